@@ -1,0 +1,122 @@
+"""The one table of error codes, and the one exception that carries them.
+
+HeadstartError
+ └─ everything a caller can be told; `code` is a key of `TITLES`.
+
+Domain code raises it and knows no HTTP: `app.exception_handlers` turns a code into a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLES: Mapping[str, str] = {
+    # the request
+    "bad_request": "The request cannot be read",
+    "unauthenticated": "A valid API key is required",
+    "forbidden": "The API key lacks the scope",
+    "not_found": "No such resource",
+    "method_not_allowed": "The method is not allowed here",
+    "request_timeout": "The body arrived too slowly",
+    "in_flight": "The same request is still in flight",
+    "invalid_transition": "The state does not allow this",
+    "in_use": "Something else still uses this",
+    "not_ready": "Not ready yet",
+    "payload_too_large": "The body is larger than allowed",
+    "unsupported_media_type": "The content type is not supported",
+    "invalid_request": "The request is not valid",
+    "invalid_json": "The body is not valid JSON",
+    "invalid_value": "A value is not valid",
+    "idempotency_mismatch": "The Idempotency-Key was used with another request",
+    "rate_limited": "Too many requests",
+    "quota_exceeded": "Over the quota",
+    # archives
+    "unsafe_path": "A member's path leaves the archive",
+    "unsafe_member": "A member is not a regular file",
+    "unsafe_name": "A name has control or direction characters",
+    "duplicate_name": "Two members share a name",
+    "unsupported_member": "A member's kind is not supported",
+    "archive_bomb": "The archive unpacks to far more than it holds",
+    "archive_corrupt": "The archive is damaged",
+    "archive_encrypted": "The archive is encrypted",
+    "not_an_archive": "The file is no archive that is understood",
+    "empty_dataset": "No usable example was found",
+    "too_many_entries": "The archive has too many entries",
+    # examples
+    "image_too_large": "The image has too many pixels",
+    "image_dimensions": "The image's sides are out of proportion",
+    "too_many_frames": "The image has too many frames",
+    "image_truncated": "The image is cut short",
+    "image_invalid": "The image cannot be decoded",
+    "unsupported_image_format": "The image format is not supported",
+    "schema_mismatch": "A row does not fit the columns",
+    "encoding": "The text is not UTF-8",
+    "row_too_large": "A row is too large",
+    "text_too_long": "The text is too long",
+    "insufficient_classes": "At least two classes are needed",
+    "label_too_long": "A label is too long",
+    "label_collision": "Labels differ only in case or spaces",
+    "label_conflict": "The same content has two labels",
+    "duplicate_example": "The same content appears twice",
+    "duplicate_across_splits": "The same content is in two splits",
+    # jobs
+    "invalid_hyperparameter": "A hyperparameter is out of range",
+    "unknown_method": "No such method",
+    "unknown_backbone": "No such backbone",
+    "modality_mismatch": "Backbone and dataset differ in modality",
+    "backbone_unavailable": "The backbone's weights are missing",
+    "dataset_failed": "The dataset has failed",
+    "worker_lost": "The worker was lost too often",
+    "training_failed": "Training failed",
+    "diverged": "Training diverged",
+    # models and serving
+    "weights_invalid": "The weights are not valid",
+    "model_corrupt": "The stored model is damaged",
+    "overloaded": "Too much is queued",
+    "deadline_exceeded": "The deadline has passed",
+    "predictor_unavailable": "The predictor cannot be reached",
+    "database_unavailable": "The database cannot be reached",
+    "storage_full": "The storage is full",
+    "storage_unavailable": "The storage cannot be reached",
+    "unsafe_webhook_url": "The webhook's address is not allowed",
+    "internal": "Something went wrong on our side",
+}
+
+
+class HeadstartError(Exception):
+    """An error with a stable `code` (a key of TITLES), a sentence for people, and where it lies.
+
+    `param` names the offending field, member or row; `retry_after` is in seconds;
+    `extra` holds further JSON members of the problem document.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message or TITLES[code]
+        self.param = param
+        self.retry_after = retry_after
+        self.extra = dict(extra or {})
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive the pipe between the trainer and its child, keyword arguments included."""
+        return _rebuild, (self.code, self.message, self.param, self.retry_after, self.extra)
+
+
+def _rebuild(
+    code: str,
+    message: str,
+    param: str | None,
+    retry_after: float | None,
+    extra: dict[str, Any],
+) -> HeadstartError:
+    return HeadstartError(code, message, param=param, retry_after=retry_after, extra=extra)

@@ -1,0 +1,69 @@
+"""The manifest: the immutable list of a dataset version's examples, one JSON object a line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Split = Literal["train", "val", "test"]
+Modality = Literal["image", "text"]
+
+
+class Example(BaseModel):
+    """One labelled input; its bytes are `pack[offset : offset + length]` and hash to `sha256`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    sha256: str
+    label: str
+    group: str | None = None
+    split: Split = "train"
+    path: str
+    pack: str
+    offset: int
+    length: int
+
+
+class Problem(BaseModel):
+    """Something wrong with one example or with the dataset; `excluded` says it is not used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    path: str | None = None
+    example_id: str | None = None
+    excluded: bool = False
+
+
+def example_id(*, sha256: str, path: str) -> str:
+    """A name that the same content at the same path keeps in every version."""
+    return "ex_" + hashlib.sha256(f"{sha256}\0{path}".encode()).hexdigest()[:24]
+
+
+def dump(examples: Iterable[Example]) -> bytes:
+    """The manifest's bytes, the same for the same examples in the same order."""
+    return b"".join(example.model_dump_json().encode() + b"\n" for example in examples)
+
+
+def load(data: bytes) -> Iterator[Example]:
+    """The examples of `data`, in order."""
+    for line in data.splitlines():
+        yield Example.model_validate_json(line)
+
+
+def usable(examples: Iterable[Example], problems: Iterable[Problem]) -> list[Example]:
+    """The examples that no problem excludes."""
+    excluded = {problem.example_id for problem in problems if problem.excluded}
+    return [example for example in examples if example.id not in excluded]
+
+
+def class_counts(examples: Iterable[Example]) -> list[dict[str, str | int]]:
+    """`[{label, count}]` in the labels' order."""
+    counts = Counter(example.label for example in examples)
+    return [{"label": label, "count": counts[label]} for label in sorted(counts)]

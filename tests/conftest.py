@@ -1,0 +1,27 @@
+"""Fixtures that every suite shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real development data; without it the test is skipped, and says so."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data not found: {folder} (tests on it are skipped)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """The folder of real pretrained weights; without it the test is skipped, and says so."""
+    folder = SHARED / "weights"
+    if not folder.is_dir():
+        pytest.skip(f"weights not found: {folder} (tests on them are skipped)")
+    return folder

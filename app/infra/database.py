@@ -1,0 +1,121 @@
+"""The database: engines, sessions, and its own clock.
+
+SQLite runs in WAL mode with full durability, and every writing transaction begins IMMEDIATE: a deferred
+one that upgrades later fails at once with BUSY_SNAPSHOT instead of waiting its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.core.errors import HeadstartError
+
+Sessions = sessionmaker[Session]
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `url`, set up for its kind of database."""
+    if url.startswith("sqlite"):
+        return _open_sqlite(url)
+    return create_engine(
+        _with_driver(url),
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=5,
+        connect_args={"connect_timeout": 3},
+    )
+
+
+def _with_driver(url: str) -> str:
+    """Plain `postgres://` URLs mean psycopg 3."""
+    for plain in ("postgres://", "postgresql://"):
+        if url.startswith(plain):
+            return "postgresql+psycopg://" + url.removeprefix(plain)
+    return url
+
+
+def _open_sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we begin by ourselves
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """A session factory; objects stay readable after the commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(sessions: Sessions) -> Iterator[Session]:
+    """One writing transaction: committed at the end, rolled back on any error."""
+    with _database_errors(), sessions.begin() as session:
+        yield session
+
+
+@contextmanager
+def reading(sessions: Sessions) -> Iterator[Session]:
+    """One reading transaction, which never waits for a writer."""
+    with _database_errors(), sessions() as session:
+        session.connection(execution_options={"read_only": True})
+        yield session
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """Say `database_unavailable` or `storage_full` where the driver says something of its own."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise translate(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise translate(error) from error
+        raise
+
+
+def translate(error: DBAPIError) -> HeadstartError:
+    """The domain's error for a database that is away, locked or out of disk."""
+    words = str(error.orig).lower()
+    if "disk is full" in words or "no space left" in words or "disk i/o error" in words:
+        return HeadstartError("storage_full", "the database has no disk space left", retry_after=30)
+    return HeadstartError(
+        "database_unavailable", "the database cannot be reached; try again", retry_after=2
+    )
+
+
+_CLOCKS = {
+    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "extract(epoch from clock_timestamp())::double precision",
+}
+
+
+def clock_sql(session: Session) -> str:
+    """The SQL expression for the database's clock, in seconds since 1970."""
+    return _CLOCKS[session.get_bind().dialect.name]
+
+
+def now(session: Session) -> float:
+    """Seconds since 1970 by the database's clock, which every lease is measured with."""
+    return float(session.execute(text(f"SELECT {clock_sql(session)}")).scalar_one())

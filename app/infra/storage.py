@@ -1,0 +1,199 @@
+"""Storage: four verbs over a local folder or an S3-compatible store.
+
+`put` is atomic: the whole file is there under its key, durable, or nothing is. Keys are relative paths
+that our own code makes; content from outside never names a key.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from app.core.errors import HeadstartError
+from app.infra.settings import Settings
+
+
+class Storage(Protocol):
+    """Where packs, manifests, embeddings and heads live."""
+
+    def put(self, key: str, source: Path) -> None:
+        """Store `source` under `key`; the local file may be moved. Raises storage_full."""
+
+    def fetch(self, key: str) -> Path:
+        """A local, read-only path with the content of `key`. Raises FileNotFoundError."""
+
+    def delete(self, key: str) -> None:
+        """Forget `key`; it need not exist."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key under the folder `prefix`."""
+
+
+class LocalStorage:
+    """A folder on a local disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def put(self, key: str, source: Path) -> None:
+        target = self.root / key
+        with storage_errors():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place(source, target)
+
+    def fetch(self, key: str) -> Path:
+        path = self.root / key
+        if not path.is_file():
+            raise FileNotFoundError(key)
+        return path
+
+    def delete(self, key: str) -> None:
+        path = self.root / key
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == self.root or not _remove_empty(parent):
+                return
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        for path in sorted((self.root / prefix).rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.root).as_posix()
+
+
+class S3Storage:
+    """An S3-compatible store, with a local folder of what was fetched."""
+
+    def __init__(self, url: str, *, endpoint: str, cache: Path) -> None:
+        from obstore.store import S3Store
+
+        options = {"endpoint": endpoint} if endpoint else {}
+        self.store = S3Store.from_url(
+            url,
+            client_options={"allow_http": endpoint.startswith("http://")},
+            virtual_hosted_style_request=not endpoint,
+            **options,
+        )
+        self.cache = LocalStorage(cache)
+
+    def put(self, key: str, source: Path) -> None:
+        import obstore
+
+        with _s3_errors():
+            obstore.put(self.store, key, source)
+
+    def fetch(self, key: str) -> Path:
+        import obstore
+
+        try:
+            return self.cache.fetch(key)
+        except FileNotFoundError:
+            pass
+        with _s3_errors(), scratch(self.cache.root) as folder:
+            part = folder / "part"
+            with part.open("wb") as out:
+                for chunk in obstore.get(self.store, key).stream():
+                    out.write(chunk)
+            self.cache.put(key, part)
+        return self.cache.fetch(key)
+
+    def delete(self, key: str) -> None:
+        import obstore
+
+        self.cache.delete(key)
+        with _s3_errors():
+            try:
+                obstore.delete(self.store, key)
+            except FileNotFoundError:
+                return
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        import obstore
+
+        with _s3_errors():
+            for batch in obstore.list(self.store, prefix=prefix.rstrip("/") + "/"):
+                yield from (item["path"] for item in batch)
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The storage that the settings name."""
+    if settings.storage_url:
+        return S3Storage(
+            settings.storage_url,
+            endpoint=settings.storage_endpoint,
+            cache=settings.data_dir / "storage-cache",
+        )
+    return LocalStorage(settings.data_dir / "storage")
+
+
+def staging(settings: Settings) -> Path:
+    """The folder for half-written things, on the same file system as the local storage."""
+    folder = settings.data_dir / "staging"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A temporary folder under `parent`, gone afterwards whatever happens."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def place(source: Path, target: Path) -> None:
+    """Move `source` to `target` on the same file system: fsync, rename, fsync of the folder."""
+    _sync(source)
+    source.replace(target)
+    _sync(target.parent)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Say `storage_full` where the system says that a disk or a quota is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise HeadstartError(
+                "storage_full", "the storage has no space left", retry_after=60
+            ) from error
+        raise
+
+
+@contextmanager
+def _s3_errors() -> Iterator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        with storage_errors():
+            yield
+    except BaseError as error:
+        raise HeadstartError(
+            "storage_unavailable", "the storage cannot be reached; try again", retry_after=5
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True

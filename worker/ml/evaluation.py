@@ -1,0 +1,149 @@
+"""How good a head is, every figure with a 95% interval and how it was obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from worker.ml import calibration, intervals
+
+How = Literal["hold-out", "k-fold", "leave-one-out"]
+Interval = dict[str, float | None]
+
+NOT_ESTIMABLE: Interval = {"value": None, "low": None, "high": None}
+
+
+def evaluate(
+    probabilities: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    how: How,
+    folds: int | None = None,
+) -> dict[str, Any]:
+    """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
+
+    Probabilities are of held-out examples or out-of-fold. Out of fold, a class with one example
+    was unknown to the fit that judged it: such examples are left out, and when they are most
+    classes nothing is estimable.
+    """
+    kept = _judged(labels, len(classes), how)
+    result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
+    probs, true = probabilities[kept].double(), labels[kept].long()
+    if not _estimable(true, len(classes), how):
+        return result | _nothing(classes)
+    extra = 0.0 if how == "hold-out" else intervals.OUT_OF_FOLD_EXTRA
+    matrix = confusion_matrix(probs.argmax(1), true, len(classes))
+    return result | {
+        "estimable": True,
+        "accuracy": _accuracy(matrix, extra),
+        "balanced_accuracy": _balanced_accuracy(matrix, extra),
+        "log_loss": _log_loss(probs, true),
+        "calibration_error": _calibration_error(probs, true),
+        "per_class": [_of_class(matrix, c, label, extra) for c, label in enumerate(classes)],
+        "confusion_matrix": {"labels": list(classes), "counts": matrix.tolist()},
+    }
+
+
+def confusion_matrix(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
+    """Counts [C true, C predicted]."""
+    cells = true.long() * classes + predicted.long()
+    return torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _judged(labels: Tensor, classes: int, how: How) -> Tensor:
+    """Which examples [n] were judged by a fit that knew their class."""
+    if how == "hold-out":
+        return torch.ones(len(labels), dtype=torch.bool)
+    return torch.bincount(labels.long(), minlength=classes)[labels.long()] > 1
+
+
+def _estimable(labels: Tensor, classes: int, how: How) -> bool:
+    present = int((torch.bincount(labels, minlength=classes) > 0).sum())
+    return len(labels) > 0 and (how == "hold-out" or 2 * present > classes)
+
+
+def _obtained(how: How, folds: int | None, *, n: int, left_out: int) -> dict[str, Any]:
+    method: dict[str, Any] = {"method": how, "num_examples": n, "left_out": left_out}
+    return {"how": method | ({"folds": folds} if folds is not None else {})}
+
+
+def _nothing(classes: Sequence[str]) -> dict[str, Any]:
+    """The answer where no held-out example can be judged: it says so instead of a number."""
+    figures = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
+    row = {"support": 0} | dict.fromkeys(("precision", "recall", "f1"), NOT_ESTIMABLE)
+    return {
+        "estimable": False,
+        "reason": "not estimable: too few classes have two or more examples",
+        **dict.fromkeys(figures, NOT_ESTIMABLE),
+        "per_class": [{"label": label} | row for label in classes],
+        "confusion_matrix": None,
+    }
+
+
+def _accuracy(matrix: Tensor, extra: float) -> Interval:
+    n = float(matrix.sum())
+    return _share(float(matrix.diagonal().sum()), n, extra)
+
+
+def _balanced_accuracy(matrix: Tensor, extra: float) -> Interval:
+    """The mean recall of the classes present; its n is what gives the same variance."""
+    support = matrix.sum(1).double()
+    present = support > 0
+    recall = matrix.diagonal()[present] / support[present]
+    effective = float(present.sum()) ** 2 / float((1 / support[present]).sum())
+    return _share(float(recall.mean()) * effective, effective, extra)
+
+
+def _of_class(matrix: Tensor, c: int, label: str, extra: float) -> dict[str, Any]:
+    """F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too."""
+    hits, support, predicted = (
+        float(matrix[c, c]),
+        float(matrix[c].sum()),
+        float(matrix[:, c].sum()),
+    )
+    jaccard = _share(hits, support + predicted - hits, extra)
+    return {
+        "label": label,
+        "support": int(support),
+        "precision": _share(hits, predicted, extra),
+        "recall": _share(hits, support, extra),
+        "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
+    }
+
+
+def _share(hits: float, n: float, extra: float) -> Interval:
+    """A share with Wilson's interval, or out of fold the wider one that allows for `extra`."""
+    if n == 0:
+        return NOT_ESTIMABLE
+    low, high = intervals.shrunk(hits / n, n, extra=extra) if extra else intervals.wilson(hits, n)
+    return {"value": hits / n, "low": low, "high": high}
+
+
+def _log_loss(probs: Tensor, true: Tensor) -> Interval:
+    """Mean of -ln p(true class), in nats; p is kept above 1e-15."""
+    losses = -probs.gather(1, true[:, None])[:, 0].clamp(min=1e-15).log()
+    value = float(losses.mean())
+    if len(losses) < 2:
+        return {"value": value, "low": None, "high": None}
+    low, high = intervals.mean_interval(losses)
+    return {"value": value, "low": max(0.0, low), "high": high}
+
+
+def _calibration_error(probs: Tensor, true: Tensor) -> Interval:
+    """Expected calibration error with 15 bins."""
+    gaps, weights = calibration.calibration_gaps(probs, true)
+    deviations = _gap_deviations(probs, weights)
+    low, high = intervals.gap_interval(gaps, weights, deviations)
+    return {"value": float((weights * gaps.abs()).sum()), "low": low, "high": high}
+
+
+def _gap_deviations(probs: Tensor, weights: Tensor) -> Tensor:
+    """Standard error [bins] of each bin's gap, from the binomial at the bin's middle."""
+    bins = len(weights)
+    middle = (torch.arange(bins, dtype=torch.double) + 0.5) / bins
+    count = (weights * len(probs)).clamp(min=1)
+    return (middle * (1 - middle) / count).sqrt()

@@ -1,7 +1,7 @@
 """The database: engines, sessions, and its own clock.
 
-SQLite runs in WAL mode with full durability, and every writing transaction begins IMMEDIATE: a deferred
-one that upgrades later fails at once with BUSY_SNAPSHOT instead of waiting its turn.
+SQLite runs in WAL mode with full durability, and every writing transaction begins IMMEDIATE: a
+deferred one that upgrades later fails at once with BUSY_SNAPSHOT instead of waiting its turn.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _open_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # we begin by ourselves
+        connection.isolation_level = None  # transactions begin in `begin` below
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")

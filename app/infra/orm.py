@@ -5,7 +5,7 @@ Work rows carry the truth of who may write: a worker's every write is `WHERE id 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -27,7 +27,12 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 class Base(DeclarativeBase):
     """The metadata that migrations build."""
 
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, float: Float(53), int: BigInteger}
+    type_annotation_map: ClassVar = {
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        float: Float(53),
+        int: BigInteger,
+    }
 
 
 class OrganisationRow(Base):
@@ -161,9 +166,9 @@ class CheckpointRow(Base):
 class WorkRow(Base):
     """Something for a worker to do.
 
-    queued ─▶ running ─▶ done | failed | cancelled;  running ─▶ queued when the worker is lost, drained
-    or fails with something worth another try. `fence` grows with every claim and with every taking
-    away, so a worker that lost its claim can no longer write.
+    queued ─▶ running ─▶ done | failed | cancelled;  running ─▶ queued when the worker is lost,
+    drained or fails with something worth another try. `fence` grows with every claim and with every
+    taking away, so a worker that lost its claim can no longer write.
     """
 
     __tablename__ = "work"
@@ -251,9 +256,7 @@ class AliasRow(Base):
 
     __tablename__ = "aliases"
 
-    organisation_id: Mapped[str] = mapped_column(
-        ForeignKey("organisations.id"), primary_key=True
-    )
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
     updated_at: Mapped[float]

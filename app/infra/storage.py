@@ -1,7 +1,7 @@
 """Storage: four verbs over a local folder or an S3-compatible store.
 
-`put` is atomic: the whole file is there under its key, durable, or nothing is. Keys are relative paths
-that our own code makes; content from outside never names a key.
+`put` is atomic: the whole file is there under its key, durable, or nothing is. Keys are relative
+paths that our own code makes; content from outside never names a key.
 """
 
 from __future__ import annotations

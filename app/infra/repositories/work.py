@@ -1,7 +1,7 @@
 """Claim, lease, fence: one code for every kind of work, on both databases.
 
-A claim takes the next row in one statement and raises its fence. Every later write of the worker names the
-fence; rowcount 0 means that the claim was lost and the result must be thrown away.
+A claim takes the next row in one statement and raises its fence. Every later write of the worker
+names the fence; rowcount 0 means that the claim was lost and the result must be thrown away.
 """
 
 from __future__ import annotations
@@ -216,4 +216,5 @@ def add(
         created_at=now(session),
     )
     session.add(row)
+    session.info["work_added"] = True
     return row

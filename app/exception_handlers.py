@@ -1,0 +1,121 @@
+"""From an error's code to HTTP: one status table, one shape (RFC 9457), one handler a source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.core.errors import TITLES, HeadstartError
+
+log = structlog.get_logger()
+
+_STATUS: Mapping[int, str] = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    409: "in_flight invalid_transition in_use not_ready",
+    413: "payload_too_large archive_bomb too_many_entries row_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited quota_exceeded",
+    500: "internal training_failed worker_lost",
+    503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
+    " backbone_unavailable",
+    504: "deadline_exceeded",
+    507: "storage_full",
+}
+STATUSES: Mapping[str, int] = dict.fromkeys(TITLES, 422) | {
+    code: status for status, codes in _STATUS.items() for code in codes.split()
+}
+_FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready"})
+_HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+}
+
+
+def problem(error: HeadstartError, *, request_id: str) -> dict[str, Any]:
+    """The problem document; `message` repeats `detail`, so that SDKs have something to print."""
+    status = STATUSES[error.code]
+    return {
+        "type": f"urn:headstart:problem:{error.code}",
+        "title": TITLES[error.code],
+        "status": status,
+        "detail": error.message,
+        "message": error.message,
+        "code": error.code,
+        "param": error.param,
+        "request_id": request_id,
+        **error.extra,
+    }
+
+
+def problem_response(error: HeadstartError, *, request_id: str) -> Response:
+    """The answer to an error, with the headers that its status asks for."""
+    status = STATUSES[error.code]
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = 'Bearer realm="headstart"'
+    if error.retry_after is not None or status in (429, 503):
+        headers["retry-after"] = str(math.ceil(error.retry_after or 1))
+    if error.code in _FINAL_CONFLICTS:
+        headers["x-should-retry"] = "false"
+    return Response(
+        to_json(problem(error, request_id=request_id)),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def from_http(error: HTTPException) -> HeadstartError:
+    """The router's own 404 and 405, in our words."""
+    code = _HTTP_CODES.get(error.status_code, "bad_request")
+    detail = str(error.detail) if error.status_code not in (404, 405) else None
+    return HeadstartError(code, detail)
+
+
+def from_validation(error: RequestValidationError) -> HeadstartError:
+    """The first thing that is wrong with a request, named by its path."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return HeadstartError("invalid_json", str(first.get("ctx", {}).get("error", first["msg"])))
+    location = [str(part) for part in first["loc"]]
+    param = ".".join(location[1:] if len(location) > 1 else location)
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return HeadstartError("invalid_request", f"{param}: {message}", param=param)
+
+
+def register(app: FastAPI) -> None:
+    """Every error that can leave an endpoint."""
+
+    @app.exception_handler(HeadstartError)
+    async def known(request: Request, error: HeadstartError) -> Response:
+        return problem_response(error, request_id=request.state.request_id)
+
+    @app.exception_handler(HTTPException)
+    async def routed(request: Request, error: HTTPException) -> Response:
+        answer = problem_response(from_http(error), request_id=request.state.request_id)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(from_validation(error), request_id=request.state.request_id)

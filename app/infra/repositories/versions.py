@@ -1,0 +1,116 @@
+"""Dataset versions: how one becomes ready or failed, and what that means for the jobs waiting on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from app.core import manifest
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Problem
+from app.infra.database import now
+from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
+from app.infra.repositories import jobs, work
+
+
+def lock_version(session: Session, version_id: str) -> DatasetVersionRow:
+    """The version's row, locked until the transaction ends. Raises not_found."""
+    statement = select(DatasetVersionRow).where(DatasetVersionRow.id == version_id)
+    row = session.execute(
+        statement.with_for_update(), execution_options={"populate_existing": True}
+    ).scalar()
+    if row is None:
+        raise HeadstartError("not_found", f"no dataset version {version_id}")
+    return row
+
+
+def problems_of(version: DatasetVersionRow) -> list[Problem]:
+    """The version's problems as they were stored."""
+    return [Problem.model_validate(problem) for problem in version.problems]
+
+
+def add_problems(version: DatasetVersionRow, problems: Sequence[Problem]) -> None:
+    """Append problems to a version whose row the caller holds."""
+    version.problems = [*version.problems, *(problem.model_dump() for problem in problems)]
+
+
+def is_last_chunk(session: Session, version: DatasetVersionRow, work_id: str) -> bool:
+    """Whether no other chunk of the pass that makes a version ready is still to be done."""
+    pending = select(WorkRow.id).where(
+        WorkRow.kind == "embed",
+        WorkRow.version_id == version.id,
+        WorkRow.backbone == version.backbone,
+        WorkRow.priority == 0,
+        WorkRow.state.in_(["queued", "running"]),
+        WorkRow.id != work_id,
+    )
+    return session.scalars(pending.limit(1)).first() is None
+
+
+def finish_version(
+    session: Session, version: DatasetVersionRow, examples: Sequence[Example]
+) -> list[Example]:
+    """Make a locked version ready with what its problems leave of `examples`, or fail it.
+
+    Waiting jobs move on in the same transaction. Answers the usable examples ([] when failed).
+    """
+    left = manifest.usable(examples, problems_of(version))
+    version.classes = manifest.class_counts(left)
+    version.num_examples = len(left)
+    fault = _fault(left)
+    if fault is not None:
+        fail_version(session, version, fault)
+        return []
+    version.status, version.ready_at = "ready", now(session)
+    settle_jobs(session, version.id)
+    return left
+
+
+def _fault(examples: Sequence[Example]) -> HeadstartError | None:
+    if not examples:
+        return HeadstartError("empty_dataset", "no example could be decoded")
+    labels = {example.label for example in examples}
+    if len(labels) < 2:
+        return HeadstartError(
+            "insufficient_classes", f"only one class is left: {next(iter(labels))}"
+        )
+    return None
+
+
+def fail_version(session: Session, version: DatasetVersionRow, error: HeadstartError) -> None:
+    """Fail a locked version, drop its remaining chunks and fail the jobs that wait on it."""
+    version.status, version.error = "failed", jobs.error_body(error)
+    work.withdraw(session, version_id=version.id)
+    settle_jobs(session, version.id)
+
+
+def settle_jobs(session: Session, version_id: str) -> None:
+    """Move the jobs in `validating_files` on this version to where their versions now allow."""
+    waiting = select(JobRow.id).where(_uses(version_id), JobRow.status == "validating_files")
+    ids = list(session.scalars(waiting))
+    work.lock_jobs(session, ids)
+    for job_id in sorted(ids):
+        job = jobs.lock_job(session, job_id)
+        if job.status == "validating_files":
+            settle_job(session, job)
+
+
+def settle_job(session: Session, job: JobRow) -> None:
+    """Move a locked job out of `validating_files` if its versions are ready, or one has failed."""
+    wanted = [job.version_id, job.validation_version_id]
+    statement = select(DatasetVersionRow).where(DatasetVersionRow.id.in_(wanted))
+    versions = list(session.scalars(statement))
+    failed = next((version for version in versions if version.status == "failed"), None)
+    if failed is not None:
+        why = (failed.error or {}).get("message", "its dataset has failed")
+        error = HeadstartError("dataset_failed", f"the dataset has failed: {why}")
+        work.withdraw(session, job_id=job.id, state="failed")
+        jobs.advance_job(session, job, "failed", error=error)
+    elif all(version.status == "ready" for version in versions):
+        jobs.advance_job(session, job, "queued")
+
+
+def _uses(version_id: str) -> ColumnElement[bool]:
+    return or_(JobRow.version_id == version_id, JobRow.validation_version_id == version_id)

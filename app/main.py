@@ -1,0 +1,94 @@
+"""The application: rooms behind one gate. `uvicorn app.main:app`; importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import exception_handlers
+from app.accounts.endpoints import router as accounts
+from app.accounts.service import Keyring
+from app.console.docs import router as docs
+from app.console.health import router as health
+from app.datasets.endpoints import router as datasets
+from app.datasets.files import router as files
+from app.dependencies import Services
+from app.gate import Gate
+from app.infra.database import make_sessions, open_engine
+from app.infra.predictor_client import open_predictor
+from app.infra.queue import open_doorbell
+from app.infra.settings import Settings, load_settings
+from app.infra.storage import open_storage
+from app.jobs.endpoints import router as jobs
+from app.models.aliases import router as aliases
+from app.models.catalogue import router as catalogue
+from app.models.endpoints import router as models
+from app.predictions.endpoints import router as predictions
+
+ROOMS = (
+    accounts,
+    datasets,
+    files,
+    jobs,
+    models,
+    aliases,
+    catalogue,
+    predictions,
+    health,
+    docs,
+)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """A new application on `settings`; connections open when it starts and close when it stops."""
+    settings = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = held = open_services(settings)
+        try:
+            yield
+        finally:
+            await held.predictor.close()
+            held.doorbell.close()
+            held.engine.dispose()
+
+    app = FastAPI(
+        title="Headstart",
+        summary="Fine-tuning-as-a-service on few examples.",
+        version="0.1.0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    exception_handlers.register(app)
+    for room in ROOMS:
+        app.include_router(room)
+    app.add_middleware(
+        Gate,
+        keyring=lambda: app.state.services.keyring,
+        max_body=settings.max_request_bytes,
+        max_upload=settings.max_upload_bytes,
+    )
+    return app
+
+
+def open_services(settings: Settings) -> Services:
+    """Connect to everything that the settings name."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(settings.database)
+    sessions = make_sessions(engine)
+    return Services(
+        settings=settings,
+        engine=engine,
+        sessions=sessions,
+        storage=open_storage(settings),
+        doorbell=open_doorbell(settings),
+        keyring=Keyring(sessions),
+        predictor=open_predictor(settings),
+    )
+
+
+app = create_app()

@@ -1,0 +1,82 @@
+"""Request bodies as strict JSON: no NaN, no NUL, no lone surrogates, no integers beyond 64 bits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+
+_MAX_INT = 2**63
+
+
+def parse(body: bytes) -> Any:
+    """The value of `body`. Raises json.JSONDecodeError, whose message names the fault."""
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise json.JSONDecodeError(str(error), "", 0) from error
+    _check(value)
+    return value
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
+    elif isinstance(value, int) and not -_MAX_INT <= value < _MAX_INT:
+        raise json.JSONDecodeError("an integer does not fit in 64 bits", "", 0)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise json.JSONDecodeError("text holds a NUL character", "", 0)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise json.JSONDecodeError("text holds a lone surrogate", "", 0)
+
+
+class StrictRequest(Request):
+    """A request whose JSON is parsed strictly."""
+
+    async def json(self) -> Any:
+        """The strictly parsed body."""
+        if not hasattr(self, "_json"):
+            self._json = parse(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON bodies are strict, and whose other bodies are refused with 415."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the checks."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            if self.body_field is not None:
+                _require_json(request)
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _require_json(request: Request) -> None:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    empty = request.headers.get("content-length", "") == "0" or not (
+        "content-length" in request.headers or "transfer-encoding" in request.headers
+    )
+    if not empty and kind != "application/json" and not kind.endswith("+json"):
+        raise HeadstartError(
+            "unsupported_media_type", f"send application/json, not {kind or 'an unnamed type'}"
+        )

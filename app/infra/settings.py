@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field
@@ -50,12 +49,12 @@ class Settings(BaseSettings):
     predictor_queue: int = Field(default=1024, gt=0)
     log_level: str = "INFO"
 
-    @cached_property
+    @property
     def database(self) -> str:
         """The database's URL."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'headstart.db').resolve()}"
 
-    @cached_property
+    @property
     def predictor(self) -> str:
         """The predictor's address: `unix:<path>` or `http://host:port`."""
         return self.predictor_url or f"unix:{(self.data_dir / 'predictor.sock').resolve()}"

@@ -1,4 +1,4 @@
-"""Dataset versions: how one becomes ready or failed, and what that means for the jobs waiting on it."""
+"""Dataset versions: how one becomes ready or failed, and what becomes of the jobs waiting on it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, text, update
+from sqlalchemy import ColumnElement, CursorResult, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
@@ -122,8 +122,8 @@ def hold(session: Session, claim: Claim) -> None:
     _write(session, claim)
 
 
-def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **budget: int) -> None:
-    """Queue the work again; `errors=`, `crashes=` or `losses=` set what this try has cost."""
+def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: Any) -> None:
+    """Queue the work again; `errors=` or `crashes=` set what this try has cost, `payload=` the rest."""
     _write(
         session,
         claim,
@@ -132,7 +132,7 @@ def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **budget: i
         claimed_by=None,
         lease_until=None,
         not_before=now(session) + delay if delay else 0.0,
-        **budget,
+        **changes,
     )
 
 
@@ -148,8 +148,70 @@ def _write(session: Session, claim: Claim, **values: Any) -> None:
         raise LostClaimError(claim.id)
 
 
-def rescue(session: Session) -> tuple[list[str], list[Claim]]:
-    """Take expired work from lost workers: (ids queued again, claims whose budget is spent).
+def held(session: Session, claim: Claim) -> bool:
+    """Whether the claim still stands: nobody rescued, cancelled or ended the work."""
+    found = select(WorkRow.id).where(
+        WorkRow.id == claim.id, WorkRow.fence == claim.fence, WorkRow.state == "running"
+    )
+    return session.scalars(found).first() is not None
+
+
+def withdraw(
+    session: Session,
+    *,
+    job_id: str | None = None,
+    version_id: str | None = None,
+    state: str = "cancelled",
+) -> None:
+    """End what is still to be done for a job or a version, whoever has claimed it."""
+    about = WorkRow.job_id == job_id if job_id else WorkRow.version_id == version_id
+    session.execute(
+        update(WorkRow)
+        .where(about, WorkRow.state.in_(["queued", "running"]))
+        .values(state=state, fence=WorkRow.fence + 1, finished_at=now(session), claimed_by=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def lock_jobs(session: Session, job_ids: Sequence[str]) -> None:
+    """Lock the work of these jobs, always in the same order."""
+    _lock(session, WorkRow.job_id.in_(job_ids))
+
+
+def lock_version(session: Session, version_id: str) -> None:
+    """Lock all work of a version, always in the same order."""
+    _lock(session, WorkRow.version_id == version_id)
+
+
+def _lock(session: Session, which: ColumnElement[bool]) -> None:
+    session.execute(select(WorkRow.id).where(which).order_by(WorkRow.id).with_for_update()).all()
+
+
+def urgent(session: Session, *, kinds: Sequence[str]) -> bool:
+    """Whether work of priority 0 could be claimed now, so that idle-time work should make way."""
+    ready = _READY.format(clock=clock_sql(session))
+    statement = text(f"SELECT 1 FROM work w WHERE w.priority = 0 AND {ready} LIMIT 1")  # noqa: S608
+    found = session.execute(
+        statement.bindparams(bindparam("kinds", expanding=True)), {"kinds": list(kinds)}
+    )
+    return found.first() is not None
+
+
+def seconds_to_next(session: Session) -> float | None:
+    """Seconds until a lease runs out or postponed work becomes ready; None where neither is due."""
+    clock = clock_sql(session)
+    due = session.execute(
+        text(
+            "SELECT min(CASE WHEN state = 'running' THEN lease_until ELSE not_before END) "  # noqa: S608
+            f"- {clock} FROM work WHERE state = 'running' "
+            f"OR (state = 'queued' AND not_before > {clock})"
+        )
+    ).scalar_one()
+    return None if due is None else max(0.0, float(due))
+
+
+def rescue(session: Session) -> tuple[list[Claim], list[Claim]]:
+    """Take expired work from lost workers: (queued again, those whose budget is spent).
 
     A spent claim stays running under our new fence until the caller finishes it as `worker_lost`.
     """
@@ -160,7 +222,8 @@ def rescue(session: Session) -> tuple[list[str], list[Claim]]:
             f"SELECT id FROM work WHERE state = 'running' AND lease_until < {clock} LIMIT 100{lock}"  # noqa: S608
         )
     ).scalars()
-    queued, spent = [], []
+    queued: list[Claim] = []
+    spent: list[Claim] = []
     for work_id in list(expired):
         row = session.get_one(WorkRow, work_id, populate_existing=True)
         row.fence += 1
@@ -170,7 +233,7 @@ def rescue(session: Session) -> tuple[list[str], list[Claim]]:
             spent.append(_claim_of(row))
         else:
             row.state, row.claimed_by, row.lease_until = "queued", None, None
-            queued.append(row.id)
+            queued.append(_claim_of(row))
     session.flush()
     return queued, spent
 
@@ -202,7 +265,8 @@ def add(
     version_id: str | None = None,
     backbone: str | None = None,
 ) -> WorkRow:
-    """Queue new work; the doorbell rings after the caller's commit."""
+    """Queue new work; `session.info["work_added"]` has the doorbell rung after the commit."""
+    session.info["work_added"] = True
     row = WorkRow(
         id=new_id("work_"),
         kind=kind,

@@ -1,0 +1,24 @@
+# Two targets: `api` has no torch; `worker` trains and predicts, on a CPU or a GPU.
+FROM python:3.11-slim AS base
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    HEADSTART_DATA_DIR=/data
+RUN useradd --create-home --uid 10001 headstart && mkdir /data && chown headstart /data
+WORKDIR /srv
+COPY pyproject.toml constraints.txt README.md ./
+COPY app app
+COPY migrations migrations
+
+FROM base AS api
+COPY worker/__init__.py worker/__init__.py
+RUN pip install -c constraints.txt '.[api]' && rm -rf /srv/worker
+USER headstart
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s CMD \
+    ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
+CMD ["sh", "-c", "headstart prepare && exec uvicorn app.main:app --host 0.0.0.0 --port 8000 --no-access-log"]
+
+FROM base AS worker
+COPY worker worker
+RUN pip install -c constraints.txt '.[worker]'
+USER headstart
+CMD ["celery", "-A", "worker.celery_app", "worker", "--pool=threads", "-c", "1", "--loglevel=warning"]

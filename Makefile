@@ -1,0 +1,67 @@
+# Two commands do everything: `make demo` and `make test`. Each makes the environment it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NEEDED_KB := 9000000
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check bench bench-quality bench-training bench-serving faults clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+install: $(STAMP) ## Create .venv and install everything into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@if [ ! -d $(VENV)/lib/python3*/site-packages/torch ]; then \
+	  echo "Installing into $(VENV): torch with its GPU libraries, OpenVINO and two pretrained backbones."; \
+	  echo "About 3 GB to download and 7 GB on disk, once."; \
+	  free=$$(df -Pk . | awk 'NR==2 {print $$4}'); \
+	  if [ "$$free" -lt $(NEEDED_KB) ]; then \
+	    echo "Only $$((free / 1000000)) GB are free here; $$(($(NEEDED_KB) / 1000000)) GB are needed." >&2; exit 1; \
+	  fi; \
+	fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[api,worker,dev]'
+	@touch $@
+
+demo: install ## The whole way, from an upload to predictions (DATA=path/to.zip for your own)
+	@$(BIN)/headstart demo --data-dir data/demo $(if $(DATA),--data "$(DATA)")
+
+up: install ## Keep the service running (PORT=8000)
+	@$(BIN)/headstart up --port $(PORT)
+
+test: install ## Every test that this machine can run; servers that are missing skip, loudly
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+check: install ## Format, lint, types, import arrows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_house.py
+
+bench: bench-quality bench-training bench-serving ## Every figure in benchmarks/results
+	$(BIN)/python -m benchmarks.cold_job
+	$(BIN)/python -m benchmarks.textbook
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.embedding
+
+bench-quality: install ## Accuracy, calibration and intervals on real data
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.quality_text
+
+bench-training: install ## How long fitting takes
+	$(BIN)/python -m benchmarks.training
+
+bench-serving: install ## Throughput and latency over HTTP against the bare engine
+	$(BIN)/python -m benchmarks.serving
+
+faults: install ## The fault tests with their full counts
+	HEADSTART_FAULTS=full $(BIN)/python -m pytest tests/faults
+
+clean: ## Remove the environment and the demo's data
+	rm -rf $(VENV) data/demo

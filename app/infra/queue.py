@@ -1,19 +1,21 @@
 """The doorbell: a Celery message that says only "there may be work".
 
-It carries no state, so a lost, late or doubled one is harmless: workers poll the database anyway. It is
-sent from a thread of its own, because with Redis stalled a publish blocks for seconds.
+It carries no state, so a lost, late or doubled one is harmless: workers poll the database anyway.
+It is sent from a thread of its own, because with Redis stalled a publish blocks for seconds.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+from typing import TYPE_CHECKING
 
 import structlog
-from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
 
 from app.infra.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 TASK = "headstart.doorbell"
 QUEUE = "headstart"
@@ -55,6 +57,8 @@ class Doorbell:
         self._thread.join(_CLOSE_SECONDS)
 
     def _send(self) -> None:
+        from kombu.exceptions import KombuError, OperationalError
+
         while self._rings.get():
             try:
                 self._celery.send_task(TASK, queue=QUEUE, retry=False, expires=60)
@@ -63,7 +67,9 @@ class Doorbell:
 
 
 def open_celery(broker_url: str) -> Celery:
-    """The Celery application that both sides share: JSON only, early acknowledgement, no results."""
+    """The Celery application that both sides share: JSON only, acknowledged early, no results."""
+    from celery import Celery  # only where there is a broker: it costs memory
+
     celery = Celery("headstart", broker=broker_url)
     celery.conf.update(
         task_serializer="json",

@@ -1,8 +1,8 @@
 """Jobs and their history: every change of state, every event, in the caller's transaction.
 
 Locks are always taken in the order work, then version, then job, so that a cancel, a finish and a
-rescue of the same job queue up instead of deadlocking. Whoever adds an event holds the job's row, so
-that the ids of one job's events grow in the order of their commits.
+rescue of the same job queue up instead of deadlocking. Whoever adds an event holds the job's row,
+so that the ids of one job's events grow in the order of their commits.
 """
 
 from __future__ import annotations

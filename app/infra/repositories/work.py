@@ -123,7 +123,7 @@ def hold(session: Session, claim: Claim) -> None:
 
 
 def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: Any) -> None:
-    """Queue the work again; `errors=` or `crashes=` set what this try has cost, `payload=` the rest."""
+    """Queue the work again; `errors=`, `crashes=` say what the try cost, `payload=` what is left."""
     _write(
         session,
         claim,

@@ -1,0 +1,1 @@
+"""One file a figure; each writes benchmarks/results/<name>.json."""

@@ -1,0 +1,80 @@
+"""Aliases: stable names that point to one model each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.infra.database import now
+from app.infra.orm import AliasRow, ModelRow
+
+
+def find(session: Session, *, organisation_id: str, name: str) -> AliasRow:
+    """The alias. Raises not_found."""
+    row = session.get(AliasRow, (organisation_id, name))
+    if row is None:
+        raise HeadstartError("not_found", "there is no such alias", param="name")
+    return row
+
+
+def listing(
+    session: Session, *, organisation_id: str, after: str | None, limit: int
+) -> list[AliasRow]:
+    """At most `limit` aliases in the order of their names, those after `after`."""
+    statement = select(AliasRow).where(AliasRow.organisation_id == organisation_id)
+    if after is not None:
+        statement = statement.where(AliasRow.name > after)
+    return list(session.scalars(statement.order_by(AliasRow.name).limit(limit)))
+
+
+def names_of(
+    session: Session, model_ids: Sequence[str], *, organisation_id: str
+) -> dict[str, list[str]]:
+    """The aliases that point to each of these models, in the order of their names."""
+    names: dict[str, list[str]] = {model_id: [] for model_id in model_ids}
+    statement = select(AliasRow.model_id, AliasRow.name).where(
+        AliasRow.organisation_id == organisation_id
+    )
+    if len(model_ids) == 1:
+        statement = statement.where(AliasRow.model_id == model_ids[0])
+    for model_id, name in session.execute(statement.order_by(AliasRow.name)):
+        if model_id in names:
+            names[model_id].append(name)
+    return names
+
+
+def point(session: Session, *, organisation_id: str, name: str, model_id: str) -> AliasRow:
+    """Let `name` mean the model from this commit on. Raises not_found for an unknown model.
+
+    The model's row is locked, so that it cannot be deleted between the look and the commit.
+    """
+    owned = select(ModelRow.id).where(
+        ModelRow.organisation_id == organisation_id, ModelRow.id == model_id
+    )
+    if session.scalars(owned.with_for_update()).one_or_none() is None:
+        raise HeadstartError("not_found", "there is no such model", param="model")
+    row = session.merge(
+        AliasRow(
+            organisation_id=organisation_id,
+            name=name,
+            model_id=model_id,
+            updated_at=now(session),
+        )
+    )
+    session.flush()
+    return row
+
+
+def delete(session: Session, *, organisation_id: str, name: str) -> None:
+    """Forget the alias; its model stays. Raises not_found."""
+    gone = session.scalars(
+        delete_from(AliasRow)
+        .where(AliasRow.organisation_id == organisation_id, AliasRow.name == name)
+        .returning(AliasRow.name)
+    ).one_or_none()
+    if gone is None:
+        raise HeadstartError("not_found", "there is no such alias", param="name")

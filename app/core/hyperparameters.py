@@ -1,0 +1,196 @@
+"""One schema a method: which hyperparameters there are, their ranges, and "auto"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.core.errors import HeadstartError
+
+Auto = Literal["auto"]
+View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
+Space = Literal["last", "late", "all"]
+
+Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Field(strict=True, ge=1e-7, le=10, allow_inf_nan=False)]
+Alarm = Annotated[float, Field(strict=True, gt=0, le=0.5, allow_inf_nan=False)]
+Epochs = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+Multiplier = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
+
+
+class Hyperparameters(BaseModel):
+    """What every method has: how sure `unknown` must be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unknown_false_alarm_rate: Auto | Alarm = Field(
+        "auto", description="Share of known inputs that may be called unknown (auto: 0.05)."
+    )
+
+
+class Frozen(Hyperparameters):
+    """What every method but the textbook one has: views, and the weight of the classes."""
+
+    views: Auto | list[View] = Field(
+        "auto", description="Views of the support to learn from (auto: the best of those cached)."
+    )
+    prediction_views: Literal["squish", "all"] = Field(
+        "squish",
+        description="squish: one backbone pass a prediction; all: one for each view learned from.",
+    )
+    class_balance: Auto | Literal["balanced", "none"] = Field(
+        "auto", description="balanced: every class has the same say (auto: balanced)."
+    )
+
+
+class AutoMethod(Frozen):
+    """Several spaces and heads, weighed by their out-of-fold likelihood and averaged."""
+
+    n_epochs: Auto | Epochs = Field("auto", description="OpenAI's name; a closed form has none.")
+    batch_size: Auto | Count = Field("auto", description="OpenAI's name; unused.")
+    learning_rate_multiplier: Auto | Multiplier = Field("auto", description="Likewise unused.")
+
+
+class OneSpace(Frozen):
+    """A single head in a single feature space."""
+
+    space: Auto | Space = Field(
+        "auto", description="last: last layer; late: later levels, whitened; all: every level."
+    )
+
+
+class Logistic(OneSpace):
+    """Multinomial logistic regression."""
+
+    l2: Auto | Positive = Field("auto", description="λ of ½λ‖W‖² (auto: by cross-validation).")
+
+
+class Ridge(OneSpace):
+    """Least squares on one-hot labels."""
+
+    l2: Auto | Positive = Field("auto", description="λ (auto: by leave-one-out in closed form).")
+
+
+class Lda(OneSpace):
+    """Linear discriminant analysis, its within-class covariance shrunk to the identity."""
+
+    shrinkage: Auto | Share = Field("auto", description="Share of the identity (auto: by folds).")
+
+
+class Prototypical(OneSpace):
+    """The nearest class mean."""
+
+
+class Matching(OneSpace):
+    """Attention over the support set."""
+
+    sharpness: Auto | Positive = Field(
+        "auto", description="Factor on the cosine before the softmax (auto: by cross-validation)."
+    )
+
+
+class Reptile(OneSpace):
+    """A linear head whose start is learned from the other datasets of the organisation."""
+
+    meta_iterations: Auto | Count = Field("auto", description="Tasks visited while learning it.")
+    meta_step: Auto | Share = Field("auto", description="How far the start follows each task.")
+    inner_steps: Auto | Epochs = Field("auto", description="Gradient steps within a task.")
+    inner_learning_rate: Auto | Rate = Field("auto", description="Their length.")
+
+
+class Linear(Hyperparameters):
+    """The textbook recipe: a new fully connected layer by gradient descent."""
+
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: Auto | Rate = Field("auto", description="auto: 1e-4 (Adam), 1e-2 (SGD).")
+    epochs: Auto | Epochs = Field("auto", description="auto: 10.")
+    batch_size: Auto | Count = Field("auto", description="auto: 32.")
+    l2: Auto | Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)] = Field(
+        "auto", description="λ of λ‖W‖² (auto: 1e-4)."
+    )
+    momentum: Auto | Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(
+        "auto", description="Of SGD (auto: 0.9)."
+    )
+    patience: Auto | Epochs | None = Field(
+        "auto", description="Epochs without a better one before stopping (auto: 5; null: never)."
+    )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to fit a head: its schema, a sentence on it, and where it comes from."""
+
+    schema: type[Hyperparameters]
+    source: str
+    modalities: tuple[str, ...] = ("image", "text")
+
+
+METHODS: Mapping[str, Method] = {
+    "auto": Method(AutoMethod, "ours"),
+    "linear": Method(Linear, "textbook"),
+    "logistic": Method(Logistic, "Cox 1958"),
+    "ridge": Method(Ridge, "Hoerl & Kennard 1970", ("image",)),
+    "lda": Method(Lda, "Fisher 1936; Friedman 1989", ("image",)),
+    "prototypical": Method(Prototypical, "Snell et al. 2017", ("image",)),
+    "matching": Method(Matching, "Vinyals et al. 2016", ("image",)),
+    "reptile": Method(Reptile, "Nichol et al. 2018", ("image",)),
+}
+
+ALIASES: Mapping[str, str] = {"supervised": "auto"}
+"""Names that OpenAI's clients send, and what they mean here."""
+
+
+def method_name(name: str) -> str:
+    """The method that `name` means; raises HeadstartError `unknown_method`."""
+    known = ALIASES.get(name, name)
+    if known not in METHODS:
+        choice = ", ".join(METHODS)
+        raise HeadstartError(
+            "unknown_method", f"There is no method {name!r}; choose of {choice}.", param="method"
+        )
+    return known
+
+
+def validate(method: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All hyperparameters of `method` as JSON, defaults filled in.
+
+    Raises HeadstartError unknown_method | invalid_hyperparameter, `param` naming the field.
+    """
+    schema = METHODS[method_name(method)].schema
+    try:
+        return schema.model_validate(dict(given or {})).model_dump(mode="json")
+    except ValidationError as error:
+        raise _invalid(method, error) from None
+
+
+def _invalid(method: str, error: ValidationError) -> HeadstartError:
+    """The first error, except that a union's "must be 'auto'" yields to what a number must be."""
+    errors = error.errors(include_url=False, include_context=False)
+    field = str(errors[0]["loc"][0]) if errors[0]["loc"] else "hyperparameters"
+    of_field = [e for e in errors if e["loc"][:1] == (field,)] or errors
+    said = next((e for e in of_field if e["type"] != "literal_error"), of_field[-1])["msg"]
+    return HeadstartError(
+        "invalid_hyperparameter",
+        f"{field}: {said}",
+        param=f"method.{method}.hyperparameters.{field}",
+    )
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Every method with its JSON Schema, as /v1/methods shows it."""
+    return [
+        {
+            "id": name,
+            "object": "method",
+            "description": (method.schema.__doc__ or "").strip(),
+            "source": method.source,
+            "modalities": list(method.modalities),
+            "hyperparameters": method.schema.model_json_schema(),
+        }
+        for name, method in METHODS.items()
+    ]

@@ -1,0 +1,124 @@
+"""What every head sees and gives: a support set in, a small artifact out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from app.core.backbones import Block
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """Labelled examples as a backbone saw them.
+
+    `features[view]` is [n, D] (D as the layout says), `labels` and `groups` are [n] long, labels
+    index `classes`. Only the view "squish" (images) or "text" must be there.
+    """
+
+    features: Mapping[str, Tensor]
+    labels: Tensor
+    groups: Tensor
+    ids: Sequence[str]
+    classes: Sequence[str]
+    texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> Support:
+        """The examples `rows` (long), in that order."""
+        chosen = rows.tolist()
+        return Support(
+            features={view: value[rows] for view, value in self.features.items()},
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            ids=[self.ids[row] for row in chosen],
+            classes=self.classes,
+            texts=None if self.texts is None else [self.texts[row] for row in chosen],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One fit: what to fit, on what, and whom to tell.
+
+    `others` are further labelled sets on the same backbone (reptile learns from them);
+    `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
+    """
+
+    method: str
+    hyperparameters: Mapping[str, Any]
+    support: Support
+    layout: tuple[Block, ...]
+    backbone: str
+    weights_sha256: str | None = None
+    validation: Support | None = None
+    seed: int = 0
+    report: Report = lambda _event: None
+    others: Sequence[Support] = ()
+
+
+@dataclass(frozen=True)
+class HeadArtifact:
+    """What is saved of a head: named tensors and readable JSON."""
+
+    tensors: dict[str, Tensor]
+    config: dict[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(value.numel() * value.element_size() for value in self.tensors.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fitted head, how good it is, what was resolved from "auto", and what would help."""
+
+    head: HeadArtifact
+    evaluation: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    advice: dict[str, Any] = field(default_factory=dict)
+    checkpoints: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Several fits at once: S spaces of the same n rows, P weightings of the rows (folds, λ).
+
+    `x` is [S, n, d]; `labels` [n] long below `classes`; `weights` [P, n], zero where a row is held
+    out of a fit.
+    """
+
+    x: Tensor
+    labels: Tensor
+    classes: int
+    weights: Tensor
+
+    @property
+    def targets(self) -> Tensor:
+        """One-hot labels [n, k] in x's precision."""
+        return torch.nn.functional.one_hot(self.labels, self.classes).to(self.x.dtype)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """logits = x W + b for each space and weighting: `weight` [S, P, d, k], `bias` [S, P, k]."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, x: Tensor) -> Tensor:
+        """[S, P, n, k] of rows x [S, n, d]."""
+        spaces, fits, width, classes = self.weight.shape
+        flat = self.weight.transpose(1, 2).reshape(spaces, width, fits * classes)
+        product = (x @ flat).reshape(spaces, -1, fits, classes).transpose(1, 2)
+        return product + self.bias[:, :, None]

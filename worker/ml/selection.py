@@ -1,0 +1,118 @@
+"""Which examples are judged together: canonical order, duplicates, stratified folds by group."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from worker.ml.heads.base import Support
+
+MOST_FOLDS = 5
+
+
+def canonical(support: Support, seed: int) -> Support:
+    """The same set without exact duplicates, in an order that only content and seed decide.
+
+    A duplicate has the same content and the same label: it says nothing new. Rows are ordered by
+    a keyed hash of their content, classes by their first row, so that neither the order of upload
+    nor the names of the labels can change a fit.
+    """
+    keys = _content_keys(support, seed)
+    order = sorted(range(len(support)), key=lambda row: (keys[row], support.ids[row]))
+    seen: set[tuple[bytes, int]] = set()
+    kept = []
+    for row, label in zip(order, support.labels[order].tolist(), strict=True):
+        if (keys[row], label) not in seen:
+            seen.add((keys[row], label))
+            kept.append(row)
+    rows = support.take(torch.tensor(kept))
+    return _classes_by_first_row(rows, _joined_groups(rows.groups, [keys[row] for row in kept]))
+
+
+def _content_keys(support: Support, seed: int) -> list[bytes]:
+    """One keyed hash a row, of its text or of its features in the primary view."""
+    key = seed.to_bytes(16, "little", signed=True)
+    if support.texts is not None:
+        contents = [text.encode() for text in support.texts]
+    else:
+        rows = support.features["squish"].to(torch.float16).contiguous().view(torch.uint8).numpy()
+        contents = [row.tobytes() for row in rows]
+    return [hashlib.blake2b(content, digest_size=16, key=key).digest() for content in contents]
+
+
+def _joined_groups(groups: Tensor, keys: list[bytes]) -> Tensor:
+    """Groups [n] numbered by first row, those that share the same content made one."""
+    parent: dict[object, object] = {}
+
+    def root(item: object) -> object:
+        while parent.setdefault(item, item) != item:
+            item = parent[item]
+        return item
+
+    for group, key in zip(groups.tolist(), keys, strict=True):
+        parent[root(key)] = root(group)
+    numbers: dict[object, int] = {}
+    roots = [root(group) for group in groups.tolist()]
+    return torch.tensor([numbers.setdefault(item, len(numbers)) for item in roots])
+
+
+def _classes_by_first_row(support: Support, groups: Tensor) -> Support:
+    """Classes renumbered by first appearance; those without a row come last."""
+    seen = dict.fromkeys(support.labels.tolist())
+    absent = [c for c in range(len(support.classes)) if c not in seen]
+    order = [*seen, *absent]
+    number = torch.empty(len(order), dtype=torch.long)
+    number[order] = torch.arange(len(order))
+    return Support(
+        features=support.features,
+        labels=number[support.labels],
+        groups=groups,
+        ids=support.ids,
+        classes=[support.classes[c] for c in order],
+        texts=support.texts,
+    )
+
+
+def fold_count(labels: Tensor, groups: Tensor) -> int:
+    """min(K, 5) for K groups in the median class; 0 where most classes have but one."""
+    per_class = [int(groups[labels == c].unique().numel()) for c in labels.unique().tolist()]
+    middle = sorted(per_class)[len(per_class) // 2]
+    return min(middle, MOST_FOLDS) if middle > 1 else 0
+
+
+def folds(labels: Tensor, groups: Tensor, count: int) -> Tensor:
+    """The fold [n] each row is judged in; a group is in one fold, a class in all alike.
+
+    Each group goes to the fold that has least of the group's first class, then least of all.
+    """
+    fold = torch.empty(len(labels), dtype=torch.long)
+    of_class = torch.zeros(int(labels.max()) + 1, count, dtype=torch.long)
+    total = torch.zeros(count, dtype=torch.long)
+    for members in _members(groups):
+        c = int(labels[members[0]])
+        best = min(range(count), key=lambda f: (int(of_class[c, f]), int(total[f]), f))
+        fold[members] = best
+        of_class[:, best] += torch.bincount(labels[members], minlength=len(of_class))
+        total[best] += len(members)
+    return fold
+
+
+def _members(groups: Tensor) -> list[Tensor]:
+    """The rows of each group, largest group first: a large one fits best while folds are empty."""
+    order = torch.argsort(groups, stable=True)
+    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1]
+    return sorted(torch.split(order, sizes.tolist()), key=lambda rows: -len(rows))
+
+
+def training_weights(fold: Tensor, count: int) -> Tensor:
+    """[count, n]: one where a row is trained on, zero in the fold that it is judged in."""
+    return (fold[None] != torch.arange(count)[:, None]).double()
+
+
+def balanced(labels: Tensor, classes: int) -> Tensor:
+    """Weights [n] that give every class the same say and sum to n."""
+    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
+    present = int((torch.bincount(labels, minlength=classes) > 0).sum())
+    return len(labels) / (present * counts[labels]).double()

@@ -1,0 +1,83 @@
+"""The whole service, on both footings, started once a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli import prepare, start
+from app.infra.settings import Settings
+from tests.servers import free_port, postgres_server, redis_server, wait_for
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where a service answers, and its first key."""
+
+    footing: str
+    url: str
+    key: str
+    data_dir: Path
+
+    def client(self, key: str | None = None) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120)
+
+
+@pytest.fixture(
+    scope="session", params=["embedded", pytest.param("production", marks=pytest.mark.servers)]
+)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp(request.param)
+    run = _embedded if request.param == "embedded" else _production
+    yield from run(folder)
+
+
+def _embedded(folder: Path) -> Iterator[Service]:
+    supervisor = start(Settings(data_dir=folder), host="127.0.0.1", port=0)
+    try:
+        yield Service("embedded", supervisor.url, (folder / "api-key").read_text().strip(), folder)
+    finally:
+        supervisor.stop()
+
+
+def _production(folder: Path) -> Iterator[Service]:
+    with postgres_server() as database_url, redis_server() as broker_url:
+        ports = free_port(), free_port()
+        settings = Settings(
+            data_dir=folder,
+            database_url=database_url,
+            broker_url=broker_url,
+            predictor_url=f"http://127.0.0.1:{ports[1]}",
+        )
+        prepare(settings)
+        environment = os.environ | {
+            f"HEADSTART_{name.upper()}": str(getattr(settings, name))
+            for name in ("data_dir", "database_url", "broker_url", "predictor_url")
+        }
+        commands = [
+            ["-m", "uvicorn", "app.main:app", "--port", str(ports[0]), "--no-access-log"],
+            ["-m", "worker.predictor", "--host", "127.0.0.1", "--port", str(ports[1])],
+            ["-m", "celery", "-A", "worker.celery_app", "worker", "--pool=threads", "-c", "1"],
+        ]
+        processes = [
+            subprocess.Popen([sys.executable, *command], env=environment) for command in commands
+        ]
+        try:
+            url = f"http://127.0.0.1:{ports[0]}"
+            wait_for(lambda: httpx.get(url + "/readyz").status_code == 200, seconds=120)
+            yield Service("production", url, (folder / "api-key").read_text().strip(), folder)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(30)

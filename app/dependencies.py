@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from app.infra.predictor_client import PredictorClient
 from app.infra.queue import Doorbell
 from app.infra.settings import Settings
 from app.infra.storage import Storage
+from app.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Services:
     doorbell: Doorbell
     keyring: Keyring
     predictor: PredictorClient
+    waiting: Waiting
 
 
 def services(request: Request) -> Services:
@@ -56,14 +59,20 @@ def _reading(request: Request) -> Iterator[Session]:
 
 
 def _writing(request: Request) -> Iterator[Session]:
-    held = services(request)
+    with writing(services(request)) as session:
+        yield session
+
+
+@contextmanager
+def writing(held: Services) -> Iterator[Session]:
+    """One writing transaction for an endpoint that has more to do after its commit."""
     with transaction(held.sessions) as session:
         yield session
     if session.info.pop("work_added", False):
         held.doorbell.ring()
 
 
-# `scope="function"`: the transaction ends before the reply leaves, so no 200 precedes a failed commit.
+# `scope="function"`: the commit comes before the reply leaves, so no 200 precedes a failed one.
 Reading = Annotated[Session, Depends(_reading, scope="function")]
 Writing = Annotated[Session, Depends(_writing, scope="function")]
 ServicesDep = Annotated[Services, Depends(services)]

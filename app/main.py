@@ -26,6 +26,7 @@ from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
 from app.predictions.endpoints import router as predictions
+from app.waiting import Waiting, let_go_on_signals
 
 ROOMS = (
     accounts,
@@ -49,8 +50,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.services = held = open_services(settings)
         try:
-            yield
+            with let_go_on_signals(held.waiting):
+                yield
         finally:
+            await held.waiting.close()
             await held.predictor.close()
             held.doorbell.close()
             held.engine.dispose()
@@ -88,6 +91,7 @@ def open_services(settings: Settings) -> Services:
         doorbell=open_doorbell(settings),
         keyring=Keyring(sessions),
         predictor=open_predictor(settings),
+        waiting=Waiting(engine),
     )
 
 

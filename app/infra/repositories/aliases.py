@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import delete as delete_from
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -57,16 +59,17 @@ def point(session: Session, *, organisation_id: str, name: str, model_id: str) -
     )
     if session.scalars(owned.with_for_update()).one_or_none() is None:
         raise HeadstartError("not_found", "there is no such model", param="model")
-    row = session.merge(
-        AliasRow(
-            organisation_id=organisation_id,
-            name=name,
-            model_id=model_id,
-            updated_at=now(session),
+    insert: Any = sqlite.insert(AliasRow)
+    if session.get_bind().dialect.name == "postgresql":
+        insert = postgresql.insert(AliasRow)
+    values = {"model_id": model_id, "updated_at": now(session)}
+    session.execute(
+        insert.values(organisation_id=organisation_id, name=name, **values).on_conflict_do_update(
+            index_elements=["organisation_id", "name"], set_=values
         )
     )
-    session.flush()
-    return row
+    session.expire_all()
+    return find(session, organisation_id=organisation_id, name=name)
 
 
 def delete(session: Session, *, organisation_id: str, name: str) -> None:

@@ -70,7 +70,7 @@ class LocalStorage:
 class S3Storage:
     """An S3-compatible store, with a local folder of what was fetched."""
 
-    def __init__(self, url: str, *, endpoint: str, cache: Path) -> None:
+    def __init__(self, url: str, *, endpoint: str, cache: Path, retries: int = 4) -> None:
         from obstore.store import S3Store
 
         options = {"endpoint": endpoint} if endpoint else {}
@@ -78,6 +78,7 @@ class S3Storage:
             url,
             client_options={"allow_http": endpoint.startswith("http://")},
             virtual_hosted_style_request=not endpoint,
+            retry_config={"max_retries": retries},
             **options,
         )
         self.cache = LocalStorage(cache)

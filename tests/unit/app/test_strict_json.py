@@ -1,0 +1,48 @@
+"""Strict JSON refuses what would break later."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.strict_json import parse
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": "\\u0000"}',
+        b'{"\\u0000": 1}',
+        b'{"a": "\\ud800"}',
+        b'{"a": 9223372036854775808}',
+        b'{"a": [[-9223372036854775809]]}',
+        b"[" * 10_000 + b"]" * 10_000,
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_refused(body: bytes) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        parse(body)
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    max_leaves=20,
+)
+
+
+@given(_JSON)
+def test_everything_else_survives(value: object) -> None:
+    assert parse(json.dumps(value).encode()) == value

@@ -1,0 +1,137 @@
+"""What the app and the predictor say to each other: one call in, the final answer's bytes back.
+
+A call's body is `<u32 length of the JSON><JSON><input 0><input 1>…`; the JSON names each input's
+kind and length, so that nothing is base64-encoded or copied on the way.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import from_json, to_json
+
+from app.core.errors import HeadstartError
+
+Kind = Literal["image", "text", "error"]
+_LETTERS: dict[str, Kind] = {"i": "image", "t": "text", "e": "error"}
+_U32 = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to predict: an image's bytes, a text's UTF-8, or the error that it already is."""
+
+    kind: Kind
+    data: bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The immutable model that an id or alias meant when the request came."""
+
+    model: str
+    backbone: str
+    artifact: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How one request is answered; `timeout` in seconds, `threshold` in 0..1."""
+
+    top_k: int | None = None
+    threshold: float | None = None
+    cache: bool = True
+    explain: tuple[str, ...] = ()
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to the predictor; `single` asks for an HTTP error where the one input is bad."""
+
+    id: str
+    tenant: str
+    target: Target
+    options: Options
+    inputs: tuple[Input, ...]
+    single: bool = False
+
+
+def encode(call: Call) -> list[bytes | memoryview]:
+    """The pieces of a call's body, in order."""
+    meta = to_json(
+        {
+            "id": call.id,
+            "tenant": call.tenant,
+            "single": call.single,
+            "target": {name: getattr(call.target, name) for name in Target.__slots__},
+            "options": {name: getattr(call.options, name) for name in Options.__slots__},
+            "kinds": "".join(item.kind[0] for item in call.inputs),
+            "lengths": [len(item.data) for item in call.inputs],
+        }
+    )
+    return [_U32.pack(len(meta)), meta, *(item.data for item in call.inputs)]
+
+
+def decode(body: bytes) -> Call:
+    """The call in `body`; its inputs are views of it. Raises bad_request."""
+    try:
+        (length,) = _U32.unpack_from(body)
+        meta = from_json(body[4 : 4 + length])
+        return Call(
+            id=meta["id"],
+            tenant=meta["tenant"],
+            single=meta["single"],
+            target=Target(**meta["target"]),
+            options=_options(meta["options"]),
+            inputs=_inputs(memoryview(body)[4 + length :], meta["kinds"], meta["lengths"]),
+        )
+    except (struct.error, ValueError, KeyError, TypeError) as error:
+        raise HeadstartError("bad_request", "the predictor cannot read this call") from error
+
+
+def error_body(error: HeadstartError) -> dict[str, Any]:
+    """An error as an item of an answer or as the predictor's own answer carries it."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.param is not None:
+        body["param"] = error.param
+    if error.retry_after is not None:
+        body["retry_after"] = error.retry_after
+    return body
+
+
+def read_error(body: bytes) -> HeadstartError:
+    """The error that the predictor answered with."""
+    try:
+        fields = from_json(body)
+        return HeadstartError(
+            fields["code"],
+            fields["message"],
+            param=fields.get("param"),
+            retry_after=fields.get("retry_after"),
+        )
+    except (ValueError, KeyError, TypeError):
+        return HeadstartError("predictor_unavailable", "the predictor answered nonsense")
+
+
+def failed(error: HeadstartError) -> Input:
+    """An input that is an error already, kept in its place among the others."""
+    return Input("error", to_json(error_body(error)))
+
+
+def _options(fields: dict[str, Any]) -> Options:
+    return Options(**{**fields, "explain": tuple(fields["explain"])})
+
+
+def _inputs(data: memoryview, kinds: str, lengths: Sequence[int]) -> tuple[Input, ...]:
+    if len(kinds) != len(lengths) or sum(lengths) != len(data):
+        raise ValueError("lengths do not add up")
+    inputs, start = [], 0
+    for letter, length in zip(kinds, lengths, strict=True):
+        inputs.append(Input(_LETTERS[letter], data[start : start + length]))
+        start += length
+    return tuple(inputs)

@@ -1,0 +1,232 @@
+"""The app's side of the hop to the predictor: keep-alive HTTP over a Unix socket or TCP.
+
+Written on asyncio's protocols because this is the hot path. A connection carries one call at a time;
+closing it tells the predictor to stop computing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from app.core import messages
+from app.core.errors import HeadstartError
+from app.core.messages import Call
+from app.infra.settings import Settings
+
+_IDLE_CONNECTIONS = 256
+_GRACE = 2.0
+"""Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The predictor's answer: JSON ready to be forwarded, and its Server-Timing."""
+
+    status: int
+    body: bytes
+    timing: str
+
+
+class PredictorClient:
+    """One a process. Beyond `limit` inputs under way, a tenant above its fair share is told
+    `overloaded` before its body is read."""
+
+    def __init__(self, address: str, *, limit: int) -> None:
+        self._address = address
+        self._limit = limit
+        self._idle: list[_Connection] = []
+        self._open: Counter[str] = Counter()
+        self._total = 0
+
+    def admit(self, tenant: str) -> None:
+        """Raise `overloaded` if so much is under way that `tenant` has no room for one more."""
+        if self._total < self._limit:
+            return
+        share = self._limit / max(1, len(self._open) + (tenant not in self._open))
+        if self._total >= 2 * self._limit or self._open[tenant] >= share:
+            raise HeadstartError("overloaded", "too much is queued; try again", retry_after=1)
+
+    async def predict(self, call: Call) -> Answer:
+        """The answer to `call`. Raises what the predictor says, or predictor_unavailable."""
+        self.admit(call.tenant)
+        count = max(1, len(call.inputs))
+        self._open[call.tenant] += count
+        self._total += count
+        try:
+            seconds = call.options.timeout + _GRACE
+            return _checked(await self._post("/predict", messages.encode(call), seconds))
+        finally:
+            self._total -= count
+            self._open[call.tenant] -= count
+            if not self._open[call.tenant]:
+                del self._open[call.tenant]
+
+    async def load(self, call: Call) -> None:
+        """Have the head of `call` verified and held in memory. Raises model_corrupt."""
+        _checked(await self._post("/load", messages.encode(call), call.options.timeout))
+
+    async def metrics(self) -> bytes:
+        """The predictor's metrics in Prometheus's format. Raises predictor_unavailable."""
+        return (await self._request("GET", "/metrics", [], 5.0)).body
+
+    async def ready(self) -> bool:
+        """Whether the predictor answers and has its backbone."""
+        try:
+            return (await self._request("GET", "/readyz", [], 2.0)).status == 200
+        except HeadstartError:
+            return False
+
+    async def close(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            self._idle.pop().abort()
+
+    async def _post(self, path: str, pieces: list[bytes | memoryview], seconds: float) -> Answer:
+        return await self._request("POST", path, pieces, seconds)
+
+    async def _request(
+        self, method: str, path: str, pieces: list[bytes | memoryview], seconds: float
+    ) -> Answer:
+        """One exchange; a kept connection that the server closed meanwhile is replaced once."""
+        while self._idle:
+            kept = self._idle.pop()
+            if kept.usable:
+                try:
+                    return await self._exchange(kept, method, path, pieces, seconds)
+                except _StaleError:
+                    break
+        fresh = await self._connect()
+        try:
+            return await self._exchange(fresh, method, path, pieces, seconds)
+        except _StaleError as error:
+            raise _unavailable() from error
+
+    async def _exchange(
+        self,
+        connection: _Connection,
+        method: str,
+        path: str,
+        pieces: list[bytes | memoryview],
+        seconds: float,
+    ) -> Answer:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, connection.time_out)
+        try:
+            answer = await connection.exchange(method, path, pieces)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            timer.cancel()
+        if connection.usable and len(self._idle) < _IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+        return answer
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._address.startswith("unix:"):
+                _, made = await loop.create_unix_connection(
+                    _Connection, self._address.removeprefix("unix:")
+                )
+            else:
+                url = urlsplit(self._address)
+                async with asyncio.timeout(3):
+                    _, made = await loop.create_connection(
+                        _Connection, url.hostname or "localhost", url.port or 80
+                    )
+        except (OSError, TimeoutError) as error:
+            raise _unavailable() from error
+        return made
+
+
+class _StaleError(Exception):
+    """The connection closed before one byte of an answer."""
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._parser: Any = None
+        self._body: list[bytes] = []
+        self._timing = ""
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
+        untouched = self._parser is None
+        self._fail(_StaleError() if untouched else _unavailable())
+
+    def time_out(self) -> None:
+        """No answer in time."""
+        self._fail(HeadstartError("deadline_exceeded", "the predictor took too long"))
+
+    def abort(self) -> None:
+        """Close at once; the predictor sees that nobody waits any more."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def exchange(self, method: str, path: str, pieces: list[bytes | memoryview]) -> Answer:
+        assert self._transport is not None
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._parser, self._body, self._timing = None, [], ""
+        length = sum(len(piece) for piece in pieces)
+        head = f"{method} {path} HTTP/1.1\r\nhost: predictor\r\ncontent-length: {length}\r\n\r\n"
+        self._transport.writelines([head.encode(), *pieces])
+        return await self._waiter
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._fail(_unavailable())
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name == b"server-timing":
+            self._timing = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            status = self._parser.get_status_code()
+            self._waiter.set_result(Answer(status, b"".join(self._body), self._timing))
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+
+def open_predictor(settings: Settings) -> PredictorClient:
+    """The client of the predictor that the settings name; it connects when first used."""
+    return PredictorClient(settings.predictor, limit=settings.predictor_queue)
+
+
+def _checked(answer: Answer) -> Answer:
+    if answer.status != 200:
+        raise messages.read_error(answer.body)
+    return answer
+
+
+def _unavailable() -> HeadstartError:
+    return HeadstartError(
+        "predictor_unavailable", "the predictor cannot be reached; try again", retry_after=1
+    )

@@ -7,7 +7,7 @@ import random
 import time
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -84,14 +84,10 @@ def _upload(
     return dataset
 
 
-def _fine_tune(
-    client: httpx.Client, progress: Progress, dataset: dict[str, Any]
-) -> dict[str, Any]:
+def _fine_tune(client: httpx.Client, progress: Progress, dataset: dict[str, Any]) -> dict[str, Any]:
     task = progress.add_task("fitting", total=1)
     body = {"training_file": dataset["id"], "model": "efficientnet_lite0", "suffix": "demo"}
-    job = _answer(
-        client.post("/v1/fine_tuning/jobs", json=body, headers={"Prefer": "wait=110"})
-    )
+    job = _answer(client.post("/v1/fine_tuning/jobs", json=body, headers={"Prefer": "wait=110"}))
     while job["status"] not in ("succeeded", "failed", "cancelled"):
         time.sleep(0.2)
         job = _answer(client.get(f"/v1/fine_tuning/jobs/{job['id']}"))
@@ -134,9 +130,7 @@ def _print(
     console.print(table)
     for outcome in random.Random(0).sample(list(outcomes), min(5, len(outcomes))):
         mark = "[green]✓[/]" if outcome.label == outcome.predicted else "[red]✗[/]"
-        console.print(
-            f"  {mark} {outcome.label} → {outcome.predicted} ({outcome.probability:.0%})"
-        )
+        console.print(f"  {mark} {outcome.label} → {outcome.predicted} ({outcome.probability:.0%})")
     console.print(f"It answered at {url}; `make up` (or `headstart up`) keeps it running.")
 
 
@@ -179,7 +173,9 @@ def _from_zip(path: Path) -> tuple[list[Picture], list[Picture], str]:
     return train, held_out, path.name
 
 
-def _hold_out(pictures: Iterable[Picture], how_many: Any) -> tuple[list[Picture], list[Picture]]:
+def _hold_out(
+    pictures: Iterable[Picture], how_many: Callable[[int], int]
+) -> tuple[list[Picture], list[Picture]]:
     classes: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         classes[picture.label].append(picture)
@@ -202,12 +198,12 @@ def _zip(pictures: Iterable[Picture]) -> bytes:
     return out.getvalue()
 
 
-def _answer(response: httpx.Response) -> Any:
+def _answer(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise HeadstartError(
             "internal", f"{response.request.url} answered {response.status_code}: {response.text}"
         )
-    return response.json()
+    return dict(response.json())
 
 
 def _bar() -> Progress:

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import exception_handlers
+from app import exception_handlers, openapi
 from app.accounts.endpoints import router as accounts
 from app.accounts.service import Keyring
 from app.console.docs import router as docs
 from app.console.health import router as health
+from app.console.metrics import Measure
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.dependencies import Services
@@ -75,6 +76,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_body=settings.max_request_bytes,
         max_upload=settings.max_upload_bytes,
     )
+    app.add_middleware(Measure)
+    openapi.complete(app)
     return app
 
 

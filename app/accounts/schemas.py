@@ -1,0 +1,81 @@
+"""What the key routes take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.accounts.service import Scope
+from app.infra.orm import ApiKeyRow
+
+_CREATED = {
+    "id": "key_01jd3v6s0q8m4f2k9x7c5b1n3a",
+    "object": "api_key",
+    "name": "nightly retraining",
+    "prefix": "hs_1f0c9a2b3d4e",
+    "scopes": ["read", "write"],
+    "organization_id": "default",
+    "created_at": 1764000000,
+}
+
+
+class NewKey(BaseModel):
+    """A key to be made."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "nightly retraining", "scopes": ["read"]}]},
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
+    organization: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+            description="Another tenant, made if it is new; needs the scope `operator`.",
+        ),
+    ] = None
+
+
+class Key(BaseModel):
+    """A key without its secret part."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CREATED]})
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    name: str
+    prefix: str = Field(description="The first characters, to recognise the key by.")
+    scopes: list[Scope]
+    organization_id: str
+    created_at: int
+
+
+class CreatedKey(Key):
+    """A new key with its secret, which is told only here."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CREATED | {"key": "hs_1f0c9a…"}]})
+
+    key: str
+
+
+class RevokedKey(BaseModel):
+    """A key that no longer opens anything."""
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    deleted: Literal[True] = True
+
+
+def key_of(row: ApiKeyRow) -> Key:
+    """The row as callers see it."""
+    return Key(
+        id=row.id,
+        name=row.name,
+        prefix=row.prefix,
+        scopes=row.scopes,
+        organization_id=row.organisation_id,
+        created_at=int(row.created_at),
+    )

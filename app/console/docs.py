@@ -1,0 +1,39 @@
+"""`/docs`: Swagger UI from files of our own, so that it works with no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, RedirectResponse, Response
+
+from app.core.errors import HeadstartError
+from app.strict_json import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, tags=["docs"], include_in_schema=False)
+
+STATIC = Path(__file__).parent / "static"
+_ASSETS = frozenset(
+    {"swagger-ui-bundle.js", "swagger-ui.css", "docs.js", "favicon-32x32.png", "LICENSE", "NOTICE"}
+)
+_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+@router.get("/")
+def home() -> Response:
+    """People who open the address in a browser want the docs."""
+    return RedirectResponse("/docs")
+
+
+@router.get("/docs")
+def docs() -> Response:
+    """The page; its policy lets it load nothing from elsewhere."""
+    return FileResponse(STATIC / "docs.html", headers={"content-security-policy": _POLICY})
+
+
+@router.get("/docs/{asset}")
+def docs_asset(asset: str) -> Response:
+    """One vendored file. Raises not_found."""
+    if asset not in _ASSETS:
+        raise HeadstartError("not_found", f"no file {asset[:60]!r} belongs to the docs")
+    return FileResponse(STATIC / asset, headers={"cache-control": "max-age=86400"})

@@ -1,0 +1,44 @@
+"""Lists: `?after=<last item's id>&limit=` and `{"object": "list", "data": […], "has_more": …}`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, Literal, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from app.core.errors import HeadstartError
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+
+Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
+After = Annotated[
+    str | None,
+    Query(max_length=200, description="The id of the last item of the page before."),
+]
+Order = Literal["asc", "desc"]
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    has_more: bool
+
+
+def page(rows: Sequence[Row], limit: int, show: Callable[[Row], Item]) -> Page[Item]:
+    """The page of `limit` items out of up to `limit` + 1 rows; the extra one says there is more."""
+    return Page(data=[show(row) for row in rows[:limit]], has_more=len(rows) > limit)
+
+
+def check_cursor(after: str | None, prefix: str) -> str | None:
+    """`after`, if it is an id that `new_id(prefix)` could have made. Raises invalid_request."""
+    if after is None or re.fullmatch(re.escape(prefix) + "[0-9a-z]{26}", after):
+        return after
+    raise HeadstartError(
+        "invalid_request", f"after: no id of this list looks like {after[:60]!r}", param="after"
+    )

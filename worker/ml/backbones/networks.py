@@ -1,0 +1,167 @@
+"""From a network to a pyramid: its stages in order, so that one pass gives every level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from app.core.backbones import BackboneSpec, Statistic
+from app.core.errors import HeadstartError
+from worker.ml.backbones.weights import State, Weights, weights
+
+LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)
+
+
+class Pyramid(nn.Module):
+    """uint8 images [n, s, s, 3] → float vectors [n, D] in the layout of `spec`."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: BackboneSpec, stages: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.statistics = [[b.statistic for b in spec.level(i)] for i in range(len(self.stages))]
+        self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1))
+        self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std).view(1, 3, 1, 1)))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
+        pooled = []
+        for stage, wanted in zip(self.stages, self.statistics, strict=True):
+            x = stage(x)
+            pooled += pool(x.flatten(2).float(), wanted)
+        return torch.cat(pooled, 1)
+
+
+def pool(cells: Tensor, wanted: Sequence[Statistic]) -> list[Tensor]:
+    """Statistics over the last axis of [n, c, cells]; the deviation is the population's."""
+    mean = cells.mean(-1)
+    found: dict[Statistic, Callable[[], Tensor]] = {
+        "mean": lambda: mean,
+        "max": lambda: cells.amax(-1),
+        "std": lambda: (cells - mean[..., None]).square().mean(-1).sqrt(),
+    }
+    return [found[statistic]() for statistic in wanted]
+
+
+class TokenPyramid(Pyramid):
+    """A vision transformer: its patch tokens after each group of blocks, then its [CLS] token."""
+
+    def __init__(self, spec: BackboneSpec, net: models.VisionTransformer) -> None:
+        blocks = list(net.encoder.layers)
+        quarter = len(blocks) // 4
+        groups = [nn.Sequential(*blocks[i : i + quarter]) for i in range(0, 4 * quarter, quarter)]
+        super().__init__(spec, [*groups, net.encoder.ln])
+        self.embed = net.conv_proj
+        self.cls = net.class_token
+        self.position = net.encoder.pos_embedding
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], 1) + self.position
+        pooled = []
+        *groups, norm = self.stages
+        for group, wanted in zip(groups, self.statistics, strict=False):
+            x = group(x)
+            pooled += pool(x[:, 1:].transpose(1, 2).float(), wanted)
+        return torch.cat([*pooled, norm(x)[:, 0].float()], 1)
+
+
+def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
+    """The network of `name` with its real weights, frozen and in eval mode."""
+    found = weights(name, weights_dir)
+    spec = _spec(name)
+    return build(spec, found.state).eval().requires_grad_(False), found
+
+
+def _spec(name: str) -> BackboneSpec:
+    from app.core.backbones import get
+
+    return get(name)
+
+
+def build(spec: BackboneSpec, state: State) -> Pyramid:
+    """The pyramid of an image backbone from its tensors. Raises `weights_invalid`."""
+    net = _architecture(spec.name)
+    try:
+        net.load_state_dict(_renamed(spec.name, state), strict=True)
+    except (RuntimeError, KeyError, IndexError, ValueError) as error:
+        raise HeadstartError("weights_invalid", f"{spec.name}: {error}") from error
+    if isinstance(net, models.VisionTransformer):
+        return TokenPyramid(spec, net)
+    return Pyramid(spec, _STAGES[spec.name](net))
+
+
+def _architecture(name: str) -> nn.Module:
+    if name == "efficientnet_lite0":
+        net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    else:
+        net = models.get_model(name, weights=None)
+    return net
+
+
+def _cut(features: nn.Sequential, ends: Sequence[int]) -> list[nn.Module]:
+    return [features[a:b] for a, b in zip((0, *ends), ends, strict=False)]
+
+
+def _efficientnet(net: nn.Module) -> list[nn.Module]:
+    first, *blocks = net.blocks  # type: ignore[misc]
+    stem = nn.Sequential(net.conv_stem, net.bn1, first)  # type: ignore[arg-type]
+    return [stem, *blocks, nn.Sequential(net.conv_head, net.bn2)]  # type: ignore[arg-type]
+
+
+def _resnet(net: nn.Module) -> list[nn.Module]:
+    stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1)  # type: ignore[arg-type]
+    return [stem, net.layer2, net.layer3, net.layer4]  # type: ignore[list-item]
+
+
+_STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
+    "efficientnet_lite0": _efficientnet,
+    "mobilenet_v2": lambda net: _cut(net.features, (2, 4, 7, 11, 14, 17, 18, 19)),
+    "squeezenet1_1": lambda net: _cut(net.features, (2, 5, 8, 11, 13)),
+    "resnet18": _resnet,
+    "resnet50": _resnet,
+}
+
+
+def _renamed(name: str, state: State) -> State:
+    """The package's efficientnet follows another implementation's names; others are torchvision's."""
+    if name != "efficientnet_lite0" or "_conv_stem.weight" not in state:
+        return state
+    return {_lite0_key(key): tensor for key, tensor in state.items()}
+
+
+def _lite0_key(key: str) -> str:
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+    head, _, rest = key.partition(".")
+    if head != "_blocks":
+        return f"{({**outer, '_fc': 'classifier'})[head]}.{rest}"
+    number, layer, leaf = rest.split(".")
+    stage, place = _lite0_block(int(number))
+    return f"blocks.{stage}.{place}.{_lite0_layer(layer, expands=stage > 0)}.{leaf}"
+
+
+def _lite0_block(number: int) -> tuple[int, int]:
+    """The stage of the `number`-th block, and its place there."""
+    for stage, repeats in enumerate(LITE0_REPEATS):
+        if number < repeats:
+            return stage, number
+        number -= repeats
+    raise IndexError(f"there is no block {number}")
+
+
+def _lite0_layer(layer: str, *, expands: bool) -> str:
+    """The first block does not expand, so its norms and its projection are numbered one less."""
+    if expands:
+        return {
+            "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw",
+            "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3",
+        }[layer]  # fmt: skip
+    return {"_depthwise_conv": "conv_dw", "_project_conv": "conv_pw"}.get(layer, layer[1:])

@@ -34,6 +34,7 @@ class Claim:
     job_id: str | None
     version_id: str | None
     backbone: str | None
+    priority: int
     payload: dict[str, Any]
     fence: int
     errors: int
@@ -123,7 +124,7 @@ def hold(session: Session, claim: Claim) -> None:
 
 
 def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: Any) -> None:
-    """Queue the work again; `errors=`, `crashes=` say what the try cost, `payload=` what is left."""
+    """Queue the work again; `errors=`, `crashes=` say what it cost, `payload=` what is left."""
     _write(
         session,
         claim,
@@ -246,6 +247,7 @@ def _claim_of(row: WorkRow) -> Claim:
         job_id=row.job_id,
         version_id=row.version_id,
         backbone=row.backbone,
+        priority=row.priority,
         payload=row.payload,
         fence=row.fence,
         errors=row.errors,

@@ -1,0 +1,155 @@
+"""The index of cached embeddings: (organisation, key, example's sha256) → row of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.infra.database import now
+from app.infra.orm import EmbeddingRow, SegmentRow
+
+_AT_ONCE = 2000
+_FRESH_SECONDS = 60.0
+
+Place = tuple[str, int]
+"""Segment and row."""
+
+
+def find(
+    session: Session, *, organisation_id: str, key: str, sha256s: Iterable[str]
+) -> dict[str, Place]:
+    """Where the embeddings of these contents lie; those that were never made are left out."""
+    places: dict[str, Place] = {}
+    for some in _batches(dict.fromkeys(sha256s)):
+        statement = select(EmbeddingRow.sha256, EmbeddingRow.segment_id, EmbeddingRow.row).where(
+            EmbeddingRow.organisation_id == organisation_id,
+            EmbeddingRow.key == key,
+            EmbeddingRow.sha256.in_(some),
+        )
+        places |= {sha256: (segment, row) for sha256, segment, row in session.execute(statement)}
+    return places
+
+
+def add_segment(
+    session: Session,
+    segment_id: str,
+    *,
+    organisation_id: str,
+    key: str,
+    sha256s: Sequence[str],
+    size: int,
+) -> None:
+    """Index a stored segment of `size` bytes whose row i embeds `sha256s[i]`; known ones stay."""
+    at = now(session)
+    session.add(
+        SegmentRow(
+            id=segment_id,
+            organisation_id=organisation_id,
+            key=key,
+            bytes=size,
+            created_at=at,
+            last_used_at=at,
+        )
+    )
+    session.flush()
+    rows = [
+        {
+            "organisation_id": organisation_id,
+            "key": key,
+            "sha256": sha256,
+            "segment_id": segment_id,
+            "row": row,
+        }
+        for sha256, row in sorted(zip(sha256s, range(len(sha256s)), strict=True))
+    ]
+    _insert_unknown(session, rows)
+
+
+def _insert_unknown(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows come sorted, so that two workers that index the same contents cannot deadlock."""
+    table = EmbeddingRow.__table__
+    insert: Any = sqlite.insert(table)
+    if session.get_bind().dialect.name == "postgresql":
+        insert = postgresql.insert(table)
+    if rows:
+        session.connection().execute(insert.on_conflict_do_nothing(), rows)
+
+
+def touch(session: Session, segment_ids: Iterable[str]) -> None:
+    """Note that segments are in use; a note younger than a minute is good enough."""
+    at = now(session)
+    for some in _batches(sorted(set(segment_ids))):
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id.in_(some), SegmentRow.last_used_at < at - _FRESH_SECONDS)
+            .values(last_used_at=at)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def total_bytes(session: Session) -> int:
+    """Bytes of all segments together."""
+    return int(session.scalar(select(func.coalesce(func.sum(SegmentRow.bytes), 0))) or 0)
+
+
+def oldest(session: Session, *, excess: int) -> list[SegmentRow]:
+    """The least recently used segments that together hold at least `excess` bytes."""
+    chosen: list[SegmentRow] = []
+    for segment in session.scalars(select(SegmentRow).order_by(SegmentRow.last_used_at)):
+        if excess <= 0:
+            break
+        chosen.append(segment)
+        excess -= segment.bytes
+    return chosen
+
+
+def fragmented(session: Session, *, small: int, many: int) -> list[SegmentRow]:
+    """Some segments below `small` bytes of one cache that has at least `many` of them, or []."""
+    group = (SegmentRow.organisation_id, SegmentRow.key)
+    found = session.execute(
+        select(*group)
+        .where(SegmentRow.bytes < small)
+        .group_by(*group)
+        .having(func.count() >= many)
+        .limit(1)
+    ).first()
+    if found is None:
+        return []
+    statement = select(SegmentRow).where(
+        SegmentRow.organisation_id == found[0],
+        SegmentRow.key == found[1],
+        SegmentRow.bytes < small,
+    )
+    return list(session.scalars(statement.order_by(SegmentRow.id).limit(4 * many)))
+
+
+def rows_of(session: Session, segment_id: str) -> list[tuple[str, int]]:
+    """(sha256, row) of what is indexed in a segment, by row."""
+    statement = select(EmbeddingRow.sha256, EmbeddingRow.row)
+    found = session.execute(
+        statement.where(EmbeddingRow.segment_id == segment_id).order_by(EmbeddingRow.row)
+    )
+    return [(sha256, row) for sha256, row in found]
+
+
+def drop(session: Session, segment_ids: Iterable[str]) -> None:
+    """Forget segments and what was indexed in them."""
+    for some in _batches(list(segment_ids)):
+        for table in (EmbeddingRow.segment_id, SegmentRow.id):
+            session.execute(
+                delete(table.class_)
+                .where(table.in_(some))
+                .execution_options(synchronize_session=False)
+            )
+
+
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists short enough for one statement's parameters."""
+    source = iter(items)
+    while some := list(islice(source, _AT_ONCE)):
+        yield some

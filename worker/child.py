@@ -1,0 +1,82 @@
+"""The tensor process: one warm child that embeds and fits, without a database.
+
+It reads requests from its parent and answers with `{"id", "type": "progress" | "event" | "result" |
+"error" | "exception"}`. A `stop` takes effect between two batches of the current request; when the
+parent goes away, so does the child, at once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from app.core.errors import HeadstartError
+from worker.channel import Channel, Message
+
+Report = Callable[[str, dict[str, Any]], None]
+
+
+class Inbox:
+    """Reads the parent's messages in a thread, so that `stop` and its death are seen at once."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.requests: queue.Queue[Message] = queue.Queue()
+        self.stop = threading.Event()
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                message = self._channel.receive()
+                if message is None:
+                    continue
+                if message["op"] == "stop":
+                    self.stop.set()
+                else:
+                    self.requests.put(message)
+        except (EOFError, OSError):
+            os._exit(0)  # the parent is gone: whatever is being computed is nobody's any more
+
+
+def main(descriptor: int) -> None:
+    """Serve requests until the parent goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a signal to the whole group is the parent's
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    channel = Channel(descriptor)
+    inbox = Inbox(channel)
+    from worker.tensors import Tensors  # seconds: torch, and all that hangs on it
+
+    tensors = Tensors(stopped=inbox.stop.is_set)
+    while True:
+        request = inbox.requests.get()
+        inbox.stop.clear()
+        answer(channel, tensors.handle, request)
+
+
+def answer(
+    channel: Channel, handle: Callable[[Message, Report], dict[str, Any]], request: Message
+) -> None:
+    """Handle one request; whatever happens, exactly one final message leaves."""
+
+    def report(kind: str, body: dict[str, Any]) -> None:
+        channel.send({"id": request["id"], "type": kind, **body})
+
+    try:
+        report("result", handle(request, report))
+    except HeadstartError as error:
+        body = {"code": error.code, "message": error.message, "param": error.param}
+        report("error", body)
+    except Exception as error:  # noqa: BLE001  # the parent counts it against the error budget
+        traceback.print_exc(file=sys.stderr)
+        report("exception", {"message": f"{type(error).__name__}: {error}"[:2000]})
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

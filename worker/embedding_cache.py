@@ -1,0 +1,153 @@
+"""The embedding cache: append-only fp16 segments in storage, an index in the database, a quota.
+
+A segment is written before its index row and deleted after it, so the index never points at nothing
+for long; where it does (another host evicted it, a file was lost), the row is dropped and the example
+is embedded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.core.ids import new_id
+from app.infra.database import Sessions, reading, transaction
+from app.infra.orm import SegmentRow
+from app.infra.repositories import embeddings
+from app.infra.repositories.embeddings import Place
+from app.infra.storage import Storage, scratch, storage_errors
+
+SMALL_BYTES = 8 * 2**20
+MANY = 32
+KEPT_SHARE = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Whose embeddings, and made how: `key` says weights, view, preprocessing and precision."""
+
+    organisation_id: str
+    key: str
+
+    def file(self, segment_id: str) -> str:
+        """The storage key of a segment."""
+        return f"embeddings/{self.organisation_id}/{self.key}/{segment_id}.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stored file whose row i embeds `sha256s[i]`, before it is indexed."""
+
+    id: str
+    scope: Scope
+    sha256s: Sequence[str]
+    size: int
+
+
+class EmbeddingCache:
+    """Finds, stores, evicts and compacts; every method that writes rows says which transaction."""
+
+    def __init__(self, sessions: Sessions, storage: Storage, *, quota: int) -> None:
+        self._sessions = sessions
+        self._storage = storage
+        self._quota = quota
+
+    def find(self, scope: Scope, sha256s: Iterable[str]) -> dict[str, Place]:
+        """Where each known content's embedding lies."""
+        with reading(self._sessions) as session:
+            return embeddings.find(
+                session, organisation_id=scope.organisation_id, key=scope.key, sha256s=sha256s
+            )
+
+    def locate(self, scope: Scope, places: dict[str, Place]) -> dict[str, Path]:
+        """A local file for each segment of `places`; places in lost segments are taken out."""
+        paths: dict[str, Path] = {}
+        lost: set[str] = set()
+        for segment_id in sorted({segment for segment, _ in places.values()}):
+            try:
+                paths[segment_id] = self._storage.fetch(scope.file(segment_id))
+            except FileNotFoundError:
+                lost.add(segment_id)
+        self._forget(lost, places)
+        return paths
+
+    def _forget(self, lost: set[str], places: dict[str, Place]) -> None:
+        for sha256 in [sha256 for sha256, (segment, _) in places.items() if segment in lost]:
+            del places[sha256]
+        if lost:
+            with transaction(self._sessions) as session:
+                embeddings.drop(session, lost)
+
+    def put(self, scope: Scope, file: Path, sha256s: Sequence[str]) -> Segment:
+        """Store a file of [n, dim] fp16 rows; `index` it in the transaction that uses it."""
+        segment = Segment(id=new_id("seg_"), scope=scope, sha256s=sha256s, size=file.stat().st_size)
+        self._storage.put(scope.file(segment.id), file)
+        return segment
+
+    @staticmethod
+    def index(session: Session, segment: Segment) -> None:
+        """Make a stored segment findable."""
+        embeddings.add_segment(
+            session,
+            segment.id,
+            organisation_id=segment.scope.organisation_id,
+            key=segment.scope.key,
+            sha256s=segment.sha256s,
+            size=segment.size,
+        )
+
+    def evict(self) -> int:
+        """Drop the least recently used segments until 90% of the quota is left; bytes freed."""
+        with reading(self._sessions) as session:
+            total = embeddings.total_bytes(session)
+        if total <= self._quota:
+            return 0
+        with transaction(self._sessions) as session:
+            excess = embeddings.total_bytes(session) - int(KEPT_SHARE * self._quota)
+            victims = embeddings.oldest(session, excess=excess)
+            embeddings.drop(session, [segment.id for segment in victims])
+        self._delete_files(victims)
+        return sum(segment.bytes for segment in victims)
+
+    def compact(self, staging: Path) -> int:
+        """Merge the small segments of one cache, leaving out rows nobody indexes; segments merged."""
+        with reading(self._sessions) as session:
+            old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY)
+            rows = {segment.id: embeddings.rows_of(session, segment.id) for segment in old}
+        if not old:
+            return 0
+        scope = Scope(organisation_id=old[0].organisation_id, key=old[0].key)
+        with scratch(staging) as folder:
+            merged = self._merge(scope, rows, folder / "merged.npy")
+        with transaction(self._sessions) as session:
+            embeddings.drop(session, [segment.id for segment in old])
+            if merged is not None:
+                self.index(session, merged)
+        self._delete_files(old)
+        return len(old)
+
+    def _merge(
+        self, scope: Scope, rows: dict[str, list[tuple[str, int]]], file: Path
+    ) -> Segment | None:
+        places = {sha: (segment, row) for segment, some in rows.items() for sha, row in some}
+        paths = self.locate(scope, places)
+        parts = [
+            np.load(path, mmap_mode="r")[[row for _, row in rows[segment]]]
+            for segment, path in paths.items()
+            if rows[segment]
+        ]
+        sha256s = [sha for segment in paths for sha, _ in rows[segment]]
+        if not parts:
+            return None
+        with storage_errors():
+            np.save(file, np.concatenate(parts))
+        return self.put(scope, file, sha256s)
+
+    def _delete_files(self, segments: Iterable[SegmentRow]) -> None:
+        for segment in segments:
+            scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
+            self._storage.delete(scope.file(segment.id))

@@ -1,0 +1,117 @@
+"""The artifact of a model: `head.safetensors` and a readable `model.json`, written once, checked always.
+
+They lie under `models/<organisation>/<model>/<fence>/`, so that a worker that lost its claim can only
+write where nobody looks. The caller registers the model after both are durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+
+from app.core.errors import HeadstartError
+from app.infra.storage import Storage, storage_errors
+
+HEAD, CARD = "head.safetensors", "model.json"
+FORMAT = 1
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """What the database keeps of a stored model; `sha256` and `size` (bytes) are of the head."""
+
+    prefix: str
+    sha256: str
+    size: int
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModel:
+    """A loaded model: its card, and its tensors as they were written."""
+
+    card: Mapping[str, Any]
+    tensors: Tensors
+
+
+def prefix_of(*, organisation_id: str, name: str, fence: int) -> str:
+    """The folder of one attempt at a model."""
+    return f"models/{organisation_id}/{name}/{fence}"
+
+
+def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) -> Artifact:
+    """Move `folder/head.safetensors` and its card into storage, durably.
+
+    Raises weights_invalid for a head that could not be loaded again, and storage_full.
+    """
+    head = folder / HEAD
+    data = head.read_bytes()
+    tensors = _parsed(data, "weights_invalid")
+    sha256 = hashlib.sha256(data).hexdigest()
+    full = {"format": FORMAT, **card, "head": _described(tensors, sha256=sha256, size=len(data))}
+    path = folder / CARD
+    with storage_errors():
+        path.write_text(json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    storage.put(f"{prefix}/{HEAD}", head)
+    storage.put(f"{prefix}/{CARD}", path)
+    return Artifact(prefix=prefix, sha256=sha256, size=len(data), card=full)
+
+
+def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
+    """The model at `prefix`, if it is byte for byte what was registered. Raises model_corrupt."""
+    try:
+        data = storage.fetch(f"{prefix}/{HEAD}").read_bytes()
+        card = json.loads(storage.fetch(f"{prefix}/{CARD}").read_bytes())
+    except FileNotFoundError as error:
+        raise _corrupt("a file is missing") from error
+    except ValueError as error:
+        raise _corrupt(f"{CARD} is not JSON") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise _corrupt(f"{HEAD} is not what was stored")
+    tensors = _parsed(data, "model_corrupt")
+    if not isinstance(card, dict) or card.get("head") != _described(
+        tensors, sha256=sha256, size=len(data)
+    ):
+        raise _corrupt(f"{CARD} does not describe {HEAD}")
+    return StoredModel(card=card, tensors=tensors)
+
+
+def _parsed(data: bytes, code: str) -> Tensors:
+    """The tensors of a safetensors file; refuses bad headers, no tensors, and numbers not finite."""
+    try:
+        tensors = load_tensors(data)
+    except (SafetensorError, KeyError, ValueError, OverflowError) as error:
+        raise HeadstartError(code, f"{HEAD} cannot be read: {error}") from error
+    if not tensors:
+        raise HeadstartError(code, f"{HEAD} holds no tensors")
+    for name, value in tensors.items():
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            raise HeadstartError(code, f"{HEAD} holds numbers that are not finite, in {name}")
+    return tensors
+
+
+def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
+    return {
+        "file": HEAD,
+        "sha256": sha256,
+        "bytes": size,
+        "tensors": {
+            name: {"shape": list(value.shape), "dtype": str(value.dtype)}
+            for name, value in sorted(tensors.items())
+        },
+    }
+
+
+def _corrupt(why: str) -> HeadstartError:
+    return HeadstartError("model_corrupt", f"the stored model is damaged: {why}", retry_after=60)

@@ -1,0 +1,190 @@
+"""The parent's side of the tensor process: start, ask, stop, kill, and start again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from app.core.errors import HeadstartError
+from worker.channel import Channel, Message, pair
+
+_POLL_SECONDS = 0.02
+_STALL_SECONDS = 900.0
+
+log = structlog.get_logger(__name__)
+
+
+class ChildCrashedError(Exception):
+    """The tensor process died, or said nothing for a quarter of an hour."""
+
+
+class ChildExceptionError(Exception):
+    """The tensor process survived an error that nobody expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What the parent must know of a loaded backbone; `keys[view]` names its embedding cache."""
+
+    backbone: str
+    modality: str
+    dim: int
+    precision: str
+    weights_sha256: str
+    weights_source: str
+    preprocessing: str
+    libraries: Mapping[str, str]
+    keys: Mapping[str, str]
+
+
+class TensorProcess:
+    """One child at a time; a request finds it warm, or waits until it is."""
+
+    def __init__(self, *, weights_dir: Path | None, threads: int) -> None:
+        self._weights_dir = weights_dir
+        self._threads = threads
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._facts: dict[str, EngineFacts] = {}
+        self._warming: dict[int, str] = {}
+        self._last_id = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, while there is a child."""
+        return self._process.pid if self._process is not None else None
+
+    def warm(self, backbone: str) -> None:
+        """Start a child if there is none, and have it load `backbone`; does not wait."""
+        self._ensure()
+        if backbone not in self._facts and backbone not in self._warming.values():
+            self._warming[self._send({"op": "engine", "backbone": backbone})] = backbone
+
+    def engine(self, backbone: str, guard: Callable[[], None]) -> EngineFacts:
+        """The facts of `backbone`, loaded if need be. Raises backbone_unavailable."""
+        while backbone in self._warming.values():
+            self._next(guard)
+        if backbone not in self._facts:
+            found = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
+            self._facts[backbone] = EngineFacts(**found)
+        return self._facts[backbone]
+
+    def ask(
+        self,
+        request: Message,
+        *,
+        guard: Callable[[], None],
+        on_message: Callable[[Message], None] | None = None,
+    ) -> dict[str, Any]:
+        """Send a request and wait for its result, calling `guard` fifty times a second.
+
+        Raises the child's HeadstartError, ChildExceptionError, ChildCrashedError, or whatever guard and
+        on_message raise; then the child, still busy, is killed.
+        """
+        self._ensure()
+        try:
+            number = self._send(request)
+            while True:
+                message = self._next(guard)
+                if message["id"] == number and message["type"] in _FINAL:
+                    break
+                if message["id"] == number and on_message is not None:
+                    on_message(message)
+        except BaseException:
+            self.kill()
+            raise
+        return _unwrap(message)
+
+    def stop_request(self) -> None:
+        """Ask the child to end the current request after its current batch."""
+        if self._channel is not None:
+            self._channel.send({"op": "stop"})
+
+    def kill(self) -> None:
+        """End the child, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._channel is not None:
+            self._channel.close()
+        self._process, self._channel = None, None
+        self._facts, self._warming = {}, {}
+
+    def _ensure(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.kill()
+        self._channel, theirs = pair()
+        root = str(Path(__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                [sys.executable, "-m", "worker.child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PYTHONPATH": path},
+            )
+
+    def _send(self, request: Message) -> int:
+        assert self._channel is not None
+        self._last_id += 1
+        common = {
+            "id": self._last_id,
+            "weights_dir": str(self._weights_dir) if self._weights_dir else None,
+            "threads": self._threads,
+        }
+        try:
+            self._channel.send(common | request)
+        except OSError as error:
+            raise ChildCrashedError("the tensor process is gone") from error
+        return self._last_id
+
+    def _next(self, guard: Callable[[], None]) -> Message:
+        """The next message of the child; one that only says an engine is warm is also noted."""
+        assert self._channel is not None
+        silent_since = time.monotonic()
+        while True:
+            guard()
+            try:
+                message = self._channel.receive(_POLL_SECONDS)
+            except EOFError as error:
+                raise self._crashed() from error
+            if message is not None:
+                self._note_warm(message)
+                return message
+            if time.monotonic() - silent_since > _STALL_SECONDS:
+                raise ChildCrashedError("the tensor process hangs")
+
+    def _note_warm(self, message: Message) -> None:
+        backbone = self._warming.pop(message["id"], None)
+        if backbone is None:
+            return
+        if message["type"] == "result":
+            self._facts[backbone] = EngineFacts(**_unwrap(message))
+        else:
+            log.warning("backbone not warmed", backbone=backbone, reason=message["message"])
+
+    def _crashed(self) -> ChildCrashedError:
+        status = self._process.wait() if self._process is not None else None
+        self.kill()
+        return ChildCrashedError(f"the tensor process ended with status {status}")
+
+
+_FINAL = ("result", "error", "exception")
+
+
+def _unwrap(message: Message) -> dict[str, Any]:
+    """A final message as what it means. Raises HeadstartError or ChildExceptionError."""
+    body = {name: value for name, value in message.items() if name not in ("id", "type")}
+    if message["type"] == "error":
+        raise HeadstartError(body["code"], body["message"], param=body["param"])
+    if message["type"] == "exception":
+        raise ChildExceptionError(body["message"])
+    return body

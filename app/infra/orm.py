@@ -117,9 +117,10 @@ class JobRow(Base):
     status: Mapped[str] = mapped_column(String(20), index=True)
     backbone: Mapped[str] = mapped_column(String(100))
     dataset_id: Mapped[str] = mapped_column(String(40), index=True)
-    version_id: Mapped[str] = mapped_column(ForeignKey("dataset_versions.id"), index=True)
-    validation_dataset_id: Mapped[str | None] = mapped_column(String(40))
-    validation_version_id: Mapped[str | None] = mapped_column(ForeignKey("dataset_versions.id"))
+    version_id: Mapped[str] = mapped_column(String(40), index=True)
+    """No foreign key, here and below: a job that has ended outlives its dataset."""
+    validation_dataset_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    validation_version_id: Mapped[str | None] = mapped_column(String(40), index=True)
     method: Mapped[str] = mapped_column(String(40))
     hyperparameters: Mapped[dict[str, Any]]
     """As asked, `"auto"` included."""

@@ -113,6 +113,48 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_embeddings_segment_id"), ["segment_id"], unique=False)
 
     op.create_table(
+        "jobs",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("organisation_id", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("backbone", sa.String(length=100), nullable=False),
+        sa.Column("dataset_id", sa.String(length=40), nullable=False),
+        sa.Column("version_id", sa.String(length=40), nullable=False),
+        sa.Column("validation_dataset_id", sa.String(length=40), nullable=True),
+        sa.Column("validation_version_id", sa.String(length=40), nullable=True),
+        sa.Column("method", sa.String(length=40), nullable=False),
+        sa.Column("hyperparameters", sa.JSON(), nullable=False),
+        sa.Column("resolved", sa.JSON(), nullable=True),
+        sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("suffix", sa.String(length=64), nullable=True),
+        sa.Column("metadata", sa.JSON(), nullable=True),
+        sa.Column("progress", sa.JSON(), nullable=True),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.Column("model_id", sa.String(length=200), nullable=True),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("started_at", sa.Float(precision=53), nullable=True),
+        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_jobs_dataset_id"), ["dataset_id"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_organisation_created", ["organisation_id", "created_at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_jobs_status"), ["status"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_jobs_validation_dataset_id"), ["validation_dataset_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_jobs_validation_version_id"), ["validation_version_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_jobs_version_id"), ["version_id"], unique=False)
+
+    op.create_table(
         "models",
         sa.Column("id", sa.String(length=200), nullable=False),
         sa.Column("organisation_id", sa.String(length=64), nullable=False),
@@ -160,6 +202,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_aliases_model_id"), ["model_id"], unique=False)
 
     op.create_table(
+        "checkpoints",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("step_number", sa.BigInteger(), nullable=False),
+        sa.Column("metrics", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("job_id", "step_number"),
+    )
+    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_checkpoints_job_id"), ["job_id"], unique=False)
+
+    op.create_table(
         "dataset_versions",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=64), nullable=False),
@@ -190,48 +246,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_dataset_versions_status"), ["status"], unique=False)
 
     op.create_table(
-        "jobs",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("organisation_id", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.String(length=20), nullable=False),
-        sa.Column("backbone", sa.String(length=100), nullable=False),
-        sa.Column("dataset_id", sa.String(length=40), nullable=False),
-        sa.Column("version_id", sa.String(length=40), nullable=False),
-        sa.Column("validation_dataset_id", sa.String(length=40), nullable=True),
-        sa.Column("validation_version_id", sa.String(length=40), nullable=True),
-        sa.Column("method", sa.String(length=40), nullable=False),
-        sa.Column("hyperparameters", sa.JSON(), nullable=False),
-        sa.Column("resolved", sa.JSON(), nullable=True),
-        sa.Column("seed", sa.BigInteger(), nullable=False),
-        sa.Column("suffix", sa.String(length=64), nullable=True),
-        sa.Column("metadata", sa.JSON(), nullable=True),
-        sa.Column("progress", sa.JSON(), nullable=True),
-        sa.Column("error", sa.JSON(), nullable=True),
-        sa.Column("model_id", sa.String(length=200), nullable=True),
+        "events",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
-        sa.Column("started_at", sa.Float(precision=53), nullable=True),
-        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"],
-            ["organisations.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["validation_version_id"],
-            ["dataset_versions.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["version_id"],
-            ["dataset_versions.id"],
-        ),
+        sa.Column("level", sa.String(length=8), nullable=False),
+        sa.Column("type", sa.String(length=12), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_dataset_id"), ["dataset_id"], unique=False)
-        batch_op.create_index(
-            "ix_jobs_organisation_created", ["organisation_id", "created_at"], unique=False
-        )
-        batch_op.create_index(batch_op.f("ix_jobs_status"), ["status"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_version_id"), ["version_id"], unique=False)
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_events_job_id"), ["job_id"], unique=False)
 
     op.create_table(
         "work",
@@ -271,71 +303,30 @@ def upgrade() -> None:
             "ix_work_version", ["version_id", "backbone", "kind", "state"], unique=False
         )
 
-    op.create_table(
-        "checkpoints",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("job_id", sa.String(length=40), nullable=False),
-        sa.Column("step_number", sa.BigInteger(), nullable=False),
-        sa.Column("metrics", sa.JSON(), nullable=False),
-        sa.Column("created_at", sa.Float(precision=53), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("job_id", "step_number"),
-    )
-    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_checkpoints_job_id"), ["job_id"], unique=False)
-
-    op.create_table(
-        "events",
-        sa.Column(
-            "id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=True,
-            nullable=False,
-        ),
-        sa.Column("job_id", sa.String(length=40), nullable=False),
-        sa.Column("created_at", sa.Float(precision=53), nullable=False),
-        sa.Column("level", sa.String(length=8), nullable=False),
-        sa.Column("type", sa.String(length=12), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("data", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_events_job_id"), ["job_id"], unique=False)
-
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_events_job_id"))
-
-    op.drop_table("events")
-    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_checkpoints_job_id"))
-
-    op.drop_table("checkpoints")
     with op.batch_alter_table("work", schema=None) as batch_op:
         batch_op.drop_index("ix_work_version")
         batch_op.drop_index(batch_op.f("ix_work_job_id"))
         batch_op.drop_index("ix_work_claim")
 
     op.drop_table("work")
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_jobs_version_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_status"))
-        batch_op.drop_index("ix_jobs_organisation_created")
-        batch_op.drop_index(batch_op.f("ix_jobs_dataset_id"))
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_events_job_id"))
 
-    op.drop_table("jobs")
+    op.drop_table("events")
     with op.batch_alter_table("dataset_versions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dataset_versions_status"))
         batch_op.drop_index(batch_op.f("ix_dataset_versions_dataset_id"))
 
     op.drop_table("dataset_versions")
+    with op.batch_alter_table("checkpoints", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_checkpoints_job_id"))
+
+    op.drop_table("checkpoints")
     with op.batch_alter_table("aliases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_aliases_model_id"))
 
@@ -345,6 +336,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_organisation_id"))
 
     op.drop_table("models")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_jobs_version_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_validation_version_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_validation_dataset_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_status"))
+        batch_op.drop_index("ix_jobs_organisation_created")
+        batch_op.drop_index(batch_op.f("ix_jobs_dataset_id"))
+
+    op.drop_table("jobs")
     with op.batch_alter_table("embeddings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_embeddings_segment_id"))
 

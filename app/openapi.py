@@ -54,7 +54,7 @@ def path_id(description: str, example: str, *, max_length: int = 200) -> Any:
 
 
 def problems(*codes: str) -> Responses:
-    """A route's own error answers; those that any route may give are added to all by `install`."""
+    """A route's own error answers; `complete` adds those that any route may give."""
     by_status: dict[int | str, list[str]] = {}
     for code in codes:
         by_status.setdefault(STATUSES[code], []).append(code)
@@ -63,7 +63,7 @@ def problems(*codes: str) -> Responses:
     return {status: _answer(named) for status, named in by_status.items()}
 
 
-def install(app: FastAPI) -> None:
+def complete(app: FastAPI) -> None:
     """Let `app` describe itself with our problem document and key in place of FastAPI's own."""
 
     def describe() -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operation in _operations(document):
-        _complete(operation, keyed=path not in _OPEN_PATHS)
+        _add_common(operation, keyed=path not in _OPEN_PATHS)
     return document
 
 
@@ -102,7 +102,7 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
                 yield path, operation
 
 
-def _complete(operation: dict[str, Any], *, keyed: bool) -> None:
+def _add_common(operation: dict[str, Any], *, keyed: bool) -> None:
     operation["security"] = [{"key": []}] if keyed else []
     codes = (*_COMMON, *(_KEYED if keyed else ()))
     if "requestBody" in operation:

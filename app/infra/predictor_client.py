@@ -1,7 +1,7 @@
 """The app's side of the hop to the predictor: keep-alive HTTP over a Unix socket or TCP.
 
-Written on asyncio's protocols because this is the hot path. A connection carries one call at a time;
-closing it tells the predictor to stop computing.
+Written on asyncio's protocols because this is the hot path. A connection carries one call at a
+time; closing it tells the predictor to stop computing.
 """
 
 from __future__ import annotations

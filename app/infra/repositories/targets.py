@@ -1,0 +1,93 @@
+"""What predictions must know of models, for many names in one query each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.infra.orm import AliasRow, JobRow, ModelRow
+from app.infra.repositories.models import is_model_id
+
+Name = tuple[str, str]
+"""(organisation, id or alias or job id)."""
+
+_COLUMNS = (
+    ModelRow.id,
+    ModelRow.backbone,
+    ModelRow.modality,
+    ModelRow.artifact,
+    ModelRow.sha256,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The immutable model behind a name."""
+
+    id: str
+    backbone: str
+    modality: str
+    artifact: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """A job's name: `status` says why it has no model."""
+
+    status: str
+
+
+def find_all(session: Session, names: Collection[Name]) -> dict[Name, Found | NotReady]:
+    """What each name means now; names that mean nothing are left out."""
+    found: dict[Name, Found | NotReady] = {}
+    ids = {name for name in names if is_model_id(name[1])}
+    jobs = {name for name in names if name[1].startswith("ftjob-")}
+    found.update(_keep(session, _by_id(_second(ids)), ids))
+    found.update(_keep(session, _by_alias(_second(set(names) - ids)), set(names) - ids))
+    if jobs:
+        found.update(_by_job(session, jobs))
+    return found
+
+
+def _second(names: Iterable[Name]) -> set[str]:
+    return {name for _, name in names}
+
+
+def _by_id(ids: set[str]) -> Any:
+    return select(ModelRow.organisation_id, ModelRow.id, *_COLUMNS).where(ModelRow.id.in_(ids))
+
+
+def _by_alias(names: set[str]) -> Any:
+    return (
+        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS)
+        .join(ModelRow, AliasRow.model_id == ModelRow.id)
+        .where(AliasRow.name.in_(names))
+    )
+
+
+def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, Found]:
+    """The rows asked for: another organisation's of the same name are dropped."""
+    if not wanted:
+        return {}
+    rows = session.execute(statement)
+    return {(row[0], row[1]): Found(*row[2:]) for row in rows if (row[0], row[1]) in wanted}
+
+
+def _by_job(session: Session, jobs: set[Name]) -> dict[Name, Found | NotReady]:
+    """A job's id means its model once it has one."""
+    statement = (
+        select(JobRow.organisation_id, JobRow.id, JobRow.status, *_COLUMNS)
+        .outerjoin(ModelRow, JobRow.model_id == ModelRow.id)
+        .where(JobRow.id.in_(_second(jobs)))
+    )
+    found: dict[Name, Found | NotReady] = {}
+    for organisation_id, job_id, status, *columns in session.execute(statement):
+        if (organisation_id, job_id) in jobs:
+            ready = columns[0] is not None
+            found[organisation_id, job_id] = Found(*columns) if ready else NotReady(status)
+    return found

@@ -1,0 +1,95 @@
+"""From a request's body to the predictor's inputs. A bad item stays in its place as an error."""
+
+from __future__ import annotations
+
+import binascii
+import json
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Modality
+from app.core.messages import Input, failed
+from app.predictions import multipart
+from app.strict_json import parse
+
+MAX_TEXT_BYTES = 1024 * 1024
+
+
+def read_inputs(
+    body: bytes, content_type: str, *, modality: Modality, most: int
+) -> tuple[tuple[Input, ...], bool]:
+    """The inputs, and whether the body was one raw image.
+
+    Raises unsupported_media_type, bad_request, invalid_json, invalid_request.
+    """
+    kind = content_type.split(";", 1)[0].strip().lower()
+    if kind == "multipart/form-data":
+        data = multipart.files(body, content_type)
+        _count(len(data), most, param="files")
+        return tuple(_matching(Input("image", one), modality) for one in data), False
+    if kind == "application/json" or kind.endswith("+json"):
+        return _from_json(body, modality=modality, most=most), False
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return (_matching(Input("image", body), modality),), True
+    raise HeadstartError(
+        "unsupported_media_type",
+        "send an image, multipart/form-data with files, or application/json",
+    )
+
+
+def image_bytes(text: str) -> Input:
+    """An image given as base64 or as a `data:` URL."""
+    if text.startswith("data:"):
+        _, _, text = text.partition(",")
+    try:
+        return Input("image", binascii.a2b_base64(text.encode("ascii"), strict_mode=True))
+    except (ValueError, binascii.Error):
+        return failed(HeadstartError("image_invalid", "the image is not valid base64"))
+
+
+def text_bytes(text: str) -> Input:
+    """A text as UTF-8."""
+    data = text.encode()
+    if len(data) > MAX_TEXT_BYTES:
+        return failed(HeadstartError("text_too_long", "a text may have 1 MiB at most"))
+    return Input("text", data)
+
+
+def _from_json(body: bytes, *, modality: Modality, most: int) -> tuple[Input, ...]:
+    try:
+        document = parse(body)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(inputs, list):
+        raise HeadstartError("invalid_request", 'send {"inputs": [...]}', param="inputs")
+    _count(len(inputs), most, param="inputs")
+    return tuple(_item(item, place, modality) for place, item in enumerate(inputs))
+
+
+def _item(item: Any, place: int, modality: Modality) -> Input:
+    if isinstance(item, dict) and len(item) == 1:
+        ((kind, value),) = item.items()
+        if kind == "text" and isinstance(value, str):
+            return _matching(text_bytes(value), modality)
+        if kind == "image" and isinstance(value, str):
+            return _matching(image_bytes(value), modality)
+    raise HeadstartError(
+        "invalid_request",
+        'each input is {"text": "…"} or {"image": "<base64>"}',
+        param=f"inputs.{place}",
+    )
+
+
+def _matching(item: Input, modality: Modality) -> Input:
+    """The input, or the error that the model reads something else."""
+    if item.kind in ("error", modality):
+        return item
+    return failed(
+        HeadstartError("modality_mismatch", f"the model reads {modality}s, not {item.kind}s")
+    )
+
+
+def _count(count: int, most: int, *, param: str) -> None:
+    if not 1 <= count <= most:
+        raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param=param)

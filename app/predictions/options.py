@@ -1,0 +1,53 @@
+"""How a request wants its predictions: query parameters and the cache header."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from app.core.errors import HeadstartError
+from app.core.messages import Options
+
+_EXPLANATIONS = frozenset({"neighbours", "saliency"})
+_DEFAULT = Options()
+_UNCACHED = Options(cache=False)
+T = TypeVar("T", int, float)
+
+
+def read_options(query: Mapping[str, str], cache_header: str | None) -> Options:
+    """The options. Raises invalid_request, naming the parameter."""
+    cache = cache_header is None or cache_header.strip().lower() != "off"
+    if not query:
+        return _DEFAULT if cache else _UNCACHED
+    return Options(
+        top_k=_number(query, "top_k", int, lambda value: 1 <= value <= 100_000),
+        threshold=_number(query, "unknown", float, lambda value: 0 <= value <= 1),
+        cache=cache,
+        explain=_explanations(query.get("explain", "")),
+        timeout=_number(query, "timeout", float, lambda value: 0 < value <= 300)
+        or _DEFAULT.timeout,
+    )
+
+
+def _number(
+    query: Mapping[str, str], name: str, kind: type[T], fits: Callable[[T], bool]
+) -> T | None:
+    if name not in query:
+        return None
+    try:
+        value = kind(query[name])
+    except ValueError:
+        value = kind(0) if kind is int else kind("nan")
+    if math.isnan(value) or not fits(value):
+        raise HeadstartError("invalid_request", f"{name} is out of its range", param=name)
+    return value
+
+
+def _explanations(text: str) -> tuple[str, ...]:
+    names = tuple(sorted({name.strip() for name in text.split(",") if name.strip()}))
+    if not set(names) <= _EXPLANATIONS:
+        raise HeadstartError(
+            "invalid_request", "explain is neighbours, saliency, or both", param="explain"
+        )
+    return names

@@ -1,0 +1,123 @@
+"""The shapes of a prediction in the OpenAPI document; the predictor writes the bytes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class LabelProbability(BaseModel):
+    """One class."""
+
+    label: str
+    probability: float = Field(ge=0, le=1)
+
+
+class Neighbour(BaseModel):
+    """One training example near the input."""
+
+    example_id: str
+    label: str
+    similarity: float
+
+
+class PredictionItem(BaseModel):
+    """One input's prediction."""
+
+    index: int
+    label: str
+    probability: float = Field(ge=0, le=1)
+    unknown: bool = Field(description="The input looks like none of the classes.")
+    predictions: list[LabelProbability] = Field(description="Most probable first.")
+    neighbours: list[Neighbour] | None = None
+    saliency: str | None = Field(default=None, description="A PNG as a `data:` URL.")
+
+
+class ItemError(BaseModel):
+    """Why one input has no prediction."""
+
+    code: str
+    message: str
+
+
+class FailedItem(BaseModel):
+    """One input without a prediction; the others have theirs."""
+
+    index: int
+    error: ItemError
+
+
+class Predictions(BaseModel):
+    """One answer an input, in the inputs' order."""
+
+    id: str
+    object: Literal["list"] = "list"
+    model: str
+    data: list[PredictionItem | FailedItem]
+
+
+_FILES = {
+    "schema": {
+        "type": "object",
+        "required": ["files"],
+        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    }
+}
+_INPUT = {
+    "oneOf": [
+        {"type": "object", "required": [name], "properties": {name: {"type": "string"}}}
+        for name in ("text", "image")
+    ]
+}
+_JSON = {
+    "schema": {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {"inputs": {"type": "array", "minItems": 1, "items": _INPUT}},
+    },
+    "examples": {
+        "text": {"value": {"inputs": [{"text": "my card has not arrived"}]}},
+        "image": {"value": {"inputs": [{"image": "iVBORw0KGgo="}]}},
+    },
+}
+_RAW = {"schema": {"type": "string", "format": "binary"}}
+PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "top_k",
+        "in": "query",
+        "description": "How many classes to list; all by default.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100_000},
+    },
+    {
+        "name": "unknown",
+        "in": "query",
+        "description": "Threshold of familiarity below which an input is `unknown`.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    {
+        "name": "explain",
+        "in": "query",
+        "description": "Give the nearest training examples, a saliency map, or both.",
+        "schema": {"type": "string", "enum": ["neighbours", "saliency", "neighbours,saliency"]},
+    },
+    {
+        "name": "timeout",
+        "in": "query",
+        "description": "Seconds after which the answer is worth nothing.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 300, "default": 30},
+    },
+    {
+        "name": "x-headstart-cache",
+        "in": "header",
+        "description": "`off` computes even what was computed before.",
+        "schema": {"type": "string", "enum": ["on", "off"]},
+    },
+]
+OPENAPI: dict[str, Any] = {
+    "parameters": PARAMETERS,
+    "requestBody": {
+        "required": True,
+        "content": {"image/*": _RAW, "multipart/form-data": _FILES, "application/json": _JSON},
+    },
+}

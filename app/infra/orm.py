@@ -110,7 +110,7 @@ class JobRow(Base):
     """A fine-tuning job, as its caller sees it; who works on it is in its `work` row."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_organisation_created", "organisation_id", "created_at"),)
+    __table_args__ = (Index("ix_jobs_organisation_id_id", "organisation_id", "id"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"))
@@ -126,6 +126,8 @@ class JobRow(Base):
     """As asked, `"auto"` included."""
     resolved: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """As used."""
+    from_model: Mapped[str | None] = mapped_column(String(200))
+    """The model whose method and hyperparameters were taken over where none were given."""
     seed: Mapped[int]
     suffix: Mapped[str | None] = mapped_column(String(64))
     job_metadata: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON)
@@ -267,6 +269,7 @@ class IdempotencyRow(Base):
     """What a POST with this Idempotency-Key answered; `response` is null while it is in flight."""
 
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_age", "organisation_id", "created_at"),)
 
     organisation_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)

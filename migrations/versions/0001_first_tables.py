@@ -24,6 +24,11 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.Float(precision=53), nullable=True),
         sa.PrimaryKeyConstraint("organisation_id", "key"),
     )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_idempotency_keys_age", ["organisation_id", "created_at"], unique=False
+        )
+
     op.create_table(
         "organisations",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -125,6 +130,7 @@ def upgrade() -> None:
         sa.Column("method", sa.String(length=40), nullable=False),
         sa.Column("hyperparameters", sa.JSON(), nullable=False),
         sa.Column("resolved", sa.JSON(), nullable=True),
+        sa.Column("from_model", sa.String(length=200), nullable=True),
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("suffix", sa.String(length=64), nullable=True),
         sa.Column("metadata", sa.JSON(), nullable=True),
@@ -142,9 +148,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_jobs_dataset_id"), ["dataset_id"], unique=False)
-        batch_op.create_index(
-            "ix_jobs_organisation_created", ["organisation_id", "created_at"], unique=False
-        )
+        batch_op.create_index("ix_jobs_organisation_id_id", ["organisation_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_status"), ["status"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_jobs_validation_dataset_id"), ["validation_dataset_id"], unique=False
@@ -341,7 +345,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_jobs_validation_version_id"))
         batch_op.drop_index(batch_op.f("ix_jobs_validation_dataset_id"))
         batch_op.drop_index(batch_op.f("ix_jobs_status"))
-        batch_op.drop_index("ix_jobs_organisation_created")
+        batch_op.drop_index("ix_jobs_organisation_id_id")
         batch_op.drop_index(batch_op.f("ix_jobs_dataset_id"))
 
     op.drop_table("jobs")
@@ -366,5 +370,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_organisations_last_claimed_at"))
 
     op.drop_table("organisations")
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index("ix_idempotency_keys_age")
+
     op.drop_table("idempotency_keys")
     # ### end Alembic commands ###

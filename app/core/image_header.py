@@ -1,6 +1,6 @@
 """What an image's first bytes say: format, size and frames, and whether we take it.
 
-The one table of image limits. The app asks while an upload is checked, the worker before it decodes.
+The one table of image limits: the app asks it about each upload, the worker before it decodes.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def check_size(width: int, height: int) -> None:
         raise HeadstartError("image_invalid", "the image has no pixels")
     if width * height > MAX_PIXELS:
         raise HeadstartError(
-            "image_too_large", f"{width}×{height} pixels; the limit is {MAX_PIXELS:,} in all"
+            "image_too_large", f"{width} x {height} pixels; the limit is {MAX_PIXELS:,} in all"
         )
     longest, shortest = max(width, height), min(width, height)
     if longest > MAX_SIDE or longest > MAX_ASPECT * shortest:
         raise HeadstartError(
             "image_dimensions",
-            f"{width}×{height} pixels; a side may have {MAX_SIDE:,}, "
+            f"{width} x {height} pixels; a side may have {MAX_SIDE:,}, "
             f"and {MAX_ASPECT} times the other",
         )
 

@@ -1,0 +1,134 @@
+"""What is doubtful about a set of examples: doubled contents, contradicting and colliding labels.
+
+A new version, however it came about, is reviewed as a whole; a review of a review changes nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from app.core import splits
+from app.core.manifest import Example, Problem, usable
+
+
+def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
+    """The examples, equal contents joined by a group, and the problems that they have.
+
+    Of two examples with one id (the same content at the same path) the later one counts.
+    """
+    kept = list({example.id: example for example in examples}.values())
+    problems = [problem for copies in _copies(kept) for problem in _judge(copies)]
+    kept = _grouped(kept, problems)
+    fit = usable(kept, problems)
+    return kept, [*problems, *_leaks(fit), *_collisions(fit), *_untrained(fit)]
+
+
+def squeezed(label: str) -> str:
+    """The same for labels that differ only in case, spaces or composition."""
+    return "".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _copies(examples: Sequence[Example]) -> list[list[Example]]:
+    """Examples of equal content, in the order train, val, test; only where there are several."""
+    same: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        same[example.sha256].append(example)
+    order = splits.ORDER.index
+    return [sorted(some, key=lambda one: order(one.split)) for some in same.values() if some[1:]]
+
+
+def _judge(copies: Sequence[Example]) -> list[Problem]:
+    labels = sorted({example.label for example in copies})
+    if len(labels) > 1:
+        said = " and ".join(repr(label) for label in labels[:5])
+        return [
+            _problem("label_conflict", f"labelled {said}", one, excluded=True) for one in copies
+        ]
+    first = copies[0]
+    return [_copy_problem(one, first) for one in copies[1:]]
+
+
+def _copy_problem(example: Example, first: Example) -> Problem:
+    if example.split == first.split:
+        said = f"the same content as {first.path}; both are kept, in one group"
+        return _problem("duplicate_example", said, example, excluded=False)
+    said = f"the same content as {first.path}, which is in {first.split}"
+    return _problem("duplicate_across_splits", said, example, excluded=True)
+
+
+def _problem(code: str, message: str, example: Example, *, excluded: bool) -> Problem:
+    return Problem(
+        code=code,
+        message=f"{example.path}: {message}",
+        path=example.path,
+        example_id=example.id,
+        excluded=excluded,
+    )
+
+
+def _grouped(examples: Sequence[Example], problems: Sequence[Problem]) -> list[Example]:
+    """Equal contents, and groups that share one, under one group's name."""
+    excluded = {problem.example_id for problem in problems if problem.excluded}
+    free = [at for at, example in enumerate(examples) if example.id not in excluded]
+    unit = splits.units([examples[at].sha256 for at in free], [examples[at].group for at in free])
+    together: dict[int, list[int]] = defaultdict(list)
+    for at, first in zip(free, unit, strict=True):
+        together[first].append(at)
+    result = list(examples)
+    for members in together.values():
+        if len(members) > 1:
+            name = _group_name([examples[at] for at in members])
+            for at in members:
+                if result[at].group != name:
+                    result[at] = result[at].model_copy(update={"group": name})
+    return result
+
+
+def _group_name(members: Sequence[Example]) -> str:
+    """The first of the names that the members have; a name of our own where they have none."""
+    named = [example.group for example in members if example.group is not None]
+    return min(named) if named else "same:" + members[0].sha256[:16]
+
+
+def _leaks(examples: Sequence[Example]) -> list[Problem]:
+    """Groups that the upload itself puts into several splits."""
+    found: dict[str, dict[str, Example]] = defaultdict(dict)
+    for example in examples:
+        if example.group is not None:
+            found[example.group].setdefault(example.split, example)
+    return [
+        Problem(
+            code="duplicate_across_splits",
+            message=f"the group {group!r} is in {' and '.join(sorted(where))}",
+            path=next(iter(where.values())).path,
+        )
+        for group, where in found.items()
+        if len(where) > 1
+    ]
+
+
+def _collisions(examples: Sequence[Example]) -> list[Problem]:
+    alike: dict[str, set[str]] = defaultdict(set)
+    for label in {example.label for example in examples}:
+        alike[squeezed(label)].add(label)
+    return [
+        Problem(
+            code="label_collision",
+            message="these labels differ only in case, spaces or accents' form, and are "
+            "different classes: " + ", ".join(repr(label) for label in sorted(labels)),
+        )
+        for _, labels in sorted(alike.items())
+        if len(labels) > 1
+    ]
+
+
+def _untrained(examples: Sequence[Example]) -> list[Problem]:
+    """Labels that are held out but never trained on."""
+    trained = {example.label for example in examples if example.split == "train"}
+    rest = sorted({example.label for example in examples} - trained)
+    return [
+        Problem(code="insufficient_classes", message=f"{label!r} has no example to train on")
+        for label in rest
+    ]

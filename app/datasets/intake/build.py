@@ -1,0 +1,265 @@
+"""From an upload to the examples of a version: open, lay out, check and pack, review.
+
+Reads every byte as hostile. What is wrong with the container or with a header rejects the whole
+upload and leaves nothing behind; what is doubtful about an example becomes a problem.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core import manifest, splits
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Modality, Problem, Split
+from app.core.review import review
+from app.datasets.intake import archive as archives
+from app.datasets.intake import images, layout, opening, tables
+from app.datasets.intake.archive import Archive, Entry
+from app.datasets.intake.layout import Item, Member
+from app.datasets.intake.limits import Kind, Limits, Options
+from app.datasets.intake.names import shown
+from app.datasets.intake.pack import PackWriter, Slot
+from app.datasets.intake.rows import Row, TextRow, text_row, too_long
+from app.infra.storage import scratch, storage_errors
+
+BOM = b"\xef\xbb\xbf"
+MODALITIES: dict[str, Modality] = {"image": "image", "text": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What an upload became. `pack_path` lies in the staging folder, for storage to take over;
+    `classes` counts the usable examples of each label."""
+
+    pack_path: Path
+    pack_sha256: str
+    examples: list[Example]
+    problems: list[Problem]
+    modality: Modality
+    classes: list[dict[str, str | int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An example before the pack is complete."""
+
+    slot: Slot
+    path: str
+    label: str
+    group: str | None
+    split: Split | None
+
+
+def build(
+    upload: Path,
+    *,
+    filename: str,
+    staging: Path,
+    modality: str | None = None,
+    options: Options | None = None,
+) -> Built:
+    """The examples of `upload`, packed. Blocking, and heavy: run it in a thread.
+
+    Raises HeadstartError with the codes of bad inputs, and then leaves nothing in `staging`.
+    """
+    asked = _asked(modality)
+    options = options or Options()
+    with storage_errors(), scratch(staging) as folder, _new_pack(staging) as pack:
+        path, kind, name = opening.settle(
+            upload, filename=filename, folder=folder, limits=options.limits
+        )
+        intake = _Intake(pack, folder=folder, options=options)
+        if kind in ("zip", "tar"):
+            found = intake.archive(path, kind, asked)
+        else:
+            found = intake.table(path, kind, name=name, asked=asked)
+        return _finish(intake, found)
+
+
+class _Intake:
+    """One upload on its way in: the pack it is written to and what was found so far."""
+
+    def __init__(self, pack: PackWriter, *, folder: Path, options: Options) -> None:
+        self.pack = pack
+        self.options = options
+        self.drafts: list[Draft] = []
+        self.problems: list[Problem] = []
+        self._folder = folder
+        self._limits = options.limits
+
+    def archive(self, path: Path, kind: Kind, asked: Modality | None) -> Modality:
+        """Take in a zip or a tar."""
+        with path.open("rb") as file:
+            opened = opening.open_archive(file, kind, self._limits)
+            paths = [entry.path for entry in opened.entries]
+            found = layout.members(paths, asked)
+            modality = layout.modality(found, asked)
+            items = self._items(opened, found, modality)
+            for item in items:
+                self._take(opened, item, modality)
+        return modality
+
+    def table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
+        """Take in a table of texts."""
+        if asked == "image":
+            raise layout.mismatch(asked, "text")
+        self._take_rows(tables.read(path, kind, name=name, limits=self._limits), None)
+        return "text"
+
+    def _items(self, opened: Archive, found: list[Member], modality: Modality) -> list[Item]:
+        """The members that are examples; what is left over becomes problems."""
+        listed = layout.metadata(found)
+        if listed:
+            rows = ((table, row) for table in listed for row in self._rows(opened, table))
+            paths = [entry.path for entry in opened.entries]
+            items = layout.by_rows(found, rows, paths=paths, limits=self._limits)
+            self.problems += layout.unlisted(found, items, modality)
+        else:
+            items, unlabelled = layout.by_folder(found, modality)
+            self.problems += unlabelled
+        if modality == "text" and not items:
+            self._take_tables(opened, found)
+        self.problems += layout.ignored(found, self._used(modality, items))
+        return items
+
+    @staticmethod
+    def _used(modality: Modality, items: list[Item]) -> tuple[layout.Role, ...]:
+        return (modality,) if modality == "image" or items else ("text", "table")
+
+    def _take(self, opened: Archive, item: Item, modality: Modality) -> None:
+        """Check one member and pack it. Raises the code of what is wrong with it."""
+        entry = opened.entries[item.index]
+        if len(item.label) > self._limits.label_characters:
+            raise HeadstartError("label_too_long", too_long(item.label, self._limits))
+        data = archives.read(opened, entry, self._limits)
+        if modality == "image":
+            images.check(data, entry.path)
+        elif not _is_text(data, entry, self._limits):
+            self.problems.append(_empty(item.path))
+            return
+        self._draft(data.removeprefix(BOM) if modality == "text" else data, item.path, item)
+
+    def _take_tables(self, opened: Archive, found: list[Member]) -> None:
+        for member, split in layout.tables(found):
+            self._take_rows(self._rows(opened, member), split)
+
+    def _take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
+        for row in rows:
+            told = text_row(row, self._limits)
+            if told.text:
+                self._draft(told.text.encode(), row.where, told, split)
+            else:
+                self.problems.append(_empty(row.where))
+
+    def _rows(self, opened: Archive, member: Member) -> Iterator[Row]:
+        """The rows of a table inside the archive, by way of a file of our own."""
+        target = self._folder / f"table-{member.index}"
+        with target.open("wb") as out:
+            for data in opened.chunks(opened.entries[member.index]):
+                out.write(data)
+        kind = layout.TABLES[images.extension(member.path)]
+        yield from tables.read(target, kind, name=member.path, limits=self._limits)
+        target.unlink()
+
+    def _draft(
+        self, data: bytes, path: str, told: Item | TextRow, split: Split | None = None
+    ) -> None:
+        slot = self.pack.add(data)
+        self.drafts.append(Draft(slot, path, told.label, told.group, told.split or split))
+
+
+def _finish(intake: _Intake, modality: Modality) -> Built:
+    """Close the pack, hold out what is to be held out, and review the whole."""
+    if not intake.drafts:
+        raise layout.nothing()
+    pack = intake.pack.finish()
+    chosen = _splits(intake.drafts, intake.options)
+    examples, doubts = review(
+        _example(draft, split, pack) for draft, split in zip(intake.drafts, chosen, strict=True)
+    )
+    problems = intake.problems + doubts
+    usable = manifest.usable(examples, problems)
+    _check_classes(usable, intake.options.minimum_classes)
+    return Built(
+        intake.pack.path, pack, examples, problems, modality, manifest.class_counts(usable)
+    )
+
+
+def _splits(drafts: list[Draft], options: Options) -> list[Split]:
+    """The splits that the upload names, or drawn ones where it names none and some are asked."""
+    named = any(draft.split for draft in drafts)
+    if named or not (options.val_fraction or options.test_fraction):
+        return [draft.split or "train" for draft in drafts]
+    return splits.split(
+        [draft.label for draft in drafts],
+        keys=[draft.slot.sha256 for draft in drafts],
+        groups=[draft.group for draft in drafts],
+        val=options.val_fraction,
+        test=options.test_fraction,
+        seed=options.seed,
+    )
+
+
+def _example(draft: Draft, split: Split, pack: str) -> Example:
+    return Example(
+        id=manifest.example_id(sha256=draft.slot.sha256, path=draft.path),
+        sha256=draft.slot.sha256,
+        label=draft.label,
+        group=draft.group,
+        split=split,
+        path=draft.path,
+        pack=pack,
+        offset=draft.slot.offset,
+        length=draft.slot.length,
+    )
+
+
+def _check_classes(usable: list[Example], minimum: int) -> None:
+    if not usable:
+        raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
+    labels = {example.label for example in usable if example.split == "train"}
+    if len(labels) < minimum:
+        found = ", ".join(shown(label, 40) for label in sorted(labels)) or "none"
+        raise HeadstartError(
+            "insufficient_classes",
+            f"at least {minimum} classes need an example to train on; found: {found}",
+        )
+
+
+def _is_text(data: bytes, entry: Entry, limits: Limits) -> bool:
+    """Whether a member holds any text. Raises encoding, row_too_large or invalid_value."""
+    name = shown(entry.path)
+    if len(data) > limits.row_bytes:
+        why = f"{name} has more than {limits.row_bytes:,} bytes"
+        raise HeadstartError("row_too_large", why, param=name)
+    if images.is_archive(data):
+        raise images.nested(entry.path)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise HeadstartError("encoding", f"{name} is not UTF-8", param=name) from error
+    if "\0" in text:
+        raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
+    return bool(text.strip())
+
+
+def _empty(path: str) -> Problem:
+    return Problem(code="invalid_value", message=f"{path}: no text", path=path, excluded=True)
+
+
+def _asked(modality: str | None) -> Modality | None:
+    if modality is None:
+        return None
+    if modality not in MODALITIES:
+        raise HeadstartError("invalid_value", "modality is image or text", param="modality")
+    return MODALITIES[modality]
+
+
+def _new_pack(staging: Path) -> PackWriter:
+    handle, path = tempfile.mkstemp(prefix="pack-", dir=staging)
+    os.close(handle)
+    return PackWriter(Path(path))

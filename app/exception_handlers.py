@@ -86,7 +86,9 @@ def problem_response(error: HeadstartError, *, request_id: str) -> Response:
 
 
 def from_http(error: HTTPException) -> HeadstartError:
-    """The router's own 404 and 405, in our words."""
+    """The router's own 404 and 405, in our words; or what broke the reading of a body."""
+    if isinstance(error.__cause__, HeadstartError):
+        return error.__cause__
     code = _HTTP_CODES.get(error.status_code, "bad_request")
     detail = str(error.detail) if error.status_code not in (404, 405) else None
     return HeadstartError(code, detail)

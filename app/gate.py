@@ -1,19 +1,19 @@
-"""The gate in front of every route: request id, key, size. It reads no byte of a body before the key.
+"""The gate in front of every route: request id, key, size. No byte of a body is read before the key.
 
-It is plain ASGI because it runs on every request, predictions included, and costs a few microseconds.
+It is plain ASGI because it runs on every request, predictions included, and costs microseconds.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
 from anyio import to_thread
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 
 from app.accounts.service import Keyring
 from app.core.errors import HeadstartError
@@ -55,33 +55,24 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _request_id(headers.get("x-request-id", ""))
-        scope.setdefault("state", {})["request_id"] = request_id
-        started = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
+        reply = _Reply(send, _request_id(headers.get("x-request-id", "")))
+        scope.setdefault("state", {})["request_id"] = reply.request_id
         try:
             await self._admit(scope, headers)
             body = _Counted(receive, self._limit(scope))
-            await self.app(scope, body.receive, send_with_id)
+            await self.app(scope, body.receive, reply.send)
         except HeadstartError as error:
-            await _answer(error, request_id, started, scope, receive, send_with_id)
-        except DBAPIError as error:
-            await _answer(translate(error), request_id, started, scope, receive, send_with_id)
-        except Exception as error:
-            log.exception("unexpected error", request_id=request_id, path=scope["path"])
-            if started:
+            await reply.say(error, scope, receive)
+        except (OperationalError, InterfaceError) as error:
+            await reply.say(translate(error), scope, receive)
+        except ClientDisconnect:
+            log.info("the client left", request_id=reply.request_id, path=scope["path"])
+        except Exception:
+            log.exception("unexpected error", request_id=reply.request_id, path=scope["path"])
+            if reply.started:
                 raise
             internal = HeadstartError("internal", "an unexpected error; quote the request_id")
-            with contextlib.suppress(OSError):
-                await _answer(internal, request_id, started, scope, receive, send_with_id)
-            del error
+            await reply.say(internal, scope, receive)
 
     async def _admit(self, scope: Scope, headers: Headers) -> None:
         if not _OPEN.fullmatch(scope["path"]):
@@ -99,6 +90,24 @@ class Gate:
     def _limit(self, scope: Scope) -> int:
         upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
         return self.max_upload if upload else self.max_body
+
+
+class _Reply:
+    """The way back: puts the request id on the answer, and knows whether one has begun."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self.request_id, self.started = send, request_id, False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+        await self._send(message)
+
+    async def say(self, error: HeadstartError, scope: Scope, receive: Receive) -> None:
+        if not self.started:
+            response = problem_response(error, request_id=self.request_id)
+            await response(scope, receive, self.send)
 
 
 class _Counted:
@@ -121,15 +130,3 @@ def _too_large(limit: int) -> HeadstartError:
 
 def _request_id(sent: str) -> str:
     return sent if _REQUEST_ID.fullmatch(sent) else new_id("req_")
-
-
-async def _answer(
-    error: HeadstartError,
-    request_id: str,
-    started: bool,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> None:
-    if not started:
-        await problem_response(error, request_id=request_id)(scope, receive, send)

@@ -1,0 +1,305 @@
+"""Datasets and their versions: found only through their organisation, changed only under a lock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+from sqlalchemy import Select, String, delete, func, or_, select
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import Session, defer
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.core.job_state import TERMINAL
+from app.core.manifest import Modality, Problem
+from app.core.views import PRIMARY
+from app.infra.database import now
+from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
+from app.infra.repositories import work
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVersion:
+    """What a version is made of; its packs and its manifest are in storage already."""
+
+    manifest_sha256: str
+    packs: Sequence[str]
+    backbone: str
+    entries: int
+    """Lines of the manifest, excluded examples included."""
+    num_examples: int
+    classes: Sequence[dict[str, Any]]
+    problems: Sequence[Problem]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset and one of its versions."""
+
+    dataset: DatasetRow
+    version: DatasetVersionRow
+    num_problems: int
+
+
+def create(
+    session: Session,
+    *,
+    organisation_id: str,
+    name: str,
+    filename: str,
+    modality: Modality,
+    size: int,
+    upload_sha256: str,
+) -> DatasetRow:
+    """A new dataset without a version yet; `size` is the upload's in bytes."""
+    row = DatasetRow(
+        id=new_id("ds_"),
+        organisation_id=organisation_id,
+        name=name,
+        filename=filename,
+        modality=modality,
+        bytes=size,
+        upload_sha256=upload_sha256,
+        latest_version=0,
+        created_at=now(session),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def add_version(
+    session: Session, dataset: DatasetRow, new: NewVersion, *, chunk: int
+) -> DatasetVersionRow:
+    """The next version of a locked dataset, and the work that makes it ready."""
+    dataset.latest_version += 1
+    version = DatasetVersionRow(
+        id=new_id("dsv_"),
+        organisation_id=dataset.organisation_id,
+        dataset_id=dataset.id,
+        number=dataset.latest_version,
+        manifest_sha256=new.manifest_sha256,
+        packs=list(new.packs),
+        backbone=new.backbone,
+        num_examples=new.num_examples,
+        classes=list(new.classes),
+        problems=[problem.model_dump() for problem in new.problems],
+        status="processing",
+        created_at=now(session),
+    )
+    session.add(version)
+    session.flush()
+    _add_chunks(session, dataset, version, entries=new.entries, chunk=chunk)
+    return version
+
+
+def _add_chunks(
+    session: Session, dataset: DatasetRow, version: DatasetVersionRow, *, entries: int, chunk: int
+) -> None:
+    """Embed work for equal shares of at most `chunk` examples each."""
+    count = math.ceil(entries / chunk)
+    edges = [entries * part // count for part in range(count + 1)]
+    for start, stop in pairwise(edges):
+        work.add(
+            session,
+            "embed",
+            organisation_id=dataset.organisation_id,
+            version_id=version.id,
+            backbone=version.backbone,
+            payload={
+                "view": PRIMARY[cast(Modality, dataset.modality)],
+                "start": start,
+                "stop": stop,
+            },
+        )
+
+
+def get(
+    session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
+) -> Found:
+    """The dataset and its version `number`, or its latest. Raises not_found."""
+    wanted = DatasetRow.latest_version if number is None else number
+    row = session.execute(
+        _versions(organisation_id).where(
+            DatasetRow.id == dataset_id, DatasetVersionRow.number == wanted
+        )
+    ).one_or_none()
+    if row is None:
+        raise missing()
+    return Found(row[0], row[1], len(row[1].problems))
+
+
+def pin(session: Session, dataset_id: str, *, organisation_id: str) -> Found:
+    """The dataset at its latest version, which cannot go before the transaction ends.
+
+    For whoever is about to make something that needs the version. Raises not_found.
+    """
+    statement = _versions(organisation_id).where(
+        DatasetRow.id == dataset_id, DatasetVersionRow.number == DatasetRow.latest_version
+    )
+    row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
+    if row is None:
+        raise missing()
+    return Found(row[0], row[1], len(row[1].problems))
+
+
+def listing(
+    session: Session, *, organisation_id: str, after: str | None, limit: int, ascending: bool
+) -> list[Found]:
+    """At most `limit` datasets at their latest versions, without the versions' problems."""
+    statement = _brief(organisation_id).where(DatasetVersionRow.number == DatasetRow.latest_version)
+    column = DatasetRow.id
+    if after is not None:
+        statement = statement.where(column > after if ascending else column < after)
+    statement = statement.order_by(column if ascending else column.desc()).limit(limit)
+    return [Found(*row) for row in session.execute(statement)]
+
+
+def versions(
+    session: Session, dataset_id: str, *, organisation_id: str, before: int | None, limit: int
+) -> list[Found]:
+    """At most `limit` versions older than `before`, newest first, without their problems."""
+    statement = _brief(organisation_id).where(DatasetRow.id == dataset_id)
+    if before is not None:
+        statement = statement.where(DatasetVersionRow.number < before)
+    statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
+    return [Found(*row) for row in session.execute(statement)]
+
+
+def _versions(organisation_id: str) -> Select[DatasetRow, DatasetVersionRow]:
+    return (
+        select(DatasetRow, DatasetVersionRow)
+        .join(DatasetVersionRow, DatasetVersionRow.dataset_id == DatasetRow.id)
+        .where(DatasetRow.organisation_id == organisation_id)
+    )
+
+
+def _brief(organisation_id: str) -> Select[Any]:
+    count = func.json_array_length(DatasetVersionRow.problems)
+    return _versions(organisation_id).add_columns(count).options(defer(DatasetVersionRow.problems))
+
+
+def lock(session: Session, dataset_id: str, *, organisation_id: str) -> DatasetRow:
+    """The dataset's row, locked until the transaction ends. Raises not_found."""
+    statement = select(DatasetRow).where(
+        DatasetRow.id == dataset_id, DatasetRow.organisation_id == organisation_id
+    )
+    row = session.execute(
+        statement.with_for_update(), execution_options={"populate_existing": True}
+    ).scalar_one_or_none()
+    if row is None:
+        raise missing()
+    return row
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a deleted dataset leaves behind in storage."""
+
+    manifests: frozenset[str]
+    packs: frozenset[str]
+
+
+def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Removed:
+    """Forget a dataset and all its versions. Raises not_found, or in_use while a job needs it.
+
+    Versions are locked before jobs are looked for: `pin` makes a new job wait, or this wait for it.
+    """
+    dataset = lock(session, dataset_id, organisation_id=organisation_id)
+    found = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id)
+    ids = list(session.scalars(found.with_only_columns(DatasetVersionRow.id)))
+    for version_id in sorted(ids):
+        work.lock_version(session, version_id)
+    rows = list(session.scalars(found.order_by(DatasetVersionRow.id).with_for_update()))
+    _refuse_if_used(session, ids)
+    removed = Removed(
+        frozenset(row.manifest_sha256 for row in rows),
+        frozenset(pack for row in rows for pack in row.packs),
+    )
+    session.execute(delete(WorkRow).where(WorkRow.version_id.in_(ids)))
+    session.delete(dataset)
+    session.flush()
+    return removed
+
+
+def _refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
+    job = session.scalars(
+        select(JobRow.id).where(
+            or_(JobRow.version_id.in_(version_ids), JobRow.validation_version_id.in_(version_ids)),
+            JobRow.status.not_in(TERMINAL),
+        )
+    ).first()
+    if job is not None:
+        raise HeadstartError("in_use", f"the job {job} has not ended and uses this dataset")
+
+
+def manifests(session: Session, *, organisation_id: str) -> set[str]:
+    """The manifests of all versions that the organisation has."""
+    return set(
+        session.scalars(
+            select(DatasetVersionRow.manifest_sha256)
+            .where(DatasetVersionRow.organisation_id == organisation_id)
+            .distinct()
+        )
+    )
+
+
+def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: str) -> bool:
+    """Whether a version of the organisation has this pack (`packs`) or manifest (`manifests`)."""
+    packs = sql_cast(DatasetVersionRow.packs, String)
+    wanted = {
+        "packs": packs.contains(sha256, autoescape=True),
+        "manifests": DatasetVersionRow.manifest_sha256 == sha256,
+    }[kind]
+    found = select(DatasetVersionRow.id).where(
+        DatasetVersionRow.organisation_id == organisation_id, wanted
+    )
+    return session.scalars(found.limit(1)).first() is not None
+
+
+def forget_embeddings(
+    session: Session, sha256s: Iterable[str], *, organisation_id: str
+) -> list[SegmentRow]:
+    """Drop the organisation's embeddings of these contents; answers the segments left empty.
+
+    What remains of a segment that others still use is squeezed out when it is compacted.
+    """
+    touched: set[str] = set()
+    wanted = sorted(set(sha256s))
+    for start in range(0, len(wanted), _AT_ONCE):
+        touched |= set(
+            session.scalars(
+                delete(EmbeddingRow)
+                .where(
+                    EmbeddingRow.organisation_id == organisation_id,
+                    EmbeddingRow.sha256.in_(wanted[start : start + _AT_ONCE]),
+                )
+                .returning(EmbeddingRow.segment_id)
+            )
+        )
+    return _drop_empty(session, sorted(touched))
+
+
+def _drop_empty(session: Session, segment_ids: Sequence[str]) -> list[SegmentRow]:
+    empty: list[SegmentRow] = []
+    for start in range(0, len(segment_ids), _AT_ONCE):
+        some = segment_ids[start : start + _AT_ONCE]
+        used = select(EmbeddingRow.segment_id).where(EmbeddingRow.segment_id.in_(some))
+        empty += session.scalars(
+            select(SegmentRow).where(SegmentRow.id.in_(some), SegmentRow.id.not_in(used))
+        )
+    for segment in empty:
+        session.delete(segment)
+    session.flush()
+    return empty
+
+
+def missing() -> HeadstartError:
+    """The same answer for a dataset that never was and for somebody else's."""
+    return HeadstartError("not_found", "there is no such dataset")

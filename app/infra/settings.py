@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     embed_chunk: int = Field(default=2000, gt=0)
     embedding_cache_bytes: int = 20 * 1024 * MIB
     heads_cache_bytes: int = 1024 * MIB
+    prediction_cache_bytes: int = 64 * MIB
     predictor_queue: int = Field(default=1024, gt=0)
     log_level: str = "INFO"
 

@@ -1,0 +1,220 @@
+"""`/v1/fine_tuning/jobs`: OpenAI's routes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
+from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.idempotency import IdempotencyDep, Key, Reply, mark, once, replay
+from app.infra.database import reading
+from app.infra.repositories import job_queries
+from app.jobs import events, service
+from app.jobs.schemas import Job, JobCheckpoint, JobEvent, NewJob
+from app.jobs.views import checkpoint_of, event_number, event_of, job_of
+from app.openapi import Responses, path_id, problems
+from app.pages import After, Limit, Page, check_cursor, page
+from app.strict_json import StrictRoute
+from app.waiting import JOB, WishDep
+
+router = APIRouter(
+    route_class=StrictRoute, prefix="/v1/fine_tuning/jobs", tags=["fine-tuning jobs"]
+)
+
+JobId = Annotated[str, path_id("The job's id.", "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t")]
+_METADATA = re.compile(r"metadata\[(.+)\]", re.DOTALL)
+_METADATA_PARAMETER = {
+    "name": "metadata",
+    "in": "query",
+    "style": "deepObject",
+    "explode": True,
+    "description": "Only jobs that have these: `metadata[key]=value`.",
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+_WAITED: Responses = {
+    200: {"model": Job, "description": "The job has ended within the time of `Prefer: wait`."}
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=_WAITED
+    | problems(
+        "not_found",
+        "unknown_backbone",
+        "unknown_method",
+        "invalid_hyperparameter",
+        "modality_mismatch",
+        "dataset_failed",
+        "idempotency_mismatch",
+        "invalid_json",
+        "bad_request",
+    ),
+)
+async def create_job(
+    *,
+    body: NewJob,
+    caller: Writer,
+    services: ServicesDep,
+    response: Response,
+    wish: WishDep,
+    key: IdempotencyDep,
+) -> Job:
+    """Fine-tune: the dataset's version is pinned now, and the job outlives this process.
+
+    A dataset that is still processing is fine; the job waits in `validating_files`.
+    """
+    organisation = caller.organisation_id
+    reply, replayed = await to_thread.run_sync(_create, services, body, organisation, key)
+    job = Job.model_validate(reply.body)
+    mark(response, replayed=replayed)
+    if await wish.grant(services.waiting, JOB, job.id, done=_ended):
+        job = await to_thread.run_sync(_get, services, job.id, organisation)
+    response.headers["location"] = f"{router.prefix}/{job.id}"
+    response.status_code = 200 if _ended(job.status) else reply.status
+    return job
+
+
+def _create(
+    services: Services, body: NewJob, organisation_id: str, key: Key | None
+) -> tuple[Reply, bool]:
+    """Create the job once for its key, if it has one."""
+    stored = replay(services.sessions, key)
+    if stored is not None:
+        return stored, True
+    with writing(services) as session:
+
+        def effect() -> Reply:
+            found = service.create(
+                session, body, organisation_id=organisation_id, settings=services.settings
+            )
+            return Reply(status=202, body=job_of(found).model_dump(mode="json"))
+
+        return once(session, key, effect)
+
+
+def _get(services: Services, job_id: str, organisation_id: str) -> Job:
+    with reading(services.sessions) as session:
+        return job_of(job_queries.get(session, job_id, organisation_id=organisation_id))
+
+
+def _ended(status: Any) -> bool:
+    return status is None or status in TERMINAL
+
+
+@router.get("", openapi_extra={"parameters": [_METADATA_PARAMETER]})
+def list_jobs(
+    request: Request,
+    caller: Reader,
+    session: Reading,
+    after: After = None,
+    limit: Limit = 20,
+) -> Page[Job]:
+    """The organisation's jobs, newest first."""
+    found = job_queries.listing(
+        session,
+        organisation_id=caller.organisation_id,
+        after=check_cursor(after, "ftjob-"),
+        limit=limit + 1,
+        metadata=_metadata(request),
+    )
+    return page(found, limit, job_of)
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    found = ((_METADATA.fullmatch(name), value) for name, value in request.query_params.items())
+    wanted = {match[1]: value for match, value in found if match}
+    if any("\0" in text for pair in wanted.items() for text in pair):
+        raise HeadstartError("invalid_request", "metadata: no NUL characters", param="metadata")
+    return wanted
+
+
+@router.get("/{job_id}", responses=problems("not_found"))
+async def get_job(job_id: JobId, caller: Reader, services: ServicesDep, wish: WishDep) -> Job:
+    """One job; with `Prefer: wait=N`, as soon as it has ended."""
+    organisation = caller.organisation_id
+    job = await to_thread.run_sync(_get, services, job_id, organisation)
+    if not _ended(job.status) and await wish.grant(services.waiting, JOB, job_id, done=_ended):
+        job = await to_thread.run_sync(_get, services, job_id, organisation)
+    return job
+
+
+@router.post(
+    "/{job_id}/cancel",
+    responses=problems("not_found", "invalid_transition", "idempotency_mismatch", "bad_request"),
+)
+def cancel_job(job_id: JobId, caller: Writer, services: ServicesDep, key: IdempotencyDep) -> Job:
+    """Cancel: what is queued never runs, what runs is stopped, and no model will appear."""
+    with writing(services) as session:
+
+        def effect() -> Reply:
+            found = service.cancel(session, job_id, organisation_id=caller.organisation_id)
+            return Reply(status=200, body=job_of(found).model_dump(mode="json"))
+
+        reply, _ = once(session, key, effect)
+        return Job.model_validate(reply.body)
+
+
+@router.get("/{job_id}/events", response_model=Page[JobEvent], responses=problems("not_found"))
+def list_events(
+    *,
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    caller: Reader,
+    services: ServicesDep,
+    after: After = None,
+    limit: Limit = 20,
+    last_event_id: Annotated[str | None, Header(max_length=200, include_in_schema=False)] = None,
+) -> Page[JobEvent] | Response:
+    """The job's history, newest first.
+
+    With `Accept: text/event-stream` it is a stream, oldest first, which follows the job to its end
+    and resumes after `Last-Event-ID`; its last frame is `event: done`.
+    """
+    response.headers["vary"] = "Accept"
+    with reading(services.sessions) as session:
+        job_queries.require(session, job_id, organisation_id=caller.organisation_id)
+    if events.wants_stream(request.headers.get("accept", "")):
+        return _stream(services, job_id, events.resume_point(last_event_id))
+    with reading(services.sessions) as session:
+        rows = job_queries.newest_events(session, job_id, before=_before(after), limit=limit + 1)
+    return page(rows, limit, event_of)
+
+
+def _stream(services: Services, job_id: str, after: int) -> Response:
+    """204 tells a browser's EventSource, which reconnects by itself, that it has had everything."""
+    batch = events.read(services, job_id, after)
+    if after and batch.last and not batch.events:
+        return Response(status_code=204, headers={"vary": "Accept"})
+    return events.stream(services, job_id, after=after)
+
+
+def _before(after: str | None) -> int | None:
+    number = event_number(after) if after is not None else None
+    if after is not None and number is None:
+        raise HeadstartError("invalid_request", "after: not an event's id", param="after")
+    return number
+
+
+@router.get("/{job_id}/checkpoints", responses=problems("not_found"))
+def list_checkpoints(
+    job_id: JobId,
+    caller: Reader,
+    session: Reading,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 10,
+) -> Page[JobCheckpoint]:
+    """The metrics after each epoch (`linear`) or of the final fit, latest first."""
+    job = job_queries.get(session, job_id, organisation_id=caller.organisation_id).job
+    rows = job_queries.checkpoints(
+        session, job_id, after=check_cursor(after, "ftckpt_"), limit=limit + 1
+    )
+    return page(rows, limit, lambda row: checkpoint_of(row, job.model_id))

@@ -1,0 +1,94 @@
+"""A job's history as server-sent events: oldest first, resumable, over as soon as the job is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from anyio import to_thread
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+
+from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
+from app.dependencies import Services
+from app.infra.database import reading
+from app.infra.orm import EventRow
+from app.infra.repositories import job_queries
+from app.jobs.views import event_number, event_of
+from app.waiting import EVENTS
+
+_AT_ONCE = 500
+_PING_SECONDS = 10.0
+_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", "vary": "Accept"}
+DONE = format_sse_event(event="done", data_str="[DONE]")
+"""The last frame: OpenAI's word for the end, so that clients need not reconnect to learn it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some events in order; `last` says that nothing can follow them."""
+
+    events: list[EventRow]
+    last: bool
+
+
+def wants_stream(accept: str) -> bool:
+    """Whether the Accept header names event streams."""
+    return any(
+        part.split(";")[0].strip().lower() == "text/event-stream" for part in accept.split(",")
+    )
+
+
+def resume_point(last_event_id: str | None) -> int:
+    """The number after which to go on. Raises invalid_request for what is no event's id."""
+    if not last_event_id:
+        return 0
+    number = event_number(last_event_id)
+    if number is None:
+        raise HeadstartError(
+            "invalid_request", "Last-Event-ID is not an event's id", param="Last-Event-ID"
+        )
+    return number
+
+
+def stream(services: Services, job_id: str, *, after: int) -> EventSourceResponse:
+    """The answer that follows the job from the event `after` to its end."""
+    return EventSourceResponse(_frames(services, job_id, after), headers=_HEADERS)
+
+
+def read(services: Services, job_id: str, after: int) -> Batch:
+    """What has happened since. The status is read first: a job that has ended adds nothing."""
+    with reading(services.sessions) as session:
+        ended = job_queries.status(session, job_id) in (*TERMINAL, None)
+        events = job_queries.events_after(session, job_id, after=after, limit=_AT_ONCE)
+    return Batch(events, last=ended and len(events) < _AT_ONCE)
+
+
+async def _frames(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+    with services.waiting.watch(EVENTS, job_id) as watch:
+        while not services.waiting.stopping:
+            batch = await _read(services, job_id, after)
+            for row in batch.events if batch else ():
+                after = row.id
+                yield _frame(row)
+            if batch is not None and batch.last:
+                yield DONE
+                return
+            more = batch is not None and len(batch.events) == _AT_ONCE
+            if not more and not await watch.change(_PING_SECONDS):
+                yield KEEPALIVE_COMMENT
+
+
+async def _read(services: Services, job_id: str, after: int) -> Batch | None:
+    """None while the database is away: the stream stays open and goes on afterwards."""
+    try:
+        return await to_thread.run_sync(read, services, job_id, after)
+    except HeadstartError as error:
+        if error.code != "database_unavailable":
+            raise
+        return None
+
+
+def _frame(row: EventRow) -> bytes:
+    event = event_of(row)
+    return format_sse_event(id=event.id, data_str=event.model_dump_json())

@@ -1,0 +1,206 @@
+"""Make, list and cancel jobs; every rule about what a job may be is here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core import hyperparameters
+from app.core.backbones import BackboneSpec
+from app.core.backbones import get as get_backbone
+from app.core.errors import HeadstartError
+from app.core.hyperparameters import ALIASES, METHODS
+from app.core.ids import new_id
+from app.infra.database import now
+from app.infra.orm import JobRow, ModelRow
+from app.infra.repositories import chunks, datasets, job_queries, jobs, models, versions, work
+from app.infra.repositories.datasets import Found as Dataset
+from app.infra.repositories.job_queries import Found
+from app.infra.settings import Settings
+from app.jobs.schemas import MethodOptions, NewJob
+
+_DEFAULT_METHOD = "auto"
+_WITHOUT_MEANING = ("n_epochs", "batch_size", "learning_rate_multiplier")
+"""OpenAI's hyperparameters, which a closed form has no use for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a new job is to do, all of it checked."""
+
+    backbone: BackboneSpec
+    method: str
+    hyperparameters: Mapping[str, Any]
+    from_model: str | None
+    training: Dataset
+    validation: Dataset | None
+
+
+def create(session: Session, body: NewJob, *, organisation_id: str, settings: Settings) -> Found:
+    """A new job and the work it needs, in the caller's transaction.
+
+    Raises not_found, unknown_backbone, unknown_method, invalid_hyperparameter, modality_mismatch
+    and dataset_failed.
+    """
+    plan = _plan(session, body, organisation_id, settings)
+    job = _insert(session, body, plan, organisation_id)
+    _tell_how_it_was_understood(session, job, plan)
+    versions.settle_job(session, job)
+    for dataset in filter(None, (plan.training, plan.validation)):
+        chunks.ensure_embedded(
+            session,
+            dataset.version,
+            modality=plan.backbone.modality,
+            backbone=plan.backbone.name,
+            chunk=settings.embed_chunk,
+        )
+    work.add(session, "fine_tune", organisation_id=organisation_id, payload={}, job_id=job.id)
+    session.flush()
+    validation = plan.validation.version.number if plan.validation else None
+    return Found(job, plan.training.version.number, validation)
+
+
+def cancel(session: Session, job_id: str, *, organisation_id: str) -> Found:
+    """Cancel a job for good. Raises not_found, or invalid_transition where it has ended."""
+    job_queries.require(session, job_id, organisation_id=organisation_id)
+    jobs.cancel_job(session, job_id)
+    session.flush()
+    return job_queries.get(session, job_id, organisation_id=organisation_id)
+
+
+def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settings) -> Plan:
+    method, options = _method(body)
+    base = _base(session, body, options, organisation_id)
+    backbone = _backbone(body, base, settings)
+    given = _given(session, method, options, base)
+    if backbone.modality not in METHODS[method].modalities:
+        raise HeadstartError(
+            "modality_mismatch", f"the method {method} does not read text", param="method.type"
+        )
+    return Plan(
+        backbone=backbone,
+        method=method,
+        hyperparameters=hyperparameters.validate(method, given),
+        from_model=base.id if base else None,
+        training=_dataset(session, body.training_file, "training_file", backbone, organisation_id),
+        validation=None
+        if body.validation_file is None
+        else _dataset(session, body.validation_file, "validation_file", backbone, organisation_id),
+    )
+
+
+def _method(body: NewJob) -> tuple[str, MethodOptions]:
+    """The method's own name, and its options. Raises unknown_method."""
+    if body.method is None:
+        return _DEFAULT_METHOD, MethodOptions(hyperparameters=body.hyperparameters)
+    if body.hyperparameters:
+        raise HeadstartError(
+            "invalid_request",
+            "hyperparameters: with a method, they belong into the method",
+            param="hyperparameters",
+        )
+    name = hyperparameters.method_name(body.method.type)
+    blocks = body.method.__pydantic_extra__
+    for other in blocks:
+        if ALIASES.get(other, other) != name:
+            raise HeadstartError(
+                "invalid_request",
+                f"method.{other}: the method is {body.method.type}",
+                param=f"method.{other}",
+            )
+    return name, next((block for block in blocks.values() if block), MethodOptions())
+
+
+def _base(
+    session: Session, body: NewJob, options: MethodOptions, organisation_id: str
+) -> ModelRow | None:
+    """The model to grow from, if there is one. Raises not_found."""
+    name = options.from_model or (body.model if models.is_model_id(body.model) else None)
+    if name is None:
+        return None
+    return models.find(session, organisation_id=organisation_id, name=name)
+
+
+def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> BackboneSpec:
+    """Raises unknown_backbone, or invalid_request where the model to grow from has another."""
+    name = body.model
+    if base is not None and models.is_model_id(name):
+        name = base.backbone if name == base.id else name
+    backbone = get_backbone(name, settings.weights_dir)
+    if base is not None and base.backbone != backbone.name:
+        raise HeadstartError(
+            "invalid_request",
+            f"from_model: that model is on {base.backbone}, not on {backbone.name}",
+            param="method.from_model",
+        )
+    return backbone
+
+
+def _given(
+    session: Session, method: str, options: MethodOptions, base: ModelRow | None
+) -> dict[str, Any]:
+    """The hyperparameters given, on top of those that the model to grow from was asked for."""
+    given = options.hyperparameters or {}
+    job = session.get(JobRow, base.job_id) if base is not None and base.job_id else None
+    inherited = job.hyperparameters if job is not None and job.method == method else {}
+    return {**inherited, **given}
+
+
+def _dataset(
+    session: Session, dataset_id: str, param: str, backbone: BackboneSpec, organisation_id: str
+) -> Dataset:
+    """The dataset, its latest version pinned until the commit."""
+    try:
+        found = datasets.pin(session, dataset_id, organisation_id=organisation_id)
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param=param) from error
+    if found.dataset.modality != backbone.modality:
+        raise HeadstartError(
+            "modality_mismatch",
+            f"{backbone.name} reads {backbone.modality}, the dataset holds "
+            f"{found.dataset.modality}",
+            param=param,
+        )
+    if found.version.status == "failed":
+        why = (found.version.error or {}).get("message", "see its problems")
+        raise HeadstartError("dataset_failed", f"the dataset has failed: {why}", param=param)
+    return found
+
+
+def _insert(session: Session, body: NewJob, plan: Plan, organisation_id: str) -> JobRow:
+    validation = plan.validation
+    job = JobRow(
+        id=new_id("ftjob-"),
+        organisation_id=organisation_id,
+        status="validating_files",
+        backbone=plan.backbone.name,
+        dataset_id=plan.training.dataset.id,
+        version_id=plan.training.version.id,
+        validation_dataset_id=validation.dataset.id if validation else None,
+        validation_version_id=validation.version.id if validation else None,
+        method=plan.method,
+        hyperparameters=dict(plan.hyperparameters),
+        from_model=plan.from_model,
+        seed=secrets.randbelow(2**31) if body.seed is None else body.seed,
+        suffix=body.suffix,
+        job_metadata=body.metadata or {},
+        created_at=now(session),
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def _tell_how_it_was_understood(session: Session, job: JobRow, plan: Plan) -> None:
+    jobs.add_event(session, job.id, f"Created fine-tuning job: {job.id}")
+    version = plan.training.version
+    said = f"Validating training file: {job.dataset_id}, version {version.number}"
+    jobs.add_event(session, job.id, said)
+    idle = [name for name in _WITHOUT_MEANING if job.hyperparameters.get(name, "auto") != "auto"]
+    if job.method == "auto" and idle:
+        said = f"{', '.join(idle)}: without meaning for the method auto, and ignored"
+        jobs.add_event(session, job.id, said, level="warn")

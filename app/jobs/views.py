@@ -1,0 +1,105 @@
+"""From rows to what callers see."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from app.core.job_state import JobStatus
+from app.infra.orm import CheckpointRow, EventRow, JobRow
+from app.infra.repositories.job_queries import Found
+from app.jobs.schemas import (
+    DatasetVersion,
+    Embedding,
+    Job,
+    JobCheckpoint,
+    JobEvent,
+    JobFault,
+    Progress,
+    Timing,
+)
+
+_EVENT_PREFIX = "ftevent-"
+
+
+def job_of(found: Found) -> Job:
+    """The job as its caller sees it."""
+    row = found.job
+    validation = row.validation_dataset_id
+    return Job(
+        id=row.id,
+        created_at=int(row.created_at),
+        started_at=_whole(row.started_at),
+        finished_at=_whole(row.finished_at),
+        model=row.backbone,
+        status=cast(JobStatus, row.status),
+        training_file=row.dataset_id,
+        validation_file=validation,
+        method={"type": row.method, row.method: {"hyperparameters": row.hyperparameters}},
+        hyperparameters=row.resolved or row.hyperparameters,
+        organization_id=row.organisation_id,
+        seed=row.seed,
+        suffix=row.suffix,
+        metadata=row.job_metadata or {},
+        error=JobFault.model_validate(row.error) if row.error else None,
+        fine_tuned_model=row.model_id,
+        from_model=row.from_model,
+        dataset=DatasetVersion(id=row.dataset_id, version=found.version),
+        validation_dataset=None
+        if validation is None
+        else DatasetVersion(id=validation, version=found.validation_version),
+        timing=_timing(row),
+        **_told(row.progress or {}),
+    )
+
+
+def _told(progress: dict[str, Any]) -> dict[str, Any]:
+    """What the trainer notes of a job, as three members."""
+    rest = {key: value for key, value in progress.items() if key not in ("embedding", "views")}
+    embedding = progress.get("embedding")
+    return {
+        "progress": Progress.model_validate(rest) if "stage" in rest else None,
+        "embedding": Embedding.model_validate(embedding) if embedding else None,
+        "views": progress.get("views"),
+    }
+
+
+def _timing(row: JobRow) -> Timing:
+    if row.started_at is None:
+        return Timing(waited=None, ran=None)
+    ran = None if row.finished_at is None else round(row.finished_at - row.started_at, 3)
+    return Timing(waited=round(row.started_at - row.created_at, 3), ran=ran)
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)
+
+
+def event_of(row: EventRow) -> JobEvent:
+    """The event as its caller sees it."""
+    return JobEvent(
+        id=f"{_EVENT_PREFIX}{row.id}",
+        created_at=int(row.created_at),
+        level=cast(Literal["info", "warn", "error"], row.level),
+        type=cast(Literal["message", "metrics"], row.type),
+        message=row.message,
+        data=row.data,
+    )
+
+
+def event_number(event_id: str) -> int | None:
+    """The number in an event's id, or None where it is not one."""
+    digits = event_id.removeprefix(_EVENT_PREFIX)
+    known = event_id.startswith(_EVENT_PREFIX) and digits.isascii() and digits.isdecimal()
+    return int(digits) if known and len(digits) <= 18 else None
+
+
+def checkpoint_of(row: CheckpointRow, model_id: str | None) -> JobCheckpoint:
+    """The checkpoint as its caller sees it."""
+    return JobCheckpoint(
+        id=row.id,
+        created_at=int(row.created_at),
+        fine_tuned_model_checkpoint=model_id,
+        fine_tuning_job_id=row.job_id,
+        step_number=row.step_number,
+        metrics=row.metrics,
+    )

@@ -1,8 +1,8 @@
 """The embedding cache: append-only fp16 segments in storage, an index in the database, a quota.
 
-A segment is written before its index row and deleted after it, so the index never points at nothing
-for long; where it does (another host evicted it, a file was lost), the row is dropped and the example
-is embedded again.
+A segment is written before its index row and deleted after it, so the index never points at
+nothing for long; where it does (another host evicted it, a file was lost), the row is dropped and
+the example is embedded again.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class EmbeddingCache:
         return sum(segment.bytes for segment in victims)
 
     def compact(self, staging: Path) -> int:
-        """Merge the small segments of one cache, leaving out rows nobody indexes; segments merged."""
+        """Merge the small segments of one cache without their dead rows; segments merged."""
         with reading(self._sessions) as session:
             old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY)
             rows = {segment.id: embeddings.rows_of(session, segment.id) for segment in old}

@@ -1,7 +1,7 @@
-"""Keeping a claim: heartbeats from a thread of its own, and a look every half second for its loss.
+"""Keeping a claim: heartbeats from a thread of its own, and a look twice a second for its loss.
 
-The thread only notices; the trainer asks `check` between two messages of the tensor process, and the
-fence refuses whatever it would still write.
+The thread only notices; the trainer asks `check` between two messages of the tensor process, and
+the fence refuses whatever it would still write.
 """
 
 from __future__ import annotations

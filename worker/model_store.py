@@ -1,7 +1,7 @@
-"""The artifact of a model: `head.safetensors` and a readable `model.json`, written once, checked always.
+"""The artifact of a model: `head.safetensors` and a readable `model.json`, checked on each load.
 
-They lie under `models/<organisation>/<model>/<fence>/`, so that a worker that lost its claim can only
-write where nobody looks. The caller registers the model after both are durable.
+They lie under `models/<organisation>/<model>/<fence>/`, so that a worker that lost its claim can
+only write where nobody looks. The caller registers the model after both are durable.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
 
 
 def _parsed(data: bytes, code: str) -> Tensors:
-    """The tensors of a safetensors file; refuses bad headers, no tensors, and numbers not finite."""
+    """The tensors of a safetensors file; refuses bad headers, no tensors, numbers not finite."""
     try:
-        tensors = load_tensors(data)
+        tensors: Tensors = load_tensors(data)
     except (SafetensorError, KeyError, ValueError, OverflowError) as error:
         raise HeadstartError(code, f"{HEAD} cannot be read: {error}") from error
     if not tensors:

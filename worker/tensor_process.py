@@ -48,9 +48,12 @@ class EngineFacts:
 class TensorProcess:
     """One child at a time; a request finds it warm, or waits until it is."""
 
-    def __init__(self, *, weights_dir: Path | None, threads: int) -> None:
-        self._weights_dir = weights_dir
-        self._threads = threads
+    def __init__(self, *, weights_dir: Path | None, engines_dir: Path, threads: int) -> None:
+        self._common = {
+            "weights_dir": str(weights_dir) if weights_dir else None,
+            "engines_dir": str(engines_dir),
+            "threads": threads,
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._facts: dict[str, EngineFacts] = {}
@@ -86,8 +89,8 @@ class TensorProcess:
     ) -> dict[str, Any]:
         """Send a request and wait for its result, calling `guard` fifty times a second.
 
-        Raises the child's HeadstartError, ChildExceptionError, ChildCrashedError, or whatever guard and
-        on_message raise; then the child, still busy, is killed.
+        Raises the child's HeadstartError, ChildExceptionError, ChildCrashedError, or whatever
+        guard and on_message raise; then the child, still busy, is killed.
         """
         self._ensure()
         try:
@@ -135,13 +138,8 @@ class TensorProcess:
     def _send(self, request: Message) -> int:
         assert self._channel is not None
         self._last_id += 1
-        common = {
-            "id": self._last_id,
-            "weights_dir": str(self._weights_dir) if self._weights_dir else None,
-            "threads": self._threads,
-        }
         try:
-            self._channel.send(common | request)
+            self._channel.send({"id": self._last_id, **self._common, **request})
         except OSError as error:
             raise ChildCrashedError("the tensor process is gone") from error
         return self._last_id

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.infra.database import now
-from app.infra.orm import EmbeddingRow, SegmentRow
+from app.infra.orm import Base, EmbeddingRow, SegmentRow
 
 _AT_ONCE = 2000
 _FRESH_SECONDS = 60.0
@@ -72,7 +72,7 @@ def add_segment(
 
 def _insert_unknown(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Rows come sorted, so that two workers that index the same contents cannot deadlock."""
-    table = EmbeddingRow.__table__
+    table = Base.metadata.tables[EmbeddingRow.__tablename__]
     insert: Any = sqlite.insert(table)
     if session.get_bind().dialect.name == "postgresql":
         insert = postgresql.insert(table)

@@ -1,0 +1,91 @@
+"""How an attempt ends when it does not succeed: the three budgets, and who is told.
+
+A domain error ends the work at once. An unexpected error may happen three times, a crash of the
+child under a live parent three times, the loss of a whole worker group twenty times. Being drained
+is free.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
+from app.infra.repositories import jobs, versions, work
+from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
+from worker.embed_step import version_fault
+
+_DELAY_SECONDS = 1.0
+
+
+def start(session: Session, claim: Claim) -> bool:
+    """Note in the job that it runs; answers whether there is anything left to run."""
+    if claim.job_id is None:
+        return True
+    job = jobs.lock_job(session, claim.job_id)
+    if job.status == "validating_files":
+        versions.settle_job(session, job)
+    if job.status == "queued":
+        jobs.advance_job(session, job, "running")
+        return True
+    if work.held(session, claim):
+        work.finish(session, claim, "cancelled")
+    return False
+
+
+def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """End the work, and the job or the version that cannot go on without it."""
+    if claim.version_id is not None:
+        work.lock_version(session, claim.version_id)
+    work.finish(session, claim, "failed", jobs.error_body(error))
+    if claim.kind == "embed":
+        version_fault(session, claim, error)
+    if claim.job_id is not None:
+        job = jobs.lock_job(session, claim.job_id)
+        if job.status not in TERMINAL:
+            jobs.advance_job(session, job, "failed", error=error)
+
+
+def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:
+    """Queue the work again after `delay` seconds, at the cost of `errors=` or `crashes=`."""
+    work.give_back(session, claim, delay=delay, **spent)
+    requeue_job(session, claim, why)
+
+
+def requeue_job(session: Session, claim: Claim, why: str) -> None:
+    """Say in the job that it waits again."""
+    if claim.job_id is None:
+        return
+    job = jobs.lock_job(session, claim.job_id)
+    if job.status == "running":
+        jobs.advance_job(session, job, "queued", message=f"Job queued again: {why}")
+
+
+def crashed(session: Session, claim: Claim, why: str) -> None:
+    """The child died under us: try again, or give the work up as a poison."""
+    crashes = claim.crashes + 1
+    if crashes < MAX_CRASHES:
+        retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)
+        return
+    fail(session, claim, HeadstartError("worker_lost", f"{why}, {crashes} times in a row"))
+
+
+def erred(session: Session, claim: Claim, why: str) -> None:
+    """Something unexpected was raised: try again, or give up."""
+    errors = claim.errors + 1
+    if errors < MAX_ERRORS:
+        retry(session, claim, why, delay=_DELAY_SECONDS, errors=errors)
+        return
+    code = "training_failed" if claim.kind == "fine_tune" else "internal"
+    fail(session, claim, HeadstartError(code, f"{why}, {errors} times in a row"))
+
+
+def rescue(session: Session) -> int:
+    """Take back what lost workers held; the number of works that are queued again or ended."""
+    queued, spent = work.rescue(session)
+    for claim in queued:
+        requeue_job(session, claim, "its worker was lost")
+    for claim in spent:
+        lost = f"its worker was lost {claim.losses} times"
+        fail(session, claim, HeadstartError("worker_lost", lost))
+    return len(queued) + len(spent)

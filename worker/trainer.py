@@ -1,0 +1,167 @@
+"""The trainer: claim → embed → fit → evaluate → register, until it is told to stop.
+
+`python -m worker.trainer` is the embedded footing's process; the Celery worker runs the same loop
+in a thread. The parent never imports torch: tensor work happens in its one warm child.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.infra.database import reading, transaction
+from app.infra.repositories import work
+from app.infra.repositories.work import Claim, LostClaimError
+from app.infra.settings import load_settings
+from worker import embed_step, fit_step, outcome
+from worker.attempt import KINDS, Attempt
+from worker.housekeeping import Housekeeping
+from worker.lease import Lease
+from worker.logs import configure_logs
+from worker.tensor_process import ChildCrashedError
+from worker.world import DrainedError, World, open_world
+
+STEPS: Mapping[str, Callable[[Attempt], None]] = {
+    "embed": embed_step.run,
+    "fine_tune": fit_step.run,
+}
+_TRANSIENT = ("database_unavailable", "storage_unavailable")
+
+log = structlog.get_logger(__name__)
+
+
+class Trainer:
+    """One loop over one world; `run` returns after a request to stop."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._housekeeping = Housekeeping(world)
+
+    def run(self) -> None:
+        """Warm up, then work until the stop; the world is closed afterwards."""
+        try:
+            self._warm()
+            log.info("trainer ready", worker=self.world.name)
+            while not self.world.stop.requested:
+                self.world.bell.arm()
+                if not self._turn():
+                    self.world.bell.wait(self._idle_seconds())
+        finally:
+            self.world.close()
+            log.info("trainer stopped", worker=self.world.name)
+
+    def _warm(self) -> None:
+        if not self.world.stop.requested:
+            self.world.child.warm(self.world.settings.default_backbone_image)
+
+    def _turn(self) -> bool:
+        """Rescue, claim and work once; whether there was anything to do."""
+        try:
+            claim, begun = self._claim()
+        except HeadstartError as error:
+            log.warning("no claim", reason=error.message)
+            self.world.stop.wait(1.0)
+            return True
+        self.world.pulse.beat()
+        if claim is None:
+            return self._housekeeping.turn()
+        if begun:
+            self.attempt(claim)
+        return True
+
+    def _claim(self) -> tuple[Claim | None, bool]:
+        """The next work, and whether its job has begun; one transaction with the rescue."""
+        settings = self.world.settings
+        with transaction(self.world.sessions) as session:
+            outcome.rescue(session)
+            claim = work.claim(
+                session, worker=self.world.name, kinds=KINDS, lease_seconds=settings.lease_seconds
+            )
+            begun = claim is not None and outcome.start(session, claim)
+            more = not settings.embedded and work.urgent(session, kinds=KINDS)
+        if more:
+            self.world.doorbell.ring()
+        return claim, begun
+
+    def _idle_seconds(self) -> float:
+        """Until the next lease runs out or postponed work is due, at most the poll's period."""
+        longest = self.world.settings.poll_seconds
+        try:
+            with reading(self.world.sessions) as session:
+                due = work.seconds_to_next(session)
+        except HeadstartError:
+            return min(1.0, longest)
+        return longest if due is None else min(longest, due + 0.01)
+
+    def attempt(self, claim: Claim) -> None:
+        """Try a claim once and write down how it ended, whatever happens."""
+        world = self.world
+        bound = log.bind(work=claim.id, kind=claim.kind, job=claim.job_id, fence=claim.fence)
+        try:
+            with Lease(world.sessions, claim, world.settings, world.pulse.beat) as lease:
+                STEPS[claim.kind](Attempt(world, claim, lease))
+        except LostClaimError:
+            bound.info("claim lost, result discarded")
+        except Exception as error:  # noqa: BLE001  # a poison row must not end the loop
+            bound.warning("attempt failed", reason=repr(error))
+            self._record(claim, error)
+        world.doorbell.ring()
+        self._warm()
+
+    def _record(self, claim: Claim, error: Exception) -> None:
+        """Write down how a try ended; while that is impossible, wait."""
+        try:
+            self.world.commit_failure(lambda session: conclude(session, claim, error))
+        except LostClaimError:
+            log.info("claim lost before its failure was written", work=claim.id)
+
+
+def conclude(session: Session, claim: Claim, error: Exception) -> None:
+    """What an exception means for the work: again, at what cost, or the end of it."""
+    if isinstance(error, DrainedError):
+        outcome.retry(session, claim, "its worker was stopped")
+    elif isinstance(error, ChildCrashedError):
+        outcome.crashed(session, claim, str(error))
+    elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
+        outcome.retry(session, claim, error.message, delay=2.0)
+    elif isinstance(error, HeadstartError):
+        outcome.fail(session, claim, error)
+    else:
+        outcome.erred(session, claim, f"{type(error).__name__}: {error}")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    signals: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    world = open_world(settings)
+    return run_until(world, lambda: bool(signals))
+
+
+def run_until(world: World, stopped: Callable[[], bool]) -> int:
+    """Run a trainer in a thread until `stopped`; 0 if it ended because of that, else 1."""
+    thread = threading.Thread(target=Trainer(world).run, name="trainer")
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+        if stopped():
+            world.stop.request()
+            world.bell.ring()
+    return 0 if world.stop.requested else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

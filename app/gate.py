@@ -1,4 +1,4 @@
-"""The gate in front of every route: request id, key, size. No byte of a body is read before the key.
+"""The gate in front of every route: request id, key, size. It reads no byte before the key.
 
 It is plain ASGI because it runs on every request, predictions included, and costs microseconds.
 """

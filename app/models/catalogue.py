@@ -1,0 +1,52 @@
+"""`/v1/backbones` and `/v1/methods`: what there is to choose from."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.core import backbones, hyperparameters
+from app.core.backbones import BackboneSpec
+from app.dependencies import Reader, ServicesDep
+from app.infra.settings import Settings
+from app.models.schemas import Backbone, Method, Weights
+from app.pages import Page
+from app.strict_json import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["catalogue"])
+
+
+@router.get("/backbones")
+def list_backbones(caller: Reader, services: ServicesDep) -> Page[Backbone]:  # noqa: ARG001
+    """Every backbone, whether its weights are here, and how to supply them where not."""
+    settings = services.settings
+    specs = backbones.registry(settings.weights_dir).values()
+    return Page(data=[_backbone_of(spec, settings) for spec in specs], has_more=False)
+
+
+@router.get("/methods")
+def list_methods(caller: Reader) -> Page[Method]:  # noqa: ARG001
+    """Every method with the JSON Schema of its hyperparameters."""
+    known = hyperparameters.catalogue()
+    return Page(data=[Method.model_validate(method) for method in known], has_more=False)
+
+
+def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
+    available, reason = backbones.availability(spec.name, settings.weights_dir)
+    return Backbone(
+        id=spec.name,
+        name=spec.name,
+        modality=spec.modality,
+        dim=spec.dim,
+        licence=spec.licence,
+        weights=_weights(spec, settings),
+        available=available,
+        reason=reason,
+        default=spec.name in (settings.default_backbone_image, settings.default_backbone_text),
+    )
+
+
+def _weights(spec: BackboneSpec, settings: Settings) -> Weights | None:
+    source = backbones.find(spec.name, settings.weights_dir)
+    if source is None:
+        return None
+    return Weights(sha256=backbones.sha256(source.path), source=source.kind)

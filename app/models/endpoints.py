@@ -1,0 +1,107 @@
+"""`/v1/models`: what has been trained, how good it is, its files, and its end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+
+from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.infra.database import reading
+from app.infra.orm import ModelRow
+from app.infra.repositories import aliases, models
+from app.models import service
+from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail
+from app.openapi import Deleted, path_id, problems
+from app.pages import Page
+from app.strict_json import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"])
+
+_EXAMPLE = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
+Name = Annotated[str, path_id("The model's id, or an alias.", _EXAMPLE)]
+ModelId = Annotated[str, path_id("The model's id; no alias.", _EXAMPLE)]
+
+
+@router.get("")
+def list_models(caller: Reader, session: Reading) -> Page[Model]:
+    """All models of the organisation, newest first, on one page."""
+    rows = models.listing(session, organisation_id=caller.organisation_id)
+    names = aliases.names_of(
+        session, [row.id for row in rows], organisation_id=caller.organisation_id
+    )
+    return Page(data=[service.model_of(row, names[row.id]) for row in rows], has_more=False)
+
+
+@router.get("/{model}", responses=problems("not_found"))
+def get_model(model: Name, caller: Reader, session: Reading) -> ModelDetail:
+    """One model with its card."""
+    row = models.find(session, organisation_id=caller.organisation_id, name=model)
+    names = aliases.names_of(session, [row.id], organisation_id=caller.organisation_id)
+    return service.detail_of(row, names[row.id])
+
+
+@router.delete("/{model}", responses=problems("not_found", "in_use"))
+async def delete_model(
+    model: ModelId, caller: Writer, services: ServicesDep, request: Request
+) -> Deleted:
+    """Delete a model and its files. An alias that points to it has to go or move first."""
+    await to_thread.run_sync(_delete, services, caller.organisation_id, model)
+    service.forget_names(request)
+    return Deleted(id=model, object="model")
+
+
+def _delete(services: Services, organisation_id: str, model_id: str) -> None:
+    with writing(services) as session:
+        prefix = models.delete(session, organisation_id=organisation_id, model_id=model_id)
+    service.remove_artifacts(services.storage, prefix)
+
+
+@router.get("/{model}/evaluation", responses=problems("not_found"))
+def get_evaluation(model: Name, caller: Reader, session: Reading) -> Evaluation:
+    """How good the model is, every figure with its 95% interval and how it was obtained."""
+    row = models.find(session, organisation_id=caller.organisation_id, name=model)
+    return service.evaluation_of(row)
+
+
+@router.get("/{model}/artifacts", responses=problems("not_found"))
+def list_artifacts(model: Name, caller: Reader, session: Reading) -> Page[ModelArtifact]:
+    """The files of the model."""
+    models.resolve(session, organisation_id=caller.organisation_id, name=model)
+    return Page(data=service.artifacts(), has_more=False)
+
+
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get(
+    "/{model}/artifacts/{name}",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The file.",
+            "content": {"application/octet-stream": _FILE, "application/json": {"schema": {}}},
+        },
+        **problems("not_found", "model_corrupt", "storage_unavailable"),
+    },
+)
+def get_artifact(
+    model: Name,
+    name: Annotated[str, path_id("The artifact's id.", "head", max_length=60)],
+    caller: Reader,
+    services: ServicesDep,
+) -> Response:
+    """One file: `head` (safetensors) or `model.json`."""
+    stored = service.artifact_of(name)
+    row = _find(services, caller.organisation_id, model)
+    data = service.read_artifact(
+        services.storage, prefix=row.artifact, stored=stored, sha256=row.sha256
+    )
+    headers = {"content-disposition": f'attachment; filename="{stored.file}"'}
+    return Response(data, media_type=stored.media_type, headers=headers)
+
+
+def _find(services: Services, organisation_id: str, name: str) -> ModelRow:
+    with reading(services.sessions) as session:
+        return models.find(session, organisation_id=organisation_id, name=name)

@@ -1,0 +1,248 @@
+"""What the model, alias and catalogue routes take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_MODEL: dict[str, Any] = {
+    "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
+    "object": "model",
+    "created": 1764000001,
+    "owned_by": "default",
+    "backbone": "efficientnet_lite0",
+    "modality": "image",
+    "method": "auto",
+    "job": "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t",
+    "bytes": 81234,
+    "sha256": "9f2c1f7a4b0d6e8c3a5b7d9f1e2c4a6b8d0f2e4c6a8b0d2f4e6c8a0b2d4f6e8c",
+    "aliases": ["cells@production"],
+}
+_INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
+_ALIAS: dict[str, Any] = {
+    "id": "cells@production",
+    "object": "alias",
+    "name": "cells@production",
+    "model": _MODEL["id"],
+    "updated_at": 1764000002,
+}
+
+
+def _no_job(name: str) -> str:
+    if name.startswith("ftjob-"):
+        raise ValueError("an alias cannot look like a job's id")
+    return name
+
+
+AliasName = Annotated[
+    str,
+    Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"),
+    AfterValidator(_no_job),
+]
+
+
+class Model(BaseModel):
+    """A registered result: a head on a backbone."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_MODEL]})
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    backbone: str
+    modality: Literal["image", "text"]
+    method: str
+    job: str | None
+    bytes: int = Field(description="Of the head's weights.")
+    sha256: str = Field(description="Of the head's weights.")
+    aliases: list[str]
+
+
+class ModelDetail(Model):
+    """A model with its card, the content of `model.json`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [_MODEL | {"card": {"labels": ["RBC", "WBC"], "views": ["squish"]}}]
+        }
+    )
+
+    card: dict[str, Any] = Field(
+        description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "
+        "hyperparameters, evaluation, library versions."
+    )
+
+
+class Interval(BaseModel):
+    """A figure with its 95% interval; nulls where it cannot be estimated."""
+
+    model_config = ConfigDict(extra="allow")
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Evaluation(BaseModel):
+    """How good a model is, and how that was found out."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "model.evaluation",
+                    "model": _MODEL["id"],
+                    "how": {"method": "k-fold", "folds": 5, "num_examples": 50, "left_out": 0},
+                    "estimable": True,
+                    "accuracy": _INTERVAL,
+                    "balanced_accuracy": _INTERVAL,
+                    "log_loss": {"value": 0.14, "low": 0.06, "high": 0.22},
+                    "calibration_error": {"value": 0.05, "low": 0.0, "high": 0.11},
+                    "per_class": [
+                        {
+                            "label": "RBC",
+                            "support": 25,
+                            "precision": _INTERVAL,
+                            "recall": _INTERVAL,
+                            "f1": _INTERVAL,
+                        }
+                    ],
+                    "confusion_matrix": {"labels": ["RBC", "WBC"], "counts": [[24, 1], [1, 24]]},
+                }
+            ]
+        },
+    )
+
+    object: Literal["model.evaluation"] = "model.evaluation"
+    model: str
+    how: dict[str, Any] | None = Field(None, description="Hold-out, k-fold or leave-one-out.")
+    estimable: bool | None = None
+    accuracy: Interval | None = None
+    balanced_accuracy: Interval | None = None
+    log_loss: Interval | None = None
+    calibration_error: Interval | None = None
+    per_class: list[dict[str, Any]] | None = Field(
+        None, description="Precision, recall and F1 of each class, each with its interval."
+    )
+    confusion_matrix: dict[str, Any] | None = Field(
+        None, description="`labels`, and `counts` with a row for each true class."
+    )
+
+
+class ModelArtifact(BaseModel):
+    """A file of a model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "head",
+                    "object": "model.artifact",
+                    "filename": "head.safetensors",
+                    "media_type": "application/octet-stream",
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["model.artifact"] = "model.artifact"
+    filename: str
+    media_type: str
+
+
+class NewAlias(BaseModel):
+    """What an alias is to mean."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"model": _MODEL["id"]}]}
+    )
+
+    model: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._:@-]+$",
+        description="A model's id; or another alias, whose model is meant.",
+    )
+
+
+class Alias(BaseModel):
+    """A stable name that points to a model."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ALIAS]})
+
+    id: str
+    object: Literal["alias"] = "alias"
+    name: str
+    model: str
+    updated_at: int
+
+
+class Weights(BaseModel):
+    """Pretrained weights found on this machine."""
+
+    sha256: str
+    source: Literal["folder", "package", "download"]
+
+
+class Backbone(BaseModel):
+    """A frozen pretrained network that heads can be trained on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "efficientnet_lite0",
+                    "object": "backbone",
+                    "name": "efficientnet_lite0",
+                    "modality": "image",
+                    "dim": 1280,
+                    "licence": "Apache-2.0",
+                    "weights": {"sha256": "57934424…", "source": "package"},
+                    "available": True,
+                    "reason": None,
+                    "default": True,
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["backbone"] = "backbone"
+    name: str
+    modality: Literal["image", "text"]
+    dim: int = Field(description="Length of the last layer's embedding.")
+    licence: str
+    weights: Weights | None
+    available: bool = Field(description="Whether this process finds the weights.")
+    reason: str | None = Field(description="How to supply them, where they are missing.")
+    default: bool = Field(description="Whether uploads are embedded with it at once.")
+
+
+class Method(BaseModel):
+    """A way to train a head."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "ridge",
+                    "object": "method",
+                    "description": "Least squares on one-hot labels.",
+                    "source": "Hoerl & Kennard 1970",
+                    "modalities": ["image"],
+                    "hyperparameters": {"type": "object", "properties": {}},
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["method"] = "method"
+    description: str
+    source: str
+    modalities: list[Literal["image", "text"]]
+    hyperparameters: dict[str, Any] = Field(description="Their JSON Schema.")

@@ -1,0 +1,106 @@
+"""What models are made of as callers see it: rows, evaluations, files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import structlog
+from fastapi import Request
+
+from app.core.errors import HeadstartError
+from app.infra.orm import ModelRow
+from app.infra.storage import Storage
+from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in a model's folder."""
+
+    file: str
+    media_type: str
+
+
+ARTIFACTS: Mapping[str, Stored] = {
+    "head": Stored("head.safetensors", "application/octet-stream"),
+    "model.json": Stored("model.json", "application/json"),
+}
+_SAME = {"head.safetensors": "head"}
+
+
+def model_of(row: ModelRow, names: Sequence[str]) -> Model:
+    """The model as its caller sees it, with the aliases that point to it."""
+    return Model(
+        id=row.id,
+        created=int(row.created_at),
+        owned_by=row.organisation_id,
+        backbone=row.backbone,
+        modality=cast(Literal["image", "text"], row.modality),
+        method=row.method,
+        job=row.job_id,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        aliases=list(names),
+    )
+
+
+def detail_of(row: ModelRow, names: Sequence[str]) -> ModelDetail:
+    """The model with its card."""
+    return ModelDetail(**model_of(row, names).model_dump(), card=row.card)
+
+
+def evaluation_of(row: ModelRow) -> Evaluation:
+    """How good the model is."""
+    return Evaluation.model_validate({**row.evaluation, "model": row.id})
+
+
+def artifacts() -> list[ModelArtifact]:
+    """The files that every model has."""
+    return [
+        ModelArtifact(id=name, filename=stored.file, media_type=stored.media_type)
+        for name, stored in ARTIFACTS.items()
+    ]
+
+
+def artifact_of(name: str) -> Stored:
+    """The file behind an artifact's name. Raises not_found."""
+    stored = ARTIFACTS.get(_SAME.get(name, name))
+    if stored is None:
+        raise HeadstartError("not_found", "there is no such artifact", param="name")
+    return stored
+
+
+def read_artifact(storage: Storage, *, prefix: str, stored: Stored, sha256: str) -> bytes:
+    """The file's bytes, a head's only if they are what was registered. Raises model_corrupt."""
+    try:
+        data = storage.fetch(f"{prefix}/{stored.file}").read_bytes()
+    except FileNotFoundError as error:
+        raise _corrupt(f"{stored.file} is missing") from error
+    if stored is ARTIFACTS["head"] and hashlib.sha256(data).hexdigest() != sha256:
+        raise _corrupt(f"{stored.file} is not what was stored")
+    return data
+
+
+def remove_artifacts(storage: Storage, prefix: str) -> None:
+    """Remove the files of a model that is gone; what is left now, the sweeper collects."""
+    try:
+        for key in list(storage.keys(prefix)):
+            storage.delete(key)
+    except (OSError, HeadstartError) as error:
+        log.warning("artifacts are left to the sweeper", prefix=prefix, error=str(error))
+
+
+def forget_names(request: Request) -> None:
+    """Let this process's predictions look names up anew; others notice within a second."""
+    resolver = getattr(request.app.state, "resolver", None)
+    if resolver is not None:
+        resolver.forget()
+
+
+def _corrupt(why: str) -> HeadstartError:
+    return HeadstartError("model_corrupt", f"the stored model is damaged: {why}", retry_after=60)

@@ -35,9 +35,14 @@ def page(rows: Sequence[Row], limit: int, show: Callable[[Row], Item]) -> Page[I
     return Page(data=[show(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
 
+def looks_like(text: str, prefix: str) -> bool:
+    """Whether `new_id(prefix)` could have made `text`; what could not is in no table."""
+    return re.fullmatch(re.escape(prefix) + "[0-9a-z]{26}", text) is not None
+
+
 def check_cursor(after: str | None, prefix: str) -> str | None:
     """`after`, if it is an id that `new_id(prefix)` could have made. Raises invalid_request."""
-    if after is None or re.fullmatch(re.escape(prefix) + "[0-9a-z]{26}", after):
+    if after is None or looks_like(after, prefix):
         return after
     raise HeadstartError(
         "invalid_request", f"after: no id of this list looks like {after[:60]!r}", param="after"

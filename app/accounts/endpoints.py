@@ -13,7 +13,7 @@ from app.dependencies import Admin, Reading, ServicesDep, Writing
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
 from app.openapi import problems
-from app.pages import After, Limit, Page, check_cursor, page
+from app.pages import After, Limit, Page, check_cursor, looks_like, page
 from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
@@ -68,7 +68,9 @@ def _live(caller: Identity) -> Select[ApiKeyRow]:
 
 
 def _get(session: Session, caller: Identity, key_id: str) -> ApiKeyRow:
-    row = session.scalars(_live(caller).where(ApiKeyRow.id == key_id)).one_or_none()
+    row = None
+    if looks_like(key_id, "key_"):
+        row = session.scalars(_live(caller).where(ApiKeyRow.id == key_id)).one_or_none()
     if row is None:
         raise HeadstartError("not_found", "no such API key")
     return row

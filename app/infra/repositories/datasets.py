@@ -162,12 +162,13 @@ def listing(
 
 
 def versions(
-    session: Session, dataset_id: str, *, organisation_id: str, before: int | None, limit: int
+    session: Session, dataset_id: str, *, organisation_id: str, after: str | None, limit: int
 ) -> list[Found]:
-    """At most `limit` versions older than `before`, newest first, without their problems."""
+    """At most `limit` versions older than the one called `after`, newest first, no problems."""
     statement = _brief(organisation_id).where(DatasetRow.id == dataset_id)
-    if before is not None:
-        statement = statement.where(DatasetVersionRow.number < before)
+    if after is not None:
+        number = select(DatasetVersionRow.number).where(DatasetVersionRow.id == after)
+        statement = statement.where(DatasetVersionRow.number < number.scalar_subquery())
     statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
     return [Found(*row) for row in session.execute(statement)]
 

@@ -1,0 +1,118 @@
+"""`/v1/datasets`: upload, list, read and delete datasets and their versions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Response
+
+from app.datasets import examples, removal, service
+from app.datasets.lookup import DatasetId, find, settled
+from app.datasets.schemas import (
+    Dataset,
+    DatasetBrief,
+    Deleted,
+    Version,
+    VersionBrief,
+    dataset_brief_of,
+    dataset_of,
+    version_brief_of,
+    version_of,
+)
+from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
+from app.datasets.uploads import IncomingDep
+from app.dependencies import Reader, Reading, ServicesDep, Writer
+from app.idempotency import mark
+from app.infra.repositories import datasets
+from app.openapi import problems
+from app.pages import After, Limit, Order, Page, check_cursor, page
+from app.strict_json import StrictRoute
+from app.waiting import WishDep
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
+router.include_router(examples.router)
+
+
+@router.post("", status_code=201, responses=BAD_UPLOADS, openapi_extra=multipart_body())
+async def create_dataset(incoming: IncomingDep, wish: WishDep, response: Response) -> Dataset:
+    """Upload a labelled dataset; it is `processing` until all of it is decoded and embedded."""
+    make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
+    found, replayed = await incoming.take(make, status=201)
+    mark(response, replayed=replayed)
+    response.headers["location"] = f"/v1/datasets/{found.dataset.id}"
+    return dataset_of(await settled(incoming.services, wish, found))
+
+
+@router.get("")
+def list_datasets(
+    caller: Reader,
+    session: Reading,
+    *,
+    after: After = None,
+    limit: Limit = 20,
+    order: Order = "desc",
+) -> Page[DatasetBrief]:
+    """The organisation's datasets at their latest versions, newest first."""
+    rows = datasets.listing(
+        session,
+        organisation_id=caller.organisation_id,
+        after=check_cursor(after, "ds_"),
+        limit=limit + 1,
+        ascending=order == "asc",
+    )
+    return page(rows, limit, dataset_brief_of)
+
+
+@router.get("/{dataset_id}", responses=problems("not_found"))
+async def get_dataset(
+    dataset_id: DatasetId, caller: Reader, *, services: ServicesDep, wish: WishDep
+) -> Dataset:
+    """The dataset at its latest version, with its problems."""
+    found = await to_thread.run_sync(find, services, caller, dataset_id)
+    return dataset_of(await settled(services, wish, found))
+
+
+@router.delete("/{dataset_id}", responses=problems("not_found", "in_use"))
+def delete_dataset(dataset_id: DatasetId, caller: Writer, services: ServicesDep) -> Deleted:
+    """Delete the dataset, its examples and their cached embeddings; models made of it stay."""
+    find(services, caller, dataset_id)
+    removal.remove(services, dataset_id, organisation_id=caller.organisation_id)
+    return Deleted(id=dataset_id)
+
+
+@router.get("/{dataset_id}/versions", responses=problems("not_found"))
+def list_versions(
+    dataset_id: DatasetId,
+    caller: Reader,
+    *,
+    services: ServicesDep,
+    session: Reading,
+    after: After = None,
+    limit: Limit = 20,
+) -> Page[VersionBrief]:
+    """The dataset's versions, newest first."""
+    find(services, caller, dataset_id)
+    rows = datasets.versions(
+        session,
+        dataset_id,
+        organisation_id=caller.organisation_id,
+        after=check_cursor(after, "dsv_"),
+        limit=limit + 1,
+    )
+    return page(rows, limit, version_brief_of)
+
+
+@router.get("/{dataset_id}/versions/{number}", responses=problems("not_found"))
+async def get_version(
+    dataset_id: DatasetId,
+    number: Annotated[int, Path(examples=[1])],
+    *,
+    caller: Reader,
+    services: ServicesDep,
+    wish: WishDep,
+) -> Version:
+    """One version, with its problems."""
+    found = await to_thread.run_sync(find, services, caller, dataset_id, number)
+    return version_of(await settled(services, wish, found))

@@ -1,0 +1,208 @@
+"""`/v1/datasets/{id}/examples`: read, append, relabel and drop examples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
+from starlette.responses import StreamingResponse
+
+from app.core import image_header
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Split
+from app.datasets import blobs, export, service
+from app.datasets.lookup import DatasetId, ExampleId, find, settled
+from app.datasets.schemas import (
+    Dataset,
+    ExampleChange,
+    ExampleItem,
+    dataset_of,
+    example_of,
+    problems_of,
+)
+from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
+from app.datasets.uploads import IncomingDep
+from app.dependencies import Reader, Services, ServicesDep, Writer
+from app.idempotency import mark
+from app.infra.repositories.datasets import Found
+from app.openapi import problems
+from app.pages import After, Page, page
+from app.strict_json import StrictRoute
+from app.waiting import WishDep
+
+router = APIRouter(route_class=StrictRoute, prefix="/{dataset_id}/examples")
+
+_EXAMPLE_ID = re.compile("ex_[0-9a-f]{24}")
+_CHANGES = ("not_found", "in_flight", "insufficient_classes", "storage_unavailable")
+
+Version = Annotated[int | None, Query(ge=1, lt=2**31, description="The latest one, if left out.")]
+ManyLimit = Annotated[int, Query(ge=1, le=1000, description="How many examples at most.")]
+
+
+@router.get("", responses=problems("not_found", "storage_unavailable"))
+def list_examples(
+    dataset_id: DatasetId,
+    caller: Reader,
+    *,
+    services: ServicesDep,
+    version: Version = None,
+    label: Annotated[str | None, Query(max_length=256)] = None,
+    split: Split | None = None,
+    after: After = None,
+    limit: ManyLimit = 100,
+) -> Page[ExampleItem]:
+    """The examples of a version, in the order of its manifest."""
+    found = find(services, caller, dataset_id, version)
+    excluded = {problem.example_id for problem in problems_of(found) if problem.excluded}
+    wanted: list[Example] = []
+    for example in _examples(blobs.open_manifest(services, found.version), after):
+        if label in (None, example.label) and split in (None, example.split):
+            wanted.append(example)
+            if len(wanted) > limit:
+                break
+    return page(wanted, limit, lambda one: example_of(one, excluded=one.id in excluded))
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={**problems("not_found"), **BAD_UPLOADS},
+    openapi_extra=multipart_body(),
+)
+async def append_examples(
+    dataset_id: DatasetId, incoming: IncomingDep, *, wish: WishDep, response: Response
+) -> Dataset:
+    """Add an upload's examples; the dataset's new version has all of them."""
+    base = await to_thread.run_sync(find, incoming.services, incoming.identity, dataset_id)
+    make = partial(service.append, incoming.services, base=base)
+    found, replayed = await incoming.take(make, status=201)
+    mark(response, replayed=replayed)
+    response.headers["location"] = _location(found)
+    return dataset_of(await settled(incoming.services, wish, found))
+
+
+@router.get("/{example_id}", responses=problems("not_found", "storage_unavailable"))
+def get_example(
+    dataset_id: DatasetId,
+    example_id: ExampleId,
+    *,
+    caller: Reader,
+    services: ServicesDep,
+    version: Version = None,
+) -> ExampleItem:
+    """One example of a version."""
+    found = find(services, caller, dataset_id, version)
+    bad = {problem.example_id for problem in problems_of(found) if problem.excluded}
+    return example_of(_example(services, found, example_id), excluded=example_id in bad)
+
+
+@router.patch("/{example_id}", responses=problems(*_CHANGES, "invalid_json", "label_too_long"))
+async def change_example(
+    dataset_id: DatasetId,
+    example_id: ExampleId,
+    *,
+    change: ExampleChange,
+    caller: Writer,
+    services: ServicesDep,
+    wish: WishDep,
+    response: Response,
+) -> Dataset:
+    """Relabel an example, or move it to another group or split; makes a new version."""
+    base = await to_thread.run_sync(find, services, caller, dataset_id)
+    found = await to_thread.run_sync(service.relabel, services, base, example_id, change)
+    response.headers["location"] = _location(found)
+    return dataset_of(await settled(services, wish, found))
+
+
+@router.delete("/{example_id}", responses=problems(*_CHANGES))
+async def drop_example(
+    dataset_id: DatasetId,
+    example_id: ExampleId,
+    *,
+    caller: Writer,
+    services: ServicesDep,
+    wish: WishDep,
+    response: Response,
+) -> Dataset:
+    """Leave an example out; makes a new version. Older versions keep it."""
+    base = await to_thread.run_sync(find, services, caller, dataset_id)
+    found = await to_thread.run_sync(service.drop, services, base, example_id)
+    response.headers["location"] = _location(found)
+    return dataset_of(await settled(services, wish, found))
+
+
+@router.get(
+    "/{example_id}/content",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"image/png": {}, "image/jpeg": {}, "text/plain": {}}},
+        **problems("not_found", "storage_unavailable"),
+    },
+)
+def get_example_content(
+    dataset_id: DatasetId,
+    example_id: ExampleId,
+    *,
+    caller: Reader,
+    services: ServicesDep,
+    version: Version = None,
+) -> Response:
+    """The example's own bytes: the image as it was uploaded, or the text."""
+    found = find(services, caller, dataset_id, version)
+    example = _example(services, found, example_id)
+    pack = blobs.open_pack(services, caller.organisation_id, example.pack)
+    headers = {
+        "content-length": str(example.length),
+        "etag": f'"{example.sha256}"',
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    kind = _media_type(pack, example) if found.dataset.modality == "image" else _TEXT
+    return StreamingResponse(export.read(pack, example), media_type=kind, headers=headers)
+
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+def _location(found: Found) -> str:
+    return f"/v1/datasets/{found.dataset.id}/versions/{found.version.number}"
+
+
+def _example(services: Services, found: Found, example_id: str) -> Example:
+    line = None
+    if _EXAMPLE_ID.fullmatch(example_id):
+        path = blobs.open_manifest(services, found.version)
+        with path.open("rb") as file:
+            line = next((line for line in file if line.startswith(_start(example_id))), None)
+    if line is None:
+        raise HeadstartError("not_found", "the version has no such example")
+    return Example.model_validate_json(line)
+
+
+def _examples(path: Path, after: str | None) -> Iterator[Example]:
+    """The examples behind `after`. Raises invalid_request where the manifest has no such one."""
+    with path.open("rb") as file:
+        if after is not None:
+            start = _start(after) if _EXAMPLE_ID.fullmatch(after) else b"\0"
+            if not any(line.startswith(start) for line in file):
+                raise HeadstartError(
+                    "invalid_request", "after: the version has no such example", param="after"
+                )
+        for line in file:
+            yield Example.model_validate_json(line)
+
+
+def _start(example_id: str) -> bytes:
+    """How the example's line in a manifest begins."""
+    return f'{{"id":"{example_id}"'.encode()
+
+
+def _media_type(pack: Path, example: Example) -> str:
+    with pack.open("rb") as file:
+        file.seek(example.offset)
+        return f"image/{image_header.sniff(file.read(min(64, example.length)))}"

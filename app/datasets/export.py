@@ -1,0 +1,64 @@
+"""A version as one file again, as it could be uploaded: JSONL of texts, or a tar of images."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from pydantic_core import to_json
+
+from app.core.manifest import Example
+
+OpenPack = Callable[[str], Path]
+"""The local file of a pack, by its sha256."""
+_STEP = 256 * 1024
+
+
+def jsonl(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
+    """One `{text, label, group, split}` a line."""
+    for example in examples:
+        text = b"".join(read(open_pack(example.pack), example)).decode()
+        yield to_json({"text": text, **_told(example)}) + b"\n"
+
+
+def tar(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
+    """The images under their ids, as paths of several uploads may be the same, and their list."""
+    listed = list(examples)
+    names = {example.id: _name(example) for example in listed}
+    metadata = b"".join(
+        to_json({"path": names[example.id], **_told(example)}) + b"\n" for example in listed
+    )
+    yield from _member("metadata.jsonl", len(metadata), [metadata])
+    for example in listed:
+        pack = open_pack(example.pack)
+        yield from _member(names[example.id], example.length, read(pack, example))
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def read(pack: Path, example: Example) -> Iterator[bytes]:
+    """The example's bytes, a piece at a time."""
+    with pack.open("rb") as file:
+        file.seek(example.offset)
+        left = example.length
+        while data := file.read(min(_STEP, left)):
+            left -= len(data)
+            yield data
+
+
+def _told(example: Example) -> dict[str, str]:
+    told = {"label": example.label, "group": example.group, "split": example.split}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _name(example: Example) -> str:
+    suffix = PurePosixPath(example.path).suffix.lower()
+    return f"images/{example.id}{suffix if suffix.isascii() and len(suffix) < 8 else ''}"
+
+
+def _member(name: str, size: int, content: Iterable[bytes]) -> Iterator[bytes]:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    yield header.tobuf(tarfile.USTAR_FORMAT)
+    yield from content
+    yield b"\0" * (-size % tarfile.BLOCKSIZE)

@@ -1,0 +1,165 @@
+"""`/v1/files`: OpenAI's view of datasets; a file's id is its dataset's and a `training_file`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
+
+from app.core import manifest
+from app.datasets import blobs, export, removal, service
+from app.datasets.lookup import DatasetId, find, settled
+from app.datasets.schemas import problems_of
+from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
+from app.datasets.uploads import IncomingDep
+from app.dependencies import Reader, Reading, ServicesDep, Writer
+from app.idempotency import mark
+from app.infra.repositories import datasets
+from app.infra.repositories.datasets import Found
+from app.openapi import problems
+from app.pages import After, Order, Page, check_cursor, page
+from app.strict_json import StrictRoute
+from app.waiting import WishDep
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1/files", tags=["files"])
+
+_STATUSES: dict[str, Literal["uploaded", "processed", "error"]] = {
+    "processing": "uploaded",
+    "ready": "processed",
+    "failed": "error",
+}
+
+
+class File(BaseModel):
+    """A dataset as OpenAI's clients see it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "ds_01jd3v6s0q8m4f2k9x7c5b1n3a",
+                    "object": "file",
+                    "bytes": 482133,
+                    "created_at": 1764000000,
+                    "filename": "castings.zip",
+                    "purpose": "fine-tune",
+                    "status": "processed",
+                    "status_details": None,
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    status: Literal["uploaded", "processed", "error"]
+    status_details: str | None = Field(description="Why it failed.")
+
+
+class DeletedFile(BaseModel):
+    """The file, and the dataset that it is, is gone."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+
+
+@router.post("", responses=BAD_UPLOADS, openapi_extra=multipart_body(required=("file", "purpose")))
+async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> File:
+    """Upload a labelled dataset, in OpenAI's words."""
+    make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
+    found, replayed = await incoming.take(make, status=200)
+    mark(response, replayed=replayed)
+    return file_of(await settled(incoming.services, wish, found))
+
+
+@router.get("")
+def list_files(
+    caller: Reader,
+    session: Reading,
+    *,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+    order: Order = "desc",
+    purpose: Annotated[str | None, Query(max_length=100)] = None,
+) -> Page[File]:
+    """The organisation's datasets as files."""
+    if purpose not in (None, "fine-tune"):
+        return Page(data=[], has_more=False)
+    rows = datasets.listing(
+        session,
+        organisation_id=caller.organisation_id,
+        after=check_cursor(after, "ds_"),
+        limit=limit + 1,
+        ascending=order == "asc",
+    )
+    return page(rows, limit, file_of)
+
+
+@router.get("/{file_id}", responses=problems("not_found"))
+def get_file(file_id: DatasetId, caller: Reader, services: ServicesDep) -> File:
+    """One file."""
+    return file_of(find(services, caller, file_id))
+
+
+@router.delete("/{file_id}", responses=problems("not_found", "in_use"))
+def delete_file(file_id: DatasetId, caller: Writer, services: ServicesDep) -> DeletedFile:
+    """Delete the file, which is the dataset."""
+    find(services, caller, file_id)
+    removal.remove(services, file_id, organisation_id=caller.organisation_id)
+    return DeletedFile(id=file_id)
+
+
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/x-tar": {}, "application/jsonl": {}}}
+}
+
+
+@router.get(
+    "/{file_id}/content",
+    response_class=StreamingResponse,
+    responses={**_CONTENT, **problems("not_found", "storage_unavailable")},
+)
+def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) -> Response:
+    """The latest version's usable examples: JSONL of texts, or a tar of images with a list."""
+    found = find(services, caller, file_id)
+    examples = manifest.usable(blobs.load_manifest(services, found.version), problems_of(found))
+    packs = {
+        pack: blobs.open_pack(services, caller.organisation_id, pack)
+        for pack in found.version.packs
+    }
+    if found.dataset.modality == "text":
+        return _download(export.jsonl(examples, packs.__getitem__), found, "jsonl")
+    return _download(export.tar(examples, packs.__getitem__), found, "x-tar")
+
+
+def _download(content: Iterator[bytes], found: Found, kind: str) -> Response:
+    suffix = kind.removeprefix("x-")
+    name = f"{found.dataset.id}-v{found.version.number}.{suffix}"
+    return StreamingResponse(
+        content,
+        media_type=f"application/{kind}",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def file_of(found: Found) -> File:
+    """The dataset as a file."""
+    row, error = found.dataset, found.version.error
+    return File(
+        id=row.id,
+        bytes=row.bytes,
+        created_at=int(row.created_at),
+        filename=row.filename,
+        purpose=row.purpose,
+        status=_STATUSES[found.version.status],
+        status_details=error["message"] if error else None,
+    )

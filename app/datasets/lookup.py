@@ -1,0 +1,53 @@
+"""How a dataset route begins and ends: the dataset is found, and waited for until it is settled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import Path
+
+from app.accounts.service import Identity
+from app.dependencies import Services
+from app.infra.database import reading
+from app.infra.repositories import datasets
+from app.infra.repositories.datasets import Found
+from app.pages import looks_like
+from app.waiting import VERSION, Wish
+
+_MOST = 2**31 - 1
+
+DatasetId = Annotated[str, Path(examples=["ds_01jd3v6s0q8m4f2k9x7c5b1n3a"])]
+ExampleId = Annotated[str, Path(examples=["ex_5b7e0a1c94d23f6688aa01bc"])]
+
+
+def find(services: Services, caller: Identity, dataset_id: str, number: int | None = None) -> Found:
+    """The caller's dataset at its version `number`, or its latest. Raises not_found."""
+    if not looks_like(dataset_id, "ds_") or (number is not None and not 0 < number < _MOST):
+        raise datasets.missing()
+    with reading(services.sessions) as session:
+        return datasets.get(
+            session, dataset_id, organisation_id=caller.organisation_id, number=number
+        )
+
+
+async def settled(services: Services, wish: Wish, found: Found) -> Found:
+    """The same version after `Prefer: wait`: ready or failed, if it came to that in time."""
+    if found.version.status == "processing" and wish.seconds:
+        await wish.grant(services.waiting, VERSION, found.version.id, done=_is_settled)
+        return await to_thread.run_sync(_again, services, found)
+    return found
+
+
+def _is_settled(status: object) -> bool:
+    return status != "processing"
+
+
+def _again(services: Services, found: Found) -> Found:
+    with reading(services.sessions) as session:
+        return datasets.get(
+            session,
+            found.dataset.id,
+            organisation_id=found.dataset.organisation_id,
+            number=found.version.number,
+        )

@@ -1,0 +1,77 @@
+"""An upload's Idempotency-Key: kept while the upload works, answered when it makes its version."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+
+import structlog
+from anyio import to_thread
+from sqlalchemy.orm import Session
+
+from app import idempotency
+from app.core.errors import HeadstartError
+from app.datasets.service import Receipt
+from app.idempotency import Reply
+from app.infra.repositories.datasets import Found
+
+log = structlog.get_logger()
+_EXTEND_SECONDS = 15.0
+
+
+class Lease(Receipt):
+    """The upload's idempotency key, kept while it works and answered with its version."""
+
+    def __init__(self, key: idempotency.Upload, *, status: int) -> None:
+        self._key = key
+        self._status = status
+        self._turn = threading.Lock()
+        self.digest = ""
+
+    def hold(self) -> AbstractContextManager[object]:
+        """No extension runs while the answer is written: they would contradict each other."""
+        return self._turn
+
+    def complete(self, session: Session, found: Found) -> None:
+        """Store which version the key has made, in the version's own transaction."""
+        self._key.complete(session, _reply(found, self.digest, status=self._status))
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Extend the lease for as long as the block works; give the key back if it fails."""
+        task = asyncio.create_task(self._keep()) if self._key.key else None
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(to_thread.run_sync(self._release))
+            raise
+        finally:
+            if task is not None:
+                task.cancel()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_EXTEND_SECONDS)
+            try:
+                await to_thread.run_sync(self._extend)
+            except HeadstartError as error:  # completing the upload will say so, if it matters
+                log.warning("an upload's key is not extended", code=error.code)
+
+    def _extend(self) -> None:
+        with self._turn:
+            self._key.extend()
+
+    def _release(self) -> None:
+        with suppress(HeadstartError):  # it runs out by itself
+            self._key.release()
+
+
+def _reply(found: Found, digest: str, *, status: int) -> Reply:
+    body = {
+        "dataset": found.dataset.id,
+        "version": found.version.number,
+        "digest": digest,
+    }
+    return Reply(status=status, body=body)

@@ -1,0 +1,276 @@
+"""What the dataset routes take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict, JsonValue
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Modality, Problem, Split
+from app.datasets.intake.limits import Limits
+from app.datasets.intake.names import UNSAFE
+from app.infra.repositories.datasets import Found
+
+Status = Literal["processing", "ready", "failed"]
+
+ID = "ds_01jd3v6s0q8m4f2k9x7c5b1n3a"
+_CLASSES: JsonValue = [{"label": "crack", "count": 12}, {"label": "ok", "count": 20}]
+_PROBLEM: JsonDict = {
+    "code": "image_truncated",
+    "message": "crack/007.jpg: the image is cut short",
+    "path": "crack/007.jpg",
+    "example_id": "ex_5b7e0a1c94d23f6688aa01bc",
+    "excluded": True,
+}
+_BRIEF: JsonDict = {
+    "id": ID,
+    "object": "dataset",
+    "name": "castings",
+    "filename": "castings.zip",
+    "modality": "image",
+    "bytes": 482133,
+    "status": "ready",
+    "version": 1,
+    "backbone": "efficientnet_lite0",
+    "num_examples": 32,
+    "classes": _CLASSES,
+    "num_problems": 1,
+    "error": None,
+    "created_at": 1764000000,
+    "ready_at": 1764000001,
+}
+
+
+def _printable(text: str) -> str:
+    if UNSAFE.search(text) or not text.strip():
+        raise ValueError("it is empty or has control or direction characters")
+    return text
+
+
+def _label(text: str) -> str:
+    if len(text) > Limits().label_characters:
+        raise HeadstartError(
+            "label_too_long",
+            f"the label has {len(text):,} characters; {Limits().label_characters} are allowed",
+            param="label",
+        )
+    return _printable(text)
+
+
+Printable = Annotated[str, AfterValidator(_printable)]
+
+
+class UploadForm(BaseModel):
+    """The fields that may come with a file; others (OpenAI's `expires_after`…) are ignored."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    name: Annotated[Printable, Field(max_length=200)] | None = None
+    modality: Modality | None = None
+    backbone: Annotated[str, Field(max_length=100)] | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    purpose: Literal["fine-tune"] = "fine-tune"
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.test_fraction + self.val_fraction >= 1:
+            raise ValueError("test_fraction and val_fraction leave nothing to train on")
+        return self
+
+
+class ClassCount(BaseModel):
+    """How many usable examples a label has."""
+
+    label: str
+    count: int
+
+
+class VersionBrief(BaseModel):
+    """One version of a dataset, its problems counted but not listed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {name: _BRIEF[name] for name in _BRIEF if name not in ("name", "filename", "bytes")}
+                | {"id": "dsv_01jd3v6s0q8m4f2k9x7c5b1n3b", "object": "dataset.version"}
+                | {"dataset_id": ID}
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["dataset.version"] = "dataset.version"
+    dataset_id: str
+    version: int
+    modality: Modality
+    status: Status
+    backbone: str = Field(description="The backbone that embeds the version as it becomes ready.")
+    num_examples: int = Field(description="Usable ones.")
+    classes: list[ClassCount]
+    num_problems: int
+    error: dict[str, Any] | None = Field(description="Why it failed: `{code, message, param}`.")
+    created_at: int
+    ready_at: int | None
+
+
+class Version(VersionBrief):
+    """One version of a dataset."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": []})
+
+    problems: list[Problem] = Field(description="What was rejected, or is doubtful.")
+
+
+class DatasetBrief(BaseModel):
+    """A dataset at its latest version, its problems counted but not listed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_BRIEF]})
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    name: str
+    filename: str
+    modality: Modality
+    bytes: int = Field(description="What was uploaded, all versions together.")
+    status: Status
+    version: int
+    backbone: str
+    num_examples: int
+    classes: list[ClassCount]
+    num_problems: int
+    error: dict[str, Any] | None
+    created_at: int
+    ready_at: int | None
+
+
+class Dataset(DatasetBrief):
+    """A dataset at its latest version."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_BRIEF | {"problems": [_PROBLEM]}]})
+
+    problems: list[Problem] = Field(description="What was rejected, or is doubtful.")
+
+
+class ExampleItem(BaseModel):
+    """One example of a version."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "ex_5b7e0a1c94d23f6688aa01bc",
+                    "object": "dataset.example",
+                    "label": "crack",
+                    "group": None,
+                    "split": "train",
+                    "path": "crack/007.jpg",
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "bytes": 14210,
+                    "excluded": False,
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["dataset.example"] = "dataset.example"
+    label: str
+    group: str | None
+    split: Split
+    path: str
+    sha256: str
+    bytes: int
+    excluded: bool = Field(description="A problem of the version keeps it from being used.")
+
+
+class ExampleChange(BaseModel):
+    """What is to be different in the next version; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "ok"}]})
+
+    label: Annotated[str, AfterValidator(_label)] | None = None
+    group: Annotated[Printable, Field(max_length=256)] | None = None
+    split: Split | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("name a label, a group or a split")
+        if {"label", "split"} & {
+            name for name in self.model_fields_set if getattr(self, name) is None
+        }:
+            raise ValueError("label and split cannot be null")
+        return self
+
+
+class Deleted(BaseModel):
+    """The dataset is gone."""
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    deleted: Literal[True] = True
+
+
+def dataset_of(found: Found) -> Dataset:
+    """The dataset with its problems."""
+    brief = dataset_brief_of(found)
+    return Dataset.model_construct(**vars(brief), problems=problems_of(found))
+
+
+def dataset_brief_of(found: Found) -> DatasetBrief:
+    """The dataset without its problems."""
+    row = found.dataset
+    shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
+    times = {"created_at": int(row.created_at), "ready_at": _whole(found.version.ready_at)}
+    return DatasetBrief(**shown, **_state(found), **times)
+
+
+def version_of(found: Found) -> Version:
+    """The version with its problems."""
+    brief = version_brief_of(found)
+    return Version.model_construct(**vars(brief), problems=problems_of(found))
+
+
+def version_brief_of(found: Found) -> VersionBrief:
+    """The version without its problems."""
+    row = found.version
+    times = {"created_at": int(row.created_at), "ready_at": _whole(row.ready_at)}
+    return VersionBrief(
+        id=row.id,
+        dataset_id=found.dataset.id,
+        modality=found.dataset.modality,
+        **_state(found),
+        **times,
+    )
+
+
+def example_of(example: Example, *, excluded: bool) -> ExampleItem:
+    """The example as callers see it."""
+    told = example.model_dump(exclude={"pack", "offset", "length"})
+    return ExampleItem(**told, bytes=example.length, excluded=excluded)
+
+
+def problems_of(found: Found) -> list[Problem]:
+    """The version's problems."""
+    return [Problem.model_validate(problem) for problem in found.version.problems]
+
+
+def _state(found: Found) -> dict[str, Any]:
+    row = found.version
+    return {
+        "status": row.status,
+        "version": row.number,
+        "backbone": row.backbone,
+        "num_examples": row.num_examples,
+        "classes": row.classes,
+        "num_problems": found.num_problems,
+        "error": row.error,
+    }
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)

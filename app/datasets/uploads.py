@@ -1,0 +1,131 @@
+"""An upload's way through a request: key leased, bytes received, version made, answer kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from app import idempotency
+from app.accounts.service import Identity
+from app.core.errors import HeadstartError
+from app.datasets.receipts import Lease
+from app.datasets.schemas import UploadForm
+from app.datasets.service import Receipt
+from app.datasets.streaming import Upload, UploadLimits, received
+from app.dependencies import Services, Writer, services
+from app.idempotency import KeyHeader, Reply
+from app.infra.database import reading
+from app.infra.repositories import datasets
+from app.infra.repositories.datasets import Found
+from app.infra.settings import Settings
+from app.infra.storage import staging
+
+_BUILDS_AT_ONCE = 2
+
+Make = Callable[[Upload, UploadForm, Receipt], Found]
+"""Makes a version from what was received; blocks."""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request that may carry an upload."""
+
+    request: Request
+    services: Services
+    identity: Identity
+    key_header: str | None
+
+    @property
+    def organisation_id(self) -> str:
+        """Whose upload it is."""
+        return self.identity.organisation_id
+
+    async def take(self, make: Make, *, status: int) -> tuple[Found, bool]:
+        """Receive the upload and `make` a version of it, once a key; whether it is a replay.
+
+        Raises the codes of bad uploads, in_flight and idempotency_mismatch.
+        """
+        key = idempotency.key_of(self.request, self.key_header, content=b"")
+        sessions = self.services.sessions
+        reserved = await to_thread.run_sync(idempotency.reserve, sessions, key)
+        if isinstance(reserved, Reply):
+            async with self._received() as upload:
+                return await to_thread.run_sync(self._replay, reserved, upload), True
+        lease = Lease(reserved, status=status)
+        async with lease.kept(), self._received() as upload:
+            lease.digest = _digest(upload)
+            form = parse_form(upload.fields)
+            limiter = _limiter(self.request)
+            found = await to_thread.run_sync(make, upload, form, lease, limiter=limiter)
+            return found, False
+
+    def _received(self) -> AbstractAsyncContextManager[Upload]:
+        settings = self.services.settings
+        return received(self.request, staging=staging(settings), limits=_upload_limits(settings))
+
+    def _replay(self, reply: Reply, upload: Upload) -> Found:
+        if reply.body["digest"] != _digest(upload):
+            raise HeadstartError(
+                "idempotency_mismatch",
+                "this Idempotency-Key came with another upload before",
+                param="Idempotency-Key",
+            )
+        with reading(self.services.sessions) as session:
+            return datasets.get(
+                session,
+                reply.body["dataset"],
+                organisation_id=self.organisation_id,
+                number=reply.body["version"],
+            )
+
+
+def _incoming(request: Request, identity: Writer, key: KeyHeader = None) -> Incoming:
+    return Incoming(request, services(request), identity, key)
+
+
+IncomingDep = Annotated[Incoming, Depends(_incoming)]
+
+
+def parse_form(fields: dict[str, str]) -> UploadForm:
+    """The known fields, checked; an empty one counts as left out. Raises invalid_request."""
+    try:
+        return UploadForm.model_validate({name: told for name, told in fields.items() if told})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or None
+        message = first["msg"].removeprefix("Value error, ")
+        raise HeadstartError(
+            "invalid_request", f"{name}: {message}" if name else message, param=name
+        ) from error
+
+
+def _upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(
+        body_bytes=settings.max_upload_bytes,
+        grace_seconds=settings.upload_grace_seconds,
+        bytes_per_second=settings.upload_min_bytes_per_second,
+    )
+
+
+def _limiter(request: Request) -> CapacityLimiter:
+    """The process's turnstile: builds use the processor and the disk, and would only share it."""
+    state = request.app.state
+    if not hasattr(state, "builds"):
+        state.builds = CapacityLimiter(_BUILDS_AT_ONCE)
+    limiter = state.builds
+    assert isinstance(limiter, CapacityLimiter)
+    return limiter
+
+
+def _digest(upload: Upload) -> str:
+    """What tells two uploads apart: the file's content and name, and the form's fields."""
+    told = [upload.sha256, upload.filename, sorted(upload.fields.items())]
+    return sha256(to_json(told)).hexdigest()

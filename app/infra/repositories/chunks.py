@@ -1,4 +1,4 @@
-"""Embed work for a version that exists: the chunks that a job on another backbone waits for."""
+"""Embed work of priority 0: the chunks that make a version ready, or that a job waits for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,26 @@ def ensure_embedded(
     if backbone == version.backbone or _is_asked_for(session, version, backbone):
         return
     excluded = sum(1 for problem in version.problems if problem["excluded"])
-    entries = version.num_examples + excluded
+    queue(
+        session,
+        version,
+        modality=modality,
+        backbone=backbone,
+        entries=version.num_examples + excluded,
+        chunk=chunk,
+    )
+
+
+def queue(
+    session: Session,
+    version: DatasetVersionRow,
+    *,
+    modality: str,
+    backbone: str,
+    entries: int,
+    chunk: int,
+) -> None:
+    """Embed work for `entries` lines of a manifest, in equal shares of at most `chunk`."""
     count = math.ceil(entries / chunk)
     edges = [entries * part // count for part in range(count + 1)]
     for start, stop in pairwise(edges):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Select, String, delete, func, or_, select
 from sqlalchemy import cast as sql_cast
@@ -16,10 +14,9 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.job_state import TERMINAL
 from app.core.manifest import Modality, Problem
-from app.core.views import PRIMARY
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
-from app.infra.repositories import work
+from app.infra.repositories import chunks, work
 
 _AT_ONCE = 500
 
@@ -95,29 +92,15 @@ def add_version(
     )
     session.add(version)
     session.flush()
-    _add_chunks(session, dataset, version, entries=new.entries, chunk=chunk)
+    chunks.queue(
+        session,
+        version,
+        modality=dataset.modality,
+        backbone=version.backbone,
+        entries=new.entries,
+        chunk=chunk,
+    )
     return version
-
-
-def _add_chunks(
-    session: Session, dataset: DatasetRow, version: DatasetVersionRow, *, entries: int, chunk: int
-) -> None:
-    """Embed work for equal shares of at most `chunk` examples each."""
-    count = math.ceil(entries / chunk)
-    edges = [entries * part // count for part in range(count + 1)]
-    for start, stop in pairwise(edges):
-        work.add(
-            session,
-            "embed",
-            organisation_id=dataset.organisation_id,
-            version_id=version.id,
-            backbone=version.backbone,
-            payload={
-                "view": PRIMARY[cast(Modality, dataset.modality)],
-                "start": start,
-                "stop": stop,
-            },
-        )
 
 
 def get(

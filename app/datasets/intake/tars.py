@@ -54,15 +54,17 @@ class TarArchive:
                 raise too_many(self._limits)
             name, kind, size = _header(header)
             at += BLOCK
-            if kind in b"xgLK":
+            extended = kind in b"xgLK"
+            size = size if extended else _number(told.get("size", str(size)))
+            end = at + -(-size // BLOCK) * BLOCK
+            if end > self._length:
+                raise corrupt("it ends inside a member; was the upload cut short?")
+            if extended:
                 told |= self._extended(kind, at, size)
             else:
-                size = _number(told.get("size", str(size)))
                 yield told.get("path", name), kind, size, at
                 told = {}
-            at += -(-size // BLOCK) * BLOCK
-            if at > self._length:
-                raise corrupt("it ends inside a member; was the upload cut short?")
+            at = end
 
     def _extended(self, kind: bytes, at: int, size: int) -> dict[str, str]:
         """What an extended header says of the next member."""
@@ -124,7 +126,7 @@ def _pax(data: bytes) -> dict[str, str]:
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 9)
-        length = _number(data[at:space].decode("ascii", "replace")) if space > 0 else 0
+        length = _number(data[at : max(at, space)].decode("ascii", "replace"))
         key, equals, value = data[space + 1 : at + length - 1].partition(b"=")
         if not equals or at + length > len(data):
             raise corrupt("an extended header is not readable")

@@ -10,7 +10,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
@@ -34,6 +34,7 @@ LOCATOR = struct.Struct("<4sLQL")
 END64 = struct.Struct("<4sQ2H2L4Q")
 CENTRAL = struct.Struct("<4s2B5HL2L5H2L")
 LOCAL = struct.Struct("<4s5HL2L2H")
+LENGTHS = struct.Struct("<3H")
 ENCRYPTED = 1 | 1 << 6 | 1 << 13
 DESCRIPTOR = 1 << 3
 UTF8 = 1 << 11
@@ -82,17 +83,13 @@ class ZipArchive:
     def _read_directory(self, directory: Directory) -> None:
         listing = Listing(self._limits)
         spans: list[tuple[int, int]] = [(directory.offset, 0)]
-        members = 0
-        for fields, name, extra in _records(self._file, directory):
-            members += 1
+        for fields, name, extra in _records(self._file, directory, self._limits):
             told = _entry(listing, fields, name, extra)
             entry = self._located(told, name)
             spans.append((told.offset, entry.offset + entry.packed))
             if not entry.path.endswith("/"):
                 check_ratio(entry.size, entry.packed, self._limits, entry.path)
                 listing.add(entry)
-        if members & 0xFFFF != directory.members & 0xFFFF:
-            raise corrupt("its directory does not have as many entries as it says")
         _check_overlap(spans)
         self.entries = sorted(listing.entries, key=lambda entry: entry.offset)
 
@@ -105,9 +102,11 @@ class ZipArchive:
         if flags & ENCRYPTED:
             raise _encrypted(entry.path)
         told, known = (crc, packed, size), (entry.crc, entry.packed, entry.size)
-        if method != entry.method or not _agree(told, known, loose=bool(flags & DESCRIPTOR)):
+        agree = told == known or _agree(told, known, loose=bool(flags & DESCRIPTOR))
+        if method != entry.method or not agree:
             raise corrupt("its header and the directory disagree", entry.path)
-        return replace(entry, offset=entry.offset + LOCAL.size + length + more)
+        start = entry.offset + LOCAL.size + length + more
+        return Entry(entry.path, entry.size, start, entry.packed, entry.method, entry.crc)
 
 
 def find_directory(file: BinaryIO) -> Directory:
@@ -155,21 +154,35 @@ def _directory64(file: BinaryIO, end: int) -> Directory | None:
 
 
 def _records(
-    file: BinaryIO, directory: Directory
+    file: BinaryIO, directory: Directory, limits: Limits
 ) -> Iterator[tuple[tuple[int, ...], bytes, bytes]]:
-    """The directory's records: fixed fields, name and extra field."""
+    """The directory's records: fixed fields, name and extra field. Raises too_many_entries."""
     data = exactly(file, directory.offset, directory.size)
-    at = 0
-    while at < len(data):
-        if len(data) - at < CENTRAL.size:
-            raise corrupt("its directory ends too early")
+    starts = _starts(data, limits)
+    if len(starts) & 0xFFFF != directory.members & 0xFFFF:
+        raise corrupt("its directory does not have as many entries as it says")
+    for at in starts:
         fields = CENTRAL.unpack_from(data, at)
         name_at = at + CENTRAL.size
         extra_at = name_at + fields[11]
-        at = extra_at + fields[12] + fields[13]
-        if fields[0] != b"PK\1\2" or at > len(data):
-            raise corrupt("its directory is not readable")
         yield fields, data[name_at:extra_at], data[extra_at : extra_at + fields[12]]
+
+
+def _starts(data: bytes, limits: Limits) -> list[int]:
+    """Where the directory's records begin, found out before anything is done for one of them."""
+    starts: list[int] = []
+    at = 0
+    while at < len(data):
+        if data[at : at + 4] != b"PK\1\2" or len(data) - at < CENTRAL.size:
+            raise corrupt("its directory is not readable")
+        starts.append(at)
+        if len(starts) > limits.entries:
+            raise too_many(limits)
+        name, extra, comment = LENGTHS.unpack_from(data, at + 28)
+        at += CENTRAL.size + name + extra + comment
+    if at > len(data):
+        raise corrupt("its directory ends too early")
+    return starts
 
 
 def _entry(listing: Listing, fields: tuple[int, ...], name: bytes, extra: bytes) -> Entry:

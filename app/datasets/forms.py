@@ -1,0 +1,132 @@
+"""A multipart form as it arrives: small fields are kept, the one file goes to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from app.core.errors import HeadstartError
+
+ENCODINGS = frozenset({b"", b"binary", b"7bit", b"8bit"})
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """How many parts a form may have, and how many bytes all of its fields together."""
+
+    parts: int = 1000
+    field_bytes: int = 1024 * 1024
+
+
+class Form:
+    """Feeds the parser; `sink` gets the file's bytes. Fields may come before or after the file."""
+
+    def __init__(self, boundary: bytes, sink: Callable[[bytes], None], limits: FormLimits) -> None:
+        self.fields: dict[str, str] = {}
+        self.filename: str | None = None
+        self.complete = False
+        self._sink = sink
+        self._limits = limits
+        self._parts = 0
+        self._kept = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._header = (bytearray(), bytearray())
+        self._field: tuple[str, bytearray] | None = None
+        self._parser = self._make_parser(boundary)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body. Raises bad_request or invalid_value."""
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise bad("the multipart body is malformed") from error
+
+    def _make_parser(self, boundary: bytes) -> MultipartParser:
+        try:
+            return MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": lambda data, start, end: self._hear(0, data[start:end]),
+                    "on_header_value": lambda data, start, end: self._hear(1, data[start:end]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._end_headers,
+                    "on_part_data": self._take,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise bad("the multipart boundary is malformed") from error
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > self._limits.parts:
+            raise bad(f"the form has more than {self._limits.parts} parts")
+        self._headers = {}
+        self._field = None
+
+    def _hear(self, half: int, data: bytes) -> None:
+        self._header[half].extend(data)
+
+    def _end_header(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _end_headers(self) -> None:
+        """Decide by the part's headers whether it is the file or a field."""
+        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        name = options.get(b"name")
+        if kind != b"form-data" or name is None:
+            raise bad("a part has no name")
+        encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
+        if encoding not in ENCODINGS:
+            raise bad("parts may not be transfer-encoded")
+        if b"filename" not in options:
+            self._field = (_decoded(name, "a field's name"), bytearray())
+            return
+        if self.filename is not None:
+            raise bad("the form has more than one file")
+        self.filename = file_name(options[b"filename"].decode("utf-8", "replace"))
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._field is None:
+            self._sink(data[start:end])
+            return
+        self._kept += end - start
+        if self._kept > self._limits.field_bytes:
+            raise bad(f"the form's fields have more than {self._limits.field_bytes:,} bytes")
+        self._field[1].extend(data[start:end])
+
+    def _end_part(self) -> None:
+        if self._field is not None:
+            name, value = self._field
+            self.fields[name] = _decoded(bytes(value), name)
+
+    def _end(self) -> None:
+        self.complete = True
+
+
+def file_name(name: str) -> str:
+    """The last part of a file's name, short and printable; only shown and matched, never opened."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(mark for mark in last if mark.isprintable())[-200:] or "upload"
+
+
+def bad(why: str) -> HeadstartError:
+    """The request cannot be read."""
+    return HeadstartError("bad_request", why)
+
+
+def _decoded(value: bytes, name: str) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise bad(f"{name} is not UTF-8") from error
+    if "\0" in text:
+        raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
+    return text

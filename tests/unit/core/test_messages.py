@@ -1,0 +1,62 @@
+"""What the app and the predictor say to each other survives the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core import messages
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Input, Options, Target
+
+TARGET = Target(model="ft:b:o::m", backbone="b", artifact="models/o/m/1", sha256="0" * 64)
+
+
+def call(*inputs: Input, **options: object) -> Call:
+    return Call(
+        id="pred_1",
+        tenant="o",
+        target=TARGET,
+        options=Options(**options),  # type: ignore[arg-type]
+        inputs=inputs,
+    )
+
+
+def test_a_call_survives_the_way() -> None:
+    sent = call(
+        Input("image", b"\x00\xff"),
+        Input("text", "žluť".encode()),
+        Input("image", b""),
+        messages.failed(HeadstartError("image_invalid", "no")),
+        top_k=2,
+        threshold=0.5,
+        cache=False,
+        explain=("neighbours",),
+    )
+    read = messages.decode(b"".join(messages.encode(sent)))
+    assert (read.target, read.options, read.tenant) == (TARGET, sent.options, "o")
+    assert [(item.kind, bytes(item.data)) for item in read.inputs] == [
+        (item.kind, bytes(item.data)) for item in sent.inputs
+    ]
+
+
+@pytest.mark.parametrize("cut", [0, 3, 10, -1])
+def test_a_body_that_is_cut_is_refused(cut: int) -> None:
+    body = b"".join(messages.encode(call(Input("image", b"12345"))))
+    with pytest.raises(HeadstartError) as caught:
+        messages.decode(body[:cut])
+    assert caught.value.code == "bad_request"
+
+
+def test_an_error_survives_the_way() -> None:
+    error = HeadstartError("overloaded", "later", param="x", retry_after=2)
+    read = messages.read_error(messages.failed(error).data)  # type: ignore[arg-type]
+    assert (read.code, read.message, read.param, read.retry_after) == (
+        "overloaded",
+        "later",
+        "x",
+        2,
+    )
+
+
+def test_an_unreadable_error_is_the_predictor_being_unavailable() -> None:
+    assert messages.read_error(b"<html>").code == "predictor_unavailable"

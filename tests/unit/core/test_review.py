@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.manifest import Example, Split, example_id, usable
+from app.core.review import review
+
+
+def example(
+    path: str, content: str, label: str = "a", *, split: Split = "train", group: str | None = None
+) -> Example:
+    return Example(
+        id=example_id(sha256=content, path=path),
+        sha256=content,
+        label=label,
+        group=group,
+        split=split,
+        path=path,
+        pack="p",
+        offset=0,
+        length=1,
+    )
+
+
+def codes(examples: list[Example]) -> list[tuple[str, str | None, bool]]:
+    return [(one.code, one.path, one.excluded) for one in review(examples)[1]]
+
+
+def test_good_examples_pass_untouched() -> None:
+    good = [example("1", "x"), example("2", "y", "b", group="g")]
+    assert review(good) == (good, [])
+
+
+def test_copies_are_kept_in_one_group() -> None:
+    kept, problems = review([example("1", "x"), example("2", "x"), example("3", "y", "b")])
+    assert [(one.code, one.path, one.excluded) for one in problems] == [
+        ("duplicate_example", "2", False)
+    ]
+    assert kept[0].group == kept[1].group == "same:x"
+    assert kept[2].group is None
+
+
+def test_copies_join_their_groups() -> None:
+    kept, _ = review(
+        [
+            example("1", "x", group="q"),
+            example("2", "x", group="p"),
+            example("3", "y", group="q"),
+            example("4", "z", group="r"),
+        ]
+    )
+    assert [one.group for one in kept] == ["p", "p", "p", "r"]
+
+
+def test_the_held_out_copy_is_excluded() -> None:
+    copies = [example("1", "x", split="test"), example("2", "x"), example("3", "x", split="val")]
+    rest = [example("4", "y", "b"), example("5", "z", "a", split="test")]
+    assert codes(copies + rest) == [
+        ("duplicate_across_splits", "3", True),
+        ("duplicate_across_splits", "1", True),
+    ]
+
+
+def test_contradicting_labels_exclude_every_copy() -> None:
+    found = codes([example("1", "x"), example("2", "x", "b", split="test"), example("3", "y")])
+    assert found == [("label_conflict", "1", True), ("label_conflict", "2", True)]
+
+
+def test_labels_that_look_alike_are_named_together() -> None:
+    labels = ["Cat", "cat ", "dog", "c at", "é", "e\u0301"]
+    problems = review([example(str(at), str(at), label) for at, label in enumerate(labels)])[1]
+    assert [one.code for one in problems] == ["label_collision"] * 2
+    assert all(not one.excluded for one in problems)
+    assert "'Cat', 'c at', 'cat '" in problems[0].message
+
+
+def test_groups_that_the_upload_splits_are_named() -> None:
+    found = review([example("1", "x", group="g"), example("2", "y", group="g", split="test")])[1]
+    assert [(one.code, one.excluded) for one in found] == [("duplicate_across_splits", False)]
+    assert "'g' is in test and train" in found[0].message
+
+
+def test_labels_that_are_only_held_out_are_named() -> None:
+    found = codes([example("1", "x"), example("2", "y", "b", split="test")])
+    assert found == [("insufficient_classes", None, False)]
+
+
+def test_the_later_of_two_with_one_id_counts() -> None:
+    kept, problems = review([example("1", "x", "a"), example("1", "x", "b")])
+    assert [one.label for one in kept] == ["b"]
+    assert problems == []
+
+
+@given(
+    st.lists(
+        st.builds(
+            example,
+            st.integers(0, 99).map(str),
+            st.sampled_from("uvwxyz"),
+            st.sampled_from("ab"),
+            split=st.sampled_from(["train", "val", "test"]),
+            group=st.one_of(st.none(), st.sampled_from("pqr")),
+        ),
+        max_size=25,
+    )
+)
+def test_nothing_leaks_and_reviewing_again_changes_nothing(examples: list[Example]) -> None:
+    kept, problems = review(examples)
+    fit = usable(kept, problems)
+    places: dict[str, set[str]] = {}
+    labels: dict[str, set[str]] = {}
+    for one in fit:
+        places.setdefault(one.sha256, set()).add(one.split)
+        labels.setdefault(one.sha256, set()).add(one.label)
+    assert all(len(found) == 1 for found in [*places.values(), *labels.values()])
+    assert review(kept) == (kept, problems)

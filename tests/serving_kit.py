@@ -1,0 +1,156 @@
+"""A real model and a real predictor for tests: digits, a real backbone, a fit, a stored head."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+
+from app.core.messages import Target
+from app.infra.settings import Settings
+from app.infra.storage import open_storage
+from worker import model_store
+from worker.ml import fit
+from worker.ml.engines import load_engine
+from worker.ml.heads.base import Support, Task
+from worker.ml.preprocessing import decode_to
+
+BACKBONE = "efficientnet_lite0"
+
+
+@lru_cache
+def digit_pngs(per_class: int, classes: int = 3, skip: int = 0) -> list[tuple[bytes, str]]:
+    """Handwritten digits as PNGs with their labels, class by class."""
+    digits = load_digits()
+    found: list[tuple[bytes, str]] = []
+    for label in range(classes):
+        rows = np.flatnonzero(digits.target == label)[skip : skip + per_class]
+        found += [(png(digits.images[row] * 15.9), str(label)) for row in rows]
+    return found
+
+
+def png(pixels: np.ndarray[Any, Any], side: int = 64) -> bytes:
+    """Grey pixels as the bytes of a PNG."""
+    image = Image.fromarray(pixels.astype(np.uint8)).resize((side, side))
+    out = io.BytesIO()
+    image.save(out, "png")
+    return out.getvalue()
+
+
+@lru_cache
+def engine(cache_dir: Path) -> Any:
+    """The engine that training uses."""
+    return load_engine(BACKBONE, None, cache_dir=cache_dir)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored model and what it was fitted on."""
+
+    target: Target
+    embeddings: np.ndarray[Any, Any]
+
+
+def store_model(
+    settings: Settings, *, organisation: str = "org", name: str = "m1", seed: int = 0
+) -> Stored:
+    """Fit a head on digits and store it, the way the trainer does."""
+    examples = digit_pngs(10)
+    embed = engine(settings.data_dir / "engines")
+    pixels = np.stack([decode_to(data, "squish", embed.spec.input_size) for data, _ in examples])
+    features = embed.embed(pixels)
+    classes = sorted({label for _, label in examples})
+    support = Support(
+        features={"squish": torch.from_numpy(features)},
+        labels=torch.tensor([classes.index(label) for _, label in examples]),
+        groups=torch.arange(len(examples)),
+        ids=[f"ex_{place}" for place in range(len(examples))],
+        classes=classes,
+    )
+    fitted = fit.fit(
+        Task(
+            method="auto",
+            hyperparameters={},
+            support=support,
+            layout=embed.spec.layout,
+            backbone=BACKBONE,
+            seed=seed,
+        )
+    )
+    target = store_head(settings, fitted.head, organisation=organisation, name=name)
+    return Stored(target, features)
+
+
+def store_head(settings: Settings, head: Any, *, organisation: str, name: str) -> Target:
+    """Write a head's artifact; the target names it."""
+    folder = settings.data_dir / "staging" / name
+    folder.mkdir(parents=True)
+    save_file(
+        {key: value.contiguous() for key, value in head.tensors.items()}, folder / model_store.HEAD
+    )
+    prefix = model_store.prefix_of(organisation_id=organisation, name=name, fence=1)
+    card = {"config": head.config, "backbone": BACKBONE}
+    artifact = model_store.write(open_storage(settings), folder, prefix, card)
+    return Target(
+        model=f"ft:{BACKBONE}:{organisation}::{name}",
+        backbone=BACKBONE,
+        artifact=artifact.prefix,
+        sha256=artifact.sha256,
+    )
+
+
+@contextmanager
+def predictor(settings: Settings, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The predictor's own process, ready; ended by SIGTERM."""
+    names = {"HEADSTART_DATA_DIR": str(settings.data_dir), **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.predictor"], env={**os.environ, **names}
+    )
+    try:
+        wait_ready(settings, process)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_ready(settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    """Until /readyz says 200 (at most a minute)."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the predictor ended"
+        if _ready(settings.predictor.removeprefix("unix:")):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the predictor was not ready in time")
+
+
+def _ready(path: str) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nhost: p\r\n\r\n")
+            return connection.recv(1000).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+
+def labels_of(examples: Sequence[tuple[bytes, str]]) -> list[str]:
+    """The labels, in order."""
+    return [label for _, label in examples]

@@ -1,0 +1,76 @@
+"""From probabilities to the JSON that the caller reads."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic_core import to_json
+
+from app.core.errors import HeadstartError
+from app.core.messages import Options, error_body
+
+
+class Labels:
+    """A head's classes, and each as JSON, written once a head."""
+
+    __slots__ = ("names", "quoted")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.quoted = tuple(to_json(name).decode() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One input under one head: a probability a class, and how strange the input looks.
+
+    `familiarity` is high for inputs like the training examples; below the head's threshold (or the
+    caller's) the input is unknown. None where the head cannot tell.
+    """
+
+    labels: Labels
+    probabilities: array[float]
+    unknown: bool = False
+    familiarity: float | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers."""
+        return self.probabilities.itemsize * len(self.probabilities)
+
+
+def render(scores: Scores, *, index: int, options: Options, extra: str = "") -> bytes:
+    """One item of `data`; `extra` is further JSON members, with a leading comma."""
+    quoted, p = scores.labels.quoted, scores.probabilities
+    order = sorted(range(len(p)), key=p.__getitem__, reverse=True)
+    best = order[0]
+    listed = ",".join(
+        f'{{"label":{quoted[place]},"probability":{p[place]:.7g}}}'
+        for place in order[: options.top_k]
+    )
+    unknown = _is_unknown(scores, p[best], options)
+    return (
+        f'{{"index":{index},"label":{quoted[best]},"probability":{p[best]:.7g},'
+        f'"unknown":{"true" if unknown else "false"},"predictions":[{listed}]{extra}}}'
+    ).encode()
+
+
+def render_error(error: HeadstartError, *, index: int) -> bytes:
+    """The item of an input that has no prediction."""
+    return b'{"index":%d,"error":%s}' % (index, to_json(error_body(error)))
+
+
+def assemble(call_id: str, model: str, answers: Sequence[bytes]) -> bytes:
+    """The whole answer, in the inputs' order."""
+    head = b'{"id":%s,"object":"list","model":%s,"data":[' % (to_json(call_id), to_json(model))
+    return head + b",".join(answers) + b"]}"
+
+
+def _is_unknown(scores: Scores, best: float, options: Options) -> bool:
+    """The caller's threshold is on the familiarity where there is one, else on the probability."""
+    if options.threshold is None:
+        return scores.unknown
+    measure = best if scores.familiarity is None else scores.familiarity
+    return measure < options.threshold

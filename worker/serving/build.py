@@ -1,0 +1,114 @@
+"""Puts a backbone's lane together: engine, decoding, heads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.ml.engines import ImageEngine, load_engine
+from worker.ml.preprocessing import View, decode_views
+from worker.serving.heads import Answerer, Rows
+from worker.serving.jobs import Item
+from worker.serving.lane import Deliver, Lane, Work
+from worker.serving.metrics import Metrics
+from worker.serving.prediction_cache import PredictionCache
+
+Pixels = NDArray[np.uint8]
+PRIMARY: tuple[View, ...] = ("squish",)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""A batch size that an engine has not seen costs it far more than a batch: these it has seen."""
+
+
+def lane_builder(
+    *,
+    weights_dir: Path | None,
+    cache_dir: Path,
+    limit: int,
+    deliver: Deliver,
+    metrics: Metrics,
+    cache: PredictionCache,
+) -> Callable[[str], Lane]:
+    """`build(name)`: load the backbone, warm it up, start its lane."""
+
+    def build(name: str) -> Lane:
+        engine = load_engine(name, weights_dir, cache_dir=cache_dir)
+        image = engine.spec.modality == "image"
+        forward = _image_forward(engine) if image else _text_forward(engine)
+        sizes = [size for size in _SIZES if size <= engine.best_batch]
+        example: Any = _black(engine.spec.input_size) if image else "warm up"
+        for size in sizes:
+            forward([example] * size)
+        prepare = _image_prepare(engine.spec.input_size) if image else _text_prepare
+        return Lane(
+            name,
+            Work(prepare, Answerer(engine.spec, cache)),
+            [forward],
+            sizes=sizes,
+            limit=limit,
+            decoders=cores() if image else 1,
+            deliver=deliver,
+            metrics=metrics,
+        )
+
+    return build
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _black(size: int) -> list[Pixels]:
+    return [np.zeros((size, size, 3), np.uint8)]
+
+
+def _image_prepare(size: int) -> Callable[[Item], list[Pixels]]:
+    """Decode straight to the network's size, each view that the item's head reads."""
+
+    def prepare(item: Item) -> list[Pixels]:
+        views = item.job.head.live.views if item.job.head is not None else PRIMARY
+        return decode_views(bytes(item.input.data), views, size)
+
+    return prepare
+
+
+def _image_forward(engine: Any) -> Callable[[Sequence[list[Pixels]]], Sequence[Rows]]:
+    """One pass for each side length among the views, almost always one."""
+
+    def forward(batch: Sequence[list[Pixels]]) -> Sequence[Rows]:
+        flat = [pixels for views in batch for pixels in views]
+        if len({pixels.shape for pixels in flat}) == 1:
+            rows = engine.embed(np.stack(flat))
+        else:
+            rows = _by_shape(engine, flat)
+        counts = np.cumsum([len(views) for views in batch])[:-1]
+        return np.split(rows, counts)
+
+    return forward
+
+
+def _by_shape(engine: ImageEngine, flat: Sequence[Pixels]) -> Rows:
+    rows: list[Rows | None] = [None] * len(flat)
+    for shape in {pixels.shape for pixels in flat}:
+        places = [place for place, pixels in enumerate(flat) if pixels.shape == shape]
+        found = engine.embed(np.stack([flat[place] for place in places]))
+        for place, row in zip(places, found, strict=True):
+            rows[place] = row
+    return np.stack([row for row in rows if row is not None])
+
+
+def _text_prepare(item: Item) -> str:
+    return str(item.input.data, "utf-8")
+
+
+def _text_forward(engine: Any) -> Callable[[Sequence[str]], Sequence[Rows]]:
+    def forward(batch: Sequence[str]) -> Sequence[Rows]:
+        rows: Rows = engine.embed(list(batch))
+        return list(rows[:, None])
+
+    return forward

@@ -1,0 +1,123 @@
+"""A lean HTTP/1.1 server for one kind of caller: the app's keep-alive connections.
+
+It has no routing, no tasks and no streams: an exchange is handed over when its body is complete,
+and answered with one write. A connection that closes tells its exchange, so that nothing is
+computed for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+JSON = "application/json"
+
+
+class Exchange:
+    """One request, and the means to answer it once."""
+
+    __slots__ = ("_connection", "body", "closed", "method", "on_close", "path")
+
+    def __init__(self, connection: Connection, *, method: str, path: str, body: bytes) -> None:
+        self._connection = connection
+        self.method, self.path, self.body = method, path, body
+        self.closed = False
+        self.on_close: Callable[[], None] | None = None
+
+    def respond(self, status: int, body: bytes, *, kind: str = JSON, timing: str = "") -> None:
+        """Answer; does nothing once the client has gone. Only on the event loop's thread."""
+        if not self.closed:
+            self.closed = True
+            extra = f"server-timing: {timing}\r\n" if timing else ""
+            self._connection.send(status, body, kind=kind, extra=extra)
+
+
+Handler = Callable[[Exchange], None]
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection; it carries one exchange at a time."""
+
+    def __init__(self, handler: Handler, connections: set[Connection], *, max_body: int) -> None:
+        self._handler, self._connections, self._max_body = handler, connections, max_body
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._url = b""
+        self._exchange: Exchange | None = None
+        self._closing = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no exchange is open."""
+        return self._exchange is None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._connections.discard(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and not exchange.closed:
+            exchange.closed = True
+            if exchange.on_close is not None:
+                exchange.on_close()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._closing = True
+            self.send(400, b'{"code":"bad_request","message":"not HTTP"}', kind=JSON, extra="")
+
+    def on_message_begin(self) -> None:
+        """A new request; one that comes before the last was answered ends the connection."""
+        if self._exchange is not None and self._transport is not None:
+            self._transport.abort()
+        self._pieces, self._size, self._url = [], 0, b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > self._max_body and self._transport is not None:
+            self._transport.abort()
+            return
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        method = self._parser.get_method().decode("ascii")
+        self._closing = not self._parser.should_keep_alive()
+        path = self._url.decode("latin-1")
+        self._exchange = Exchange(self, method=method, path=path, body=body)
+        self._handler(self._exchange)
+
+    def send(self, status: int, body: bytes, *, kind: str, extra: str) -> None:
+        """Write one whole answer."""
+        self._exchange = None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        head = (
+            f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ncontent-type: {kind}\r\n"
+            f"content-length: {len(body)}\r\n{extra}\r\n"
+        )
+        transport.writelines([head.encode("latin-1"), body])
+        if self._closing:
+            transport.close()
+
+    def close(self) -> None:
+        """Close now if idle, otherwise after the answer that is due."""
+        self._closing = True
+        if self.idle and self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,202 @@
+"""One backbone's way through the predictor: fair queue → decode threads → engine threads.
+
+A batch forms only while every engine thread is busy, so a lone request waits for nothing. Threads
+hand results to the event loop; they never touch a socket.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.core.errors import HeadstartError
+from worker.serving.jobs import Item, Job, Outcome, Timing
+from worker.serving.metrics import Metrics
+from worker.serving.queue import FairQueue
+
+log = structlog.get_logger()
+Deliver = Callable[[list[Outcome]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a lane does with its items, on threads.
+
+    `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
+    gives as many answers as there are rows.
+    """
+
+    prepare: Callable[[Item], Any]
+    answer: Callable[[Sequence[Item], Any], list[bytes]]
+
+
+Forward = Callable[[list[Any]], Sequence[Any]]
+"""One engine: as many feature rows as inputs."""
+
+
+class Lane:
+    """`forwards` has one callable an engine thread; each runs one batch at a time.
+
+    `sizes` are the batch sizes that the engine has been warmed up for, ascending from 1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        forwards: Sequence[Forward],
+        *,
+        sizes: Sequence[int],
+        limit: int,
+        decoders: int,
+        deliver: Deliver,
+        metrics: Metrics,
+    ) -> None:
+        self.name = name
+        self._work, self._sizes = work, tuple(sizes)
+        self._deliver, self._metrics = deliver, metrics
+        self._queue = FairQueue(limit)
+        self._ready: deque[tuple[Item, Any]] = deque()
+        self._room = 2 * sizes[-1] * len(forwards)
+        self._lock = threading.Lock()
+        self._may_decode = threading.Condition(self._lock)
+        self._may_run = threading.Condition(self._lock)
+        self._closed = False
+        jobs = [(self._decode_loop, ())] * decoders + [(self._run_loop, (f,)) for f in forwards]
+        self._threads = [
+            threading.Thread(target=loop, args=args, name=f"{name}-{place}", daemon=True)
+            for place, (loop, args) in enumerate(jobs)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job, items: Sequence[Item]) -> list[Job]:
+        """Queue a job's items; answers the jobs evicted for them. Raises overloaded."""
+        now = time.perf_counter()
+        for item in items:
+            item.queued = now
+        with self._lock:
+            evicted = self._queue.push(job.tenant, items)
+            self._may_decode.notify(len(items))
+        return evicted
+
+    def cancel(self, job: Job) -> None:
+        """Drop what of `job` still waits."""
+        with self._lock:
+            self._queue.discard(job)
+
+    @property
+    def waiting(self) -> int:
+        """Items that no thread has begun."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Stop the threads; what still waits is not computed."""
+        with self._lock:
+            self._closed = True
+            self._may_decode.notify_all()
+            self._may_run.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _next_item(self) -> Item | None:
+        with self._lock:
+            while not self._closed and (not self._queue or len(self._ready) >= self._room):
+                self._may_decode.wait()
+            return None if self._closed else self._queue.pop()
+
+    def _next_batch(self) -> list[tuple[Item, Any]]:
+        with self._lock:
+            while not self._closed and not self._ready:
+                self._may_run.wait()
+            size = 0 if self._closed else self._size(len(self._ready))
+            batch = [self._ready.popleft() for _ in range(size)]
+            self._may_decode.notify(size)
+            return batch
+
+    def _size(self, ready: int) -> int:
+        """The largest warm batch size that is filled."""
+        return self._sizes[bisect_right(self._sizes, ready) - 1]
+
+    def _decode_loop(self) -> None:
+        while (item := self._next_item()) is not None:
+            if self._is_over(item):
+                continue
+            started = time.perf_counter()
+            try:
+                prepared = self._work.prepare(item)
+            except HeadstartError as error:
+                self._deliver([Outcome(item, error=error)])
+                continue
+            except Exception:
+                log.exception("decoding failed", backbone=self.name)
+                self._deliver([Outcome(item, error=HeadstartError("internal"))])
+                continue
+            item.decode_ms = (time.perf_counter() - started) * 1e3
+            self._metrics.decode.observe(item.decode_ms / 1e3)
+            with self._lock:
+                self._ready.append((item, prepared))
+                self._may_run.notify()
+
+    def _run_loop(self, forward: Forward) -> None:
+        while batch := self._next_batch():
+            live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]
+            if not live:
+                continue
+            items = [item for item, _ in live]
+            try:
+                outcomes = self._run(forward, items, [prepared for _, prepared in live])
+            except HeadstartError as error:
+                outcomes = _all_failed(items, error)
+            except Exception:
+                log.exception("a batch failed", backbone=self.name, batch=len(items))
+                outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
+            self._deliver(outcomes)
+
+    def _run(self, forward: Forward, items: list[Item], prepared: list[Any]) -> list[Outcome]:
+        started = time.perf_counter()
+        rows = forward(prepared)
+        embedded = time.perf_counter()
+        if len(rows) != len(items):
+            raise HeadstartError("internal", f"{len(items)} inputs gave {len(rows)} rows")
+        answers = self._work.answer(items, rows)
+        if len(answers) != len(items):
+            raise HeadstartError("internal", f"{len(items)} inputs gave {len(answers)} answers")
+        done = time.perf_counter()
+        self._metrics.batch(items, started=started, embedded=embedded, done=done)
+        forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
+        return [
+            Outcome(
+                item,
+                answer,
+                timing=Timing(
+                    queue=(started - item.queued) * 1e3 - item.decode_ms,
+                    decode=item.decode_ms,
+                    forward=forward_ms,
+                    head=head_ms,
+                    batch=len(items),
+                ),
+            )
+            for item, answer in zip(items, answers, strict=True)
+        ]
+
+    def _is_over(self, item: Item) -> bool:
+        """Whether nobody waits for this item any more, or its deadline has passed."""
+        if item.job.over:
+            return True
+        if time.perf_counter() <= item.job.deadline:
+            return False
+        error = HeadstartError("deadline_exceeded", "the answer would have come too late")
+        self._deliver([Outcome(item, error=error, fatal=True)])
+        return True
+
+
+def _all_failed(items: Sequence[Item], error: HeadstartError) -> list[Outcome]:
+    return [Outcome(item, error=error, fatal=True) for item in items]

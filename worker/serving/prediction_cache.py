@@ -1,0 +1,52 @@
+"""Answers by content: the same bytes and the same model version need no forward pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from threading import Lock
+
+from app.core.messages import Input, Target
+from worker.serving.answers import Scores
+
+_OVERHEAD = 500
+"""Bytes an entry costs beside its numbers (measured with tracemalloc, rounded up)."""
+
+
+class PredictionCache:
+    """Least recently used first to go, within `budget` bytes; threads may share it."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._entries: OrderedDict[bytes, Scores] = OrderedDict()
+        self._lock = Lock()
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> Scores | None:
+        """The scores under `key`, which become the most recently used."""
+        with self._lock:
+            scores = self._entries.get(key)
+            if scores is not None:
+                self._entries.move_to_end(key)
+            return scores
+
+    def put(self, key: bytes, scores: Scores) -> None:
+        """Remember `scores`, and forget the oldest beyond the budget."""
+        with self._lock:
+            if key in self._entries:
+                return
+            self._entries[key] = scores
+            self.nbytes += _OVERHEAD + scores.nbytes
+            while self.nbytes > self._budget:
+                _, oldest = self._entries.popitem(last=False)
+                self.nbytes -= _OVERHEAD + oldest.nbytes
+
+
+def cache_key(target: Target, item: Input) -> bytes:
+    """SHA-256 over the model version, the input's kind and its content."""
+    digest = hashlib.sha256(f"{target.artifact}\0{target.sha256}\0{item.kind}\0".encode())
+    digest.update(item.data)
+    return digest.digest()

@@ -103,9 +103,9 @@ def _vit_layout(dim: int) -> tuple[Block, ...]:
     return tuple(_blocks([*patches, (4, ("mean",), dim)]))
 
 
-def _torchvision(name: str, file: str, layout: tuple[Block, ...], *, fixed: bool = False) -> (
-    BackboneSpec
-):
+def _torchvision(
+    name: str, file: str, layout: tuple[Block, ...], *, fixed: bool = False
+) -> BackboneSpec:
     mean, std = IMAGENET
     last = next(b for b in reversed(layout) if b.statistic == "mean")
     return BackboneSpec(

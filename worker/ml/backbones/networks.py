@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from app.core.backbones import BackboneSpec, Statistic
+from app.core.backbones import BackboneSpec, Statistic, get
 from app.core.errors import HeadstartError
 from worker.ml.backbones.weights import State, Weights, weights
 
@@ -77,14 +77,7 @@ class TokenPyramid(Pyramid):
 def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
     """The network of `name` with its real weights, frozen and in eval mode."""
     found = weights(name, weights_dir)
-    spec = _spec(name)
-    return build(spec, found.state).eval().requires_grad_(False), found
-
-
-def _spec(name: str) -> BackboneSpec:
-    from app.core.backbones import get
-
-    return get(name)
+    return build(get(name), found.state).eval().requires_grad_(False), found
 
 
 def build(spec: BackboneSpec, state: State) -> Pyramid:
@@ -112,14 +105,15 @@ def _cut(features: nn.Sequential, ends: Sequence[int]) -> list[nn.Module]:
 
 
 def _efficientnet(net: nn.Module) -> list[nn.Module]:
-    first, *blocks = net.blocks  # type: ignore[misc]
-    stem = nn.Sequential(net.conv_stem, net.bn1, first)  # type: ignore[arg-type]
-    return [stem, *blocks, nn.Sequential(net.conv_head, net.bn2)]  # type: ignore[arg-type]
+    parts = dict(net.named_children())
+    first, *blocks = parts["blocks"].children()
+    stem = nn.Sequential(parts["conv_stem"], parts["bn1"], first)
+    return [stem, *blocks, nn.Sequential(parts["conv_head"], parts["bn2"])]
 
 
 def _resnet(net: nn.Module) -> list[nn.Module]:
-    stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1)  # type: ignore[arg-type]
-    return [stem, net.layer2, net.layer3, net.layer4]  # type: ignore[list-item]
+    *stem, layer2, layer3, layer4, _pool, _classifier = net.children()
+    return [nn.Sequential(*stem), layer2, layer3, layer4]
 
 
 _STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
@@ -132,7 +126,7 @@ _STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
 
 
 def _renamed(name: str, state: State) -> State:
-    """The package's efficientnet follows another implementation's names; others are torchvision's."""
+    """The package's efficientnet has another implementation's names; the others fit as they are."""
     if name != "efficientnet_lite0" or "_conv_stem.weight" not in state:
         return state
     return {_lite0_key(key): tensor for key, tensor in state.items()}

@@ -89,14 +89,17 @@ def _download(spec: BackboneSpec) -> Path:
 
 
 def _fetch(url: str, target: Path) -> Path:
-    """Download `url`, whose file name ends in the first digits of its SHA-256, as torch.hub does."""
+    """Download `url`, whose file name ends in the first digits of its SHA-256 (torch.hub's way)."""
     digest = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete_on_close=False) as part:  # type: ignore[call-overload]
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        with (
+            urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as answer,  # noqa: S310
+            part.open("wb") as file,
+        ):
             while piece := answer.read(1 << 20):
                 digest.update(piece)
-                part.write(piece)
+                file.write(piece)
         if not digest.hexdigest().startswith(target.stem.rsplit("-", 1)[1]):
             raise HeadstartError("weights_invalid", f"{url} does not have its SHA-256.")
-        part.close()
-        return Path(part.name).rename(target)
+        return part.replace(target)

@@ -1,0 +1,55 @@
+"""What every engine is, and the key under which its embeddings are cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.backbones import BackboneSpec
+
+Vectors = NDArray[np.float32]
+Batch = TypeVar("Batch", contravariant=True)  # noqa: PLC0105
+
+
+class _Engine(Protocol[Batch]):
+    @property
+    def spec(self) -> BackboneSpec: ...
+    @property
+    def weights_sha256(self) -> str: ...
+    @property
+    def precision(self) -> str:
+        """Engine and number format, such as `openvino-f32` or `torch-bf16-cuda`."""
+        ...
+
+    @property
+    def best_batch(self) -> int:
+        """Inputs in a forward pass that use the device well."""
+        ...
+
+    def embed(self, batch: Batch) -> Vectors:
+        """[n, D] in the layout of `spec`; may be called from several threads."""
+        ...
+
+
+class ImageEngine(_Engine[NDArray[np.uint8]], Protocol):
+    """Embeds uint8 images [n, s, s, 3], s = input_size or, unless fixed, any other side."""
+
+
+class TextEngine(_Engine[Sequence[str]], Protocol):
+    """Embeds texts."""
+
+
+Engine = ImageEngine | TextEngine
+
+
+def embedding_key(engine: _Engine[Any], view: str) -> str:
+    """A short name for everything but the content that decides an embedding's numbers."""
+    from worker.ml.preprocessing import PREPROCESSING_VERSION
+
+    parts = (engine.weights_sha256, view, PREPROCESSING_VERSION, engine.precision)
+    layout = repr(engine.spec.layout)
+    return hashlib.sha256("\0".join((*parts, layout)).encode()).hexdigest()[:24]

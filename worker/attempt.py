@@ -18,7 +18,7 @@ from app.infra.storage import staging
 from worker.channel import Message
 from worker.lease import Lease
 from worker.tensor_process import EngineFacts
-from worker.world import World
+from worker.world import DrainedError, World
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ class Attempt:
         """Raises LostClaimError or DrainedError; stops embedding early where it must make way."""
         self._lease.check()
         self.world.stop.check()
+        if self.world.stop.requested and self.claim.priority > 0:
+            raise DrainedError
         if self.claim.kind == "embed" and not self._stopped and self._must_make_way():
             self._stopped = True
             self.world.child.stop_request()

@@ -20,6 +20,8 @@ from app.core.errors import HeadstartError
 from worker.channel import Channel, Message
 
 Report = Callable[[str, dict[str, Any]], None]
+Handler = Callable[[Message, Report], dict[str, Any]]
+Stopped = Callable[[], bool]
 
 
 class Inbox:
@@ -45,24 +47,27 @@ class Inbox:
             os._exit(0)  # the parent is gone: whatever is being computed is nobody's any more
 
 
-def main(descriptor: int) -> None:
-    """Serve requests until the parent goes away."""
+def serve(descriptor: int, make_handler: Callable[[Stopped], Handler]) -> None:
+    """Answer requests until the parent goes away; `make_handler` may take its time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a signal to the whole group is the parent's
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(descriptor)
     inbox = Inbox(channel)
-    from worker.tensors import Tensors  # seconds: torch, and all that hangs on it
-
-    tensors = Tensors(stopped=inbox.stop.is_set)
+    handle = make_handler(inbox.stop.is_set)
     while True:
         request = inbox.requests.get()
         inbox.stop.clear()
-        answer(channel, tensors.handle, request)
+        answer(channel, handle, request)
 
 
-def answer(
-    channel: Channel, handle: Callable[[Message, Report], dict[str, Any]], request: Message
-) -> None:
+def tensors(stopped: Stopped) -> Handler:
+    """The real handler; importing it takes seconds: torch, and all that hangs on it."""
+    from worker.tensors import Tensors
+
+    return Tensors(stopped=stopped).handle
+
+
+def answer(channel: Channel, handle: Handler, request: Message) -> None:
     """Handle one request; whatever happens, exactly one final message leaves."""
 
     def report(kind: str, body: dict[str, Any]) -> None:
@@ -79,4 +84,4 @@ def answer(
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    serve(int(sys.argv[1]), tensors)

@@ -48,7 +48,15 @@ class EngineFacts:
 class TensorProcess:
     """One child at a time; a request finds it warm, or waits until it is."""
 
-    def __init__(self, *, weights_dir: Path | None, engines_dir: Path, threads: int) -> None:
+    def __init__(
+        self,
+        *,
+        weights_dir: Path | None,
+        engines_dir: Path,
+        threads: int,
+        module: str = "worker.child",
+    ) -> None:
+        self._module = module
         self._common = {
             "weights_dir": str(weights_dir) if weights_dir else None,
             "engines_dir": str(engines_dir),
@@ -130,7 +138,7 @@ class TensorProcess:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [sys.executable, "-m", "worker.child", str(theirs.fileno())],
+                [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=os.environ | {"PYTHONPATH": path},
             )

@@ -131,8 +131,8 @@ def _in_transaction(sessions: Sessions, step: Callable[[Session], T]) -> T:
         return step(session)
 
 
-def open_world(settings: Settings) -> World:
-    """Connect to everything that the settings name; starts no child yet."""
+def open_world(settings: Settings, *, child: str = "worker.child") -> World:
+    """Connect to everything that the settings name; `child` is the tensor process's module."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
@@ -149,6 +149,7 @@ def open_world(settings: Settings) -> World:
             weights_dir=settings.weights_dir,
             engines_dir=settings.data_dir / "engines",
             threads=len(os.sched_getaffinity(0)),
+            module=child,
         ),
         stop=Stop(settings.drain_seconds),
         pulse=Pulse(settings.data_dir / "run"),

@@ -1,0 +1,94 @@
+"""The production footing's process: `celery -A worker.celery_app worker --pool=threads -c 1`.
+
+Celery brings doorbells, routing and monitoring; the trainer's loop runs beside its pool in a thread
+of its own, so that a long job keeps no doorbell waiting and a deaf consumer costs one poll's time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import structlog
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+
+from app.core.errors import HeadstartError
+from app.infra.queue import open_celery
+from app.infra.settings import load_settings
+from worker.logs import configure_logs
+from worker.trainer import Trainer
+from worker.world import World, open_world
+
+settings = load_settings()
+if not settings.broker_url:
+    raise HeadstartError("internal", "the Celery worker needs HEADSTART_BROKER_URL")
+
+app = open_celery(settings.broker_url)
+app.conf.update(
+    include=["worker.tasks"],
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_redirect_stdouts=False,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class TrainerThread:
+    """The trainer's loop; when it ends without being asked to, the process ends too."""
+
+    def __init__(self) -> None:
+        self.world: World | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Open the world and start the loop."""
+        configure_logs(settings.log_level)
+        self.world = open_world(settings)
+        self._thread = threading.Thread(target=self._run, args=(self.world,), name="trainer")
+        self._thread.start()
+
+    def _run(self, world: World) -> None:
+        try:
+            Trainer(world).run()
+        finally:
+            if not world.stop.requested:
+                log.error("the trainer's loop has ended by itself")
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def ring(self) -> None:
+        """Wake the loop up."""
+        if self.world is not None:
+            self.world.bell.ring()
+
+    def stop(self) -> None:
+        """Take no new work."""
+        if self.world is not None:
+            self.world.stop.request()
+            self.world.bell.ring()
+
+    def join(self) -> None:
+        """Wait until the current work is done, or has been given back."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+trainer = TrainerThread()
+
+
+@worker_ready.connect
+def _start(**_: Any) -> None:
+    trainer.start()
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    trainer.stop()
+
+
+@worker_shutdown.connect
+def _end(**_: Any) -> None:
+    trainer.stop()
+    trainer.join()

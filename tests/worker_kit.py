@@ -183,7 +183,7 @@ def _packed(members: Iterable[Labelled]) -> tuple[list[Example], bytes]:
                 pack="",
                 offset=offset,
                 length=len(data),
-            )  # fmt: skip
+            )
         )
         parts.append(data)
         offset += len(data)

@@ -15,9 +15,9 @@ import structlog
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from app.core.errors import HeadstartError
+from app.infra.logs import configure_logs
 from app.infra.queue import open_celery
 from app.infra.settings import load_settings
-from worker.logs import configure_logs
 from worker.trainer import Trainer
 from worker.world import World, open_world
 
@@ -78,17 +78,17 @@ class TrainerThread:
 trainer = TrainerThread()
 
 
-@worker_ready.connect
+@worker_ready.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
     trainer.start()
 
 
-@worker_shutting_down.connect
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _drain(**_: Any) -> None:
     trainer.stop()
 
 
-@worker_shutdown.connect
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _end(**_: Any) -> None:
     trainer.stop()
     trainer.join()

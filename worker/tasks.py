@@ -6,7 +6,7 @@ from app.infra.queue import TASK
 from worker.celery_app import app, trainer
 
 
-@app.task(name=TASK)
+@app.task(name=TASK)  # type: ignore[untyped-decorator]
 def doorbell() -> None:
     """There may be work."""
     trainer.ring()

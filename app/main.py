@@ -18,6 +18,7 @@ from app.datasets.files import router as files
 from app.dependencies import Services
 from app.gate import Gate
 from app.infra.database import make_sessions, open_engine
+from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, load_settings
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logs(settings.log_level)
         app.state.services = held = open_services(settings)
         try:
             with let_go_on_signals(held.waiting):

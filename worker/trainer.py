@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.database import reading, transaction
+from app.infra.logs import configure_logs
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import load_settings
@@ -23,7 +24,6 @@ from worker import embed_step, fit_step, outcome
 from worker.attempt import KINDS, Attempt
 from worker.housekeeping import Housekeeping
 from worker.lease import Lease
-from worker.logs import configure_logs
 from worker.tensor_process import ChildCrashedError
 from worker.world import DrainedError, World, open_world
 

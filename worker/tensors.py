@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +23,8 @@ from app.core.views import IDLE, PRIMARY
 from app.infra.storage import storage_errors
 from worker.channel import Message
 from worker.ml import fit as fitting
-from worker.ml.embedding import embed_stream
-from worker.ml.engines import Engine, embedding_key, load_engine
+from worker.ml.embedding import Result, embed_stream
+from worker.ml.engines import Engine, ImageEngine, TextEngine, embedding_key, load_engine
 from worker.ml.heads.base import Support, Task
 from worker.ml.preprocessing import PREPROCESSING_VERSION, VIEWS
 
@@ -139,14 +140,29 @@ def _collect(
     """Embed until the end, or until a stop is asked for after a whole batch."""
     items = request["items"]
     found = _Found(len(items["length"]))
-    stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
-    for index, result in stream:
+    for index, result in _stream(engine, request):
         found.add(index, result)
         if len(found.vectors) % engine.best_batch == 0:
             report("progress", {"done": found.done})
             if stopped():
                 break
     return found
+
+
+def _stream(engine: Engine, request: Message) -> Iterator[Result]:
+    data = blobs(request["items"])
+    if engine.spec.modality == "text":
+        return _embed_texts(cast(TextEngine, engine), data)
+    image = cast(ImageEngine, engine)
+    return embed_stream(image, data, view=request["view"], threads=request["threads"])
+
+
+def _embed_texts(engine: TextEngine, data: Iterator[bytes]) -> Iterator[Result]:
+    """(index, [D]) of each UTF-8 text, a full batch at a time."""
+    numbered = enumerate(blob.decode() for blob in data)
+    while batch := list(islice(numbered, engine.best_batch)):
+        vectors = engine.embed([text for _, text in batch])
+        yield from zip((index for index, _ in batch), vectors, strict=True)
 
 
 def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:

@@ -78,7 +78,9 @@ class NewJob(BaseModel):
     )
     method: NewMethod | None = None
     hyperparameters: dict[str, Any] | None = Field(
-        None, description="OpenAI's older place for them; means method `auto`.", deprecated=True
+        None,
+        description="OpenAI's older place for them; means method `auto`.",
+        json_schema_extra={"deprecated": True},
     )
     seed: int | None = Field(
         None, ge=0, lt=2**32, description="The same seed and data make the same model."

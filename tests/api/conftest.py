@@ -1,0 +1,54 @@
+"""A running app for each test, and callers of two organisations."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.infra.settings import Settings
+from tests.api.service import Service, migrated, serve
+from tests.factories import make_key
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows."""
+    return migrated(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture
+def service(empty_database: Path, tmp_path: Path) -> Iterator[Service]:
+    """The app on a data folder of its own."""
+    shutil.copy(empty_database, tmp_path / "headstart.db")
+    with serve(Settings(data_dir=tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+def key(service: Service) -> str:
+    """A key with every scope but `operator`."""
+    return make_key(service.services.sessions)
+
+
+@pytest.fixture
+def other_key(service: Service) -> str:
+    """The same of another organisation."""
+    return make_key(service.services.sessions, "other")
+
+
+@pytest.fixture
+def client(service: Service, key: str) -> Iterator[httpx.Client]:
+    """A caller."""
+    with service.client(key) as found:
+        yield found
+
+
+@pytest.fixture
+def other_client(service: Service, other_key: str) -> Iterator[httpx.Client]:
+    """A caller of another organisation."""
+    with service.client(other_key) as found:
+        yield found

@@ -1,0 +1,74 @@
+"""The app alone, served by uvicorn on a loopback port: no trainer, no predictor."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.dependencies import Services
+from app.infra.settings import Settings
+from app.main import create_app
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running app and the connections that it holds itself."""
+
+    url: str
+    app: FastAPI
+    settings: Settings
+
+    @property
+    def services(self) -> Services:
+        """What the app's endpoints use."""
+        found = self.app.state.services
+        assert isinstance(found, Services)
+        return found
+
+    def client(self, key: str | None) -> httpx.Client:
+        """A client with this key."""
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=False)
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[Service]:
+    """Serve the app in a thread of this process until the block ends."""
+    app = create_app(settings)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, timeout_graceful_shutdown=2
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive(), "the app did not start"
+                time.sleep(0.005)
+            host, port = listener.getsockname()[:2]
+            yield Service(f"http://{host}:{port}", app, settings)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def migrated(folder: Path) -> Path:
+    """A SQLite database with the newest schema, to be copied into each test's data folder."""
+    from app.infra.database import open_engine
+    from app.infra.migrate import migrate
+
+    path = folder / "headstart.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path

@@ -28,6 +28,7 @@ class Resolver:
         self._known: dict[Name, tuple[float, Found]] = {}
         self._asked: dict[Name, asyncio.Future[Found | NotReady | None]] = {}
         self._asker: asyncio.Task[None] | None = None
+        self._generation = 0
 
     def recall(self, organisation_id: str, name: str) -> Found | None:
         """What the name meant within the last second, if anybody asked."""
@@ -53,6 +54,7 @@ class Resolver:
     def forget(self) -> None:
         """An alias moved or a model went, by this process: ask again."""
         self._known.clear()
+        self._generation += 1
 
     async def _ask(self, name: Name) -> Found | NotReady | None:
         future = self._asked.get(name)
@@ -71,7 +73,7 @@ class Resolver:
         self._asker = None
 
     async def _answer(self, asked: dict[Name, asyncio.Future[Found | NotReady | None]]) -> None:
-        until = time.monotonic() + _SECONDS
+        until, generation = time.monotonic() + _SECONDS, self._generation
         try:
             found = await to_thread.run_sync(self._look_up, list(asked))
         except HeadstartError as error:
@@ -79,7 +81,8 @@ class Resolver:
                 future.set_exception(error)
                 future.exception()  # those who asked may all have gone
             return
-        self._remember(found, until)
+        if generation == self._generation:  # else a query may have read what has changed since
+            self._remember(found, until)
         for name, future in asked.items():
             future.set_result(found.get(name))
 

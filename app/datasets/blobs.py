@@ -41,7 +41,7 @@ def manifest_key(organisation_id: str, sha256: str) -> str:
 def stored(services: Services, organisation_id: str, files: Mapping[str, Path]) -> Iterator[None]:
     """Put `files` under their keys; taken back, if no version names them, when the block fails."""
     with _lock:
-        _held.update(files)
+        _held.update(list(files))
     try:
         for key, path in files.items():
             services.storage.put(key, path)
@@ -70,7 +70,7 @@ def discard(services: Services, organisation_id: str, keys: Iterable[str]) -> No
 
 def _release(keys: Iterable[str]) -> None:
     with _lock:
-        _held.subtract(keys)
+        _held.subtract(list(keys))
         for key in [key for key in keys if _held[key] <= 0]:
             del _held[key]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
@@ -30,8 +30,11 @@ from app.infra.storage import staging
 
 _BUILDS_AT_ONCE = 2
 
-Make = Callable[[Upload, UploadForm, Receipt], Found]
-"""Makes a version from what was received; blocks."""
+
+class Make(Protocol):
+    """Makes a version from what was received; blocks."""
+
+    def __call__(self, upload: Upload, form: UploadForm, *, receipt: Receipt) -> Found: ...
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,8 @@ class Incoming:
         async with lease.kept(), self._received() as upload:
             lease.digest = _digest(upload)
             form = parse_form(upload.fields)
-            limiter = _limiter(self.request)
-            found = await to_thread.run_sync(make, upload, form, lease, limiter=limiter)
-            return found, False
+            made = partial(make, upload, form, receipt=lease)
+            return await to_thread.run_sync(made, limiter=_limiter(self.request)), False
 
     def _received(self) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings

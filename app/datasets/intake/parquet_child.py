@@ -92,8 +92,11 @@ def _odd(value: Any) -> None:
 
 
 def _say_os(error: OSError) -> int:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return _say("storage_full" if full else "archive_bomb", str(error)[:300])
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say("storage_full", "no space is left")
+    if error.errno == errno.EFBIG:
+        return _say("archive_bomb", "it unpacks to too much")
+    return _say("archive_corrupt", str(error)[:300])
 
 
 def _say(code: str, message: str) -> int:

@@ -15,6 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.dependencies import Services
+from app.infra.database import open_engine
+from app.infra.migrate import migrate
 from app.infra.settings import Settings
 from app.main import create_app
 
@@ -64,11 +66,14 @@ def serve(settings: Settings) -> Iterator[Service]:
 
 def migrated(folder: Path) -> Path:
     """A SQLite database with the newest schema, to be copied into each test's data folder."""
-    from app.infra.database import open_engine
-    from app.infra.migrate import migrate
-
     path = folder / "headstart.db"
     engine = open_engine(f"sqlite:///{path}")
     migrate(engine)
     engine.dispose()
     return path
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

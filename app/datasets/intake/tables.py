@@ -51,16 +51,15 @@ def _lines(file: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[int, str
     number = 0
     while line := file.readline(limits.row_bytes + 1):
         number += 1
-        here = Row(name, number, {})
         if len(line) > limits.row_bytes:
-            raise row_too_large(here, limits)
+            raise row_too_large(Row(name, number, {}), limits)
+        if b"\0" in line and not line.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise Row(name, number, {}).error("invalid_value", "it has a NUL character")
         try:
-            text = (line.removeprefix(BOM) if number == 1 else line).decode()
+            yield number, (line.removeprefix(BOM) if number == 1 else line).decode()
         except UnicodeDecodeError as error:
-            raise here.error("encoding", f"byte {error.start + 1} is not UTF-8") from error
-        if "\0" in text:
-            raise here.error("invalid_value", "it has a NUL character")
-        yield number, text
+            why = f"byte {error.start + 1} is not UTF-8"
+            raise Row(name, number, {}).error("encoding", why) from error
 
 
 def row_too_large(row: Row, limits: Limits) -> HeadstartError:

@@ -38,7 +38,7 @@ class Problem(BaseModel):
     request_id: str = Field(examples=["req_01ke4c0f6v6z2k8m9q3w5x7y1t"])
 
 
-class Deleted(BaseModel):
+class DeletedObject(BaseModel):
     """What has been deleted."""
 
     id: str

@@ -14,7 +14,7 @@ from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, models
 from app.models.schemas import Alias, AliasName, NewAlias
 from app.models.service import forget_names
-from app.openapi import Deleted, problems
+from app.openapi import DeletedObject, problems
 from app.pages import After, Limit, Page, page
 from app.strict_json import StrictRoute
 
@@ -65,11 +65,11 @@ def _put(services: Services, organisation_id: str, name: str, model: str) -> Ali
 @router.delete("/{name}", responses=problems("not_found"))
 async def delete_alias(
     name: Name, caller: Writer, services: ServicesDep, request: Request
-) -> Deleted:
+) -> DeletedObject:
     """Forget a name; its model stays."""
     await to_thread.run_sync(_delete, services, caller.organisation_id, name)
     forget_names(request)
-    return Deleted(id=name, object="alias")
+    return DeletedObject(id=name, object="alias")
 
 
 def _delete(services: Services, organisation_id: str, name: str) -> None:

@@ -13,7 +13,7 @@ from app.infra.orm import ModelRow
 from app.infra.repositories import aliases, models
 from app.models import service
 from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail
-from app.openapi import Deleted, path_id, problems
+from app.openapi import DeletedObject, path_id, problems
 from app.pages import Page
 from app.strict_json import StrictRoute
 
@@ -45,11 +45,11 @@ def get_model(model: Name, caller: Reader, session: Reading) -> ModelDetail:
 @router.delete("/{model}", responses=problems("not_found", "in_use"))
 async def delete_model(
     model: ModelId, caller: Writer, services: ServicesDep, request: Request
-) -> Deleted:
+) -> DeletedObject:
     """Delete a model and its files. An alias that points to it has to go or move first."""
     await to_thread.run_sync(_delete, services, caller.organisation_id, model)
     service.forget_names(request)
-    return Deleted(id=model, object="model")
+    return DeletedObject(id=model, object="model")
 
 
 def _delete(services: Services, organisation_id: str, model_id: str) -> None:

@@ -201,7 +201,7 @@ def _in_folder(spec: BackboneSpec, weights_dir: Path | None) -> Source | None:
         return None
     if spec.modality == "text":
         folder = weights_dir / spec.name
-        return Source("folder", folder) if (folder / "config.json").is_file() else None
+        return Source("folder", folder) if weights_file(folder).is_file() else None
     files = (weights_dir / f"{spec.name}{suffix}" for suffix in SUFFIXES)
     return next((Source("folder", path) for path in files if path.is_file()), None)
 

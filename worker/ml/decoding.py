@@ -1,4 +1,4 @@
-"""Image bytes → upright 8-bit RGB on white: torchvision decodes what is plain, Pillow the rest."""
+"""Image bytes → upright 8-bit RGB on white: libjpeg-turbo for plain JPEGs, Pillow for the rest."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import numpy as np
-import torch
+import simplejpeg  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torchvision.io.image import ImageReadMode
 
 from app.core.errors import HeadstartError
 from app.core.image_header import ImageFormat, ImageHeader, check_size
@@ -22,12 +20,6 @@ PILLOW: Mapping[ImageFormat, tuple[str, ...]] = {
     "png": ("PNG",), "jpeg": ("JPEG",), "webp": ("WEBP",),
     "bmp": ("BMP",), "gif": ("GIF",), "tiff": ("TIFF",),
 }  # fmt: skip
-FAST: Mapping[ImageFormat, Callable[[Tensor, int], Tensor]] = {
-    "jpeg": torch.ops.image.decode_jpeg,
-    "png": torch.ops.image.decode_png,
-    "webp": torch.ops.image.decode_webp,
-}
-"""torchvision's operators: its Python functions round them warn, at each call, of their move."""
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError,
     ZeroDivisionError, OverflowError, RuntimeError, Image.DecompressionBombError,
@@ -36,7 +28,7 @@ DAMAGE = (
 
 
 def decode(data: bytes, header: ImageHeader, *, at_least: int | None) -> Pixels:
-    """[h, w, 3]; a JPEG twice as large as `at_least` or more is decoded at a smaller scale.
+    """[h, w, 3]; a JPEG at least twice as large as `at_least` is decoded at half its size or less.
 
     Raises image_truncated, image_invalid, image_too_large or image_dimensions. Every pixel is
     read, so a file that is cut short is found.
@@ -44,40 +36,37 @@ def decode(data: bytes, header: ImageHeader, *, at_least: int | None) -> Pixels:
     try:
         with Image.open(BytesIO(data), formats=PILLOW[header.format]) as image:
             check_size(*image.size)
-            return _oriented(_pixels(image, data, header, at_least), _orientation(image))
+            return _oriented(_pixels(image, data, at_least), _orientation(image))
     except DAMAGE as error:
         raise _damaged(error) from error
 
 
-def _pixels(image: Image.Image, data: bytes, header: ImageHeader, at_least: int | None) -> Pixels:
-    shrinks = header.format == "jpeg" and at_least and min(image.size) >= 2 * at_least
-    if shrinks and at_least:
-        image.draft(image.mode, (at_least, at_least))
-    elif _is_plain(image, data, header):
-        pixels = _fast(data, header.format)
+def _pixels(image: Image.Image, data: bytes, at_least: int | None) -> Pixels:
+    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+        pixels = _jpeg(data, at_least or 0)
         if pixels is not None:
             return pixels
     image.load()
     return _rgb(image)
 
 
-def _is_plain(image: Image.Image, data: bytes, header: ImageHeader) -> bool:
-    """Whether torchvision's decoder gives the very pixels that Pillow would."""
-    if header.format not in FAST or image.mode not in ("RGB", "L") or header.frames > 1:
-        return False
-    if header.format == "png":
-        return data[24] == 8 and "transparency" not in image.info
-    return True
+def _jpeg(data: bytes, at_least: int) -> Pixels | None:
+    """The same pixels as Pillow's, sooner; None where anything is irregular: that is Pillow's case.
 
-
-def _fast(data: bytes, image_format: ImageFormat) -> Pixels | None:
-    """None where the decoder refuses: Pillow then says what is wrong."""
-    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    Scaling comes with the inverse DCT and keeps both sides ≥ `at_least`.
+    """
     try:
-        decoded = FAST[image_format](encoded, ImageReadMode.RGB.value)
-    except RuntimeError:
+        pixels: Pixels = simplejpeg.decode_jpeg(
+            data,
+            min_height=at_least,
+            min_width=at_least,
+            min_factor=2 if at_least else 1,
+            fastdct=False,
+            fastupsample=False,
+        )
+    except ValueError:
         return None
-    return decoded.permute(1, 2, 0).numpy()
+    return pixels
 
 
 def _rgb(image: Image.Image) -> Pixels:
@@ -110,7 +99,10 @@ def _eight_bits(values: NDArray[np.generic]) -> Pixels:
 
 
 def _orientation(image: Image.Image) -> int:
-    value = image.getexif().get(ORIENTATION, 1)
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except DAMAGE:
+        return 1  # a damaged note on a sound picture
     return value if isinstance(value, int) else 1
 
 
@@ -133,7 +125,6 @@ _UPRIGHT: Mapping[int, Callable[[Pixels], Pixels]] = {
 
 def _damaged(error: BaseException) -> HeadstartError:
     says = str(error)
-    short = isinstance(error, EOFError | struct.error) or "truncated" in says.lower()
-    if short:
+    if isinstance(error, EOFError | struct.error) or "truncated" in says.lower():
         return HeadstartError("image_truncated", "the image ends before its last pixel")
     return HeadstartError("image_invalid", f"the image cannot be decoded: {says[:200]}")

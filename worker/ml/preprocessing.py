@@ -1,8 +1,7 @@
 """From an image's bytes to the network's pixels; training and serving both come through here.
 
 Every picture becomes upright 8-bit RGB on white, then one antialiased bicubic resize to the
-network's size. JPEG, PNG and WebP in their plain forms take torchvision's decoder, the rest and
-everything odd takes Pillow's.
+network's size. Which other views are asked for at the same time never changes a view's pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ VIEWS: tuple[View, ...] = get_args(View)
 PRIMARY: View = "squish"
 GREY = 128
 SHRINK = 2
-"""A large JPEG is decoded at 1/2, 1/4 or 1/8, but never below so many times the network's size."""
+"""A large JPEG is decoded at half or less, its sides still so many times the largest view's."""
 
 Pixels = NDArray[np.uint8]
 
@@ -48,8 +47,8 @@ def decode_to(data: bytes, view: View, size: int) -> Pixels:
 
 def decode_views(data: bytes, views: Sequence[View], size: int) -> list[Pixels]:
     """Several views from one decode, in the order asked for; raises as `decode`."""
-    edge = max(view_size(view, size) for view in views)
-    pixels = decoding.decode(data, image_header.inspect(data), at_least=SHRINK * edge)
+    at_least = SHRINK * view_size("large", size)
+    pixels = decoding.decode(data, image_header.inspect(data), at_least=at_least)
     return render(pixels, views, size)
 
 
@@ -57,6 +56,11 @@ def render(pixels: Pixels, views: Sequence[View], size: int) -> list[Pixels]:
     """The views of a decoded picture [h, w, 3]; the squish that several share is made once."""
     squish = _resize(pixels, size, size) if set(views) & _TURNS.keys() else pixels
     return [_render(pixels, squish, view, size) for view in views]
+
+
+def as_view(name: str) -> View:
+    """Raises ValueError for a name that is no view of images."""
+    return VIEWS[VIEWS.index(name)]
 
 
 def view_size(view: View, size: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
 
 Vectors = NDArray[np.float32]
 Batch = TypeVar("Batch", contravariant=True)  # noqa: PLC0105
@@ -20,6 +21,11 @@ class _Engine(Protocol[Batch]):
     def spec(self) -> BackboneSpec: ...
     @property
     def weights_sha256(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all files that decide the numbers: the weights and, for texts, the tokens."""
+        ...
+
     @property
     def precision(self) -> str:
         """Engine and number format, such as `openvino-f32` or `torch-bf16-cuda`."""
@@ -46,10 +52,19 @@ class TextEngine(_Engine[Sequence[str]], Protocol):
 Engine = ImageEngine | TextEngine
 
 
+def check_side(spec: BackboneSpec, shape: tuple[int, ...]) -> None:
+    """Raises invalid_value unless `shape` is [n, s, s, 3] with a side that the network reads."""
+    square = len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
+    if not square or (spec.fixed_size and shape[1] != spec.input_size):
+        raise HeadstartError(
+            "invalid_value", f"{spec.name} reads {spec.input_size} x {spec.input_size} RGB: {shape}"
+        )
+
+
 def embedding_key(engine: _Engine[Any], view: str) -> str:
     """A short name for everything but the content that decides an embedding's numbers."""
     from worker.ml.preprocessing import PREPROCESSING_VERSION
 
-    parts = (engine.weights_sha256, view, PREPROCESSING_VERSION, engine.precision)
+    parts = (engine.fingerprint, view, PREPROCESSING_VERSION, engine.precision)
     layout = repr(engine.spec.layout)
     return hashlib.sha256("\0".join((*parts, layout)).encode()).hexdigest()[:24]

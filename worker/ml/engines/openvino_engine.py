@@ -1,7 +1,8 @@
-"""OpenVINO on a CPU: normalisation, network and pooling in one graph, uint8 pixels in."""
+"""OpenVINO on a CPU: normalisation, network and pooling in one graph."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,18 +12,15 @@ from numpy.typing import NDArray
 
 from app.core import backbones
 from app.core.backbones import BackboneSpec, Source
-from app.core.errors import HeadstartError
-from worker.ml.engines.base import Engine, Vectors
-from worker.ml.engines.openvino_graph import image_graph, stored
-from worker.ml.engines.openvino_runtime import ov
-
-BATCH = 16
+from worker.ml.engines import openvino_graph as graphs
+from worker.ml.engines.base import Engine, Vectors, check_side
+from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
 
 
 class OpenVinoImages:
     """An image backbone on OpenVINO; a side other than the network's is compiled on first use."""
 
-    best_batch = BATCH
+    best_batch = 16
 
     def __init__(
         self,
@@ -34,16 +32,18 @@ class OpenVinoImages:
         threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.weights_sha256 = weights_sha256
+        self.weights_sha256 = self.fingerprint = weights_sha256
         self._weights_dir = weights_dir
         self._cache_dir = cache_dir
         self._threads = threads
         self._requests: dict[int, Any] = {}
         self._lock = Lock()
-        self.precision = f"openvino-{_number_format(self._request(spec.input_size))}"
+        model = self._request(spec.input_size).get_compiled_model()
+        self.precision = f"openvino-{graphs.number_format(model)}"
 
     def embed(self, batch: NDArray[np.uint8]) -> Vectors:
         """uint8 [n, s, s, 3] → float32 [n, D]."""
+        check_side(self.spec, batch.shape)
         vectors = np.empty((len(batch), self.spec.width), np.float32)
         with self._lock:
             request = self._request(batch.shape[1])
@@ -55,35 +55,54 @@ class OpenVinoImages:
 
     def _request(self, side: int) -> Any:
         if side not in self._requests:
-            self._requests[side] = self._compile(side).create_infer_request()
+            self._requests[side] = self._compiled(side).create_infer_request()
         return self._requests[side]
 
-    def _compile(self, side: int) -> Any:
+    def _compiled(self, side: int) -> Any:
         spec = self.spec
-        if spec.fixed_size and side != spec.input_size:
-            raise HeadstartError(
-                "invalid_value", f"{spec.name} reads only {spec.input_size} pixels, not {side}."
-            )
-        parts = (spec.name, self.weights_sha256, repr(spec.layout), str(side))
-        graph = stored(
-            self._cache_dir, parts, make=lambda: image_graph(spec, self._weights_dir, side)
+        parts = (spec.name, self.fingerprint, repr(spec.layout), str(side))
+        graph = graphs.stored(
+            self._cache_dir, parts, make=lambda: graphs.image_graph(spec, self._weights_dir, side)
         )
-        return compile_graph(graph, self._cache_dir, self._threads)
+        return graphs.compiled(graph, cache_dir=self._cache_dir, threads=self._threads)
 
 
-def compile_graph(graph: Any, cache_dir: Path | None, threads: int | None) -> Any:
-    """For one stream over all cores; OpenVINO picks bf16 where the CPU computes in it."""
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if cache_dir is not None:
-        options["CACHE_DIR"] = str(cache_dir / "compiled")
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
-    return ov.Core().compile_model(graph, "CPU", options)
+class OpenVinoTexts:
+    """A text encoder on OpenVINO, for any number and length of texts."""
 
+    best_batch = BATCH
 
-def _number_format(request: Any) -> str:
-    compiled = request.get_compiled_model()
-    return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        *,
+        folder: Path,
+        cache_dir: Path | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.spec = spec
+        self.weights_sha256 = backbones.sha256(folder)
+        self.fingerprint = fingerprint(folder)
+        self.encoder = Encoder(spec, folder)
+        pooling = self.encoder.pooling
+        graph = graphs.stored(
+            cache_dir,
+            (spec.name, self.fingerprint, pooling),
+            make=lambda: graphs.text_graph(folder, pooling),
+        )
+        model = graphs.compiled(graph, cache_dir=cache_dir, threads=threads)
+        self._request = model.create_infer_request()
+        self._lock = Lock()
+        self.precision = f"openvino-{graphs.number_format(model)}"
+
+    def embed(self, batch: Sequence[str]) -> Vectors:
+        """Texts → float32 [n, d], each of length one."""
+        return self.encoder.embed(batch, width=self.spec.width, forward=self._forward)
+
+    def _forward(self, ids: Tokens, mask: Tokens) -> Vectors:
+        with self._lock:
+            result: Vectors = self._request.infer([ids, mask], share_inputs=True)[0].copy()
+        return result
 
 
 def load_openvino(
@@ -91,6 +110,8 @@ def load_openvino(
 ) -> Engine:
     """Raises backbone_unavailable or weights_invalid."""
     source = backbones.find(spec.name, weights_dir) or _downloaded(spec, weights_dir)
+    if spec.modality == "text":
+        return OpenVinoTexts(spec, folder=source.path, cache_dir=cache_dir, threads=threads)
     return OpenVinoImages(
         spec,
         weights_dir=weights_dir,

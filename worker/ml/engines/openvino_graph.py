@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,25 @@ def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Mode
 
     network, _ = pyramid(spec.name, weights_dir)
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
-    shape = ov.PartialShape([-1, side, side, 3])
-    return convert(network, example, [shape])
+    return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
 
 
-def convert(network: Any, example: Any, shapes: list[Any]) -> Model:
-    """The graph of a torch module; the converter still uses torch.jit, which warns of its age."""
+def text_graph(folder: Path, pooling: str) -> Model:
+    """int64 ids and mask [n, t] → float32 [n, d], for any n and t. Raises weights_invalid."""
+    import torch
+
+    from worker.ml.backbones.encoders import text_network
+
+    network = text_network(folder, pooling)
+    ids = torch.ones((2, 8), dtype=torch.long)
+    return _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
+
+
+def _convert(network: Any, example: Any, shapes: Sequence[Any]) -> Model:
+    """The converter still uses torch.jit, which warns of its age."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ov.convert_model(network, example_input=example, input=shapes)
+        return ov.convert_model(network, example_input=example, input=list(shapes))
 
 
 def stored(cache_dir: Path | None, parts: tuple[str, ...], *, make: Callable[[], Model]) -> Model:
@@ -56,3 +66,18 @@ def _store(model: Model, path: Path) -> None:
         ov.save_model(model, fresh, compress_to_fp16=False)
         fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
         fresh.replace(path)
+
+
+def compiled(graph: Model, *, cache_dir: Path | None, threads: int | None) -> Any:
+    """One stream over all cores; OpenVINO picks bf16 where the CPU has units for it, else f32."""
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if cache_dir is not None:
+        options["CACHE_DIR"] = str(cache_dir / "compiled")
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    return ov.Core().compile_model(graph, "CPU", options)
+
+
+def number_format(model: Any) -> str:
+    """What a compiled graph computes in: `f32` or `bf16`."""
+    return str(model.get_property("INFERENCE_PRECISION_HINT").get_type_name())

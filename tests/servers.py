@@ -204,27 +204,34 @@ def redis_server() -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """The URL of an empty database: of a server of our own, or of HEADSTART_TEST_POSTGRES_URL."""
+def postgres_url() -> Iterator[str]:
+    """The URL of a server: of our own, or HEADSTART_TEST_POSTGRES_URL."""
     if given := os.environ.get("HEADSTART_TEST_POSTGRES_URL"):
-        with _database_of(given) as url:
-            yield url
+        yield given
         return
     with running_postgres() as server:
         yield server.url
 
 
 @contextmanager
-def _database_of(given: str) -> Iterator[str]:
+def postgres_database(server: str) -> Iterator[str]:
+    """The URL of a new, empty database of a server, dropped afterwards."""
     name = f"headstart_test_{os.getpid()}_{time.time_ns()}"
     admin = create_engine(
-        make_url(given).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+        make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
     )
     with admin.connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     try:
-        yield make_url(given).set(database=name).render_as_string(hide_password=False)
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
         with admin.connect() as connection:
             connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
         admin.dispose()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of an empty database on a server of its own."""
+    with postgres_url() as server, postgres_database(server) as url:
+        yield url

@@ -39,14 +39,15 @@ log = structlog.get_logger(__name__)
 class TrainerThread:
     """The trainer's loop; when it ends without being asked to, the process ends too."""
 
-    def __init__(self) -> None:
+    def __init__(self, child: str = "worker.child") -> None:
+        self.child = child
         self.world: World | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Open the world and start the loop."""
         configure_logs(settings.log_level)
-        self.world = open_world(settings)
+        self.world = open_world(settings, child=self.child)
         self._thread = threading.Thread(target=self._run, args=(self.world,), name="trainer")
         self._thread.start()
 

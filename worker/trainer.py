@@ -109,7 +109,8 @@ class Trainer:
         except LostClaimError:
             bound.info("claim lost, result discarded")
         except Exception as error:  # noqa: BLE001  # a poison row must not end the loop
-            bound.warning("attempt failed", reason=repr(error))
+            expected = isinstance(error, (HeadstartError, ChildCrashedError, DrainedError))
+            bound.warning("attempt failed", reason=repr(error), exc_info=not expected)
             self._record(claim, error)
         world.doorbell.ring()
         self._warm()
@@ -136,7 +137,7 @@ def conclude(session: Session, claim: Claim, error: Exception) -> None:
         outcome.erred(session, claim, f"{type(error).__name__}: {error}")
 
 
-def main() -> int:
+def main(child: str = "worker.child") -> int:
     """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
     settings = load_settings()
     configure_logs(settings.log_level)
@@ -147,7 +148,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    world = open_world(settings)
+    world = open_world(settings, child=child)
     return run_until(world, lambda: bool(signals))
 
 

@@ -1,0 +1,127 @@
+"""A tensor process without tensors, for tests of everything around it: it starts in no time.
+
+It speaks the real protocol and passes the same conformance test as the real one. A job's
+hyperparameters tell it how to behave: `seconds` to take, `steps` to report, `poison` to die of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from app.core.errors import HeadstartError
+from worker.channel import Message
+from worker.child import Handler, Report, Stopped, serve
+
+DIM = 8
+BATCH = 16
+
+
+def light(stopped: Stopped) -> Handler:
+    """The handler of every request."""
+
+    def handle(request: Message, report: Report) -> dict[str, Any]:
+        if request["backbone"] == "missing":
+            raise HeadstartError("backbone_unavailable", "put it somewhere")
+        if request["op"] == "engine":
+            return facts(request)
+        if request["op"] == "embed":
+            return embed(request, report, stopped)
+        return fit(request, report)
+
+    return handle
+
+
+def facts(request: Message) -> dict[str, Any]:
+    modality = "text" if "MiniLM" in request["backbone"] else "image"
+    views = ["text"] if modality == "text" else ["squish", "mirror"]
+    name = request["backbone"].lower()
+    return {
+        "backbone": request["backbone"],
+        "modality": modality,
+        "dim": DIM,
+        "precision": "light",
+        "weights_sha256": "0" * 64,
+        "weights_source": "none",
+        "preprocessing": "light",
+        "libraries": {},
+        "keys": {view: f"light-{name}-{view}" for view in views},
+    }
+
+
+def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
+    """A vector made of each content's hash; contents that begin with `bad` cannot be decoded."""
+    rows, faults, vectors = [], [], []
+    done = 0
+    for index, data in enumerate(blobs(request["items"])):
+        if data.startswith(b"die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if data.startswith(b"bad"):
+            faults.append({"index": index, "code": "image_invalid", "message": "bad"})
+        else:
+            rows.append(index)
+            digest = hashlib.sha256(data + request["view"].encode()).digest()
+            vectors.append(np.frombuffer(digest[: 2 * DIM], np.uint16) / 65536)
+        done = index + 1
+        if done % BATCH == 0:
+            report("progress", {"done": done})
+            if data.startswith(b"slow"):
+                time.sleep(0.1)
+            if stopped():
+                break
+    if vectors:
+        np.save(request["out"], np.stack(vectors).astype(np.float16))
+    return {"rows": rows, "faults": faults, "done": done}
+
+
+def blobs(items: dict[str, Any]) -> Iterator[bytes]:
+    packs = [Path(pack).read_bytes() for pack in items["packs"]]
+    for pack, offset, length in zip(items["pack"], items["offset"], items["length"], strict=True):
+        yield packs[pack][offset : offset + length]
+
+
+def fit(request: Message, report: Report) -> dict[str, Any]:
+    """Sleep, report, and write class means: as much of a head as the store asks for."""
+    wish = request["hyperparameters"]
+    if wish.get("poison"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if wish.get("diverge"):
+        raise HeadstartError("diverged", "too steep", param="learning_rate")
+    if wish.get("bug"):
+        raise RuntimeError("nobody expected this")
+    steps = wish.get("steps", 0)
+    for step in range(1, steps + 1):
+        time.sleep(wish.get("seconds", 0) / steps)
+        report("event", {"step": step, "data": {"train_loss": 1 / step}})
+    if not steps:
+        time.sleep(wish.get("seconds", 0))
+    support = request["support"]
+    classes = support["classes"]
+    weight = np.zeros((DIM, len(classes)), np.float16)
+    for view in support["views"].values():
+        segments = [np.load(path, mmap_mode="r") for path in view["segments"]]
+        places = zip(view["segment"], view["row"], support["labels"], strict=True)
+        for segment, row, label in places:
+            weight[:, label] += segments[segment][row]
+    save_file({"weight": weight, "bias": np.zeros(len(classes), np.float32)}, request["out"])
+    accuracy = {"value": 0.5, "low": 0.1, "high": 0.9}
+    return {
+        "config": {"format": 1, "method": request["method"], "classes": classes},
+        "evaluation": {"accuracy": accuracy},
+        "hyperparameters": wish,
+        "advice": {},
+        "seconds": 0.0,
+    }
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), light)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -92,6 +93,26 @@ async def received(
             spool.close()
         yield Upload(folder, spool.path, filename, spool.hexdigest(), spool.size, fields)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def sweep(staging: Path, *, older_than: float) -> int:
+    """Remove what killed processes left in `staging`, untouched for `older_than` seconds.
+
+    The number of things removed.
+    """
+    removed = 0
+    for path in staging.iterdir() if staging.is_dir() else ():
+        try:
+            touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
+        except FileNotFoundError:
+            continue
+        if time.time() - touched > older_than:
+            removed += 1
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    return removed
 
 
 class Spool:

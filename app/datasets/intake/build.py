@@ -99,6 +99,7 @@ class _Intake:
             found = layout.members(paths, asked)
             modality = layout.modality(found, asked)
             items = self._items(opened, found, modality)
+            _check_labels(items, self._limits)
             for item in items:
                 self._take(opened, item, modality)
         return modality
@@ -133,8 +134,6 @@ class _Intake:
     def _take(self, opened: Archive, item: Item, modality: Modality) -> None:
         """Check one member and pack it. Raises the code of what is wrong with it."""
         entry = opened.entries[item.index]
-        if len(item.label) > self._limits.label_characters:
-            raise HeadstartError("label_too_long", too_long(item.label, self._limits))
         data = archives.read(opened, entry, self._limits)
         if modality == "image":
             images.check(data, entry.path)
@@ -216,6 +215,17 @@ def _example(draft: Draft, split: Split, pack: str) -> Example:
         offset=draft.slot.offset,
         length=draft.slot.length,
     )
+
+
+def _check_labels(items: list[Item], limits: Limits) -> None:
+    """What folders' names may not be, before a byte is unpacked for them."""
+    for item in items:
+        if len(item.label) > limits.label_characters:
+            why = too_long(item.label, limits)
+            raise HeadstartError("label_too_long", why, param=shown(item.path))
+        if not item.label.strip():
+            why = f"the folder of {shown(item.path)} has no name to be a label"
+            raise HeadstartError("invalid_value", why, param=shown(item.path))
 
 
 def _check_classes(usable: list[Example], minimum: int) -> None:

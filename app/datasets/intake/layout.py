@@ -176,7 +176,8 @@ def unlisted(found: Sequence[Member], items: Sequence[Item], role: Role) -> list
 
 def ignored(found: Sequence[Member], used: Collection[Role]) -> list[Problem]:
     """One problem for each kind of file that is no example; metadata files are not among them."""
-    rest = [one for one in found if one.role not in used and one not in metadata([one])]
+    listed = {one.index for one in metadata(found)}
+    rest = [one for one in found if one.role not in used and one.index not in listed]
     counts = Counter(_kind(member) for member in rest)
     first = {_kind(member): member.path for member in reversed(rest)}
     return [

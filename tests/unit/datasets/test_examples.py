@@ -220,6 +220,10 @@ def test_labels_too_long(refused: Refused) -> None:
     assert len(error.message) < 200
 
 
+def test_labels_of_spaces_only(refused: Refused) -> None:
+    assert refused(zipped({"a/1.png": png(1), " /1.png": png(2)})).code == "invalid_value"
+
+
 def test_labels_that_look_alike_are_a_warning(take: Take) -> None:
     names = ["Cat/1", "cat/2", "c at/3", "dog/4"]
     built = take(zipped({f"{name}.png": png(at) for at, name in enumerate(names)}))

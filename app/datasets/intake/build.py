@@ -232,7 +232,7 @@ def _check_classes(usable: list[Example], minimum: int) -> None:
     if not usable:
         raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
     labels = {example.label for example in usable if example.split == "train"}
-    if len(labels) < minimum:
+    if len(labels) < minimum > 1:
         found = ", ".join(shown(label, 40) for label in sorted(labels)) or "none"
         raise HeadstartError(
             "insufficient_classes",

@@ -37,7 +37,8 @@ class Options:
 
     limits: Limits = field(default_factory=Limits)
     minimum_classes: int = 2
-    """1 for examples that are appended to a dataset which has its classes already."""
+    """Classes with something to train on. 1, for examples that are appended to a dataset which has
+    its classes already, asks for any usable example, a held-out one too."""
     val_fraction: float = 0.0
     test_fraction: float = 0.0
     """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""

@@ -76,6 +76,11 @@ def test_one_class_is_enough_for_appending(take: Take) -> None:
     ]
 
 
+def test_held_out_examples_may_be_appended(take: Take) -> None:
+    built = take(zipped({"test/cats/1.png": png(1)}), options=Options(minimum_classes=1))
+    assert [(one.label, one.split) for one in built.examples] == [("cats", "test")]
+
+
 def test_classes_must_have_something_to_train_on(refused: Refused) -> None:
     held = {f"test/{name}": data for name, data in folders({"a": 1, "b": 1}).items()}
     assert refused(zipped(held)).code == "insufficient_classes"

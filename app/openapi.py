@@ -58,7 +58,7 @@ def problems(*codes: str) -> Responses:
     by_status: dict[int | str, list[str]] = {}
     for code in codes:
         by_status.setdefault(STATUSES[code], []).append(code)
-    if 422 in by_status:
+    if "invalid_request" not in by_status.get(422, ["invalid_request"]):
         by_status[422].append("invalid_request")
     return {status: _answer(named) for status, named in by_status.items()}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.accounts.service import Scope
 from app.infra.orm import ApiKeyRow
 
-_CREATED = {
+_CREATED: JsonDict = {
     "id": "key_01jd3v6s0q8m4f2k9x7c5b1n3a",
     "object": "api_key",
     "name": "nightly retraining",
@@ -20,6 +21,12 @@ _CREATED = {
 }
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it has control or direction characters")
+    return text
+
+
 class NewKey(BaseModel):
     """A key to be made."""
 
@@ -28,7 +35,7 @@ class NewKey(BaseModel):
         json_schema_extra={"examples": [{"name": "nightly retraining", "scopes": ["read"]}]},
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     organization: Annotated[
         str | None,

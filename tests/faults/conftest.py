@@ -1,0 +1,52 @@
+"""Kits for the fault tests: short leases, or the promised ones where time itself is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import postgres_database, postgres_url
+from tests.worker_kit import Kit, open_kit
+
+BRISK: dict[str, Any] = {"lease_seconds": 2.0, "heartbeat_seconds": 0.5, "poll_seconds": 1.0}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a Postgres server."""
+    with postgres_url() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
+    """Short leases, on SQLite and on Postgres."""
+    if request.param == "sqlite":
+        made = open_kit(tmp_path, **BRISK)
+        yield made
+        made.engine.dispose()
+        return
+    with postgres_database(request.getfixturevalue("postgres")) as url:
+        made = open_kit(tmp_path, database_url=url, **BRISK)
+        yield made
+        made.engine.dispose()
+
+
+@pytest.fixture
+def postgres_kit(postgres: str, tmp_path: Path) -> Iterator[Kit]:
+    """Short leases, on Postgres."""
+    with postgres_database(postgres) as url:
+        made = open_kit(tmp_path, database_url=url, **BRISK)
+        yield made
+        made.engine.dispose()
+
+
+@pytest.fixture
+def promised_kit(tmp_path: Path) -> Iterator[Kit]:
+    """SQLite with the settings that the promises are made for."""
+    made = open_kit(tmp_path)
+    yield made
+    made.engine.dispose()

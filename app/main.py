@@ -28,6 +28,7 @@ from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
 from app.predictions.endpoints import router as predictions
+from app.predictions.hot_path import HotPath
 from app.waiting import Waiting, let_go_on_signals
 
 ROOMS = (
@@ -72,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     exception_handlers.register(app)
     for room in ROOMS:
         app.include_router(room)
+    app.add_middleware(HotPath)
     app.add_middleware(
         Gate,
         keyring=lambda: app.state.services.keyring,

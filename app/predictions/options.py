@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from app.core.errors import HeadstartError
 from app.core.messages import Options
@@ -15,11 +16,12 @@ _UNCACHED = Options(cache=False)
 T = TypeVar("T", int, float)
 
 
-def read_options(query: Mapping[str, str], cache_header: str | None) -> Options:
+def read_options(query_string: str, cache_header: str) -> Options:
     """The options. Raises invalid_request, naming the parameter."""
-    cache = cache_header is None or cache_header.strip().lower() != "off"
-    if not query:
+    cache = cache_header.strip().lower() != "off"
+    if not query_string:
         return _DEFAULT if cache else _UNCACHED
+    query = dict(parse_qsl(query_string, keep_blank_values=True))
     return Options(
         top_k=_number(query, "top_k", int, lambda value: 1 <= value <= 100_000),
         threshold=_number(query, "unknown", float, lambda value: 0 <= value <= 1),

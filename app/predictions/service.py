@@ -6,56 +6,98 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import Request
+from starlette.datastructures import State
+from starlette.requests import ClientDisconnect
 
+from app.accounts.service import Identity
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
-from app.dependencies import services
+from app.dependencies import Services
+from app.gate import Receive
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import Found
+from app.predictions.inputs import read_inputs
+from app.predictions.options import read_options
 from app.predictions.resolver import Resolver
 
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
+Inputs = Callable[[Found], tuple[tuple[Input, ...], bool]]
+T = TypeVar("T")
 
 
-class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A request for predictions, as its head says it."""
 
-
-def resolver(request: Request) -> Resolver:
-    """The process's resolver, made on first use."""
-    state = request.app.state
-    if not hasattr(state, "resolver"):
-        state.resolver = Resolver(services(request).sessions)
-    found = state.resolver
-    assert isinstance(found, Resolver)
-    return found
+    model: str
+    identity: Identity
+    query: str
+    content_type: str
+    cache: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a caller wants to know; `inputs(model)` gives them, and whether it is one raw input."""
+    """What goes to the predictor, but for the model's version; `inputs` says if it is one raw."""
 
-    organisation_id: str
-    name: str
+    id: str
+    tenant: str
+    model: str
     options: Options
-    inputs: Callable[[Found], tuple[tuple[Input, ...], bool]]
+    inputs: Inputs
 
 
-async def ask(request: Request, question: Question) -> Answer:
+def resolver(held: Services, state: State) -> Resolver:
+    """The process's resolver, made on first use."""
+    found = getattr(state, "resolver", None)
+    if found is None:
+        found = state.resolver = Resolver(held.sessions)
+    assert isinstance(found, Resolver)
+    return found
+
+
+async def predict(held: Services, state: State, wanted: Wanted, receive: Receive) -> Answer:
+    """The answer to a request. Raises HeadstartError, ClientDisconnect.
+
+    An overloaded predictor is said before the body is read.
+    """
+    wanted.identity.require("predict")
+    tenant = wanted.identity.organisation_id
+    held.predictor.admit(tenant)
+    options = read_options(wanted.query, wanted.cache)
+    body = await read_body(receive)
+
+    def inputs(found: Found) -> tuple[tuple[Input, ...], bool]:
+        modality: Modality = "text" if found.modality == "text" else "image"
+        most = held.settings.max_predict_items
+        return read_inputs(body, wanted.content_type, modality=modality, most=most)
+
+    question = Question(
+        id=_prediction_id(wanted.request_id),
+        tenant=tenant,
+        model=wanted.model,
+        options=options,
+        inputs=inputs,
+    )
+    return await while_connected(receive, ask(held, resolver(held, state), question))
+
+
+async def ask(held: Services, names: Resolver, question: Question) -> Answer:
     """The predictor's answer.
 
     A model whose files are gone although its name was known a moment ago is looked up once more, so
     that a deleted model is `not_found` and never `model_corrupt`.
     """
-    names, whose = resolver(request), (question.organisation_id, question.name)
+    whose = (question.tenant, question.model)
     found = names.recall(*whose) or await names.resolve(*whose)
     try:
-        return await _send(request, question, found)
+        return await held.predictor.predict(_call(question, found))
     except HeadstartError as error:
         if error.code != "model_corrupt":
             raise
@@ -63,38 +105,54 @@ async def ask(request: Request, question: Question) -> Answer:
         again = await names.resolve(*whose)
         if again == found:
             raise
-        return await _send(request, question, again)
+        return await held.predictor.predict(_call(question, again))
 
 
-async def _send(request: Request, question: Question, found: Found) -> Answer:
+def _call(question: Question, found: Found) -> Call:
     inputs, single = question.inputs(found)
-    call = Call(
-        id=new_id("pred_"),
-        tenant=question.organisation_id,
-        target=Target(
-            model=found.id, backbone=found.backbone, artifact=found.artifact, sha256=found.sha256
-        ),
+    target = Target(
+        model=found.id, backbone=found.backbone, artifact=found.artifact, sha256=found.sha256
+    )
+    return Call(
+        id=question.id,
+        tenant=question.tenant,
+        target=target,
         options=question.options,
         inputs=inputs,
         single=single,
     )
-    return await while_connected(request, services(request).predictor.predict(call))
 
 
-async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
-    """The outcome of `work`, which is cancelled when the client goes. Raises ClientGoneError."""
-    loop = asyncio.get_running_loop()
-    watcher = _Watcher(request)
-    timer = loop.call_later(_PATIENCE, watcher.start, asyncio.current_task())
+def _prediction_id(request_id: str) -> str:
+    """Our own request ids are unique already."""
+    if request_id.startswith("req_") and len(request_id) == 30:
+        return "pred_" + request_id[4:]
+    return new_id("pred_")
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The whole body. Raises ClientDisconnect."""
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
+    """The outcome of `work`, which is cancelled when the client goes. Raises ClientDisconnect."""
+    watcher = _Watcher(receive, asyncio.current_task())
+    timer = asyncio.get_running_loop().call_later(_PATIENCE, watcher.start)
     try:
         return await work
     except asyncio.CancelledError:
-        if watcher.gone:
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()
-            raise ClientGoneError from None
-        raise
+        if not watcher.gone:
+            raise
+        watcher.waiting.uncancel()
+        raise ClientDisconnect from None
     finally:
         timer.cancel()
         watcher.stop()
@@ -103,22 +161,22 @@ async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
 class _Watcher:
     """Cancels a task when its client closes the connection."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._task: asyncio.Task[Any] | None = None
+    def __init__(self, receive: Receive, waiting: asyncio.Task[Any] | None) -> None:
+        assert waiting is not None
+        self._receive, self.waiting = receive, waiting
+        self._task: asyncio.Task[None] | None = None
         self.gone = False
 
-    def start(self, waiting: asyncio.Task[Any] | None) -> None:
-        assert waiting is not None
-        self._task = asyncio.ensure_future(self._watch(waiting))
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._watch())
 
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _watch(self, waiting: asyncio.Task[Any]) -> None:
+    async def _watch(self) -> None:
         with suppress(asyncio.CancelledError):
-            while (await self._request.receive())["type"] != "http.disconnect":
+            while (await self._receive())["type"] != "http.disconnect":
                 pass
             self.gone = True
-            waiting.cancel()
+            self.waiting.cancel()

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -94,6 +95,18 @@ def from_http(error: HTTPException) -> HeadstartError:
     return HeadstartError(code, detail)
 
 
+def _allowed(request: Request) -> list[str]:
+    """Every method of the path; the router itself names only those of the first route it met."""
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(request.app.routes)
+            if route.path_regex is not None and route.path_regex.match(request.scope["path"])
+            for method in route.methods or ()
+        }
+    )
+
+
 def from_validation(error: RequestValidationError) -> HeadstartError:
     """The first thing that is wrong with a request, named by its path."""
     first = error.errors()[0]
@@ -116,6 +129,8 @@ def register(app: FastAPI) -> None:
     async def routed(request: Request, error: HTTPException) -> Response:
         answer = problem_response(from_http(error), request_id=request.state.request_id)
         answer.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["allow"] = ", ".join(_allowed(request))
         return answer
 
     @app.exception_handler(RequestValidationError)

@@ -38,6 +38,7 @@ KeyHeader = Annotated[
         description="Repeat a request with the same key and it takes effect once; its answer is "
         "repeated for a day. 1 to 255 visible ASCII characters.",
         examples=["7c0f5a0e-1f7e-4a51-9f2b-0a8d1c1f5b11"],
+        json_schema_extra={"pattern": "^[!-~]+$", "minLength": 1, "maxLength": 255},
     ),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
@@ -19,6 +19,18 @@ After = Annotated[
     str | None,
     Query(max_length=200, description="The id of the last item of the page before."),
 ]
+
+
+def cursor(prefix: str, *, rest: str = "[0-9a-z]{26}", example: str | None = None) -> Any:
+    """The declaration of `after` in a list whose ids are `prefix` and what `rest` matches."""
+    return Query(
+        max_length=200,
+        pattern=f"^{prefix}{rest}$",
+        description="The id of the last item of the page before.",
+        examples=[example] if example else None,
+    )
+
+
 Order = Literal["asc", "desc"]
 
 

@@ -205,7 +205,7 @@ def _wish(
         Header(
             description=f"`wait=N`: answer when it is done, or after N seconds ({MAX_SECONDS} at "
             "most) with the state that it has by then (RFC 7240).",
-            examples=["wait=30"],
+            examples=["wait=5"],
         ),
     ] = None,
 ) -> Wish:

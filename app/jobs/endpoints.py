@@ -18,7 +18,7 @@ from app.jobs import events, service
 from app.jobs.schemas import Job, JobCheckpoint, JobEvent, NewJob
 from app.jobs.views import checkpoint_of, event_number, event_of, job_of
 from app.openapi import Responses, path_id, problems
-from app.pages import After, Limit, Page, check_cursor, page
+from app.pages import Limit, Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import JOB, WishDep
 
@@ -114,14 +114,14 @@ def list_jobs(
     request: Request,
     caller: Reader,
     session: Reading,
-    after: After = None,
+    after: Annotated[str | None, cursor("ftjob-")] = None,
     limit: Limit = 20,
 ) -> Page[Job]:
     """The organisation's jobs, newest first."""
     found = job_queries.listing(
         session,
         organisation_id=caller.organisation_id,
-        after=check_cursor(after, "ftjob-"),
+        after=after,
         limit=limit + 1,
         metadata=_metadata(request),
     )
@@ -170,7 +170,7 @@ def list_events(
     job_id: JobId,
     caller: Reader,
     services: ServicesDep,
-    after: After = None,
+    after: Annotated[str | None, cursor("ftevent-", rest="[0-9]{1,18}")] = None,
     limit: Limit = 20,
     last_event_id: Annotated[str | None, Header(max_length=200, include_in_schema=False)] = None,
 ) -> Page[JobEvent] | Response:
@@ -185,7 +185,9 @@ def list_events(
     if events.wants_stream(request.headers.get("accept", "")):
         return _stream(services, job_id, events.resume_point(last_event_id))
     with reading(services.sessions) as session:
-        rows = job_queries.newest_events(session, job_id, before=_before(after), limit=limit + 1)
+        rows = job_queries.newest_events(
+            session, job_id, before=event_number(after or ""), limit=limit + 1
+        )
     return page(rows, limit, event_of)
 
 
@@ -197,24 +199,15 @@ def _stream(services: Services, job_id: str, after: int) -> Response:
     return events.stream(services, job_id, after=after)
 
 
-def _before(after: str | None) -> int | None:
-    number = event_number(after) if after is not None else None
-    if after is not None and number is None:
-        raise HeadstartError("invalid_request", "after: not an event's id", param="after")
-    return number
-
-
 @router.get("/{job_id}/checkpoints", responses=problems("not_found"))
 def list_checkpoints(
     job_id: JobId,
     caller: Reader,
     session: Reading,
-    after: After = None,
+    after: Annotated[str | None, cursor("ftckpt_")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="How many items at most.")] = 10,
 ) -> Page[JobCheckpoint]:
     """The metrics after each epoch (`linear`) or of the final fit, latest first."""
     job = job_queries.get(session, job_id, organisation_id=caller.organisation_id).job
-    rows = job_queries.checkpoints(
-        session, job_id, after=check_cursor(after, "ftckpt_"), limit=limit + 1
-    )
+    rows = job_queries.checkpoints(session, job_id, after=after, limit=limit + 1)
     return page(rows, limit, lambda row: checkpoint_of(row, job.model_id))

@@ -131,9 +131,7 @@ def zip_bomb(mebibytes: int = 64) -> bytes:
 
 def overlapping_zip(names: int = 20) -> bytes:
     """Many directory entries over one member's bytes."""
-    first = Raw("a/0.png", png(1))
-    rest = [Raw("a/0.png", png(1), at=0) for _ in range(names)]
-    return raw_zip([first, *rest])
+    return raw_zip(Raw(f"a/{number}.png", png(1), at=0) for number in range(names))
 
 
 def quoting_zip() -> bytes:

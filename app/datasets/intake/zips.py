@@ -83,8 +83,12 @@ class ZipArchive:
     def _read_directory(self, directory: Directory) -> None:
         listing = Listing(self._limits)
         spans: list[tuple[int, int]] = [(directory.offset, 0)]
+        begun: set[int] = set()
         for fields, name, extra in _records(self._file, directory, self._limits):
             told = _entry(listing, fields, name, extra)
+            if told.offset in begun:
+                raise _overlap()
+            begun.add(told.offset)
             entry = self._located(told, name)
             spans.append((told.offset, entry.offset + entry.packed))
             if not entry.path.endswith("/"):
@@ -242,9 +246,13 @@ def _check_overlap(spans: list[tuple[int, int]]) -> None:
     spans.sort()
     for (_, end), (start, _) in pairwise(spans):
         if end > start:
-            raise bomb("more than it holds: its members overlap")
+            raise _overlap()
     if spans[-1][1]:
         raise corrupt("a member lies behind the directory")
+
+
+def _overlap() -> HeadstartError:
+    return bomb("more than it holds: its members overlap")
 
 
 def _encrypted(path: str) -> HeadstartError:

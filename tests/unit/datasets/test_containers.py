@@ -178,7 +178,7 @@ def test_a_dictionary_beyond_memory(refused: Refused) -> None:
 
 
 def test_overlapping_members(refused: Refused) -> None:
-    assert refused(archives.overlapping_zip()).code in {"archive_bomb", "duplicate_name"}
+    assert refused(archives.overlapping_zip()).code == "archive_bomb"
     assert refused(archives.quoting_zip()).code == "archive_bomb"
 
 

@@ -1,4 +1,4 @@
-"""Deleting a dataset: its rows in one transaction, then all in storage that only it needed."""
+"""Deleting a dataset: rows and embeddings in one transaction, then what only it had in storage."""
 
 from __future__ import annotations
 
@@ -12,41 +12,60 @@ from app.core.errors import HeadstartError
 from app.datasets import blobs
 from app.dependencies import Services
 from app.infra.database import reading, transaction
+from app.infra.orm import SegmentRow
 from app.infra.repositories import datasets
+from app.infra.repositories.datasets import Removed
 
 log = structlog.get_logger()
+_TRIES = 8
 _SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
 def remove(services: Services, dataset_id: str, *, organisation_id: str) -> None:
-    """Delete a dataset with its versions, blobs and embeddings. Raises not_found or in_use."""
-    with transaction(services.sessions) as session:
-        removed = datasets.remove(session, dataset_id, organisation_id=organisation_id)
-    try:
-        _forget_embeddings(services, organisation_id, removed.manifests)
-    except (HeadstartError, OSError) as error:
-        log.warning("embeddings are left behind", dataset=dataset_id, reason=str(error))
+    """Delete a dataset with its versions and embeddings in one transaction, then their files.
+
+    Files that a crash leaves behind are swept by the trainer. Raises not_found or in_use.
+    """
+    for _ in range(_TRIES):
+        own, contents = _own(services, dataset_id, organisation_id)
+        with transaction(services.sessions) as session:
+            datasets.lock(session, dataset_id, organisation_id=organisation_id)
+            if datasets.manifests(session, organisation_id=organisation_id, of=dataset_id) != own:
+                continue  # another version was added meanwhile, with contents of its own
+            removed = datasets.remove(session, dataset_id, organisation_id=organisation_id)
+            segments = datasets.forget_embeddings(
+                session, contents, organisation_id=organisation_id
+            )
+        _delete_files(services, organisation_id, removed, segments)
+        return
+    raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
+
+
+def _own(services: Services, dataset_id: str, organisation_id: str) -> tuple[set[str], list[str]]:
+    """The dataset's manifests, and the contents that no other dataset of the organisation has."""
+    with reading(services.sessions) as session:
+        own = datasets.manifests(session, organisation_id=organisation_id, of=dataset_id)
+        others = datasets.manifests(session, organisation_id=organisation_id, not_of=dataset_id)
+    contents: set[bytes] = set()
+    for sha256 in own:
+        contents |= _contents(services, organisation_id, sha256)
+    for sha256 in others:
+        if contents:
+            contents -= _contents(services, organisation_id, sha256)
+    return own, sorted(content.decode() for content in contents)
+
+
+def _delete_files(
+    services: Services, organisation_id: str, removed: Removed, segments: Iterable[SegmentRow]
+) -> None:
     keys = [blobs.manifest_key(organisation_id, sha256) for sha256 in removed.manifests]
     keys += [blobs.pack_key(organisation_id, sha256) for sha256 in removed.packs]
     blobs.discard(services, organisation_id, keys)
-
-
-def _forget_embeddings(services: Services, organisation_id: str, gone: Iterable[str]) -> None:
-    """Drop the embeddings of contents that no other dataset of the organisation has."""
-    with reading(services.sessions) as session:
-        kept = datasets.manifests(session, organisation_id=organisation_id)
-    contents: set[bytes] = set()
-    for sha256 in gone:
-        contents |= _contents(services, organisation_id, sha256)
-    for sha256 in kept:
-        if contents:
-            contents -= _contents(services, organisation_id, sha256)
-    with transaction(services.sessions) as session:
-        empty = datasets.forget_embeddings(
-            session, (content.decode() for content in contents), organisation_id=organisation_id
-        )
-    for segment in empty:
-        services.storage.delete(f"embeddings/{organisation_id}/{segment.key}/{segment.id}.npy")
+    try:
+        for segment in segments:
+            services.storage.delete(f"embeddings/{organisation_id}/{segment.key}/{segment.id}.npy")
+    except (HeadstartError, OSError) as error:
+        log.warning("segments are left to the sweeper", reason=str(error))
 
 
 def _contents(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:

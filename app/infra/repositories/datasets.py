@@ -223,15 +223,18 @@ def _refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
         raise HeadstartError("in_use", f"the job {job} has not ended and uses this dataset")
 
 
-def manifests(session: Session, *, organisation_id: str) -> set[str]:
-    """The manifests of all versions that the organisation has."""
-    return set(
-        session.scalars(
-            select(DatasetVersionRow.manifest_sha256)
-            .where(DatasetVersionRow.organisation_id == organisation_id)
-            .distinct()
-        )
+def manifests(
+    session: Session, *, organisation_id: str, of: str | None = None, not_of: str | None = None
+) -> set[str]:
+    """The manifests of an organisation's versions: of one dataset, or of all the others."""
+    statement = select(DatasetVersionRow.manifest_sha256).where(
+        DatasetVersionRow.organisation_id == organisation_id
     )
+    if of is not None:
+        statement = statement.where(DatasetVersionRow.dataset_id == of)
+    if not_of is not None:
+        statement = statement.where(DatasetVersionRow.dataset_id != not_of)
+    return set(session.scalars(statement.distinct()))
 
 
 def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: str) -> bool:

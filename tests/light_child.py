@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from app.core.errors import HeadstartError
+from app.infra.storage import storage_errors
+from worker import segment_file
 from worker.channel import Message
 from worker.child import Handler, Report, Stopped, serve
 
@@ -79,7 +81,7 @@ def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
             if stopped():
                 break
     if vectors:
-        np.save(request["out"], np.stack(vectors).astype(np.float16))
+        segment_file.save(Path(request["out"]), np.stack(vectors).astype(np.float16))
     return {"rows": rows, "faults": faults, "done": done}
 
 
@@ -108,11 +110,13 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
     classes = support["classes"]
     weight = np.zeros((DIM, len(classes)), np.float16)
     for view in support["views"].values():
-        segments = [np.load(path, mmap_mode="r") for path in view["segments"]]
+        segments = [segment_file.load(Path(path)) for path in view["segments"]]
         places = zip(view["segment"], view["row"], support["labels"], strict=True)
         for segment, row, label in places:
             weight[:, label] += segments[segment][row]
-    save_file({"weight": weight, "bias": np.zeros(len(classes), np.float32)}, request["out"])
+    head = save({"weight": weight, "bias": np.zeros(len(classes), np.float32)})
+    with storage_errors():
+        Path(request["out"]).write_bytes(head)
     accuracy = {"value": 0.5, "low": 0.1, "high": 0.9}
     return {
         "config": {"format": 1, "method": request["method"], "classes": classes},

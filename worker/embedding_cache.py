@@ -19,7 +19,8 @@ from app.infra.database import Sessions, reading, transaction
 from app.infra.orm import SegmentRow
 from app.infra.repositories import embeddings
 from app.infra.repositories.embeddings import Place
-from app.infra.storage import Storage, scratch, storage_errors
+from app.infra.storage import Storage, scratch
+from worker import segment_file
 
 SMALL_BYTES = 8 * 2**20
 MANY = 32
@@ -136,15 +137,14 @@ class EmbeddingCache:
         places = {sha: (segment, row) for segment, some in rows.items() for sha, row in some}
         paths = self.locate(scope, places)
         parts = [
-            np.load(path, mmap_mode="r")[[row for _, row in rows[segment]]]
+            segment_file.load(path)[[row for _, row in rows[segment]]]
             for segment, path in paths.items()
             if rows[segment]
         ]
         sha256s = [sha for segment in paths for sha, _ in rows[segment]]
         if not parts:
             return None
-        with storage_errors():
-            np.save(file, np.concatenate(parts))
+        segment_file.save(file, np.concatenate(parts))
         return self.put(scope, file, sha256s)
 
     def _delete_files(self, segments: Iterable[SegmentRow]) -> None:

@@ -15,12 +15,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.views import IDLE, PRIMARY
 from app.infra.storage import storage_errors
+from worker import segment_file
 from worker.channel import Message
 from worker.ml import fit as fitting
 from worker.ml.embedding import Result, embed_stream
@@ -31,7 +32,6 @@ from worker.ml.preprocessing import PREPROCESSING_VERSION, VIEWS
 Report = Callable[[str, dict[str, Any]], None]
 
 MOST_ENGINES = 3
-LARGEST_HALF = 65504.0
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
 
 
@@ -67,8 +67,7 @@ class Tensors:
         engine = self._engine(request)
         found = _collect(engine, request, report, self._stopped)
         if found.vectors:
-            with storage_errors():
-                np.save(request["out"], np.stack(found.vectors))
+            segment_file.save(Path(request["out"]), np.stack(found.vectors))
         return {"rows": found.rows, "faults": found.faults, "done": found.done}
 
     def _fit(self, request: Message, report: Report) -> dict[str, Any]:
@@ -90,7 +89,7 @@ class Tensors:
         fit = fitting.fit(task)
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
         with storage_errors():
-            save_file(tensors, request["out"])
+            Path(request["out"]).write_bytes(save(tensors))
         return {
             "config": fit.head.config,
             "evaluation": fit.evaluation,
@@ -116,7 +115,7 @@ class _Found:
             self._faults[index] = result
         else:
             self.rows.append(index)
-            self.vectors.append(np.clip(result, -LARGEST_HALF, LARGEST_HALF).astype(np.float16))
+            self.vectors.append(segment_file.halved(result))
 
     @property
     def done(self) -> int:
@@ -191,7 +190,7 @@ def support(described: Mapping[str, Any]) -> Support:
 
 def _features(rows: Mapping[str, Any]) -> torch.Tensor:
     """[n, D] fp16: rows picked from memory-mapped segments, segment by segment."""
-    segments = [np.load(path, mmap_mode="r") for path in rows["segments"]]
+    segments = [segment_file.load(Path(path)) for path in rows["segments"]]
     number, row = np.array(rows["segment"]), np.array(rows["row"])
     picked = np.empty((len(row), segments[0].shape[1]), np.float16)
     for index, segment in enumerate(segments):

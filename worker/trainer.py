@@ -20,6 +20,7 @@ from app.infra.logs import configure_logs
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import load_settings
+from app.infra.storage import storage_errors
 from worker import embed_step, fit_step, outcome
 from worker.attempt import KINDS, Attempt
 from worker.housekeeping import Housekeeping
@@ -104,7 +105,8 @@ class Trainer:
         world = self.world
         bound = log.bind(work=claim.id, kind=claim.kind, job=claim.job_id, fence=claim.fence)
         try:
-            with Lease(world.sessions, claim, world.settings, world.pulse.beat) as lease:
+            held = Lease(world.sessions, claim, world.settings, world.pulse.beat)
+            with held as lease, storage_errors():
                 STEPS[claim.kind](Attempt(world, claim, lease))
         except LostClaimError:
             bound.info("claim lost, result discarded")

@@ -1,0 +1,34 @@
+"""A segment on disk: `.npy`, fp16 [n, D], written so that a full disk says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from app.infra.storage import storage_errors
+
+LARGEST_HALF = 65504.0
+
+Rows = NDArray[np.float16]
+
+
+def halved(vector: NDArray[np.float32]) -> Rows:
+    """As fp16; what would overflow becomes the largest number."""
+    return np.clip(vector, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
+
+
+def save(path: Path, rows: Rows) -> None:
+    """Write rows [n, D]. Raises storage_full (`np.save` would hide the system's reason)."""
+    rows = np.ascontiguousarray(rows)
+    with storage_errors(), path.open("wb") as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(rows))
+        file.write(rows.data)
+
+
+def load(path: Path) -> Rows:
+    """The rows, memory-mapped: only those that are read come into memory."""
+    rows: Rows = np.load(path, mmap_mode="r")
+    return rows

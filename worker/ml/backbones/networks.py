@@ -83,8 +83,9 @@ def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
 def build(spec: BackboneSpec, state: State) -> Pyramid:
     """The pyramid of an image backbone from its tensors. Raises `weights_invalid`."""
     net = _architecture(spec.name)
+    floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     try:
-        net.load_state_dict(_renamed(spec.name, state), strict=True)
+        net.load_state_dict(_renamed(spec.name, floats), strict=True, assign=True)
     except (RuntimeError, KeyError, IndexError, ValueError) as error:
         raise HeadstartError("weights_invalid", f"{spec.name}: {error}") from error
     if isinstance(net, models.VisionTransformer):
@@ -93,10 +94,12 @@ def build(spec: BackboneSpec, state: State) -> Pyramid:
 
 
 def _architecture(name: str) -> nn.Module:
-    if name == "efficientnet_lite0":
-        net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    else:
-        net = models.get_model(name, weights=None)
+    """Without numbers: on the meta device there are no random weights that could stay."""
+    with torch.device("meta"):
+        if name == "efficientnet_lite0":
+            net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        else:
+            net = models.get_model(name, weights=None)
     return net
 
 

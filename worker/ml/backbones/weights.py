@@ -23,6 +23,11 @@ from app.core.errors import HeadstartError
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 State = dict[str, Tensor]
+DAMAGE = (
+    SafetensorError, pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError,
+    LookupError, AttributeError, TypeError,
+)  # fmt: skip
+"""What the readers raise on files that are no weights: the restricted unpickler checks little."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,8 @@ def read(path: Path) -> State:
     """The finite tensors of a weights file. Raises `weights_invalid`."""
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except DAMAGE as error:
         raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
-    except FileNotFoundError as error:
-        raise HeadstartError("weights_invalid", f"{path.name} is not there.") from error
     return _checked(state, path.name)
 
 

@@ -1,0 +1,166 @@
+"""Weights are found in their order, or an error says how to supply them; bad files never load."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from app.core import backbones
+from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from worker.ml.backbones import weights as loading
+from worker.ml.backbones.weights import locate, read, weights
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty torch cache, and a network where nobody answers."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    return tmp_path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(HeadstartError) as caught:
+        read(path)
+    assert caught.value.code == "weights_invalid"
+    return caught.value.message
+
+
+def test_missing_weights_say_how_to_supply_them(no_download: Path) -> None:
+    assert backbones.find("resnet18", no_download) is None
+    available, reason = backbones.availability("resnet18", no_download)
+    assert not available
+    with pytest.raises(HeadstartError) as caught:
+        weights("resnet18", no_download)
+    assert caught.value.code == "backbone_unavailable"
+    for text in (reason or "", caught.value.message):
+        assert "resnet18.safetensors" in text
+        assert "HEADSTART_WEIGHTS_DIR" in text
+    assert "download failed" in caught.value.message
+
+
+def test_a_past_download_is_used_and_the_folder_goes_before_it(no_download: Path) -> None:
+    spec = backbones.get("squeezenet1_1")
+    cached = backbones.download_path(spec)
+    assert cached is not None
+    cached.parent.mkdir(parents=True)
+    torch.save({"a": torch.zeros(1)}, cached)
+    found = weights(spec.name, no_download)
+    assert (found.source.kind, found.licence) == ("download", "BSD-3-Clause")
+    save_file({"a": torch.ones(1)}, no_download / f"{spec.name}.safetensors")
+    assert weights(spec.name, no_download).source.kind == "folder"
+    assert backbones.availability(spec.name, no_download) == (True, None)
+
+
+def test_a_download_is_checked_against_its_hash(tmp_path: Path) -> None:
+    file = tmp_path / "origin"
+    file.write_bytes(b"tensors")
+    digest = hashlib.sha256(b"tensors").hexdigest()
+    (tmp_path / "cache").mkdir()
+    good = tmp_path / "cache" / f"net-{digest[:8]}.pth"
+    assert loading._fetch(file.as_uri(), good).read_bytes() == b"tensors"
+    bad = tmp_path / "cache" / "net-00000000.pth"
+    with pytest.raises(HeadstartError, match="SHA-256"):
+        loading._fetch(file.as_uri(), bad)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [good.name]
+
+
+def test_the_same_file_has_the_same_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"1")
+    first = backbones.sha256(path)
+    path.write_bytes(b"22")
+    assert first == hashlib.sha256(b"1").hexdigest()
+    assert backbones.sha256(path) == hashlib.sha256(b"22").hexdigest()
+
+
+def test_tensors_with_holes_are_refused(tmp_path: Path) -> None:
+    for number in (float("nan"), float("inf")):
+        save_file({"w": torch.tensor([1.0, number])}, tmp_path / "w.safetensors")
+        assert "NaN" in refused(tmp_path / "w.safetensors")
+        torch.save({"w": torch.tensor([number])}, tmp_path / "w.pth")
+        assert "NaN" in refused(tmp_path / "w.pth")
+
+
+def test_a_huge_or_false_safetensors_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    header = b'{"w":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}'
+    for data in (
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", len(header)) + header + b"\0" * 8,
+        struct.pack("<Q", 4) + b"nope",
+        b"",
+        b"\1",
+    ):
+        path.write_bytes(data)
+        refused(path)
+
+
+def test_code_in_a_pickle_never_runs(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (str(tmp_path / "ran"),)
+
+    torch.save({"w": Attack()}, tmp_path / "w.pth")
+    refused(tmp_path / "w.pth")
+    (tmp_path / "v.pth").write_bytes(pickle.dumps(Attack()))
+    refused(tmp_path / "v.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"w": 1}, [torch.ones(1)], {"state": {"w": torch.ones(1)}}]
+)
+def test_only_named_tensors_are_weights(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    refused(tmp_path / "w.pth")
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1000)}, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    for number, data in enumerate((b"", b"text", whole[:500], whole[:-100])):
+        path = tmp_path / f"{number}.pth"
+        path.write_bytes(data)
+        refused(path)
+    refused(tmp_path / "absent.pth")
+
+
+def test_a_backbone_without_any_source_says_so(tmp_path: Path) -> None:
+    layout = backbones.pyramid((4,))
+    spec = BackboneSpec("unheard-of", "image", 4, layout, "none", 224)
+    assert "unheard-of.pth" in backbones.how_to_supply(spec)
+    with pytest.raises(HeadstartError):
+        loading._download(spec)
+    with pytest.raises(HeadstartError) as caught:
+        locate(backbones.get("all-MiniLM-L6-v2"), tmp_path) and backbones.get("unheard-of")
+    assert caught.value.code == "unknown_backbone"
+
+
+def test_a_local_encoder_folder_is_a_backbone(tmp_path: Path) -> None:
+    folder = tmp_path / "afro-encoder"
+    folder.mkdir()
+    assert "afro-encoder" not in backbones.registry(tmp_path)
+    (folder / "config.json").write_text('{"hidden_size": 48}')
+    spec = backbones.get("afro-encoder", tmp_path)
+    assert (spec.modality, spec.dim, spec.width) == ("text", 48, 48)
+    assert not backbones.availability("afro-encoder", tmp_path).available
+    save_file({"w": torch.ones(1)}, folder / "model.safetensors")
+    assert backbones.availability("afro-encoder", tmp_path).available
+    for broken in ("[]", "{", '{"hidden_size": "x"}', '{"hidden_size": -1}'):
+        (folder / "config.json").write_text(broken)
+        assert "afro-encoder" not in backbones.registry(tmp_path)
+
+
+def test_numpy_and_other_types_keep_their_tensors(tmp_path: Path) -> None:
+    torch.save({"n": torch.tensor(3), "w": torch.from_numpy(np.ones(2))}, tmp_path / "w.pth")
+    assert set(read(tmp_path / "w.pth")) == {"n", "w"}

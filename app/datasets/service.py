@@ -120,7 +120,7 @@ def append(
     base: Found,
     receipt: Receipt,
 ) -> Found:
-    """A new version that has the upload's examples too; one at a known path replaces its likes."""
+    """A new version that has the upload's examples too; one that is there already is replaced."""
     organisation_id = base.dataset.organisation_id
     built = build(
         upload.path,

@@ -18,10 +18,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+import torch
 import uvloop
 
 from app.core.errors import HeadstartError
 from app.core.messages import Target
+from app.infra.logs import configure_logs
 from app.infra.settings import Settings, load_settings
 from app.infra.storage import open_storage
 from worker.serving.build import lane_builder
@@ -153,8 +155,11 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """The process's entry."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    uvloop.run(serve(load_settings()))
+    torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one
+    uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

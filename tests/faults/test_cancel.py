@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,13 +20,23 @@ from app.infra.repositories import jobs, work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.storage import LocalStorage
 from tests.factories import claim_job, finish_job, make_dataset
+from tests.faults.counts import times
+from tests.servers import postgres_database
 
-RACES = 500 if os.environ.get("HEADSTART_FAULTS") == "full" else 60
+RACES = times(60, 500)
 
 
-@pytest.fixture
-def sessions(tmp_path: Path) -> Iterator[Sessions]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'headstart.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sessions]:
+    if request.param == "sqlite":
+        yield from _sessions(f"sqlite:///{tmp_path / 'headstart.db'}")
+        return
+    with postgres_database(request.getfixturevalue("postgres")) as url:
+        yield from _sessions(url)
+
+
+def _sessions(url: str) -> Iterator[Sessions]:
+    engine = open_engine(url)
     migrate(engine)
     yield make_sessions(engine)
     engine.dispose()

@@ -20,12 +20,11 @@ from sqlalchemy import func, select
 from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.migrate import migrate
 from app.infra.orm import JobRow
-from tests.api.service import free_port
 from tests.factories import make_dataset, make_key
+from tests.faults.counts import times
+from tests.servers import free_port, postgres_database
 
-FULL = os.environ.get("HEADSTART_FAULTS") == "full"
-KEYS, CALLS = (100, 50) if FULL else (20, 20)
-KILLS = 20 if FULL else 4
+KEYS, CALLS, KILLS = times(20, 100), times(20, 50), times(3, 20)
 JOBS = "/v1/fine_tuning/jobs"
 
 
@@ -34,6 +33,7 @@ class World:
     """A data folder with a caller and a dataset, and how to start an app on it."""
 
     folder: Path
+    database_url: str
     sessions: Sessions
     key: str
     dataset: str
@@ -42,7 +42,10 @@ class World:
     @contextmanager
     def app(self) -> Iterator[subprocess.Popen[bytes]]:
         """The app as a process of its own."""
-        environment = os.environ | {"HEADSTART_DATA_DIR": str(self.folder)}
+        environment = os.environ | {
+            "HEADSTART_DATA_DIR": str(self.folder),
+            "HEADSTART_DATABASE_URL": self.database_url,
+        }
         command = [sys.executable, "-m", "uvicorn", "app.main:app", "--log-level", "warning"]
         process = subprocess.Popen([*command, "--port", str(self.port)], env=environment)
         try:
@@ -80,14 +83,22 @@ class World:
         raise AssertionError("the app did not answer")
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'headstart.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    if request.param == "sqlite":
+        yield from _world(tmp_path, f"sqlite:///{tmp_path / 'headstart.db'}")
+        return
+    with postgres_database(request.getfixturevalue("postgres")) as url:
+        yield from _world(tmp_path, url)
+
+
+def _world(folder: Path, url: str) -> Iterator[World]:
+    engine = open_engine(url)
     migrate(engine)
     sessions = make_sessions(engine)
     with transaction(sessions) as session:
         dataset = make_dataset(session).dataset_id
-    yield World(tmp_path, sessions, make_key(sessions), dataset, free_port())
+    yield World(folder, url, sessions, make_key(sessions), dataset, free_port())
     engine.dispose()
 
 

@@ -71,9 +71,3 @@ def migrated(folder: Path) -> Path:
     migrate(engine)
     engine.dispose()
     return path
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -22,13 +22,14 @@ from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, load_settings
-from app.infra.storage import open_storage
+from app.infra.storage import open_storage, staging
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
+from app.tidying import tidied
 from app.waiting import Waiting, let_go_on_signals
 
 ROOMS = (
@@ -54,8 +55,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configure_logs(settings.log_level)
         app.state.services = held = open_services(settings)
         try:
-            with let_go_on_signals(held.waiting):
-                yield
+            async with tidied(staging(settings)):
+                with let_go_on_signals(held.waiting):
+                    yield
         finally:
             await held.waiting.close()
             await held.predictor.close()

@@ -45,7 +45,9 @@ def embed_stream(
         yield from _in_batches(map(_text, blobs), TEXT_BATCHES * size, embed)
         return
     decode = partial(_image, view=as_view(view), size=engine.spec.input_size)
-    with ThreadPoolExecutor(threads or os.cpu_count(), initializer=_one_thread_each) as pool:
+    with ThreadPoolExecutor(
+        threads or len(os.sched_getaffinity(0)), initializer=_one_thread_each
+    ) as pool:
         rows = _ahead(pool, decode, blobs, AHEAD * size)
         yield from _in_batches(rows, size, lambda images: embed(np.stack(images)))
 

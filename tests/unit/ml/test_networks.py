@@ -119,3 +119,16 @@ def test_foreign_names_are_refused() -> None:
             get("efficientnet_lite0"), {"_conv_stem.weight": torch.zeros(1), "x.y": torch.ones(1)}
         )
     assert caught.value.code == "weights_invalid"
+
+
+def test_half_precision_keeps_the_embedding(pixels: torch.Tensor) -> None:
+    network, _ = pyramid("efficientnet_lite0", None)
+    with torch.inference_mode():
+        exact = network(pixels)
+        network.cast(torch.bfloat16)
+        rough = network.to(memory_format=torch.channels_last)(pixels)
+    last = get("efficientnet_lite0").last
+    assert rough.dtype == torch.float32
+    assert torch.cosine_similarity(exact, rough).min() > 0.999
+    columns = slice(last.start, last.stop)
+    assert torch.cosine_similarity(exact[:, columns], rough[:, columns]).min() > 0.99

@@ -30,8 +30,19 @@ class Pyramid(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std).view(1, 3, 1, 1)))
 
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype`; pixels are still normalised, and maps still pooled, in float32."""
+        mean, scale = self.mean, self.scale
+        self.to(dtype)
+        self.mean, self.scale = mean, scale
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 [n, s, s, 3] → [n, 3, s, s] in the network's own number format."""
+        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        return x.to(next(self.parameters()).dtype)
+
     def forward(self, pixels: Tensor) -> Tensor:
-        x = (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
+        x = self.normalised(pixels)
         pooled = []
         for stage, wanted in zip(self.stages, self.statistics, strict=True):
             x = stage(x)
@@ -63,8 +74,7 @@ class TokenPyramid(Pyramid):
         self.position = net.encoder.pos_embedding
 
     def forward(self, pixels: Tensor) -> Tensor:
-        x = (pixels.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) * self.scale
-        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = self.embed(self.normalised(pixels)).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], 1) + self.position
         pooled = []
         *groups, norm = self.stages

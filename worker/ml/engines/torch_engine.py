@@ -29,9 +29,8 @@ class TorchImages:
         self.best_batch = 256 if _is_cuda(device) else 16
         self.precision = _precision(device)
         self._device = torch.device(device)
-        self._network = network.to(self._device, _dtype(device)).to(
-            memory_format=torch.channels_last
-        )
+        network.cast(_dtype(device))
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._lock = Lock()
 
     @torch.inference_mode()

@@ -1,0 +1,116 @@
+"""The cold path: our overlapped stream over the bare network, the bare decoder and a bare loop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.record import record, shared_data, spread
+from worker.ml.embedding import embed_stream
+from worker.ml.engines import Engine, load_engine
+from worker.ml.preprocessing import decode_to
+
+THREADS = len(os.sched_getaffinity(0))
+
+
+def bare_loop(engine: Any, blobs: Sequence[bytes], size: int) -> None:
+    """The least that one can write: a pool decodes ahead, the network takes full batches."""
+    decode = partial(decode_to, view="squish", size=size)
+    batch = engine.best_batch
+    with ThreadPoolExecutor(THREADS, initializer=partial(torch.set_num_threads, 1)) as pool:
+        pixels = pool.map(decode, blobs)
+        for start in range(0, len(blobs), batch):
+            rows = [next(pixels) for _ in range(min(batch, len(blobs) - start))]
+            engine.embed(np.stack(rows))
+
+
+def decode_all(blobs: Sequence[bytes], size: int, threads: int) -> list[Any]:
+    """Every picture at the network's size."""
+    decode = partial(decode_to, view="squish", size=size)
+    with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+        return list(pool.map(decode, blobs))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """The time one call takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def measure(engine: Engine, blobs: Sequence[bytes], rounds: int) -> dict[str, list[float]]:
+    """Images per second of each part, the parts in turn so that noise meets all of them."""
+    size = engine.spec.input_size
+    pixels = np.stack(decode_all(blobs, size, THREADS))
+    parts: dict[str, Callable[[], Any]] = {
+        "forward": lambda: engine.embed(pixels),  # type: ignore[arg-type]
+        "decode_one_thread": lambda: decode_all(blobs, size, 1),
+        "decode": lambda: decode_all(blobs, size, THREADS),
+        "bare_loop": lambda: bare_loop(engine, blobs, size),
+        "embed_stream": lambda: list(embed_stream(engine, blobs, threads=THREADS)),
+    }
+    found: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, part in parts.items():
+            found[name].append(len(blobs) / seconds(part))
+    return found
+
+
+def latency(engine: Any, times: int) -> float:
+    """Milliseconds of a forward pass on one image, the median."""
+    one = np.zeros((1, engine.spec.input_size, engine.spec.input_size, 3), np.uint8)
+    return float(np.median([1000 * seconds(lambda: engine.embed(one)) for _ in range(times)]))
+
+
+def starts(cache_dir: Path) -> dict[str, float]:
+    """Seconds to the first vector in this process: from the network, then from its stored graph."""
+    load = partial(load_engine, "efficientnet_lite0", None, device="cpu", cache_dir=cache_dir)
+    return {"converting": round(seconds(load), 2), "stored": round(seconds(load), 2)}
+
+
+def main() -> None:
+    """Rounds of every part in turn on the same clothing images."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    paths = sorted((shared_data() / "clothing" / "train").glob("*/*"))[: options.images]
+    blobs = [path.read_bytes() for path in paths]
+    with tempfile.TemporaryDirectory() as folder:
+        started = starts(Path(folder))
+        engine = load_engine("efficientnet_lite0", None, device="cpu", cache_dir=Path(folder))
+        measure(engine, blobs[:64], 1)
+        found = measure(engine, blobs, options.rounds)
+        lone = latency(engine, 100)
+    ratios = {
+        part: spread([a / b for a, b in zip(found[part], found["embed_stream"], strict=True)])
+        for part in ("forward", "bare_loop")
+    }
+    record(
+        "embedding",
+        figure="images per second of the cold path, and the bare parts over it (1.0 = as fast)",
+        method=f"{options.rounds} rounds of all parts in turn in one process, {len(blobs)} clothing"
+        f" JPEGs held in memory, {THREADS} decoding threads, efficientnet_lite0 with all levels",
+        results={
+            "precision": engine.precision,
+            "best_batch": engine.best_batch,
+            "images_per_second": {part: spread(rates) for part, rates in found.items()},
+            "over_embed_stream": ratios,
+            "lone_forward_ms": round(lone, 2),
+            "start_seconds": started,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Promise 16: every operation of the OpenAPI without a key, a live one, the scope, the tenant."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from app.infra.database import now, transaction
+from app.infra.orm import ApiKeyRow, JobRow
+from app.infra.settings import Settings
+from tests.api.service import Service, migrated, serve
+from tests.api.uploading import examples, finish, made, small
+from tests.factories import add_model, make_key
+
+OPEN = {"/livez", "/readyz"}
+PARAMETER = re.compile(r"{(\w+)}")
+MISSING = {
+    "dataset_id": "ds_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "file_id": "ds_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "example_id": "ex_" + "0" * 24,
+    "job_id": "ftjob-01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "model": "ft:efficientnet_lite0:default::01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "name": "nothing",
+    "key_id": "key_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "number": "1",
+}
+BODIES: dict[str, Any] = {
+    "/v1/datasets/{dataset_id}/examples/{example_id}": {"json": {"label": "b"}},
+    "/v1/models/{model}/predictions": {"json": {"inputs": [{"text": "hello"}]}},
+}
+
+
+@dataclass
+class Owned:
+    """A tenant's things, by the name of the path parameter that they fill."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def path(self, template: str, **other: str) -> str:
+        names = MISSING | self.ids | other
+        if template.startswith("/v1/models/{model}/artifacts/"):
+            names["name"] = "head"
+        return PARAMETER.sub(lambda match: names[match[1]], template)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    shutil.copy(migrated(tmp_path_factory.mktemp("database")), folder / "headstart.db")
+    with serve(Settings(data_dir=folder)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def operations(service: Service) -> list[tuple[str, str, dict[str, Any]]]:
+    """(method, path, how to call it) of everything that needs a key."""
+    with service.client(None) as anybody:
+        document = anybody.get("/openapi.json").json()
+    return [
+        (method.upper(), path, call(document, path, operation))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if path not in OPEN
+    ]
+
+
+def call(document: dict[str, Any], path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """A body that the operation accepts, by its own example where it has one."""
+    content = operation.get("requestBody", {}).get("content", {})
+    if path in BODIES and content:
+        return dict(BODIES[path])
+    if "multipart/form-data" in content:
+        return {"files": {"file": ("set.zip", small())}}
+    if "application/json" in content:
+        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        return {"json": document["components"]["schemas"][name]["examples"][0]}
+    return {}
+
+
+@pytest.fixture(scope="module")
+def owned(service: Service) -> Owned:
+    """One of everything, of the organisation `default`."""
+    key = make_key(service.services.sessions)
+    with service.client(key) as client:
+        dataset = made(client)["id"]
+        finish(service, dataset)
+        body = {"model": "efficientnet_lite0", "training_file": dataset}
+        job = client.post("/v1/fine_tuning/jobs", json=body).json()["id"]
+        with transaction(service.services.sessions) as session:
+            row = session.get_one(JobRow, job)
+            folder = service.settings.data_dir
+            model = add_model(session, row, service.services.storage, folder).id
+            key_id = session.scalars(select(ApiKeyRow.id)).first()
+        client.put("/v1/aliases/production", json={"model": model}).raise_for_status()
+        example = examples(client, dataset)[0]["id"]
+    ids = {"dataset_id": dataset, "file_id": dataset, "example_id": example, "job_id": job}
+    return Owned(ids | {"model": model, "name": "production", "key_id": str(key_id)})
+
+
+def answer(client: httpx.Client, method: str, path: str, how: dict[str, Any]) -> tuple[int, Any]:
+    got = client.request(method, path, **how)
+    if not got.content:
+        return got.status_code, None
+    said = got.json()
+    if isinstance(said, dict):
+        said.pop("request_id", None)
+    return got.status_code, said
+
+
+def test_without_a_valid_key_nothing_answers(
+    service: Service, operations: list[Any], owned: Owned
+) -> None:
+    sessions = service.services.sessions
+    revoked = make_key(sessions)
+    with transaction(sessions) as session:
+        session.execute(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.prefix == revoked[:15])
+            .values(revoked_at=now(session))
+        )
+    for key in (None, revoked, revoked[:-1] + "x", "hs_short", "sk-other"):
+        with service.client(key) as client:
+            for method, path, how in operations:
+                got = client.request(method, owned.path(path), **how)
+                assert got.status_code == 401, (key, method, path)
+                assert got.json()["code"] == "unauthenticated"
+                assert got.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_the_wrong_scope_opens_nothing(
+    service: Service, operations: list[Any], owned: Owned
+) -> None:
+    sessions = service.services.sessions
+    with (
+        service.client(make_key(sessions, scopes=["predict"])) as predicter,
+        service.client(make_key(sessions, scopes=["read", "write"])) as writer,
+        service.client(make_key(sessions, scopes=["read"])) as reader,
+    ):
+        for method, path, how in operations:
+            predicts = path.endswith("/predictions")
+            wrong = [writer] if predicts else [predicter]
+            wrong += [reader] if method != "GET" else []
+            for client in wrong:
+                status, said = answer(client, method, owned.path(path), how)
+                assert (status, said["code"]) == (403, "forbidden"), (method, path)
+
+
+def test_somebody_elses_things_look_like_none(
+    service: Service, operations: list[Any], owned: Owned
+) -> None:
+    checked = 0
+    with service.client(make_key(service.services.sessions, "other")) as stranger:
+        for method, path, how in operations:
+            names = PARAMETER.findall(path)
+            if not names or (method, path) == ("PUT", "/v1/aliases/{name}"):
+                continue
+            theirs = answer(stranger, method, owned.path(path), how)
+            nobodys = answer(stranger, method, Owned().path(path), how)
+            assert theirs == nobodys, (method, path)
+            assert theirs[0] == 404, (method, path, theirs)
+            checked += 1
+    assert checked >= 20
+
+
+def test_a_stranger_cannot_name_what_is_not_his(service: Service, owned: Owned) -> None:
+    """Ids within bodies: of datasets, of models to grow from or to give an alias."""
+    jobs, mine = "/v1/fine_tuning/jobs", "efficientnet_lite0"
+    with service.client(make_key(service.services.sessions, "other")) as stranger:
+        own = made(stranger)["id"]
+
+        def tries(ids: dict[str, str]) -> list[tuple[int, Any]]:
+            grow = {"type": "auto", "auto": {"from_model": ids["model"]}}
+            bodies = [
+                {"model": mine, "training_file": ids["dataset_id"]},
+                {"model": mine, "training_file": own, "validation_file": ids["dataset_id"]},
+                {"model": mine, "training_file": own, "method": grow},
+                {"model": ids["model"], "training_file": own},
+            ]
+            found = [answer(stranger, "POST", jobs, {"json": body}) for body in bodies]
+            alias = {"json": {"model": ids["model"]}}
+            return [*found, answer(stranger, "PUT", "/v1/aliases/mine", alias)]
+
+        assert tries(owned.ids) == (nobodys := tries(MISSING))
+        assert {status for status, _ in nobodys} == {404}
+
+
+def test_lists_show_only_ones_own(
+    service: Service, operations: list[Any], owned: Owned, tmp_path: Path
+) -> None:
+    everything = set(owned.ids.values())
+    with service.client(make_key(service.services.sessions, "third")) as stranger:
+        for method, path, _ in operations:
+            if method == "GET" and path.startswith("/v1/") and "{" not in path:
+                listed = stranger.get(path)
+                assert listed.status_code == 200, path
+                assert not {item["id"] for item in listed.json()["data"]} & everything, path

@@ -82,6 +82,48 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "batches",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("organisation_id", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("model_id", sa.String(length=200), nullable=False),
+        sa.Column("backbone", sa.String(length=100), nullable=False),
+        sa.Column("modality", sa.String(length=10), nullable=False),
+        sa.Column("artifact", sa.String(length=300), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("dataset_id", sa.String(length=40), nullable=True),
+        sa.Column("version_id", sa.String(length=40), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("filename", sa.String(length=255), nullable=True),
+        sa.Column("manifest_sha256", sa.String(length=64), nullable=False),
+        sa.Column("packs", sa.JSON(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False),
+        sa.Column("passes", sa.BigInteger(), nullable=False),
+        sa.Column("tally", sa.JSON(), nullable=False),
+        sa.Column("evaluation", sa.JSON(), nullable=True),
+        sa.Column("problems", sa.JSON(), nullable=False),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("started_at", sa.Float(precision=53), nullable=True),
+        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_batches_model_id"), ["model_id"], unique=False)
+        batch_op.create_index(
+            "ix_batches_organisation_id_id", ["organisation_id", "id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_batches_status"), ["status"], unique=False)
+        batch_op.create_index(batch_op.f("ix_batches_version_id"), ["version_id"], unique=False)
+
+    op.create_table(
         "datasets",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=64), nullable=False),
@@ -206,6 +248,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_aliases_model_id"), ["model_id"], unique=False)
 
     op.create_table(
+        "batch_parts",
+        sa.Column("batch_id", sa.String(length=40), nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("batch_id", "start"),
+    )
+    op.create_table(
         "checkpoints",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=False),
@@ -277,6 +328,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("priority", sa.BigInteger(), nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("batch_id", sa.String(length=40), nullable=True),
         sa.Column("version_id", sa.String(length=40), nullable=True),
         sa.Column("backbone", sa.String(length=100), nullable=True),
         sa.Column("payload", sa.JSON(), nullable=False),
@@ -291,6 +343,7 @@ def upgrade() -> None:
         sa.Column("error", sa.JSON(), nullable=True),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
             ["organisations.id"],
@@ -299,6 +352,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("work", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_work_batch_id"), ["batch_id"], unique=False)
         batch_op.create_index(
             "ix_work_claim", ["state", "organisation_id", "priority", "created_at"], unique=False
         )
@@ -316,6 +370,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_work_version")
         batch_op.drop_index(batch_op.f("ix_work_job_id"))
         batch_op.drop_index("ix_work_claim")
+        batch_op.drop_index(batch_op.f("ix_work_batch_id"))
 
     op.drop_table("work")
     with op.batch_alter_table("events", schema=None) as batch_op:
@@ -331,6 +386,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_checkpoints_job_id"))
 
     op.drop_table("checkpoints")
+    op.drop_table("batch_parts")
     with op.batch_alter_table("aliases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_aliases_model_id"))
 
@@ -357,6 +413,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_datasets_organisation_id"))
 
     op.drop_table("datasets")
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_batches_version_id"))
+        batch_op.drop_index(batch_op.f("ix_batches_status"))
+        batch_op.drop_index("ix_batches_organisation_id_id")
+        batch_op.drop_index(batch_op.f("ix_batches_model_id"))
+
+    op.drop_table("batches")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_api_keys_organisation_id"))
 

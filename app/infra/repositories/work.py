@@ -32,6 +32,7 @@ class Claim:
     kind: str
     organisation_id: str
     job_id: str | None
+    batch_id: str | None
     version_id: str | None
     backbone: str | None
     priority: int
@@ -50,6 +51,8 @@ _READY = """
       AND e.version_id IN (j.version_id, j.validation_version_id)
       AND (e.backbone = j.backbone OR EXISTS (
         SELECT 1 FROM dataset_versions v WHERE v.id = e.version_id AND v.status = 'processing'))))
+  AND (w.kind <> 'batch' OR NOT EXISTS (
+    SELECT 1 FROM dataset_versions v WHERE v.id = w.version_id AND v.status = 'processing'))
 """
 
 _PICK = {
@@ -161,11 +164,14 @@ def withdraw(
     session: Session,
     *,
     job_id: str | None = None,
+    batch_id: str | None = None,
     version_id: str | None = None,
     state: str = "cancelled",
 ) -> None:
-    """End what is still to be done for a job or a version, whoever has claimed it."""
+    """End what is still to be done for a job, a batch or a version, whoever has claimed it."""
     about = WorkRow.job_id == job_id if job_id else WorkRow.version_id == version_id
+    if batch_id:
+        about = WorkRow.batch_id == batch_id
     session.execute(
         update(WorkRow)
         .where(about, WorkRow.state.in_(["queued", "running"]))
@@ -182,6 +188,11 @@ def lock_jobs(session: Session, job_ids: Sequence[str]) -> None:
 def lock_version(session: Session, version_id: str) -> None:
     """Lock all work of a version, always in the same order."""
     _lock(session, WorkRow.version_id == version_id)
+
+
+def lock_batches(session: Session, batch_ids: Sequence[str]) -> None:
+    """Lock the work of these batches, always in the same order."""
+    _lock(session, WorkRow.batch_id.in_(batch_ids))
 
 
 def _lock(session: Session, which: ColumnElement[bool]) -> None:
@@ -245,6 +256,7 @@ def _claim_of(row: WorkRow) -> Claim:
         kind=row.kind,
         organisation_id=row.organisation_id,
         job_id=row.job_id,
+        batch_id=row.batch_id,
         version_id=row.version_id,
         backbone=row.backbone,
         priority=row.priority,
@@ -264,11 +276,11 @@ def add(
     payload: dict[str, Any],
     priority: int = 0,
     job_id: str | None = None,
+    batch_id: str | None = None,
     version_id: str | None = None,
     backbone: str | None = None,
 ) -> WorkRow:
     """Queue new work; `session.info["work_added"]` has the doorbell rung after the commit."""
-    session.info["work_added"] = True
     row = WorkRow(
         id=new_id("work_"),
         kind=kind,
@@ -276,6 +288,7 @@ def add(
         state="queued",
         priority=priority,
         job_id=job_id,
+        batch_id=batch_id,
         version_id=version_id,
         backbone=backbone,
         payload=payload,

@@ -1,0 +1,112 @@
+"""How predictions agree with labels: counts that add up over chunks, and figures made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.core.intervals import wilson
+
+Tally = dict[str, Any]
+"""`{split: {"counts": {label: {predicted: n}}, "left_out": n}}`, plain data for a JSON column;
+left out are examples of a label that the model does not know."""
+
+_ORDER = ("train", "val", "test")
+_MOST_LABELS = 200
+"""A larger matrix is not written out."""
+
+
+def count(tally: Tally, *, split: str, label: str, predicted: str | None) -> None:
+    """Add one example; `predicted` is None where the model does not know the label."""
+    entry = tally.setdefault(split, {"counts": {}, "left_out": 0})
+    if predicted is None:
+        entry["left_out"] += 1
+        return
+    row = entry["counts"].setdefault(label, {})
+    row[predicted] = row.get(predicted, 0) + 1
+
+
+def merged(one: Tally, other: Tally) -> Tally:
+    """Both together, as new data."""
+    total: Tally = {}
+    for tally in (one, other):
+        for split, entry in tally.items():
+            into = total.setdefault(split, {"counts": {}, "left_out": 0})
+            into["left_out"] += entry["left_out"]
+            for label, row in entry["counts"].items():
+                _add(into["counts"].setdefault(label, {}), row)
+    return total
+
+
+def _add(into: dict[str, int], row: Mapping[str, int]) -> None:
+    for predicted, number in row.items():
+        into[predicted] = into.get(predicted, 0) + number
+
+
+def evaluate(tally: Tally) -> list[dict[str, Any]]:
+    """The figures of each split, in the order train, val, test."""
+    return [_of_split(split, tally[split]) for split in _ORDER if split in tally]
+
+
+def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    counts: Mapping[str, Mapping[str, int]] = entry["counts"]
+    total = sum(sum(row.values()) for row in counts.values())
+    right = sum(row.get(label, 0) for label, row in counts.items())
+    labels = sorted({*counts, *(predicted for row in counts.values() for predicted in row)})
+    return {
+        "split": split,
+        "num_examples": total,
+        "left_out": entry["left_out"],
+        "accuracy": _share(right, total),
+        "balanced_accuracy": _balanced(counts),
+        "per_class": [_of_class(label, counts) for label in labels],
+        "confusion_matrix": _matrix(labels, counts) if len(labels) <= _MOST_LABELS else None,
+    }
+
+
+def _of_class(label: str, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    row = counts.get(label, {})
+    right, support = row.get(label, 0), sum(row.values())
+    predicted = sum(other.get(label, 0) for other in counts.values())
+    f1 = 2 * right / (support + predicted)
+    return {
+        "label": label,
+        "support": support,
+        "precision": _share(right, predicted),
+        "recall": _share(right, support),
+        "f1": {"value": f1, "low": None, "high": None},
+    }
+
+
+def _share(right: int, total: int) -> dict[str, float | None]:
+    if not total:
+        return {"value": None, "low": None, "high": None}
+    value, (low, high) = right / total, wilson(right, total)
+    return {"value": value, "low": min(low, value), "high": max(high, value)}
+
+
+def _balanced(counts: Mapping[str, Mapping[str, int]]) -> dict[str, float | None]:
+    """The mean recall; its interval adds the recalls' variances (Agresti & Coull 1998)."""
+    pairs = [(row.get(label, 0), sum(row.values())) for label, row in counts.items()]
+    if not pairs:
+        return _share(0, 0)
+    value = _mean(right / total for right, total in pairs)
+    shares = [(right + 2) / (total + 4) for right, total in pairs]
+    variances = (
+        share * (1 - share) / (total + 4) for share, (_, total) in zip(shares, pairs, strict=True)
+    )
+    half = 1.96 * math.sqrt(sum(variances)) / len(pairs)
+    centre = _mean(shares)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return {"value": value, "low": min(low, value), "high": max(high, value)}
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)
+
+
+def _matrix(labels: list[str], counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    rows = [[counts.get(label, {}).get(other, 0) for other in labels] for label in labels]
+    return {"labels": labels, "counts": rows}

@@ -1,0 +1,83 @@
+"""Figures from counts, held against scikit-learn, and counts that add up in any order."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
+
+from app.core.agreement import Tally, count, evaluate, merged
+
+LABELS = st.sampled_from(["a", "b", "c"])
+PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60)
+
+
+def tally_of(pairs: list[tuple[str, str]], split: str = "test") -> Tally:
+    tally: Tally = {}
+    for label, predicted in pairs:
+        count(tally, split=split, label=label, predicted=predicted)
+    return tally
+
+
+@given(PAIRS)
+def test_the_figures_are_scikit_learns(pairs: list[tuple[str, str]]) -> None:
+    (found,) = evaluate(tally_of(pairs))
+    true, predicted = zip(*pairs, strict=True)
+    labels = [one["label"] for one in found["per_class"]]
+    precision, recall, f1, support = precision_recall_fscore_support(
+        true, predicted, labels=labels, zero_division=0
+    )
+    for at, one in enumerate(found["per_class"]):
+        assert (one["precision"]["value"] or 0) == pytest.approx(precision[at])
+        assert (one["recall"]["value"] or 0) == pytest.approx(recall[at])
+        assert one["f1"]["value"] == pytest.approx(f1[at])
+        assert one["support"] == support[at]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about classes that are only predicted
+        balanced = balanced_accuracy_score(true, predicted)
+    assert found["balanced_accuracy"]["value"] == pytest.approx(balanced)
+    assert found["num_examples"] == len(pairs)
+    assert sum(map(sum, found["confusion_matrix"]["counts"])) == len(pairs)
+
+
+@given(PAIRS)
+def test_every_interval_holds_its_value(pairs: list[tuple[str, str]]) -> None:
+    (found,) = evaluate(tally_of(pairs))
+    for name in ("accuracy", "balanced_accuracy"):
+        figure = found[name]
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+
+
+@given(PAIRS, st.integers(0, 60))
+def test_counts_add_up_whatever_the_chunks(pairs: list[tuple[str, str]], at: int) -> None:
+    whole, parts = tally_of(pairs), merged(tally_of(pairs[:at]), tally_of(pairs[at:]))
+    assert evaluate(whole) == evaluate(json.loads(json.dumps(parts)))
+
+
+def test_merging_changes_neither() -> None:
+    one, other = tally_of([("a", "a")]), tally_of([("a", "b")], split="train")
+    before = json.dumps([one, other])
+    both = merged(merged(one, other), one)
+    assert json.dumps([one, other]) == before
+    assert [entry["split"] for entry in evaluate(both)] == ["train", "test"]
+
+
+def test_unknown_labels_are_left_out_and_said() -> None:
+    tally: Tally = {}
+    count(tally, split="val", label="z", predicted=None)
+    (found,) = evaluate(tally)
+    assert (found["left_out"], found["num_examples"]) == (1, 0)
+    nothing: dict[str, Any] = {"value": None, "low": None, "high": None}
+    assert found["accuracy"] == found["balanced_accuracy"] == nothing
+
+
+def test_a_huge_matrix_is_not_written_out() -> None:
+    many = tally_of([(f"l{i}", f"l{i}") for i in range(300)])
+    (found,) = evaluate(many)
+    assert found["confusion_matrix"] is None
+    assert found["accuracy"]["value"] == 1

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from app.core.intervals import wilson
 from worker.ml import calibration, intervals
 
 How = Literal["hold-out", "k-fold", "leave-one-out"]
@@ -119,7 +120,7 @@ def _share(hits: float, n: float, extra: float) -> Interval:
     """A share with Wilson's interval, or out of fold the wider one that allows for `extra`."""
     if n == 0:
         return NOT_ESTIMABLE
-    low, high = intervals.shrunk(hits / n, n, extra=extra) if extra else intervals.wilson(hits, n)
+    low, high = intervals.shrunk(hits / n, n, extra=extra) if extra else wilson(hits, n)
     return {"value": hits / n, "low": low, "high": high}
 
 

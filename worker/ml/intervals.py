@@ -14,14 +14,6 @@ OUT_OF_FOLD_EXTRA = 0.05
 """Standard deviation of what sampling does not explain in an out-of-fold accuracy (measured)."""
 
 
-def wilson(hits: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval (1927) for a share of `hits` among `n` > 0."""
-    share, z2 = hits / n, Z * Z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def shrunk(share: float, n: float, *, extra: float = OUT_OF_FOLD_EXTRA) -> tuple[float, float]:
     """p̃ ± 1.96·√(p̃(1-p̃)/(n+4) + extra²) with p̃ = (n·share + 2)/(n + 4), kept within [0, 1].
 

@@ -9,16 +9,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from fastapi import Query
 from pydantic import BaseModel
 
-from app.core.errors import HeadstartError
-
 Item = TypeVar("Item")
 Row = TypeVar("Row")
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many items at most.")]
-After = Annotated[
-    str | None,
-    Query(max_length=200, description="The id of the last item of the page before."),
-]
 
 
 def cursor(prefix: str, *, rest: str = "[0-9a-z]{26}", example: str | None = None) -> Any:
@@ -50,12 +44,3 @@ def page(rows: Sequence[Row], limit: int, show: Callable[[Row], Item]) -> Page[I
 def looks_like(text: str, prefix: str) -> bool:
     """Whether `new_id(prefix)` could have made `text`; what could not is in no table."""
     return re.fullmatch(re.escape(prefix) + "[0-9a-z]{26}", text) is not None
-
-
-def check_cursor(after: str | None, prefix: str) -> str | None:
-    """`after`, if it is an id that `new_id(prefix)` could have made. Raises invalid_request."""
-    if after is None or looks_like(after, prefix):
-        return after
-    raise HeadstartError(
-        "invalid_request", f"after: no id of this list looks like {after[:60]!r}", param="after"
-    )

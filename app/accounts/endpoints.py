@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Response
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -13,7 +15,7 @@ from app.dependencies import Admin, Reading, ServicesDep, Writing
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
 from app.openapi import problems
-from app.pages import After, Limit, Page, check_cursor, looks_like, page
+from app.pages import Limit, Page, cursor, looks_like, page
 from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
@@ -37,11 +39,15 @@ def create_api_key(body: NewKey, caller: Admin, session: Writing, response: Resp
 
 @router.get("")
 def list_api_keys(
-    caller: Admin, session: Reading, after: After = None, limit: Limit = 20
+    caller: Admin,
+    session: Reading,
+    *,
+    after: Annotated[str | None, cursor("key_")] = None,
+    limit: Limit = 20,
 ) -> Page[Key]:
     """The organisation's keys that are not revoked, newest first."""
     keys = _live(caller).order_by(ApiKeyRow.id.desc())
-    if check_cursor(after, "key_"):
+    if after is not None:
         keys = keys.where(ApiKeyRow.id < after)
     return page(session.scalars(keys.limit(limit + 1)).all(), limit, key_of)
 

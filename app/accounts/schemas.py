@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.accounts.service import Scope
+from app.core.texts import PRINTABLE
 from app.infra.orm import ApiKeyRow
 
 _CREATED: JsonDict = {
@@ -21,12 +22,6 @@ _CREATED: JsonDict = {
 }
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("it has control or direction characters")
-    return text
-
-
 class NewKey(BaseModel):
     """A key to be made."""
 
@@ -35,7 +30,7 @@ class NewKey(BaseModel):
         json_schema_extra={"examples": [{"name": "nightly retraining", "scopes": ["read"]}]},
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     organization: Annotated[
         str | None,

@@ -21,21 +21,36 @@ from app.datasets.schemas import (
     version_brief_of,
     version_of,
 )
-from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
+from app.datasets.upload_docs import BAD_UPLOADS, links, multipart_body
 from app.datasets.uploads import IncomingDep
 from app.dependencies import Reader, Reading, ServicesDep, Writer
 from app.idempotency import mark
 from app.infra.repositories import datasets
 from app.openapi import problems
-from app.pages import After, Limit, Order, Page, check_cursor, page
+from app.pages import Limit, Order, Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import WishDep
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)
 
+_ONE = "v1_datasets__dataset_id_"
+_LINKS = links(
+    "dataset_id",
+    get=f"get_dataset_{_ONE}_get",
+    delete=f"delete_dataset_{_ONE}_delete",
+    examples=f"list_examples_{_ONE}_examples_get",
+    append=f"append_examples_{_ONE}_examples_post",
+    versions=f"list_versions_{_ONE}_versions_get",
+)
 
-@router.post("", status_code=201, responses=BAD_UPLOADS, openapi_extra=multipart_body())
+
+@router.post(
+    "",
+    status_code=201,
+    responses={201: _LINKS, **BAD_UPLOADS},
+    openapi_extra=multipart_body(),
+)
 async def create_dataset(incoming: IncomingDep, wish: WishDep, response: Response) -> Dataset:
     """Upload a labelled dataset; it is `processing` until all of it is decoded and embedded."""
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
@@ -50,7 +65,7 @@ def list_datasets(
     caller: Reader,
     session: Reading,
     *,
-    after: After = None,
+    after: Annotated[str | None, cursor("ds_")] = None,
     limit: Limit = 20,
     order: Order = "desc",
 ) -> Page[DatasetBrief]:
@@ -58,7 +73,7 @@ def list_datasets(
     rows = datasets.listing(
         session,
         organisation_id=caller.organisation_id,
-        after=check_cursor(after, "ds_"),
+        after=after,
         limit=limit + 1,
         ascending=order == "asc",
     )
@@ -89,7 +104,7 @@ def list_versions(
     *,
     services: ServicesDep,
     session: Reading,
-    after: After = None,
+    after: Annotated[str | None, cursor("dsv_")] = None,
     limit: Limit = 20,
 ) -> Page[VersionBrief]:
     """The dataset's versions, newest first."""
@@ -98,7 +113,7 @@ def list_versions(
         session,
         dataset_id,
         organisation_id=caller.organisation_id,
-        after=check_cursor(after, "dsv_"),
+        after=after,
         limit=limit + 1,
     )
     return page(rows, limit, version_brief_of)

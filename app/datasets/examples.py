@@ -31,7 +31,7 @@ from app.dependencies import Reader, Services, ServicesDep, Writer
 from app.idempotency import mark
 from app.infra.repositories.datasets import Found
 from app.openapi import problems
-from app.pages import After, Page, page
+from app.pages import Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import WishDep
 
@@ -53,7 +53,7 @@ def list_examples(
     version: Version = None,
     label: Annotated[str | None, Query(max_length=256)] = None,
     split: Split | None = None,
-    after: After = None,
+    after: Annotated[str | None, cursor("ex_", rest="[0-9a-f]{24}")] = None,
     limit: ManyLimit = 100,
 ) -> Page[ExampleItem]:
     """The examples of a version, in the order of its manifest."""
@@ -187,12 +187,10 @@ def _example(services: Services, found: Found, example_id: str) -> Example:
 def _examples(path: Path, after: str | None) -> Iterator[Example]:
     """The examples behind `after`. Raises invalid_request where the manifest has no such one."""
     with path.open("rb") as file:
-        if after is not None:
-            start = _start(after) if _EXAMPLE_ID.fullmatch(after) else b"\0"
-            if not any(line.startswith(start) for line in file):
-                raise HeadstartError(
-                    "invalid_request", "after: the version has no such example", param="after"
-                )
+        if after is not None and not any(line.startswith(_start(after)) for line in file):
+            raise HeadstartError(
+                "invalid_request", "after: the version has no such example", param="after"
+            )
         for line in file:
             yield Example.model_validate_json(line)
 

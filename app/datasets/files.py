@@ -14,14 +14,14 @@ from app.core import manifest
 from app.datasets import blobs, export, removal, service
 from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.schemas import problems_of
-from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
+from app.datasets.upload_docs import BAD_UPLOADS, links, multipart_body
 from app.datasets.uploads import IncomingDep
 from app.dependencies import Reader, Reading, ServicesDep, Writer
 from app.idempotency import mark
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import Found
 from app.openapi import problems
-from app.pages import After, Order, Page, check_cursor, page
+from app.pages import Order, Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import WishDep
 
@@ -72,7 +72,20 @@ class DeletedFile(BaseModel):
     deleted: Literal[True] = True
 
 
-@router.post("", responses=BAD_UPLOADS, openapi_extra=multipart_body(required=("file", "purpose")))
+_ONE = "v1_files__file_id_"
+_LINKS = links(
+    "file_id",
+    get=f"get_file_{_ONE}_get",
+    content=f"get_file_content_{_ONE}_content_get",
+    delete=f"delete_file_{_ONE}_delete",
+)
+
+
+@router.post(
+    "",
+    responses={200: _LINKS, **BAD_UPLOADS},
+    openapi_extra=multipart_body(required=("file", "purpose")),
+)
 async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> File:
     """Upload a labelled dataset, in OpenAI's words."""
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
@@ -86,7 +99,7 @@ def list_files(
     caller: Reader,
     session: Reading,
     *,
-    after: After = None,
+    after: Annotated[str | None, cursor("ds_")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
     purpose: Annotated[str | None, Query(max_length=100)] = None,
@@ -97,7 +110,7 @@ def list_files(
     rows = datasets.listing(
         session,
         organisation_id=caller.organisation_id,
-        after=check_cursor(after, "ds_"),
+        after=after,
         limit=limit + 1,
         ascending=order == "asc",
     )

@@ -9,8 +9,8 @@ from pydantic.config import JsonDict, JsonValue
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
+from app.core.texts import PRINTABLE
 from app.datasets.intake.limits import Limits
-from app.datasets.intake.names import UNSAFE
 from app.infra.repositories.datasets import Found
 
 Status = Literal["processing", "ready", "failed"]
@@ -43,12 +43,6 @@ _BRIEF: JsonDict = {
 }
 
 
-def _printable(text: str) -> str:
-    if UNSAFE.search(text) or not text.strip():
-        raise ValueError("it is empty or has control or direction characters")
-    return text
-
-
 def _label(text: str) -> str:
     if len(text) > Limits().label_characters:
         raise HeadstartError(
@@ -56,10 +50,10 @@ def _label(text: str) -> str:
             f"the label has {len(text):,} characters; {Limits().label_characters} are allowed",
             param="label",
         )
-    return _printable(text)
+    return text
 
 
-Printable = Annotated[str, AfterValidator(_printable)]
+Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
 
 
 class UploadForm(BaseModel):
@@ -187,23 +181,30 @@ class ExampleItem(BaseModel):
     excluded: bool = Field(description="A problem of the version keeps it from being used.")
 
 
+def _undefaulted(schema: dict[str, Any]) -> None:
+    """What is left out stays as it is, so no default may be told."""
+    schema.pop("default")
+
+
 class ExampleChange(BaseModel):
     """What is to be different in the next version; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "ok"}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"label": "ok"}], "minProperties": 1}
+    )
 
-    label: Annotated[str, AfterValidator(_label)] | None = None
+    label: Annotated[Printable, AfterValidator(_label)] = Field(
+        default="",
+        json_schema_extra=_undefaulted,
+        description=f"At most {Limits().label_characters} characters.",
+    )
     group: Annotated[Printable, Field(max_length=256)] | None = None
-    split: Split | None = None
+    split: Split = Field(default="train", json_schema_extra=_undefaulted)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("name a label, a group or a split")
-        if {"label", "split"} & {
-            name for name in self.model_fields_set if getattr(self, name) is None
-        }:
-            raise ValueError("label and split cannot be null")
         return self
 
 

@@ -54,14 +54,28 @@ _FILE = (
 _ENCODING = {"file": {"contentType": "application/zip, application/x-tar, text/csv, */*"}}
 
 
+def links(parameter: str, **operations: str) -> dict[str, Any]:
+    """The links of an answer that made something: `name=operationId`, each takes its id."""
+    parameters = {parameter: "$response.body#/id"}
+    return {
+        "links": {
+            name: {"operationId": operation, "parameters": parameters}
+            for name, operation in operations.items()
+        }
+    }
+
+
 def multipart_body(*, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
     """`openapi_extra=` of a route that takes an upload."""
-    form = UploadForm.model_json_schema()
+    fields = {
+        name: _without_null(told)
+        for name, told in UploadForm.model_json_schema()["properties"].items()
+    }
     file = {"type": "string", "format": "binary", "description": _FILE}
     schema = {
         "type": "object",
         "required": list(required),
-        "properties": {"file": file, **form["properties"]},
+        "properties": {"file": file, **fields},
     }
     raw = {"schema": {"type": "string", "format": "binary"}}
     return {
@@ -74,3 +88,11 @@ def multipart_body(*, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
             },
         }
     }
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A form has no null: a field is there or is left out."""
+    if "anyOf" not in schema:
+        return schema
+    kept = next(choice for choice in schema["anyOf"] if choice.get("type") != "null")
+    return {"title": schema["title"], **kept}

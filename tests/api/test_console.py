@@ -117,3 +117,17 @@ def test_uploads_are_documented(anybody: httpx.Client) -> None:
         content = paths[path]["post"]["requestBody"]["content"]
         fields = content["multipart/form-data"]["schema"]["properties"]
         assert {"file", "name", "modality", "backbone", "test_fraction", "seed"} <= fields.keys()
+
+
+def test_links_lead_to_operations(anybody: httpx.Client) -> None:
+    document = anybody.get("/openapi.json").json()
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    known = {each["operationId"] for each in operations}
+    led = [
+        link["operationId"]
+        for each in operations
+        for answer in each["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(led) >= 8
+    assert set(led) <= known

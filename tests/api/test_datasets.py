@@ -59,7 +59,8 @@ def test_embedding_is_queued_in_equal_chunks(empty_database: Path, tmp_path: Pat
     with serve(Settings(data_dir=tmp_path, embed_chunk=4)) as service:
         with service.client(make_key(service.services.sessions)) as client:
             made(client, zipped(folders({"a": 5, "b": 5})))
-        found = [(work.kind, work.priority, work.backbone, work.payload) for work in works(service)]
+        queued = sorted(works(service), key=lambda work: work.payload["start"])
+    found = [(work.kind, work.priority, work.backbone, work.payload) for work in queued]
     spans = [(0, 3), (3, 6), (6, 10)]
     assert found == [
         ("embed", 0, "efficientnet_lite0", {"view": "squish", "start": start, "stop": stop})

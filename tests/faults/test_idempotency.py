@@ -119,9 +119,11 @@ def test_each_key_makes_one_job(world: World) -> None:
 def test_a_kill_amid_requests_leaves_no_key_stuck(world: World) -> None:
     def call(client: httpx.Client, key: str) -> str | None:
         try:
-            return str(world.submit(client, key).json()["id"])
+            answer = world.submit(client, key)
         except httpx.HTTPError:
             return None
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
 
     answered: dict[str, str] = {}
     for kill in range(KILLS):

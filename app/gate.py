@@ -28,7 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
-_OPEN = re.compile(r"/(livez|readyz|openapi\.json|docs(/.*)?)?")
+_OPEN = re.compile(r"/(livez|readyz|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?")
 _UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)/?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.dependencies import ServicesDep
-from app.openapi import problems
+from app.openapi import path_id, problems
 from app.predictions import schemas
+from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
+from app.predictions.inference_protocol import router as inference_protocol
 from app.predictions.service import Wanted
 from app.predictions.service import predict as predicted
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter()
+router.include_router(embeddings)
+router.include_router(inference_protocol)
+
+Name = Annotated[
+    str,
+    path_id(
+        "A model's id, an alias, or the id of the job that made it.",
+        "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
+    ),
+]
 
 _PROBLEMS = problems(
     "bad_request",
@@ -32,11 +46,12 @@ _PROBLEMS = problems(
 
 @router.post(
     PATH,
+    tags=["predictions"],
     response_model=schemas.Predictions,
     responses=_PROBLEMS,
     openapi_extra=schemas.OPENAPI,
 )
-async def predict(request: Request, model: str, services: ServicesDep) -> Response:
+async def predict(request: Request, model: Name, services: ServicesDep) -> Response:
     """Predict one raw image, many files, or JSON inputs, with a model's id, alias or job id.
 
     A raw image that is bad is a 422; among many inputs it is that item's `error`.

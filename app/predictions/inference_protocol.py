@@ -1,0 +1,231 @@
+"""The Open Inference Protocol, version 2 (`/v2`): Triton's and KServe's clients work unchanged.
+
+A model reads one BYTES tensor, `image` (files, or base64 in JSON) or `text`, of shape [n] or
+[n, 1], and gives `label` BYTES [n], `probability` FP32 [n], `unknown` BOOL [n] and `probabilities`
+FP32 [n, k].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.core.messages import Input
+from app.dependencies import Predicter, Reader, Services, ServicesDep
+from app.infra.database import reading
+from app.infra.repositories import models
+from app.infra.repositories.targets import Found
+from app.openapi import path_id, problems
+from app.predictions import tensors
+from app.predictions.inputs import image_bytes, text_bytes
+from app.predictions.options import read_options
+from app.predictions.service import Question, ask, read_body, resolver, while_connected
+from app.predictions.tensors import Output
+from app.strict_json import parse
+
+OUTPUTS = ("label", "probability", "unknown", "probabilities")
+
+
+class _ProtocolRoute(APIRoute):
+    """Adds the member `error`, which the protocol's clients read, to every problem."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def named(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except HeadstartError as error:
+                error.extra["error"] = f"{error.code}: {error.message}"
+                raise
+
+        return named
+
+
+router = APIRouter(route_class=_ProtocolRoute, prefix="/v2", tags=["open inference protocol"])
+Name = Annotated[
+    str,
+    path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),
+]
+_PROBLEMS = problems("not_found", "not_ready", "invalid_json", "predictor_unavailable")
+
+
+@router.get("")
+def server() -> dict[str, Any]:
+    """What this server is."""
+    return {"name": "headstart", "version": "0.1.0", "extensions": ["binary_tensor_data"]}
+
+
+@router.get("/health/live")
+async def live() -> dict[str, bool]:
+    """The process answers."""
+    return {"live": True}
+
+
+@router.get("/health/ready", responses=problems("predictor_unavailable"))
+async def ready(services: ServicesDep) -> dict[str, bool]:
+    """The predictor has its backbone."""
+    if not await services.predictor.ready():
+        raise HeadstartError("predictor_unavailable", "the predictor is not ready", retry_after=1)
+    return {"ready": True}
+
+
+@router.get("/models/{model}", responses=problems("not_found"))
+@router.get("/models/{model}/versions/1", include_in_schema=False)
+def metadata(model: Name, caller: Reader, services: ServicesDep) -> dict[str, Any]:
+    """What the model reads and gives; `probabilities` are in the order of `labels`."""
+    with reading(services.sessions) as session:
+        row = models.find(session, organisation_id=caller.organisation_id, name=model)
+        labels, modality = sorted(row.card.get("labels", [])), row.modality
+    return {
+        "name": model,
+        "versions": ["1"],
+        "platform": "headstart",
+        "inputs": [{"name": modality, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "probability", "datatype": "FP32", "shape": [-1]},
+            {"name": "unknown", "datatype": "BOOL", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(labels)]},
+        ],
+        "parameters": {"labels": labels},
+    }
+
+
+@router.get("/models/{model}/ready", responses=_PROBLEMS)
+@router.get("/models/{model}/versions/1/ready", include_in_schema=False)
+async def model_ready(
+    model: Name, caller: Reader, services: ServicesDep, request: Request
+) -> dict[str, Any]:
+    """The model exists and the predictor answers."""
+    await resolver(services, request.app.state).resolve(caller.organisation_id, model)
+    return {"name": model, **(await ready(services))}
+
+
+@router.post("/models/{model}/infer", responses=_PROBLEMS, response_model=dict[str, Any])
+@router.post("/models/{model}/versions/1/infer", include_in_schema=False)
+async def infer(
+    model: Name, caller: Predicter, services: ServicesDep, request: Request
+) -> Response:
+    """Predict the elements of one BYTES tensor."""
+    services.predictor.admit(caller.organisation_id)
+    body = await read_body(request.receive)
+    length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
+    document = _document(body[:length])
+    outputs = tensors.wanted_outputs(document, OUTPUTS)
+    question = Question(
+        id=new_id("pred_"),
+        tenant=caller.organisation_id,
+        model=model,
+        options=read_options("", request.headers.get("x-headstart-cache", "")),
+        inputs=lambda found: (_inputs(document, body[length:], found, services), False),
+    )
+    names = resolver(services, request.app.state)
+    answer = await while_connected(request.receive, ask(services, names, question))
+    return _respond(document, model, from_json(answer.body)["data"], outputs)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = parse(body)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
+        raise HeadstartError("invalid_request", "inputs is a list of tensors", param="inputs")
+    assert isinstance(document, dict)
+    return document
+
+
+def _inputs(
+    document: dict[str, Any], raw: bytes, found: Found, services: Services
+) -> tuple[Input, ...]:
+    """The one tensor's elements. Raises invalid_request."""
+    given = document["inputs"]
+    pieces = tensors.raw_tensors(given, raw)
+    if len(given) != 1 or given[0].get("name") != found.modality:
+        wanted = f"the model reads one tensor, {found.modality}"
+        raise HeadstartError("invalid_request", wanted, param="inputs")
+    tensor, elements = given[0], _elements(given[0], pieces[0])
+    count, most = len(elements), services.settings.max_predict_items
+    if tensor.get("datatype") != "BYTES" or tensor.get("shape") not in ([count], [count, 1]):
+        raise HeadstartError(
+            "invalid_request", f"{found.modality} is BYTES of shape [n] or [n, 1]", param="inputs.0"
+        )
+    if not 1 <= count <= most:
+        raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="inputs.0")
+    return tuple(_input(element, found.modality) for element in elements)
+
+
+def _elements(tensor: dict[str, Any], raw: bytes | None) -> Sequence[bytes | str]:
+    if raw is not None:
+        return tensors.split_bytes(raw, name=str(tensor.get("name")))
+    data = tensor.get("data")
+    flat = (
+        [x for row in data for x in (row if isinstance(row, list) else [row])]
+        if isinstance(data, list)
+        else None
+    )
+    if flat is None or not all(isinstance(element, str) for element in flat):
+        raise HeadstartError("invalid_request", "data is a list of strings", param="inputs.0.data")
+    return flat
+
+
+def _input(element: bytes | str, modality: str) -> Input:
+    """Raw images are files and JSON ones base64; a text is a text either way."""
+    if modality == "image":
+        return Input("image", element) if isinstance(element, bytes) else image_bytes(element)
+    if isinstance(element, str):
+        return text_bytes(element)
+    try:
+        return text_bytes(element.decode())
+    except UnicodeDecodeError as error:
+        raise HeadstartError("encoding", "a text is not UTF-8", param="inputs.0") from error
+
+
+def _respond(
+    document: dict[str, Any],
+    model: str,
+    data: Sequence[dict[str, Any]],
+    wanted: Sequence[tuple[str, bool]],
+) -> Response:
+    """The tensors asked for. Raises the first bad element's error: no tensor has a place for it."""
+    for item in data:
+        if "error" in item:
+            error = item["error"]
+            raise HeadstartError(error["code"], error["message"], param=f"inputs.0.{item['index']}")
+    made = {output.name: output for output in _outputs(data)}
+    head = {"model_name": model, "model_version": "1"}
+    if isinstance(document.get("id"), str):
+        head["id"] = document["id"]
+    body, length = tensors.encode_answer(
+        head, [made[name] for name, _ in wanted], binary=[raw for _, raw in wanted]
+    )
+    if length is None:
+        return Response(body, media_type="application/json")
+    headers = {"inference-header-content-length": str(length)}
+    return Response(body, media_type="application/octet-stream", headers=headers)
+
+
+def _outputs(data: Sequence[dict[str, Any]]) -> list[Output]:
+    labels = sorted(entry["label"] for entry in data[0]["predictions"])
+    rows = [{e["label"]: e["probability"] for e in item["predictions"]} for item in data]
+    count = len(data)
+    return [
+        Output("label", "BYTES", [count], [item["label"] for item in data]),
+        Output("probability", "FP32", [count], [item["probability"] for item in data]),
+        Output("unknown", "BOOL", [count], [item["unknown"] for item in data]),
+        Output(
+            "probabilities",
+            "FP32",
+            [count, len(labels)],
+            [row[label] for row in rows for label in labels],
+        ),
+    ]

@@ -1,0 +1,116 @@
+"""The Open Inference Protocol, by Triton's own client and by hand."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import InferenceServerException
+
+from tests import serving_kit as kit
+from tests.api.predictions.test_predictions import problem
+from tests.api.service import Service
+
+EXAMPLES = kit.digit_pngs(2, skip=40)
+IMAGES = [data for data, _ in EXAMPLES]
+
+
+@pytest.fixture
+def client_(service: Service) -> Iterator[triton.InferenceServerClient]:
+    client = triton.InferenceServerClient(service.url.removeprefix("http://"))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def auth(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def images(data: list[Any], *, binary: bool) -> list[triton.InferInput]:
+    tensor = triton.InferInput("image", [len(data)], "BYTES")
+    tensor.set_data_from_numpy(np.array(data, dtype=np.object_), binary_data=binary)
+    return [tensor]
+
+
+def test_health_needs_no_key(client_: triton.InferenceServerClient) -> None:
+    assert client_.is_server_live()
+    assert client_.is_server_ready()
+
+
+def test_metadata_names_what_goes_in_and_out(
+    client_: triton.InferenceServerClient, auth: dict[str, str], model: str
+) -> None:
+    assert client_.get_server_metadata(headers=auth)["name"] == "headstart"
+    found = client_.get_model_metadata(model, headers=auth)
+    assert found["inputs"] == [{"name": "image", "datatype": "BYTES", "shape": [-1]}]
+    assert {output["name"] for output in found["outputs"]} >= {"label", "probabilities"}
+    assert client_.is_model_ready(model, headers=auth)
+    assert client_.is_model_ready(model, "1", headers=auth)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_raw_bytes_and_json_give_the_same_tensors(
+    client_: triton.InferenceServerClient, auth: dict[str, str], model: str, binary: bool
+) -> None:
+    encoded = [b64encode(data) for data in IMAGES]
+    inputs = images(IMAGES, binary=True) if binary else images(encoded, binary=False)
+    names = ["label", "probability", "unknown", "probabilities"]
+    outputs = [triton.InferRequestedOutput(name, binary_data=binary) for name in names]
+    answer = client_.infer(model, inputs, outputs=outputs, headers=auth, request_id="r1")
+    labels = [value.decode() if binary else value for value in answer.as_numpy("label")]
+    right = sum(a == b for a, (_, b) in zip(labels, EXAMPLES, strict=True))
+    assert right >= 4
+    probabilities = answer.as_numpy("probabilities")
+    assert probabilities.shape == (6, 3)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-4)
+    np.testing.assert_allclose(probabilities.max(1), answer.as_numpy("probability"), atol=1e-6)
+    assert answer.as_numpy("unknown").dtype == np.bool_
+    assert answer.get_response()["id"] == "r1"
+
+
+def test_errors_reach_the_client_in_words(
+    client_: triton.InferenceServerClient, auth: dict[str, str], model: str
+) -> None:
+    with pytest.raises(InferenceServerException, match="not_found"):
+        client_.infer("ft:x:y::z", images(IMAGES, binary=True), headers=auth)
+    with pytest.raises(InferenceServerException, match="image_invalid"):
+        client_.infer(model, images([IMAGES[0], b"no image"], binary=True), headers=auth)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, (422, "invalid_request")),
+        ({"inputs": [3]}, (422, "invalid_request")),
+        ({"inputs": []}, (422, "invalid_request")),
+        ({"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}, None),
+        ({"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": ["x"]}]}, None),
+        ({"inputs": [{"name": "image", "shape": [1], "datatype": "FP32", "data": [1.0]}]}, None),
+        (
+            {
+                "inputs": [
+                    {
+                        "name": "image",
+                        "shape": [1],
+                        "datatype": "BYTES",
+                        "parameters": {"binary_data_size": 9},
+                    }
+                ]
+            },
+            None,
+        ),
+        ({"inputs": [], "outputs": [{"name": "nonesuch"}]}, None),
+    ],
+)
+def test_broken_requests_are_refused(
+    client: httpx.Client, model: str, body: dict[str, Any], expected: tuple[int, str] | None
+) -> None:
+    answer = client.post(f"/v2/models/{model}/infer", json=body)
+    assert problem(answer) == (expected or (422, "invalid_request"))
+    assert answer.json()["error"]

@@ -11,13 +11,23 @@ import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from worker.ml import calibration, evaluation, label_names, ngrams, selection, spaces, text_mix
+from worker.ml import (
+    calibration,
+    evaluation,
+    familiarity,
+    label_names,
+    ngrams,
+    selection,
+    spaces,
+    text_mix,
+)
+from worker.ml.familiarity import Familiarity
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
 
 VIEW = "text"
 
-PRIOR_TEMPERATURE = {1: 1.0, 2: 1.0, 5: 1.0, 10: 1.0, 20: 1.0}
-"""Examples per class → temperature expected before out-of-fold logits are seen."""
+PRIOR_TEMPERATURE = {1: 0.5, 2: 0.42, 5: 0.42, 20: 0.45}
+"""Examples per class → temperature expected before out-of-fold logits are seen (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,11 @@ class _Prepared:
     rows: Tensor
     table: ngrams.Rows
     views: text_mix.Views
+
+    @property
+    def per_class(self) -> float:
+        """Examples a class has, on average."""
+        return len(self.support) / len(self.support.classes)
 
 
 def fit(task: Task, *, names: Tensor | None = None) -> Fit:
@@ -40,12 +55,13 @@ def fit(task: Task, *, names: Tensor | None = None) -> Fit:
     support = prepared.support
     count = selection.fold_count(support.labels, support.groups)
     fold = selection.folds(support.labels, support.groups, count) if count else None
-    per_class = len(support) / len(support.classes)
-    choice = text_mix.choose(prepared.views, fold, per_class=per_class)
-    heat = temperature(choice.oof, support.labels, per_class)
+    choice = text_mix.choose(prepared.views, fold, per_class=prepared.per_class)
+    known, similarity = familiarity.of_support(prepared.views.judged(choice.w))
+    oof = None if choice.oof is None else familiarity.cooled(choice.oof, known.factor(similarity))
+    heat = temperature(oof, support.labels, prepared.per_class)
     return Fit(
-        head=_artifact(task, prepared, choice.w, heat),
-        evaluation=_evaluation(choice.oof, support, heat, count),
+        head=_artifact(task, prepared, choice.w, heat=heat, known=known),
+        evaluation=_evaluation(oof, support, heat, count),
         hyperparameters={
             "l2": text_mix.L2,
             "lexical_weight": choice.w,
@@ -57,18 +73,26 @@ def fit(task: Task, *, names: Tensor | None = None) -> Fit:
 def predict(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
     """Logits [n, C], before the temperature, of embeddings [n, D] and the n texts they are of.
 
-    Raises HeadstartError `model_corrupt` if the head's tensors do not fit together.
+    They are cooled already by how unlike the support a text is.
     """
+    tensors = head.tensors
     unit = spaces.unit(embeddings.float())
-    table = ngrams.within(ngrams.rows(texts), head.tensors["buckets"].numpy())
-    lexical = torch.nn.functional.embedding_bag(
+    table = ngrams.within(ngrams.rows(texts), tensors["buckets"].numpy())
+    logits = unit @ tensors["weight"].float() + _summed(table, tensors["bucket_weight"])
+    similarity = unit @ tensors["mean"].float() + _summed(table, tensors["bucket_mean"])[:, 0]
+    known = familiarity.Familiarity(**head.config["familiarity"])
+    return familiarity.cooled(logits + tensors["bias"], known.factor(similarity))
+
+
+def _summed(table: ngrams.Rows, weight: Tensor) -> Tensor:
+    """Sparse rows times weight [m, k]: [n, k]."""
+    return torch.nn.functional.embedding_bag(
         torch.from_numpy(table.buckets),
-        head.tensors["bucket_weight"].float(),
+        weight.float(),
         torch.from_numpy(table.starts[:-1]),
         mode="sum",
         per_sample_weights=torch.from_numpy(table.weights),
     )
-    return unit @ head.tensors["weight"].float() + lexical + head.tensors["bias"]
 
 
 def temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
@@ -127,25 +151,33 @@ def _evaluation(oof: Tensor | None, support: Support, heat: float, count: int) -
     )
 
 
-def _artifact(task: Task, prepared: _Prepared, w: float, heat: float) -> HeadArtifact:
+def _artifact(
+    task: Task, prepared: _Prepared, w: float, *, heat: float, known: Familiarity
+) -> HeadArtifact:
     """Weights on the embedding and on the buckets that the support has, classes as the caller's."""
     coefficients, bias = text_mix.dual(prepared.views, w)
     order = [prepared.support.classes.index(label) for label in task.support.classes]
-    coefficients, bias = coefficients[:, order], bias[order]
-    buckets, bucket_weight = _on_buckets(prepared.table, coefficients)
+    judged = torch.arange(len(coefficients)) < prepared.views.count
+    share = judged[:, None].float() / prepared.views.count
+    columns = torch.cat([coefficients[:, order], share], 1)
+    buckets, lexical = _on_buckets(prepared.table, w * columns)
+    embedding = (1 - w) * prepared.rows.T @ columns
     tensors = {
-        "weight": ((1 - w) * prepared.rows.T @ coefficients).half(),
-        "bias": bias.float(),
+        "weight": embedding[:, :-1].half().contiguous(),
+        "mean": embedding[:, -1].half().contiguous(),
+        "bias": bias[order].float(),
         "buckets": buckets,
-        "bucket_weight": (w * bucket_weight).half(),
+        "bucket_weight": lexical[:, :-1].half().contiguous(),
+        "bucket_mean": lexical[:, -1:].half().contiguous(),
     }
     config = {
         "format": 1,
         "method": task.method,
         "classes": list(task.support.classes),
-        "spaces": ["text"],
+        "spaces": [VIEW],
         "prediction_views": [VIEW],
         "temperature": heat,
+        "familiarity": familiarity.stored(known),
     }
     return HeadArtifact(tensors=tensors, config=config)
 

@@ -47,6 +47,11 @@ class Views:
         """n, the examples that are judged."""
         return len(self.labels) - self.anchors
 
+    def judged(self, w: float) -> Tensor:
+        """Inner products [n, n] of the examples alone at mixing weight `w`."""
+        n = self.count
+        return (1 - w) * self.embedding[:n, :n] + w * self.lexical[:n, :n]
+
     def mixed(self, w: float) -> Tensor:
         """The Gram matrix at mixing weight `w`, in double precision and safely definite."""
         gram = (1 - w) * self.embedding.double() + w * self.lexical.double()
@@ -78,20 +83,21 @@ def gate(embedding: Tensor) -> float:
 def choose(views: Views, fold: Tensor | None, *, per_class: float) -> Choice:
     """The w of greatest posterior: the gate as prior, out-of-fold likelihood where there is one.
 
-    `fold` [n] is the fold that judges each example.
+    `fold` [n] is the fold that judges each example. The likelihood has one peak in w, so the
+    search goes uphill from the gate.
     """
     prior = gate(views.embedding[: views.count, : views.count])
     if fold is None:
         return Choice(w=prior, oof=None)
     labels = views.labels[: views.count]
-    found = out_of_fold(views, GRID, fold)
-
-    def score(item: tuple[float, Tensor]) -> float:
-        w, oof = item
-        return _likelihood(oof, labels, per_class) - (w - prior) ** 2 / (2 * GATE_SPREAD**2)
-
-    w, oof = max(zip(GRID, found, strict=True), key=score)
-    return Choice(w=w, oof=oof)
+    tried: dict[int, tuple[float, Tensor]] = {}
+    best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))
+    while new := [p for p in (best - 1, best, best + 1) if 0 <= p < len(GRID) and p not in tried]:
+        for place, oof in zip(new, out_of_fold(views, [GRID[p] for p in new], fold), strict=True):
+            distance = (GRID[place] - prior) / GATE_SPREAD
+            tried[place] = (_likelihood(oof, labels, per_class) - distance**2 / 2, oof)
+        best = max(tried, key=lambda place: tried[place][0])
+    return Choice(w=GRID[best], oof=tried[best][1])
 
 
 def out_of_fold(views: Views, weights: Sequence[float], fold: Tensor) -> Tensor:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from tests.unit.ml.images import encoded, picture
-from worker.ml.engines import default_device, embedding_key, load_engine
+from worker.ml.engines import default_device, embedding_key, load_engine, openvino_graph
 from worker.ml.engines.openvino_engine import OpenVinoImages
+from worker.ml.engines.openvino_graph import stored
 from worker.ml.engines.torch_engine import load_torch
 from worker.ml.preprocessing import VIEWS, decode_to
 
@@ -127,3 +129,25 @@ def test_the_other_backbones_come_by_the_same_road(
     ours: Any = load_engine(name, shared_weights, device="cpu", cache_dir=engine_cache)
     theirs: Any = load_torch(ours.spec, shared_weights, "cpu")
     assert cosines(ours.embed(batch), theirs.embed(batch)).min() > 0.999
+
+
+def small_graph() -> Any:
+    return openvino_graph._convert(torch.nn.Flatten(), torch.zeros(1, 2, 2), [[-1, 2, 2]])
+
+
+def test_a_damaged_stored_graph_is_made_anew(tmp_path: Path) -> None:
+    made = []
+    for _ in range(2):
+        stored(tmp_path, ("flat",), make=lambda: made.append(1) or small_graph())
+    assert len(made) == 1
+    (path,) = tmp_path.glob("*.xml")
+    path.write_text("<net")
+    again = stored(tmp_path, ("flat",), make=lambda: made.append(1) or small_graph())
+    assert len(made) == 2
+    assert again.inputs
+
+
+def test_a_graph_that_cannot_be_stored_still_works(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert stored(tmp_path / "file" / "folder", ("flat",), make=small_graph).inputs
+    assert stored(None, ("flat",), make=small_graph).inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from worker.ml.engines.openvino_runtime import ov
 GRAPH_VERSION = "1"
 """Part of a stored graph's name: raise it when a conversion would give another graph."""
 
+_log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types
 
 
@@ -53,8 +55,27 @@ def stored(cache_dir: Path | None, parts: tuple[str, ...], *, make: Callable[[],
         return make()
     name = hashlib.sha256("\0".join((*parts, GRAPH_VERSION, ov.__version__)).encode()).hexdigest()
     path = cache_dir / f"{parts[0]}-{name[:24]}.xml"
+    return _read(path) or _made(make(), path)
+
+
+def _read(path: Path) -> Model | None:
+    """None where there is no such graph, or a damaged one."""
     if not path.is_file():
-        _store(make(), path)
+        return None
+    try:
+        return ov.Core().read_model(path)
+    except RuntimeError as error:
+        _log.warning("the stored graph %s is made anew: %s", path.name, error)
+        return None
+
+
+def _made(model: Model, path: Path) -> Model:
+    """As stored, where it can be: a full disk costs the next start some seconds, nothing else."""
+    try:
+        _store(model, path)
+    except (OSError, RuntimeError) as error:
+        _log.warning("the graph %s cannot be stored: %s", path.name, error)
+        return model
     return ov.Core().read_model(path)
 
 
@@ -69,8 +90,12 @@ def _store(model: Model, path: Path) -> None:
 
 
 def compiled(graph: Model, *, cache_dir: Path | None, threads: int | None) -> Any:
-    """One stream over all cores; OpenVINO picks bf16 where the CPU has units for it, else f32."""
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    """One stream over all cores; OpenVINO picks bf16 where the CPU has units for it, else f32.
+
+    Threads are not pinned: trainer and predictor share the cores, and a pinned thread waits for
+    its own while another is free.
+    """
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
     if cache_dir is not None:
         options["CACHE_DIR"] = str(cache_dir / "compiled")
     if threads is not None:

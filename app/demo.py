@@ -61,7 +61,7 @@ def run_demo(url: str, *, key: str, archive: Path | None) -> None:
         outcomes,
         times={
             f"upload and embed {len(train)} images": embedded - started,
-            "fit the head": job["finished_at"] - (job["started_at"] or job["created_at"]),
+            "fit the head": job["timing"]["ran"],
             f"predict {len(held_out)} held-out images": finished - embedded,
         },
     )

@@ -21,9 +21,9 @@ from fastapi import Depends, Header, Request, Response
 from sqlalchemy import Engine
 
 from app.core.errors import HeadstartError
-from app.infra.changes import EVENTS, JOB, VERSION, WORK, Changes, Tokens, Topic
+from app.infra.changes import BATCH, EVENTS, JOB, VERSION, WORK, Changes, Tokens, Topic
 
-__all__ = ["EVENTS", "JOB", "VERSION", "WORK", "Topic", "Waiting", "Wish", "WishDep"]
+__all__ = ["BATCH", "EVENTS", "JOB", "VERSION", "WORK", "Topic", "Waiting", "Wish", "WishDep"]
 
 MAX_SECONDS = 300
 _UNKNOWN = object()

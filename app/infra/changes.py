@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
 from app.infra.database import translate
-from app.infra.orm import DatasetVersionRow, EventRow, JobRow, WorkRow
+from app.infra.orm import BatchRow, DatasetVersionRow, EventRow, JobRow, WorkRow
 
 _AT_ONCE = 500
 
@@ -24,11 +24,13 @@ class Topic:
     """A kind of row; its `tokens` (id, token) differ after every change that matters."""
 
     name: str
-    tokens: Callable[[Sequence[str]], Select[tuple[str, Any]]]
+    tokens: Callable[[Sequence[str]], Select[str, Any]]
 
 
 JOB = Topic("job", lambda ids: select(JobRow.id, JobRow.status).where(JobRow.id.in_(ids)))
 """A job's status."""
+BATCH = Topic("batch", lambda ids: select(BatchRow.id, BatchRow.status).where(BatchRow.id.in_(ids)))
+"""A batch's status."""
 EVENTS = Topic(
     "events",
     lambda ids: (

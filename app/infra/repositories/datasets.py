@@ -16,7 +16,7 @@ from app.core.job_state import TERMINAL
 from app.core.manifest import Modality, Problem
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
-from app.infra.repositories import chunks, work
+from app.infra.repositories import batches, chunks, work
 
 _AT_ONCE = 500
 
@@ -118,13 +118,16 @@ def get(
     return Found(row[0], row[1], len(row[1].problems))
 
 
-def pin(session: Session, dataset_id: str, *, organisation_id: str) -> Found:
-    """The dataset at its latest version, which cannot go before the transaction ends.
+def pin(
+    session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
+) -> Found:
+    """The dataset at its version `number`, or its latest, which cannot go before the commit.
 
     For whoever is about to make something that needs the version. Raises not_found.
     """
+    wanted = DatasetRow.latest_version if number is None else number
     statement = _versions(organisation_id).where(
-        DatasetRow.id == dataset_id, DatasetVersionRow.number == DatasetRow.latest_version
+        DatasetRow.id == dataset_id, DatasetVersionRow.number == wanted
     )
     row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
     if row is None:
@@ -221,6 +224,7 @@ def _refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
     ).first()
     if job is not None:
         raise HeadstartError("in_use", f"the job {job} has not ended and uses this dataset")
+    batches.refuse_if_used(session, version_ids=version_ids)
 
 
 def manifests(
@@ -238,7 +242,7 @@ def manifests(
 
 
 def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: str) -> bool:
-    """Whether a version of the organisation has this pack (`packs`) or manifest (`manifests`)."""
+    """Whether a version or a batch of the organisation has this pack or manifest (`kind`)."""
     packs = sql_cast(DatasetVersionRow.packs, String)
     wanted = {
         "packs": packs.contains(sha256, autoescape=True),
@@ -247,7 +251,9 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
     found = select(DatasetVersionRow.id).where(
         DatasetVersionRow.organisation_id == organisation_id, wanted
     )
-    return session.scalars(found.limit(1)).first() is not None
+    if session.scalars(found.limit(1)).first() is not None:
+        return True
+    return batches.is_referenced(session, kind, sha256, organisation_id=organisation_id)
 
 
 def forget_embeddings(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from app.core.errors import HeadstartError
 from app.infra.orm import AliasRow, ModelRow
-from app.infra.repositories import aliases
+from app.infra.repositories import aliases, batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def listing(session: Session, *, organisation_id: str) -> list[ModelRow]:
 def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
     """Forget a model; answers the prefix of its artifacts, which are the caller's to remove.
 
-    Raises not_found, or in_use while an alias points to it.
+    Raises not_found, or in_use while an alias points to it or a batch predicts with it.
     """
     statement = (
         select(ModelRow)
@@ -78,6 +78,7 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
     names = aliases.names_of(session, [model_id], organisation_id=organisation_id)[model_id]
     if names:
         raise HeadstartError("in_use", f"the alias {names[0]} points to this model", param="model")
+    batches.refuse_if_used(session, model_id=model_id)
     session.delete(row)
     session.flush()
     return row.artifact

@@ -12,7 +12,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
-from app.infra.repositories import jobs, work
+from app.infra.repositories import batches, jobs, work
 
 
 def lock_version(session: Session, version_id: str) -> DatasetVersionRow:
@@ -87,7 +87,7 @@ def fail_version(session: Session, version: DatasetVersionRow, error: HeadstartE
 
 
 def settle_jobs(session: Session, version_id: str) -> None:
-    """Move the jobs in `validating_files` on this version to where their versions now allow."""
+    """Move the jobs and batches that wait for this version to where their versions now allow."""
     waiting = select(JobRow.id).where(_uses(version_id), JobRow.status == "validating_files")
     ids = list(session.scalars(waiting))
     work.lock_jobs(session, ids)
@@ -95,6 +95,7 @@ def settle_jobs(session: Session, version_id: str) -> None:
         job = jobs.lock_job(session, job_id)
         if job.status == "validating_files":
             settle_job(session, job)
+    batches.settle(session, version_id)
 
 
 def settle_job(session: Session, job: JobRow) -> None:

@@ -52,7 +52,8 @@ _READY = """
       AND (e.backbone = j.backbone OR EXISTS (
         SELECT 1 FROM dataset_versions v WHERE v.id = e.version_id AND v.status = 'processing'))))
   AND (w.kind <> 'batch' OR NOT EXISTS (
-    SELECT 1 FROM dataset_versions v WHERE v.id = w.version_id AND v.status = 'processing'))
+    SELECT 1 FROM batches b JOIN dataset_versions v ON v.id = b.version_id
+    WHERE b.id = w.batch_id AND v.status = 'processing'))
 """
 
 _PICK = {
@@ -169,9 +170,8 @@ def withdraw(
     state: str = "cancelled",
 ) -> None:
     """End what is still to be done for a job, a batch or a version, whoever has claimed it."""
-    about = WorkRow.job_id == job_id if job_id else WorkRow.version_id == version_id
-    if batch_id:
-        about = WorkRow.batch_id == batch_id
+    of = ((WorkRow.job_id, job_id), (WorkRow.batch_id, batch_id), (WorkRow.version_id, version_id))
+    about = next(column == value for column, value in of if value)
     session.execute(
         update(WorkRow)
         .where(about, WorkRow.state.in_(["queued", "running"]))
@@ -199,12 +199,13 @@ def _lock(session: Session, which: ColumnElement[bool]) -> None:
     session.execute(select(WorkRow.id).where(which).order_by(WorkRow.id).with_for_update()).all()
 
 
-def urgent(session: Session, *, kinds: Sequence[str]) -> bool:
-    """Whether work of priority 0 could be claimed now, so that idle-time work should make way."""
+def urgent(session: Session, *, kinds: Sequence[str], before: int = 1) -> bool:
+    """Whether work of a priority below `before` could be claimed now."""
     ready = _READY.format(clock=clock_sql(session))
-    statement = text(f"SELECT 1 FROM work w WHERE w.priority = 0 AND {ready} LIMIT 1")  # noqa: S608
+    statement = text(f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1")  # noqa: S608
     found = session.execute(
-        statement.bindparams(bindparam("kinds", expanding=True)), {"kinds": list(kinds)}
+        statement.bindparams(bindparam("kinds", expanding=True)),
+        {"kinds": list(kinds), "before": before},
     )
     return found.first() is not None
 

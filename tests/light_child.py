@@ -22,25 +22,29 @@ from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
 from worker import segment_file
 from worker.channel import Message
-from worker.child import Handler, Report, Stopped, serve
+from worker.child import Report, Stopped, serve
 
 DIM = 8
 BATCH = 16
 
 
-def light(stopped: Stopped) -> Handler:
+class Light:
     """The handler of every request."""
 
-    def handle(request: Message, report: Report) -> dict[str, Any]:
+    def __init__(self, stopped: Stopped) -> None:
+        self._stopped = stopped
+
+    def handle(self, request: Message, report: Report) -> dict[str, Any]:
         if request["backbone"] == "missing":
             raise HeadstartError("backbone_unavailable", "put it somewhere")
         if request["op"] == "engine":
             return facts(request)
         if request["op"] == "embed":
-            return embed(request, report, stopped)
+            return embed(request, report, self._stopped)
         return fit(request, report)
 
-    return handle
+    def rest(self) -> None:
+        """There is nothing to prepare."""
 
 
 def facts(request: Message) -> dict[str, Any]:
@@ -128,4 +132,4 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), light)
+    serve(int(sys.argv[1]), Light)

@@ -59,7 +59,9 @@ class Attempt:
         if self.claim.priority == 0 or now - self._looked < self._patience():
             return False
         self._looked = now
-        return self.world.read(lambda session: work.urgent(session, kinds=KINDS))
+        return self.world.read(
+            lambda session: work.urgent(session, kinds=KINDS, before=self.claim.priority)
+        )
 
     def _patience(self) -> float:
         """Seconds between two looks: none where a commit has just been seen."""

@@ -14,14 +14,25 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from app.core.errors import HeadstartError
 from worker.channel import Channel, Message
 
 Report = Callable[[str, dict[str, Any]], None]
-Handler = Callable[[Message, Report], dict[str, Any]]
 Stopped = Callable[[], bool]
+
+QUIET_SECONDS = 0.5
+
+
+class Handler(Protocol):
+    """What a tensor process can do."""
+
+    def handle(self, request: Message, report: Report) -> dict[str, Any]:
+        """The result of one request. Raises HeadstartError."""
+
+    def rest(self) -> None:
+        """Nobody asks for anything: get ready for what may come, in small steps."""
 
 
 class Inbox:
@@ -53,28 +64,40 @@ def serve(descriptor: int, make_handler: Callable[[Stopped], Handler]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(descriptor)
     inbox = Inbox(channel)
-    handle = make_handler(inbox.stop.is_set)
+    handler = make_handler(inbox.stop.is_set)
     while True:
-        request = inbox.requests.get()
+        try:
+            request = inbox.requests.get(timeout=QUIET_SECONDS)
+        except queue.Empty:
+            rest(handler)
+            continue
         inbox.stop.clear()
-        answer(channel, handle, request)
+        answer(channel, handler, request)
 
 
 def tensors(stopped: Stopped) -> Handler:
     """The real handler; importing it takes seconds: torch, and all that hangs on it."""
     from worker.tensors import Tensors
 
-    return Tensors(stopped=stopped).handle
+    return Tensors(stopped=stopped)
 
 
-def answer(channel: Channel, handle: Handler, request: Message) -> None:
+def rest(handler: Handler) -> None:
+    """A step of preparation; if it fails, so will the request that it prepares for, and say so."""
+    try:
+        handler.rest()
+    except Exception:  # noqa: BLE001  # whatever it is, it is nobody's request yet
+        traceback.print_exc(file=sys.stderr)
+
+
+def answer(channel: Channel, handler: Handler, request: Message) -> None:
     """Handle one request; whatever happens, exactly one final message leaves."""
 
     def report(kind: str, body: dict[str, Any]) -> None:
         channel.send({"id": request["id"], "type": kind, **body})
 
     try:
-        report("result", handle(request, report))
+        report("result", handler.handle(request, report))
     except HeadstartError as error:
         body = {"code": error.code, "message": error.message, "param": error.param}
         report("error", body)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.infra.database import Sessions, reading
-from app.infra.orm import DatasetVersionRow, ModelRow, SegmentRow, WorkRow
+from app.infra.orm import BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
 from app.infra.storage import Storage
 from worker.model_card import name_of
 
@@ -86,18 +86,13 @@ def _folder(key: str) -> str:
 
 
 def _unreferenced(session: Session, keys: Iterable[str]) -> set[str]:
-    """Packs, manifests and segments that no version and no segment row names."""
+    """Packs, manifests and segments that no version, batch or segment row names."""
     named: set[str] = set()
-    versions = session.execute(
-        select(
-            DatasetVersionRow.organisation_id,
-            DatasetVersionRow.manifest_sha256,
-            DatasetVersionRow.packs,
-        )
-    )
-    for organisation, manifest, packs in versions:
-        named.add(f"manifests/{organisation}/{manifest}.jsonl")
-        named |= {f"packs/{organisation}/{pack}" for pack in packs}
+    for table in (DatasetVersionRow, BatchRow):
+        held = session.execute(select(table.organisation_id, table.manifest_sha256, table.packs))
+        for organisation, manifest, packs in held:
+            named.add(f"manifests/{organisation}/{manifest}.jsonl")
+            named |= {f"packs/{organisation}/{pack}" for pack in packs}
     for row in session.execute(select(SegmentRow.organisation_id, SegmentRow.key, SegmentRow.id)):
         named.add("embeddings/{}/{}/{}.npy".format(*row))
     return set(keys) - named

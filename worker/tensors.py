@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +20,11 @@ from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.views import IDLE, PRIMARY
 from app.infra.storage import storage_errors
-from worker import segment_file
+from worker import segment_file, warmup
 from worker.channel import Message
 from worker.ml import fit as fitting
-from worker.ml.embedding import Result, embed_stream
-from worker.ml.engines import Engine, ImageEngine, TextEngine, embedding_key, load_engine
+from worker.ml.embedding import embed_stream
+from worker.ml.engines import Engine, embedding_key, load_engine
 from worker.ml.heads.base import Support, Task
 from worker.ml.preprocessing import PREPROCESSING_VERSION, VIEWS
 
@@ -41,6 +40,7 @@ class Tensors:
     def __init__(self, *, stopped: Callable[[], bool]) -> None:
         self._stopped = stopped
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._warming: deque[Callable[[], object]] = deque()
 
     def handle(self, request: Message, report: Report) -> dict[str, Any]:
         """The result of one request. Raises HeadstartError."""
@@ -50,6 +50,11 @@ class Tensors:
             return self._embed(request, report)
         return self._fit(request, report)
 
+    def rest(self) -> None:
+        """Run the next step of getting ready, if there is one."""
+        if self._warming:
+            self._warming.popleft()()
+
     def _engine(self, request: Message) -> Engine:
         """The engine of the request's backbone; the least recently used one makes way."""
         name = request["backbone"]
@@ -57,6 +62,7 @@ class Tensors:
             self._engines[name] = load_engine(
                 name, _path(request["weights_dir"]), cache_dir=_path(request["engines_dir"])
             )
+            self._warming.extend(warmup.steps(self._engines[name]))
         self._engines.move_to_end(name)
         while len(self._engines) > MOST_ENGINES:
             self._engines.popitem(last=False)
@@ -139,29 +145,14 @@ def _collect(
     """Embed until the end, or until a stop is asked for after a whole batch."""
     items = request["items"]
     found = _Found(len(items["length"]))
-    for index, result in _stream(engine, request):
+    stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
+    for index, result in stream:
         found.add(index, result)
         if len(found.vectors) % engine.best_batch == 0:
             report("progress", {"done": found.done})
             if stopped():
                 break
     return found
-
-
-def _stream(engine: Engine, request: Message) -> Iterator[Result]:
-    data = blobs(request["items"])
-    if engine.spec.modality == "text":
-        return _embed_texts(cast(TextEngine, engine), data)
-    image = cast(ImageEngine, engine)
-    return embed_stream(image, data, view=request["view"], threads=request["threads"])
-
-
-def _embed_texts(engine: TextEngine, data: Iterator[bytes]) -> Iterator[Result]:
-    """(index, [D]) of each UTF-8 text, a full batch at a time."""
-    numbered = enumerate(blob.decode() for blob in data)
-    while batch := list(islice(numbered, engine.best_batch)):
-        vectors = engine.embed([text for _, text in batch])
-        yield from zip((index for index, _ in batch), vectors, strict=True)
 
 
 def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:

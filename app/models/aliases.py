@@ -8,12 +8,15 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 
 from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.infra.database import reading
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, models
+from app.infra.repositories.models import Resolved
 from app.models.schemas import Alias, AliasName, NewAlias
-from app.models.service import forget_names
+from app.models.service import artifact_of, forget_names, read_artifact
 from app.openapi import DeletedObject, problems
 from app.pages import Limit, Page, cursor, page
+from app.predictions.service import make_ready
 from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
@@ -44,21 +47,36 @@ def get_alias(name: Name, caller: Reader, session: Reading) -> Alias:
     return _alias_of(aliases.find(session, organisation_id=caller.organisation_id, name=name))
 
 
-@router.put("/{name}", responses=problems("not_found", "invalid_json"))
+@router.put("/{name}", responses=problems("not_found", "invalid_json", "model_corrupt"))
 async def put_alias(
     name: Name, body: NewAlias, caller: Writer, services: ServicesDep, request: Request
 ) -> Alias:
-    """Let a name mean a model, from the next request on here and within a second everywhere."""
-    alias = await to_thread.run_sync(_put, services, caller.organisation_id, name, body.model)
+    """Let a name mean a model, from the next request on here and within a second everywhere.
+
+    A model whose stored head is damaged is refused, and the name goes on meaning what it meant.
+    """
+    organisation_id = caller.organisation_id
+    model = await to_thread.run_sync(_sound_model, services, organisation_id, body.model)
+    await make_ready(services, organisation_id, model)
+    alias = await to_thread.run_sync(_put, services, organisation_id, name, model.id)
     forget_names(request)
     return alias
 
 
-def _put(services: Services, organisation_id: str, name: str, model: str) -> Alias:
+def _sound_model(services: Services, organisation_id: str, name: str) -> Resolved:
+    """The model, its head byte for byte what was registered. Raises not_found, model_corrupt."""
+    with reading(services.sessions) as session:
+        found = models.resolve(session, organisation_id=organisation_id, name=name)
+    read_artifact(
+        services.storage, prefix=found.artifact, stored=artifact_of("head"), sha256=found.sha256
+    )
+    return found
+
+
+def _put(services: Services, organisation_id: str, name: str, model_id: str) -> Alias:
     with writing(services) as session:
-        found = models.resolve(session, organisation_id=organisation_id, name=model)
         return _alias_of(
-            aliases.point(session, organisation_id=organisation_id, name=name, model_id=found.id)
+            aliases.point(session, organisation_id=organisation_id, name=name, model_id=model_id)
         )
 
 

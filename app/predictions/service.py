@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
@@ -19,11 +20,13 @@ from app.core.messages import Call, Input, Options, Target
 from app.dependencies import Services
 from app.gate import Receive
 from app.infra.predictor_client import Answer
+from app.infra.repositories.models import Resolved
 from app.infra.repositories.targets import Found
 from app.predictions.inputs import read_inputs
 from app.predictions.options import read_options
 from app.predictions.resolver import Resolver
 
+log = structlog.get_logger()
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
 Inputs = Callable[[Found], tuple[tuple[Input, ...], bool]]
@@ -121,6 +124,23 @@ def _call(question: Question, found: Found) -> Call:
         inputs=inputs,
         single=single,
     )
+
+
+async def make_ready(held: Services, tenant: str, model: Resolved) -> None:
+    """Let the predictor verify a head and hold it, before an alias moves to it.
+
+    Raises model_corrupt. A predictor that is away cannot say so, and is not serving either.
+    """
+    target = Target(
+        model=model.id, backbone=model.backbone, artifact=model.artifact, sha256=model.sha256
+    )
+    call = Call(id="", tenant=tenant, target=target, options=Options(timeout=10), inputs=())
+    try:
+        await held.predictor.load(call)
+    except HeadstartError as error:
+        if error.code == "model_corrupt":
+            raise
+        log.warning("a head could not be made ready", model=model.id, code=error.code)
 
 
 def _prediction_id(request_id: str) -> str:

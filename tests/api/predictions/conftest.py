@@ -41,7 +41,9 @@ def service(
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("app")
     shutil.copy(empty_database, folder / "headstart.db")
-    settings = Settings(data_dir=folder, predictor_url=serving.settings.predictor)
+    settings = Settings(
+        data_dir=serving.settings.data_dir, database_url=f"sqlite:///{folder / 'headstart.db'}"
+    )
     with serve(settings) as running:
         make_key(running.services.sessions)
         register(running.services.sessions, serving.target, name=serving.target.model)

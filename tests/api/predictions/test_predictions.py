@@ -188,3 +188,19 @@ def test_a_corrupt_model_is_a_503(client: httpx.Client, service: Service, servin
     answer = client.post("/v1/models/ft:b:default::corrupt/predictions", content=PNG, headers=RAW)
     assert problem(answer) == (503, "model_corrupt")
     assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_an_alias_never_moves_to_a_corrupt_model(
+    client: httpx.Client, service: Service, serving: Serving, model: str
+) -> None:
+    target = kit.store_model(serving.settings, organisation="default", name="flipped").target
+    register(service.services.sessions, target, name=target.model)
+    path = serving.settings.data_dir / "storage" / target.artifact / "head.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    client.put("/v1/aliases/steady", json={"model": model}).raise_for_status()
+    refused = client.put("/v1/aliases/steady", json={"model": target.model})
+    assert problem(refused) == (503, "model_corrupt")
+    body = post(client, "/v1/models/steady/predictions", content=PNG, headers=RAW)
+    assert body["model"] == model

@@ -148,7 +148,7 @@ def test_an_append_of_another_modality_is_refused(service: Service, client: http
     assert leftovers(service) == before
 
 
-def test_appends_at_once_all_count(client: httpx.Client) -> None:
+def test_appends_at_once_all_count(service: Service, client: httpx.Client) -> None:
     dataset = made(client)["id"]
 
     def append(number: int) -> None:
@@ -161,6 +161,8 @@ def test_appends_at_once_all_count(client: httpx.Client) -> None:
         thread.join()
     found = client.get(f"{DATASETS}/{dataset}").json()
     assert (found["version"], found["num_examples"]) == (6, 11)
+    kept = [name for name in leftovers(service) if "/manifests/" in name]
+    assert len(kept) == 6, "manifests of lost races are taken back"
 
 
 def test_relabelling_resolves_a_conflict(client: httpx.Client) -> None:

@@ -1,0 +1,125 @@
+"""What a version holds, and how one follows from another. Pure, but for the manifest's own file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core import manifest
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Problem
+from app.core.review import review
+from app.infra.repositories.datasets import NewVersion
+from app.infra.storage import storage_errors
+
+_DOUBTS = frozenset(
+    {
+        "label_conflict",
+        "duplicate_example",
+        "duplicate_across_splits",
+        "label_collision",
+        "insufficient_classes",
+    }
+)
+"""What a review says, and says anew of every version; other problems are facts that stay."""
+
+Change = Callable[[list[Example]], list[Example]]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A version's examples and its problems, reviewed as a whole."""
+
+    examples: Sequence[Example]
+    problems: Sequence[Problem]
+
+    def version(self, *, manifest_sha256: str, backbone: str) -> NewVersion:
+        """The version that holds this."""
+        usable = manifest.usable(self.examples, self.problems)
+        return NewVersion(
+            manifest_sha256=manifest_sha256,
+            packs=sorted({example.pack for example in self.examples}),
+            backbone=backbone,
+            entries=len(self.examples),
+            num_examples=len(usable),
+            classes=manifest.class_counts(usable),
+            problems=self.problems,
+        )
+
+    def write(self, folder: Path) -> Path:
+        """The manifest, as a file in `folder` that is named by its sha256."""
+        data = manifest.dump(self.examples)
+        path = folder / hashlib.sha256(data).hexdigest()
+        with storage_errors():
+            path.write_bytes(data)
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """A change of the examples, what was found on its making, and the example that it drops."""
+
+    change: Change
+    told: Sequence[Problem] = ()
+    drops: str | None = None
+
+    def of(self, base: Content) -> Content:
+        """What the next version holds: nothing that could not be decoded, every rejection so far.
+
+        Raises not_found or insufficient_classes.
+        """
+        facts = [fact for fact in facts_of(base.problems) if fact.example_id != self.drops]
+        undecodable = {fact.example_id for fact in facts if fact.excluded}
+        changed = self.change(list(base.examples))
+        examples, doubts = review(one for one in changed if one.id not in undecodable)
+        content = Content(examples, [*facts, *self.told, *doubts])
+        _check_classes(content)
+        return content
+
+
+def relabelled(example_id: str, wanted: dict[str, object]) -> Revision:
+    """One example with other values."""
+
+    def change(examples: list[Example]) -> list[Example]:
+        at = _position(examples, example_id)
+        return [*examples[:at], examples[at].model_copy(update=wanted), *examples[at + 1 :]]
+
+    return Revision(change=change)
+
+
+def dropped(example_id: str) -> Revision:
+    """Everything but one example."""
+
+    def change(examples: list[Example]) -> list[Example]:
+        at = _position(examples, example_id)
+        return examples[:at] + examples[at + 1 :]
+
+    return Revision(change=change, drops=example_id)
+
+
+def appended(examples: Sequence[Example], problems: Iterable[Problem]) -> Revision:
+    """More examples; one that is there already is replaced."""
+    return Revision(change=lambda known: [*known, *examples], told=facts_of(problems))
+
+
+def facts_of(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that no review says anew."""
+    return [problem for problem in problems if problem.code not in _DOUBTS]
+
+
+def _check_classes(content: Content) -> None:
+    usable = manifest.usable(content.examples, content.problems)
+    if len({example.label for example in usable if example.split == "train"}) < 2:
+        raise HeadstartError(
+            "insufficient_classes",
+            "the next version would have fewer than two classes with examples to train on",
+        )
+
+
+def _position(examples: Sequence[Example], example_id: str) -> int:
+    for at, example in enumerate(examples):
+        if example.id == example_id:
+            return at
+    raise HeadstartError("not_found", "the dataset's latest version has no such example")

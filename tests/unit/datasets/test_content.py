@@ -1,0 +1,83 @@
+"""How the content of one version follows from another's."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from app.core import manifest
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Problem
+from app.datasets.content import Content, Revision, appended, dropped, relabelled
+
+
+def example(path: str, label: str, *, content: str | None = None, pack: str = "p") -> Example:
+    sha256 = hashlib.sha256((content or path).encode()).hexdigest()
+    name = manifest.example_id(sha256=sha256, path=path)
+    return Example(id=name, sha256=sha256, label=label, path=path, pack=pack, offset=0, length=1)
+
+
+BASE = [example(f"{label}/{number}", label) for label in "ab" for number in range(2)]
+
+
+def undecodable(one: Example) -> Problem:
+    return Problem(
+        code="image_truncated", message="cut", path=one.path, example_id=one.id, excluded=True
+    )
+
+
+def test_an_append_keeps_what_was_and_adds_what_is_new() -> None:
+    new = example("c/9", "c", pack="q")
+    told = Problem(code="unsupported_member", message="1 .md file ignored", excluded=True)
+    found = appended([new], [told]).of(Content(BASE, []))
+    assert found.examples == [*BASE, new]
+    assert found.problems[0] == told
+    version = found.version(manifest_sha256="m", backbone="x")
+    assert (version.packs, version.entries, version.num_examples) == (["p", "q"], 5, 5)
+
+
+def test_what_could_not_be_decoded_goes_but_its_problem_stays() -> None:
+    problem = undecodable(BASE[0])
+    found = appended([example("c/9", "b")], []).of(Content(BASE, [problem]))
+    assert BASE[0].id not in [one.id for one in found.examples]
+    assert found.problems == [problem]
+    again = appended([BASE[0]], []).of(found)
+    assert len(again.examples) == len(found.examples)
+
+
+def test_doubts_are_found_anew_and_facts_carried() -> None:
+    twin = example("b/twin", "b", content="a/0")
+    first = appended([twin], []).of(Content(BASE, []))
+    assert [problem.code for problem in first.problems] == ["label_conflict"] * 2
+    assert first.version(manifest_sha256="m", backbone="x").num_examples == 3
+    settled = relabelled(twin.id, {"label": "a"}).of(first)
+    assert [problem.code for problem in settled.problems] == ["duplicate_example"]
+
+
+def test_a_dropped_example_takes_its_problem_along() -> None:
+    five = [*BASE, example("a/5", "a")]
+    problems = [undecodable(BASE[0]), undecodable(BASE[1])]
+    found = dropped(BASE[0].id).of(Content(five, problems))
+    assert found.problems == [undecodable(BASE[1])]
+
+
+@pytest.mark.parametrize("change", [dropped("ex_none"), relabelled("ex_none", {"label": "b"})])
+def test_an_unknown_example_is_not_found(change: Revision) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        change.of(Content(BASE, []))
+    assert caught.value.code == "not_found"
+
+
+def test_the_last_of_two_classes_stays() -> None:
+    few = [BASE[0], BASE[2]]
+    with pytest.raises(HeadstartError) as caught:
+        dropped(few[0].id).of(Content(few, []))
+    assert caught.value.code == "insufficient_classes"
+
+
+def test_the_manifest_is_named_by_what_it_says(tmp_path: Path) -> None:
+    path = Content(BASE, []).write(tmp_path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert list(manifest.load(path.read_bytes())) == BASE

@@ -1,0 +1,195 @@
+"""Claim, lease and fence on both databases, under as many threads as a small fleet has workers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.infra.database import now
+from app.infra.orm import WorkRow
+from app.infra.repositories import work
+from app.infra.repositories.work import MAX_LOSSES, Claim, LostClaimError
+from tests.worker_kit import Kit, organisation
+
+KINDS = ("embed", "fine_tune")
+
+
+def add(kit: Kit, number: int = 1, *, org: str = "acme", **values: Any) -> list[str]:
+    organisation(kit, org)
+
+    def insert(session: Session) -> list[str]:
+        rows = [
+            work.add(session, "embed", organisation_id=org, payload={"n": n}, **values)
+            for n in range(number)
+        ]
+        return [row.id for row in rows]
+
+    return kit.commit(insert)
+
+
+def claim(kit: Kit, worker: str = "w", lease: float = 60.0) -> Claim | None:
+    return kit.commit(
+        lambda session: work.claim(session, worker=worker, kinds=KINDS, lease_seconds=lease)
+    )
+
+
+def must_claim(kit: Kit, **options: Any) -> Claim:
+    found = claim(kit, **options)
+    assert found is not None
+    return found
+
+
+def expire(kit: Kit, claimed: Claim) -> None:
+    past = update(WorkRow).where(WorkRow.id == claimed.id).values(lease_until=1.0)
+    kit.commit(lambda session: session.execute(past))
+
+
+def row(kit: Kit, work_id: str) -> WorkRow:
+    return kit.read(lambda session: session.get_one(WorkRow, work_id))
+
+
+def loses(kit: Kit, step: Callable[[Session], object]) -> None:
+    with pytest.raises(LostClaimError):
+        kit.commit(step)
+
+
+def test_eight_threads_share_the_work_without_a_double(kit: Kit) -> None:
+    wanted = add(kit, 80)
+    taken: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def consume(name: str) -> None:
+        while (found := claim(kit, name)) is not None:
+            with lock:
+                taken[found.id] += 1
+            kit.commit(lambda session, c=found: work.finish(session, c))
+
+    threads = [threading.Thread(target=consume, args=(f"w{i}",)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = kit.read(lambda s: list(s.scalars(select(WorkRow.id).where(WorkRow.state != "done"))))
+    assert not left
+    assert taken == Counter(wanted)
+
+
+def test_organisations_take_turns_and_each_is_served_in_order(kit: Kit) -> None:
+    first, second = add(kit, 4, org="a"), add(kit, 2, org="b")
+    order = [must_claim(kit).id for _ in range(6)]
+    assert [i for i in order if i in first] == first
+    assert [i for i in order if i in second] == second
+    assert {order[0] in first, order[1] in first} == {True, False}
+    assert {order[2] in first, order[3] in first} == {True, False}
+
+
+def test_idle_work_waits_for_everybody(kit: Kit) -> None:
+    idle = add(kit, 1, org="a", priority=10)
+    wanted = add(kit, 2, org="b")
+    assert [must_claim(kit).id for _ in range(3)] == [*wanted, *idle]
+
+
+def test_postponed_work_is_not_ready(kit: Kit) -> None:
+    (work_id,) = add(kit)
+    later = update(WorkRow).values(not_before=1e12)
+    kit.commit(lambda session: session.execute(later))
+    assert claim(kit) is None
+    due = kit.read(work.seconds_to_next)
+    assert due is not None
+    assert due > 1e9
+    assert row(kit, work_id).state == "queued"
+
+
+def test_a_claim_names_its_worker_and_raises_the_fence(kit: Kit) -> None:
+    add(kit)
+    first = must_claim(kit, worker="one")
+    assert row(kit, first.id).claimed_by == "one"
+    kit.commit(lambda session: work.give_back(session, first))
+    second = must_claim(kit, worker="two")
+    assert second.fence > first.fence
+    assert second.id == first.id
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda session, old: work.heartbeat(session, old, lease_seconds=1),
+        work.hold,
+        work.finish,
+        work.give_back,
+    ],
+)
+def test_an_old_fence_can_write_nothing(kit: Kit, step: Callable[[Session, Claim], object]) -> None:
+    add(kit)
+    old = must_claim(kit)
+    expire(kit, old)
+    kit.commit(work.rescue)
+    loses(kit, lambda session: step(session, old))
+    new = must_claim(kit)
+    loses(kit, lambda session: step(session, old))
+    kit.commit(lambda session: work.finish(session, new))
+    loses(kit, lambda session: step(session, new))
+
+
+def test_a_heartbeat_keeps_the_lease(kit: Kit) -> None:
+    add(kit)
+    claimed = must_claim(kit, lease=0.0)
+    kit.commit(lambda session: work.heartbeat(session, claimed, lease_seconds=60))
+    assert kit.commit(work.rescue) == ([], [])
+    assert kit.read(lambda session: work.held(session, claimed))
+    left = (row(kit, claimed.id).lease_until or 0) - kit.read(now)
+    assert 50 < left <= 60
+
+
+def test_lost_workers_have_a_budget(kit: Kit) -> None:
+    add(kit)
+    for losses in range(1, MAX_LOSSES):
+        expire(kit, must_claim(kit))
+        queued, spent = kit.commit(work.rescue)
+        assert [c.losses for c in queued] == [losses]
+        assert not spent
+    expire(kit, must_claim(kit))
+    queued, spent = kit.commit(work.rescue)
+    assert not queued
+    assert [c.losses for c in spent] == [MAX_LOSSES]
+    kit.commit(lambda session: work.finish(session, spent[0], "failed"))
+    assert row(kit, spent[0].id).state == "failed"
+
+
+def test_withdrawn_work_is_lost_to_its_worker_and_claimed_by_nobody(kit: Kit) -> None:
+    queued, running = add(kit, 2, job_id="ftjob-1")
+    claimed = must_claim(kit)
+    kit.commit(lambda session: work.withdraw(session, job_id="ftjob-1"))
+    assert {row(kit, work_id).state for work_id in (queued, running)} == {"cancelled"}
+    assert claim(kit) is None
+    assert not kit.read(lambda session: work.held(session, claimed))
+    loses(kit, lambda session: work.finish(session, claimed))
+
+
+def test_urgent_work_is_seen_from_idle_work_and_from_batches(kit: Kit) -> None:
+    add(kit, 1, priority=5)
+
+    def urgent(before: int) -> bool:
+        return kit.read(lambda session: work.urgent(session, kinds=KINDS, before=before))
+
+    assert urgent(10)
+    assert not urgent(5)
+    add(kit, 1)
+    assert urgent(5)
+    assert urgent(1)
+
+
+def test_the_next_wake_up_is_the_next_lease_to_run_out(kit: Kit) -> None:
+    assert kit.read(work.seconds_to_next) is None
+    add(kit, 2)
+    must_claim(kit, lease=500)
+    must_claim(kit, lease=100)
+    due = kit.read(work.seconds_to_next)
+    assert due is not None
+    assert 90 < due <= 100

@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.review import review
-from app.datasets.intake import archive as archives
-from app.datasets.intake import images, layout, opening, tables
-from app.datasets.intake.archive import Archive, Entry
+from app.datasets.intake import images, layout, members, opening, tables
+from app.datasets.intake.archive import Archive
 from app.datasets.intake.layout import Item, Member
 from app.datasets.intake.limits import Kind, Limits, Options
 from app.datasets.intake.names import shown
@@ -26,7 +26,6 @@ from app.datasets.intake.pack import PackWriter, Slot
 from app.datasets.intake.rows import Row, TextRow, text_row, too_long
 from app.infra.storage import scratch, storage_errors
 
-BOM = b"\xef\xbb\xbf"
 EXAMPLE_FIELDS = set(Example.model_fields)
 """One set for all of them: each its own would be a third of a large upload's memory."""
 MODALITIES: dict[str, Modality] = {"image": "image", "text": "text"}
@@ -100,8 +99,11 @@ class _Intake:
             paths = [entry.path for entry in opened.entries]
             found = layout.members(paths, asked)
             modality = layout.modality(found, asked)
-            items = self._items(opened, found, modality)
-            _check_labels(items, self._limits)
+            if self.options.labelled:
+                items = self._items(opened, found, modality)
+                _check_labels(items, self._limits)
+            else:
+                items = self._anything(opened, found, modality)
             for item in items:
                 self._take(opened, item, modality)
         return modality
@@ -110,7 +112,7 @@ class _Intake:
         """Take in a table of texts."""
         if asked == "image":
             raise layout.mismatch(asked, "text")
-        self._take_rows(tables.read(path, kind, name=name, limits=self._limits), None)
+        self._take_rows(self._read(path, kind, name), None)
         return "text"
 
     def _items(self, opened: Archive, found: list[Member], modality: Modality) -> list[Item]:
@@ -129,20 +131,41 @@ class _Intake:
         self.problems += layout.ignored(found, self._used(modality, items))
         return items
 
+    def _anything(self, opened: Archive, found: list[Member], modality: Modality) -> list[Item]:
+        """The members that can be read, wherever they lie."""
+        items = layout.anywhere(found, modality, paths=[entry.path for entry in opened.entries])
+        if modality == "text" and not items:
+            self._take_tables(opened, found)
+        self.problems += layout.ignored(found, self._used(modality, items))
+        return items
+
     @staticmethod
     def _used(modality: Modality, items: list[Item]) -> tuple[layout.Role, ...]:
         return (modality,) if modality == "image" or items else ("text", "table")
 
     def _take(self, opened: Archive, item: Item, modality: Modality) -> None:
         """Check one member and pack it. Raises the code of what is wrong with it."""
-        entry = opened.entries[item.index]
-        data = archives.read(opened, entry, self._limits)
-        if modality == "image":
-            images.check(data, entry.path)
-        elif not _is_text(data, entry, self._limits):
-            self.problems.append(_empty(item.path))
+        try:
+            data = members.content(opened, opened.entries[item.index], modality, self._limits)
+        except HeadstartError as error:
+            if self.options.labelled or error.code not in members.OF_ONE:
+                raise
+            self._reject(Problem(code=error.code, message=error.message, path=item.path))
             return
-        self._draft(data.removeprefix(BOM) if modality == "text" else data, item.path, item)
+        if data:
+            self._draft(data, item.path, item)
+        else:
+            self._reject(members.empty(item.path))
+
+    def _reject(self, problem: Problem) -> None:
+        """An example that is none: what is only to be predicted keeps its place, empty."""
+        update: dict[str, Any] = {"excluded": True}
+        if not self.options.labelled:
+            slot = self.pack.add(b"")
+            self.drafts.append(Draft(slot, str(problem.path), "", None, None))
+            where = manifest.example_id(sha256=slot.sha256, path=str(problem.path))
+            update["example_id"] = where
+        self.problems.append(problem.model_copy(update=update))
 
     def _take_tables(self, opened: Archive, found: list[Member]) -> None:
         for member, split in layout.tables(found):
@@ -150,11 +173,11 @@ class _Intake:
 
     def _take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
         for row in rows:
-            told = text_row(row, self._limits)
+            told = text_row(row, self._limits, labelled=self.options.labelled)
             if told.text:
                 self._draft(told.text.encode(), row.where, told, split)
             else:
-                self.problems.append(_empty(row.where))
+                self._reject(members.empty(row.where))
 
     def _rows(self, opened: Archive, member: Member) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
@@ -163,8 +186,12 @@ class _Intake:
             for data in opened.chunks(opened.entries[member.index]):
                 out.write(data)
         kind = layout.TABLES[images.extension(member.path)]
-        yield from tables.read(target, kind, name=member.path, limits=self._limits)
+        yield from self._read(target, kind, member.path)
         target.unlink()
+
+    def _read(self, path: Path, kind: Kind, name: str) -> Iterator[Row]:
+        needed = "label" if self.options.labelled else "text"
+        return tables.read(path, kind, name=name, limits=self._limits, needed=needed)
 
     def _draft(
         self, data: bytes, path: str, told: Item | TextRow, split: Split | None = None
@@ -176,8 +203,10 @@ class _Intake:
 def _finish(intake: _Intake, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
     if not intake.drafts:
-        raise layout.nothing()
+        raise layout.nothing(labelled=intake.options.labelled)
     pack = intake.pack.finish()
+    if not intake.options.labelled:
+        return _unlabelled(intake, modality, pack)
     chosen = _splits(intake.drafts, intake.options)
     examples, doubts = review(
         _example(draft, split, pack) for draft, split in zip(intake.drafts, chosen, strict=True)
@@ -188,6 +217,12 @@ def _finish(intake: _Intake, modality: Modality) -> Built:
     return Built(
         intake.pack.path, pack, examples, problems, modality, manifest.class_counts(usable)
     )
+
+
+def _unlabelled(intake: _Intake, modality: Modality, pack: str) -> Built:
+    """The inputs as they are: what is doubtful about labels and splits is not asked."""
+    examples = [_example(draft, "test", pack) for draft in intake.drafts]
+    return Built(intake.pack.path, pack, examples, intake.problems, modality, [])
 
 
 def _splits(drafts: list[Draft], options: Options) -> list[Split]:
@@ -241,27 +276,6 @@ def _check_classes(usable: list[Example], minimum: int) -> None:
             "insufficient_classes",
             f"at least {minimum} classes need an example to train on; found: {found}",
         )
-
-
-def _is_text(data: bytes, entry: Entry, limits: Limits) -> bool:
-    """Whether a member holds any text. Raises encoding, row_too_large or invalid_value."""
-    name = shown(entry.path)
-    if len(data) > limits.row_bytes:
-        why = f"{name} has more than {limits.row_bytes:,} bytes"
-        raise HeadstartError("row_too_large", why, param=name)
-    if images.is_archive(data):
-        raise images.nested(entry.path)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise HeadstartError("encoding", f"{name} is not UTF-8", param=name) from error
-    if "\0" in text:
-        raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
-    return bool(text.strip())
-
-
-def _empty(path: str) -> Problem:
-    return Problem(code="invalid_value", message=f"{path}: no text", path=path, excluded=True)
 
 
 def _asked(modality: str | None) -> Modality | None:

@@ -138,6 +138,11 @@ def by_folder(found: Sequence[Member], role: Role) -> tuple[list[Item], list[Pro
     return items, problems
 
 
+def anywhere(found: Sequence[Member], role: Role, *, paths: Sequence[str]) -> list[Item]:
+    """Every member of `role` under its whole path, without a label."""
+    return [Item(one.index, paths[one.index], label="") for one in found if one.role == role]
+
+
 def by_rows(
     found: Sequence[Member],
     rows: Iterable[tuple[Member, Row]],
@@ -191,8 +196,10 @@ def ignored(found: Sequence[Member], used: Collection[Role]) -> list[Problem]:
     ]
 
 
-def nothing() -> HeadstartError:
+def nothing(*, labelled: bool = True) -> HeadstartError:
     """The upload has no example at all."""
+    if not labelled:
+        return HeadstartError("empty_dataset", "nothing was found that can be predicted")
     return HeadstartError(
         "empty_dataset",
         "no example was found: put each class's files into a folder of its name, "

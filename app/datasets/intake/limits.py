@@ -36,6 +36,10 @@ class Options:
     """How an upload becomes a version: what the caller asks, and what it must at least hold."""
 
     limits: Limits = field(default_factory=Limits)
+    labelled: bool = True
+    """False, for inputs that are only to be predicted: wherever a member lies it is taken, under
+    its whole path and without a label, and a bad one is a problem of its own (`example_id` is set)
+    instead of the end of the upload."""
     minimum_classes: int = 2
     """Classes with something to train on. 1, for examples that are appended to a dataset which has
     its classes already, asks for any usable example, a held-out one too."""

@@ -14,14 +14,16 @@ from collections.abc import Iterator
 from typing import Any
 
 COLUMNS = ("text", "label", "group", "split", "prompt", "completion", "messages")
+STANDS_FOR = {"label": {"label", "completion", "messages"}, "text": {"text"}}
+"""Columns that will do where one is needed."""
 
 
-def main(source: str, target: str, bounds: dict[str, int]) -> int:
+def main(source: str, target: str, bounds: dict[str, Any]) -> int:
     """Write the rows of `source` to `target`; the exit status."""
     _set_limits(bounds)
     try:
         with open(target, "w", encoding="utf-8") as out:  # noqa: PTH123 - no more imports than needed
-            for row in _rows(source, bounds["rows"]):
+            for row in _rows(source, bounds["rows"], bounds["needed"]):
                 out.write(json.dumps(row, ensure_ascii=False, default=_odd) + "\n")
     except _Refused as refused:
         return _say(refused.args[0], refused.args[1])
@@ -40,7 +42,7 @@ class _Refused(Exception):  # noqa: N818 - not an error of this program
     """Code and message for the parent."""
 
 
-def _set_limits(bounds: dict[str, int]) -> None:
+def _set_limits(bounds: dict[str, Any]) -> None:
     for kind, limit in (
         (resource.RLIMIT_AS, bounds["memory"]),
         (resource.RLIMIT_CPU, bounds["seconds"]),
@@ -50,13 +52,13 @@ def _set_limits(bounds: dict[str, int]) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _rows(source: str, most: int) -> Iterator[dict[str, Any]]:
+def _rows(source: str, most: int, needed: str) -> Iterator[dict[str, Any]]:
     import pyarrow
 
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
     try:
-        yield from _batches(source, most)
+        yield from _batches(source, most, needed)
     except pyarrow.ArrowMemoryError as error:
         raise MemoryError from error
     except (pyarrow.ArrowException, EOFError) as error:
@@ -67,14 +69,15 @@ def _rows(source: str, most: int) -> Iterator[dict[str, Any]]:
         raise _Refused("archive_corrupt", f"it is not readable Parquet: {error}"[:300]) from error
 
 
-def _batches(source: str, most: int) -> Iterator[dict[str, Any]]:
+def _batches(source: str, most: int, needed: str) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(source, memory_map=False, pre_buffer=False) as file:
         names = [name for name in file.schema_arrow.names if name in COLUMNS]
-        if not {"label", "completion", "messages"} & set(names):
+        if not STANDS_FOR[needed] & set(names):
             found = ", ".join(file.schema_arrow.names[:10])
-            raise _Refused("schema_mismatch", f"it has no column `label`; it has: {found}"[:300])
+            said = f"it has no column `{needed}`; it has: {found}"
+            raise _Refused("schema_mismatch", said[:300])
         left = most
         for batch in file.iter_batches(batch_size=256, columns=names, use_threads=False):
             yield from map(_without_nan, batch.slice(0, left).to_pylist())

@@ -62,24 +62,22 @@ class PathRow:
     split: Split | None
 
 
-def text_row(row: Row, limits: Limits) -> TextRow:
+def text_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
     """The row as a labelled text; OpenAI's chat and prompt forms are understood.
 
-    Raises schema_mismatch, invalid_value or label_too_long.
+    Without `labelled` only its `text` counts. Raises schema_mismatch, invalid_value or
+    label_too_long.
     """
+    if not labelled:
+        return TextRow(_text(row, row.values), "", None, None)
     values = _chat(row) if "messages" in row.values else row.values
     if "prompt" in values and "completion" in values and "text" not in values:
         values = {**values, "text": values["prompt"], "label": _stripped(values["completion"])}
-    for column in ("text", "label"):
-        if column not in values:
-            raise row.error("schema_mismatch", f"it has no `{column}`")
-    text = values["text"]
-    if not isinstance(text, str):
-        raise row.error("invalid_value", "`text` is not a string")
-    if "\0" in text:
-        raise row.error("invalid_value", "`text` has a NUL character")
+    text = _text(row, values)
+    if "label" not in values:
+        raise row.error("schema_mismatch", "it has no `label`")
     return TextRow(
-        text if text.strip() else "",
+        text,
         label_of(row, values["label"], limits),
         group_of(row, values.get("group"), limits),
         split_of(row, values.get("split")),
@@ -150,6 +148,18 @@ def _word(row: Row, name: str, value: Any) -> str | None:
     if UNSAFE.search(value):
         raise row.error("invalid_value", f"`{name}` has control or direction characters")
     return value
+
+
+def _text(row: Row, values: Mapping[str, Any]) -> str:
+    """The row's text, "" where there is nothing to read. Raises schema_mismatch, invalid_value."""
+    if "text" not in values:
+        raise row.error("schema_mismatch", "it has no `text`")
+    text = values["text"]
+    if not isinstance(text, str):
+        raise row.error("invalid_value", "`text` is not a string")
+    if "\0" in text:
+        raise row.error("invalid_value", "`text` has a NUL character")
+    return text if text.strip() else ""
 
 
 def _chat(row: Row) -> Mapping[str, Any]:

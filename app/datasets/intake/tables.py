@@ -8,7 +8,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,29 +23,34 @@ from app.datasets.intake.rows import Row
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 BOM = b"\xef\xbb\xbf"
+Reader = Callable[[BinaryIO, str, Limits], Iterator[Row]]
 csv.field_size_limit(64 * 1024 * 1024)  # for the whole process; rows are limited here instead
 
 
-def read(path: Path, kind: Kind, *, name: str, limits: Limits) -> Iterator[Row]:
-    """The rows of the table at `path`, called `name` in messages.
+def read(
+    path: Path, kind: Kind, *, name: str, limits: Limits, needed: str = "label"
+) -> Iterator[Row]:
+    """The rows of the table at `path`, called `name` in messages, with the column `needed`.
 
     Raises schema_mismatch, encoding, row_too_large, invalid_json, too_many_entries, and for
     Parquet archive_corrupt or archive_bomb.
     """
     shown_name = shown(name)
     if kind == "parquet":
-        rows = _parquet(path, shown_name, limits)
+        rows = _parquet(path, shown_name, limits, needed)
+    elif kind == "csv":
+        rows = _opened(path, partial(_csv, needed=needed), shown_name, limits)
     else:
-        rows = _opened(path, kind, shown_name, limits)
+        rows = _opened(path, _jsonl, shown_name, limits)
     for count, row in enumerate(rows):
         if count >= limits.entries:
             raise too_many(limits)
         yield row
 
 
-def _opened(path: Path, kind: Kind, name: str, limits: Limits) -> Iterator[Row]:
+def _opened(path: Path, reader: Reader, name: str, limits: Limits) -> Iterator[Row]:
     with path.open("rb") as file:
-        yield from (_csv if kind == "csv" else _jsonl)(file, name, limits)
+        yield from reader(file, name, limits)
 
 
 def _lines(file: BinaryIO, name: str, limits: Limits) -> Iterator[tuple[int, str]]:
@@ -68,12 +74,12 @@ def row_too_large(row: Row, limits: Limits) -> HeadstartError:
     return row.error("row_too_large", f"it has more than {limits.row_bytes:,} bytes")
 
 
-def _csv(file: BinaryIO, name: str, limits: Limits) -> Iterator[Row]:
+def _csv(file: BinaryIO, name: str, limits: Limits, *, needed: str) -> Iterator[Row]:
     lines = _Counted(_lines(file, name, limits), limits)
     header = next(lines, "")
     delimiter = max(",;\t", key=lambda mark: len(_cells(header, mark)))
     columns = [column.strip().lower() for column in _cells(header, delimiter)]
-    _check_columns(columns, name)
+    _check_columns(columns, name, needed)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     number = 1
     while True:
@@ -125,11 +131,11 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _check_columns(columns: list[str], name: str) -> None:
+def _check_columns(columns: list[str], name: str, needed: str) -> None:
     header = Row(name, 1, {})
-    if "label" not in columns:
+    if needed not in columns:
         found = ", ".join(shown(column, 30) for column in columns[:10])
-        raise header.error("schema_mismatch", f"the header has no `label`; it has: {found}")
+        raise header.error("schema_mismatch", f"the header has no `{needed}`; it has: {found}")
     twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         raise header.error("schema_mismatch", f"the header has {shown(twice, 30)!r} twice")
@@ -152,13 +158,14 @@ def json_object(row: Row, line: str) -> dict[str, Any]:
     return value
 
 
-def _parquet(path: Path, name: str, limits: Limits) -> Iterator[Row]:
+def _parquet(path: Path, name: str, limits: Limits, needed: str) -> Iterator[Row]:
     """Parquet's rows, by way of JSONL that a child process writes within its own limits.
 
     The format's reader is a large native library: its faults and its memory stay over there.
     """
     rows = path.with_name(path.name + ".rows")
-    command = [sys.executable, "-I", str(CHILD), str(path), str(rows), json.dumps(_bounds(limits))]
+    bounds = json.dumps({**_bounds(limits), "needed": needed})
+    command = [sys.executable, "-I", str(CHILD), str(path), str(rows), bounds]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and script
             command,
@@ -169,7 +176,7 @@ def _parquet(path: Path, name: str, limits: Limits) -> Iterator[Row]:
         )
         if done.returncode:
             raise _child_error(done.returncode, done.stderr, name)
-        yield from _opened(rows, "jsonl", name, limits)
+        yield from _opened(rows, _jsonl, name, limits)
     except subprocess.TimeoutExpired as error:
         raise HeadstartError("archive_bomb", f"{name} takes too long to read") from error
     finally:

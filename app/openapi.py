@@ -18,7 +18,7 @@ ID_PATTERN = r"^[A-Za-z0-9._:@-]+$"
 _COMMON = ("invalid_request", "rate_limited", "internal", "database_unavailable", "overloaded")
 _KEYED = ("unauthenticated", "forbidden")
 _WITH_BODY = ("payload_too_large", "unsupported_media_type")
-_OPEN_PATHS = frozenset({"/livez", "/readyz"})
+_OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 

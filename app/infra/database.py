@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -93,6 +94,10 @@ def _database_errors() -> Iterator[None]:
         if error.connection_invalidated:
             raise translate(error) from error
         raise
+    except PoolTimeoutError as error:
+        raise HeadstartError(
+            "database_unavailable", "every database connection is busy; try again", retry_after=1
+        ) from error
 
 
 def translate(error: DBAPIError) -> HeadstartError:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,22 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def measure(engine: Engine, blobs: Sequence[bytes], rounds: int) -> dict[str, list[float]]:
-    """Images per second of each part, the parts in turn so that noise meets all of them."""
+@dataclass
+class Rates:
+    """Of one part: images per second of the clock, and milliseconds of processor time an image."""
+
+    per_second: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    def add(self, work: Callable[[], Any], images: int) -> None:
+        """Time one call."""
+        cpu = time.process_time()
+        self.per_second.append(images / seconds(work))
+        self.cpu_ms.append(1000 * (time.process_time() - cpu) / images)
+
+
+def measure(engine: Engine, blobs: Sequence[bytes], rounds: int) -> dict[str, Rates]:
+    """Each part's rates, the parts in turn so that noise meets all of them."""
     size = engine.spec.input_size
     pixels = np.stack(decode_all(blobs, size, THREADS))
     parts: dict[str, Callable[[], Any]] = {
@@ -59,10 +74,10 @@ def measure(engine: Engine, blobs: Sequence[bytes], rounds: int) -> dict[str, li
         "bare_loop": lambda: bare_loop(engine, blobs, size),
         "embed_stream": lambda: list(embed_stream(engine, blobs, threads=THREADS)),
     }
-    found: dict[str, list[float]] = {name: [] for name in parts}
+    found = {name: Rates() for name in parts}
     for _ in range(rounds):
         for name, part in parts.items():
-            found[name].append(len(blobs) / seconds(part))
+            found[name].add(part, len(blobs))
     return found
 
 
@@ -78,6 +93,10 @@ def starts(cache_dir: Path) -> dict[str, float]:
     return {"converting": round(seconds(load), 2), "stored": round(seconds(load), 2)}
 
 
+def _over(part: Rates, ours: Rates) -> list[float]:
+    return [a / b for a, b in zip(part.per_second, ours.per_second, strict=True)]
+
+
 def main() -> None:
     """Rounds of every part in turn on the same clothing images."""
     parser = argparse.ArgumentParser()
@@ -86,26 +105,29 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted((shared_data() / "clothing" / "train").glob("*/*"))[: options.images]
     blobs = [path.read_bytes() for path in paths]
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         started = starts(Path(folder))
         engine = load_engine("efficientnet_lite0", None, device="cpu", cache_dir=Path(folder))
         measure(engine, blobs[:64], 1)
         found = measure(engine, blobs, options.rounds)
         lone = latency(engine, 100)
-    ratios = {
-        part: spread([a / b for a, b in zip(found[part], found["embed_stream"], strict=True)])
-        for part in ("forward", "bare_loop")
-    }
+    ours = found["embed_stream"]
+    ratios = {part: spread(_over(found[part], ours)) for part in ("forward", "bare_loop")}
+    bare = sum(found["bare_loop"].cpu_ms)
     record(
         "embedding",
         figure="images per second of the cold path, and the bare parts over it (1.0 = as fast)",
         method=f"{options.rounds} rounds of all parts in turn in one process, {len(blobs)} clothing"
         f" JPEGs held in memory, {THREADS} decoding threads, efficientnet_lite0 with all levels",
         results={
+            "other_load_on_the_machine": round(load, 1),
             "precision": engine.precision,
             "best_batch": engine.best_batch,
-            "images_per_second": {part: spread(rates) for part, rates in found.items()},
+            "images_per_second": {part: spread(r.per_second) for part, r in found.items()},
+            "cpu_ms_per_image": {part: spread(r.cpu_ms) for part, r in found.items()},
             "over_embed_stream": ratios,
+            "embed_stream_cpu_over_bare_loop": round(sum(ours.cpu_ms) / bare, 3),
             "lone_forward_ms": round(lone, 2),
             "start_seconds": started,
         },

@@ -125,7 +125,7 @@ def test_an_append_embeds_only_what_is_new(service: Service) -> None:
         assert answer.json()["version"] == 2
         assert answer.json()["num_examples"] == 16
         job = fine_tune(client, dataset)
-        assert job["dataset_version"] == 2
+        assert job["dataset"]["version"] == 2
 
 
 def test_a_truncated_picture_is_a_problem_and_the_rest_trains(service: Service) -> None:

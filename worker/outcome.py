@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
-from app.infra.repositories import jobs, versions, work
+from app.infra.orm import JobRow
+from app.infra.repositories import batches, jobs, versions, work
 from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
+from worker.batch_step import isolate
 from worker.embed_step import version_fault
 
 _DELAY_SECONDS = 1.0
@@ -22,10 +24,10 @@ def start(session: Session, claim: Claim) -> bool:
     """Note in the job that it runs; answers whether there is anything left to run."""
     if claim.job_id is None:
         return True
-    job = jobs.lock_job(session, claim.job_id)
-    if job.status == "validating_files":
+    job = _job(session, claim)
+    if job is not None and job.status == "validating_files":
         versions.settle_job(session, job)
-    if job.status == "queued":
+    if job is not None and job.status == "queued":
         jobs.advance_job(session, job, "running")
         return True
     if work.held(session, claim):
@@ -33,17 +35,38 @@ def start(session: Session, claim: Claim) -> bool:
     return False
 
 
+def _job(session: Session, claim: Claim) -> JobRow | None:
+    """The claim's job, locked; None where it has none, or has one that was deleted."""
+    if claim.job_id is None or session.get(JobRow, claim.job_id) is None:
+        return None
+    return jobs.lock_job(session, claim.job_id)
+
+
+def _start_batch(session: Session, claim: Claim, batch_id: str) -> bool:
+    row = batches.lock_batch(session, batch_id)
+    if row.status == "validating_files":
+        batches.settle_batch(session, row)
+    if row.status == "queued":
+        batches.advance(session, row, "running")
+    if row.status == "running":
+        return True
+    if work.held(session, claim):
+        work.finish(session, claim, "cancelled")
+    return False
+
+
 def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
-    """End the work, and the job or the version that cannot go on without it."""
+    """End the work, and the job, the batch or the version that cannot go on without it."""
     if claim.version_id is not None:
         work.lock_version(session, claim.version_id)
+    if claim.batch_id is not None:
+        work.lock_batches(session, [claim.batch_id])
     work.finish(session, claim, "failed", jobs.error_body(error))
     if claim.kind == "embed":
         version_fault(session, claim, error)
-    if claim.job_id is not None:
-        job = jobs.lock_job(session, claim.job_id)
-        if job.status not in TERMINAL:
-            jobs.advance_job(session, job, "failed", error=error)
+    job = _job(session, claim)
+    if job is not None and job.status not in TERMINAL:
+        jobs.advance_job(session, job, "failed", error=error)
 
 
 def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:
@@ -54,16 +77,16 @@ def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spe
 
 def requeue_job(session: Session, claim: Claim, why: str) -> None:
     """Say in the job that it waits again."""
-    if claim.job_id is None:
-        return
-    job = jobs.lock_job(session, claim.job_id)
-    if job.status == "running":
+    job = _job(session, claim)
+    if job is not None and job.status == "running":
         jobs.advance_job(session, job, "queued", message=f"Job queued again: {why}")
 
 
 def crashed(session: Session, claim: Claim, why: str) -> None:
     """The child died under us: try again, or give the work up as a poison."""
     crashes = claim.crashes + 1
+    if claim.kind == "batch" and isolate(session, claim, why):
+        return
     if crashes < MAX_CRASHES:
         retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)
         return

@@ -66,6 +66,7 @@ class TensorProcess:
         self._channel: Channel | None = None
         self._facts: dict[str, EngineFacts] = {}
         self._warming: dict[int, str] = {}
+        self._warmed: set[str] = set()
         self._last_id = 0
 
     @property
@@ -74,9 +75,10 @@ class TensorProcess:
         return self._process.pid if self._process is not None else None
 
     def warm(self, backbone: str) -> None:
-        """Start a child if there is none, and have it load `backbone`; does not wait."""
+        """Start a child if there is none, and once have it load `backbone`; does not wait."""
         self._ensure()
-        if backbone not in self._facts and backbone not in self._warming.values():
+        if backbone not in self._warmed:
+            self._warmed.add(backbone)
             self._warming[self._send({"op": "engine", "backbone": backbone})] = backbone
 
     def engine(self, backbone: str, guard: Callable[[], None]) -> EngineFacts:
@@ -127,7 +129,7 @@ class TensorProcess:
         if self._channel is not None:
             self._channel.close()
         self._process, self._channel = None, None
-        self._facts, self._warming = {}, {}
+        self._facts, self._warming, self._warmed = {}, {}, set()
 
     def _ensure(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -36,16 +36,17 @@ def evaluate(
     probs, true = probabilities[kept].double(), labels[kept].long()
     if not _estimable(true, len(classes), how):
         return result | _nothing(classes)
-    extra = 0.0 if how == "hold-out" else intervals.OUT_OF_FOLD_EXTRA
+    trained = _trained(true, how, folds)
     matrix = confusion_matrix(probs.argmax(1), true, len(classes))
     return result | {
         "estimable": True,
-        "accuracy": _accuracy(matrix, extra),
-        "balanced_accuracy": _balanced_accuracy(matrix, extra),
-        "log_loss": _log_loss(probs, true),
+        "accuracy": _accuracy(matrix, trained),
+        "balanced_accuracy": _balanced_accuracy(matrix, trained),
+        "log_loss": _log_loss(probs, true, trained),
         "calibration_error": _calibration_error(probs, true),
-        "per_class": [_of_class(matrix, c, label, extra) for c, label in enumerate(classes)],
+        "per_class": [_of_class(matrix, c, label, trained) for c, label in enumerate(classes)],
         "confusion_matrix": {"labels": list(classes), "counts": matrix.tolist()},
+        "curves": {"reliability": _reliability(probs, true)},
     }
 
 
@@ -82,69 +83,101 @@ def _nothing(classes: Sequence[str]) -> dict[str, Any]:
         **dict.fromkeys(figures, NOT_ESTIMABLE),
         "per_class": [{"label": label} | row for label in classes],
         "confusion_matrix": None,
+        "curves": {"reliability": []},
     }
 
 
-def _accuracy(matrix: Tensor, extra: float) -> Interval:
+def _accuracy(matrix: Tensor, trained: float | None) -> Interval:
     n = float(matrix.sum())
-    return _share(float(matrix.diagonal().sum()), n, extra)
+    return _share(float(matrix.diagonal().sum()), n, trained)
 
 
-def _balanced_accuracy(matrix: Tensor, extra: float) -> Interval:
+def _balanced_accuracy(matrix: Tensor, trained: float | None) -> Interval:
     """The mean recall of the classes present; its n is what gives the same variance."""
     support = matrix.sum(1).double()
     present = support > 0
     recall = matrix.diagonal()[present] / support[present]
     effective = float(present.sum()) ** 2 / float((1 / support[present]).sum())
-    return _share(float(recall.mean()) * effective, effective, extra)
+    return _share(float(recall.mean()) * effective, effective, trained)
 
 
-def _of_class(matrix: Tensor, c: int, label: str, extra: float) -> dict[str, Any]:
+def _of_class(matrix: Tensor, c: int, label: str, trained: float | None) -> dict[str, Any]:
     """F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too."""
     hits, support, predicted = (
         float(matrix[c, c]),
         float(matrix[c].sum()),
         float(matrix[:, c].sum()),
     )
-    jaccard = _share(hits, support + predicted - hits, extra)
+    jaccard = _share(hits, support + predicted - hits, trained)
     return {
         "label": label,
         "support": int(support),
-        "precision": _share(hits, predicted, extra),
-        "recall": _share(hits, support, extra),
+        "precision": _share(hits, predicted, trained),
+        "recall": _share(hits, support, trained),
         "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
     }
 
 
-def _share(hits: float, n: float, extra: float) -> Interval:
-    """A share with Wilson's interval, or out of fold the wider one that allows for `extra`."""
+def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
+    """The share of the examples that a fold's fit had; None where the final fit was judged."""
+    if how == "hold-out":
+        return None
+    if folds is None:
+        folds = len(labels) // int((torch.bincount(labels) > 0).sum())
+    return 1 - 1 / max(2, folds)
+
+
+def _share(hits: float, n: float, trained: float | None) -> Interval:
+    """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE
-    low, high = intervals.shrunk(hits / n, n, extra=extra) if extra else wilson(hits, n)
+    if trained is None:
+        low, high = wilson(hits, n)
+    else:
+        low, high = intervals.out_of_fold(hits / n, n, trained=trained)
     return {"value": hits / n, "low": low, "high": high}
 
 
-def _log_loss(probs: Tensor, true: Tensor) -> Interval:
+def _log_loss(probs: Tensor, true: Tensor, trained: float | None) -> Interval:
     """Mean of -ln p(true class), in nats; p is kept above 1e-15."""
     losses = -probs.gather(1, true[:, None])[:, 0].clamp(min=1e-15).log()
     value = float(losses.mean())
     if len(losses) < 2:
         return {"value": value, "low": None, "high": None}
     low, high = intervals.mean_interval(losses)
+    if trained is not None:
+        low, high = intervals.loss_out_of_fold(value, low, high, trained=trained)
     return {"value": value, "low": max(0.0, low), "high": high}
 
 
 def _calibration_error(probs: Tensor, true: Tensor) -> Interval:
     """Expected calibration error with 15 bins."""
     gaps, weights = calibration.calibration_gaps(probs, true)
-    deviations = _gap_deviations(probs, weights)
+    deviations = _gap_deviations(gaps, weights * len(true))
     low, high = intervals.gap_interval(gaps, weights, deviations)
     return {"value": float((weights * gaps.abs()).sum()), "low": low, "high": high}
 
 
-def _gap_deviations(probs: Tensor, weights: Tensor) -> Tensor:
-    """Standard error [bins] of each bin's gap, from the binomial at the bin's middle."""
-    bins = len(weights)
+def _gap_deviations(gaps: Tensor, counts: Tensor) -> Tensor:
+    """Standard error [bins] of each bin's gap: the binomial's, at a share of hits between the
+    bin's middle (if calibrated) and the measured one.
+    """
+    bins = len(counts)
     middle = (torch.arange(bins, dtype=torch.double) + 0.5) / bins
-    count = (weights * len(probs)).clamp(min=1)
-    return (middle * (1 - middle) / count).sqrt()
+    hits = (middle - gaps / 2).clamp(0.5 / bins, 1 - 0.5 / bins)
+    return (hits * (1 - hits) / counts.clamp(min=1)).sqrt()
+
+
+def _reliability(probs: Tensor, true: Tensor, bins: int = 15) -> list[dict[str, Any]]:
+    """Of each bin of confidence that has examples: how many, how confident, how often right."""
+    confidence, predicted = probs.max(1)
+    place = calibration.bin_of(confidence, bins)
+    points = []
+    for chosen in (place == number for number in place.unique().tolist()):
+        n, hits = int(chosen.sum()), int((predicted == true)[chosen].sum())
+        low, high = wilson(hits, n)
+        accuracy = {"value": hits / n, "low": low, "high": high}
+        points.append(
+            {"count": n, "confidence": float(confidence[chosen].mean()), "accuracy": accuracy}
+        )
+    return points

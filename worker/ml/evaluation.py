@@ -173,7 +173,7 @@ def _reliability(probs: Tensor, true: Tensor, bins: int = 15) -> list[dict[str, 
     confidence, predicted = probs.max(1)
     place = calibration.bin_of(confidence, bins)
     points = []
-    for chosen in (place == number for number in place.unique().tolist()):
+    for chosen in (place == number for number in torch.unique(place).tolist()):
         n, hits = int(chosen.sum()), int((predicted == true)[chosen].sum())
         low, high = wilson(hits, n)
         accuracy = {"value": hits / n, "low": low, "high": high}

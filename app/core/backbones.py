@@ -40,6 +40,7 @@ class BackboneSpec:
     """A backbone as everybody but the network itself sees it.
 
     `dim` is the length of the last layer's embedding, `layout` the blocks of the whole vector.
+    `input_size` is in pixels (the only side it reads if `fixed_size`) or in tokens at most.
     `package` is (module, path inside it); `url` is where the library itself would download from.
     """
 
@@ -115,12 +116,12 @@ def _torchvision(
     )  # fmt: skip
 
 
-def _text(name: str, dim: int, **kwargs: object) -> BackboneSpec:
-    layout = (Block(0, "mean", 0, dim),)
+def _text(
+    name: str, dim: int, *, licence: str, package: tuple[str, str] | None = None
+) -> BackboneSpec:
     return BackboneSpec(
-        name=name, modality="text", dim=dim, layout=layout, input_size=256,
-        licence=str(kwargs.get("licence", "unknown")),
-        package=kwargs.get("package"),  # type: ignore[arg-type]
+        name=name, modality="text", dim=dim, layout=(Block(0, "mean", 0, dim),),
+        licence=licence, input_size=256, package=package,
     )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def _local_encoders(weights_dir: Path | None) -> Iterator[BackboneSpec]:
     for config in sorted(weights_dir.glob("*/config.json")):
         dim = _hidden_size(config)
         if dim:
-            yield _text(config.parent.name, dim)
+            yield _text(config.parent.name, dim, licence="as its folder says")
 
 
 def _hidden_size(config: Path) -> int | None:

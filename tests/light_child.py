@@ -7,6 +7,7 @@ hyperparameters tell it how to behave: `seconds` to take, `steps` to report, `po
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
@@ -41,6 +42,8 @@ class Light:
             return facts(request)
         if request["op"] == "embed":
             return embed(request, report, self._stopped)
+        if request["op"] == "predict":
+            return predict(request)
         return fit(request, report)
 
     def rest(self) -> None:
@@ -123,12 +126,32 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
         Path(request["out"]).write_bytes(head)
     accuracy = {"value": 0.5, "low": 0.1, "high": 0.9}
     return {
-        "config": {"format": 1, "method": request["method"], "classes": classes},
+        "config": {
+            "format": 1,
+            "method": request["method"],
+            "classes": classes,
+            "prediction_views": sorted(support["views"])[-1:],
+        },
         "evaluation": {"accuracy": accuracy},
         "hyperparameters": wish,
         "advice": {},
         "seconds": 0.0,
     }
+
+
+def predict(request: Message) -> dict[str, Any]:
+    """Each row's class by the head's weights, with a probability of one."""
+    head, classes = load_file(request["head"]), request["config"]["classes"]
+    (view,) = request["views"].values()
+    segments = [segment_file.load(Path(path)) for path in view["segments"]]
+    places = zip(view["segment"], view["row"], strict=True)
+    scores = [segments[segment][row] @ head["weight"] + head["bias"] for segment, row in places]
+    labels = [classes[int(np.argmax(score))] for score in scores]
+    with storage_errors(), Path(request["out"]).open("w", encoding="utf-8") as out:
+        for index, label in enumerate(labels):
+            told = {"index": index, "label": label, "probability": 1.0, "unknown": False}
+            out.write(json.dumps(told, separators=(",", ":")) + "\n")
+    return {"labels": labels}
 
 
 if __name__ == "__main__":

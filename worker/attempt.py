@@ -22,7 +22,8 @@ from worker.world import DrainedError, World
 
 T = TypeVar("T")
 
-KINDS = ("embed", "fine_tune")
+KINDS = ("embed", "fine_tune", "batch")
+_LONG = ("embed", "batch")
 _LOOK_SECONDS = 0.1
 
 
@@ -47,7 +48,7 @@ class Attempt:
         self.world.stop.check()
         if self.world.stop.requested and self.claim.priority > 0:
             raise DrainedError
-        if self.claim.kind == "embed" and not self._stopped and self._must_make_way():
+        if self.claim.kind in _LONG and not self._stopped and self._must_make_way():
             self._stopped = True
             self.world.child.stop_request()
 

@@ -21,7 +21,9 @@ _DELAY_SECONDS = 1.0
 
 
 def start(session: Session, claim: Claim) -> bool:
-    """Note in the job that it runs; answers whether there is anything left to run."""
+    """Note in the job or batch that it runs; answers whether there is anything left to run."""
+    if claim.batch_id is not None:
+        return _start_batch(session, claim, claim.batch_id)
     if claim.job_id is None:
         return True
     job = _job(session, claim)
@@ -67,6 +69,10 @@ def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
     job = _job(session, claim)
     if job is not None and job.status not in TERMINAL:
         jobs.advance_job(session, job, "failed", error=error)
+    if claim.batch_id is not None:
+        row = batches.lock_batch(session, claim.batch_id)
+        if row.status not in TERMINAL:
+            batches.fail(session, row, error)
 
 
 def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
+from app.core.job_state import TERMINAL
 from app.infra.database import Sessions, reading
-from app.infra.orm import BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
+from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
 from app.infra.storage import Storage
 from worker.model_card import name_of
 
@@ -42,7 +43,9 @@ class Sweeper:
         """Delete what is garbage; the number of files."""
         artifacts = list(self._storage.keys("models"))
         others = [
-            key for folder in ("packs", "manifests", "embeddings") for key in self._keys(folder)
+            key
+            for folder in ("packs", "manifests", "embeddings", "batches")
+            for key in self._keys(folder)
         ]
         with reading(self._sessions) as session:
             garbage = _unregistered(session, artifacts)
@@ -86,13 +89,18 @@ def _folder(key: str) -> str:
 
 
 def _unreferenced(session: Session, keys: Iterable[str]) -> set[str]:
-    """Packs, manifests and segments that no version, batch or segment row names."""
-    named: set[str] = set()
-    for table in (DatasetVersionRow, BatchRow):
-        held = session.execute(select(table.organisation_id, table.manifest_sha256, table.packs))
-        for organisation, manifest, packs in held:
+    """Packs, manifests, segments and results that no row names.
+
+    What a batch has uploaded goes once it has ended; its manifest says what to forget with it.
+    """
+    named: set[str] = set(session.scalars(select(BatchPartRow.key)))
+    ended = BatchRow.status.in_(TERMINAL)
+    for table, over in ((DatasetVersionRow, literal(False)), (BatchRow, ended)):
+        held = select(table.organisation_id, table.manifest_sha256, table.packs, over)
+        for organisation, manifest, packs, needless in session.execute(held):
             named.add(f"manifests/{organisation}/{manifest}.jsonl")
-            named |= {f"packs/{organisation}/{pack}" for pack in packs}
+            if not needless:
+                named |= {f"packs/{organisation}/{pack}" for pack in packs}
     for row in session.execute(select(SegmentRow.organisation_id, SegmentRow.key, SegmentRow.id)):
         named.add("embeddings/{}/{}/{}.npy".format(*row))
     return set(keys) - named

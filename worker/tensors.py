@@ -27,6 +27,7 @@ from worker.ml.embedding import embed_stream
 from worker.ml.engines import Engine, embedding_key, load_engine
 from worker.ml.heads.base import Support, Task
 from worker.ml.preprocessing import PREPROCESSING_VERSION, VIEWS
+from worker.predicting import predict
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -48,6 +49,8 @@ class Tensors:
             return facts_of(self._engine(request), request)
         if request["op"] == "embed":
             return self._embed(request, report)
+        if request["op"] == "predict":
+            return self._predict(request)
         return self._fit(request, report)
 
     def rest(self) -> None:
@@ -103,6 +106,12 @@ class Tensors:
             "advice": fit.advice,
             "seconds": time.monotonic() - began,
         }
+
+
+    def _predict(self, request: Message) -> dict[str, Any]:
+        """Write an answer for each row to `out`; the engine says what the rows are made of."""
+        features = {view: _features(rows) for view, rows in request["views"].items()}
+        return predict(request, features, self._engine(request).spec)
 
 
 class _Found:

@@ -21,7 +21,7 @@ from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import load_settings
 from app.infra.storage import storage_errors
-from worker import embed_step, fit_step, outcome
+from worker import batch_step, embed_step, fit_step, outcome
 from worker.attempt import KINDS, Attempt
 from worker.housekeeping import Housekeeping
 from worker.lease import Lease
@@ -31,6 +31,7 @@ from worker.world import DrainedError, World, open_world
 STEPS: Mapping[str, Callable[[Attempt], None]] = {
     "embed": embed_step.run,
     "fine_tune": fit_step.run,
+    "batch": batch_step.run,
 }
 _TRANSIENT = ("database_unavailable", "storage_unavailable")
 

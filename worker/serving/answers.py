@@ -36,6 +36,12 @@ class Scores:
     familiarity: float | None = None
 
     @property
+    def label(self) -> str:
+        """The most probable class."""
+        p = self.probabilities
+        return self.labels.names[max(range(len(p)), key=p.__getitem__)]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the numbers."""
         return self.probabilities.itemsize * len(self.probabilities)

@@ -47,6 +47,12 @@ def load_head(storage: Storage, target: Target) -> ServingHead:
     return ServingHead(live, Labels(live.classes), live.nbytes + _overhead(live.classes))
 
 
+def scores_of(labels: Labels, prediction: serving.Prediction) -> Scores:
+    """A prediction as what is remembered and rendered of it."""
+    probabilities: Any = prediction.probabilities.numpy()
+    return Scores(labels, array("f", probabilities.tobytes()))
+
+
 def _overhead(classes: Sequence[str]) -> int:
     """Bytes beside the tensors: objects, and each label twice."""
     return 4096 + sum(2 * (60 + len(name)) for name in classes)
@@ -90,8 +96,7 @@ class Answerer:
         ]
 
     def _answer(self, item: Item, prediction: serving.Prediction) -> bytes:
-        probabilities: Any = prediction.probabilities.numpy()
-        scores = Scores(item.job.head.labels, array("f", probabilities.tobytes()))
+        scores = scores_of(item.job.head.labels, prediction)
         if item.key:
             self._cache.put(item.key, scores)
         return render(scores, index=item.index, options=item.job.call.options)

@@ -105,15 +105,20 @@ def create(session: Session, new: NewBatch, *, organisation_id: str, chunk: int)
 def _queue(session: Session, row: BatchRow, chunk: int) -> None:
     count = math.ceil(row.total / chunk)
     for start, stop in pairwise(row.total * part // count for part in range(count + 1)):
-        work.add(
-            session,
-            "batch",
-            organisation_id=row.organisation_id,
-            priority=PRIORITY,
-            batch_id=row.id,
-            backbone=row.backbone,
-            payload={"start": start, "stop": stop},
-        )
+        add_chunk(session, row, start, stop)
+
+
+def add_chunk(session: Session, row: BatchRow, start: int, stop: int) -> None:
+    """Work for the inputs `start` to `stop` of a batch whose row the caller holds."""
+    work.add(
+        session,
+        "batch",
+        organisation_id=row.organisation_id,
+        priority=PRIORITY,
+        batch_id=row.id,
+        backbone=row.backbone,
+        payload={"start": start, "stop": stop},
+    )
 
 
 def get(session: Session, batch_id: str, *, organisation_id: str) -> BatchRow:

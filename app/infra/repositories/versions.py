@@ -31,6 +31,12 @@ def problems_of(version: DatasetVersionRow) -> list[Problem]:
     return [Problem.model_validate(problem) for problem in version.problems]
 
 
+def problems_by_id(session: Session, version_id: str) -> list[Problem]:
+    """The problems of a version that may be gone."""
+    version = session.get(DatasetVersionRow, version_id)
+    return problems_of(version) if version is not None else []
+
+
 def add_problems(version: DatasetVersionRow, problems: Sequence[Problem]) -> None:
     """Append problems to a version whose row the caller holds."""
     version.problems = [*version.problems, *(problem.model_dump() for problem in problems)]

@@ -1,0 +1,45 @@
+"""What the tensor process answers to `predict`: cached rows through one head, as JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from app.core.backbones import BackboneSpec
+from app.core.messages import Options
+from app.infra.storage import storage_errors
+from worker.ml import serving
+from worker.ml.heads.base import HeadArtifact
+from worker.serving.answers import Labels, render
+from worker.serving.heads import scores_of
+
+
+def predict(
+    request: Mapping[str, Any], features: Mapping[str, Tensor], spec: BackboneSpec
+) -> dict[str, Any]:
+    """Write an item of an answer for each row of `features` (view → [n, D]) to `out`.
+
+    Answers the label of each. Raises model_corrupt.
+    """
+    artifact = HeadArtifact(tensors=load_file(request["head"]), config=dict(request["config"]))
+    head = serving.load(artifact)
+    labels = Labels(head.classes)
+    options = Options(top_k=request["top_k"], threshold=request["unknown"])
+    rows = {view: value.float() for view, value in features.items()}
+    count = len(next(iter(rows.values())))
+    with torch.inference_mode():
+        found = serving.predict(rows, [head] * count, layout=spec.layout)
+    scores = [scores_of(labels, one) for one in found]
+    lines = [render(one, index=index, options=options) for index, one in enumerate(scores)]
+    _write(Path(request["out"]), lines)
+    return {"labels": [one.label for one in scores]}
+
+
+def _write(path: Path, lines: Sequence[bytes]) -> None:
+    with storage_errors():
+        path.write_bytes(b"".join(line + b"\n" for line in lines))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from app.infra.repositories import versions
@@ -56,7 +57,7 @@ class JobData:
 
 
 def load(attempt: Attempt) -> JobData:
-    """Read the rows and manifests. Raises LostClaimError when the job or its data are gone."""
+    """Read the rows and manifests. Raises LostClaimError or dataset_failed where they are gone."""
     rows = attempt.read(lambda session: _rows(session, attempt))
     usable = _usable(attempt, rows.version)
     held_out = (
@@ -69,14 +70,20 @@ def load(attempt: Attempt) -> JobData:
 
 def _rows(session: Session, attempt: Attempt) -> Rows:
     job = session.get(JobRow, attempt.claim.job_id)
-    version = session.get(DatasetVersionRow, job.version_id) if job is not None else None
-    dataset = session.get(DatasetRow, version.dataset_id) if version is not None else None
-    if job is None or version is None or dataset is None:
+    if job is None:
         raise LostClaimError(attempt.claim.id)
-    validation = None
-    if job.validation_version_id is not None:
-        validation = session.get_one(DatasetVersionRow, job.validation_version_id)
+    version = _version(session, job.version_id)
+    dataset = session.get_one(DatasetRow, version.dataset_id)
+    held_out = job.validation_version_id
+    validation = _version(session, held_out) if held_out is not None else None
     return Rows(job=job, dataset=dataset, version=version, validation=validation)
+
+
+def _version(session: Session, version_id: str) -> DatasetVersionRow:
+    version = session.get(DatasetVersionRow, version_id)
+    if version is None:
+        raise HeadstartError("dataset_failed", "the dataset was deleted")
+    return version
 
 
 def _usable(attempt: Attempt, version: DatasetVersionRow) -> list[Example]:

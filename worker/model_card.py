@@ -47,6 +47,7 @@ def card_of(
         "method": job.method,
         "hyperparameters": result["hyperparameters"],
         "seed": job.seed,
+        "from_model": job.from_model,
         "config": result["config"],
         "dataset": {
             "id": version.dataset_id,

@@ -32,6 +32,8 @@ from worker.predicting import predict
 Report = Callable[[str, dict[str, Any]], None]
 
 MOST_ENGINES = 3
+GPU_SHARE = 0.4
+"""Of a GPU's memory: the predictor, which somebody waits for, has the rest."""
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
 
 
@@ -39,6 +41,8 @@ class Tensors:
     """Handles the parent's requests one after the other; `stopped` asks to end an embedding."""
 
     def __init__(self, *, stopped: Callable[[], bool]) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
         self._stopped = stopped
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._warming: deque[Callable[[], object]] = deque()
@@ -106,7 +110,6 @@ class Tensors:
             "advice": fit.advice,
             "seconds": time.monotonic() - began,
         }
-
 
     def _predict(self, request: Message) -> dict[str, Any]:
         """Write an answer for each row to `out`; the engine says what the rows are made of."""

@@ -6,11 +6,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from app.core.backbones import get
 from benchmarks.record import record, shared_data, spread
 from benchmarks.service import class_folders, fine_tune, running, upload, zipped
-from worker.ml.backbones import load_backbone
+from worker.ml.backbones.networks import pyramid
 from worker.ml.preprocessing import decode_to
 
 EPOCHS, BATCH, ROUNDS = 10, 32, 3
@@ -18,24 +20,22 @@ EPOCHS, BATCH, ROUNDS = 10, 32, 3
 
 def textbook(pictures: Sequence[tuple[str, Path]], *, dtype: torch.dtype) -> float:
     """Seconds for 10 epochs of a new linear layer, with a backbone forward pass in each."""
-    backbone = load_backbone("efficientnet_lite0", None)
-    module, spec = backbone.module.eval(), backbone.spec
-    memory = torch.channels_last if dtype is torch.bfloat16 else torch.contiguous_format
-    module = module.to(dtype=dtype, memory_format=memory)
+    spec = get("efficientnet_lite0")
+    module, _ = pyramid("efficientnet_lite0", None)
+    if dtype is torch.bfloat16:
+        module.cast(dtype)
+        module.to(memory_format=torch.channels_last)
     labels = sorted({label for label, _ in pictures})
     head = torch.nn.Linear(spec.last.stop - spec.last.start, len(labels), dtype=dtype)
     optimiser = torch.optim.Adam(head.parameters(), lr=1e-4)
-    mean = torch.tensor(spec.mean).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std).view(1, 3, 1, 1)
     started = time.perf_counter()
     for _ in range(EPOCHS):
         for start in range(0, len(pictures), BATCH):
             rows = pictures[start : start + BATCH]
             pixels = [decode_to(path.read_bytes(), "squish", spec.input_size) for _, path in rows]
-            batch = torch.stack([torch.as_tensor(image) for image in pixels]).permute(0, 3, 1, 2)
-            batch = ((batch / 255 - mean) / std).to(dtype=dtype, memory_format=memory)
             with torch.no_grad():
-                features = module(batch)[:, spec.last.start : spec.last.stop]
+                features = module(torch.from_numpy(np.stack(pixels)))
+            features = features[:, spec.last.start : spec.last.stop].to(dtype)
             targets = torch.tensor([labels.index(label) for label, _ in rows])
             loss = torch.nn.functional.cross_entropy(head(features), targets)
             optimiser.zero_grad()

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from app.infra.settings import Settings
 from app.infra.storage import open_storage
 from worker import model_store
 from worker.ml import fit
+from worker.ml import text as text_fit
 from worker.ml.engines import load_engine
 from worker.ml.heads.base import Support, Task
 from worker.ml.preprocessing import decode_to
@@ -93,6 +94,43 @@ def store_model(
     )
     target = store_head(settings, fitted.head, organisation=organisation, name=name)
     return Stored(target, features)
+
+
+TEXT_BACKBONE = "all-MiniLM-L6-v2"
+TEXTS = [
+    ("my card has not arrived yet", "card"),
+    ("where is the card I ordered", "card"),
+    ("the new card is still not here", "card"),
+    ("please reset my password", "password"),
+    ("I forgot the password", "password"),
+    ("my password does not work any more", "password"),
+]
+
+
+def store_text_model(settings: Settings, *, organisation: str = "org", name: str = "t1") -> Target:
+    """Fit a head on a few sentences and store it."""
+    embed: Any = load_engine(TEXT_BACKBONE, None, cache_dir=settings.data_dir / "engines")
+    texts, labels = [text for text, _ in TEXTS], [label for _, label in TEXTS]
+    classes = sorted(set(labels))
+    support = Support(
+        features={"text": torch.from_numpy(embed.embed(texts))},
+        labels=torch.tensor([classes.index(label) for label in labels]),
+        groups=torch.arange(len(texts)),
+        ids=[f"ex_{place}" for place in range(len(texts))],
+        classes=classes,
+        texts=texts,
+    )
+    fitted = text_fit.fit(
+        Task(
+            method="auto",
+            hyperparameters={},
+            support=support,
+            layout=embed.spec.layout,
+            backbone=TEXT_BACKBONE,
+        )
+    )
+    target = store_head(settings, fitted.head, organisation=organisation, name=name)
+    return replace(target, backbone=TEXT_BACKBONE)
 
 
 def store_head(settings: Settings, head: Any, *, organisation: str, name: str) -> Target:

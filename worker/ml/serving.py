@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from worker.ml import spaces
+from worker.ml import spaces, text
 from worker.ml.heads.base import HeadArtifact
 
 if TYPE_CHECKING:
@@ -71,14 +71,36 @@ def load(artifact: HeadArtifact) -> LiveHead:
 
 
 def predict(
-    features: Mapping[str, Tensor], heads: Sequence[LiveHead], *, layout: Sequence[Block]
+    features: Mapping[str, Tensor],
+    heads: Sequence[LiveHead],
+    *,
+    layout: Sequence[Block],
+    texts: Sequence[str] | None = None,
 ) -> list[Prediction]:
-    """One answer a row; `features[view]` is [n, D], `heads` [n] (equal heads may repeat)."""
+    """One answer a row; `features[view]` is [n, D], `heads` [n] (equal heads may repeat).
+
+    `texts` [n] are what the rows of a text backbone are embeddings of; its heads read both.
+    """
+    if texts is not None:
+        return _predict_texts(features[text.VIEW], texts, heads)
     rows = transform(features, layout, {space for head in heads for space in head.spaces})
     answers: dict[int, Prediction] = {}
     for head, members in _by_head(heads):
         x = torch.cat([rows[space][members] for space in head.spaces], 1)
         logits = x @ head.weight.float() + head.bias
+        probabilities = (logits / head.temperature).softmax(1)
+        for row, p in zip(members, probabilities, strict=True):
+            answers[row] = Prediction(classes=head.classes, probabilities=p)
+    return [answers[row] for row in range(len(heads))]
+
+
+def _predict_texts(
+    rows: Tensor, texts: Sequence[str], heads: Sequence[LiveHead]
+) -> list[Prediction]:
+    answers: dict[int, Prediction] = {}
+    for head, members in _by_head(heads):
+        said = [texts[row] for row in members]
+        logits = text.predict(head.artifact, rows[members], said)
         probabilities = (logits / head.temperature).softmax(1)
         for row, p in zip(members, probabilities, strict=True):
             answers[row] = Prediction(classes=head.classes, probabilities=p)

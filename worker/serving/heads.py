@@ -63,7 +63,6 @@ class Answerer:
 
     def __init__(self, spec: BackboneSpec, cache: PredictionCache) -> None:
         self._spec, self._cache = spec, cache
-        self._primary = "text" if spec.modality == "text" else "squish"
 
     def __call__(self, items: Sequence[Item], rows: Sequence[Rows]) -> list[bytes]:
         """One answer an item; `rows[i]` is [views, D], in the order of the views of i's head."""
@@ -89,11 +88,19 @@ class Answerer:
             return self._embeddings(items, stacked[:, 0])
         features = {view: torch.from_numpy(stacked[:, at]) for at, view in enumerate(views)}
         heads = [item.job.head.live for item in items]
-        predictions = serving.predict(features, heads, layout=self._spec.layout)
+        predictions = serving.predict(
+            features, heads, layout=self._spec.layout, texts=self._texts(items)
+        )
         return [
             self._answer(item, prediction)
             for item, prediction in zip(items, predictions, strict=True)
         ]
+
+    def _texts(self, items: Sequence[Item]) -> list[str] | None:
+        """What the rows are embeddings of, where the heads read that too."""
+        if self._spec.modality != "text":
+            return None
+        return [str(item.input.data, "utf-8") for item in items]
 
     def _answer(self, item: Item, prediction: serving.Prediction) -> bytes:
         scores = scores_of(item.job.head.labels, prediction)

@@ -135,6 +135,15 @@ class TestServing:
         models = [json.loads(answer.body)["model"] for answer in answers]
         assert models == [target.model for target in targets]
 
+    def test_texts_meet_their_heads(self, settings: Settings) -> None:
+        target = kit.store_text_model(settings)
+        inputs = ("the card I ordered is missing", "cannot log in, wrong password")
+        texts = tuple(Input("text", one.encode()) for one in inputs)
+        (answer,) = ask(settings, replace(call(target, []), inputs=texts))
+        data = json.loads(answer.body)["data"]
+        assert [item["label"] for item in data] == ["card", "password"]
+        assert data[0]["probability"] > 0.5
+
     def test_a_corrupt_head_never_serves(self, settings: Settings) -> None:
         target = kit.store_model(settings, name="corrupt").target
         path = settings.data_dir / "storage" / target.artifact / model_store.HEAD

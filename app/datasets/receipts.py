@@ -1,4 +1,4 @@
-"""An upload's Idempotency-Key: kept while the upload works, answered when it makes its version."""
+"""An upload's Idempotency-Key: kept while the upload works, answered when its effect is made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 from anyio import to_thread
@@ -22,7 +23,7 @@ _EXTEND_SECONDS = 15.0
 
 
 class Lease(Receipt):
-    """The upload's idempotency key, kept while it works and answered with its version."""
+    """The upload's idempotency key, kept while it works and answered with what it has made."""
 
     def __init__(self, key: idempotency.Upload, *, status: int) -> None:
         self._key = key
@@ -36,7 +37,12 @@ class Lease(Receipt):
 
     def complete(self, session: Session, found: Found) -> None:
         """Store which version the key has made, in the version's own transaction."""
-        self._key.complete(session, _reply(found, self.digest, status=self._status))
+        self.answer(session, {"dataset": found.dataset.id, "version": found.version.number})
+
+    def answer(self, session: Session, made: dict[str, Any]) -> None:
+        """Store what the key has made, in the transaction that makes it."""
+        body = {**made, "digest": self.digest}
+        self._key.complete(session, Reply(status=self._status, body=body))
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -66,12 +72,3 @@ class Lease(Receipt):
     def _release(self) -> None:
         with suppress(HeadstartError):  # it runs out by itself
             self._key.release()
-
-
-def _reply(found: Found, digest: str, *, status: int) -> Reply:
-    body = {
-        "dataset": found.dataset.id,
-        "version": found.version.number,
-        "digest": digest,
-    }
-    return Reply(status=status, body=body)

@@ -48,10 +48,10 @@ def _own(services: Services, dataset_id: str, organisation_id: str) -> tuple[set
         others = datasets.manifests(session, organisation_id=organisation_id, not_of=dataset_id)
     contents: set[bytes] = set()
     for sha256 in own:
-        contents |= _contents(services, organisation_id, sha256)
+        contents |= contents_of(services, organisation_id, sha256)
     for sha256 in others:
         if contents:
-            contents -= _contents(services, organisation_id, sha256)
+            contents -= contents_of(services, organisation_id, sha256)
     return own, sorted(content.decode() for content in contents)
 
 
@@ -68,7 +68,7 @@ def _delete_files(
         log.warning("segments are left to the sweeper", reason=str(error))
 
 
-def _contents(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:
+def contents_of(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:
     """The hashes that a manifest names; none if it is gone, as its dataset then is too."""
     try:
         path = services.storage.fetch(blobs.manifest_key(organisation_id, manifest_sha256))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from app import idempotency
@@ -29,6 +30,10 @@ from app.infra.settings import Settings
 from app.infra.storage import staging
 
 _BUILDS_AT_ONCE = 2
+Made = dict[str, Any]
+"""What an upload's key remembers: the ids of what was made of it."""
+T = TypeVar("T")
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class Make(Protocol):
@@ -56,36 +61,43 @@ class Incoming:
 
         Raises the codes of bad uploads, in_flight and idempotency_mismatch.
         """
+
+        def made(upload: Upload, lease: Lease) -> Found:
+            return make(upload, parse_form(upload.fields), receipt=lease)
+
+        return await self.once(made, self._version, status=status)
+
+    async def once(
+        self, make: Callable[[Upload, Lease], T], recall: Callable[[Made], T], *, status: int
+    ) -> tuple[T, bool]:
+        """`make` something of the upload, once a key, or `recall` what was; whether it is a replay.
+
+        `make` answers its lease in the transaction of its effect. Both block.
+        """
         key = idempotency.key_of(self.request, self.key_header, content=b"")
         sessions = self.services.sessions
         reserved = await to_thread.run_sync(idempotency.reserve, sessions, key)
         if isinstance(reserved, Reply):
             async with self._received() as upload:
-                return await to_thread.run_sync(self._replay, reserved, upload), True
+                _check_same(reserved, upload)
+            return await to_thread.run_sync(recall, reserved.body), True
         lease = Lease(reserved, status=status)
         async with lease.kept(), self._received() as upload:
             lease.digest = _digest(upload)
-            form = parse_form(upload.fields)
-            made = partial(make, upload, form, receipt=lease)
+            made = partial(make, upload, lease)
             return await to_thread.run_sync(made, limiter=_limiter(self.request)), False
 
     def _received(self) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
         return received(self.request, staging=staging(settings), limits=_upload_limits(settings))
 
-    def _replay(self, reply: Reply, upload: Upload) -> Found:
-        if reply.body["digest"] != _digest(upload):
-            raise HeadstartError(
-                "idempotency_mismatch",
-                "this Idempotency-Key came with another upload before",
-                param="Idempotency-Key",
-            )
+    def _version(self, made: Made) -> Found:
         with reading(self.services.sessions) as session:
             return datasets.get(
                 session,
-                reply.body["dataset"],
+                made["dataset"],
                 organisation_id=self.organisation_id,
-                number=reply.body["version"],
+                number=made["version"],
             )
 
 
@@ -97,9 +109,14 @@ IncomingDep = Annotated[Incoming, Depends(_incoming)]
 
 
 def parse_form(fields: dict[str, str]) -> UploadForm:
-    """The known fields, checked; an empty one counts as left out. Raises invalid_request."""
+    """The fields of a dataset's upload. Raises invalid_request."""
+    return parse_fields(UploadForm, {name: told for name, told in fields.items() if told})
+
+
+def parse_fields(shape: type[Shape], fields: Mapping[str, Any]) -> Shape:
+    """The fields, checked against `shape`. Raises invalid_request."""
     try:
-        return UploadForm.model_validate({name: told for name, told in fields.items() if told})
+        return shape.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or None
@@ -125,6 +142,15 @@ def _limiter(request: Request) -> CapacityLimiter:
     limiter = state.builds
     assert isinstance(limiter, CapacityLimiter)
     return limiter
+
+
+def _check_same(reply: Reply, upload: Upload) -> None:
+    if reply.body["digest"] != _digest(upload):
+        raise HeadstartError(
+            "idempotency_mismatch",
+            "this Idempotency-Key came with another upload before",
+            param="Idempotency-Key",
+        )
 
 
 def _digest(upload: Upload) -> str:

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """How often a worker on the production footing looks for work that no doorbell announced."""
     drain_seconds: float = Field(default=20.0, ge=0)
     embed_chunk: int = Field(default=2000, gt=0)
+    batch_chunk: int = Field(default=500, gt=0)
+    """Inputs of a batch that are predicted and committed together."""
     embedding_cache_bytes: int = 20 * 1024 * MIB
     heads_cache_bytes: int = 1024 * MIB
     prediction_cache_bytes: int = 64 * MIB

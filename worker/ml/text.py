@@ -19,12 +19,14 @@ from worker.ml import (
     ngrams,
     selection,
     spaces,
+    text_head,
     text_mix,
+    unknown,
 )
-from worker.ml.familiarity import Familiarity
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
+from worker.ml.text_head import VIEW, answer, predict
 
-VIEW = "text"
+__all__ = ["answer", "fit", "predict"]
 
 PRIOR_TEMPERATURE = {1: 0.5, 2: 0.42, 5: 0.42, 20: 0.45}
 """Examples per class → temperature expected before out-of-fold logits are seen (measured)."""
@@ -45,6 +47,22 @@ class _Prepared:
         return len(self.support) / len(self.support.classes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What out-of-fold logits (None where there are no folds) say about the final fit."""
+
+    w: float
+    folds: int
+    oof: Tensor | None
+    heat: float
+    known: familiarity.Familiarity
+
+    @property
+    def probabilities(self) -> Tensor | None:
+        """Calibrated and out of fold [n, C]."""
+        return None if self.oof is None else (self.oof / self.heat).softmax(1)
+
+
 def fit(task: Task, *, names: Tensor | None = None) -> Fit:
     """Fit on `task.support`: its view "text" [n, D] and its texts.
 
@@ -52,57 +70,15 @@ def fit(task: Task, *, names: Tensor | None = None) -> Fit:
     `task.support.classes`; each is one more example of its class if they tell classes apart.
     """
     prepared = _prepare(task, names)
-    support = prepared.support
-    count = selection.fold_count(support.labels, support.groups)
-    fold = selection.folds(support.labels, support.groups, count) if count else None
-    choice = text_mix.choose(prepared.views, fold, per_class=prepared.per_class)
-    known, similarity = familiarity.of_support(prepared.views.judged(choice.w))
-    oof = None if choice.oof is None else familiarity.cooled(choice.oof, known.factor(similarity))
-    heat = temperature(oof, support.labels, prepared.per_class)
+    judged = _judge(prepared)
     return Fit(
-        head=_artifact(task, prepared, choice.w, heat=heat, known=known),
-        evaluation=_evaluation(oof, support, heat, count),
+        head=_artifact(task, prepared, judged),
+        evaluation=_evaluation(prepared.support, judged),
         hyperparameters={
             "l2": text_mix.L2,
-            "lexical_weight": choice.w,
+            "lexical_weight": judged.w,
             "label_names": prepared.views.anchors > 0,
         },
-    )
-
-
-def predict(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
-    """Logits [n, C], before the temperature, of embeddings [n, D] and the n texts they are of.
-
-    They are cooled already by how unlike the support a text is.
-    """
-    tensors = head.tensors
-    unit = spaces.unit(embeddings.float())
-    table = ngrams.within(ngrams.rows(texts), tensors["buckets"].numpy())
-    logits = unit @ tensors["weight"].float() + _summed(table, tensors["bucket_weight"])
-    similarity = unit @ tensors["mean"].float() + _summed(table, tensors["bucket_mean"])[:, 0]
-    known = familiarity.Familiarity(**head.config["familiarity"])
-    return familiarity.cooled(logits + tensors["bias"], known.factor(similarity))
-
-
-def _summed(table: ngrams.Rows, weight: Tensor) -> Tensor:
-    """Sparse rows times weight [m, k]: [n, k]."""
-    return torch.nn.functional.embedding_bag(
-        torch.from_numpy(table.buckets),
-        weight.float(),
-        torch.from_numpy(table.starts[:-1]),
-        mode="sum",
-        per_sample_weights=torch.from_numpy(table.weights),
-    )
-
-
-def temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
-    """From out-of-fold logits [n, C] where there are any, else the prior's."""
-    logits = torch.zeros(len(labels), 1) if oof is None else oof
-    return calibration.temperature(
-        logits,
-        labels if oof is not None else torch.zeros_like(labels),
-        per_class=per_class,
-        prior=PRIOR_TEMPERATURE,
     )
 
 
@@ -144,49 +120,83 @@ def _views(support: Support, rows: Tensor, table: ngrams.Rows, anchors: int) -> 
     )
 
 
-def _evaluation(oof: Tensor | None, support: Support, heat: float, count: int) -> dict[str, Any]:
-    logits = torch.zeros(len(support), len(support.classes)) if oof is None else oof
+def _judge(prepared: _Prepared) -> _Judged:
+    """Choose the mixing weight, and calibrate at it."""
+    support, views = prepared.support, prepared.views
+    folds = selection.fold_count(support.labels, support.groups)
+    fold = selection.folds(support.labels, support.groups, folds) if folds else None
+    choice = text_mix.choose(views, fold, per_class=prepared.per_class)
+    known, similarity = familiarity.of_support(views.judged(choice.w))
+    oof = None if choice.oof is None else familiarity.cooled(choice.oof, known.factor(similarity))
+    heat = _temperature(oof, support.labels, prepared.per_class)
+    return _Judged(w=choice.w, folds=folds, oof=oof, heat=heat, known=known)
+
+
+def _temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
+    """From out-of-fold logits [n, C] where there are any, else the prior's."""
+    logits, true = (torch.zeros(0, 1), labels[:0]) if oof is None else (oof, labels)
+    return calibration.temperature(logits, true, per_class=per_class, prior=PRIOR_TEMPERATURE)
+
+
+def _evaluation(support: Support, judged: _Judged) -> dict[str, Any]:
+    nothing = torch.zeros(len(support), len(support.classes))
     return evaluation.evaluate(
-        (logits / heat).softmax(1), support.labels, support.classes, how="k-fold", folds=count
+        nothing if judged.probabilities is None else judged.probabilities,
+        support.labels,
+        support.classes,
+        how="k-fold",
+        folds=judged.folds,
     )
 
 
-def _artifact(
-    task: Task, prepared: _Prepared, w: float, *, heat: float, known: Familiarity
-) -> HeadArtifact:
-    """Weights on the embedding and on the buckets that the support has, classes as the caller's."""
-    coefficients, bias = text_mix.dual(prepared.views, w)
-    order = [prepared.support.classes.index(label) for label in task.support.classes]
-    judged = torch.arange(len(coefficients)) < prepared.views.count
-    share = judged[:, None].float() / prepared.views.count
-    columns = torch.cat([coefficients[:, order], share], 1)
-    buckets, lexical = _on_buckets(prepared.table, w * columns)
-    embedding = (1 - w) * prepared.rows.T @ columns
-    tensors = {
-        "weight": embedding[:, :-1].half().contiguous(),
-        "mean": embedding[:, -1].half().contiguous(),
-        "bias": bias[order].float(),
-        "buckets": buckets,
-        "bucket_weight": lexical[:, :-1].half().contiguous(),
-        "bucket_mean": lexical[:, -1:].half().contiguous(),
-    }
+def _artifact(task: Task, prepared: _Prepared, judged: _Judged) -> HeadArtifact:
+    """The head with classes in the caller's order."""
+    caller = list(task.support.classes)
+    order = [prepared.support.classes.index(label) for label in caller]
+    number = torch.tensor([caller.index(label) for label in prepared.support.classes])
+    coefficients, bias = text_mix.dual(prepared.views, judged.w)
+    parts = text_head.Parts(
+        rows=prepared.rows,
+        table=prepared.table,
+        labels=number[prepared.support.labels],
+        coefficients=coefficients[:, order],
+        bias=bias[order],
+        w=judged.w,
+    )
     config = {
         "format": 1,
         "method": task.method,
-        "classes": list(task.support.classes),
+        "classes": caller,
         "spaces": [VIEW],
         "prediction_views": [VIEW],
-        "temperature": heat,
-        "familiarity": familiarity.stored(known),
+        "temperature": judged.heat,
+        "lexical_weight": judged.w,
+        "familiarity": familiarity.stored(judged.known),
+        "unknown": unknown.stored(_detector(prepared, judged)),
     }
-    return HeadArtifact(tensors=tensors, config=config)
+    return HeadArtifact(tensors=text_head.tensors(parts), config=config)
 
 
-def _on_buckets(table: ngrams.Rows, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-    """The buckets seen [m] (int32, ascending) and Σ of their rows' coefficients [m, C]."""
-    known, place = np.unique(table.buckets, return_inverse=True)
-    owner = torch.from_numpy(table.owners())
-    weights = torch.from_numpy(table.weights)[:, None]
-    total = coefficients.new_zeros(len(known), coefficients.shape[1])
-    total.index_add_(0, torch.from_numpy(place), coefficients[owner] * weights)
-    return torch.from_numpy(known.astype(np.int32)), total
+def _detector(prepared: _Prepared, judged: _Judged) -> unknown.Unknown:
+    """The threshold of `unknown`, from the support's own out-of-fold scores."""
+    labels, count = prepared.support.labels, prepared.views.count
+    rows = prepared.rows[:count]
+    shared = text_head.coverage(_elsewhere(prepared.table, count))
+    if judged.probabilities is None:
+        cosine = unknown.between_classes(rows, labels)
+        return unknown.fit_threshold(None, (1 - judged.w) * cosine + judged.w * shared)
+    top, predicted = judged.probabilities.max(1)
+    cosine = unknown.of_support(rows, labels, predicted)
+    return unknown.fit_threshold(top, (1 - judged.w) * cosine + judged.w * shared)
+
+
+def _elsewhere(table: ngrams.Rows, count: int) -> ngrams.Rows:
+    """Of the first `count` rows, the entries whose bucket another row has too."""
+    stop = int(table.starts[count])
+    buckets, rows = np.unique(table.buckets, return_counts=True)
+    first = ngrams.Rows(
+        buckets=table.buckets[:stop],
+        weights=table.weights[:stop],
+        starts=table.starts[: count + 1],
+    )
+    return ngrams.within(first, buckets[rows > 1])

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app import exception_handlers, openapi
 from app.accounts.endpoints import router as accounts
 from app.accounts.service import Keyring
+from app.batches.endpoints import router as batches
 from app.console.docs import router as docs
 from app.console.health import router as health
 from app.console.metrics import Measure
@@ -41,6 +42,7 @@ ROOMS = (
     aliases,
     catalogue,
     predictions,
+    batches,
     health,
     docs,
 )

@@ -68,6 +68,15 @@ def discard(services: Services, organisation_id: str, keys: Iterable[str]) -> No
         log.warning("blobs are left behind", keys=list(keys), reason=str(error))
 
 
+def forget(services: Services, keys: Iterable[str]) -> None:
+    """Delete files whose rows are gone; what cannot be deleted now, the sweeper collects."""
+    try:
+        for key in keys:
+            services.storage.delete(key)
+    except (HeadstartError, OSError) as error:
+        log.warning("files are left to the sweeper", reason=str(error))
+
+
 def _release(keys: Iterable[str]) -> None:
     with _lock:
         _held.subtract(list(keys))

@@ -270,9 +270,11 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
     return session.scalars(found.limit(1)).first() is not None
 
 
-def manifests(session: Session, *, organisation_id: str) -> set[str]:
-    """The manifests of the organisation's batches."""
-    statement = select(BatchRow.manifest_sha256).where(BatchRow.organisation_id == organisation_id)
+def manifests(session: Session, *, organisation_id: str, not_of: str) -> set[str]:
+    """The manifests of the organisation's other batches."""
+    statement = select(BatchRow.manifest_sha256).where(
+        BatchRow.organisation_id == organisation_id, BatchRow.id != not_of
+    )
     return set(session.scalars(statement.distinct()))
 
 

@@ -1,0 +1,58 @@
+"""The two bodies of one route: a short JSON document, or an upload. And their OpenAPI."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request
+
+from app.batches.schemas import BatchForm, NewBatch
+from app.core.errors import HeadstartError
+from app.strict_json import parse
+
+MOST_JSON_BYTES = 64 * 1024
+_FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "A zip or tar of images in any folders, or of texts; a CSV, JSONL or Parquet "
+    "file with a column `text`. Labels are not needed and not read.",
+}
+_RAW = {"schema": {"type": "string", "format": "binary"}}
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body says that it is JSON."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
+
+
+async def read_json(request: Request) -> Any:
+    """The document. Raises payload_too_large or invalid_json: this route's cap is an upload's."""
+    body = bytearray()
+    async for data in request.stream():
+        body += data
+        if len(body) > MOST_JSON_BYTES:
+            why = f"a JSON body may have {MOST_JSON_BYTES:,} bytes here"
+            raise HeadstartError("payload_too_large", why)
+    try:
+        return parse(bytes(body))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+
+
+def documented() -> dict[str, Any]:
+    """`openapi_extra=` of the route."""
+    form = BatchForm.model_json_schema()
+    multipart = {
+        "type": "object",
+        "required": ["file", "model"],
+        "properties": {"file": _FILE, **form["properties"]},
+    }
+    content = {
+        "application/json": {"schema": NewBatch.model_json_schema()},
+        "multipart/form-data": {"schema": multipart},
+        "application/zip": _RAW,
+        "application/x-tar": _RAW,
+    }
+    return {"requestBody": {"required": True, "content": content}}

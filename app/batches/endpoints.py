@@ -1,0 +1,200 @@
+"""`/v1/batch_predictions`: predict a whole dataset or archive, and download what came of it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from app.batches import results, service
+from app.batches.bodies import documented, is_json, read_json
+from app.batches.results import MEDIA_TYPES, Format
+from app.batches.schemas import ID, PATH, Batch, BatchForm, NewBatch, batch_of
+from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
+from app.datasets.receipts import Lease
+from app.datasets.streaming import Upload
+from app.datasets.upload_docs import BAD_UPLOADS
+from app.datasets.uploads import Incoming, IncomingDep, parse_fields
+from app.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
+from app.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
+from app.infra.repositories import batches
+from app.openapi import DeletedObject, Responses, path_id, problems
+from app.pages import Limit, Page, cursor, page
+from app.strict_json import StrictRoute
+from app.waiting import BATCH, WishDep
+
+router = APIRouter(route_class=StrictRoute, prefix=PATH, tags=["batch predictions"])
+
+BatchId = Annotated[str, path_id("The batch's id.", ID)]
+_WAITED: Responses = {
+    200: {"model": Batch, "description": "It has ended within the time of `Prefer: wait`."}
+}
+_MADE = problems("not_found", "not_ready", "dataset_failed", "invalid_json")
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=_WAITED | BAD_UPLOADS | _MADE,
+    openapi_extra=documented(),
+    dependencies=[Depends(caller("predict"))],
+)
+async def create_batch(incoming: IncomingDep, wish: WishDep, response: Response) -> Batch:
+    """Predict all examples of a dataset (JSON), or all inputs of an uploaded archive.
+
+    The model and the inputs are pinned now, and the batch outlives this process.
+    """
+    make = _of_dataset if is_json(incoming.request) else _of_upload
+    found, replayed = await make(incoming)
+    mark(response, replayed=replayed)
+    services = incoming.services
+    if not _ended(found.status) and await wish.grant(
+        services.waiting, BATCH, found.id, done=_ended
+    ):
+        row = await to_thread.run_sync(service.get, services, found.id, incoming.organisation_id)
+        found = batch_of(row)
+    response.headers["location"] = f"{PATH}/{found.id}"
+    response.status_code = 200 if _ended(found.status) else 202
+    return found
+
+
+async def _of_dataset(incoming: Incoming) -> tuple[Batch, bool]:
+    body = await read_json(incoming.request)
+    return await to_thread.run_sync(_once, incoming, body)
+
+
+def _once(incoming: Incoming, body: Any) -> tuple[Batch, bool]:
+    """Create the batch once for its key, if it has one."""
+    services, organisation_id = incoming.services, incoming.organisation_id
+    content = json.dumps(body, sort_keys=True).encode()
+    key = key_of(incoming.request, incoming.key_header, content=content)
+    stored = replay(services.sessions, key)
+    if stored is not None:
+        return Batch.model_validate(stored.body), True
+    wanted = parse_fields(NewBatch, body)
+    dataset, total = service.find(services, wanted, organisation_id)
+    with writing(services) as session:
+
+        def effect() -> Reply:
+            row = service.over_dataset(session, services, wanted, dataset, total=total)
+            return Reply(status=202, body=batch_of(row).model_dump(mode="json"))
+
+        reply, replayed = once(session, key, effect)
+    return Batch.model_validate(reply.body), replayed
+
+
+async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
+    services, organisation_id = incoming.services, incoming.organisation_id
+
+    def make(upload: Upload, lease: Lease) -> Batch:
+        told = {name: value for name, value in upload.fields.items() if value}
+        form = parse_fields(BatchForm, told)
+        row = service.over_upload(
+            services, upload, form, organisation_id=organisation_id, lease=lease
+        )
+        return batch_of(row)
+
+    def recall(made: dict[str, Any]) -> Batch:
+        return batch_of(service.get(services, made["batch"], organisation_id))
+
+    return await incoming.once(make, recall, status=202)
+
+
+def _ended(status: Any) -> bool:
+    return status is None or status in TERMINAL
+
+
+@router.get("")
+def list_batches(
+    caller: Reader,
+    session: Reading,
+    after: Annotated[str | None, cursor(batches.PREFIX)] = None,
+    limit: Limit = 20,
+) -> Page[Batch]:
+    """The organisation's batches, newest first."""
+    rows = batches.listing(
+        session, organisation_id=caller.organisation_id, after=after, limit=limit + 1
+    )
+    return page(rows, limit, batch_of)
+
+
+@router.get("/{batch_id}", responses=problems("not_found"))
+async def get_batch(
+    batch_id: BatchId, caller: Reader, services: ServicesDep, wish: WishDep
+) -> Batch:
+    """One batch; with `Prefer: wait=N`, as soon as it has ended."""
+    get = partial(service.get, services, batch_id, caller.organisation_id)
+    row = await to_thread.run_sync(get)
+    if not _ended(row.status) and await wish.grant(services.waiting, BATCH, batch_id, done=_ended):
+        row = await to_thread.run_sync(get)
+    return batch_of(row)
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    responses=problems("not_found", "invalid_transition", "idempotency_mismatch", "bad_request"),
+)
+def cancel_batch(
+    batch_id: BatchId, caller: Writer, services: ServicesDep, key: IdempotencyDep
+) -> Batch:
+    """Cancel: what is done by then stays and can be downloaded, and nothing is added to it."""
+    with writing(services) as session:
+
+        def effect() -> Reply:
+            row = service.cancel(session, batch_id, organisation_id=caller.organisation_id)
+            return Reply(status=200, body=batch_of(row).model_dump(mode="json"))
+
+        reply, _ = once(session, key, effect)
+        return Batch.model_validate(reply.body)
+
+
+@router.delete("/{batch_id}", responses=problems("not_found", "in_use"))
+def delete_batch(batch_id: BatchId, caller: Writer, services: ServicesDep) -> DeletedObject:
+    """Delete a batch that has ended: its results, and what was uploaded and embedded for it."""
+    service.remove(services, batch_id, organisation_id=caller.organisation_id)
+    return DeletedObject(id=batch_id, object="batch_prediction")
+
+
+@router.get(
+    "/{batch_id}/results",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "One line an input, in the inputs' order: a prediction or an error.",
+            "content": {"application/jsonl": {}, "text/csv": {}},
+        },
+        **problems("not_found", "not_ready", "storage_unavailable"),
+    },
+)
+def get_results(
+    request: Request,
+    batch_id: BatchId,
+    caller: Reader,
+    services: ServicesDep,
+    session: Reading,
+    *,
+    kind: Annotated[
+        Format | None,
+        Query(alias="format", description="`jsonl` or `csv`; else as `Accept` says, else JSONL."),
+    ] = None,
+) -> Response:
+    """The results, once the batch has ended; streamed, however large they are."""
+    row = batches.get(session, batch_id, organisation_id=caller.organisation_id)
+    if not _ended(row.status):
+        raise HeadstartError("not_ready", f"the batch is {row.status}: it has no results yet")
+    parts = batches.parts(session, batch_id)
+    kind = kind or results.wanted(request.headers.get("accept", ""))
+    headers = {
+        "content-disposition": f'attachment; filename="{batch_id}.{kind}"',
+        "vary": "Accept",
+        "x-content-type-options": "nosniff",
+    }
+    if kind == "jsonl":
+        headers["content-length"] = str(sum(part.bytes for part in parts))
+    body = results.stream(services.storage, parts, kind)
+    return StreamingResponse(body, media_type=MEDIA_TYPES[kind], headers=headers)

@@ -1,0 +1,101 @@
+"""A batch's results as they are downloaded: its files one after the other, never held in memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.infra.orm import BatchPartRow
+from app.infra.storage import Storage
+
+Format = Literal["jsonl", "csv"]
+MEDIA_TYPES: Mapping[Format, str] = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+}
+COLUMNS = (
+    "index",
+    "id",
+    "path",
+    "label",
+    "probability",
+    "unknown",
+    "expected",
+    "split",
+    "error_code",
+    "error_message",
+)
+_STEP = 256 * 1024
+
+
+def wanted(accept: str) -> Format:
+    """The format that an Accept header asks for: CSV where it is named, otherwise JSONL."""
+    kinds = (part.split(";")[0].strip().lower() for part in accept.split(","))
+    return "csv" if "text/csv" in kinds else "jsonl"
+
+
+def stream(storage: Storage, parts: Sequence[BatchPartRow], kind: Format) -> Iterator[bytes]:
+    """The bytes of all parts. Raises storage_unavailable, for the first of them at once."""
+    if parts:
+        _open(storage, parts[0])
+    files = (_open(storage, part) for part in parts)
+    return _WRITERS[kind](files)
+
+
+def _open(storage: Storage, part: BatchPartRow) -> Path:
+    try:
+        return storage.fetch(part.key)
+    except FileNotFoundError as error:
+        raise HeadstartError(
+            "storage_unavailable", "a part of the results cannot be read", retry_after=5
+        ) from error
+
+
+def _jsonl(files: Iterator[Path]) -> Iterator[bytes]:
+    for path in files:
+        with path.open("rb") as file:
+            while data := file.read(_STEP):
+                yield data
+
+
+def _csv(files: Iterator[Path]) -> Iterator[bytes]:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\r\n")
+    writer.writeheader()
+    for path in files:
+        with path.open("rb") as file:
+            for line in file:
+                writer.writerow(_row(from_json(line)))
+                if out.tell() >= _STEP:
+                    yield _taken(out)
+    yield _taken(out)
+
+
+def _taken(out: io.StringIO) -> bytes:
+    data = out.getvalue().encode()
+    out.seek(0)
+    out.truncate()
+    return data
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    """One line of the results as cells; booleans as JSON writes them."""
+    error = item.get("error", {})
+    cells = {name: item[name] for name in COLUMNS if name in item}
+    if "unknown" in cells:
+        cells["unknown"] = "true" if cells["unknown"] else "false"
+    if error:
+        cells |= {"error_code": error["code"], "error_message": error["message"]}
+    return cells
+
+
+_WRITERS: Mapping[Format, Callable[[Iterator[Path]], Iterator[bytes]]] = {
+    "jsonl": _jsonl,
+    "csv": _csv,
+}

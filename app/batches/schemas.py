@@ -1,0 +1,219 @@
+"""What the batch routes take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from app.core.job_state import TERMINAL, JobStatus
+from app.core.manifest import Problem
+from app.infra.orm import BatchRow
+
+PATH = "/v1/batch_predictions"
+ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
+_MODEL = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
+_DATASET = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
+_HALF: JsonDict = {"value": 0.98, "low": 0.93, "high": 1.0}
+_BATCH: JsonDict = {
+    "id": ID,
+    "object": "batch_prediction",
+    "status": "succeeded",
+    "model": _MODEL,
+    "dataset": {"id": _DATASET, "version": 1},
+    "filename": None,
+    "top_k": 5,
+    "unknown": None,
+    "progress": {"done": 50, "total": 50, "failed": 0},
+    "embedding": {"new": 0},
+    "evaluation": [
+        {
+            "split": "test",
+            "num_examples": 50,
+            "left_out": 0,
+            "accuracy": _HALF,
+            "balanced_accuracy": _HALF,
+            "per_class": [],
+            "confusion_matrix": {"labels": ["RBC", "WBC"], "counts": [[24, 1], [0, 25]]},
+        }
+    ],
+    "problems": [],
+    "error": None,
+    "results": {
+        "jsonl": f"{PATH}/{ID}/results?format=jsonl",
+        "csv": f"{PATH}/{ID}/results?format=csv",
+    },
+    "created_at": 1764000000,
+    "started_at": 1764000001,
+    "finished_at": 1764000002,
+}
+
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:@-]+$")]
+
+
+class BatchOptions(BaseModel):
+    """What every batch can be told."""
+
+    model: Id = Field(description="A model's id, an alias or a job's id; what it means is pinned.")
+    top_k: Annotated[int, Field(ge=1, le=1000)] = Field(
+        5, description="How many classes to list for each input, most probable first."
+    )
+    unknown: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Threshold of familiarity below which an input is `unknown`."
+    )
+
+
+class NewBatch(BatchOptions):
+    """Predictions for all examples of a dataset."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"model": _MODEL, "dataset": _DATASET}]},
+    )
+
+    dataset: Id
+    version: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
+        None, description="The latest one, if left out; pinned now."
+    )
+
+
+class BatchForm(BatchOptions):
+    """The fields that come with an uploaded archive."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class DatasetVersion(BaseModel):
+    """The version that is predicted."""
+
+    id: str
+    version: int | None
+
+
+class Progress(BaseModel):
+    """How many inputs are done, and how many of those have an error instead of a prediction."""
+
+    done: int
+    total: int
+    failed: int
+
+
+class Passes(BaseModel):
+    """Backbone passes that the batch took; what was embedded before cost nothing."""
+
+    new: int
+
+
+class Interval(BaseModel):
+    """A figure with its 95% interval; nulls where it cannot be estimated."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Matrix(BaseModel):
+    """A row of `counts` for each true class."""
+
+    labels: list[str]
+    counts: list[list[int]]
+
+
+class ClassAgreement(BaseModel):
+    """One class."""
+
+    label: str
+    support: int
+    precision: Interval
+    recall: Interval
+    f1: Interval
+
+
+class Agreement(BaseModel):
+    """How the predictions agree with the labels of one split of the dataset."""
+
+    split: Literal["train", "val", "test"]
+    num_examples: int
+    left_out: int = Field(description="Examples of labels that the model does not know.")
+    accuracy: Interval
+    balanced_accuracy: Interval
+    per_class: list[ClassAgreement]
+    confusion_matrix: Matrix | None = Field(description="Null for more than 200 classes.")
+
+
+class Fault(BaseModel):
+    """Why a batch has failed."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+class Results(BaseModel):
+    """Where the results are; those of a failed or cancelled batch are what there was by then."""
+
+    jsonl: str
+    csv: str
+
+
+class Batch(BaseModel):
+    """Predictions of one model for many inputs."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_BATCH]})
+
+    id: str
+    object: Literal["batch_prediction"] = "batch_prediction"
+    status: JobStatus
+    model: str = Field(description="The immutable model, whatever its alias means by now.")
+    dataset: DatasetVersion | None
+    filename: str | None = Field(description="The uploaded archive's name.")
+    top_k: int
+    unknown: float | None
+    progress: Progress
+    embedding: Passes
+    evaluation: list[Agreement] | None = Field(
+        description="Of a labelled dataset: figures by split. What the model was trained on "
+        "flatters it; `val` and `test` do not."
+    )
+    problems: list[Problem] = Field(description="Files of the upload that are no inputs, and such.")
+    error: Fault | None
+    results: Results | None = Field(description="Once it has ended.")
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+
+
+def batch_of(row: BatchRow) -> Batch:
+    """The batch as its caller sees it."""
+    dataset = row.dataset_id and DatasetVersion(id=row.dataset_id, version=row.version)
+    return Batch(
+        id=row.id,
+        status=cast(JobStatus, row.status),
+        model=row.model_id,
+        dataset=dataset or None,
+        filename=row.filename,
+        **_told(row.options),
+        progress=Progress(done=row.done, total=row.total, failed=row.failed),
+        embedding=Passes(new=row.passes),
+        evaluation=[Agreement.model_validate(one) for one in row.evaluation or []] or None,
+        problems=[Problem.model_validate(problem) for problem in row.problems],
+        error=Fault.model_validate(row.error) if row.error else None,
+        results=_results(row) if row.status in TERMINAL else None,
+        created_at=int(row.created_at),
+        started_at=_whole(row.started_at),
+        finished_at=_whole(row.finished_at),
+    )
+
+
+def _told(options: dict[str, Any]) -> dict[str, Any]:
+    return {"top_k": options["top_k"], "unknown": options["unknown"]}
+
+
+def _results(row: BatchRow) -> Results:
+    path = f"{PATH}/{row.id}/results?format="
+    return Results(jsonl=path + "jsonl", csv=path + "csv")
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)

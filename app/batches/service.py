@@ -1,0 +1,200 @@
+"""Make, cancel and delete batches; every rule about what a batch may be is here. All of it blocks.
+
+The model is pinned by its artifact and sha256, the inputs by a manifest: what an alias or a dataset
+becomes later changes nothing. An upload's blobs are in storage before the one short transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.batches.schemas import BatchForm, BatchOptions, NewBatch
+from app.core import batch, manifest
+from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
+from app.datasets import blobs
+from app.datasets.intake import Built, Options, build
+from app.datasets.receipts import Lease
+from app.datasets.removal import contents_of
+from app.datasets.streaming import Upload
+from app.dependencies import Services, writing
+from app.infra.database import reading
+from app.infra.orm import BatchRow
+from app.infra.repositories import batches, datasets, targets
+from app.infra.repositories.batches import NewBatch as NewRow
+from app.infra.repositories.datasets import Found as Dataset
+from app.infra.repositories.targets import Found, NotReady
+from app.infra.storage import storage_errors
+
+
+def over_dataset(
+    session: Session, services: Services, body: NewBatch, dataset: Dataset, *, total: int
+) -> BatchRow:
+    """A batch over a dataset's version, whose manifest has `total` lines.
+
+    Raises not_found, not_ready, modality_mismatch and dataset_failed.
+    """
+    organisation_id = dataset.dataset.organisation_id
+    model = resolve(session, body.model, organisation_id=organisation_id)
+    pinned = pin(session, body.dataset, dataset.version.number, organisation_id=organisation_id)
+    _check(model, pinned)
+    new = NewRow(
+        model_id=model.id,
+        manifest_sha256=pinned.version.manifest_sha256,
+        packs=pinned.version.packs,
+        total=total,
+        options=_options(body),
+        dataset_id=pinned.dataset.id,
+        version_id=pinned.version.id,
+        version=pinned.version.number,
+    )
+    chunk = services.settings.batch_chunk
+    return batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+
+
+def resolve(session: Session, name: str, *, organisation_id: str) -> Found:
+    """The model that an id, an alias or a job's id means now. Raises not_found or not_ready."""
+    whose = (organisation_id, name)
+    found = targets.find_all(session, [whose]).get(whose)
+    if found is None:
+        raise HeadstartError("not_found", "there is no such model", param="model")
+    if isinstance(found, NotReady):
+        why = f"the job is {found.status} and has no model"
+        raise HeadstartError("not_ready", why, param="model")
+    return found
+
+
+def pin(session: Session, dataset_id: str, number: int, *, organisation_id: str) -> Dataset:
+    """A dataset's version that stays until the commit. Raises not_found."""
+    try:
+        return datasets.pin(session, dataset_id, organisation_id=organisation_id, number=number)
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param="dataset") from error
+
+
+def find(services: Services, body: NewBatch, organisation_id: str) -> tuple[Dataset, int]:
+    """The dataset's version that is asked for, and how many inputs it has. Raises not_found."""
+    with reading(services.sessions) as session:
+        try:
+            found = datasets.get(
+                session, body.dataset, organisation_id=organisation_id, number=body.version
+            )
+        except HeadstartError as error:
+            raise HeadstartError(error.code, error.message, param="dataset") from error
+    with blobs.open_manifest(services, found.version).open("rb") as lines:
+        return found, sum(1 for _ in lines)
+
+
+def _check(model: Found, dataset: Dataset) -> None:
+    holds = dataset.dataset.modality
+    if holds != model.modality:
+        why = f"the model reads {model.modality}, the dataset holds {holds}"
+        raise HeadstartError("modality_mismatch", why, param="dataset")
+    if dataset.version.status == "failed":
+        why = (dataset.version.error or {}).get("message", "see its problems")
+        raise HeadstartError("dataset_failed", f"the dataset has failed: {why}", param="dataset")
+
+
+def over_upload(
+    services: Services, upload: Upload, form: BatchForm, *, organisation_id: str, lease: Lease
+) -> BatchRow:
+    """A batch over a received archive. Raises the codes of bad uploads, and keeps nothing then."""
+    with reading(services.sessions) as session:
+        model = resolve(session, form.model, organisation_id=organisation_id)
+    built = build(
+        upload.path,
+        filename=upload.filename,
+        staging=upload.folder,
+        modality=model.modality,
+        options=Options(labelled=False),
+    )
+    listed = _write_manifest(upload.folder, batch.inputs(built.examples, built.problems))
+    files = {
+        blobs.pack_key(organisation_id, built.pack_sha256): built.pack_path,
+        blobs.manifest_key(organisation_id, listed): upload.folder / listed,
+    }
+    new = _of_upload(built, form, model, filename=upload.filename, manifest_sha256=listed)
+    chunk = services.settings.batch_chunk
+    stored = blobs.stored(services, organisation_id, files)
+    with stored, lease.hold(), writing(services) as session:
+        row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+        lease.answer(session, {"batch": row.id})
+    return row
+
+
+def _of_upload(
+    built: Built, form: BatchForm, model: Found, *, filename: str, manifest_sha256: str
+) -> NewRow:
+    """The inputs' own faults are in the manifest; the other problems are the batch's."""
+    return NewRow(
+        model_id=model.id,
+        manifest_sha256=manifest_sha256,
+        packs=[built.pack_sha256],
+        total=len(built.examples),
+        options=_options(form),
+        filename=filename,
+        problems=[problem for problem in built.problems if problem.example_id is None],
+    )
+
+
+def _options(asked: BatchOptions) -> dict[str, float | int | None]:
+    return {"top_k": asked.top_k, "unknown": asked.unknown}
+
+
+def _write_manifest(folder: Path, inputs: Iterable[batch.Input]) -> str:
+    """Write the inputs into `folder` under their sha256, which is answered."""
+    data = manifest.dump(inputs)
+    sha256 = hashlib.sha256(data).hexdigest()
+    with storage_errors():
+        (folder / sha256).write_bytes(data)
+    return sha256
+
+
+def get(services: Services, batch_id: str, organisation_id: str) -> BatchRow:
+    """One batch as it is now. Raises not_found."""
+    with reading(services.sessions) as session:
+        return batches.get(session, batch_id, organisation_id=organisation_id)
+
+
+def cancel(session: Session, batch_id: str, *, organisation_id: str) -> BatchRow:
+    """Cancel a batch for good. Raises not_found, or invalid_transition where it has ended."""
+    batches.get(session, batch_id, organisation_id=organisation_id)
+    batches.cancel(session, batch_id)
+    session.flush()
+    return batches.get(session, batch_id, organisation_id=organisation_id)
+
+
+def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
+    """Delete a batch that has ended, its results, and what was embedded for it alone.
+
+    Raises not_found or in_use.
+    """
+    row = get(services, batch_id, organisation_id)
+    contents = _own(services, row) if row.dataset_id is None and row.status in TERMINAL else set()
+    with writing(services) as session:
+        keys = [part.key for part in batches.parts(session, batch_id)]
+        batches.remove(session, batch_id, organisation_id=organisation_id)
+        hashes = [content.decode() for content in contents]
+        gone = datasets.forget_embeddings(session, hashes, organisation_id=organisation_id)
+    keys += [f"embeddings/{organisation_id}/{one.key}/{one.id}.npy" for one in gone]
+    blobs.forget(services, keys)
+    named = [blobs.manifest_key(organisation_id, row.manifest_sha256)]
+    named += [blobs.pack_key(organisation_id, pack) for pack in row.packs]
+    blobs.discard(services, organisation_id, named)
+
+
+def _own(services: Services, row: BatchRow) -> set[bytes]:
+    """The contents that no dataset and no other batch of the organisation has."""
+    organisation_id = row.organisation_id
+    with reading(services.sessions) as session:
+        others = datasets.manifests(session, organisation_id=organisation_id)
+        others |= batches.manifests(session, organisation_id=organisation_id, not_of=row.id)
+    contents = contents_of(services, organisation_id, row.manifest_sha256)
+    for sha256 in others:
+        if contents:
+            contents -= contents_of(services, organisation_id, sha256)
+    return contents

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.ml import calibration, spaces
+from worker.ml import calibration
 from worker.ml.heads import logistic
 from worker.ml.heads.base import Affine, Problem
 
@@ -127,7 +127,7 @@ def dual(views: Views, w: float) -> tuple[Tensor, Tensor]:
 
 def _solve(views: Views, weights: Sequence[float], masks: Tensor) -> tuple[Tensor, Affine]:
     """The span's coordinates [S, n + a, n + a] at each weight, and the fits of each mask."""
-    factors = torch.stack([spaces.span(views.mixed(w)).float() for w in weights])
+    factors = torch.stack([torch.linalg.cholesky(views.mixed(w)).float() for w in weights])
     problem = Problem(
         x=factors,
         labels=views.labels,

@@ -1,0 +1,174 @@
+"""What would help: more examples of which class, which labels to check, which pairs to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from worker.ml import curve
+from worker.ml.evaluation import confusion_matrix
+
+MOST = 20
+"""Items that each list has at most."""
+
+ALIKE = 0.98
+"""Cosine from which two examples are called near-duplicates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """Unit rows [n, D] of the examples `ids`, of one split."""
+
+    rows: Tensor
+    ids: Sequence[str]
+    split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Calibrated out-of-fold `probabilities` [n, C] (None without folds) and `labels` [n] of the
+    support, points of its learning curve, and its examples as `sets[0]`, other splits after it.
+    """
+
+    probabilities: Tensor | None
+    labels: Tensor
+    classes: Sequence[str]
+    points: Sequence[curve.Point]
+    sets: Sequence[Set]
+
+
+def advise(evidence: Evidence) -> dict[str, Any]:
+    """Everything as JSON; lists are ordered by importance and may be empty."""
+    now = len(evidence.labels) / len(evidence.classes)
+    return {
+        "learning_curve": curve.as_json(evidence.points, now),
+        "more_examples": more_examples(evidence),
+        "confused": confused(evidence),
+        "probably_mislabelled": mislabelled(evidence),
+        "near_duplicates": near_duplicates(evidence.sets),
+    }
+
+
+def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
+    """What some more examples of each class should bring to the accuracy, best first.
+
+    An error lies half with the class that it is of and half with the one that it was taken for:
+    more of a class shrinks its half by the learning curve's power law.
+    """
+    law = curve.law(evidence.points)
+    if evidence.probabilities is None or law is None:
+        return []
+    matrix = _confusion(evidence, evidence.probabilities)
+    found = [_gain(matrix, law, c, label) for c, label in enumerate(evidence.classes)]
+    useful = [item for item in found if item is not None and item["gain"] >= 0.005]
+    return sorted(useful, key=lambda item: -float(item["gain"]))[:MOST]
+
+
+def confused(evidence: Evidence) -> list[dict[str, Any]]:
+    """Pairs of classes taken for one another at least twice, most often first."""
+    if evidence.probabilities is None:
+        return []
+    matrix = _confusion(evidence, evidence.probabilities)
+    both = (matrix + matrix.T).triu(1)
+    order = both.flatten().argsort(descending=True, stable=True)[:MOST].tolist()
+    pairs = [divmod(place, len(evidence.classes)) for place in order]
+    return [_pair(matrix, a, b, evidence.classes) for a, b in pairs if int(both[a, b]) >= 2]
+
+
+def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
+    """Examples whose label the fit that had not seen them denies, by confident learning.
+
+    (Northcutt et al. 2021.) Another class is as probable as that class's own examples usually are,
+    and the label itself is improbable.
+    """
+    if evidence.probabilities is None:
+        return []
+    probs, labels = evidence.probabilities, evidence.labels
+    own = probs.gather(1, labels[:, None])[:, 0]
+    usual = _usual(own, labels, len(evidence.classes))
+    rival, said = probs.scatter(1, labels[:, None], 0.0).max(1)
+    doubtful = (rival >= usual[said]) & (rival > 0.5) & (own < 0.1)
+    order = (own - rival).argsort(stable=True)
+    chosen = [row for row in order.tolist() if bool(doubtful[row])][:MOST]
+    return [_suspect(evidence, row, int(said[row]), float(rival[row])) for row in chosen]
+
+
+def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
+    """Pairs from different splits with a cosine of ALIKE or more, most alike first."""
+    found: list[dict[str, Any]] = []
+    for place, first in enumerate(sets):
+        for second in sets[place + 1 :]:
+            found += _alike(first, second)
+    return sorted(found, key=lambda item: -float(item["cosine"]))[:MOST]
+
+
+def _confusion(evidence: Evidence, probabilities: Tensor) -> Tensor:
+    return confusion_matrix(probabilities.argmax(1), evidence.labels, len(evidence.classes))
+
+
+def _gain(matrix: Tensor, law: curve.Law, c: int, label: str) -> dict[str, Any] | None:
+    have, total = int(matrix[c].sum()), float(matrix.sum())
+    errors = float(matrix[c].sum() + matrix[:, c].sum() - 2 * matrix[c, c])
+    if have == 0 or errors == 0:
+        return None
+    add = max(2, min(have, 64))
+    fall, spread = law.fall(have, have + add)
+    gain = 0.5 * errors / total * fall
+    plus_minus = gain * math.hypot(errors**-0.5, spread / fall)
+    return {
+        "label": label,
+        "add": add,
+        "gain": gain,
+        "plus_minus": plus_minus,
+        "message": f"{add} more of `{label}` should bring {_points(gain, plus_minus)}",
+    }
+
+
+def _points(gain: float, plus_minus: float) -> str:
+    """`+3 ± 1 points`, a decimal where whole points would hide the gain."""
+    digits = 0 if gain >= 0.02 else 1
+    return f"+{100 * gain:.{digits}f} ± {max(100 * plus_minus, 10**-digits):.{digits}f} points"
+
+
+def _pair(matrix: Tensor, a: int, b: int, classes: Sequence[str]) -> dict[str, Any]:
+    count = int(matrix[a, b] + matrix[b, a])
+    of = int(matrix[a].sum() + matrix[b].sum())
+    return {
+        "labels": [classes[a], classes[b]],
+        "count": count,
+        "share": count / max(1, of),
+        "message": f"`{classes[a]}` and `{classes[b]}`: {count} of {of} taken for one another",
+    }
+
+
+def _usual(own: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The mean probability [C] that each class's examples give their own class."""
+    total = own.new_zeros(classes).index_add_(0, labels, own)
+    return total / torch.bincount(labels, minlength=classes).clamp(min=1)
+
+
+def _suspect(evidence: Evidence, row: int, said: int, probability: float) -> dict[str, Any]:
+    return {
+        "example_id": evidence.sets[0].ids[row],
+        "label": evidence.classes[int(evidence.labels[row])],
+        "suggested": evidence.classes[said],
+        "probability": probability,
+    }
+
+
+def _alike(first: Set, second: Set) -> list[dict[str, Any]]:
+    """At most MOST pairs; rows are compared a thousand at a time."""
+    found = []
+    for start in range(0, len(first.rows), 1000):
+        cosines = first.rows[start : start + 1000] @ second.rows.T
+        for a, b in (cosines >= ALIKE).nonzero()[:1000].tolist():
+            found.append((float(cosines[a, b]), first.ids[start + a], second.ids[b]))
+    return [
+        {"example_ids": [a, b], "splits": [first.split, second.split], "cosine": cosine}
+        for cosine, a, b in sorted(found, reverse=True)[:MOST]
+    ]

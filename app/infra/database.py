@@ -26,7 +26,12 @@ def open_engine(url: str) -> Engine:
     """An engine for `url`, set up for its kind of database."""
     if url.startswith("sqlite"):
         return _open_sqlite(url)
-    return create_engine(
+    return _open_postgres(url)
+
+
+def _open_postgres(url: str) -> Engine:
+    """A process that freezes within a transaction must not hold its locks for ever."""
+    engine = create_engine(
         _with_driver(url),
         pool_pre_ping=True,
         pool_size=10,
@@ -34,6 +39,16 @@ def open_engine(url: str) -> Engine:
         pool_timeout=5,
         connect_args={"connect_timeout": 3},
     )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET idle_in_transaction_session_timeout = '15s'")
+        cursor.execute("SET lock_timeout = '10s'")
+        cursor.close()
+        connection.commit()
+
+    return engine
 
 
 def _with_driver(url: str) -> str:

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
+from app.infra.repositories import work
 from tests.faults.counts import times
 from tests.faults.effects import (
     assert_once,
@@ -19,6 +22,7 @@ from tests.faults.effects import (
 )
 from tests.worker_kit import Kit, add_dataset, add_job
 from tests.workers import workers
+from worker import outcome
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -58,21 +62,47 @@ def test_a_frozen_worker_writes_nothing_after_its_lease(kit: Kit) -> None:
             kit.wait(lambda j=job_id: kit.job(j).status == "running")
             time.sleep(dice.uniform(0, 0.5))
             frozen.signal(signal.SIGSTOP)
-            try:
-                with workers(kit, 1):
-                    kit.wait_job(job_id, 60)
-                    before = work_of(kit, job_id).fence
-                    time.sleep(max(0.0, 3 * kit.settings.lease_seconds - 2.5))
-            finally:
+            with workers(kit, 1):
+                time.sleep(3 * kit.settings.lease_seconds)
                 frozen.signal(signal.SIGCONT)
+                kit.wait_job(job_id, 60)
+            before = kit.job(job_id).finished_at
             time.sleep(0.7)
-            assert work_of(kit, job_id).fence == before
+            assert kit.job(job_id).finished_at == before
             assert said(kit, "Job succeeded")[job_id] == 1
         last = add_job(kit, version)
         kit.wait_job(last)
         job_ids = [*said(kit, "Job succeeded")]
     assert_once(kit, job_ids)
     assert_swept(kit)
+
+
+@pytest.mark.servers
+def test_a_worker_frozen_within_a_transaction_lets_go(postgres_kit: Kit) -> None:
+    """Its row locks end with its session, which Postgres ends after 15 seconds of silence."""
+    kit = postgres_kit
+    with workers(kit, 1) as (other,):
+        version = ready_version(kit)
+        other.kill()
+        job_id = add_job(kit, version)
+        claimed = kit.commit(
+            lambda session: work.claim(
+                session, worker="frozen", kinds=["fine_tune"], lease_seconds=1
+            )
+        )
+        assert claimed is not None
+        kit.commit(lambda session: outcome.start(session, claimed))
+
+        def finish_and_freeze(session: Session) -> None:
+            work.finish(session, claimed)
+            other.start()
+            kit.wait_job(job_id, 60)
+            work.hold(session, claimed)
+
+        with pytest.raises(HeadstartError) as raised:
+            kit.commit(finish_and_freeze)
+        assert raised.value.code == "database_unavailable"
+    assert_once(kit, [job_id])
 
 
 def test_a_poison_job_is_given_up_and_those_behind_it_finish(kit: Kit) -> None:

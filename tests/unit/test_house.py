@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,12 @@ def test_importing_the_app_loads_nothing_heavy() -> None:
 def test_importing_the_trainers_parent_loads_no_torch() -> None:
     code = "import sys, worker.trainer, worker.tasks; print('torch' in sys.modules)"
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"HEADSTART_BROKER_URL": "redis://127.0.0.1:1/0"},
     )
     assert found.stdout.strip() == "False"
 

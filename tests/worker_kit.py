@@ -125,12 +125,12 @@ def add_dataset(
 ) -> DatasetVersionRow:
     """What an upload leaves behind: pack, manifest, rows, and chunks of `embed` work."""
     organisation(kit, org)
-    examples, pack = _packed(members)
+    examples, pack = packed(members)
     examples = [change(example) for example in examples]
     data = manifest.dump(examples)
     digest = hashlib.sha256(data).hexdigest()
-    _put(kit, f"packs/{org}/{hashlib.sha256(pack).hexdigest()}", pack)
-    _put(kit, f"manifests/{org}/{digest}.jsonl", data)
+    put(kit, f"packs/{org}/{hashlib.sha256(pack).hexdigest()}", pack)
+    put(kit, f"manifests/{org}/{digest}.jsonl", data)
 
     def insert(session: Session) -> DatasetVersionRow:
         at = now(session)
@@ -170,7 +170,7 @@ def add_embed(session: Session, version: DatasetVersionRow, *, backbone: str, ch
         )
 
 
-def _packed(members: Iterable[Labelled]) -> tuple[list[Example], bytes]:
+def packed(members: Iterable[Labelled]) -> tuple[list[Example], bytes]:
     examples, parts, offset = [], [], 0
     for path, label, data in members:
         digest = hashlib.sha256(data).hexdigest()
@@ -192,7 +192,7 @@ def _packed(members: Iterable[Labelled]) -> tuple[list[Example], bytes]:
     return [example.model_copy(update={"pack": name}) for example in examples], pack
 
 
-def _put(kit: Kit, key: str, data: bytes) -> None:
+def put(kit: Kit, key: str, data: bytes) -> None:
     with scratch(staging(kit.settings)) as folder:
         (folder / "file").write_bytes(data)
         kit.storage.put(key, folder / "file")

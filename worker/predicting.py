@@ -14,26 +14,29 @@ from app.core.backbones import BackboneSpec
 from app.core.messages import Options
 from app.infra.storage import storage_errors
 from worker.ml import serving
-from worker.ml.heads.base import HeadArtifact
 from worker.serving.answers import Labels, render
-from worker.serving.heads import scores_of
+from worker.serving.heads import live_head, scores_of
 
 
 def predict(
-    request: Mapping[str, Any], features: Mapping[str, Tensor], spec: BackboneSpec
+    request: Mapping[str, Any],
+    features: Mapping[str, Tensor],
+    *,
+    texts: Sequence[str] | None,
+    spec: BackboneSpec,
 ) -> dict[str, Any]:
     """Write an item of an answer for each row of `features` (view → [n, D]) to `out`.
 
-    Answers the label of each. Raises model_corrupt.
+    `texts` are what the rows are embeddings of, where they are texts. Answers the label of each.
+    Raises model_corrupt.
     """
-    artifact = HeadArtifact(tensors=load_file(request["head"]), config=dict(request["config"]))
-    head = serving.load(artifact)
+    head = live_head(load_file(request["head"]), request["config"])
     labels = Labels(head.classes)
     options = Options(top_k=request["top_k"], threshold=request["unknown"])
     rows = {view: value.float() for view, value in features.items()}
     count = len(next(iter(rows.values())))
     with torch.inference_mode():
-        found = serving.predict(rows, [head] * count, layout=spec.layout)
+        found = serving.predict(rows, [head] * count, layout=spec.layout, texts=texts)
     scores = [scores_of(labels, one) for one in found]
     lines = [render(one, index=index, options=options) for index, one in enumerate(scores)]
     _write(Path(request["out"]), lines)

@@ -114,7 +114,8 @@ class Tensors:
     def _predict(self, request: Message) -> dict[str, Any]:
         """Write an answer for each row to `out`; the engine says what the rows are made of."""
         features = {view: _features(rows) for view, rows in request["views"].items()}
-        return predict(request, features, self._engine(request).spec)
+        texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
+        return predict(request, features, texts=texts, spec=self._engine(request).spec)
 
 
 class _Found:

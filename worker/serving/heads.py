@@ -39,12 +39,16 @@ def load_head(storage: Storage, target: Target) -> ServingHead:
     """Read, verify and check a head. Raises model_corrupt, storage_unavailable."""
     stored = model_store.load(storage, target.artifact, target.sha256)
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in stored.tensors.items()}
+    live = live_head(tensors, stored.card.get("config"))
+    return ServingHead(live, Labels(live.classes), live.nbytes + _overhead(live.classes))
+
+
+def live_head(tensors: dict[str, torch.Tensor], config: Any) -> serving.LiveHead:
+    """A head of verified tensors and the card's `config`. Raises model_corrupt."""
     try:
-        artifact = HeadArtifact(tensors=tensors, config=stored.card["config"])
-        live = serving.load(artifact)
+        return serving.load(HeadArtifact(tensors=tensors, config=config))
     except (KeyError, TypeError, ValueError) as error:
         raise HeadstartError("model_corrupt", f"the stored head misses {error}") from error
-    return ServingHead(live, Labels(live.classes), live.nbytes + _overhead(live.classes))
 
 
 def scores_of(labels: Labels, prediction: serving.Prediction) -> Scores:

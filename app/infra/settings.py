@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     batch_chunk: int = Field(default=500, gt=0)
     """Inputs of a batch that are predicted and committed together."""
     embedding_cache_bytes: int = 20 * 1024 * MIB
+    storage_cache_bytes: int = 20 * 1024 * MIB
+    """Of what was fetched from an S3-compatible store, kept on the local disk."""
     heads_cache_bytes: int = 1024 * MIB
     prediction_cache_bytes: int = 64 * MIB
     predictor_queue: int = Field(default=1024, gt=0)

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -70,7 +70,15 @@ class LocalStorage:
 class S3Storage:
     """An S3-compatible store, with a local folder of what was fetched."""
 
-    def __init__(self, url: str, *, endpoint: str, cache: Path, retries: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        endpoint: str,
+        cache: Path,
+        cache_bytes: int = 20 * 2**30,
+        retries: int = 4,
+    ) -> None:
         from obstore.store import S3Store
 
         options = {"endpoint": endpoint} if endpoint else {}
@@ -82,6 +90,8 @@ class S3Storage:
             **options,
         )
         self.cache = LocalStorage(cache)
+        self._cache_bytes = cache_bytes
+        self._fetched = 0
 
     def put(self, key: str, source: Path) -> None:
         import obstore
@@ -93,16 +103,27 @@ class S3Storage:
         import obstore
 
         try:
-            return self.cache.fetch(key)
+            found = self.cache.fetch(key)
+            os.utime(found)
         except FileNotFoundError:
             pass
+        else:
+            return found
         with _s3_errors(), scratch(self.cache.root) as folder:
             part = folder / "part"
             with part.open("wb") as out:
                 for chunk in obstore.get(self.store, key).stream():
                     out.write(chunk)
+            self._make_room(part.stat().st_size)
             self.cache.put(key, part)
         return self.cache.fetch(key)
+
+    def _make_room(self, size: int) -> None:
+        """Trim the cache after every tenth of its size that was fetched."""
+        self._fetched += size
+        if self._fetched > self._cache_bytes // 10:
+            self._fetched = 0
+            trim(self.cache.root, self._cache_bytes)
 
     def delete(self, key: str) -> None:
         import obstore
@@ -129,8 +150,26 @@ def open_storage(settings: Settings) -> Storage:
             settings.storage_url,
             endpoint=settings.storage_endpoint,
             cache=settings.data_dir / "storage-cache",
+            cache_bytes=settings.storage_cache_bytes,
         )
     return LocalStorage(settings.data_dir / "storage")
+
+
+def trim(folder: Path, limit: int) -> int:
+    """Delete the files used longest ago until at most `limit` bytes are left; how many went."""
+    used = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process trims or replaces it
+            if path.is_file() and not path.parent.name.startswith(".scratch-"):
+                state = path.stat()
+                used.append((state.st_mtime, state.st_size, path))
+    excess, gone = sum(size for _, size, _ in used) - limit, 0
+    for _, size, path in sorted(used):
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess, gone = excess - size, gone + 1
+    return gone
 
 
 def staging(settings: Settings) -> Path:

@@ -16,6 +16,15 @@ from worker.ml.evaluation import confusion_matrix
 MOST = 20
 """Items that each list has at most."""
 
+ALONE = 0.35
+"""What a class gains by growing alone, as a share of what it gains when all grow (measured)."""
+
+LUCK = 0.42
+"""Spread of that gain by which examples are added, over √(error(1-error)/examples) (measured)."""
+
+BELIEF = 4.0
+"""Examples' worth of belief that a class is like the others."""
+
 ALIKE = 0.98
 """Cosine from which two examples are called near-duplicates."""
 
@@ -47,6 +56,7 @@ def advise(evidence: Evidence) -> dict[str, Any]:
     now = len(evidence.labels) / len(evidence.classes)
     return {
         "learning_curve": curve.as_json(evidence.points, now),
+        "more_of_all": more_of_all(evidence),
         "more_examples": more_examples(evidence),
         "confused": confused(evidence),
         "probably_mislabelled": mislabelled(evidence),
@@ -54,18 +64,37 @@ def advise(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
-    """What some more examples of each class should bring to the accuracy, best first.
+def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
+    """What as many examples again of every class should bring to the accuracy."""
+    law = curve.law(evidence.points)
+    if law is None:
+        return None
+    now = len(evidence.labels) / len(evidence.classes)
+    add = _some_more(now)
+    fall, spread = law.fall(now, now + add)
+    gain = law.error(now) * fall
+    plus_minus = gain * math.hypot(law.level_spread, spread / fall)
+    said = f"{add} more of every class should bring {_points(gain, plus_minus)} of accuracy"
+    return {"add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
 
-    An error lies half with the class that it is of and half with the one that it was taken for:
-    more of a class shrinks its half by the learning curve's power law.
+
+def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
+    """What more examples of one class should bring to its F1, best first.
+
+    As much as a share ALONE of what the learning curve's power law takes off its errors when all
+    classes grow: to the accuracy of the others one class's growth does as much harm as good.
     """
     law = curve.law(evidence.points)
     if evidence.probabilities is None or law is None:
         return []
-    matrix = _confusion(evidence, evidence.probabilities)
-    found = [_gain(matrix, law, c, label) for c, label in enumerate(evidence.classes)]
-    useful = [item for item in found if item is not None and item["gain"] >= 0.005]
+    matrix = _confusion(evidence, evidence.probabilities).double()
+    errors = _class_errors(matrix)
+    found = [
+        _gain(law, int(matrix[c].sum()), float(errors[c]), label)
+        for c, label in enumerate(evidence.classes)
+        if matrix[c].sum() > 0
+    ]
+    useful = [item for item in found if item["gain"] >= 0.005]
     return sorted(useful, key=lambda item: -float(item["gain"]))[:MOST]
 
 
@@ -111,22 +140,27 @@ def _confusion(evidence: Evidence, probabilities: Tensor) -> Tensor:
     return confusion_matrix(probabilities.argmax(1), evidence.labels, len(evidence.classes))
 
 
-def _gain(matrix: Tensor, law: curve.Law, c: int, label: str) -> dict[str, Any] | None:
-    have, total = int(matrix[c].sum()), float(matrix.sum())
-    errors = float(matrix[c].sum() + matrix[:, c].sum() - 2 * matrix[c, c])
-    if have == 0 or errors == 0:
-        return None
-    add = max(2, min(have, 64))
+def _class_errors(matrix: Tensor) -> Tensor:
+    """1 - F1 of each class [C], pulled to the mean: the worst of many is partly bad luck."""
+    support, hits = matrix.sum(1), matrix.diagonal()
+    errors = 1 - 2 * hits / (support + matrix.sum(0)).clamp(min=1)
+    present = support > 0
+    return (support * errors + BELIEF * errors[present].mean()) / (support + BELIEF)
+
+
+def _gain(law: curve.Law, have: int, error: float, label: str) -> dict[str, Any]:
+    add = _some_more(have)
     fall, spread = law.fall(have, have + add)
-    gain = 0.5 * errors / total * fall
-    plus_minus = gain * math.hypot(errors**-0.5, spread / fall)
-    return {
-        "label": label,
-        "add": add,
-        "gain": gain,
-        "plus_minus": plus_minus,
-        "message": f"{add} more of `{label}` should bring {_points(gain, plus_minus)}",
-    }
+    gain = ALONE * error * fall
+    luck = LUCK * math.sqrt(error * (1 - error) / have)
+    plus_minus = math.hypot(gain * spread / fall, luck)
+    said = f"{add} more of `{label}` should bring its F1 {_points(gain, plus_minus)}"
+    return {"label": label, "add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
+
+
+def _some_more(have: float) -> int:
+    """As many again, 2 to 64."""
+    return max(2, min(round(have), 64))
 
 
 def _points(gain: float, plus_minus: float) -> str:

@@ -114,7 +114,7 @@ def as_json(points: Sequence[Point], now: float) -> dict[str, object] | None:
     if known is None:
         return None
     return {
-        "points": [_measured(point) for point in points],
+        "points": [_measured(p) for p in sorted(points, key=lambda p: p.per_class)],
         "forecast": [_forecast(known, now * multiple) for multiple in FORECAST],
         "exponent": {"value": known.exponent, "spread": known.exponent_spread},
     }

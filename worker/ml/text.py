@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from worker.ml import (
+    advice,
     calibration,
+    curve,
     evaluation,
     familiarity,
     label_names,
@@ -52,6 +53,7 @@ class _Judged:
     """What out-of-fold logits (None where there are no folds) say about the final fit."""
 
     w: float
+    fold: Tensor | None
     folds: int
     oof: Tensor | None
     heat: float
@@ -63,17 +65,19 @@ class _Judged:
         return None if self.oof is None else (self.oof / self.heat).softmax(1)
 
 
-def fit(task: Task, *, names: Tensor | None = None) -> Fit:
+def fit(task: Task) -> Fit:
     """Fit on `task.support`: its view "text" [n, D] and its texts.
 
-    `names` [C, D] are the encoder's embeddings of `label_names.readable(label)`, in the order of
-    `task.support.classes`; each is one more example of its class if they tell classes apart.
+    `task.label_embeddings` are the encoder's of `label_names.readable(label)`; each is one more
+    example of its class if they tell classes apart.
     """
-    prepared = _prepare(task, names)
+    prepared = _prepare(task)
     judged = _judge(prepared)
+    head = _artifact(task, prepared, judged)
     return Fit(
-        head=_artifact(task, prepared, judged),
-        evaluation=_evaluation(prepared.support, judged),
+        head=head,
+        evaluation=_evaluation(task, prepared.support, judged, head),
+        advice=advice.advise(_evidence(task, prepared, judged)),
         hyperparameters={
             "l2": text_mix.L2,
             "lexical_weight": judged.w,
@@ -82,12 +86,12 @@ def fit(task: Task, *, names: Tensor | None = None) -> Fit:
     )
 
 
-def _prepare(task: Task, names: Tensor | None) -> _Prepared:
+def _prepare(task: Task) -> _Prepared:
     support = selection.canonical(task.support, task.seed)
     if support.texts is None:
         raise HeadstartError("modality_mismatch", "A text head needs the examples' texts.")
     embeddings = spaces.last(support.features[VIEW], task.layout)
-    anchors = _anchors(task.support.classes, support, embeddings, names)
+    anchors = _anchors(task, support, embeddings)
     rows = torch.cat([embeddings, anchors])
     said = [label_names.readable(label) for label in support.classes[: len(anchors)]]
     table = ngrams.rows([*support.texts, *said])
@@ -96,15 +100,15 @@ def _prepare(task: Task, names: Tensor | None) -> _Prepared:
     )
 
 
-def _anchors(
-    classes: Sequence[str], support: Support, embeddings: Tensor, names: Tensor | None
-) -> Tensor:
+def _anchors(task: Task, support: Support, embeddings: Tensor) -> Tensor:
     """Unit rows [C, D] of the label names in the support's order, or none [0, D]."""
-    if names is None:
+    wanted = task.hyperparameters.get("label_names", "auto")
+    if task.label_embeddings is None or wanted is False:
         return embeddings[:0]
-    order = [list(classes).index(label) for label in support.classes]
-    anchors = spaces.unit(names.float())[order]
-    return anchors if label_names.helpful(anchors, embeddings, support.labels) else anchors[:0]
+    order = [list(task.support.classes).index(label) for label in support.classes]
+    anchors = spaces.unit(task.label_embeddings.float())[order]
+    useful = wanted is True or label_names.helpful(anchors, embeddings, support.labels)
+    return anchors if useful else anchors[:0]
 
 
 def _views(support: Support, rows: Tensor, table: ngrams.Rows, anchors: int) -> text_mix.Views:
@@ -129,7 +133,7 @@ def _judge(prepared: _Prepared) -> _Judged:
     known, similarity = familiarity.of_support(views.judged(choice.w))
     oof = None if choice.oof is None else familiarity.cooled(choice.oof, known.factor(similarity))
     heat = _temperature(oof, support.labels, prepared.per_class)
-    return _Judged(w=choice.w, folds=folds, oof=oof, heat=heat, known=known)
+    return _Judged(w=choice.w, fold=fold, folds=folds, oof=oof, heat=heat, known=known)
 
 
 def _temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
@@ -138,15 +142,61 @@ def _temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
     return calibration.temperature(logits, true, per_class=per_class, prior=PRIOR_TEMPERATURE)
 
 
-def _evaluation(support: Support, judged: _Judged) -> dict[str, Any]:
+def _evaluation(
+    task: Task, support: Support, judged: _Judged, head: HeadArtifact
+) -> dict[str, Any]:
+    """Out of fold; with a validation set held out, and out of fold beside it."""
     nothing = torch.zeros(len(support), len(support.classes))
-    return evaluation.evaluate(
+    crossed = evaluation.evaluate(
         nothing if judged.probabilities is None else judged.probabilities,
         support.labels,
         support.classes,
         how="k-fold",
         folds=judged.folds,
     )
+    held = task.validation
+    if held is None or held.texts is None or len(held) == 0:
+        return crossed
+    answered = answer(head, spaces.last(held.features[VIEW], task.layout), held.texts)
+    found = evaluation.evaluate(answered.probabilities, held.labels, held.classes, how="hold-out")
+    return found | {"out_of_fold": crossed}
+
+
+def _evidence(task: Task, prepared: _Prepared, judged: _Judged) -> advice.Evidence:
+    """What advice is given from; the learning curve has the two largest halvings."""
+    support = prepared.support
+    sets = [advice.Set(rows=prepared.rows[: len(support)], ids=support.ids, split="train")]
+    held = task.validation
+    if held is not None:
+        rows = spaces.last(held.features[VIEW], task.layout)
+        sets.append(advice.Set(rows=rows, ids=held.ids, split="val"))
+    return advice.Evidence(
+        probabilities=judged.probabilities,
+        labels=support.labels,
+        classes=support.classes,
+        points=_points(prepared, judged),
+        sets=sets,
+    )
+
+
+def _points(prepared: _Prepared, judged: _Judged) -> list[curve.Point]:
+    """Accuracy at a quarter, at half and at all that a fold's fit has."""
+    fold, labels = judged.fold, prepared.support.labels
+    if fold is None or judged.oof is None:
+        return []
+    found = [(judged.oof, prepared.per_class * (judged.folds - 1) / judged.folds)]
+    for size in curve.sizes(labels, fold)[-2:]:
+        trained = curve.masks(labels, fold, size)
+        oof = text_mix.out_of_fold(prepared.views, [judged.w], fold, trained=trained)[0]
+        found.append((oof, float(size)))
+    return [
+        curve.Point(
+            per_class=size,
+            accuracy=float((oof.argmax(1) == labels).double().mean()),
+            judged=len(labels),
+        )
+        for oof, size in found
+    ]
 
 
 def _artifact(task: Task, prepared: _Prepared, judged: _Judged) -> HeadArtifact:

@@ -100,10 +100,16 @@ def choose(views: Views, fold: Tensor | None, *, per_class: float) -> Choice:
     return Choice(w=GRID[best], oof=tried[best][1])
 
 
-def out_of_fold(views: Views, weights: Sequence[float], fold: Tensor) -> Tensor:
-    """Logits [S, n, C] at S mixing weights, each example's by the fit that did not see its fold."""
+def out_of_fold(
+    views: Views, weights: Sequence[float], fold: Tensor, *, trained: Tensor | None = None
+) -> Tensor:
+    """Logits [S, n, C] at S mixing weights, each example's by the fit that did not see its fold.
+
+    `trained` [folds, n] is which examples each fold's fit has, if not all outside the fold.
+    """
     count = int(fold.max()) + 1
-    trained = (fold[None] != torch.arange(count)[:, None]).float()
+    if trained is None:
+        trained = (fold[None] != torch.arange(count)[:, None]).float()
     masks = torch.cat([trained, trained.new_ones(count, views.anchors)], 1)
     size = max(1, MOST_NUMBERS // (count * len(views.labels) * views.classes))
     parts = [weights[start : start + size] for start in range(0, len(weights), size)]

@@ -51,6 +51,7 @@ class Task:
     """One fit: what to fit, on what, and whom to tell.
 
     `others` are further labelled sets on the same backbone (reptile learns from them);
+    `label_embeddings` [C, D] are a text backbone's of the classes' readable names, in their order;
     `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
     """
 
@@ -64,6 +65,7 @@ class Task:
     seed: int = 0
     report: Report = lambda _event: None
     others: Sequence[Support] = ()
+    label_embeddings: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""Heads in a space, each with its out-of-fold logits, and their mean over heads and spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.ml import selection
+from worker.ml.design import Design, Judge
+from worker.ml.heads import lda, logistic, prototypical, ridge
+from worker.ml.heads.base import Affine, Problem
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """logits = (x · rows) alpha + b, alpha [N, k], b [k]; `seen` [n, k] are the ones to judge by.
+
+    They are out of fold, or where there are no folds those of the fit itself.
+    """
+
+    alpha: Tensor
+    bias: Tensor
+    seen: Tensor
+
+    def scaled(self, factor: float) -> HeadFit:
+        """All logits times `factor`."""
+        return HeadFit(self.alpha * factor, self.bias * factor, self.seen * factor)
+
+    def standard(self) -> HeadFit:
+        """Logits that sum to zero in a row and whose deviation is one."""
+        alpha = self.alpha - self.alpha.mean(1, keepdim=True)
+        seen = self.seen - self.seen.mean(1, keepdim=True)
+        plain = HeadFit(alpha, self.bias - self.bias.mean(), seen)
+        return plain.scaled(1 / max(float(seen.std()), 1e-9))
+
+
+def average(fits: Sequence[HeadFit]) -> HeadFit:
+    """The mean of fits on the same design."""
+    return HeadFit(
+        torch.stack([fit.alpha for fit in fits]).mean(0),
+        torch.stack([fit.bias for fit in fits]).mean(0),
+        torch.stack([fit.seen for fit in fits]).mean(0),
+    )
+
+
+def by_ridge(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
+    """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
+    owner = design.owner
+    found = ridge.dual(design.gram, judge.targets[owner], design.weights, l2=l2)
+    return [
+        HeadFit(*fit)
+        for fit in zip(found.alpha, found.bias, _seen(found, design, judge), strict=True)
+    ]
+
+
+def _seen(found: ridge.Dual, design: Design, judge: Judge) -> Tensor:
+    """What the fits say of the examples, out of fold where there are folds: [Λ, n, k]."""
+    owner, n = design.owner, len(judge.labels)
+    if not judge.count:
+        return design.cross @ found.alpha + found.bias[:, None]
+    if design.asked is None:
+        return found.unseen(judge.targets[owner], judge.fold[owner])[:, :n]
+    return found.unseen_by(design.cross, judge.fold[owner], judge.fold)
+
+
+def by_logistic(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
+    """One fit a λ, all of them with all folds at once."""
+    grid = _per_fold(l2, judge)
+    return _in_span(
+        design, judge, lambda p: logistic.fit(p, grid, iterations=60, tolerance=1e-3), len(l2)
+    )
+
+
+def by_lda(design: Design, judge: Judge, shrinkage: Tensor) -> list[HeadFit]:
+    """One fit a shrinkage."""
+    grid = _per_fold(shrinkage, judge)
+    return _in_span(design, judge, lambda p: lda.fit(p, grid), len(shrinkage))
+
+
+def by_prototypes(design: Design, judge: Judge, settings: Tensor) -> list[HeadFit]:
+    """The same fit for each of `settings`: it has none."""
+    return _in_span(design, judge, prototypical.fit, len(settings))
+
+
+def _per_fold(values: Tensor, judge: Judge) -> Tensor:
+    return values.repeat_interleave(1 + judge.count)
+
+
+def _in_span(
+    design: Design, judge: Judge, fit: Callable[[Problem], Affine], settings: int
+) -> list[HeadFit]:
+    """Fit in float32 on the span's coordinates, once on all rows and once without each fold."""
+    masks = torch.ones(1, len(judge.labels), dtype=torch.double)
+    if judge.count:
+        masks = torch.cat([masks, selection.training_weights(judge.fold, judge.count)])
+    weights = (masks[:, design.owner] * design.weights).repeat(settings, 1).float()
+    x = design.factor.float()[None]
+    labels = judge.labels[design.owner]
+    affine = fit(Problem(x=x, labels=labels, classes=judge.classes, weights=weights))
+    return [_read(affine, design, judge, start) for start in range(0, len(weights), len(masks))]
+
+
+def _read(affine: Affine, design: Design, judge: Judge, start: int) -> HeadFit:
+    """The fit on all rows at place `start`, judged by those without each fold after it."""
+    n = len(judge.labels)
+    place = start + (judge.fold + 1 if judge.count else torch.zeros_like(judge.fold))
+    own = design.asked_factor.float()
+    seen = torch.empty(n, judge.classes)
+    for at in torch.unique(place).tolist():
+        rows = place == at
+        seen[rows] = own[rows] @ affine.weight[0, at] + affine.bias[0, at]
+    weight = affine.weight[0, start].double()
+    alpha = torch.linalg.solve_triangular(design.factor.T, weight, upper=True)
+    return HeadFit(alpha, affine.bias[0, start].double(), seen.double())
+
+
+def loss(seen: Tensor, labels: Tensor) -> float:
+    """Mean cross-entropy in nats of logits [n, k] at their best temperature of 41."""
+    heat = torch.logspace(-2, 2, 41, dtype=seen.dtype)
+    log_p = (seen[None] / heat[:, None, None]).log_softmax(-1)
+    picked = log_p[:, torch.arange(len(labels)), labels]
+    return float(-picked.mean(1).max())
+
+
+def mixing_weights(
+    judged: Mapping[str, Tensor],
+    judge: Judge,
+    *,
+    handicap: Mapping[str, float],
+    fixed: Mapping[str, float],
+) -> dict[str, float]:
+    """How much each space counts: ∝ exp(2·(-n·loss) - handicap); without folds as `fixed`."""
+    names = list(judged)
+    if not judge.count:
+        total = sum(fixed[name] for name in names)
+        return {name: fixed[name] / total for name in names}
+    n = len(judge.labels)
+    scores = [-2 * n * loss(judged[name], judge.labels) - handicap[name] for name in names]
+    shares = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
+    return dict(zip(names, shares, strict=True))

@@ -1,0 +1,84 @@
+"""Ridge regression on one-hot labels (Hoerl & Kennard 1970), with what it would say unseen.
+
+minimise  Σ wᵢ‖yᵢ - xᵢW - b‖² + λ‖W‖²  over W [d, k] and a free bias b [k].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.ml.heads.base import Affine, Problem
+
+
+def fit(problem: Problem, l2: Tensor) -> Affine:
+    """All S by P minimisers; `l2` is λ [P]. Normal equations, for d up to a few thousand."""
+    x, w = problem.x[:, None], problem.weights.to(problem.x.dtype)
+    share = (w / w.sum(1, keepdim=True))[None, :, :, None]
+    mean_x, mean_y = (share * x).sum(2), (share * problem.targets).sum(2)
+    centred = x - mean_x[:, :, None]
+    weighted = (centred * w[None, :, :, None]).transpose(2, 3)
+    system = weighted @ centred + _diagonal(l2.to(x.dtype), x.shape[-1])[None]
+    target = weighted @ (problem.targets - mean_y[:, :, None])
+    weight = torch.cholesky_solve(target, torch.linalg.cholesky(system))
+    return Affine(weight, mean_y - (mean_x[:, :, None] @ weight)[:, :, 0])
+
+
+def _diagonal(l2: Tensor, width: int) -> Tensor:
+    return l2[:, None, None] * torch.eye(width, dtype=l2.dtype)
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Fits for all λ [Λ] by their rows: W = Σ alphaᵢ·xᵢ, alpha [Λ, n, k], bias [Λ, k].
+
+    `inverse` [Λ, n, n] and `share` [Λ, n] are the bordered system's: what a row's target moves.
+    """
+
+    alpha: Tensor
+    bias: Tensor
+    inverse: Tensor
+    share: Tensor
+
+    def unseen(self, targets: Tensor, parts: Tensor) -> Tensor:
+        """What the scores of each row would be, had its part not been fitted on: [Λ, n, k].
+
+        `parts` [n] numbers what is left out together, each row its own for leave-one-out. Exact:
+        y_F - ŷ_F = M_FF⁻¹ alpha_F.
+        """
+        if len(parts.unique()) == len(parts):
+            return targets - self.alpha / self.inverse.diagonal(dim1=-2, dim2=-1)[..., None]
+        unseen = torch.empty_like(self.alpha)
+        for part in parts.unique().tolist():
+            rows = torch.nonzero(parts == part)[:, 0]
+            unseen[:, rows] = targets[rows] - self._freed(rows)
+        return unseen
+
+    def unseen_by(self, cross: Tensor, parts: Tensor, asked: Tensor) -> Tensor:
+        """The same for other inputs [Λ, q, k]: their inner products with the rows, cross [q, n],
+        and their parts, asked [q].
+        """
+        unseen = self.alpha.new_empty(len(self.alpha), len(cross), self.alpha.shape[2])
+        for part in asked.unique().tolist():
+            rows = torch.nonzero(parts == part)[:, 0]
+            freed = self._freed(rows)
+            alpha = self.alpha - self.inverse[:, :, rows] @ freed
+            bias = self.bias[:, None] - self.share[:, None, rows] @ freed
+            unseen[:, asked == part] = cross[asked == part] @ alpha + bias
+        return unseen
+
+    def _freed(self, rows: Tensor) -> Tensor:
+        return torch.linalg.solve(self.inverse[:, rows[:, None], rows], self.alpha[:, rows])
+
+
+def dual(gram: Tensor, targets: Tensor, weights: Tensor, *, l2: Tensor) -> Dual:
+    """The minimisers from the rows' Gram matrix [n, n], targets [n, k] and weights [n] > 0."""
+    noise = torch.diag_embed(l2[:, None] / weights)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + noise))
+    sums = inverse.sum(-1)
+    share = sums / sums.sum(-1, keepdim=True)
+    bias = share[:, None] @ targets
+    inverse = inverse - sums[:, :, None] * share[:, None]
+    return Dual(inverse @ targets, bias[:, 0], inverse, share)

@@ -1,0 +1,45 @@
+"""The measured learning curve: ridge refitted with 1, 2, 4, … examples a class, judged by folds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from worker.ml import curve
+from worker.ml.design import Judge
+from worker.ml.heads import ridge
+
+L2 = 0.1
+
+MOST_TRAINED = 600
+"""Sizes at which a refit would take more examples than this are not measured."""
+
+
+def points(gram: Tensor, judge: Judge) -> list[curve.Point]:
+    """From the examples' inner products [n, n]."""
+    sizes = curve.sizes(judge.labels, judge.fold)
+    return [_point(gram, judge, size) for size in sizes if size * judge.classes <= MOST_TRAINED]
+
+
+def _point(gram: Tensor, judge: Judge, size: int) -> curve.Point:
+    """Accuracy of fits on the first `size` examples of each class outside a fold."""
+    masks = curve.masks(judge.labels, judge.fold, size)
+    hits = 0
+    for number, mask in enumerate(masks):
+        trained = torch.nonzero(mask > 0)[:, 0]
+        judged = torch.nonzero(judge.fold == number)[:, 0]
+        hits += _hits(gram, judge, trained, judged)
+    return curve.Point(
+        per_class=float(size), accuracy=hits / len(judge.labels), judged=len(judge.labels)
+    )
+
+
+def _hits(gram: Tensor, judge: Judge, trained: Tensor, judged: Tensor) -> int:
+    found = ridge.dual(
+        gram[trained[:, None], trained],
+        judge.targets[trained],
+        torch.ones(len(trained), dtype=gram.dtype),
+        l2=torch.tensor([L2], dtype=gram.dtype),
+    )
+    scores = gram[judged[:, None], trained] @ found.alpha[0] + found.bias[0]
+    return int((scores.argmax(1) == judge.labels[judged]).sum())

@@ -1,0 +1,104 @@
+"""The method `reptile`: a start learned on the organisation's other sets, then a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.ml import selection, single, spaces
+from worker.ml.design import Design, Judge, Maker
+from worker.ml.heads import reptile
+from worker.ml.heads.base import Support
+from worker.ml.heads.reptile import Episodes, Settings, Start
+from worker.ml.outcome import Fitted, Setting
+
+
+def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
+    """The adapted learner, its out-of-fold logits, and the Gram matrix [n, n]."""
+    design = maker.make(single.recipes(setting)[0])
+    settings = _settings(setting)
+    tasks = _tasks(setting, design)
+    start = reptile.meta_learn(tasks, design.x.shape[1], settings, seed=setting.task.seed)
+    weight, bias, seen = _adapted(setting, design, start, settings)
+    seen = seen - seen.mean(1, keepdim=True)
+    scale = 1 / max(float(seen.std()), 1e-9)
+    fitted = Fitted(
+        channels=(design.channel,),
+        tensors={
+            "weight": (scale * weight).half(),
+            "bias": scale * (bias - design.centre @ weight),
+        },
+        seen=seen.double() * scale,
+        used={
+            "space": design.channel.space,
+            "views": list(design.learned),
+            "other_datasets": len(tasks),
+            "meta_iterations": settings.meta_iterations if tasks else 0,
+            "meta_step": settings.meta_step,
+            "inner_steps": settings.inner_steps,
+            "inner_learning_rate": settings.inner_learning_rate,
+        },
+    )
+    return fitted, design.cross[:, : len(setting.judge.labels)]
+
+
+def _settings(setting: Setting) -> Settings:
+    given = setting.task.hyperparameters
+    names = ("meta_iterations", "meta_step", "inner_steps", "inner_learning_rate")
+    chosen = {name: given[name] for name in names if given.get(name, "auto") != "auto"}
+    return Settings(**chosen)
+
+
+def _tasks(setting: Setting, design: Design) -> list[Episodes]:
+    """The other sets in the design's space, each centred on its own mean."""
+    return [
+        _episodes(setting, design, other)
+        for other in setting.task.others
+        if len(set(other.labels.tolist())) > 1
+    ]
+
+
+def _episodes(setting: Setting, design: Design, other: Support) -> Episodes:
+    view = spaces.primary(other.features)
+    x = setting.transform(design.channel.space, other.features[view])
+    present = sorted(set(other.labels.tolist()))
+    number = torch.zeros(len(other.classes), dtype=torch.long)
+    number[present] = torch.arange(len(present))
+    return Episodes(
+        x=x - x.mean(0),
+        labels=number[other.labels],
+        classes=[other.classes[c] for c in present],
+    )
+
+
+def _adapted(
+    setting: Setting, design: Design, start: Start, settings: Settings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(W, b) of the whole set and the logits [n, k] of each example by a fit without its fold."""
+    judge = setting.judge
+    whole = _run(setting, design, start, settings, keep=None)
+    asked = design.x[: len(judge.labels)] if design.asked is None else design.asked
+    seen = asked @ whole[0] + whole[1]
+    for number, keep in enumerate(_masks(judge)):
+        weight, bias = _run(setting, design, start, settings, keep=keep)
+        rows = judge.fold == number
+        seen[rows] = asked[rows] @ weight + bias
+    return *whole, seen
+
+
+def _masks(judge: Judge) -> Sequence[Tensor]:
+    return list(selection.training_weights(judge.fold, judge.count)) if judge.count else []
+
+
+def _run(
+    setting: Setting, design: Design, start: Start, settings: Settings, *, keep: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """(W [F, k], b [k]) adapted to the rows whose example is kept."""
+    judge, weights = setting.judge, design.weights.float()
+    if keep is not None:
+        weights = weights * keep[design.owner].float()
+    task = Episodes(x=design.x, labels=judge.labels[design.owner], classes=setting.support.classes)
+    adapted = reptile.affine(*reptile.adapt(start, task, weights, settings))
+    return adapted.weight[0, 0], adapted.bias[0, 0]

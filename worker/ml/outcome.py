@@ -1,0 +1,222 @@
+"""From a fit to what is saved and said of it: calibrated, judged, with a threshold and advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from worker.ml import advice, calibration, curve, evaluation, learning, spaces, unknown
+from worker.ml.design import Judge
+from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
+from worker.ml.spaces import Channel, Transform
+
+EXEMPLARS = 20
+"""Support examples that are kept of each class, to compare inputs with."""
+
+MOST_LOOKS = 2000
+"""Support examples in all that likeness thresholds are estimated from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A method's result on a support set in canonical order.
+
+    `tensors` are the head's, with classes along the last dimension where `by_class` names them and
+    class numbers where `labelled` does; `seen` [n, k] are logits to judge by (out of fold if there
+    are folds, none at all if it has no rows); `used` is what "auto" became.
+    """
+
+    channels: tuple[Channel, ...]
+    tensors: Mapping[str, Tensor]
+    seen: Tensor
+    used: Mapping[str, Any]
+    by_class: frozenset[str] = frozenset({"weight", "bias"})
+    labelled: frozenset[str] = frozenset()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where a fit took place: the task, its support in canonical order, folds, transform."""
+
+    task: Task
+    support: Support
+    judge: Judge
+    transform: Transform
+    statistics: str | None
+
+    @property
+    def primary(self) -> str:
+        """The view that every prediction has."""
+        return spaces.primary(self.support.features)
+
+
+def finish(setting: Setting, fitted: Fitted, *, gram: Tensor | None) -> Fit:
+    """The head with classes in the caller's order, and everything that is said of it.
+
+    `gram` [n, n] are inner products of the examples in the main space, for the learning curve.
+    """
+    heat = _temperature(setting.judge, fitted)
+    adjusted = _adjustment(setting, heat)
+    probabilities = None
+    if setting.judge.count and len(fitted.seen):
+        probabilities = ((fitted.seen + adjusted) / heat).softmax(1)
+    head = _artifact(setting, fitted, heat, adjusted, probabilities)
+    return Fit(
+        head=head,
+        evaluation=_evaluation(setting, head, probabilities),
+        hyperparameters=_resolved(setting, fitted),
+        advice=_advice(setting, probabilities, gram),
+    )
+
+
+def _temperature(judge: Judge, fitted: Fitted) -> float:
+    if fitted.temperature is not None:
+        return fitted.temperature
+    seen, labels = fitted.seen, judge.labels
+    if not judge.count:
+        seen, labels = seen[:0], labels[:0]
+    return calibration.temperature(seen, labels, per_class=judge.per_class)
+
+
+def _adjustment(setting: Setting, heat: float) -> Tensor:
+    """Logit adjustment (Menon et al. 2021) [k]: fits are for equally likely classes; with
+    `class_balance` none, the training frequencies are put back.
+    """
+    counts = torch.bincount(setting.judge.labels, minlength=setting.judge.classes).double()
+    if setting.task.hyperparameters.get("class_balance", "auto") != "none":
+        return torch.zeros_like(counts)
+    return heat * (counts / counts.mean()).clamp(min=1e-3).log()
+
+
+def _artifact(
+    setting: Setting,
+    fitted: Fitted,
+    heat: float,
+    adjusted: Tensor,
+    probabilities: Tensor | None,
+) -> HeadArtifact:
+    caller = list(setting.task.support.classes)
+    order = [list(setting.support.classes).index(label) for label in caller]
+    tensors = dict(fitted.tensors)
+    tensors["bias"] = tensors["bias"] + adjusted.float()
+    number = torch.tensor([caller.index(label) for label in setting.support.classes])
+    for name in fitted.by_class:
+        tensors[name] = tensors[name][..., order].contiguous()
+    for name in fitted.labelled:
+        tensors[name] = number[tensors[name].long()].to(torch.int32)
+    kept = _kept(setting.judge.labels)
+    looks = setting.transform.look(setting.support.take(kept).features)
+    tensors["exemplars"] = in_bytes(looks)
+    tensors["exemplar_labels"] = number[setting.judge.labels[kept]].to(torch.int32)
+    config = {
+        "format": 2,
+        "method": setting.task.method,
+        "classes": caller,
+        "statistics": setting.statistics,
+        "channels": [{"space": c.space, "views": list(c.views)} for c in fitted.channels],
+        "prediction_views": list(dict.fromkeys(v for c in fitted.channels for v in c.views)),
+        "temperature": heat,
+        "unknown": unknown.stored(_detector(setting.judge, kept, looks, probabilities)),
+        "unknown_false_alarm_rate": _false_alarm(setting.task),
+        "exemplar_ids": [setting.support.ids[row] for row in kept.tolist()],
+        **fitted.config,
+    }
+    return HeadArtifact(tensors=tensors, config=config)
+
+
+def _kept(labels: Tensor) -> Tensor:
+    most = max(1, min(EXEMPLARS, MOST_LOOKS // max(1, len(torch.unique(labels)))))
+    return unknown.exemplars(labels, most)
+
+
+def in_bytes(rows: Tensor) -> Tensor:
+    """Rows [n, d] as int8, each scaled to use them all; only directions matter."""
+    return (rows * (127 / rows.abs().amax(1, keepdim=True).clamp(min=1e-12))).round().to(torch.int8)
+
+
+def _detector(
+    judge: Judge, kept: Tensor, looks: Tensor, probabilities: Tensor | None
+) -> unknown.Unknown:
+    labels = judge.labels[kept]
+    if probabilities is None:
+        return unknown.fit_threshold(None, unknown.between_classes(looks, labels))
+    top, predicted = probabilities[kept].max(1)
+    return unknown.fit_threshold(top.float(), unknown.of_support(looks, labels, predicted))
+
+
+def _false_alarm(task: Task) -> float:
+    rate = task.hyperparameters.get("unknown_false_alarm_rate", "auto")
+    return unknown.FALSE_ALARM if rate == "auto" else float(rate)
+
+
+def _evaluation(
+    setting: Setting, head: HeadArtifact, probabilities: Tensor | None
+) -> dict[str, Any]:
+    """On the validation set where there is one, else out of fold."""
+    judge, validation = setting.judge, setting.task.validation
+    if validation is not None and len(validation):
+        from worker.ml import serving
+
+        found = serving.probabilities(head, validation.features, layout=setting.task.layout)
+        said = evaluation.evaluate(found, validation.labels, validation.classes, how="hold-out")
+    else:
+        nothing = torch.zeros(len(judge.labels), judge.classes)
+        said = evaluation.evaluate(
+            nothing if probabilities is None else probabilities,
+            judge.labels,
+            setting.support.classes,
+            how="k-fold",
+            folds=judge.count,
+        )
+    return said | {"class_balance": _balance(setting)}
+
+
+def _balance(setting: Setting) -> dict[str, Any]:
+    counts = torch.bincount(setting.judge.labels, minlength=setting.judge.classes).tolist()
+    chosen = setting.task.hyperparameters.get("class_balance", "auto")
+    return {
+        "counts": dict(zip(setting.support.classes, counts, strict=True)),
+        "imbalance": max(counts) / max(1, min(counts)),
+        "loss": "balanced",
+        "logit_adjustment": "training frequencies" if chosen == "none" else "equal classes",
+    }
+
+
+def _resolved(setting: Setting, fitted: Fitted) -> dict[str, Any]:
+    given = {key: v for key, v in setting.task.hyperparameters.items() if v != "auto"}
+    return {
+        **given,
+        "unknown_false_alarm_rate": _false_alarm(setting.task),
+        "class_balance": "none" if given.get("class_balance") == "none" else "balanced",
+        "statistics": setting.statistics,
+        **fitted.used,
+    }
+
+
+def _advice(setting: Setting, probabilities: Tensor | None, gram: Tensor | None) -> dict[str, Any]:
+    support, judge = setting.support, setting.judge
+    points: list[curve.Point] = []
+    if gram is not None and judge.count:
+        points = learning.points(gram, judge)
+    sets = [_set(setting.transform, support, "train")]
+    validation = setting.task.validation
+    if validation is not None and len(validation):
+        sets.append(_set(setting.transform, validation, "validation"))
+    evidence = advice.Evidence(
+        probabilities=None if probabilities is None else probabilities.float(),
+        labels=judge.labels,
+        classes=support.classes,
+        points=points,
+        sets=sets,
+    )
+    return advice.advise(evidence)
+
+
+def _set(transform: Transform, support: Support, split: str) -> advice.Set:
+    return advice.Set(rows=transform.look(support.features), ids=support.ids, split=split)

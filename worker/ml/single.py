@@ -1,0 +1,95 @@
+"""The methods with one head in one space: logistic, ridge, lda and prototypical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.ml import blend, mixture, spaces
+from worker.ml.blend import HeadFit
+from worker.ml.design import Design, Judge, Maker, Recipe
+from worker.ml.outcome import Fitted, Setting
+
+Fitter = Callable[[Design, Judge, Tensor], list[HeadFit]]
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a head is fitted at every setting of its one hyperparameter at once."""
+
+    fit: Fitter
+    name: str | None
+    grid: tuple[float, ...]
+    usual: float
+
+
+HEADS: Mapping[str, Head] = {
+    "logistic": Head(blend.by_logistic, "l2", (1e-3, 1e-2, 1e-1, 1.0), mixture.LOGISTIC_L2),
+    "ridge": Head(blend.by_ridge, "l2", (0.03, 0.1, 0.3, 1.0, 3.0), mixture.RIDGE_L2),
+    "lda": Head(blend.by_lda, "shrinkage", (0.1, 0.3, 0.6), mixture.LDA_SHRINKAGE),
+    "prototypical": Head(blend.by_prototypes, None, (0.0,), 0.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A design and the fit on it at `value` of the head's hyperparameter."""
+
+    design: Design
+    fit: HeadFit
+    value: float
+
+
+def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
+    """The best space and hyperparameter by out-of-fold loss, and the Gram matrix [n, n] there."""
+    head = HEADS[setting.task.method]
+    choices = [
+        choice
+        for recipe in recipes(setting)
+        for choice in _choices(setting, head, maker.make(recipe))
+    ]
+    best = min(choices, key=lambda c: blend.loss(c.fit.seen, setting.judge.labels))
+    weight, bias = best.design.folded(best.fit.alpha, best.fit.bias)
+    used = {"space": best.design.channel.space, "views": list(best.design.learned)}
+    fitted = Fitted(
+        channels=(best.design.channel,),
+        tensors={"weight": weight.half(), "bias": bias},
+        seen=best.fit.seen,
+        used=used | ({head.name: best.value} if head.name else {}),
+    )
+    return fitted, best.design.cross[:, : len(setting.judge.labels)]
+
+
+def recipes(setting: Setting) -> list[Recipe]:
+    """The spaces to choose from: one that is asked for, all three where folds can choose."""
+    chosen = setting.task.hyperparameters.get("space", "auto")
+    if chosen != "auto":
+        names: Sequence[str] = [chosen]
+    elif spaces.primary(setting.support.features) == "text":
+        names = ["last"]
+    else:
+        names = ["late", "last", "all"] if setting.judge.count else ["late"]
+    average = setting.task.hyperparameters.get("prediction_views", "squish") == "all"
+    return [recipe(name, setting.support.features, average=average) for name in names]
+
+
+def recipe(space: str, features: Mapping[str, Tensor], *, average: bool) -> Recipe:
+    """A space with the cached ones of its usual views."""
+    usual = mixture.RECIPES["C" if space == "all" else "A"].views
+    views = tuple(view for view in usual if view in features) or (spaces.primary(features),)
+    return Recipe(space=space, views=views, average=average)
+
+
+def _choices(setting: Setting, head: Head, design: Design) -> list[Choice]:
+    """Fits at the values to choose from; where nothing can choose, only the usual one."""
+    given = setting.task.hyperparameters.get(head.name or "", "auto")
+    grid = head.grid if setting.judge.count else (head.usual,)
+    values = grid if given == "auto" else (float(given),)
+    fits = head.fit(design, setting.judge, torch.tensor(values, dtype=torch.double))
+    return [
+        Choice(design=design, fit=fit.standard(), value=value)
+        for fit, value in zip(fits, values, strict=True)
+    ]

@@ -41,8 +41,16 @@ class Inbox:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.requests: queue.Queue[Message] = queue.Queue()
-        self.stop = threading.Event()
+        self._stop, self._current = -1, 0
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def begin(self, request: Message) -> None:
+        """From now on a stop means this request, even one that came before it was begun."""
+        self._current = request["id"]
+
+    def stopped(self) -> bool:
+        """Whether the current request is to end."""
+        return self._stop >= self._current
 
     def _read(self) -> None:
         try:
@@ -51,7 +59,7 @@ class Inbox:
                 if message is None:
                     continue
                 if message["op"] == "stop":
-                    self.stop.set()
+                    self._stop = message["id"]
                 else:
                     self.requests.put(message)
         except (EOFError, OSError):
@@ -64,14 +72,14 @@ def serve(descriptor: int, make_handler: Callable[[Stopped], Handler]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel = Channel(descriptor)
     inbox = Inbox(channel)
-    handler = make_handler(inbox.stop.is_set)
+    handler = make_handler(inbox.stopped)
     while True:
         try:
             request = inbox.requests.get(timeout=QUIET_SECONDS)
         except queue.Empty:
             rest(handler)
             continue
-        inbox.stop.clear()
+        inbox.begin(request)
         answer(channel, handler, request)
 
 

@@ -119,7 +119,7 @@ class TensorProcess:
     def stop_request(self) -> None:
         """Ask the child to end the current request after its current batch."""
         if self._channel is not None:
-            self._channel.send({"op": "stop"})
+            self._channel.send({"op": "stop", "id": self._last_id})
 
     def kill(self) -> None:
         """End the child, whatever it is doing."""

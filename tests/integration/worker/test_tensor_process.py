@@ -94,6 +94,25 @@ def test_a_stop_keeps_what_is_done(child: TensorProcess, tmp_path: Path) -> None
     assert embed(child, tmp_path, contents[:3])["done"] == 3
 
 
+def test_a_stop_that_comes_at_once_counts(child: TensorProcess, tmp_path: Path) -> None:
+    light = child.engine(BACKBONE, nothing).precision == "light"
+    contents = [b"slow %d" % i if light else picture(i, 0, 16) for i in range(150)]
+    request = {
+        "op": "embed", "backbone": BACKBONE, "view": "squish",
+        "items": packed(tmp_path, contents), "out": str(tmp_path / "rows.npy"),
+    }  # fmt: skip
+    for _ in range(5):
+        asked: list[bool] = []
+
+        def stop_before_it_begins(asked: list[bool] = asked) -> None:
+            if not asked:
+                asked.append(True)
+                child.stop_request()
+
+        assert child.ask(request, guard=stop_before_it_begins)["done"] < 150
+    assert embed(child, tmp_path, contents[:3])["done"] == 3
+
+
 def test_a_fit_writes_a_head(child: TensorProcess, tmp_path: Path) -> None:
     embed(child, tmp_path, [picture(i, i % 2) for i in range(8)])
     labelled = {

@@ -30,7 +30,7 @@ _STATUS: Mapping[int, str] = {
     413: "payload_too_large archive_bomb too_many_entries row_too_large",
     415: "unsupported_media_type",
     429: "rate_limited quota_exceeded",
-    500: "internal training_failed worker_lost",
+    500: "internal training_failed worker_lost export_failed",
     503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
     " backbone_unavailable",
     504: "deadline_exceeded",

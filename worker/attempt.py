@@ -22,7 +22,7 @@ from worker.world import DrainedError, World
 
 T = TypeVar("T")
 
-KINDS = ("embed", "fine_tune", "batch")
+KINDS = ("embed", "fine_tune", "batch", "export")
 _LONG = ("embed", "batch")
 _LOOK_SECONDS = 0.1
 

@@ -1,8 +1,9 @@
 """Collects files that no row refers to: a killed worker's artifacts, a deleted dataset's packs.
 
 Artifacts carry their fence: one is garbage as soon as no model names it and its job's work is not
-running under that very fence. Packs, manifests and segments have no such mark and are stored before
-their rows, so they must have been without a row in two sweeps an hour apart.
+running under that very fence. An export is a cache: it goes a day after it was made. Packs,
+manifests and segments have no such mark and are stored before their rows, so they must have been
+without a row in two sweeps an hour apart.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.core.job_state import TERMINAL
 from app.infra.database import Sessions, reading
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
+from app.infra.repositories import exports
 from app.infra.storage import Storage
 from worker.model_card import name_of
 
@@ -77,10 +79,13 @@ def _unregistered(session: Session, artifacts: Iterable[str]) -> list[str]:
         )
     )
     open_attempts = {(name_of(str(job_id)), str(fence)) for job_id, fence in running}
+    exported = exports.kept(session)
     return [
         key
         for key in artifacts
-        if _folder(key) not in registered and tuple(key.split("/")[2:4]) not in open_attempts
+        if key not in exported
+        and _folder(key) not in registered
+        and tuple(key.split("/")[2:4]) not in open_attempts
     ]
 
 

@@ -55,6 +55,8 @@ class Tensors:
             return self._embed(request, report)
         if request["op"] == "predict":
             return self._predict(request)
+        if request["op"] == "export":
+            return self._export(request)
         return self._fit(request, report)
 
     def rest(self) -> None:
@@ -116,6 +118,14 @@ class Tensors:
         features = {view: _features(rows) for view, rows in request["views"].items()}
         texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
         return predict(request, features, texts=texts, spec=self._engine(request).spec)
+
+    def _export(self, request: Message) -> dict[str, Any]:
+        """Write a bundle to `out`; what makes one is only loaded by who asks for one."""
+        from worker import exporting
+
+        engine = self._engine(request)
+        pictures = exporting.drawn() if request["items"] is None else list(blobs(request["items"]))
+        return exporting.export(request, engine, pictures)
 
 
 class _Found:

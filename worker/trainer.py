@@ -21,7 +21,7 @@ from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import load_settings
 from app.infra.storage import storage_errors
-from worker import batch_step, embed_step, fit_step, outcome
+from worker import batch_step, embed_step, export_step, fit_step, outcome
 from worker.attempt import KINDS, Attempt
 from worker.housekeeping import Housekeeping
 from worker.lease import Lease
@@ -32,6 +32,7 @@ STEPS: Mapping[str, Callable[[Attempt], None]] = {
     "embed": embed_step.run,
     "fine_tune": fit_step.run,
     "batch": batch_step.run,
+    "export": export_step.run,
 }
 _TRANSIENT = ("database_unavailable", "storage_unavailable")
 

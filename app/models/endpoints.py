@@ -7,15 +7,17 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
+from app.core.exports import FORMATS
 from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.repositories import aliases, models
-from app.models import service
-from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail
+from app.models import exports, service
+from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
 from app.openapi import DeletedObject, path_id, problems
 from app.pages import Page
 from app.strict_json import StrictRoute
+from app.waiting import WishDep
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"])
 
@@ -68,8 +70,8 @@ def get_evaluation(model: Name, caller: Reader, session: Reading) -> Evaluation:
 @router.get("/{model}/artifacts", responses=problems("not_found"))
 def list_artifacts(model: Name, caller: Reader, session: Reading) -> Page[ModelArtifact]:
     """The files of the model."""
-    models.resolve(session, organisation_id=caller.organisation_id, name=model)
-    return Page(data=service.artifacts(), has_more=False)
+    found = models.resolve(session, organisation_id=caller.organisation_id, name=model)
+    return Page(data=service.artifacts(found.id, found.modality), has_more=False)
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
@@ -81,20 +83,40 @@ _FILE = {"schema": {"type": "string", "format": "binary"}}
     responses={
         200: {
             "description": "The file.",
-            "content": {"application/octet-stream": _FILE, "application/json": {"schema": {}}},
+            "content": {
+                "application/octet-stream": _FILE,
+                "application/zip": _FILE,
+                "application/json": {"schema": {}},
+            },
         },
-        **problems("not_found", "model_corrupt", "storage_unavailable"),
+        202: {"model": Export, "description": "It is being made; ask again."},
+        **problems(
+            "not_found", "model_corrupt", "storage_unavailable", "export_unsupported",
+            "export_failed", "worker_lost", "backbone_unavailable",
+        ),
     },
-)
-def get_artifact(
+)  # fmt: skip
+async def get_artifact(
     model: Name,
     name: Annotated[str, path_id("The artifact's id.", "head", max_length=60)],
     caller: Reader,
     services: ServicesDep,
+    wish: WishDep,
 ) -> Response:
-    """One file: `head` (safetensors) or `model.json`."""
+    """One file: `head` (safetensors), `model.json`, or the whole network as a bundle to run.
+
+    `onnx`, `openvino` and `torch` (zip) are made on request, which waits ten seconds for it, or
+    as long as `Prefer: wait=N` says.
+    """
+    organisation_id = caller.organisation_id
+    if name in FORMATS:
+        return await exports.answer(services, organisation_id, model, export_format=name, wish=wish)
+    return await to_thread.run_sync(_stored, services, organisation_id, model, name)
+
+
+def _stored(services: Services, organisation_id: str, model: str, name: str) -> Response:
     stored = service.artifact_of(name)
-    row = _find(services, caller.organisation_id, model)
+    row = _find(services, organisation_id, model)
     data = service.read_artifact(
         services.storage, prefix=row.artifact, stored=stored, sha256=row.sha256
     )

@@ -154,6 +154,21 @@ class ModelArtifact(BaseModel):
     media_type: str
 
 
+class Export(BaseModel):
+    """An export that is still being made; the same request answers with the bundle once it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": _MODEL["id"], "format": "onnx", "status": "running"}]
+        }
+    )
+
+    object: Literal["model.export"] = "model.export"
+    model: str
+    format: str
+    status: str = Field(description="`queued` or `running`.")
+
+
 class NewAlias(BaseModel):
     """What an alias is to mean."""
 

@@ -10,6 +10,7 @@ from typing import Literal, cast
 import structlog
 from fastapi import Request
 
+from app.core import exports
 from app.core.errors import HeadstartError
 from app.infra.orm import ModelRow
 from app.infra.storage import Storage
@@ -59,12 +60,20 @@ def evaluation_of(row: ModelRow) -> Evaluation:
     return Evaluation.model_validate({**row.evaluation, "model": row.id})
 
 
-def artifacts() -> list[ModelArtifact]:
-    """The files that every model has."""
-    return [
+def artifacts(model_id: str, modality: str) -> list[ModelArtifact]:
+    """The files that every model has, and those that are made for who asks."""
+    stored = [
         ModelArtifact(id=name, filename=stored.file, media_type=stored.media_type)
         for name, stored in ARTIFACTS.items()
     ]
+    formats = exports.FORMATS if modality == "image" else ()
+    made = [
+        ModelArtifact(
+            id=name, filename=exports.filename(model_id, name), media_type="application/zip"
+        )
+        for name in formats
+    ]
+    return stored + made
 
 
 def artifact_of(name: str) -> Stored:
@@ -89,8 +98,9 @@ def read_artifact(storage: Storage, *, prefix: str, stored: Stored, sha256: str)
 def remove_artifacts(storage: Storage, prefix: str) -> None:
     """Remove the files of a model that is gone; what is left now, the sweeper collects."""
     try:
-        for key in list(storage.keys(prefix)):
-            storage.delete(key)
+        for folder in (prefix, exports.folder_of(prefix)):
+            for key in list(storage.keys(folder)):
+                storage.delete(key)
     except (OSError, HeadstartError) as error:
         log.warning("artifacts are left to the sweeper", prefix=prefix, error=str(error))
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from app.core.errors import HeadstartError
 from app.infra.orm import AliasRow, ModelRow
-from app.infra.repositories import aliases, batches
+from app.infra.repositories import aliases, batches, exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
     if names:
         raise HeadstartError("in_use", f"the alias {names[0]} points to this model", param="model")
     batches.refuse_if_used(session, model_id=model_id)
+    exports.forget(session, row.artifact)
     session.delete(row)
     session.flush()
     return row.artifact

@@ -1,0 +1,156 @@
+"""Classify pictures: `python run.py picture.jpg …` prints path, label and calibrated probability.
+
+Needs Pillow and numpy, and what runs the network beside this file: onnxruntime or openvino for
+`network.onnx`, openvino for `network.xml`, torch for `network.pt2`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Pixels = Any  # uint8 [height, width, 3]
+Network = Callable[[Sequence[Any]], Any]
+BICUBIC = Image.Resampling.BICUBIC
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+
+def decode(data: bytes, at_least: int) -> Image.Image:
+    """Upright 8-bit RGB on white; a large JPEG is decoded smaller, no side below `at_least`."""
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        if image.mode in ("RGB", "L"):
+            image.draft(image.mode, (at_least, at_least))
+        return flat(ImageOps.exif_transpose(image))
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """Deep greys in eight bits, transparency on white, everything else as RGB."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(eight_bits(np.asarray(image))).convert("RGB")
+    image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def eight_bits(values: Any) -> Any:
+    """By the bits in use (12-bit scans lie in 16-bit files), or by the range of values."""
+    wide = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(wide.min()), float(wide.max())
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif values.dtype.kind != "f" and low >= 0 and high < 65536:
+        low, high = 0.0, next(2.0**n - 1 for n in (8, 10, 12, 14, 16) if high < 2**n)
+    return np.rint((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+def resize(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Antialiased bicubic, rows before columns whatever the shape, as the model was trained."""
+    return image.resize((width, image.height), BICUBIC).resize((width, height), BICUBIC)
+
+
+def render(image: Image.Image, view: str, size: int) -> Pixels:
+    """One view of a picture, uint8 [size, size, 3]."""
+    if view == "pad":
+        scale = size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        canvas = Image.new("RGB", (size, size), (128, 128, 128))
+        canvas.paste(resize(image, width, height), ((size - width) // 2, (size - height) // 2))
+        return np.array(canvas)
+    if view == "crop":
+        side = min(image.size)
+        left, top = ((length - side) // 2 for length in image.size)
+        return np.array(resize(image.crop((left, top, left + side, top + side)), size, size))
+    pixels = np.array(resize(image, size, size))
+    if view == "mirror":
+        return np.ascontiguousarray(pixels[:, ::-1])
+    turns = {"rot90": 1, "rot180": 2, "rot270": 3}.get(view, 0)
+    return np.ascontiguousarray(np.rot90(pixels, turns))
+
+
+class Classifier:
+    """The network of a bundle: pictures' bytes in, probabilities out."""
+
+    def __init__(self, folder: Path) -> None:
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = card["labels"]
+        self.inputs: list[dict[str, Any]] = card["export"]["inputs"]
+        self.at_least: int = card["export"]["decode_at_least"]
+        self.network, self.runtime = load(folder)
+
+    def __call__(self, pictures: Sequence[bytes]) -> Any:
+        """float32 [number of pictures, number of labels]."""
+        images = [decode(data, self.at_least) for data in pictures]
+        batch = [
+            np.stack([render(image, one["view"], one["size"]) for image in images])
+            for one in self.inputs
+        ]
+        return self.network(batch)
+
+
+def load(folder: Path) -> tuple[Network, str]:
+    """What runs the network in `folder`, and the name of the library that does."""
+    if (folder / "network.pt2").exists():
+        return _torch(folder / "network.pt2")
+    if (folder / "network.xml").exists():
+        return _openvino(folder / "network.xml")
+    try:
+        return _onnxruntime(folder / "network.onnx")
+    except ImportError:
+        return _openvino(folder / "network.onnx")
+
+
+def _torch(path: Path) -> tuple[Network, str]:
+    import torch
+
+    network = torch.export.load(path).module()
+
+    def run(batch: Sequence[Any]) -> Any:
+        with torch.inference_mode():
+            return network(*map(torch.from_numpy, batch)).numpy()
+
+    return run, f"torch {torch.__version__}"
+
+
+def _openvino(path: Path) -> tuple[Network, str]:
+    import openvino
+
+    network = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda batch: network(list(batch))[0], f"openvino {openvino.__version__}"
+
+
+def _onnxruntime(path: Path) -> tuple[Network, str]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+
+    def run(batch: Sequence[Any]) -> Any:
+        return session.run(None, dict(zip(names, batch, strict=True)))[0]
+
+    return run, f"onnxruntime {onnxruntime.__version__}"
+
+
+def main(paths: Sequence[str]) -> int:
+    """Print a line for each picture."""
+    if not paths:
+        sys.stderr.write("usage: python run.py picture.jpg …\n")
+        return 2
+    classify = Classifier(Path(__file__).resolve().parent)
+    for path in paths:
+        probabilities = classify([Path(path).read_bytes()])[0]
+        best = int(probabilities.argmax())
+        sys.stdout.write(f"{path}\t{classify.labels[best]}\t{probabilities[best]:.4f}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -8,8 +8,11 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Modality
 from app.core.messages import Options
 
+MAX_SALIENCY = 8
+"""A map costs some forty forward passes."""
 _EXPLANATIONS = frozenset({"neighbours", "saliency"})
 _DEFAULT = Options()
 _UNCACHED = Options(cache=False)
@@ -30,6 +33,18 @@ def read_options(query_string: str, cache_header: str) -> Options:
         timeout=_number(query, "timeout", float, lambda value: 0 < value <= 300)
         or _DEFAULT.timeout,
     )
+
+
+def check_explainable(options: Options, modality: Modality, count: int) -> None:
+    """Raise invalid_request where a saliency map is asked for a text, or for too many inputs."""
+    if "saliency" not in options.explain:
+        return
+    if modality != "image":
+        raise HeadstartError("invalid_request", "saliency maps are of images", param="explain")
+    if count > MAX_SALIENCY:
+        raise HeadstartError(
+            "invalid_request", f"at most {MAX_SALIENCY} saliency maps a request", param="explain"
+        )
 
 
 def _number(

@@ -23,7 +23,7 @@ from app.infra.predictor_client import Answer
 from app.infra.repositories.models import Resolved
 from app.infra.repositories.targets import Found
 from app.predictions.inputs import read_inputs
-from app.predictions.options import read_options
+from app.predictions.options import check_explainable, read_options
 from app.predictions.resolver import Resolver
 
 log = structlog.get_logger()
@@ -79,7 +79,9 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
     def inputs(found: Found) -> tuple[tuple[Input, ...], bool]:
         modality: Modality = "text" if found.modality == "text" else "image"
         most = held.settings.max_predict_items
-        return read_inputs(body, wanted.content_type, modality=modality, most=most)
+        found_inputs = read_inputs(body, wanted.content_type, modality=modality, most=most)
+        check_explainable(options, modality, len(found_inputs[0]))
+        return found_inputs
 
     question = Question(
         id=_prediction_id(wanted.request_id),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.ml.engines import ImageEngine, load_engine
+from worker.ml.occlusion import occluded
 from worker.ml.preprocessing import View, decode_views
 from worker.serving.heads import Answerer, Rows
 from worker.serving.jobs import Item
@@ -38,8 +40,8 @@ def lane_builder(
     def build(name: str) -> Lane:
         engine = load_engine(name, weights_dir, cache_dir=cache_dir)
         image = engine.spec.modality == "image"
-        forward = _image_forward(engine) if image else _text_forward(engine)
         sizes = [size for size in _SIZES if size <= engine.best_batch]
+        forward = _image_forward(engine, sizes) if image else _text_forward(engine)
         example: Any = _black(engine.spec.input_size) if image else "warm up"
         for size in sizes:
             forward([example] * size)
@@ -72,24 +74,36 @@ def _image_prepare(size: int) -> Callable[[Item], list[Pixels]]:
 
     def prepare(item: Item) -> list[Pixels]:
         views = item.job.head.live.views if item.job.head is not None else PRIMARY
-        return decode_views(bytes(item.input.data), views, size)
+        pixels = decode_views(bytes(item.input.data), views, size)
+        return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 
     return prepare
 
 
-def _image_forward(engine: Any) -> Callable[[Sequence[list[Pixels]]], Sequence[Rows]]:
+def _image_forward(
+    engine: Any, sizes: Sequence[int]
+) -> Callable[[Sequence[list[Pixels]]], Sequence[Rows]]:
     """One pass for each side length among the views, almost always one."""
 
     def forward(batch: Sequence[list[Pixels]]) -> Sequence[Rows]:
         flat = [pixels for views in batch for pixels in views]
-        if len({pixels.shape for pixels in flat}) == 1:
-            rows = engine.embed(np.stack(flat))
-        else:
-            rows = _by_shape(engine, flat)
+        same = len(flat) == 1 or len({pixels.shape for pixels in flat}) == 1
+        rows = _in_sizes(engine, flat, sizes) if same else _by_shape(engine, flat)
         counts = np.cumsum([len(views) for views in batch])[:-1]
         return np.split(rows, counts)
 
     return forward
+
+
+def _in_sizes(engine: Any, flat: Sequence[Pixels], sizes: Sequence[int]) -> Rows:
+    """In passes of sizes that the engine has been warmed up for."""
+    found: list[Rows] = []
+    at = 0
+    while at < len(flat):
+        size = sizes[bisect_right(sizes, len(flat) - at) - 1]
+        found.append(engine.embed(np.stack(flat[at : at + size])))
+        at += size
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _by_shape(engine: ImageEngine, flat: Sequence[Pixels]) -> Rows:

@@ -17,7 +17,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.storage import Storage
 from worker import model_store
-from worker.ml import serving
+from worker.ml import occlusion, serving
 from worker.ml.heads.base import HeadArtifact
 from worker.serving.answers import Labels, Scores, render
 from worker.serving.jobs import Item
@@ -69,7 +69,10 @@ class Answerer:
         self._spec, self._cache = spec, cache
 
     def __call__(self, items: Sequence[Item], rows: Sequence[Rows]) -> list[bytes]:
-        """One answer an item; `rows[i]` is [views, D], in the order of the views of i's head."""
+        """One answer an item; `rows[i]` is [views, D], in the order of the views of i's head.
+
+        Where an item wants a saliency map, the rows of its picture with each window hidden follow.
+        """
         answers: list[bytes] = [b""] * len(items)
         groups: dict[tuple[str, ...], list[int]] = {}
         for place, item in enumerate(items):
@@ -85,7 +88,7 @@ class Answerer:
     def _group(
         self, views: tuple[str, ...], items: Sequence[Item], rows: Sequence[Rows]
     ) -> list[bytes]:
-        stacked = np.stack(rows)
+        stacked = np.stack([row[: max(1, len(views))] for row in rows])
         if not np.isfinite(stacked).all():
             raise HeadstartError("internal", "the backbone gave numbers that are not finite")
         if not views:
@@ -96,8 +99,8 @@ class Answerer:
             features, heads, layout=self._spec.layout, texts=self._texts(items)
         )
         return [
-            self._answer(item, prediction)
-            for item, prediction in zip(items, predictions, strict=True)
+            self._answer(item, prediction, row)
+            for item, prediction, row in zip(items, predictions, rows, strict=True)
         ]
 
     def _texts(self, items: Sequence[Item]) -> list[str] | None:
@@ -106,11 +109,28 @@ class Answerer:
             return None
         return [str(item.input.data, "utf-8") for item in items]
 
-    def _answer(self, item: Item, prediction: serving.Prediction) -> bytes:
+    def _answer(self, item: Item, prediction: serving.Prediction, rows: Rows) -> bytes:
         scores = scores_of(item.job.head.labels, prediction)
         if item.key:
             self._cache.put(item.key, scores)
-        return render(scores, index=item.index, options=item.job.call.options)
+        extra = f',"saliency":"{self._saliency(item, scores, rows)}"' if item.wants_saliency else ""
+        return render(scores, index=item.index, options=item.job.call.options, extra=extra)
+
+    def _saliency(self, item: Item, scores: Scores, rows: Rows) -> str:
+        """A PNG as a `data:` URL; `rows` [views + windows, D]: windows are hidden in the first."""
+        head = item.job.head.live
+        count = occlusion.WINDOWS
+        features = {
+            view: torch.from_numpy(rows[at : at + 1]).expand(count, -1)
+            for at, view in enumerate(head.views)
+        }
+        features[head.views[0]] = torch.from_numpy(rows[len(head.views) :])
+        found = serving.predict(features, [head] * count, layout=self._spec.layout)
+        best = scores.labels.names.index(scores.label)
+        hidden = np.array([float(one.probabilities[best]) for one in found], np.float32)
+        values = occlusion.saliency(scores.probabilities[best], hidden)
+        image = b64encode(occlusion.png(values, self._spec.input_size))
+        return "data:image/png;base64," + image.decode()
 
     def _embeddings(self, items: Sequence[Item], rows: Rows) -> list[bytes]:
         """The last layer, L2-normalised, as base64 of little-endian float32."""

@@ -78,6 +78,11 @@ class Item:
     queued: float = 0.0
     decode_ms: float = 0.0
 
+    @property
+    def wants_saliency(self) -> bool:
+        """Whether the picture is also shown to the network with parts of it hidden."""
+        return "saliency" in self.job.call.options.explain
+
 
 @dataclass(slots=True)
 class Outcome:

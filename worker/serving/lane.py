@@ -116,14 +116,18 @@ class Lane:
         with self._lock:
             while not self._closed and not self._ready:
                 self._may_run.wait()
-            size = 0 if self._closed else self._size(len(self._ready))
+            size = 0 if self._closed else self._size()
             batch = [self._ready.popleft() for _ in range(size)]
             self._may_decode.notify(size)
             return batch
 
-    def _size(self, ready: int) -> int:
-        """The largest warm batch size that is filled."""
-        return self._sizes[bisect_right(self._sizes, ready) - 1]
+    def _size(self) -> int:
+        """The largest warm batch size that is filled; an item that wants a map rides alone."""
+        size = self._sizes[bisect_right(self._sizes, len(self._ready)) - 1]
+        for place, (item, _) in zip(range(size), self._ready, strict=False):
+            if item.wants_saliency:
+                return max(1, place)
+        return size
 
     def _decode_loop(self) -> None:
         while (item := self._next_item()) is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import io
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
@@ -204,3 +207,20 @@ def test_an_alias_never_moves_to_a_corrupt_model(
     assert problem(refused) == (503, "model_corrupt")
     body = post(client, "/v1/models/steady/predictions", content=PNG, headers=RAW)
     assert body["model"] == model
+
+
+def test_a_saliency_map_is_a_png(client: httpx.Client, url: str) -> None:
+    body = post(client, f"{url}?explain=saliency", content=PNG, headers=RAW)
+    (item,) = body["data"]
+    assert item["label"] == LABEL
+    kind, _, encoded = item["saliency"].partition(",")
+    assert kind == "data:image/png;base64"
+    layer = Image.open(io.BytesIO(b64decode(encoded)))
+    assert (layer.mode, layer.size) == ("RGBA", (224, 224))
+    assert np.array(layer)[..., 3].max() > 100
+
+
+def test_too_many_saliency_maps_are_refused(client: httpx.Client, url: str) -> None:
+    files = [("files", (f"{n}.png", PNG)) for n in range(9)]
+    answer = client.post(f"{url}?explain=saliency", files=files)
+    assert problem(answer) == (422, "invalid_request")

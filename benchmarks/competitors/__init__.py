@@ -1,0 +1,1 @@
+"""The same backbone behind other servers, written as their own documentation shows."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,8 @@ class TensorProcess:
     def stop_request(self) -> None:
         """Ask the child to end the current request after its current batch."""
         if self._channel is not None:
-            self._channel.send({"op": "stop", "id": self._last_id})
+            with suppress(OSError):  # it is gone: whoever waits for its answer will notice
+                self._channel.send({"op": "stop", "id": self._last_id})
 
     def kill(self) -> None:
         """End the child, whatever it is doing."""

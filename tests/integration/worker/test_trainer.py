@@ -309,3 +309,21 @@ def insert_left_behind(kit: Kit, version_id: str) -> str:
         return job.id
 
     return kit.commit(insert)
+
+
+def test_idle_work_makes_way_and_keeps_what_it_has_done(kit: Kit) -> None:
+    def idle(session: Session) -> WorkRow | None:
+        statement = select(WorkRow).where(WorkRow.priority > 0, WorkRow.state == "running")
+        return session.scalars(statement).first()
+
+    slow = [(f"c{i % 2}/{i}", f"c{i % 2}", f"slow {i}".encode()) for i in range(200)]
+    with training(kit):
+        version = add_dataset(kit, slow)
+        kit.wait_version(version.id)
+        interrupted = kit.wait(lambda: kit.read(idle))
+        time.sleep(0.3)
+        job = kit.wait_job(add_job(kit, version))
+        assert (job.started_at or 1e12) - job.created_at < 0.9
+        later = kit.read(lambda session: session.get_one(WorkRow, interrupted.id))
+        assert later.payload["start"] > interrupted.payload["start"] or later.state == "done"
+        assert (later.errors, later.crashes, later.losses) == (0, 0, 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from app.core.errors import HeadstartError
 
@@ -107,11 +107,19 @@ class Linear(Hyperparameters):
     """The textbook recipe: a new fully connected layer by gradient descent."""
 
     optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: Auto | Rate = Field("auto", description="auto: 1e-4 (Adam), 1e-2 (SGD).")
-    epochs: Auto | Epochs = Field("auto", description="auto: 10.")
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr"),
+        description="auto: 1e-4 (Adam), 1e-2 (SGD).",
+    )
+    epochs: Auto | Epochs = Field(
+        "auto", validation_alias=AliasChoices("epochs", "n_epochs"), description="auto: 10."
+    )
     batch_size: Auto | Count = Field("auto", description="auto: 32.")
     l2: Auto | Annotated[float, Field(strict=True, ge=0, le=1e6, allow_inf_nan=False)] = Field(
-        "auto", description="λ of λ‖W‖² (auto: 1e-4)."
+        "auto",
+        validation_alias=AliasChoices("l2", "lambda", "weight_decay"),
+        description="λ of λ‖W‖² (auto: 1e-4).",
     )
     momentum: Auto | Annotated[float, Field(strict=True, ge=0, lt=1)] = Field(
         "auto", description="Of SGD (auto: 0.9)."

@@ -89,6 +89,25 @@ def check_full_disk(kit: Kit, disk: Path) -> None:
     kit.engine.dispose()
 
 
+def test_a_full_disk_while_embedding_fails_the_waiting_job_by_its_name(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    kit = open_kit(small_disk, database_url=url, lease_seconds=2.0, heartbeat_seconds=0.5)
+    with workers(kit, 1):
+        kit.wait_version(ready_version(kit).id)
+        slow = [(f"c{i % 2}/{i}", f"c{i % 2}", f"slow {i}".encode()) for i in range(200)]
+        version = add_dataset(kit, slow)
+        waiting = add_job(kit, version)
+        fill(small_disk)
+        failed = kit.wait_job(waiting, 30)
+        (small_disk / "ballast").unlink()
+        assert kit.wait_version(add_dataset(kit, slow[:10]).id).status == "ready"
+    assert failed.error is not None
+    assert failed.error["code"] == "storage_full"
+    kit.engine.dispose()
+
+
 def fill(disk: Path) -> None:
     """Take every free byte."""
     with (disk / "ballast").open("wb", buffering=0) as ballast:

@@ -14,6 +14,8 @@ from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import batches, jobs, work
 
+_OUR_FAULTS = frozenset({"storage_full", "worker_lost", "backbone_unavailable", "internal"})
+
 
 def lock_version(session: Session, version_id: str) -> DatasetVersionRow:
     """The version's row, locked until the transaction ends. Raises not_found."""
@@ -111,12 +113,17 @@ def settle_job(session: Session, job: JobRow) -> None:
     versions = list(session.scalars(statement))
     failed = next((version for version in versions if version.status == "failed"), None)
     if failed is not None:
-        why = (failed.error or {}).get("message", "its dataset has failed")
-        error = HeadstartError("dataset_failed", f"the dataset has failed: {why}")
         work.withdraw(session, job_id=job.id, state="failed")
-        jobs.advance_job(session, job, "failed", error=error)
+        jobs.advance_job(session, job, "failed", error=_consequence(failed))
     elif all(version.status == "ready" for version in versions):
         jobs.advance_job(session, job, "queued")
+
+
+def _consequence(version: DatasetVersionRow) -> HeadstartError:
+    """What a failed version means for a job: our own failures keep their code."""
+    fault = version.error or {"code": "internal", "message": "it is not known why"}
+    code = fault["code"] if fault["code"] in _OUR_FAULTS else "dataset_failed"
+    return HeadstartError(code, f"the dataset has failed: {fault['message']}")
 
 
 def _uses(version_id: str) -> ColumnElement[bool]:

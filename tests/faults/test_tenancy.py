@@ -29,6 +29,7 @@ MISSING = {
     "file_id": "ds_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "example_id": "ex_" + "0" * 24,
     "job_id": "ftjob-01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "batch_id": "batch_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "model": "ft:efficientnet_lite0:default::01ke4bz3r0h5d8g2j4n6p9s1v3",
     "name": "nothing",
     "key_id": "key_01ke4bz3r0h5d8g2j4n6p9s1v3",
@@ -107,9 +108,12 @@ def owned(service: Service) -> Owned:
             model = add_model(session, row, service.services.storage, folder).id
             key_id = session.scalars(select(ApiKeyRow.id)).first()
         client.put("/v1/aliases/production", json={"model": model}).raise_for_status()
+        asked = {"model": model, "dataset": dataset}
+        batch = client.post("/v1/batch_predictions", json=asked).json()["id"]
         example = examples(client, dataset)[0]["id"]
     ids = {"dataset_id": dataset, "file_id": dataset, "example_id": example, "job_id": job}
-    return Owned(ids | {"model": model, "name": "production", "key_id": str(key_id)})
+    ids |= {"model": model, "name": "production", "key_id": str(key_id), "batch_id": batch}
+    return Owned(ids)
 
 
 def answer(client: httpx.Client, method: str, path: str, how: dict[str, Any]) -> tuple[int, Any]:
@@ -195,6 +199,8 @@ def test_a_stranger_cannot_name_what_is_not_his(service: Service, owned: Owned) 
                 {"model": ids["model"], "training_file": own},
             ]
             found = [answer(stranger, "POST", jobs, {"json": body}) for body in bodies]
+            batch = {"json": {"model": ids["model"], "dataset": ids["dataset_id"]}}
+            found.append(answer(stranger, "POST", "/v1/batch_predictions", batch))
             alias = {"json": {"model": ids["model"]}}
             return [*found, answer(stranger, "PUT", "/v1/aliases/mine", alias)]
 

@@ -22,6 +22,7 @@ from worker.ml import (
     spaces,
     text_head,
     text_mix,
+    threads,
     unknown,
 )
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
@@ -71,6 +72,11 @@ def fit(task: Task) -> Fit:
     `task.label_embeddings` are the encoder's of `label_names.readable(label)`; each is one more
     example of its class if they tell classes apart.
     """
+    with threads.enough(len(task.support) ** 2 * len(task.support.classes)):
+        return _fit(task)
+
+
+def _fit(task: Task) -> Fit:
     prepared = _prepare(task)
     judged = _judge(prepared)
     head = _artifact(task, prepared, judged)

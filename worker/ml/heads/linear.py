@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from app.core.errors import HeadstartError
+from worker.ml import threads
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -80,14 +81,11 @@ def fit(
     Without `validation` the training loss (penalty included) decides. The same seed gives the
     same head. Raises HeadstartError `diverged`.
     """
-    run = _Run(train=_prepared(train), classes=classes, settings=settings or Settings(), seed=seed)
-    held_out = _prepared(validation) if validation is not None else None
-    for epoch in range(1, run.settings.epochs + 1):
-        run.train_epoch()
-        run.record(epoch, held_out, report or _silent)
-        if run.out_of_patience(epoch):
-            break
-    return run.finish(epoch)
+    chosen = settings or Settings()
+    with threads.enough(train.features.numel() * classes):
+        run = _Run(train=_prepared(train), classes=classes, settings=chosen, seed=seed)
+        held_out = _prepared(validation) if validation is not None else None
+        return _train(run, held_out, report or _silent)
 
 
 def objective(weight: Tensor, bias: Tensor, batch: Split, *, l2: float) -> Tensor:
@@ -191,6 +189,15 @@ class _Run:
 
     def _tensors(self) -> dict[str, Tensor]:
         return {"weight": self.weight.detach().clone(), "bias": self.bias.detach().clone()}
+
+
+def _train(run: _Run, held_out: Split | None, report: Report) -> LinearFit:
+    for epoch in range(1, run.settings.epochs + 1):
+        run.train_epoch()
+        run.record(epoch, held_out, report)
+        if run.out_of_patience(epoch):
+            break
+    return run.finish(epoch)
 
 
 def _new_layer(width: int, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

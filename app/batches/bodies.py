@@ -9,6 +9,7 @@ from fastapi import Request
 
 from app.batches.schemas import BatchForm, NewBatch
 from app.core.errors import HeadstartError
+from app.datasets.upload_docs import without_null
 from app.strict_json import parse
 
 MOST_JSON_BYTES = 64 * 1024
@@ -43,11 +44,12 @@ async def read_json(request: Request) -> Any:
 
 def documented() -> dict[str, Any]:
     """`openapi_extra=` of the route."""
-    form = BatchForm.model_json_schema()
+    told = BatchForm.model_json_schema()["properties"]
+    fields = {name: without_null(schema) for name, schema in told.items()}
     multipart = {
         "type": "object",
         "required": ["file", "model"],
-        "properties": {"file": _FILE, **form["properties"]},
+        "properties": {"file": _FILE, **fields},
     }
     content = {
         "application/json": {"schema": NewBatch.model_json_schema()},

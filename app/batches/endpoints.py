@@ -18,7 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.datasets.receipts import Lease
 from app.datasets.streaming import Upload
-from app.datasets.upload_docs import BAD_UPLOADS
+from app.datasets.upload_docs import BAD_UPLOAD_CODES
 from app.datasets.uploads import Incoming, IncomingDep, parse_fields
 from app.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
 from app.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
@@ -34,13 +34,13 @@ BatchId = Annotated[str, path_id("The batch's id.", ID)]
 _WAITED: Responses = {
     200: {"model": Batch, "description": "It has ended within the time of `Prefer: wait`."}
 }
-_MADE = problems("not_found", "not_ready", "dataset_failed", "invalid_json")
+_BAD = problems(*BAD_UPLOAD_CODES, "not_found", "not_ready", "dataset_failed")
 
 
 @router.post(
     "",
     status_code=202,
-    responses=_WAITED | BAD_UPLOADS | _MADE,
+    responses=_WAITED | _BAD,
     openapi_extra=documented(),
     dependencies=[Depends(caller("predict"))],
 )

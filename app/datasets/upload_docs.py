@@ -7,7 +7,7 @@ from typing import Any
 from app.datasets.schemas import UploadForm
 from app.openapi import problems
 
-BAD_UPLOADS = problems(
+BAD_UPLOAD_CODES = (
     "bad_request",
     "request_timeout",
     "in_flight",
@@ -45,6 +45,7 @@ BAD_UPLOADS = problems(
     "storage_unavailable",
     "storage_full",
 )
+BAD_UPLOADS = problems(*BAD_UPLOAD_CODES)
 """What an upload can be answered with beside its success."""
 
 _FILE = (
@@ -68,7 +69,7 @@ def links(parameter: str, **operations: str) -> dict[str, Any]:
 def multipart_body(*, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
     """`openapi_extra=` of a route that takes an upload."""
     fields = {
-        name: _without_null(told)
+        name: without_null(told)
         for name, told in UploadForm.model_json_schema()["properties"].items()
     }
     file = {"type": "string", "format": "binary", "description": _FILE}
@@ -90,7 +91,7 @@ def multipart_body(*, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
     }
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A form has no null: a field is there or is left out."""
     if "anyOf" not in schema:
         return schema

@@ -40,9 +40,13 @@ _NETWORK = {"onnx": "network.onnx", "openvino": "network.xml", "torch": "network
 
 
 def export(request: Mapping[str, Any], engine: Engine, pictures: Sequence[bytes]) -> dict[str, Any]:
-    """Write the bundle to `out`; answers its parity. Raises model_corrupt and export_failed."""
+    """Write the bundle to `out`; answers its parity.
+
+    Raises model_corrupt, export_unsupported and export_failed.
+    """
     artifact = HeadArtifact(tensors=load_file(request["head"]), config=dict(request["config"]))
     head = serving.load(artifact)
+    exporter.check(head, request["format"])
     folder = Path(request["out"]).with_suffix("")
     with storage_errors():
         folder.mkdir()

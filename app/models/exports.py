@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ async def answer(
     services: Services, organisation_id: str, name: str, *, export_format: str, wish: Wish
 ) -> Response:
     """The bundle; or 202 while it is being made. Raises what its making has failed of."""
-    look = (_standing, services, organisation_id, name, export_format)
-    found = await to_thread.run_sync(*look)
+    look = partial(_standing, services, organisation_id, name, export_format)
+    found = await to_thread.run_sync(look)
     if found.file is None and await _wait(services, found.work, wish):
-        found = await to_thread.run_sync(*look)
+        found = await to_thread.run_sync(look)
     return _pending(found, export_format) if found.file is None else _bundle(found, export_format)
 
 

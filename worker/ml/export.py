@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from app.core.backbones import Block
+from app.core.errors import HeadstartError
 from worker.ml import serving
 from worker.ml.engines.openvino_runtime import ov
 from worker.ml.preprocessing import SHRINK, as_view, view_size
@@ -38,10 +39,7 @@ class ExportedNetwork(nn.Module):
         features = {
             view: self.backbone(one) for view, one in zip(self._head.views, pixels, strict=True)
         }
-        rows = serving.transform(features, self._layout, set(self._head.spaces))
-        x = torch.cat([rows[space] for space in self._head.spaces], 1)
-        logits = x @ self._head.weight.float() + self._head.bias
-        return (logits / self._head.temperature).softmax(1)
+        return serving.forward(self._head, features, layout=self._layout)
 
 
 def inputs(head: LiveHead, size: int) -> list[dict[str, str | int]]:
@@ -52,6 +50,17 @@ def inputs(head: LiveHead, size: int) -> list[dict[str, str | int]]:
 def decode_at_least(size: int) -> int:
     """The sides that a large JPEG keeps when it is decoded smaller, as in `preprocessing`."""
     return SHRINK * view_size("large", size)
+
+
+def check(head: LiveHead, to: str) -> None:
+    """Raises export_unsupported: a head of its support's rows looks at their labels as it runs."""
+    if to == "torch" and "weight" not in head.artifact.tensors:
+        raise HeadstartError(
+            "export_unsupported",
+            f"torch.export cannot follow a {head.artifact.config['method']} head;"
+            " take `onnx` or `openvino`",
+            param="name",
+        )
 
 
 def write(network: ExportedNetwork, sizes: Sequence[int], *, to: str, folder: Path) -> None:

@@ -124,12 +124,14 @@ def probabilities(
     artifact: HeadArtifact, features: Mapping[str, Tensor], *, layout: Sequence[Block]
 ) -> Tensor:
     """[n, k] of many rows under one head that reads no texts."""
-    head = load(artifact)
-    rows = list(range(len(next(iter(features.values())))))
-    seen = _Seen(
-        features, rows, [head] * len(rows), spaces.transform(tuple(layout), head.statistics)
-    )
-    return (_logits(head, seen, rows) / head.temperature).softmax(1)
+    return forward(load(artifact), features, layout=layout)
+
+
+def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
+    """[n, k] by tensor operations alone, so that it can be traced for any n."""
+    made = spaces.transform(tuple(layout), head.statistics).channels(features, head.channels)
+    found = _logits(head, [made[channel] for channel in head.channels])
+    return (found / head.temperature).softmax(1)
 
 
 def nearest(
@@ -185,7 +187,8 @@ class _Seen:
 
 
 def _answer(head: LiveHead, seen: _Seen, rows: Sequence[int]) -> list[Prediction]:
-    found = (_logits(head, seen, rows) / head.temperature).softmax(1)
+    x = [seen.channel(channel, rows) for channel in head.channels]
+    found = (_logits(head, x) / head.temperature).softmax(1)
     top, predicted = found.max(1)
     labels = head.artifact.tensors["exemplar_labels"].long()
     likeness = unknown.similarity(seen.look(rows), _exemplars(head), labels, predicted)
@@ -223,8 +226,8 @@ def _familiarity(detector: Unknown, score: float) -> float:
     return unknown.RATES[last] + share * (unknown.RATES[last + 1] - unknown.RATES[last])
 
 
-def _logits(head: LiveHead, seen: _Seen, rows: Sequence[int]) -> Tensor:
-    x = [seen.channel(channel, rows) for channel in head.channels]
+def _logits(head: LiveHead, x: list[Tensor]) -> Tensor:
+    """[n, k] from the head's channels [n, F], in their order."""
     side_by_side = x[0] if len(x) == 1 else torch.cat(x, 1)
     if "weight" in head.artifact.tensors:
         return torch.addmm(head.tensor("bias"), side_by_side, head.tensor("weight"))

@@ -79,6 +79,10 @@ class Transform:
         }
         return makers[space](rows)
 
+    def weights(self, space: str) -> dict[Block, float]:
+        """The blocks of `late` or `all` in their order, and what each weighs."""
+        return {part.block: part.weight for part in (self._late if space == "late" else self._all)}
+
     def channels(
         self, features: Mapping[str, Tensor], channels: Iterable[Channel]
     ) -> dict[Channel, Tensor]:
@@ -129,21 +133,19 @@ class _Part:
             return x
         floor = self._whitening.floor
         low = torch.addmm(self._shift, x, self._down)
-        low = torch.cat([low, low.new_full((len(x), 1), -floor)], 1)
+        low = torch.cat([low, low.new_full((x.shape[0], 1), -floor)], 1)
         return torch.addmm(x, low, self._up, beta=floor)
 
 
 def _side_by_side(rows: Tensor, parts: Sequence[_Part]) -> Tensor:
     """Every part at its weight's length, the whole of length one: [n, F]."""
     length = sum(part.weight**2 for part in parts) ** 0.5
-    out = torch.empty(len(rows), sum(part.width for part in parts))
-    start = 0
+    out = []
     for part in parts:
         x = part.of(rows)
         scale = part.weight / length / torch.linalg.vector_norm(x, dim=1).clamp(min=1e-12)
-        torch.mul(x, scale[:, None], out=out[:, start : start + part.width])
-        start += part.width
-    return out
+        out.append(x * scale[:, None])
+    return torch.cat(out, 1)
 
 
 def _weighted(blocks: Sequence[Block], statistics: Statistics | None) -> list[_Part]:

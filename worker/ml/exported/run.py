@@ -128,7 +128,7 @@ def _openvino(path: Path) -> tuple[Network, str]:
 
 
 def _onnxruntime(path: Path) -> tuple[Network, str]:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]

@@ -16,12 +16,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from sqlalchemy.orm import Session
 
 from app.core import exports as names
-from app.infra.orm import ModelRow, WorkRow
+from app.core.errors import HeadstartError
+from app.infra.orm import DatasetRow, DatasetVersionRow, ModelRow, WorkRow
 from app.infra.repositories import exports
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, open_kit, picture, pictures
+from worker.ml import export as exporter
 from worker.ml import serving
 from worker.ml.embedding import embed_stream
 from worker.ml.engines import load_engine
@@ -125,3 +128,29 @@ def test_a_bundle_answers_as_the_service_does(
         wanted, share = served(kit, trained, data, engines)
         assert (path, label) == (name, wanted)
         assert float(probability) == pytest.approx(share, abs=0.02), (export_format, name)
+
+
+def test_a_model_outlives_its_dataset(kit: Kit, trained: ModelRow) -> None:
+    def drop(session: Session) -> None:
+        version = session.get_one(DatasetVersionRow, trained.version_id)
+        session.delete(session.get_one(DatasetRow, version.dataset_id))
+
+    kit.commit(drop)
+    bundle = export(kit, trained, "onnx")
+    (name,) = (one for one in bundle.namelist() if one.endswith("parity.json"))
+    parity = json.loads(bundle.read(name))
+    assert "drawn" in parity["of"]
+    assert parity["labels_equal"]
+
+
+def test_a_head_that_torch_cannot_follow_is_refused(tmp_path: Path) -> None:
+    config = {
+        "classes": ["a", "b"], "method": "matching", "channels": [], "temperature": 1.0,
+        "unknown": {"spreads": [1, 1], "thresholds": [], "estimable": False},
+        "prediction_views": ["squish"],
+    }  # fmt: skip
+    head = serving.load(HeadArtifact(tensors={"bias": torch.zeros(2)}, config=config))
+    exporter.check(head, "onnx")
+    with pytest.raises(HeadstartError) as refused:
+        exporter.check(head, "torch")
+    assert refused.value.code == "export_unsupported"

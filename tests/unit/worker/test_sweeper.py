@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
+from app.core.exports import KEEP_SECONDS, key_of
+from app.infra.database import now
 from app.infra.orm import ModelRow, WorkRow
+from app.infra.repositories import exports
 from tests.worker_kit import Kit, add_dataset, add_job, open_kit
 from worker.model_card import name_of
 from worker.model_store import prefix_of
@@ -88,6 +92,45 @@ def test_a_registered_model_keeps_only_its_own_artifact(kit: Kit, sweeper: Sweep
     sweeper.sweep()
     assert f"{current}/head.safetensors" in kept(kit)
     assert f"{stale}/head.safetensors" not in kept(kit)
+
+
+def test_an_export_is_kept_for_a_day_while_its_row_is_there(kit: Kit, sweeper: Sweeper) -> None:
+    version = add_dataset(kit, [("a", "a", b"1"), ("b", "b", b"2")])
+    current = artifact(kit, "ftjob-1", 1)
+    model = ModelRow(
+        id="ft:x:acme::1", organisation_id="acme", backbone="x", modality="image", method="auto",
+        version_id=version.id, artifact=current, sha256="0", bytes=1, card={}, evaluation={},
+        created_at=0.0,
+    )  # fmt: skip
+    kit.commit(lambda session: session.add(model))
+
+    def ask(stale: float | None) -> WorkRow:
+        return kit.commit(
+            lambda session: exports.ask(
+                session, session.get_one(ModelRow, model.id), "onnx", stale=stale
+            )
+        )
+
+    def ended(seconds_ago: float) -> None:
+        def end(session: Session) -> None:
+            row = session.get_one(WorkRow, ask_id)
+            row.state, row.finished_at = "done", now(session) - seconds_ago
+
+        kit.commit(end)
+
+    ask_id = ask(None).id
+    made = put(kit, key_of(current, "onnx"))
+    nobodys = put(kit, key_of(current, "torch"))
+    sweeper.sweep()
+    assert made in kept(kit)
+    assert nobodys not in kept(kit)
+    ended(seconds_ago=KEEP_SECONDS - 60)
+    sweeper.sweep()
+    assert made in kept(kit)
+    ended(seconds_ago=KEEP_SECONDS + 60)
+    sweeper.sweep()
+    assert made not in kept(kit)
+    assert f"{current}/head.safetensors" in kept(kit)
 
 
 def test_an_upload_under_way_is_spared_for_an_hour(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -121,6 +121,7 @@ def _torch(path: Path) -> tuple[Network, str]:
 
 
 def _openvino(path: Path) -> tuple[Network, str]:
+    cast(dict[str, Any], sys.modules).setdefault("openvino_telemetry", None)  # no calls home
     import openvino
 
     network = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from worker.ml import threads
+
 PRIOR: Mapping[int, float] = {1: 0.80, 2: 0.95, 5: 0.85, 10: 0.90, 20: 0.90}
 """Examples per class → the temperature expected before any logits are seen (images)."""
 
@@ -35,7 +37,8 @@ def temperature(
     def slope(u: float) -> float:
         return _slope(logits, true, u) + (u - centre) / spread**2
 
-    return math.exp(_root(slope, low=math.log(LOWEST), high=math.log(HIGHEST)))
+    with threads.enough(logits.numel()):
+        return math.exp(_root(slope, low=math.log(LOWEST), high=math.log(HIGHEST)))
 
 
 def prior_log_temperature(per_class: float, prior: Mapping[int, float]) -> float:

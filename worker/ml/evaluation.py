@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from app.core.intervals import wilson
-from worker.ml import calibration, intervals
+from worker.ml import calibration, intervals, threads
 
 How = Literal["hold-out", "k-fold", "leave-one-out"]
 Interval = dict[str, float | None]
@@ -31,6 +31,18 @@ def evaluate(
     was unknown to the fit that judged it: such examples are left out, and when they are most
     classes nothing is estimable.
     """
+    with threads.enough(probabilities.numel()):
+        return _evaluate(probabilities, labels, classes, how=how, folds=folds)
+
+
+def _evaluate(
+    probabilities: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    how: How,
+    folds: int | None,
+) -> dict[str, Any]:
     kept = _judged(labels, len(classes), how)
     result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
     probs, true = probabilities[kept].double(), labels[kept].long()

@@ -183,6 +183,40 @@ def test_hold_out_intervals_hold_the_truth(n: int, classes: int, noise: float, h
     assert min(held[name] for name in ("accuracy", "balanced_accuracy", "recall")) >= 180, held
 
 
+def nearest_mean(train: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+    """Logits [q, 4]: minus half the squared distance to each class's mean."""
+    hot = torch.nn.functional.one_hot(labels, 4).float()
+    means = (hot.T @ train) / hot.sum(0)[:, None]
+    return -0.5 * torch.cdist(rows, means).square()
+
+
+@pytest.mark.parametrize(("per_class", "widest"), [(2, 0.56), (5, 0.40), (10, 0.31), (20, 0.25)])
+def test_out_of_fold_intervals_hold_the_final_fits_accuracy(per_class: int, widest: float) -> None:
+    centres = torch.randn(4, 6, generator=torch.Generator().manual_seed(5))
+    random = torch.Generator().manual_seed(0)
+
+    def points(labels: Tensor) -> Tensor:
+        return centres[labels] + 1.6 * torch.randn(len(labels), 6, generator=random)
+
+    held, widths, folds = 0, 0.0, min(per_class, 5)
+    true = torch.arange(4000) % 4
+    for _ in range(200):
+        labels = torch.arange(4 * per_class) % 4
+        rows, test = points(labels), points(true)
+        fold = (torch.arange(len(labels)) // 4) % folds
+        logits = torch.empty(len(labels), 4)
+        for number in range(folds):
+            seen = fold != number
+            logits[~seen] = nearest_mean(rows[seen], labels[seen], rows[~seen])
+        found = evaluation.evaluate(logits.softmax(1), labels, NAMES, how="k-fold", folds=folds)
+        accuracy = float((nearest_mean(rows, labels, test).argmax(1) == true).float().mean())
+        share = found["balanced_accuracy"]
+        held += share["low"] <= accuracy <= share["high"]
+        widths += (share["high"] - share["low"]) / 200
+    assert held >= 180
+    assert widths <= widest
+
+
 class TestIntervals:
     def test_out_of_fold_is_the_measured_formula(self) -> None:
         low, high = intervals.out_of_fold(0.8, 25, trained=1.0)

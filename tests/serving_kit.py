@@ -89,6 +89,7 @@ def store_model(
             support=support,
             layout=embed.spec.layout,
             backbone=BACKBONE,
+            weights_sha256=embed.weights_sha256,
             seed=seed,
         )
     )

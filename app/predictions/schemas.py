@@ -29,6 +29,9 @@ class PredictionItem(BaseModel):
     label: str
     probability: float = Field(ge=0, le=1)
     unknown: bool = Field(description="The input looks like none of the classes.")
+    familiarity: float | None = Field(
+        default=None, description="The share of known inputs that look stranger than this one."
+    )
     predictions: list[LabelProbability] = Field(description="Most probable first.")
     neighbours: list[Neighbour] | None = None
     saliency: str | None = Field(default=None, description="A PNG as a `data:` URL.")
@@ -92,7 +95,7 @@ PARAMETERS: list[dict[str, Any]] = [
     {
         "name": "unknown",
         "in": "query",
-        "description": "Threshold of familiarity below which an input is `unknown`.",
+        "description": "Familiarity below which an input is `unknown`: the share of false alarms.",
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
     },
     {

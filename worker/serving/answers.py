@@ -26,8 +26,8 @@ class Labels:
 class Scores:
     """One input under one head: a probability a class, and how strange the input looks.
 
-    `familiarity` is high for inputs like the training examples; below the head's threshold (or the
-    caller's) the input is unknown. None where the head cannot tell.
+    `familiarity` is the share of known inputs that look stranger; below the head's false-alarm rate
+    (or the caller's) the input is unknown. None where the head cannot tell.
     """
 
     labels: Labels
@@ -59,7 +59,8 @@ def render(scores: Scores, *, index: int, options: Options, extra: str = "") -> 
     unknown = _is_unknown(scores, p[best], options)
     return (
         f'{{"index":{index},"label":{quoted[best]},"probability":{p[best]:.7g},'
-        f'"unknown":{"true" if unknown else "false"},"predictions":[{listed}]{extra}}}'
+        f'"unknown":{"true" if unknown else "false"}{_familiar(scores)},'
+        f'"predictions":[{listed}]{extra}}}'
     ).encode()
 
 
@@ -72,6 +73,10 @@ def assemble(call_id: str, model: str, answers: Sequence[bytes]) -> bytes:
     """The whole answer, in the inputs' order."""
     head = b'{"id":%s,"object":"list","model":%s,"data":[' % (to_json(call_id), to_json(model))
     return head + b",".join(answers) + b"]}"
+
+
+def _familiar(scores: Scores) -> str:
+    return "" if scores.familiarity is None else f',"familiarity":{scores.familiarity:.4g}'
 
 
 def _is_unknown(scores: Scores, best: float, options: Options) -> bool:

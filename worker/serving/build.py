@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from worker.ml.engines import ImageEngine, load_engine
 from worker.ml.occlusion import occluded
 from worker.ml.preprocessing import View, decode_views
-from worker.serving.heads import Answerer, Rows
+from worker.serving.answerer import Answerer
+from worker.serving.heads import Rows
 from worker.serving.jobs import Item
 from worker.serving.lane import Deliver, Lane, Work
 from worker.serving.metrics import Metrics

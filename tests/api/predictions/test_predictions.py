@@ -138,10 +138,13 @@ def test_options_out_of_range_are_named(client: httpx.Client, url: str, query: s
 
 
 def test_top_k_and_unknown_are_the_callers(client: httpx.Client, url: str) -> None:
-    (item,) = post(client, f"{url}?top_k=1&unknown=1", content=PNG, headers=RAW)["data"]
+    (item,) = post(client, f"{url}?top_k=1", content=PNG, headers=RAW)["data"]
     assert len(item["predictions"]) == 1
-    assert item["unknown"] is True
-    (item,) = post(client, f"{url}?unknown=0", content=PNG, headers=RAW)["data"]
+    assert item["familiarity"] > 0.05
+    strange = kit.png(np.random.default_rng(0).integers(0, 256, (64, 64)))
+    (item,) = post(client, url, content=strange, headers=RAW)["data"]
+    assert (item["unknown"], item["familiarity"] < 0.05) == (True, True)
+    (item,) = post(client, f"{url}?unknown=0", content=strange, headers=RAW)["data"]
     assert item["unknown"] is False
 
 
@@ -218,6 +221,17 @@ def test_a_saliency_map_is_a_png(client: httpx.Client, url: str) -> None:
     layer = Image.open(io.BytesIO(b64decode(encoded)))
     assert (layer.mode, layer.size) == ("RGBA", (224, 224))
     assert np.array(layer)[..., 3].max() > 100
+
+
+def test_the_nearest_training_examples_are_named(client: httpx.Client, url: str) -> None:
+    training = kit.digit_pngs(10)[7][0]
+    body = post(client, f"{url}?explain=neighbours", content=training, headers=RAW)
+    (item,) = body["data"]
+    first = item["neighbours"][0]
+    assert first == {"example_id": "ex_7", "label": "0", "similarity": pytest.approx(1, abs=0.01)}
+    similarities = [one["similarity"] for one in item["neighbours"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert len(similarities) == 5
 
 
 def test_too_many_saliency_maps_are_refused(client: httpx.Client, url: str) -> None:

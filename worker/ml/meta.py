@@ -20,7 +20,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     design = maker.make(single.recipes(setting)[0])
     settings = _settings(setting)
     tasks = _tasks(setting, design)
-    start = reptile.meta_learn(tasks, design.x.shape[1], settings, seed=setting.task.seed)
+    start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
     weight, bias, seen = _adapted(setting, design, start, settings)
     seen = seen - seen.mean(1, keepdim=True)
     scale = 1 / max(float(seen.std()), 1e-9)

@@ -76,7 +76,8 @@ def load(artifact: HeadArtifact) -> LiveHead:
     """Check a stored head's shapes and numbers; raises HeadstartError `model_corrupt`."""
     config, tensors = artifact.config, artifact.tensors
     classes = tuple(config["classes"])
-    if tensors["bias"].shape != (len(classes),):
+    shapes = [tensors[name].shape[-1] for name in ("bias", "weight") if name in tensors]
+    if not shapes or set(shapes) != {len(classes)}:
         raise HeadstartError("model_corrupt", "The stored head lacks numbers for its classes.")
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise HeadstartError("model_corrupt", "The stored head has numbers that are not finite.")

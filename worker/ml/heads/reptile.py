@@ -61,12 +61,14 @@ class Start:
         return self.gain, self.weight[:, at] * known, self.bias[at] * known
 
 
-def meta_learn(tasks: Sequence[Episodes], width: int, settings: Settings, *, seed: int) -> Start:
-    """The start after `meta_iterations` episodes; without tasks, zero everywhere."""
+def meta_learn(tasks: Sequence[Episodes], like: Tensor, settings: Settings, *, seed: int) -> Start:
+    """The start after `meta_iterations` episodes; without tasks, zero everywhere.
+
+    `like` [n, d] are rows of the kind that the tasks have.
+    """
     labels = tuple(sorted({label for task in tasks for label in task.classes}))
-    dtype = tasks[0].x.dtype if tasks else torch.float64
-    weight = torch.zeros(width, len(labels), dtype=dtype)
-    start = Start(torch.zeros(width, dtype=dtype), weight, weight.new_zeros(len(labels)), labels)
+    gain = like.new_zeros(like.shape[1])
+    start = Start(gain, gain.new_zeros(len(gain), len(labels)), gain.new_zeros(len(labels)), labels)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(settings.meta_iterations if tasks else 0):
         task = tasks[int(torch.randint(len(tasks), (), generator=generator))]

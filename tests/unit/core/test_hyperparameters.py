@@ -1,0 +1,78 @@
+"""What each method accepts, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from app.core import hyperparameters
+from app.core.errors import HeadstartError
+
+
+def refusal(method: str, given: dict[str, Any]) -> HeadstartError:
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.validate(method, given)
+    return caught.value
+
+
+@pytest.mark.parametrize("value", [0, -1, 1e30, math.nan, math.inf, "fast", True, [1]])
+def test_a_bad_learning_rate_is_refused(value: Any) -> None:
+    error = refusal("linear", {"learning_rate": value})
+    assert error.code == "invalid_hyperparameter"
+    assert error.param == "method.linear.hyperparameters.learning_rate"
+
+
+@pytest.mark.parametrize("value", [0, -3, 10**9, 2.5, "10", True])
+def test_a_bad_number_of_epochs_is_refused(value: Any) -> None:
+    error = refusal("linear", {"epochs": value})
+    assert error.code == "invalid_hyperparameter"
+    assert error.param == "method.linear.hyperparameters.epochs"
+
+
+def test_the_message_says_what_a_number_must_be() -> None:
+    assert "greater than or equal to" in refusal("linear", {"learning_rate": -1}).message
+    assert "rot90" in refusal("auto", {"views": ["upside-down"]}).message
+
+
+def test_an_unknown_hyperparameter_is_named() -> None:
+    error = refusal("ridge", {"lambda": 1.0})
+    assert (error.code, error.param) == (
+        "invalid_hyperparameter",
+        "method.ridge.hyperparameters.lambda",
+    )
+
+
+def test_an_unknown_method_is_refused_with_the_choice() -> None:
+    error = refusal("magic", {})
+    assert (error.code, error.param) == ("unknown_method", "method")
+    assert "prototypical" in error.message
+
+
+@pytest.mark.parametrize("method", list(hyperparameters.METHODS))
+def test_every_method_has_defaults_that_it_accepts_itself(method: str) -> None:
+    defaults = hyperparameters.validate(method)
+    assert hyperparameters.validate(method, defaults) == defaults
+    assert json.loads(json.dumps(defaults)) == defaults
+
+
+def test_numbers_and_auto_are_both_accepted() -> None:
+    found = hyperparameters.validate("logistic", {"l2": 0.5, "space": "auto"})
+    assert (found["l2"], found["space"]) == (0.5, "auto")
+
+
+def test_openais_supervised_means_auto() -> None:
+    given = {"n_epochs": "auto", "batch_size": 8, "learning_rate_multiplier": 0.1}
+    assert hyperparameters.validate("supervised", given)["batch_size"] == 8
+    assert hyperparameters.method_name("supervised") == "auto"
+
+
+def test_the_catalogue_is_json_schema() -> None:
+    listed = {entry["id"]: entry for entry in hyperparameters.catalogue()}
+    assert set(listed) == set(hyperparameters.METHODS)
+    schema = listed["linear"]["hyperparameters"]
+    assert schema["properties"]["epochs"]["default"] == "auto"
+    assert schema["additionalProperties"] is False
+    assert all(entry["description"] and entry["source"] for entry in listed.values())

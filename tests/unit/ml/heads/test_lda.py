@@ -1,0 +1,56 @@
+"""Linear discriminant analysis against its definition and against scikit-learn."""
+
+from __future__ import annotations
+
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from tests.unit.ml.tasks import problem
+from worker.ml.heads import lda
+from worker.ml.heads.base import Problem
+
+
+def equal(given: Problem) -> Problem:
+    return Problem(
+        x=given.x, labels=given.labels, classes=3, weights=torch.ones_like(given.weights)
+    )
+
+
+def test_almost_unshrunk_it_is_scikit_learns() -> None:
+    given = equal(problem(n=60))
+    found = lda.fit(given, torch.tensor([1e-9, 1e-9], dtype=torch.double)).logits(given.x)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3)
+    theirs.fit(given.x[0], given.labels)
+    expected = torch.from_numpy(theirs.decision_function(given.x[0]))
+    ours = found[0, 0] - found[0, 0].mean(1, keepdim=True)
+    torch.testing.assert_close(ours, expected - expected.mean(1, keepdim=True))
+
+
+def test_its_covariance_is_the_one_of_the_definition() -> None:
+    given = problem()
+    shrinkage = 0.3
+    found = lda.fit(given, torch.tensor([shrinkage] * 2, dtype=torch.double))
+    x, share = given.x[1], given.weights[1] / given.weights[1].sum()
+    means = torch.stack(
+        [
+            (share * x.T)[:, given.labels == c].sum(1) / share[given.labels == c].sum()
+            for c in range(3)
+        ]
+    )
+    within = sum(
+        s * torch.outer(row - means[c], row - means[c])
+        for row, c, s in zip(x, given.labels.tolist(), share, strict=True)
+    )
+    total = (share[:, None] * (x - share @ x).square()).sum() / 5
+    covariance = (1 - shrinkage) * within + shrinkage * total * torch.eye(5, dtype=torch.double)
+    torch.testing.assert_close(covariance @ found.weight[1, 1], means.T)
+    torch.testing.assert_close(
+        found.bias[1, 1], -0.5 * (means @ torch.linalg.inv(covariance) * means).sum(1)
+    )
+
+
+def test_fully_shrunk_it_is_the_nearest_mean() -> None:
+    given = equal(problem())
+    found = lda.fit(given, torch.ones(2, dtype=torch.double)).logits(given.x)[0, 0]
+    means = torch.stack([given.x[0][given.labels == c].mean(0) for c in range(3)])
+    assert torch.equal(found.argmax(1), torch.cdist(given.x[0], means).argmin(1))

@@ -1,0 +1,71 @@
+"""Ridge against scikit-learn, its dual against its primal, and leaving out against doing so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from tests.unit.ml.tasks import problem
+from worker.ml.heads import ridge
+from worker.ml.heads.base import Problem
+from worker.ml.heads.ridge import Dual
+
+L2 = torch.tensor([0.05, 2.0], dtype=torch.double)
+
+
+def dual(given: Problem, weights: Tensor) -> Dual:
+    x = given.x[0]
+    return ridge.dual(x @ x.T, given.targets, weights, l2=L2)
+
+
+def without(given: Problem, weights: Tensor, kept: Tensor) -> Problem:
+    return Problem(
+        x=given.x[:1],
+        labels=given.labels,
+        classes=given.classes,
+        weights=(weights * kept).expand(len(L2), -1),
+    )
+
+
+def test_it_finds_what_scikit_learn_finds() -> None:
+    given = problem()
+    found = ridge.fit(given, L2).logits(given.x)
+    for space in range(2):
+        for fit in range(2):
+            theirs = Ridge(alpha=float(L2[fit]))
+            theirs.fit(given.x[space], given.targets, sample_weight=given.weights[fit])
+            expected = torch.from_numpy(theirs.predict(given.x[space].numpy()))
+            torch.testing.assert_close(found[space, fit], expected)
+
+
+def test_the_dual_is_the_primal() -> None:
+    given = problem(n=12, width=30)
+    weights = given.weights[0]
+    found = dual(given, weights)
+    primal = ridge.fit(without(given, weights, torch.ones(12)), L2)
+    torch.testing.assert_close(given.x[0].T @ found.alpha, primal.weight[0])
+    torch.testing.assert_close(found.bias, primal.bias[0])
+
+
+@pytest.mark.parametrize("parts", [5, 24])
+def test_unseen_is_what_a_fit_without_the_part_says(parts: int) -> None:
+    given = problem()
+    weights, part = given.weights[0], torch.arange(24) % parts
+    unseen = dual(given, weights).unseen(given.targets, part)
+    for number in range(parts):
+        own = part == number
+        really = ridge.fit(without(given, weights, (~own).double()), L2).logits(given.x[:1])
+        torch.testing.assert_close(unseen[:, own], really[0][:, own])
+
+
+def test_unseen_by_other_inputs() -> None:
+    given = problem()
+    weights, part = given.weights[0], torch.arange(24) % 4
+    other = given.x[1]
+    unseen = dual(given, weights).unseen_by(other @ given.x[0].T, part, part)
+    for number in range(4):
+        own = part == number
+        really = ridge.fit(without(given, weights, (~own).double()), L2).logits(other[None])
+        torch.testing.assert_close(unseen[:, own], really[0][:, own])

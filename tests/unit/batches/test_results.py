@@ -1,0 +1,88 @@
+"""Results leave piece by piece, whole, and as cells that spreadsheets read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from app.batches import results
+from app.batches.results import Format
+from app.core.errors import HeadstartError
+from app.infra.orm import BatchPartRow
+from app.infra.storage import LocalStorage
+
+LINES = 20_000
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "storage")
+
+
+def store(storage: LocalStorage, folder: Path, number: int) -> list[BatchPartRow]:
+    """`number` parts of many lines each."""
+    parts = []
+    for part in range(number):
+        start = part * LINES
+        data = b"".join(line(start + i) for i in range(LINES))
+        path = folder / "part"
+        path.write_bytes(data)
+        storage.put(f"batches/{part}", path)
+        parts.append(BatchPartRow(start=start, key=f"batches/{part}", bytes=len(data)))
+    return parts
+
+
+def line(index: int) -> bytes:
+    told = {"index": index, "path": f'a, "b"/{index}.png', "label": "é", "probability": 0.5}
+    return json.dumps(told | {"unknown": True, "predictions": []}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_no_piece_is_large(storage: LocalStorage, tmp_path: Path, kind: Format) -> None:
+    pieces = list(results.stream(storage, store(storage, tmp_path, 3), kind))
+    assert max(map(len, pieces)) <= 512 * 1024
+    lines = b"".join(pieces).decode().splitlines()
+    assert len(lines) == 3 * LINES + (kind == "csv")
+
+
+def test_jsonl_is_what_was_stored(storage: LocalStorage, tmp_path: Path) -> None:
+    parts = store(storage, tmp_path, 2)
+    whole = b"".join(results.stream(storage, parts, "jsonl"))
+    assert len(whole) == sum(part.bytes for part in parts)
+    assert [json.loads(one)["index"] for one in whole.splitlines()] == [*range(2 * LINES)]
+
+
+def test_csv_keeps_odd_names(storage: LocalStorage, tmp_path: Path) -> None:
+    whole = b"".join(results.stream(storage, store(storage, tmp_path, 1), "csv")).decode()
+    rows = list(csv.DictReader(io.StringIO(whole)))
+    assert rows[7]["path"] == 'a, "b"/7.png'
+    assert (rows[7]["label"], rows[7]["unknown"], rows[7]["error_code"]) == ("é", "true", "")
+    assert tuple(rows[0]) == results.COLUMNS
+
+
+def test_the_first_missing_part_is_said_before_anything_is_sent(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    parts = store(storage, tmp_path, 1)
+    storage.delete(parts[0].key)
+    with pytest.raises(HeadstartError) as raised:
+        results.stream(storage, parts, "jsonl")
+    assert raised.value.code == "storage_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "jsonl"),
+        ("*/*", "jsonl"),
+        ("text/csv", "csv"),
+        ("application/json, text/CSV;q=0.5", "csv"),
+        ("text/csv-schema", "jsonl"),
+    ],
+)
+def test_accept_chooses_the_format(accept: str, kind: str) -> None:
+    assert results.wanted(accept) == kind

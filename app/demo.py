@@ -135,7 +135,7 @@ def _print(
 
 
 def _digits() -> tuple[list[Picture], list[Picture], str]:
-    """scikit-learn's handwritten digits (UCI, 1,797 scans of 8 × 8), 10 a class for training."""
+    """scikit-learn's handwritten digits (UCI, 1,797 scans of 8 by 8), 10 a class for training."""
     from PIL import Image
     from sklearn.datasets import load_digits
 

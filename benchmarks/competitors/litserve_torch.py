@@ -37,4 +37,6 @@ class Predictor(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Predictor(max_batch_size=32, batch_timeout=0.01)
-    litserve.LitServer(api, accelerator="cpu").run(port=int(sys.argv[1]), generate_client_file=False)
+    litserve.LitServer(api, accelerator="cpu").run(
+        port=int(sys.argv[1]), generate_client_file=False
+    )

@@ -122,7 +122,7 @@ class _Run:
         for chosen in torch.split(order, self.settings.batch_size):
             batch = Split(features=self.train.features[chosen], labels=self.train.labels[chosen])
             self.optimizer.zero_grad(set_to_none=True)
-            objective(self.weight, self.bias, batch, l2=self.settings.l2).backward()  # type: ignore[no-untyped-call]
+            objective(self.weight, self.bias, batch, l2=self.settings.l2).backward()
             self.optimizer.step()
 
     def record(self, epoch: int, validation: Split | None, report: Report) -> None:

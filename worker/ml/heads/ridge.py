@@ -70,7 +70,10 @@ class Dual:
         return unseen
 
     def _freed(self, rows: Tensor) -> Tensor:
-        return torch.linalg.solve(self.inverse[:, rows[:, None], rows], self.alpha[:, rows])
+        freed: Tensor = torch.linalg.solve(
+            self.inverse[:, rows[:, None], rows], self.alpha[:, rows]
+        )
+        return freed
 
 
 def dual(gram: Tensor, targets: Tensor, weights: Tensor, *, l2: Tensor) -> Dual:

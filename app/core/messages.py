@@ -36,6 +36,8 @@ class Target:
     backbone: str
     artifact: str
     sha256: str
+    pin: str = ""
+    """The name on whose behalf the head stays in memory, until the name means another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -318,6 +318,8 @@ class AliasRow(Base):
     organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
+    pinned: Mapped[bool] = mapped_column(default=False)
+    """Predictors keep the head in memory whatever else they hold."""
     updated_at: Mapped[float]
 
 

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     embedding_cache_bytes: int = 20 * 1024 * MIB
     storage_cache_bytes: int = 20 * 1024 * MIB
     """Of what was fetched from an S3-compatible store, kept on the local disk."""
-    heads_cache_bytes: int = 1024 * MIB
+    heads_cache_bytes: int = 2048 * MIB
     prediction_cache_bytes: int = 64 * MIB
     predictor_queue: int = Field(default=1024, gt=0)
     log_level: str = "INFO"

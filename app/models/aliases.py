@@ -58,7 +58,7 @@ async def put_alias(
     organisation_id = caller.organisation_id
     model = await to_thread.run_sync(_sound_model, services, organisation_id, body.model)
     await make_ready(services, organisation_id, model)
-    alias = await to_thread.run_sync(_put, services, organisation_id, name, model.id)
+    alias = await to_thread.run_sync(_put, services, (organisation_id, name), model.id, body.pinned)
     forget_names(request)
     return alias
 
@@ -73,11 +73,13 @@ def _sound_model(services: Services, organisation_id: str, name: str) -> Resolve
     return found
 
 
-def _put(services: Services, organisation_id: str, name: str, model_id: str) -> Alias:
+def _put(services: Services, alias: tuple[str, str], model_id: str, pinned: bool) -> Alias:
+    organisation_id, name = alias
     with writing(services) as session:
-        return _alias_of(
-            aliases.point(session, organisation_id=organisation_id, name=name, model_id=model_id)
+        row = aliases.point(
+            session, organisation_id=organisation_id, name=name, model_id=model_id, pinned=pinned
         )
+        return _alias_of(row)
 
 
 @router.delete("/{name}", responses=problems("not_found"))
@@ -96,4 +98,10 @@ def _delete(services: Services, organisation_id: str, name: str) -> None:
 
 
 def _alias_of(row: AliasRow) -> Alias:
-    return Alias(id=row.name, name=row.name, model=row.model_id, updated_at=int(row.updated_at))
+    return Alias(
+        id=row.name,
+        name=row.name,
+        model=row.model_id,
+        pinned=row.pinned,
+        updated_at=int(row.updated_at),
+    )

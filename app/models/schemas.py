@@ -25,6 +25,7 @@ _ALIAS: dict[str, Any] = {
     "object": "alias",
     "name": "cells@production",
     "model": _MODEL["id"],
+    "pinned": False,
     "updated_at": 1764000002,
 }
 
@@ -182,6 +183,9 @@ class NewAlias(BaseModel):
         pattern=r"^[A-Za-z0-9._:@-]+$",
         description="A model's id; or another alias, whose model is meant.",
     )
+    pinned: bool = Field(
+        default=False, description="Keep the model in the predictors' memory, used or not."
+    )
 
 
 class Alias(BaseModel):
@@ -193,6 +197,7 @@ class Alias(BaseModel):
     object: Literal["alias"] = "alias"
     name: str
     model: str
+    pinned: bool
     updated_at: int
 
 

@@ -116,7 +116,11 @@ async def ask(held: Services, names: Resolver, question: Question) -> Answer:
 def _call(question: Question, found: Found) -> Call:
     inputs, single = question.inputs(found)
     target = Target(
-        model=found.id, backbone=found.backbone, artifact=found.artifact, sha256=found.sha256
+        model=found.id,
+        backbone=found.backbone,
+        artifact=found.artifact,
+        sha256=found.sha256,
+        pin=found.pin,
     )
     return Call(
         id=question.id,

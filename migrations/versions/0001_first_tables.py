@@ -233,6 +233,7 @@ def upgrade() -> None:
         sa.Column("organisation_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
         sa.Column("model_id", sa.String(length=200), nullable=False),
+        sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.ForeignKeyConstraint(
             ["model_id"],

@@ -17,6 +17,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from worker.serving.metrics import Metrics
 
+_MOST_PINS = 1000
 _REMEMBER_FAILURE = 1.0
 """Seconds during which a head that failed to load is not read again."""
 
@@ -42,7 +43,7 @@ class HeadCache(Generic[H]):
         self._heads: OrderedDict[str, H] = OrderedDict()
         self._loading: dict[str, asyncio.Task[H]] = {}
         self._failures: dict[str, tuple[float, HeadstartError]] = {}
-        self._pinned: set[str] = set()
+        self._pins: dict[str, str] = {}
         self.nbytes = 0
 
     def __len__(self) -> int:
@@ -66,10 +67,11 @@ class HeadCache(Generic[H]):
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
-    def pin(self, target: Target, *, pinned: bool) -> None:
-        """Keep a head whatever the budget says, or no longer."""
-        (self._pinned.add if pinned else self._pinned.discard)(_key(target))
-        self._evict()
+    def pin(self, name: str, target: Target) -> None:
+        """Keep the head on behalf of `name`, in place of what `name` kept so far."""
+        if name not in self._pins and len(self._pins) >= _MOST_PINS:
+            return
+        self._pins[name] = _key(target)
 
     async def _admit(self, target: Target) -> H:
         key = _key(target)
@@ -98,16 +100,30 @@ class HeadCache(Generic[H]):
     def _evict(self) -> None:
         """Forget the least recently used, but never a pinned one nor the newest."""
         excess = self.nbytes - self._budget
+        if excess <= 0:
+            return
         victims: list[str] = []
+        kept = self._held() | {next(reversed(self._heads))}
         for key, head in self._heads.items():
-            if excess <= 0 or len(victims) == len(self._heads) - 1:
+            if excess <= 0:
                 break
-            if key not in self._pinned:
+            if key not in kept:
                 victims.append(key)
                 excess -= head.nbytes
         for key in victims:
             self.nbytes -= self._heads.pop(key).nbytes
             self._metrics.head_evictions.inc()
+
+    def _held(self) -> set[str]:
+        """The pinned heads, newest pins first, as far as half the budget goes."""
+        held: set[str] = set()
+        room = self._budget / 2
+        for key in reversed(self._pins.values()):
+            head = self._heads.get(key)
+            if head is not None and key not in held and head.nbytes <= room:
+                held.add(key)
+                room -= head.nbytes
+        return held
 
 
 def _key(target: Target) -> str:

@@ -84,6 +84,8 @@ class Service:
         job = self._open(call, exchange)
         lane = self.fleet.get(call.target.backbone)
         job.head = self.heads.peek(call.target) if call.target.artifact else None
+        if call.target.pin:
+            self.heads.pin(f"{call.tenant}/{call.target.pin}", call.target)
         if lane is not None and (job.head is not None or not call.target.artifact):
             self._start(job, lane)
         elif len(self._tasks) >= self._limit:

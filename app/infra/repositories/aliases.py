@@ -49,7 +49,9 @@ def names_of(
     return names
 
 
-def point(session: Session, *, organisation_id: str, name: str, model_id: str) -> AliasRow:
+def point(
+    session: Session, *, organisation_id: str, name: str, model_id: str, pinned: bool = False
+) -> AliasRow:
     """Let `name` mean the model from this commit on. Raises not_found for an unknown model.
 
     The model's row is locked, so that it cannot be deleted between the look and the commit.
@@ -62,7 +64,7 @@ def point(session: Session, *, organisation_id: str, name: str, model_id: str) -
     insert: Any = sqlite.insert(AliasRow)
     if session.get_bind().dialect.name == "postgresql":
         insert = postgresql.insert(AliasRow)
-    values = {"model_id": model_id, "updated_at": now(session)}
+    values = {"model_id": model_id, "pinned": pinned, "updated_at": now(session)}
     session.execute(
         insert.values(organisation_id=organisation_id, name=name, **values).on_conflict_do_update(
             index_elements=["organisation_id", "name"], set_=values

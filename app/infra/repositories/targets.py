@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from app.infra.orm import AliasRow, JobRow, ModelRow
@@ -24,6 +24,9 @@ _COLUMNS = (
 )
 
 
+_PIN = case((AliasRow.pinned, AliasRow.name), else_="")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The immutable model behind a name."""
@@ -33,6 +36,8 @@ class Found:
     modality: str
     artifact: str
     sha256: str
+    pin: str = ""
+    """The pinned alias that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def _by_id(ids: set[str]) -> Any:
 
 def _by_alias(names: set[str]) -> Any:
     return (
-        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS)
+        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS, _PIN)
         .join(ModelRow, AliasRow.model_id == ModelRow.id)
         .where(AliasRow.name.in_(names))
     )

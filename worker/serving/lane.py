@@ -69,6 +69,7 @@ class Lane:
         self._may_decode = threading.Condition(self._lock)
         self._may_run = threading.Condition(self._lock)
         self._closed = False
+        self._pace, self._last_done = 0.0, 0.0
         jobs = [(self._decode_loop, ())] * decoders + [(self._run_loop, (f,)) for f in forwards]
         self._threads = [
             threading.Thread(target=loop, args=args, name=f"{name}-{place}", daemon=True)
@@ -78,11 +79,19 @@ class Lane:
             thread.start()
 
     def submit(self, job: Job, items: Sequence[Item]) -> list[Job]:
-        """Queue a job's items; answers the jobs evicted for them. Raises overloaded."""
+        """Queue a job's items; answers the jobs evicted for them.
+
+        Raises overloaded where the queue is full, or so long that the answer would come too late.
+        """
         now = time.perf_counter()
         for item in items:
             item.queued = now
         with self._lock:
+            late = now + self._pace * len(self._queue) - job.deadline
+            if late > 0:
+                raise HeadstartError(
+                    "overloaded", "the answer would come too late", retry_after=max(1.0, late)
+                )
             evicted = self._queue.push(job.tenant, items)
             self._may_decode.notify(len(items))
         return evicted
@@ -174,6 +183,7 @@ class Lane:
         if len(answers) != len(items):
             raise HeadstartError("internal", f"{len(items)} inputs gave {len(answers)} answers")
         done = time.perf_counter()
+        self._keep_pace(started, done, len(items))
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
         return [
@@ -190,6 +200,12 @@ class Lane:
             )
             for item, answer in zip(items, answers, strict=True)
         ]
+
+    def _keep_pace(self, started: float, done: float, count: int) -> None:
+        """Seconds an item takes while there is always one, as a moving average."""
+        with self._lock:
+            began, self._last_done = max(started, self._last_done), done
+            self._pace += 0.1 * ((done - began) / count - self._pace)
 
     def _is_over(self, item: Item) -> bool:
         """Whether nobody waits for this item any more, or its deadline has passed."""

@@ -173,7 +173,7 @@ class TestServing:
         options = Options(cache=False, timeout=0.0)
         with pytest.raises(HeadstartError) as caught:
             ask(settings, call(stored.target, [kit.digit_pngs(1)[0][0]], options))
-        assert caught.value.code == "deadline_exceeded"
+        assert caught.value.code in ("deadline_exceeded", "overloaded")
 
     def test_a_call_whose_client_has_gone_is_not_computed(
         self, settings: Settings, stored: kit.Stored

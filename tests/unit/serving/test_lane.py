@@ -1,0 +1,214 @@
+"""A lane: batches that never wait, turns, evictions, deadlines, as many answers as inputs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Input, Options, Target
+from worker.serving.jobs import Item, Job, Outcome
+from worker.serving.lane import Lane, Work
+from worker.serving.metrics import Metrics
+
+TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
+
+
+class Engine:
+    """Doubles what it is given, a batch at a time, and holds a batch until it may go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def __call__(self, batch: list[Any]) -> Sequence[Any]:
+        self.batches.append(list(batch))
+        assert self.may_go_on.wait(10)
+        return [2 * value for value in batch]
+
+
+class Desk:
+    """Collects outcomes."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self._news = threading.Condition()
+
+    def deliver(self, outcomes: list[Outcome]) -> None:
+        with self._news:
+            self.outcomes += outcomes
+            self._news.notify_all()
+
+    def wait(self, count: int) -> list[Outcome]:
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.outcomes) >= count, 10)
+            return list(self.outcomes)
+
+
+def prepare(item: Item) -> int:
+    data = bytes(item.input.data)
+    if data == b"bad":
+        raise HeadstartError("image_invalid")
+    if data == b"bug":
+        raise RuntimeError("a bug")
+    return int(data)
+
+
+def answer(items: Sequence[Item], rows: Sequence[Any]) -> list[bytes]:
+    return [str(row).encode() for row in rows]
+
+
+@contextmanager
+def lane(
+    engine: Any, desk: Desk, *, limit: int = 100, answers: Callable[..., list[bytes]] = answer
+) -> Iterator[Lane]:
+    made = Lane(
+        "test",
+        Work(prepare, answers),
+        [engine],
+        sizes=(1, 2, 4),
+        limit=limit,
+        decoders=2,
+        deliver=desk.deliver,
+        metrics=Metrics(),
+    )
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def job(*data: str, tenant: str = "t", seconds: float = 60) -> tuple[Job, list[Item]]:
+    inputs = tuple(Input("image", one.encode()) for one in data)
+    call = Call(id="p", tenant=tenant, target=TARGET, options=Options(), inputs=inputs)
+    made = Job(call, lambda _job, _error: None, deadline=time.perf_counter() + seconds)
+    made.answers, made.remaining = [None] * len(inputs), len(inputs)
+    return made, [Item(made, place, one) for place, one in enumerate(inputs)]
+
+
+def test_a_lone_request_does_not_wait_for_company() -> None:
+    engine, desk = Engine(), Desk()
+    with lane(engine, desk) as made:
+        made.submit(*job("21"))
+        (outcome,) = desk.wait(1)
+    assert outcome.answer == b"42"
+    assert outcome.timing is not None
+    assert outcome.timing.batch == 1
+
+
+def test_what_comes_while_the_engine_is_busy_shares_a_batch_across_tenants() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with lane(engine, desk) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        for number in range(1, 5):
+            made.submit(*job(str(number), tenant=f"t{number}"))
+        _until(lambda: len(made._ready) == 4)
+        engine.may_go_on.set()
+        desk.wait(5)
+    assert sorted(engine.batches[1]) == [1, 2, 3, 4]
+
+
+def test_batches_have_only_sizes_that_are_warm() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with lane(engine, desk) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*job(*map(str, range(1, 8))))
+        _until(lambda: len(made._ready) == 7)
+        engine.may_go_on.set()
+        desk.wait(8)
+    assert [len(batch) for batch in engine.batches] == [1, 4, 2, 1]
+
+
+def test_a_bad_item_and_a_bug_are_that_items_errors() -> None:
+    engine, desk = Engine(), Desk()
+    with lane(engine, desk) as made:
+        made.submit(*job("1", "bad", "bug"))
+        found = {outcome.item.index: outcome for outcome in desk.wait(3)}
+    assert found[0].answer == b"2"
+    assert found[1].error is not None
+    assert found[1].error.code == "image_invalid"
+    assert found[2].error is not None
+    assert (found[2].error.code, found[2].fatal) == ("internal", False)
+
+
+@pytest.mark.parametrize("short", ["rows", "answers"])
+def test_as_many_must_come_out_as_went_in(short: str) -> None:
+    desk = Desk()
+    engine = (lambda batch: batch[1:]) if short == "rows" else Engine()
+    fewer = (lambda items, rows: [b"x"] * (len(items) - 1)) if short == "answers" else answer
+    with lane(engine, desk, answers=fewer) as made:
+        made.submit(*job("1"))
+        (outcome,) = desk.wait(1)
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.fatal) == ("internal", True)
+
+
+def test_a_full_queue_refuses_and_what_left_is_not_computed() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with lane(engine, desk, limit=4) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        for number in range(1, 9):  # eight more are decoded ahead of the engine
+            made.submit(*job(str(number)))
+            _until(lambda number=number: len(made._ready) == number)
+        gone, items = job("100", "101", "102")
+        made.submit(gone, items)
+        with pytest.raises(HeadstartError) as caught:
+            made.submit(*job("200", "201"))
+        assert caught.value.code == "overloaded"
+        gone.over = True
+        made.cancel(gone)
+        assert made.waiting == 0
+        engine.may_go_on.set()
+        desk.wait(9)
+    assert all(value < 100 for batch in engine.batches for value in batch)
+
+
+def test_what_is_past_its_deadline_is_not_computed() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with lane(engine, desk) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*job("7", seconds=0.05))
+        time.sleep(0.1)
+        engine.may_go_on.set()
+        late = next(one for one in desk.wait(2) if one.error is not None)
+    assert late.error is not None
+    assert (late.error.code, late.fatal) == ("deadline_exceeded", True)
+    assert engine.batches == [[0]]
+
+
+def test_what_would_come_too_late_is_refused_at_once() -> None:
+    desk = Desk()
+
+    def slow(batch: list[Any]) -> list[Any]:
+        time.sleep(0.05 * len(batch))
+        return batch
+
+    with lane(slow, desk) as made:
+        for number in range(60):
+            made.submit(*job(str(number)))
+        desk.wait(20)
+        with pytest.raises(HeadstartError) as caught:
+            made.submit(*job("1", seconds=0.02))
+    assert caught.value.code == "overloaded"
+    assert caught.value.retry_after is not None
+
+
+def _until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

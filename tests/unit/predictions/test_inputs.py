@@ -1,0 +1,104 @@
+"""Bodies to inputs: what is read, and what stays in place as an error."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import HeadstartError
+from app.core.messages import Input
+from app.predictions import multipart
+from app.predictions.inputs import MAX_TEXT_BYTES, read_inputs
+from app.predictions.options import read_options
+
+JSON = "application/json; charset=utf-8"
+
+
+def read(body: Any, kind: str = JSON, *, modality: Any = "image", most: int = 4) -> list[Input]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return list(read_inputs(data, kind, modality=modality, most=most)[0])
+
+
+def code(item: Input) -> str:
+    assert item.kind == "error"
+    return str(json.loads(bytes(item.data))["code"])
+
+
+def test_base64_and_data_urls_are_images() -> None:
+    encoded = b64encode(b"pixels").decode()
+    found = read({"inputs": [{"image": encoded}, {"image": f"data:image/png;base64,{encoded}"}]})
+    assert [(item.kind, item.data) for item in found] == [("image", b"pixels")] * 2
+
+
+@pytest.mark.parametrize("broken", ["%%%", "abc", "naïve"])
+def test_broken_base64_is_that_items_error(broken: str) -> None:
+    assert code(read({"inputs": [{"image": broken}]})[0]) == "image_invalid"
+
+
+def test_texts_are_utf8_and_have_a_limit() -> None:
+    long = "x" * (MAX_TEXT_BYTES + 1)
+    found = read({"inputs": [{"text": "žluť"}, {"text": long}]}, modality="text")
+    assert found[0].data == "žluť".encode()
+    assert code(found[1]) == "text_too_long"
+
+
+def test_the_other_modality_is_that_items_error() -> None:
+    assert code(read({"inputs": [{"text": "x"}]})[0]) == "modality_mismatch"
+    assert code(read(b"x", "image/png", modality="text")[0]) == "modality_mismatch"
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "IMAGE/PNG", "application/octet-stream"])
+def test_a_raw_body_is_one_image(kind: str) -> None:
+    inputs, single = read_inputs(b"pixels", kind, modality="image", most=1)
+    assert single
+    assert [item.data for item in inputs] == [b"pixels"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"inputs": [{}]}, {"inputs": ["x"]}, {"inputs": [{"image": None}]}]
+)
+def test_a_wrong_shape_names_its_place(body: Any) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        read(body)
+    assert (caught.value.code, caught.value.param) == ("invalid_request", "inputs.0")
+
+
+def part(data: bytes, disposition: str = 'form-data; name="files"; filename="a"') -> bytes:
+    return b"--b\r\nContent-Disposition: " + disposition.encode() + b"\r\n\r\n" + data + b"\r\n"
+
+
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=5))
+def test_any_bytes_survive_multipart(files: list[bytes]) -> None:
+    body = b"".join(part(data.replace(b"--b", b"")) for data in files) + b"--b--\r\n"
+    found = multipart.files(body, "multipart/form-data; boundary=b")
+    assert found == [data.replace(b"--b", b"") for data in files]
+
+
+def test_only_parts_with_a_filename_are_files() -> None:
+    body = part(b"note", 'form-data; name="note"') + part(b"pixels") + b"--b--\r\n"
+    assert multipart.files(body, 'multipart/form-data; boundary="b"') == [b"pixels"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"nonsense", part(b"x"), part(b"x")[:-8], b"--b\r\nbroken header\r\n\r\nx\r\n--b--\r\n"],
+)
+def test_a_broken_multipart_is_a_bad_request(body: bytes) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        multipart.files(body, "multipart/form-data; boundary=b")
+    assert caught.value.code == "bad_request"
+
+
+def test_options_have_defaults_and_names() -> None:
+    plain = read_options("", "")
+    assert (plain.top_k, plain.threshold, plain.cache, plain.explain) == (None, None, True, ())
+    assert read_options("", " OFF ").cache is False
+    full = read_options("top_k=3&unknown=0.1&explain=saliency,neighbours&timeout=2.5", "on")
+    assert (full.top_k, full.threshold, full.timeout) == (3, 0.1, 2.5)
+    assert full.explain == ("neighbours", "saliency")
+    assert read_options("something=else", "").top_k is None

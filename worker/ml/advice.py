@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from worker.ml import curve
@@ -24,6 +23,9 @@ LUCK = 0.42
 
 BELIEF = 4.0
 """Examples' worth of belief that a class is like the others."""
+
+WRONG = 0.175
+"""Share of labels believed wrong before an example is looked at."""
 
 ALIKE = 0.98
 """Cosine from which two examples are called near-duplicates."""
@@ -110,21 +112,21 @@ def confused(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
-    """Examples whose label the fit that had not seen them denies, by confident learning.
+    """Examples whose label the fit that had not seen them denies, most certain first.
 
-    (Northcutt et al. 2021.) Another class is as probable as that class's own examples usually are,
-    and the label itself is improbable.
+    By Bayes: a share WRONG of labels is some other class's, each alike. That share is set so that
+    of what is named at odds of one at least seven in ten were truly flipped, in most data.
     """
     if evidence.probabilities is None:
         return []
     probs, labels = evidence.probabilities, evidence.labels
     own = probs.gather(1, labels[:, None])[:, 0]
-    usual = _usual(own, labels, len(evidence.classes))
     rival, said = probs.scatter(1, labels[:, None], 0.0).max(1)
-    doubtful = (rival >= usual[said]) & (rival > 0.5) & (own < 0.1)
-    order = (own - rival).argsort(stable=True)
-    chosen = [row for row in order.tolist() if bool(doubtful[row])][:MOST]
-    return [_suspect(evidence, row, int(said[row]), float(rival[row])) for row in chosen]
+    wrong = WRONG * rival / (len(evidence.classes) - 1)
+    doubt = wrong / (wrong + (1 - WRONG) * own).clamp(min=1e-12)
+    order = doubt.argsort(descending=True, stable=True)[:MOST].tolist()
+    chosen = [row for row in order if float(doubt[row]) > 0.5 and float(rival[row]) > 0.5]
+    return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
 
 
 def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
@@ -178,12 +180,6 @@ def _pair(matrix: Tensor, a: int, b: int, classes: Sequence[str]) -> dict[str, A
         "share": count / max(1, of),
         "message": f"`{classes[a]}` and `{classes[b]}`: {count} of {of} taken for one another",
     }
-
-
-def _usual(own: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The mean probability [C] that each class's examples give their own class."""
-    total = own.new_zeros(classes).index_add_(0, labels, own)
-    return total / torch.bincount(labels, minlength=classes).clamp(min=1)
 
 
 def _suspect(evidence: Evidence, row: int, said: int, probability: float) -> dict[str, Any]:

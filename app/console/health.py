@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import anyio
@@ -63,12 +64,19 @@ async def readyz(request: Request, services: ServicesDep) -> Ready:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(request: Request, services: ServicesDep) -> Response:
-    """Prometheus' text format, for a key with the scope `operator`: it counts all tenants."""
+async def metrics(request: Request, services: ServicesDep) -> Response:
+    """Prometheus' text format, for a key with the scope `operator`: it counts all tenants.
+
+    The predictor's own follow where it is one behind a Unix socket; others are scraped themselves.
+    """
     identity = request.state.identity
     assert isinstance(identity, Identity)
     identity.require("operator")
-    return Response(exposition(services.sessions), media_type=CONTENT_TYPE)
+    text = await to_thread.run_sync(exposition, services.sessions)
+    if services.settings.predictor.startswith("unix:"):
+        with suppress(HeadstartError):
+            text += await services.predictor.metrics()
+    return Response(text, media_type=CONTENT_TYPE)
 
 
 class _Probe:

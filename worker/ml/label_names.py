@@ -22,8 +22,8 @@ def readable(label: str) -> str:
 def helpful(names: Tensor, embeddings: Tensor, labels: Tensor) -> bool:
     """Whether the nearest of `names` [C, D] tells the class of `embeddings` [n, D] (unit rows).
 
-    No fit has seen either, so the hits are an honest test; under chance the predicted names are
-    dealt to the examples at random.
+    Hits are compared with those of the same predictions dealt to the examples at random. Names that
+    pass by luck do no harm: they lie nearest to their own class's examples.
     """
     predicted = (embeddings @ names.T).argmax(1)
     hits = int((predicted == labels).sum())

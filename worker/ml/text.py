@@ -93,14 +93,15 @@ def _fit(task: Task) -> Fit:
 
 
 def _prepare(task: Task) -> _Prepared:
-    support = selection.canonical(task.support, task.seed)
-    if support.texts is None:
+    if task.support.texts is None:
         raise HeadstartError("modality_mismatch", "A text head needs the examples' texts.")
+    support = selection.canonical(task.support, task.seed)
+    texts = list(support.texts or [])
     embeddings = spaces.last(support.features[VIEW], task.layout)
     anchors = _anchors(task, support, embeddings)
     rows = torch.cat([embeddings, anchors])
     said = [label_names.readable(label) for label in support.classes[: len(anchors)]]
-    table = ngrams.rows([*support.texts, *said])
+    table = ngrams.rows([*texts, *said])
     return _Prepared(
         support=support, rows=rows, table=table, views=_views(support, rows, table, len(anchors))
     )

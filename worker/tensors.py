@@ -22,6 +22,7 @@ from app.core.views import IDLE, PRIMARY
 from app.infra.storage import storage_errors
 from worker import segment_file, warmup
 from worker.channel import Message
+from worker.label_embeddings import LabelEmbeddings
 from worker.ml import fit as fitting
 from worker.ml.embedding import embed_stream
 from worker.ml.engines import Engine, embedding_key, load_engine
@@ -45,6 +46,7 @@ class Tensors:
             torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
         self._stopped = stopped
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._names = LabelEmbeddings()
         self._warming: deque[Callable[[], object]] = deque()
 
     def handle(self, request: Message, report: Report) -> dict[str, Any]:
@@ -99,6 +101,7 @@ class Tensors:
             backbone=spec.name,
             weights_sha256=engine.weights_sha256,
             seed=request["seed"],
+            label_embeddings=self._names.of(engine, request["support"]["classes"]),
             report=lambda event: report("event", {"step": event["step"], "data": event["data"]}),
         )
         fit = fitting.fit(task)

@@ -7,7 +7,7 @@ NEEDED_KB := 9000000
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench bench-quality bench-training bench-serving faults clean
+.PHONY: help install demo up test check bench bench-serving faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,18 +44,11 @@ check: install ## Format, lint, types, import arrows
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_house.py
 
-bench: bench-quality bench-training bench-serving ## Every figure in benchmarks/results
+bench: bench-serving ## Every figure in benchmarks/results
 	$(BIN)/python -m benchmarks.cold_job
 	$(BIN)/python -m benchmarks.textbook
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.embedding
-
-bench-quality: install ## Accuracy, calibration and intervals on real data
-	$(BIN)/python -m benchmarks.quality
-	$(BIN)/python -m benchmarks.quality_text
-
-bench-training: install ## How long fitting takes
-	$(BIN)/python -m benchmarks.training
 
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving

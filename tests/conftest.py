@@ -9,6 +9,11 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object) -> str | None:
+    """Bytes are named by their kind: a gzip header holds the time, and every process must agree."""
+    return "bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real development data; without it the test is skipped, and says so."""

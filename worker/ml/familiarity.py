@@ -35,15 +35,14 @@ class Familiarity:
         return (GROWTH * (below - FREE)).clamp(0, LIMIT).exp()
 
 
-def of_support(gram: Tensor) -> tuple[Familiarity, Tensor]:
-    """From inner products [n, n] of unit rows: it, and each member's mean similarity [n]."""
-    n = len(gram)
+def of_support(similarity: Tensor) -> Familiarity:
+    """From each member's mean similarity [n] to the other members."""
+    n = len(similarity)
     if n < 2:
-        return Familiarity(mean=0.0, deviation=1.0), gram.new_zeros(n)
-    similarity = (gram.sum(1) - gram.diagonal()) / (n - 1)
+        return Familiarity(mean=0.0, deviation=1.0)
     squares = float((similarity - similarity.mean()).square().sum())
     variance = (squares + BELIEF * EXPECTED_DEVIATION**2) / (n - 1 + BELIEF)
-    return Familiarity(mean=float(similarity.mean()), deviation=variance**0.5), similarity
+    return Familiarity(mean=float(similarity.mean()), deviation=variance**0.5)
 
 
 def cooled(logits: Tensor, factor: Tensor) -> Tensor:

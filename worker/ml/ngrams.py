@@ -143,6 +143,33 @@ def within(table: Rows, known: Integers) -> Rows:
     return Rows(buckets=place[kept], weights=table.weights[kept], starts=starts)
 
 
+def take(table: Rows, chosen: Integers) -> Rows:
+    """The rows `chosen`, in that order."""
+    sizes = np.diff(table.starts)[chosen]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    entries = np.repeat(table.starts[chosen] - starts[:-1], sizes) + np.arange(starts[-1])
+    return Rows(buckets=table.buckets[entries], weights=table.weights[entries], starts=starts)
+
+
+def fold(table: Rows, width: int) -> Rows:
+    """All buckets dealt to `width` ones with random signs, which keeps inner products on average.
+
+    (Weinberger et al. 2009.) Entries that meet in a bucket stay apart; `width` is a power of two.
+    """
+    mixed = (table.buckets.astype(np.uint64) + np.uint64(1)) * _MULTIPLY
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * _FINISH
+    sign = np.where(mixed >> np.uint64(63), np.float32(1), np.float32(-1))
+    place = ((mixed >> np.uint64(20)) & np.uint64(width - 1)).astype(np.int64)
+    return Rows(buckets=place, weights=table.weights * sign, starts=table.starts)
+
+
+def dense(table: Rows, width: int) -> Floats:
+    """[n, width] of rows whose buckets are below `width`."""
+    cells = table.owners() * width + table.buckets
+    flat = np.bincount(cells, weights=table.weights, minlength=len(table) * width)
+    return flat.astype(np.float32).reshape(len(table), width)
+
+
 def gram(table: Rows, *, rare: int = 16) -> Floats:
     """Inner products [n, n]: buckets of at most `rare` rows pair by pair, the others densely."""
     n = len(table)

@@ -217,7 +217,7 @@ class _Blocks:
         self, weights: Mapping[Block, float], whitening: Mapping[Block, generic.Whitening]
     ) -> None:
         blocks = list(weights)
-        self._columns = torch.cat([torch.arange(b.start, b.stop) for b in blocks])
+        self._runs = _runs(blocks)
         self._widths = np.array([b.stop - b.start for b in blocks])
         ends = np.cumsum(self._widths)
         self._starts = ends - self._widths
@@ -234,7 +234,7 @@ class _Blocks:
         return self._places[block]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        made = rows[:, self._columns]
+        made = torch.cat([rows[:, run] for run in self._runs], 1)
         for place, affine in self._parts:
             made[:, place] = affine(made[:, place])
         values = made.numpy()
@@ -242,6 +242,17 @@ class _Blocks:
         scale = self._weights / np.sqrt(np.maximum(squares, _TINY))
         values *= np.repeat(scale, self._widths, axis=1)
         return made
+
+
+def _runs(blocks: Sequence[Block]) -> list[slice]:
+    """The blocks' columns, neighbours joined: copying slices is much faster than a gather."""
+    runs: list[slice] = []
+    for block in blocks:
+        if runs and runs[-1].stop == block.start:
+            runs[-1] = slice(runs[-1].start, block.stop)
+        else:
+            runs.append(slice(block.start, block.stop))
+    return runs
 
 
 class _Affine:

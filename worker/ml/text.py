@@ -12,7 +12,6 @@ from torch import Tensor
 from app.core.errors import HeadstartError
 from worker.ml import (
     advice,
-    calibration,
     curve,
     evaluation,
     familiarity,
@@ -27,31 +26,17 @@ from worker.ml import (
 )
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
 from worker.ml.text_head import VIEW, answer, predict
+from worker.ml.text_views import Views
 
-__all__ = ["answer", "fit", "predict"]
+__all__ = ["VIEW", "answer", "fit", "predict"]
 
-PRIOR_TEMPERATURE = {1: 0.5, 2: 0.42, 5: 0.42, 20: 0.45}
-"""Examples per class → temperature expected before out-of-fold logits are seen (measured)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """A support set in canonical order, and its rows in both views, anchors last."""
-
-    support: Support
-    rows: Tensor
-    table: ngrams.Rows
-    views: text_mix.Views
-
-    @property
-    def per_class(self) -> float:
-        """Examples a class has, on average."""
-        return len(self.support) / len(self.support.classes)
+MOST_EXEMPLARS = 2000
+"""Support examples in all that thresholds of likeness are estimated from, and that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Judged:
-    """What out-of-fold logits (None where there are no folds) say about the final fit."""
+    """What out-of-fold logits [n, C] (None where there are no folds) say about the final fit."""
 
     w: float
     fold: Tensor | None
@@ -72,38 +57,42 @@ def fit(task: Task) -> Fit:
     `task.label_embeddings` are the encoder's of `label_names.readable(label)`; each is one more
     example of its class if they tell classes apart.
     """
+    if task.support.texts is None:
+        raise HeadstartError("modality_mismatch", "A text head needs the examples' texts.")
     with threads.enough(len(task.support) ** 2 * len(task.support.classes)):
-        return _fit(task)
+        return _fit(task, selection.canonical(task.support, task.seed))
 
 
-def _fit(task: Task) -> Fit:
-    prepared = _prepare(task)
-    judged = _judge(prepared)
-    head = _artifact(task, prepared, judged)
+def _fit(task: Task, support: Support) -> Fit:
+    views = _views(task, support)
+    judged = _judge(support, views)
+    head = _artifact(task, support, views, judged)
     return Fit(
         head=head,
-        evaluation=_evaluation(task, prepared.support, judged, head),
-        advice=advice.advise(_evidence(task, prepared, judged)),
+        evaluation=_evaluation(task, support, judged, head),
         hyperparameters={
             "l2": text_mix.L2,
             "lexical_weight": judged.w,
-            "label_names": prepared.views.anchors > 0,
+            "label_names": views.anchors > 0,
+            "unknown_false_alarm_rate": _false_alarm(task),
         },
+        advice=advice.advise(_evidence(task, support, views, judged)),
     )
 
 
-def _prepare(task: Task) -> _Prepared:
-    if task.support.texts is None:
-        raise HeadstartError("modality_mismatch", "A text head needs the examples' texts.")
-    support = selection.canonical(task.support, task.seed)
-    texts = list(support.texts or [])
+def _views(task: Task, support: Support) -> Views:
+    """The examples, and the label names behind them as anchors."""
     embeddings = spaces.last(support.features[VIEW], task.layout)
     anchors = _anchors(task, support, embeddings)
-    rows = torch.cat([embeddings, anchors])
     said = [label_names.readable(label) for label in support.classes[: len(anchors)]]
-    table = ngrams.rows([*texts, *said])
-    return _Prepared(
-        support=support, rows=rows, table=table, views=_views(support, rows, table, len(anchors))
+    balance = selection.balanced(support.labels, len(support.classes)).float()
+    return Views(
+        rows=torch.cat([embeddings, anchors]),
+        table=ngrams.rows([*(support.texts or ()), *said]),
+        labels=torch.cat([support.labels, torch.arange(len(anchors))]),
+        importance=torch.cat([balance, torch.ones(len(anchors))]),
+        classes=len(support.classes),
+        anchors=len(anchors),
     )
 
 
@@ -118,35 +107,25 @@ def _anchors(task: Task, support: Support, embeddings: Tensor) -> Tensor:
     return anchors if useful else anchors[:0]
 
 
-def _views(support: Support, rows: Tensor, table: ngrams.Rows, anchors: int) -> text_mix.Views:
-    classes = len(support.classes)
-    balance = selection.balanced(support.labels, classes).float()
-    return text_mix.Views(
-        embedding=rows @ rows.T,
-        lexical=torch.from_numpy(ngrams.gram(table)),
-        labels=torch.cat([support.labels, torch.arange(anchors)]),
-        importance=torch.cat([balance, torch.ones(anchors)]),
-        classes=classes,
-        anchors=anchors,
-    )
-
-
-def _judge(prepared: _Prepared) -> _Judged:
+def _judge(support: Support, views: Views) -> _Judged:
     """Choose the mixing weight, and calibrate at it."""
-    support, views = prepared.support, prepared.views
+    w = text_mix.choose(views, support.groups)
+    known, factor = _familiarity(views, w)
     folds = selection.fold_count(support.labels, support.groups)
-    fold = selection.folds(support.labels, support.groups, folds) if folds else None
-    choice = text_mix.choose(views, fold, per_class=prepared.per_class)
-    known, similarity = familiarity.of_support(views.judged(choice.w))
-    oof = None if choice.oof is None else familiarity.cooled(choice.oof, known.factor(similarity))
-    heat = _temperature(oof, support.labels, prepared.per_class)
-    return _Judged(w=choice.w, fold=fold, folds=folds, oof=oof, heat=heat, known=known)
+    if folds == 0:
+        heat = text_mix.temperature(torch.zeros(0, views.classes), support.labels[:0])
+        return _Judged(w=w, fold=None, folds=0, oof=None, heat=heat, known=known)
+    fold = selection.folds(support.labels, support.groups, folds)
+    oof = familiarity.cooled(text_mix.out_of_fold(views, [w], fold)[0], factor)
+    heat = text_mix.temperature(oof, support.labels)
+    return _Judged(w=w, fold=fold, folds=folds, oof=oof, heat=heat, known=known)
 
 
-def _temperature(oof: Tensor | None, labels: Tensor, per_class: float) -> float:
-    """From out-of-fold logits [n, C] where there are any, else the prior's."""
-    logits, true = (torch.zeros(0, 1), labels[:0]) if oof is None else (oof, labels)
-    return calibration.temperature(logits, true, per_class=per_class, prior=PRIOR_TEMPERATURE)
+def _familiarity(views: Views, w: float) -> tuple[familiarity.Familiarity, Tensor]:
+    """The support's, and the factor that each example's logits are divided by."""
+    similarity = views.similarity(w)
+    known = familiarity.of_support(similarity)
+    return known, known.factor(similarity)
 
 
 def _evaluation(
@@ -169,91 +148,87 @@ def _evaluation(
     return found | {"out_of_fold": crossed}
 
 
-def _evidence(task: Task, prepared: _Prepared, judged: _Judged) -> advice.Evidence:
-    """What advice is given from; the learning curve has the two largest halvings."""
-    support = prepared.support
-    sets = [advice.Set(rows=prepared.rows[: len(support)], ids=support.ids, split="train")]
+def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> advice.Evidence:
+    """What advice is given from."""
+    sets = [advice.Set(rows=views.rows[: views.count], ids=support.ids, split="train")]
     held = task.validation
-    if held is not None:
+    if held is not None and len(held):
         rows = spaces.last(held.features[VIEW], task.layout)
-        sets.append(advice.Set(rows=rows, ids=held.ids, split="val"))
+        sets.append(advice.Set(rows=rows, ids=held.ids, split="validation"))
     return advice.Evidence(
         probabilities=judged.probabilities,
         labels=support.labels,
         classes=support.classes,
-        points=_points(prepared, judged),
+        points=_points(support, views, judged),
         sets=sets,
     )
 
 
-def _points(prepared: _Prepared, judged: _Judged) -> list[curve.Point]:
-    """Accuracy at a quarter, at half and at all that a fold's fit has."""
-    fold, labels = judged.fold, prepared.support.labels
-    if fold is None or judged.oof is None:
+def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point]:
+    """Accuracy at all that a fold's fit has, and of a few examples at a quarter and at half."""
+    if judged.fold is None or judged.oof is None:
         return []
-    found = [(judged.oof, prepared.per_class * (judged.folds - 1) / judged.folds)]
+    trained = len(support) / len(support.classes) * (judged.folds - 1) / judged.folds
+    points = [_point(judged.oof, support.labels, trained)]
+    chosen = text_mix.few(support.labels, len(support.classes))
+    thin, labels, fold = views.take(chosen), support.labels[chosen], judged.fold[chosen]
     for size in curve.sizes(labels, fold)[-2:]:
-        trained = curve.masks(labels, fold, size)
-        oof = text_mix.out_of_fold(prepared.views, [judged.w], fold, trained=trained)[0]
-        found.append((oof, float(size)))
-    return [
-        curve.Point(
-            per_class=size,
-            accuracy=float((oof.argmax(1) == labels).double().mean()),
-            judged=len(labels),
-        )
-        for oof, size in found
-    ]
+        masks = curve.masks(labels, fold, size)
+        oof = text_mix.out_of_fold(thin, [judged.w], fold, trained=masks)[0]
+        points.append(_point(oof, labels, size))
+    return points
 
 
-def _artifact(task: Task, prepared: _Prepared, judged: _Judged) -> HeadArtifact:
+def _point(oof: Tensor, labels: Tensor, per_class: float) -> curve.Point:
+    accuracy = float((oof.argmax(1) == labels).double().mean())
+    return curve.Point(per_class=float(per_class), accuracy=accuracy, judged=len(labels))
+
+
+def _artifact(task: Task, support: Support, views: Views, judged: _Judged) -> HeadArtifact:
     """The head with classes in the caller's order."""
     caller = list(task.support.classes)
-    order = [prepared.support.classes.index(label) for label in caller]
-    number = torch.tensor([caller.index(label) for label in prepared.support.classes])
-    coefficients, bias = text_mix.dual(prepared.views, judged.w)
-    parts = text_head.Parts(
-        rows=prepared.rows,
-        table=prepared.table,
-        labels=number[prepared.support.labels],
-        coefficients=coefficients[:, order],
-        bias=bias[order],
-        w=judged.w,
-    )
+    order = [list(support.classes).index(label) for label in caller]
+    number = torch.tensor([caller.index(label) for label in support.classes])
+    most = max(1, min(text_head.EXEMPLARS, MOST_EXEMPLARS // len(caller)))
+    kept = unknown.exemplars(support.labels, most)
+    found = text_head.tensors(views, text_mix.final(views, judged.w), kept)
+    for name in ("weight", "bias", "bucket_weight"):
+        found[name] = found[name][..., order].contiguous()
+    found["exemplar_labels"] = number[found["exemplar_labels"].long()].to(torch.int32)
     config = {
-        "format": 1,
+        "format": 2,
         "method": task.method,
         "classes": caller,
-        "spaces": [VIEW],
         "prediction_views": [VIEW],
         "temperature": judged.heat,
         "lexical_weight": judged.w,
+        "folded": views.folded,
         "familiarity": familiarity.stored(judged.known),
-        "unknown": unknown.stored(_detector(prepared, judged)),
+        "unknown": unknown.stored(_detector(views, judged, kept)),
+        "unknown_false_alarm_rate": _false_alarm(task),
+        "exemplar_ids": [support.ids[row] for row in kept.tolist()],
     }
-    return HeadArtifact(tensors=text_head.tensors(parts), config=config)
+    return HeadArtifact(tensors=found, config=config)
 
 
-def _detector(prepared: _Prepared, judged: _Judged) -> unknown.Unknown:
-    """The threshold of `unknown`, from the support's own out-of-fold scores."""
-    labels, count = prepared.support.labels, prepared.views.count
-    rows = prepared.rows[:count]
-    shared = text_head.coverage(_elsewhere(prepared.table, count))
+def _detector(views: Views, judged: _Judged, kept: Tensor) -> unknown.Unknown:
+    """The threshold of `unknown`, from the scores of examples that their fit had not seen."""
+    rows, labels = views.rows[kept], views.labels[kept]
+    shared = torch.ones(len(kept)) if views.folded else _elsewhere(views.table)[kept]
     if judged.probabilities is None:
-        cosine = unknown.between_classes(rows, labels)
-        return unknown.fit_threshold(None, (1 - judged.w) * cosine + judged.w * shared)
-    top, predicted = judged.probabilities.max(1)
-    cosine = unknown.of_support(rows, labels, predicted)
-    return unknown.fit_threshold(top, (1 - judged.w) * cosine + judged.w * shared)
+        likeness = unknown.between_classes(rows, labels)
+        return unknown.fit_threshold(None, (1 - judged.w) * likeness + judged.w * shared)
+    top, predicted = judged.probabilities[kept].max(1)
+    likeness = unknown.of_support(rows, labels, predicted)
+    return unknown.fit_threshold(top, (1 - judged.w) * likeness + judged.w * shared)
 
 
-def _elsewhere(table: ngrams.Rows, count: int) -> ngrams.Rows:
-    """Of the first `count` rows, the entries whose bucket another row has too."""
-    stop = int(table.starts[count])
+def _elsewhere(table: ngrams.Rows) -> Tensor:
+    """The share [N] of each row's n-grams that another row has too, by squared weight."""
     buckets, rows = np.unique(table.buckets, return_counts=True)
-    first = ngrams.Rows(
-        buckets=table.buckets[:stop],
-        weights=table.weights[:stop],
-        starts=table.starts[: count + 1],
-    )
-    return ngrams.within(first, buckets[rows > 1])
+    return text_head.coverage(ngrams.within(table, buckets[rows > 1]))
+
+
+def _false_alarm(task: Task) -> float:
+    rate = task.hyperparameters.get("unknown_false_alarm_rate", "auto")
+    return unknown.FALSE_ALARM if rate == "auto" else float(rate)

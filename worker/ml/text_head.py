@@ -12,25 +12,13 @@ from torch import Tensor
 from worker.ml import familiarity, ngrams, spaces, unknown
 from worker.ml.familiarity import Familiarity
 from worker.ml.heads.base import HeadArtifact
+from worker.ml.text_mix import Final
+from worker.ml.text_views import Views
 
 VIEW = "text"
 
 EXEMPLARS = 20
 """Support embeddings that are kept of each class, for the nearest ones to an input."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """A fit's results: rows [n + a, D] and sparse rows, the first n labelled, of which
-    `coefficients` [n + a, C] and `bias` [C] are the dual fit at mixing weight `w`.
-    """
-
-    rows: Tensor
-    table: ngrams.Rows
-    labels: Tensor
-    coefficients: Tensor
-    bias: Tensor
-    w: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +29,24 @@ class Answer:
     score: Tensor
 
 
-def tensors(parts: Parts) -> dict[str, Tensor]:
-    """The tensors of an artifact; the support's mean row is one more column beside the classes."""
-    n, total = len(parts.labels), len(parts.coefficients)
-    share = (torch.arange(total) < n).float()[:, None] / n
-    columns = torch.cat([parts.coefficients, share], 1)
-    buckets, lexical = _on_buckets(parts.table, parts.w * columns)
-    embedding = (1 - parts.w) * parts.rows.T @ columns
-    kept = unknown.exemplars(parts.labels, EXEMPLARS)
+def tensors(views: Views, fit: Final, kept: Tensor) -> dict[str, Tensor]:
+    """The tensors of an artifact, `kept` being the exemplars' places in `views`.
+
+    The support's mean row is one more column beside the classes.
+    """
+    total = len(views.labels)
+    share = (torch.arange(total) < views.count).float()[:, None] / views.count
+    buckets, embedding, lexical = views.weights(fit.w, fit.weight)
+    _, mean, lexical_mean = views.spread(fit.w, share)
     return {
-        "weight": embedding[:, :-1].half().contiguous(),
-        "mean": embedding[:, -1:].half().contiguous(),
-        "bias": parts.bias.float(),
+        "weight": embedding.half().contiguous(),
+        "mean": mean.half().contiguous(),
+        "bias": fit.bias.float().contiguous(),
         "buckets": buckets,
-        "bucket_weight": lexical[:, :-1].half().contiguous(),
-        "bucket_mean": lexical[:, -1:].half().contiguous(),
-        "exemplars": parts.rows[kept].half(),
-        "exemplar_labels": parts.labels[kept].to(torch.int32),
+        "bucket_weight": lexical.half().contiguous(),
+        "bucket_mean": lexical_mean.half().contiguous(),
+        "exemplars": views.rows[kept].half(),
+        "exemplar_labels": views.labels[kept].to(torch.int32),
     }
 
 
@@ -95,6 +84,8 @@ def coverage(known: ngrams.Rows) -> Tensor:
 
 
 def _known(head: HeadArtifact, table: ngrams.Rows) -> ngrams.Rows:
+    if head.config["folded"]:
+        return ngrams.fold(table, len(head.tensors["buckets"]))
     return ngrams.within(table, head.tensors["buckets"].numpy())
 
 
@@ -116,13 +107,3 @@ def _summed(table: ngrams.Rows, weight: Tensor) -> Tensor:
         mode="sum",
         per_sample_weights=torch.from_numpy(table.weights),
     )
-
-
-def _on_buckets(table: ngrams.Rows, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-    """The buckets seen [m] (int32, ascending) and the sum of their rows' coefficients [m, k]."""
-    seen, place = np.unique(table.buckets, return_inverse=True)
-    owner = torch.from_numpy(table.owners())
-    weights = torch.from_numpy(table.weights)[:, None]
-    total = coefficients.new_zeros(len(seen), coefficients.shape[1])
-    total.index_add_(0, torch.from_numpy(place), coefficients[owner] * weights)
-    return torch.from_numpy(seen.astype(np.int32)), total

@@ -1,4 +1,4 @@
-"""One kernel of two views of a text: (1 - w)·embedding + w·character n-grams, and which w."""
+"""One logistic regression on (1 - w)·embedding + w·character n-grams, and which w."""
 
 from __future__ import annotations
 
@@ -8,96 +8,82 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.ml import calibration
+from worker.ml import calibration, selection, unknown
 from worker.ml.heads import logistic
 from worker.ml.heads.base import Affine, Problem
+from worker.ml.text_views import Views
 
 L2 = 1 / 30
 """λ on rows of unit length."""
 
+PRIOR_TEMPERATURE = {1: 0.5, 2: 0.42, 5: 0.42, 20: 0.45}
+"""Examples per class → temperature expected before out-of-fold logits are seen (measured)."""
+
 GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 """The mixing weights that cross-validation chooses from."""
-
-ROUNDING = 1e-5
-"""Added to the diagonal: more than single precision loses in the inner products."""
-
-MOST_NUMBERS = 4_000_000
-"""Parameters of all fits in one batch."""
 
 GATE_SPREAD = 0.25
 """How far (standard deviation of w) cross-validation may easily go from the label-free gate."""
 
+MOST_CHOOSING = 600
+"""Examples that w is chosen on, and the learning curve's smaller sizes are measured on."""
 
-@dataclass(frozen=True, kw_only=True)
-class Views:
-    """Inner products [n + a, n + a] of unit rows in both views; the last a rows are anchors.
-
-    Anchors are in every fit and judged in none; `labels` [n + a], `importance` [n + a].
-    """
-
-    embedding: Tensor
-    lexical: Tensor
-    labels: Tensor
-    importance: Tensor
-    classes: int
-    anchors: int
-
-    @property
-    def count(self) -> int:
-        """n, the examples that are judged."""
-        return len(self.labels) - self.anchors
-
-    def judged(self, w: float) -> Tensor:
-        """Inner products [n, n] of the examples alone at mixing weight `w`."""
-        n = self.count
-        return (1 - w) * self.embedding[:n, :n] + w * self.lexical[:n, :n]
-
-    def mixed(self, w: float) -> Tensor:
-        """The Gram matrix at mixing weight `w`, in double precision and safely definite."""
-        gram = (1 - w) * self.embedding.double() + w * self.lexical.double()
-        gram.diagonal().add_(ROUNDING)
-        return gram
+MOST_NUMBERS = 4_000_000
+"""Parameters of all fits in one batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The mixing weight and, where there were folds, the out-of-fold logits [n, C] it gave."""
+class Final:
+    """The fit on everything: weights [r, C] on the views' coordinates at `w`, bias [C]."""
 
     w: float
-    oof: Tensor | None
+    weight: Tensor
+    bias: Tensor
 
 
-def gate(embedding: Tensor) -> float:
-    """w without labels, from the mean cosine of different examples (Gram matrix [n, n]).
+def gate(rows: Tensor) -> float:
+    """w without labels, from the mean cosine of different unit rows [n, D].
 
     An encoder that does not know the language maps all its texts close together: a mean cosine of
     0.2 is usual in English on one narrow subject, 0.55 in Hausa, 0.8 where all words are unknown.
     """
-    n = len(embedding)
+    n = len(rows)
     if n < 2:
         return 0.5
-    mean = float(embedding.sum() - embedding.diagonal().sum()) / (n * (n - 1))
+    mean = float(rows.sum(0).square().sum() - rows.square().sum()) / (n * (n - 1))
     return min(max(0.05 + 1.8 * (mean - 0.2), 0.05), 0.95)
 
 
-def choose(views: Views, fold: Tensor | None, *, per_class: float) -> Choice:
+def choose(views: Views, groups: Tensor) -> float:
     """The w of greatest posterior: the gate as prior, out-of-fold likelihood where there is one.
 
-    `fold` [n] is the fold that judges each example. The likelihood has one peak in w, so the
-    search goes uphill from the gate.
+    `groups` [n] are the examples'. The likelihood has one peak in w, so the search goes uphill
+    from the gate.
     """
-    prior = gate(views.embedding[: views.count, : views.count])
-    if fold is None:
-        return Choice(w=prior, oof=None)
+    prior = gate(views.rows[: views.count])
     labels = views.labels[: views.count]
-    tried: dict[int, tuple[float, Tensor]] = {}
+    chosen = few(labels, views.classes)
+    labels, groups, thin = labels[chosen], groups[chosen], views.take(chosen)
+    count = selection.fold_count(labels, groups)
+    if count == 0:
+        return prior
+    fold = selection.folds(labels, groups, count)
+
+    def score(w: float, oof: Tensor) -> float:
+        return _likelihood(oof, labels) - ((w - prior) / GATE_SPREAD) ** 2 / 2
+
+    tried: dict[int, float] = {}
     best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))
     while new := [p for p in (best - 1, best, best + 1) if 0 <= p < len(GRID) and p not in tried]:
-        for place, oof in zip(new, out_of_fold(views, [GRID[p] for p in new], fold), strict=True):
-            distance = (GRID[place] - prior) / GATE_SPREAD
-            tried[place] = (_likelihood(oof, labels, per_class) - distance**2 / 2, oof)
-        best = max(tried, key=lambda place: tried[place][0])
-    return Choice(w=GRID[best], oof=tried[best][1])
+        found = out_of_fold(thin, [GRID[place] for place in new], fold)
+        tried |= {p: score(GRID[p], oof) for p, oof in zip(new, found, strict=True)}
+        best = max(tried, key=lambda place: tried[place])
+    return GRID[best]
+
+
+def few(labels: Tensor, classes: int) -> Tensor:
+    """Rows [m] of at most MOST_CHOOSING examples [n], as many of each class; at least two."""
+    return unknown.exemplars(labels, max(2, MOST_CHOOSING // classes))
 
 
 def out_of_fold(
@@ -116,35 +102,39 @@ def out_of_fold(
     return torch.cat([_judged(_solve(views, part, masks), fold) for part in parts])
 
 
+def final(views: Views, w: float) -> Final:
+    """The fit on every row."""
+    _, affine = _solve(views, [w], torch.ones(1, len(views.labels)))
+    return Final(w=w, weight=affine.weight[0, 0], bias=affine.bias[0, 0])
+
+
 def _judged(solution: tuple[Tensor, Affine], fold: Tensor) -> Tensor:
     """Of the logits of every fold's fit, those [S, n, C] of the fold it did not see."""
-    factor, affine = solution
-    logits = affine.logits(factor[:, : len(fold)])
+    coordinates, affine = solution
+    logits = affine.logits(coordinates[:, : len(fold)])
     return logits[:, fold, torch.arange(len(fold))]
 
 
-def dual(views: Views, w: float) -> tuple[Tensor, Tensor]:
-    """Coefficients [n + a, C] and bias [C] of the fit on everything: logits = k(x, ·) A + b."""
-    factor, affine = _solve(views, [w], torch.ones(1, len(views.labels)))
-    weight = affine.weight[0, 0].double()
-    exact = torch.linalg.solve_triangular(factor[0].double().T, weight, upper=True)
-    return exact.float(), affine.bias[0, 0]
-
-
 def _solve(views: Views, weights: Sequence[float], masks: Tensor) -> tuple[Tensor, Affine]:
-    """The span's coordinates [S, n + a, n + a] at each weight, and the fits of each mask."""
-    factors = torch.stack([torch.linalg.cholesky(views.mixed(w)).float() for w in weights])
+    """The coordinates [S, N, r] at each weight, and the fits under each mask [P, N]."""
+    coordinates = torch.stack([views.coordinates(w) for w in weights])
     problem = Problem(
-        x=factors,
+        x=coordinates,
         labels=views.labels,
         classes=views.classes,
         weights=masks * views.importance,
     )
     l2 = torch.full((len(masks),), L2)
-    return factors, logistic.fit(problem, l2, iterations=60, tolerance=1e-3)
+    return coordinates, logistic.fit(problem, l2, iterations=60, tolerance=1e-3)
 
 
-def _likelihood(oof: Tensor, labels: Tensor, per_class: float) -> float:
+def temperature(oof: Tensor, labels: Tensor) -> float:
+    """From out-of-fold logits [n, C]; the prior's where n is 0."""
+    per_class = max(1.0, len(labels) / oof.shape[1])
+    return calibration.temperature(oof, labels, per_class=per_class, prior=PRIOR_TEMPERATURE)
+
+
+def _likelihood(oof: Tensor, labels: Tensor) -> float:
     """-n·NLL at the best temperature."""
-    heat = calibration.temperature(oof, labels, per_class=per_class)
+    heat = temperature(oof, labels)
     return -float(torch.nn.functional.cross_entropy(oof / heat, labels, reduction="sum"))

@@ -63,7 +63,8 @@ class Views:
             return torch.cat([(1 - w) ** 0.5 * self.rows, w**0.5 * self._folded_rows], 1)
         gram = (1 - w) * self._embedding_gram + w * self._lexical_gram
         gram.diagonal().add_(ROUNDING)
-        return torch.linalg.cholesky(gram).float()
+        factor: Tensor = torch.linalg.cholesky(gram)
+        return factor.float()
 
     def weights(self, w: float, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From weights [r, k] on the coordinates those on embeddings [D, k] and on buckets [m, k].

@@ -30,7 +30,7 @@ def reference(analyzer: str, sizes: tuple[int, int], said: list[str]) -> np.ndar
     return (rows @ rows.T).toarray()
 
 
-def dense(table: ngrams.Rows) -> np.ndarray:
+def spread(table: ngrams.Rows) -> np.ndarray:
     """The rows over all buckets that occur [n, m]."""
     known, place = np.unique(table.buckets, return_inverse=True)
     full = np.zeros((len(table), len(known)))
@@ -42,14 +42,14 @@ class TestFamilies:
     def test_inside_words_are_scikit_learns_char_wb(self) -> None:
         table = ngrams.rows(TEXTS)
         inside = ngrams.within(table, np.unique(table.buckets[table.buckets < ngrams.BUCKETS]))
-        found = 2 * dense(inside) @ dense(inside).T
+        found = 2 * spread(inside) @ spread(inside).T
         np.testing.assert_allclose(found, reference("char_wb", (2, 5), TEXTS), atol=1e-6)
 
     def test_anywhere_are_scikit_learns_char(self) -> None:
         table = ngrams.rows(TEXTS)
         anywhere = ngrams.within(table, np.unique(table.buckets[table.buckets >= ngrams.BUCKETS]))
         padded = [ngrams.normalise(text).replace(" ", "_") for text in TEXTS]
-        found = 2 * dense(anywhere) @ dense(anywhere).T
+        found = 2 * spread(anywhere) @ spread(anywhere).T
         np.testing.assert_allclose(found, reference("char", (1, 4), padded), atol=1e-6)
 
 
@@ -99,7 +99,7 @@ class TestProducts:
     @given(st.lists(texts, min_size=1, max_size=12), st.integers(0, 12))
     def test_gram_is_the_dense_product_whatever_is_rare(self, said: list[str], rare: int) -> None:
         table = ngrams.rows(said)
-        full = dense(table)
+        full = spread(table)
         np.testing.assert_allclose(ngrams.gram(table, rare=rare), full @ full.T, atol=1e-5)
 
     def test_within_keeps_known_buckets_only(self) -> None:
@@ -112,3 +112,26 @@ class TestProducts:
 
     def test_within_nothing_is_nothing(self) -> None:
         assert len(ngrams.within(ngrams.rows(["card"]), np.zeros(0, np.int64)).buckets) == 0
+
+    def test_taken_rows_are_those_rows(self) -> None:
+        table = ngrams.rows(TEXTS)
+        taken = ngrams.take(table, np.array([4, 0, 4]))
+        again = ngrams.rows([TEXTS[4], TEXTS[0], TEXTS[4]])
+        for name in ("buckets", "weights", "starts"):
+            np.testing.assert_array_equal(getattr(taken, name), getattr(again, name))
+
+    def test_folding_keeps_inner_products_on_average(self) -> None:
+        table = ngrams.rows([f"{text} {number}" for number in range(20) for text in TEXTS])
+        exact = ngrams.gram(table)
+        rows = ngrams.dense(ngrams.fold(table, 4096), 4096)
+        error = rows @ rows.T - exact
+        assert abs(float(error.mean())) < 0.005
+        assert float(np.abs(error).max()) < 0.15
+
+    def test_dense_sums_entries_that_meet(self) -> None:
+        table = ngrams.Rows(
+            buckets=np.array([1, 1, 0]),
+            weights=np.array([0.5, -0.25, 2], np.float32),
+            starts=np.array([0, 2, 2, 3]),
+        )
+        assert ngrams.dense(table, 2).tolist() == [[0, 0.25], [0, 0], [2, 0]]

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
-from worker.ml import ngrams, selection, text, text_mix, unknown
+from worker.ml import ngrams, selection, text, text_mix, text_views, unknown
 from worker.ml.heads.base import Support, Task
+from worker.ml.text_views import Views
 
 WORDS = {
     "card": ["card", "plastic", "chip", "delivery", "arrive", "post"],
@@ -120,63 +121,89 @@ class TestFit:
         assert text.fit(task(drawn(5))).head.nbytes < 200_000
 
 
-class TestKernel:
-    def test_dual_coefficients_are_the_primal_optimum_of_both_views(self) -> None:
-        support = drawn(6)
-        prepared = text._prepare(task(support))
-        w = 0.35
-        table, rows = prepared.table, prepared.rows.numpy()
-        known, place = np.unique(table.buckets, return_inverse=True)
-        lexical = np.zeros((len(table), len(known)))
-        lexical[table.owners(), place] = table.weights
-        primal = np.concatenate([np.sqrt(1 - w) * rows, np.sqrt(w) * lexical], 1)
-        wanted = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
-        wanted.fit(primal, prepared.support.labels.numpy())
-        coefficients, bias = text_mix.dual(prepared.views, w)
-        found = prepared.views.mixed(w).float() @ coefficients + bias
-        found -= found.mean(1, keepdim=True)
-        exact = wanted.decision_function(primal)
-        exact -= exact.mean(1, keepdims=True)
-        np.testing.assert_allclose(found, exact, atol=0.02)
+def views_of(support: Support) -> tuple[Support, Views]:
+    kept = selection.canonical(support, 0)
+    return kept, text._views(task(support), kept)
 
-    def test_served_logits_are_the_kernels(self) -> None:
-        support, test = drawn(6), drawn(5, seed=4)
-        found = text.fit(task(support))
-        assert support.texts is not None
-        assert test.texts is not None
-        prepared = text._prepare(task(support))
-        judged = text._judge(prepared)
-        coefficients, bias = text_mix.dual(prepared.views, judged.w)
-        both = ngrams.gram(ngrams.rows([*(prepared.support.texts or []), *test.texts]))
-        n = len(support)
-        cross = (1 - judged.w) * test.features["text"] @ prepared.rows.T
-        cross += judged.w * torch.from_numpy(both[n:, :n])
-        order = [prepared.support.classes.index(label) for label in support.classes]
-        wanted = (cross @ coefficients + bias)[:, order]
-        wanted /= judged.known.factor(cross.mean(1))[:, None]
-        served = text.predict(found.head, test.features["text"], test.texts)
-        torch.testing.assert_close(served, wanted, atol=0.02, rtol=0.01)
+
+def both(views: Views, w: float) -> np.ndarray:
+    """Rows [N, D + m] whose inner products are the mixture's, all buckets apart."""
+    table = views.table
+    known, place = np.unique(table.buckets, return_inverse=True)
+    lexical = np.zeros((len(table), len(known)))
+    lexical[table.owners(), place] = table.weights
+    return np.concatenate([np.sqrt(1 - w) * views.rows.numpy(), np.sqrt(w) * lexical], 1)
+
+
+class TestKernel:
+    def test_coordinates_have_the_mixtures_inner_products(self) -> None:
+        _, views = views_of(drawn(5))
+        found, wanted = views.coordinates(0.3), both(views, 0.3)
+        np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-4)
+
+    def test_the_fit_is_scikit_learns_on_both_views(self) -> None:
+        kept, views = views_of(drawn(6))
+        primal = both(views, 0.35)
+        wanted = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
+        wanted.fit(primal, kept.labels.numpy())
+        final = text_mix.final(views, 0.35)
+        found = views.coordinates(0.35) @ final.weight + final.bias
+        exact = wanted.decision_function(primal)
+        found = found - found.mean(1, keepdim=True)
+        np.testing.assert_allclose(found, exact - exact.mean(1, keepdims=True), atol=0.02)
+
+    def test_served_weights_give_the_fits_logits(self) -> None:
+        _, views = views_of(drawn(6))
+        final = text_mix.final(views, 0.35)
+        buckets, embedding, lexical = views.weights(0.35, final.weight)
+        inside = ngrams.within(views.table, buckets.numpy())
+        rows = torch.from_numpy(ngrams.dense(inside, len(buckets)))
+        torch.testing.assert_close(
+            views.rows @ embedding + rows @ lexical,
+            views.coordinates(0.35) @ final.weight,
+            atol=5e-3,
+            rtol=1e-2,
+        )
+
+    def test_similarity_is_the_mean_over_the_others(self) -> None:
+        _, views = views_of(drawn(4))
+        products = both(views, 0.4) @ both(views, 0.4).T
+        np.fill_diagonal(products, 0)
+        np.testing.assert_allclose(views.similarity(0.4), products.sum(1) / 11, atol=1e-5)
 
     def test_out_of_fold_is_really_leaving_out(self) -> None:
-        prepared = text._prepare(task(drawn(4)))
-        views, labels = prepared.views, prepared.support.labels
-        fold = selection.folds(labels, prepared.support.groups, 4)
+        kept, views = views_of(drawn(4))
+        fold = selection.folds(kept.labels, kept.groups, 4)
         found = text_mix.out_of_fold(views, [0.5], fold)[0]
+        rows = both(views, 0.5)
         for number in range(4):
-            seen = (fold != number).nonzero()[:, 0]
-            left = (fold == number).nonzero()[:, 0]
-            alone = replace(
-                views,
-                embedding=views.embedding[seen][:, seen],
-                lexical=views.lexical[seen][:, seen],
-                labels=labels[seen],
-                importance=views.importance[seen],
+            seen, left = (fold != number).numpy(), (fold == number).numpy()
+            alone = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
+            alone.fit(rows[seen], kept.labels.numpy()[seen])
+            exact = alone.decision_function(rows[left])
+            judged = found[torch.from_numpy(left)]
+            judged = judged - judged.mean(1, keepdim=True)
+            np.testing.assert_allclose(judged, exact - exact.mean(1, keepdims=True), atol=0.03)
+
+    def test_many_examples_are_fitted_on_folded_n_grams(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        support, test = drawn(30), drawn(60, seed=1)
+        assert test.texts is not None
+        plain = text.fit(task(support))
+        monkeypatch.setattr(text_views, "MOST_DUAL", 50)
+        folded = text.fit(task(support))
+        assert folded.head.config["folded"]
+        assert len(folded.head.tensors["buckets"]) == text_views.FOLDED
+        accuracy = [
+            float(
+                (text.predict(head, test.features["text"], test.texts).argmax(1) == test.labels)
+                .float()
+                .mean()
             )
-            coefficients, bias = text_mix.dual(alone, 0.5)
-            cross = views.judged(0.5)[left][:, seen]
-            torch.testing.assert_close(
-                found[left], cross @ coefficients + bias, atol=0.03, rtol=0.01
-            )
+            for head in (plain.head, folded.head)
+        ]
+        assert accuracy[1] > accuracy[0] - 0.05
 
 
 class TestWeight:
@@ -191,8 +218,11 @@ class TestWeight:
         assert found.hyperparameters["lexical_weight"] <= 0.5
 
     def test_the_gate_rises_with_how_alike_all_embeddings_are(self) -> None:
+        shared, own = torch.zeros(10, 11), torch.eye(11)[:10]
+        shared[:, 10] = 1
         gates = [
-            text_mix.gate(torch.eye(10) * (1 - alike) + alike) for alike in (0.1, 0.4, 0.6, 0.95)
+            text_mix.gate(alike**0.5 * shared + (1 - alike) ** 0.5 * own)
+            for alike in (0.1, 0.4, 0.6, 0.95)
         ]
         assert gates == sorted(gates)
         assert 0.05 <= gates[0] < 0.1

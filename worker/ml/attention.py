@@ -44,7 +44,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
         labelled=frozenset({"support_labels"}),
         config={"sharpness": value, "scale": scale},
     )
-    return fitted, design.cross[:, : len(setting.judge.labels)]
+    return fitted, design.own
 
 
 def _seen(setting: Setting, design: Design) -> list[tuple[float, Tensor]]:

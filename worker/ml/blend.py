@@ -37,13 +37,23 @@ class HeadFit:
         return plain.scaled(1 / max(float(seen.std()), 1e-9))
 
 
-def average(fits: Sequence[HeadFit]) -> HeadFit:
-    """The mean of fits on the same design."""
+def weighed(fits: Sequence[HeadFit], weights: Sequence[float]) -> HeadFit:
+    """The weighted sum of fits on the same design."""
+    scaled = [fit.scaled(weight) for fit, weight in zip(fits, weights, strict=True)]
     return HeadFit(
-        torch.stack([fit.alpha for fit in fits]).mean(0),
-        torch.stack([fit.bias for fit in fits]).mean(0),
-        torch.stack([fit.seen for fit in fits]).mean(0),
+        torch.stack([fit.alpha for fit in scaled]).sum(0),
+        torch.stack([fit.bias for fit in scaled]).sum(0),
+        torch.stack([fit.seen for fit in scaled]).sum(0),
     )
+
+
+def likelihoods(fits: Sequence[HeadFit], judge: Judge) -> list[float]:
+    """Weights ∝ exp(-n·loss) of what is said of examples unseen; equal where there are no folds."""
+    if not judge.count:
+        return [1 / len(fits)] * len(fits)
+    n = len(judge.labels)
+    losses = torch.tensor([loss(fit.seen, judge.labels) for fit in fits], dtype=torch.double)
+    return [float(weight) for weight in (-n * losses).softmax(0)]
 
 
 def by_ridge(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
@@ -76,8 +86,15 @@ def by_logistic(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
 
 def by_lda(design: Design, judge: Judge, shrinkage: Tensor) -> list[HeadFit]:
     """One fit a shrinkage."""
-    grid = _per_fold(shrinkage, judge)
-    return _in_span(design, judge, lambda p: lda.fit(p, grid), len(shrinkage))
+
+    def fit(problem: Problem) -> Affine:
+        whole = Problem(
+            x=problem.x, labels=problem.labels, classes=problem.classes, weights=problem.weights[:1]
+        )
+        fold = judge.fold[design.owner]
+        return lda.with_folds(whole, shrinkage, fold=fold, count=judge.count)
+
+    return _in_span(design, judge, fit, len(shrinkage))
 
 
 def by_prototypes(design: Design, judge: Judge, settings: Tensor) -> list[HeadFit]:

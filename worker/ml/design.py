@@ -73,6 +73,12 @@ class Design:
         """Inner products [N, N], float64."""
         return (self.x @ self.x.T).double()
 
+    @property
+    def own(self) -> Tensor:
+        """Inner products [n, n] of one row an example."""
+        n = int(self.owner.max()) + 1
+        return self.gram[:n, :n]
+
     @cached_property
     def factor(self) -> Tensor:
         """The rows' coordinates [N, N] in their own span."""

@@ -72,7 +72,8 @@ def _setting(task: Task) -> Setting:
 def _auto(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     average = setting.task.hyperparameters.get("prediction_views", "squish") == "all"
     recipes = mixture.recipes(setting.support.features, average=average)
-    return mixture.fitted(mixture.fit(maker, setting.judge, recipes), setting.judge)
+    found = mixture.fit(maker, setting.judge, recipes)
+    return mixture.fitted(found, setting.judge, setting.transform)
 
 
 _METHODS: Mapping[str, Callable[[Setting, Maker], tuple[Fitted, Tensor]]] = {

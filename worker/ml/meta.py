@@ -41,7 +41,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
             "inner_learning_rate": settings.inner_learning_rate,
         },
     )
-    return fitted, design.cross[:, : len(setting.judge.labels)]
+    return fitted, design.own
 
 
 def _settings(setting: Setting) -> Settings:

@@ -6,7 +6,7 @@ A sees things as they are, B also turned by quarters (surfaces, cells), C all le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,23 +17,27 @@ from worker.ml import blend
 from worker.ml.blend import HeadFit
 from worker.ml.design import Design, Judge, Maker, Recipe
 from worker.ml.outcome import Fitted
-from worker.ml.spaces import Channel
+from worker.ml.spaces import Channel, Transform
 
 RECIPES: Mapping[str, Recipe] = {
     "A": Recipe(space="late", views=("squish", "mirror", "large", "pad")),
     "B": Recipe(space="late", views=("squish", "mirror", "rot90", "rot180", "rot270", "large")),
     "C": Recipe(space="all", views=("squish", "mirror")),
+    "D": Recipe(space="look", views=("squish", "mirror")),
 }
 
 HANDICAP = {"A": 0.0, "B": 2.0, "C": 2.0}
 """Nats that a space must be better by before it counts as much as A."""
 
-FIXED = {"A": 0.79, "B": 0.11, "C": 0.11}
+FIXED = {"A": 0.78, "B": 0.06, "C": 0.06, "D": 0.1}
 """Their weights where there is one example a class, and so nothing to choose by."""
 
-RIDGE_L2 = 0.1
+RIDGE_L2 = (0.03, 0.1, 0.3, 1.0)
 LOGISTIC_L2 = 1e-3
-LDA_SHRINKAGE = 0.3
+LDA_SHRINKAGE = (0.1, 0.3, 0.6)
+
+USUAL_RIDGE_L2 = 0.1
+"""λ of ridge where nothing can choose."""
 
 FEW = 300
 """Up to so many examples every head is refitted for every fold in every space."""
@@ -77,19 +81,15 @@ def recipes(views: Mapping[str, Tensor], *, average: bool) -> dict[str, Recipe]:
 
 
 def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
-    """The weighted mean of standardised heads over spaces."""
-    designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
+    """The weighted mean of standardised heads over spaces; with one a class, a fixed mean."""
+    shares = FIXED if judge.count == 0 else HANDICAP
+    designs = {name: maker.make(recipe) for name, recipe in chosen.items() if name in shares}
     few = len(judge.labels) <= FEW
-    fits = {
-        name: _heads(design, judge) if few else _ridge(design, judge)
-        for name, design in designs.items()
-    }
-    shares = blend.mixing_weights(
-        {name: found.seen for name, found in fits.items()}, judge, handicap=HANDICAP, fixed=FIXED
-    )
-    shares = _without_negligible(shares)
+    heads = _heads if few else _usual_ridge
+    fits = {name: heads(design, judge) for name, design in designs.items()}
+    shares = _shares(fits, judge)
     if not few:
-        fits = {name: _closed(designs[name], judge, fits[name]) for name in shares}
+        fits = {name: _closed(designs[name], judge) for name in shares}
     return Mixture(
         members={
             name: Member(design=designs[name], fit=fits[name], share=share)
@@ -98,7 +98,50 @@ def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
     )
 
 
-def fitted(mixture: Mixture, judge: Judge) -> tuple[Fitted, Tensor]:
+def _shares(fits: Mapping[str, HeadFit], judge: Judge) -> dict[str, float]:
+    """How much each space counts: ∝ exp(2·(-n·loss) - handicap); without folds as FIXED."""
+    if judge.count:
+        n = len(judge.labels)
+        scores = [
+            -2 * n * blend.loss(fit.seen, judge.labels) - HANDICAP[name]
+            for name, fit in fits.items()
+        ]
+        found = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
+    else:
+        found = [FIXED[name] for name in fits]
+    shares = {name: share for name, share in zip(fits, found, strict=True) if share >= NEGLIGIBLE}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def _usual_ridge(design: Design, judge: Judge) -> HeadFit:
+    l2 = torch.tensor([USUAL_RIDGE_L2], dtype=torch.double)
+    return blend.by_ridge(design, judge, l2)[0].standard()
+
+
+def _heads(design: Design, judge: Judge) -> HeadFit:
+    """Every head at every λ, weighed by likelihood; with one a class, ridge and logistic alike."""
+    logistic = blend.by_logistic(design, judge, torch.tensor([LOGISTIC_L2]))[0].standard()
+    if not judge.count:
+        return blend.weighed([_usual_ridge(design, judge), logistic], (0.5, 0.5))
+    return _weighed([*_closed_forms(design, judge), logistic], judge)
+
+
+def _closed(design: Design, judge: Judge) -> HeadFit:
+    """With many examples: the heads in closed form."""
+    return _weighed(_closed_forms(design, judge), judge)
+
+
+def _closed_forms(design: Design, judge: Judge) -> list[HeadFit]:
+    ridge = blend.by_ridge(design, judge, torch.tensor(RIDGE_L2, dtype=torch.double))
+    lda = blend.by_lda(design, judge, torch.tensor(LDA_SHRINKAGE))
+    return [fit.standard() for fit in (*ridge, *lda)]
+
+
+def _weighed(fits: Sequence[HeadFit], judge: Judge) -> HeadFit:
+    return blend.weighed(fits, blend.likelihoods(fits, judge))
+
+
+def fitted(mixture: Mixture, judge: Judge, transform: Transform) -> tuple[Fitted, Tensor]:
     """The mixture as one affine map of its channels, and the Gram matrix [n, n] of its first."""
     weights: dict[Channel, Tensor] = {}
     bias = torch.zeros(judge.classes)
@@ -106,6 +149,8 @@ def fitted(mixture: Mixture, judge: Judge) -> tuple[Fitted, Tensor]:
         fit = member.fit.scaled(member.share)
         weight, offset = member.design.folded(fit.alpha, fit.bias)
         channel = member.design.channel
+        if channel.space == "look":
+            channel, weight = Channel("late", channel.views), transform.lift(weight)
         weights[channel] = weights[channel] + weight if channel in weights else weight
         bias = bias + offset
     first = next(iter(mixture.members.values())).design
@@ -115,7 +160,7 @@ def fitted(mixture: Mixture, judge: Judge) -> tuple[Fitted, Tensor]:
         seen=mixture.seen,
         used={"spaces": [_said(name, member) for name, member in mixture.members.items()]},
     )
-    return found, first.cross[:, : len(judge.labels)]
+    return found, first.own
 
 
 def _said(name: str, member: Member) -> dict[str, Any]:
@@ -125,33 +170,3 @@ def _said(name: str, member: Member) -> dict[str, Any]:
         "views": list(member.design.learned),
         "weight": member.share,
     }
-
-
-def _ridge(design: Design, judge: Judge) -> HeadFit:
-    return blend.by_ridge(design, judge, torch.tensor([RIDGE_L2], dtype=torch.double))[0].standard()
-
-
-def _heads(design: Design, judge: Judge) -> HeadFit:
-    """Ridge, logistic regression and (from two a class) LDA, each standardised, averaged."""
-    fits = [
-        _ridge(design, judge),
-        blend.by_logistic(design, judge, torch.tensor([LOGISTIC_L2]))[0].standard(),
-    ]
-    if judge.count:
-        fits.append(_lda(design, judge))
-    return blend.average(fits)
-
-
-def _closed(design: Design, judge: Judge, found: HeadFit) -> HeadFit:
-    """With many examples: the two heads in closed form."""
-    return blend.average([found, _lda(design, judge)])
-
-
-def _lda(design: Design, judge: Judge) -> HeadFit:
-    return blend.by_lda(design, judge, torch.tensor([LDA_SHRINKAGE]))[0].standard()
-
-
-def _without_negligible(shares: Mapping[str, float]) -> dict[str, float]:
-    kept = {name: share for name, share in shares.items() if share >= NEGLIGIBLE}
-    total = sum(kept.values())
-    return {name: share / total for name, share in kept.items()}

@@ -48,12 +48,14 @@ class LiveHead:
 class Prediction:
     """One row's answer: `probabilities` [k] in the order of `classes`.
 
-    `familiarity` is the share of known inputs that look stranger than this one, 0 to 1: an input is
-    `unknown` where it is below the head's false-alarm rate, or any other rate that a caller names.
+    `score` is high for what looks like the training examples. `familiarity` is the share of known
+    inputs that look stranger, 0 to 1: an input is `unknown` where it is below the head's
+    false-alarm rate, or any other rate that a caller names.
     """
 
     classes: tuple[str, ...]
     probabilities: Tensor
+    score: float
     familiarity: float
     unknown: bool
 
@@ -205,13 +207,18 @@ def _answer_texts(
 
 
 def _predictions(head: LiveHead, found: Tensor, scores: Tensor) -> list[Prediction]:
-    familiar = [_familiarity(head.detector, score) for score in scores.tolist()]
-    return [
-        Prediction(
-            classes=head.classes, probabilities=p, familiarity=f, unknown=f < head.false_alarm
-        )
-        for p, f in zip(found, familiar, strict=True)
-    ]
+    return [_prediction(head, p, score) for p, score in zip(found, scores.tolist(), strict=True)]
+
+
+def _prediction(head: LiveHead, found: Tensor, score: float) -> Prediction:
+    familiar = _familiarity(head.detector, score)
+    return Prediction(
+        classes=head.classes,
+        probabilities=found,
+        score=score,
+        familiarity=familiar,
+        unknown=familiar < head.false_alarm,
+    )
 
 
 def _familiarity(detector: Unknown, score: float) -> float:

@@ -28,8 +28,8 @@ class Head:
 
 HEADS: Mapping[str, Head] = {
     "logistic": Head(blend.by_logistic, "l2", (1e-3, 1e-2, 1e-1, 1.0), mixture.LOGISTIC_L2),
-    "ridge": Head(blend.by_ridge, "l2", (0.03, 0.1, 0.3, 1.0, 3.0), mixture.RIDGE_L2),
-    "lda": Head(blend.by_lda, "shrinkage", (0.1, 0.3, 0.6), mixture.LDA_SHRINKAGE),
+    "ridge": Head(blend.by_ridge, "l2", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), mixture.USUAL_RIDGE_L2),
+    "lda": Head(blend.by_lda, "shrinkage", (0.03, 0.1, 0.3, 0.6), 0.3),
     "prototypical": Head(blend.by_prototypes, None, (0.0,), 0.0),
 }
 
@@ -60,7 +60,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
         seen=best.fit.seen,
         used=used | ({head.name: best.value} if head.name else {}),
     )
-    return fitted, best.design.cross[:, : len(setting.judge.labels)]
+    return fitted, best.design.own
 
 
 def recipes(setting: Setting) -> list[Recipe]:

@@ -5,6 +5,7 @@
         and of length one, later levels weighing more.
 `all`   mean and max of every level as they are, each block of length one.
 `raw`   the last layer's embedding as it is.
+`look`  the last layer's embedding, half-whitened, length one: a part of `late` at a fixed length.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Transform:
             "late": lambda x: _side_by_side(x, self._late),
             "all": lambda x: _side_by_side(x, self._all),
             "raw": lambda x: _raw(x, self.layout),
+            "look": self._look,
         }
         return makers[space](rows)
 
@@ -92,10 +94,22 @@ class Transform:
         made = {(space, view): self(space, features[view]) for space, view in sorted(pairs)}
         return {c: mean([made[c.space, view] for view in c.views]) for c in wanted}
 
+    def lift(self, weight: Tensor) -> Tensor:
+        """A weight [F, k] on `late` that is one on the look [d, k]: the look is a part of it."""
+        place = _place_of_last(self._late, self.layout)
+        start = sum(part.width for part in self._late[:place])
+        own = self._late[place]
+        length = sum(part.weight**2 for part in self._late) ** 0.5 / own.weight
+        lifted = weight.new_zeros(sum(part.width for part in self._late), weight.shape[1])
+        lifted[start : start + own.width] = length * weight
+        return lifted
+
     def look(self, features: Mapping[str, Tensor]) -> Tensor:
         """What likeness is judged by, length one [n, d]: the last layer, whitened, primary view."""
-        part = self._late[_place_of_last(self._late, self.layout)]
-        return unit(part.of(features[primary(features)]))
+        return self._look(features[primary(features)])
+
+    def _look(self, rows: Tensor) -> Tensor:
+        return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))
 
 
 def span(gram: Tensor, jitter: float = 1e-7) -> Tensor:

@@ -60,6 +60,15 @@ def test_channels_average_views() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_a_weight_on_the_look_is_one_on_late() -> None:
+    for transform in (Transform(LAYOUT, None), Transform(LAYOUT, statistics())):
+        x, weight = rows(), torch.randn(12, 3, generator=torch.Generator().manual_seed(5))
+        look = transform.look({"squish": x})
+        torch.testing.assert_close(look, transform("look", x))
+        expected = look @ weight
+        torch.testing.assert_close(transform("late", x) @ transform.lift(weight), expected)
+
+
 def test_the_ramp_is_the_recipes_for_five_levels() -> None:
     assert {b.level for b in generic.late(EFFICIENTNET.layout)} == {3, 4, 5, 6, 7}
     transform = Transform(pyramid((3, 3, 3)), None)

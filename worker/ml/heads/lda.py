@@ -5,6 +5,8 @@ Their covariance is (1 - s)·within + s·(total variance/d)·I; every class is e
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,3 +34,53 @@ def _covariance(problem: Problem, means: Tensor, shrinkage: Tensor) -> Tensor:
     identity = torch.eye(x.shape[-1], dtype=x.dtype)
     s = shrinkage[None, :, None, None]
     return (1 - s) * within + s * variance[..., None, None] * identity
+
+
+def with_folds(problem: Problem, shrinkage: Tensor, *, fold: Tensor, count: int) -> Affine:
+    """The fit on all rows and those without each fold, at every shrinkage [Q], of one space.
+
+    `fold` [n] is below `count`, `problem.weights` is [1, n]. Fits are [1, Q·(1 + count), d, k], all
+    of a shrinkage together, the whole one first. A fold's second moments are taken from the total,
+    so that all fits together cost what two do.
+    """
+    x, w = problem.x[0], problem.weights[0].to(problem.x.dtype)
+    parts = [_moments(problem, w, fold == number) for number in range(count)]
+    total = _sum(parts) if parts else _moments(problem, w, torch.ones_like(w, dtype=torch.bool))
+    each = [total, *(_difference(total, part) for part in parts)]
+    found = [list(_solutions(moments, shrinkage.to(x.dtype))) for moments in each]
+    ordered = [fits[q] for q in range(len(shrinkage)) for fits in found]
+    weight, bias = zip(*ordered, strict=True)
+    return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
+
+
+Moments = tuple[Tensor, Tensor, Tensor]
+"""Weighted counts [k], sums [k, d] and second moments [d, d]."""
+
+
+def _moments(problem: Problem, w: Tensor, rows: Tensor) -> Moments:
+    x, mass = problem.x[0][rows], (problem.targets * w[:, None])[rows]
+    return mass.sum(0), mass.T @ x, (x * w[rows, None]).T @ x
+
+
+def _sum(parts: Sequence[Moments]) -> Moments:
+    counts, sums, seconds = zip(*parts, strict=True)
+    return sum(counts[1:], counts[0]), sum(sums[1:], sums[0]), sum(seconds[1:], seconds[0])
+
+
+def _difference(total: Moments, part: Moments) -> Moments:
+    return total[0] - part[0], total[1] - part[1], total[2] - part[2]
+
+
+def _solutions(moments: Moments, shrinkage: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """(W [d, k], b [k]) at each shrinkage."""
+    mass, sums, second = moments
+    total, width = mass.sum(), second.shape[0]
+    there = mass > 1e-6 * total
+    means = torch.where(there, 1 / mass.clamp(min=1e-12), 0.0)[:, None] * sums
+    within = (second - (means * mass[:, None]).T @ means) / total
+    variance = (second.trace() / total - (sums.sum(0) / total).square().sum()) / width
+    for s in shrinkage.tolist():
+        covariance = (1 - s) * within
+        covariance.diagonal().add_(s * variance)
+        weight = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance))
+        yield weight, -0.5 * (means.T * weight).sum(0)

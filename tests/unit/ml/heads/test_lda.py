@@ -49,6 +49,28 @@ def test_its_covariance_is_the_one_of_the_definition() -> None:
     )
 
 
+def test_all_folds_at_once_are_each_alone() -> None:
+    given = problem(fits=1)
+    one = Problem(x=given.x[:1], labels=given.labels, classes=3, weights=given.weights)
+    shrinkage, fold = torch.tensor([0.1, 0.5], dtype=torch.double), torch.arange(24) // 3 % 4
+    found = lda.with_folds(one, shrinkage, fold=fold, count=4)
+    masks = torch.cat([torch.ones(1, 24), (fold != torch.arange(4)[:, None]).double()])
+    each = Problem(
+        x=one.x, labels=one.labels, classes=3, weights=(masks * given.weights).repeat(2, 1)
+    )
+    expected = lda.fit(each, shrinkage.repeat_interleave(5))
+    torch.testing.assert_close(found.weight, expected.weight)
+    torch.testing.assert_close(found.bias, expected.bias)
+
+
+def test_a_class_that_a_fold_takes_away_does_no_harm() -> None:
+    given = problem(fits=1)
+    labels = torch.tensor([0, 1] * 11 + [0, 2])
+    one = Problem(x=given.x[:1].float(), labels=labels, classes=3, weights=given.weights.float())
+    found = lda.with_folds(one, torch.tensor([0.3]), fold=torch.arange(24) // 8, count=3)
+    assert float(found.weight.abs().max()) < 1e3
+
+
 def test_fully_shrunk_it_is_the_nearest_mean() -> None:
     given = equal(problem())
     found = lda.fit(given, torch.ones(2, dtype=torch.double)).logits(given.x)[0, 0]

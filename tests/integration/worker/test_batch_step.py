@@ -30,10 +30,9 @@ from tests.batch_kit import (
 )
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, packed, picture, pictures
-from worker.ml import serving
 from worker.ml.engines import load_engine
 from worker.ml.preprocessing import decode_to
-from worker.serving.heads import load_head
+from worker.serving.heads import load_head, predict
 
 Told = dict[str, float]
 
@@ -91,14 +90,14 @@ def predicted(kit: Kit, model: str, members: Sequence[Labelled]) -> list[Told]:
     """The probabilities of each picture by the predictor's own code, in full precision."""
     row = kit.read(lambda session: session.get_one(ModelRow, model))
     target = Target(model=row.id, backbone=row.backbone, artifact=row.artifact, sha256=row.sha256)
-    head = load_head(kit.storage, target).live
+    head = load_head(kit.storage, target)
     engine: Any = load_engine(row.backbone, None, cache_dir=kit.settings.data_dir / "engines")
     features = {}
-    for view in head.views:
+    for view in head.live.views:
         pixels = [decode_to(data, view, engine.spec.input_size) for _, _, data in members]  # type: ignore[arg-type]
         features[view] = torch.from_numpy(engine.embed(np.stack(pixels)))
-    found = serving.predict(features, [head] * len(members), layout=engine.spec.layout)
-    return [dict(zip(one.classes, one.probabilities.tolist(), strict=True)) for one in found]
+    found = predict(features, [head] * len(members), layout=engine.spec.layout)
+    return [dict(zip(head.live.classes, one.probabilities, strict=True)) for one in found]
 
 
 def test_chunks_are_committed_one_by_one_and_spread(kit: Kit) -> None:

@@ -18,7 +18,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     """The best space and sharpness by out-of-fold loss, and the Gram matrix [n, n] there."""
     found = [
         (blend.loss(seen, setting.judge.labels), design, value, seen)
-        for design in map(maker.make, single.recipes(setting))
+        for design in map(maker.whole, single.recipes(setting))
         for value, seen in _seen(setting, design)
     ]
     _, design, value, seen = min(found, key=lambda item: item[0])

@@ -13,6 +13,9 @@ from worker.ml.design import Design, Judge
 from worker.ml.heads import lda, logistic, prototypical, ridge
 from worker.ml.heads.base import Affine, Problem
 
+MOST_NUMBERS = 2_000_000
+"""Scaled logits that are made at a time."""
+
 
 @dataclass(frozen=True)
 class HeadFit:
@@ -58,6 +61,8 @@ def likelihoods(fits: Sequence[HeadFit], judge: Judge) -> list[float]:
 
 def by_ridge(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
     """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
+    if design.many is not None:
+        return _in_span(design, judge, lambda _: ridge.from_moments(design.moments, l2), len(l2))
     owner = design.owner
     found = ridge.dual(design.gram, judge.targets[owner], design.weights, l2=l2)
     return [
@@ -86,15 +91,9 @@ def by_logistic(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
 
 def by_lda(design: Design, judge: Judge, shrinkage: Tensor) -> list[HeadFit]:
     """One fit a shrinkage."""
-
-    def fit(problem: Problem) -> Affine:
-        whole = Problem(
-            x=problem.x, labels=problem.labels, classes=problem.classes, weights=problem.weights[:1]
-        )
-        fold = judge.fold[design.owner]
-        return lda.with_folds(whole, shrinkage, fold=fold, count=judge.count)
-
-    return _in_span(design, judge, fit, len(shrinkage))
+    return _in_span(
+        design, judge, lambda _: lda.from_moments(design.moments, shrinkage), len(shrinkage)
+    )
 
 
 def by_prototypes(design: Design, judge: Judge, settings: Tensor) -> list[HeadFit]:
@@ -114,7 +113,7 @@ def _in_span(
     if judge.count:
         masks = torch.cat([masks, selection.training_weights(judge.fold, judge.count)])
     weights = (masks[:, design.owner] * design.weights).repeat(settings, 1).float()
-    x = design.factor.float()[None]
+    x = design.coordinates[None]
     labels = judge.labels[design.owner]
     affine = fit(Problem(x=x, labels=labels, classes=judge.classes, weights=weights))
     return [_read(affine, design, judge, start) for start in range(0, len(weights), len(masks))]
@@ -124,22 +123,27 @@ def _read(affine: Affine, design: Design, judge: Judge, start: int) -> HeadFit:
     """The fit on all rows at place `start`, judged by those without each fold after it."""
     n = len(judge.labels)
     place = start + (judge.fold + 1 if judge.count else torch.zeros_like(judge.fold))
-    own = design.asked_factor.float()
+    own = design.asked_coordinates
     seen = torch.empty(n, judge.classes)
     for at in torch.unique(place).tolist():
         rows = place == at
-        seen[rows] = own[rows] @ affine.weight[0, at] + affine.bias[0, at]
-    weight = affine.weight[0, start].double()
-    alpha = torch.linalg.solve_triangular(design.factor.T, weight, upper=True)
+        seen[rows] = (own[rows] @ affine.weight[0, at].float() + affine.bias[0, at]).float()
+    alpha = design.combination(affine.weight[0, start])
     return HeadFit(alpha, affine.bias[0, start].double(), seen.double())
 
 
 def loss(seen: Tensor, labels: Tensor) -> float:
     """Mean cross-entropy in nats of logits [n, k] at their best temperature of 41."""
     heat = torch.logspace(-2, 2, 41, dtype=seen.dtype)
-    log_p = (seen[None] / heat[:, None, None]).log_softmax(-1)
-    picked = log_p[:, torch.arange(len(labels)), labels]
-    return float(-picked.mean(1).max())
+    size = max(1, MOST_NUMBERS // seen.numel())
+    return -max(float(_log_likelihood(seen, labels, part).max()) for part in heat.split(size))
+
+
+def _log_likelihood(seen: Tensor, labels: Tensor, heat: Tensor) -> Tensor:
+    """The mean log-probability [t] of the labels at temperatures [t]."""
+    scaled = seen[None] / heat[:, None, None]
+    true = scaled.gather(2, labels[None, :, None].expand(len(heat), -1, 1))[..., 0]
+    return (true - scaled.logsumexp(-1)).mean(1)
 
 
 def mixing_weights(

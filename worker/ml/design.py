@@ -8,18 +8,26 @@ many, or where predictions average over the views too, an example is the mean of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from worker.ml import selection, spaces
-from worker.ml.heads.base import Support
+from worker.ml import selection, spaces, unknown
+from worker.ml.heads import moments
+from worker.ml.heads.base import Problem, Support
+from worker.ml.heads.moments import Moments
 from worker.ml.spaces import Channel, Transform
 
 MOST_ROWS = 400
 """Views are rows of their own up to so many rows."""
+
+MOST_DUAL = 2000
+"""Up to so many examples their rows span the fits; beyond, so many of them do (Nyström 1930)."""
+
+CHUNK = 2000
+"""Rows whose space is made at a time where there are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +45,15 @@ class Judge:
         """One-hot labels [n, k], float64."""
         return torch.nn.functional.one_hot(self.labels, self.classes).double()
 
+    def take(self, chosen: Tensor) -> Judge:
+        """Of the examples `chosen`."""
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            fold=self.fold[chosen],
+            balance=selection.balanced(self.labels[chosen], self.classes),
+        )
+
     @property
     def per_class(self) -> float:
         """Examples a class has, on average."""
@@ -52,55 +69,90 @@ def judge(support: Support) -> Judge:
     return Judge(labels=labels, classes=classes, fold=fold, count=count, balance=balance)
 
 
+def landmarks(judge: Judge) -> Tensor:
+    """The examples whose rows span the fits [m]: all, or of many the first of each class."""
+    if len(judge.labels) <= MOST_DUAL:
+        return torch.arange(len(judge.labels))
+    return unknown.exemplars(judge.labels, max(1, MOST_DUAL // judge.classes))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Rows `x` [N, F] centred on `centre` [F]; row i is of example `owner[i]` with `weights[i]`.
+    """Rows `x` [m, F], centred on `centre` [F], that weights are combinations of.
 
-    `asked` [n, F] are the examples as a prediction would see them, centred too; None where they
-    are the first n rows.
+    Fits are on N rows, row i of example `owner[i]` with `weights[i]`: on x itself, or of many
+    examples on `many`, their coordinates in the span of x, rows [N, m] and as a prediction would
+    see them [n, m]. `asked` [n, F] are the examples as a prediction would see them, centred too;
+    None where they are the first n rows.
     """
 
     channel: Channel
     learned: tuple[str, ...]
+    judge: Judge
     x: Tensor
     asked: Tensor | None
     centre: Tensor
     owner: Tensor
     weights: Tensor
+    many: tuple[Tensor, Tensor] | None = None
 
     @cached_property
     def gram(self) -> Tensor:
-        """Inner products [N, N], float64."""
+        """Inner products [m, m], float64."""
         return (self.x @ self.x.T).double()
 
     @property
     def own(self) -> Tensor:
-        """Inner products [n, n] of one row an example."""
+        """Inner products of one row an example, or of the landmarks."""
         n = int(self.owner.max()) + 1
         return self.gram[:n, :n]
 
     @cached_property
     def factor(self) -> Tensor:
-        """The rows' coordinates [N, N] in their own span."""
+        """The coordinates [m, m] of x in its own span."""
         return spaces.span(self.gram, jitter=1e-5)
+
+    @property
+    def coordinates(self) -> Tensor:
+        """Of the rows [N, m] that fits are on, float32."""
+        return self.factor.float() if self.many is None else self.many[0]
 
     @cached_property
     def cross(self) -> Tensor:
-        """Inner products [n, N] of the examples as predictions see them with the rows."""
+        """Inner products [n, m] of the examples as predictions see them with x."""
         if self.asked is None:
             return self.gram[: int(self.owner.max()) + 1]
         return (self.asked @ self.x.T).double()
 
     @cached_property
-    def asked_factor(self) -> Tensor:
-        """The examples as predictions see them [n, N] in the coordinates of `factor`."""
+    def asked_coordinates(self) -> Tensor:
+        """Of the examples as predictions see them [n, m], float32."""
+        if self.many is not None:
+            return self.many[1]
         if self.asked is None:
-            return self.factor[: len(self.cross)]
+            return self.factor[: len(self.cross)].float()
         solved: Tensor = torch.linalg.solve_triangular(self.factor, self.cross.T, upper=False)
-        return solved.T
+        return solved.T.float()
+
+    @cached_property
+    def moments(self) -> list[Moments]:
+        """Of the coordinates: of all rows, then without each fold."""
+        problem = Problem(
+            x=self.coordinates[None],
+            labels=self.judge.labels[self.owner],
+            classes=self.judge.classes,
+            weights=self.weights[None],
+        )
+        fold = self.judge.fold[self.owner]
+        return moments.with_folds(problem, fold=fold, count=self.judge.count)
+
+    def combination(self, weight: Tensor) -> Tensor:
+        """The alpha [m, k] of a weight [m, k] on the coordinates."""
+        alpha: Tensor = torch.linalg.solve_triangular(self.factor.T, weight.double(), upper=True)
+        return alpha
 
     def folded(self, alpha: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """(W [F, k], b [k]) on the space itself from a fit Σ alphaᵢ·rowᵢ, alpha [N, k]."""
+        """(W [F, k], b [k]) on the space itself from a fit Σ alphaᵢ·rowᵢ, alpha [m, k]."""
         weight = self.x.T @ alpha.float()
         return weight, bias.float() - self.centre @ weight
 
@@ -127,6 +179,12 @@ class Maker:
 
     def make(self, recipe: Recipe) -> Design:
         """The design of a recipe with the views that are cached."""
+        if len(self._support) > MOST_DUAL:
+            return self._of_many(recipe)
+        return self.whole(recipe)
+
+    def whole(self, recipe: Recipe) -> Design:
+        """The same with every example's row, however many."""
         views = recipe.present(self._support.features)
         predicted = views if recipe.average else (spaces.PRIMARY,)
         parts = [self.rows(recipe.space, view) for view in views]
@@ -136,6 +194,39 @@ class Maker:
             parts = [spaces.mean(parts)]
         channel = Channel(recipe.space, predicted)
         return design(parts, self._judge, asked=asked, channel=channel, learned=views)
+
+    def _of_many(self, recipe: Recipe) -> Design:
+        """On the landmarks, whose views are averaged; the others are only coordinates."""
+        chosen = landmarks(self._judge)
+        few = Maker(self._transform, self._support.take(chosen), self._judge.take(chosen))
+        base = few.whole(replace(recipe, average=True))
+        views = base.learned
+        predicted = views if recipe.average else (spaces.PRIMARY,)
+        lift = base.x.T @ torch.linalg.inv(base.factor).T.float()
+        rows = self._coordinates(recipe.space, views, base.centre, lift)
+        asked = rows
+        if predicted != views:
+            asked = self._coordinates(recipe.space, predicted, base.centre, lift)
+        return replace(
+            base,
+            channel=Channel(recipe.space, predicted),
+            judge=self._judge,
+            owner=torch.arange(len(self._support)),
+            weights=self._judge.balance,
+            many=(rows, asked),
+        )
+
+    def _coordinates(
+        self, space: str, views: Sequence[str], centre: Tensor, lift: Tensor
+    ) -> Tensor:
+        """(mean of views - centre) @ lift, [n, m], a chunk of rows at a time."""
+        features = self._support.features
+        found = torch.empty(len(self._support), lift.shape[1])
+        for start in range(0, len(found), CHUNK):
+            part = slice(start, start + CHUNK)
+            made = [self._transform(space, features[view][part]) for view in views]
+            found[part] = (spaces.mean(made) - centre) @ lift
+        return found
 
     def rows(self, space: str, view: str) -> Tensor:
         """One space of one view [n, F]."""
@@ -160,6 +251,7 @@ def design(
     return Design(
         channel=channel,
         learned=learned,
+        judge=judge,
         x=x - centre,
         asked=None if asked is None else asked - centre,
         centre=centre,

@@ -20,12 +20,16 @@ from worker.ml import (
     spaces,
     text,
     textbook,
+    unknown,
 )
-from worker.ml.design import Maker
+from worker.ml.design import Maker, Recipe
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
 from worker.ml.outcome import Fitted, Setting, finish
 
 __all__ = ["Fit", "HeadArtifact", "Support", "Task", "fit"]
+
+MOST_CHOOSING = 1000
+"""Of many examples, those that spaces are chosen on: more would choose the same."""
 
 
 def fit(task: Task) -> Fit:
@@ -72,8 +76,18 @@ def _setting(task: Task) -> Setting:
 def _auto(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     average = setting.task.hyperparameters.get("prediction_views", "squish") == "all"
     recipes = mixture.recipes(setting.support.features, average=average)
+    if len(setting.support) > design.MOST_DUAL:
+        recipes = _worth_it(setting, recipes)
     found = mixture.fit(maker, setting.judge, recipes)
     return mixture.fitted(found, setting.judge, setting.transform)
+
+
+def _worth_it(setting: Setting, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Of many examples: the spaces that count on some of them."""
+    some = unknown.exemplars(setting.judge.labels, max(2, MOST_CHOOSING // setting.judge.classes))
+    judge = setting.judge.take(some)
+    maker = Maker(setting.transform, setting.support.take(some), judge)
+    return {name: recipes[name] for name in mixture.fit(maker, judge, recipes).members}
 
 
 _METHODS: Mapping[str, Callable[[Setting, Maker], tuple[Fitted, Tensor]]] = {

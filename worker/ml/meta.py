@@ -17,7 +17,7 @@ from worker.ml.outcome import Fitted, Setting
 
 def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     """The adapted learner, its out-of-fold logits, and the Gram matrix [n, n]."""
-    design = maker.make(single.recipes(setting)[0])
+    design = maker.whole(single.recipes(setting)[0])
     settings = _settings(setting)
     tasks = _tasks(setting, design)
     start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.ml import advice, calibration, curve, evaluation, learning, spaces, unknown
+from worker.ml import advice, calibration, curve, design, evaluation, learning, spaces, unknown
 from worker.ml.design import Judge
 from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
 from worker.ml.spaces import Channel, Transform
@@ -59,7 +59,8 @@ class Setting:
 def finish(setting: Setting, fitted: Fitted, *, gram: Tensor | None) -> Fit:
     """The head with classes in the caller's order, and everything that is said of it.
 
-    `gram` [n, n] are inner products of the examples in the main space, for the learning curve.
+    `gram` are inner products in the main space, for the learning curve: of the examples, or of
+    many the landmarks.
     """
     heat = _temperature(setting.judge, fitted)
     adjusted = _adjustment(setting, heat)
@@ -203,7 +204,7 @@ def _advice(setting: Setting, probabilities: Tensor | None, gram: Tensor | None)
     support, judge = setting.support, setting.judge
     points: list[curve.Point] = []
     if gram is not None and judge.count:
-        points = learning.points(gram, judge)
+        points = learning.points(gram, judge.take(design.landmarks(judge)))
     sets = [_set(setting.transform, support, "train")]
     validation = setting.task.validation
     if validation is not None and len(validation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 
 import torch
 from torch import Tensor
@@ -77,8 +78,9 @@ def _classes_by_first_row(support: Support, groups: Tensor) -> Support:
 
 def fold_count(labels: Tensor, groups: Tensor) -> int:
     """min(K, 5) for K groups in the median class; 0 where most classes have but one."""
-    per_class = [int(groups[labels == c].unique().numel()) for c in labels.unique().tolist()]
-    middle = sorted(per_class)[len(per_class) // 2]
+    pairs = set(zip(labels.tolist(), groups.tolist(), strict=True))
+    per_class = sorted(Counter(label for label, _ in pairs).values())
+    middle = per_class[len(per_class) // 2]
     return min(middle, MOST_FOLDS) if middle > 1 else 0
 
 
@@ -87,23 +89,26 @@ def folds(labels: Tensor, groups: Tensor, count: int) -> Tensor:
 
     Each group goes to the fold that has least of the group's first class, then least of all.
     """
-    fold = torch.empty(len(labels), dtype=torch.long)
-    of_class = torch.zeros(int(labels.max()) + 1, count, dtype=torch.long)
-    total = torch.zeros(count, dtype=torch.long)
-    for members in _members(groups):
-        c = int(labels[members[0]])
-        best = min(range(count), key=lambda f: (int(of_class[c, f]), int(total[f]), f))
-        fold[members] = best
-        of_class[:, best] += torch.bincount(labels[members], minlength=len(of_class))
+    number = labels.tolist()
+    fold = [0] * len(number)
+    of_class = [[0] * count for _ in range(max(number) + 1)]
+    total = [0] * count
+    for members in _members(groups.tolist()):
+        own = of_class[number[members[0]]]
+        best = min(range(count), key=lambda f: (own[f], total[f], f))
         total[best] += len(members)
-    return fold
+        for row in members:
+            fold[row] = best
+            of_class[number[row]][best] += 1
+    return torch.tensor(fold)
 
 
-def _members(groups: Tensor) -> list[Tensor]:
+def _members(groups: list[int]) -> list[list[int]]:
     """The rows of each group, largest group first: a large one fits best while folds are empty."""
-    order = torch.argsort(groups, stable=True)
-    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1]
-    return sorted(torch.split(order, sizes.tolist()), key=lambda rows: -len(rows))
+    found: dict[int, list[int]] = {}
+    for row, group in enumerate(groups):
+        found.setdefault(group, []).append(row)
+    return sorted((found[group] for group in sorted(found)), key=lambda rows: -len(rows))
 
 
 def training_weights(fold: Tensor, count: int) -> Tensor:

@@ -124,7 +124,12 @@ def span(gram: Tensor, jitter: float = 1e-7) -> Tensor:
 
 def mean(rows: Sequence[Tensor]) -> Tensor:
     """The mean of equally shaped tensors."""
-    return rows[0] if len(rows) == 1 else torch.stack(list(rows)).mean(0)
+    if len(rows) == 1:
+        return rows[0]
+    total = rows[0] + rows[1]
+    for further in rows[2:]:
+        total += further
+    return total.div_(len(rows))
 
 
 class _Part:

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from worker.ml.heads import moments
 from worker.ml.heads.base import Affine, Problem
+from worker.ml.heads.moments import Moments
 
 
 def fit(problem: Problem, shrinkage: Tensor) -> Affine:
@@ -39,41 +41,22 @@ def _covariance(problem: Problem, means: Tensor, shrinkage: Tensor) -> Tensor:
 def with_folds(problem: Problem, shrinkage: Tensor, *, fold: Tensor, count: int) -> Affine:
     """The fit on all rows and those without each fold, at every shrinkage [Q], of one space.
 
-    `fold` [n] is below `count`, `problem.weights` is [1, n]. Fits are [1, Q·(1 + count), d, k], all
-    of a shrinkage together, the whole one first. A fold's second moments are taken from the total,
-    so that all fits together cost what two do.
+    `fold` [n] is below `count`, `problem.weights` is [1, n]. Fits are as `from_moments` has them.
     """
-    x, w = problem.x[0], problem.weights[0].to(problem.x.dtype)
-    parts = [_moments(problem, w, fold == number) for number in range(count)]
-    total = _sum(parts) if parts else _moments(problem, w, torch.ones_like(w, dtype=torch.bool))
-    each = [total, *(_difference(total, part) for part in parts)]
-    found = [list(_solutions(moments, shrinkage.to(x.dtype))) for moments in each]
+    return from_moments(moments.with_folds(problem, fold=fold, count=count), shrinkage)
+
+
+def from_moments(each: Sequence[Moments], shrinkage: Tensor) -> Affine:
+    """[1, Q·len(each), d, k]: all fits of a shrinkage together, in the order of `each`."""
+    found = [list(_solutions(one, shrinkage.to(one.second.dtype))) for one in each]
     ordered = [fits[q] for q in range(len(shrinkage)) for fits in found]
     weight, bias = zip(*ordered, strict=True)
     return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
 
 
-Moments = tuple[Tensor, Tensor, Tensor]
-"""Weighted counts [k], sums [k, d] and second moments [d, d]."""
-
-
-def _moments(problem: Problem, w: Tensor, rows: Tensor) -> Moments:
-    x, mass = problem.x[0][rows], (problem.targets * w[:, None])[rows]
-    return mass.sum(0), mass.T @ x, (x * w[rows, None]).T @ x
-
-
-def _sum(parts: Sequence[Moments]) -> Moments:
-    counts, sums, seconds = zip(*parts, strict=True)
-    return sum(counts[1:], counts[0]), sum(sums[1:], sums[0]), sum(seconds[1:], seconds[0])
-
-
-def _difference(total: Moments, part: Moments) -> Moments:
-    return total[0] - part[0], total[1] - part[1], total[2] - part[2]
-
-
-def _solutions(moments: Moments, shrinkage: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _solutions(one: Moments, shrinkage: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """(W [d, k], b [k]) at each shrinkage."""
-    mass, sums, second = moments
+    mass, sums, second = one.counts, one.sums, one.second
     total, width = mass.sum(), second.shape[0]
     there = mass > 1e-6 * total
     means = torch.where(there, 1 / mass.clamp(min=1e-12), 0.0)[:, None] * sums

@@ -5,12 +5,14 @@ minimise  Σ wᵢ‖yᵢ - xᵢW - b‖² + λ‖W‖²  over W [d, k] and a fre
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from worker.ml.heads.base import Affine, Problem
+from worker.ml.heads.moments import Moments
 
 
 def fit(problem: Problem, l2: Tensor) -> Affine:
@@ -24,6 +26,28 @@ def fit(problem: Problem, l2: Tensor) -> Affine:
     target = weighted @ (problem.targets - mean_y[:, :, None])
     weight = torch.cholesky_solve(target, torch.linalg.cholesky(system))
     return Affine(weight, mean_y - (mean_x[:, :, None] @ weight)[:, :, 0])
+
+
+def from_moments(each: Sequence[Moments], l2: Tensor) -> Affine:
+    """[1, Λ·len(each), d, k]: all fits of a λ of l2 [Λ] together, in the order of `each`."""
+    found = [list(_solutions(one, l2)) for one in each]
+    ordered = [fits[place] for place in range(len(l2)) for fits in found]
+    weight, bias = zip(*ordered, strict=True)
+    return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
+
+
+def _solutions(one: Moments, l2: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """(W [d, k], b [k]) at each λ, in float64: few λ are near what single precision loses."""
+    counts, sums, second = one.counts.double(), one.sums.double(), one.second.double()
+    total, summed = counts.sum(), sums.sum(0)
+    mean_x, mean_y = summed / total, counts / total
+    centred = second - torch.outer(summed, mean_x)
+    target = sums.T - torch.outer(summed, mean_y)
+    for value in l2.tolist():
+        system = centred.clone()
+        system.diagonal().add_(value)
+        weight = torch.cholesky_solve(target, torch.linalg.cholesky(system))
+        yield weight, mean_y - mean_x @ weight
 
 
 def _diagonal(l2: Tensor, width: int) -> Tensor:
@@ -70,9 +94,9 @@ class Dual:
         return unseen
 
     def _freed(self, rows: Tensor) -> Tensor:
-        freed: Tensor = torch.linalg.solve(
-            self.inverse[:, rows[:, None], rows], self.alpha[:, rows]
-        )
+        """M_FF⁻¹ alpha_F; M is positive definite on rows that are not all rows."""
+        factor = torch.linalg.cholesky(self.inverse[:, rows[:, None], rows])
+        freed: Tensor = torch.cholesky_solve(self.alpha[:, rows], factor)
         return freed
 
 

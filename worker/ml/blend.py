@@ -16,6 +16,12 @@ from worker.ml.heads.base import Affine, Problem
 MOST_NUMBERS = 2_000_000
 """Scaled logits that are made at a time."""
 
+MOST_EXACT = 200
+"""Rows up to which closed forms are solved in double precision."""
+
+LEAST_NOISE = 1e-3
+"""λ over the largest weight from which single precision will do for rows of length one."""
+
 
 @dataclass(frozen=True)
 class HeadFit:
@@ -63,22 +69,35 @@ def by_ridge(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:
     """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
     if design.many is not None:
         return _in_span(design, judge, lambda _: ridge.from_moments(design.moments, l2), len(l2))
-    owner = design.owner
-    found = ridge.dual(design.gram, judge.targets[owner], design.weights, l2=l2)
+    precision = _precision(design, l2)
+    found = ridge.dual(
+        design.gram.to(precision),
+        judge.targets[design.owner].to(precision),
+        design.weights.to(precision),
+        l2=l2.to(precision),
+    )
     return [
-        HeadFit(*fit)
-        for fit in zip(found.alpha, found.bias, _seen(found, design, judge), strict=True)
+        HeadFit(alpha.double(), bias.double(), seen.double())
+        for alpha, bias, seen in zip(
+            found.alpha, found.bias, _seen(found, design, judge), strict=True
+        )
     ]
+
+
+def _precision(design: Design, l2: Tensor) -> torch.dtype:
+    """Single where it halves the time of many rows, and where λ is far above its rounding."""
+    least = float(l2.min() / design.weights.max())
+    return torch.float32 if len(design.gram) > MOST_EXACT and least > LEAST_NOISE else torch.float64
 
 
 def _seen(found: ridge.Dual, design: Design, judge: Judge) -> Tensor:
     """What the fits say of the examples, out of fold where there are folds: [Λ, n, k]."""
-    owner, n = design.owner, len(judge.labels)
+    owner, n, precision = design.owner, len(judge.labels), found.alpha.dtype
     if not judge.count:
-        return design.cross @ found.alpha + found.bias[:, None]
+        return design.cross.to(precision) @ found.alpha + found.bias[:, None]
     if design.asked is None:
-        return found.unseen(judge.targets[owner], judge.fold[owner])[:, :n]
-    return found.unseen_by(design.cross, judge.fold[owner], judge.fold)
+        return found.unseen(judge.targets[owner].to(precision), judge.fold[owner])[:, :n]
+    return found.unseen_by(design.cross.to(precision), judge.fold[owner], judge.fold)
 
 
 def by_logistic(design: Design, judge: Judge, l2: Tensor) -> list[HeadFit]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from worker.ml import selection, spaces, unknown
+from worker.ml import selection, spaces, threads, unknown
 from worker.ml.heads import moments
 from worker.ml.heads.base import Problem, Support
 from worker.ml.heads.moments import Moments
+from worker.ml.lazily import lazily
 from worker.ml.spaces import Channel, Transform
 
 MOST_ROWS = 400
@@ -25,6 +25,9 @@ MOST_ROWS = 400
 
 MOST_DUAL = 2000
 """Up to so many examples their rows span the fits; beyond, so many of them do (Nyström 1930)."""
+
+BLOCK = 256
+"""Rows of a Gram matrix that are computed together."""
 
 CHUNK = 2000
 """Rows whose space is made at a time where there are many."""
@@ -96,10 +99,10 @@ class Design:
     weights: Tensor
     many: tuple[Tensor, Tensor] | None = None
 
-    @cached_property
+    @lazily
     def gram(self) -> Tensor:
         """Inner products [m, m], float64."""
-        return (self.x @ self.x.T).double()
+        return _inner(self.x).double()
 
     @property
     def own(self) -> Tensor:
@@ -107,24 +110,24 @@ class Design:
         n = int(self.owner.max()) + 1
         return self.gram[:n, :n]
 
-    @cached_property
+    @lazily
     def factor(self) -> Tensor:
         """The coordinates [m, m] of x in its own span."""
         return spaces.span(self.gram, jitter=1e-5)
 
-    @property
+    @lazily
     def coordinates(self) -> Tensor:
         """Of the rows [N, m] that fits are on, float32."""
         return self.factor.float() if self.many is None else self.many[0]
 
-    @cached_property
+    @lazily
     def cross(self) -> Tensor:
         """Inner products [n, m] of the examples as predictions see them with x."""
         if self.asked is None:
             return self.gram[: int(self.owner.max()) + 1]
         return (self.asked @ self.x.T).double()
 
-    @cached_property
+    @lazily
     def asked_coordinates(self) -> Tensor:
         """Of the examples as predictions see them [n, m], float32."""
         if self.many is not None:
@@ -134,7 +137,7 @@ class Design:
         solved: Tensor = torch.linalg.solve_triangular(self.factor, self.cross.T, upper=False)
         return solved.T.float()
 
-    @cached_property
+    @lazily
     def moments(self) -> list[Moments]:
         """Of the coordinates: of all rows, then without each fold."""
         problem = Problem(
@@ -187,7 +190,7 @@ class Maker:
         """The same with every example's row, however many."""
         views = recipe.present(self._support.features)
         predicted = views if recipe.average else (spaces.PRIMARY,)
-        parts = [self.rows(recipe.space, view) for view in views]
+        parts = threads.each(lambda view: self.rows(recipe.space, view), views)
         asked: Tensor | None = None
         if recipe.average or len(views) * len(self._support) > MOST_ROWS:
             asked = None if recipe.average or len(views) == 1 else parts[0]
@@ -234,6 +237,18 @@ class Maker:
         if key not in self._made:
             self._made[key] = self._transform(space, self._support.features[view])
         return self._made[key]
+
+
+def _inner(x: Tensor) -> Tensor:
+    """x xᵀ, of large ones only the upper blocks computed."""
+    if len(x) < 2 * BLOCK:
+        return x @ x.T
+    found = x.new_empty(len(x), len(x))
+    for start in range(0, len(x), BLOCK):
+        stop = start + BLOCK
+        found[start:stop, start:] = x[start:stop] @ x[start:].T
+        found[stop:, start:stop] = found[start:stop, stop:].T
+    return found
 
 
 def design(

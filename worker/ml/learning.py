@@ -35,11 +35,7 @@ def _point(gram: Tensor, judge: Judge, size: int) -> curve.Point:
 
 
 def _hits(gram: Tensor, judge: Judge, trained: Tensor, judged: Tensor) -> int:
-    found = ridge.dual(
-        gram[trained[:, None], trained],
-        judge.targets[trained],
-        torch.ones(len(trained), dtype=gram.dtype),
-        l2=torch.tensor([L2], dtype=gram.dtype),
-    )
-    scores = gram[judged[:, None], trained] @ found.alpha[0] + found.bias[0]
+    targets = judge.targets[trained]
+    alpha, bias = ridge.by_rows(gram[trained[:, None], trained], targets, l2=L2)
+    scores = gram[judged[:, None], trained] @ alpha + bias
     return int((scores.argmax(1) == judge.labels[judged]).sum())

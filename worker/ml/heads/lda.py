@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from worker.ml import threads
 from worker.ml.heads import moments
 from worker.ml.heads.base import Affine, Problem
 from worker.ml.heads.moments import Moments
@@ -48,7 +49,8 @@ def with_folds(problem: Problem, shrinkage: Tensor, *, fold: Tensor, count: int)
 
 def from_moments(each: Sequence[Moments], shrinkage: Tensor) -> Affine:
     """[1, Q·len(each), d, k]: all fits of a shrinkage together, in the order of `each`."""
-    found = [list(_solutions(one, shrinkage.to(one.second.dtype))) for one in each]
+    values = shrinkage.to(each[0].second.dtype)
+    found = threads.each(lambda one: list(_solutions(one, values)), each)
     ordered = [fits[q] for q in range(len(shrinkage)) for fits in found]
     weight, bias = zip(*ordered, strict=True)
     return Affine(torch.stack(weight)[None], torch.stack(bias)[None])

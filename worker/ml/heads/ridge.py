@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from worker.ml import threads
 from worker.ml.heads.base import Affine, Problem
 from worker.ml.heads.moments import Moments
 
@@ -30,7 +31,7 @@ def fit(problem: Problem, l2: Tensor) -> Affine:
 
 def from_moments(each: Sequence[Moments], l2: Tensor) -> Affine:
     """[1, Λ·len(each), d, k]: all fits of a λ of l2 [Λ] together, in the order of `each`."""
-    found = [list(_solutions(one, l2)) for one in each]
+    found = threads.each(lambda one: list(_solutions(one, l2)), each)
     ordered = [fits[place] for place in range(len(l2)) for fits in found]
     weight, bias = zip(*ordered, strict=True)
     return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
@@ -100,12 +101,29 @@ class Dual:
         return freed
 
 
+def by_rows(gram: Tensor, targets: Tensor, *, l2: float) -> tuple[Tensor, Tensor]:
+    """`dual`'s alpha [n, k] and bias [k] at one λ with weights of one, and no more than those."""
+    system = gram.clone()
+    system.diagonal().add_(l2)
+    both = torch.cat([targets, torch.ones_like(targets[:, :1])], 1)
+    solved = torch.cholesky_solve(both, torch.linalg.cholesky(system))
+    alpha, ones = solved[:, :-1], solved[:, -1:]
+    bias = alpha.sum(0) / ones.sum()
+    return alpha - ones * bias, bias
+
+
 def dual(gram: Tensor, targets: Tensor, weights: Tensor, *, l2: Tensor) -> Dual:
     """The minimisers from the rows' Gram matrix [n, n], targets [n, k] and weights [n] > 0."""
-    noise = torch.diag_embed(l2[:, None] / weights)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + noise))
+    inverse = torch.stack(threads.each(lambda value: _inverse(gram, value / weights), l2))
     sums = inverse.sum(-1)
     share = sums / sums.sum(-1, keepdim=True)
     bias = share[:, None] @ targets
     inverse = inverse - sums[:, :, None] * share[:, None]
     return Dual(inverse @ targets, bias[:, 0], inverse, share)
+
+
+def _inverse(gram: Tensor, noise: Tensor) -> Tensor:
+    """(gram + diag(noise))⁻¹."""
+    system = gram.clone()
+    system.diagonal().add_(noise)
+    return torch.cholesky_inverse(torch.linalg.cholesky(system))

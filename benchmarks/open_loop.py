@@ -42,11 +42,13 @@ class Plan:
         return found
 
 
-def http_request(path: str, key: str, body: bytes, *, kind: str = "image/jpeg") -> bytes:
-    """A whole POST that is not to be answered from the cache."""
+def http_request(
+    path: str, key: str, body: bytes, *, kind: str = "image/jpeg", cache: str = "off"
+) -> bytes:
+    """A whole POST; not to be answered from the prediction cache unless `cache` is `on`."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: {kind}\r\nx-headstart-cache: off\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"content-type: {kind}\r\nx-headstart-cache: {cache}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -97,7 +99,7 @@ class _Loop:
         request = self._requests[number % len(self._requests)]
         status, body = 0, b""
         try:
-            connection = self._idle.pop() if self._idle else await self._connect()
+            connection = self._kept() or await self._connect()
             status, body = await connection.exchange(request)
             self._idle.append(connection)
         except OSError:
@@ -105,6 +107,14 @@ class _Loop:
         self._outcomes.append(Outcome(due, time.perf_counter() - start - due, status))
         if self._check is not None:
             self._check(number, status, body)
+
+    def _kept(self) -> _Connection | None:
+        """A kept connection that the server has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.transport.is_closing():
+                return connection
+        return None
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()

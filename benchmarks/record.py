@@ -23,7 +23,7 @@ def record(name: str, *, figure: str, method: str, results: Mapping[str, Any]) -
         "figure": figure,
         "method": method,
         "measured": datetime.now(UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         "versions": versions(),
         "results": results,
@@ -81,7 +81,8 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is checked out, short."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )

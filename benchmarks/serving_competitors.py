@@ -6,7 +6,6 @@ torch, timm and torchvision. Without it, that row is left out and said to be.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import os
@@ -14,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +21,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import wrk
-from benchmarks.record import record
-from benchmarks.serving_world import world
+from benchmarks.serving_bench import Bench
 from benchmarks.wrk import Load
 
 CLIENTS = 32
@@ -68,42 +65,27 @@ def rate(url: str, folder: Path, seconds: float) -> float:
     return float(found["requests"] / found["seconds"])
 
 
-def main() -> None:
+def competitors(bench: Bench) -> dict[str, Any]:
     """Each server in turn, ours between."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
     python = os.environ.get("HEADSTART_LITSERVE_PYTHON")
+    world, seconds = bench.world, bench.seconds
+    raw = bench.load("plain", Load(world.jpegs, "image/jpeg", ["/predict"], "none"))
+    encoded = [_as_json(jpeg) for jpeg in world.jpegs]
+    packed = bench.load("packed", Load(encoded, "application/json", ["/predict"], "none"))
     rates: dict[str, list[float]] = {"headstart": [], "fastapi_torch": [], "litserve": []}
-    with tempfile.TemporaryDirectory(prefix="headstart-competitors-") as name:
-        folder = Path(name)
-        with world(folder) as made:
-            raw = Load(made.jpegs, "image/jpeg", ["/predict"], "none")
-            ours = wrk.prepare(
-                Load(made.jpegs, "image/jpeg", [made.path()], made.key), folder / "ours"
-            )
-            plain = wrk.prepare(raw, folder / "plain")
-            encoded = [_as_json(jpeg) for jpeg in made.jpegs]
-            lit = wrk.prepare(Load(encoded, "application/json", ["/predict"], "none"), folder / "l")
-            rate(made.url, ours, 3)
-            for _ in range(options.rounds):
-                rates["headstart"].append(rate(made.url, ours, options.seconds))
-                with running(sys.executable, "plain_fastapi") as url:
-                    rate(url, plain, 2)
-                    rates["fastapi_torch"].append(rate(url, plain, options.seconds))
-                if python:
-                    with running(python, "litserve_torch") as url:
-                        rate(url, lit, 2)
-                        rates["litserve"].append(rate(url, lit, options.seconds))
-    record(
-        "serving_competitors",
-        figure="images per second over HTTP of 32 clients with single images, and ours over theirs",
-        method=f"wrk, {options.rounds} rounds of {options.seconds:g} s in turn, same JPEGs, same"
-        " cores; theirs: timm efficientnet_lite0 in torch fp32 with Pillow; LitServe with batches"
-        " of up to 32, 10 ms",
-        results=_results(rates),
-    )
+    for _ in range(bench.rounds):
+        rates["headstart"].append(rate(world.url, bench.single(), seconds))
+        with running(sys.executable, "plain_fastapi") as url:
+            rates["fastapi_torch"].append(_warm_rate(url, raw, seconds))
+        if python:
+            with running(python, "litserve_torch") as url:
+                rates["litserve"].append(_warm_rate(url, packed, seconds))
+    return _results(rates)
+
+
+def _warm_rate(url: str, folder: Path, seconds: float) -> float:
+    rate(url, folder, 2)
+    return rate(url, folder, seconds)
 
 
 def _results(rates: dict[str, list[float]]) -> dict[str, Any]:
@@ -120,7 +102,3 @@ def _results(rates: dict[str, list[float]]) -> dict[str, Any]:
 
 def _as_json(jpeg: bytes) -> bytes:
     return json.dumps({"image": base64.b64encode(jpeg).decode()}).encode()
-
-
-if __name__ == "__main__":
-    main()

@@ -34,6 +34,7 @@ class World:
     model: str
     folder: Path
     jpegs: list[bytes]
+    others: list[tuple[str, Path]]
 
     @property
     def url(self) -> str:
@@ -43,6 +44,15 @@ class World:
     def path(self, model: str | None = None) -> str:
         """Where predictions of a model are asked for."""
         return f"/v1/models/{model or self.model}/predictions"
+
+    def another(self) -> str:
+        """A second real model, of 5 classes that the first does not have."""
+        return _train(self.service, self.others)
+
+    def classes(self, model: str) -> frozenset[str]:
+        """The labels of a model."""
+        card = self.service.client.get(f"/v1/models/{model}").json()["card"]
+        return frozenset(card["config"]["classes"])
 
     def resident_mb(self, child: str) -> float:
         """Resident memory of one of the service's processes."""
@@ -61,19 +71,26 @@ class World:
 def world(folder: Path, *, images: int = 128) -> Iterator[World]:
     """Train one model of 5 garments on 5 pictures each; ask about pictures of the test set."""
     data = shared_data() / "clothing"
-    train = class_folders(data / "train", per_class=5)[:25]
+    train = class_folders(data / "train", per_class=5)
     test = [path for _, path in class_folders(data / "test", per_class=images // 10 + 1)][:images]
     pictures = folder / "jpegs"
     pictures.mkdir()
     for place, path in enumerate(test):
         shutil.copy(path, pictures / f"{place:03}.jpg")
     with running() as service:
-        dataset = upload(service.client, as_zip(train))["id"]
-        wait_until_ready(service.client, dataset)
-        model = fine_tune(service.client, dataset)["fine_tuned_model"]
+        model = _train(service, train[:25])
         key = (service.data_dir / "api-key").read_text().strip()
         jpegs = [path.read_bytes() for path in test]
-        yield World(service, key, str(model), pictures, jpegs)
+        yield World(service, key, model, pictures, jpegs, train[25:])
+
+
+def _train(service: Service, pictures: list[tuple[str, Path]]) -> str:
+    """A model of these, once nothing of the training goes on any more."""
+    dataset = upload(service.client, as_zip(pictures))["id"]
+    wait_until_ready(service.client, dataset)
+    model = fine_tune(service.client, dataset)["fine_tuned_model"]
+    service.settle()
+    return str(model)
 
 
 def many_models(world: World, count: int) -> list[str]:

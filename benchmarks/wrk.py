@@ -25,7 +25,7 @@ local function read(name)
 end
 function init(args)
   local folder = args[1]
-  local headers = {["X-Headstart-Cache"] = "off"}
+  local headers = {["X-Headstart-Cache"] = read(folder .. "/cache")}
   headers["Content-Type"] = read(folder .. "/type")
   headers["Authorization"] = read(folder .. "/key")
   for _, name in ipairs(lines(folder .. "/bodies")) do
@@ -60,6 +60,7 @@ class Load:
     content_type: str
     paths: Sequence[str]
     key: str
+    cache: str = "off"
 
 
 def prepare(load: Load, folder: Path) -> Path:
@@ -72,6 +73,7 @@ def prepare(load: Load, folder: Path) -> Path:
     (folder / "paths").write_text("".join(f"{path}\n" for path in load.paths))
     (folder / "type").write_text(load.content_type)
     (folder / "key").write_text(f"Bearer {load.key}")
+    (folder / "cache").write_text(load.cache)
     (folder / "load.lua").write_text(_SCRIPT)
     return folder
 

@@ -1,0 +1,45 @@
+"""A hundred thousand predictions, and what the processes hold in memory meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import wrk
+from benchmarks.serving_bench import Bench
+from benchmarks.wrk import Load
+
+PREDICTIONS = 100_000
+CLIENTS = 64
+SETTLED = 5_000
+"""Predictions after which every buffer has met its largest load: growth counts from here."""
+
+
+def soak(bench: Bench) -> dict[str, Any]:
+    """100,000 with the prediction cache on, then as many computed ones as fit in ten rounds."""
+    world = bench.world
+    path, key = [world.path()], world.key
+    cached = bench.load("cached", Load(world.jpegs, "image/jpeg", path, key, cache="on"))
+    return {
+        "cache_off": _soaked(bench, bench.single(), 10 * bench.rounds * bench.seconds),
+        "cache_on": _soaked(bench, cached, 600),
+    }
+
+
+def _soaked(bench: Bench, folder: Path, longest: float) -> dict[str, Any]:
+    """Ask until 100,000 are answered or so many seconds are over; sample after each part."""
+    done, samples, until = 0, [], time.monotonic() + longest
+    while done < PREDICTIONS and time.monotonic() < until:
+        found = wrk.run(bench.world.url, folder, clients=CLIENTS, seconds=bench.seconds)
+        if found["errors"]:
+            raise SystemExit(f"wrk saw errors: {found}")
+        done += int(found["requests"])
+        sizes = {child: bench.world.resident_mb(child) for child in ("app", "predictor")}
+        samples.append({"predictions": done, **sizes})
+    settled = [sample for sample in samples if sample["predictions"] >= SETTLED] or samples
+    growth = {
+        f"{child}_growth_mb": settled[-1][child] - settled[0][child]
+        for child in ("app", "predictor")
+    }
+    return {"predictions": done, **growth, "samples": samples}

@@ -1,7 +1,8 @@
-"""One backbone's way through the predictor: fair queue → decode threads → engine threads.
+"""One backbone's way through the predictor: fair queue → decode → engine, on a few equal threads.
 
-A batch forms only while every engine thread is busy, so a lone request waits for nothing. Threads
-hand results to the event loop; they never touch a socket.
+A thread that is free runs what is decoded if an engine is free, and decodes what waits otherwise.
+So a batch forms only while every engine is busy, and a lone request waits for nothing: one thread
+takes it all the way. Threads hand results to the event loop; they never touch a socket.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ Forward = Callable[[list[Any]], Sequence[Any]]
 
 
 class Lane:
-    """`forwards` has one callable an engine thread; each runs one batch at a time.
+    """`forwards` has one callable an engine; each runs one batch at a time.
 
-    `sizes` are the batch sizes that the engine has been warmed up for, ascending from 1.
+    `decoders` is how many threads may decode while every engine is busy. `sizes` are the batch
+    sizes that the engine has been warmed up for, ascending from 1.
     """
 
     def __init__(
@@ -66,14 +68,13 @@ class Lane:
         self._ready: deque[tuple[Item, Any]] = deque()
         self._room = 2 * sizes[-1] * len(forwards)
         self._lock = threading.Lock()
-        self._may_decode = threading.Condition(self._lock)
-        self._may_run = threading.Condition(self._lock)
+        self._work_to_do = threading.Condition(self._lock)
+        self._free = list(forwards)
         self._closed = False
         self._pace, self._last_done = 0.0, 0.0
-        jobs = [(self._decode_loop, ())] * decoders + [(self._run_loop, (f,)) for f in forwards]
         self._threads = [
-            threading.Thread(target=loop, args=args, name=f"{name}-{place}", daemon=True)
-            for place, (loop, args) in enumerate(jobs)
+            threading.Thread(target=self._loop, name=f"{name}-{place}", daemon=True)
+            for place in range(decoders + len(forwards))
         ]
         for thread in self._threads:
             thread.start()
@@ -93,7 +94,7 @@ class Lane:
                     "overloaded", "the answer would come too late", retry_after=max(1.0, late)
                 )
             evicted = self._queue.push(job.tenant, items)
-            self._may_decode.notify(len(items))
+            self._work_to_do.notify(len(items))
         return evicted
 
     def cancel(self, job: Job) -> None:
@@ -110,25 +111,30 @@ class Lane:
         """Stop the threads; what still waits is not computed."""
         with self._lock:
             self._closed = True
-            self._may_decode.notify_all()
-            self._may_run.notify_all()
+            self._work_to_do.notify_all()
         for thread in self._threads:
             thread.join(timeout=5)
 
-    def _next_item(self) -> Item | None:
-        with self._lock:
-            while not self._closed and (not self._queue or len(self._ready) >= self._room):
-                self._may_decode.wait()
-            return None if self._closed else self._queue.pop()
+    def _loop(self) -> None:
+        while (found := self._next()) is not None:
+            if isinstance(found, Item):
+                self._decode(found)
+                continue
+            self._run_batch(*found)
 
-    def _next_batch(self) -> list[tuple[Item, Any]]:
+    def _next(self) -> Item | tuple[Forward, list[tuple[Item, Any]]] | None:
+        """A batch and an engine for it, or an item to decode; waits for either, None at the end."""
         with self._lock:
-            while not self._closed and not self._ready:
-                self._may_run.wait()
-            size = 0 if self._closed else self._size()
-            batch = [self._ready.popleft() for _ in range(size)]
-            self._may_decode.notify(size)
-            return batch
+            while not self._closed:
+                if self._ready and self._free:
+                    batch = [self._ready.popleft() for _ in range(self._size())]
+                    if self._queue:
+                        self._work_to_do.notify(len(batch))
+                    return self._free.pop(), batch
+                if self._queue and len(self._ready) < self._room:
+                    return self._queue.pop()
+                self._work_to_do.wait()
+            return None
 
     def _size(self) -> int:
         """The largest warm batch size that is filled; an item that wants a map rides alone."""
@@ -138,44 +144,45 @@ class Lane:
                 return max(1, place)
         return size
 
-    def _decode_loop(self) -> None:
-        while (item := self._next_item()) is not None:
-            if self._is_over(item):
-                continue
-            started = time.perf_counter()
-            try:
-                prepared = self._work.prepare(item)
-            except HeadstartError as error:
-                self._deliver([Outcome(item, error=error)])
-                continue
-            except Exception:
-                log.exception("decoding failed", backbone=self.name)
-                self._deliver([Outcome(item, error=HeadstartError("internal"))])
-                continue
-            item.decode_ms = (time.perf_counter() - started) * 1e3
-            self._metrics.decode.observe(item.decode_ms / 1e3)
-            with self._lock:
-                self._ready.append((item, prepared))
-                self._may_run.notify()
+    def _decode(self, item: Item) -> None:
+        if self._is_over(item):
+            return
+        started = time.perf_counter()
+        try:
+            prepared = self._work.prepare(item)
+        except HeadstartError as error:
+            self._deliver([Outcome(item, error=error)])
+            return
+        except Exception:
+            log.exception("decoding failed", backbone=self.name)
+            self._deliver([Outcome(item, error=HeadstartError("internal"))])
+            return
+        item.decode_ms = (time.perf_counter() - started) * 1e3
+        self._metrics.decode.observe(item.decode_ms / 1e3)
+        with self._lock:
+            self._ready.append((item, prepared))
 
-    def _run_loop(self, forward: Forward) -> None:
-        while batch := self._next_batch():
-            live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]
-            if not live:
-                continue
-            items = [item for item, _ in live]
-            try:
-                outcomes = self._run(forward, items, [prepared for _, prepared in live])
-            except HeadstartError as error:
-                outcomes = _all_failed(items, error)
-            except Exception:
-                log.exception("a batch failed", backbone=self.name, batch=len(items))
-                outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
-            self._deliver(outcomes)
+    def _run_batch(self, forward: Forward, batch: list[tuple[Item, Any]]) -> None:
+        live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]
+        if not live:
+            self._give_back(forward)
+            return
+        items = [item for item, _ in live]
+        try:
+            outcomes = self._run(forward, items, [prepared for _, prepared in live])
+        except HeadstartError as error:
+            outcomes = _all_failed(items, error)
+        except Exception:
+            log.exception("a batch failed", backbone=self.name, batch=len(items))
+            outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
+        self._deliver(outcomes)
 
     def _run(self, forward: Forward, items: list[Item], prepared: list[Any]) -> list[Outcome]:
         started = time.perf_counter()
-        rows = forward(prepared)
+        try:
+            rows = forward(prepared)
+        finally:
+            self._give_back(forward)
         embedded = time.perf_counter()
         if len(rows) != len(items):
             raise HeadstartError("internal", f"{len(items)} inputs gave {len(rows)} rows")
@@ -200,6 +207,13 @@ class Lane:
             )
             for item, answer in zip(items, answers, strict=True)
         ]
+
+    def _give_back(self, forward: Forward) -> None:
+        """Let another thread run the next batch while this one asks the heads."""
+        with self._lock:
+            self._free.append(forward)
+            if self._ready:
+                self._work_to_do.notify()
 
     def _keep_pace(self, started: float, done: float, count: int) -> None:
         """Seconds an item takes while there is always one, as a moving average."""

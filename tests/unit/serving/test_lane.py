@@ -66,11 +66,16 @@ def answer(items: Sequence[Item], rows: Sequence[Any]) -> list[bytes]:
 
 @contextmanager
 def lane(
-    engine: Any, desk: Desk, *, limit: int = 100, answers: Callable[..., list[bytes]] = answer
+    engine: Any,
+    desk: Desk,
+    *,
+    limit: int = 100,
+    answers: Callable[..., list[bytes]] = answer,
+    work: Callable[[Item], int] = prepare,
 ) -> Iterator[Lane]:
     made = Lane(
         "test",
-        Work(prepare, answers),
+        Work(work, answers),
         [engine],
         sizes=(1, 2, 4),
         limit=limit,
@@ -114,6 +119,59 @@ def test_what_comes_while_the_engine_is_busy_shares_a_batch_across_tenants() -> 
         engine.may_go_on.set()
         desk.wait(5)
     assert sorted(engine.batches[1]) == [1, 2, 3, 4]
+
+
+def test_one_thread_takes_a_lone_item_all_the_way() -> None:
+    seen: list[str] = []
+
+    def noted(batch: list[Any]) -> Sequence[Any]:
+        seen.append(threading.current_thread().name)
+        return batch
+
+    def prepared(item: Item) -> int:
+        seen.append(threading.current_thread().name)
+        return prepare(item)
+
+    desk = Desk()
+    with lane(noted, desk, work=prepared) as made:
+        for number in range(5):
+            made.submit(*job(str(number)))
+            desk.wait(number + 1)
+    assert seen[::2] == seen[1::2]
+
+
+def test_the_engine_runs_on_while_the_heads_are_asked() -> None:
+    engine, desk, may_answer = Engine(), Desk(), threading.Event()
+
+    def slow(items: Sequence[Item], rows: Sequence[Any]) -> list[bytes]:
+        assert rows[0] != 0 or may_answer.wait(10)
+        return answer(items, rows)
+
+    with lane(engine, desk, answers=slow) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*job("1"))
+        (first,) = desk.wait(1)
+        may_answer.set()
+        desk.wait(2)
+    assert first.answer == b"2"
+
+
+def test_an_engine_whose_batch_has_nobody_left_is_free_again() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with lane(engine, desk) as made:
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        gone, items = job("1", "2")
+        made.submit(gone, items)
+        _until(lambda: len(made._ready) == 2)
+        gone.over = True
+        engine.may_go_on.set()
+        desk.wait(1)
+        made.submit(*job("3"))
+        desk.wait(2)
+    assert engine.batches == [[0], [3]]
 
 
 def test_batches_have_only_sizes_that_are_warm() -> None:

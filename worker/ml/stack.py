@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -200,8 +201,7 @@ class Maker:
         """The spaces `names` side by side [n, F], and what likeness is judged by [n, d]."""
         late = self._late(rows)
         made = [late if name == "late" else self._other(name, rows) for name in names]
-        look = late[:, self._late.place(self._last)]
-        return made[0] if len(made) == 1 else torch.cat(made, 1), spaces.unit(look)
+        return made[0] if len(made) == 1 else torch.cat(made, 1), self._late.unit(late, self._last)
 
     def _other(self, name: str, rows: Tensor) -> Tensor:
         if name == "all":
@@ -227,16 +227,18 @@ class _Blocks:
         }
         scale = np.array(list(weights.values()), np.float32)
         self._weights = scale / np.sqrt((scale**2).sum())
-        self._parts = [(self._places[b], _Affine(whitening[b])) for b in blocks if b in whitening]
+        self._lengths = dict(zip(blocks, self._weights.tolist(), strict=True))
+        self._whitened = _Whitened(blocks, self._places, whitening) if whitening else None
 
-    def place(self, block: Block) -> slice:
-        """Where the block lies in what is made."""
-        return self._places[block]
+    def unit(self, made: Tensor, block: Block) -> Tensor:
+        """One block of what was made, of length one: it has its weight's."""
+        length: float = self._lengths[block]
+        return made[:, self._places[block]].div(length)
 
     def __call__(self, rows: Tensor) -> Tensor:
         made = torch.cat([rows[:, run] for run in self._runs], 1)
-        for place, affine in self._parts:
-            made[:, place] = affine(made[:, place])
+        if self._whitened is not None:
+            made = self._whitened(made)
         values = made.numpy()
         squares = np.add.reduceat(values * values, self._starts, axis=1)
         scale = self._weights / np.sqrt(np.maximum(squares, _TINY))
@@ -255,16 +257,54 @@ def _runs(blocks: Sequence[Block]) -> list[slice]:
     return runs
 
 
-class _Affine:
-    """y = floor·(x - centre) + basis (gain · basisᵀ(x - centre)), in two products."""
+class _Whitened:
+    """y = floor·(x - centre) + basis (gain · basisᵀ(x - centre)) of blocks side by side.
 
-    def __init__(self, whitening: generic.Whitening) -> None:
-        self._floor = whitening.floor
-        self._down = (whitening.basis * whitening.gain).contiguous()
-        self._shift = -(whitening.centre @ self._down)
-        self._up = whitening.basis.T.contiguous()
-        self._constant = -whitening.floor * whitening.centre
+    For a lone row an operation costs more than its numbers: neighbours of one shape share it.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Block],
+        places: Mapping[Block, slice],
+        whitening: Mapping[Block, generic.Whitening],
+    ) -> None:
+        width = max(place.stop for place in places.values())
+        self._floor, self._constant = torch.ones(width), torch.zeros(width)
+        for block, one in whitening.items():
+            self._floor[places[block]] = one.floor
+            self._constant[places[block]] = -one.floor * one.centre
+        self._groups = [
+            (slice(places[group[0]].start, places[group[-1]].stop), _Bases(group, whitening))
+            for _, found in groupby(blocks, lambda block: _shape(whitening.get(block)))
+            if (group := list(found))[0] in whitening
+        ]
 
     def __call__(self, x: Tensor) -> Tensor:
-        low = torch.addmm(self._shift, x, self._down)
-        return torch.addmm(self._constant, low, self._up).add_(x, alpha=self._floor)
+        made = torch.addcmul(self._constant, x, self._floor)
+        for place, bases in self._groups:
+            bases.add(x[:, place], made[:, place])
+        return made
+
+
+class _Bases:
+    """The low-rank parts of neighbouring blocks whose bases [d, r] are alike."""
+
+    def __init__(
+        self, blocks: Sequence[Block], whitening: Mapping[Block, generic.Whitening]
+    ) -> None:
+        made = [whitening[block] for block in blocks]
+        self._down = torch.stack([one.basis * one.gain for one in made])
+        centres = torch.stack([one.centre for one in made])[:, None]
+        self._shift = -(centres @ self._down)
+        self._up = torch.stack([one.basis.T for one in made]).contiguous()
+
+    def add(self, x: Tensor, made: Tensor) -> None:
+        """Add basis (gain · basisᵀ(x - centre)) to `made`; both [n, blocks · d]."""
+        shape = (len(x), *self._down.shape[:2])
+        low = torch.baddbmm(self._shift, x.view(shape).transpose(0, 1), self._down)
+        made.view(shape).add_(torch.bmm(low, self._up).transpose(0, 1))
+
+
+def _shape(whitening: generic.Whitening | None) -> torch.Size | None:
+    return None if whitening is None else whitening.basis.shape

@@ -174,7 +174,9 @@ def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point
     thin, labels, fold = views.take(chosen), support.labels[chosen], judged.fold[chosen]
     for size in curve.sizes(labels, fold)[-2:]:
         masks = curve.masks(labels, fold, size)
-        oof = text_mix.out_of_fold(thin, [judged.w], fold, trained=masks)[0]
+        oof = text_mix.out_of_fold(thin, [judged.w], fold, trained=masks, tolerance=text_mix.ROUGH)[
+            0
+        ]
         points.append(_point(oof, labels, size))
     return points
 

@@ -28,6 +28,10 @@ GATE_SPREAD = 0.25
 MOST_CHOOSING = 600
 """Examples that w is chosen on, and the learning curve's smaller sizes are measured on."""
 
+EXACT, ROUGH = 1e-3, 1e-2
+"""The share of the first gradient at which a fit ends: of what is kept or judged; of what is only
+compared with fits like itself."""
+
 MOST_NUMBERS = 4_000_000
 """Parameters of all fits in one batch."""
 
@@ -75,7 +79,7 @@ def choose(views: Views, groups: Tensor) -> float:
     tried: dict[int, float] = {}
     best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))
     while new := [p for p in (best - 1, best, best + 1) if 0 <= p < len(GRID) and p not in tried]:
-        found = out_of_fold(thin, [GRID[place] for place in new], fold)
+        found = out_of_fold(thin, [GRID[place] for place in new], fold, tolerance=ROUGH)
         tried |= {p: score(GRID[p], oof) for p, oof in zip(new, found, strict=True)}
         best = max(tried, key=lambda place: tried[place])
     return GRID[best]
@@ -87,7 +91,12 @@ def few(labels: Tensor, classes: int) -> Tensor:
 
 
 def out_of_fold(
-    views: Views, weights: Sequence[float], fold: Tensor, *, trained: Tensor | None = None
+    views: Views,
+    weights: Sequence[float],
+    fold: Tensor,
+    *,
+    trained: Tensor | None = None,
+    tolerance: float = EXACT,
 ) -> Tensor:
     """Logits [S, n, C] at S mixing weights, each example's by the fit that did not see its fold.
 
@@ -99,12 +108,12 @@ def out_of_fold(
     masks = torch.cat([trained, trained.new_ones(count, views.anchors)], 1)
     size = max(1, MOST_NUMBERS // (count * len(views.labels) * views.classes))
     parts = [weights[start : start + size] for start in range(0, len(weights), size)]
-    return torch.cat([_judged(_solve(views, part, masks), fold) for part in parts])
+    return torch.cat([_judged(_solve(views, part, masks, tolerance), fold) for part in parts])
 
 
 def final(views: Views, w: float) -> Final:
     """The fit on every row."""
-    _, affine = _solve(views, [w], torch.ones(1, len(views.labels)))
+    _, affine = _solve(views, [w], torch.ones(1, len(views.labels)), EXACT)
     return Final(w=w, weight=affine.weight[0, 0], bias=affine.bias[0, 0])
 
 
@@ -115,7 +124,9 @@ def _judged(solution: tuple[Tensor, Affine], fold: Tensor) -> Tensor:
     return logits[:, fold, torch.arange(len(fold))]
 
 
-def _solve(views: Views, weights: Sequence[float], masks: Tensor) -> tuple[Tensor, Affine]:
+def _solve(
+    views: Views, weights: Sequence[float], masks: Tensor, tolerance: float
+) -> tuple[Tensor, Affine]:
     """The coordinates [S, N, r] at each weight, and the fits under each mask [P, N]."""
     coordinates = torch.stack([views.coordinates(w) for w in weights])
     problem = Problem(
@@ -125,7 +136,7 @@ def _solve(views: Views, weights: Sequence[float], masks: Tensor) -> tuple[Tenso
         weights=masks * views.importance,
     )
     l2 = torch.full((len(masks),), L2)
-    return coordinates, logistic.fit(problem, l2, iterations=60, tolerance=1e-3)
+    return coordinates, logistic.fit(problem, l2, iterations=60, tolerance=tolerance)
 
 
 def temperature(oof: Tensor, labels: Tensor) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from tests.unit.ml.tasks import LAYOUT, VIEWS, clouds, task
-from worker.ml import fit, serving
+from worker.ml import design, fit, serving
 from worker.ml.heads.base import Fit, HeadArtifact, Support
 
 FROZEN = ("auto", "logistic", "ridge", "lda", "prototypical", "matching", "reptile")
@@ -119,6 +119,21 @@ def test_many_examples_take_the_other_road() -> None:
     new = clouds([50, 50, 50], seed=53)
     hits = (probabilities(found.head, new).argmax(1) == new.labels).float().mean()
     assert abs(float(hits) - accuracy) < 0.15
+
+
+@pytest.mark.parametrize("method", ["auto", "ridge", "lda", "prototypical", "matching"])
+def test_very_many_examples_are_spanned_by_some(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(design, "MOST_DUAL", 60)
+    monkeypatch.setattr(fit, "MOST_CHOOSING", 45)
+    found = fit.fit(task(clouds([70, 70, 20], views=("squish", "mirror")), method))
+    accuracy = found.evaluation["accuracy"]["value"]
+    new = clouds([50, 50, 50], seed=53)
+    hits = (probabilities(found.head, new).argmax(1) == new.labels).float().mean()
+    assert abs(float(hits) - accuracy) < 0.15
+    assert found.evaluation["how"]["num_examples"] == 160
+    assert found.advice["learning_curve"]["points"]
 
 
 def test_a_validation_set_judges_instead_of_the_folds() -> None:

@@ -5,9 +5,11 @@ minimise  Σ wᵢ·cross-entropy(xᵢW + b, yᵢ) + ½ λ ‖W‖²  over W [d, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.ml.heads.base import Affine, Problem
@@ -25,6 +27,9 @@ def objective(problem: Problem, affine: Affine, l2: Tensor) -> Tensor:
     penalty = 0.5 * l2 * affine.weight.square().sum((-1, -2))
     return (losses * problem.weights).sum(-1) + penalty
 
+
+Floats = NDArray[np.float64]
+_TINY = 1e-30
 
 CURVATURE = 0.02
 """Of a loss in its logits, as first believed: p(1 - p) of what is nearly sure (measured)."""
@@ -49,8 +54,7 @@ class _Search:
         self.ridge[..., -1, :] = 0
         self.shape = (len(x), len(problem.weights), self.x.shape[2], problem.classes)
         self.believed = self._believed(l2.tolist())
-        self.steps: list[Tensor] = []
-        self.changes: list[Tensor] = []
+        self.memory = _Memory(self.HISTORY, self.shape, self.x.dtype)
 
     def run(self, iterations: int, tolerance: float) -> Affine:
         """Descend until every problem's gradient is `tolerance` of its first, or time is up."""
@@ -59,14 +63,14 @@ class _Search:
         gradient = self._gradient(theta, logits)
         enough = tolerance * _norm(gradient)
         for _ in range(iterations):
-            direction = -self._precondition(gradient)
+            direction = -self.memory.descent(gradient, self._solved)
             direction *= (_norm(gradient) > enough).to(direction.dtype)
             change = self._forward(direction)
             length = self._length(logits, change, theta, direction)
             step = length * direction
             theta, logits = theta + step, logits + length * change
             after = self._gradient(theta, logits)
-            self._remember(step, after - gradient)
+            self.memory.keep(step, after - gradient)
             gradient = after
             if bool((_norm(gradient) <= enough).all()):
                 break
@@ -102,24 +106,8 @@ class _Search:
                 break
         return t
 
-    def _remember(self, step: Tensor, change: Tensor) -> None:
-        self.steps = [*self.steps, step][-self.HISTORY :]
-        self.changes = [*self.changes, change][-self.HISTORY :]
-
-    def _precondition(self, gradient: Tensor) -> Tensor:
-        """The two-loop recursion: the inverse Hessian's estimate times the gradient."""
-        q, kept = gradient.clone(), []
-        for step, change in zip(reversed(self.steps), reversed(self.changes), strict=True):
-            share = _dot(step, q) / _dot(step, change).clamp(min=1e-30)
-            q -= share * change
-            kept.append(share)
-        q = self._solved(q)
-        for step, change in zip(self.steps, self.changes, strict=True):
-            q += (kept.pop() - _dot(change, q) / _dot(step, change).clamp(min=1e-30)) * step
-        return q
-
     def _believed(self, l2: Sequence[float]) -> list[tuple[list[int], Tensor]]:
-        """The fits with each λ, and the Cholesky factor [S, d + 1, d + 1] of their Hessian."""
+        """The fits with each λ, and the inverse [S, d + 1, d + 1] of their Hessian."""
         weights = CURVATURE * self.weights[0].mean(0)
         moments = (self.x * weights).transpose(1, 2) @ self.x
         least = 1e-6 * moments.diagonal(dim1=1, dim2=2).mean()
@@ -127,18 +115,85 @@ class _Search:
         for value in dict.fromkeys(l2):
             own = [place for place, other in enumerate(l2) if other == value]
             added = torch.diag_embed(self.ridge[0, own[0], :, 0] + least)
-            found.append((own, torch.linalg.cholesky(moments + added)))
+            factor = torch.linalg.cholesky(moments + added)
+            found.append((own, torch.cholesky_inverse(factor)))
         return found
 
     def _solved(self, q: Tensor) -> Tensor:
         """The believed Hessian's inverse times q."""
         spaces, _, width, classes = q.shape
         out = torch.empty_like(q)
-        for own, factor in self.believed:
+        for own, inverse in self.believed:
             flat = q[:, own].transpose(1, 2).reshape(spaces, width, len(own) * classes)
-            solved = torch.cholesky_solve(flat, factor)
+            solved = inverse @ flat
             out[:, own] = solved.reshape(spaces, width, len(own), classes).transpose(1, 2)
         return out
+
+
+class _Memory:
+    """The last steps and how the gradient changed over them, of each fit: [fits, HISTORY, D].
+
+    The two-loop recursion needs only inner products of what is kept, which are kept too; so each
+    use is a few products with everything at once (Chen et al. 2014).
+    """
+
+    def __init__(self, most: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.shape = shape
+        fits, size = shape[0] * shape[1], shape[2] * shape[3]
+        self.steps = torch.zeros(fits, most, size, dtype=dtype)
+        self.changes = torch.zeros(fits, most, size, dtype=dtype)
+        self.inner = np.zeros((fits, most, most))
+        self.order: list[int] = []
+
+    def keep(self, step: Tensor, change: Tensor) -> None:
+        """In the place of the oldest."""
+        most = self.steps.shape[1]
+        place = self.order.pop(0) if len(self.order) == most else len(self.order)
+        self.order.append(place)
+        self.steps[:, place] = step.reshape(len(self.steps), -1)
+        self.changes[:, place] = change.reshape(len(self.steps), -1)
+        self.inner[:, place] = _numbers(self.changes, self.steps[:, place])
+        self.inner[:, :, place] = _numbers(self.steps, self.changes[:, place])
+
+    def descent(self, gradient: Tensor, first: Callable[[Tensor], Tensor]) -> Tensor:
+        """The inverse Hessian's estimate times the gradient, `first` being its first estimate."""
+        if not self.order:
+            return first(gradient)
+        flat = gradient.reshape(len(self.steps), -1)
+        ahead = self._ahead(_numbers(self.steps, flat))
+        rest = torch.baddbmm(flat[:, None], _tensor(ahead, flat), self.changes, alpha=-1)
+        found = first(rest.reshape(self.shape)).reshape(len(self.steps), -1)
+        back = self._back(_numbers(self.changes, found), ahead)
+        found = torch.baddbmm(found[:, None], _tensor(back, flat), self.steps)
+        return found.reshape(self.shape)
+
+    def _ahead(self, along: Floats) -> Floats:
+        """The first loop, newest to oldest: shares of the changes [fits, HISTORY]."""
+        shares = np.zeros_like(along)
+        for place in reversed(self.order):
+            left = along[:, place] - (self.inner[:, place] * shares).sum(1)
+            shares[:, place] = left / np.maximum(self.inner[:, place, place], _TINY)
+        return shares
+
+    def _back(self, along: Floats, ahead: Floats) -> Floats:
+        """The second loop, oldest to newest: shares of the steps [fits, HISTORY]."""
+        shares = np.zeros_like(along)
+        for place in self.order:
+            left = along[:, place] + (self.inner[:, :, place] * shares).sum(1)
+            shares[:, place] = ahead[:, place] - left / np.maximum(
+                self.inner[:, place, place], _TINY
+            )
+        return shares
+
+
+def _numbers(kept: Tensor, vector: Tensor) -> Floats:
+    """Inner products [fits, HISTORY] of vectors [fits, D] with those kept."""
+    found: Floats = torch.bmm(kept, vector[..., None])[..., 0].double().numpy()
+    return found
+
+
+def _tensor(shares: Floats, like: Tensor) -> Tensor:
+    return torch.from_numpy(shares).to(like.dtype)[:, None]
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

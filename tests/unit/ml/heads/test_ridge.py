@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from tests.unit.ml.tasks import problem
-from worker.ml.heads import ridge
+from worker.ml.heads import moments, ridge
 from worker.ml.heads.base import Problem
 from worker.ml.heads.ridge import Dual
 
@@ -27,6 +29,26 @@ def without(given: Problem, weights: Tensor, kept: Tensor) -> Problem:
         classes=given.classes,
         weights=(weights * kept).expand(len(L2), -1),
     )
+
+
+def test_moments_give_what_rows_give_with_and_without_each_fold() -> None:
+    given, part = problem(), torch.arange(24) % 3
+    weights = given.weights[:1]
+    one = Problem(x=given.x[:1], labels=given.labels, classes=given.classes, weights=weights)
+    found = ridge.from_moments(moments.with_folds(one, fold=part, count=3), L2).logits(given.x[:1])
+    kept = torch.stack([torch.ones(24), *(part != number for number in range(3))])
+    each = replace(one, weights=(weights * kept).repeat(2, 1))
+    expected = ridge.fit(each, L2.repeat_interleave(4)).logits(given.x[:1])
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_short_way_is_the_dual() -> None:
+    given = problem()
+    gram = given.x[0] @ given.x[0].T
+    alpha, bias = ridge.by_rows(gram, given.targets, l2=0.05)
+    whole = ridge.dual(gram, given.targets, torch.ones(24, dtype=torch.double), l2=L2)
+    torch.testing.assert_close(alpha, whole.alpha[0])
+    torch.testing.assert_close(bias, whole.bias[0])
 
 
 def test_it_finds_what_scikit_learn_finds() -> None:

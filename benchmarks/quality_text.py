@@ -1,0 +1,207 @@
+"""How good a head a few texts buy: accuracy against its parts alone, calibration, intervals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from benchmarks import text_sets
+from benchmarks.record import record
+from benchmarks.text_sets import LAYOUT, TextPart, TextSet
+from worker.ml import calibration, fit, ngrams, spaces, text
+from worker.ml.heads.base import Fit, Support, Task
+
+SHOTS = {"banking77": (1, 2, 5, 10, 20), "naijasenti_hau": (1, 2, 5, 10, 20, 50, 100)}
+MEASURED = text_sets.CACHE / "quality_text.jsonl"
+BINS = 15
+METHOD = (
+    "`auto` with and without label names, each draw judged on the whole test split; MiniLM and "
+    "character n-grams (hashed, 1 to 5 characters) alone: scikit-learn's logistic regression, "
+    "C=30; calibration error over 15 bins of all draws pooled; balanced accuracy in percent"
+)
+
+Row = dict[str, Any]
+
+
+def fitted(data: TextSet, support: Support, *, names: bool) -> Fit:
+    """A fit as a job makes it."""
+    return fit.fit(
+        Task(
+            method="auto",
+            hyperparameters={} if names else {"label_names": False},
+            support=support,
+            layout=LAYOUT,
+            backbone=text_sets.BACKBONE,
+            label_embeddings=data.names.float(),
+        )
+    )
+
+
+def cell(data: TextSet, shots: int, seed: int) -> Row:
+    """Everything about one draw."""
+    support = data.train.support(data.train.draw(shots, seed))
+    row: Row = {"set": data.name, "shots": shots, "seed": seed}
+    row["MiniLM alone"] = balanced_accuracy(_embedding_alone(support, data.test), data.test.labels)
+    if len(support.classes) < 20:
+        row["n-grams alone"] = balanced_accuracy(_grams_alone(support, data.test), data.test.labels)
+    for name, names in (("auto", True), ("auto, no label names", False)):
+        found = fitted(data, support, names=names)
+        scores = text.answer(found.head, data.test.rows, data.test.texts).probabilities
+        row[name] = _judged(found, scores, data.test.labels)
+    return row
+
+
+def balanced_accuracy(scores: Tensor, labels: Tensor) -> float:
+    """The mean over classes of the share that is right, in percent."""
+    hits = (scores.argmax(1) == labels).double()
+    return 100 * float(torch.stack([hits[labels == c].mean() for c in labels.unique()]).mean())
+
+
+def _judged(found: Fit, scores: Tensor, labels: Tensor) -> Row:
+    """Accuracy, what the interval said of it, and by bin: gap times count, and count."""
+    gaps, shares = calibration.calibration_gaps(scores, labels, bins=BINS)
+    said = found.evaluation["accuracy"]
+    return {
+        "accuracy": balanced_accuracy(scores, labels),
+        "excess": (gaps * shares * len(labels)).tolist(),
+        "count": (shares * len(labels)).tolist(),
+        "low": said["low"],
+        "high": said["high"],
+        "w": found.hyperparameters["lexical_weight"],
+        "names": found.hyperparameters["label_names"],
+    }
+
+
+def _embedding_alone(support: Support, test: TextPart) -> Tensor:
+    rows = spaces.last(support.features["text"], LAYOUT)
+    return _alone(rows, support.labels, spaces.last(test.rows, LAYOUT))
+
+
+def _grams_alone(support: Support, test: TextPart) -> Tensor:
+    """On the n-grams that the examples have; a text is of length one before others are dropped."""
+    given, asked = ngrams.rows(support.texts or ()), ngrams.rows(test.texts)
+    seen = ngrams.seen(given)
+    rows, other = (ngrams.dense(ngrams.within(t, seen), len(seen)) for t in (given, asked))
+    return _alone(torch.from_numpy(rows), support.labels, torch.from_numpy(other))
+
+
+def _alone(rows: Tensor, labels: Tensor, asked: Tensor) -> Tensor:
+    head = LogisticRegression(C=30, max_iter=2000).fit(rows, labels)
+    return torch.from_numpy(head.predict_proba(asked))
+
+
+def summary(rows: Sequence[Row]) -> Row:
+    """By set and number of examples: means over draws."""
+    cells: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[row["set"], row["shots"]].append(row)
+    table = {f"{name} {shots}": _means(found) for (name, shots), found in sorted(cells.items())}
+    return {"cells": table, "promises": promises(table)}
+
+
+def _means(rows: Sequence[Row]) -> Row:
+    alone = [name for name in ("MiniLM alone", "n-grams alone") if name in rows[0]]
+    found: Row = {"draws": len(rows)}
+    found |= {name: round(statistics.mean(row[name] for row in rows), 1) for name in alone}
+    for name in ("auto", "auto, no label names"):
+        found[name] = _mean_of([row[name] for row in rows])
+    return found
+
+
+def _mean_of(rows: Sequence[Row]) -> Row:
+    excess = torch.tensor([row["excess"] for row in rows]).sum(0)
+    known = [row for row in rows if row["low"] is not None]
+    held = [row["low"] <= row["accuracy"] / 100 <= row["high"] for row in known]
+    return {
+        "accuracy": round(statistics.mean(row["accuracy"] for row in rows), 1),
+        "calibration_error": round(
+            float(excess.abs().sum()) / sum(sum(row["count"]) for row in rows), 3
+        ),
+        "interval_holds": round(statistics.mean(held), 2) if held else None,
+        "interval_width": round(statistics.mean(row["high"] - row["low"] for row in known), 3)
+        if known
+        else None,
+        "lexical_weight": round(statistics.mean(row["w"] for row in rows), 2),
+        "label_names_used": round(statistics.mean(row["names"] for row in rows), 2),
+    }
+
+
+def promises(table: Row) -> Row:
+    """What was promised, as measured."""
+    banking = {key: row for key, row in table.items() if key.startswith("banking77")}
+    behind = {
+        name: [row["MiniLM alone"] - row[name]["accuracy"] for row in banking.values()]
+        for name in ("auto", "auto, no label names")
+    }
+    rows = [row["auto"] for row in table.values() if row["auto"]["interval_holds"] is not None]
+    found: Row = {
+        "banking77 behind MiniLM alone, at worst": {
+            name: round(max(values), 1) for name, values in behind.items() if values
+        },
+        "calibration error at 20": {
+            key: row["auto"]["calibration_error"] for key, row in table.items() if key[-3:] == " 20"
+        },
+        "interval holds, all draws": round(
+            statistics.mean(row["interval_holds"] for row in rows), 3
+        ),
+    }
+    if "banking77 5" in table:
+        found["banking77 at 5"] = table["banking77 5"]["auto"]["accuracy"]
+    if "naijasenti_hau 100" in table:
+        row = table["naijasenti_hau 100"]
+        best = max(row["MiniLM alone"], row["n-grams alone"])
+        found["naijasenti_hau at 100, over the better part"] = round(
+            row["auto"]["accuracy"] - best, 1
+        )
+    return found
+
+
+def cells(sets: Sequence[str], shots: Sequence[int] | None, seeds: int) -> Iterator[Row]:
+    """The cells that are asked for."""
+    for name in sets:
+        data = text_sets.load(name)
+        for count in SHOTS[name]:
+            if shots is None or count in shots:
+                yield from (cell(data, count, seed) for seed in range(seeds))
+
+
+def known(path: Path) -> dict[tuple[str, int, int], Row]:
+    """What was measured before, the last word on each cell."""
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {(row["set"], row["shots"], row["seed"]): row for row in rows}
+
+
+def main() -> None:
+    """Measure a part, or all, and write down everything measured since `--fresh`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sets", nargs="*", default=list(text_sets.SETS))
+    parser.add_argument("--shots", nargs="*", type=int)
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
+    options = parser.parse_args()
+    if options.fresh:
+        MEASURED.unlink(missing_ok=True)
+    for row in cells(options.sets, options.shots, options.seeds):
+        with MEASURED.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    record(
+        "quality_text",
+        figure="balanced test accuracy, calibration and intervals of texts, from few examples",
+        method=METHOD,
+        results=summary(list(known(MEASURED).values())),
+    )
+
+
+if __name__ == "__main__":
+    main()

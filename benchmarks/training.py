@@ -67,7 +67,7 @@ def growth(modality: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Seconds and memory by size, and the exponent of time over examples (least squares, logs)."""
     views = image_sets.VIEWS if modality == "image" else ("text",)
     classes = 10 if modality == "image" else 77
-    rounds = {size: 1 if size >= 20_000 else 3 for size in sizes}
+    rounds = {size: 3 if size < 5_000 else 1 for size in sizes}
     cases = [Case(modality, size, classes, views, rounds[size]) for size in sizes]
     table = {case.examples: measured(case) for case in cases}
     middle = {size: sorted(row["seconds"])[len(row["seconds"]) // 2] for size, row in table.items()}

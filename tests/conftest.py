@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+"""As in a job's process, and read when torch is loaded: where several test processes share few
+cores, threads that spin while they wait make small products many times slower."""
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from worker.ml import selection, spaces, threads, unknown
 from worker.ml.heads import moments
-from worker.ml.heads.base import Problem, Support
+from worker.ml.heads.base import Chosen, Problem, Support
 from worker.ml.heads.moments import Moments
 from worker.ml.lazily import lazily
 from worker.ml.spaces import Channel, Transform
@@ -223,12 +223,11 @@ class Maker:
         self, space: str, views: Sequence[str], centre: Tensor, lift: Tensor
     ) -> Tensor:
         """(mean of views - centre) @ lift, [n, m], a chunk of rows at a time."""
-        features = self._support.features
         found = torch.empty(len(self._support), lift.shape[1])
-        for start in range(0, len(found), CHUNK):
-            part = slice(start, start + CHUNK)
-            made = [self._transform(space, features[view][part]) for view in views]
-            found[part] = (spaces.mean(made) - centre) @ lift
+        for rows in torch.arange(len(found)).split(CHUNK):
+            features = Chosen(self._support.features, rows)
+            made = [self._transform(space, features[view]) for view in views]
+            found[rows] = (spaces.mean(made) - centre) @ lift
         return found
 
     def rows(self, space: str, view: str) -> Tensor:

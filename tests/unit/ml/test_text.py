@@ -192,6 +192,7 @@ class TestKernel:
         assert test.texts is not None
         plain = text.fit(task(support))
         monkeypatch.setattr(text_views, "MOST_DUAL", 50)
+        monkeypatch.setattr(text_views, "FOLDED", 512)
         folded = text.fit(task(support))
         assert folded.head.config["folded"]
         assert len(folded.head.tensors["buckets"]) == text_views.FOLDED

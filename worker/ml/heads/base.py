@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from app.core.backbones import Block
 
 Report = Callable[[dict[str, Any]], None]
+
+
+class Chosen(Mapping[str, Tensor]):
+    """Rows of every view, copied when a view is read: all views of many examples are large."""
+
+    def __init__(self, features: Mapping[str, Tensor], rows: Tensor) -> None:
+        self._features, self._rows = features, rows
+        if isinstance(features, Chosen):
+            self._features, self._rows = features._features, features._rows[rows]
+
+    def __getitem__(self, view: str) -> Tensor:
+        return self._features[view][self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __len__(self) -> int:
+        return len(self._features)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +55,7 @@ class Support:
         """The examples `rows` (long), in that order."""
         chosen = rows.tolist()
         return Support(
-            features={view: value[rows] for view, value in self.features.items()},
+            features=Chosen(self.features, rows),
             labels=self.labels[rows],
             groups=self.groups[rows],
             ids=[self.ids[row] for row in chosen],

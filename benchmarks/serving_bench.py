@@ -43,10 +43,12 @@ class Bench:
         name = "single-" + path.rsplit(":", 1)[-1].split("/")[0]
         return self.load(name, Load(self.world.jpegs, "image/jpeg", [path], self.world.key))
 
-    def ask(self, folder: Path, *, clients: int, images: int = 1) -> dict[str, float]:
+    def ask(
+        self, folder: Path, *, clients: int, images: int = 1, share: float = 1
+    ) -> dict[str, float]:
         """wrk's figures, as images, with the processor time that each process spent on one."""
         before, own = self.world.core_seconds(), _children_seconds()
-        seconds = self.seconds * (1 if images == 1 else LONGER)
+        seconds = self.seconds * share * (1 if images == 1 else LONGER)
         found = wrk.run(self.world.url, folder, clients=clients, seconds=seconds)
         if found["errors"]:
             raise SystemExit(f"wrk saw errors: {found}")
@@ -80,9 +82,13 @@ class Bench:
             finally:
                 await client.close()
 
-        lines = asyncio.run(read()).decode().splitlines()
-        wanted = f"headstart_predictor_{name} "
-        return next(float(line.split()[1]) for line in lines if line.startswith(wanted))
+        return gauge_of(asyncio.run(read()), name)
+
+
+def gauge_of(text: bytes, name: str) -> float:
+    """One number of the predictor's metrics."""
+    wanted = f"headstart_predictor_{name} "
+    return next(float(x.split()[1]) for x in text.decode().splitlines() if x.startswith(wanted))
 
 
 def medians(sides: Sequence[dict[str, float]]) -> dict[str, float]:

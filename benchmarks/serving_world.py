@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from app.core.ids import new_id
+from app.core.messages import Target
 from app.infra.orm import ModelRow
 from app.infra.storage import open_storage
 from benchmarks.record import shared_data
@@ -53,6 +54,15 @@ class World:
         """The labels of a model."""
         card = self.service.client.get(f"/v1/models/{model}").json()["card"]
         return frozenset(card["config"]["classes"])
+
+    def targets(self, models: Sequence[str]) -> Iterator[Target]:
+        """What the predictor is told of models."""
+        with closing(sqlite3.connect(self.service.data_dir / "headstart.db")) as database:
+            query = "SELECT id, backbone, artifact, sha256 FROM models"
+            rows = {row[0]: row for row in database.execute(query)}
+        for model in models:
+            name, backbone, artifact, sha256 = rows[model]
+            yield Target(model=name, backbone=backbone, artifact=artifact, sha256=sha256)
 
     def resident_mb(self, child: str) -> float:
         """Resident memory of one of the service's processes."""

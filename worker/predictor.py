@@ -119,6 +119,7 @@ class Predictor:
         )
         metrics.watch("heads", "Heads in memory", lambda: len(heads))
         metrics.watch("heads_bytes", "Bytes of the heads in memory", lambda: heads.nbytes)
+        metrics.watch("pins", "Aliases that keep a head in memory", lambda: heads.pins)
         metrics.watch("waiting", "Inputs that no thread has begun", lambda: fleet.waiting)
         metrics.watch("cache_bytes", "Bytes of the prediction cache", lambda: cache.nbytes)
         return service

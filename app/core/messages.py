@@ -36,8 +36,10 @@ class Target:
     backbone: str
     artifact: str
     sha256: str
-    pin: str = ""
-    """The name on whose behalf the head stays in memory, until the name means another."""
+    alias: str = ""
+    """The alias that was asked for, if it was one."""
+    pinned: bool = False
+    """Whether the alias keeps its head in memory, until it means another or lets go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,10 @@ class PredictorClient:
         """Have the head of `call` verified and held in memory. Raises model_corrupt."""
         _checked(await self._post("/load", messages.encode(call), call.options.timeout))
 
+    async def hold(self, call: Call) -> None:
+        """Keep the head of `call` for its alias, or none where it is not pinned."""
+        _checked(await self._post("/hold", messages.encode(call), call.options.timeout))
+
     async def metrics(self) -> bytes:
         """The predictor's metrics in Prometheus's format. Raises predictor_unavailable."""
         return (await self._request("GET", "/metrics", [], 5.0)).body

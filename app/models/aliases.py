@@ -16,7 +16,7 @@ from app.models.schemas import Alias, AliasName, NewAlias
 from app.models.service import artifact_of, forget_names, read_artifact
 from app.openapi import DeletedObject, problems
 from app.pages import Limit, Page, cursor, page
-from app.predictions.service import make_ready
+from app.predictions.service import hold, let_go, make_ready
 from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
@@ -60,6 +60,7 @@ async def put_alias(
     await make_ready(services, organisation_id, model)
     alias = await to_thread.run_sync(_put, services, (organisation_id, name), model.id, body.pinned)
     forget_names(request)
+    await hold(services, organisation_id, model, alias=name, pinned=body.pinned)
     return alias
 
 
@@ -89,6 +90,7 @@ async def delete_alias(
     """Forget a name; its model stays."""
     await to_thread.run_sync(_delete, services, caller.organisation_id, name)
     forget_names(request)
+    await let_go(services, caller.organisation_id, alias=name)
     return DeletedObject(id=name, object="alias")
 
 

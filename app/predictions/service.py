@@ -29,6 +29,7 @@ from app.predictions.resolver import Resolver
 log = structlog.get_logger()
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
+_SOON = Options(timeout=10)
 Inputs = Callable[[Found], tuple[tuple[Input, ...], bool]]
 T = TypeVar("T")
 
@@ -120,7 +121,8 @@ def _call(question: Question, found: Found) -> Call:
         backbone=found.backbone,
         artifact=found.artifact,
         sha256=found.sha256,
-        pin=found.pin,
+        alias=found.alias,
+        pinned=found.pinned,
     )
     return Call(
         id=question.id,
@@ -140,13 +142,42 @@ async def make_ready(held: Services, tenant: str, model: Resolved) -> None:
     target = Target(
         model=model.id, backbone=model.backbone, artifact=model.artifact, sha256=model.sha256
     )
-    call = Call(id="", tenant=tenant, target=target, options=Options(timeout=10), inputs=())
+    call = Call(id="", tenant=tenant, target=target, options=_SOON, inputs=())
     try:
         await held.predictor.load(call)
     except HeadstartError as error:
         if error.code == "model_corrupt":
             raise
         log.warning("a head could not be made ready", model=model.id, code=error.code)
+
+
+async def hold(held: Services, tenant: str, model: Resolved, *, alias: str, pinned: bool) -> None:
+    """Let the predictor keep the head that `alias` means now, or no longer keep one for it.
+
+    Other predictors learn it from the next request by that name; so does one that is away.
+    """
+    target = Target(
+        model=model.id,
+        backbone=model.backbone,
+        artifact=model.artifact,
+        sha256=model.sha256,
+        alias=alias,
+        pinned=pinned,
+    )
+    await _hold(held, Call(id="", tenant=tenant, target=target, options=_SOON, inputs=()))
+
+
+async def let_go(held: Services, tenant: str, *, alias: str) -> None:
+    """Tell the predictor that there is no such alias any more, so it keeps no head for it."""
+    target = Target(model="", backbone="", artifact="", sha256="", alias=alias)
+    await _hold(held, Call(id="", tenant=tenant, target=target, options=_SOON, inputs=()))
+
+
+async def _hold(held: Services, call: Call) -> None:
+    try:
+        await held.predictor.hold(call)
+    except HeadstartError as error:
+        log.warning("a pin could not be changed", alias=call.target.alias, code=error.code)
 
 
 def _prediction_id(request_id: str) -> str:

@@ -49,6 +49,11 @@ class HeadCache(Generic[H]):
     def __len__(self) -> int:
         return len(self._heads)
 
+    @property
+    def pins(self) -> int:
+        """How many aliases keep a head."""
+        return len(self._pins)
+
     def peek(self, target: Target) -> H | None:
         """The head if it is in memory; it becomes the most recently used."""
         head = self._heads.get(_key(target))
@@ -67,11 +72,18 @@ class HeadCache(Generic[H]):
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
-    def pin(self, name: str, target: Target) -> None:
-        """Keep the head on behalf of `name`, in place of what `name` kept so far."""
-        if name not in self._pins and len(self._pins) >= _MOST_PINS:
-            return
-        self._pins[name] = _key(target)
+    def follow(self, tenant: str, target: Target) -> None:
+        """Keep the head for the pinned alias that was asked for; an unpinned one keeps none."""
+        name = f"{tenant}/{target.alias}"
+        if not target.pinned:
+            self._pins.pop(name, None)
+        elif self._pins.get(name) != _key(target):
+            self._pin(name, target)
+
+    def _pin(self, name: str, target: Target) -> None:
+        self._pins.pop(name, None)  # so that it becomes the newest
+        if len(self._pins) < _MOST_PINS:
+            self._pins[name] = _key(target)
 
     async def _admit(self, target: Target) -> H:
         key = _key(target)

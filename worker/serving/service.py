@@ -54,6 +54,8 @@ class Service:
                 self._predict(exchange)
             elif path == "/load":
                 self._spawn(self._load(exchange))
+            elif path == "/hold":
+                self._hold(exchange)
             elif path == "/metrics":
                 exchange.respond(200, self.metrics.text(), kind="text/plain; version=0.0.4")
             elif path in ("/livez", "/readyz"):
@@ -84,8 +86,8 @@ class Service:
         job = self._open(call, exchange)
         lane = self.fleet.get(call.target.backbone)
         job.head = self.heads.peek(call.target) if call.target.artifact else None
-        if call.target.pin:
-            self.heads.pin(f"{call.tenant}/{call.target.pin}", call.target)
+        if call.target.alias:
+            self.heads.follow(call.tenant, call.target)
         if lane is not None and (job.head is not None or not call.target.artifact):
             self._start(job, lane)
         elif len(self._tasks) >= self._limit:
@@ -195,6 +197,12 @@ class Service:
             exchange.respond(200, b'{"loaded":true}')
         except HeadstartError as error:
             _refuse(exchange, error)
+
+    def _hold(self, exchange: Exchange) -> None:
+        """An alias has moved, was pinned or let go, or is no more."""
+        call = messages.decode(exchange.body)
+        self.heads.follow(call.tenant, call.target)
+        exchange.respond(200, b'{"held":%s}' % _bool(call.target.pinned))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)

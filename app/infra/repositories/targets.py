@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.infra.orm import AliasRow, JobRow, ModelRow
@@ -24,9 +24,6 @@ _COLUMNS = (
 )
 
 
-_PIN = case((AliasRow.pinned, AliasRow.name), else_="")
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """The immutable model behind a name."""
@@ -36,8 +33,10 @@ class Found:
     modality: str
     artifact: str
     sha256: str
-    pin: str = ""
-    """The pinned alias that was asked for."""
+    alias: str = ""
+    """The alias that was asked for, if it was one."""
+    pinned: bool = False
+    """Whether that alias keeps its head in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _by_id(ids: set[str]) -> Any:
 
 def _by_alias(names: set[str]) -> Any:
     return (
-        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS, _PIN)
+        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS, AliasRow.name, AliasRow.pinned)
         .join(ModelRow, AliasRow.model_id == ModelRow.id)
         .where(AliasRow.name.in_(names))
     )
@@ -91,7 +90,9 @@ def _by_job(session: Session, jobs: set[Name]) -> dict[Name, Found | NotReady]:
         .where(JobRow.id.in_(_second(jobs)))
     )
     found: dict[Name, Found | NotReady] = {}
-    for organisation_id, job_id, status, *columns in session.execute(statement):
+    for row in session.execute(statement):
+        organisation_id, job_id, status = row[:3]
+        columns = row[3:]
         if (organisation_id, job_id) in jobs:
             ready = columns[0] is not None
             found[organisation_id, job_id] = Found(*columns) if ready else NotReady(status)

@@ -15,6 +15,7 @@ from PIL import Image
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
+from tests.factories import make_key
 
 PNG, LABEL = kit.digit_pngs(1, skip=30)[0]
 RAW = {"content-type": "image/png"}
@@ -175,6 +176,27 @@ def test_an_alias_means_its_model_from_the_next_request_on(
         client.put("/v1/aliases/digits@production", json={"model": name}).raise_for_status()
         body = post(client, "/v1/models/digits@production/predictions", content=PNG, headers=RAW)
         assert body["model"] == name
+
+
+def test_a_pinned_alias_keeps_its_head_until_it_lets_go(
+    client: httpx.Client, service: Service, model: str
+) -> None:
+    operator = make_key(service.services.sessions, "operators", ["operator"])
+
+    def pins() -> float:
+        with service.client(operator) as reader:
+            lines = reader.get("/metrics").text.splitlines()
+        return next(float(x.split()[1]) for x in lines if x.startswith("headstart_predictor_pins "))
+
+    url = "/v1/aliases/held@production"
+    counts = []
+    for pinned in (True, False, True):
+        client.put(url, json={"model": model, "pinned": pinned}).raise_for_status()
+        counts.append(pins())
+        post(client, "/v1/models/held@production/predictions", content=PNG, headers=RAW)
+        counts.append(pins())
+    client.delete(url).raise_for_status()
+    assert [*counts, pins()] == [1, 1, 0, 0, 1, 1, 0]
 
 
 def test_a_deleted_model_is_gone_from_the_next_request_on(

@@ -107,8 +107,9 @@ def test_only_a_pinned_alias_pins(database: tuple[Sessions, list[str]]) -> None:
         )
 
     async def body(names: Resolver) -> None:
-        assert (await names.resolve("one", "held")).pin == "held"
-        assert (await names.resolve("one", "live")).pin == ""
-        assert (await names.resolve("one", "ft:b:one::1")).pin == ""
+        held, live = await names.resolve("one", "held"), await names.resolve("one", "live")
+        assert (held.alias, held.pinned, live.alias, live.pinned) == ("held", True, "live", False)
+        plain = await names.resolve("one", "ft:b:one::1")
+        assert (plain.alias, plain.pinned) == ("", False)
 
     run(sessions, body)

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -25,6 +25,10 @@ class Weights:
 
 def target(name: str) -> Target:
     return Target(model=name, backbone="b", artifact=f"models/{name}", sha256="0")
+
+
+def pinned(alias: str, name: str, *, pinned: bool = True) -> Target:
+    return replace(target(name), alias=alias, pinned=pinned)
 
 
 class Disk:
@@ -77,12 +81,28 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_a_pinned_head_stays() -> None:
     async def body(cache: HeadCache[Weights], disk: Disk) -> None:
-        cache.pin("live", target("a"))
+        cache.follow("t", pinned("live", "a"))
         for name in "abcdef":
             await cache.get(target(name))
         assert cache.peek(target("a")) is not None
-        cache.pin("live", target("z"))
+        cache.follow("t", pinned("live", "z"))
         for name in "ghi":
+            await cache.get(target(name))
+        assert cache.peek(target("a")) is None
+
+    run(body)
+
+
+def test_an_alias_that_lets_go_holds_nothing_and_another_tenants_goes_on() -> None:
+    async def body(cache: HeadCache[Weights], disk: Disk) -> None:
+        cache.follow("one", pinned("live", "a"))
+        cache.follow("two", pinned("live", "a"))
+        cache.follow("one", pinned("live", "a", pinned=False))
+        for name in "abcd":
+            await cache.get(target(name))
+        assert cache.peek(target("a")) is not None
+        cache.follow("two", pinned("live", "", pinned=False))
+        for name in "efgh":
             await cache.get(target(name))
         assert cache.peek(target("a")) is None
 
@@ -92,7 +112,7 @@ def test_a_pinned_head_stays() -> None:
 def test_pins_hold_half_the_budget_at_most() -> None:
     async def body(cache: HeadCache[Weights], disk: Disk) -> None:
         for name in "abc":
-            cache.pin(name, target(name))
+            cache.follow("t", pinned(name, name))
             await cache.get(target(name))
         for name in "defg":
             await cache.get(target(name))

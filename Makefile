@@ -7,7 +7,7 @@ NEEDED_KB := 9000000
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check bench bench-serving faults clean
+.PHONY: help install demo up test test-fast check bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,6 +37,9 @@ up: install ## Keep the service running (PORT=8000)
 test: install ## Every test that this machine can run; servers that are missing skip, loudly
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
+test-fast: install ## Units and the HTTP surface, in minutes: no server, no killing
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/api
+
 check: install ## Format, lint, types, import arrows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,14 +47,23 @@ check: install ## Format, lint, types, import arrows
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_house.py
 
-bench: bench-serving ## Every figure in benchmarks/results
+bench: bench-service bench-serving bench-quality bench-training ## Every figure in benchmarks/results
+
+bench-service: install ## Cold and warm jobs, memory, embedding, the textbook way
+	$(BIN)/python -m benchmarks.embedding
 	$(BIN)/python -m benchmarks.cold_job
 	$(BIN)/python -m benchmarks.textbook
 	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.embedding
 
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving
+
+bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples
+	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.quality_text
+
+bench-training: install ## How long a fit takes, and how that grows
+	$(BIN)/python -m benchmarks.training
 
 faults: install ## The fault tests with their full counts
 	HEADSTART_FAULTS=full $(BIN)/python -m pytest tests/faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks.service import class_folders, fine_tune, running, upload, zipped
 from worker.ml.backbones.networks import pyramid
 from worker.ml.preprocessing import decode_to
 
-EPOCHS, BATCH, ROUNDS = 10, 32, 3
+EPOCHS, BATCH = 10, 32
 
 
 def textbook(pictures: Sequence[tuple[str, Path]], *, dtype: torch.dtype) -> float:
@@ -44,7 +45,7 @@ def textbook(pictures: Sequence[tuple[str, Path]], *, dtype: torch.dtype) -> flo
     return time.perf_counter() - started
 
 
-def main() -> None:
+def main(rounds: int) -> None:
     """Each round: our cold job, then the textbook in fp32 and in bf16 channels_last."""
     torch.set_num_threads(2)
     pictures = class_folders(shared_data() / "clothing" / "train", per_class=20)
@@ -52,19 +53,20 @@ def main() -> None:
     with running() as service:
         warm_up = upload(service.client, zipped(pictures[::10]))
         fine_tune(service.client, warm_up["id"])
-        for number in range(ROUNDS):
+        service.settle()
+        for number in range(rounds):
             tenant = service.tenant(f"round-{number}")
             started = time.perf_counter()
             fine_tune(tenant, upload(tenant, zipped(pictures))["id"])
             cold.append(time.perf_counter() - started)
-            time.sleep(10)  # the dataset's idle-time views end before the other side is timed
+            service.settle()
             fp32.append(textbook(pictures, dtype=torch.float32))
             bf16.append(textbook(pictures, dtype=torch.bfloat16))
     record(
         "textbook",
         figure="the textbook recipe (a backbone forward pass in each of 10 epochs, torch) over"
         " our cold job, first byte of the upload to `succeeded`",
-        method=f"{ROUNDS} rounds of both in turn; 200 clothing images, efficientnet_lite0, models"
+        method=f"{rounds} rounds of both in turn; 200 clothing images, efficientnet_lite0, models"
         " loaded beforehand on both sides",
         results={
             "images": len(pictures),
@@ -78,4 +80,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    main(parser.parse_args().rounds)

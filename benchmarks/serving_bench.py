@@ -48,7 +48,7 @@ class Bench:
     ) -> dict[str, float]:
         """wrk's figures, as images, with the processor time that each process spent on one."""
         before, own = self.world.core_seconds(), _children_seconds()
-        seconds = self.seconds * share * (1 if images == 1 else LONGER)
+        seconds = round(self.seconds * share * (1 if images == 1 else LONGER)) or 1
         found = wrk.run(self.world.url, folder, clients=clients, seconds=seconds)
         if found["errors"]:
             raise SystemExit(f"wrk saw errors: {found}")

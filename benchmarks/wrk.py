@@ -79,7 +79,7 @@ def prepare(load: Load, folder: Path) -> Path:
 
 
 def run(url: str, folder: Path, *, clients: int, seconds: float) -> dict[str, Any]:
-    """Requests, seconds, errors, and p50, p90, p99, max in ms. Raises SystemExit without wrk."""
+    """For whole `seconds`: requests, seconds, errors, and p50, p90, p99, max in ms. Raises SystemExit without wrk."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise SystemExit("wrk is not installed (apt-get install wrk)")

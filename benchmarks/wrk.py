@@ -79,7 +79,10 @@ def prepare(load: Load, folder: Path) -> Path:
 
 
 def run(url: str, folder: Path, *, clients: int, seconds: float) -> dict[str, Any]:
-    """For whole `seconds`: requests, seconds, errors, and p50, p90, p99, max in ms. Raises SystemExit without wrk."""
+    """Requests, seconds, errors, and p50, p90, p99, max in ms; `seconds` are whole ones.
+
+    Raises SystemExit without wrk.
+    """
     wrk = shutil.which("wrk")
     if wrk is None:
         raise SystemExit("wrk is not installed (apt-get install wrk)")

@@ -19,7 +19,11 @@ JSON = "application/json"
 
 
 class Exchange:
-    """One request, and the means to answer it once."""
+    """One request, and the means to answer it once.
+
+    What waits for `on_close` mostly holds the exchange, too: it is dropped with the answer, so that
+    bodies go at once and not when the garbage collector next looks at the oldest generation.
+    """
 
     __slots__ = ("_connection", "body", "closed", "method", "on_close", "path")
 
@@ -32,7 +36,7 @@ class Exchange:
     def respond(self, status: int, body: bytes, *, kind: str = JSON, timing: str = "") -> None:
         """Answer; does nothing once the client has gone. Only on the event loop's thread."""
         if not self.closed:
-            self.closed = True
+            self.closed, self.on_close = True, None
             extra = f"server-timing: {timing}\r\n" if timing else ""
             self._connection.send(status, body, kind=kind, extra=extra)
 
@@ -67,8 +71,9 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None and not exchange.closed:
             exchange.closed = True
-            if exchange.on_close is not None:
-                exchange.on_close()
+            on_close, exchange.on_close = exchange.on_close, None
+            if on_close is not None:
+                on_close()
 
     def data_received(self, data: bytes) -> None:
         try:

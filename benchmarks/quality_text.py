@@ -21,12 +21,19 @@ from worker.ml import calibration, fit, ngrams, spaces, text
 from worker.ml.heads.base import Fit, Support, Task
 
 SHOTS = {"banking77": (1, 2, 5, 10, 20), "naijasenti_hau": (1, 2, 5, 10, 20, 50, 100)}
+DRAWS = {"naijasenti_hau": 25}
+"""Draws for intervals, where a fit takes no time; those beyond the seeds are of `auto` alone."""
+
 MEASURED = text_sets.CACHE / "quality_text.jsonl"
 BINS = 15
+MOST_OTHERS = 1500
 METHOD = (
     "`auto` with and without label names, each draw judged on the whole test split; MiniLM and "
     "character n-grams (hashed, 1 to 5 characters) alone: scikit-learn's logistic regression, "
-    "C=30; calibration error over 15 bins of all draws pooled; balanced accuracy in percent"
+    "C=30; calibration error over 15 bins of all draws pooled; balanced accuracy in percent. "
+    "Intervals against texts of the training split that were not drawn, as the promise is about "
+    "inputs like the examples, and against the test split (naijasenti_hau's is cleaned of names, "
+    "signs and capitals, its training split is not)"
 )
 
 Row = dict[str, Any]
@@ -48,22 +55,36 @@ def fitted(data: TextSet, support: Support, *, names: bool) -> Fit:
 
 def cell(data: TextSet, shots: int, seed: int, *, compared: bool) -> Row:
     """One draw: `auto`, and what it is compared with."""
-    support = data.train.support(data.train.draw(shots, seed))
     row: Row = {"set": data.name, "shots": shots, "seed": seed, "compared": compared}
-    row["auto"] = _auto(data, support, names=True)
+    drawn = data.train.draw(shots, seed)
+    support, others = data.train.support(drawn), _others(data.train, drawn, seed)
+    row["auto"] = _auto(data, support, others, names=True)
     if not compared:
         return row
-    row["auto, no label names"] = _auto(data, support, names=False)
+    row["auto, no label names"] = _auto(data, support, others, names=False)
     row["MiniLM alone"] = balanced_accuracy(_embedding_alone(support, data.test), data.test.labels)
     if len(support.classes) < 20:
         row["n-grams alone"] = balanced_accuracy(_grams_alone(support, data.test), data.test.labels)
     return row
 
 
-def _auto(data: TextSet, support: Support, *, names: bool) -> Row:
+def _others(train: TextPart, drawn: Tensor, seed: int) -> TextPart:
+    """Some of the training split that were not drawn."""
+    left = torch.ones(len(train.labels), dtype=torch.bool)
+    left[drawn] = False
+    order = torch.randperm(len(left), generator=torch.Generator().manual_seed(seed))
+    rows = order[left[order]][:MOST_OTHERS]
+    texts = tuple(train.texts[row] for row in rows.tolist())
+    return TextPart(train.rows[rows], texts, train.labels[rows], train.classes)
+
+
+def _auto(data: TextSet, support: Support, others: TextPart, *, names: bool) -> Row:
     found = fitted(data, support, names=names)
+    same = text.answer(found.head, others.rows, others.texts).probabilities
     scores = text.answer(found.head, data.test.rows, data.test.texts).probabilities
-    return _judged(found, scores, data.test.labels)
+    return _judged(found, scores, data.test.labels) | {
+        "like the examples": balanced_accuracy(same, others.labels)
+    }
 
 
 def balanced_accuracy(scores: Tensor, labels: Tensor) -> float:
@@ -121,28 +142,40 @@ def _means(rows: Sequence[Row]) -> Row:
     found |= {name: round(statistics.mean(row[name] for row in compared), 1) for name in names}
     for name in ("auto", "auto, no label names"):
         found[name] = _mean_of([row[name] for row in compared])
-    return found | {"intervals": _intervals([row["auto"] for row in rows])}
+    return found | {"honesty": _honesty([row["auto"] for row in rows])}
 
 
 def _mean_of(rows: Sequence[Row]) -> Row:
-    excess = torch.tensor([row["excess"] for row in rows]).sum(0)
-    count = sum(sum(row["count"]) for row in rows)
     return {
         "accuracy": round(statistics.mean(row["accuracy"] for row in rows), 1),
-        "calibration_error": round(float(excess.abs().sum()) / count, 3),
+        "calibration_error": _calibration_error(rows),
         "lexical_weight": round(statistics.mean(row["w"] for row in rows), 2),
         "label_names_used": round(statistics.mean(row["names"] for row in rows), 2),
     }
 
 
-def _intervals(rows: Sequence[Row]) -> Row | None:
-    """How often the stated interval holds the accuracy on the test split, and how wide it is."""
+def _calibration_error(rows: Sequence[Row]) -> float:
+    excess = torch.tensor([row["excess"] for row in rows]).sum(0)
+    return round(float(excess.abs().sum()) / sum(sum(row["count"]) for row in rows), 3)
+
+
+def _honesty(rows: Sequence[Row]) -> Row:
+    """Of all draws: how often the stated interval holds the accuracy, and how wide it is."""
+    found: Row = {"draws": len(rows), "calibration_error": _calibration_error(rows)}
     said = [row for row in rows if row["low"] is not None]
     if not said:
-        return None
-    held = [row["low"] <= row["accuracy"] / 100 <= row["high"] for row in said]
+        return found
     width = statistics.mean(row["high"] - row["low"] for row in said)
-    return {"draws": len(said), "hold": sum(held), "width": round(width, 3)}
+    return found | {
+        "interval_width": round(width, 3),
+        "interval_holds_on_others_of_the_split": _holding(said, "like the examples"),
+        "interval_holds_on_the_test_split": _holding(said, "accuracy"),
+    }
+
+
+def _holding(rows: Sequence[Row], truth: str) -> float:
+    held: list[bool] = [row["low"] <= row[truth] / 100 <= row["high"] for row in rows]
+    return round(sum(held) / len(held), 3)
 
 
 def promises(table: Row) -> Row:
@@ -152,17 +185,19 @@ def promises(table: Row) -> Row:
         name: [row["MiniLM alone"] - row[name]["accuracy"] for row in banking.values()]
         for name in ("auto", "auto, no label names")
     }
-    said = [row["intervals"] for row in table.values() if row["intervals"]]
     found: Row = {
         "banking77 behind MiniLM alone, at worst": {
             name: round(max(values), 1) for name, values in behind.items() if values
         },
         "calibration error at 20": {
-            key: row["auto"]["calibration_error"] for key, row in table.items() if key[-3:] == " 20"
+            key: row["honesty"]["calibration_error"]
+            for key, row in table.items()
+            if key[-3:] == " 20"
         },
-        "interval holds": round(
-            sum(row["hold"] for row in said) / sum(row["draws"] for row in said), 3
-        ),
+        "interval holds on others of the split, on the test split": [
+            _overall(table, f"interval_holds_on_{where}_split")
+            for where in ("others_of_the", "the_test")
+        ],
     }
     if "banking77 5" in table:
         found["banking77 at 5"] = table["banking77 5"]["auto"]["accuracy"]
@@ -175,12 +210,19 @@ def promises(table: Row) -> Row:
     return found
 
 
+def _overall(table: Row, name: str) -> float:
+    """The mean over all draws."""
+    rows = [row["honesty"] for row in table.values() if name in row["honesty"]]
+    total = sum(float(row["draws"]) * float(row[name]) for row in rows)
+    return round(total / sum(float(row["draws"]) for row in rows), 3)
+
+
 def cells(options: argparse.Namespace) -> Iterator[Row]:
     """The cells that are asked for; draws beyond `seeds` only for the intervals."""
     for name in options.sets:
         data = text_sets.load(name)
         for shots in options.shots or SHOTS[name]:
-            for seed in range(max(options.seeds, options.draws)):
+            for seed in range(max(options.seeds, options.draws or DRAWS.get(name, 0))):
                 yield cell(data, shots, seed, compared=seed < options.seeds)
 
 
@@ -196,7 +238,7 @@ def main() -> None:
     """Measure a part, or all, and write down everything measured since `--fresh`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--draws", type=int, default=0, help="of `auto` alone, for the intervals")
+    parser.add_argument("--draws", type=int, help="at each number of examples, for the intervals")
     parser.add_argument("--sets", nargs="*", default=list(text_sets.SETS))
     parser.add_argument("--shots", nargs="*", type=int)
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")

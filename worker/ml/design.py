@@ -7,7 +7,7 @@ many, or where predictions average over the views too, an example is the mean of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -185,6 +185,14 @@ class Maker:
         if len(self._support) > MOST_DUAL:
             return self._of_many(recipe)
         return self.whole(recipe)
+
+    def prepare(self, recipes: Iterable[Recipe]) -> None:
+        """Make what they need of every view side by side, unless there is too much to keep."""
+        if len(self._support) > MOST_DUAL:
+            return
+        features = self._support.features
+        pairs = [(recipe.space, view) for recipe in recipes for view in recipe.present(features)]
+        threads.each(lambda pair: self.rows(*pair), dict.fromkeys(pairs))
 
     def whole(self, recipe: Recipe) -> Design:
         """The same with every example's row, however many."""

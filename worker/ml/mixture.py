@@ -83,14 +83,16 @@ def recipes(views: Mapping[str, Tensor], *, average: bool) -> dict[str, Recipe]:
 def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
     """The weighted mean of standardised heads over spaces; with one a class, a fixed mean."""
     shares = FIXED if judge.count == 0 else HANDICAP
-    designs = {name: maker.make(recipe) for name, recipe in chosen.items() if name in shares}
+    chosen = {name: recipe for name, recipe in chosen.items() if name in shares}
+    maker.prepare(chosen.values())
     few = len(judge.labels) <= FEW
-    heads = _heads if few else _usual_ridge
     if few:
-        found = threads.each(lambda design: heads(design, judge), designs.values())
+        made = threads.each(lambda recipe: _made(maker, recipe, judge), chosen.values())
     else:
-        found = [heads(design, judge) for design in designs.values()]
-    fits = dict(zip(designs, found, strict=True))
+        wanted = [maker.make(recipe) for recipe in chosen.values()]
+        made = [(design, _usual_ridge(design, judge)) for design in wanted]
+    designs = {name: design for name, (design, _) in zip(chosen, made, strict=True)}
+    fits = {name: fit for name, (_, fit) in zip(chosen, made, strict=True)}
     shares = _shares(fits, judge)
     if not few:
         fits = {name: _closed(designs[name], judge) for name in shares}
@@ -115,6 +117,12 @@ def _shares(fits: Mapping[str, HeadFit], judge: Judge) -> dict[str, float]:
         found = [FIXED[name] for name in fits]
     shares = {name: share for name, share in zip(fits, found, strict=True) if share >= NEGLIGIBLE}
     return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def _made(maker: Maker, recipe: Recipe, judge: Judge) -> tuple[Design, HeadFit]:
+    """A design and every head on it."""
+    design = maker.make(recipe)
+    return design, _heads(design, judge)
 
 
 def _usual_ridge(design: Design, judge: Judge) -> HeadFit:

@@ -66,11 +66,15 @@ class Bench:
         """Images a second of 64 clients with single images, now."""
         return self.ask(self.single(), clients=64)["images_per_second"]
 
-    def open(self, rate: float, *, seconds: float, seed: int = 0) -> list[Outcome]:
-        """Single images at random intervals, whether or not others have been answered."""
+    def open(
+        self, rate: float, *, seconds: float, seed: int = 0, even: bool = False
+    ) -> list[Outcome]:
+        """Single images at random or even intervals, whether or not others have been answered."""
         world = self.world
         requests = [http_request(world.path(), world.key, jpeg) for jpeg in world.jpegs]
-        return open_loop(world.url, requests, Plan(rate=rate, seconds=seconds, seed=seed))
+        return open_loop(
+            world.url, requests, Plan(rate=rate, seconds=seconds, seed=seed, even=even)
+        )
 
     def gauge(self, name: str) -> float:
         """One of the predictor's numbers."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from worker.ml import calibration
+from worker.ml.calibration import PRIOR
 
 
 def draws(n: int, *, heat: float = 1.0, classes: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -24,7 +25,7 @@ def draws(n: int, *, heat: float = 1.0, classes: int = 4, seed: int = 0) -> tupl
 
 def penalised(logits: Tensor, labels: Tensor, heat: float, prior: float) -> float:
     loss = torch.nn.functional.cross_entropy(logits / heat, labels, reduction="sum")
-    return float(loss) + (math.log(heat) - math.log(prior)) ** 2 / (2 * 0.3**2)
+    return float(loss) + (math.log(heat) - math.log(prior)) ** 2 / (2 * calibration.SPREAD**2)
 
 
 class TestTemperature:
@@ -38,29 +39,28 @@ class TestTemperature:
         logits, labels = draws(n, heat=2.0)
         found = calibration.temperature(logits, labels, per_class=5)
         grid = np.exp(np.linspace(math.log(0.05), math.log(20), 2001))
-        values = [penalised(logits, labels, float(heat), 0.85) for heat in grid]
+        values = [penalised(logits, labels, float(heat), PRIOR[5]) for heat in grid]
         assert found == pytest.approx(grid[int(np.argmin(values))], rel=4e-3)
 
     @pytest.mark.parametrize(
-        ("per_class", "expected"),
-        [(1, 0.80), (2, 0.95), (5, 0.85), (20, 0.90), (500, 0.90), (0.4, 0.80)],
+        ("per_class", "known"), [(1, 1), (2, 2), (5, 5), (20, 20), (500, 20), (0.4, 1)]
     )
-    def test_without_logits_it_is_the_prior(self, per_class: float, expected: float) -> None:
+    def test_without_logits_it_is_the_prior(self, per_class: float, known: int) -> None:
         nothing = torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)
-        assert calibration.temperature(*nothing, per_class=per_class) == pytest.approx(expected)
+        assert calibration.temperature(*nothing, per_class=per_class) == pytest.approx(PRIOR[known])
 
     def test_between_known_sizes_the_prior_is_between(self) -> None:
         middle = calibration.prior_log_temperature(math.sqrt(2 * 5), calibration.PRIOR)
-        assert math.exp(middle) == pytest.approx(math.sqrt(0.95 * 0.85))
+        assert math.exp(middle) == pytest.approx(math.sqrt(PRIOR[2] * PRIOR[5]))
 
     def test_logits_that_are_all_right_do_not_run_away(self) -> None:
         logits = 30 * torch.eye(4)[torch.arange(40) % 4]
         found = calibration.temperature(logits, torch.arange(40) % 4, per_class=10)
-        assert found == pytest.approx(0.9, rel=0.01)
+        assert found == pytest.approx(PRIOR[10], rel=0.01)
 
     def test_logits_that_are_all_equal_leave_the_prior(self) -> None:
         found = calibration.temperature(torch.zeros(9, 3), torch.arange(9) % 3, per_class=5)
-        assert found == pytest.approx(0.85)
+        assert found == pytest.approx(PRIOR[5])
 
     def test_confident_nonsense_is_bounded(self) -> None:
         logits = 1e6 * torch.eye(3)[torch.arange(300) % 3]

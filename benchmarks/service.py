@@ -118,5 +118,6 @@ def _client(url: str, key: str) -> httpx.Client:
 
 def _resident_mb(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    children = [child for one in threads for child in (one / "children").read_text().split()]
     return pages * 4096 / 1e6 + sum(_resident_mb(int(child)) for child in children)

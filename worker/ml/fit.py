@@ -28,7 +28,7 @@ from worker.ml.outcome import Fitted, Setting, finish
 
 __all__ = ["Fit", "HeadArtifact", "Support", "Task", "fit"]
 
-MOST_CHOOSING = 1000
+MOST_CHOOSING = 400
 """Of many examples, those that spaces are chosen on: more would choose the same."""
 
 
@@ -76,7 +76,7 @@ def _setting(task: Task) -> Setting:
 def _auto(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     average = setting.task.hyperparameters.get("prediction_views", "squish") == "all"
     recipes = mixture.recipes(setting.support.features, average=average)
-    if len(setting.support) > design.MOST_DUAL:
+    if len(setting.support) > MOST_CHOOSING:
         recipes = _worth_it(setting, recipes)
     found = mixture.fit(maker, setting.judge, recipes)
     return mixture.fitted(found, setting.judge, setting.transform)
@@ -87,7 +87,7 @@ def _worth_it(setting: Setting, recipes: Mapping[str, Recipe]) -> dict[str, Reci
     some = unknown.exemplars(setting.judge.labels, max(2, MOST_CHOOSING // setting.judge.classes))
     judge = setting.judge.take(some)
     maker = Maker(setting.transform, setting.support.take(some), judge)
-    return {name: recipes[name] for name in mixture.fit(maker, judge, recipes).members}
+    return mixture.worthwhile(maker, judge, recipes)
 
 
 _METHODS: Mapping[str, Callable[[Setting, Maker], tuple[Fitted, Tensor]]] = {

@@ -82,19 +82,16 @@ def recipes(views: Mapping[str, Tensor], *, average: bool) -> dict[str, Recipe]:
 
 def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
     """The weighted mean of standardised heads over spaces; with one a class, a fixed mean."""
-    shares = FIXED if judge.count == 0 else HANDICAP
-    chosen = {name: recipe for name, recipe in chosen.items() if name in shares}
+    chosen = _possible(chosen, judge)
     maker.prepare(chosen.values())
-    few = len(judge.labels) <= FEW
-    if few:
+    if len(judge.labels) <= FEW:
         made = threads.each(lambda recipe: _made(maker, recipe, judge), chosen.values())
+        designs = {name: design for name, (design, _) in zip(chosen, made, strict=True)}
+        fits = {name: fit for name, (_, fit) in zip(chosen, made, strict=True)}
+        shares = _shares(fits, judge)
     else:
-        wanted = [maker.make(recipe) for recipe in chosen.values()]
-        made = [(design, _usual_ridge(design, judge)) for design in wanted]
-    designs = {name: design for name, (design, _) in zip(chosen, made, strict=True)}
-    fits = {name: fit for name, (_, fit) in zip(chosen, made, strict=True)}
-    shares = _shares(fits, judge)
-    if not few:
+        designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
+        shares = _by_ridge(designs, judge)
         fits = {name: _closed(designs[name], judge) for name in shares}
     return Mixture(
         members={
@@ -102,6 +99,26 @@ def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
             for name, share in shares.items()
         }
     )
+
+
+def worthwhile(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """The spaces that would count, told by ridge alone."""
+    chosen = _possible(chosen, judge)
+    maker.prepare(chosen.values())
+    designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
+    return {name: chosen[name] for name in _by_ridge(designs, judge)}
+
+
+def _possible(chosen: Mapping[str, Recipe], judge: Judge) -> dict[str, Recipe]:
+    known = HANDICAP if judge.count else FIXED
+    return {name: recipe for name, recipe in chosen.items() if name in known}
+
+
+def _by_ridge(designs: Mapping[str, Design], judge: Judge) -> dict[str, float]:
+    """How much each space counts by ridge's word; one alone needs none."""
+    if len(designs) == 1:
+        return dict.fromkeys(designs, 1.0)
+    return _shares({name: _usual_ridge(one, judge) for name, one in designs.items()}, judge)
 
 
 def _shares(fits: Mapping[str, HeadFit], judge: Judge) -> dict[str, float]:

@@ -147,7 +147,7 @@ def _detector(
     labels = judge.labels[kept]
     if probabilities is None:
         return unknown.fit_threshold(None, unknown.between_classes(looks, labels))
-    top, predicted = probabilities[kept].max(1)
+    top, predicted = unknown.confidence(probabilities[kept])
     return unknown.fit_threshold(top.float(), unknown.of_support(looks, labels, predicted))
 
 

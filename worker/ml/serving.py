@@ -192,7 +192,7 @@ class _Seen:
 def _answer(head: LiveHead, seen: _Seen, rows: Sequence[int]) -> list[Prediction]:
     x = [seen.channel(channel, rows) for channel in head.channels]
     found = (_logits(head, x) / head.temperature).softmax(1)
-    top, predicted = found.max(1)
+    top, predicted = unknown.confidence(found)
     labels = head.artifact.tensors["exemplar_labels"].long()
     likeness = unknown.similarity(seen.look(rows), _exemplars(head), labels, predicted)
     return _predictions(head, found, head.detector.score(top, likeness))

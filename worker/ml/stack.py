@@ -137,13 +137,14 @@ class _Board:
 def _softmax(
     logits: Floats, heads: Sequence[StackedHead]
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Probabilities [n, k], the top one of each row, and whose it is."""
+    """Probabilities [n, k], `unknown.confidence` of each row, and in which class."""
     temperature = np.array([head.temperature for head in heads], np.float32)
     predicted = logits.argmax(1)
     shifted = (logits - logits.max(1, keepdims=True)) / temperature[:, None]
     p = np.exp(shifted)
     p /= p.sum(1, keepdims=True)
-    return p, p.max(1), predicted
+    softened = np.sqrt(p)
+    return p, softened.max(1) / softened.sum(1), predicted
 
 
 def _likeness(cosines: Floats, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> Floats:

@@ -165,6 +165,8 @@ def test_a_guard_that_raises_kills_and_the_next_request_starts_another(
 
 def test_a_death_is_told_apart_from_an_error(child: TensorProcess) -> None:
     child.engine(BACKBONE, nothing)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGSTOP)  # or it might answer before the shot
 
     def shoot() -> None:
         assert child.pid is not None

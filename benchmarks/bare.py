@@ -44,7 +44,8 @@ class Bare:
 
     def throughput(self, seconds: float) -> dict[str, float]:
         """Images a second at the best batch, and core milliseconds an image."""
-        return self._ask(f"throughput {seconds}")
+        found: dict[str, float] = self._ask(f"throughput {seconds}")
+        return found
 
     def lone(self, times: int) -> list[float]:
         """Milliseconds from bytes to embedding, one image at a time, sorted."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from app.core import backbones
 from benchmarks import image_sets
+from benchmarks.draws import draw
 from benchmarks.image_sets import ImageSet, Part
 from worker import ml
 from worker.ml import calibration, fit, serving, spaces
@@ -138,7 +139,7 @@ def _distinct(name: str, shots: int, seeds: int) -> int:
 
 def _support(cell: Cell, views: tuple[str, ...]) -> Support:
     train = _loaded(cell.name).train
-    return train.support(train.draw(cell.shots, cell.seed), views)
+    return train.support(draw(train.labels, cell.shots, cell.seed), views)
 
 
 def _judged(found: Fit, test: Part) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _unknown(cell: Cell) -> dict[str, Any]:
 
 
 def _strangers(cell: Cell, one: ImageSet, hidden: Tensor, views: tuple[str, ...]) -> dict[str, Any]:
-    rows = one.train.draw(cell.shots, cell.seed)
+    rows = draw(one.train.labels, cell.shots, cell.seed)
     rows = rows[~torch.isin(one.train.labels[rows], hidden)]
     head = serving.load(fitted(_without(one.train.support(rows, views), hidden)).head)
     own = _scores(head, one.test)

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from benchmarks import text_sets
+from benchmarks.draws import draw
 from benchmarks.record import record
 from benchmarks.text_sets import LAYOUT, TextPart, TextSet
 from worker.ml import calibration, fit, ngrams, spaces, text
@@ -56,7 +57,7 @@ def fitted(data: TextSet, support: Support, *, names: bool) -> Fit:
 def cell(data: TextSet, shots: int, seed: int, *, compared: bool) -> Row:
     """One draw: `auto`, and what it is compared with."""
     row: Row = {"set": data.name, "shots": shots, "seed": seed, "compared": compared}
-    drawn = data.train.draw(shots, seed)
+    drawn = draw(data.train.labels, shots, seed)
     support, others = data.train.support(drawn), _others(data.train, drawn, seed)
     row["auto"] = _auto(data, support, others, names=True)
     if not compared:

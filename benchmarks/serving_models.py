@@ -100,7 +100,7 @@ class _Move:
 class _Watch:
     """Checks each answer against the two models and when the alias last moved."""
 
-    classes: dict[str, frozenset[str]]
+    classes: dict[str, set[str]]
     sent: list[float]
     moves: list[_Move] = field(default_factory=list)
     errors: int = 0

@@ -50,10 +50,10 @@ class World:
         """A second real model, of 5 classes that the first does not have."""
         return _train(self.service, self.others)
 
-    def classes(self, model: str) -> frozenset[str]:
+    def classes(self, model: str) -> set[str]:
         """The labels of a model."""
         card = self.service.client.get(f"/v1/models/{model}").json()["card"]
-        return frozenset(card["config"]["classes"])
+        return set(card["config"]["classes"])
 
     def targets(self, models: Sequence[str]) -> Iterator[Target]:
         """What the predictor is told of models."""

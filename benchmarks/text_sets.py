@@ -45,15 +45,6 @@ class TextPart:
             texts=[self.texts[row] for row in chosen.tolist()],
         )
 
-    def draw(self, shots: int, seed: int) -> Tensor:
-        """`shots` rows of every class (all that a class has, if fewer)."""
-        generator = torch.Generator().manual_seed(1000 * shots + seed)
-        rows = []
-        for c in range(len(self.classes)):
-            own = torch.nonzero(self.labels == c)[:, 0]
-            rows.append(own[torch.randperm(len(own), generator=generator)][:shots])
-        return torch.cat(rows)
-
 
 @dataclass(frozen=True)
 class TextSet:

@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
+from app.core.views import View
 from app.infra.storage import storage_errors
 from worker import segment_file
 from worker.channel import Message
@@ -52,7 +53,7 @@ class Light:
 
 def facts(request: Message) -> dict[str, Any]:
     modality = "text" if "MiniLM" in request["backbone"] else "image"
-    views = ["text"] if modality == "text" else ["squish", "mirror"]
+    views = ["text"] if modality == "text" else get_args(View)
     name = request["backbone"].lower()
     return {
         "backbone": request["backbone"],

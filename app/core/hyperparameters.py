@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from app.core.errors import HeadstartError
+from app.core.views import View
 
 Auto = Literal["auto"]
-View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
 Space = Literal["last", "late", "all"]
 
 Positive = Annotated[float, Field(strict=True, ge=1e-6, le=1e6, allow_inf_nan=False)]

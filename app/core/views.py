@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from app.core.manifest import Modality
+
+View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
+"""What a picture is read as."""
 
 PRIMARY: Mapping[Modality, str] = {"image": "squish", "text": "text"}
 """The view on a cold job's path: it decodes every example, and every model can use it alone."""

@@ -12,7 +12,7 @@ import torch
 from benchmarks.competitors.network import answer, decode, network
 
 
-class Predictor(litserve.LitAPI):
+class Predictor(litserve.LitAPI):  # type: ignore[misc]
     """Decodes one by one, predicts in batches."""
 
     def setup(self, device: str) -> None:
@@ -26,7 +26,8 @@ class Predictor(litserve.LitAPI):
 
     def predict(self, batch: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return self.model(batch)
+            logits: torch.Tensor = self.model(batch)
+            return logits
 
     def unbatch(self, output: torch.Tensor) -> list[torch.Tensor]:
         return list(output)

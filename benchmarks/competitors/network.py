@@ -22,12 +22,15 @@ PREPROCESS = transforms.Compose(
 
 def network() -> torch.nn.Module:
     """efficientnet_lite0 with a head of 5 classes; its weights do not matter to a clock."""
-    return timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=5).eval()
+    made: torch.nn.Module = timm.create_model(
+        "tf_efficientnet_lite0", pretrained=False, num_classes=5
+    )
+    return made.eval()
 
 
 def decode(data: bytes) -> torch.Tensor:
     """[3, 224, 224]."""
-    pixels: Any = PREPROCESS(Image.open(io.BytesIO(data)).convert("RGB"))
+    pixels: torch.Tensor = PREPROCESS(Image.open(io.BytesIO(data)).convert("RGB"))
     return pixels
 
 

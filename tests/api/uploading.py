@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,11 @@ def leftovers(service: Service) -> list[str]:
         for path in Path(root / folder).rglob("*")
         if path.is_file()
     )
+
+
+def idle(service: Service, seconds: float = 30) -> None:
+    """Wait until nothing is left to do, not even for idle time: then the files stay as they are."""
+    until = time.monotonic() + seconds
+    while open_ := [work for work in works(service) if work.state in ("queued", "running")]:
+        assert time.monotonic() < until, [(work.kind, work.state, work.error) for work in open_]
+        time.sleep(0.02)

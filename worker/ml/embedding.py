@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
+from app.core.views import View
 from worker.ml.engines.base import Engine, Vectors
-from worker.ml.preprocessing import PRIMARY, Pixels, View, as_view, decode_to
+from worker.ml.preprocessing import PRIMARY, Pixels, as_view, decode_to
 
 Vector = NDArray[np.float32]
 Result = tuple[int, Vector | HeadstartError]

@@ -7,7 +7,7 @@ network's size. Which other views are asked for at the same time never changes a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from app.core import image_header
+from app.core.views import View
 from worker.ml import decoding
 
 PREPROCESSING_VERSION = "1"
 """Part of every embedding's key: raise it when the same bytes would give other pixels."""
 
-View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
 VIEWS: tuple[View, ...] = get_args(View)
 PRIMARY: View = "squish"
 GREY = 128

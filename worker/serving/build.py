@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.views import View
 from worker.ml.engines import ImageEngine, load_engine
 from worker.ml.occlusion import occluded
-from worker.ml.preprocessing import View, decode_views
+from worker.ml.preprocessing import decode_views
 from worker.serving.answerer import Answerer
 from worker.serving.heads import Rows
 from worker.serving.jobs import Item

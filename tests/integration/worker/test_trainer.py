@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
+from app.core.views import IDLE
 from app.infra.database import now
 from app.infra.orm import (
     CheckpointRow,
@@ -75,15 +76,12 @@ def test_further_views_come_in_idle_time_and_are_used(kit: Kit) -> None:
     with training(kit):
         version = add_dataset(kit, members(5))
         kit.wait_version(version.id)
-        idle = select(func.count()).where(
-            WorkRow.priority > 0, WorkRow.payload["view"].as_string() == "mirror",
-            WorkRow.state == "done",
-        )  # fmt: skip
-        kit.wait(lambda: kit.read(lambda session: session.scalar(idle)))
+        idle = select(func.count()).where(WorkRow.priority > 0, WorkRow.state == "done")
+        kit.wait(lambda: kit.read(lambda session: session.scalar(idle)) == len(IDLE["image"]))
         job = kit.wait_job(add_job(kit, version))
         forced = kit.wait_job(add_job(kit, version, hyperparameters={"views": ["squish"]}))
     assert job.progress is not None
-    assert job.progress["views"] == ["squish", "mirror"]
+    assert job.progress["views"] == ["squish", *IDLE["image"]]
     assert forced.progress is not None
     assert forced.progress["views"] == ["squish"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -163,21 +163,3 @@ def _log_likelihood(seen: Tensor, labels: Tensor, heat: Tensor) -> Tensor:
     scaled = seen[None] / heat[:, None, None]
     true = scaled.gather(2, labels[None, :, None].expand(len(heat), -1, 1))[..., 0]
     return (true - scaled.logsumexp(-1)).mean(1)
-
-
-def mixing_weights(
-    judged: Mapping[str, Tensor],
-    judge: Judge,
-    *,
-    handicap: Mapping[str, float],
-    fixed: Mapping[str, float],
-) -> dict[str, float]:
-    """How much each space counts: ∝ exp(2·(-n·loss) - handicap); without folds as `fixed`."""
-    names = list(judged)
-    if not judge.count:
-        total = sum(fixed[name] for name in names)
-        return {name: fixed[name] / total for name in names}
-    n = len(judge.labels)
-    scores = [-2 * n * loss(judged[name], judge.labels) - handicap[name] for name in names]
-    shares = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
-    return dict(zip(names, shares, strict=True))

@@ -20,7 +20,7 @@ from worker.ml.heads.moments import Moments
 from worker.ml.lazily import lazily
 from worker.ml.spaces import Channel, Transform
 
-MOST_ROWS = 400
+MOST_ROWS = 300
 """Views are rows of their own up to so many rows."""
 
 MOST_DUAL = 2000
@@ -28,6 +28,9 @@ MOST_DUAL = 2000
 
 BLOCK = 256
 """Rows of a Gram matrix that are computed together."""
+
+TOGETHER = 400
+"""Rows worth a call: several views of few examples are made in one."""
 
 CHUNK = 2000
 """Rows whose space is made at a time where there are many."""
@@ -186,13 +189,34 @@ class Maker:
             return self._of_many(recipe)
         return self.whole(recipe)
 
+    def ready(self, recipe: Recipe) -> Design:
+        """The same, with all that heads share computed: they may then be fitted side by side."""
+        made = self.make(recipe)
+        made.coordinates, made.asked_coordinates  # noqa: B018 - made at their first use
+        return made
+
     def prepare(self, recipes: Iterable[Recipe]) -> None:
         """Make what they need of every view side by side, unless there is too much to keep."""
         if len(self._support) > MOST_DUAL:
             return
         features = self._support.features
-        pairs = [(recipe.space, view) for recipe in recipes for view in recipe.present(features)]
-        threads.each(lambda pair: self.rows(*pair), dict.fromkeys(pairs))
+        spaces_of: dict[str, dict[str, None]] = {}
+        for recipe in recipes:
+            spaces_of.setdefault(recipe.space, {}).update(dict.fromkeys(recipe.present(features)))
+        size = max(1, TOGETHER // len(self._support))
+        calls = [
+            (space, list(views)[start : start + size])
+            for space, views in spaces_of.items()
+            for start in range(0, len(views), size)
+        ]
+        threads.each(lambda call: self._together(*call), calls)
+
+    def _together(self, space: str, views: Sequence[str]) -> None:
+        """One space of several views, in one call."""
+        read = [self._support.features[view] for view in views]
+        made = self._transform(space, read[0] if len(read) == 1 else torch.cat(read))
+        parts = made.split(len(self._support))
+        self._made.update({(space, view): part for view, part in zip(views, parts, strict=True)})
 
     def whole(self, recipe: Recipe) -> Design:
         """The same with every example's row, however many."""

@@ -28,7 +28,7 @@ from worker.ml.outcome import Fitted, Setting, finish
 
 __all__ = ["Fit", "HeadArtifact", "Support", "Task", "fit"]
 
-MOST_CHOOSING = 400
+MOST_CHOOSING = 300
 """Of many examples, those that spaces are chosen on: more would choose the same."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -86,9 +87,8 @@ def fit(maker: Maker, judge: Judge, chosen: Mapping[str, Recipe]) -> Mixture:
     chosen = _possible(chosen, judge)
     maker.prepare(chosen.values())
     if len(judge.labels) <= FEW:
-        made = threads.each(lambda recipe: _made(maker, recipe, judge), chosen.values())
-        designs = {name: design for name, (design, _) in zip(chosen, made, strict=True)}
-        fits = {name: fit for name, (_, fit) in zip(chosen, made, strict=True)}
+        designs = dict(zip(chosen, threads.each(maker.ready, chosen.values()), strict=True))
+        fits = dict(zip(chosen, _every_head(list(designs.values()), judge), strict=True))
         shares = _shares(fits, judge)
     else:
         designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
@@ -137,23 +137,24 @@ def _shares(fits: Mapping[str, HeadFit], judge: Judge) -> dict[str, float]:
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
-def _made(maker: Maker, recipe: Recipe, judge: Judge) -> tuple[Design, HeadFit]:
-    """A design and every head on it."""
-    design = maker.make(recipe)
-    return design, _heads(design, judge)
-
-
 def _usual_ridge(design: Design, judge: Judge) -> HeadFit:
     l2 = torch.tensor([USUAL_RIDGE_L2], dtype=torch.double)
     return blend.by_ridge(design, judge, l2)[0].standard()
 
 
-def _heads(design: Design, judge: Judge) -> HeadFit:
-    """Every head at every λ, weighed by likelihood; with one a class, ridge and logistic alike."""
-    logistic = blend.by_logistic(design, judge, torch.tensor([LOGISTIC_L2]))[0].standard()
-    if not judge.count:
-        return blend.weighed([_usual_ridge(design, judge), logistic], (0.5, 0.5))
-    return _weighed([*_closed_forms(design, judge), logistic], judge)
+def _every_head(designs: Sequence[Design], judge: Judge) -> list[HeadFit]:
+    """Of each design every head at every λ, weighed by likelihood; with one a class, ridge and
+    logistic alike. The heads of all designs are made side by side, the slow ones first.
+    """
+    kinds = (_logistic, _closed_forms if judge.count else lambda *of: [_usual_ridge(*of)])
+    made = threads.each(lambda one: one[0](one[1], judge), product(kinds, designs))
+    heads = zip(made[: len(designs)], made[len(designs) :], strict=True)
+    return threads.each(lambda two: _weighed([*two[1], *two[0]], judge), heads)
+
+
+def _logistic(design: Design, judge: Judge) -> list[HeadFit]:
+    l2 = torch.tensor([LOGISTIC_L2])
+    return [fit.standard() for fit in blend.by_logistic(design, judge, l2)]
 
 
 def _closed(design: Design, judge: Judge) -> HeadFit:

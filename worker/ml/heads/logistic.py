@@ -102,7 +102,7 @@ class _Search:
             bend = (self.weights * spread).sum((-1, -2), keepdim=True) + curve
             before = t
             t = torch.minimum(torch.maximum(t - slope / bend.clamp(min=1e-30), t / 10), t * 10)
-            if bool(((t - before).abs() <= 0.01 * before).all()):
+            if bool(((t - before).abs() <= 0.1 * before).all()):
                 break
         return t
 

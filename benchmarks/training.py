@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from torch import Tensor
 from app.core import backbones
 from benchmarks import image_sets, text_sets
 from benchmarks.record import RESULTS, record, spread
+from worker import tensor_process
 from worker.ml import fit
 from worker.ml.heads.base import Support, Task
 
@@ -33,9 +33,9 @@ PARTS = ("fits", "growth", "text")
 SIZES = (2_000, 5_000, 10_000, 20_000, 50_000)
 TEXT_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000)
 METHOD = (
-    "worker.ml.fit.fit with `auto` in a process like a job's (two threads, which sleep while they "
-    "wait), on cached efficientnet_lite0 embeddings of clothing pictures and MiniLM embeddings of "
-    "banking77. More examples than there are: each is a mixture of two of the same class, a share "
+    "worker.ml.fit.fit with `auto` in a process with the environment of a job's, two threads, on "
+    "cached efficientnet_lite0 embeddings of clothing pictures and MiniLM embeddings of banking77. "
+    "More examples than there are: each is a mixture of two of the same class, a share "
     "drawn from 0 to 0.5 of the second, the same in every view; of two texts, the first words of "
     "one and the last of the other. Memory: the most resident during the fit over what was "
     "resident before it, inputs held."
@@ -100,7 +100,7 @@ def measured(case: Case) -> dict[str, Any]:
     """The case in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.training", "--case", json.dumps(asdict(case))],
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        env=tensor_process.environment(),
         check=True,
         capture_output=True,
         text=True,

@@ -142,7 +142,7 @@ class TensorProcess:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=environment(),
             )
 
     def _send(self, request: Message) -> int:
@@ -185,20 +185,22 @@ class TensorProcess:
         return ChildCrashedError(f"the tensor process ended with status {status}")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with our package importable.
 
-    OpenMP's threads sleep while they wait: beside app and predictor on two cores, spinning made a
-    fit ten times slower. Freed memory is kept for the next matrix, up to 256 MB and in one arena:
-    to get fresh pages from the kernel for each was a fifth of a fit.
+    OpenMP's threads sleep while they wait, after spinning for some microseconds: beside app and
+    predictor on two cores, spinning on made a fit ten times slower, and not at all a tenth. Freed
+    memory is kept for the next matrix, up to 512 MB and in one arena: to get fresh pages from the
+    kernel for each was a fifth of a fit.
     """
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     usual = {
         "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "10000",
         "MALLOC_ARENA_MAX": "1",
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that glibc takes
-        "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+        "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
     }
     return usual | os.environ | {"PYTHONPATH": path}
 

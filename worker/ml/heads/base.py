@@ -26,6 +26,9 @@ class Chosen(Mapping[str, Tensor]):
     def __getitem__(self, view: str) -> Tensor:
         return self._features[view][self._rows]
 
+    def __contains__(self, view: object) -> bool:
+        return view in self._features
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._features)
 

@@ -20,7 +20,6 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy import Engine
 
-from app.core.errors import HeadstartError
 from app.infra.changes import BATCH, EVENTS, JOB, VERSION, WORK, Changes, Tokens, Topic
 
 __all__ = ["BATCH", "EVENTS", "JOB", "VERSION", "WORK", "Topic", "Waiting", "Wish", "WishDep"]
@@ -124,8 +123,8 @@ class Waiting:
             look = partial(self._changes.look, wanted, fresh=fresh)
             try:
                 self._tell(wanted, await to_thread.run_sync(look, limiter=limiter))
-            except HeadstartError as error:
-                log.warning("cannot look for changes", code=error.code)
+            except Exception as error:  # noqa: BLE001  # others wait on: it may be better soon
+                log.warning("cannot look for changes", reason=str(error))
                 self._fresh = True
                 await asyncio.sleep(_AWAY_SECONDS)
             await asyncio.sleep(self._changes.interval)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.infra.database import translate
+from app.infra.database import database_errors
 from app.infra.orm import BatchRow, DatasetVersionRow, EventRow, JobRow, WorkRow
 
 _AT_ONCE = 500
@@ -68,23 +68,22 @@ class Changes:
 
         `fresh` reads in any case. Raises database_unavailable.
         """
-        try:
-            connection = self._connect()
-            if not self._moved(connection) and not fresh:
-                return None
-            return _tokens(connection, wanted)
-        except DBAPIError as error:
-            self.close()
-            raise translate(error) from error
-        finally:
-            if self._connection is not None:
-                self._connection.rollback()
+        with database_errors():
+            try:
+                connection = self._connect()
+                moved = self._moved(connection)
+                tokens = _tokens(connection, wanted) if moved or fresh else None
+                connection.rollback()
+            except SQLAlchemyError:
+                self.close()
+                raise
+        return tokens
 
     def close(self) -> None:
         """Let go of the connection; the next look opens another."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._version = None
+        held, self._connection, self._version = self._connection, None, None
+        if held is not None:
+            held.close()
 
     def _connect(self) -> Connection:
         if self._connection is None:

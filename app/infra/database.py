@@ -21,6 +21,9 @@ from app.core.errors import HeadstartError
 
 Sessions = sessionmaker[Session]
 
+THREADS = 40
+"""How many requests of a process may have a thread at once (anyio's own limit)."""
+
 
 def open_engine(url: str) -> Engine:
     """An engine for `url`, set up for its kind of database."""
@@ -60,7 +63,13 @@ def _with_driver(url: str) -> str:
 
 
 def _open_sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 15, "check_same_thread": False})
+    engine = create_engine(
+        url,
+        connect_args={"timeout": 15, "check_same_thread": False},
+        pool_size=10,
+        max_overflow=THREADS,
+        pool_timeout=5,
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
@@ -86,20 +95,24 @@ def make_sessions(engine: Engine) -> Sessions:
 @contextmanager
 def transaction(sessions: Sessions) -> Iterator[Session]:
     """One writing transaction: committed at the end, rolled back on any error."""
-    with _database_errors(), sessions.begin() as session:
+    with database_errors(), sessions.begin() as session:
         yield session
 
 
 @contextmanager
 def reading(sessions: Sessions) -> Iterator[Session]:
-    """One reading transaction, which never waits for a writer."""
-    with _database_errors(), sessions() as session:
-        session.connection(execution_options={"read_only": True})
+    """One reading transaction, which never waits for a writer.
+
+    It connects at its first query: who has yet to get a thread must not hold a connection that
+    those who have one wait for.
+    """
+    reader = sessions.kw["bind"].execution_options(read_only=True)
+    with database_errors(), sessions(bind=reader) as session:
         yield session
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
+def database_errors() -> Iterator[None]:
     """Say `database_unavailable` or `storage_full` where the driver says something of its own."""
     try:
         yield

@@ -86,7 +86,7 @@ class DatasetVersionRow(Base):
     __table_args__ = (UniqueConstraint("dataset_id", "number"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"))
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), index=True)
     dataset_id: Mapped[str] = mapped_column(
         ForeignKey("datasets.id", ondelete="CASCADE"), index=True
     )
@@ -142,9 +142,10 @@ class EventRow(Base):
     """One line of a job's history; the ever-growing id is the SSE id."""
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_job_id_id", "job_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     created_at: Mapped[float]
     level: Mapped[str] = mapped_column(String(8))
     type: Mapped[str] = mapped_column(String(12))

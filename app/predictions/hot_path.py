@@ -15,7 +15,7 @@ from app.gate import Application, Receive, Scope, Send
 from app.predictions.service import Wanted, predict
 
 PATH = "/v1/models/{model}/predictions"
-_PATH = re.compile(r"/v1/models/([^/]+)/predictions")
+_PATH = re.compile(r"/v1/models/([A-Za-z0-9._:@-]{1,200})/predictions")
 _ROUTE = SimpleNamespace(path=PATH)
 """What the metrics read a route's template from."""
 

@@ -65,18 +65,20 @@ class Resolver:
         return await asyncio.shield(future)
 
     async def _run(self) -> None:
-        while self._asked:
-            asked = dict(list(self._asked.items())[:_AT_ONCE])
-            for name in asked:
-                del self._asked[name]
-            await self._answer(asked)
-        self._asker = None
+        try:
+            while self._asked:
+                asked = dict(list(self._asked.items())[:_AT_ONCE])
+                for name in asked:
+                    del self._asked[name]
+                await self._answer(asked)
+        finally:
+            self._asker = None
 
     async def _answer(self, asked: dict[Name, asyncio.Future[Found | NotReady | None]]) -> None:
         until, generation = time.monotonic() + _SECONDS, self._generation
         try:
             found = await to_thread.run_sync(self._look_up, list(asked))
-        except HeadstartError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, somebody waits for it
             for future in asked.values():
                 future.set_exception(error)
                 future.exception()  # those who asked may all have gone

@@ -265,17 +265,19 @@ def forget_embeddings(
     """
     touched: set[str] = set()
     wanted = sorted(set(sha256s))
-    for start in range(0, len(wanted), _AT_ONCE):
-        touched |= set(
-            session.scalars(
+    caches = select(SegmentRow.key).where(SegmentRow.organisation_id == organisation_id).distinct()
+    for key in session.scalars(caches).all():  # each by the whole primary key
+        for start in range(0, len(wanted), _AT_ONCE):
+            dropped = (
                 delete(EmbeddingRow)
                 .where(
                     EmbeddingRow.organisation_id == organisation_id,
+                    EmbeddingRow.key == key,
                     EmbeddingRow.sha256.in_(wanted[start : start + _AT_ONCE]),
                 )
                 .returning(EmbeddingRow.segment_id)
             )
-        )
+            touched |= set(session.scalars(dropped))
     return _drop_empty(session, sorted(touched))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from app.infra.orm import AliasRow, JobRow, ModelRow
@@ -52,7 +52,7 @@ def find_all(session: Session, names: Collection[Name]) -> dict[Name, Found | No
     ids = {name for name in names if is_model_id(name[1])}
     jobs = {name for name in names if name[1].startswith("ftjob-")}
     found.update(_keep(session, _by_id(_second(ids)), ids))
-    found.update(_keep(session, _by_alias(_second(set(names) - ids)), set(names) - ids))
+    found.update(_keep(session, _by_alias(set(names) - ids), set(names) - ids))
     if jobs:
         found.update(_by_job(session, jobs))
     return found
@@ -66,11 +66,11 @@ def _by_id(ids: set[str]) -> Any:
     return select(ModelRow.organisation_id, ModelRow.id, *_COLUMNS).where(ModelRow.id.in_(ids))
 
 
-def _by_alias(names: set[str]) -> Any:
+def _by_alias(names: set[Name]) -> Any:
     return (
         select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS, AliasRow.name, AliasRow.pinned)
         .join(ModelRow, AliasRow.model_id == ModelRow.id)
-        .where(AliasRow.name.in_(names))
+        .where(tuple_(AliasRow.organisation_id, AliasRow.name).in_(sorted(names)))
     )
 
 

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import Request, Response
 from sqlalchemy import Engine, text
 
+from app import waiting as waiting_module
 from app.infra.changes import JOB, Changes
 from app.infra.database import Sessions, make_sessions, open_engine, transaction
 from app.infra.migrate import migrate
@@ -176,6 +178,28 @@ def test_a_look_is_spared_where_nothing_was_committed(engine: Engine, sessions: 
     assert changes.look(wanted, fresh=False) == {(JOB, "ftjob-1"): "running"}
     assert changes.look(wanted, fresh=False) is None
     changes.close()
+
+
+def test_a_look_that_fails_is_not_the_last(
+    engine: Engine, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_module, "_AWAY_SECONDS", 0.0)
+    look, failures = Changes.look, [RuntimeError("no connection"), MemoryError()]
+
+    def fails(self: Changes, wanted: Any, *, fresh: bool) -> Any:
+        if failures:
+            raise failures.pop()
+        return look(self, wanted, fresh=fresh)
+
+    monkeypatch.setattr(Changes, "look", fails)
+
+    async def scenario() -> None:
+        waiting = Waiting(engine)
+        assert await waiting.until(JOB, "ftjob-1", done=lambda s: s == "queued", seconds=10)
+        await waiting.close()
+
+    asyncio.run(scenario())
+    assert not failures
 
 
 @pytest.mark.parametrize(

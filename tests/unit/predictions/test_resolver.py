@@ -113,3 +113,24 @@ def test_only_a_pinned_alias_pins(database: tuple[Sessions, list[str]]) -> None:
         assert (plain.alias, plain.pinned) == ("", False)
 
     run(sessions, body)
+
+
+def test_a_question_that_cannot_be_asked_costs_only_those_who_asked_it(
+    database: tuple[Sessions, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = Resolver._look_up
+
+    def fails(self: Resolver, names: list[Any]) -> Any:
+        if ("one", "bad") in names:
+            raise ValueError("the driver says no")
+        return look_up(self, names)
+
+    monkeypatch.setattr(Resolver, "_look_up", fails)
+
+    async def body(names: Resolver) -> None:
+        with pytest.raises(ValueError, match="says no"):
+            await names.resolve("one", "bad")
+        found = await asyncio.wait_for(names.resolve("one", "live"), 10)
+        assert found.id == "ft:b:one::0"
+
+    run(database[0], body)

@@ -20,7 +20,7 @@ from worker.ml.heads.moments import Moments
 from worker.ml.lazily import lazily
 from worker.ml.spaces import Channel, Transform
 
-MOST_ROWS = 300
+MOST_ROWS = 400
 """Views are rows of their own up to so many rows."""
 
 MOST_DUAL = 2000

@@ -35,6 +35,7 @@ VIEWS = {"full": image_sets.VIEWS, "cold": COLD}
 
 _CACHE = image_sets.CACHE / "quality"
 _OF_TEXT = ("text.py", "text_", "ngrams.py", "label_names.py")
+_OWN = ("quality_cells", "image_sets", "draws")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def key_of_sources() -> str:
     root = Path(ml.__path__[0])
     files = [path for path in root.rglob("*.py") if not path.name.startswith(_OF_TEXT)]
     digest = hashlib.sha256(weights_sha256().encode())
-    for path in [*sorted(files), Path(__file__)]:
+    measuring = [Path(__file__).with_name(f"{own}.py") for own in _OWN]
+    for path in [*sorted(files), *sorted(root.rglob("*.safetensors")), *measuring]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

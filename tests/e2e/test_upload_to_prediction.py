@@ -13,7 +13,9 @@ from openai import OpenAI
 from tests.e2e.archives import drawn, of_folder, zipped
 from tests.e2e.conftest import Service
 
-_ACCURACY: dict[str, dict[str, float]] = {}
+_RIGHT: dict[str, dict[str, int]] = {}
+SQUISH = {"type": "auto", "auto": {"hyperparameters": {"views": ["squish"]}}}
+"""Whatever other views idle time has added by then."""
 
 
 def upload(client: httpx.Client, archive: bytes, name: str = "set.zip") -> dict[str, Any]:
@@ -33,7 +35,8 @@ def fine_tune(client: httpx.Client, dataset: str, **fields: Any) -> dict[str, An
     return job
 
 
-def accuracy(client: httpx.Client, model: str, root: Path, *, per_class: int) -> float:
+def judged(client: httpx.Client, model: str, root: Path, *, per_class: int) -> tuple[int, int]:
+    """How many pictures are told right, of how many."""
     right = asked = 0
     for folder in sorted(root.iterdir()):
         files = [
@@ -46,7 +49,7 @@ def accuracy(client: httpx.Client, model: str, root: Path, *, per_class: int) ->
         assert len(rows) == len(files)
         right += sum(row["label"] == folder.name for row in rows)
         asked += len(files)
-    return right / asked
+    return right, asked
 
 
 @pytest.mark.parametrize("name", ["bccd_cells", "clothing", "omniglot"])
@@ -58,14 +61,16 @@ def test_class_folders_train_and_predict_their_test_folder(
         dataset = upload(client, of_folder(root / "train", per_class=8))
         assert dataset["status"] == "ready", dataset
         job = fine_tune(client, dataset["id"])
-        found = accuracy(client, job["fine_tuned_model"], root / "test", per_class=8)
+        right, asked = judged(client, job["fine_tuned_model"], root / "test", per_class=8)
+        plain = fine_tune(client, dataset["id"], method=SQUISH)
+        compared, _ = judged(client, plain["fine_tuned_model"], root / "test", per_class=8)
         evaluation = client.get(f"/v1/models/{job['fine_tuned_model']}/evaluation").json()
-    assert found > {"bccd_cells": 0.85, "clothing": 0.55, "omniglot": 0.6}[name]
+    assert right / asked > {"bccd_cells": 0.85, "clothing": 0.55, "omniglot": 0.6}[name]
     assert evaluation["accuracy"]["value"] > 0.5
-    _ACCURACY.setdefault(name, {})[service.footing] = found
-    footings = _ACCURACY[name]
+    _RIGHT.setdefault(name, {})[service.footing] = compared
+    footings = _RIGHT[name]
     if len(footings) == 2:
-        assert abs(footings["embedded"] - footings["production"]) < 0.011
+        assert abs(footings["embedded"] - footings["production"]) <= 1, "a tie falls either way"
 
 
 def test_every_method_trains_on_the_same_embeddings(service: Service) -> None:

@@ -124,7 +124,7 @@ def test_a_cancel_and_a_finish_leave_one_terminal_state(
         )
         assert answers in (["cancelled", "lost"], ["invalid_transition", "succeeded"])
         outcomes[check(sessions, job_id)] += 1
-    assert sum(outcomes.values()) == RACES
+    assert set(outcomes) == {"cancelled", "succeeded"}, "either came first at times"
 
 
 def test_a_cancel_and_a_claim_never_run_a_cancelled_job(

@@ -108,9 +108,17 @@ def prepare(settings: Settings) -> None:
             _, key = create_key(
                 session, organisation_id="default", name="first", scopes=["admin", "operator"]
             )
-            path.touch(mode=0o600)
-            path.write_text(key + "\n")
+        _write_key(path, key)
     engine.dispose()
+
+
+def _write_key(path: Path, key: str) -> None:
+    """Written after the commit, and there as a whole or not: a file is what stops a second key."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(key + "\n")
+    draft.replace(path)
 
 
 def main() -> None:

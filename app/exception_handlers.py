@@ -29,7 +29,6 @@ _STATUS: Mapping[int, str] = {
     409: "in_flight invalid_transition in_use not_ready",
     413: "payload_too_large archive_bomb too_many_entries row_too_large",
     415: "unsupported_media_type",
-    429: "rate_limited quota_exceeded",
     500: "internal training_failed worker_lost export_failed",
     503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
     " backbone_unavailable",
@@ -74,7 +73,7 @@ def problem_response(error: HeadstartError, *, request_id: str) -> Response:
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="headstart"'
-    if error.retry_after is not None or status in (429, 503):
+    if error.retry_after is not None or status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(math.ceil(error.retry_after or 1))
     if error.code in _FINAL_CONFLICTS:
         headers["x-should-retry"] = "false"

@@ -18,8 +18,10 @@ from starlette.requests import ClientDisconnect
 from app.accounts.service import Keyring
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.core.texts import digits
 from app.exception_handlers import problem_response
 from app.infra.database import translate
+from app.infra.settings import MIB
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,8 +30,13 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
+MAX_JSON = MIB
+"""Of a body that has no inputs in it: nothing there is longer for a good reason."""
 _OPEN = re.compile(r"/(livez|readyz|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?")
 _UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)/?")
+_INPUTS = re.compile(
+    r"/v1/(models/[^/]+/predictions|embeddings)/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?"
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -78,8 +85,9 @@ class Gate:
         if not _OPEN.fullmatch(scope["path"]):
             scope["state"]["identity"] = await self._identify(headers.get("authorization", ""))
         declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._limit(scope):
-            raise _too_large(self._limit(scope))
+        length, limit = digits(declared), self._limit(scope)
+        if length is None or length > limit:
+            raise _too_large(limit)
 
     async def _identify(self, authorization: str) -> Any:
         keyring = self.keyring()
@@ -88,8 +96,12 @@ class Gate:
         )
 
     def _limit(self, scope: Scope) -> int:
-        upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
-        return self.max_upload if upload else self.max_body
+        posted = scope["method"] == "POST"
+        if posted and _INPUTS.fullmatch(scope["path"]):
+            return self.max_body
+        if posted and _UPLOADS.fullmatch(scope["path"]):
+            return self.max_upload
+        return min(MAX_JSON, self.max_body)
 
 
 class _Reply:

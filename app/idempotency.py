@@ -66,7 +66,10 @@ def key_of(request: Request, header: str | None, *, content: bytes) -> Key | Non
 async def _of_json(request: Request, header: KeyHeader = None) -> Key | None:
     if header is None:
         return None
-    body = await request.json() if await request.body() else None
+    try:
+        body = await request.json() if await request.body() else None
+    except json.JSONDecodeError as error:
+        raise HeadstartError("invalid_json", str(error)) from error
     return key_of(request, header, content=json.dumps(body, sort_keys=True).encode())
 
 

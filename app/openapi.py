@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path
 from fastapi.openapi.utils import get_openapi
@@ -15,7 +15,9 @@ from app.exception_handlers import STATUSES
 Responses = dict[int | str, dict[str, Any]]
 
 ID_PATTERN = r"^[A-Za-z0-9._:@-]+$"
-_COMMON = ("invalid_request", "rate_limited", "internal", "database_unavailable", "overloaded")
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID_PATTERN)]
+"""An id, or a name that stands for one, in a body."""
+_COMMON = ("invalid_request", "internal", "database_unavailable", "overloaded")
 _KEYED = ("unauthenticated", "forbidden")
 _WITH_BODY = ("payload_too_large", "unsupported_media_type")
 _OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
@@ -63,6 +65,16 @@ def problems(*codes: str) -> Responses:
     return {status: _answer(named) for status, named in by_status.items()}
 
 
+def _answer(codes: list[str]) -> dict[str, Any]:
+    said = "; ".join(f"`{code}`: {TITLES[code].lower()}" for code in codes)
+    return {"description": said, "content": {"application/problem+json": {"schema": _SCHEMA}}}
+
+
+CANCEL_PROBLEMS = problems(
+    "not_found", "invalid_transition", "invalid_json", "idempotency_mismatch", "bad_request"
+)
+
+
 def complete(app: FastAPI) -> None:
     """Let `app` describe itself with our problem document and key in place of FastAPI's own."""
 
@@ -76,11 +88,6 @@ def complete(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
-
-
-def _answer(codes: list[str]) -> dict[str, Any]:
-    said = "; ".join(f"`{code}`: {TITLES[code].lower()}" for code in codes)
-    return {"description": said, "content": {"application/problem+json": {"schema": _SCHEMA}}}
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,14 @@ from app.core.errors import HeadstartError
 from app.infra.settings import Settings
 
 _READY_SECONDS = 180.0
-_LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 30.0
+HEALTHY_SECONDS = 90.0
+"""A child that was started longer ago had run well: no pause is nearly as long."""
+
+
+def pause(starts: int) -> float:
+    """Seconds between a start and the next one, after so many that came to nothing."""
+    return min(LONGEST_PAUSE, 2.0 ** min(starts - 1, 10))
 
 
 @dataclass
@@ -34,6 +41,8 @@ class Child:
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    """In a row, none of which it survived for long."""
+    started: float = 0.0
     not_before: float = 0.0
 
     def start(self, environment: Mapping[str, str]) -> None:
@@ -41,8 +50,9 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603
             self.command, env=dict(environment), start_new_session=True
         )
-        self.starts += 1
-        self.not_before = time.monotonic() + min(_LONGEST_PAUSE, 2.0**self.starts / 2)
+        before, self.started = self.started, time.monotonic()
+        self.starts = 1 if self.started - before > HEALTHY_SECONDS else self.starts + 1
+        self.not_before = self.started + pause(self.starts)
 
     def dead(self) -> bool:
         """Whether it is not running."""
@@ -66,7 +76,10 @@ class Supervisor:
         return f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        """Start every child and wait until the service answers and can predict and train."""
+        """Start every child and wait until the app is ready; the workers may still be loading.
+
+        Raises internal if a child ends before that, or after 180 s.
+        """
         environment = os.environ | {
             "HEADSTART_DATA_DIR": str(self.settings.data_dir.resolve()),
             "PYTHONUNBUFFERED": "1",
@@ -88,7 +101,7 @@ class Supervisor:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Drain: the app first, then the workers; kill what outlasts the grace."""
+        """Ask all children at once to drain; kill what outlasts the grace."""
         self.stopping = True
         for child in self.children:
             if not child.dead():

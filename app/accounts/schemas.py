@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.accounts.service import Scope
+from app.accounts.service import ORGANISATION, Scope
 from app.core.texts import PRINTABLE
 from app.infra.orm import ApiKeyRow
 
@@ -35,7 +35,7 @@ class NewKey(BaseModel):
     organization: Annotated[
         str | None,
         Field(
-            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+            pattern=ORGANISATION,
             description="Another tenant, made if it is new; needs the scope `operator`.",
         ),
     ] = None

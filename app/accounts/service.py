@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from app.infra.orm import ApiKeyRow, OrganisationRow
 
 Scope = Literal["read", "write", "predict", "admin", "operator"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+ORGANISATION = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+"""Of what an organisation's name is made: it is a part of models' ids and of storage's keys."""
 _CACHE_SECONDS = 1.0
 _CACHE_SIZE = 10_000
 
@@ -42,7 +45,14 @@ class Identity:
 def create_key(
     session: Session, *, organisation_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[ApiKeyRow, str]:
-    """A new key of an organisation (made if it is new): its row, and the secret, told only now."""
+    """A new key of an organisation (made if it is new): its row, and the secret, told only now.
+
+    Raises invalid_value for a name that no organisation can have.
+    """
+    if not re.fullmatch(ORGANISATION, organisation_id):
+        raise HeadstartError(
+            "invalid_value", f"an organisation's name fits {ORGANISATION}", param="organisation"
+        )
     if session.get(OrganisationRow, organisation_id) is None:
         session.add(OrganisationRow(id=organisation_id, created_at=now(session)))
         session.flush()
@@ -77,19 +87,21 @@ class Keyring:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._known: dict[str, tuple[float, Identity]] = {}
+        self._known: dict[str, tuple[float, object, Identity]] = {}
+        self._era = object()
+        """Since the last revocation; what was looked up in another one is not to be trusted."""
 
     def recall(self, authorization: str) -> Identity | None:
         """The identity behind the header, if it was looked up within the last second."""
         entry = self._known.get(authorization)
-        if entry is None or entry[0] < time.monotonic():
+        if entry is None or entry[0] < time.monotonic() or entry[1] is not self._era:
             return None
-        return entry[1]
+        return entry[2]
 
     def look_up(self, authorization: str) -> Identity:
         """The identity behind the header, from the database. Raises unauthenticated."""
         scheme, _, key = authorization.partition(" ")
-        identity = None
+        identity, era = None, self._era
         if scheme.lower() == "bearer" and key.startswith("hs_") and len(key) < 200:
             with reading(self._sessions) as session:
                 identity = find_key(session, key)
@@ -97,11 +109,12 @@ class Keyring:
             raise HeadstartError("unauthenticated", "send a valid key: Authorization: Bearer hs_…")
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
-        self._known[authorization] = (time.monotonic() + _CACHE_SECONDS, identity)
+        self._known[authorization] = (time.monotonic() + _CACHE_SECONDS, era, identity)
         return identity
 
     def forget(self) -> None:
-        """Drop what is remembered: a key was revoked."""
+        """Drop what is remembered, and what is being looked up: a key was revoked."""
+        self._era = object()
         self._known.clear()
 
 

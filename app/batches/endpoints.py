@@ -15,7 +15,7 @@ from app.batches.bodies import documented, is_json, read_json
 from app.batches.results import MEDIA_TYPES, Format
 from app.batches.schemas import ID, PATH, Batch, BatchForm, NewBatch, batch_of
 from app.core.errors import HeadstartError
-from app.core.job_state import TERMINAL
+from app.core.job_state import ended
 from app.datasets.receipts import Lease
 from app.datasets.streaming import Upload
 from app.datasets.upload_docs import BAD_UPLOAD_CODES
@@ -23,7 +23,7 @@ from app.datasets.uploads import Incoming, IncomingDep, parse_fields
 from app.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
 from app.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
 from app.infra.repositories import batches
-from app.openapi import DeletedObject, Responses, path_id, problems
+from app.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
 from app.pages import Limit, Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import BATCH, WishDep
@@ -53,13 +53,11 @@ async def create_batch(incoming: IncomingDep, wish: WishDep, response: Response)
     found, replayed = await make(incoming)
     mark(response, replayed=replayed)
     services = incoming.services
-    if not _ended(found.status) and await wish.grant(
-        services.waiting, BATCH, found.id, done=_ended
-    ):
+    if not ended(found.status) and await wish.grant(services.waiting, BATCH, found.id, done=ended):
         row = await to_thread.run_sync(service.get, services, found.id, incoming.organisation_id)
         found = batch_of(row)
     response.headers["location"] = f"{PATH}/{found.id}"
-    response.status_code = 200 if _ended(found.status) else 202
+    response.status_code = 200 if ended(found.status) else 202
     return found
 
 
@@ -105,10 +103,6 @@ async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
     return await incoming.once(make, recall, status=202)
 
 
-def _ended(status: Any) -> bool:
-    return status is None or status in TERMINAL
-
-
 @router.get("")
 def list_batches(
     caller: Reader,
@@ -130,17 +124,22 @@ async def get_batch(
     """One batch; with `Prefer: wait=N`, as soon as it has ended."""
     get = partial(service.get, services, batch_id, caller.organisation_id)
     row = await to_thread.run_sync(get)
-    if not _ended(row.status) and await wish.grant(services.waiting, BATCH, batch_id, done=_ended):
+    if not ended(row.status) and await wish.grant(services.waiting, BATCH, batch_id, done=ended):
         row = await to_thread.run_sync(get)
     return batch_of(row)
 
 
 @router.post(
     "/{batch_id}/cancel",
-    responses=problems("not_found", "invalid_transition", "idempotency_mismatch", "bad_request"),
+    responses=CANCEL_PROBLEMS,
 )
 def cancel_batch(
-    batch_id: BatchId, caller: Writer, services: ServicesDep, key: IdempotencyDep
+    *,
+    batch_id: BatchId,
+    caller: Writer,
+    services: ServicesDep,
+    key: IdempotencyDep,
+    response: Response,
 ) -> Batch:
     """Cancel: what is done by then stays and can be downloaded, and nothing is added to it."""
     with writing(services) as session:
@@ -149,8 +148,9 @@ def cancel_batch(
             row = service.cancel(session, batch_id, organisation_id=caller.organisation_id)
             return Reply(status=200, body=batch_of(row).model_dump(mode="json"))
 
-        reply, _ = once(session, key, effect)
-        return Batch.model_validate(reply.body)
+        reply, replayed = once(session, key, effect)
+    mark(response, replayed=replayed)
+    return Batch.model_validate(reply.body)
 
 
 @router.delete("/{batch_id}", responses=problems("not_found", "in_use"))
@@ -185,7 +185,7 @@ def get_results(
 ) -> Response:
     """The results, once the batch has ended; streamed, however large they are."""
     row = batches.get(session, batch_id, organisation_id=caller.organisation_id)
-    if not _ended(row.status):
+    if not ended(row.status):
         raise HeadstartError("not_ready", f"the batch is {row.status}: it has no results yet")
     parts = batches.parts(session, batch_id)
     kind = kind or results.wanted(request.headers.get("accept", ""))

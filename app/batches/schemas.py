@@ -9,7 +9,9 @@ from pydantic.config import JsonDict
 
 from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import Problem
+from app.core.times import whole
 from app.infra.orm import BatchRow
+from app.openapi import Id
 
 PATH = "/v1/batch_predictions"
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -48,8 +50,6 @@ _BATCH: JsonDict = {
     "started_at": 1764000001,
     "finished_at": 1764000002,
 }
-
-Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:@-]+$")]
 
 
 class BatchOptions(BaseModel):
@@ -201,8 +201,8 @@ def batch_of(row: BatchRow) -> Batch:
         error=Fault.model_validate(row.error) if row.error else None,
         results=_results(row) if row.status in TERMINAL else None,
         created_at=int(row.created_at),
-        started_at=_whole(row.started_at),
-        finished_at=_whole(row.finished_at),
+        started_at=whole(row.started_at),
+        finished_at=whole(row.finished_at),
     )
 
 
@@ -213,7 +213,3 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
 def _results(row: BatchRow) -> Results:
     path = f"{PATH}/{row.id}/results?format="
     return Results(jsonl=path + "jsonl", csv=path + "csv")
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds)

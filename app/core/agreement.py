@@ -51,24 +51,28 @@ def evaluate(tally: Tally) -> list[dict[str, Any]]:
 
 def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     counts: Mapping[str, Mapping[str, int]] = entry["counts"]
-    total = sum(sum(row.values()) for row in counts.values())
+    predicted: dict[str, int] = {}
+    for row in counts.values():
+        _add(predicted, row)
+    total = sum(predicted.values())
     right = sum(row.get(label, 0) for label, row in counts.items())
-    labels = sorted({*counts, *(predicted for row in counts.values() for predicted in row)})
+    labels = sorted({*counts, *predicted})
     return {
         "split": split,
         "num_examples": total,
         "left_out": entry["left_out"],
         "accuracy": _share(right, total),
         "balanced_accuracy": _balanced(counts),
-        "per_class": [_of_class(label, counts) for label in labels],
+        "per_class": [
+            _of_class(label, counts.get(label, {}), predicted.get(label, 0)) for label in labels
+        ],
         "confusion_matrix": _matrix(labels, counts) if len(labels) <= _MOST_LABELS else None,
     }
 
 
-def _of_class(label: str, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    row = counts.get(label, {})
+def _of_class(label: str, row: Mapping[str, int], predicted: int) -> dict[str, Any]:
+    """The class's figures, from its row of the matrix and the sum of its column."""
     right, support = row.get(label, 0), sum(row.values())
-    predicted = sum(other.get(label, 0) for other in counts.values())
     f1 = 2 * right / (support + predicted)
     return {
         "label": label,

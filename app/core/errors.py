@@ -29,12 +29,10 @@ TITLES: Mapping[str, str] = {
     "invalid_json": "The body is not valid JSON",
     "invalid_value": "A value is not valid",
     "idempotency_mismatch": "The Idempotency-Key was used with another request",
-    "rate_limited": "Too many requests",
-    "quota_exceeded": "Over the quota",
     # archives
     "unsafe_path": "A member's path leaves the archive",
     "unsafe_member": "A member is not a regular file",
-    "unsafe_name": "A name has control or direction characters",
+    "unsafe_name": "A name is too long, or has control or direction characters",
     "duplicate_name": "Two members share a name",
     "unsupported_member": "A member's kind is not supported",
     "archive_bomb": "The archive unpacks to far more than it holds",

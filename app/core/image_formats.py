@@ -8,6 +8,7 @@ A struct.error or an IndexError from here means that the data end too early.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from app.core.errors import HeadstartError
 
@@ -109,16 +110,18 @@ def gif_size(data: bytes) -> tuple[int, int]:
 
 def gif_frames(data: bytes) -> int:
     at = 13 + _colours(data[10])
-    frames = 0
-    while frames <= MAX_FRAMES:
-        block = data[at] if at < len(data) else 0x3B
+    frames, steps = 0, iter(range(MAX_STEPS))
+    for _ in steps:
+        block = data[at] if at < len(data) and frames <= MAX_FRAMES else 0x3B
         if block == 0x2C:
-            at = _blocks_end(data, at + 11 + _colours(data[at + 9]), complete=frames == 0)
+            at = _blocks_end(data, at + 11 + _colours(data[at + 9]), steps, complete=frames == 0)
             frames += 1
         elif block == 0x21:
-            at = _blocks_end(data, at + 2, complete=frames == 0)
+            at = _blocks_end(data, at + 2, steps, complete=frames == 0)
         else:
             break
+    else:
+        raise _tangled()
     if not frames:
         raise HeadstartError("image_truncated", "a GIF without a frame")
     return frames
@@ -129,9 +132,12 @@ def _colours(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _blocks_end(data: bytes, at: int, *, complete: bool) -> int:
-    """Where a chain of sub-blocks ends; later frames than the first may be cut off."""
-    for _ in range(MAX_STEPS):
+def _blocks_end(data: bytes, at: int, steps: Iterator[int], *, complete: bool) -> int:
+    """Where a chain of sub-blocks ends; later frames than the first may be cut off.
+
+    `steps` are what is left of the image's, however many chains it has.
+    """
+    for _ in steps:
         if at >= len(data) and not complete:
             return at
         length = data[at]

@@ -17,6 +17,12 @@ JobStatus = Literal["validating_files", "queued", "running", "succeeded", "faile
 STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
 TERMINAL: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
 
+
+def ended(status: object) -> bool:
+    """Whether nothing more will happen to a job; None is one that is no more."""
+    return status is None or status in TERMINAL
+
+
 _MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     "validating_files": frozenset({"queued", "failed", "cancelled"}),
     "queued": frozenset({"running", "failed", "cancelled"}),

@@ -1,4 +1,4 @@
-"""What short texts from outside may hold, as a pattern that the OpenAPI can state."""
+"""What short texts from outside may hold: a pattern that the OpenAPI can state, and numbers."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ INVISIBLE = (
 )
 PRINTABLE = f"^[^{INVISIBLE}]*[^{INVISIBLE}\\s][^{INVISIBLE}]*$"
 """Something to see, and nothing that hides or reorders it."""
+
+
+def digits(text: str) -> int | None:
+    """The number that 1 to 18 ASCII digits write; None for anything else, `\u00b2` included."""
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None

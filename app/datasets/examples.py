@@ -18,6 +18,7 @@ from app.core.manifest import Example, Split
 from app.datasets import blobs, export, service
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.schemas import (
+    SETTLED,
     Dataset,
     ExampleChange,
     ExampleItem,
@@ -72,7 +73,7 @@ def list_examples(
     "",
     status_code=201,
     responses={**problems("not_found"), **BAD_UPLOADS},
-    openapi_extra=multipart_body(),
+    openapi_extra=multipart_body(without=SETTLED),
 )
 async def append_examples(
     dataset_id: DatasetId, incoming: IncomingDep, *, wish: WishDep, response: Response

@@ -13,7 +13,7 @@ from app.datasets import blobs
 from app.dependencies import Services
 from app.infra.database import reading, transaction
 from app.infra.orm import SegmentRow
-from app.infra.repositories import datasets
+from app.infra.repositories import datasets, embeddings
 from app.infra.repositories.datasets import Removed
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ def _delete_files(
     blobs.discard(services, organisation_id, keys)
     try:
         for segment in segments:
-            services.storage.delete(f"embeddings/{organisation_id}/{segment.key}/{segment.id}.npy")
+            services.storage.delete(embeddings.file_of(organisation_id, segment.key, segment.id))
     except (HeadstartError, OSError) as error:
         log.warning("segments are left to the sweeper", reason=str(error))
 

@@ -10,6 +10,7 @@ from pydantic.config import JsonDict, JsonValue
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.texts import PRINTABLE
+from app.core.times import whole
 from app.datasets.intake.limits import Limits
 from app.infra.repositories.datasets import Found
 
@@ -54,6 +55,10 @@ def _label(text: str) -> str:
 
 
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
+
+
+SETTLED = ("name", "backbone")
+"""Fields of an upload that makes a dataset, and of none that is appended to one."""
 
 
 class UploadForm(BaseModel):
@@ -226,7 +231,7 @@ def dataset_brief_of(found: Found) -> DatasetBrief:
     """The dataset without its problems."""
     row = found.dataset
     shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
-    times = {"created_at": int(row.created_at), "ready_at": _whole(found.version.ready_at)}
+    times = {"created_at": int(row.created_at), "ready_at": whole(found.version.ready_at)}
     return DatasetBrief(**shown, **_state(found), **times)
 
 
@@ -239,7 +244,7 @@ def version_of(found: Found) -> Version:
 def version_brief_of(found: Found) -> VersionBrief:
     """The version without its problems."""
     row = found.version
-    times = {"created_at": int(row.created_at), "ready_at": _whole(row.ready_at)}
+    times = {"created_at": int(row.created_at), "ready_at": whole(row.ready_at)}
     return VersionBrief(
         id=row.id,
         dataset_id=found.dataset.id,
@@ -271,7 +276,3 @@ def _state(found: Found) -> dict[str, Any]:
         "num_problems": found.num_problems,
         "error": row.error,
     }
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds)

@@ -17,7 +17,7 @@ from app.core.manifest import Modality
 from app.datasets import blobs
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
 from app.datasets.intake import Built, Options, build
-from app.datasets.schemas import ExampleChange, UploadForm
+from app.datasets.schemas import SETTLED, ExampleChange, UploadForm
 from app.datasets.streaming import Upload
 from app.dependencies import Services, writing
 from app.infra.database import reading
@@ -99,7 +99,11 @@ def append(
     base: Found,
     receipt: Receipt,
 ) -> Found:
-    """A new version that has the upload's examples too; one that is there already is replaced."""
+    """A new version that has the upload's examples too; one that is there already is replaced.
+
+    Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
+    """
+    _refuse_settled(form, base)
     built = build(
         upload.path,
         filename=upload.filename,
@@ -112,6 +116,16 @@ def append(
     with blobs.stored(services, organisation_id, files):
         revision = appended(built.examples, built.problems)
         return _derive(services, base, revision, size=upload.size, receipt=receipt)
+
+
+def _refuse_settled(form: UploadForm, base: Found) -> None:
+    """Raise invalid_request where the form would change what the dataset is."""
+    given = [name for name in SETTLED if getattr(form, name) is not None]
+    if form.modality not in (None, base.dataset.modality):
+        given.append("modality")
+    if given:
+        why = f"{given[0]}: it was settled when the dataset was made"
+        raise HeadstartError("invalid_request", why, param=given[0])
 
 
 def relabel(services: Services, base: Found, example_id: str, change: ExampleChange) -> Found:

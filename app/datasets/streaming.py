@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from app.core.errors import HeadstartError
+from app.core.texts import digits
 from app.datasets.forms import Form, FormLimits, bad, file_name
 from app.infra.storage import scratch, storage_errors
 
@@ -95,26 +95,6 @@ async def received(
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def sweep(staging: Path, *, older_than: float) -> int:
-    """Remove what killed processes left in `staging`, untouched for `older_than` seconds.
-
-    The number of things removed.
-    """
-    removed = 0
-    for path in staging.iterdir() if staging.is_dir() else ():
-        try:
-            touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
-        except FileNotFoundError:
-            continue
-        if time.time() - touched > older_than:
-            removed += 1
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-    return removed
-
-
 class Spool:
     """A file that is written and hashed off the event loop, a MiB at a time."""
 
@@ -175,8 +155,8 @@ def _taker(request: Request) -> Taker:
 
 
 def _check_length(request: Request, limits: UploadLimits) -> None:
-    told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > limits.body_bytes:
+    told = digits(request.headers.get("content-length", ""))
+    if told is not None and told > limits.body_bytes:
         raise _too_large(limits)
 
 

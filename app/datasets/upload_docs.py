@@ -66,11 +66,14 @@ def links(parameter: str, **operations: str) -> dict[str, Any]:
     }
 
 
-def multipart_body(*, required: tuple[str, ...] = ("file",)) -> dict[str, Any]:
-    """`openapi_extra=` of a route that takes an upload."""
+def multipart_body(
+    *, required: tuple[str, ...] = ("file",), without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """`openapi_extra=` of a route that takes an upload, `without` some of its fields."""
     fields = {
         name: without_null(told)
         for name, told in UploadForm.model_json_schema()["properties"].items()
+        if name not in without
     }
     file = {"type": "string", "format": "binary", "description": _FILE}
     schema = {

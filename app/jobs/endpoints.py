@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.core.errors import HeadstartError
-from app.core.job_state import TERMINAL
+from app.core.job_state import ended
 from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.idempotency import IdempotencyDep, Key, Reply, mark, once, replay
 from app.infra.database import reading
 from app.infra.repositories import job_queries
 from app.jobs import events, service
-from app.jobs.schemas import Job, JobCheckpoint, JobEvent, NewJob
+from app.jobs.schemas import MOST_METADATA, Job, JobCheckpoint, JobEvent, NewJob
 from app.jobs.views import checkpoint_of, event_number, event_of, job_of
-from app.openapi import Responses, path_id, problems
+from app.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
 from app.pages import Limit, Page, cursor, page
 from app.strict_json import StrictRoute
 from app.waiting import JOB, WishDep
@@ -75,10 +75,10 @@ async def create_job(
     reply, replayed = await to_thread.run_sync(_create, services, body, organisation, key)
     job = Job.model_validate(reply.body)
     mark(response, replayed=replayed)
-    if await wish.grant(services.waiting, JOB, job.id, done=_ended):
+    if await wish.grant(services.waiting, JOB, job.id, done=ended):
         job = await to_thread.run_sync(_get, services, job.id, organisation)
     response.headers["location"] = f"{router.prefix}/{job.id}"
-    response.status_code = 200 if _ended(job.status) else reply.status
+    response.status_code = 200 if ended(job.status) else reply.status
     return job
 
 
@@ -105,10 +105,6 @@ def _get(services: Services, job_id: str, organisation_id: str) -> Job:
         return job_of(job_queries.get(session, job_id, organisation_id=organisation_id))
 
 
-def _ended(status: Any) -> bool:
-    return status is None or status in TERMINAL
-
-
 @router.get("", openapi_extra={"parameters": [_METADATA_PARAMETER]})
 def list_jobs(
     request: Request,
@@ -131,6 +127,9 @@ def list_jobs(
 def _metadata(request: Request) -> dict[str, str]:
     found = ((_METADATA.fullmatch(name), value) for name, value in request.query_params.items())
     wanted = {match[1]: value for match, value in found if match}
+    if len(wanted) > MOST_METADATA:
+        why = f"metadata: at most {MOST_METADATA}, as many as a job can have"
+        raise HeadstartError("invalid_request", why, param="metadata")
     if any("\0" in text for pair in wanted.items() for text in pair):
         raise HeadstartError("invalid_request", "metadata: no NUL characters", param="metadata")
     return wanted
@@ -141,16 +140,23 @@ async def get_job(job_id: JobId, caller: Reader, services: ServicesDep, wish: Wi
     """One job; with `Prefer: wait=N`, as soon as it has ended."""
     organisation = caller.organisation_id
     job = await to_thread.run_sync(_get, services, job_id, organisation)
-    if not _ended(job.status) and await wish.grant(services.waiting, JOB, job_id, done=_ended):
+    if not ended(job.status) and await wish.grant(services.waiting, JOB, job_id, done=ended):
         job = await to_thread.run_sync(_get, services, job_id, organisation)
     return job
 
 
 @router.post(
     "/{job_id}/cancel",
-    responses=problems("not_found", "invalid_transition", "idempotency_mismatch", "bad_request"),
+    responses=CANCEL_PROBLEMS,
 )
-def cancel_job(job_id: JobId, caller: Writer, services: ServicesDep, key: IdempotencyDep) -> Job:
+def cancel_job(
+    *,
+    job_id: JobId,
+    caller: Writer,
+    services: ServicesDep,
+    key: IdempotencyDep,
+    response: Response,
+) -> Job:
     """Cancel: what is queued never runs, what runs is stopped, and no model will appear."""
     with writing(services) as session:
 
@@ -158,8 +164,9 @@ def cancel_job(job_id: JobId, caller: Writer, services: ServicesDep, key: Idempo
             found = service.cancel(session, job_id, organisation_id=caller.organisation_id)
             return Reply(status=200, body=job_of(found).model_dump(mode="json"))
 
-        reply, _ = once(session, key, effect)
-        return Job.model_validate(reply.body)
+        reply, replayed = once(session, key, effect)
+    mark(response, replayed=replayed)
+    return Job.model_validate(reply.body)
 
 
 @router.get("/{job_id}/events", response_model=Page[JobEvent], responses=problems("not_found"))

@@ -7,18 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.job_state import JobStatus
+from app.openapi import Id
 
 _JOB_ID = "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t"
 _DATASET_ID = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
 _MODEL_ID = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 
-Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:@-]+$")]
+MOST_METADATA = 16
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=64)],
         Annotated[str, Field(max_length=512)],
     ],
-    Field(max_length=16),
+    Field(max_length=MOST_METADATA),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 from app.core.job_state import JobStatus
+from app.core.times import whole
 from app.infra.orm import CheckpointRow, EventRow, JobRow
 from app.infra.repositories.job_queries import Found
 from app.jobs.schemas import (
@@ -28,8 +29,8 @@ def job_of(found: Found) -> Job:
     return Job(
         id=row.id,
         created_at=int(row.created_at),
-        started_at=_whole(row.started_at),
-        finished_at=_whole(row.finished_at),
+        started_at=whole(row.started_at),
+        finished_at=whole(row.finished_at),
         model=row.backbone,
         status=cast(JobStatus, row.status),
         training_file=row.dataset_id,
@@ -68,10 +69,6 @@ def _timing(row: JobRow) -> Timing:
         return Timing(waited=None, ran=None)
     ran = None if row.finished_at is None else round(row.finished_at - row.started_at, 3)
     return Timing(waited=round(row.started_at - row.created_at, 3), ran=ran)
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds)
 
 
 def event_of(row: EventRow) -> JobEvent:

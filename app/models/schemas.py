@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.openapi import Id
+
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
     "object": "model",
@@ -177,12 +179,7 @@ class NewAlias(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"model": _MODEL["id"]}]}
     )
 
-    model: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9._:@-]+$",
-        description="A model's id; or another alias, whose model is meant.",
-    )
+    model: Id = Field(description="A model's id; or another alias, whose model is meant.")
     pinned: bool = Field(
         default=False, description="Keep the model in the predictors' memory, used or not."
     )

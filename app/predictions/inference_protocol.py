@@ -28,7 +28,7 @@ from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
 from app.predictions.service import Question, ask, read_body, resolver, while_connected
 from app.predictions.tensors import Output
-from app.strict_json import parse
+from app.strict_json import parsed
 
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
 
@@ -118,7 +118,7 @@ async def infer(
     services.predictor.admit(caller.organisation_id)
     body = await read_body(request.receive)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
-    document = _document(body[:length])
+    document = await _document(body[:length])
     outputs = tensors.wanted_outputs(document, OUTPUTS)
     question = Question(
         id=new_id("pred_"),
@@ -132,9 +132,9 @@ async def infer(
     return _respond(document, model, from_json(answer.body)["data"], outputs)
 
 
-def _document(body: bytes) -> dict[str, Any]:
+async def _document(body: bytes) -> dict[str, Any]:
     try:
-        document = parse(body)
+        document = await parsed(body)
     except (json.JSONDecodeError, RecursionError) as error:
         raise HeadstartError("invalid_json", str(error)) from error
     inputs = document.get("inputs") if isinstance(document, dict) else None

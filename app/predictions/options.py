@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -50,13 +49,14 @@ def check_explainable(options: Options, modality: Modality, count: int) -> None:
 def _number(
     query: Mapping[str, str], name: str, kind: type[T], fits: Callable[[T], bool]
 ) -> T | None:
+    """A number that `fits`, which NaN never does. Raises invalid_request."""
     if name not in query:
         return None
     try:
-        value = kind(query[name])
+        value: T | None = kind(query[name])
     except ValueError:
-        value = kind(0) if kind is int else kind("nan")
-    if math.isnan(value) or not fits(value):
+        value = None
+    if value is None or not fits(value):
         raise HeadstartError("invalid_request", f"{name} is out of its range", param=name)
     return value
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
+from anyio import to_thread
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
@@ -25,6 +26,7 @@ from app.infra.repositories.targets import Found
 from app.predictions.inputs import read_inputs
 from app.predictions.options import check_explainable, read_options
 from app.predictions.resolver import Resolver
+from app.strict_json import AT_ONCE
 
 log = structlog.get_logger()
 _PATIENCE = 0.02
@@ -55,6 +57,8 @@ class Question:
     model: str
     options: Options
     inputs: Inputs
+    long: bool = False
+    """Whether reading the inputs takes more than a moment."""
 
 
 def resolver(held: Services, state: State) -> Resolver:
@@ -90,6 +94,7 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
         model=wanted.model,
         options=options,
         inputs=inputs,
+        long=len(body) > AT_ONCE and "json" in wanted.content_type.lower(),
     )
     return await while_connected(receive, ask(held, resolver(held, state), question))
 
@@ -103,7 +108,7 @@ async def ask(held: Services, names: Resolver, question: Question) -> Answer:
     whose = (question.tenant, question.model)
     found = names.recall(*whose) or await names.resolve(*whose)
     try:
-        return await held.predictor.predict(_call(question, found))
+        return await held.predictor.predict(await _called(question, found))
     except HeadstartError as error:
         if error.code != "model_corrupt":
             raise
@@ -111,7 +116,14 @@ async def ask(held: Services, names: Resolver, question: Question) -> Answer:
         again = await names.resolve(*whose)
         if again == found:
             raise
-        return await held.predictor.predict(_call(question, again))
+        return await held.predictor.predict(await _called(question, again))
+
+
+async def _called(question: Question, found: Found) -> Call:
+    """The call; its inputs are read in a thread where that would hold up whoever else is served."""
+    if question.long:
+        return await to_thread.run_sync(_call, question, found)
+    return _call(question, found)
 
 
 def _call(question: Question, found: Found) -> Call:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
+from app.core.texts import digits
 
 _SIZE = struct.Struct("<I")
 
@@ -51,13 +52,14 @@ def header_length(text: str | None, body: bytes) -> int:
     """How much of `body` is JSON. Raises invalid_request."""
     if text is None:
         return len(body)
-    if not text.isdigit() or int(text) > len(body):
+    length = digits(text)
+    if length is None or length > len(body):
         raise HeadstartError(
             "invalid_request",
-            "the header is longer than the body",
+            "the header is no length within the body",
             param="inference-header-content-length",
         )
-    return int(text)
+    return length
 
 
 def raw_tensors(inputs: Sequence[dict[str, Any]], raw: bytes) -> list[bytes | None]:
@@ -100,20 +102,22 @@ def encode_answer(
 
 
 def wanted_outputs(document: dict[str, Any], names: Sequence[str]) -> list[tuple[str, bool]]:
-    """Each output asked for and whether raw; all of them by default. Raises invalid_request."""
+    """Each output asked for and whether raw; all of them by default. Raises invalid_request.
+
+    None is given twice: a short request would else be answered with gigabytes.
+    """
     default = bool(_parameters(document).get("binary_data_output", False))
     asked = document.get("outputs") or [{"name": name} for name in names]
     if not isinstance(asked, list):
         raise HeadstartError("invalid_request", "outputs is a list", param="outputs")
-    found = []
+    found: dict[str, bool] = {}
     for place, output in enumerate(asked):
         name = output.get("name") if isinstance(output, dict) else None
-        if name not in names:
-            known = ", ".join(names)
-            param = f"outputs.{place}.name"
-            raise HeadstartError("invalid_request", f"outputs are {known}", param=param)
-        found.append((str(name), bool(_parameters(output).get("binary_data", default))))
-    return found
+        if not isinstance(name, str) or name not in names or name in found:
+            why = f"outputs are {', '.join(names)}, each at most once"
+            raise HeadstartError("invalid_request", why, param=f"outputs.{place}.name")
+        found[name] = bool(_parameters(output).get("binary_data", default))
+    return list(found.items())
 
 
 def _parameters(of: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,14 @@ def test_a_batch_waits_is_cancelled_once_and_deleted(
     assert client.delete(f"/v1/models/{known['model']}").status_code == 200
 
 
+def test_a_repeated_cancel_is_no_conflict(client: httpx.Client, known: dict[str, str]) -> None:
+    path = f"{BATCHES}/{client.post(BATCHES, json=known).json()['id']}/cancel"
+    for replayed in (None, "true"):
+        answer = client.post(path, headers={"idempotency-key": "stop"})
+        assert answer.json()["status"] == "cancelled"
+        assert answer.headers.get("idempotent-replayed") == replayed
+
+
 def test_a_failed_dataset_fails_what_waits_for_it(
     service: Service, client: httpx.Client, known: dict[str, str]
 ) -> None:

@@ -107,6 +107,21 @@ def test_appending_makes_a_version_with_all_examples(
     assert [work.payload["stop"] for work in works(service)] == [6, 7]
 
 
+@pytest.mark.parametrize(
+    "field", [{"name": "other"}, {"backbone": "efficientnet_lite0"}, {"modality": "text"}]
+)
+def test_appending_does_not_change_what_the_dataset_is(
+    service: Service, client: httpx.Client, field: dict[str, str]
+) -> None:
+    path = f"{DATASETS}/{made(client)['id']}/examples"
+    before = leftovers(service)
+    answer = send(client, zipped({"c/new.png": png(900)}), to=path, **field)
+    assert code(answer) == (422, "invalid_request")
+    assert answer.json()["param"] in field
+    assert leftovers(service) == before
+    assert made(client, zipped({"c/new.png": png(900)}), to=path, modality="image")["version"] == 2
+
+
 def test_appending_the_same_again_changes_nothing_but_the_version(client: httpx.Client) -> None:
     data = zipped(folders({"a": 2, "b": 2}))
     first = made(client, data)

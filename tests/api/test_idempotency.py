@@ -16,6 +16,7 @@ from app.idempotency import Key, Reply, Upload, reserve
 from app.infra.database import reading, transaction
 from app.infra.orm import IdempotencyRow, JobRow
 from app.infra.repositories import idempotency
+from tests.api.batching import NOBODYS
 from tests.api.service import Service
 from tests.factories import make_dataset
 
@@ -109,10 +110,22 @@ def test_a_bad_key_is_refused(client: httpx.Client, data: str) -> None:
 def test_a_repeated_cancel_is_no_conflict(client: httpx.Client, data: str) -> None:
     job = client.post(JOBS, json=body(data)).json()["id"]
     headers = {"idempotency-key": "stop"}
-    for _ in range(2):
+    for replayed in (None, "true"):
         answer = client.post(f"{JOBS}/{job}/cancel", headers=headers)
         assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+        assert answer.headers.get("idempotent-replayed") == replayed
     assert client.post(f"{JOBS}/{job}/cancel").status_code == 409
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b'{"a": NaN}', b"[" * 10_000])
+def test_a_body_that_is_no_json_is_refused_with_its_key(
+    client: httpx.Client, data: str, content: bytes
+) -> None:
+    job = client.post(JOBS, json=body(data)).json()["id"]
+    headers = {"idempotency-key": "stop", "content-type": "application/json"}
+    for path in (f"{JOBS}/{job}", f"/v1/batch_predictions/{NOBODYS}"):
+        answer = client.post(f"{path}/cancel", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_json")
 
 
 def test_a_replay_waits_like_the_first(client: httpx.Client, data: str) -> None:

@@ -252,6 +252,15 @@ def test_lists_go_newest_first_page_by_page(service: Service, client: httpx.Clie
     assert seen == sorted(seen, reverse=True)
 
 
+@pytest.mark.parametrize("count", [17, 1200])
+def test_a_list_is_narrowed_by_as_many_as_a_job_can_have(client: httpx.Client, count: int) -> None:
+    params = {f"metadata[{at}]": "x" for at in range(count)}
+    answer = client.get(JOBS, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["param"] == "metadata"
+    assert client.get(JOBS, params=dict(list(params.items())[:16])).json()["data"] == []
+
+
 def test_lists_can_be_narrowed_by_metadata(service: Service, client: httpx.Client) -> None:
     data = dataset(service)
     create(client, data)

@@ -43,13 +43,15 @@ class Listing:
         self._limits = limits
         self._names = Names()
         self._members = 0
+        self._named = 0
         self._bytes = 0
 
     def path(self, name: str) -> str:
-        """The cleaned path of the next member. Raises too_many_entries, unsafe_path, unsafe_name
-        or duplicate_name."""
+        """The cleaned path of the next member. Raises too_many_entries, unsafe_path, unsafe_name,
+        label_too_long or duplicate_name."""
         self._members += 1
-        if self._members > self._limits.entries:
+        self._named += len(name)
+        if self._members > self._limits.entries or self._named > self._limits.directory_bytes:
             raise too_many(self._limits)
         path = clean(name)
         if not path.endswith("/"):
@@ -102,8 +104,9 @@ def bomb(what: str, path: str | None = None) -> HeadstartError:
 
 
 def too_many(limits: Limits) -> HeadstartError:
-    """The archive has more members, or the table more rows, than `limits`."""
-    return HeadstartError("too_many_entries", f"more than {limits.entries:,} entries")
+    """The archive has more members, or the table more rows, than `limits`; or too long names."""
+    why = f"more than {limits.entries:,} entries, or than {limits.directory_bytes:,} bytes of names"
+    return HeadstartError("too_many_entries", why)
 
 
 def check_ratio(unpacked: int, packed: int, limits: Limits, path: str | None = None) -> None:

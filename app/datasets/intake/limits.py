@@ -22,7 +22,7 @@ class Limits:
     """Unpacked over packed bytes, of anything that unpacks to more than `ratio_from`."""
     ratio_from: int = 1 * MIB
     directory_bytes: int = 32 * MIB
-    """A zip's central directory, which is held in memory."""
+    """A zip's central directory, or all names in a tar, which are held in memory."""
     row_bytes: int = 1 * MIB
     label_characters: int = 256
     child_seconds: int = 60

@@ -15,6 +15,8 @@ UNSAFE = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, embeddings and isolates
     "\u2028\u2029\ud800-\udfff]"  # line separators, lone surrogates
 )
+LONGEST = 4096
+"""Characters of a whole path: what Linux itself allows."""
 DRIVE = re.compile("[A-Za-z]:")
 JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 
@@ -22,8 +24,10 @@ JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 def clean(name: str) -> str:
     """The path with `/` between its parts and no `.` among them; a folder ends in `/`.
 
-    Raises unsafe_path or unsafe_name.
+    Raises unsafe_path, unsafe_name or label_too_long.
     """
+    if len(name) > LONGEST:
+        raise _too_long(name)
     parts = name.split("/")
     if "\\" in name or name.startswith("/") or DRIVE.match(name) or ".." in parts:
         raise HeadstartError(
@@ -35,6 +39,14 @@ def clean(name: str) -> str:
         )
     path = "/".join(part for part in parts if part not in ("", "."))
     return path + "/" if parts[-1] in ("", ".") else path
+
+
+def _too_long(name: str) -> HeadstartError:
+    """A folder's name is a label as a rule, and is said to be too long as one."""
+    folder, _, last = name.rpartition("/")
+    code = "unsafe_name" if len(last) > len(folder) else "label_too_long"
+    why = f"{shown(name, 80)} has {len(name):,} characters; a name may have {LONGEST:,}"
+    return HeadstartError(code, why, param=shown(name))
 
 
 def shown(name: str, length: int = 200) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -136,7 +137,7 @@ def _check_columns(columns: list[str], name: str, needed: str) -> None:
     if needed not in columns:
         found = ", ".join(shown(column, 30) for column in columns[:10])
         raise header.error("schema_mismatch", f"the header has no `{needed}`; it has: {found}")
-    twice = next((column for column in columns if columns.count(column) > 1), None)
+    twice = next((column for column, count in Counter(columns).items() if count > 1), None)
     if twice is not None:
         raise header.error("schema_mismatch", f"the header has {shown(twice, 30)!r} twice")
 

@@ -106,6 +106,7 @@ def test_errors_reach_the_client_in_words(
             None,
         ),
         ({"inputs": [], "outputs": [{"name": "nonesuch"}]}, None),
+        ({"inputs": [], "outputs": [{"name": "probabilities"}] * 2}, None),
     ],
 )
 def test_broken_requests_are_refused(
@@ -114,3 +115,19 @@ def test_broken_requests_are_refused(
     answer = client.post(f"/v2/models/{model}/infer", json=body)
     assert problem(answer) == (expected or (422, "invalid_request"))
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"9" * 5000, b"-1"])
+def test_a_length_that_is_none_is_refused(client: httpx.Client, model: str, length: bytes) -> None:
+    headers = {b"inference-header-content-length": length}
+    answer = client.post(f"/v2/models/{model}/infer", content=b"{}", headers=headers)
+    assert problem(answer) == (422, "invalid_request")
+
+
+def test_a_long_document_is_read_like_a_short_one(client: httpx.Client, model: str) -> None:
+    data = [b64encode(IMAGES[0]).decode()]
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": data}
+    body = {"inputs": [tensor], "parameters": {"note": "x" * 2_000_000}}
+    answer = client.post(f"/v2/models/{model}/infer", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"][0]["shape"] == [1]

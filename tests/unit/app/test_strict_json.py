@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.strict_json import parse
+from app import strict_json
+from app.strict_json import AT_ONCE, parse, parsed
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,17 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_everything_else_survives(value: object) -> None:
     assert parse(json.dumps(value).encode()) == value
+
+
+def test_a_long_body_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noting(body: bytes) -> tuple[bool, object]:
+        return threading.current_thread() is threading.main_thread(), parse(body)
+
+    monkeypatch.setattr(strict_json, "parse", noting)
+    assert asyncio.run(parsed(b"1" + b" " * (AT_ONCE - 1))) == (True, 1)
+    assert asyncio.run(parsed(b"1" + b" " * AT_ONCE)) == (False, 1)
+
+
+def test_a_long_body_is_as_strict() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        asyncio.run(parsed(b"NaN" + b" " * AT_ONCE))

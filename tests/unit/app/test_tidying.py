@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
 
-from app.tidying import OLD_SECONDS, tidied
+from app.infra.storage import OLD_SECONDS, sweep
+from app.tidying import tidied
 
 
 def left_behind(folder: Path, name: str, *, age: float) -> Path:
@@ -24,7 +26,7 @@ def test_it_sweeps_at_once_and_again(tmp_path: Path) -> None:
     fresh = left_behind(tmp_path, ".scratch-fresh", age=60)
 
     async def live() -> None:
-        async with tidied(tmp_path, every=0.02):
+        async with tidied(partial(sweep, tmp_path), every=0.02):
             await until_gone(old)
             later = left_behind(tmp_path, ".scratch-later", age=OLD_SECONDS + 60)
             await until_gone(later)
@@ -37,7 +39,7 @@ def test_a_folder_that_cannot_be_read_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "staging").write_bytes(b"no folder yet")
 
     async def live() -> None:
-        async with tidied(tmp_path / "staging", every=0.02):
+        async with tidied(partial(sweep, tmp_path / "staging"), every=0.02):
             (tmp_path / "staging").unlink()
             (tmp_path / "staging").mkdir()
             await until_gone(left_behind(tmp_path / "staging", "x", age=OLD_SECONDS + 60))

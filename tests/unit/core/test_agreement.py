@@ -76,6 +76,19 @@ def test_unknown_labels_are_left_out_and_said() -> None:
     assert found["accuracy"] == found["balanced_accuracy"] == nothing
 
 
+def test_each_row_is_gone_through_a_few_times_however_many_labels_there_are() -> None:
+    class Row(dict[str, int]):
+        looked_up = 0
+
+        def get(self, *args: Any) -> Any:
+            Row.looked_up += 1
+            return super().get(*args)
+
+    counts = {f"l{at}": Row({f"l{at}": 1}) for at in range(500)}
+    evaluate({"test": {"counts": counts, "left_out": 0}})
+    assert Row.looked_up < 5000
+
+
 def test_a_huge_matrix_is_not_written_out() -> None:
     many = tally_of([(f"l{i}", f"l{i}") for i in range(300)])
     (found,) = evaluate(many)

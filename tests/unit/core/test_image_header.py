@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from app.core import image_formats
 from app.core.errors import HeadstartError
 from app.core.image_header import inspect
 from tests.archives import gif, picture, png, png_header
@@ -97,6 +98,16 @@ def test_too_many_frames_are_counted_only_to_the_limit() -> None:
     entries = struct.unpack_from("<H", looped, first)[0]
     struct.pack_into("<I", looped, first + 2 + 12 * entries, first)
     assert inspect(bytes(looped)).frames == 1
+
+
+def test_parts_without_end_are_followed_to_a_stated_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_formats, "MAX_STEPS", 100)
+    screen, pixels = gif(0)[:-1], gif(1)[-16:]
+    comments, long, short = b"\x21\xfe\0", b"\xff" + bytes(255), b"\x01x"
+    assert inspect(screen + comments * 45 + pixels).frames == 1
+    assert code(screen + comments * 51 + pixels) == "image_invalid"
+    assert code(screen + (b"\x21\xfe" + short * 40 + b"\0") * 3 + pixels) == "image_invalid"
+    assert inspect(screen + b"\x21\xfe" + long * 90 + b"\0" + pixels).frames == 1
 
 
 @pytest.mark.parametrize(

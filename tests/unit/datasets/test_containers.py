@@ -128,6 +128,29 @@ def test_names_that_are_not_text(refused: Refused) -> None:
     assert refused(raw_zip([Raw("a/\0.png", png(1))])).code == "unsafe_name"
 
 
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (f"a/{'x' * 5000}.png", "unsafe_name"),
+        (f"../{'x' * 5000}", "unsafe_name"),
+        (f"{'x' * 5000}/", "label_too_long"),
+        (f"{'x' * 5000}/1.png", "label_too_long"),
+    ],
+)
+def test_names_without_end(
+    refused: Refused, pack: Callable[..., bytes], name: str, expected: str
+) -> None:
+    assert refused(pack({**GOOD, name: b""})).code == expected
+
+
+def test_many_long_names(refused: Refused) -> None:
+    """Of a tar as of a zip: names are held in memory."""
+    many = {f"a/{'x' * 3000}{at}.png": png(at) for at in range(8)}
+    few = Options(limits=Limits(directory_bytes=20_000))
+    assert refused(tarred(many), options=few).code == "too_many_entries"
+
+
 @pytest.mark.parametrize("other", ["a/X.png", "a/x.png", "A/x.png"])
 def test_colliding_names(refused: Refused, other: str) -> None:
     assert refused(zipped([("a/x.png", png(1)), (other, png(2))])).code == "duplicate_name"

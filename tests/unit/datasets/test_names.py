@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import HeadstartError
-from app.datasets.intake.names import UNSAFE, Names, clean, folded, is_junk, shown
+from app.datasets.intake.names import LONGEST, UNSAFE, Names, clean, folded, is_junk, shown
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ def test_names_that_deceive(mark: str) -> None:
         clean(f"a/{mark}.png")
     assert caught.value.code == "unsafe_name"
     assert mark not in str(caught.value)
+
+
+def test_names_without_end() -> None:
+    assert clean("a/" + "x" * (LONGEST - 2)).endswith("x")
+    with pytest.raises(HeadstartError) as caught:
+        clean("a/" + "x" * (LONGEST - 1))
+    assert caught.value.code == "unsafe_name"
+    assert len(caught.value.message) < 300
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from starlette.requests import Request
 
 from app.core.errors import HeadstartError
 from app.datasets.forms import FormLimits, file_name
-from app.datasets.streaming import Upload, UploadLimits, received, sweep
+from app.datasets.streaming import Upload, UploadLimits, received
 
 FILE = bytes(range(256)) * 40 + b"\r\n--not the boundary\r\n--edge\r" + b"\n" * 9
 Part = tuple[str, bytes]
@@ -293,21 +291,6 @@ def test_an_error_in_the_context_leaves_nothing(staging: Path) -> None:
     with pytest.raises(HeadstartError, match="damaged"):
         asyncio.run(failing())
     assert list(staging.iterdir()) == []
-
-
-def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
-    for name, age in (("old", 9000), ("new", 10), ("filling", 9000)):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "upload").write_bytes(b"x")
-        then = time.time() - age
-        os.utime(folder / "upload", (then, then) if name != "filling" else None)
-        os.utime(folder, (then, then))
-    (tmp_path / "pack-1").write_bytes(b"x")
-    os.utime(tmp_path / "pack-1", (1, 1))
-    assert sweep(tmp_path, older_than=3600) == 2
-    assert {path.name for path in tmp_path.iterdir()} == {"new", "filling"}
-    assert sweep(tmp_path / "absent", older_than=0) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import HeadstartError
-from app.datasets.intake import Limits, Options
+from app.datasets.intake import Limits, Options, tables
 from app.datasets.intake.build import Built
 from tests.archives import tarred, zipped
 from tests.unit.datasets.conftest import Take
@@ -173,6 +173,22 @@ def test_too_many_rows_and_too_few_classes(refused: Refused) -> None:
     assert refused(data, "x.csv", options=few).code == "too_many_entries"
     assert refused(data, "x.csv").code == "insufficient_classes"
     assert refused(b"text,label\n", "x.csv").code == "empty_dataset"
+
+
+def test_a_header_of_many_columns_is_looked_through_once() -> None:
+    class Column(str):
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            Column.compared += 1
+            return super().__eq__(other)
+
+    columns = [Column(f"c{at}") for at in range(2000)]
+    tables._check_columns([*columns, "label"], "x.csv", "label")
+    assert Column.compared < 20_000
+    with pytest.raises(HeadstartError, match="twice"):
+        tables._check_columns([*columns, "label", "c7"], "x.csv", "label")
 
 
 def test_compressed_tables(take: Take) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -23,7 +24,7 @@ from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, load_settings
-from app.infra.storage import open_storage, staging
+from app.infra.storage import open_storage, sweep_scratch
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
@@ -57,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configure_logs(settings.log_level)
         app.state.services = held = open_services(settings)
         try:
-            async with tidied(staging(settings)):
+            async with tidied(partial(sweep_scratch, settings)):
                 with let_go_on_signals(held.waiting):
                     yield
         finally:

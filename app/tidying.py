@@ -1,28 +1,21 @@
-"""What the app does by the hour while it runs: sweep up after uploads whose process was killed."""
+"""What the app does by the hour while it runs: sweep up after processes that were killed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from pathlib import Path
 
 import structlog
 from anyio import to_thread
-
-from app.datasets.streaming import sweep
-
-OLD_SECONDS = 3600.0
-"""No upload is silent for so long."""
 
 log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def tidied(staging: Path, *, every: float = 3600.0) -> AsyncIterator[None]:
-    """Sweep `staging` now and every so many seconds, for as long as the block lasts."""
-    task = asyncio.create_task(_tidy(staging, every))
+async def tidied(sweep: Callable[[], int], *, every: float = 3600.0) -> AsyncIterator[None]:
+    """Sweep now and every so many seconds, for as long as the block lasts."""
+    task = asyncio.create_task(_tidy(sweep, every))
     try:
         yield
     finally:
@@ -31,12 +24,12 @@ async def tidied(staging: Path, *, every: float = 3600.0) -> AsyncIterator[None]
             await task
 
 
-async def _tidy(staging: Path, every: float) -> None:
+async def _tidy(sweep: Callable[[], int], every: float) -> None:
     while True:
         try:
-            removed = await to_thread.run_sync(partial(sweep, staging, older_than=OLD_SECONDS))
+            removed = await to_thread.run_sync(sweep)
             if removed:
-                log.info("swept the staging folder", number=removed)
+                log.info("swept up after killed processes", number=removed)
         except OSError as error:
-            log.warning("the staging folder cannot be swept", reason=str(error))
+            log.warning("killed processes cannot be swept up after", reason=str(error))
         await asyncio.sleep(every)

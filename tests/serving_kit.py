@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def store_model(
             seed=seed,
         )
     )
-    target = store_head(settings, fitted.head, organisation=organisation, name=name)
+    target = store_head(settings, fitted.head, embed, organisation=organisation, name=name)
     return Stored(target, features)
 
 
@@ -130,23 +130,26 @@ def store_text_model(settings: Settings, *, organisation: str = "org", name: str
             backbone=TEXT_BACKBONE,
         )
     )
-    target = store_head(settings, fitted.head, organisation=organisation, name=name)
-    return replace(target, backbone=TEXT_BACKBONE)
+    return store_head(settings, fitted.head, embed, organisation=organisation, name=name)
 
 
-def store_head(settings: Settings, head: Any, *, organisation: str, name: str) -> Target:
-    """Write a head's artifact; the target names it."""
+def store_head(
+    settings: Settings, head: Any, embed: Any, *, organisation: str, name: str
+) -> Target:
+    """Write the artifact of a head over the engine `embed`; the target names it."""
     folder = settings.data_dir / "staging" / name
     folder.mkdir(parents=True)
     save_file(
         {key: value.contiguous() for key, value in head.tensors.items()}, folder / model_store.HEAD
     )
     prefix = model_store.prefix_of(organisation_id=organisation, name=name, fence=1)
-    card = {"config": head.config, "backbone": BACKBONE}
+    backbone = embed.spec.name
+    weights = {"name": backbone, "weights_sha256": embed.weights_sha256}
+    card = {"config": head.config, "backbone": weights}
     artifact = model_store.write(open_storage(settings), folder, prefix, card)
     return Target(
-        model=f"ft:{BACKBONE}:{organisation}::{name}",
-        backbone=BACKBONE,
+        model=f"ft:{backbone}:{organisation}::{name}",
+        backbone=backbone,
         artifact=artifact.prefix,
         sha256=artifact.sha256,
     )

@@ -34,7 +34,7 @@ class Attempt:
         self.world = world
         self.claim = claim
         self._lease = lease
-        self._stopped = False
+        self._makes_way = False
         self._looked = 0.0
 
     @property
@@ -48,8 +48,8 @@ class Attempt:
         self.world.stop.check()
         if self.world.stop.requested and self.claim.priority > 0:
             raise DrainedError
-        if self.claim.kind in _LONG and not self._stopped and self._must_make_way():
-            self._stopped = True
+        if self.claim.kind in _LONG and (self._makes_way or self._must_make_way()):
+            self._makes_way = True
             self.world.child.stop_request()
 
     def _must_make_way(self) -> bool:

@@ -23,9 +23,9 @@ from app.core.manifest import Problem
 from app.infra.orm import BatchRow
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import Outcome
-from app.infra.repositories.work import Claim, LostClaimError
+from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
 from app.infra.storage import scratch, storage_errors
-from worker import model_store
+from worker import model_store, same_weights
 from worker.attempt import Attempt
 from worker.embedding import embed, items, missing, scope_of
 from worker.embedding_cache import Segment
@@ -104,6 +104,7 @@ class _Prediction:
         self._wanted = [one for one in chunk.inputs if one.fault is None]
         stored = model_store.load(attempt.world.storage, chunk.row.artifact, chunk.row.sha256)
         self._config: Mapping[str, Any] = stored.card["config"]
+        self._trained = same_weights.trained_on(stored.card)
 
     def outcome(self) -> tuple[Outcome, set[str]]:
         """The stored file and what it adds to the batch; the segments that were read."""
@@ -111,6 +112,7 @@ class _Prediction:
         answers: dict[str, tuple[bytes, str]] = {}
         if self._wanted:
             facts = self._attempt.engine(self._chunk.row.backbone)
+            same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
             features = self._features(facts)
         if self._wanted:
             answers = self._answers(facts, features)
@@ -163,14 +165,14 @@ class _Prediction:
         row = self._chunk.row
         unique = list({one.sha256: one for one in self._wanted}.values())
         file = self._folder / "answers.jsonl"
-        texts = items(self._attempt, row.organisation_id, unique)
+        text = row.modality == "text"
         request = {
             "op": "predict",
             "backbone": facts.backbone,
             "head": str(self._attempt.world.storage.fetch(f"{row.artifact}/{model_store.HEAD}")),
             "config": self._config,
             "views": {view: found.rows(unique) for view, found in features.items()},
-            "texts": texts if row.modality == "text" else None,
+            "texts": items(self._attempt, row.organisation_id, unique) if text else None,
             "top_k": row.options["top_k"],
             "unknown": row.options["unknown"],
             "out": str(file),
@@ -226,10 +228,13 @@ def _line(index: int, one: Input, answer: bytes | Fault) -> bytes:
 def isolate(session: Session, claim: Claim, why: str) -> bool:
     """Halve a chunk that has killed the tensor process, down to the one input that does it.
 
-    That input's error is then written without looking at it. False where halving would not help.
+    What has done so by itself as often as may be gets its error without being looked at again.
+    False where halving would not help.
     """
     start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
     if "fault" in claim.payload:
+        return False
+    if stop - start == 1 and claim.crashes + 1 < MAX_CRASHES:
         return False
     if stop - start == 1:
         fault = {"code": "worker_lost", "message": f"this input is not survived: {why}"}

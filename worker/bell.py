@@ -28,12 +28,9 @@ class Bell:
         self._watches = engine.dialect.name == "sqlite"
         self._connection: sqlite3.Connection | None = None
         self._seen: int | None = None
-        self.heard_at = 0.0
-        """Monotonic time of the last doorbell."""
 
     def ring(self) -> None:
         """Wake the loop up."""
-        self.heard_at = time.monotonic()
         self._rung.set()
 
     def arm(self) -> None:

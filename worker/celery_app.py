@@ -57,7 +57,7 @@ class TrainerThread:
         finally:
             if not world.stop.requested:
                 log.error("the trainer's loop has ended by itself")
-                os.kill(os.getpid(), signal.SIGTERM)
+                _end_process()
 
     def ring(self) -> None:
         """Wake the loop up."""
@@ -76,12 +76,21 @@ class TrainerThread:
             self._thread.join()
 
 
+def _end_process() -> None:
+    """Have Celery shut down, so that whoever watches the process starts another."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 trainer = TrainerThread()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
-    trainer.start()
+    try:
+        trainer.start()
+    except Exception:  # Celery would log whatever it is, and live on without us
+        log.exception("the trainer cannot start")
+        _end_process()
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

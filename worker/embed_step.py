@@ -14,22 +14,19 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.core import manifest
-from app.core.backbones import BackboneSpec
-from app.core.backbones import get as get_backbone
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
-from app.core.views import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES, PRIMARY
+from app.core.views import PRIMARY
 from app.infra.orm import DatasetVersionRow, JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.jobs import WAITING
 from app.infra.repositories.work import Claim, LostClaimError
+from worker import idle_work
 from worker.attempt import Attempt
 from worker.embedding import Embedded, embed, missing, scope_of
+from worker.tensor_process import EngineFacts
 
 _PROGRESS_SECONDS = 0.5
-_IDLE_PRIORITY = 10
-_IDLE_AFTER_SECONDS = 0.5
-"""A job that follows right upon its upload should find the trainer idle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +56,13 @@ def run(attempt: Attempt) -> None:
         examples=wanted,
         progress=progress.report if chunk.view in PRIMARY.values() else None,
     )
-    attempt.commit(lambda session: _conclude(session, attempt, chunk, found, progress.reported))
+
+    def conclude(session: Session) -> None:
+        decided = _conclude(session, attempt, chunk, found, progress.reported)
+        if decided is not None:
+            _finish(session, attempt, decided, facts)
+
+    attempt.commit(conclude)
     attempt.world.cache.evict()
 
 
@@ -95,8 +98,11 @@ def _chunk_of(attempt: Attempt) -> Chunk:
 
 def _conclude(
     session: Session, attempt: Attempt, chunk: Chunk, found: Embedded, reported: int
-) -> None:
-    """Everything the chunk changes, in one transaction; unfinished rest goes back uncharged."""
+) -> DatasetVersionRow | None:
+    """Everything the chunk changes, in one transaction; unfinished rest goes back uncharged.
+
+    Answers the locked version that has now been seen as a whole, if it has.
+    """
     claim = attempt.claim
     if found.segment is not None:
         attempt.world.cache.index(session, found.segment)
@@ -111,10 +117,10 @@ def _conclude(
     if rest is not None:
         start = chunk.start + _position(attempt, chunk, rest)
         work.give_back(session, claim, payload={**claim.payload, "start": start})
-        return
+        return None
     work.finish(session, claim)
-    if chunk.decides and versions.is_last_chunk(session, version, claim.id):
-        _finish(session, attempt, version)
+    decided = chunk.decides and versions.is_last_chunk(session, version, claim.id)
+    return version if decided else None
 
 
 def _position(attempt: Attempt, chunk: Chunk, rest: int) -> int:
@@ -138,34 +144,15 @@ def _problems(examples: Sequence[Example], found: Embedded) -> list[Problem]:
     ]
 
 
-def _finish(session: Session, attempt: Attempt, version: DatasetVersionRow) -> None:
+def _finish(
+    session: Session, attempt: Attempt, version: DatasetVersionRow, facts: EngineFacts
+) -> None:
     """The last chunk: the version is ready or failed, and idle time has something to do."""
     examples = attempt.examples(version)
-    if versions.finish_version(session, version, examples):
-        spec = get_backbone(version.backbone, attempt.world.settings.weights_dir)
-        add_idle_work(session, version, spec, total=len(examples))
-
-
-def add_idle_work(
-    session: Session, version: DatasetVersionRow, spec: BackboneSpec, *, total: int
-) -> None:
-    """Queue the further views of a version that became ready, for when nobody waits."""
-    if total > IDLE_MOST_EXAMPLES:
-        return
-    for view in IDLE[spec.modality]:
-        if view == "large" and spec.fixed_size:
-            continue
-        for start in range(0, total, IDLE_CHUNK):
-            row = work.add(
-                session,
-                "embed",
-                organisation_id=version.organisation_id,
-                payload={"view": view, "start": start, "stop": min(total, start + IDLE_CHUNK)},
-                priority=_IDLE_PRIORITY,
-                version_id=version.id,
-                backbone=version.backbone,
-            )
-            row.not_before = row.created_at + _IDLE_AFTER_SECONDS
+    usable = versions.finish_version(session, version, examples)
+    if usable:
+        idle_work.withdraw_older(session, version)
+        idle_work.add(session, version, facts, examples=examples, usable=usable)
 
 
 class _Progress:

@@ -7,7 +7,7 @@ the example is embedded again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,12 @@ from worker import segment_file
 
 SMALL_BYTES = 8 * 2**20
 MANY = 32
+MOST_BYTES = 64 * 2**20
+"""Of segments merged at once: they are held in memory."""
 KEPT_SHARE = 0.9
+
+_Rows = Mapping[str, Sequence[tuple[str, int]]]
+"""(sha256, row) of what is indexed in each segment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,7 @@ class Scope:
 
     def file(self, segment_id: str) -> str:
         """The storage key of a segment."""
-        return f"embeddings/{self.organisation_id}/{self.key}/{segment_id}.npy"
+        return embeddings.file_of(self.organisation_id, self.key, segment_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +95,8 @@ class EmbeddingCache:
         return segment
 
     @staticmethod
-    def index(session: Session, segment: Segment) -> None:
-        """Make a stored segment findable."""
+    def index(session: Session, segment: Segment, *, used_at: float | None = None) -> None:
+        """Make a stored segment findable, last used at `used_at` or now."""
         embeddings.add_segment(
             session,
             segment.id,
@@ -99,6 +104,7 @@ class EmbeddingCache:
             key=segment.scope.key,
             sha256s=segment.sha256s,
             size=segment.size,
+            used_at=used_at,
         )
 
     def evict(self) -> int:
@@ -117,23 +123,34 @@ class EmbeddingCache:
     def compact(self, staging: Path) -> int:
         """Merge the small segments of one cache without their dead rows; segments merged."""
         with reading(self._sessions) as session:
-            old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY)
-            rows = {segment.id: embeddings.rows_of(session, segment.id) for segment in old}
+            old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY, most=MOST_BYTES)
+            rows = embeddings.rows_of(session, [segment.id for segment in old])
         if not old:
             return 0
         scope = Scope(organisation_id=old[0].organisation_id, key=old[0].key)
         with scratch(staging) as folder:
             merged = self._merge(scope, rows, folder / "merged.npy")
-        with transaction(self._sessions) as session:
-            embeddings.drop(session, [segment.id for segment in old])
+        if not self._replace(rows, merged):
             if merged is not None:
-                self.index(session, merged)
+                self._storage.delete(scope.file(merged.id))
+            return 0
         self._delete_files(old)
         return len(old)
 
-    def _merge(
-        self, scope: Scope, rows: dict[str, list[tuple[str, int]]], file: Path
-    ) -> Segment | None:
+    def _replace(self, rows: _Rows, merged: Segment | None) -> bool:
+        """Index `merged` in place of the segments of `rows`, unless something there has changed."""
+        ids = list(rows)
+        with transaction(self._sessions) as session:
+            unchanged = embeddings.rows_of(session, ids, lock=True) == rows
+            old = embeddings.lock_segments(session, ids)
+            if not unchanged or len(old) < len(ids):
+                return False
+            embeddings.drop(session, ids)
+            if merged is not None:
+                self.index(session, merged, used_at=max(segment.last_used_at for segment in old))
+        return True
+
+    def _merge(self, scope: Scope, rows: _Rows, file: Path) -> Segment | None:
         places = {sha: (segment, row) for segment, some in rows.items() for sha, row in some}
         paths = self.locate(scope, places)
         parts = [

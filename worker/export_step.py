@@ -11,13 +11,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import manifest
-from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.infra.orm import DatasetVersionRow, ModelRow
 from app.infra.repositories import versions, work
 from app.infra.repositories.work import LostClaimError
 from app.infra.storage import scratch
-from worker import model_store
+from worker import model_store, same_weights
 from worker.attempt import Attempt
 from worker.embedding import items
 
@@ -33,10 +32,11 @@ def run(attempt: Attempt) -> None:
         raise LostClaimError(attempt.claim.id)
     stored = model_store.load(attempt.world.storage, model.artifact, model.sha256)
     facts = attempt.engine(model.backbone)
-    if facts.weights_sha256 != stored.card["backbone"]["weights_sha256"]:
-        raise HeadstartError(
-            "backbone_unavailable", f"{model.backbone} has other weights now than in training"
-        )
+    same_weights.check(
+        model.backbone,
+        trained=same_weights.trained_on(stored.card),
+        loaded=facts.weights_sha256,
+    )
     storage = attempt.world.storage
     with scratch(attempt.staging) as folder:
         bundle = folder / f"{model.id.rpartition(':')[2]}-{payload['format']}.zip"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import structlog
 
 from app.core.errors import HeadstartError
-from app.infra.storage import staging
+from app.infra.storage import staging, sweep_scratch
 from worker.sweeper import Sweeper
 from worker.world import World
 
@@ -25,6 +26,7 @@ class Housekeeping:
         self._sweeper = Sweeper(world.sessions, world.storage)
         self._last = time.monotonic()
         self._swept = time.monotonic()
+        self._tidied = -math.inf
 
     def turn(self) -> bool:
         """Do a chore if one is due; whether one was done."""
@@ -38,6 +40,10 @@ class Housekeeping:
             return False
 
     def _chore(self) -> bool:
+        if time.monotonic() - self._tidied >= _SWEEP_SECONDS:
+            self._tidied = time.monotonic()
+            removed = sweep_scratch(self._world.settings)
+            log.info("swept up after killed processes", number=removed)
         merged = self._world.cache.compact(staging(self._world.settings))
         if merged:
             log.info("segments merged", number=merged)

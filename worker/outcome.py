@@ -18,6 +18,7 @@ from worker.batch_step import isolate
 from worker.embed_step import version_fault
 
 _DELAY_SECONDS = 1.0
+_LONGEST_SECONDS = 60.0
 
 
 def start(session: Session, claim: Claim) -> bool:
@@ -30,7 +31,7 @@ def start(session: Session, claim: Claim) -> bool:
     if job is not None and job.status == "validating_files":
         versions.settle_job(session, job)
     if job is not None and job.status == "queued":
-        jobs.advance_job(session, job, "running")
+        jobs.advance_job(session, job, "running", quiet=claim.error is not None)
         return True
     if work.held(session, claim):
         work.finish(session, claim, "cancelled")
@@ -81,17 +82,31 @@ def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spe
     requeue_job(session, claim, why)
 
 
-def requeue_job(session: Session, claim: Claim, why: str) -> None:
+def postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """Try again later, and ever later, what is away; the job's history tells each reason once."""
+    last = claim.error or {}
+    times = int(last.get("times", 0)) + 1
+    work.give_back(
+        session,
+        claim,
+        delay=min(_LONGEST_SECONDS, 2.0 ** min(times, 10)),
+        error={**jobs.error_body(error), "times": times},
+    )
+    requeue_job(session, claim, error.message, quiet=last.get("message") == error.message)
+
+
+def requeue_job(session: Session, claim: Claim, why: str, *, quiet: bool = False) -> None:
     """Say in the job that it waits again."""
     job = _job(session, claim)
     if job is not None and job.status == "running":
-        jobs.advance_job(session, job, "queued", message=f"Job queued again: {why}")
+        said = f"Job queued again: {why}"
+        jobs.advance_job(session, job, "queued", message=said, quiet=quiet)
 
 
-def crashed(session: Session, claim: Claim, why: str) -> None:
+def crashed(session: Session, claim: Claim, why: str, *, blames_inputs: bool = True) -> None:
     """The child died under us: try again, or give the work up as a poison."""
     crashes = claim.crashes + 1
-    if claim.kind == "batch" and isolate(session, claim, why):
+    if claim.kind == "batch" and blames_inputs and isolate(session, claim, why):
         return
     if crashes < MAX_CRASHES:
         retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)

@@ -54,7 +54,7 @@ class Predictor:
 
     async def start(self) -> None:
         """Listen first, so that probes are answered while the default backbone loads."""
-        loop, address = asyncio.get_running_loop(), self.settings.predictor
+        loop, address = asyncio.get_running_loop(), self.settings.listen
         if address.startswith("unix:"):
             with _private_socket(Path(address.removeprefix("unix:"))) as bound:
                 self._server = await loop.create_unix_server(self._connection, sock=bound)
@@ -84,6 +84,8 @@ class Predictor:
             await self.service.fleet.load(self.settings.default_backbone_image)
         except HeadstartError as error:
             log.error("the default backbone is missing", code=error.code, message=error.message)
+        except Exception:
+            log.exception("the default backbone cannot be loaded")
         self.service.fleet.ready = True
 
     def _connection(self) -> Connection:
@@ -149,7 +151,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     predictor = Predictor(settings)
     await predictor.start()
-    log.info("predictor ready", address=settings.predictor, pid=os.getpid())
+    log.info("predictor ready", address=settings.listen, pid=os.getpid())
     await stop.wait()
     await predictor.stop()
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.core.job_state import TERMINAL
 from app.infra.database import Sessions, reading
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
-from app.infra.repositories import exports
+from app.infra.repositories import embeddings, exports
 from app.infra.storage import Storage
 from worker.model_card import name_of
 
@@ -47,7 +47,7 @@ class Sweeper:
         others = [
             key
             for folder in ("packs", "manifests", "embeddings", "batches")
-            for key in self._keys(folder)
+            for key in self._storage.keys(folder)
         ]
         with reading(self._sessions) as session:
             garbage = _unregistered(session, artifacts)
@@ -56,9 +56,6 @@ class Sweeper:
         for key in garbage:
             self._storage.delete(key)
         return len(garbage)
-
-    def _keys(self, folder: str) -> Iterable[str]:
-        return self._storage.keys(folder)
 
     def _ripe(self, unreferenced: set[str]) -> list[str]:
         """Those that were suspects for the whole grace."""
@@ -107,5 +104,5 @@ def _unreferenced(session: Session, keys: Iterable[str]) -> set[str]:
             if not needless:
                 named |= {f"packs/{organisation}/{pack}" for pack in packs}
     for row in session.execute(select(SegmentRow.organisation_id, SegmentRow.key, SegmentRow.id)):
-        named.add("embeddings/{}/{}/{}.npy".format(*row))
+        named.add(embeddings.file_of(*row))
     return set(keys) - named

@@ -27,6 +27,10 @@ class ChildCrashedError(Exception):
     """The tensor process died, or said nothing for a quarter of an hour."""
 
 
+class EngineCrashedError(ChildCrashedError):
+    """The tensor process died while it loaded a backbone: no input is to blame."""
+
+
 class ChildExceptionError(Exception):
     """The tensor process survived an error that nobody expected."""
 
@@ -69,6 +73,7 @@ class TensorProcess:
         self._warming: dict[int, str] = {}
         self._warmed: set[str] = set()
         self._last_id = 0
+        self._stopped_id = 0
 
     @property
     def pid(self) -> int | None:
@@ -83,12 +88,19 @@ class TensorProcess:
             self._warming[self._send({"op": "engine", "backbone": backbone})] = backbone
 
     def engine(self, backbone: str, guard: Callable[[], None]) -> EngineFacts:
-        """The facts of `backbone`, loaded if need be. Raises backbone_unavailable."""
-        while backbone in self._warming.values():
-            self._next(guard)
-        if backbone not in self._facts:
-            found = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
-            self._facts[backbone] = EngineFacts(**found)
+        """The facts of `backbone`, loaded if need be.
+
+        Raises backbone_unavailable, EngineCrashedError, or whatever guard raises.
+        """
+        try:
+            while backbone in self._warming.values():
+                self._next(guard)
+            if backbone not in self._facts:
+                found = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
+                self._facts[backbone] = EngineFacts(**found)
+        except ChildCrashedError as error:
+            self.kill()
+            raise EngineCrashedError(str(error)) from error
         return self._facts[backbone]
 
     def ask(
@@ -118,8 +130,9 @@ class TensorProcess:
         return _unwrap(message)
 
     def stop_request(self) -> None:
-        """Ask the child to end the current request after its current batch."""
-        if self._channel is not None:
+        """Ask the child to end the current request after its current batch; once is enough."""
+        if self._channel is not None and self._stopped_id != self._last_id:
+            self._stopped_id = self._last_id
             with suppress(OSError):  # it is gone: whoever waits for its answer will notice
                 self._channel.send({"op": "stop", "id": self._last_id})
 

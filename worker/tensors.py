@@ -24,7 +24,7 @@ from worker import segment_file, warmup
 from worker.channel import Message
 from worker.label_embeddings import LabelEmbeddings
 from worker.ml import fit as fitting
-from worker.ml.embedding import embed_stream
+from worker.ml.embedding import TEXT_BATCHES, embed_stream
 from worker.ml.engines import Engine, embedding_key, load_engine
 from worker.ml.heads.base import Support, Task
 from worker.ml.preprocessing import PREPROCESSING_VERSION, VIEWS
@@ -168,13 +168,14 @@ class _Found:
 def _collect(
     engine: Engine, request: Message, report: Report, stopped: Callable[[], bool]
 ) -> _Found:
-    """Embed until the end, or until a stop is asked for after a whole batch."""
+    """Embed until the end, or until a stop is asked for after what is embedded together."""
     items = request["items"]
+    together = engine.best_batch * (TEXT_BATCHES if engine.spec.modality == "text" else 1)
     found = _Found(len(items["length"]))
     stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
     for index, result in stream:
         found.add(index, result)
-        if len(found.vectors) % engine.best_batch == 0:
+        if len(found.vectors) % together == 0:
             report("progress", {"done": found.done})
             if stopped():
                 break

@@ -25,7 +25,7 @@ from worker import batch_step, embed_step, export_step, fit_step, outcome
 from worker.attempt import KINDS, Attempt
 from worker.housekeeping import Housekeeping
 from worker.lease import Lease
-from worker.tensor_process import ChildCrashedError
+from worker.tensor_process import ChildCrashedError, EngineCrashedError
 from worker.world import DrainedError, World, open_world
 
 STEPS: Mapping[str, Callable[[Attempt], None]] = {
@@ -35,6 +35,9 @@ STEPS: Mapping[str, Callable[[Attempt], None]] = {
     "export": export_step.run,
 }
 _TRANSIENT = ("database_unavailable", "storage_unavailable")
+_OVERDUE_EVERY = 4
+"""One claim in so many lets bulk that has waited long pass: urgent work without end must not stop
+it, nor may a batch that takes hours hold up the jobs of its own organisation."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,7 @@ class Trainer:
     def __init__(self, world: World) -> None:
         self.world = world
         self._housekeeping = Housekeeping(world)
+        self._claims = 0
 
     def run(self) -> None:
         """Warm up, then work until the stop; the world is closed afterwards."""
@@ -84,10 +88,15 @@ class Trainer:
         with transaction(self.world.sessions) as session:
             outcome.rescue(session)
             claim = work.claim(
-                session, worker=self.world.name, kinds=KINDS, lease_seconds=settings.lease_seconds
+                session,
+                worker=self.world.name,
+                kinds=KINDS,
+                lease_seconds=settings.lease_seconds,
+                overdue=self._claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1,
             )
             begun = claim is not None and outcome.start(session, claim)
             more = not settings.embedded and work.urgent(session, kinds=KINDS)
+        self._claims += claim is not None
         if more:
             self.world.doorbell.ring()
         return claim, begun
@@ -132,9 +141,10 @@ def conclude(session: Session, claim: Claim, error: Exception) -> None:
     if isinstance(error, DrainedError):
         outcome.retry(session, claim, "its worker was stopped")
     elif isinstance(error, ChildCrashedError):
-        outcome.crashed(session, claim, str(error))
+        blames = not isinstance(error, EngineCrashedError)
+        outcome.crashed(session, claim, str(error), blames_inputs=blames)
     elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
-        outcome.retry(session, claim, error.message, delay=2.0)
+        outcome.postpone(session, claim, error)
     elif isinstance(error, HeadstartError):
         outcome.fail(session, claim, error)
     else:

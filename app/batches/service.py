@@ -24,7 +24,7 @@ from app.datasets.streaming import Upload
 from app.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, targets
+from app.infra.repositories import batches, datasets, embeddings, targets
 from app.infra.repositories.batches import NewBatch as NewRow
 from app.infra.repositories.datasets import Found as Dataset
 from app.infra.repositories.targets import Found, NotReady
@@ -180,7 +180,7 @@ def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
         batches.remove(session, batch_id, organisation_id=organisation_id)
         hashes = [content.decode() for content in contents]
         gone = datasets.forget_embeddings(session, hashes, organisation_id=organisation_id)
-    keys += [f"embeddings/{organisation_id}/{one.key}/{one.id}.npy" for one in gone]
+    keys += [embeddings.file_of(organisation_id, one.key, one.id) for one in gone]
     blobs.forget(services, keys)
     named = [blobs.manifest_key(organisation_id, row.manifest_sha256)]
     named += [blobs.pack_key(organisation_id, pack) for pack in row.packs]

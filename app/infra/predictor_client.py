@@ -7,8 +7,12 @@ time; closing it tells the predictor to stop computing.
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections import Counter
 from dataclasses import dataclass
+from math import inf
+from random import sample
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +24,9 @@ from app.core.messages import Call
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
+_CONNECT_SECONDS = 3.0
+_KEPT_SECONDS = 60.0
+"""A connection by name is dialled again after this long, so that new replicas get their share."""
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -105,6 +112,7 @@ class PredictorClient:
                     return await self._exchange(kept, method, path, pieces, seconds)
                 except _StaleError:
                     break
+            kept.abort()
         fresh = await self._connect()
         try:
             return await self._exchange(fresh, method, path, pieces, seconds)
@@ -142,14 +150,30 @@ class PredictorClient:
                     _Connection, self._address.removeprefix("unix:")
                 )
             else:
-                url = urlsplit(self._address)
-                async with asyncio.timeout(3):
-                    _, made = await loop.create_connection(
-                        _Connection, url.hostname or "localhost", url.port or 80
-                    )
+                made = await self._dial()
         except (OSError, TimeoutError) as error:
             raise _unavailable() from error
         return made
+
+    async def _dial(self) -> _Connection:
+        """Any address of the host that answers: replicas behind one name share the connections."""
+        loop, url = asyncio.get_running_loop(), urlsplit(self._address)
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            found = await loop.getaddrinfo(
+                url.hostname or "localhost", url.port or 80, type=socket.SOCK_STREAM
+            )
+        error: Exception = OSError(f"{url.hostname} has no address")
+        for *_, address in sample(found, len(found)):
+            host, port = str(address[0]), int(address[1])
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS / len(found)):
+                    _, made = await loop.create_connection(_Connection, host, port)
+            except (OSError, TimeoutError) as failure:
+                error = failure
+            else:
+                made.until = time.monotonic() + _KEPT_SECONDS
+                return made
+        raise error
 
 
 class _StaleError(Exception):
@@ -163,10 +187,13 @@ class _Connection(asyncio.Protocol):
         self._parser: Any = None
         self._body: list[bytes] = []
         self._timing = ""
+        self.until = inf
 
     @property
     def usable(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+        """Whether another exchange may begin."""
+        open_yet = self._transport is not None and not self._transport.is_closing()
+        return open_yet and time.monotonic() < self.until
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -27,13 +27,16 @@ class Settings(BaseSettings):
     weights_dir: Path | None = None
     predictor_url: str = ""
     """`http://host:port`; empty: a Unix socket in DATA_DIR."""
+    predictor_listen: str = ""
+    """Where the predictor listens, in the same form; empty: at PREDICTOR_URL. Replicas that are
+    called by one name have none that is theirs alone: `http://0.0.0.0:port`."""
 
     default_backbone_image: str = "efficientnet_lite0"
     default_backbone_text: str = "all-MiniLM-L6-v2"
 
     max_upload_bytes: int = 2048 * MIB
     max_request_bytes: int = 64 * MIB
-    """Cap on any other body, predictions included."""
+    """Cap on a body with inputs to predict or embed; any other has a MiB at most."""
     max_predict_items: int = 256
     upload_min_bytes_per_second: int = 1024
     upload_grace_seconds: float = 20.0
@@ -63,6 +66,11 @@ class Settings(BaseSettings):
     def predictor(self) -> str:
         """The predictor's address: `unix:<path>` or `http://host:port`."""
         return self.predictor_url or f"unix:{(self.data_dir / 'predictor.sock').resolve()}"
+
+    @property
+    def listen(self) -> str:
+        """Where the predictor listens, in the form of `predictor`."""
+        return self.predictor_listen or self.predictor
 
     @property
     def embedded(self) -> bool:

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ from typing import Protocol
 
 from app.core.errors import HeadstartError
 from app.infra.settings import Settings
+
+OLD_SECONDS = 86_400.0
+"""Nothing that a process still works on is left alone for so long."""
+_CACHE = "storage-cache"
+_SCRATCH = ".scratch-"
 
 
 class Storage(Protocol):
@@ -149,7 +155,7 @@ def open_storage(settings: Settings) -> Storage:
         return S3Storage(
             settings.storage_url,
             endpoint=settings.storage_endpoint,
-            cache=settings.data_dir / "storage-cache",
+            cache=settings.data_dir / _CACHE,
             cache_bytes=settings.storage_cache_bytes,
         )
     return LocalStorage(settings.data_dir / "storage")
@@ -160,7 +166,7 @@ def trim(folder: Path, limit: int) -> int:
     used = []
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):  # another process trims or replaces it
-            if path.is_file() and not path.parent.name.startswith(".scratch-"):
+            if path.is_file() and not path.parent.name.startswith(_SCRATCH):
                 state = path.stat()
                 used.append((state.st_mtime, state.st_size, path))
     excess, gone = sum(size for _, size, _ in used) - limit, 0
@@ -183,11 +189,34 @@ def staging(settings: Settings) -> Path:
 def scratch(parent: Path) -> Iterator[Path]:
     """A temporary folder under `parent`, gone afterwards whatever happens."""
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_scratch(settings: Settings) -> int:
+    """Remove what killed processes left half-written; the number of things removed."""
+    cache = settings.data_dir / _CACHE
+    return sweep(staging(settings)) + sweep(cache, f"{_SCRATCH}*")
+
+
+def sweep(folder: Path, pattern: str = "*", *, older_than: float = OLD_SECONDS) -> int:
+    """Remove what matches in `folder` and was untouched for `older_than` seconds; how many."""
+    removed = 0
+    for path in folder.glob(pattern) if folder.is_dir() else ():
+        try:
+            touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
+        except FileNotFoundError:
+            continue
+        if time.time() - touched > older_than:
+            removed += 1
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    return removed
 
 
 def place(source: Path, target: Path) -> None:

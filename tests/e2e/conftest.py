@@ -66,7 +66,7 @@ def _production(folder: Path) -> Iterator[Service]:
         }
         commands = [
             ["-m", "uvicorn", "app.main:app", "--port", str(ports[0]), "--no-access-log"],
-            ["-m", "worker.predictor", "--host", "127.0.0.1", "--port", str(ports[1])],
+            ["-m", "worker.predictor"],
             ["-m", "celery", "-A", "worker.celery_app", "worker", "--pool=threads", "-c", "1"],
         ]
         processes = [

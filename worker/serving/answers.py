@@ -41,11 +41,6 @@ class Scores:
         p = self.probabilities
         return self.labels.names[max(range(len(p)), key=p.__getitem__)]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the numbers."""
-        return self.probabilities.itemsize * len(self.probabilities)
-
 
 def render(scores: Scores, *, index: int, options: Options, extra: str = "") -> bytes:
     """One item of `data`; `extra` is further JSON members, with a leading comma."""

@@ -55,6 +55,7 @@ def lane_builder(
             sizes=sizes,
             limit=limit,
             decoders=cores() if image else 1,
+            weights_sha256=engine.weights_sha256,
             deliver=deliver,
             metrics=metrics,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from app.core.backbones import Block
 from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.storage import Storage
-from worker import model_store
+from worker import model_store, same_weights
 from worker.ml import serving, stack
 from worker.ml.heads.base import HeadArtifact
 from worker.ml.stack import StackedHead
@@ -29,20 +30,23 @@ Rows = NDArray[np.float32]
 class ServingHead:
     """A verified head and its labels as JSON; immutable, so any number of batches may hold it.
 
-    Where `stacked` is there it has the weights, and `live` only what explanations need.
+    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other. Where
+    `stacked` is there it has the head's weights, and `live` only what explanations need.
     """
 
     live: serving.LiveHead
     stacked: StackedHead | None
     labels: Labels
     nbytes: int
+    weights_sha256: str
 
 
 def load_head(storage: Storage, target: Target) -> ServingHead:
     """Read, verify and check a head. Raises model_corrupt, storage_unavailable."""
     stored = model_store.load(storage, target.artifact, target.sha256)
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in stored.tensors.items()}
-    return serving_head(live_head(tensors, stored.card.get("config")))
+    live = live_head(tensors, stored.card.get("config"))
+    return serving_head(live, weights_sha256=same_weights.trained_on(stored.card))
 
 
 def live_head(tensors: dict[str, Tensor], config: Any) -> serving.LiveHead:
@@ -53,13 +57,15 @@ def live_head(tensors: dict[str, Tensor], config: Any) -> serving.LiveHead:
         raise HeadstartError("model_corrupt", f"the stored head misses {error}") from error
 
 
-def serving_head(live: serving.LiveHead) -> ServingHead:
+def serving_head(live: serving.LiveHead, *, weights_sha256: str) -> ServingHead:
     """The head laid out for batches, its weights in memory once."""
     stacked, size = stack.stacked(live), live.nbytes
     if stacked is not None:
         tensors = {name: x for name, x in live.artifact.tensors.items() if name != "weight"}
         live = replace(live, artifact=HeadArtifact(tensors, live.artifact.config))
-    return ServingHead(live, stacked, Labels(live.classes), size + _overhead(live))
+    return ServingHead(
+        live, stacked, Labels(live.classes), size + _overhead(live), intern(weights_sha256)
+    )
 
 
 def predict(

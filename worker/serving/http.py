@@ -25,11 +25,11 @@ class Exchange:
     bodies go at once and not when the garbage collector next looks at the oldest generation.
     """
 
-    __slots__ = ("_connection", "body", "closed", "method", "on_close", "path")
+    __slots__ = ("_connection", "body", "closed", "on_close", "path")
 
-    def __init__(self, connection: Connection, *, method: str, path: str, body: bytes) -> None:
+    def __init__(self, connection: Connection, *, path: str, body: bytes) -> None:
         self._connection = connection
-        self.method, self.path, self.body = method, path, body
+        self.path, self.body = path, body
         self.closed = False
         self.on_close: Callable[[], None] | None = None
 
@@ -101,10 +101,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
-        method = self._parser.get_method().decode("ascii")
         self._closing = not self._parser.should_keep_alive()
         path = self._url.decode("latin-1")
-        self._exchange = Exchange(self, method=method, path=path, body=body)
+        self._exchange = Exchange(self, path=path, body=body)
         self._handler(self._exchange)
 
     def send(self, status: int, body: bytes, *, kind: str, extra: str) -> None:

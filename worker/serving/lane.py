@@ -46,7 +46,8 @@ class Lane:
     """`forwards` has one callable an engine; each runs one batch at a time.
 
     `decoders` is how many threads may decode while every engine is busy. `sizes` are the batch
-    sizes that the engine has been warmed up for, ascending from 1.
+    sizes that the engine has been warmed up for, ascending from 1. `weights_sha256` is of the
+    weights that the engines have.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class Lane:
         sizes: Sequence[int],
         limit: int,
         decoders: int,
+        weights_sha256: str,
         deliver: Deliver,
         metrics: Metrics,
     ) -> None:
-        self.name = name
+        self.name, self.weights_sha256 = name, weights_sha256
         self._work, self._sizes = work, tuple(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue = FairQueue(limit)

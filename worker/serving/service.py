@@ -13,7 +13,8 @@ from pydantic_core import to_json
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Target
-from worker.serving.answers import Scores, assemble, render, render_error
+from worker import same_weights
+from worker.serving.answers import assemble, render, render_error
 from worker.serving.fleet import Fleet
 from worker.serving.head_cache import HeadCache
 from worker.serving.heads import ServingHead
@@ -63,9 +64,10 @@ class Service:
                 exchange.respond(200 if ready else 503, b'{"ready":%s}' % _bool(ready))
             else:
                 _refuse(exchange, HeadstartError("not_found"))
-        except HeadstartError as error:
-            self.metrics.calls.labels(error.code).inc()
-            _refuse(exchange, error)
+        except Exception as error:  # noqa: BLE001 - `_told` logs what nobody expected
+            told = _told(error)
+            self.metrics.calls.labels(told.code).inc()
+            _refuse(exchange, told)
 
     def deliver(self, outcomes: Sequence[Outcome]) -> None:
         """What a lane's thread found; every job whose last input this is gets answered."""
@@ -82,8 +84,15 @@ class Service:
             self._idle.set()
 
     def _predict(self, exchange: Exchange) -> None:
-        call = messages.decode(exchange.body)
-        job = self._open(call, exchange)
+        job = self._open(messages.decode(exchange.body), exchange)
+        try:
+            self._begin(job)
+        except Exception as error:  # noqa: BLE001 - as in `handle`; an opened job must be ended
+            job.end(_told(error))
+
+    def _begin(self, job: Job) -> None:
+        """Start the job, now or once what it needs is in memory. Raises overloaded."""
+        call = job.call
         lane = self.fleet.get(call.target.backbone)
         job.head = self.heads.peek(call.target) if call.target.artifact else None
         if call.target.alias:
@@ -117,11 +126,15 @@ class Service:
                 job.head = await self.heads.get(target)
             if not job.over:
                 self._start(job, lane)
-        except HeadstartError as error:
-            job.end(error)
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            job.end(_told(error))
 
     def _start(self, job: Job, lane: Lane) -> None:
-        """Answer what is known, queue the rest."""
+        """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
+        head: ServingHead | None = job.head
+        if head is not None:
+            trained, loaded = head.weights_sha256, lane.weights_sha256
+            same_weights.check(lane.name, trained=trained, loaded=loaded)
         items = []
         for index, item in enumerate(job.call.inputs):
             if item.kind == "error":
@@ -129,24 +142,21 @@ class Service:
                 self._settle(Outcome(Item(job, index, item), error=error))
             else:
                 items.append(Item(job, index, item))
-        if job.call.options.cache and job.head is not None:
-            items = [item for item in items if not self._recall(item)]
+        if job.call.options.cache and head is not None:
+            items = [item for item in items if not self._recall(item, head)]
         if items and not job.over:
-            try:
-                evicted = lane.submit(job, items)
-            except HeadstartError as error:
-                job.end(error)
-                return
-            for other in evicted:
+            for other in lane.submit(job, items):
                 other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
 
-    def _recall(self, item: Item) -> bool:
+    def _recall(self, item: Item, head: ServingHead) -> bool:
         """Answer from the prediction cache, if it knows this content under this model version."""
         job = item.job
         item.key = cache_key(job.call.target, item.input)
-        scores: Scores | None = self.cache.get(item.key)
+        if job.call.options.explain:  # explanations need the rows, which the cache has not
+            return False
+        scores = self.cache.get(item.key, head.labels)
         self.metrics.cache.labels("miss" if scores is None else "hit").inc()
-        if scores is None or job.call.options.explain:
+        if scores is None:
             return False
         job.timing.cached += 1
         job.settle(item.index, render(scores, index=item.index, options=job.call.options))
@@ -195,8 +205,8 @@ class Service:
             target: Target = messages.decode(exchange.body).target
             await self.heads.get(target)
             exchange.respond(200, b'{"loaded":true}')
-        except HeadstartError as error:
-            _refuse(exchange, error)
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            _refuse(exchange, _told(error))
 
     def _hold(self, exchange: Exchange) -> None:
         """An alias has moved, was pinned or let go, or is no more."""
@@ -208,6 +218,14 @@ class Service:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _told(error: Exception) -> HeadstartError:
+    """What the caller is told of `error`; what nobody expected is logged, and is `internal`."""
+    if isinstance(error, HeadstartError):
+        return error
+    log.error("a call failed", exc_info=error)
+    return HeadstartError("internal")
 
 
 def _refuse(exchange: Exchange, error: HeadstartError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -18,6 +18,11 @@ _FRESH_SECONDS = 60.0
 
 Place = tuple[str, int]
 """Segment and row."""
+
+
+def file_of(organisation_id: str, key: str, segment_id: str) -> str:
+    """Where a segment lies in storage."""
+    return f"embeddings/{organisation_id}/{key}/{segment_id}.npy"
 
 
 def find(
@@ -43,8 +48,12 @@ def add_segment(
     key: str,
     sha256s: Sequence[str],
     size: int,
+    used_at: float | None = None,
 ) -> None:
-    """Index a stored segment of `size` bytes whose row i embeds `sha256s[i]`; known ones stay."""
+    """Index a stored segment of `size` bytes whose row i embeds `sha256s[i]`; known ones stay.
+
+    It counts as last used at `used_at`, or now.
+    """
     at = now(session)
     session.add(
         SegmentRow(
@@ -53,7 +62,7 @@ def add_segment(
             key=key,
             bytes=size,
             created_at=at,
-            last_used_at=at,
+            last_used_at=at if used_at is None else used_at,
         )
     )
     session.flush()
@@ -108,8 +117,11 @@ def oldest(session: Session, *, excess: int) -> list[SegmentRow]:
     return chosen
 
 
-def fragmented(session: Session, *, small: int, many: int) -> list[SegmentRow]:
-    """Some segments below `small` bytes of one cache that has at least `many` of them, or []."""
+def fragmented(session: Session, *, small: int, many: int, most: int) -> list[SegmentRow]:
+    """Some segments below `small` bytes of one cache that has at least `many` of them, or [].
+
+    Together they hold at most `most` bytes.
+    """
     group = (SegmentRow.organisation_id, SegmentRow.key)
     found = session.execute(
         select(*group)
@@ -125,16 +137,37 @@ def fragmented(session: Session, *, small: int, many: int) -> list[SegmentRow]:
         SegmentRow.key == found[1],
         SegmentRow.bytes < small,
     )
-    return list(session.scalars(statement.order_by(SegmentRow.id).limit(4 * many)))
+    candidates = session.scalars(statement.order_by(SegmentRow.id).limit(4 * many)).all()
+    held = accumulate(segment.bytes for segment in candidates)
+    return [segment for segment, total in zip(candidates, held, strict=True) if total <= most]
 
 
-def rows_of(session: Session, segment_id: str) -> list[tuple[str, int]]:
-    """(sha256, row) of what is indexed in a segment, by row."""
-    statement = select(EmbeddingRow.sha256, EmbeddingRow.row)
-    found = session.execute(
-        statement.where(EmbeddingRow.segment_id == segment_id).order_by(EmbeddingRow.row)
+def rows_of(
+    session: Session, segment_ids: Sequence[str], *, lock: bool = False
+) -> dict[str, list[tuple[str, int]]]:
+    """(sha256, row) of what is indexed in each of a few segments, by sha256.
+
+    Locked rows stay as they are until the transaction ends; a deletion locks rows before segments.
+    """
+    statement = (
+        select(EmbeddingRow.segment_id, EmbeddingRow.sha256, EmbeddingRow.row)
+        .where(EmbeddingRow.segment_id.in_(segment_ids))
+        .order_by(EmbeddingRow.sha256)
     )
-    return [(sha256, row) for sha256, row in found]
+    rows: dict[str, list[tuple[str, int]]] = {segment_id: [] for segment_id in segment_ids}
+    for segment_id, sha256, row in session.execute(
+        statement.with_for_update() if lock else statement
+    ):
+        rows[segment_id].append((sha256, row))
+    return rows
+
+
+def lock_segments(session: Session, segment_ids: Sequence[str]) -> list[SegmentRow]:
+    """Those of the segments that are still there, locked until the transaction ends."""
+    statement = select(SegmentRow).where(SegmentRow.id.in_(segment_ids)).order_by(SegmentRow.id)
+    return list(
+        session.scalars(statement.with_for_update(), execution_options={"populate_existing": True})
+    )
 
 
 def drop(session: Session, segment_ids: Iterable[str]) -> None:

@@ -114,8 +114,9 @@ def advance_job(
     *,
     message: str | None = None,
     error: HeadstartError | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Move a locked job and say so in its history. Raises invalid_transition."""
+    """Move a locked job and, unless `quiet`, say so in its history. Raises invalid_transition."""
     job.status = job_state.advance(cast(JobStatus, job.status), to)
     at = now(session)
     if to == "running":
@@ -124,6 +125,8 @@ def advance_job(
         job.finished_at = at
     if error is not None:
         job.error = error_body(error)
+    if quiet:
+        return
     level: Level = "error" if to == "failed" else "info"
     add_event(session, job.id, message or _said(to, error), level=level)
 

@@ -7,7 +7,7 @@ names the fence; rowcount 0 means that the claim was lost and the result must be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, bindparam, select, text, update
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.core.ids import new_id
 from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
+from app.infra.repositories.picking import IDLE, claim_sql, urgent_sql
 
 MAX_ERRORS, MAX_CRASHES, MAX_LOSSES = 3, 3, 20
 
@@ -41,54 +42,28 @@ class Claim:
     errors: int
     crashes: int
     losses: int
-
-
-_READY = """
-  w.state = 'queued' AND w.not_before <= {clock} AND w.kind IN :kinds
-  AND (w.kind <> 'fine_tune' OR NOT EXISTS (
-    SELECT 1 FROM work e JOIN jobs j ON j.id = w.job_id
-    WHERE e.kind = 'embed' AND e.priority = 0 AND e.state IN ('queued', 'running')
-      AND e.version_id IN (j.version_id, j.validation_version_id)
-      AND (e.backbone = j.backbone OR EXISTS (
-        SELECT 1 FROM dataset_versions v WHERE v.id = e.version_id AND v.status = 'processing'))))
-  AND (w.kind <> 'batch' OR NOT EXISTS (
-    SELECT 1 FROM batches b JOIN dataset_versions v ON v.id = b.version_id
-    WHERE b.id = w.batch_id AND v.status = 'processing'))
-"""
-
-_PICK = {
-    "sqlite": """
-      SELECT w.id FROM work w JOIN organisations o ON o.id = w.organisation_id
-      WHERE {ready} ORDER BY w.priority, o.last_claimed_at, w.created_at, w.id LIMIT 1
-    """,
-    "postgresql": """
-      SELECT p.id FROM organisations o CROSS JOIN LATERAL (
-        SELECT w.id, w.priority FROM work w WHERE w.organisation_id = o.id AND {ready}
-        ORDER BY w.priority, w.created_at, w.id LIMIT 1 FOR UPDATE SKIP LOCKED
-      ) p ORDER BY p.priority, o.last_claimed_at LIMIT 1
-    """,
-}
-
-_CLAIM = """
-  UPDATE work SET state = 'running', fence = fence + 1, claimed_by = :worker,
-    lease_until = {clock} + :lease
-  WHERE id = ({pick}) AND state = 'queued'
-  RETURNING id
-"""
+    error: dict[str, Any] | None
+    """Why the last try was postponed, where it was."""
 
 
 def claim(
-    session: Session, *, worker: str, kinds: Sequence[str], lease_seconds: float
+    session: Session,
+    *,
+    worker: str,
+    kinds: Sequence[str],
+    lease_seconds: float,
+    overdue: bool = False,
 ) -> Claim | None:
-    """The next work of one of `kinds`, fairly across organisations, or None."""
+    """The next work of one of `kinds`, fairly across organisations, or None.
+
+    With `overdue`, work that is not idle and has waited for ten minutes counts as urgent; where it
+    passes what is, the claim has priority 0, so that it does not have to make way at once.
+    """
     clock = clock_sql(session)
-    dialect = session.get_bind().dialect.name
-    pick = _PICK[dialect].format(ready=_READY.format(clock=clock))
-    statement = text(_CLAIM.format(clock=clock, pick=pick)).bindparams(
-        bindparam("kinds", expanding=True)
-    )
+    sql = claim_sql(dialect=session.get_bind().dialect.name, clock=clock, overdue=overdue)
     found = session.execute(
-        statement, {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}
+        text(sql).bindparams(bindparam("kinds", expanding=True)),
+        {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)},
     ).scalar_one_or_none()
     if found is None:
         return None
@@ -97,6 +72,8 @@ def claim(
         text(f"UPDATE organisations SET last_claimed_at = {clock} WHERE id = :id"),  # noqa: S608
         {"id": row.organisation_id},
     )
+    if overdue and row.priority < IDLE and urgent(session, kinds=kinds, before=row.priority):
+        return replace(_claim_of(row), priority=0)
     return _claim_of(row)
 
 
@@ -127,7 +104,10 @@ def hold(session: Session, claim: Claim) -> None:
 
 
 def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: Any) -> None:
-    """Queue the work again; `errors=`, `crashes=` say what it cost, `payload=` what is left."""
+    """Queue the work again; `errors=`, `crashes=` say what it cost, `payload=` what is left.
+
+    `error=` says why it must wait; otherwise nothing is remembered.
+    """
     _write(
         session,
         claim,
@@ -136,7 +116,7 @@ def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: 
         claimed_by=None,
         lease_until=None,
         not_before=now(session) + delay if delay else 0.0,
-        **changes,
+        **{"error": None, **changes},
     )
 
 
@@ -200,8 +180,7 @@ def _lock(session: Session, which: ColumnElement[bool]) -> None:
 
 def urgent(session: Session, *, kinds: Sequence[str], before: int = 1) -> bool:
     """Whether work of a priority below `before` could be claimed now."""
-    ready = _READY.format(clock=clock_sql(session))
-    statement = text(f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1")  # noqa: S608
+    statement = text(urgent_sql(clock=clock_sql(session)))
     found = session.execute(
         statement.bindparams(bindparam("kinds", expanding=True)),
         {"kinds": list(kinds), "before": before},
@@ -240,6 +219,7 @@ def rescue(session: Session) -> tuple[list[Claim], list[Claim]]:
         row = session.get_one(WorkRow, work_id, populate_existing=True)
         row.fence += 1
         row.losses += 1
+        row.error = None
         if row.losses >= MAX_LOSSES:
             row.lease_until = now(session) + 60
             spent.append(_claim_of(row))
@@ -265,6 +245,7 @@ def _claim_of(row: WorkRow) -> Claim:
         errors=row.errors,
         crashes=row.crashes,
         losses=row.losses,
+        error=row.error,
     )
 
 

@@ -154,6 +154,20 @@ class TestServing:
             ask(settings, call(target, [kit.digit_pngs(1)[0][0]]))
         assert caught.value.code == "model_corrupt"
 
+    @pytest.mark.parametrize("explain", [(), ("saliency",)])
+    def test_a_head_is_not_asked_over_weights_it_was_not_trained_on(
+        self, settings: Settings, explain: tuple[str, ...]
+    ) -> None:
+        target = kit.store_model(settings, name=f"other{len(explain)}").target
+        path = settings.data_dir / "storage" / target.artifact / model_store.CARD
+        card = json.loads(path.read_text())
+        card["backbone"]["weights_sha256"] = "0" * 64
+        path.write_text(json.dumps(card))
+        with pytest.raises(HeadstartError) as caught:
+            ask(settings, call(target, [kit.digit_pngs(1)[0][0]], Options(explain=explain)))
+        assert caught.value.code == "backbone_unavailable"
+        assert "0" * 64 in caught.value.message
+
     def test_a_head_can_be_verified_before_an_alias_moves(
         self, settings: Settings, stored: kit.Stored
     ) -> None:
@@ -238,6 +252,30 @@ def test_sigterm_answers_what_is_under_way(
         answer = with_client(other, body)
         assert process.wait(30) == 0
     assert len(json.loads(answer.body)["data"]) == 90
+
+
+def test_it_listens_where_it_is_told_and_not_where_others_call_it(
+    settings: Settings, stored: kit.Stored, tmp_path: Path
+) -> None:
+    own = Settings(data_dir=settings.data_dir, predictor_url=f"unix:{tmp_path / 'p.sock'}")
+    named = {
+        "HEADSTART_PREDICTOR_URL": "http://nobody.invalid:8001",
+        "HEADSTART_PREDICTOR_LISTEN": own.predictor,
+    }
+    with kit.predictor(own, **named):
+        (answer,) = ask(own, call(stored.target, [kit.digit_pngs(1)[0][0]]))
+    assert answer.status == 200
+
+
+def test_a_backbone_that_breaks_while_loading_ends_no_process(
+    stored: kit.Stored, tmp_path: Path
+) -> None:
+    spoilt = Settings(data_dir=tmp_path)
+    (tmp_path / "engines").write_text("in the way")
+    with kit.predictor(spoilt):
+        with pytest.raises(HeadstartError) as caught:
+            ask(spoilt, call(replace(stored.target, artifact=""), [b"x"]))
+    assert caught.value.code == "internal"
 
 
 def test_no_predictor_is_said_so(tmp_path: Path, stored: kit.Stored) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from app.core import batch, manifest
 from app.core.batch import Fault
 from app.core.messages import Target
-from app.infra.orm import DatasetVersionRow, ModelRow
-from app.infra.repositories import batches
+from app.infra.orm import DatasetVersionRow, ModelRow, WorkRow
+from app.infra.repositories import batches, work
 from tests.batch_kit import (
     contents,
     lines,
@@ -30,9 +31,12 @@ from tests.batch_kit import (
 )
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, packed, picture, pictures
+from worker import outcome
 from worker.ml.engines import load_engine
 from worker.ml.preprocessing import decode_to
 from worker.serving.heads import load_head, predict
+from worker.tensor_process import EngineCrashedError
+from worker.trainer import conclude
 
 Told = dict[str, float]
 
@@ -125,6 +129,44 @@ def test_only_what_is_missing_is_embedded(kit: Kit) -> None:
     assert (first.passes, second.passes, third.passes) == (4, 6, 0)
     assert first.evaluation is None
     assert lines(kit, second.id) == lines(kit, third.id)
+
+
+def test_pictures_that_are_embedded_are_not_fetched_again(kit: Kit) -> None:
+    with training(kit):
+        version, model = trained(kit, contents(6))
+        for pack in version.packs:
+            kit.storage.delete(f"packs/acme/{pack}")
+        found = wait_batch(kit, over_version(kit, model, version))
+    assert (found.status, found.done, found.passes) == ("succeeded", 6, 0)
+
+
+def test_an_input_is_given_up_after_three_deaths_not_one(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit):
+        _, model = trained(kit, contents(6))
+    batch_id = over_members(kit, model, [("k.png", "c0", b"die")])
+    for crashes in (0, 1, 2):
+        claim = kit.commit(lambda s: work.claim(s, worker="w", kinds=["batch"], lease_seconds=60))
+        assert claim is not None
+        assert claim.crashes == crashes
+        kit.commit(lambda s, c=claim: outcome.crashed(s, c, "it died"))
+        kit.commit(lambda s: s.execute(update(WorkRow).values(not_before=0.0)))
+        (row,) = works_of(kit, batch_id)
+        assert ("fault" in row.payload) == (crashes == 2)
+        assert row.state == "queued"
+
+
+def test_a_death_while_the_backbone_loads_halves_nothing(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit):
+        _, model = trained(kit, contents(6))
+    batch_id = over_members(kit, model, contents(4))
+    claim = kit.commit(lambda s: work.claim(s, worker="w", kinds=["batch"], lease_seconds=60))
+    assert claim is not None
+    kit.commit(lambda s: conclude(s, claim, EngineCrashedError("it died")))
+    (row,) = works_of(kit, batch_id)
+    assert (row.state, row.crashes) == ("queued", 1)
+    assert row_of(kit, batch_id).problems == []
 
 
 def test_bad_inputs_have_errors_in_their_places(kit: Kit) -> None:

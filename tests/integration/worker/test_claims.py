@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.infra.database import now
 from app.infra.orm import WorkRow
 from app.infra.repositories import work
+from app.infra.repositories.picking import OVERDUE_SECONDS
 from app.infra.repositories.work import MAX_LOSSES, Claim, LostClaimError
 from tests.worker_kit import Kit, organisation
 
@@ -33,9 +34,13 @@ def add(kit: Kit, number: int = 1, *, org: str = "acme", **values: Any) -> list[
     return kit.commit(insert)
 
 
-def claim(kit: Kit, worker: str = "w", lease: float = 60.0) -> Claim | None:
+def claim(
+    kit: Kit, worker: str = "w", lease: float = 60.0, *, overdue: bool = False
+) -> Claim | None:
     return kit.commit(
-        lambda session: work.claim(session, worker=worker, kinds=KINDS, lease_seconds=lease)
+        lambda session: work.claim(
+            session, worker=worker, kinds=KINDS, lease_seconds=lease, overdue=overdue
+        )
     )
 
 
@@ -93,6 +98,43 @@ def test_idle_work_waits_for_everybody(kit: Kit) -> None:
     idle = add(kit, 1, org="a", priority=10)
     wanted = add(kit, 2, org="b")
     assert [must_claim(kit).id for _ in range(3)] == [*wanted, *idle]
+
+
+def waited(kit: Kit, work_ids: list[str], seconds: float) -> None:
+    def age(session: Session) -> None:
+        rows = update(WorkRow).where(WorkRow.id.in_(work_ids))
+        session.execute(rows.values(created_at=now(session) - seconds))
+
+    kit.commit(age)
+
+
+def test_bulk_that_has_waited_long_may_pass_urgent_work_now_and_then(kit: Kit) -> None:
+    (bulk,), (fresh,) = add(kit, org="a", priority=5), add(kit, org="a", priority=5)
+    (idle,) = add(kit, org="a", priority=10)
+    urgent = add(kit, 3, org="a")
+    waited(kit, [bulk, idle], OVERDUE_SECONDS + 10)
+    assert must_claim(kit).id == urgent[0]
+    passing = must_claim(kit, overdue=True)
+    assert (passing.id, passing.priority) == (bulk, 0)
+    assert [must_claim(kit, overdue=True).id for _ in range(4)] == [*urgent[1:], fresh, idle]
+
+
+def test_bulk_that_passes_nobody_keeps_its_priority(kit: Kit) -> None:
+    (bulk,) = add(kit, priority=5)
+    waited(kit, [bulk], OVERDUE_SECONDS + 10)
+    assert must_claim(kit, overdue=True).priority == 5
+
+
+def test_why_work_was_postponed_is_known_until_it_is_given_back_otherwise(kit: Kit) -> None:
+    add(kit)
+    why = {"code": "storage_unavailable", "message": "away", "param": None, "times": 1}
+    first = must_claim(kit)
+    assert first.error is None
+    kit.commit(lambda session: work.give_back(session, first, error=why))
+    second = must_claim(kit)
+    assert second.error == why
+    kit.commit(lambda session: work.give_back(session, second))
+    assert must_claim(kit).error is None
 
 
 def test_postponed_work_is_not_ready(kit: Kit) -> None:

@@ -16,7 +16,12 @@ from safetensors.numpy import load_file
 from app.core.errors import HeadstartError
 from tests.integration.worker.conftest import LIGHT, REAL
 from tests.worker_kit import picture
-from worker.tensor_process import ChildCrashedError, ChildExceptionError, TensorProcess
+from worker.tensor_process import (
+    ChildCrashedError,
+    ChildExceptionError,
+    EngineCrashedError,
+    TensorProcess,
+)
 
 BACKBONE = "efficientnet_lite0"
 
@@ -73,7 +78,8 @@ def test_embedding_writes_half_floats_and_names_what_is_bad(
 
 
 def test_a_stop_keeps_what_is_done(child: TensorProcess, tmp_path: Path) -> None:
-    contents = [picture(i, 0, 32) for i in range(200)]
+    light = child.engine(BACKBONE, nothing).precision == "light"
+    contents = [b"slow %d" % i if light else picture(i, 0, 32) for i in range(200)]
     asked = []
 
     def stop_at_once() -> None:
@@ -86,8 +92,8 @@ def test_a_stop_keeps_what_is_done(child: TensorProcess, tmp_path: Path) -> None
         "op": "embed", "backbone": BACKBONE, "view": "squish",
         "items": packed(tmp_path, contents), "out": str(tmp_path / "rows.npy"),
     }  # fmt: skip
-    child.engine(BACKBONE, nothing)
     result = child.ask(request, guard=stop_at_once)
+    assert result["done"] < 200
     assert result["rows"][: result["done"]] == list(range(result["done"]))
     if result["rows"]:
         assert len(np.load(tmp_path / "rows.npy")) == len(result["rows"])
@@ -172,5 +178,21 @@ def test_a_death_is_told_apart_from_an_error(child: TensorProcess) -> None:
         assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
 
-    with pytest.raises(ChildCrashedError):
-        child.ask({"op": "engine", "backbone": BACKBONE}, guard=shoot)
+    with pytest.raises(ChildCrashedError) as raised:
+        child.ask({"op": "embed", "backbone": BACKBONE}, guard=shoot)
+    assert not isinstance(raised.value, EngineCrashedError)
+
+
+def test_a_death_while_an_engine_loads_says_so(engines: Path) -> None:
+    child = TensorProcess(weights_dir=None, engines_dir=engines, threads=1, module=LIGHT)
+
+    def shoot() -> None:
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+
+    for warmed in (False, True):
+        if warmed:
+            child.warm(BACKBONE)
+        with pytest.raises(EngineCrashedError):
+            child.engine(BACKBONE, shoot)
+        assert child.pid is None

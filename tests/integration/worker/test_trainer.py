@@ -64,8 +64,9 @@ def test_a_second_job_makes_no_backbone_pass(kit: Kit) -> None:
         version = add_dataset(kit, members(5))
         kit.wait_job(add_job(kit, version))
         job = kit.wait_job(add_job(kit, version))
-        again = add_dataset(kit, members(6))
-        grown = kit.wait_job(add_job(kit, again))
+    bigger = add_job(kit, add_dataset(kit, members(6)))
+    with training(kit):
+        grown = kit.wait_job(bigger)
     assert job.progress is not None
     assert job.progress["embedding"]["new"] == 0
     assert grown.progress is not None

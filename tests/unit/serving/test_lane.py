@@ -80,6 +80,7 @@ def lane(
         sizes=(1, 2, 4),
         limit=limit,
         decoders=2,
+        weights_sha256="0",
         deliver=desk.deliver,
         metrics=Metrics(),
     )

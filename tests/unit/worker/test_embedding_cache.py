@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import select, update
 
 from app.infra.orm import SegmentRow
-from app.infra.repositories import embeddings
+from app.infra.repositories import datasets, embeddings
+from app.infra.storage import LocalStorage
 from tests.worker_kit import Kit, open_kit
 from worker import segment_file
-from worker.embedding_cache import MANY, EmbeddingCache, Scope
+from worker.embedding_cache import MANY, MOST_BYTES, SMALL_BYTES, EmbeddingCache, Scope
 
 SCOPE = Scope(organisation_id="acme", key="k1")
 
@@ -127,3 +128,61 @@ def test_half_floats_do_not_overflow(tmp_path: Path) -> None:
     assert np.isfinite(halved).all()
     segment_file.save(tmp_path / "x.npy", halved[None])
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), halved[None])
+
+
+class Interrupted(LocalStorage):
+    """A storage where something else happens right after a file was put."""
+
+    def __init__(self, root: Path, then: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._then = then
+
+    def put(self, key: str, source: Path) -> None:
+        super().put(key, source)
+        self._then()
+
+
+def interrupted(kit: Kit, then: Callable[[], object]) -> EmbeddingCache:
+    storage = Interrupted(kit.settings.data_dir / "storage", then)
+    return EmbeddingCache(kit.sessions, storage, quota=10_000)
+
+
+def test_what_is_deleted_during_a_merge_stays_deleted(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number, f"t{number}": number})
+
+    def delete() -> None:
+        kit.commit(lambda s: datasets.forget_embeddings(s, ["s3"], organisation_id="acme"))
+
+    assert interrupted(kit, delete).compact(kit.settings.data_dir / "staging") == 0
+    assert read(cache, "s3", "t3", "s4") == [3, 4]
+    assert len(list(kit.storage.keys("embeddings"))) == MANY
+    assert cache.compact(kit.settings.data_dir / "staging") == MANY
+    assert read(cache, "s3", "t3", "s4") == [3, 4]
+
+
+def test_two_merges_of_the_same_leave_one_segment(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    staging = kit.settings.data_dir / "staging"
+    assert interrupted(kit, lambda: cache.compact(staging)).compact(staging) == 0
+    assert len(segments(kit)) == 1
+    assert len(list(kit.storage.keys("embeddings"))) == 1
+    assert read(cache, "s0", "s1") == [0, 1]
+
+
+def test_a_merged_segment_is_no_fresher_than_its_parts(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    kit.commit(lambda session: session.execute(update(SegmentRow).values(last_used_at=7.0)))
+    cache.compact(kit.settings.data_dir / "staging")
+    assert [segment.last_used_at for segment in segments(kit)] == [7.0]
+
+
+def test_a_merge_takes_no_more_than_fits(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    size = update(SegmentRow).values(bytes=SMALL_BYTES - 1)
+    kit.commit(lambda session: session.execute(size))
+    assert cache.compact(kit.settings.data_dir / "staging") == MOST_BYTES // SMALL_BYTES
+    assert read(cache, "s0", f"s{MANY - 1}") == [0, MANY - 1]

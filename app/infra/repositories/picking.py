@@ -1,0 +1,58 @@
+"""Which work is next: the statements behind `work.claim` and `work.urgent`, for both databases."""
+
+from __future__ import annotations
+
+IDLE = 10
+"""The priority of idle-time work, which may wait for ever."""
+OVERDUE_SECONDS = 600.0
+
+READY = """
+  w.state = 'queued' AND w.not_before <= {clock} AND w.kind IN :kinds
+  AND (w.kind <> 'fine_tune' OR NOT EXISTS (
+    SELECT 1 FROM work e JOIN jobs j ON j.id = w.job_id
+    WHERE e.kind = 'embed' AND e.priority = 0 AND e.state IN ('queued', 'running')
+      AND e.version_id IN (j.version_id, j.validation_version_id)
+      AND (e.backbone = j.backbone OR EXISTS (
+        SELECT 1 FROM dataset_versions v WHERE v.id = e.version_id AND v.status = 'processing'))))
+  AND (w.kind <> 'batch' OR NOT EXISTS (
+    SELECT 1 FROM batches b JOIN dataset_versions v ON v.id = b.version_id
+    WHERE b.id = w.batch_id AND v.status = 'processing'))
+"""
+
+_RANK = f"""
+  CASE WHEN w.priority < {IDLE} AND w.created_at < {{clock}} - {OVERDUE_SECONDS}
+  THEN 0 ELSE w.priority END
+"""
+
+_PICK = {
+    "sqlite": """
+      SELECT w.id FROM work w JOIN organisations o ON o.id = w.organisation_id
+      WHERE {ready} ORDER BY {rank}, o.last_claimed_at, w.created_at, w.id LIMIT 1
+    """,
+    "postgresql": """
+      SELECT p.id FROM organisations o CROSS JOIN LATERAL (
+        SELECT w.id, {rank} AS rank FROM work w WHERE w.organisation_id = o.id AND {ready}
+        ORDER BY {rank}, w.created_at, w.id LIMIT 1 FOR UPDATE SKIP LOCKED
+      ) p ORDER BY p.rank, o.last_claimed_at LIMIT 1
+    """,
+}
+
+_CLAIM = """
+  UPDATE work SET state = 'running', fence = fence + 1, claimed_by = :worker,
+    lease_until = {clock} + :lease
+  WHERE id = ({pick}) AND state = 'queued'
+  RETURNING id
+"""
+
+
+def claim_sql(*, dialect: str, clock: str, overdue: bool) -> str:
+    """Take the next work; with `overdue`, bulk that has waited for ten minutes ranks as urgent."""
+    rank = _RANK.format(clock=clock) if overdue else "w.priority"
+    pick = _PICK[dialect].format(ready=READY.format(clock=clock), rank=rank)
+    return _CLAIM.format(clock=clock, pick=pick)
+
+
+def urgent_sql(*, clock: str) -> str:
+    """One row where work of a priority below `:before` could be claimed now."""
+    ready = READY.format(clock=clock)
+    return f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1"  # noqa: S608

@@ -1,0 +1,90 @@
+"""The hop to the predictor where its name stands for several replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.infra import predictor_client
+from app.infra.predictor_client import PredictorClient
+
+REPLICAS = ("127.0.0.1", "127.0.0.2")
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+Seen = Counter[str]
+Body = Callable[[PredictorClient, Seen], Awaitable[None]]
+
+
+class Replica(asyncio.Protocol):
+    """Answers what comes, a moment later; notes in `seen` that it was connected to."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._seen[transport.get_extra_info("sockname")[0]] += 1
+
+    def data_received(self, _data: bytes) -> None:
+        asyncio.get_running_loop().call_later(0.01, self._transport.write, OK)
+
+
+def with_replicas(body: Body, alive: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`body` with a client of `predictor`, a name of all REPLICAS; counts who was connected to."""
+
+    async def run() -> None:
+        seen: Seen = Counter()
+        servers: list[asyncio.Server] = []
+        port, loop = 0, asyncio.get_running_loop()
+        for host in alive:
+            servers.append(await loop.create_server(lambda: Replica(seen), host, port))
+            port = servers[-1].sockets[0].getsockname()[1]
+
+        def resolve(_host: str, _port: int, *_: object, **__: object) -> list[object]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            return [(*kind, (address, port)) for address in REPLICAS]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        client = PredictorClient("http://predictor:8001", limit=100)
+        try:
+            await body(client, seen)
+        finally:
+            await client.close()
+            await asyncio.sleep(0.02)  # so that the servers' ends close, too
+            for server in servers:
+                server.close()
+
+    asyncio.run(run())
+
+
+def test_replicas_share_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(client: PredictorClient, seen: Seen) -> None:
+        assert all(await asyncio.gather(*(client.ready() for _ in range(40))))
+        assert set(seen) == set(REPLICAS)
+
+    with_replicas(body, REPLICAS, monkeypatch)
+
+
+def test_a_replica_that_is_away_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(client: PredictorClient, seen: Seen) -> None:
+        assert all(await asyncio.gather(*(client.ready() for _ in range(20))))
+        assert set(seen) == {REPLICAS[1]}
+
+    with_replicas(body, REPLICAS[1:], monkeypatch)
+
+
+def test_a_connection_is_kept_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(client: PredictorClient, seen: Seen) -> None:
+        assert await client.ready()
+        assert await client.ready()
+        assert seen.total() == 1
+        monkeypatch.setattr(predictor_client, "_KEPT_SECONDS", -1.0)
+        await client.close()
+        assert await client.ready()
+        assert await client.ready()
+        assert seen.total() == 3
+
+    with_replicas(body, REPLICAS, monkeypatch)

@@ -1,0 +1,55 @@
+"""The chores of a trainer that has nothing to do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.infra.settings import Settings
+from app.infra.storage import OLD_SECONDS
+from tests.worker_kit import open_kit
+from worker import housekeeping
+from worker.housekeeping import Housekeeping
+from worker.world import World, open_world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    kit = open_kit(tmp_path)
+    made = open_world(kit.settings, child="tests.light_child")
+    yield made
+    made.close()
+    kit.engine.dispose()
+
+
+def left(settings: Settings, name: str, *, age: float) -> Path:
+    folder = settings.data_dir / name
+    folder.mkdir(parents=True)
+    (folder / "part").write_bytes(b"half")
+    for path in (folder / "part", folder):
+        os.utime(path, (time.time() - age,) * 2)
+    return folder
+
+
+def test_what_killed_trainers_left_is_swept_at_the_first_quiet_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_QUIET_SECONDS", 0.0)
+    old = [
+        left(world.settings, f"{folder}/.scratch-old", age=OLD_SECONDS + 60)
+        for folder in ("staging", "storage-cache")
+    ]
+    live = left(world.settings, "staging/.scratch-live", age=OLD_SECONDS - 60)
+    cached = left(world.settings, "storage-cache/packs", age=OLD_SECONDS + 60)
+    keeper = Housekeeping(world)
+    assert not keeper.turn()
+    assert not any(path.exists() for path in old)
+    assert live.is_dir()
+    assert cached.is_dir()
+    again = left(world.settings, "staging/.scratch-old", age=OLD_SECONDS + 60)
+    keeper.turn()
+    assert again.is_dir()

@@ -1,0 +1,30 @@
+"""A head reads one network's numbers: over other weights it answers nonsense, and never says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.errors import HeadstartError
+
+
+def trained_on(card: Mapping[str, Any]) -> str:
+    """SHA-256 of the weights under a stored model's head. Raises model_corrupt."""
+    try:
+        return str(card["backbone"]["weights_sha256"])
+    except (KeyError, TypeError) as error:
+        raise HeadstartError(
+            "model_corrupt", "the stored model does not say which weights it was trained on"
+        ) from error
+
+
+def check(backbone: str, *, trained: str, loaded: str) -> None:
+    """Raises backbone_unavailable where a model was trained on other weights than are loaded."""
+    if trained == loaded:
+        return
+    raise HeadstartError(
+        "backbone_unavailable",
+        f"this model was trained on {backbone} with the weights of SHA-256 {trained}, but those of "
+        f"SHA-256 {loaded} are loaded: put the former back into HEADSTART_WEIGHTS_DIR (or take out "
+        "the file that replaced them) and restart, or train the model again",
+    )

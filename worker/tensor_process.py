@@ -81,11 +81,18 @@ class TensorProcess:
         return self._process.pid if self._process is not None else None
 
     def warm(self, backbone: str) -> None:
-        """Start a child if there is none, and once have it load `backbone`; does not wait."""
+        """Start a child if there is none, and once have it load `backbone`; does not wait.
+
+        A child that is dying is let go: whoever needs one next starts it, and is told of its end.
+        """
         self._ensure()
-        if backbone not in self._warmed:
-            self._warmed.add(backbone)
+        if backbone in self._warmed:
+            return
+        try:
             self._warming[self._send({"op": "engine", "backbone": backbone})] = backbone
+            self._warmed.add(backbone)
+        except ChildCrashedError:
+            self.kill()
 
     def engine(self, backbone: str, guard: Callable[[], None]) -> EngineFacts:
         """The facts of `backbone`, loaded if need be.

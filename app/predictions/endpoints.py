@@ -38,6 +38,7 @@ _PROBLEMS = problems(
     "image_invalid",
     "image_truncated",
     "model_corrupt",
+    "backbone_unavailable",
     "overloaded",
     "predictor_unavailable",
     "deadline_exceeded",

@@ -196,3 +196,19 @@ def test_a_death_while_an_engine_loads_says_so(engines: Path) -> None:
         with pytest.raises(EngineCrashedError):
             child.engine(BACKBONE, shoot)
         assert child.pid is None
+
+
+def test_warming_lets_a_dying_child_go(engines: Path, tmp_path: Path) -> None:
+    """Nobody asked for anything yet, so nobody is blamed: the next ask starts another."""
+    (tmp_path / "deaf.py").write_text(
+        "import os, sys, time; os.close(int(sys.argv[1])); time.sleep(60)"
+    )
+    child = TensorProcess(weights_dir=None, engines_dir=engines, threads=1, module="deaf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        for number in range(600):
+            child.warm(f"backbone-{number}")
+            if child.pid is None:
+                break
+            time.sleep(0.05)
+    assert child.pid is None

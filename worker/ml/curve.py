@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from app.core.intervals import wilson
-from worker.ml.intervals import EXTRA, Z
+from worker.ml.intervals import OVERDISPERSION, Z
 
 EXPONENT, EXPONENT_SPREAD = 0.35, 0.15
 """What b is over data sets and heads, and its standard deviation (measured)."""
@@ -130,7 +130,7 @@ def _forecast(known: Law, per_class: float) -> dict[str, float]:
     error = known.error(per_class)
     ratio = math.log(per_class / known.reference)
     relative = math.hypot(known.level_spread, ratio * known.exponent_spread)
-    half = Z * math.hypot(error * relative, EXTRA)
+    half = Z * math.sqrt((error * relative) ** 2 + OVERDISPERSION * error * (1 - error))
     return {
         "per_class": per_class,
         "accuracy": 1 - error,

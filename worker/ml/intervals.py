@@ -11,8 +11,12 @@ from torch import Tensor
 Z = 1.959964
 """The standard normal's 97.5% point."""
 
-EXTRA = 0.045
-"""Standard deviation of what sampling does not explain in an out-of-fold share (measured)."""
+OVERDISPERSION = 0.0125
+"""Variance of what sampling does not explain in an out-of-fold share p, over p(1-p) (measured).
+
+Williams 1982, "Extra-binomial variation in logistic linear models": other draws, other test inputs.
+Like sampling's own, it is smallest for shares near 0 and 1.
+"""
 
 RELATIVE_EXTRA = 0.18
 """The same for a log loss, as a share of it."""
@@ -25,10 +29,10 @@ def out_of_fold(share: float, n: float, *, trained: float) -> tuple[float, float
     """An interval for the final fit's share, from folds that trained on `trained` (≤ 1) of it all.
 
     p̃ = (n·share + 2)/(n + 4); its errors shrunk by trained^LEARNING; then ± 1.96 times
-    √(p̃(1-p̃)/(n+4) + EXTRA²), kept within [0, 1]. EXTRA stands for other folds, other test inputs.
+    √(p̃(1-p̃)·(1/(n+4) + OVERDISPERSION)), kept within [0, 1].
     """
     middle = (n * share + 2) / (n + 4)
-    half = Z * math.sqrt(middle * (1 - middle) / (n + 4) + EXTRA * EXTRA)
+    half = Z * math.sqrt(middle * (1 - middle) * (1 / (n + 4) + OVERDISPERSION))
     centre = 1 - (1 - middle) * trained**LEARNING
     return max(0.0, centre - half), min(1.0, centre + half)
 

@@ -43,7 +43,8 @@ class Housekeeping:
         if time.monotonic() - self._tidied >= _SWEEP_SECONDS:
             self._tidied = time.monotonic()
             removed = sweep_scratch(self._world.settings)
-            log.info("swept up after killed processes", number=removed)
+            if removed:
+                log.info("swept up after killed processes", number=removed)
         merged = self._world.cache.compact(staging(self._world.settings))
         if merged:
             log.info("segments merged", number=merged)

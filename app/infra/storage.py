@@ -202,15 +202,15 @@ def sweep_scratch(settings: Settings) -> int:
     return sweep(staging(settings)) + sweep(cache, f"{_SCRATCH}*")
 
 
-def sweep(folder: Path, pattern: str = "*", *, older_than: float = OLD_SECONDS) -> int:
-    """Remove what matches in `folder` and was untouched for `older_than` seconds; how many."""
+def sweep(folder: Path, pattern: str = "*") -> int:
+    """Remove what matches in `folder` and was untouched for OLD_SECONDS; how many."""
     removed = 0
     for path in folder.glob(pattern) if folder.is_dir() else ():
         try:
             touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
         except FileNotFoundError:
             continue
-        if time.time() - touched > older_than:
+        if time.time() - touched > OLD_SECONDS:
             removed += 1
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -12,7 +12,7 @@ Z = 1.959964
 """The standard normal's 97.5% point."""
 
 OVERDISPERSION = 0.0125
-"""Variance of what sampling does not explain in an out-of-fold share p, over p(1-p) (measured).
+"""Variance of what sampling does not explain in an out-of-fold share p, over p(1-p) (ADR 16).
 
 Williams 1982, "Extra-binomial variation in logistic linear models": other draws, other test inputs.
 Like sampling's own, it is smallest for shares near 0 and 1.

@@ -6,11 +6,12 @@ import os
 import time
 from pathlib import Path
 
-from app.infra.storage import sweep
+from app.infra.storage import OLD_SECONDS, sweep
 
 
 def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
-    for name, age in (("old", 9000), ("new", 10), ("filling", 9000)):
+    long_ago = OLD_SECONDS + 60
+    for name, age in (("old", long_ago), ("new", 10), ("filling", long_ago)):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "upload").write_bytes(b"x")
@@ -19,6 +20,6 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
         os.utime(folder, (then, then))
     (tmp_path / "pack-1").write_bytes(b"x")
     os.utime(tmp_path / "pack-1", (1, 1))
-    assert sweep(tmp_path, older_than=3600) == 2
+    assert sweep(tmp_path) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"new", "filling"}
-    assert sweep(tmp_path / "absent", older_than=0) == 0
+    assert sweep(tmp_path / "absent") == 0

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from app.infra.repositories import work
-from tests.worker_kit import Kit, open_kit, organisation
+from tests.worker_kit import Kit, organisation
 from worker.attempt import KINDS, Attempt
 from worker.lease import Lease
-from worker.world import World, open_world
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Iterator[Kit]:
-    made = open_kit(tmp_path)
-    yield made
-    made.engine.dispose()
-
-
-@pytest.fixture
-def world(kit: Kit) -> Iterator[World]:
-    made = open_world(kit.settings, child="tests.light_child")
-    yield made
-    made.close()
+from worker.world import World
 
 
 def attempt(kit: Kit, world: World, *, priority: int) -> Attempt:

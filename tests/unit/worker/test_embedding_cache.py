@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,11 @@ from sqlalchemy import select, update
 from app.infra.orm import SegmentRow
 from app.infra.repositories import datasets, embeddings
 from app.infra.storage import LocalStorage
-from tests.worker_kit import Kit, open_kit
+from tests.worker_kit import Kit
 from worker import segment_file
 from worker.embedding_cache import MANY, MOST_BYTES, SMALL_BYTES, EmbeddingCache, Scope
 
 SCOPE = Scope(organisation_id="acme", key="k1")
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Iterator[Kit]:
-    made = open_kit(tmp_path / "data")
-    yield made
-    made.engine.dispose()
 
 
 @pytest.fixture

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.infra.settings import Settings
 from app.infra.storage import OLD_SECONDS
-from tests.worker_kit import open_kit
 from worker import housekeeping
 from worker.housekeeping import Housekeeping
-from worker.world import World, open_world
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    kit = open_kit(tmp_path)
-    made = open_world(kit.settings, child="tests.light_child")
-    yield made
-    made.close()
-    kit.engine.dispose()
+from worker.world import World
 
 
 def left(settings: Settings, name: str, *, age: float) -> Path:

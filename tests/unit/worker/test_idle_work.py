@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import select, update
 
 from app.core import manifest
@@ -15,7 +12,7 @@ from app.core.views import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
 from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import embeddings
 from tests.batch_kit import contents, manifest_key
-from tests.worker_kit import Kit, add_dataset, open_kit
+from tests.worker_kit import Kit, add_dataset
 from worker import idle_work
 from worker.tensor_process import EngineFacts
 
@@ -25,13 +22,6 @@ FACTS = EngineFacts(
     keys={view: f"key-{view}" for view in ("squish", *IDLE["image"]) if view != "large"},
 )  # fmt: skip
 VIEWS = [view for view in IDLE["image"] if view != "large"]
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Iterator[Kit]:
-    made = open_kit(tmp_path)
-    yield made
-    made.engine.dispose()
 
 
 def add(kit: Kit, version: DatasetVersionRow, *, skipped: int = 0) -> None:

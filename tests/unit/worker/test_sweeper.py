@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -13,7 +10,7 @@ from app.core.exports import KEEP_SECONDS, key_of
 from app.infra.database import now
 from app.infra.orm import ModelRow, WorkRow
 from app.infra.repositories import exports
-from tests.worker_kit import Kit, add_dataset, add_job, open_kit
+from tests.worker_kit import Kit, add_dataset, add_job
 from worker.model_card import name_of
 from worker.model_store import prefix_of
 from worker.sweeper import Sweeper
@@ -29,13 +26,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
-
-
-@pytest.fixture
-def kit(tmp_path: Path) -> Iterator[Kit]:
-    made = open_kit(tmp_path)
-    yield made
-    made.engine.dispose()
 
 
 @pytest.fixture

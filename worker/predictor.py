@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import structlog
 import torch
 import uvloop
+from threadpoolctl import threadpool_limits
 
 from app.core.errors import HeadstartError
 from app.core.messages import Target
@@ -162,7 +163,8 @@ def main() -> None:
     configure_logs(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one
-    uvloop.run(serve(settings))
+    with threadpool_limits(1, user_api="blas"):  # numpy's products are small, too
+        uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Answerer:
             raise HeadstartError("internal", "the backbone gave numbers that are not finite")
         if not views:
             return self._embeddings(items, stacked[:, 0])
-        features = {view: torch.from_numpy(stacked[:, at]) for at, view in enumerate(views)}
+        features = {view: stacked[:, at] for at, view in enumerate(views)}
         heads: list[ServingHead] = [item.job.head for item in items]
         texts = self._texts(items)
         found = predict(features, heads, layout=self._spec.layout, texts=texts)
@@ -97,11 +97,8 @@ class Answerer:
     def _saliency(self, head: ServingHead, scores: Scores, rows: Rows) -> str:
         """A PNG as a `data:` URL; `rows` [views + windows, D]: windows are hidden in the first."""
         views, count = head.live.views, occlusion.WINDOWS
-        features = {
-            view: torch.from_numpy(rows[at : at + 1]).expand(count, -1)
-            for at, view in enumerate(views)
-        }
-        features[views[0]] = torch.from_numpy(rows[len(views) :])
+        features = {view: np.repeat(rows[at : at + 1], count, 0) for at, view in enumerate(views)}
+        features[views[0]] = rows[len(views) :]
         found = predict(features, [head] * count, layout=self._spec.layout)
         best = scores.labels.names.index(scores.label)
         hidden = np.array([one.probabilities[best] for one in found], np.float32)

@@ -69,7 +69,7 @@ def serving_head(live: serving.LiveHead, *, weights_sha256: str) -> ServingHead:
 
 
 def predict(
-    features: Mapping[str, Tensor],
+    features: Mapping[str, Rows],
     heads: Sequence[ServingHead],
     *,
     layout: Sequence[Block],
@@ -82,7 +82,7 @@ def predict(
     found = dict(zip(quick, _stacked(features, heads, quick, layout), strict=True))
     others = [place for place, head in enumerate(heads) if head.stacked is None]
     predictions = serving.predict(
-        {view: rows[others] for view, rows in features.items()},
+        {view: torch.from_numpy(rows[others]) for view, rows in features.items()},
         [heads[place].live for place in others],
         layout=layout,
         texts=[texts[place] for place in others] if texts is not None else None,
@@ -104,7 +104,7 @@ def scores_of(labels: Labels, prediction: serving.Prediction) -> Scores:
 
 
 def _stacked(
-    features: Mapping[str, Tensor],
+    features: Mapping[str, Rows],
     heads: Sequence[ServingHead],
     places: Sequence[int],
     layout: Sequence[Block],

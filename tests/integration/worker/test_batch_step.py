@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -99,7 +98,7 @@ def predicted(kit: Kit, model: str, members: Sequence[Labelled]) -> list[Told]:
     features = {}
     for view in head.live.views:
         pixels = [decode_to(data, view, engine.spec.input_size) for _, _, data in members]  # type: ignore[arg-type]
-        features[view] = torch.from_numpy(engine.embed(np.stack(pixels)))
+        features[view] = engine.embed(np.stack(pixels))
     found = predict(features, [head] * len(members), layout=engine.spec.layout)
     return [dict(zip(head.live.classes, one.probabilities, strict=True)) for one in found]
 

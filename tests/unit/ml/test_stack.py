@@ -55,7 +55,7 @@ def check(heads: Sequence[serving.LiveHead], features: torch.Tensor) -> None:
     laid = [stack.stacked(one) for one in heads]
     assert all(laid)
     by_id = {id(one): made for one, made in zip(heads, laid, strict=True)}
-    fast = stack.predict(features, [by_id[id(one)] for one in heads], layout=SPEC.layout)  # type: ignore[misc]
+    fast = stack.predict(features.numpy(), [by_id[id(one)] for one in heads], layout=SPEC.layout)  # type: ignore[misc]
     slow = serving.predict({"squish": features}, heads, layout=SPEC.layout)
     for quick, right in zip(fast, slow, strict=True):
         torch.testing.assert_close(

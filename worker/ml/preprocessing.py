@@ -99,12 +99,16 @@ def _scaled(pixels: Pixels, size: int, side: int) -> tuple[int, int]:
 
 
 def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Antialiased bicubic, on bytes (torch's vectorised path), rounded as training saw it."""
+    """Antialiased bicubic, on bytes (torch's vectorised path), rounded as training saw it.
+
+    The batch axis comes before the permutation: only then does torch see channels_last strides
+    and keep them, in half the time of unpacking to planes and packing again.
+    """
     if pixels.shape[:2] == (height, width):
         return pixels
-    planes: Tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    planes: Tensor = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     small = interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
-    return small[0].permute(1, 2, 0).contiguous().numpy()
+    return small.permute(0, 2, 3, 1)[0].contiguous().numpy()
 
 
 def _turned(quarters: int) -> Callable[[Pixels], Pixels]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from statistics import median
 from typing import Any
 
@@ -12,6 +13,9 @@ from benchmarks.serving_world import multipart
 from benchmarks.wrk import Load
 
 TURNS = 4
+SETTLE = 1.0
+"""Seconds in which the server ends what wrk had under way when it left."""
+
 PROMPT = 50
 """Milliseconds within which a refusal should come."""
 
@@ -78,6 +82,7 @@ def at_rate(bench: Bench) -> dict[str, Any]:
 
 def _at_rate(bench: Bench, seed: int, *, even: bool) -> dict[str, float]:
     capacity = bench.capacity()
+    time.sleep(SETTLE)
     outcomes = bench.open(0.7 * capacity, seconds=2 * bench.seconds, seed=seed, even=even)
     took = [outcome.took * 1e3 for outcome in outcomes]
     p50, p99 = percentile(took, 0.5), percentile(took, 0.99)

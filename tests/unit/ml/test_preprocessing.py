@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from app.core import image_header
 from app.core.errors import HeadstartError
@@ -25,6 +27,7 @@ from worker.ml.preprocessing import (
     decode,
     decode_to,
     decode_views,
+    render,
     view_size,
 )
 
@@ -283,6 +286,19 @@ def test_the_resize_is_antialiased() -> None:
     stripes[:, ::2] = 255
     small = decode_to(encoded(stripes, "PNG"), "squish", 64)
     assert np.abs(small.astype(int) - 128).max() <= 6  # 5 at the border
+
+
+@settings(max_examples=40, deadline=None)
+@given(width=st.integers(1, 400), height=st.integers(1, 400), seed=st.integers(0, 9))
+def test_the_resize_gives_the_bytes_that_plane_by_plane_resizing_gives(
+    width: int, height: int, seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    (squish,) = render(pixels, ("squish",), 64)
+    for channel in range(3):
+        plane = torch.from_numpy(pixels[None, None, ..., channel].copy())
+        small = interpolate(plane, size=(64, 64), mode="bicubic", antialias=True)
+        assert np.array_equal(squish[..., channel], small[0, 0].numpy())
 
 
 def test_an_unknown_view_is_refused() -> None:

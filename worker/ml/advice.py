@@ -30,6 +30,12 @@ WRONG = 0.175
 ALIKE = 0.98
 """Cosine from which two examples are called near-duplicates."""
 
+COPY = 0.95
+"""Cosine that a picture mostly has with itself, brighter, encoded anew or cropped by 3%."""
+
+MOST_COPIED = 2000
+"""Examples that near copies are looked for among."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Set:
@@ -42,12 +48,13 @@ class Set:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Calibrated out-of-fold `probabilities` [n, C] (None without folds) and `labels` [n] of the
-    support, points of its learning curve, and its examples as `sets[0]`, other splits after it.
+    """Calibrated out-of-fold `probabilities` [n, C] (None without folds), `labels` and `groups` [n]
+    of the support, points of its learning curve, and its examples as `sets[0]`, then other splits.
     """
 
     probabilities: Tensor | None
     labels: Tensor
+    groups: Tensor
     classes: Sequence[str]
     points: Sequence[curve.Point]
     sets: Sequence[Set]
@@ -62,6 +69,7 @@ def advise(evidence: Evidence) -> dict[str, Any]:
         "more_examples": more_examples(evidence),
         "confused": confused(evidence),
         "probably_mislabelled": mislabelled(evidence),
+        "near_copies": near_copies(evidence),
         "near_duplicates": near_duplicates(evidence.sets),
     }
 
@@ -127,6 +135,34 @@ def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
     order = doubt.argsort(descending=True, stable=True)[:MOST].tolist()
     chosen = [row for row in order if float(doubt[row]) > 0.5 and float(rival[row]) > 0.5]
     return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
+
+
+def near_copies(evidence: Evidence) -> dict[str, Any] | None:
+    """Examples of the support that are much like another of their class but not of their group.
+
+    Folds may tear such a pair apart, and then the one answers for the other: figures out of fold
+    are too hopeful wherever new inputs show other things. Looked for among the first MOST_COPIED.
+    """
+    support, n = evidence.sets[0], min(len(evidence.labels), MOST_COPIED)
+    labels, groups, rows = evidence.labels[:n], evidence.groups[:n], support.rows[:n]
+    alike = (labels[:, None] == labels) & (groups[:, None] != groups)
+    cosines = (rows @ rows.T).where(alike, -1.0)
+    count = int((cosines.max(1).values >= COPY).sum())
+    if count == 0:
+        return None
+    order = cosines.triu(1).flatten().topk(min(MOST, count)).indices.tolist()
+    pairs = [divmod(place, n) for place in order]
+    return {
+        "count": count,
+        "of": n,
+        "pairs": [
+            {"example_ids": [support.ids[a], support.ids[b]], "cosine": float(cosines[a, b])}
+            for a, b in pairs
+            if cosines[a, b] >= COPY
+        ],
+        "message": f"{count} of {n} examples have a near copy in their class. Where copies show the"
+        " same thing, give them the same `group`, or the figures are too hopeful",
+    }
 
 
 def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:

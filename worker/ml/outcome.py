@@ -212,6 +212,7 @@ def _advice(setting: Setting, probabilities: Tensor | None, gram: Tensor | None)
     evidence = advice.Evidence(
         probabilities=None if probabilities is None else probabilities.float(),
         labels=judge.labels,
+        groups=support.groups,
         classes=support.classes,
         points=points,
         sets=sets,

@@ -158,6 +158,7 @@ def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> ad
     return advice.Evidence(
         probabilities=judged.probabilities,
         labels=support.labels,
+        groups=support.groups,
         classes=support.classes,
         points=_points(support, views, judged),
         sets=sets,

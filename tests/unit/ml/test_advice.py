@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ def evidence(
     return Evidence(
         probabilities=probabilities,
         labels=labels,
+        groups=torch.arange(len(labels)),
         classes=CLASSES,
         points=POINTS if points is None else points,
         sets=[Set(rows=rows, ids=ids, split="train")],
@@ -129,6 +131,35 @@ class TestNearDuplicates:
     def test_one_split_has_none(self) -> None:
         rows = torch.ones(4, 1)
         assert advice.near_duplicates([Set(rows=rows, ids=list("abcd"), split="train")]) == []
+
+
+class TestNearCopies:
+    def given(self, groups: list[int], labels: list[int]) -> dict[str, Any] | None:
+        rows = torch.nn.functional.normalize(torch.randn(6, 64), dim=1)
+        rows[4] = torch.nn.functional.normalize(rows[1] + 0.02 * torch.randn(64), dim=0)
+        return advice.near_copies(
+            Evidence(
+                probabilities=None,
+                labels=torch.tensor(labels),
+                groups=torch.tensor(groups),
+                classes=CLASSES,
+                points=[],
+                sets=[Set(rows=rows, ids=list("abcdef"), split="train")],
+            )
+        )
+
+    def test_a_pair_that_folds_may_tear_apart_is_named(self) -> None:
+        found = self.given(groups=[0, 1, 2, 3, 4, 5], labels=[0, 0, 1, 1, 0, 1])
+        assert found is not None
+        assert (found["count"], found["of"]) == (2, 6)
+        assert [pair["example_ids"] for pair in found["pairs"]] == [["b", "e"]]
+        assert "`group`" in found["message"]
+
+    def test_a_pair_of_one_group_is_together_already(self) -> None:
+        assert self.given(groups=[0, 1, 2, 3, 1, 5], labels=[0, 0, 1, 1, 0, 1]) is None
+
+    def test_a_pair_of_two_classes_is_no_copy(self) -> None:
+        assert self.given(groups=[0, 1, 2, 3, 4, 5], labels=[0, 0, 1, 1, 1, 1]) is None
 
 
 def test_all_of_it_is_json() -> None:

@@ -13,7 +13,7 @@ from app.core import hyperparameters
 from app.core.backbones import BackboneSpec
 from app.core.backbones import get as get_backbone
 from app.core.errors import HeadstartError
-from app.core.hyperparameters import ALIASES, METHODS
+from app.core.hyperparameters import ALIASES
 from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
@@ -77,10 +77,6 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     base = _base(session, body, options, organisation_id)
     backbone = _backbone(body, base, settings)
     given = _given(session, method, options, base)
-    if backbone.modality not in METHODS[method].modalities:
-        raise HeadstartError(
-            "modality_mismatch", f"the method {method} does not read text", param="method.type"
-        )
     return Plan(
         backbone=backbone,
         method=method,

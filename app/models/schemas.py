@@ -250,7 +250,7 @@ class Method(BaseModel):
                     "object": "method",
                     "description": "Least squares on one-hot labels.",
                     "source": "Hoerl & Kennard 1970",
-                    "modalities": ["image"],
+                    "modalities": ["image", "text"],
                     "hyperparameters": {"type": "object", "properties": {}},
                 }
             ]

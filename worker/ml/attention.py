@@ -1,12 +1,15 @@
-"""The method `matching`: attention over the support, its sharpness chosen out of fold."""
+"""The method `matching`: attention over the support, its sharpness chosen out of fold.
+
+Of very many examples it attends to the landmarks, as many of every class.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from worker.ml import blend, single, spaces
-from worker.ml.design import Design, Judge, Maker
+from worker.ml import blend, design, single, spaces
+from worker.ml.design import Design, Maker
 from worker.ml.heads import matching
 from worker.ml.outcome import Fitted, Setting, in_bytes
 
@@ -15,59 +18,61 @@ USUAL = 10.0
 
 
 def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
-    """The best space and sharpness by out-of-fold loss, and the Gram matrix [n, n] there."""
+    """The best space and sharpness by out-of-fold loss, and the Gram matrix of the landmarks."""
+    few = maker.few()
     found = [
-        (blend.loss(seen, setting.judge.labels), design, value, seen)
-        for design in map(maker.whole, single.recipes(setting))
-        for value, seen in _seen(setting, design)
+        (blend.loss(seen, setting.judge.labels), made, value, seen)
+        for made in map(few.whole, single.recipes(setting))
+        for value, seen in _seen(setting, maker, made)
     ]
-    _, design, value, seen = min(found, key=lambda item: item[0])
+    _, made, value, seen = min(found, key=lambda item: item[0])
     seen = seen - seen.mean(1, keepdim=True)
     scale = 1 / max(float(seen.std()), 1e-9)
-    labels = setting.judge.labels[design.owner]
+    labels = made.judge.labels[made.owner]
     fitted = Fitted(
-        channels=(design.channel,),
+        channels=(made.channel,),
         tensors={
-            "support": in_bytes(design.x),
-            "support_weights": design.weights.float(),
+            "support": in_bytes(made.x),
+            "support_weights": made.weights.float(),
             "support_labels": labels.to(torch.int32),
-            "centre": design.centre.half(),
+            "centre": made.centre.half(),
             "bias": torch.zeros(setting.judge.classes),
         },
         seen=seen * scale,
         used={
-            "space": design.channel.space,
-            "views": list(design.learned),
+            "space": made.channel.space,
+            "views": list(made.learned),
             "sharpness": value,
         },
         by_class=frozenset({"bias"}),
         labelled=frozenset({"support_labels"}),
         config={"sharpness": value, "scale": scale},
     )
-    return fitted, design.own
+    return fitted, made.own
 
 
-def _seen(setting: Setting, design: Design) -> list[tuple[float, Tensor]]:
+def _seen(setting: Setting, maker: Maker, made: Design) -> list[tuple[float, Tensor]]:
     """Each sharpness with the logits [n, k] of the examples by the support without their fold."""
     given = setting.task.hyperparameters.get("sharpness", "auto")
     grid = GRID if setting.judge.count else (USUAL,)
     values = grid if given == "auto" else (float(given),)
+    sharpness = torch.tensor(values, dtype=torch.double)
+    support = spaces.unit(made.x)
+    parts = [
+        matching.logits(
+            (spaces.unit(asked) @ support.T).double(),
+            made.judge.labels[made.owner],
+            _attended(setting, made, rows),
+            sharpness=sharpness,
+        )
+        for rows, asked in maker.asked(made)
+    ]
+    return list(zip(values, torch.cat(parts, 1), strict=True))
+
+
+def _attended(setting: Setting, made: Design, rows: Tensor) -> Tensor:
+    """Weights [c, N]; an example does not attend to its own fold, or without folds to itself."""
     judge = setting.judge
-    logits = matching.logits(
-        _cosines(design, len(judge.labels)),
-        judge.labels[design.owner],
-        _attended(design, judge),
-        sharpness=torch.tensor(values, dtype=torch.double),
-    )
-    return list(zip(values, logits, strict=True))
-
-
-def _cosines(design: Design, n: int) -> Tensor:
-    asked = design.x[:n] if design.asked is None else design.asked
-    return (spaces.unit(asked) @ spaces.unit(design.x).T).double()
-
-
-def _attended(design: Design, judge: Judge) -> Tensor:
-    """Weights [n, N]; an example does not attend to its own fold, or without folds to itself."""
     own = judge.fold if judge.count else torch.arange(len(judge.labels))
-    return design.weights * (own[:, None] != own[design.owner][None])
+    supporting = own[design.landmarks(judge)][made.owner]
+    return made.weights * (own[rows][:, None] != supporting[None])

@@ -7,7 +7,7 @@ many, or where predictions average over the views too, an example is the mean of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -221,7 +221,7 @@ class Maker:
     def whole(self, recipe: Recipe) -> Design:
         """The same with every example's row, however many."""
         views = recipe.present(self._support.features)
-        predicted = views if recipe.average else (spaces.PRIMARY,)
+        predicted = views if recipe.average else (spaces.primary(self._support.features),)
         parts = threads.each(lambda view: self.rows(recipe.space, view), views)
         asked: Tensor | None = None
         if recipe.average or len(views) * len(self._support) > MOST_ROWS:
@@ -230,13 +230,27 @@ class Maker:
         channel = Channel(recipe.space, predicted)
         return design(parts, self._judge, asked=asked, channel=channel, learned=views)
 
+    def few(self) -> Maker:
+        """Of the landmarks alone."""
+        chosen = landmarks(self._judge)
+        return Maker(self._transform, self._support.take(chosen), self._judge.take(chosen))
+
+    def asked(self, made: Design) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every example's number [c] and row [c, F] as a prediction would see it, in the space of
+        a design that `few` made; a chunk at a time where there are many.
+        """
+        if len(self._support) <= MOST_DUAL:
+            n = len(self._support)
+            yield torch.arange(n), made.x[:n] if made.asked is None else made.asked
+            return
+        for rows in torch.arange(len(self._support)).split(CHUNK):
+            yield rows, self._seen(made.channel.space, made.channel.views, rows) - made.centre
+
     def _of_many(self, recipe: Recipe) -> Design:
         """On the landmarks, whose views are averaged; the others are only coordinates."""
-        chosen = landmarks(self._judge)
-        few = Maker(self._transform, self._support.take(chosen), self._judge.take(chosen))
-        base = few.whole(replace(recipe, average=True))
+        base = self.few().whole(replace(recipe, average=True))
         views = base.learned
-        predicted = views if recipe.average else (spaces.PRIMARY,)
+        predicted = views if recipe.average else (spaces.primary(self._support.features),)
         lift = base.x.T @ torch.linalg.inv(base.factor).T.float()
         rows = self._coordinates(recipe.space, views, base.centre, lift)
         asked = rows
@@ -257,10 +271,13 @@ class Maker:
         """(mean of views - centre) @ lift, [n, m], a chunk of rows at a time."""
         found = torch.empty(len(self._support), lift.shape[1])
         for rows in torch.arange(len(found)).split(CHUNK):
-            features = Chosen(self._support.features, rows)
-            made = [self._transform(space, features[view]) for view in views]
-            found[rows] = (spaces.mean(made) - centre) @ lift
+            found[rows] = (self._seen(space, views, rows) - centre) @ lift
         return found
+
+    def _seen(self, space: str, views: Sequence[str], rows: Tensor) -> Tensor:
+        """The mean over views of some examples [c, F]."""
+        features = Chosen(self._support.features, rows)
+        return spaces.mean([self._transform(space, features[view]) for view in views])
 
     def rows(self, space: str, view: str) -> Tensor:
         """One space of one view [n, F]."""

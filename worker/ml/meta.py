@@ -1,4 +1,7 @@
-"""The method `reptile`: a start learned on the organisation's other sets, then a few steps."""
+"""The method `reptile`: a start learned on the organisation's other sets, then a few steps.
+
+Of very many examples the steps are taken on the landmarks, as many of every class.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from worker.ml.outcome import Fitted, Setting
 
 
 def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
-    """The adapted learner, its out-of-fold logits, and the Gram matrix [n, n]."""
-    design = maker.whole(single.recipes(setting)[0])
+    """The adapted learner, its out-of-fold logits, and the Gram matrix of the landmarks."""
+    design = maker.few().whole(single.recipes(setting)[0])
     settings = _settings(setting)
     tasks = _tasks(setting, design)
     start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
-    weight, bias, seen = _adapted(setting, design, start, settings)
+    weight, bias, seen = _adapted(setting, maker, design, start, settings)
     seen = seen - seen.mean(1, keepdim=True)
     scale = 1 / max(float(seen.std()), 1e-9)
     fitted = Fitted(
@@ -74,17 +77,21 @@ def _episodes(setting: Setting, design: Design, other: Support) -> Episodes:
 
 
 def _adapted(
-    setting: Setting, design: Design, start: Start, settings: Settings
+    setting: Setting, maker: Maker, design: Design, start: Start, settings: Settings
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(W, b) of the whole set and the logits [n, k] of each example by a fit without its fold."""
     judge = setting.judge
-    whole = _run(setting, design, start, settings, keep=None)
-    asked = design.x[: len(judge.labels)] if design.asked is None else design.asked
-    seen = asked @ whole[0] + whole[1]
-    for number, keep in enumerate(_masks(judge)):
-        weight, bias = _run(setting, design, start, settings, keep=keep)
-        rows = judge.fold == number
-        seen[rows] = asked[rows] @ weight + bias
+    whole = _run(design, setting.support.classes, start, settings, keep=None)
+    without = [
+        _run(design, setting.support.classes, start, settings, keep=keep)
+        for keep in _masks(design.judge)
+    ]
+    seen = torch.empty(len(judge.labels), judge.classes)
+    for rows, asked in maker.asked(design):
+        seen[rows] = asked @ whole[0] + whole[1]
+        for number, (weight, bias) in enumerate(without):
+            mine = judge.fold[rows] == number
+            seen[rows[mine]] = asked[mine] @ weight + bias
     return *whole, seen
 
 
@@ -93,12 +100,12 @@ def _masks(judge: Judge) -> Sequence[Tensor]:
 
 
 def _run(
-    setting: Setting, design: Design, start: Start, settings: Settings, *, keep: Tensor | None
+    design: Design, classes: Sequence[str], start: Start, settings: Settings, *, keep: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """(W [F, k], b [k]) adapted to the rows whose example is kept."""
-    judge, weights = setting.judge, design.weights.float()
+    weights = design.weights.float()
     if keep is not None:
         weights = weights * keep[design.owner].float()
-    task = Episodes(x=design.x, labels=judge.labels[design.owner], classes=setting.support.classes)
+    task = Episodes(x=design.x, labels=design.judge.labels[design.owner], classes=classes)
     adapted = reptile.affine(*reptile.adapt(start, task, weights, settings))
     return adapted.weight[0, 0], adapted.bias[0, 0]

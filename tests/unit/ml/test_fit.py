@@ -121,7 +121,34 @@ def test_many_examples_take_the_other_road() -> None:
     assert abs(float(hits) - accuracy) < 0.15
 
 
-@pytest.mark.parametrize("method", ["auto", "ridge", "lda", "prototypical", "matching"])
+def of_texts(support: Support) -> Support:
+    texts = [f"text {row}" for row in range(len(support))]
+    return replace(support, features={"text": support.features["squish"]}, texts=texts)
+
+
+@pytest.mark.parametrize("method", [*FROZEN[1:], "linear"])
+@pytest.mark.parametrize("count", [6, 30])
+def test_every_method_reads_texts_few_and_many(
+    monkeypatch: pytest.MonkeyPatch, method: str, count: int
+) -> None:
+    monkeypatch.setattr(design, "MOST_DUAL", 60)
+    support = of_texts(clouds([count] * 3, noise=0.3))
+    new = of_texts(clouds([6, 6, 6], noise=0.3, seed=51))
+    options = {"learning_rate": 0.05, "epochs": 60} if method == "linear" else {}
+    found = fit.fit(task(support, method, validation=new, **options))
+    hits = probabilities(found.head, new).argmax(1) == new.labels
+    assert float(hits.float().mean()) > 0.85
+    assert found.evaluation["accuracy"]["value"] == pytest.approx(float(hits.float().mean()))
+    assert found.head.config["prediction_views"] == ["text"]
+
+
+def test_matching_keeps_no_more_than_the_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(design, "MOST_DUAL", 60)
+    found = fit.fit(task(clouds([70, 70, 20]), "matching"))
+    assert found.head.tensors["support_labels"].bincount().tolist() == [20, 20, 20]
+
+
+@pytest.mark.parametrize("method", FROZEN)
 def test_very_many_examples_are_spanned_by_some(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

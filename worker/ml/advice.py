@@ -27,11 +27,10 @@ BELIEF = 4.0
 WRONG = 0.175
 """Share of labels believed wrong before an example is looked at."""
 
-ALIKE = 0.98
-"""Cosine from which two examples are called near-duplicates."""
-
-COPY = 0.95
-"""Cosine that a picture mostly has with itself, brighter, encoded anew or cropped by 3%."""
+ALIKE = 0.95
+"""Cosine from which two examples are called near-duplicates: a photograph mostly has it with
+itself, brighter, encoded anew or cropped by 3%; drawings and micrographs only where less changed.
+"""
 
 MOST_COPIED = 2000
 """Examples that near copies are looked for among."""
@@ -50,11 +49,13 @@ class Set:
 class Evidence:
     """Calibrated out-of-fold `probabilities` [n, C] (None without folds), `labels` and `groups` [n]
     of the support, points of its learning curve, and its examples as `sets[0]`, then other splits.
+    Of the probabilities only `known` [n] are by a fit that had seen the example's class.
     """
 
     probabilities: Tensor | None
     labels: Tensor
     groups: Tensor
+    known: Tensor
     classes: Sequence[str]
     points: Sequence[curve.Point]
     sets: Sequence[Set]
@@ -131,7 +132,7 @@ def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
     own = probs.gather(1, labels[:, None])[:, 0]
     rival, said = probs.scatter(1, labels[:, None], 0.0).max(1)
     wrong = WRONG * rival / (len(evidence.classes) - 1)
-    doubt = wrong / (wrong + (1 - WRONG) * own).clamp(min=1e-12)
+    doubt = evidence.known * wrong / (wrong + (1 - WRONG) * own).clamp(min=1e-12)
     order = doubt.argsort(descending=True, stable=True)[:MOST].tolist()
     chosen = [row for row in order if float(doubt[row]) > 0.5 and float(rival[row]) > 0.5]
     return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
@@ -147,7 +148,7 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
     labels, groups, rows = evidence.labels[:n], evidence.groups[:n], support.rows[:n]
     alike = (labels[:, None] == labels) & (groups[:, None] != groups)
     cosines = (rows @ rows.T).where(alike, -1.0)
-    count = int((cosines.max(1).values >= COPY).sum())
+    count = int((cosines.max(1).values >= ALIKE).sum())
     if count == 0:
         return None
     order = cosines.triu(1).flatten().topk(min(MOST, count)).indices.tolist()
@@ -158,7 +159,7 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
         "pairs": [
             {"example_ids": [support.ids[a], support.ids[b]], "cosine": float(cosines[a, b])}
             for a, b in pairs
-            if cosines[a, b] >= COPY
+            if cosines[a, b] >= ALIKE
         ],
         "message": f"{count} of {n} examples have a near copy in their class. Where copies show the"
         " same thing, give them the same `group`, or the figures are too hopeful",
@@ -175,7 +176,8 @@ def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
 
 
 def _confusion(evidence: Evidence, probabilities: Tensor) -> Tensor:
-    return confusion_matrix(probabilities.argmax(1), evidence.labels, len(evidence.classes))
+    said, true = probabilities.argmax(1)[evidence.known], evidence.labels[evidence.known]
+    return confusion_matrix(said, true, len(evidence.classes))
 
 
 def _class_errors(matrix: Tensor) -> Tensor:

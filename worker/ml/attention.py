@@ -21,7 +21,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
     """The best space and sharpness by out-of-fold loss, and the Gram matrix of the landmarks."""
     few = maker.few()
     found = [
-        (blend.loss(seen, setting.judge.labels), made, value, seen)
+        (blend.unseen_loss(seen, setting.judge), made, value, seen)
         for made in map(few.whole, single.recipes(setting))
         for value, seen in _seen(setting, maker, made)
     ]

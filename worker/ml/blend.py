@@ -61,7 +61,7 @@ def likelihoods(fits: Sequence[HeadFit], judge: Judge) -> list[float]:
     if not judge.count:
         return [1 / len(fits)] * len(fits)
     n = len(judge.labels)
-    losses = torch.tensor([loss(fit.seen, judge.labels) for fit in fits], dtype=torch.double)
+    losses = torch.tensor([unseen_loss(fit.seen, judge) for fit in fits], dtype=torch.double)
     return [float(weight) for weight in (-n * losses).softmax(0)]
 
 
@@ -149,6 +149,13 @@ def _read(affine: Affine, design: Design, judge: Judge, start: int) -> HeadFit:
         seen[rows] = (own[rows] @ affine.weight[0, at].float() + affine.bias[0, at]).float()
     alpha = design.combination(affine.weight[0, start])
     return HeadFit(alpha, affine.bias[0, start].double(), seen.double())
+
+
+def unseen_loss(seen: Tensor, judge: Judge) -> float:
+    """Of those examples whose class the fit that judges them has seen; without folds, of all."""
+    if not judge.count or bool(judge.known.all()):
+        return loss(seen, judge.labels)
+    return loss(seen[judge.known], judge.labels[judge.known])
 
 
 def loss(seen: Tensor, labels: Tensor) -> float:

@@ -60,6 +60,11 @@ class Judge:
             balance=selection.balanced(self.labels[chosen], self.classes),
         )
 
+    @lazily
+    def known(self) -> Tensor:
+        """Which examples [n] are judged by a fit that has seen their class."""
+        return selection.known(self.labels, self.fold, self.count)
+
     @property
     def per_class(self) -> float:
         """Examples a class has, on average."""

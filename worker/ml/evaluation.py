@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -24,15 +25,21 @@ def evaluate(
     *,
     how: How,
     folds: int | None = None,
+    known: Tensor | None = None,
 ) -> dict[str, Any]:
     """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
 
-    Probabilities are of held-out examples or out-of-fold. Out of fold, a class with one example
-    was unknown to the fit that judged it: such examples are left out, and when they are most
-    classes nothing is estimable.
+    Probabilities are of held-out examples or out-of-fold. Out of fold, only `known` [n] examples
+    were judged by a fit that had seen their class, and the others are left out; by default a class
+    with one example is not known. When that leaves half of the classes or fewer, as when few of
+    them are among the held-out examples, nothing is estimable.
     """
+    if known is None:
+        known = torch.ones(len(labels), dtype=torch.bool)
+        if how != "hold-out":
+            known = torch.bincount(labels.long(), minlength=len(classes))[labels.long()] > 1
     with threads.enough(probabilities.numel()):
-        return _evaluate(probabilities, labels, classes, how=how, folds=folds)
+        return _evaluate(probabilities, labels, classes, how=how, folds=folds, kept=known)
 
 
 def _evaluate(
@@ -42,12 +49,12 @@ def _evaluate(
     *,
     how: How,
     folds: int | None,
+    kept: Tensor,
 ) -> dict[str, Any]:
-    kept = _judged(labels, len(classes), how)
     result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
     probs, true = probabilities[kept].double(), labels[kept].long()
-    if not _estimable(true, len(classes), how):
-        return result | _nothing(classes)
+    if not _estimable(true, len(classes)):
+        return result | _nothing(classes, how)
     trained = _trained(true, how, folds)
     matrix = confusion_matrix(probs.argmax(1), true, len(classes))
     return result | {
@@ -68,16 +75,9 @@ def confusion_matrix(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
     return torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def _judged(labels: Tensor, classes: int, how: How) -> Tensor:
-    """Which examples [n] were judged by a fit that knew their class."""
-    if how == "hold-out":
-        return torch.ones(len(labels), dtype=torch.bool)
-    return torch.bincount(labels.long(), minlength=classes)[labels.long()] > 1
-
-
-def _estimable(labels: Tensor, classes: int, how: How) -> bool:
+def _estimable(labels: Tensor, classes: int) -> bool:
     present = int((torch.bincount(labels, minlength=classes) > 0).sum())
-    return len(labels) > 0 and (how == "hold-out" or 2 * present > classes)
+    return 2 * present > classes
 
 
 def _obtained(how: How, folds: int | None, *, n: int, left_out: int) -> dict[str, Any]:
@@ -85,13 +85,14 @@ def _obtained(how: How, folds: int | None, *, n: int, left_out: int) -> dict[str
     return {"how": method | ({"folds": folds} if folds is not None else {})}
 
 
-def _nothing(classes: Sequence[str]) -> dict[str, Any]:
+def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
     """The answer where no held-out example can be judged: it says so instead of a number."""
     figures = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
     row = {"support": 0} | dict.fromkeys(("precision", "recall", "f1"), NOT_ESTIMABLE)
     return {
         "estimable": False,
-        "reason": "not estimable: too few classes have two or more examples",
+        "reason": "not estimable: too few classes have "
+        + ("held-out examples" if how == "hold-out" else "two or more examples, or groups of them"),
         **dict.fromkeys(figures, NOT_ESTIMABLE),
         "per_class": [{"label": label} | row for label in classes],
         "confusion_matrix": None,
@@ -151,12 +152,18 @@ def _share(hits: float, n: float, trained: float | None) -> Interval:
 
 
 def _log_loss(probs: Tensor, true: Tensor, trained: float | None) -> Interval:
-    """Mean of -ln p(true class), in nats; p is kept above 1e-15."""
+    """Mean of -ln p(true class), in nats; p is kept above 1e-15.
+
+    Where nothing was wrong the losses do not vary, yet a first error may be near: as Agresti and
+    Coull (1998) do for shares, the upper end counts two guesses among the classes more.
+    """
     losses = -probs.gather(1, true[:, None])[:, 0].clamp(min=1e-15).log()
     value = float(losses.mean())
     if len(losses) < 2:
         return {"value": value, "low": None, "high": None}
     low, high = intervals.mean_interval(losses)
+    guesses = losses.new_full((2,), math.log(probs.shape[1]))
+    high = max(high, intervals.mean_interval(torch.cat([losses, guesses]))[1])
     if trained is not None:
         low, high = intervals.loss_out_of_fold(value, low, high, trained=trained)
     return {"value": value, "low": max(0.0, low), "high": high}

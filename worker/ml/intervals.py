@@ -76,7 +76,8 @@ def gap_interval(gaps: Tensor, weights: Tensor, deviations: Tensor) -> tuple[flo
 
     Absolute values of noisy gaps are too large: a perfect calibration measures above zero too. So
     the interval has each multiple s of the measured gaps under which the measured sum would not
-    be among the rarest 2.5% at either end (test inversion, by 1,000 draws).
+    be among the rarest 2.5% at either end (test inversion, by 1,000 draws). Its upper end is at
+    least what the errors alone may hide: measured gaps of zero have no multiples.
     """
     noise = torch.randn(1000, len(gaps), generator=torch.Generator().manual_seed(0))
     error = noise.double() * deviations
@@ -88,7 +89,8 @@ def gap_interval(gaps: Tensor, weights: Tensor, deviations: Tensor) -> tuple[flo
 
     low = _crossing(lambda scale: quantile(scale, 975))
     high = _crossing(lambda scale: quantile(scale, 26))
-    return low * value, min(1.0, max(1.0, high) * value)
+    hidden = Z * float((weights * deviations).square().sum().sqrt())
+    return low * value, min(1.0, max(value, high * value, hidden))
 
 
 def _crossing(rising: Callable[[float], float], most: float = 8.0) -> float:

@@ -27,11 +27,10 @@ def _point(gram: Tensor, judge: Judge, size: int) -> curve.Point:
     hits = 0
     for number, mask in enumerate(masks):
         trained = torch.nonzero(mask > 0)[:, 0]
-        judged = torch.nonzero(judge.fold == number)[:, 0]
+        judged = torch.nonzero((judge.fold == number) & judge.known)[:, 0]
         hits += _hits(gram, judge, trained, judged)
-    return curve.Point(
-        per_class=float(size), accuracy=hits / len(judge.labels), judged=len(judge.labels)
-    )
+    count = int(judge.known.sum())
+    return curve.Point(per_class=float(size), accuracy=hits / count, judged=count)
 
 
 def _hits(gram: Tensor, judge: Judge, trained: Tensor, judged: Tensor) -> int:

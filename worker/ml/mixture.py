@@ -127,7 +127,7 @@ def _shares(fits: Mapping[str, HeadFit], judge: Judge) -> dict[str, float]:
     if judge.count:
         n = len(judge.labels)
         scores = [
-            -2 * n * blend.loss(fit.seen, judge.labels) - HANDICAP[name]
+            -2 * n * blend.unseen_loss(fit.seen, judge) - HANDICAP[name]
             for name, fit in fits.items()
         ]
         found = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()

@@ -38,6 +38,8 @@ class Fitted:
     labelled: frozenset[str] = frozenset()
     config: Mapping[str, Any] = field(default_factory=dict)
     temperature: float | None = None
+    balanced: bool = True
+    """Whether every class had the same say in the fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +65,14 @@ def finish(setting: Setting, fitted: Fitted, *, gram: Tensor | None) -> Fit:
     many the landmarks.
     """
     heat = _temperature(setting.judge, fitted)
-    adjusted = _adjustment(setting, heat)
+    adjusted = _adjustment(setting, heat, fitted)
     probabilities = None
     if setting.judge.count and len(fitted.seen):
         probabilities = ((fitted.seen + adjusted) / heat).softmax(1)
     head = _artifact(setting, fitted, heat, adjusted, probabilities)
     return Fit(
         head=head,
-        evaluation=_evaluation(setting, head, probabilities),
+        evaluation=_evaluation(setting, head, probabilities) | _balance(setting, fitted),
         hyperparameters=_resolved(setting, fitted),
         advice=_advice(setting, probabilities, gram),
     )
@@ -79,20 +81,26 @@ def finish(setting: Setting, fitted: Fitted, *, gram: Tensor | None) -> Fit:
 def _temperature(judge: Judge, fitted: Fitted) -> float:
     if fitted.temperature is not None:
         return fitted.temperature
-    seen, labels = fitted.seen, judge.labels
-    if not judge.count:
-        seen, labels = seen[:0], labels[:0]
+    seen, labels = fitted.seen[judge.known], judge.labels[judge.known]
     return calibration.temperature(seen, labels, per_class=judge.per_class)
 
 
-def _adjustment(setting: Setting, heat: float) -> Tensor:
-    """Logit adjustment (Menon et al. 2021) [k]: fits are for equally likely classes; with
-    `class_balance` none, the training frequencies are put back.
-    """
-    counts = torch.bincount(setting.judge.labels, minlength=setting.judge.classes).double()
-    if setting.task.hyperparameters.get("class_balance", "auto") != "none":
-        return torch.zeros_like(counts)
-    return heat * (counts / counts.mean()).clamp(min=1e-3).log()
+def _adjustment(setting: Setting, heat: float, fitted: Fitted) -> Tensor:
+    """What puts the training frequencies back [k], where that is asked for."""
+    if not fitted.balanced or not as_they_come(setting.task):
+        return torch.zeros(setting.judge.classes, dtype=torch.double)
+    return heat * frequencies(setting.judge.labels, setting.judge.classes)
+
+
+def as_they_come(task: Task) -> bool:
+    """Whether classes are to be as likely as they are frequent, not equally likely."""
+    return bool(task.hyperparameters.get("class_balance", "auto") == "none")
+
+
+def frequencies(labels: Tensor, classes: int) -> Tensor:
+    """Logit adjustment (Menon et al. 2021) [k] from equally likely classes to those of `labels`."""
+    counts = torch.bincount(labels, minlength=classes).double()
+    return (counts / counts.mean()).clamp(min=1e-3).log()
 
 
 def _artifact(
@@ -148,7 +156,9 @@ def _detector(
     if probabilities is None:
         return unknown.fit_threshold(None, unknown.between_classes(looks, labels))
     top, predicted = unknown.confidence(probabilities[kept])
-    return unknown.fit_threshold(top.float(), unknown.of_support(looks, labels, predicted))
+    likeness = unknown.of_support(looks, labels, predicted)
+    known = judge.known[kept]
+    return unknown.fit_threshold(top[known].float(), likeness[known])
 
 
 def _false_alarm(task: Task) -> float:
@@ -167,26 +177,37 @@ def _evaluation(
         found = serving.probabilities(head, validation.features, layout=setting.task.layout)
         said = evaluation.evaluate(found, validation.labels, validation.classes, how="hold-out")
     else:
-        nothing = torch.zeros(len(judge.labels), judge.classes)
+        found = torch.zeros(len(judge.labels), judge.classes)
+        caller = list(setting.task.support.classes)
+        if probabilities is not None:
+            found = probabilities[:, [setting.support.classes.index(label) for label in caller]]
+        number = torch.tensor([caller.index(label) for label in setting.support.classes])
         said = evaluation.evaluate(
-            nothing if probabilities is None else probabilities,
-            judge.labels,
-            setting.support.classes,
+            found,
+            number[judge.labels],
+            caller,
             how="k-fold",
             folds=judge.count,
+            known=judge.known,
         )
-    return said | {"class_balance": _balance(setting)}
+    return said
 
 
-def _balance(setting: Setting) -> dict[str, Any]:
-    counts = torch.bincount(setting.judge.labels, minlength=setting.judge.classes).tolist()
-    chosen = setting.task.hyperparameters.get("class_balance", "auto")
-    return {
-        "counts": dict(zip(setting.support.classes, counts, strict=True)),
+def _balance(setting: Setting, fitted: Fitted) -> dict[str, Any]:
+    equal = fitted.balanced and not as_they_come(setting.task)
+    return class_balance(setting.support, equal=equal, balanced=fitted.balanced)
+
+
+def class_balance(support: Support, *, equal: bool, balanced: bool = True) -> dict[str, Any]:
+    """How uneven the classes are, and whether the fit heeded it."""
+    counts = torch.bincount(support.labels, minlength=len(support.classes)).tolist()
+    said = {
+        "counts": dict(zip(support.classes, counts, strict=True)),
         "imbalance": max(counts) / max(1, min(counts)),
-        "loss": "balanced",
-        "logit_adjustment": "training frequencies" if chosen == "none" else "equal classes",
+        "loss": "balanced" if balanced else "plain",
+        "logit_adjustment": "equal classes" if equal else "training frequencies",
     }
+    return {"class_balance": said}
 
 
 def _resolved(setting: Setting, fitted: Fitted) -> dict[str, Any]:
@@ -194,7 +215,9 @@ def _resolved(setting: Setting, fitted: Fitted) -> dict[str, Any]:
     return {
         **given,
         "unknown_false_alarm_rate": _false_alarm(setting.task),
-        "class_balance": "none" if given.get("class_balance") == "none" else "balanced",
+        "class_balance": "balanced"
+        if fitted.balanced and not as_they_come(setting.task)
+        else "none",
         "statistics": setting.statistics,
         **fitted.used,
     }
@@ -207,12 +230,14 @@ def _advice(setting: Setting, probabilities: Tensor | None, gram: Tensor | None)
         points = learning.points(gram, judge.take(design.landmarks(judge)))
     sets = [_set(setting.transform, support, "train")]
     validation = setting.task.validation
-    if validation is not None and len(validation):
+    own = set(support.ids)  # the textbook recipe holds out some of these
+    if validation is not None and len(validation) and not own.issuperset(validation.ids):
         sets.append(_set(setting.transform, validation, "validation"))
     evidence = advice.Evidence(
         probabilities=None if probabilities is None else probabilities.float(),
         labels=judge.labels,
         groups=support.groups,
+        known=judge.known,
         classes=support.classes,
         points=points,
         sets=sets,

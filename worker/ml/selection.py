@@ -103,6 +103,18 @@ def folds(labels: Tensor, groups: Tensor, count: int) -> Tensor:
     return torch.tensor(fold)
 
 
+def known(labels: Tensor, fold: Tensor, count: int) -> Tensor:
+    """Which rows [n] are judged by a fit that has seen their class.
+
+    Without folds none is; nor is a class that lies in one fold, as one example or one group does.
+    """
+    if not count:
+        return torch.zeros(len(labels), dtype=torch.bool)
+    table = torch.zeros(int(labels.max()) + 1, count, dtype=torch.long)
+    table.index_put_((labels, fold), torch.ones_like(labels), accumulate=True)
+    return table.sum(1)[labels] > table[labels, fold]
+
+
 def _members(groups: list[int]) -> list[list[int]]:
     """The rows of each group, largest group first: a large one fits best while folds are empty."""
     found: dict[int, list[int]] = {}

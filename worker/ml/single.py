@@ -51,7 +51,7 @@ def fit(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
         for recipe in recipes(setting)
         for choice in _choices(setting, head, maker.make(recipe))
     ]
-    best = min(choices, key=lambda c: blend.loss(c.fit.seen, setting.judge.labels))
+    best = min(choices, key=lambda c: blend.unseen_loss(c.fit.seen, setting.judge))
     weight, bias = best.design.folded(best.fit.alpha, best.fit.bias)
     used = {"space": best.design.channel.space, "views": list(best.design.learned)}
     fitted = Fitted(

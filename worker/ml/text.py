@@ -17,6 +17,7 @@ from worker.ml import (
     familiarity,
     label_names,
     ngrams,
+    outcome,
     selection,
     spaces,
     text_head,
@@ -43,12 +44,23 @@ class _Judged:
     folds: int
     oof: Tensor | None
     heat: float
-    known: familiarity.Familiarity
+    familiarity: familiarity.Familiarity
+    adjusted: Tensor
+    """What is added to the logits [C] so that classes are as likely as they are frequent, or 0."""
+    factor: Tensor
+    """What each example's logits are divided by [n], as unlike the support as it is."""
 
     @property
     def probabilities(self) -> Tensor | None:
         """Calibrated and out of fold [n, C]."""
-        return None if self.oof is None else (self.oof / self.heat).softmax(1)
+        if self.oof is None:
+            return None
+        return (self.oof / self.heat + self.adjusted / self.heat / self.factor[:, None]).softmax(1)
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Which examples [n] are judged by a fit that has seen their class."""
+        fold = torch.zeros_like(labels) if self.fold is None else self.fold
+        return selection.known(labels, fold, self.folds)
 
 
 def fit(task: Task) -> Fit:
@@ -65,15 +77,17 @@ def fit(task: Task) -> Fit:
 
 def _fit(task: Task, support: Support) -> Fit:
     views = _views(task, support)
-    judged = _judge(support, views)
+    judged = _judge(task, support, views)
     head = _artifact(task, support, views, judged)
     return Fit(
         head=head,
-        evaluation=_evaluation(task, support, judged, head),
+        evaluation=_evaluation(task, support, judged, head)
+        | outcome.class_balance(support, equal=not outcome.as_they_come(task)),
         hyperparameters={
             "l2": text_mix.L2,
             "lexical_weight": judged.w,
             "label_names": views.anchors > 0,
+            "class_balance": "none" if outcome.as_they_come(task) else "balanced",
             "unknown_false_alarm_rate": _false_alarm(task),
         },
         advice=advice.advise(_evidence(task, support, views, judged)),
@@ -107,18 +121,32 @@ def _anchors(task: Task, support: Support, embeddings: Tensor) -> Tensor:
     return anchors if useful else anchors[:0]
 
 
-def _judge(support: Support, views: Views) -> _Judged:
+def _judge(task: Task, support: Support, views: Views) -> _Judged:
     """Choose the mixing weight, and calibrate at it."""
     w = text_mix.choose(views, support.groups)
-    known, factor = _familiarity(views, w)
+    familiar, factor = _familiarity(views, w)
     folds = selection.fold_count(support.labels, support.groups)
-    if folds == 0:
-        heat = text_mix.temperature(torch.zeros(0, views.classes), support.labels[:0])
-        return _Judged(w=w, fold=None, folds=0, oof=None, heat=heat, known=known)
-    fold = selection.folds(support.labels, support.groups, folds)
-    oof = familiarity.cooled(text_mix.out_of_fold(views, [w], fold)[0], factor)
-    heat = text_mix.temperature(oof, support.labels)
-    return _Judged(w=w, fold=fold, folds=folds, oof=oof, heat=heat, known=known)
+    fold, oof = None, None
+    seen, labels = torch.zeros(0, views.classes), support.labels[:0]
+    if folds:
+        fold = selection.folds(support.labels, support.groups, folds)
+        oof = familiarity.cooled(text_mix.out_of_fold(views, [w], fold)[0], factor)
+        known = selection.known(support.labels, fold, folds)
+        seen, labels = oof[known], support.labels[known]
+    heat = text_mix.temperature(seen, labels)
+    adjusted = torch.zeros(views.classes)
+    if outcome.as_they_come(task):
+        adjusted = heat * outcome.frequencies(support.labels, views.classes).float()
+    return _Judged(
+        w=w,
+        fold=fold,
+        folds=folds,
+        oof=oof,
+        heat=heat,
+        familiarity=familiar,
+        adjusted=adjusted,
+        factor=factor,
+    )
 
 
 def _familiarity(views: Views, w: float) -> tuple[familiarity.Familiarity, Tensor]:
@@ -132,20 +160,25 @@ def _evaluation(
     task: Task, support: Support, judged: _Judged, head: HeadArtifact
 ) -> dict[str, Any]:
     """Out of fold; with a validation set held out, and out of fold beside it."""
-    nothing = torch.zeros(len(support), len(support.classes))
+    found = torch.zeros(len(support), len(support.classes))
+    caller = list(task.support.classes)
+    if judged.probabilities is not None:
+        found = judged.probabilities[:, [support.classes.index(label) for label in caller]]
+    number = torch.tensor([caller.index(label) for label in support.classes])
     crossed = evaluation.evaluate(
-        nothing if judged.probabilities is None else judged.probabilities,
-        support.labels,
-        support.classes,
+        found,
+        number[support.labels],
+        caller,
         how="k-fold",
         folds=judged.folds,
+        known=judged.known(support.labels),
     )
     held = task.validation
     if held is None or held.texts is None or len(held) == 0:
         return crossed
     answered = answer(head, spaces.last(held.features[VIEW], task.layout), held.texts)
-    found = evaluation.evaluate(answered.probabilities, held.labels, held.classes, how="hold-out")
-    return found | {"out_of_fold": crossed}
+    said = evaluation.evaluate(answered.probabilities, held.labels, held.classes, how="hold-out")
+    return said | {"out_of_fold": crossed}
 
 
 def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> advice.Evidence:
@@ -159,6 +192,7 @@ def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> ad
         probabilities=judged.probabilities,
         labels=support.labels,
         groups=support.groups,
+        known=judged.known(support.labels),
         classes=support.classes,
         points=_points(support, views, judged),
         sets=sets,
@@ -170,7 +204,7 @@ def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point
     if judged.fold is None or judged.oof is None:
         return []
     trained = len(support) / len(support.classes) * (judged.folds - 1) / judged.folds
-    points = [_point(judged.oof, support.labels, trained)]
+    points = [_point(judged.oof, support.labels, judged.known(support.labels), trained)]
     chosen = text_mix.few(support.labels, len(support.classes))
     thin, labels, fold = views.take(chosen), support.labels[chosen], judged.fold[chosen]
     for size in curve.sizes(labels, fold)[-2:]:
@@ -178,13 +212,14 @@ def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point
         oof = text_mix.out_of_fold(thin, [judged.w], fold, trained=masks, tolerance=text_mix.ROUGH)[
             0
         ]
-        points.append(_point(oof, labels, size))
+        points.append(_point(oof, labels, judged.known(support.labels)[chosen], size))
     return points
 
 
-def _point(oof: Tensor, labels: Tensor, per_class: float) -> curve.Point:
-    accuracy = float((oof.argmax(1) == labels).double().mean())
-    return curve.Point(per_class=float(per_class), accuracy=accuracy, judged=len(labels))
+def _point(oof: Tensor, labels: Tensor, known: Tensor, per_class: float) -> curve.Point:
+    right = (oof.argmax(1) == labels)[known]
+    accuracy = float(right.double().mean())
+    return curve.Point(per_class=float(per_class), accuracy=accuracy, judged=len(right))
 
 
 def _artifact(task: Task, support: Support, views: Views, judged: _Judged) -> HeadArtifact:
@@ -195,6 +230,7 @@ def _artifact(task: Task, support: Support, views: Views, judged: _Judged) -> He
     most = max(1, min(text_head.EXEMPLARS, MOST_EXEMPLARS // len(caller)))
     kept = unknown.exemplars(support.labels, most)
     found = text_head.tensors(views, text_mix.final(views, judged.w), kept)
+    found["bias"] = found["bias"] + judged.adjusted
     for name in ("weight", "bias", "bucket_weight"):
         found[name] = found[name][..., order].contiguous()
     found["exemplar_labels"] = number[found["exemplar_labels"].long()].to(torch.int32)
@@ -206,7 +242,7 @@ def _artifact(task: Task, support: Support, views: Views, judged: _Judged) -> He
         "temperature": judged.heat,
         "lexical_weight": judged.w,
         "folded": views.folded,
-        "familiarity": familiarity.stored(judged.known),
+        "familiarity": familiarity.stored(judged.familiarity),
         "unknown": unknown.stored(_detector(views, judged, kept)),
         "unknown_false_alarm_rate": _false_alarm(task),
         "exemplar_ids": [support.ids[row] for row in kept.tolist()],
@@ -222,8 +258,9 @@ def _detector(views: Views, judged: _Judged, kept: Tensor) -> unknown.Unknown:
         likeness = unknown.between_classes(rows, labels)
         return unknown.fit_threshold(None, (1 - judged.w) * likeness + judged.w * shared)
     top, predicted = judged.probabilities[kept].max(1)
-    likeness = unknown.of_support(rows, labels, predicted)
-    return unknown.fit_threshold(top, (1 - judged.w) * likeness + judged.w * shared)
+    likeness = (1 - judged.w) * unknown.of_support(rows, labels, predicted) + judged.w * shared
+    known = judged.known(views.labels[: views.count])[kept]
+    return unknown.fit_threshold(top[known], likeness[known])
 
 
 def _elsewhere(table: ngrams.Rows) -> Tensor:

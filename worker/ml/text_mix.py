@@ -72,9 +72,10 @@ def choose(views: Views, groups: Tensor) -> float:
     if count == 0:
         return prior
     fold = selection.folds(labels, groups, count)
+    known = selection.known(labels, fold, count)
 
     def score(w: float, oof: Tensor) -> float:
-        return _likelihood(oof, labels) - ((w - prior) / GATE_SPREAD) ** 2 / 2
+        return _likelihood(oof[known], labels[known]) - ((w - prior) / GATE_SPREAD) ** 2 / 2
 
     tried: dict[int, float] = {}
     best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))

@@ -39,6 +39,7 @@ def fit(setting: Setting) -> Fit:
         used={key: value for key, value in linear.resolved(settings).items() if value is not None}
         | {"best_epoch": found.best_epoch, "stopped_early": found.stopped_early},
         by_class=frozenset(),
+        balanced=False,
         temperature=_temperature(setting, found, held_out),
     )
     judged = replace(setting, task=replace(task, validation=held_out))
@@ -54,8 +55,9 @@ def _split(setting: Setting) -> tuple[Support, Support | None]:
     if not setting.judge.count:
         return support, None
     fold = selection.folds(support.labels, support.groups, HOLD_OUT_FOLDS)
-    train, held_out = torch.nonzero(fold > 0)[:, 0], torch.nonzero(fold == 0)[:, 0]
-    return support.take(train), support.take(held_out)
+    known = selection.known(support.labels, fold, HOLD_OUT_FOLDS)
+    out = (fold == 0) & known
+    return support.take(torch.nonzero(~out)[:, 0]), support.take(torch.nonzero(out)[:, 0])
 
 
 def _in_callers_order(setting: Setting) -> Support:

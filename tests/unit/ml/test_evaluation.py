@@ -64,8 +64,8 @@ class TestFigures:
             assert 0 <= share["low"] <= share["value"] <= share["high"]
 
     def test_a_class_without_examples_or_predictions_has_no_share(self) -> None:
-        probs = torch.tensor([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]])
-        found = evaluation.evaluate(probs, torch.tensor([0, 0]), NAMES[:3], how="hold-out")
+        probs = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
+        found = evaluation.evaluate(probs, torch.tensor([0, 1]), NAMES[:3], how="hold-out")
         nothing = evaluation.NOT_ESTIMABLE
         assert found["per_class"][2] == {
             "label": "c",
@@ -73,6 +73,18 @@ class TestFigures:
             **dict.fromkeys(("precision", "recall", "f1"), nothing),
         }
         assert found["balanced_accuracy"]["value"] == 1.0
+
+    def test_held_out_examples_of_half_the_classes_judge_nothing(self) -> None:
+        probs = torch.tensor([[0.9, 0.1], [0.8, 0.2]])
+        found = evaluation.evaluate(probs, torch.tensor([0, 0]), NAMES[:2], how="hold-out")
+        assert not found["estimable"]
+        assert "held-out" in found["reason"]
+
+    def test_a_few_perfect_answers_prove_little(self) -> None:
+        probs = torch.tensor([[0.999, 0.001], [0.001, 0.999]]).repeat(5, 1)
+        found = evaluation.evaluate(probs, torch.arange(10) % 2, NAMES[:2], how="hold-out")
+        assert found["log_loss"]["high"] > 0.1
+        assert found["calibration_error"]["high"] > 0.05
 
     def test_the_reliability_curve_counts_every_example(self) -> None:
         curve = evaluation.evaluate(*world(200), NAMES, how="hold-out")["curves"]["reliability"]

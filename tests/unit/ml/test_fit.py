@@ -186,6 +186,50 @@ def test_reptile_learns_from_other_sets() -> None:
     assert found.hyperparameters["meta_iterations"] == 100
 
 
+@pytest.mark.parametrize("method", [*FROZEN, "linear"])
+def test_where_each_class_is_one_group_nothing_is_estimated(method: str) -> None:
+    support = clouds([8, 8, 8])
+    found = fit.fit(task(replace(support, groups=support.labels), method))
+    assert not found.evaluation["estimable"]
+    assert found.evaluation["accuracy"]["value"] is None
+    assert found.advice["probably_mislabelled"] == found.advice["confused"] == []
+
+
+@pytest.mark.parametrize("method", [*FROZEN, "linear"])
+def test_a_class_in_one_group_is_trained_on_and_judges_nothing(method: str) -> None:
+    support = clouds([10, 10, 10], noise=0.3)
+    groups = torch.where(support.labels == 2, 100, support.groups)
+    options = {"learning_rate": 0.05, "epochs": 60} if method == "linear" else {}
+    found = fit.fit(task(replace(support, groups=groups), method, **options))
+    supports = {row["label"]: row["support"] for row in found.evaluation["per_class"]}
+    assert supports["class 2"] == 0
+    assert found.evaluation["accuracy"]["value"] > 0.9
+    assert found.advice["probably_mislabelled"] == found.advice["confused"] == []
+    new = clouds([9, 9, 9], noise=0.3, seed=51)
+    hits = probabilities(found.head, new).argmax(1) == new.labels
+    assert float(hits[new.labels == 2].float().mean()) > 0.8
+
+
+def test_the_textbook_recipe_says_that_its_loss_is_plain() -> None:
+    found = fit.fit(task(clouds([12, 4, 4]), "linear"))
+    assert found.evaluation["class_balance"]["loss"] == "plain"
+    assert found.evaluation["class_balance"]["logit_adjustment"] == "training frequencies"
+    assert found.hyperparameters["class_balance"] == "none"
+
+
+def test_the_textbook_recipes_own_hold_out_is_no_other_split() -> None:
+    assert fit.fit(task(clouds([10, 10]), "linear")).advice["near_duplicates"] == []
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_classes_are_judged_in_the_callers_order(seed: int) -> None:
+    support = clouds([4, 9, 6], noise=0.3)
+    found = fit.fit(task(support, seed=seed)).evaluation
+    assert [row["label"] for row in found["per_class"]] == list(support.classes)
+    assert [row["support"] for row in found["per_class"]] == [4, 9, 6]
+    assert found["confusion_matrix"]["counts"][1][1] == 9
+
+
 def test_one_class_is_refused() -> None:
     with pytest.raises(HeadstartError) as caught:
         fit.fit(task(clouds([5])))

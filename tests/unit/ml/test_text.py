@@ -72,6 +72,34 @@ def logits_of(support: Support, test: Support, **changes: object) -> Tensor:
 
 
 class TestFit:
+    def test_where_each_class_is_one_group_nothing_is_estimated(self) -> None:
+        support = drawn(6)
+        found = text.fit(task(replace(support, groups=support.labels)))
+        assert not found.evaluation["estimable"]
+        assert found.evaluation["accuracy"]["value"] is None
+
+    def test_a_class_in_one_group_judges_nothing(self) -> None:
+        support = drawn(8, noise=0.3)
+        groups = torch.where(support.labels == 1, 100, support.groups)
+        found = text.fit(task(replace(support, groups=groups)))
+        supports = {row["label"]: row["support"] for row in found.evaluation["per_class"]}
+        assert supports[CLASSES[1]] == 0
+        assert CLASSES[1] not in str(found.advice["confused"])
+
+    def test_training_frequencies_are_put_back_where_balance_is_off(self) -> None:
+        support, new = drawn(20), drawn(20, seed=9)
+        rows = torch.nonzero((support.labels != 0) | (torch.arange(len(support)) % 5 == 0))[:, 0]
+        uneven = support.take(rows)
+        assert new.texts is not None
+        shares = []
+        for chosen in ("auto", "none"):
+            found = text.fit(task(uneven, hyperparameters={"class_balance": chosen}))
+            answered = text.answer(found.head, new.features["text"], new.texts)
+            shares.append(float(answered.probabilities[:, 0].mean()))
+            assert found.hyperparameters["class_balance"] in ("balanced", chosen)
+            assert found.evaluation["class_balance"]["imbalance"] == 5
+        assert shares[1] < shares[0]
+
     def test_it_learns_and_says_how_well(self) -> None:
         found = text.fit(task(drawn(10)))
         test = drawn(50, seed=1)

@@ -67,9 +67,14 @@ class Stored:
 
 
 def store_model(
-    settings: Settings, *, organisation: str = "org", name: str = "m1", seed: int = 0
+    settings: Settings,
+    *,
+    organisation: str = "org",
+    name: str = "m1",
+    seed: int = 0,
+    weights_sha256: str | None = None,
 ) -> Stored:
-    """Fit a head on digits and store it, the way the trainer does."""
+    """Fit a head on digits and store it, the way the trainer does (or as if on other weights)."""
     examples = digit_pngs(10)
     embed = engine(settings.data_dir / "engines")
     pixels = np.stack([decode_to(data, "squish", embed.spec.input_size) for data, _ in examples])
@@ -93,7 +98,14 @@ def store_model(
             seed=seed,
         )
     )
-    target = store_head(settings, fitted.head, embed, organisation=organisation, name=name)
+    target = store_head(
+        settings,
+        fitted.head,
+        embed,
+        organisation=organisation,
+        name=name,
+        weights_sha256=weights_sha256,
+    )
     return Stored(target, features)
 
 
@@ -134,7 +146,13 @@ def store_text_model(settings: Settings, *, organisation: str = "org", name: str
 
 
 def store_head(
-    settings: Settings, head: Any, embed: Any, *, organisation: str, name: str
+    settings: Settings,
+    head: Any,
+    embed: Any,
+    *,
+    organisation: str,
+    name: str,
+    weights_sha256: str | None = None,
 ) -> Target:
     """Write the artifact of a head over the engine `embed`; the target names it."""
     folder = settings.data_dir / "staging" / name
@@ -144,7 +162,7 @@ def store_head(
     )
     prefix = model_store.prefix_of(organisation_id=organisation, name=name, fence=1)
     backbone = embed.spec.name
-    weights = {"name": backbone, "weights_sha256": embed.weights_sha256}
+    weights = {"name": backbone, "weights_sha256": weights_sha256 or embed.weights_sha256}
     card = {"config": head.config, "backbone": weights}
     artifact = model_store.write(open_storage(settings), folder, prefix, card)
     return Target(

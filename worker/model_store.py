@@ -1,5 +1,8 @@
 """The artifact of a model: `head.safetensors` and a readable `model.json`, checked on each load.
 
+The registered sha256 is the head's; the head's own metadata holds that of the card, so that a card
+with other labels is noticed too.
+
 They lie under `models/<organisation>/<model>/<fence>/`, so that a worker that lost its claim can
 only write where nobody looks. The caller registers the model after both are durable.
 """
@@ -17,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
 
 from app.core.errors import HeadstartError
 from app.infra.storage import Storage, storage_errors
 
 HEAD, CARD = "head.safetensors", "model.json"
 FORMAT = 1
+_CARD_SHA256 = "card_sha256"
+"""In the head's metadata; heads from before it was written there have none."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -55,13 +61,14 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
 
     Raises weights_invalid for a head that could not be loaded again, and storage_full.
     """
-    head = folder / HEAD
-    data = head.read_bytes()
-    tensors = _parsed(data, "weights_invalid")
+    head, path = folder / HEAD, folder / CARD
+    tensors = _parsed(head.read_bytes(), "weights_invalid")
+    full = {"format": FORMAT, **card}
+    data = save_tensors(dict(tensors), metadata={_CARD_SHA256: _card_sha256(full)})
     sha256 = hashlib.sha256(data).hexdigest()
-    full = {"format": FORMAT, **card, "head": _described(tensors, sha256=sha256, size=len(data))}
-    path = folder / CARD
+    full["head"] = _described(tensors, sha256=sha256, size=len(data))
     with storage_errors():
+        head.write_bytes(data)
         path.write_text(json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     storage.put(f"{prefix}/{HEAD}", head)
     storage.put(f"{prefix}/{CARD}", path)
@@ -69,7 +76,7 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
 
 
 def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
-    """The model at `prefix`, if it is byte for byte what was registered. Raises model_corrupt."""
+    """The model at `prefix`, if it is what was registered. Raises model_corrupt."""
     try:
         data = storage.fetch(f"{prefix}/{HEAD}").read_bytes()
         card = json.loads(storage.fetch(f"{prefix}/{CARD}").read_bytes())
@@ -84,6 +91,8 @@ def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
         tensors, sha256=sha256, size=len(data)
     ):
         raise _corrupt(f"{CARD} does not describe {HEAD}")
+    if _metadata(data).get(_CARD_SHA256) not in (None, _card_sha256(card)):
+        raise _corrupt(f"{CARD} is not what was stored")
     return StoredModel(card=card, tensors=tensors)
 
 
@@ -111,6 +120,20 @@ def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
             for name, value in sorted(tensors.items())
         },
     }
+
+
+def _card_sha256(card: Mapping[str, Any]) -> str:
+    """SHA-256 of a card as it is read back from JSON, without `head`, which names the head's."""
+    told = {name: value for name, value in card.items() if name != "head"}
+    canonical = json.dumps(json.loads(json.dumps(told)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _metadata(data: bytes) -> Mapping[str, str]:
+    """What a safetensors file that could be read says beside its tensors."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    found: Mapping[str, str] = json.loads(data[8:end]).get("__metadata__") or {}
+    return found
 
 
 def _corrupt(why: str) -> HeadstartError:

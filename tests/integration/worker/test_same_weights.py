@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from safetensors.numpy import save_file
+from sqlalchemy import update
 
 from app.infra.orm import ModelRow, WorkRow
 from app.infra.repositories import exports
+from app.infra.storage import scratch, staging
 from tests.batch_kit import contents, over_version, trained, wait_batch
 from tests.integration.worker.conftest import training
 from tests.worker_kit import Kit
@@ -17,10 +19,13 @@ TRAINED = "f" * 64
 def retold(kit: Kit, model: str) -> ModelRow:
     """The model, as one that was trained on TRAINED."""
     row = kit.read(lambda session: session.get_one(ModelRow, model))
-    path = kit.storage.fetch(f"{row.artifact}/{model_store.CARD}")
-    card = json.loads(path.read_bytes())
-    card["backbone"]["weights_sha256"] = TRAINED
-    path.write_text(json.dumps(card))
+    stored = model_store.load(kit.storage, row.artifact, row.sha256)
+    card = {**stored.card, "backbone": {**stored.card["backbone"], "weights_sha256": TRAINED}}
+    with scratch(staging(kit.settings)) as folder:
+        save_file(dict(stored.tensors), folder / model_store.HEAD)
+        again = model_store.write(kit.storage, folder, row.artifact, card)
+    told = update(ModelRow).where(ModelRow.id == model).values(sha256=again.sha256)
+    kit.commit(lambda session: session.execute(told))
     return row
 
 

@@ -80,7 +80,7 @@ def test_model_json_is_for_people(storage: LocalStorage, scratch: Path) -> None:
 @pytest.mark.parametrize("place", [0, 9, 100, -1])
 def test_a_flipped_bit_is_refused(storage: LocalStorage, scratch: Path, place: int) -> None:
     artifact = stored(storage, scratch)
-    data = bytearray(save(TENSORS))
+    data = bytearray(storage.fetch(f"{PREFIX}/{HEAD}").read_bytes())
     data[place] ^= 1
     replace(storage, HEAD, bytes(data))
     refusal(storage, artifact)
@@ -108,6 +108,34 @@ def test_a_card_with_other_shapes_is_refused(storage: LocalStorage, scratch: Pat
     card["head"]["tensors"]["weight"]["shape"] = [3, 4]
     replace(storage, CARD, json.dumps(card).encode())
     refusal(storage, artifact)
+
+
+def test_a_card_with_other_labels_is_refused(storage: LocalStorage, scratch: Path) -> None:
+    artifact = stored(storage, scratch)
+    replace(storage, CARD, json.dumps({**artifact.card, "labels": ["ü", "b", "a"]}).encode())
+    assert CARD in refusal(storage, artifact).message
+
+
+def test_a_card_may_be_laid_out_otherwise(storage: LocalStorage, scratch: Path) -> None:
+    card = {"folds": {1: (0.1, 1e-9)}, "labels": ["ü", "a"]}
+    (scratch / HEAD).write_bytes(save(TENSORS))
+    artifact = model_store.write(storage, scratch, PREFIX, card)
+    path = storage.fetch(f"{PREFIX}/{CARD}")
+    replace(storage, CARD, json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode())
+    loaded = model_store.load(storage, artifact.prefix, artifact.sha256)
+    assert loaded.card["folds"] == {"1": [0.1, 1e-9]}
+
+
+def test_a_head_from_before_cards_were_hashed_still_loads(
+    storage: LocalStorage, scratch: Path
+) -> None:
+    artifact, data = stored(storage, scratch), save(TENSORS)
+    sha256 = hashlib.sha256(data).hexdigest()
+    head = {**artifact.card["head"], "sha256": sha256, "bytes": len(data)}
+    replace(storage, HEAD, data)
+    replace(storage, CARD, json.dumps({**artifact.card, "head": head}).encode())
+    loaded = model_store.load(storage, PREFIX, sha256)
+    assert loaded.card["labels"] == ["a", "b", "ü"]
 
 
 def header(described: object) -> bytes:

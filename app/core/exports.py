@@ -16,6 +16,15 @@ KEEP_SECONDS = 86_400.0
 """After so long a finished export may be swept away; who asks again has it made again."""
 
 
+def unsupported(export_format: str, *, modality: str, method: str) -> str | None:
+    """Why a model has no such export; None if it can be made."""
+    if modality == "text":
+        return "a text model reads words beside its embedding, and is exported as `head` only"
+    if export_format == "torch" and method == "matching":
+        return "torch.export cannot follow a matching head; take `onnx` or `openvino`"
+    return None
+
+
 def work_id(artifact: str, export_format: str) -> str:
     """The id of the one piece of work that exports the model stored at `artifact`."""
     return f"export_{_digest(artifact, export_format)[:32]}"

@@ -7,13 +7,15 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 
+from app.core import backbones
+from app.core.errors import HeadstartError
 from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.infra.database import reading
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, models
 from app.infra.repositories.models import Resolved
 from app.models.schemas import Alias, AliasName, NewAlias
-from app.models.service import artifact_of, forget_names, read_artifact
+from app.models.service import forget_names, read_head
 from app.openapi import DeletedObject, problems
 from app.pages import Limit, Page, cursor, page
 from app.predictions.service import hold, let_go, make_ready
@@ -47,7 +49,9 @@ def get_alias(name: Name, caller: Reader, session: Reading) -> Alias:
     return _alias_of(aliases.find(session, organisation_id=caller.organisation_id, name=name))
 
 
-@router.put("/{name}", responses=problems("not_found", "invalid_json", "model_corrupt"))
+@router.put(
+    "/{name}", responses=problems("not_found", "invalid_json", "invalid_value", "model_corrupt")
+)
 async def put_alias(
     name: Name, body: NewAlias, caller: Writer, services: ServicesDep, request: Request
 ) -> Alias:
@@ -56,6 +60,7 @@ async def put_alias(
     A model whose stored head is damaged is refused, and the name goes on meaning what it meant.
     """
     organisation_id = caller.organisation_id
+    await to_thread.run_sync(_refuse_backbone, services, name)
     model = await to_thread.run_sync(_sound_model, services, organisation_id, body.model)
     await make_ready(services, organisation_id, model)
     alias = await to_thread.run_sync(_put, services, (organisation_id, name), model.id, body.pinned)
@@ -64,13 +69,18 @@ async def put_alias(
     return alias
 
 
+def _refuse_backbone(services: Services, name: str) -> None:
+    """A backbone's name would mean the backbone to embeddings and the alias to predictions."""
+    if name in backbones.registry(services.settings.weights_dir):
+        why = f"{name} is a backbone's name, which `/v1/embeddings` reads as the backbone"
+        raise HeadstartError("invalid_value", why, param="name")
+
+
 def _sound_model(services: Services, organisation_id: str, name: str) -> Resolved:
     """The model, its head byte for byte what was registered. Raises not_found, model_corrupt."""
     with reading(services.sessions) as session:
         found = models.resolve(session, organisation_id=organisation_id, name=name)
-    read_artifact(
-        services.storage, prefix=found.artifact, stored=artifact_of("head"), sha256=found.sha256
-    )
+    read_head(services.storage, found.artifact, sha256=found.sha256)
     return found
 
 

@@ -69,9 +69,9 @@ def get_evaluation(model: Name, caller: Reader, session: Reading) -> Evaluation:
 
 @router.get("/{model}/artifacts", responses=problems("not_found"))
 def list_artifacts(model: Name, caller: Reader, session: Reading) -> Page[ModelArtifact]:
-    """The files of the model."""
-    found = models.resolve(session, organisation_id=caller.organisation_id, name=model)
-    return Page(data=service.artifacts(found.id, found.modality), has_more=False)
+    """The files of the model, those included that are made on request."""
+    row = models.find(session, organisation_id=caller.organisation_id, name=model)
+    return Page(data=service.artifacts(row), has_more=False)
 
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
@@ -117,9 +117,7 @@ async def get_artifact(
 def _stored(services: Services, organisation_id: str, model: str, name: str) -> Response:
     stored = service.artifact_of(name)
     row = _find(services, organisation_id, model)
-    data = service.read_artifact(
-        services.storage, prefix=row.artifact, stored=stored, sha256=row.sha256
-    )
+    data = service.read_artifact(services.storage, row, stored)
     headers = {"content-disposition": f'attachment; filename="{stored.file}"'}
     return Response(data, media_type=stored.media_type, headers=headers)
 

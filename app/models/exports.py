@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
-from app.core.exports import filename
+from app.core.exports import filename, unsupported
 from app.dependencies import Services, writing
 from app.infra.database import now, reading
 from app.infra.orm import ModelRow, WorkRow
@@ -64,7 +64,7 @@ def _standing(services: Services, organisation_id: str, name: str, export_format
     """How it stands now, its work queued if need be. Raises not_found and why it has failed."""
     with reading(services.sessions) as session:
         model = models.find(session, organisation_id=organisation_id, name=name)
-        _refuse_text(model)
+        _refuse_unsupported(model, export_format)
         row = exports.find(session, model, export_format)
         at = now(session)
     file = _file(services, row)
@@ -75,13 +75,10 @@ def _standing(services: Services, organisation_id: str, name: str, export_format
     return Standing(model=model.id, work=row.id, state=row.state, file=file)
 
 
-def _refuse_text(model: ModelRow) -> None:
-    if model.modality == "text":
-        raise HeadstartError(
-            "export_unsupported",
-            "a text model reads words beside its embedding, and is exported as `head` only",
-            param="name",
-        )
+def _refuse_unsupported(model: ModelRow, export_format: str) -> None:
+    why = unsupported(export_format, modality=model.modality, method=model.method)
+    if why is not None:
+        raise HeadstartError("export_unsupported", why, param="name")
 
 
 def _file(services: Services, row: WorkRow | None) -> Path | None:

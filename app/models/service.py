@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -56,22 +57,23 @@ def detail_of(row: ModelRow, names: Sequence[str]) -> ModelDetail:
 
 
 def evaluation_of(row: ModelRow) -> Evaluation:
-    """How good the model is."""
-    return Evaluation.model_validate({**row.evaluation, "model": row.id})
+    """How good the model is, and what would make it better."""
+    said = {**row.evaluation, "model": row.id, "advice": row.card.get("advice")}
+    return Evaluation.model_validate(said)
 
 
-def artifacts(model_id: str, modality: str) -> list[ModelArtifact]:
-    """The files that every model has, and those that are made for who asks."""
+def artifacts(row: ModelRow) -> list[ModelArtifact]:
+    """The files that every model has, and those that can be made for who asks."""
     stored = [
         ModelArtifact(id=name, filename=stored.file, media_type=stored.media_type)
         for name, stored in ARTIFACTS.items()
     ]
-    formats = exports.FORMATS if modality == "image" else ()
     made = [
         ModelArtifact(
-            id=name, filename=exports.filename(model_id, name), media_type="application/zip"
+            id=name, filename=exports.filename(row.id, name), media_type="application/zip"
         )
-        for name in formats
+        for name in exports.FORMATS
+        if exports.unsupported(name, modality=row.modality, method=row.method) is None
     ]
     return stored + made
 
@@ -84,15 +86,34 @@ def artifact_of(name: str) -> Stored:
     return stored
 
 
-def read_artifact(storage: Storage, *, prefix: str, stored: Stored, sha256: str) -> bytes:
-    """The file's bytes, a head's only if they are what was registered. Raises model_corrupt."""
+def read_artifact(storage: Storage, row: ModelRow, stored: Stored) -> bytes:
+    """The file's bytes, if they are what was registered. Raises model_corrupt."""
+    if stored is ARTIFACTS["head"]:
+        return read_head(storage, row.artifact, sha256=row.sha256)
+    data = _read(storage, row.artifact, stored)
     try:
-        data = storage.fetch(f"{prefix}/{stored.file}").read_bytes()
-    except FileNotFoundError as error:
-        raise _corrupt(f"{stored.file} is missing") from error
-    if stored is ARTIFACTS["head"] and hashlib.sha256(data).hexdigest() != sha256:
+        same = json.loads(data) == row.card
+    except ValueError:
+        same = False
+    if not same:
         raise _corrupt(f"{stored.file} is not what was stored")
     return data
+
+
+def read_head(storage: Storage, prefix: str, *, sha256: str) -> bytes:
+    """The head's bytes, if they are what was registered. Raises model_corrupt."""
+    stored = ARTIFACTS["head"]
+    data = _read(storage, prefix, stored)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise _corrupt(f"{stored.file} is not what was stored")
+    return data
+
+
+def _read(storage: Storage, prefix: str, stored: Stored) -> bytes:
+    try:
+        return storage.fetch(f"{prefix}/{stored.file}").read_bytes()
+    except FileNotFoundError as error:
+        raise _corrupt(f"{stored.file} is missing") from error
 
 
 def remove_artifacts(storage: Storage, prefix: str) -> None:

@@ -140,6 +140,18 @@ def test_a_text_model_has_no_whole_network(
     assert [file["id"] for file in listed] == ["head", "model.json"]
 
 
+def test_a_matching_head_is_nothing_that_torch_can_follow(
+    service: Service, client: httpx.Client, model: str
+) -> None:
+    with transaction(service.services.sessions) as session:
+        session.execute(update(ModelRow).values(method="matching"))
+    listed = client.get(f"/v1/models/{model}/artifacts").json()["data"]
+    assert [file["id"] for file in listed] == ["head", "model.json", "onnx", "openvino"]
+    assert problem(get(client, url(model, "torch"))) == (422, "export_unsupported")
+    assert rows(service) == []
+    assert get(client, url(model, "onnx")).status_code == 202
+
+
 def test_somebody_elses_model_has_no_export(
     service: Service, other_client: httpx.Client, model: str
 ) -> None:

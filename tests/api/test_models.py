@@ -114,6 +114,20 @@ def test_what_cannot_be_an_alias_is_refused(client: httpx.Client, model: str) ->
     assert problem(client.get("/v1/aliases", params={"after": "a:b"})) == (422, "invalid_request")
 
 
+def test_an_alias_cannot_be_called_as_a_backbone(
+    service: Service, client: httpx.Client, model: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights" / "my-encoder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"hidden_size": 8}')
+    object.__setattr__(service.settings, "weights_dir", folder.parent)
+    for name in ("efficientnet_lite0", "all-MiniLM-L6-v2", "my-encoder"):
+        answer = client.put(f"/v1/aliases/{name}", json={"model": model})
+        assert problem(answer) == (422, "invalid_value"), name
+        assert "backbone" in answer.json()["detail"]
+    assert client.get("/v1/aliases").json()["data"] == []
+
+
 def test_a_slash_in_an_id_is_not_found(client: httpx.Client) -> None:
     assert problem(client.get("/v1/models/a%2Fb")) == (404, "not_found")
 
@@ -156,6 +170,16 @@ def test_a_damaged_head_is_not_handed_out(
     answer = client.get(f"/v1/models/{model}/artifacts/head")
     assert problem(answer) == (503, "model_corrupt")
     assert "retry-after" in answer.headers
+
+
+@pytest.mark.parametrize("change", [b'{"labels": ["b", "a"], "views": ["squish"]}', b"{", b"\xff"])
+def test_a_damaged_card_is_not_handed_out(
+    client: httpx.Client, model: str, tmp_path: Path, change: bytes
+) -> None:
+    (card,) = (tmp_path / "storage").rglob("model.json")
+    card.write_bytes(change)
+    answer = client.get(f"/v1/models/{model}/artifacts/model.json")
+    assert problem(answer) == (503, "model_corrupt")
 
 
 def test_a_deleted_model_is_gone_with_its_files(

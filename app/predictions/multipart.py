@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import HeadstartError
@@ -24,7 +24,7 @@ def files(body: bytes, content_type: str) -> list[bytes]:
         parser = MultipartParser(boundary, cast(Any, collected.callbacks()))
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise HeadstartError("bad_request", f"the multipart body is broken: {error}") from error
     if not collected.ended:
         raise HeadstartError("bad_request", "the multipart body is cut short")

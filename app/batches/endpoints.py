@@ -165,7 +165,9 @@ def delete_batch(batch_id: BatchId, caller: Writer, services: ServicesDep) -> De
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "One line an input, in the inputs' order: a prediction or an error.",
+            "description": "One line an input, in the inputs' order: a prediction or an error."
+            " In CSV an apostrophe stands before a text that a spreadsheet would take for a"
+            " formula (it begins with `=`, `+`, `-`, `@`, tab or CR); JSONL is exact.",
             "content": {"application/jsonl": {}, "text/csv": {}},
         },
         **problems("not_found", "not_ready", "storage_unavailable"),

@@ -32,6 +32,8 @@ COLUMNS = (
     "error_message",
 )
 _STEP = 256 * 1024
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet compute a cell, which it must not with names from somebody's archive."""
 
 
 def wanted(accept: str) -> Format:
@@ -85,14 +87,18 @@ def _taken(out: io.StringIO) -> bytes:
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:
-    """One line of the results as cells; booleans as JSON writes them."""
+    """One line of the results as cells; booleans as JSON writes them, no text a formula."""
     error = item.get("error", {})
     cells = {name: item[name] for name in COLUMNS if name in item}
     if "unknown" in cells:
         cells["unknown"] = "true" if cells["unknown"] else "false"
     if error:
         cells |= {"error_code": error["code"], "error_message": error["message"]}
-    return cells
+    return {name: _inert(cell) for name, cell in cells.items()}
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 _WRITERS: Mapping[Format, Callable[[Iterator[Path]], Iterator[bytes]]] = {

@@ -64,6 +64,30 @@ def test_csv_keeps_odd_names(storage: LocalStorage, tmp_path: Path) -> None:
     assert tuple(rows[0]) == results.COLUMNS
 
 
+def test_no_text_of_a_csv_is_a_formula(storage: LocalStorage, tmp_path: Path) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "a=b", ""]
+    error = {"code": "image_invalid", "message": "=no image"}
+    told = [
+        {"index": 0, "id": name, "path": name, "label": name, "expected": name, "split": name}
+        | {"probability": -0.5, "error": error}
+        for name in names
+    ]
+    path = tmp_path / "part"
+    path.write_text("".join(json.dumps(one) + "\n" for one in told))
+    size = path.stat().st_size
+    storage.put("batches/odd", path)
+    parts = [BatchPartRow(start=0, key="batches/odd", bytes=size)]
+    text = b"".join(results.stream(storage, parts, "csv")).decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    safe = [f"'{name}" for name in names[:6]] + names[6:]
+    for column in ("id", "path", "label", "expected", "split"):
+        assert [row[column] for row in rows] == safe, column
+    assert {row["error_message"] for row in rows} == {"'=no image"}
+    assert {row["probability"] for row in rows} == {"-0.5"}
+    exact = b"".join(results.stream(storage, parts, "jsonl")).splitlines()
+    assert [json.loads(one) for one in exact] == told
+
+
 def test_the_first_missing_part_is_said_before_anything_is_sent(
     storage: LocalStorage, tmp_path: Path
 ) -> None:

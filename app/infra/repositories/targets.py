@@ -83,7 +83,7 @@ def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, Fou
 
 
 def _by_job(session: Session, jobs: set[Name]) -> dict[Name, Found | NotReady]:
-    """A job's id means its model once it has one."""
+    """A job's id means its model once it has one, and nothing when that has been deleted."""
     statement = (
         select(JobRow.organisation_id, JobRow.id, JobRow.status, *_COLUMNS)
         .outerjoin(ModelRow, JobRow.model_id == ModelRow.id)
@@ -93,7 +93,10 @@ def _by_job(session: Session, jobs: set[Name]) -> dict[Name, Found | NotReady]:
     for row in session.execute(statement):
         organisation_id, job_id, status = row[:3]
         columns = row[3:]
-        if (organisation_id, job_id) in jobs:
-            ready = columns[0] is not None
-            found[organisation_id, job_id] = Found(*columns) if ready else NotReady(status)
+        if (organisation_id, job_id) not in jobs:
+            continue
+        if columns[0] is not None:
+            found[organisation_id, job_id] = Found(*columns)
+        elif status != "succeeded":
+            found[organisation_id, job_id] = NotReady(status)
     return found

@@ -14,9 +14,11 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.database import Sessions, make_sessions, open_engine, transaction
 from app.infra.migrate import migrate
+from app.infra.orm import JobRow
 from app.infra.repositories import aliases, models
 from app.predictions.resolver import Resolver
 from tests.api.predictions.conftest import register
+from tests.factories import make_dataset
 
 TARGET = Target(model="m", backbone="b", artifact="models/m", sha256="0")
 
@@ -75,6 +77,35 @@ def test_a_name_is_its_own_tenants(database: tuple[Sessions, list[str]]) -> None
         assert caught.value.code == "not_found"
 
     run(database[0], body)
+
+
+def test_a_job_means_nothing_once_its_model_is_deleted(
+    database: tuple[Sessions, list[str]],
+) -> None:
+    sessions, _ = database
+    model = "ft:b:one::3"
+    with transaction(sessions) as session:
+        version = make_dataset(session, organisation_id="one")
+        for name, status, made in (("1", "succeeded", model), ("2", "running", None)):
+            session.add(
+                JobRow(
+                    id=f"ftjob-{name}", organisation_id="one", status=status, backbone="b",
+                    dataset_id=version.dataset_id, version_id=version.id, method="auto",
+                    hyperparameters={}, seed=1, model_id=made, created_at=1.0,
+                )
+            )  # fmt: skip
+
+    async def body(names: Resolver) -> None:
+        assert (await names.resolve("one", "ftjob-1")).id == model
+        with transaction(sessions) as session:
+            models.delete(session, organisation_id="one", model_id=model)
+        names.forget()
+        for job, code in (("ftjob-1", "not_found"), ("ftjob-2", "not_ready")):
+            with pytest.raises(HeadstartError) as caught:
+                await names.resolve("one", job)
+            assert caught.value.code == code
+
+    run(sessions, body)
 
 
 def test_what_goes_is_forgotten_here_at_once_and_elsewhere_within_a_second(

@@ -67,9 +67,15 @@ def problem(error: HeadstartError, *, request_id: str) -> dict[str, Any]:
     }
 
 
-def problem_response(error: HeadstartError, *, request_id: str) -> Response:
-    """The answer to an error, with the headers that its status asks for."""
+def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Response:
+    """The answer to a request's error, with the headers that its status asks for.
+
+    Under `/v2` it has the member `error` too, which the Open Inference Protocol's clients read.
+    """
     status = STATUSES[error.code]
+    document = problem(error, request_id=scope["state"]["request_id"])
+    if f"{scope['path']}/".startswith("/v2/"):
+        document["error"] = f"{error.code}: {error.message}"
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="headstart"'
@@ -78,7 +84,7 @@ def problem_response(error: HeadstartError, *, request_id: str) -> Response:
     if error.code in _FINAL_CONFLICTS:
         headers["x-should-retry"] = "false"
     return Response(
-        to_json(problem(error, request_id=request_id)),
+        to_json(document),
         status_code=status,
         media_type="application/problem+json",
         headers=headers,
@@ -122,11 +128,11 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(HeadstartError)
     async def known(request: Request, error: HeadstartError) -> Response:
-        return problem_response(error, request_id=request.state.request_id)
+        return problem_response(error, request.scope)
 
     @app.exception_handler(HTTPException)
     async def routed(request: Request, error: HTTPException) -> Response:
-        answer = problem_response(from_http(error), request_id=request.state.request_id)
+        answer = problem_response(from_http(error), request.scope)
         answer.headers.update(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             answer.headers["allow"] = ", ".join(_allowed(request))
@@ -134,4 +140,4 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(from_validation(error), request_id=request.state.request_id)
+        return problem_response(from_validation(error), request.scope)

@@ -1,4 +1,4 @@
-"""The gate in front of every route: request id, key, size. It reads no byte before the key.
+"""The gate in front of every route: id, key, encoding, size. It reads no byte before the key.
 
 It is plain ASGI because it runs on every request, predictions included, and costs microseconds.
 """
@@ -84,6 +84,12 @@ class Gate:
     async def _admit(self, scope: Scope, headers: Headers) -> None:
         if not _OPEN.fullmatch(scope["path"]):
             scope["state"]["identity"] = await self._identify(headers.get("authorization", ""))
+        if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
+            raise HeadstartError(
+                "unsupported_media_type",
+                "bodies are taken uncompressed: send none with a Content-Encoding",
+                param="content-encoding",
+            )
         declared = headers.get("content-length", "0")
         length, limit = digits(declared), self._limit(scope)
         if length is None or length > limit:
@@ -118,7 +124,7 @@ class _Reply:
 
     async def say(self, error: HeadstartError, scope: Scope, receive: Receive) -> None:
         if not self.started:
-            response = problem_response(error, request_id=self.request_id)
+            response = problem_response(error, scope)
             await response(scope, receive, self.send)
 
 

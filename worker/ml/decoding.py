@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -25,20 +29,46 @@ DAMAGE = (
     ZeroDivisionError, OverflowError, RuntimeError, Image.DecompressionBombError,
 )  # fmt: skip
 """What Pillow's readers raise on damaged files, as its own fuzzers have found."""
+LARGE = 16_000_000
+"""Pixels. Decoding holds up to 7 bytes for each (4 in Pillow's image, 3 in ours): more than 112 MB
+is no thread's to take as it likes, and a picture that takes seconds is no neighbour's to wait for.
+"""
+LARGE_JPEG = 4 * LARGE
+"""A camera's 24 or 61 megapixels are decoded at half their size or less, so they stay cheap."""
+STRIP = 2**18
+"""Pixels that are converted at once: a few megabytes, and one strip for most pictures."""
+_ALONE = threading.Lock()
+"""Held while a large picture is decoded."""
+
+
+def is_large(header: ImageHeader) -> bool:
+    """Whether `decode` takes so much that a process does one such picture at a time."""
+    most = LARGE_JPEG if header.format == "jpeg" else LARGE
+    return header.width * header.height > most
 
 
 def decode(data: bytes, header: ImageHeader, *, at_least: int | None) -> Pixels:
     """[h, w, 3]; a JPEG at least twice as large as `at_least` is decoded at half its size or less.
 
     Raises image_truncated, image_invalid, image_too_large or image_dimensions. Every pixel is
-    read, so a file that is cut short is found.
+    read, so a file that is cut short is found. Waits where another large picture is decoded.
     """
-    try:
-        with Image.open(BytesIO(data), formats=PILLOW[header.format]) as image:
-            check_size(*image.size)
-            return _oriented(_pixels(image, data, at_least), _orientation(image))
-    except DAMAGE as error:
-        raise _damaged(error) from error
+    with _ALONE if is_large(header) else nullcontext():
+        try:
+            with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
+                _check_size(image, header)
+                pixels, orientation = _pixels(image, data, at_least), _orientation(image)
+            return _oriented(pixels, orientation)
+        except DAMAGE as error:
+            raise _damaged(error) from error
+
+
+def _check_size(image: Image.Image, header: ImageHeader) -> None:
+    """A frame may outgrow the size in the header, but not past those who wait for their turn."""
+    check_size(*image.size)
+    found = replace(header, width=image.width, height=image.height)
+    if is_large(found) and not is_large(header):
+        raise HeadstartError("image_invalid", "the image is far larger than its header says")
 
 
 def _pixels(image: Image.Image, data: bytes, at_least: int | None) -> Pixels:
@@ -70,12 +100,33 @@ def _jpeg(data: bytes, at_least: int) -> Pixels | None:
 
 
 def _rgb(image: Image.Image) -> Pixels:
+    """In strips of rows: whole, a picture would be held up to ten times over on its way."""
+    strip_to_rgb = _converter(image)
+    pixels: Pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, strip in _strips(image):
+        pixels[rows] = strip_to_rgb(strip)
+    return pixels
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """The picture's rows and a copy of them, a few at a time; a small picture as it is."""
+    width, height = image.size
+    step = max(1, STRIP // width)
+    if step >= height:
+        yield slice(height), image
+        return
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        yield slice(top, bottom), image.crop((0, top, width, bottom))
+
+
+def _converter(image: Image.Image) -> Callable[[Image.Image], Pixels]:
+    """From a strip of `image` to what its rows of [h, w, 3] become."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = _eight_bits(np.array(image))
-        return np.repeat(grey[..., None], 3, axis=2)
+        return _deep_grey(image)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        return _on_white(image)
-    return np.array(image.convert("RGB"))
+        return _on_white
+    return lambda strip: np.asarray(strip.convert("RGB"))
 
 
 def _on_white(image: Image.Image) -> Pixels:
@@ -83,18 +134,40 @@ def _on_white(image: Image.Image) -> Pixels:
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
-    return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
 
 
-def _eight_bits(values: NDArray[np.generic]) -> Pixels:
+def _deep_grey(image: Image.Image) -> Callable[[Image.Image], Pixels]:
     """Deep greys to 0..255: by the bits in use (12-bit scans lie in 16-bit files), or by range."""
-    wide = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(wide.min()), float(wide.max())
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high < 65536 and values.dtype.kind != "f":
+    low, high = _range(image)
+    if image.mode == "F":
+        if low >= 0 and high <= 1:
+            low, high = 0.0, 1.0
+    elif low >= 0 and high < 65536:
         bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 2**bits)
-        low, high = 0.0, float(2**bits - 1)
+        shades = _eight_bits(np.arange(2**bits), 0.0, float(2**bits - 1))
+        return lambda strip: shades[np.asarray(strip)][..., None]
+    return lambda strip: _eight_bits(_finite(strip), low, high)[..., None]
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    low, high = math.inf, -math.inf
+    for _, strip in _strips(image):
+        values = _finite(strip)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
+
+
+def _finite(strip: Image.Image) -> NDArray[np.generic]:
+    """Its values; what a float image has of infinities and of no number at all counts as 0."""
+    values = np.asarray(strip)
+    if values.dtype.kind != "f":
+        return values
+    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _eight_bits(values: NDArray[np.generic], low: float, high: float) -> Pixels:
+    wide = values.astype(np.float64)
     return np.rint((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
 
 

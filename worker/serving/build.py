@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.errors import HeadstartError
+from app.core.image_header import inspect
 from app.core.views import View
+from worker.ml.decoding import is_large
 from worker.ml.engines import ImageEngine, load_engine
 from worker.ml.occlusion import occluded
 from worker.ml.preprocessing import decode_views
@@ -26,6 +30,8 @@ Pixels = NDArray[np.uint8]
 PRIMARY: tuple[View, ...] = ("squish",)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """A batch size that an engine has not seen costs it far more than a batch: these it has seen."""
+_HEAD = 2**16
+"""Bytes within which most images say their size."""
 
 
 def lane_builder(
@@ -50,7 +56,7 @@ def lane_builder(
         prepare = _image_prepare(engine.spec.input_size) if image else _text_prepare
         return Lane(
             name,
-            Work(prepare, Answerer(engine.spec, cache)),
+            Work(prepare, Answerer(engine.spec, cache), _is_large if image else None),
             [forward],
             sizes=sizes,
             limit=limit,
@@ -81,6 +87,14 @@ def _image_prepare(size: int) -> Callable[[Item], list[Pixels]]:
         return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 
     return prepare
+
+
+def _is_large(item: Item) -> bool:
+    """By the header, which seldom needs a copy of the whole file; decoding says what is wrong."""
+    for part in (item.input.data[:_HEAD], item.input.data):
+        with suppress(HeadstartError):
+            return is_large(inspect(bytes(part)))
+    return False
 
 
 def _image_forward(

@@ -2,7 +2,9 @@
 
 A thread that is free runs what is decoded if an engine is free, and decodes what waits otherwise.
 So a batch forms only while every engine is busy, and a lone request waits for nothing: one thread
-takes it all the way. Threads hand results to the event loop; they never touch a socket.
+takes it all the way. What is large waits in a line of its own for a thread that decodes nothing
+else, so that it holds up no other. Threads hand results to the event loop; they never touch a
+socket.
 """
 
 from __future__ import annotations
@@ -31,11 +33,13 @@ class Work:
     """What a lane does with its items, on threads.
 
     `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
-    gives as many answers as there are rows.
+    gives as many answers as there are rows. `large(item)` tells soon whether preparing it takes
+    far longer than others.
     """
 
     prepare: Callable[[Item], Any]
     answer: Callable[[Sequence[Item], Any], list[bytes]]
+    large: Callable[[Item], bool] | None = None
 
 
 Forward = Callable[[list[Any]], Sequence[Any]]
@@ -45,7 +49,8 @@ Forward = Callable[[list[Any]], Sequence[Any]]
 class Lane:
     """`forwards` has one callable an engine; each runs one batch at a time.
 
-    `decoders` is how many threads may decode while every engine is busy. `sizes` are the batch
+    `decoders` is how many threads may decode while every engine is busy; one more is for what is
+    large, if the work knows of any. `limit` is of each of the two lines. `sizes` are the batch
     sizes that the engine has been warmed up for, ascending from 1. `weights_sha256` is of the
     weights that the engines have.
     """
@@ -66,11 +71,12 @@ class Lane:
         self.name, self.weights_sha256 = name, weights_sha256
         self._work, self._sizes = work, tuple(sizes)
         self._deliver, self._metrics = deliver, metrics
-        self._queue = FairQueue(limit)
+        self._queue, self._large = FairQueue(limit), FairQueue(limit)
         self._ready: deque[tuple[Item, Any]] = deque()
         self._room = 2 * sizes[-1] * len(forwards)
         self._lock = threading.Lock()
         self._work_to_do = threading.Condition(self._lock)
+        self._large_to_do = threading.Condition(self._lock)
         self._free = list(forwards)
         self._closed = False
         self._pace, self._last_done = 0.0, 0.0
@@ -78,6 +84,9 @@ class Lane:
             threading.Thread(target=self._loop, name=f"{name}-{place}", daemon=True)
             for place in range(decoders + len(forwards))
         ]
+        if work.large is not None:
+            large = threading.Thread(target=self._loop_large, name=f"{name}-large", daemon=True)
+            self._threads.append(large)
         for thread in self._threads:
             thread.start()
 
@@ -103,26 +112,32 @@ class Lane:
         """Drop what of `job` still waits."""
         with self._lock:
             self._queue.discard(job)
+            self._large.discard(job)
 
     @property
     def waiting(self) -> int:
         """Items that no thread has begun."""
-        return len(self._queue)
+        return len(self._queue) + len(self._large)
 
     def close(self) -> None:
         """Stop the threads; what still waits is not computed."""
         with self._lock:
             self._closed = True
             self._work_to_do.notify_all()
+            self._large_to_do.notify_all()
         for thread in self._threads:
             thread.join(timeout=5)
 
     def _loop(self) -> None:
         while (found := self._next()) is not None:
             if isinstance(found, Item):
-                self._decode(found)
+                self._decode(found, large=self._work.large)
                 continue
             self._run_batch(*found)
+
+    def _loop_large(self) -> None:
+        while (item := self._next_large()) is not None:
+            self._decode(item)
 
     def _next(self) -> Item | tuple[Forward, list[tuple[Item, Any]]] | None:
         """A batch and an engine for it, or an item to decode; waits for either, None at the end."""
@@ -132,10 +147,22 @@ class Lane:
                     batch = [self._ready.popleft() for _ in range(self._size())]
                     if self._queue:
                         self._work_to_do.notify(len(batch))
+                    self._large_to_do.notify()
                     return self._free.pop(), batch
                 if self._queue and len(self._ready) < self._room:
                     return self._queue.pop()
                 self._work_to_do.wait()
+            return None
+
+    def _next_large(self) -> Item | None:
+        """A large item to decode; what the last one became is for the other threads to run."""
+        with self._lock:
+            if self._ready:
+                self._work_to_do.notify()
+            while not self._closed:
+                if self._large and len(self._ready) < self._room:
+                    return self._large.pop()
+                self._large_to_do.wait()
             return None
 
     def _size(self) -> int:
@@ -146,11 +173,15 @@ class Lane:
                 return max(1, place)
         return size
 
-    def _decode(self, item: Item) -> None:
+    def _decode(self, item: Item, *, large: Callable[[Item], bool] | None = None) -> None:
+        """Prepare an item, or set it aside if it is `large`."""
         if self._is_over(item):
             return
         started = time.perf_counter()
         try:
+            if large is not None and large(item):
+                self._set_aside(item)
+                return
             prepared = self._work.prepare(item)
         except HeadstartError as error:
             self._deliver([Outcome(item, error=error)])
@@ -163,6 +194,20 @@ class Lane:
         self._metrics.decode.observe(item.decode_ms / 1e3)
         with self._lock:
             self._ready.append((item, prepared))
+
+    def _set_aside(self, item: Item) -> None:
+        """Leave it to the thread for what is large, whose line is as fair and as bounded."""
+        try:
+            with self._lock:
+                evicted = [] if item.job.over else self._large.push(item.job.tenant, [item])
+                self._large_to_do.notify()
+        except HeadstartError as error:
+            self._deliver(_all_failed([item], error))
+            return
+        if evicted:
+            firsts = [Item(job, 0, job.call.inputs[0]) for job in evicted]
+            gone = HeadstartError("overloaded", "gave way to others", retry_after=1)
+            self._deliver(_all_failed(firsts, gone))
 
     def _run_batch(self, forward: Forward, batch: list[tuple[Item, Any]]) -> None:
         live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]

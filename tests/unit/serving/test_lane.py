@@ -72,10 +72,11 @@ def lane(
     limit: int = 100,
     answers: Callable[..., list[bytes]] = answer,
     work: Callable[[Item], int] = prepare,
+    large: Callable[[Item], bool] | None = None,
 ) -> Iterator[Lane]:
     made = Lane(
         "test",
-        Work(work, answers),
+        Work(work, answers, large),
         [engine],
         sizes=(1, 2, 4),
         limit=limit,
@@ -264,6 +265,126 @@ def test_what_would_come_too_late_is_refused_at_once() -> None:
             made.submit(*job("1", seconds=0.02))
     assert caught.value.code == "overloaded"
     assert caught.value.retry_after is not None
+
+
+class Large:
+    """Numbers from 100 on are large; preparing one is held until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.may_go_on = threading.Event()
+
+    @staticmethod
+    def holds(item: Item) -> bool:
+        return int(bytes(item.input.data)) >= 100
+
+    def prepare(self, item: Item) -> int:
+        if self.holds(item):
+            self.begun.append(int(bytes(item.input.data)))
+            assert self.may_go_on.wait(10)
+        return prepare(item)
+
+
+@contextmanager
+def lane_for_large(
+    desk: Desk, engine: Any = None, limit: int = 100
+) -> Iterator[tuple[Lane, Large]]:
+    """A lane whose one large item, 100, is being prepared."""
+    large = Large()
+    with lane(engine or Engine(), desk, work=large.prepare, large=large.holds, limit=limit) as made:
+        try:
+            made.submit(*job("100", tenant="loud"))
+            _until(lambda: large.begun == [100])
+            yield made, large
+        finally:
+            large.may_go_on.set()
+
+
+def test_large_items_leave_the_other_threads_to_the_others() -> None:
+    desk = Desk()
+    with lane_for_large(desk) as (made, large):
+        for number in range(101, 106):
+            made.submit(*job(str(number), tenant="loud"))
+        made.submit(*job("1", tenant="quiet"))
+        (first,) = desk.wait(1)
+        assert (first.answer, large.begun) == (b"2", [100])
+        large.may_go_on.set()
+        answers = [outcome.answer for outcome in desk.wait(7)]
+    assert sorted(answers[1:]) == [b"200", b"202", b"204", b"206", b"208", b"210"]
+
+
+def test_tenants_take_turns_with_large_items_too() -> None:
+    desk = Desk()
+    with lane_for_large(desk) as (made, large):
+        made.submit(*job("101", "102", tenant="loud"))
+        _until(lambda: len(made._large) == 2)
+        made.submit(*job("103", tenant="quiet"))
+        _until(lambda: len(made._large) == 3)
+        large.may_go_on.set()
+        desk.wait(4)
+    assert large.begun == [100, 101, 103, 102]
+
+
+def test_a_large_item_that_nobody_waits_for_is_not_prepared() -> None:
+    desk = Desk()
+    with lane_for_large(desk) as (made, large):
+        late, items = job("101", seconds=0.2)
+        made.submit(late, items)
+        gone, items = job("102", "103")
+        made.submit(gone, items)
+        _until(lambda: len(made._large) == 3)
+        gone.over = True
+        made.cancel(gone)
+        assert made.waiting == 1
+        _until(lambda: time.perf_counter() > late.deadline)
+        large.may_go_on.set()
+        outcomes = desk.wait(2)
+    (error,) = [outcome.error for outcome in outcomes if outcome.error is not None]
+    assert error.code == "deadline_exceeded"
+    assert large.begun == [100]
+
+
+def test_the_line_of_large_items_is_bounded_and_the_longest_gives_way() -> None:
+    desk = Desk()
+    with lane_for_large(desk, limit=2) as (made, _):
+        first, second = (job(number, tenant="loud") for number in ("101", "102"))
+        for count, (one, items) in enumerate((first, second), 1):
+            made.submit(one, items)
+            _until(lambda count=count: len(made._large) == count)
+        refused, items = job("103", tenant="loud")
+        made.submit(refused, items)
+        (outcome,) = desk.wait(1)
+        assert (outcome.item.job, outcome.fatal) == (refused, True)
+        made.submit(*job("104", tenant="quiet"))
+        outcome = desk.wait(2)[1]
+        assert (outcome.item.job, outcome.fatal) == (second[0], True)
+        assert outcome.error is not None
+        assert (outcome.error.code, outcome.error.retry_after) == ("overloaded", 1)
+
+
+def test_large_items_wait_for_room_as_others_do() -> None:
+    engine, desk = Engine(), Desk()
+    with lane_for_large(desk, engine) as (made, large):
+        made.submit(*job("101"))
+        _until(lambda: len(made._large) == 1)
+        engine.may_go_on.clear()
+        made.submit(*job("0"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*job(*map(str, range(1, 9))))
+        _until(lambda: len(made._ready) == 8)
+        large.may_go_on.set()
+        _until(lambda: len(made._ready) == 9)  # 100, which had begun
+        time.sleep(0.05)
+        assert large.begun == [100]
+        engine.may_go_on.set()
+        desk.wait(11)
+
+
+def test_closing_stops_every_thread() -> None:
+    with lane(Engine(), Desk(), large=Large.holds) as made:
+        names = {thread.name for thread in made._threads}
+    assert names == {"test-0", "test-1", "test-2", "test-large"}
+    assert not any(thread.is_alive() for thread in made._threads)
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import strict_json
-from app.strict_json import AT_ONCE, parse, parsed
+from app.strict_json import AT_ONCE, MOST_VALUES, parse, parsed
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,21 @@ def test_a_long_body_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPatch)
 def test_a_long_body_is_as_strict() -> None:
     with pytest.raises(json.JSONDecodeError):
         asyncio.run(parsed(b"NaN" + b" " * AT_ONCE))
+
+
+@pytest.mark.parametrize(
+    "value", ["1", '""', '{"image":""}', "[]", "[[[[]]]]", '"\\\\\\""', '"\\\\\\\\"', '{"":0}']
+)
+def test_a_long_body_of_very_many_values_is_refused_unparsed(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strict_json, "from_json", lambda *_, **__: pytest.fail("was parsed"))
+    body = f"[{','.join([value] * (MOST_VALUES + 1))}]".encode() + b" " * AT_ONCE
+    with pytest.raises(json.JSONDecodeError, match="more than 100,000 values"):
+        parse(body)
+
+
+def test_texts_may_hold_any_number_of_marks() -> None:
+    texts = [mark * MOST_VALUES for mark in (",", "[{", '",', "\\,", '\\",', "\\\\", '"')]
+    for shift in range(4):  # so that a piece ends within an escape
+        assert parse(json.dumps(["x" * shift, *texts]).encode()) == ["x" * shift, *texts]

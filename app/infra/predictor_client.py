@@ -20,13 +20,15 @@ import httptools
 
 from app.core import messages
 from app.core.errors import HeadstartError
-from app.core.messages import Call
+from app.core.messages import Call, Input
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
+_HEAVY = 256 * 1024
+"""Bytes that weigh as much as one more input: a queue of 1024 then holds 256 MiB."""
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -41,7 +43,7 @@ class Answer:
 
 
 class PredictorClient:
-    """One a process. Beyond `limit` inputs under way, a tenant above its fair share is told
+    """One a process. Beyond a weight of `limit` under way, a tenant above its fair share is told
     `overloaded` before its body is read."""
 
     def __init__(self, address: str, *, limit: int) -> None:
@@ -62,15 +64,15 @@ class PredictorClient:
     async def predict(self, call: Call) -> Answer:
         """The answer to `call`. Raises what the predictor says, or predictor_unavailable."""
         self.admit(call.tenant)
-        count = max(1, len(call.inputs))
-        self._open[call.tenant] += count
-        self._total += count
+        load = max(1, sum(weight(item) for item in call.inputs))
+        self._open[call.tenant] += load
+        self._total += load
         try:
             seconds = call.options.timeout + _GRACE
             return _checked(await self._post("/predict", messages.encode(call), seconds))
         finally:
-            self._total -= count
-            self._open[call.tenant] -= count
+            self._total -= load
+            self._open[call.tenant] -= load
             if not self._open[call.tenant]:
                 del self._open[call.tenant]
 
@@ -244,6 +246,11 @@ class _Connection(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
+
+
+def weight(item: Input) -> int:
+    """How much of a queue's limit an input takes: the limit bounds inputs and bytes alike."""
+    return 1 + len(item.data) // _HEAVY
 
 
 def open_predictor(settings: Settings) -> PredictorClient:

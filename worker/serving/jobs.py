@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input
+from app.infra.predictor_client import weight
 
 
 @dataclass(slots=True)
@@ -80,6 +81,11 @@ class Item:
     key: bytes = b""
     queued: float = 0.0
     decode_ms: float = 0.0
+
+    @property
+    def weight(self) -> int:
+        """What it takes of the queue's limit, as the app reckons it."""
+        return weight(self.input)
 
     @property
     def wants_saliency(self) -> bool:

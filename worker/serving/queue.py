@@ -1,9 +1,9 @@
 """A bounded queue that is fair across tenants: turns are taken round robin, and when it is full the
-tenant with the longest line gives way to those below their fair share."""
+tenant with the heaviest line gives way to those below their fair share."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from app.core.errors import HeadstartError
@@ -11,28 +11,32 @@ from worker.serving.jobs import Item, Job
 
 
 class FairQueue:
-    """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait."""
+    """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait.
+
+    `limit` is of their weight, and so is a tenant's share. A queue that is empty takes any job.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._lines: dict[str, deque[Item]] = {}
         self._turns: deque[str] = deque()
-        self._size = 0
+        self._weights: Counter[str] = Counter()
+        self._count = self._weight = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self._count
 
     def push(self, tenant: str, items: Sequence[Item]) -> list[Job]:
         """Queue `items`; answers the jobs that had to leave for them. Raises overloaded."""
-        evicted = []
-        while self._size + len(items) > self.limit:
-            evicted.append(self._make_room(tenant, len(items)))
+        evicted, wanted = [], sum(item.weight for item in items)
+        while self._lines and self._weight + wanted > self.limit:
+            evicted.append(self._make_room(tenant, wanted))
         line = self._lines.get(tenant)
         if line is None:
             line = self._lines[tenant] = deque()
             self._turns.append(tenant)
         line.extend(items)
-        self._size += len(items)
+        self._add(tenant, count=len(items), weight=wanted)
         return evicted
 
     def pop(self) -> Item:
@@ -40,7 +44,7 @@ class FairQueue:
         tenant = self._turns.popleft()
         line = self._lines[tenant]
         item = line.popleft()
-        self._size -= 1
+        self._add(tenant, count=-1, weight=-item.weight)
         if line:
             self._turns.append(tenant)
         else:
@@ -53,7 +57,8 @@ class FairQueue:
         if line is None:
             return
         kept = deque(item for item in line if item.job is not job)
-        self._size -= len(line) - len(kept)
+        left = sum(item.weight for item in kept)
+        self._add(job.tenant, count=len(kept) - len(line), weight=left - self._weights[job.tenant])
         if kept:
             self._lines[job.tenant] = kept
         else:
@@ -61,12 +66,19 @@ class FairQueue:
             self._turns.remove(job.tenant)
 
     def _make_room(self, tenant: str, wanted: int) -> Job:
-        """Evict the newest job of the longest line, if that leaves `tenant` within its share."""
-        own = len(self._lines.get(tenant, ()))
+        """Evict the newest job of the heaviest line, if that leaves `tenant` within its share."""
+        own = self._weights[tenant]
         share = self.limit / (len(self._lines) + (tenant not in self._lines))
-        longest = max(self._lines, key=lambda name: len(self._lines[name]), default=tenant)
-        if own + wanted > share or longest == tenant or len(self._lines[longest]) <= share:
+        heaviest = max(self._lines, key=self._weights.__getitem__)
+        if own + wanted > share or heaviest == tenant or self._weights[heaviest] <= share:
             raise HeadstartError("overloaded", "too much is queued; try again", retry_after=1)
-        job = self._lines[longest][-1].job
+        job = self._lines[heaviest][-1].job
         self.discard(job)
         return job
+
+    def _add(self, tenant: str, *, count: int, weight: int) -> None:
+        self._count += count
+        self._weight += weight
+        self._weights[tenant] += weight
+        if not self._weights[tenant]:
+            del self._weights[tenant]

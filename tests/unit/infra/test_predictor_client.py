@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Input, Options, Target
 from app.infra import predictor_client
 from app.infra.predictor_client import PredictorClient
 
@@ -88,3 +90,22 @@ def test_a_connection_is_kept_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) 
         assert seen.total() == 3
 
     with_replicas(body, REPLICAS, monkeypatch)
+
+
+def test_bytes_under_way_fill_it_like_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(size: int) -> Call:
+        target = Target(model="m", backbone="b", artifact="a", sha256="0")
+        inputs = (Input("image", bytes(size)),)
+        return Call(id="p", tenant="a", target=target, options=Options(), inputs=inputs)
+
+    async def body(client: PredictorClient, _seen: Seen) -> None:
+        over = asyncio.ensure_future(client.predict(call(99 * 256 * 1024)))
+        await asyncio.sleep(0)
+        with pytest.raises(HeadstartError, match="too much is queued"):
+            client.admit("a")
+        client.admit("b")
+        assert (await over).status == 200
+        client.admit("a")
+        assert (await client.predict(call(200 * 256 * 1024))).status == 200
+
+    with_replicas(body, REPLICAS[:1], monkeypatch)

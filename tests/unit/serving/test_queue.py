@@ -11,18 +11,19 @@ from app.core.messages import Call, Input, Options, Target
 from worker.serving.jobs import Item, Job
 from worker.serving.queue import FairQueue
 
+HEAVY = 256 * 1024
 TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
 
 
-def job(tenant: str, count: int) -> tuple[Job, list[Item]]:
-    inputs = (Input("image", b""),) * count
+def job(tenant: str, count: int, size: int = 0) -> tuple[Job, list[Item]]:
+    inputs = (Input("image", bytes(size)),) * count
     call = Call(id="p", tenant=tenant, target=TARGET, options=Options(), inputs=inputs)
     made = Job(call, lambda _job, _error: None, deadline=0.0)
     return made, [Item(made, place, one) for place, one in enumerate(inputs)]
 
 
-def push(queue: FairQueue, tenant: str, count: int) -> tuple[Job, list[Job]]:
-    made, items = job(tenant, count)
+def push(queue: FairQueue, tenant: str, count: int, size: int = 0) -> tuple[Job, list[Job]]:
+    made, items = job(tenant, count, size)
     return made, queue.push(tenant, items)
 
 
@@ -70,6 +71,35 @@ def test_what_is_discarded_never_comes_out() -> None:
     queue.discard(gone)
     with pytest.raises(IndexError):
         queue.pop()
+
+
+def test_bytes_fill_it_like_inputs() -> None:
+    queue = FairQueue(8)
+    push(queue, "a", 1, 3 * HEAVY)
+    push(queue, "a", 4)
+    with pytest.raises(HeadstartError):
+        push(queue, "a", 1)
+    queue.pop()
+    push(queue, "a", 1, 3 * HEAVY)
+    assert len(queue) == 5
+
+
+def test_the_heaviest_line_gives_way_however_short() -> None:
+    queue = FairQueue(8)
+    push(queue, "light", 3)
+    heavy, _ = push(queue, "heavy", 1, 4 * HEAVY)
+    _, evicted = push(queue, "third", 2)
+    assert evicted == [heavy]
+    assert len(queue) == 5
+
+
+def test_an_empty_queue_takes_what_is_heavier_than_its_limit() -> None:
+    queue = FairQueue(4)
+    push(queue, "a", 2, 4 * HEAVY)
+    with pytest.raises(HeadstartError):
+        push(queue, "b", 1, 4 * HEAVY)
+    assert [queue.pop().index for _ in range(len(queue))] == [0, 1]
+    push(queue, "b", 5)
 
 
 @given(

@@ -6,8 +6,8 @@ import struct
 from base64 import b64decode
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
@@ -20,11 +20,13 @@ from app.dependencies import Predicter, Services, ServicesDep
 from app.openapi import problems
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.service import resolver, while_connected
-from app.strict_json import StrictRoute
+from app.strict_json import AT_ONCE, StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["predictions"])
 
 _OPTIONS = Options(cache=False)
+_ENOUGH = 10_000
+"""Inputs that are looked at before too many are refused; how many are too many is a setting."""
 
 
 class EmbeddingImage(BaseModel):
@@ -35,11 +37,25 @@ class EmbeddingImage(BaseModel):
     image: str
 
 
+def _shape(given: object) -> str:
+    """Which of the three was meant, so that a fault is named by that one alone."""
+    return "list" if isinstance(given, list) else "text" if isinstance(given, str) else "image"
+
+
 class EmbeddingRequest(BaseModel):
     """`input` is one thing or many: texts for a text backbone, base64 images for an image one."""
 
     model: str = Field(examples=["all-MiniLM-L6-v2"], description="A backbone, or a model of it.")
-    input: str | EmbeddingImage | Annotated[list[str | EmbeddingImage], Field(min_length=1)]
+    input: Annotated[
+        Annotated[str, Tag("text")]
+        | Annotated[EmbeddingImage, Tag("image")]
+        | Annotated[
+            list[str | EmbeddingImage],
+            Field(max_length=_ENOUGH, fail_fast=True, json_schema_extra={"minItems": 1}),
+            Tag("list"),
+        ],
+        Discriminator(_shape),
+    ]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(default=None, description="Only the backbone's own.")
     user: str | None = None
@@ -72,11 +88,25 @@ class Embeddings(BaseModel):
 @router.post(
     "/v1/embeddings",
     responses=problems(
-        "not_found", "invalid_json", "image_invalid", "overloaded", "predictor_unavailable"
+        "not_found",
+        "invalid_json",
+        "invalid_value",
+        "modality_mismatch",
+        "text_too_long",
+        "image_invalid",
+        "image_truncated",
+        "backbone_unavailable",
+        "overloaded",
+        "predictor_unavailable",
+        "deadline_exceeded",
     ),
 )
 async def embed(
-    body: EmbeddingRequest, caller: Predicter, services: ServicesDep, request: Request
+    body: EmbeddingRequest,
+    caller: Predicter,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
 ) -> Embeddings:
     """The last layer's embedding of each input, L2-normalised."""
     tenant = caller.organisation_id
@@ -84,14 +114,17 @@ async def embed(
     spec = await _backbone(request, services, tenant, body.model)
     if body.dimensions not in (None, spec.dim):
         raise HeadstartError("invalid_value", f"{spec.name} has {spec.dim}", param="dimensions")
+    wanted = (body.input, spec, services.settings.max_predict_items)
+    long = len(await request.body()) > AT_ONCE
     call = Call(
         id=new_id("emb_"),
         tenant=tenant,
         target=Target(model=body.model, backbone=spec.name, artifact="", sha256=""),
         options=_OPTIONS,
-        inputs=_inputs(body.input, spec, services.settings.max_predict_items),
+        inputs=await run_in_threadpool(_inputs, *wanted) if long else _inputs(*wanted),
     )
     answer = await while_connected(request.receive, services.predictor.predict(call))
+    response.headers["server-timing"] = answer.timing
     data = [_embedding(item, body.encoding_format) for item in from_json(answer.body)["data"]]
     return Embeddings(data=data, model=body.model)
 
@@ -109,7 +142,7 @@ def _inputs(
     given: str | EmbeddingImage | list[str | EmbeddingImage], spec: BackboneSpec, most: int
 ) -> tuple[Input, ...]:
     items = given if isinstance(given, list) else [given]
-    if len(items) > most:
+    if not 1 <= len(items) <= most:
         raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="input")
     return tuple(_input(item, place, spec) for place, item in enumerate(items))
 

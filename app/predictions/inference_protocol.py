@@ -28,7 +28,7 @@ from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
 from app.predictions.service import Question, ask, read_body, resolver, while_connected
 from app.predictions.tensors import Output
-from app.strict_json import parsed
+from app.strict_json import AT_ONCE, parsed
 
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
 
@@ -54,7 +54,65 @@ Name = Annotated[
     str,
     path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),
 ]
-_PROBLEMS = problems("not_found", "not_ready", "invalid_json", "predictor_unavailable")
+_PROBLEMS = problems("not_found", "not_ready", "predictor_unavailable")
+_INFER_PROBLEMS = problems(
+    "not_found",
+    "not_ready",
+    "invalid_json",
+    "encoding",
+    "text_too_long",
+    "image_invalid",
+    "image_truncated",
+    "model_corrupt",
+    "backbone_unavailable",
+    "overloaded",
+    "predictor_unavailable",
+    "deadline_exceeded",
+)
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string", "enum": ["image", "text"]},
+        "shape": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
+        "datatype": {"type": "string", "enum": ["BYTES"]},
+        "data": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "parameters": {"type": "object"},
+    },
+}
+_OUTPUT = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "enum": list(OUTPUTS)},
+        "parameters": {"type": "object"},
+    },
+}
+_DOCUMENT = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
+        "outputs": {"type": "array", "items": _OUTPUT},
+        "parameters": {"type": "object"},
+    },
+}
+_TEXTS = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["my card has not arrived"]}
+_REQUEST = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": _DOCUMENT, "example": {"inputs": [_TEXTS]}},
+        "application/octet-stream": {
+            "schema": {
+                "type": "string",
+                "format": "binary",
+                "description": "The document, of `Inference-Header-Content-Length` bytes, and then "
+                "raw tensors of `binary_data_size` bytes each.",
+            }
+        },
+    },
+}
 
 
 @router.get("")
@@ -109,7 +167,12 @@ async def model_ready(
     return {"name": model, **(await ready(services))}
 
 
-@router.post("/models/{model}/infer", responses=_PROBLEMS, response_model=dict[str, Any])
+@router.post(
+    "/models/{model}/infer",
+    responses=_INFER_PROBLEMS,
+    response_model=dict[str, Any],
+    openapi_extra={"requestBody": _REQUEST},
+)
 @router.post("/models/{model}/versions/1/infer", include_in_schema=False)
 async def infer(
     model: Name, caller: Predicter, services: ServicesDep, request: Request
@@ -126,10 +189,13 @@ async def infer(
         model=model,
         options=read_options("", request.headers.get("x-headstart-cache", "")),
         inputs=lambda found: (_inputs(document, body[length:], found, services), False),
+        long=len(body) > AT_ONCE,
     )
     names = resolver(services, request.app.state)
     answer = await while_connected(request.receive, ask(services, names, question))
-    return _respond(document, model, from_json(answer.body)["data"], outputs)
+    response = _respond(document, model, from_json(answer.body)["data"], outputs)
+    response.headers["server-timing"] = answer.timing
+    return response
 
 
 async def _document(body: bytes) -> dict[str, Any]:
@@ -153,8 +219,9 @@ def _inputs(
     if len(given) != 1 or given[0].get("name") != found.modality:
         wanted = f"the model reads one tensor, {found.modality}"
         raise HeadstartError("invalid_request", wanted, param="inputs")
-    tensor, elements = given[0], _elements(given[0], pieces[0])
-    count, most = len(elements), services.settings.max_predict_items
+    most = services.settings.max_predict_items
+    tensor, elements = given[0], _elements(given[0], pieces[0], most)
+    count = len(elements)
     if tensor.get("datatype") != "BYTES" or tensor.get("shape") not in ([count], [count, 1]):
         raise HeadstartError(
             "invalid_request", f"{found.modality} is BYTES of shape [n] or [n, 1]", param="inputs.0"
@@ -164,9 +231,9 @@ def _inputs(
     return tuple(_input(element, found.modality) for element in elements)
 
 
-def _elements(tensor: dict[str, Any], raw: bytes | None) -> Sequence[bytes | str]:
+def _elements(tensor: dict[str, Any], raw: bytes | None, most: int) -> Sequence[bytes | str]:
     if raw is not None:
-        return tensors.split_bytes(raw, name=str(tensor.get("name")))
+        return tensors.split_bytes(raw, name=str(tensor.get("name")), most=most)
     data = tensor.get("data")
     flat = (
         [x for row in data for x in (row if isinstance(row, list) else [row])]

@@ -34,15 +34,19 @@ class Output:
         return struct.pack(f"<{len(self.values)}{letter}", *self.values)
 
 
-def split_bytes(raw: bytes, *, name: str) -> list[bytes]:
-    """The elements of a raw BYTES tensor. Raises invalid_request."""
-    elements, at = [], 0
+def split_bytes(raw: bytes, *, name: str, most: int) -> list[bytes]:
+    """The elements of a raw BYTES tensor. Raises invalid_request; of more than `most`, at once:
+    elements of no length would else be millions."""
+    elements: list[bytes] = []
+    at = 0
     while at < len(raw):
         if at + 4 > len(raw):
             raise _broken(name)
         (length,) = _SIZE.unpack_from(raw, at)
         if at + 4 + length > len(raw):
             raise _broken(name)
+        if len(elements) == most:
+            raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="inputs.0")
         elements.append(raw[at + 4 : at + 4 + length])
         at += 4 + length
     return elements

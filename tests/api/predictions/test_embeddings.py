@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from base64 import b64decode, b64encode
+from typing import Any
 
 import httpx
 import numpy as np
 import openai
 import pytest
 
+from app.core.messages import Input
+from app.predictions import embeddings
+from app.strict_json import AT_ONCE
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service
@@ -37,6 +42,51 @@ def test_floats_and_base64_are_the_same_numbers(client: httpx.Client, model: str
     encoded = client.post("/v1/embeddings", json={**body, "encoding_format": "base64"}).json()
     raw = np.frombuffer(b64decode(encoded["data"][0]["embedding"]), "<f4")
     np.testing.assert_allclose(np.array(floats), raw, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "send 1 to 256 inputs"),
+        ([""] * 257, "send 1 to 256 inputs"),
+        ([""] * 20_000, "input.list: List should have at most 10000 items"),
+        ([1] * 20_000, "input.list.0.str: Input should be a valid string"),
+        (3, "input.image: Input should be a valid dictionary"),
+        ([{"image": ""}] * 60_000, "more than 100,000 values"),
+    ],
+)
+def test_too_few_or_too_many_are_refused_in_words(
+    client: httpx.Client, given: object, message: str
+) -> None:
+    answer = client.post("/v1/embeddings", json={"model": kit.BACKBONE, "input": given})
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+
+
+def test_long_inputs_are_read_in_a_thread(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, read = [], embeddings._inputs
+
+    def noting(*given: Any) -> tuple[Input, ...]:
+        names.append(threading.current_thread().name)
+        return read(*given)
+
+    monkeypatch.setattr(embeddings, "_inputs", noting)
+    for length in (4, AT_ONCE):
+        client.post("/v1/embeddings", json={"model": kit.BACKBONE, "input": "AAAA" * length})
+    assert names[0] != names[1]
+
+
+def test_an_answer_tells_its_time(client: httpx.Client) -> None:
+    answer = client.post("/v1/embeddings", json={"model": kit.BACKBONE, "input": ENCODED})
+    assert "forward;dur=" in answer.headers["server-timing"]
+
+
+def test_the_document_names_what_may_go_wrong(client: httpx.Client) -> None:
+    answers = client.get("/openapi.json").json()["paths"]["/v1/embeddings"]["post"]["responses"]
+    assert "deadline_exceeded" in answers["504"]["description"]
+    assert "backbone_unavailable" in answers["503"]["description"]
 
 
 @pytest.mark.parametrize(

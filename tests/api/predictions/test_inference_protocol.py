@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from app.predictions import tensors
+from app.strict_json import AT_ONCE
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service
@@ -131,3 +135,38 @@ def test_a_long_document_is_read_like_a_short_one(client: httpx.Client, model: s
     answer = client.post(f"/v2/models/{model}/infer", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["shape"] == [1]
+    assert "predictor;dur=" in answer.headers["server-timing"]
+
+
+def test_a_long_raw_tensor_is_read_in_a_thread(
+    client: httpx.Client, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, split = [], tensors.split_bytes
+
+    def noting(raw: bytes, *, name: str, most: int) -> list[bytes]:
+        names.append(threading.current_thread().name)
+        return split(raw, name=name, most=most)
+
+    monkeypatch.setattr(tensors, "split_bytes", noting)
+    for length in (4 * 257, AT_ONCE):
+        parameters = {"binary_data_size": length}
+        tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": parameters}
+        head = json.dumps({"inputs": [tensor]}).encode()
+        headers = {"inference-header-content-length": str(len(head))}
+        content = head + bytes(length)
+        answer = client.post(f"/v2/models/{model}/infer", content=content, headers=headers)
+        assert problem(answer) == (422, "invalid_request")
+        assert "send 1 to 256 inputs" in answer.json()["detail"]
+    assert names[0] != names[1]
+
+
+def test_the_document_says_what_goes_in_and_what_may_go_wrong(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    operation = document["paths"]["/v2/models/{model}/infer"]["post"]
+    assert set(operation["requestBody"]["content"]) == {
+        "application/json",
+        "application/octet-stream",
+    }
+    assert {"413", "504"} <= set(operation["responses"])
+    assert "overloaded" in operation["responses"]["503"]["description"]
+    assert "image_invalid" in operation["responses"]["422"]["description"]

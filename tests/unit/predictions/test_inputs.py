@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 from base64 import b64encode
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from app.core.errors import HeadstartError
 from app.core.messages import Input
 from app.predictions import multipart
-from app.predictions.inputs import MAX_TEXT_BYTES, read_inputs
+from app.predictions.inputs import MAX_TEXT_BYTES, image_bytes, read_inputs
 from app.predictions.options import read_options
 
 JSON = "application/json; charset=utf-8"
@@ -38,6 +39,26 @@ def test_base64_and_data_urls_are_images() -> None:
 @pytest.mark.parametrize("broken", ["%%%", "abc", "naïve"])
 def test_broken_base64_is_that_items_error(broken: str) -> None:
     assert code(read({"inputs": [{"image": broken}]})[0]) == "image_invalid"
+
+
+def test_a_long_image_is_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, decode = [], binascii.a2b_base64
+
+    def noting(piece: bytes, *, strict_mode: bool) -> bytes:
+        lengths.append(len(piece))
+        return decode(piece, strict_mode=strict_mode)
+
+    monkeypatch.setattr(binascii, "a2b_base64", noting)
+    pixels = bytes(range(256)) * 8192
+    assert image_bytes(b64encode(pixels).decode()).data == pixels
+    assert max(lengths) <= 2**20 < sum(lengths)
+
+
+def test_padding_ends_a_long_image() -> None:
+    padded = b64encode(bytes(2**20 // 4 * 3 - 1)).decode()
+    assert len(padded) == 2**20
+    assert image_bytes(padded).kind == "image"
+    assert code(image_bytes(padded + "QUJD")) == "image_invalid"
 
 
 def test_texts_are_utf8_and_have_a_limit() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.errors import HeadstartError
-from app.predictions.tensors import header_length, wanted_outputs
+from app.predictions.tensors import header_length, split_bytes, wanted_outputs
 
 NAMES = ("label", "probability")
 
@@ -39,3 +39,10 @@ def test_a_header_that_is_no_length_is_refused(text: str) -> None:
     with pytest.raises(HeadstartError) as caught:
         header_length(text, b"1234")
     assert caught.value.param == "inference-header-content-length"
+
+
+def test_a_raw_tensor_is_cut_no_further_than_it_may_have_elements() -> None:
+    assert split_bytes(b"\0" * 8 + b"\1\0\0\0x", name="text", most=3) == [b"", b"", b"x"]
+    broken_after = b"\0" * 16 + b"\xff"
+    with pytest.raises(HeadstartError, match="send 1 to 3 inputs"):
+        split_bytes(broken_after, name="text", most=3)

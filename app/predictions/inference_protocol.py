@@ -8,11 +8,10 @@ FP32 [n, k].
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
@@ -33,23 +32,7 @@ from app.strict_json import AT_ONCE, parsed
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
 
 
-class _ProtocolRoute(APIRoute):
-    """Adds the member `error`, which the protocol's clients read, to every problem."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def named(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except HeadstartError as error:
-                error.extra["error"] = f"{error.code}: {error.message}"
-                raise
-
-        return named
-
-
-router = APIRouter(route_class=_ProtocolRoute, prefix="/v2", tags=["open inference protocol"])
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[
     str,
     path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),

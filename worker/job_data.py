@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,13 +26,22 @@ class Rows:
     version: DatasetVersionRow
     validation: DatasetVersionRow | None
 
+    @property
+    def one_dataset(self) -> bool:
+        """Whether what is held out is of the dataset trained on, so that group names agree."""
+        return self.validation is None or self.validation.dataset_id == self.version.dataset_id
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobData:
-    """The examples of one job; `classes` are the labels of `train`, sorted."""
+    """The examples of one job; `classes` are the labels of `train`, sorted.
+
+    `validation` are those of `held_out` that can judge.
+    """
 
     rows: Rows
     train: list[Example]
+    held_out: list[Example]
     validation: list[Example]
     classes: list[str]
     warnings: list[str] = field(default_factory=list)
@@ -52,7 +61,7 @@ class JobData:
         return assemble(
             self.rows,
             [example for example in self.train if example.sha256 not in contents],
-            [example for example in self.validation if example.sha256 not in contents],
+            [example for example in self.held_out if example.sha256 not in contents],
         )
 
 
@@ -95,19 +104,47 @@ def _split(examples: Sequence[Example], split: str) -> list[Example]:
 
 
 def assemble(rows: Rows, train: list[Example], held_out: Sequence[Example]) -> JobData:
-    """Leave out held-out examples that nothing could get right, and say so."""
-    classes = sorted({example.label for example in train})
-    validation = [example for example in held_out if example.label in set(classes)]
-    warnings = []
-    if len(validation) < len(held_out):
-        unknown = sorted({example.label for example in held_out} - set(classes))
-        warnings.append(
-            f"{len(held_out) - len(validation)} held-out examples are of classes without a"
-            f" training example and are not used: {', '.join(unknown[:10])}"
-        )
+    """Leave out held-out examples learned from or that nothing could get right, and say so."""
+    contents = {example.sha256 for example in train}
+    groups = {example.group for example in train} - {None} if rows.one_dataset else set()
+    classes = {example.label for example in train}
+    new, copies = _parted(held_out, lambda example: example.sha256 in contents)
+    apart, grouped = _parted(new, lambda example: example.group in groups)
+    validation, unknown = _parted(apart, lambda example: example.label not in classes)
     return JobData(
-        rows=rows, train=train, validation=validation, classes=classes, warnings=warnings
+        rows=rows,
+        train=train,
+        held_out=list(held_out),
+        validation=validation,
+        classes=sorted(classes),
+        warnings=_warnings(copies, grouped, unknown, left=len(validation)),
     )
+
+
+def _parted(
+    examples: Sequence[Example], named: Callable[[Example], bool]
+) -> tuple[list[Example], list[Example]]:
+    """The other examples, and those that `named` names."""
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        parts[named(example)].append(example)
+    return parts
+
+
+def _warnings(
+    copies: Sequence[Example], grouped: Sequence[Example], unknown: Sequence[Example], *, left: int
+) -> list[str]:
+    """What of the hold-out is not used, and that folds judge where nothing of it is left."""
+    labels = ", ".join(sorted({example.label for example in unknown})[:10])
+    reasons = [
+        (copies, "have the same content as a training example and are not used"),
+        (grouped, "are in a group that is trained on and are not used"),
+        (unknown, f"are of classes without a training example and are not used: {labels}"),
+    ]
+    said = [f"{len(some)} held-out examples {why}" for some, why in reasons if some]
+    if said and not left:
+        said.append("no held-out example is left: training examples are held out in folds instead")
+    return said
 
 
 def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any]:

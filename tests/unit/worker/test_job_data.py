@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from app.core.manifest import Example
+from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from worker import job_data
 from worker.job_data import Rows
 
@@ -18,7 +17,14 @@ def example(
     )  # fmt: skip
 
 
-ROWS = cast(Rows, None)
+def rows(held_out: str | None = None) -> Rows:
+    """Of a job on the dataset ds_1; what is held out is of another one, or of its own splits."""
+    validation = None if held_out is None else DatasetVersionRow(dataset_id=held_out)
+    version = DatasetVersionRow(dataset_id="ds_1")
+    return Rows(job=JobRow(), dataset=DatasetRow(id="ds_1"), version=version, validation=validation)
+
+
+ROWS = rows()
 
 
 def test_classes_are_the_sorted_labels_of_the_training_examples() -> None:
@@ -56,3 +62,47 @@ def test_contents_that_cannot_be_embedded_leave_every_part() -> None:
     left = data.without({"bad"})
     assert [e.id for e in left.examples] == ["ex_1", "ex_2"]
     assert left.classes == ["a", "b"]
+
+
+def test_held_out_copies_of_training_examples_do_not_judge() -> None:
+    train = [example("1", "a"), example("2", "b")]
+    held_out = [example("3", "a", sha256="1"), example("4", "b", sha256="1"), example("5", "b")]
+    data = job_data.assemble(rows("ds_2"), train, held_out)
+    assert [e.id for e in data.validation] == ["ex_5"]
+    assert len(data.warnings) == 1
+    assert data.warnings[0].startswith("2 held-out examples have the same content")
+
+
+def test_a_set_held_out_against_itself_leaves_folds() -> None:
+    train = [example("1", "a"), example("2", "b")]
+    data = job_data.assemble(rows("ds_1"), train, train)
+    assert data.validation == []
+    assert data.warnings[0].startswith("2 held-out examples")
+    assert "folds" in data.warnings[1]
+
+
+def test_a_group_that_is_trained_on_does_not_judge() -> None:
+    train = [example("1", "a", group="g"), example("2", "b")]
+    held_out = [example("3", "a", group="g"), example("4", "b", group="h"), example("5", "b")]
+    for own in (rows(), rows("ds_1")):
+        data = job_data.assemble(own, train, held_out)
+        assert [e.id for e in data.validation] == ["ex_4", "ex_5"]
+        assert [warning.split(" and ")[0] for warning in data.warnings] == [
+            "1 held-out examples are in a group that is trained on"
+        ]
+
+
+def test_another_datasets_group_of_the_same_name_is_another_group() -> None:
+    train = [example("1", "a", group="g"), example("2", "b")]
+    data = job_data.assemble(rows("ds_2"), train, [example("3", "a", group="g")])
+    assert [e.id for e in data.validation] == ["ex_3"]
+    assert data.warnings == []
+
+
+def test_what_was_left_out_is_still_said_when_more_is() -> None:
+    train = [example("1", "a"), example("2", "b")]
+    held_out = [example("3", "a", sha256="1"), example("4", "a", sha256="bad"), example("5", "b")]
+    data = job_data.assemble(rows("ds_2"), train, held_out)
+    left = data.without({"bad"})
+    assert [e.id for e in left.validation] == ["ex_5"]
+    assert left.warnings == data.warnings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from app.core.intervals import wilson
@@ -71,19 +71,22 @@ def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_class(label: str, row: Mapping[str, int], predicted: int) -> dict[str, Any]:
-    """The class's figures, from its row of the matrix and the sum of its column."""
+    """The class's figures, from its row of the matrix and the sum of its column.
+
+    F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too.
+    """
     right, support = row.get(label, 0), sum(row.values())
-    f1 = 2 * right / (support + predicted)
+    jaccard = _share(right, support + predicted - right)
     return {
         "label": label,
         "support": support,
         "precision": _share(right, predicted),
         "recall": _share(right, support),
-        "f1": {"value": f1, "low": None, "high": None},
+        "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
     }
 
 
-def _share(right: int, total: int) -> dict[str, float | None]:
+def _share(right: float, total: float) -> dict[str, float | None]:
     if not total:
         return {"value": None, "low": None, "high": None}
     value, (low, high) = right / total, wilson(right, total)
@@ -91,24 +94,14 @@ def _share(right: int, total: int) -> dict[str, float | None]:
 
 
 def _balanced(counts: Mapping[str, Mapping[str, int]]) -> dict[str, float | None]:
-    """The mean recall; its interval adds the recalls' variances (Agresti & Coull 1998)."""
-    pairs = [(row.get(label, 0), sum(row.values())) for label, row in counts.items()]
-    if not pairs:
+    """The mean recall of the classes present; its n is what gives the same variance."""
+    supports = {label: sum(row.values()) for label, row in counts.items()}
+    if not supports:
         return _share(0, 0)
-    value = _mean(right / total for right, total in pairs)
-    shares = [(right + 2) / (total + 4) for right, total in pairs]
-    variances = (
-        share * (1 - share) / (total + 4) for share, (_, total) in zip(shares, pairs, strict=True)
-    )
-    half = 1.96 * math.sqrt(sum(variances)) / len(pairs)
-    centre = _mean(shares)
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return {"value": value, "low": min(low, value), "high": max(high, value)}
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return sum(listed) / len(listed)
+    recalls = (counts[label].get(label, 0) / total for label, total in supports.items())
+    recall = math.fsum(recalls) / len(supports)
+    effective = len(supports) ** 2 / math.fsum(1 / total for total in supports.values())
+    return _share(recall * effective, effective)
 
 
 def _matrix(labels: list[str], counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

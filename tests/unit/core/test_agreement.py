@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
 from app.core.agreement import Tally, count, evaluate, merged
+from app.core.intervals import wilson
 
 LABELS = st.sampled_from(["a", "b", "c"])
 PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60)
@@ -48,8 +49,11 @@ def test_the_figures_are_scikit_learns(pairs: list[tuple[str, str]]) -> None:
 @given(PAIRS)
 def test_every_interval_holds_its_value(pairs: list[tuple[str, str]]) -> None:
     (found,) = evaluate(tally_of(pairs))
-    for name in ("accuracy", "balanced_accuracy"):
-        figure = found[name]
+    for figure in (
+        found["accuracy"],
+        found["balanced_accuracy"],
+        *(one["f1"] for one in found["per_class"]),
+    ):
         assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
 
 
@@ -65,6 +69,22 @@ def test_merging_changes_neither() -> None:
     both = merged(merged(one, other), one)
     assert json.dumps([one, other]) == before
     assert [entry["split"] for entry in evaluate(both)] == ["train", "test"]
+
+
+def test_balanced_accuracy_of_even_classes_is_as_sure_as_accuracy() -> None:
+    pairs = [(f"l{at}", f"l{at}" if at % 3 else "l0") for at in range(77) for _ in range(2)]
+    (found,) = evaluate(tally_of(pairs))
+    assert found["balanced_accuracy"] == pytest.approx(found["accuracy"])
+    assert found["balanced_accuracy"]["low"] < found["balanced_accuracy"]["value"] - 0.05
+    assert found["balanced_accuracy"]["high"] > found["balanced_accuracy"]["value"] + 0.05
+
+
+def test_the_interval_of_f1_is_that_of_its_jaccard_share() -> None:
+    pairs = [("a", "a")] * 6 + [("a", "b")] * 2 + [("b", "a")] * 2 + [("b", "b")] * 10
+    (found,) = evaluate(tally_of(pairs))
+    low, high = wilson(6, 10)
+    expected = {"value": 0.75, "low": 2 * low / (1 + low), "high": 2 * high / (1 + high)}
+    assert found["per_class"][0]["f1"] == pytest.approx(expected)
 
 
 def test_unknown_labels_are_left_out_and_said() -> None:

@@ -22,6 +22,34 @@ _MODEL: dict[str, Any] = {
     "aliases": ["cells@production"],
 }
 _INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
+_ADVICE: dict[str, Any] = {
+    "learning_curve": None,
+    "more_of_all": {
+        "add": 25,
+        "gain": 0.012,
+        "plus_minus": 0.008,
+        "message": "25 more of every class should bring +1.2 ± 0.8 points of accuracy",
+    },
+    "more_examples": [],
+    "confused": [
+        {
+            "labels": ["RBC", "WBC"],
+            "count": 2,
+            "share": 0.04,
+            "message": "`RBC` and `WBC`: 2 of 50 taken for one another",
+        }
+    ],
+    "probably_mislabelled": [
+        {
+            "example_id": "ex_9f2c1f7a4b0d6e8c3a5b7d9f",
+            "label": "RBC",
+            "suggested": "WBC",
+            "probability": 0.93,
+        }
+    ],
+    "near_copies": None,
+    "near_duplicates": [],
+}
 _ALIAS: dict[str, Any] = {
     "id": "cells@production",
     "object": "alias",
@@ -88,8 +116,51 @@ class Interval(BaseModel):
     high: float | None
 
 
+class Advice(BaseModel):
+    """What would help. Lists go from the most to the least important, and may be empty."""
+
+    model_config = ConfigDict(extra="allow")
+
+    learning_curve: dict[str, Any] | None = Field(
+        None,
+        description="`points`: accuracy measured with fewer examples a class; `forecast`: with "
+        "more, both with intervals; `exponent`: of the power law behind it. Null where too few "
+        "examples tell.",
+    )
+    more_of_all: dict[str, Any] | None = Field(
+        None,
+        description="What `add` more examples of every class should bring to the accuracy: `gain`, "
+        "`plus_minus`, and both as a `message`.",
+    )
+    more_examples: list[dict[str, Any]] = Field(
+        [],
+        description="What `add` more examples of the class `label` should bring to its F1: `gain`, "
+        "`plus_minus`, `message`.",
+    )
+    confused: list[dict[str, Any]] = Field(
+        [],
+        description="Pairs of classes (`labels`) taken for one another: `count`, its `share` of "
+        "their examples, `message`.",
+    )
+    probably_mislabelled: list[dict[str, Any]] = Field(
+        [],
+        description="`example_id`, the `label` it has, the one `suggested`, and the `probability` "
+        "that the label is wrong.",
+    )
+    near_copies: dict[str, Any] | None = Field(
+        None,
+        description="Training examples much like another of their class outside their group, "
+        "which make the figures too hopeful: `count`, `of` how many, `pairs`, `message`.",
+    )
+    near_duplicates: list[dict[str, Any]] = Field(
+        [],
+        description="Pairs (`example_ids`) from different `splits` that are almost the same, with "
+        "their `cosine`.",
+    )
+
+
 class Evaluation(BaseModel):
-    """How good a model is, and how that was found out."""
+    """How good a model is, how that was found out, and what would make it better."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -114,6 +185,13 @@ class Evaluation(BaseModel):
                         }
                     ],
                     "confusion_matrix": {"labels": ["RBC", "WBC"], "counts": [[24, 1], [1, 24]]},
+                    "class_balance": {
+                        "counts": {"RBC": 25, "WBC": 25},
+                        "imbalance": 1.0,
+                        "loss": "balanced",
+                        "logit_adjustment": "equal classes",
+                    },
+                    "advice": _ADVICE,
                 }
             ]
         },
@@ -133,6 +211,12 @@ class Evaluation(BaseModel):
     confusion_matrix: dict[str, Any] | None = Field(
         None, description="`labels`, and `counts` with a row for each true class."
     )
+    class_balance: dict[str, Any] | None = Field(
+        None,
+        description="`counts` of each class's training examples, `imbalance` of the largest to the "
+        "smallest, and how the fit took it: `loss`, `logit_adjustment`.",
+    )
+    advice: Advice | None = Field(None, description="Null for models from before it was given.")
 
 
 class ModelArtifact(BaseModel):

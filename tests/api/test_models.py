@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.infra.database import transaction
-from app.infra.orm import JobRow
+from app.infra.orm import JobRow, ModelRow
 from tests.api.service import Service
 from tests.factories import add_model, make_dataset
 
@@ -138,6 +138,29 @@ def test_the_evaluation_says_how_it_was_obtained(client: httpx.Client, model: st
     assert found["model"] == model
     assert found["how"] == {"method": "k-fold", "folds": 5}
     assert found["accuracy"] == {"value": 0.9, "low": 0.7, "high": 1.0}
+
+
+def test_the_evaluation_has_the_advice_of_the_card(
+    service: Service, client: httpx.Client, model: str
+) -> None:
+    assert client.get(f"/v1/models/{model}/evaluation").json()["advice"] is None
+    suspect = {"example_id": "ex_1", "label": "a", "suggested": "b", "probability": 0.9}
+    advice = {
+        "learning_curve": None,
+        "more_of_all": None,
+        "more_examples": [],
+        "confused": [{"labels": ["a", "b"], "count": 2, "share": 0.2, "message": "both"}],
+        "probably_mislabelled": [suspect],
+        "near_copies": None,
+        "near_duplicates": [],
+    }
+    with transaction(service.services.sessions) as session:
+        row = session.get_one(ModelRow, model)
+        row.card = {**row.card, "advice": advice}
+    assert client.get(f"/v1/models/{model}/evaluation").json()["advice"] == advice
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert set(schemas["Advice"]["properties"]) == set(advice)
+    assert "class_balance" in schemas["Evaluation"]["properties"]
 
 
 def test_the_files_of_a_model_can_be_fetched(client: httpx.Client, model: str) -> None:

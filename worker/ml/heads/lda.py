@@ -1,6 +1,7 @@
 """Linear discriminant analysis (Fisher 1936; Friedman 1989): classes as Gaussians of one shape.
 
-Their covariance is (1 - s)·within + s·(total variance/d)·I; every class is equally likely.
+Their covariance is (1 - s)·within + s·(total variance/d)·I; every class is equally likely. Of few
+rows `within` is singular, and rounding may make it worse: what is added of I is at least that.
 """
 
 from __future__ import annotations
@@ -15,15 +16,23 @@ from worker.ml.heads import moments
 from worker.ml.heads.base import Affine, Problem
 from worker.ml.heads.moments import Moments
 
+ROUNDING = 16
+"""How many times the precision of the rows' total square the least that is added of I is."""
+
 
 def fit(problem: Problem, shrinkage: Tensor) -> Affine:
-    """All S by P fits; `shrinkage` is s [P] in (0, 1]. x [S, n, d] with d up to a few thousand."""
+    """All S by P fits; `shrinkage` is s [P] in [0, 1]. x [S, n, d] with d up to a few thousand."""
     x, w = problem.x[:, None], problem.weights.to(problem.x.dtype)[None, :, :, None]
     mass = problem.targets * w
     means = mass.transpose(2, 3) @ x / mass.sum(2).clamp(min=1e-12)[..., None]
     covariance = _covariance(problem, means, shrinkage.to(x.dtype))
     weight = torch.cholesky_solve(means.transpose(2, 3), torch.linalg.cholesky(covariance))
     return Affine(weight, -0.5 * (means.transpose(2, 3) * weight).sum(2))
+
+
+def _least(square: Tensor) -> Tensor:
+    """The least to add of I where the rows' weighted mean square is `square`."""
+    return ROUNDING * torch.finfo(square.dtype).eps * square
 
 
 def _covariance(problem: Problem, means: Tensor, shrinkage: Tensor) -> Tensor:
@@ -36,7 +45,9 @@ def _covariance(problem: Problem, means: Tensor, shrinkage: Tensor) -> Tensor:
     variance = (share * (x - centre).square()).sum((2, 3)) / x.shape[-1]
     identity = torch.eye(x.shape[-1], dtype=x.dtype)
     s = shrinkage[None, :, None, None]
-    return (1 - s) * within + s * variance[..., None, None] * identity
+    least = _least((share * x.square()).sum((2, 3)))
+    added = torch.maximum(shrinkage * variance, least)[..., None, None]
+    return (1 - s) * within + added * identity
 
 
 def with_folds(problem: Problem, shrinkage: Tensor, *, fold: Tensor, count: int) -> Affine:
@@ -64,8 +75,9 @@ def _solutions(one: Moments, shrinkage: Tensor) -> Iterator[tuple[Tensor, Tensor
     means = torch.where(there, 1 / mass.clamp(min=1e-12), 0.0)[:, None] * sums
     within = (second - (means * mass[:, None]).T @ means) / total
     variance = (second.trace() / total - (sums.sum(0) / total).square().sum()) / width
+    least = _least(second.trace() / total)
     for s in shrinkage.tolist():
         covariance = (1 - s) * within
-        covariance.diagonal().add_(s * variance)
+        covariance.diagonal().add_(torch.maximum(s * variance, least))
         weight = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance))
         yield weight, -0.5 * (means.T * weight).sum(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -76,3 +77,15 @@ def test_fully_shrunk_it_is_the_nearest_mean() -> None:
     found = lda.fit(given, torch.ones(2, dtype=torch.double)).logits(given.x)[0, 0]
     means = torch.stack([given.x[0][given.labels == c].mean(0) for c in range(3)])
     assert torch.equal(found.argmax(1), torch.cdist(given.x[0], means).argmin(1))
+
+
+@pytest.mark.parametrize("width", [5, 60])
+def test_unshrunk_it_copes_with_few_rows(width: int) -> None:
+    given = problem(n=12, width=width, fits=1)
+    one = Problem(
+        x=given.x[:1].float() + 1, labels=given.labels, classes=3, weights=given.weights.float()
+    )
+    fold = torch.arange(12) // 3 % 2
+    found = lda.with_folds(one, torch.zeros(1), fold=fold, count=2)
+    assert bool(found.weight.isfinite().all())
+    assert bool(lda.fit(one, torch.zeros(1)).weight.isfinite().all())

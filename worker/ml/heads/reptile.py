@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from app.core.errors import HeadstartError
 from worker.ml.heads.base import Affine
 
 
@@ -79,7 +80,10 @@ def meta_learn(tasks: Sequence[Episodes], like: Tensor, settings: Settings, *, s
 def adapt(
     start: Start, task: Episodes, weights: Tensor, settings: Settings
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(s, W, b) after `inner_steps` of gradient descent on weighted mean cross-entropy."""
+    """(s, W, b) after `inner_steps` of gradient descent on weighted mean cross-entropy.
+
+    Raises HeadstartError `diverged`.
+    """
     gain, weight, bias = (value.clone() for value in start.of(task.classes))
     share = (weights / weights.sum())[:, None]
     targets = torch.nn.functional.one_hot(task.labels, len(task.classes)).to(task.x.dtype)
@@ -90,12 +94,25 @@ def adapt(
         by_weight, by_bias = scaled.T @ error, error.sum(0)
         by_gain = (scaled * (error @ weight.T)).sum(0)
         gain, weight, bias = gain - rate * by_gain, weight - rate * by_weight, bias - rate * by_bias
+    _refuse_divergence(gain, weight, bias)
     return gain, weight, bias
 
 
 def affine(gain: Tensor, weight: Tensor, bias: Tensor) -> Affine:
     """The adapted learner as one affine map of x."""
     return Affine((gain.exp()[:, None] * weight)[None, None], bias[None, None])
+
+
+def _refuse_divergence(gain: Tensor, weight: Tensor, bias: Tensor) -> None:
+    """Weights beyond half precision, which heads are stored in, are no fit any more."""
+    most = torch.finfo(torch.half).max
+    learned = (gain.exp()[:, None] * weight, bias)
+    if not all(bool((value.abs() <= most).all()) for value in learned):
+        raise HeadstartError(
+            "diverged",
+            "Training diverged: the weights grow without bound. Try a smaller inner_learning_rate.",
+            param="inner_learning_rate",
+        )
 
 
 def _follow(start: Start, task: Episodes, settings: Settings) -> Start:

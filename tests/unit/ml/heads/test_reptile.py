@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from app.core.errors import HeadstartError
 from worker.ml.heads import reptile
 from worker.ml.heads.reptile import Episodes, Settings, Start
 
@@ -67,3 +69,11 @@ def test_the_same_seed_learns_the_same_start() -> None:
         for _ in range(2)
     )
     assert torch.equal(first.weight, second.weight)
+
+
+def test_steps_that_are_too_long_are_refused() -> None:
+    tasks = [episodes(seed, width=50) for seed in range(4)]
+    far = [Episodes(x=10 * task.x, labels=task.labels, classes=CLASSES) for task in tasks]
+    with pytest.raises(HeadstartError) as caught:
+        reptile.meta_learn(far, far[0].x, Settings(inner_learning_rate=10.0), seed=0)
+    assert (caught.value.code, caught.value.param) == ("diverged", "inner_learning_rate")

@@ -134,7 +134,7 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
             "prediction_views": sorted(support["views"])[-1:],
         },
         "evaluation": {"accuracy": accuracy},
-        "hyperparameters": wish,
+        "hyperparameters": {**wish, "statistics": None},
         "advice": {},
         "seconds": 0.0,
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.infra.database import now
@@ -134,10 +135,11 @@ def _prefix(attempt: Attempt) -> str:
 
 
 def _register(session: Session, data: JobData, artifact: Artifact) -> None:
-    """The model, and its job's success."""
+    """The model, and its job's success; the job's hyperparameters can make the next one."""
     job = jobs.lock_job(session, data.rows.job.id)
     job.model_id = model_id(data)
-    job.resolved = artifact.card["hyperparameters"]
+    used = hyperparameters.askable(job.method, artifact.card["hyperparameters"])
+    job.resolved = {**job.hyperparameters, **used}
     session.add(
         ModelRow(
             id=job.model_id,

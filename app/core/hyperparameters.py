@@ -163,16 +163,46 @@ def method_name(name: str) -> str:
     return known
 
 
-def validate(method: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All hyperparameters of `method` as JSON, defaults filled in.
+def validate(
+    method: str,
+    given: Mapping[str, Any] | None = None,
+    inherited: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All hyperparameters of `method` as JSON; what is not given is inherited, or its default.
+
+    `given` may have other names for them, `inherited` are called as in a former answer.
 
     Raises HeadstartError unknown_method | invalid_hyperparameter, `param` naming the field.
     """
     schema = METHODS[method_name(method)].schema
     try:
-        return schema.model_validate(dict(given or {})).model_dump(mode="json")
+        asked = schema.model_validate(dict(given or {})).model_dump(exclude_unset=True)
+        return schema.model_validate({**(inherited or {}), **asked}).model_dump(mode="json")
     except ValidationError as error:
         raise _invalid(method, error) from None
+
+
+def shared(one: str, other: str) -> set[str]:
+    """The hyperparameters that mean the same to both methods: those of the schema both build on.
+
+    Others may share a name alone: the `l2` of ridge is not on the scale of logistic's.
+    """
+    first, second = METHODS[one].schema, METHODS[other].schema
+    bases = (base for base in first.mro() if issubclass(base, Hyperparameters))
+    return set(next(base for base in bases if issubclass(second, base)).model_fields)
+
+
+def askable(method: str, used: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `used` that could be asked for as they are; the rest a fit only tells."""
+    return {name: value for name, value in used.items() if _accepts(method, name, value)}
+
+
+def _accepts(method: str, name: str, value: Any) -> bool:
+    try:
+        validate(method, {name: value})
+    except HeadstartError:
+        return False
+    return True
 
 
 def _invalid(method: str, error: ValidationError) -> HeadstartError:

@@ -34,7 +34,8 @@ class MethodOptions(BaseModel):
     from_model: Id | None = Field(
         None,
         description="A model (id or alias) on the same backbone to grow from: its hyperparameters "
-        "are taken over where none are given. What it has embedded is not embedded again.",
+        "are taken over where none are given; if its method was another one, those that mean the "
+        "same to both. What it has embedded is not embedded again.",
     )
 
 

@@ -76,11 +76,13 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     method, options = _method(body)
     base = _base(session, body, options, organisation_id)
     backbone = _backbone(body, base, settings)
-    given = _given(session, method, options, base)
+    inherited = _inherited(session, method, base)
+    chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
+    _check_views(method, chosen, backbone)
     return Plan(
         backbone=backbone,
         method=method,
-        hyperparameters=hyperparameters.validate(method, given),
+        hyperparameters=chosen,
         from_model=base.id if base else None,
         training=_dataset(session, body.training_file, "training_file", backbone, organisation_id),
         validation=None
@@ -136,14 +138,26 @@ def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> Backbo
     return backbone
 
 
-def _given(
-    session: Session, method: str, options: MethodOptions, base: ModelRow | None
-) -> dict[str, Any]:
-    """The hyperparameters given, on top of those that the model to grow from was asked for."""
-    given = options.hyperparameters or {}
+def _inherited(session: Session, method: str, base: ModelRow | None) -> dict[str, Any]:
+    """What the model to grow from was asked for, as far as it means the same to the method."""
     job = session.get(JobRow, base.job_id) if base is not None and base.job_id else None
-    inherited = job.hyperparameters if job is not None and job.method == method else {}
-    return {**inherited, **given}
+    if job is None:
+        return {}
+    known = hyperparameters.shared(method, job.method)
+    return {name: value for name, value in job.hyperparameters.items() if name in known}
+
+
+def _check_views(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec) -> None:
+    """Raises invalid_hyperparameter where the backbone has no such view of its input."""
+    views = chosen.get("views", "auto")
+    refused = {"large"} if backbone.fixed_size else set()
+    missing = [view for view in views if view in refused or backbone.modality == "text"]
+    if views != "auto" and missing:
+        raise HeadstartError(
+            "invalid_hyperparameter",
+            f"views: {backbone.name} has no view {missing[0]!r}",
+            param=f"method.{method}.hyperparameters.views",
+        )
 
 
 def _dataset(

@@ -394,6 +394,37 @@ def test_a_job_grows_from_a_model(service: Service, client: httpx.Client, tmp_pa
     assert refused(client, body(data, method=missing))[:2] == (404, "not_found")
 
 
+def test_another_method_takes_over_what_means_the_same_to_it(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    data = dataset(service)
+    asked = {"unknown_false_alarm_rate": 0.2, "views": ["mirror"], "n_epochs": 3}
+    create(client, data, method={"type": "auto", "auto": {"hyperparameters": asked}})
+    options = {"from_model": succeed(service, tmp_path), "hyperparameters": {"views": "auto"}}
+    job = create(client, data, method={"type": "logistic", "logistic": options})
+    found = job["method"]["logistic"]["hyperparameters"]
+    assert (found["unknown_false_alarm_rate"], found["views"]) == (0.2, "auto")
+
+
+@pytest.mark.parametrize("method", ["auto", "logistic"])
+@pytest.mark.parametrize(
+    ("modality", "model", "view"),
+    [("text", "all-MiniLM-L6-v2", "rot90"), ("image", "vit_b_16", "large")],
+)
+def test_views_that_a_backbone_lacks_are_refused(
+    service: Service,
+    client: httpx.Client,
+    modality: Modality,
+    model: str,
+    view: str,
+    method: str,
+) -> None:
+    options = {"hyperparameters": {"views": [view]}}
+    sent = body(dataset(service, modality=modality), method={"type": method, method: options})
+    param = f"method.{method}.hyperparameters.views"
+    assert refused(client, sent | {"model": model}) == (422, "invalid_hyperparameter", param)
+
+
 @pytest.mark.parametrize("modality", ["text"])
 def test_text_reads_by_its_own_backbone(
     service: Service, client: httpx.Client, modality: Modality

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.core import hyperparameters
 from app.core.ids import new_id
 from app.core.views import IDLE
 from app.infra.database import now
@@ -205,6 +206,28 @@ def test_splits_are_kept_apart(kit: Kit) -> None:
     model = kit.read(lambda session: session.get_one(ModelRow, job.model_id))
     assert model.card["dataset"]["train"] == 7
     assert model.card["dataset"]["validation"] == 2
+
+
+def test_a_set_validated_against_itself_says_so_and_is_judged_by_folds(kit: Kit) -> None:
+    with training(kit):
+        train = add_dataset(kit, members(3))
+        job = kit.wait_job(add_job(kit, train, validation=train))
+    assert job.status == "succeeded"
+    model = kit.read(lambda session: session.get_one(ModelRow, job.model_id))
+    assert model.card["dataset"]["validation"] == 0
+    warned = select(EventRow.message).where(EventRow.job_id == job.id, EventRow.level == "warn")
+    said = kit.read(lambda session: list(session.scalars(warned)))
+    assert [message.split(" ")[0] for message in said] == ["6", "no"]
+
+
+def test_the_hyperparameters_of_a_job_can_be_sent_back(kit: Kit) -> None:
+    asked = hyperparameters.validate("ridge", {"views": ["squish"]})
+    with training(kit):
+        version = add_dataset(kit, members(3))
+        job = kit.wait_job(add_job(kit, version, method="ridge", hyperparameters=asked))
+    model = kit.read(lambda session: session.get_one(ModelRow, job.model_id))
+    assert "statistics" in model.card["hyperparameters"]
+    assert job.resolved == hyperparameters.validate("ridge", job.resolved)
 
 
 def test_a_validation_file_is_embedded_and_waited_for(kit: Kit) -> None:

@@ -76,3 +76,22 @@ def test_the_catalogue_is_json_schema() -> None:
     assert schema["properties"]["epochs"]["default"] == "auto"
     assert schema["additionalProperties"] is False
     assert all(entry["description"] and entry["source"] for entry in listed.values())
+
+
+def test_what_is_given_counts_more_than_what_is_inherited_by_any_of_its_names() -> None:
+    inherited = hyperparameters.validate("linear", {"learning_rate": 0.5, "epochs": 7})
+    found = hyperparameters.validate("linear", {"lr": 0.1}, inherited)
+    assert (found["learning_rate"], found["epochs"]) == (0.1, 7)
+
+
+def test_methods_share_what_means_the_same_to_both() -> None:
+    assert {"views", "class_balance"} <= hyperparameters.shared("auto", "logistic")
+    assert "space" in hyperparameters.shared("logistic", "ridge")
+    assert "l2" not in hyperparameters.shared("logistic", "ridge")
+    assert "l2" in hyperparameters.shared("ridge", "ridge")
+    assert hyperparameters.shared("linear", "auto") == {"unknown_false_alarm_rate"}
+
+
+def test_what_a_fit_only_tells_is_not_asked_for() -> None:
+    used = {"views": ["text"], "statistics": None, "l2": 0.5, "space": "last"}
+    assert hyperparameters.askable("ridge", used) == {"l2": 0.5, "space": "last"}

@@ -20,12 +20,21 @@ _LETTERS: dict[str, Kind] = {"i": "image", "t": "text", "e": "error"}
 _U32 = struct.Struct("<I")
 
 
+HEAVY = 256 * 1024
+"""Bytes that weigh as much as one more input: a queue of 1024 then holds 256 MiB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """One thing to predict: an image's bytes, a text's UTF-8, or the error that it already is."""
 
     kind: Kind
     data: bytes | memoryview
+
+    @property
+    def weight(self) -> int:
+        """How much of a queue's limit it takes: the limit bounds inputs and bytes alike."""
+        return 1 + len(self.data) // HEAVY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

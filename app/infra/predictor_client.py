@@ -10,6 +10,8 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import inf
 from random import sample
@@ -20,15 +22,14 @@ import httptools
 
 from app.core import messages
 from app.core.errors import HeadstartError
-from app.core.messages import Call, Input
+from app.core.messages import HEAVY, Call
+from app.core.texts import digits
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
-_HEAVY = 256 * 1024
-"""Bytes that weigh as much as one more input: a queue of 1024 then holds 256 MiB."""
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -64,17 +65,26 @@ class PredictorClient:
     async def predict(self, call: Call) -> Answer:
         """The answer to `call`. Raises what the predictor says, or predictor_unavailable."""
         self.admit(call.tenant)
-        load = max(1, sum(weight(item) for item in call.inputs))
-        self._open[call.tenant] += load
-        self._total += load
-        try:
+        load = max(1, sum(item.weight for item in call.inputs))
+        with self._under_way(call.tenant, load):
             seconds = call.options.timeout + _GRACE
             return _checked(await self._post("/predict", messages.encode(call), seconds))
+
+    def reading(self, tenant: str, length: str) -> AbstractContextManager[None]:
+        """Count a body of `length` (a Content-Length, or nothing) while it is read."""
+        return self._under_way(tenant, (digits(length) or 0) // HEAVY)
+
+    @contextmanager
+    def _under_way(self, tenant: str, load: int) -> Iterator[None]:
+        self._open[tenant] += load
+        self._total += load
+        try:
+            yield
         finally:
             self._total -= load
-            self._open[call.tenant] -= load
-            if not self._open[call.tenant]:
-                del self._open[call.tenant]
+            self._open[tenant] -= load
+            if not self._open[tenant]:
+                del self._open[tenant]
 
     async def load(self, call: Call) -> None:
         """Have the head of `call` verified and held in memory. Raises model_corrupt."""
@@ -246,11 +256,6 @@ class _Connection(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
-
-
-def weight(item: Input) -> int:
-    """How much of a queue's limit an input takes: the limit bounds inputs and bytes alike."""
-    return 1 + len(item.data) // _HEAVY
 
 
 def open_predictor(settings: Settings) -> PredictorClient:

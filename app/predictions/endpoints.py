@@ -63,6 +63,7 @@ async def predict(request: Request, model: Name, services: ServicesDep) -> Respo
         query=request.url.query,
         content_type=request.headers.get("content-type", ""),
         cache=request.headers.get("x-headstart-cache", ""),
+        length=request.headers.get("content-length", ""),
         request_id=request.state.request_id,
     )
     answer = await predicted(services, request.app.state, wanted, request.receive)

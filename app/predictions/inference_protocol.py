@@ -162,7 +162,10 @@ async def infer(
 ) -> Response:
     """Predict the elements of one BYTES tensor."""
     services.predictor.admit(caller.organisation_id)
-    body = await read_body(request.receive)
+    with services.predictor.reading(
+        caller.organisation_id, request.headers.get("content-length", "")
+    ):
+        body = await read_body(request.receive)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
     outputs = tensors.wanted_outputs(document, OUTPUTS)

@@ -45,6 +45,7 @@ class Wanted:
     query: str
     content_type: str
     cache: str
+    length: str
     request_id: str
 
 
@@ -79,7 +80,8 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
     tenant = wanted.identity.organisation_id
     held.predictor.admit(tenant)
     options = read_options(wanted.query, wanted.cache)
-    body = await read_body(receive)
+    with held.predictor.reading(tenant, wanted.length):
+        body = await read_body(receive)
 
     def inputs(found: Found) -> tuple[tuple[Input, ...], bool]:
         modality: Modality = "text" if found.modality == "text" else "image"

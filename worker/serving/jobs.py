@@ -9,7 +9,6 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input
-from app.infra.predictor_client import weight
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ class Item:
     @property
     def weight(self) -> int:
         """What it takes of the queue's limit, as the app reckons it."""
-        return weight(self.input)
+        return self.input.weight
 
     @property
     def wants_saliency(self) -> bool:

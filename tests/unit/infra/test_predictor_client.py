@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from app.core.errors import HeadstartError
-from app.core.messages import Call, Input, Options, Target
+from app.core.messages import HEAVY, Call, Input, Options, Target
 from app.infra import predictor_client
 from app.infra.predictor_client import PredictorClient
 
@@ -109,3 +109,20 @@ def test_bytes_under_way_fill_it_like_inputs(monkeypatch: pytest.MonkeyPatch) ->
         assert (await client.predict(call(200 * 256 * 1024))).status == 200
 
     with_replicas(body, REPLICAS[:1], monkeypatch)
+
+
+def test_a_body_counts_while_it_is_read() -> None:
+    client = PredictorClient("unix:/nowhere", limit=4)
+    with client.reading("ours", str(4 * HEAVY)):
+        with pytest.raises(HeadstartError) as refused:
+            client.admit("ours")
+        client.admit("theirs")
+    client.admit("ours")
+    assert refused.value.code == "overloaded"
+
+
+@pytest.mark.parametrize("length", ["", "nonsense", "12"])
+def test_a_short_body_or_one_of_unknown_length_takes_no_room(length: str) -> None:
+    client = PredictorClient("unix:/nowhere", limit=1)
+    with client.reading("ours", length):
+        client.admit("ours")

@@ -1,7 +1,7 @@
 """The artifact of a model: `head.safetensors` and a readable `model.json`, checked on each load.
 
-The registered sha256 is the head's; the head's own metadata holds that of the card, so that a card
-with other labels is noticed too.
+The registered sha256 is the head's; the head's own metadata holds that of the card's `config`, so
+that a card with other labels is noticed too.
 
 They lie under `models/<organisation>/<model>/<fence>/`, so that a worker that lost its claim can
 only write where nobody looks. The caller registers the model after both are durable.
@@ -27,7 +27,7 @@ from app.infra.storage import Storage, storage_errors
 
 HEAD, CARD = "head.safetensors", "model.json"
 FORMAT = 1
-_CARD_SHA256 = "card_sha256"
+_CONFIG_SHA256 = "config_sha256"
 """In the head's metadata; heads from before it was written there have none."""
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -64,7 +64,7 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
     head, path = folder / HEAD, folder / CARD
     tensors = _parsed(head.read_bytes(), "weights_invalid")
     full = {"format": FORMAT, **card}
-    data = save_tensors(dict(tensors), metadata={_CARD_SHA256: _card_sha256(full)})
+    data = save_tensors(dict(tensors), metadata={_CONFIG_SHA256: _config_sha256(full)})
     sha256 = hashlib.sha256(data).hexdigest()
     full["head"] = _described(tensors, sha256=sha256, size=len(data))
     with storage_errors():
@@ -91,7 +91,7 @@ def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
         tensors, sha256=sha256, size=len(data)
     ):
         raise _corrupt(f"{CARD} does not describe {HEAD}")
-    if _metadata(data).get(_CARD_SHA256) not in (None, _card_sha256(card)):
+    if _metadata(data).get(_CONFIG_SHA256) not in (None, _config_sha256(card)):
         raise _corrupt(f"{CARD} is not what was stored")
     return StoredModel(card=card, tensors=tensors)
 
@@ -122,10 +122,10 @@ def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
     }
 
 
-def _card_sha256(card: Mapping[str, Any]) -> str:
-    """SHA-256 of a card as it is read back from JSON, without `head`, which names the head's."""
-    told = {name: value for name, value in card.items() if name != "head"}
-    canonical = json.dumps(json.loads(json.dumps(told)), sort_keys=True, separators=(",", ":"))
+def _config_sha256(card: Mapping[str, Any]) -> str:
+    """SHA-256 of what a card says that answers are computed from, as it is read back from JSON."""
+    told = json.loads(json.dumps(card.get("config")))
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -24,12 +24,16 @@ MOST_EXAMPLES = 2000
 
 
 def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[str, Any]]:
-    """The newest ready versions whose primary view is cached; nothing is embedded for it."""
+    """The newest ready versions whose primary view is cached; nothing is embedded for it.
+
+    Contents of the job itself are left out: what judges it must not have been learned from.
+    """
+    own = {example.sha256 for example in data.examples}
     view = PRIMARY[data.modality]
     scope = scope_of(facts, view, attempt.claim.organisation_id)
     found = []
     for version in attempt.read(lambda session: _versions(session, data)):
-        examples = _examples(attempt, version)
+        examples = [one for one in _examples(attempt, version) if one.sha256 not in own]
         features = gather(attempt, scope, examples)
         if features is not None and examples:
             classes = sorted({example.label for example in examples})

@@ -22,6 +22,7 @@ TENSORS = {
     "bias": np.zeros(3, np.float32),
     "classes": np.arange(3),
 }
+CARDED = {"labels": ["a", "b", "ü"], "config": {"classes": ["a", "b", "ü"]}, "job": "ours"}
 PREFIX = model_store.prefix_of(organisation_id="acme", name="01abc", fence=7)
 
 
@@ -39,7 +40,7 @@ def scratch(tmp_path: Path) -> Path:
 
 def stored(storage: LocalStorage, scratch: Path, data: bytes = save(TENSORS)) -> Artifact:
     (scratch / HEAD).write_bytes(data)
-    return model_store.write(storage, scratch, PREFIX, {"labels": ["a", "b", "ü"]})
+    return model_store.write(storage, scratch, PREFIX, CARDED)
 
 
 def refusal(storage: LocalStorage, artifact: Artifact) -> HeadstartError:
@@ -112,18 +113,29 @@ def test_a_card_with_other_shapes_is_refused(storage: LocalStorage, scratch: Pat
 
 def test_a_card_with_other_labels_is_refused(storage: LocalStorage, scratch: Path) -> None:
     artifact = stored(storage, scratch)
-    replace(storage, CARD, json.dumps({**artifact.card, "labels": ["ü", "b", "a"]}).encode())
+    other = {**artifact.card, "config": {"classes": ["ü", "b", "a"]}}
+    replace(storage, CARD, json.dumps(other).encode())
     assert CARD in refusal(storage, artifact).message
 
 
 def test_a_card_may_be_laid_out_otherwise(storage: LocalStorage, scratch: Path) -> None:
-    card = {"folds": {1: (0.1, 1e-9)}, "labels": ["ü", "a"]}
+    card = {"config": {"folds": {1: (0.1, 1e-9)}, "classes": ["ü", "a"]}}
     (scratch / HEAD).write_bytes(save(TENSORS))
     artifact = model_store.write(storage, scratch, PREFIX, card)
     path = storage.fetch(f"{PREFIX}/{CARD}")
     replace(storage, CARD, json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode())
     loaded = model_store.load(storage, artifact.prefix, artifact.sha256)
-    assert loaded.card["folds"] == {"1": [0.1, 1e-9]}
+    assert loaded.card["config"]["folds"] == {"1": [0.1, 1e-9]}
+
+
+def test_the_same_head_is_the_same_file_whoever_made_it(
+    storage: LocalStorage, scratch: Path
+) -> None:
+    found = set()
+    for job in ("ours", "theirs"):
+        (scratch / HEAD).write_bytes(save(TENSORS))
+        found.add(model_store.write(storage, scratch, PREFIX, {**CARDED, "job": job}).sha256)
+    assert len(found) == 1
 
 
 def test_a_head_from_before_cards_were_hashed_still_loads(

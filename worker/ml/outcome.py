@@ -177,20 +177,23 @@ def _evaluation(
         found = serving.probabilities(head, validation.features, layout=setting.task.layout)
         said = evaluation.evaluate(found, validation.labels, validation.classes, how="hold-out")
     else:
-        found = torch.zeros(len(judge.labels), judge.classes)
-        caller = list(setting.task.support.classes)
-        if probabilities is not None:
-            found = probabilities[:, [setting.support.classes.index(label) for label in caller]]
-        number = torch.tensor([caller.index(label) for label in setting.support.classes])
-        said = evaluation.evaluate(
-            found,
-            number[judge.labels],
-            caller,
-            how="k-fold",
-            folds=judge.count,
-            known=judge.known,
+        said = out_of_fold(
+            setting.task, setting.support, probabilities, folds=judge.count, known=judge.known
         )
     return said
+
+
+def out_of_fold(
+    task: Task, support: Support, probabilities: Tensor | None, *, folds: int, known: Tensor
+) -> dict[str, Any]:
+    """What probabilities [n, C] of the canonical support say, its classes in the caller's order."""
+    caller = list(task.support.classes)
+    found = torch.zeros(len(support), len(caller))
+    if probabilities is not None:
+        found = probabilities[:, [support.classes.index(label) for label in caller]]
+    number = torch.tensor([caller.index(label) for label in support.classes])
+    labels = number[support.labels]
+    return evaluation.evaluate(found, labels, caller, how="k-fold", folds=folds, known=known)
 
 
 def _balance(setting: Setting, fitted: Fitted) -> dict[str, Any]:

@@ -40,27 +40,20 @@ class _Judged:
     """What out-of-fold logits [n, C] (None where there are no folds) say about the final fit."""
 
     w: float
-    fold: Tensor | None
+    fold: Tensor
     folds: int
     oof: Tensor | None
     heat: float
     familiarity: familiarity.Familiarity
+    known: Tensor
+    """Which examples [n] are judged by a fit that has seen their class."""
     adjusted: Tensor
     """What is added to the logits [C] so that classes are as likely as they are frequent, or 0."""
-    factor: Tensor
-    """What each example's logits are divided by [n], as unlike the support as it is."""
 
     @property
     def probabilities(self) -> Tensor | None:
         """Calibrated and out of fold [n, C]."""
-        if self.oof is None:
-            return None
-        return (self.oof / self.heat + self.adjusted / self.heat / self.factor[:, None]).softmax(1)
-
-    def known(self, labels: Tensor) -> Tensor:
-        """Which examples [n] are judged by a fit that has seen their class."""
-        fold = torch.zeros_like(labels) if self.fold is None else self.fold
-        return selection.known(labels, fold, self.folds)
+        return None if self.oof is None else (self.oof / self.heat).softmax(1)
 
 
 def fit(task: Task) -> Fit:
@@ -126,14 +119,13 @@ def _judge(task: Task, support: Support, views: Views) -> _Judged:
     w = text_mix.choose(views, support.groups)
     familiar, factor = _familiarity(views, w)
     folds = selection.fold_count(support.labels, support.groups)
-    fold, oof = None, None
-    seen, labels = torch.zeros(0, views.classes), support.labels[:0]
+    fold, oof = torch.zeros_like(support.labels), None
     if folds:
         fold = selection.folds(support.labels, support.groups, folds)
         oof = familiarity.cooled(text_mix.out_of_fold(views, [w], fold)[0], factor)
-        known = selection.known(support.labels, fold, folds)
-        seen, labels = oof[known], support.labels[known]
-    heat = text_mix.temperature(seen, labels)
+    known = selection.known(support.labels, fold, folds)
+    seen = torch.zeros(len(known), views.classes) if oof is None else oof
+    heat = text_mix.temperature(seen[known], support.labels[known])
     adjusted = torch.zeros(views.classes)
     if outcome.as_they_come(task):
         adjusted = heat * outcome.frequencies(support.labels, views.classes).float()
@@ -141,11 +133,11 @@ def _judge(task: Task, support: Support, views: Views) -> _Judged:
         w=w,
         fold=fold,
         folds=folds,
-        oof=oof,
+        oof=None if oof is None else oof + familiarity.cooled(adjusted[None], factor),
         heat=heat,
         familiarity=familiar,
+        known=known,
         adjusted=adjusted,
-        factor=factor,
     )
 
 
@@ -160,18 +152,8 @@ def _evaluation(
     task: Task, support: Support, judged: _Judged, head: HeadArtifact
 ) -> dict[str, Any]:
     """Out of fold; with a validation set held out, and out of fold beside it."""
-    found = torch.zeros(len(support), len(support.classes))
-    caller = list(task.support.classes)
-    if judged.probabilities is not None:
-        found = judged.probabilities[:, [support.classes.index(label) for label in caller]]
-    number = torch.tensor([caller.index(label) for label in support.classes])
-    crossed = evaluation.evaluate(
-        found,
-        number[support.labels],
-        caller,
-        how="k-fold",
-        folds=judged.folds,
-        known=judged.known(support.labels),
+    crossed = outcome.out_of_fold(
+        task, support, judged.probabilities, folds=judged.folds, known=judged.known
     )
     held = task.validation
     if held is None or held.texts is None or len(held) == 0:
@@ -192,7 +174,7 @@ def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> ad
         probabilities=judged.probabilities,
         labels=support.labels,
         groups=support.groups,
-        known=judged.known(support.labels),
+        known=judged.known,
         classes=support.classes,
         points=_points(support, views, judged),
         sets=sets,
@@ -201,10 +183,10 @@ def _evidence(task: Task, support: Support, views: Views, judged: _Judged) -> ad
 
 def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point]:
     """Accuracy at all that a fold's fit has, and of a few examples at a quarter and at half."""
-    if judged.fold is None or judged.oof is None:
+    if judged.oof is None:
         return []
     trained = len(support) / len(support.classes) * (judged.folds - 1) / judged.folds
-    points = [_point(judged.oof, support.labels, judged.known(support.labels), trained)]
+    points = [_point(judged.oof, support.labels, judged.known, trained)]
     chosen = text_mix.few(support.labels, len(support.classes))
     thin, labels, fold = views.take(chosen), support.labels[chosen], judged.fold[chosen]
     for size in curve.sizes(labels, fold)[-2:]:
@@ -212,7 +194,7 @@ def _points(support: Support, views: Views, judged: _Judged) -> list[curve.Point
         oof = text_mix.out_of_fold(thin, [judged.w], fold, trained=masks, tolerance=text_mix.ROUGH)[
             0
         ]
-        points.append(_point(oof, labels, judged.known(support.labels)[chosen], size))
+        points.append(_point(oof, labels, judged.known[chosen], size))
     return points
 
 
@@ -259,7 +241,7 @@ def _detector(views: Views, judged: _Judged, kept: Tensor) -> unknown.Unknown:
         return unknown.fit_threshold(None, (1 - judged.w) * likeness + judged.w * shared)
     top, predicted = judged.probabilities[kept].max(1)
     likeness = (1 - judged.w) * unknown.of_support(rows, labels, predicted) + judged.w * shared
-    known = judged.known(views.labels[: views.count])[kept]
+    known = judged.known[kept]
     return unknown.fit_threshold(top[known], likeness[known])
 
 

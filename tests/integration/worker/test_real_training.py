@@ -74,6 +74,17 @@ def test_the_textbook_recipe_reports_every_epoch(sqlite_kit: Kit) -> None:
         assert {"train_loss", "valid_loss", "train_accuracy"} <= set(checkpoint.metrics)
 
 
+def test_reptile_learns_its_start_from_other_pictures_only(sqlite_kit: Kit) -> None:
+    kit, own = sqlite_kit, pictures(4, 2)
+    with training(kit, REAL):
+        versions = [add_dataset(kit, some) for some in (own, own, pictures(4, 2, seed=9))]
+        for version in versions[1:]:
+            kit.wait_job(add_job(kit, version, hyperparameters=only("auto")), 240)
+        job = kit.wait_job(add_job(kit, versions[0], method="reptile"), 240)
+    model = model_of(kit, job)
+    assert model.card["hyperparameters"]["other_datasets"] == 1
+
+
 def test_a_learning_rate_that_explodes_is_told(sqlite_kit: Kit) -> None:
     kit = sqlite_kit
     with training(kit, REAL):

@@ -24,4 +24,4 @@ FROM base AS worker
 COPY worker worker
 RUN pip install -c constraints.txt '.[worker]'
 USER headstart
-CMD ["celery", "-A", "worker.celery_app", "worker", "--pool=threads", "-c", "1", "--loglevel=warning"]
+CMD ["celery", "-A", "worker.trainer.celery_app", "worker", "--pool=threads", "-c", "1", "--loglevel=warning"]

@@ -8,17 +8,16 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from app import exception_handlers, openapi
 from app.accounts.endpoints import router as accounts
-from app.accounts.service import Keyring
 from app.batches.endpoints import router as batches
 from app.console.docs import router as docs
-from app.console.health import router as health
-from app.console.metrics import Measure
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
-from app.dependencies import Services
-from app.gate import Gate
+from app.http import exception_handlers, openapi
+from app.http.dependencies import Services
+from app.http.gate import Gate
+from app.http.keyring import Keyring
+from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
 from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
@@ -29,10 +28,11 @@ from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
+from app.operations.health import router as health
+from app.operations.metrics import Measure
+from app.operations.tidying import tidied
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
-from app.tidying import tidied
-from app.waiting import Waiting, let_go_on_signals
 
 ROOMS = (
     accounts,

@@ -92,7 +92,7 @@ def throughput(once: Any, images: int, seconds: float) -> dict[str, float]:
 
 def lone(engine: Any, blobs: list[bytes], size: int, times: int) -> list[float]:
     """One image after the other: decode, then a batch of one."""
-    from worker.ml.preprocessing import decode_to
+    from worker.ml.images.views import decode_to
 
     found = []
     for number in range(times):

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from benchmarks.record import record, shared_data, spread
-from worker.ml.embedding import embed_stream
 from worker.ml.engines import Engine, load_engine
-from worker.ml.preprocessing import decode_to
+from worker.ml.engines.stream import embed_stream
+from worker.ml.images.views import decode_to
 
 THREADS = len(os.sched_getaffinity(0))
 

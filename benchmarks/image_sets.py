@@ -13,9 +13,9 @@ from torch import Tensor
 
 from app.core.backbones import BackboneSpec
 from benchmarks.record import shared_data
-from worker.ml.embedding import embed_stream
 from worker.ml.engines import Engine, load_engine
-from worker.ml.heads.base import Support
+from worker.ml.engines.stream import embed_stream
+from worker.ml.tasks import Support
 
 CACHE = Path(__file__).resolve().parents[1] / "data" / "benchmarks"
 BACKBONE = "efficientnet_lite0"

@@ -20,8 +20,12 @@ from benchmarks import image_sets
 from benchmarks.draws import draw
 from benchmarks.image_sets import ImageSet, Part
 from worker import ml
-from worker.ml import calibration, fit, serving, spaces
-from worker.ml.heads.base import Fit, Support, Task
+from worker.ml import fit
+from worker.ml.artifact import Fit
+from worker.ml.assess import calibration
+from worker.ml.features import spaces
+from worker.ml.heads import scoring
+from worker.ml.tasks import Support, Task
 
 SINGLE = ("logistic", "ridge", "lda", "prototypical", "matching")
 REFERENCE = "logistic regression, C=10, last layer, squish"
@@ -146,7 +150,7 @@ def _support(cell: Cell, views: tuple[str, ...]) -> Support:
 
 def _judged(found: Fit, test: Part) -> dict[str, Any]:
     """Accuracy, the stated interval, and each bin's count and sum of confidence - accuracy."""
-    p = serving.probabilities(found.head, test.features, layout=LAYOUT)
+    p = scoring.probabilities(found.head, test.features, layout=LAYOUT)
     gaps, shares = calibration.calibration_gaps(p, test.labels, bins=BINS)
     counts = shares * len(test.labels)
     said = found.evaluation["accuracy"]
@@ -193,7 +197,7 @@ def _unknown(cell: Cell) -> dict[str, Any]:
 def _strangers(cell: Cell, one: ImageSet, hidden: Tensor, views: tuple[str, ...]) -> dict[str, Any]:
     rows = draw(one.train.labels, cell.shots, cell.seed)
     rows = rows[~torch.isin(one.train.labels[rows], hidden)]
-    head = serving.load(fitted(_without(one.train.support(rows, views), hidden)).head)
+    head = scoring.load(fitted(_without(one.train.support(rows, views), hidden)).head)
     own = _scores(head, one.test)
     strange = torch.isin(one.test.labels, hidden)
     known = own[~strange]
@@ -223,8 +227,8 @@ def _without(support: Support, hidden: Tensor) -> Support:
     )
 
 
-def _scores(head: serving.LiveHead, part: Part) -> Tensor:
-    found = serving.predict(part.features, [head] * len(part.labels), layout=LAYOUT)
+def _scores(head: scoring.LiveHead, part: Part) -> Tensor:
+    found = scoring.predict(part.features, [head] * len(part.labels), layout=LAYOUT)
     return torch.tensor([one.score for one in found])
 
 

@@ -18,8 +18,12 @@ from benchmarks import text_sets
 from benchmarks.draws import draw
 from benchmarks.record import record
 from benchmarks.text_sets import LAYOUT, TextPart, TextSet
-from worker.ml import calibration, fit, ngrams, spaces, text
-from worker.ml.heads.base import Fit, Support, Task
+from worker.ml import fit
+from worker.ml.artifact import Fit
+from worker.ml.assess import calibration
+from worker.ml.features import ngrams, spaces
+from worker.ml.methods import text
+from worker.ml.tasks import Support, Task
 
 SHOTS = {"banking77": (1, 2, 5, 10, 20), "naijasenti_hau": (1, 2, 5, 10, 20, 50, 100)}
 DRAWS = {"naijasenti_hau": 25}

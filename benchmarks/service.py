@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from app.cli import start
+from app.cli.commands import start
+from app.cli.supervisor import Supervisor
 from app.infra.settings import load_settings
-from app.supervisor import Supervisor
 
 
 @dataclass

@@ -21,7 +21,7 @@ from app.infra.storage import open_storage
 from benchmarks.record import shared_data
 from benchmarks.service import Service, class_folders, fine_tune, running, upload, wait_until_ready
 from benchmarks.service import zipped as as_zip
-from worker import model_store
+from worker.formats import models as model_store
 
 _TICK = os.sysconf("SC_CLK_TCK")
 

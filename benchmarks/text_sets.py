@@ -16,8 +16,8 @@ from torch import Tensor
 from app.core import backbones
 from benchmarks.record import shared_data
 from worker.ml.engines import TextEngine, load_engine
-from worker.ml.heads.base import Support
-from worker.ml.label_names import readable
+from worker.ml.features.label_names import readable
+from worker.ml.tasks import Support
 
 CACHE = Path(__file__).resolve().parents[1] / "data" / "benchmarks"
 BACKBONE = backbones.MINILM.name

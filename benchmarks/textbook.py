@@ -14,7 +14,7 @@ from app.core.backbones import get
 from benchmarks.record import record, shared_data, spread
 from benchmarks.service import class_folders, fine_tune, running, upload, zipped
 from worker.ml.backbones.networks import pyramid
-from worker.ml.preprocessing import decode_to
+from worker.ml.images.views import decode_to
 
 EPOCHS, BATCH = 10, 32
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from app.core import backbones
 from benchmarks import image_sets, text_sets
 from benchmarks.record import RESULTS, record, spread
-from worker import tensor_process
 from worker.ml import fit
-from worker.ml.heads.base import Support, Task
+from worker.ml.tasks import Support, Task
+from worker.trainer import tensor_process
 
 PARTS = ("fits", "growth", "text")
 SIZES = (2_000, 5_000, 10_000, 20_000, 50_000)

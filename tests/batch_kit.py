@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select
 
 from app.core import batch, manifest
-from app.core.batch import Input
+from app.core.batch import BatchInput
 from app.core.job_state import TERMINAL
 from app.infra.orm import BatchRow, DatasetVersionRow, WorkRow
 from app.infra.repositories import batches
-from app.infra.repositories.batches import NewBatch
+from app.infra.repositories.batches import PlannedBatch
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, packed, put
 
 OPTIONS: dict[str, Any] = {"top_k": 5, "unknown": None}
@@ -36,7 +36,7 @@ def trained(kit: Kit, members: Sequence[Labelled]) -> tuple[DatasetVersionRow, s
 def over_version(kit: Kit, model: str, version: DatasetVersionRow, *, chunk: int = 4) -> str:
     """A batch over a dataset's version; its id."""
     lines = kit.storage.fetch(manifest_key(version)).read_bytes().splitlines()
-    new = NewBatch(
+    new = PlannedBatch(
         model_id=model,
         options=OPTIONS,
         dataset_id=version.dataset_id,
@@ -61,7 +61,7 @@ def over_members(
 def over_inputs(
     kit: Kit,
     model: str,
-    inputs: Sequence[Input],
+    inputs: Sequence[BatchInput],
     pack: bytes,
     *,
     chunk: int = 4,
@@ -72,7 +72,7 @@ def over_inputs(
     listed, name = (hashlib.sha256(one).hexdigest() for one in (data, pack))
     put(kit, f"manifests/{org}/{listed}.jsonl", data)
     put(kit, f"packs/{org}/{name}", pack)
-    new = NewBatch(
+    new = PlannedBatch(
         model_id=model,
         options=OPTIONS,
         manifest_sha256=listed,
@@ -83,7 +83,7 @@ def over_inputs(
     return _create(kit, new, org, chunk)
 
 
-def _create(kit: Kit, new: NewBatch, org: str, chunk: int) -> str:
+def _create(kit: Kit, new: PlannedBatch, org: str, chunk: int) -> str:
     row = kit.commit(lambda s: batches.create(s, new, organisation_id=org, chunk=chunk))
     return row.id
 

@@ -15,7 +15,7 @@ from app.core.manifest import Modality, Problem
 from app.infra.database import Sessions, now, transaction
 from app.infra.orm import DatasetVersionRow, JobRow, ModelRow, OrganisationRow
 from app.infra.repositories import datasets, jobs, versions, work
-from app.infra.repositories.jobs import Checkpoint, Event
+from app.infra.repositories.jobs import Event, NewCheckpoint
 from app.infra.repositories.work import Claim
 from app.infra.storage import Storage
 
@@ -92,7 +92,7 @@ def note(session: Session, job_id: str, *steps: int) -> None:
     said = [Event(message=f"Step {step}", data={"step": step, "loss": 1 / step}) for step in steps]
     jobs.add_events(session, job_id, said)
     jobs.add_checkpoints(
-        session, job_id, [Checkpoint(step_number=step, metrics={"step": step}) for step in steps]
+        session, job_id, [NewCheckpoint(step_number=step, metrics={"step": step}) for step in steps]
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.celery_app import app, trainer
+from worker.trainer.celery_app import app, trainer
 
 __all__ = ["app"]
 

@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save
 from app.core.errors import HeadstartError
 from app.core.views import View
 from app.infra.storage import storage_errors
-from worker import segment_file
-from worker.channel import Message
-from worker.child import Report, Stopped, serve
+from worker.formats import segments as segment_file
+from worker.formats.channel import Message
+from worker.tensors.process import Report, Stopped, serve
 
 DIM = 8
 BATCH = 16

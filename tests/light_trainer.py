@@ -18,6 +18,6 @@ def shift_clock(seconds: float) -> None:
 
 if __name__ == "__main__":
     shift_clock(float(os.environ.get("HEADSTART_TEST_CLOCK_OFFSET", "0")))
-    from worker.trainer import main
+    from worker.trainer.loop import main
 
     raise SystemExit(main(child="tests.light_child"))

@@ -23,12 +23,12 @@ from sklearn.datasets import load_digits
 from app.core.messages import Target
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
-from worker import model_store
+from worker.formats import models
 from worker.ml import fit
-from worker.ml import text as text_fit
 from worker.ml.engines import load_engine
-from worker.ml.heads.base import Support, Task
-from worker.ml.preprocessing import decode_to
+from worker.ml.images.views import decode_to
+from worker.ml.methods import text as text_fit
+from worker.ml.tasks import Support, Task
 
 BACKBONE = "efficientnet_lite0"
 
@@ -158,13 +158,13 @@ def store_head(
     folder = settings.data_dir / "staging" / name
     folder.mkdir(parents=True)
     save_file(
-        {key: value.contiguous() for key, value in head.tensors.items()}, folder / model_store.HEAD
+        {key: value.contiguous() for key, value in head.tensors.items()}, folder / models.HEAD
     )
-    prefix = model_store.prefix_of(organisation_id=organisation, name=name, fence=1)
+    prefix = models.prefix_of(organisation_id=organisation, name=name, fence=1)
     backbone = embed.spec.name
     weights = {"name": backbone, "weights_sha256": weights_sha256 or embed.weights_sha256}
     card = {"config": head.config, "backbone": weights}
-    artifact = model_store.write(open_storage(settings), folder, prefix, card)
+    artifact = models.write(open_storage(settings), folder, prefix, card)
     return Target(
         model=f"ft:{backbone}:{organisation}::{name}",
         backbone=backbone,

@@ -8,15 +8,16 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.accounts.schemas import CreatedKey, Key, NewKey, RevokedKey, key_of
-from app.accounts.service import Identity, create_key
+from app.accounts.schemas import ApiKey, CreatedKey, NewKey, RevokedKey, key_of
+from app.accounts.service import create_key
 from app.core.errors import HeadstartError
-from app.dependencies import Admin, Reading, ServicesDep, Writing
+from app.core.identity import Identity
+from app.http.dependencies import Admin, Reading, ServicesDep, Writing
+from app.http.openapi import problems
+from app.http.pages import Limit, Page, cursor, looks_like, page
+from app.http.strict_json import StrictRoute
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
-from app.openapi import problems
-from app.pages import Limit, Page, cursor, looks_like, page
-from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
 
@@ -44,7 +45,7 @@ def list_api_keys(
     *,
     after: Annotated[str | None, cursor("key_")] = None,
     limit: Limit = 20,
-) -> Page[Key]:
+) -> Page[ApiKey]:
     """The organisation's keys that are not revoked, newest first."""
     keys = _live(caller).order_by(ApiKeyRow.id.desc())
     if after is not None:
@@ -53,7 +54,7 @@ def list_api_keys(
 
 
 @router.get("/{key_id}", responses=problems("not_found"))
-def get_api_key(key_id: str, caller: Admin, session: Reading) -> Key:
+def get_api_key(key_id: str, caller: Admin, session: Reading) -> ApiKey:
     """One key, without its secret."""
     return key_of(_get(session, caller, key_id))
 

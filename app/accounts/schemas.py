@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.accounts.service import ORGANISATION, Scope
+from app.core.identity import ORGANISATION, Scope
 from app.core.texts import PRINTABLE
 from app.infra.orm import ApiKeyRow
 
@@ -41,7 +41,7 @@ class NewKey(BaseModel):
     ] = None
 
 
-class Key(BaseModel):
+class ApiKey(BaseModel):
     """A key without its secret part."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_CREATED]})
@@ -55,7 +55,7 @@ class Key(BaseModel):
     created_at: int
 
 
-class CreatedKey(Key):
+class CreatedKey(ApiKey):
     """A new key with its secret, which is told only here."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_CREATED | {"key": "hs_1f0c9a…"}]})
@@ -71,9 +71,9 @@ class RevokedKey(BaseModel):
     deleted: Literal[True] = True
 
 
-def key_of(row: ApiKeyRow) -> Key:
+def key_of(row: ApiKeyRow) -> ApiKey:
     """The row as callers see it."""
-    return Key(
+    return ApiKey(
         id=row.id,
         name=row.name,
         prefix=row.prefix,

@@ -9,8 +9,8 @@ from fastapi import Request
 
 from app.batches.schemas import BatchForm, NewBatch
 from app.core.errors import HeadstartError
-from app.datasets.upload_docs import without_null
-from app.strict_json import parse
+from app.http.strict_json import parse
+from app.uploads.upload_docs import without_null
 
 MOST_JSON_BYTES = 64 * 1024
 _FILE = {

@@ -16,17 +16,17 @@ from app.batches.results import MEDIA_TYPES, Format
 from app.batches.schemas import ID, PATH, Batch, BatchForm, NewBatch, batch_of
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
-from app.datasets.receipts import Lease
-from app.datasets.streaming import Upload
-from app.datasets.upload_docs import BAD_UPLOAD_CODES
-from app.datasets.uploads import Incoming, IncomingDep, parse_fields
-from app.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
-from app.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
+from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
+from app.http.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
+from app.http.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
+from app.http.pages import Limit, Page, cursor, page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import BATCH, WishDep
 from app.infra.repositories import batches
-from app.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
-from app.pages import Limit, Page, cursor, page
-from app.strict_json import StrictRoute
-from app.waiting import BATCH, WishDep
+from app.uploads.incoming import Incoming, IncomingDep, parse_fields
+from app.uploads.receipts import KeyLease
+from app.uploads.streaming import Upload
+from app.uploads.upload_docs import BAD_UPLOAD_CODES
 
 router = APIRouter(route_class=StrictRoute, prefix=PATH, tags=["batch predictions"])
 
@@ -89,7 +89,7 @@ def _once(incoming: Incoming, body: Any) -> tuple[Batch, bool]:
 async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
     services, organisation_id = incoming.services, incoming.organisation_id
 
-    def make(upload: Upload, lease: Lease) -> Batch:
+    def make(upload: Upload, lease: KeyLease) -> Batch:
         told = {name: value for name, value in upload.fields.items() if value}
         form = parse_fields(BatchForm, told)
         row = service.over_upload(

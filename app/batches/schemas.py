@@ -10,8 +10,9 @@ from pydantic.config import JsonDict
 from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import Problem
 from app.core.times import whole
+from app.http.openapi import Id
+from app.http.schemas import DatasetVersion, Interval
 from app.infra.orm import BatchRow
-from app.openapi import Id
 
 PATH = "/v1/batch_predictions"
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -84,14 +85,7 @@ class BatchForm(BatchOptions):
     model_config = ConfigDict(extra="ignore")
 
 
-class DatasetVersion(BaseModel):
-    """The version that is predicted."""
-
-    id: str
-    version: int | None
-
-
-class Progress(BaseModel):
+class BatchProgress(BaseModel):
     """How many inputs are done, and how many of those have an error instead of a prediction."""
 
     done: int
@@ -103,14 +97,6 @@ class Passes(BaseModel):
     """Backbone passes that the batch took; what was embedded before cost nothing."""
 
     new: int
-
-
-class Interval(BaseModel):
-    """A figure with its 95% interval; nulls where it cannot be estimated."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Matrix(BaseModel):
@@ -142,7 +128,7 @@ class Agreement(BaseModel):
     confusion_matrix: Matrix | None = Field(description="Null for more than 200 classes.")
 
 
-class Fault(BaseModel):
+class BatchFault(BaseModel):
     """Why a batch has failed."""
 
     code: str
@@ -170,14 +156,14 @@ class Batch(BaseModel):
     filename: str | None = Field(description="The uploaded archive's name.")
     top_k: int
     unknown: float | None
-    progress: Progress
+    progress: BatchProgress
     embedding: Passes
     evaluation: list[Agreement] | None = Field(
         description="Of a labelled dataset: figures by split. What the model was trained on "
         "flatters it; `val` and `test` do not."
     )
     problems: list[Problem] = Field(description="Files of the upload that are no inputs, and such.")
-    error: Fault | None
+    error: BatchFault | None
     results: Results | None = Field(description="Once it has ended.")
     created_at: int
     started_at: int | None
@@ -194,11 +180,11 @@ def batch_of(row: BatchRow) -> Batch:
         dataset=dataset or None,
         filename=row.filename,
         **_told(row.options),
-        progress=Progress(done=row.done, total=row.total, failed=row.failed),
+        progress=BatchProgress(done=row.done, total=row.total, failed=row.failed),
         embedding=Passes(new=row.passes),
         evaluation=[Agreement.model_validate(one) for one in row.evaluation or []] or None,
         problems=[Problem.model_validate(problem) for problem in row.problems],
-        error=Fault.model_validate(row.error) if row.error else None,
+        error=BatchFault.model_validate(row.error) if row.error else None,
         results=_results(row) if row.status in TERMINAL else None,
         created_at=int(row.created_at),
         started_at=whole(row.started_at),

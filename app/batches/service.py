@@ -16,19 +16,19 @@ from app.batches.schemas import BatchForm, BatchOptions, NewBatch
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
-from app.datasets import blobs
-from app.datasets.intake import Built, Options, build
-from app.datasets.receipts import Lease
-from app.datasets.removal import contents_of
-from app.datasets.streaming import Upload
-from app.dependencies import Services, writing
+from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import BatchRow
 from app.infra.repositories import batches, datasets, embeddings, targets
-from app.infra.repositories.batches import NewBatch as NewRow
-from app.infra.repositories.datasets import Found as Dataset
-from app.infra.repositories.targets import Found, NotReady
+from app.infra.repositories.batches import PlannedBatch as NewRow
+from app.infra.repositories.datasets import FoundDataset as Dataset
+from app.infra.repositories.targets import FoundModel, NotReady
 from app.infra.storage import storage_errors
+from app.uploads import blobs
+from app.uploads.blobs import contents_of
+from app.uploads.intake import Built, IntakeOptions, build
+from app.uploads.receipts import KeyLease
+from app.uploads.streaming import Upload
 
 
 def over_dataset(
@@ -56,7 +56,7 @@ def over_dataset(
     return batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
 
 
-def resolve(session: Session, name: str, *, organisation_id: str) -> Found:
+def resolve(session: Session, name: str, *, organisation_id: str) -> FoundModel:
     """The model that an id, an alias or a job's id means now. Raises not_found or not_ready."""
     whose = (organisation_id, name)
     found = targets.find_all(session, [whose]).get(whose)
@@ -89,7 +89,7 @@ def find(services: Services, body: NewBatch, organisation_id: str) -> tuple[Data
         return found, sum(1 for _ in lines)
 
 
-def _check(model: Found, dataset: Dataset) -> None:
+def _check(model: FoundModel, dataset: Dataset) -> None:
     holds = dataset.dataset.modality
     if holds != model.modality:
         why = f"the model reads {model.modality}, the dataset holds {holds}"
@@ -100,7 +100,7 @@ def _check(model: Found, dataset: Dataset) -> None:
 
 
 def over_upload(
-    services: Services, upload: Upload, form: BatchForm, *, organisation_id: str, lease: Lease
+    services: Services, upload: Upload, form: BatchForm, *, organisation_id: str, lease: KeyLease
 ) -> BatchRow:
     """A batch over a received archive. Raises the codes of bad uploads, and keeps nothing then."""
     with reading(services.sessions) as session:
@@ -110,7 +110,7 @@ def over_upload(
         filename=upload.filename,
         staging=upload.folder,
         modality=model.modality,
-        options=Options(labelled=False),
+        options=IntakeOptions(labelled=False),
     )
     listed = _write_manifest(upload.folder, batch.inputs(built.examples, built.problems))
     files = {
@@ -127,7 +127,7 @@ def over_upload(
 
 
 def _of_upload(
-    built: Built, form: BatchForm, model: Found, *, filename: str, manifest_sha256: str
+    built: Built, form: BatchForm, model: FoundModel, *, filename: str, manifest_sha256: str
 ) -> NewRow:
     """The inputs' own faults are in the manifest; the other problems are the batch's."""
     return NewRow(
@@ -145,7 +145,7 @@ def _options(asked: BatchOptions) -> dict[str, float | int | None]:
     return {"top_k": asked.top_k, "unknown": asked.unknown}
 
 
-def _write_manifest(folder: Path, inputs: Iterable[batch.Input]) -> str:
+def _write_manifest(folder: Path, inputs: Iterable[batch.BatchInput]) -> str:
     """Write the inputs into `folder` under their sha256, which is answered."""
     data = manifest.dump(inputs)
     sha256 = hashlib.sha256(data).hexdigest()

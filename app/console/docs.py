@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from app.core.errors import HeadstartError
-from app.strict_json import StrictRoute
+from app.http.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["docs"], include_in_schema=False)
 

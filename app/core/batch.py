@@ -18,7 +18,7 @@ class Fault(BaseModel):
     message: str
 
 
-class Input(Example):
+class BatchInput(Example):
     """One line of a batch's manifest; a dataset's manifest can be read as such lines too.
 
     `label` is empty where the input has none.
@@ -27,7 +27,7 @@ class Input(Example):
     fault: Fault | None = None
 
 
-def inputs(examples: Iterable[Example], problems: Iterable[Problem]) -> Iterator[Input]:
+def inputs(examples: Iterable[Example], problems: Iterable[Problem]) -> Iterator[BatchInput]:
     """The examples of an unlabelled upload, each with the problem that excludes it, if any."""
     faults: Mapping[str | None, Fault] = {
         problem.example_id: Fault(code=problem.code, message=problem.message)
@@ -35,9 +35,9 @@ def inputs(examples: Iterable[Example], problems: Iterable[Problem]) -> Iterator
         if problem.excluded and problem.example_id is not None
     }
     for example in examples:
-        yield Input.model_construct(**dict(example), fault=faults.get(example.id))
+        yield BatchInput.model_construct(**dict(example), fault=faults.get(example.id))
 
 
-def load(lines: Iterable[bytes]) -> list[Input]:
+def load(lines: Iterable[bytes]) -> list[BatchInput]:
     """The inputs on these lines of a manifest, in order."""
-    return [Input.model_validate_json(line) for line in lines]
+    return [BatchInput.model_validate_json(line) for line in lines]

@@ -3,7 +3,7 @@
 HeadstartError
  └─ everything a caller can be told; `code` is a key of `TITLES`.
 
-Domain code raises it and knows no HTTP: `app.exception_handlers` turns a code into a status.
+Domain code raises it and knows no HTTP: `app.http.exception_handlers` turns a code into a status.
 """
 
 from __future__ import annotations

@@ -130,22 +130,22 @@ class Linear(Hyperparameters):
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodSpec:
     """A way to fit a head: its schema, a sentence on it, and where it comes from."""
 
     schema: type[Hyperparameters]
     source: str
 
 
-METHODS: Mapping[str, Method] = {
-    "auto": Method(AutoMethod, "ours"),
-    "linear": Method(Linear, "textbook"),
-    "logistic": Method(Logistic, "Cox 1958"),
-    "ridge": Method(Ridge, "Hoerl & Kennard 1970"),
-    "lda": Method(Lda, "Fisher 1936; Friedman 1989"),
-    "prototypical": Method(Prototypical, "Snell et al. 2017"),
-    "matching": Method(Matching, "Vinyals et al. 2016"),
-    "reptile": Method(Reptile, "Nichol et al. 2018"),
+METHODS: Mapping[str, MethodSpec] = {
+    "auto": MethodSpec(AutoMethod, "ours"),
+    "linear": MethodSpec(Linear, "textbook"),
+    "logistic": MethodSpec(Logistic, "Cox 1958"),
+    "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970"),
+    "lda": MethodSpec(Lda, "Fisher 1936; Friedman 1989"),
+    "prototypical": MethodSpec(Prototypical, "Snell et al. 2017"),
+    "matching": MethodSpec(Matching, "Vinyals et al. 2016"),
+    "reptile": MethodSpec(Reptile, "Nichol et al. 2018"),
 }
 
 ALIASES: Mapping[str, str] = {"supervised": "auto"}

@@ -21,15 +21,15 @@ from app.datasets.schemas import (
     version_brief_of,
     version_of,
 )
-from app.datasets.upload_docs import BAD_UPLOADS, links, multipart_body
-from app.datasets.uploads import IncomingDep
-from app.dependencies import Reader, Reading, ServicesDep, Writer
-from app.idempotency import mark
+from app.http.dependencies import Reader, Reading, ServicesDep, Writer
+from app.http.idempotency import mark
+from app.http.openapi import problems
+from app.http.pages import Limit, Order, Page, cursor, page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import WishDep
 from app.infra.repositories import datasets
-from app.openapi import problems
-from app.pages import Limit, Order, Page, cursor, page
-from app.strict_json import StrictRoute
-from app.waiting import WishDep
+from app.uploads.incoming import IncomingDep
+from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)

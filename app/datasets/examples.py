@@ -15,10 +15,9 @@ from starlette.responses import StreamingResponse
 from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Split
-from app.datasets import blobs, export, service
+from app.datasets import export, service
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.schemas import (
-    SETTLED,
     Dataset,
     ExampleChange,
     ExampleItem,
@@ -26,15 +25,17 @@ from app.datasets.schemas import (
     example_of,
     problems_of,
 )
-from app.datasets.upload_docs import BAD_UPLOADS, multipart_body
-from app.datasets.uploads import IncomingDep
-from app.dependencies import Reader, Services, ServicesDep, Writer
-from app.idempotency import mark
-from app.infra.repositories.datasets import Found
-from app.openapi import problems
-from app.pages import Page, cursor, page
-from app.strict_json import StrictRoute
-from app.waiting import WishDep
+from app.http.dependencies import Reader, Services, ServicesDep, Writer
+from app.http.idempotency import mark
+from app.http.openapi import problems
+from app.http.pages import Page, cursor, page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import WishDep
+from app.infra.repositories.datasets import FoundDataset
+from app.uploads import blobs
+from app.uploads.form import SETTLED
+from app.uploads.incoming import IncomingDep
+from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/{dataset_id}/examples")
 
@@ -170,11 +171,11 @@ def get_example_content(
 _TEXT = "text/plain; charset=utf-8"
 
 
-def _location(found: Found) -> str:
+def _location(found: FoundDataset) -> str:
     return f"/v1/datasets/{found.dataset.id}/versions/{found.version.number}"
 
 
-def _example(services: Services, found: Found, example_id: str) -> Example:
+def _example(services: Services, found: FoundDataset, example_id: str) -> Example:
     line = None
     if _EXAMPLE_ID.fullmatch(example_id):
         path = blobs.open_manifest(services, found.version)

@@ -11,19 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from app.core import manifest
-from app.datasets import blobs, export, removal, service
+from app.datasets import export, removal, service
 from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.schemas import problems_of
-from app.datasets.upload_docs import BAD_UPLOADS, links, multipart_body
-from app.datasets.uploads import IncomingDep
-from app.dependencies import Reader, Reading, ServicesDep, Writer
-from app.idempotency import mark
+from app.http.dependencies import Reader, Reading, ServicesDep, Writer
+from app.http.idempotency import mark
+from app.http.openapi import problems
+from app.http.pages import Order, Page, cursor, page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import WishDep
 from app.infra.repositories import datasets
-from app.infra.repositories.datasets import Found
-from app.openapi import problems
-from app.pages import Order, Page, cursor, page
-from app.strict_json import StrictRoute
-from app.waiting import WishDep
+from app.infra.repositories.datasets import FoundDataset
+from app.uploads import blobs
+from app.uploads.incoming import IncomingDep
+from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/files", tags=["files"])
 
@@ -154,7 +155,7 @@ def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) 
     return _download(export.tar(examples, packs.__getitem__), found, "x-tar")
 
 
-def _download(content: Iterator[bytes], found: Found, kind: str) -> Response:
+def _download(content: Iterator[bytes], found: FoundDataset, kind: str) -> Response:
     suffix = kind.removeprefix("x-")
     name = f"{found.dataset.id}-v{found.version.number}.{suffix}"
     return StreamingResponse(
@@ -164,7 +165,7 @@ def _download(content: Iterator[bytes], found: Found, kind: str) -> Response:
     )
 
 
-def file_of(found: Found) -> File:
+def file_of(found: FoundDataset) -> File:
     """The dataset as a file."""
     row, error = found.dataset, found.version.error
     return File(

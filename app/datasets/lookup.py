@@ -7,13 +7,13 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import Path
 
-from app.accounts.service import Identity
-from app.dependencies import Services
+from app.core.identity import Identity
+from app.http.dependencies import Services
+from app.http.pages import looks_like
+from app.http.waiting import VERSION, Wish
 from app.infra.database import reading
 from app.infra.repositories import datasets
-from app.infra.repositories.datasets import Found
-from app.pages import looks_like
-from app.waiting import VERSION, Wish
+from app.infra.repositories.datasets import FoundDataset
 
 _MOST = 2**31 - 1
 
@@ -21,7 +21,9 @@ DatasetId = Annotated[str, Path(examples=["ds_01jd3v6s0q8m4f2k9x7c5b1n3a"])]
 ExampleId = Annotated[str, Path(examples=["ex_5b7e0a1c94d23f6688aa01bc"])]
 
 
-def find(services: Services, caller: Identity, dataset_id: str, number: int | None = None) -> Found:
+def find(
+    services: Services, caller: Identity, dataset_id: str, number: int | None = None
+) -> FoundDataset:
     """The caller's dataset at its version `number`, or its latest. Raises not_found."""
     if not looks_like(dataset_id, "ds_") or (number is not None and not 0 < number < _MOST):
         raise datasets.missing()
@@ -31,7 +33,7 @@ def find(services: Services, caller: Identity, dataset_id: str, number: int | No
         )
 
 
-async def settled(services: Services, wish: Wish, found: Found) -> Found:
+async def settled(services: Services, wish: Wish, found: FoundDataset) -> FoundDataset:
     """The same version after `Prefer: wait`: ready or failed, if it came to that in time."""
     if found.version.status == "processing" and wish.seconds:
         await wish.grant(services.waiting, VERSION, found.version.id, done=_is_settled)
@@ -43,7 +45,7 @@ def _is_settled(status: object) -> bool:
     return status != "processing"
 
 
-def _again(services: Services, found: Found) -> Found:
+def _again(services: Services, found: FoundDataset) -> FoundDataset:
     with reading(services.sessions) as session:
         return datasets.get(
             session,

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import structlog
 
 from app.core.errors import HeadstartError
-from app.datasets import blobs
-from app.dependencies import Services
+from app.http.dependencies import Services
 from app.infra.database import reading, transaction
 from app.infra.orm import SegmentRow
 from app.infra.repositories import datasets, embeddings
 from app.infra.repositories.datasets import Removed
+from app.uploads import blobs
 
 log = structlog.get_logger()
 _TRIES = 8
-_SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
 def remove(services: Services, dataset_id: str, *, organisation_id: str) -> None:
@@ -48,10 +45,10 @@ def _own(services: Services, dataset_id: str, organisation_id: str) -> tuple[set
         others = datasets.manifests(session, organisation_id=organisation_id, not_of=dataset_id)
     contents: set[bytes] = set()
     for sha256 in own:
-        contents |= contents_of(services, organisation_id, sha256)
+        contents |= blobs.contents_of(services, organisation_id, sha256)
     for sha256 in others:
         if contents:
-            contents -= contents_of(services, organisation_id, sha256)
+            contents -= blobs.contents_of(services, organisation_id, sha256)
     return own, sorted(content.decode() for content in contents)
 
 
@@ -66,19 +63,3 @@ def _delete_files(
             services.storage.delete(embeddings.file_of(organisation_id, segment.key, segment.id))
     except (HeadstartError, OSError) as error:
         log.warning("segments are left to the sweeper", reason=str(error))
-
-
-def contents_of(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:
-    """The hashes that a manifest names; none if it is gone, as its dataset then is too."""
-    try:
-        path = services.storage.fetch(blobs.manifest_key(organisation_id, manifest_sha256))
-    except FileNotFoundError:
-        return set()
-    return set(_hashes(path))
-
-
-def _hashes(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        for line in file:
-            if found := _SHA256.search(line):
-                yield found[1]

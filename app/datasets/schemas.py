@@ -9,10 +9,10 @@ from pydantic.config import JsonDict, JsonValue
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
-from app.core.texts import PRINTABLE
 from app.core.times import whole
-from app.datasets.intake.limits import Limits
-from app.infra.repositories.datasets import Found
+from app.infra.repositories.datasets import FoundDataset
+from app.uploads.form import Printable
+from app.uploads.intake.limits import Limits
 
 Status = Literal["processing", "ready", "failed"]
 
@@ -52,33 +52,6 @@ def _label(text: str) -> str:
             param="label",
         )
     return text
-
-
-Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
-
-
-SETTLED = ("name", "backbone")
-"""Fields of an upload that makes a dataset, and of none that is appended to one."""
-
-
-class UploadForm(BaseModel):
-    """The fields that may come with a file; others (OpenAI's `expires_after`…) are ignored."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-    name: Annotated[Printable, Field(max_length=200)] | None = None
-    modality: Modality | None = None
-    backbone: Annotated[str, Field(max_length=100)] | None = None
-    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    purpose: Literal["fine-tune"] = "fine-tune"
-
-    @model_validator(mode="after")
-    def _leaves_train(self) -> Self:
-        if self.test_fraction + self.val_fraction >= 1:
-            raise ValueError("test_fraction and val_fraction leave nothing to train on")
-        return self
 
 
 class ClassCount(BaseModel):
@@ -221,13 +194,13 @@ class Deleted(BaseModel):
     deleted: Literal[True] = True
 
 
-def dataset_of(found: Found) -> Dataset:
+def dataset_of(found: FoundDataset) -> Dataset:
     """The dataset with its problems."""
     brief = dataset_brief_of(found)
     return Dataset.model_construct(**vars(brief), problems=problems_of(found))
 
 
-def dataset_brief_of(found: Found) -> DatasetBrief:
+def dataset_brief_of(found: FoundDataset) -> DatasetBrief:
     """The dataset without its problems."""
     row = found.dataset
     shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
@@ -235,13 +208,13 @@ def dataset_brief_of(found: Found) -> DatasetBrief:
     return DatasetBrief(**shown, **_state(found), **times)
 
 
-def version_of(found: Found) -> Version:
+def version_of(found: FoundDataset) -> Version:
     """The version with its problems."""
     brief = version_brief_of(found)
     return Version.model_construct(**vars(brief), problems=problems_of(found))
 
 
-def version_brief_of(found: Found) -> VersionBrief:
+def version_brief_of(found: FoundDataset) -> VersionBrief:
     """The version without its problems."""
     row = found.version
     times = {"created_at": int(row.created_at), "ready_at": whole(row.ready_at)}
@@ -260,12 +233,12 @@ def example_of(example: Example, *, excluded: bool) -> ExampleItem:
     return ExampleItem(**told, bytes=example.length, excluded=excluded)
 
 
-def problems_of(found: Found) -> list[Problem]:
+def problems_of(found: FoundDataset) -> list[Problem]:
     """The version's problems."""
     return [Problem.model_validate(problem) for problem in found.version.problems]
 
 
-def _state(found: Found) -> dict[str, Any]:
+def _state(found: FoundDataset) -> dict[str, Any]:
     row = found.version
     return {
         "status": row.status,

@@ -6,37 +6,25 @@ else made meanwhile is built upon, by starting the step again.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-from sqlalchemy.orm import Session
 
 from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
-from app.datasets import blobs
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
-from app.datasets.intake import Built, Options, build
-from app.datasets.schemas import SETTLED, ExampleChange, UploadForm
-from app.datasets.streaming import Upload
-from app.dependencies import Services, writing
+from app.datasets.schemas import ExampleChange
+from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.repositories import datasets, versions
-from app.infra.repositories.datasets import Found, NewVersion
+from app.infra.repositories.datasets import FoundDataset, NewVersion
 from app.infra.storage import scratch, staging
+from app.uploads import blobs
+from app.uploads.form import SETTLED, UploadForm
+from app.uploads.intake import Built, IntakeOptions, build
+from app.uploads.receipts import Receipt
+from app.uploads.streaming import Upload
 
 _TRIES = 8
-
-
-class Receipt:
-    """What else belongs into the step that makes a version: for most of them, nothing."""
-
-    def hold(self) -> AbstractContextManager[object]:
-        """Entered before the transaction begins and left after it has ended."""
-        return nullcontext()
-
-    def complete(self, session: Session, found: Found) -> None:
-        """Called inside the transaction, the version made."""
 
 
 def create(
@@ -46,7 +34,7 @@ def create(
     *,
     organisation_id: str,
     receipt: Receipt,
-) -> Found:
+) -> FoundDataset:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
     built, backbone = _take_in(services, upload, form)
     content = Content(built.examples, built.problems)
@@ -68,7 +56,7 @@ def create(
             upload_sha256=upload.sha256,
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
-        found = Found(dataset, version, len(version.problems))
+        found = FoundDataset(dataset, version, len(version.problems))
         receipt.complete(session, found)
     return found
 
@@ -96,9 +84,9 @@ def append(
     upload: Upload,
     form: UploadForm,
     *,
-    base: Found,
+    base: FoundDataset,
     receipt: Receipt,
-) -> Found:
+) -> FoundDataset:
     """A new version that has the upload's examples too; one that is there already is replaced.
 
     Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
@@ -118,7 +106,7 @@ def append(
         return _derive(services, base, revision, size=upload.size, receipt=receipt)
 
 
-def _refuse_settled(form: UploadForm, base: Found) -> None:
+def _refuse_settled(form: UploadForm, base: FoundDataset) -> None:
     """Raise invalid_request where the form would change what the dataset is."""
     given = [name for name in SETTLED if getattr(form, name) is not None]
     if form.modality not in (None, base.dataset.modality):
@@ -128,25 +116,27 @@ def _refuse_settled(form: UploadForm, base: Found) -> None:
         raise HeadstartError("invalid_request", why, param=given[0])
 
 
-def relabel(services: Services, base: Found, example_id: str, change: ExampleChange) -> Found:
+def relabel(
+    services: Services, base: FoundDataset, example_id: str, change: ExampleChange
+) -> FoundDataset:
     """A new version in which one example has another label, group or split. Raises not_found."""
     wanted = change.model_dump(exclude_unset=True)
     return _derive(services, base, relabelled(example_id, wanted))
 
 
-def drop(services: Services, base: Found, example_id: str) -> Found:
+def drop(services: Services, base: FoundDataset, example_id: str) -> FoundDataset:
     """A new version without one example. Raises not_found."""
     return _derive(services, base, dropped(example_id))
 
 
 def _derive(
     services: Services,
-    base: Found,
+    base: FoundDataset,
     revision: Revision,
     *,
     size: int = 0,
     receipt: Receipt | None = None,
-) -> Found:
+) -> FoundDataset:
     """The version after the dataset's latest one; `size` bytes were uploaded for it."""
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
@@ -167,8 +157,8 @@ def _derive(
 
 
 def _commit(
-    services: Services, base: Found, new: NewVersion, *, size: int, receipt: Receipt
-) -> Found | None:
+    services: Services, base: FoundDataset, new: NewVersion, *, size: int, receipt: Receipt
+) -> FoundDataset | None:
     """The version that follows on `base`; None if another one does by now."""
     with receipt.hold(), writing(services) as session:
         dataset = datasets.lock(
@@ -178,13 +168,13 @@ def _commit(
             return None
         dataset.bytes += size
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
-        found = Found(dataset, version, len(version.problems))
+        found = FoundDataset(dataset, version, len(version.problems))
         receipt.complete(session, found)
     return found
 
 
-def _options(form: UploadForm, *, minimum_classes: int = 2) -> Options:
-    return Options(
+def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
+    return IntakeOptions(
         minimum_classes=minimum_classes,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,

@@ -10,17 +10,17 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
-from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
-from app.idempotency import IdempotencyDep, Key, Reply, mark, once, replay
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.idempotency import IdempotencyDep, IdempotencyKey, Reply, mark, once, replay
+from app.http.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
+from app.http.pages import Limit, Page, cursor, page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import JOB, WishDep
 from app.infra.database import reading
 from app.infra.repositories import job_queries
 from app.jobs import events, service
 from app.jobs.schemas import MOST_METADATA, Job, JobCheckpoint, JobEvent, NewJob
 from app.jobs.views import checkpoint_of, event_number, event_of, job_of
-from app.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
-from app.pages import Limit, Page, cursor, page
-from app.strict_json import StrictRoute
-from app.waiting import JOB, WishDep
 
 router = APIRouter(
     route_class=StrictRoute, prefix="/v1/fine_tuning/jobs", tags=["fine-tuning jobs"]
@@ -83,7 +83,7 @@ async def create_job(
 
 
 def _create(
-    services: Services, body: NewJob, organisation_id: str, key: Key | None
+    services: Services, body: NewJob, organisation_id: str, key: IdempotencyKey | None
 ) -> tuple[Reply, bool]:
     """Create the job once for its key, if it has one."""
     stored = replay(services.sessions, key)

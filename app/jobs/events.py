@@ -10,12 +10,12 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
-from app.dependencies import Services
+from app.http.dependencies import Services
+from app.http.waiting import EVENTS
 from app.infra.database import reading
 from app.infra.orm import EventRow
 from app.infra.repositories import job_queries
 from app.jobs.views import event_number, event_of
-from app.waiting import EVENTS
 
 _AT_ONCE = 500
 _PING_SECONDS = 10.0
@@ -25,7 +25,7 @@ DONE = format_sse_event(event="done", data_str="[DONE]")
 
 
 @dataclass(frozen=True)
-class Batch:
+class EventBatch:
     """Some events in order; `last` says that nothing can follow them."""
 
     events: list[EventRow]
@@ -56,12 +56,12 @@ def stream(services: Services, job_id: str, *, after: int) -> EventSourceRespons
     return EventSourceResponse(_frames(services, job_id, after), headers=_HEADERS)
 
 
-def read(services: Services, job_id: str, after: int) -> Batch:
+def read(services: Services, job_id: str, after: int) -> EventBatch:
     """What has happened since. The status is read first: a job that has ended adds nothing."""
     with reading(services.sessions) as session:
         ended = job_queries.status(session, job_id) in (*TERMINAL, None)
         events = job_queries.events_after(session, job_id, after=after, limit=_AT_ONCE)
-    return Batch(events, last=ended and len(events) < _AT_ONCE)
+    return EventBatch(events, last=ended and len(events) < _AT_ONCE)
 
 
 async def _frames(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
@@ -79,7 +79,7 @@ async def _frames(services: Services, job_id: str, after: int) -> AsyncIterator[
                 yield KEEPALIVE_COMMENT
 
 
-async def _read(services: Services, job_id: str, after: int) -> Batch | None:
+async def _read(services: Services, job_id: str, after: int) -> EventBatch | None:
     """None while the database is away: the stream stays open and goes on afterwards."""
     try:
         return await to_thread.run_sync(read, services, job_id, after)

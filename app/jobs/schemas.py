@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.job_state import JobStatus
-from app.openapi import Id
+from app.http.openapi import Id
+from app.http.schemas import DatasetVersion
 
 _JOB_ID = "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t"
 _DATASET_ID = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
@@ -106,14 +107,7 @@ class JobFault(BaseModel):
     param: str | None
 
 
-class DatasetVersion(BaseModel):
-    """An immutable version of a dataset; `version` is null once the dataset is gone."""
-
-    id: str
-    version: int | None
-
-
-class Progress(BaseModel):
+class JobProgress(BaseModel):
     """How far the stage that the job is in has come."""
 
     model_config = ConfigDict(extra="allow")
@@ -123,14 +117,14 @@ class Progress(BaseModel):
     total: int = 0
 
 
-class Embedding(BaseModel):
+class EmbeddingPasses(BaseModel):
     """Backbone passes that the job took (`new`), and those that the cache spared it."""
 
     new: int = 0
     cached: int | None = None
 
 
-class Timing(BaseModel):
+class JobTiming(BaseModel):
     """Seconds in a state, to the millisecond; null before it."""
 
     waited: float | None = Field(description="From the creation to the (latest) start.")
@@ -201,10 +195,10 @@ class Job(BaseModel):
     from_model: str | None
     dataset: DatasetVersion
     validation_dataset: DatasetVersion | None
-    progress: Progress | None
-    embedding: Embedding | None
+    progress: JobProgress | None
+    embedding: EmbeddingPasses | None
     views: list[str] | None = Field(description="The views that the fit has used.")
-    timing: Timing
+    timing: JobTiming
 
 
 class JobEvent(BaseModel):

@@ -18,8 +18,8 @@ from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
 from app.infra.repositories import chunks, datasets, job_queries, jobs, models, versions, work
-from app.infra.repositories.datasets import Found as Dataset
-from app.infra.repositories.job_queries import Found
+from app.infra.repositories.datasets import FoundDataset as Dataset
+from app.infra.repositories.job_queries import FoundJob
 from app.infra.settings import Settings
 from app.jobs.schemas import MethodOptions, NewJob
 
@@ -40,7 +40,7 @@ class Plan:
     validation: Dataset | None
 
 
-def create(session: Session, body: NewJob, *, organisation_id: str, settings: Settings) -> Found:
+def create(session: Session, body: NewJob, *, organisation_id: str, settings: Settings) -> FoundJob:
     """A new job and the work it needs, in the caller's transaction.
 
     Raises not_found, unknown_backbone, unknown_method, invalid_hyperparameter, modality_mismatch
@@ -61,10 +61,10 @@ def create(session: Session, body: NewJob, *, organisation_id: str, settings: Se
     work.add(session, "fine_tune", organisation_id=organisation_id, payload={}, job_id=job.id)
     session.flush()
     validation = plan.validation.version.number if plan.validation else None
-    return Found(job, plan.training.version.number, validation)
+    return FoundJob(job, plan.training.version.number, validation)
 
 
-def cancel(session: Session, job_id: str, *, organisation_id: str) -> Found:
+def cancel(session: Session, job_id: str, *, organisation_id: str) -> FoundJob:
     """Cancel a job for good. Raises not_found, or invalid_transition where it has ended."""
     job_queries.require(session, job_id, organisation_id=organisation_id)
     jobs.cancel_job(session, job_id)

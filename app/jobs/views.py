@@ -6,23 +6,23 @@ from typing import Any, Literal, cast
 
 from app.core.job_state import JobStatus
 from app.core.times import whole
+from app.http.schemas import DatasetVersion
 from app.infra.orm import CheckpointRow, EventRow, JobRow
-from app.infra.repositories.job_queries import Found
+from app.infra.repositories.job_queries import FoundJob
 from app.jobs.schemas import (
-    DatasetVersion,
-    Embedding,
+    EmbeddingPasses,
     Job,
     JobCheckpoint,
     JobEvent,
     JobFault,
-    Progress,
-    Timing,
+    JobProgress,
+    JobTiming,
 )
 
 _EVENT_PREFIX = "ftevent-"
 
 
-def job_of(found: Found) -> Job:
+def job_of(found: FoundJob) -> Job:
     """The job as its caller sees it."""
     row = found.job
     validation = row.validation_dataset_id
@@ -58,17 +58,17 @@ def _told(progress: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in progress.items() if key not in ("embedding", "views")}
     embedding = progress.get("embedding")
     return {
-        "progress": Progress.model_validate(rest) if "stage" in rest else None,
-        "embedding": Embedding.model_validate(embedding) if embedding else None,
+        "progress": JobProgress.model_validate(rest) if "stage" in rest else None,
+        "embedding": EmbeddingPasses.model_validate(embedding) if embedding else None,
         "views": progress.get("views"),
     }
 
 
-def _timing(row: JobRow) -> Timing:
+def _timing(row: JobRow) -> JobTiming:
     if row.started_at is None:
-        return Timing(waited=None, ran=None)
+        return JobTiming(waited=None, ran=None)
     ran = None if row.finished_at is None else round(row.finished_at - row.started_at, 3)
-    return Timing(waited=round(row.started_at - row.created_at, 3), ran=ran)
+    return JobTiming(waited=round(row.started_at - row.created_at, 3), ran=ran)
 
 
 def event_of(row: EventRow) -> JobEvent:

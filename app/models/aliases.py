@@ -9,17 +9,17 @@ from fastapi import APIRouter, Path, Request
 
 from app.core import backbones
 from app.core.errors import HeadstartError
-from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.openapi import DeletedObject, problems
+from app.http.pages import Limit, Page, cursor, page
+from app.http.strict_json import StrictRoute
 from app.infra.database import reading
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, models
 from app.infra.repositories.models import Resolved
+from app.models.pins import hold, let_go, make_ready
 from app.models.schemas import Alias, AliasName, NewAlias
 from app.models.service import forget_names, read_head
-from app.openapi import DeletedObject, problems
-from app.pages import Limit, Page, cursor, page
-from app.predictions.service import hold, let_go, make_ready
-from app.strict_json import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
 

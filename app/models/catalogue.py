@@ -6,11 +6,11 @@ from fastapi import APIRouter
 
 from app.core import backbones, hyperparameters
 from app.core.backbones import BackboneSpec
-from app.dependencies import Reader, ServicesDep
+from app.http.dependencies import Reader, ServicesDep
+from app.http.pages import Page
+from app.http.strict_json import StrictRoute
 from app.infra.settings import Settings
-from app.models.schemas import Backbone, Method, Weights
-from app.pages import Page
-from app.strict_json import StrictRoute
+from app.models.schemas import Backbone, BackboneWeights, Method
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["catalogue"])
 
@@ -45,8 +45,8 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
     )
 
 
-def _weights(spec: BackboneSpec, settings: Settings) -> Weights | None:
+def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:
     source = backbones.find(spec.name, settings.weights_dir)
     if source is None:
         return None
-    return Weights(sha256=backbones.sha256(source.path), source=source.kind)
+    return BackboneWeights(sha256=backbones.sha256(source.path), source=source.kind)

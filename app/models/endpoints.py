@@ -8,16 +8,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from app.core.exports import FORMATS
-from app.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.openapi import DeletedObject, path_id, problems
+from app.http.pages import Page
+from app.http.strict_json import StrictRoute
+from app.http.waiting import WishDep
 from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.repositories import aliases, models
 from app.models import exports, service
 from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
-from app.openapi import DeletedObject, path_id, problems
-from app.pages import Page
-from app.strict_json import StrictRoute
-from app.waiting import WishDep
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"])
 

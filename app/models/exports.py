@@ -14,12 +14,12 @@ from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
 from app.core.exports import filename, unsupported
-from app.dependencies import Services, writing
+from app.http.dependencies import Services, writing
+from app.http.waiting import WORK, Wish
 from app.infra.database import now, reading
 from app.infra.orm import ModelRow, WorkRow
 from app.infra.repositories import exports, models
 from app.models.schemas import Export
-from app.waiting import WORK, Wish
 
 DEFAULT_SECONDS = 10.0
 """How long a request without `Prefer` waits."""

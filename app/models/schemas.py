@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.openapi import Id
+from app.http.openapi import Id
+from app.http.schemas import Interval
 
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
@@ -104,16 +105,6 @@ class ModelDetail(Model):
         description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "
         "hyperparameters, evaluation, library versions."
     )
-
-
-class Interval(BaseModel):
-    """A figure with its 95% interval; nulls where it cannot be estimated."""
-
-    model_config = ConfigDict(extra="allow")
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Advice(BaseModel):
@@ -282,7 +273,7 @@ class Alias(BaseModel):
     updated_at: int
 
 
-class Weights(BaseModel):
+class BackboneWeights(BaseModel):
     """Pretrained weights found on this machine."""
 
     sha256: str
@@ -317,7 +308,7 @@ class Backbone(BaseModel):
     modality: Literal["image", "text"]
     dim: int = Field(description="Length of the last layer's embedding.")
     licence: str
-    weights: Weights | None
+    weights: BackboneWeights | None
     available: bool = Field(description="Whether this process finds the weights.")
     reason: str | None = Field(description="How to supply them, where they are missing.")
     default: bool = Field(description="Whether uploads are embedded with it at once.")

@@ -16,11 +16,11 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Call, Input, Options, Target
-from app.dependencies import Predicter, Services, ServicesDep
-from app.openapi import problems
+from app.http.dependencies import Predicter, Services, ServicesDep
+from app.http.openapi import problems
+from app.http.strict_json import AT_ONCE, StrictRoute
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.service import resolver, while_connected
-from app.strict_json import AT_ONCE, StrictRoute
 
 router = APIRouter(route_class=StrictRoute, tags=["predictions"])
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.dependencies import ServicesDep
-from app.openapi import path_id, problems
+from app.http.dependencies import ServicesDep
+from app.http.openapi import path_id, problems
 from app.predictions import schemas
 from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
-from app.dependencies import Services
-from app.gate import Application, Receive, Scope, Send
+from app.http.dependencies import Services
+from app.http.gate import Application, Receive, Scope, Send
 from app.predictions.service import Wanted, predict
 
 PATH = "/v1/models/{model}/predictions"

@@ -17,17 +17,17 @@ from pydantic_core import from_json
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Input
-from app.dependencies import Predicter, Reader, Services, ServicesDep
+from app.http.dependencies import Predicter, Reader, Services, ServicesDep
+from app.http.openapi import path_id, problems
+from app.http.strict_json import AT_ONCE, parsed
 from app.infra.database import reading
 from app.infra.repositories import models
-from app.infra.repositories.targets import Found
-from app.openapi import path_id, problems
+from app.infra.repositories.targets import FoundModel
 from app.predictions import tensors
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
 from app.predictions.service import Question, ask, read_body, resolver, while_connected
 from app.predictions.tensors import Output
-from app.strict_json import AT_ONCE, parsed
 
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
 
@@ -197,7 +197,7 @@ async def _document(body: bytes) -> dict[str, Any]:
 
 
 def _inputs(
-    document: dict[str, Any], raw: bytes, found: Found, services: Services
+    document: dict[str, Any], raw: bytes, found: FoundModel, services: Services
 ) -> tuple[Input, ...]:
     """The one tensor's elements. Raises invalid_request."""
     given = document["inputs"]

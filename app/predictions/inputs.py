@@ -9,8 +9,8 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, failed
+from app.http.strict_json import parse
 from app.predictions import multipart
-from app.strict_json import parse
 
 MAX_TEXT_BYTES = 1024 * 1024
 _BASE64_PIECE = 1024 * 1024

@@ -14,7 +14,7 @@ class LabelProbability(BaseModel):
     probability: float = Field(ge=0, le=1)
 
 
-class Neighbour(BaseModel):
+class NearExample(BaseModel):
     """One training example near the input."""
 
     example_id: str
@@ -33,7 +33,7 @@ class PredictionItem(BaseModel):
         default=None, description="The share of known inputs that look stranger than this one."
     )
     predictions: list[LabelProbability] = Field(description="Most probable first.")
-    neighbours: list[Neighbour] | None = None
+    neighbours: list[NearExample] | None = None
     saliency: str | None = Field(default=None, description="A PNG as a `data:` URL.")
 
 

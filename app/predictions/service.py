@@ -13,26 +13,24 @@ from anyio import to_thread
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
-from app.accounts.service import Identity
 from app.core.errors import HeadstartError
+from app.core.identity import Identity
 from app.core.ids import new_id
 from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
-from app.dependencies import Services
-from app.gate import Receive
+from app.http.dependencies import Services
+from app.http.gate import Receive
+from app.http.resolver import Resolver
+from app.http.strict_json import AT_ONCE
 from app.infra.predictor_client import Answer
-from app.infra.repositories.models import Resolved
-from app.infra.repositories.targets import Found
+from app.infra.repositories.targets import FoundModel
 from app.predictions.inputs import read_inputs
 from app.predictions.options import check_explainable, read_options
-from app.predictions.resolver import Resolver
-from app.strict_json import AT_ONCE
 
 log = structlog.get_logger()
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
-_SOON = Options(timeout=10)
-Inputs = Callable[[Found], tuple[tuple[Input, ...], bool]]
+Inputs = Callable[[FoundModel], tuple[tuple[Input, ...], bool]]
 T = TypeVar("T")
 
 
@@ -83,7 +81,7 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
     with held.predictor.reading(tenant, wanted.length):
         body = await read_body(receive)
 
-    def inputs(found: Found) -> tuple[tuple[Input, ...], bool]:
+    def inputs(found: FoundModel) -> tuple[tuple[Input, ...], bool]:
         modality: Modality = "text" if found.modality == "text" else "image"
         most = held.settings.max_predict_items
         found_inputs = read_inputs(body, wanted.content_type, modality=modality, most=most)
@@ -121,14 +119,14 @@ async def ask(held: Services, names: Resolver, question: Question) -> Answer:
         return await held.predictor.predict(await _called(question, again))
 
 
-async def _called(question: Question, found: Found) -> Call:
+async def _called(question: Question, found: FoundModel) -> Call:
     """The call; its inputs are read in a thread where that would hold up whoever else is served."""
     if question.long:
         return await to_thread.run_sync(_call, question, found)
     return _call(question, found)
 
 
-def _call(question: Question, found: Found) -> Call:
+def _call(question: Question, found: FoundModel) -> Call:
     inputs, single = question.inputs(found)
     target = Target(
         model=found.id,
@@ -146,52 +144,6 @@ def _call(question: Question, found: Found) -> Call:
         inputs=inputs,
         single=single,
     )
-
-
-async def make_ready(held: Services, tenant: str, model: Resolved) -> None:
-    """Let the predictor verify a head and hold it, before an alias moves to it.
-
-    Raises model_corrupt. A predictor that is away cannot say so, and is not serving either.
-    """
-    target = Target(
-        model=model.id, backbone=model.backbone, artifact=model.artifact, sha256=model.sha256
-    )
-    call = Call(id="", tenant=tenant, target=target, options=_SOON, inputs=())
-    try:
-        await held.predictor.load(call)
-    except HeadstartError as error:
-        if error.code == "model_corrupt":
-            raise
-        log.warning("a head could not be made ready", model=model.id, code=error.code)
-
-
-async def hold(held: Services, tenant: str, model: Resolved, *, alias: str, pinned: bool) -> None:
-    """Let the predictor keep the head that `alias` means now, or no longer keep one for it.
-
-    Other predictors learn it from the next request by that name; so does one that is away.
-    """
-    target = Target(
-        model=model.id,
-        backbone=model.backbone,
-        artifact=model.artifact,
-        sha256=model.sha256,
-        alias=alias,
-        pinned=pinned,
-    )
-    await _hold(held, Call(id="", tenant=tenant, target=target, options=_SOON, inputs=()))
-
-
-async def let_go(held: Services, tenant: str, *, alias: str) -> None:
-    """Tell the predictor that there is no such alias any more, so it keeps no head for it."""
-    target = Target(model="", backbone="", artifact="", sha256="", alias=alias)
-    await _hold(held, Call(id="", tenant=tenant, target=target, options=_SOON, inputs=()))
-
-
-async def _hold(held: Services, call: Call) -> None:
-    try:
-        await held.predictor.hold(call)
-    except HeadstartError as error:
-        log.warning("a pin could not be changed", alias=call.target.alias, code=error.code)
 
 
 def _prediction_id(request_id: str) -> str:

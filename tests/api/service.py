@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from app.dependencies import Services
+from app.http.dependencies import Services
 from app.infra.database import open_engine
 from app.infra.migrate import migrate
 from app.infra.settings import Settings

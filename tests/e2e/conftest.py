@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli import prepare, start
+from app.cli.commands import prepare, start
 from app.infra.settings import Settings
 from tests.servers import free_port, postgres_server, redis_server, wait_for
 
@@ -67,7 +67,16 @@ def _production(folder: Path) -> Iterator[Service]:
         commands = [
             ["-m", "uvicorn", "app.main:app", "--port", str(ports[0]), "--no-access-log"],
             ["-m", "worker.predictor"],
-            ["-m", "celery", "-A", "worker.celery_app", "worker", "--pool=threads", "-c", "1"],
+            [
+                "-m",
+                "celery",
+                "-A",
+                "worker.trainer.celery_app",
+                "worker",
+                "--pool=threads",
+                "-c",
+                "1",
+            ],
         ]
         processes = [
             subprocess.Popen([sys.executable, *command], env=environment) for command in commands

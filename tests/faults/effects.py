@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from app.infra.orm import DatasetVersionRow, EventRow, ModelRow, WorkRow
 from tests.worker_kit import Kit, Labelled, add_dataset
-from worker import model_store
-from worker.sweeper import Sweeper
+from worker.formats import models as model_store
+from worker.trainer.idle.sweeper import Sweeper
 
 
 def tiny(per_class: int = 2, classes: int = 2) -> list[Labelled]:

@@ -13,7 +13,7 @@ from tests.faults.counts import times
 from tests.faults.effects import without_idle_work
 from tests.worker_kit import Kit
 from tests.workers import workers
-from worker.sweeper import Sweeper
+from worker.trainer.idle.sweeper import Sweeper
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -130,5 +130,5 @@ def test_liveness_proves_consumption(celery_kit: Kit) -> None:
 
 
 def liveness(kit: Kit) -> int:
-    command = [sys.executable, "-m", "worker.liveness"]
+    command = [sys.executable, "-m", "worker.trainer.liveness"]
     return subprocess.run(command, env=environment(kit.settings), check=False).returncode

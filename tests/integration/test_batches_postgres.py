@@ -12,8 +12,8 @@ import pytest
 from app.infra.database import open_engine
 from app.infra.migrate import migrate
 from app.infra.settings import Settings
+from tests.api.batches.test_batches import BATCHES, WAIT, lines, send, start, trainer
 from tests.api.service import Service, serve
-from tests.api.test_batches import BATCHES, WAIT, lines, send, start, trainer
 from tests.api.uploading import code, leftovers, made
 from tests.archives import png, zipped
 from tests.factories import make_key

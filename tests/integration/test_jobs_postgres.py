@@ -14,39 +14,6 @@ from app.infra.migrate import migrate
 from app.infra.settings import Settings
 from tests.api.conftest import client, key, other_client, other_key  # noqa: F401
 from tests.api.service import Service, serve
-from tests.api.test_idempotency import (  # noqa: F401
-    data,
-    test_a_day_later_the_key_is_new,
-    test_a_key_whose_upload_died_is_free_once_its_lease_ran_out,
-    test_a_loser_waits_for_the_winners_commit,
-    test_a_repeated_cancel_is_no_conflict,
-    test_an_upload_holds_its_key_until_it_is_done,
-    test_many_keys_called_at_once_make_one_job_each,
-    upload_key,
-)
-from tests.api.test_job_events import (  # noqa: F401
-    test_a_cancelled_job_ends_every_wait,
-    test_a_stream_follows_a_running_job_to_its_end,
-    test_a_stream_resumes_where_it_broke_off,
-    test_prefer_wait_answers_when_the_job_has_ended,
-    test_streams_and_waiters_hold_no_thread,
-)
-from tests.api.test_jobs import (  # noqa: F401
-    test_a_job_grows_from_a_model,
-    test_a_job_on_a_dataset_still_processing_waits_for_it,
-    test_another_backbone_is_embedded_in_chunks_once,
-    test_bad_cursors_and_limits_are_refused,
-    test_events_and_checkpoints_go_newest_first,
-    test_lists_can_be_narrowed_by_metadata,
-    test_lists_go_newest_first_page_by_page,
-)
-from tests.api.test_models import (  # noqa: F401
-    model,
-    test_a_model_in_use_stays,
-    test_an_alias_moves_and_goes,
-    test_the_same_alias_of_two_organisations_means_two_models,
-    test_what_cannot_be_an_alias_is_refused,
-)
 from tests.servers import postgres_server
 
 pytestmark = pytest.mark.servers

@@ -36,7 +36,12 @@ def test_a_predictor_listens_on_its_own_address_at_the_port_that_others_call(nam
 
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
 def test_a_trainer_is_healthy_while_it_consumes(name: str) -> None:
-    assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "worker.liveness"]
+    assert SERVICES[name]["healthcheck"]["test"] == [
+        "CMD",
+        "python",
+        "-m",
+        "worker.trainer.liveness",
+    ]
     assert "HEADSTART_PREDICTOR_LISTEN" not in SERVICES[name]["environment"]
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from app.core.errors import TITLES
-from app.exception_handlers import STATUSES
+from app.http.exception_handlers import STATUSES
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "openvino", "timm", "transformers", "numpy", "pyarrow", "worker")
@@ -24,7 +24,7 @@ def test_importing_the_app_loads_nothing_heavy() -> None:
 
 
 def test_importing_the_trainers_parent_loads_no_torch() -> None:
-    code = "import sys, worker.trainer, worker.tasks; print('torch' in sys.modules)"
+    code = "import sys, worker.trainer, worker.trainer.tasks; print('torch' in sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

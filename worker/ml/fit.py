@@ -9,22 +9,13 @@ from torch import Tensor
 
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
-from worker.ml import (
-    attention,
-    design,
-    generic,
-    meta,
-    mixture,
-    selection,
-    single,
-    spaces,
-    text,
-    textbook,
-    unknown,
-)
-from worker.ml.design import Maker, Recipe
-from worker.ml.heads.base import Fit, HeadArtifact, Support, Task
-from worker.ml.outcome import Fitted, Setting, finish
+from worker.ml import folds
+from worker.ml.artifact import Fit, HeadArtifact
+from worker.ml.features import spaces, whitening
+from worker.ml.fitting.design import Designs, Recipe
+from worker.ml.methods import auto, linear, matching, one_head, reptile, text
+from worker.ml.methods.finish import Fitted, Setting, finish
+from worker.ml.tasks import Support, Task
 
 __all__ = ["Fit", "HeadArtifact", "Support", "Task", "fit"]
 
@@ -45,8 +36,8 @@ def fit(task: Task) -> Fit:
         return text.fit(task)
     setting = _setting(task)
     if method == "linear":
-        return textbook.fit(setting)
-    maker = Maker(setting.transform, setting.support, setting.judge)
+        return linear.fit(setting)
+    maker = Designs(setting.transform, setting.support, setting.judge)
     fitted, gram = _METHODS[method](setting, maker)
     return finish(setting, fitted, gram=gram)
 
@@ -62,40 +53,40 @@ def _chosen_views(task: Task) -> Support:
 
 
 def _setting(task: Task) -> Setting:
-    statistics = generic.find(task.backbone, task.weights_sha256)
-    support = selection.canonical(task.support, task.seed)
+    statistics = whitening.find(task.backbone, task.weights_sha256)
+    support = folds.canonical(task.support, task.seed)
     return Setting(
         task=task,
         support=support,
-        judge=design.judge(support),
+        judge=folds.judge(support),
         transform=spaces.transform(tuple(task.layout), statistics),
         statistics=statistics,
     )
 
 
-def _auto(setting: Setting, maker: Maker) -> tuple[Fitted, Tensor]:
+def _auto(setting: Setting, maker: Designs) -> tuple[Fitted, Tensor]:
     average = setting.task.hyperparameters.get("prediction_views", "squish") == "all"
-    recipes = mixture.recipes(setting.support.features, average=average)
+    recipes = auto.recipes(setting.support.features, average=average)
     if len(setting.support) > MOST_CHOOSING:
         recipes = _worth_it(setting, recipes)
-    found = mixture.fit(maker, setting.judge, recipes)
-    return mixture.fitted(found, setting.judge, setting.transform)
+    found = auto.fit(maker, setting.judge, recipes)
+    return auto.fitted(found, setting.judge, setting.transform)
 
 
 def _worth_it(setting: Setting, recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
     """Of many examples: the spaces that count on some of them."""
-    some = unknown.exemplars(setting.judge.labels, max(2, MOST_CHOOSING // setting.judge.classes))
+    some = folds.first_of_each(setting.judge.labels, max(2, MOST_CHOOSING // setting.judge.classes))
     judge = setting.judge.take(some)
-    maker = Maker(setting.transform, setting.support.take(some), judge)
-    return mixture.worthwhile(maker, judge, recipes)
+    maker = Designs(setting.transform, setting.support.take(some), judge)
+    return auto.worthwhile(maker, judge, recipes)
 
 
-_METHODS: Mapping[str, Callable[[Setting, Maker], tuple[Fitted, Tensor]]] = {
+_METHODS: Mapping[str, Callable[[Setting, Designs], tuple[Fitted, Tensor]]] = {
     "auto": _auto,
-    "logistic": single.fit,
-    "ridge": single.fit,
-    "lda": single.fit,
-    "prototypical": single.fit,
-    "matching": attention.fit,
-    "reptile": meta.fit,
+    "logistic": one_head.fit,
+    "ridge": one_head.fit,
+    "lda": one_head.fit,
+    "prototypical": one_head.fit,
+    "matching": matching.fit,
+    "reptile": reptile.fit,
 }

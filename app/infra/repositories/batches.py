@@ -32,7 +32,7 @@ PRIORITY = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewBatch:
+class PlannedBatch:
     """What a batch is about; its manifest and packs are in storage already."""
 
     model_id: str
@@ -48,7 +48,7 @@ class NewBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ChunkOutcome:
     """What one chunk adds to its batch: its result file, and counts."""
 
     start: int
@@ -70,7 +70,7 @@ def pin_model(session: Session, model_id: str, *, organisation_id: str) -> Model
     return row
 
 
-def create(session: Session, new: NewBatch, *, organisation_id: str, chunk: int) -> BatchRow:
+def create(session: Session, new: PlannedBatch, *, organisation_id: str, chunk: int) -> BatchRow:
     """A batch and its work, at most `chunk` inputs at a time. Raises not_found."""
     model = pin_model(session, new.model_id, organisation_id=organisation_id)
     row = BatchRow(
@@ -195,7 +195,7 @@ def settle_batch(session: Session, row: BatchRow) -> None:
         fail(session, row, HeadstartError("dataset_failed", "the dataset has failed"))
 
 
-def finish_chunk(session: Session, claim: work.Claim, outcome: Outcome) -> None:
+def finish_chunk(session: Session, claim: work.Claim, outcome: ChunkOutcome) -> None:
     """Everything a chunk changes; the last one ends the batch. Raises LostClaimError."""
     work.finish(session, claim)
     row = lock_batch(session, str(claim.batch_id))

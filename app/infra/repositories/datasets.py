@@ -36,7 +36,7 @@ class NewVersion:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundDataset:
     """A dataset and one of its versions."""
 
     dataset: DatasetRow
@@ -105,7 +105,7 @@ def add_version(
 
 def get(
     session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
-) -> Found:
+) -> FoundDataset:
     """The dataset and its version `number`, or its latest. Raises not_found."""
     wanted = DatasetRow.latest_version if number is None else number
     row = session.execute(
@@ -115,12 +115,12 @@ def get(
     ).one_or_none()
     if row is None:
         raise missing()
-    return Found(row[0], row[1], len(row[1].problems))
+    return FoundDataset(row[0], row[1], len(row[1].problems))
 
 
 def pin(
     session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
-) -> Found:
+) -> FoundDataset:
     """The dataset at its version `number`, or its latest, which cannot go before the commit.
 
     For whoever is about to make something that needs the version. Raises not_found.
@@ -132,31 +132,31 @@ def pin(
     row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
     if row is None:
         raise missing()
-    return Found(row[0], row[1], len(row[1].problems))
+    return FoundDataset(row[0], row[1], len(row[1].problems))
 
 
 def listing(
     session: Session, *, organisation_id: str, after: str | None, limit: int, ascending: bool
-) -> list[Found]:
+) -> list[FoundDataset]:
     """At most `limit` datasets at their latest versions, without the versions' problems."""
     statement = _brief(organisation_id).where(DatasetVersionRow.number == DatasetRow.latest_version)
     column = DatasetRow.id
     if after is not None:
         statement = statement.where(column > after if ascending else column < after)
     statement = statement.order_by(column if ascending else column.desc()).limit(limit)
-    return [Found(*row) for row in session.execute(statement)]
+    return [FoundDataset(*row) for row in session.execute(statement)]
 
 
 def versions(
     session: Session, dataset_id: str, *, organisation_id: str, after: str | None, limit: int
-) -> list[Found]:
+) -> list[FoundDataset]:
     """At most `limit` versions older than the one called `after`, newest first, no problems."""
     statement = _brief(organisation_id).where(DatasetRow.id == dataset_id)
     if after is not None:
         number = select(DatasetVersionRow.number).where(DatasetVersionRow.id == after)
         statement = statement.where(DatasetVersionRow.number < number.scalar_subquery())
     statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
-    return [Found(*row) for row in session.execute(statement)]
+    return [FoundDataset(*row) for row in session.execute(statement)]
 
 
 def _versions(organisation_id: str) -> Select[DatasetRow, DatasetVersionRow]:

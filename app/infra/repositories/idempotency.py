@@ -20,7 +20,7 @@ _PRUNED_AT_ONCE = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class IdempotencyKey:
     """A caller's key, and the digest of the request that it came with."""
 
     organisation_id: str
@@ -36,13 +36,13 @@ class Reply:
     body: dict[str, Any]
 
 
-def find(session: Session, key: Key) -> IdempotencyRow | None:
+def find(session: Session, key: IdempotencyKey) -> IdempotencyRow | None:
     """The key's row as it is now, if it is younger than a day."""
     row = session.get(IdempotencyRow, (key.organisation_id, key.value), populate_existing=True)
     return row if row is not None and row.created_at > now(session) - KEPT_SECONDS else None
 
 
-def insert(session: Session, key: Key, *, lease_until: float | None = None) -> bool:
+def insert(session: Session, key: IdempotencyKey, *, lease_until: float | None = None) -> bool:
     """Whether the key is now ours; waits for the end of any transaction that is writing it."""
     at = now(session)
     _prune(session, key, before=at - KEPT_SECONDS)
@@ -64,7 +64,7 @@ def insert(session: Session, key: Key, *, lease_until: float | None = None) -> b
     return inserted.rowcount == 1
 
 
-def lease(session: Session, key: Key, *, lease_seconds: float) -> float | None:
+def lease(session: Session, key: IdempotencyKey, *, lease_seconds: float) -> float | None:
     """A lease on a new key, or on one whose lease has run out: its end; None if it is not free."""
     at = now(session)
     if insert(session, key, lease_until=at + lease_seconds):
@@ -79,19 +79,23 @@ def lease(session: Session, key: Key, *, lease_seconds: float) -> float | None:
     return at + lease_seconds if taken.rowcount == 1 else None
 
 
-def extend(session: Session, key: Key, *, lease: float, lease_seconds: float) -> float | None:
+def extend(
+    session: Session, key: IdempotencyKey, *, lease: float, lease_seconds: float
+) -> float | None:
     """The lease's new end, or None where it was lost."""
     until = now(session) + lease_seconds
     return until if _write(session, key, lease, lease_until=until) else None
 
 
-def answer(session: Session, key: Key, reply: Reply, *, lease: float | None = None) -> bool:
+def answer(
+    session: Session, key: IdempotencyKey, reply: Reply, *, lease: float | None = None
+) -> bool:
     """Store what the request answered, unless its lease was lost."""
     values = {"status": reply.status, "response": reply.body, "lease_until": None}
     return _write(session, key, lease, **values)
 
 
-def release(session: Session, key: Key, *, lease: float) -> None:
+def release(session: Session, key: IdempotencyKey, *, lease: float) -> None:
     """Give a leased key back: its request had no effect."""
     session.execute(
         delete(IdempotencyRow)
@@ -100,7 +104,7 @@ def release(session: Session, key: Key, *, lease: float) -> None:
     )
 
 
-def _write(session: Session, key: Key, lease: float | None, **values: Any) -> bool:
+def _write(session: Session, key: IdempotencyKey, lease: float | None, **values: Any) -> bool:
     held = IdempotencyRow.lease_until == lease  # None: IS NULL
     result = session.execute(
         update(IdempotencyRow)
@@ -112,14 +116,14 @@ def _write(session: Session, key: Key, lease: float | None, **values: Any) -> bo
     return result.rowcount == 1
 
 
-def _is(key: Key) -> tuple[Any, ...]:
+def _is(key: IdempotencyKey) -> tuple[Any, ...]:
     return (
         IdempotencyRow.organisation_id == key.organisation_id,
         IdempotencyRow.key == key.value,
     )
 
 
-def _prune(session: Session, key: Key, *, before: float) -> None:
+def _prune(session: Session, key: IdempotencyKey, *, before: float) -> None:
     """Drop this key if it has expired, and some others that have, so that the table stays small.
 
     Rows that somebody else is dropping are skipped, so that two callers cannot deadlock.

@@ -15,7 +15,7 @@ _VALIDATION = aliased(DatasetVersionRow)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundJob:
     """A job, and the numbers of its versions while their datasets exist."""
 
     job: JobRow
@@ -23,13 +23,13 @@ class Found:
     validation_version: int | None
 
 
-def get(session: Session, job_id: str, *, organisation_id: str) -> Found:
+def get(session: Session, job_id: str, *, organisation_id: str) -> FoundJob:
     """One job as it is now. Raises not_found."""
     statement = _found(organisation_id).where(JobRow.id == job_id)
     row = session.execute(statement, execution_options={"populate_existing": True}).one_or_none()
     if row is None:
         raise missing()
-    return Found(*row)
+    return FoundJob(*row)
 
 
 def require(session: Session, job_id: str, *, organisation_id: str) -> None:
@@ -46,7 +46,7 @@ def listing(
     after: str | None,
     limit: int,
     metadata: Mapping[str, str],
-) -> list[Found]:
+) -> list[FoundJob]:
     """At most `limit` jobs that have all of `metadata`, newest first, those older than `after`."""
     statement = _found(organisation_id)
     if after is not None:
@@ -54,7 +54,7 @@ def listing(
     for key, value in metadata.items():
         statement = statement.where(_has(session, key, value))
     rows = session.execute(statement.order_by(JobRow.id.desc()).limit(limit))
-    return [Found(*row) for row in rows]
+    return [FoundJob(*row) for row in rows]
 
 
 def _found(organisation_id: str) -> Select[JobRow, int, int]:

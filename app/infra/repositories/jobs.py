@@ -43,7 +43,7 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class NewCheckpoint:
     """The metrics after one step of training."""
 
     step_number: int
@@ -88,7 +88,7 @@ def add_events(session: Session, job_id: str, events: Iterable[Event]) -> None:
         session.flush()
 
 
-def add_checkpoints(session: Session, job_id: str, checkpoints: Sequence[Checkpoint]) -> None:
+def add_checkpoints(session: Session, job_id: str, checkpoints: Sequence[NewCheckpoint]) -> None:
     """Store the metrics of steps that have none yet: an interrupted try may have stored some."""
     known = set(
         session.scalars(select(CheckpointRow.step_number).where(CheckpointRow.job_id == job_id))

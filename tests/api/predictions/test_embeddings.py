@@ -12,8 +12,8 @@ import openai
 import pytest
 
 from app.core.messages import Input
+from app.http.strict_json import AT_ONCE
 from app.predictions import embeddings
-from app.strict_json import AT_ONCE
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service

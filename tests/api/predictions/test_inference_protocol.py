@@ -14,8 +14,8 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from app.http.strict_json import AT_ONCE
 from app.predictions import tensors
-from app.strict_json import AT_ONCE
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service

@@ -21,7 +21,7 @@ from app.core.messages import Call, Input, Options, Target
 from app.infra.predictor_client import Answer, PredictorClient
 from app.infra.settings import Settings
 from tests import serving_kit as kit
-from worker import model_store
+from worker.formats import models as model_store
 
 UNCACHED = Options(cache=False)
 

@@ -12,11 +12,11 @@ import pytest
 
 from tests.servers import postgres_database, postgres_url
 from tests.worker_kit import Kit, open_kit
-from worker.trainer import Trainer
-from worker.world import World, open_world
+from worker.trainer.context import Context, open_context
+from worker.trainer.loop import Trainer
 
 LIGHT = "tests.light_child"
-REAL = "worker.child"
+REAL = "worker.tensors"
 OpenKit = Callable[..., Kit]
 
 
@@ -58,15 +58,15 @@ def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
 
 
 @contextmanager
-def training(kit: Kit, child: str = LIGHT) -> Iterator[World]:
+def training(kit: Kit, child: str = LIGHT) -> Iterator[Context]:
     """A trainer in a thread of this process."""
-    world = open_world(kit.settings, child=child)
-    thread = threading.Thread(target=Trainer(world).run)
+    context = open_context(kit.settings, child=child)
+    thread = threading.Thread(target=Trainer(context).run)
     thread.start()
     try:
-        yield world
+        yield context
     finally:
-        world.stop.request()
-        world.bell.ring()
+        context.stop.request()
+        context.bell.ring()
         thread.join(60)
         assert not thread.is_alive()

@@ -30,12 +30,13 @@ from tests.batch_kit import (
 )
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, packed, picture, pictures
-from worker import outcome
+from worker.answers.scoring import predict
 from worker.ml.engines import load_engine
-from worker.ml.preprocessing import decode_to
-from worker.serving.heads import load_head, predict
-from worker.tensor_process import EngineCrashedError
-from worker.trainer import conclude
+from worker.ml.images.views import decode_to
+from worker.predictor.loaded import load_head
+from worker.trainer import endings
+from worker.trainer.loop import conclude
+from worker.trainer.tensor_process import EngineCrashedError
 
 Told = dict[str, float]
 
@@ -148,7 +149,7 @@ def test_an_input_is_given_up_after_three_deaths_not_one(sqlite_kit: Kit) -> Non
         claim = kit.commit(lambda s: work.claim(s, worker="w", kinds=["batch"], lease_seconds=60))
         assert claim is not None
         assert claim.crashes == crashes
-        kit.commit(lambda s, c=claim: outcome.crashed(s, c, "it died"))
+        kit.commit(lambda s, c=claim: endings.crashed(s, c, "it died"))
         kit.commit(lambda s: s.execute(update(WorkRow).values(not_before=0.0)))
         (row,) = works_of(kit, batch_id)
         assert ("fault" in row.payload) == (crashes == 2)

@@ -24,11 +24,11 @@ from app.infra.orm import DatasetRow, DatasetVersionRow, ModelRow, WorkRow
 from app.infra.repositories import exports
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, open_kit, picture, pictures
-from worker.ml import export as exporter
-from worker.ml import serving
-from worker.ml.embedding import embed_stream
+from worker.ml.artifact import HeadArtifact
 from worker.ml.engines import load_engine
-from worker.ml.heads.base import HeadArtifact
+from worker.ml.engines.stream import embed_stream
+from worker.ml.heads import export as exporter
+from worker.ml.heads import scoring
 
 CLASSES = 3
 
@@ -85,13 +85,13 @@ def jpeg(seed: int, kind: int, size: tuple[int, int]) -> bytes:
 def served(kit: Kit, model: ModelRow, data: bytes, engines: Path) -> tuple[str, float]:
     """The label and the probability that the service's own path gives."""
     tensors = load_file(kit.storage.fetch(f"{model.artifact}/head.safetensors"))
-    head = serving.load(HeadArtifact(tensors=tensors, config=model.card["config"]))
+    head = scoring.load(HeadArtifact(tensors=tensors, config=model.card["config"]))
     engine = load_engine(model.backbone, None, cache_dir=engines)
     features = {}
     for view in head.views:
         ((_, row),) = embed_stream(engine, [data], view=view, threads=1)
         features[view] = torch.from_numpy(row[None])
-    (found,) = serving.predict(features, [head], layout=engine.spec.layout)
+    (found,) = scoring.predict(features, [head], layout=engine.spec.layout)
     return found.label, float(found.probabilities.max())
 
 
@@ -149,7 +149,7 @@ def test_a_head_that_torch_cannot_follow_is_refused(tmp_path: Path) -> None:
         "unknown": {"spreads": [1, 1], "thresholds": [], "estimable": False},
         "prediction_views": ["squish"],
     }  # fmt: skip
-    head = serving.load(HeadArtifact(tensors={"bias": torch.zeros(2)}, config=config))
+    head = scoring.load(HeadArtifact(tensors={"bias": torch.zeros(2)}, config=config))
     exporter.check(head, "onnx")
     with pytest.raises(HeadstartError) as refused:
         exporter.check(head, "torch")

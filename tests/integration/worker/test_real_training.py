@@ -13,9 +13,9 @@ from app.core.hyperparameters import METHODS
 from app.infra.orm import CheckpointRow, JobRow, ModelRow
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, pictures
-from worker import model_store
-from worker.ml import serving
-from worker.ml.heads.base import HeadArtifact
+from worker.formats import models
+from worker.ml.artifact import HeadArtifact
+from worker.ml.heads import scoring
 
 TEXTS = [
     (f"{label}/{i}", label, text.encode())
@@ -47,7 +47,7 @@ def test_pictures_are_told_apart(sqlite_kit: Kit) -> None:
     assert kit.version(version.id).num_examples == 18
     assert [problem["path"] for problem in kit.version(version.id).problems] == ["c0/broken.png"]
     assert model.evaluation["accuracy"]["value"] > 0.8
-    card = model_store.load(kit.storage, model.artifact, model.sha256).card
+    card = models.load(kit.storage, model.artifact, model.sha256).card
     assert card["backbone"]["weights_sha256"].startswith("57934424")
     assert card["labels"] == ["c0", "c1", "c2"]
     assert card["libraries"]["torch"]
@@ -122,9 +122,9 @@ def test_every_method_gives_a_head_that_serves(sqlite_kit: Kit) -> None:
         found = {name: kit.wait_job(job_id, 240) for name, job_id in ids.items()}
     for name, job in found.items():
         model = model_of(kit, job)
-        stored = model_store.load(kit.storage, model.artifact, model.sha256)
+        stored = models.load(kit.storage, model.artifact, model.sha256)
         tensors = {key: torch.from_numpy(value) for key, value in stored.tensors.items()}
-        live = serving.load(HeadArtifact(tensors=tensors, config=stored.card["config"]))
+        live = scoring.load(HeadArtifact(tensors=tensors, config=stored.card["config"]))
         assert tuple(live.classes) == ("c0", "c1"), name
         assert job.progress is not None
         assert job.progress["embedding"]["new"] == 0, name
@@ -133,14 +133,14 @@ def test_every_method_gives_a_head_that_serves(sqlite_kit: Kit) -> None:
 def test_memory_stays_flat(sqlite_kit: Kit) -> None:
     """A short form of the benchmark's 100 jobs: parent and child together."""
     kit = sqlite_kit
-    with training(kit, REAL) as world:
+    with training(kit, REAL) as context:
         version = add_dataset(kit, pictures(6, 2))
         for _ in range(10):
             kit.wait_job(add_job(kit, version), 240)
-        before = resident(world.child.pid)
+        before = resident(context.child.pid)
         for _ in range(30):
             kit.wait_job(add_job(kit, version))
-        assert resident(world.child.pid) - before < 20 * 2**20
+        assert resident(context.child.pid) - before < 20 * 2**20
 
 
 def resident(pid: int | None) -> int:

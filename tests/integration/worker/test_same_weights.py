@@ -11,7 +11,7 @@ from app.infra.storage import scratch, staging
 from tests.batch_kit import contents, over_version, trained, wait_batch
 from tests.integration.worker.conftest import training
 from tests.worker_kit import Kit
-from worker import model_store
+from worker.formats import models
 
 TRAINED = "f" * 64
 
@@ -19,11 +19,11 @@ TRAINED = "f" * 64
 def retold(kit: Kit, model: str) -> ModelRow:
     """The model, as one that was trained on TRAINED."""
     row = kit.read(lambda session: session.get_one(ModelRow, model))
-    stored = model_store.load(kit.storage, row.artifact, row.sha256)
+    stored = models.load(kit.storage, row.artifact, row.sha256)
     card = {**stored.card, "backbone": {**stored.card["backbone"], "weights_sha256": TRAINED}}
     with scratch(staging(kit.settings)) as folder:
-        save_file(dict(stored.tensors), folder / model_store.HEAD)
-        again = model_store.write(kit.storage, folder, row.artifact, card)
+        save_file(dict(stored.tensors), folder / models.HEAD)
+        again = models.write(kit.storage, folder, row.artifact, card)
     told = update(ModelRow).where(ModelRow.id == model).values(sha256=again.sha256)
     kit.commit(lambda session: session.execute(told))
     return row

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from app.core.errors import HeadstartError
 from tests.integration.worker.conftest import LIGHT, REAL
 from tests.worker_kit import picture
-from worker.tensor_process import (
+from worker.trainer.tensor_process import (
     ChildCrashedError,
     ChildExceptionError,
     EngineCrashedError,

@@ -27,7 +27,7 @@ from app.infra.orm import (
 from app.infra.repositories import jobs, versions, work
 from tests.integration.worker.conftest import training
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, organisation
-from worker import model_store
+from worker.formats import models
 
 
 def members(per_class: int, classes: int = 2, prefix: bytes = b"") -> list[Labelled]:
@@ -54,7 +54,7 @@ def test_an_upload_becomes_a_model(kit: Kit) -> None:
     assert job.started_at is not None
     assert job.finished_at is not None
     model = kit.read(lambda session: session.get_one(ModelRow, job.model_id))
-    stored = model_store.load(kit.storage, model.artifact, model.sha256)
+    stored = models.load(kit.storage, model.artifact, model.sha256)
     assert stored.card["labels"] == ["c0", "c1"]
     assert stored.card == model.card
     assert events(kit, job.id)[-1] == "Job succeeded"
@@ -279,9 +279,9 @@ def test_the_parent_never_imports_torch() -> None:
 
 
 def test_a_deleted_dataset_ends_its_work_quietly(kit: Kit) -> None:
-    with training(kit) as world:
+    with training(kit) as context:
         version = add_dataset(kit, members(200, prefix=b"slow"))
-        kit.wait(lambda: world.child.pid)
+        kit.wait(lambda: context.child.pid)
         time.sleep(0.5)
         kit.commit(lambda s: s.delete(versions.lock_version(s, version.id)))
         other = add_dataset(kit, members(2))

@@ -1,4 +1,4 @@
-"""A database and a storage for each test, and a trainer's world on them."""
+"""A database and a storage for each test, and a trainer's context on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker_kit import Kit, open_kit
-from worker.world import World, open_world
+from worker.trainer.context import Context, open_context
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def kit(tmp_path: Path) -> Iterator[Kit]:
 
 
 @pytest.fixture
-def world(kit: Kit) -> Iterator[World]:
-    made = open_world(kit.settings, child="tests.light_child")
+def context(kit: Kit) -> Iterator[Context]:
+    made = open_context(kit.settings, child="tests.light_child")
     yield made
     made.close()

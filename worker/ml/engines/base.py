@@ -63,7 +63,7 @@ def check_side(spec: BackboneSpec, shape: tuple[int, ...]) -> None:
 
 def embedding_key(engine: _Engine[Any], view: str) -> str:
     """A short name for everything but the content that decides an embedding's numbers."""
-    from worker.ml.preprocessing import PREPROCESSING_VERSION
+    from worker.ml.images.views import PREPROCESSING_VERSION
 
     parts = (engine.fingerprint, view, PREPROCESSING_VERSION, engine.precision)
     layout = repr(engine.spec.layout)

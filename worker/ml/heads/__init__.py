@@ -1,0 +1,1 @@
+"""A fitted head at work: scores, explanations, export."""

@@ -1,0 +1,1 @@
+"""The `headstart` command, the supervisor of its processes, and the demo."""

@@ -1,0 +1,1 @@
+"""What every route shares: the gate, keys, dependencies, problems, JSON, pages, OpenAPI."""

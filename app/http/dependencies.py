@@ -1,0 +1,83 @@
+"""What endpoints ask for: who calls, a session, the process's services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.core.identity import Identity, Scope
+from app.http.keyring import Keyring
+from app.http.waiting import Waiting
+from app.infra.database import Sessions, reading, transaction
+from app.infra.predictor_client import PredictorClient
+from app.infra.queue import Doorbell
+from app.infra.settings import Settings
+from app.infra.storage import Storage
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything with a connection, opened once a process."""
+
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    storage: Storage
+    doorbell: Doorbell
+    keyring: Keyring
+    predictor: PredictorClient
+    waiting: Waiting
+
+
+def services(request: Request) -> Services:
+    """The process's services."""
+    found = request.app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+def caller(scope: Scope) -> Callable[[Request], Identity]:
+    """A dependency: the caller, who has `scope`. Raises forbidden."""
+
+    def require(request: Request) -> Identity:
+        identity = request.state.identity
+        assert isinstance(identity, Identity)
+        identity.require(scope)
+        return identity
+
+    return require
+
+
+def _reading(request: Request) -> Iterator[Session]:
+    with reading(services(request).sessions) as session:
+        yield session
+
+
+def _writing(request: Request) -> Iterator[Session]:
+    with writing(services(request)) as session:
+        yield session
+
+
+@contextmanager
+def writing(held: Services) -> Iterator[Session]:
+    """One writing transaction for an endpoint that has more to do after its commit."""
+    with transaction(held.sessions) as session:
+        yield session
+    if session.info.pop("work_added", False):
+        held.doorbell.ring()
+
+
+# `scope="function"`: the commit comes before the reply leaves, so no 200 precedes a failed one.
+Reading = Annotated[Session, Depends(_reading, scope="function")]
+Writing = Annotated[Session, Depends(_writing, scope="function")]
+ServicesDep = Annotated[Services, Depends(services)]
+Reader = Annotated[Identity, Depends(caller("read"))]
+Writer = Annotated[Identity, Depends(caller("write"))]
+Predicter = Annotated[Identity, Depends(caller("predict"))]
+Admin = Annotated[Identity, Depends(caller("admin"))]

@@ -1,0 +1,183 @@
+"""Idempotency-Key on POSTs: the same key has one effect, and every caller gets its answer.
+
+JSON requests: `once()` writes the key's row in the transaction of the effect; whoever comes second
+waits for that commit and gets the stored answer. Uploads: `reserve()` leases the key before the
+body is read (a second caller gets 409 `in_flight`), and `Upload.complete()` writes the answer in
+the transaction of the effect; a lease not extended runs out, so that no crash leaves a key stuck.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.identity import Identity
+from app.infra.database import Sessions, reading, transaction
+from app.infra.orm import IdempotencyRow
+from app.infra.repositories import idempotency as keys
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
+
+__all__ = [
+    "IdempotencyDep",
+    "IdempotencyKey",
+    "Reply",
+    "UploadKey",
+    "key_of",
+    "once",
+    "replay",
+    "reserve",
+]
+
+REPLAYED = "idempotent-replayed"
+LEASE_SECONDS = 60.0
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Repeat a request with the same key and it takes effect once; its answer is "
+        "repeated for a day. 1 to 255 visible ASCII characters.",
+        examples=["7c0f5a0e-1f7e-4a51-9f2b-0a8d1c1f5b11"],
+        json_schema_extra={"pattern": "^[!-~]+$", "minLength": 1, "maxLength": 255},
+    ),
+]
+
+
+def key_of(request: Request, header: str | None, *, content: bytes) -> IdempotencyKey | None:
+    """The request's key, if it has one; `content` tells two requests apart. Raises bad_request."""
+    if header is None:
+        return None
+    if not _KEY.fullmatch(header):
+        raise HeadstartError(
+            "bad_request",
+            "an Idempotency-Key has 1 to 255 visible ASCII characters",
+            param="Idempotency-Key",
+        )
+    identity = request.state.identity
+    assert isinstance(identity, Identity)
+    what = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + content
+    return IdempotencyKey(
+        organisation_id=identity.organisation_id,
+        value=header,
+        request_sha256=hashlib.sha256(what).hexdigest(),
+    )
+
+
+async def _of_json(request: Request, header: KeyHeader = None) -> IdempotencyKey | None:
+    if header is None:
+        return None
+    try:
+        body = await request.json() if await request.body() else None
+    except json.JSONDecodeError as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+    return key_of(request, header, content=json.dumps(body, sort_keys=True).encode())
+
+
+IdempotencyDep = Annotated[IdempotencyKey | None, Depends(_of_json)]
+"""The Idempotency-Key of a JSON request."""
+
+
+def once(
+    session: Session, key: IdempotencyKey | None, effect: Callable[[], Reply]
+) -> tuple[Reply, bool]:
+    """The answer of `effect`, which runs unless its key has had it, and whether it is a replay.
+
+    Raises idempotency_mismatch where the key came with another request.
+    """
+    if key is None:
+        return effect(), False
+    if not keys.insert(session, key):
+        return _stored(keys.find(session, key), key), True
+    reply = effect()
+    keys.answer(session, key, reply)
+    return reply, False
+
+
+def replay(sessions: Sessions, key: IdempotencyKey | None) -> Reply | None:
+    """The stored answer, looked up without waiting for any writer. Raises idempotency_mismatch."""
+    if key is None:
+        return None
+    with reading(sessions) as session:
+        row = keys.find(session, key)
+        return _stored(row, key) if row is not None and row.status is not None else None
+
+
+def mark(response: Response, *, replayed: bool) -> None:
+    """Say on a replayed answer that it is one."""
+    if replayed:
+        response.headers[REPLAYED] = "true"
+
+
+def _stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
+    if row is not None and row.request_sha256 != key.request_sha256:
+        raise HeadstartError(
+            "idempotency_mismatch",
+            "this Idempotency-Key came with another request before",
+            param="Idempotency-Key",
+        )
+    if row is None or row.status is None:
+        raise _in_flight()
+    return Reply(status=row.status, body=row.response or {})
+
+
+def _in_flight() -> HeadstartError:
+    return HeadstartError(
+        "in_flight", "a request with this Idempotency-Key is still in flight", retry_after=1
+    )
+
+
+@dataclass
+class UploadKey:
+    """A leased key; without a key, every step does nothing."""
+
+    sessions: Sessions
+    key: IdempotencyKey | None
+    lease: float | None = None
+
+    def extend(self) -> None:
+        """Keep the lease while bytes still arrive. Raises in_flight where it was lost."""
+        if self.key is None or self.lease is None:
+            return
+        with transaction(self.sessions) as session:
+            self.lease = keys.extend(
+                session, self.key, lease=self.lease, lease_seconds=LEASE_SECONDS
+            )
+        if self.lease is None:
+            raise _in_flight()
+
+    def complete(self, session: Session, reply: Reply) -> None:
+        """Store the answer in its effect's transaction. Raises in_flight if the lease is lost."""
+        if self.key is None:
+            return
+        if self.lease is None or not keys.answer(session, self.key, reply, lease=self.lease):
+            raise _in_flight()
+
+    def release(self) -> None:
+        """The upload has failed: its key may be used again at once."""
+        if self.key is None or self.lease is None:
+            return
+        with transaction(self.sessions) as session:
+            keys.release(session, self.key, lease=self.lease)
+
+
+def reserve(sessions: Sessions, key: IdempotencyKey | None) -> UploadKey | Reply:
+    """Lease the key of an upload, or give the answer that it already has.
+
+    Raises in_flight while another caller holds the key, idempotency_mismatch.
+    """
+    if key is None:
+        return UploadKey(sessions, None)
+    with transaction(sessions) as session:
+        lease = keys.lease(session, key, lease_seconds=LEASE_SECONDS)
+        if lease is not None:
+            return UploadKey(sessions, key, lease)
+        return _stored(keys.find(session, key), key)

@@ -1,0 +1,63 @@
+"""Recognises keys; remembers each for a second, so that a busy caller costs no query."""
+
+from __future__ import annotations
+
+import hmac
+import time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.identity import Identity, key_digest
+from app.infra.database import Sessions, reading
+from app.infra.orm import ApiKeyRow
+
+_CACHE_SECONDS = 1.0
+_CACHE_SIZE = 10_000
+
+
+def find_key(session: Session, key: str) -> Identity | None:
+    """Whose key this is, or None if it is unknown or revoked."""
+    row = session.scalars(
+        select(ApiKeyRow).where(ApiKeyRow.prefix == key[:15], ApiKeyRow.revoked_at.is_(None))
+    ).one_or_none()
+    if row is None or not hmac.compare_digest(row.secret_sha256, key_digest(key)):
+        return None
+    return Identity(row.organisation_id, row.id, frozenset(row.scopes))
+
+
+class Keyring:
+    """Recognises keys; remembers each for a second, so that a busy caller costs no query."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._known: dict[str, tuple[float, object, Identity]] = {}
+        self._era = object()
+        """Since the last revocation; what was looked up in another one is not to be trusted."""
+
+    def recall(self, authorization: str) -> Identity | None:
+        """The identity behind the header, if it was looked up within the last second."""
+        entry = self._known.get(authorization)
+        if entry is None or entry[0] < time.monotonic() or entry[1] is not self._era:
+            return None
+        return entry[2]
+
+    def look_up(self, authorization: str) -> Identity:
+        """The identity behind the header, from the database. Raises unauthenticated."""
+        scheme, _, key = authorization.partition(" ")
+        identity, era = None, self._era
+        if scheme.lower() == "bearer" and key.startswith("hs_") and len(key) < 200:
+            with reading(self._sessions) as session:
+                identity = find_key(session, key)
+        if identity is None:
+            raise HeadstartError("unauthenticated", "send a valid key: Authorization: Bearer hs_…")
+        if len(self._known) >= _CACHE_SIZE:
+            self._known.clear()
+        self._known[authorization] = (time.monotonic() + _CACHE_SECONDS, era, identity)
+        return identity
+
+    def forget(self) -> None:
+        """Drop what is remembered, and what is being looked up: a key was revoked."""
+        self._era = object()
+        self._known.clear()

@@ -1,0 +1,123 @@
+"""What every route's OpenAPI shares: the problem document, the key, ids in paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Path
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.errors import TITLES
+from app.http.exception_handlers import STATUSES
+
+Responses = dict[int | str, dict[str, Any]]
+
+ID_PATTERN = r"^[A-Za-z0-9._:@-]+$"
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID_PATTERN)]
+"""An id, or a name that stands for one, in a body."""
+_COMMON = ("invalid_request", "internal", "database_unavailable", "overloaded")
+_KEYED = ("unauthenticated", "forbidden")
+_WITH_BODY = ("payload_too_large", "unsupported_media_type")
+_OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
+_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457: what went wrong. `code` is stable; `message` repeats `detail` for SDKs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:headstart:problem:not_found"])
+    title: str = Field(examples=["No such resource"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no such model"])
+    message: str = Field(examples=["there is no such model"])
+    code: str = Field(examples=["not_found"])
+    param: str | None = Field(examples=["model"])
+    request_id: str = Field(examples=["req_01ke4c0f6v6z2k8m9q3w5x7y1t"])
+
+
+class DeletedObject(BaseModel):
+    """What has been deleted."""
+
+    id: str
+    object: str
+    deleted: Literal[True] = True
+
+
+def path_id(description: str, example: str, *, max_length: int = 200) -> Any:
+    """The declaration of an id in a path."""
+    return Path(
+        description=description, examples=[example], max_length=max_length, pattern=ID_PATTERN
+    )
+
+
+def problems(*codes: str) -> Responses:
+    """A route's own error answers; `complete` adds those that any route may give."""
+    by_status: dict[int | str, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(STATUSES[code], []).append(code)
+    if "invalid_request" not in by_status.get(422, ["invalid_request"]):
+        by_status[422].append("invalid_request")
+    return {status: _answer(named) for status, named in by_status.items()}
+
+
+def _answer(codes: list[str]) -> dict[str, Any]:
+    said = "; ".join(f"`{code}`: {TITLES[code].lower()}" for code in codes)
+    return {"description": said, "content": {"application/problem+json": {"schema": _SCHEMA}}}
+
+
+CANCEL_PROBLEMS = problems(
+    "not_found", "invalid_transition", "invalid_json", "idempotency_mismatch", "bad_request"
+)
+
+
+def complete(app: FastAPI) -> None:
+    """Let `app` describe itself with our problem document and key in place of FastAPI's own."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(
+                get_openapi(
+                    title=app.title, version=app.version, summary=app.summary, routes=app.routes
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for ours in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(ours, None)
+    schemas["Problem"] = ProblemDocument.model_json_schema(
+        ref_template="#/components/schemas/{model}"
+    )
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operation in _operations(document):
+        _add_common(operation, keyed=path not in _OPEN_PATHS)
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, operation
+
+
+def _add_common(operation: dict[str, Any], *, keyed: bool) -> None:
+    operation["security"] = [{"key": []}] if keyed else []
+    codes = (*_COMMON, *(_KEYED if keyed else ()))
+    if "requestBody" in operation:
+        codes += _WITH_BODY
+    answers = operation["responses"]
+    if "422" in answers and "application/json" in answers["422"].get("content", {}):
+        del answers["422"]
+    for status, answer in problems(*codes).items():
+        answers.setdefault(str(status), answer)

@@ -1,0 +1,95 @@
+"""What Prometheus reads: requests by route, and the queue as the database has it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from app.http.gate import Application, Message, Receive, Scope, Send
+from app.infra.database import Sessions, now, reading
+from app.infra.orm import WorkRow
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = Histogram(
+    "headstart_http_seconds",
+    "Time from a request's first byte to the end of its answer.",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+class Measure:
+    """ASGI middleware that times every request under its route's template, never its raw path."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and observe what came out."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            route = getattr(scope.get("route"), "path", "none")
+            _SECONDS.labels(method, route, status).observe(time.perf_counter() - started)
+
+
+class _Queue(Collector):
+    """Work by kind and state, and how long the oldest has waited: that workers work shows here."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def collect(self) -> Iterator[Metric]:
+        """Two gauges, read from the database now."""
+        rows = GaugeMetricFamily("headstart_work", "Rows of work.", labels=["kind", "state"])
+        oldest = GaugeMetricFamily(
+            "headstart_work_oldest_queued_seconds",
+            "Age of the oldest queued work.",
+            labels=["kind"],
+        )
+        kind, state = WorkRow.kind, WorkRow.state
+        with reading(self._sessions) as session:
+            at = now(session)
+            statement = select(kind, state, func.count(), func.min(WorkRow.created_at))
+            found = session.execute(
+                statement.where(state.in_(["queued", "running"])).group_by(kind, state)
+            ).all()
+        for its_kind, its_state, count, since in found:
+            rows.add_metric([its_kind, its_state], count)
+            if its_state == "queued":
+                oldest.add_metric([its_kind], max(0.0, at - since))
+        yield rows
+        yield oldest
+
+
+def exposition(sessions: Sessions) -> bytes:
+    """Every metric of this service's app processes, in the text format 0.0.4."""
+    own = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several uvicorn workers share this folder
+        own = CollectorRegistry()
+        MultiProcessCollector(own)  # type: ignore[no-untyped-call]
+    queue = CollectorRegistry()
+    queue.register(_Queue(sessions))
+    return generate_latest(own) + generate_latest(queue)

@@ -1,0 +1,36 @@
+"""The fields that may come with a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.core.manifest import Modality
+from app.core.texts import PRINTABLE
+
+Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
+
+
+SETTLED = ("name", "backbone")
+"""Fields of an upload that makes a dataset, and of none that is appended to one."""
+
+
+class UploadForm(BaseModel):
+    """The fields that may come with a file; others (OpenAI's `expires_after`…) are ignored."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    name: Annotated[Printable, Field(max_length=200)] | None = None
+    modality: Modality | None = None
+    backbone: Annotated[str, Field(max_length=100)] | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    purpose: Literal["fine-tune"] = "fine-tune"
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.test_fraction + self.val_fraction >= 1:
+            raise ValueError("test_fraction and val_fraction leave nothing to train on")
+        return self

@@ -1,0 +1,158 @@
+"""An upload's way through a request: key leased, bytes received, version made, answer kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Annotated, Any, Protocol, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from app.core.errors import HeadstartError
+from app.core.identity import Identity
+from app.http import idempotency
+from app.http.dependencies import Services, Writer, services
+from app.http.idempotency import KeyHeader, Reply
+from app.infra.database import reading
+from app.infra.repositories import datasets
+from app.infra.repositories.datasets import FoundDataset
+from app.infra.settings import Settings
+from app.infra.storage import staging
+from app.uploads.form import UploadForm
+from app.uploads.receipts import KeyLease, Receipt
+from app.uploads.streaming import Upload, UploadLimits, received
+
+_BUILDS_AT_ONCE = 2
+Made = dict[str, Any]
+"""What an upload's key remembers: the ids of what was made of it."""
+T = TypeVar("T")
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class Make(Protocol):
+    """Makes a version from what was received; blocks."""
+
+    def __call__(self, upload: Upload, form: UploadForm, *, receipt: Receipt) -> FoundDataset: ...
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request that may carry an upload."""
+
+    request: Request
+    services: Services
+    identity: Identity
+    key_header: str | None
+
+    @property
+    def organisation_id(self) -> str:
+        """Whose upload it is."""
+        return self.identity.organisation_id
+
+    async def take(self, make: Make, *, status: int) -> tuple[FoundDataset, bool]:
+        """Receive the upload and `make` a version of it, once a key; whether it is a replay.
+
+        Raises the codes of bad uploads, in_flight and idempotency_mismatch.
+        """
+
+        def made(upload: Upload, lease: KeyLease) -> FoundDataset:
+            return make(upload, parse_form(upload.fields), receipt=lease)
+
+        return await self.once(made, self._version, status=status)
+
+    async def once(
+        self, make: Callable[[Upload, KeyLease], T], recall: Callable[[Made], T], *, status: int
+    ) -> tuple[T, bool]:
+        """`make` something of the upload, once a key, or `recall` what was; whether it is a replay.
+
+        `make` answers its lease in the transaction of its effect. Both block.
+        """
+        key = idempotency.key_of(self.request, self.key_header, content=b"")
+        sessions = self.services.sessions
+        reserved = await to_thread.run_sync(idempotency.reserve, sessions, key)
+        if isinstance(reserved, Reply):
+            async with self._received() as upload:
+                _check_same(reserved, upload)
+            return await to_thread.run_sync(recall, reserved.body), True
+        lease = KeyLease(reserved, status=status)
+        async with lease.kept(), self._received() as upload:
+            lease.digest = _digest(upload)
+            made = partial(make, upload, lease)
+            return await to_thread.run_sync(made, limiter=_limiter(self.request)), False
+
+    def _received(self) -> AbstractAsyncContextManager[Upload]:
+        settings = self.services.settings
+        return received(self.request, staging=staging(settings), limits=_upload_limits(settings))
+
+    def _version(self, made: Made) -> FoundDataset:
+        with reading(self.services.sessions) as session:
+            return datasets.get(
+                session,
+                made["dataset"],
+                organisation_id=self.organisation_id,
+                number=made["version"],
+            )
+
+
+def _incoming(request: Request, identity: Writer, key: KeyHeader = None) -> Incoming:
+    return Incoming(request, services(request), identity, key)
+
+
+IncomingDep = Annotated[Incoming, Depends(_incoming)]
+
+
+def parse_form(fields: dict[str, str]) -> UploadForm:
+    """The fields of a dataset's upload. Raises invalid_request."""
+    return parse_fields(UploadForm, {name: told for name, told in fields.items() if told})
+
+
+def parse_fields(shape: type[Shape], fields: Mapping[str, Any]) -> Shape:
+    """The fields, checked against `shape`. Raises invalid_request."""
+    try:
+        return shape.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or None
+        message = first["msg"].removeprefix("Value error, ")
+        raise HeadstartError(
+            "invalid_request", f"{name}: {message}" if name else message, param=name
+        ) from error
+
+
+def _upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(
+        body_bytes=settings.max_upload_bytes,
+        grace_seconds=settings.upload_grace_seconds,
+        bytes_per_second=settings.upload_min_bytes_per_second,
+    )
+
+
+def _limiter(request: Request) -> CapacityLimiter:
+    """The process's turnstile: builds use the processor and the disk, and would only share it."""
+    state = request.app.state
+    if not hasattr(state, "builds"):
+        state.builds = CapacityLimiter(_BUILDS_AT_ONCE)
+    limiter = state.builds
+    assert isinstance(limiter, CapacityLimiter)
+    return limiter
+
+
+def _check_same(reply: Reply, upload: Upload) -> None:
+    if reply.body["digest"] != _digest(upload):
+        raise HeadstartError(
+            "idempotency_mismatch",
+            "this Idempotency-Key came with another upload before",
+            param="Idempotency-Key",
+        )
+
+
+def _digest(upload: Upload) -> str:
+    """What tells two uploads apart: the file's content and name, and the form's fields."""
+    told = [upload.sha256, upload.filename, sorted(upload.fields.items())]
+    return sha256(to_json(told)).hexdigest()

@@ -1,0 +1,110 @@
+"""Whether a member may be an image example, by its content's header and by its name."""
+
+from __future__ import annotations
+
+from app.core import image_header
+from app.core.errors import HeadstartError
+from app.uploads.intake import codecs, tars
+from app.uploads.intake.names import shown
+
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
+)
+FOREIGN = frozenset(
+    {
+        ".svg",
+        ".svgz",
+        ".eps",
+        ".ps",
+        ".pdf",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".ico",
+        ".psd",
+        ".jp2",
+        ".j2k",
+        ".jxl",
+        ".raw",
+        ".cr2",
+        ".nef",
+        ".dng",
+        ".xcf",
+        ".tga",
+        ".pgm",
+        ".ppm",
+        ".pbm",
+        ".pnm",
+        ".exr",
+        ".hdr",
+        ".dcm",
+        ".nii",
+        ".fits",
+        ".qoi",
+    }
+)
+"""Names that claim to be images which are not read: refused by name and content, not ignored."""
+TIFF = frozenset({".tif", ".tiff"})
+ARCHIVES = frozenset(
+    {
+        ".zip",
+        ".tar",
+        ".gz",
+        ".tgz",
+        ".bz2",
+        ".tbz2",
+        ".xz",
+        ".txz",
+        ".zst",
+        ".7z",
+        ".rar",
+        ".jar",
+        ".lz4",
+        ".cab",
+        ".iso",
+    }
+)
+
+
+def check(data: bytes, path: str) -> None:
+    """Raises unsupported_member for an archive, and the image's own code, naming the member."""
+    if is_archive(data):
+        raise nested(path)
+    try:
+        header = image_header.inspect(data)
+        _check_name(header.format, extension(path))
+    except HeadstartError as error:
+        raise HeadstartError(
+            error.code, f"{shown(path)}: {error.message}", param=shown(path)
+        ) from error
+
+
+def _check_name(image_format: str, suffix: str) -> None:
+    """JPEGs named .png abound and are harmless; a TIFF, with all it may hold, must say so."""
+    if suffix in FOREIGN:
+        raise HeadstartError("unsupported_image_format", f"it is named {suffix}, which is not read")
+    if image_format == "tiff" and suffix and suffix not in TIFF:
+        raise HeadstartError("unsupported_image_format", f"a TIFF that is named {suffix}")
+
+
+def extension(path: str) -> str:
+    """The name's last extension, in lower case, with its dot."""
+    stem, dot, suffix = path.rpartition("/")[2].rpartition(".")
+    return dot + suffix.lower() if stem else ""
+
+
+def is_archive(data: bytes) -> bool:
+    """Whether `data` begin like an archive or a compressed stream, whatever they are named."""
+    return (
+        data.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\x08"))
+        or codecs.stream(data) is not None
+        or codecs.refuse_unknown(data) is not None
+        or (data[257:262] == b"ustar" and tars.is_header(data))
+    )
+
+
+def nested(path: str) -> HeadstartError:
+    """The member `path` is an archive itself."""
+    return HeadstartError(
+        "unsupported_member", f"{shown(path)} is an archive itself", param=shown(path)
+    )

@@ -1,0 +1,52 @@
+"""What one upload may be: every number that the intake holds an upload to, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts, bytes and characters that an upload may not exceed."""
+
+    entries: int = 100_000
+    """Members of an archive, or rows of a table."""
+    unpacked_bytes: int = 4096 * MIB
+    """All members together, counted as they are unpacked."""
+    member_bytes: int = 32 * MIB
+    """One image or text; it is held in memory while it is checked."""
+    ratio: int = 200
+    """Unpacked over packed bytes, of anything that unpacks to more than `ratio_from`."""
+    ratio_from: int = 1 * MIB
+    directory_bytes: int = 32 * MIB
+    """A zip's central directory, or all names in a tar, which are held in memory."""
+    row_bytes: int = 1 * MIB
+    label_characters: int = 256
+    child_seconds: int = 60
+    """Processor time of the child process that reads a Parquet file."""
+    child_bytes: int = 2048 * MIB
+    """Address space of that child."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOptions:
+    """How an upload becomes a version: what the caller asks, and what it must at least hold."""
+
+    limits: Limits = field(default_factory=Limits)
+    labelled: bool = True
+    """False, for inputs that are only to be predicted: wherever a member lies it is taken, under
+    its whole path and without a label, and a bad one is a problem of its own (`example_id` is set)
+    instead of the end of the upload."""
+    minimum_classes: int = 2
+    """Classes with something to train on. 1, for examples that are appended to a dataset which has
+    its classes already, asks for any usable example, a held-out one too."""
+    val_fraction: float = 0.0
+    test_fraction: float = 0.0
+    """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""
+    seed: int = 0
+
+
+Kind = Literal["zip", "tar", "csv", "jsonl", "parquet"]

@@ -1,0 +1,61 @@
+"""The bytes of one member of an archive, if they can be an example."""
+
+from __future__ import annotations
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Modality, Problem
+from app.uploads.intake import archive as archives
+from app.uploads.intake import images
+from app.uploads.intake.archive import Archive, Entry
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import shown
+
+BOM = b"\xef\xbb\xbf"
+OF_ONE = frozenset(
+    {
+        "image_too_large",
+        "image_dimensions",
+        "too_many_frames",
+        "image_truncated",
+        "image_invalid",
+        "unsupported_image_format",
+        "unsupported_member",
+        "encoding",
+        "row_too_large",
+        "invalid_value",
+    }
+)
+"""What may be wrong with one member while the archive around it is sound."""
+
+
+def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> bytes:
+    """The member's checked bytes; none of a text where there is nothing to read.
+
+    Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
+    """
+    data = archives.read(opened, entry, limits)
+    if modality == "image":
+        images.check(data, entry.path)
+        return data
+    return data.removeprefix(BOM) if _is_text(data, entry, limits) else b""
+
+
+def empty(path: str) -> Problem:
+    """A text without anything to read."""
+    return Problem(code="invalid_value", message=f"{path}: no text", path=path, excluded=True)
+
+
+def _is_text(data: bytes, entry: Entry, limits: Limits) -> bool:
+    name = shown(entry.path)
+    if len(data) > limits.row_bytes:
+        why = f"{name} has more than {limits.row_bytes:,} bytes"
+        raise HeadstartError("row_too_large", why, param=name)
+    if images.is_archive(data):
+        raise images.nested(entry.path)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise HeadstartError("encoding", f"{name} is not UTF-8", param=name) from error
+    if "\0" in text:
+        raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
+    return bool(text.strip())

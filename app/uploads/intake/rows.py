@@ -1,0 +1,189 @@
+"""What a row says: its text or path, its label, its group and its split, each checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Split
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import UNSAFE, shown
+
+SPLITS: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+PATHS = ("path", "file_name")
+"""What a metadata file may call its first column; the second is Hugging Face's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table: `number` counts a CSV's header as 1, a JSONL's first line as 1."""
+
+    table: str
+    number: int
+    values: Mapping[str, Any]
+
+    @property
+    def where(self) -> str:
+        """The row's name, which is also the path of the example that it holds."""
+        return f"{self.table}:{self.number}"
+
+    def error(self, code: str, why: str) -> HeadstartError:
+        """`code`, naming this row."""
+        return HeadstartError(code, f"{self.table}, row {self.number}: {why}", param=self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """A labelled text; `text` is empty where the row has none."""
+
+    text: str
+    label: str
+    group: str | None
+    split: Split | None
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    """A labelled member of the archive that the metadata file lies in."""
+
+    path: str
+    label: str
+    group: str | None
+    split: Split | None
+
+
+def text_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
+    """The row as a labelled text; OpenAI's chat and prompt forms are understood.
+
+    Without `labelled` only its `text` counts. Raises schema_mismatch, invalid_value or
+    label_too_long.
+    """
+    if not labelled:
+        return TextRow(_text(row, row.values), "", None, None)
+    values = _chat(row) if "messages" in row.values else row.values
+    if "prompt" in values and "completion" in values and "text" not in values:
+        values = {**values, "text": values["prompt"], "label": _stripped(values["completion"])}
+    text = _text(row, values)
+    if "label" not in values:
+        raise row.error("schema_mismatch", "it has no `label`")
+    return TextRow(
+        text,
+        label_of(row, values["label"], limits),
+        group_of(row, values.get("group"), limits),
+        split_of(row, values.get("split")),
+    )
+
+
+def path_row(row: Row, limits: Limits) -> PathRow:
+    """The row as a labelled path. Raises schema_mismatch, invalid_value or label_too_long."""
+    path = next((row.values[name] for name in PATHS if name in row.values), None)
+    if "label" not in row.values or path is None:
+        missing = "path" if path is None else "label"
+        raise row.error("schema_mismatch", f"it has no `{missing}`")
+    if not isinstance(path, str) or not path.strip():
+        raise row.error("invalid_value", "`path` is empty")
+    return PathRow(
+        path,
+        label_of(row, row.values["label"], limits),
+        group_of(row, row.values.get("group"), limits),
+        split_of(row, row.values.get("split")),
+    )
+
+
+def label_of(row: Row, value: Any, limits: Limits) -> str:
+    """A label: text, or a whole number of at most 64 bits. Raises invalid_value, label_too_long."""
+    label = _word(row, "label", value)
+    if label is None:
+        raise row.error("invalid_value", "`label` is empty")
+    if len(label) > limits.label_characters:
+        raise row.error("label_too_long", too_long(label, limits))
+    return label
+
+
+def group_of(row: Row, value: Any, limits: Limits) -> str | None:
+    """A group's name, or None. Raises invalid_value."""
+    group = _word(row, "group", value)
+    if group is not None and len(group) > limits.label_characters:
+        raise row.error("invalid_value", f"`group` has over {limits.label_characters} characters")
+    return group
+
+
+def split_of(row: Row, value: Any) -> Split | None:
+    """The split that the row asks for, or None. Raises invalid_value."""
+    word = _word(row, "split", value)
+    if word is None:
+        return None
+    split = SPLITS.get(word.strip().lower())
+    if split is None:
+        raise row.error("invalid_value", f"`split` is {shown(word)!r}; use train, val or test")
+    return split
+
+
+def too_long(label: str, limits: Limits) -> str:
+    """The sentence for a label_too_long."""
+    return (
+        f"the label {shown(label, 20)!r} has {len(label):,} characters; "
+        f"{limits.label_characters} are allowed"
+    )
+
+
+def _word(row: Row, name: str, value: Any) -> str | None:
+    """A short text without control characters; whole numbers are written out."""
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        return str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str):
+        raise row.error("invalid_value", f"`{name}` is neither a text nor a whole number")
+    if UNSAFE.search(value):
+        raise row.error("invalid_value", f"`{name}` has control or direction characters")
+    return value
+
+
+def _text(row: Row, values: Mapping[str, Any]) -> str:
+    """The row's text, "" where there is nothing to read. Raises schema_mismatch, invalid_value."""
+    if "text" not in values:
+        raise row.error("schema_mismatch", "it has no `text`")
+    text = values["text"]
+    if not isinstance(text, str):
+        raise row.error("invalid_value", "`text` is not a string")
+    if "\0" in text:
+        raise row.error("invalid_value", "`text` has a NUL character")
+    return text if text.strip() else ""
+
+
+def _chat(row: Row) -> Mapping[str, Any]:
+    """OpenAI's chat form: what the user says is the text, what the assistant answers the label."""
+    messages = row.values["messages"]
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        raise row.error("schema_mismatch", "`messages` is not a list of objects")
+    asked = [_content(row, one) for one in messages if one.get("role") == "user"]
+    answers = [_content(row, one) for one in messages if one.get("role") == "assistant"]
+    if not asked or len(answers) != 1:
+        raise row.error("schema_mismatch", "`messages` needs a user and one assistant message")
+    return {**row.values, "text": "\n".join(asked), "label": _stripped(answers[0])}
+
+
+def _content(row: Row, message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list) and all(
+        isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
+    ):
+        return "\n".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise row.error("invalid_value", "a message's `content` is not text")
+    return content
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value

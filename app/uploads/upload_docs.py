@@ -1,0 +1,102 @@
+"""The OpenAPI of an upload, which FastAPI does not parse and so does not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.http.openapi import problems
+from app.uploads.form import UploadForm
+
+BAD_UPLOAD_CODES = (
+    "bad_request",
+    "request_timeout",
+    "in_flight",
+    "payload_too_large",
+    "archive_bomb",
+    "too_many_entries",
+    "row_too_large",
+    "unsupported_media_type",
+    "invalid_request",
+    "unsafe_path",
+    "unsafe_member",
+    "unsafe_name",
+    "duplicate_name",
+    "unsupported_member",
+    "archive_corrupt",
+    "archive_encrypted",
+    "not_an_archive",
+    "empty_dataset",
+    "image_too_large",
+    "image_dimensions",
+    "too_many_frames",
+    "image_truncated",
+    "image_invalid",
+    "unsupported_image_format",
+    "schema_mismatch",
+    "encoding",
+    "invalid_json",
+    "invalid_value",
+    "insufficient_classes",
+    "label_too_long",
+    "unknown_backbone",
+    "modality_mismatch",
+    "idempotency_mismatch",
+    "database_unavailable",
+    "storage_unavailable",
+    "storage_full",
+)
+BAD_UPLOADS = problems(*BAD_UPLOAD_CODES)
+"""What an upload can be answered with beside its success."""
+
+_FILE = (
+    "A zip or tar of class folders, or with a metadata.csv or .jsonl (path, label, group, split);"
+    " for texts a CSV, JSONL or Parquet file with the columns text and label."
+)
+_ENCODING = {"file": {"contentType": "application/zip, application/x-tar, text/csv, */*"}}
+
+
+def links(parameter: str, **operations: str) -> dict[str, Any]:
+    """The links of an answer that made something: `name=operationId`, each takes its id."""
+    parameters = {parameter: "$response.body#/id"}
+    return {
+        "links": {
+            name: {"operationId": operation, "parameters": parameters}
+            for name, operation in operations.items()
+        }
+    }
+
+
+def multipart_body(
+    *, required: tuple[str, ...] = ("file",), without: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """`openapi_extra=` of a route that takes an upload, `without` some of its fields."""
+    fields = {
+        name: without_null(told)
+        for name, told in UploadForm.model_json_schema()["properties"].items()
+        if name not in without
+    }
+    file = {"type": "string", "format": "binary", "description": _FILE}
+    schema = {
+        "type": "object",
+        "required": list(required),
+        "properties": {"file": file, **fields},
+    }
+    raw = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": schema, "encoding": _ENCODING},
+                "application/zip": raw,
+                "application/x-tar": raw,
+            },
+        }
+    }
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A form has no null: a field is there or is left out."""
+    if "anyOf" not in schema:
+        return schema
+    kept = next(choice for choice in schema["anyOf"] if choice.get("type") != "null")
+    return {"title": schema["title"], **kept}

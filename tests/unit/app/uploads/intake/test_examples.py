@@ -1,0 +1,322 @@
+"""Images on their way in: layouts, metadata, headers, labels, doubles and splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.core.manifest import example_id
+from app.uploads.intake import IntakeOptions, Limits
+from app.uploads.intake.build import Built
+from tests.archives import folders, gif, picture, png, png_header, tarred, zipped
+from tests.unit.app.uploads.intake.conftest import Take
+
+Refused = Callable[..., HeadstartError]
+
+
+def rows(built: Built) -> dict[str, tuple[str, str]]:
+    return {one.path: (one.label, one.split) for one in built.examples}
+
+
+def problems(built: Built) -> list[tuple[str, str | None, bool]]:
+    return [(one.code, one.path, one.excluded) for one in built.problems]
+
+
+def test_examples_name_their_bytes(take: Take) -> None:
+    members = folders({"b": 2, "a": 2})
+    built = take(zipped(members))
+    packed = built.pack_path.read_bytes()
+    assert built.pack_sha256 == hashlib.sha256(packed).hexdigest()
+    assert built.modality == "image"
+    for one in built.examples:
+        content = packed[one.offset : one.offset + one.length]
+        assert content == members[one.path]
+        assert one.sha256 == hashlib.sha256(content).hexdigest()
+        assert one.pack == built.pack_sha256
+        assert one.id == example_id(sha256=one.sha256, path=one.path)
+
+
+@pytest.mark.parametrize("wrapper", ["", "data/", "train set/"])
+def test_a_wrapper_folder_is_looked_through(take: Take, wrapper: str) -> None:
+    built = take(zipped({wrapper + name: data for name, data in folders({"a": 1, "b": 1}).items()}))
+    assert rows(built) == {"a/0000.png": ("a", "train"), "b/0001.png": ("b", "train")}
+
+
+def test_top_level_splits(take: Take) -> None:
+    names = ["train/a/1", "train/b/2", "VAL/a/3", "test/b/sub/4"]
+    built = take(zipped({f"w/{name}.png": png(at) for at, name in enumerate(names)}))
+    assert list(rows(built).values()) == [
+        ("a", "train"),
+        ("b", "train"),
+        ("a", "val"),
+        ("b", "test"),
+    ]
+
+
+def test_classes_may_be_called_like_splits(take: Take) -> None:
+    built = take(zipped({"train/1.png": png(1), "bus/2.png": png(2), "test/3.png": png(3)}))
+    assert {label for label, _ in rows(built).values()} == {"train", "bus", "test"}
+
+
+def test_only_one_class_is_no_wrapper(refused: Refused) -> None:
+    error = refused(zipped(folders({"cats": 3})))
+    assert (error.code, "found: cats" in error.message) == ("insufficient_classes", True)
+
+
+def test_one_class_is_enough_for_appending(take: Take) -> None:
+    assert take(zipped(folders({"cats": 3})), options=IntakeOptions(minimum_classes=1)).classes == [
+        {"label": "cats", "count": 3}
+    ]
+
+
+def test_held_out_examples_may_be_appended(take: Take) -> None:
+    built = take(zipped({"test/cats/1.png": png(1)}), options=IntakeOptions(minimum_classes=1))
+    assert [(one.label, one.split) for one in built.examples] == [("cats", "test")]
+
+
+def test_classes_must_have_something_to_train_on(refused: Refused) -> None:
+    held = {f"test/{name}": data for name, data in folders({"a": 1, "b": 1}).items()}
+    assert refused(zipped(held)).code == "insufficient_classes"
+
+
+def test_what_is_ignored_is_said(take: Take) -> None:
+    extra = {
+        "README.md": b"x",
+        "a/notes.txt": b"x",
+        "b/notes.txt": b"x",
+        "1.png": png(99),
+        "__MACOSX/a/._0.png": b"x",
+        "a/.DS_Store": b"x",
+    }
+    built = take(zipped({**folders({"a": 1, "b": 1}), **extra}))
+    assert sorted(problems(built), key=str) == [
+        ("invalid_value", "1.png", True),
+        ("unsupported_member", "README.md", True),
+        ("unsupported_member", "a/notes.txt", True),
+    ]
+    assert "2 .txt file(s) ignored" in str(built.problems)
+
+
+METADATA = [
+    {"path": "img/0.png", "label": "x", "group": "g", "split": "train"},
+    {"path": "img/1.png", "label": "y", "group": None, "split": "validation"},
+    {"path": "img/2.png", "label": "y", "group": "h", "split": ""},
+]
+
+
+def as_csv(told: list[dict[str, str | None]]) -> bytes:
+    lines = [",".join(told[0])] + [",".join(value or "" for value in one.values()) for one in told]
+    return "\r\n".join(lines).encode("utf-8-sig")
+
+
+def as_jsonl(told: list[dict[str, str | None]]) -> bytes:
+    return "\n".join(json.dumps(one) for one in told).encode()
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("wrapper", ["", "data/"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metadata.csv", as_csv(METADATA)), ("metadata.jsonl", as_jsonl(METADATA))],
+)
+def test_metadata_decides(
+    take: Take, pack: Callable[..., bytes], wrapper: str, name: str, content: bytes
+) -> None:
+    images = {f"{wrapper}img/{at}.png": png(at) for at in range(4)}
+    built = take(pack({**images, wrapper + name: content}), "upload")
+    assert [(one.path, one.label, one.group, one.split) for one in built.examples] == [
+        ("img/0.png", "x", "g", "train"),
+        ("img/1.png", "y", None, "val"),
+        ("img/2.png", "y", "h", "train"),
+    ]
+    assert problems(built) == [("schema_mismatch", "img/3.png", True)]
+    assert built.pack_path.read_bytes() == png(0) + png(1) + png(2)
+
+
+def test_metadata_in_each_split(take: Take) -> None:
+    members = {}
+    for at, split in enumerate(("train", "test")):
+        told = [{"file_name": f"{n}.png", "label": "xy"[n]} for n in range(2)]
+        members[f"{split}/metadata.jsonl"] = as_jsonl(told)
+        members |= {f"{split}/{n}.png": png(10 * at + n) for n in range(2)}
+    assert rows(take(zipped(members))) == {
+        "train/0.png": ("x", "train"),
+        "train/1.png": ("y", "train"),
+        "test/0.png": ("x", "test"),
+        "test/1.png": ("y", "test"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "param"),
+    [
+        (b"path,label\nimg/9.png,x\n", "schema_mismatch", "metadata.csv:2"),
+        (b"path,label\nimg/0.png,x\nimg/0.png,y\n", "duplicate_name", "metadata.csv:3"),
+        (b"path,label\nimg/0.png,\n", "invalid_value", "metadata.csv:2"),
+        (b"path,label\n../0.png,x\n", "unsafe_path", "../0.png"),
+        (b"path,label,split\nimg/0.png,x,later\n", "invalid_value", "metadata.csv:2"),
+        (b"path,name\nimg/0.png,x\n", "schema_mismatch", "metadata.csv:1"),
+        (b"name,label\nimg/0.png,x\n", "schema_mismatch", "metadata.csv:2"),
+    ],
+)
+def test_metadata_that_is_wrong(
+    refused: Refused, content: bytes, expected: str, param: str
+) -> None:
+    error = refused(zipped({"img/0.png": png(0), "img/1.png": png(1), "metadata.csv": content}))
+    assert (error.code, error.param) == (expected, param)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a/x.png", png_header(12_000, 12_000), "image_too_large"),
+        ("a/x.png", png_header(20_000, 20_000), "image_too_large"),
+        ("a/x.png", png_header(1, 60_000), "image_dimensions"),
+        ("a/x.gif", gif(10_000), "too_many_frames"),
+        ("a/x.png", b"", "image_invalid"),
+        ("a/x.png", bytes(2000), "image_invalid"),
+        ("a/x.jpg", picture("JPEG")[:40], "image_truncated"),
+        ("a/x.png", b"%!PS-Adobe-3.0 EPSF-3.0\n", "unsupported_image_format"),
+        ("a/x.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_image_format"),
+        ("a/x.png", picture("TIFF"), "unsupported_image_format"),
+        ("a/x.svg", b"<svg/>", "unsupported_image_format"),
+        ("a/x.ico", png(1), "unsupported_image_format"),
+        ("a/x", b"what is this", "image_invalid"),
+    ],
+)
+def test_bad_images(refused: Refused, name: str, data: bytes, expected: str) -> None:
+    error = refused(zipped({**folders({"a": 1, "b": 1}), name: data}))
+    assert (error.code, error.param) == (expected, name)
+
+
+def test_a_member_too_large_to_hold(refused: Refused) -> None:
+    small = IntakeOptions(limits=Limits(member_bytes=1000))
+    error = refused(zipped({"a/1.png": png(1), "b/1.png": bytes(2000)}), options=small)
+    assert (error.code, error.param) == ("image_too_large", "b/1.png")
+
+
+def test_every_format_and_mode_is_taken(take: Take) -> None:
+    members = {"a/plain.png": png(1), "b/jpeg.png": picture("JPEG"), "b/none": picture("WEBP")}
+    for kind, mode, end in (
+        ("JPEG", "CMYK", "jpg"),
+        ("PNG", "I;16", "png"),
+        ("PNG", "P", "PNG"),
+        ("PNG", "RGBA", "png"),
+        ("TIFF", "CMYK", "tif"),
+        ("BMP", "RGB", "bmp"),
+        ("GIF", "P", "gif"),
+    ):
+        members[f"a/{kind}-{mode}.{end}"] = picture(kind, mode=mode)
+    built = take(zipped(members))
+    assert len(built.examples) == len(members)
+    assert built.problems == []
+
+
+def test_labels_too_long(refused: Refused) -> None:
+    error = refused(zipped({"a/1.png": png(1), "b" * 10_000 + "/1.png": png(2)}))
+    assert error.code == "label_too_long"
+    assert len(error.message) < 200
+
+
+def test_labels_of_spaces_only(refused: Refused) -> None:
+    assert refused(zipped({"a/1.png": png(1), " /1.png": png(2)})).code == "invalid_value"
+
+
+def test_labels_that_look_alike_are_a_warning(take: Take) -> None:
+    names = ["Cat/1", "cat/2", "c at/3", "dog/4"]
+    built = take(zipped({f"{name}.png": png(at) for at, name in enumerate(names)}))
+    assert problems(built) == [("label_collision", None, False)]
+    assert all(name in built.problems[0].message for name in ("'Cat'", "'cat'", "'c at'"))
+    assert len(built.classes) == 4
+
+
+def test_doubles(take: Take) -> None:
+    members = {
+        "train/a/1.png": png(1),
+        "train/a/2.png": png(1),
+        "train/b/3.png": png(3),
+        "train/b/4.png": png(4),
+        "train/a/5.png": png(4),
+        "test/a/6.png": png(1),
+        "test/b/7.png": png(7),
+    }
+    built = take(zipped(members))
+    assert sorted(problems(built)) == [
+        ("duplicate_across_splits", "test/a/6.png", True),
+        ("duplicate_example", "train/a/2.png", False),
+        ("label_conflict", "train/a/5.png", True),
+        ("label_conflict", "train/b/4.png", True),
+    ]
+    assert built.classes == [{"label": "a", "count": 2}, {"label": "b", "count": 2}]
+    assert built.pack_path.stat().st_size == sum(len(png(at)) for at in (1, 3, 4, 7))
+    named = {one.id: one.path for one in built.examples}
+    assert all(named[one.example_id] == one.path for one in built.problems if one.example_id)
+
+
+def test_nothing_left_after_contradictions(refused: Refused) -> None:
+    assert refused(zipped({"a/1.png": png(1), "b/1.png": png(1)})).code == "empty_dataset"
+
+
+def test_drawn_splits_keep_copies_together(take: Take) -> None:
+    members = folders({"a": 20, "b": 20}) | {f"a/copy{at}.png": png(1) for at in range(3)}
+    options = IntakeOptions(val_fraction=0.2, test_fraction=0.2, seed=3)
+    built = take(zipped(members), options=options)
+    first = {one.path: one.split for one in built.examples}
+    assert len({first[path] for path in ("a/0000.png", "a/copy0.png", "a/copy2.png")}) == 1
+    counts = [sum(split == name for split in first.values()) for name in ("train", "val", "test")]
+    assert counts[0] + counts[1] + counts[2] == 43
+    assert all(7 <= count <= 11 for count in counts[1:])
+    again = take(zipped(dict(reversed(members.items()))), options=options)
+    assert {one.path: one.split for one in again.examples} == first
+
+
+def test_asking_for_the_other_modality(refused: Refused) -> None:
+    assert refused(zipped(folders({"a": 1, "b": 1})), modality="text").code == "modality_mismatch"
+    assert refused(b"text,label\nx,y\n", "x.csv", modality="image").code == "modality_mismatch"
+    assert refused(b"text,label\nx,y\n", "x.csv", modality="sound").code == "invalid_value"
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from app.core.errors import HeadstartError
+from app.uploads.intake import build
+upload, staging = map(Path, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    build(upload, filename="x.zip", staging=staging)
+except HeadstartError as error:
+    print(error.code)
+"""
+
+
+def test_no_space_left(tmp_path: Path, staging: Path) -> None:
+    upload = tmp_path / "x.zip"
+    upload.write_bytes(zipped(folders({"a": 9, "b": 9})))
+    command = [sys.executable, "-c", FULL_DISK, str(upload), str(staging)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == "storage_full\n"
+    assert list(staging.iterdir()) == []
+
+
+def test_importing_the_intake_loads_no_heavy_library() -> None:
+    code = "import app.uploads.intake, sys; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "PIL", "pyarrow"} & set(said.stdout.split())
+
+
+def test_real_folders(take: Take, shared_data: Path) -> None:
+    members = {}
+    for split in ("train", "test"):
+        for path in sorted((shared_data / "clothing" / split).glob("*/*"))[::20]:
+            members[f"clothing/{split}/{path.parent.name}/{path.name}"] = path.read_bytes()
+    built = take(zipped(members, method=0))
+    assert len(built.examples) == len(members)
+    assert built.modality == "image"

@@ -1,0 +1,35 @@
+"""A head answers only over the backbone's weights that it was trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import HeadstartError
+from worker.formats import same_weights
+
+OLD, NEW = "a" * 64, "b" * 64
+
+
+def test_the_same_weights_pass() -> None:
+    same_weights.check("resnet18", trained=OLD, loaded=OLD)
+
+
+def test_others_are_refused_with_both_names_and_the_way_back() -> None:
+    with pytest.raises(HeadstartError) as caught:
+        same_weights.check("resnet18", trained=OLD, loaded=NEW)
+    assert caught.value.code == "backbone_unavailable"
+    for part in ("resnet18", OLD, NEW, "HEADSTART_WEIGHTS_DIR"):
+        assert part in caught.value.message
+
+
+def test_a_card_says_what_its_head_was_trained_on() -> None:
+    assert same_weights.trained_on({"backbone": {"weights_sha256": OLD}}) == OLD
+
+
+@pytest.mark.parametrize("card", [{}, {"backbone": "resnet18"}, {"backbone": {"name": "resnet18"}}])
+def test_a_card_that_does_not_say_is_damaged(card: dict[str, Any]) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        same_weights.trained_on(card)
+    assert caught.value.code == "model_corrupt"

@@ -1,0 +1,77 @@
+"""The learning curve's law, its masks and its forecasts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from worker.ml.assess import learning_curve
+from worker.ml.assess.learning_curve import Point
+
+
+def law_of(level: float, exponent: float, sizes: list[int], judged: int) -> learning_curve.Law:
+    points = [Point(per_class=m, accuracy=1 - level * m**-exponent, judged=judged) for m in sizes]
+    found = learning_curve.law(points)
+    assert found is not None
+    return found
+
+
+class TestLaw:
+    def test_many_judgements_find_level_and_exponent(self) -> None:
+        found = law_of(0.5, 0.6, [1, 2, 4, 8], judged=100_000)
+        assert found.exponent == pytest.approx(0.6, abs=0.01)
+        assert found.error(8) == pytest.approx(0.5 * 8**-0.6, rel=0.01)
+
+    def test_few_judgements_leave_the_expected_exponent(self) -> None:
+        found = law_of(0.5, 0.9, [1, 2], judged=6)
+        assert found.exponent == pytest.approx(learning_curve.EXPONENT, abs=0.1)
+
+    def test_a_curve_that_falls_is_read_as_flat(self) -> None:
+        points = [Point(per_class=m, accuracy=a, judged=10**6) for m, a in ((1, 0.9), (8, 0.2))]
+        found = learning_curve.law(points)
+        assert found is not None
+        assert found.exponent == 0.0
+        assert found.fall(8, 16)[0] == 0.0
+
+    def test_no_points_no_law(self) -> None:
+        assert learning_curve.law([]) is None
+        assert learning_curve.as_json([], 5) is None
+
+    def test_no_errors_at_all_still_forecast(self) -> None:
+        found = learning_curve.as_json([Point(per_class=4, accuracy=1.0, judged=20)], 5)
+        assert found is not None
+        json.dumps(found, allow_nan=False)
+
+    def test_doubling_takes_off_the_stated_share(self) -> None:
+        found = law_of(0.5, 0.5, [1, 2, 4], judged=10**6)
+        fall, spread = found.fall(4, 8)
+        assert fall == pytest.approx(1 - 2**-0.5, abs=0.01)
+        assert 0 < spread < 0.1
+
+
+class TestForecast:
+    def test_is_ordered_and_has_its_accuracy_inside(self) -> None:
+        points = [Point(per_class=m, accuracy=1 - 0.4 * m**-0.3, judged=50) for m in (4, 1, 2)]
+        found = learning_curve.as_json(points, 5)
+        assert found is not None
+        assert [point["per_class"] for point in found["points"]] == [1, 2, 4]  # type: ignore[index,attr-defined]
+        for point in found["forecast"]:  # type: ignore[attr-defined]
+            assert 0 <= point["low"] <= point["accuracy"] <= point["high"] <= 1
+
+
+class TestMasks:
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
+    fold = torch.tensor([0, 1, 2, 3] * 3)
+
+    def test_sizes_are_powers_below_what_a_fold_trains_on(self) -> None:
+        assert learning_curve.sizes(self.labels, self.fold) == [1, 2]
+
+    def test_each_fit_has_that_many_of_each_class_and_none_of_its_fold(self) -> None:
+        masks = learning_curve.masks(self.labels, self.fold, 2)
+        assert masks.shape == (4, 12)
+        for number, mask in enumerate(masks):
+            kept = mask > 0
+            assert torch.bincount(self.labels[kept]).tolist() == [2, 2, 2]
+            assert not bool((self.fold[kept] == number).any())

@@ -1,0 +1,64 @@
+"""Designs of many examples against those of few, and their Gram matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.unit.worker.ml.tasks import LAYOUT, clouds
+from worker.ml import folds
+from worker.ml.features import spaces
+from worker.ml.fitting import cross_fit, design
+from worker.ml.fitting.design import Design, Designs, Recipe
+
+RECIPE = Recipe(space="late", views=("squish",))
+
+
+def made(counts: list[int], recipe: Recipe = RECIPE) -> Design:
+    support = folds.canonical(clouds(counts, noise=1.5, views=("squish", "mirror")), 0)
+    maker = Designs(spaces.transform(tuple(LAYOUT), None), support, folds.judge(support))
+    return maker.make(recipe)
+
+
+@pytest.fixture
+def few_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows enough to span the made-up space, fewer than the examples; uneven chunks."""
+    monkeypatch.setattr(folds, "MOST_DUAL", 240)
+    monkeypatch.setattr(design, "CHUNK", 77)
+
+
+@pytest.mark.parametrize("counts", [[100, 100, 100], [200, 80, 40]])
+def test_landmarks_that_span_the_space_change_no_fit(
+    counts: list[int], request: pytest.FixtureRequest
+) -> None:
+    whole = made(counts)
+    request.getfixturevalue("few_landmarks")
+    many = made(counts)
+    assert whole.many is None
+    assert many.many is not None
+    assert len(many.x) < len(whole.x) == sum(counts)
+    l2 = torch.tensor([0.1, 1.0], dtype=torch.double)
+    for one, other in zip(
+        cross_fit.by_ridge(whole, whole.judge, l2),
+        cross_fit.by_ridge(many, many.judge, l2),
+        strict=True,
+    ):
+        torch.testing.assert_close(one.seen, other.seen, atol=3e-3, rtol=0)
+        for mine, theirs in zip(
+            whole.folded(one.alpha, one.bias), many.folded(other.alpha, other.bias), strict=True
+        ):
+            torch.testing.assert_close(mine, theirs, atol=1e-2, rtol=0.02)
+
+
+def test_of_many_the_primary_view_asks_and_all_views_teach(few_landmarks: None) -> None:
+    both = Recipe(space="late", views=("squish", "mirror"))
+    rows, asked = made([100, 100, 100], both).many or ()
+    assert rows.shape == asked.shape == (300, 240)
+    assert not torch.equal(rows, asked)
+    rows, asked = made([100, 100, 100]).many or ()
+    assert torch.equal(rows, asked)
+
+
+def test_a_large_gram_matrix_is_made_of_upper_blocks() -> None:
+    x = torch.randn(2 * design.BLOCK + 90, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(design._inner(x), x @ x.T)

@@ -1,0 +1,329 @@
+"""The text road: one kernel of two views, its laws, and what it serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from app.core.backbones import BACKBONES
+from app.core.errors import HeadstartError
+from worker.ml import folds
+from worker.ml.assess import novelty
+from worker.ml.features import ngrams
+from worker.ml.fitting import text_kernel, text_mix
+from worker.ml.fitting.text_kernel import Views
+from worker.ml.methods import text
+from worker.ml.tasks import Support, Task
+
+WORDS = {
+    "card": ["card", "plastic", "chip", "delivery", "arrive", "post"],
+    "password": ["password", "login", "reset", "code", "forgot", "account"],
+    "refund": ["refund", "money", "return", "charge", "back", "paid"],
+}
+CLASSES = list(WORDS)
+LAYOUT = BACKBONES["all-MiniLM-L6-v2"].layout
+WIDTH = 384
+
+
+def sentence(label: str, random: np.random.Generator) -> str:
+    """A few words of the class among words of none."""
+    filler = ["please", "my", "the", "still", "why", "help", "not", "today", "again"]
+    said = [*random.choice(WORDS[label], 2), *random.choice(filler, 4)]
+    return " ".join(random.permutation(said))
+
+
+def embedded(labels: Sequence[str], random: np.random.Generator, noise: float) -> Tensor:
+    """Embeddings around a centre for each class; with much noise they say nothing."""
+    centres = np.random.default_rng(5).normal(size=(len(CLASSES), WIDTH))
+    places = [CLASSES.index(label) for label in labels]
+    rows = centres[places] + noise * random.normal(size=(len(labels), WIDTH))
+    return torch.nn.functional.normalize(torch.from_numpy(rows).float(), dim=1)
+
+
+def drawn(per_class: int, *, seed: int = 0, noise: float = 3.0) -> Support:
+    random = np.random.default_rng(seed)
+    labels = [label for label in CLASSES for _ in range(per_class)]
+    return Support(
+        features={"text": embedded(labels, random, noise)},
+        labels=torch.tensor([CLASSES.index(label) for label in labels]),
+        groups=torch.arange(len(labels)),
+        ids=[f"ex_{seed}_{row}" for row in range(len(labels))],
+        classes=CLASSES,
+        texts=[sentence(label, random) for label in labels],
+    )
+
+
+def task(support: Support, **changes: object) -> Task:
+    plain = Task(
+        method="auto", hyperparameters={}, support=support, layout=LAYOUT, backbone="minilm"
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def logits_of(support: Support, test: Support, **changes: object) -> Tensor:
+    head = text.fit(task(support, **changes)).head
+    assert test.texts is not None
+    return text.predict(head, test.features["text"], test.texts)
+
+
+class TestFit:
+    def test_where_each_class_is_one_group_nothing_is_estimated(self) -> None:
+        support = drawn(6)
+        found = text.fit(task(replace(support, groups=support.labels)))
+        assert not found.evaluation["estimable"]
+        assert found.evaluation["accuracy"]["value"] is None
+
+    def test_a_class_in_one_group_judges_nothing(self) -> None:
+        support = drawn(8, noise=0.3)
+        groups = torch.where(support.labels == 1, 100, support.groups)
+        found = text.fit(task(replace(support, groups=groups)))
+        supports = {row["label"]: row["support"] for row in found.evaluation["per_class"]}
+        assert supports[CLASSES[1]] == 0
+        assert CLASSES[1] not in str(found.advice["confused"])
+
+    def test_training_frequencies_are_put_back_where_balance_is_off(self) -> None:
+        support, new = drawn(20), drawn(20, seed=9)
+        rows = torch.nonzero((support.labels != 0) | (torch.arange(len(support)) % 5 == 0))[:, 0]
+        uneven = support.take(rows)
+        assert new.texts is not None
+        shares = []
+        for chosen in ("auto", "none"):
+            found = text.fit(task(uneven, hyperparameters={"class_balance": chosen}))
+            answered = text.answer(found.head, new.features["text"], new.texts)
+            shares.append(float(answered.probabilities[:, 0].mean()))
+            assert found.hyperparameters["class_balance"] in ("balanced", chosen)
+            assert found.evaluation["class_balance"]["imbalance"] == 5
+        assert shares[1] < shares[0]
+
+    def test_it_learns_and_says_how_well(self) -> None:
+        found = text.fit(task(drawn(10)))
+        test = drawn(50, seed=1)
+        assert test.texts is not None
+        answer = text.answer(found.head, test.features["text"], test.texts)
+        accuracy = float((answer.probabilities.argmax(1) == test.labels).float().mean())
+        stated = found.evaluation["accuracy"]
+        assert accuracy > 0.9
+        assert stated["low"] <= accuracy <= stated["high"]
+        assert found.evaluation["how"] == {
+            "method": "k-fold",
+            "num_examples": 30,
+            "left_out": 0,
+            "folds": 5,
+        }
+
+    def test_everything_but_tensors_is_json(self) -> None:
+        found = text.fit(task(drawn(4), validation=drawn(3, seed=2)))
+        for part in (found.head.config, found.evaluation, found.advice, found.hyperparameters):
+            json.dumps(part, allow_nan=False)
+
+    def test_one_example_a_class_works_and_is_not_estimable(self) -> None:
+        found = text.fit(task(drawn(1)))
+        assert not found.evaluation["estimable"]
+        assert not novelty.restored(found.head.config["unknown"]).estimable
+        assert found.advice["more_examples"] == []
+
+    def test_a_validation_set_is_held_out_and_both_are_told(self) -> None:
+        found = text.fit(task(drawn(5), validation=drawn(8, seed=3)))
+        assert found.evaluation["how"]["method"] == "hold-out"
+        assert found.evaluation["how"]["num_examples"] == 24
+        assert found.evaluation["out_of_fold"]["how"]["method"] == "k-fold"
+
+    def test_a_class_without_examples_is_never_likely(self) -> None:
+        support = drawn(5)
+        kept = support.take((support.labels != 1).nonzero()[:, 0])
+        probabilities = logits_of(kept, drawn(20, seed=1)).softmax(1)
+        assert probabilities.shape[1] == 3
+        assert float(probabilities[:, 1].max()) < 0.34
+
+    def test_without_texts_it_refuses(self) -> None:
+        support = drawn(2)
+        with pytest.raises(HeadstartError):
+            text.fit(task(replace(support, texts=None)))
+
+    def test_a_small_head_is_small(self) -> None:
+        assert text.fit(task(drawn(5))).head.nbytes < 200_000
+
+
+def views_of(support: Support) -> tuple[Support, Views]:
+    kept = folds.canonical(support, 0)
+    return kept, text._views(task(support), kept)
+
+
+def both(views: Views, w: float) -> np.ndarray:
+    """Rows [N, D + m] whose inner products are the mixture's, all buckets apart."""
+    table = views.table
+    known, place = np.unique(table.buckets, return_inverse=True)
+    lexical = np.zeros((len(table), len(known)))
+    lexical[table.owners(), place] = table.weights
+    return np.concatenate([np.sqrt(1 - w) * views.rows.numpy(), np.sqrt(w) * lexical], 1)
+
+
+class TestKernel:
+    def test_coordinates_have_the_mixtures_inner_products(self) -> None:
+        _, views = views_of(drawn(5))
+        found, wanted = views.coordinates(0.3), both(views, 0.3)
+        np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-4)
+
+    def test_the_fit_is_scikit_learns_on_both_views(self) -> None:
+        kept, views = views_of(drawn(6))
+        primal = both(views, 0.35)
+        wanted = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
+        wanted.fit(primal, kept.labels.numpy())
+        final = text_mix.final(views, 0.35)
+        found = views.coordinates(0.35) @ final.weight + final.bias
+        exact = wanted.decision_function(primal)
+        found = found - found.mean(1, keepdim=True)
+        np.testing.assert_allclose(found, exact - exact.mean(1, keepdims=True), atol=0.02)
+
+    def test_served_weights_give_the_fits_logits(self) -> None:
+        _, views = views_of(drawn(6))
+        final = text_mix.final(views, 0.35)
+        buckets, embedding, lexical = views.weights(0.35, final.weight)
+        inside = ngrams.within(views.table, buckets.numpy())
+        rows = torch.from_numpy(ngrams.dense(inside, len(buckets)))
+        torch.testing.assert_close(
+            views.rows @ embedding + rows @ lexical,
+            views.coordinates(0.35) @ final.weight,
+            atol=5e-3,
+            rtol=1e-2,
+        )
+
+    def test_similarity_is_the_mean_over_the_others(self) -> None:
+        _, views = views_of(drawn(4))
+        products = both(views, 0.4) @ both(views, 0.4).T
+        np.fill_diagonal(products, 0)
+        np.testing.assert_allclose(views.similarity(0.4), products.sum(1) / 11, atol=1e-5)
+
+    def test_out_of_fold_is_really_leaving_out(self) -> None:
+        kept, views = views_of(drawn(4))
+        fold = folds.folds(kept.labels, kept.groups, 4)
+        found = text_mix.out_of_fold(views, [0.5], fold)[0]
+        rows = both(views, 0.5)
+        for number in range(4):
+            seen, left = (fold != number).numpy(), (fold == number).numpy()
+            alone = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
+            alone.fit(rows[seen], kept.labels.numpy()[seen])
+            exact = alone.decision_function(rows[left])
+            judged = found[torch.from_numpy(left)]
+            judged = judged - judged.mean(1, keepdim=True)
+            np.testing.assert_allclose(judged, exact - exact.mean(1, keepdims=True), atol=0.03)
+
+    def test_many_examples_are_fitted_on_folded_n_grams(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        support, test = drawn(30), drawn(60, seed=1)
+        assert test.texts is not None
+        plain = text.fit(task(support))
+        monkeypatch.setattr(text_kernel, "MOST_DUAL", 50)
+        monkeypatch.setattr(text_kernel, "FOLDED", 512)
+        folded = text.fit(task(support))
+        assert folded.head.config["folded"]
+        assert len(folded.head.tensors["buckets"]) == text_kernel.FOLDED
+        accuracy = [
+            float(
+                (text.predict(head, test.features["text"], test.texts).argmax(1) == test.labels)
+                .float()
+                .mean()
+            )
+            for head in (plain.head, folded.head)
+        ]
+        assert accuracy[1] > accuracy[0] - 0.05
+
+
+class TestWeight:
+    def test_embeddings_that_know_nothing_leave_it_to_the_n_grams(self) -> None:
+        assert text.fit(task(drawn(8, noise=1000.0))).hyperparameters["lexical_weight"] >= 0.35
+
+    def test_embeddings_that_know_all_are_used(self) -> None:
+        support = drawn(8, noise=0.2)
+        random = np.random.default_rng(0)
+        noise = ["".join(random.choice(list("abcdefghij"), 20)) for _ in range(len(support))]
+        found = text.fit(task(replace(support, texts=noise)))
+        assert found.hyperparameters["lexical_weight"] <= 0.5
+
+    def test_the_gate_rises_with_how_alike_all_embeddings_are(self) -> None:
+        shared, own = torch.zeros(10, 11), torch.eye(11)[:10]
+        shared[:, 10] = 1
+        gates = [
+            text_mix.gate(alike**0.5 * shared + (1 - alike) ** 0.5 * own)
+            for alike in (0.1, 0.4, 0.6, 0.95)
+        ]
+        assert gates == sorted(gates)
+        assert 0.05 <= gates[0] < 0.1
+        assert gates[-1] == 0.95
+
+
+class TestLabelNames:
+    def names(self) -> Tensor:
+        return embedded(CLASSES, np.random.default_rng(9), noise=0.1)
+
+    def test_those_that_tell_become_examples(self) -> None:
+        support, test = drawn(3, noise=2.0), drawn(60, seed=1, noise=2.0)
+        found = text.fit(task(support, label_embeddings=self.names()))
+        assert found.hyperparameters["label_names"]
+        assert test.texts is not None
+        answers = text.predict(found.head, test.features["text"], test.texts).argmax(1)
+        plain = logits_of(support, test).argmax(1)
+        assert (answers == test.labels).sum() >= (plain == test.labels).sum()
+
+    def test_those_that_do_not_leave_no_trace(self) -> None:
+        support, test = drawn(3), drawn(10, seed=1)
+        given = logits_of(support, test, label_embeddings=self.names()[[1, 2, 0]])
+        torch.testing.assert_close(given, logits_of(support, test))
+
+    def test_they_follow_the_callers_order_of_classes(self) -> None:
+        support, test = drawn(3, noise=2.0), drawn(10, seed=1)
+        order = [2, 0, 1]
+        place = torch.argsort(torch.tensor(order))
+        other = replace(support, classes=[CLASSES[c] for c in order], labels=place[support.labels])
+        plain = logits_of(support, test, label_embeddings=self.names())
+        moved = logits_of(other, test, label_embeddings=self.names()[order])
+        torch.testing.assert_close(moved, plain[:, order], atol=1e-3, rtol=1e-3)
+
+
+class TestLaws:
+    @settings(max_examples=6, deadline=None)
+    @given(st.integers(0, 1000))
+    def test_permuting_examples_changes_nothing(self, seed: int) -> None:
+        support, test = drawn(4), drawn(5, seed=1)
+        order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(logits_of(support.take(order), test), logits_of(support, test))
+
+    @settings(max_examples=6, deadline=None)
+    @given(st.permutations(range(3)))
+    def test_renaming_labels_permutes_the_answers(self, order: list[int]) -> None:
+        support, test = drawn(4), drawn(5, seed=1)
+        place = torch.argsort(torch.tensor(order))
+        renamed = replace(support, classes=["x", "y", "z"], labels=place[support.labels])
+        assert torch.equal(logits_of(renamed, test), logits_of(support, test)[:, order])
+
+    def test_duplicating_every_example_changes_nothing(self) -> None:
+        support, test = drawn(4), drawn(5, seed=1)
+        twice = support.take(torch.arange(12).repeat(2))
+        twice = replace(twice, groups=torch.arange(24), ids=[f"{row}" for row in range(24)])
+        assert torch.equal(logits_of(twice, test), logits_of(support, test))
+
+    def test_batches_and_single_texts_agree(self) -> None:
+        head, test = text.fit(task(drawn(4))).head, drawn(3, seed=1)
+        assert test.texts is not None
+        together = text.predict(head, test.features["text"], test.texts)
+        for row, said in enumerate(test.texts):
+            alone = text.predict(head, test.features["text"][row : row + 1], [said])
+            torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-4)
+
+
+def test_a_text_without_a_known_n_gram_gets_an_answer() -> None:
+    head = text.fit(task(drawn(4))).head
+    answer = text.answer(head, torch.zeros(2, WIDTH), ["", "ሰላም"])
+    assert bool(answer.probabilities.isfinite().all())
+    known = novelty.restored(head.config["unknown"])
+    assert bool(known.flag(answer.score).all())

@@ -1,0 +1,135 @@
+"""The fair queue: turns, bounds, and who gives way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Input, Options, Target
+from worker.predictor.calls import PendingCall, PendingInput
+from worker.predictor.fair_queue import FairQueue
+
+HEAVY = 256 * 1024
+TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
+
+
+def job(tenant: str, count: int, size: int = 0) -> tuple[PendingCall, list[PendingInput]]:
+    inputs = (Input("image", bytes(size)),) * count
+    call = Call(id="p", tenant=tenant, target=TARGET, options=Options(), inputs=inputs)
+    made = PendingCall(call, lambda _job, _error: None, deadline=0.0)
+    return made, [PendingInput(made, place, one) for place, one in enumerate(inputs)]
+
+
+def push(
+    queue: FairQueue, tenant: str, count: int, size: int = 0
+) -> tuple[PendingCall, list[PendingCall]]:
+    made, items = job(tenant, count, size)
+    return made, queue.push(tenant, items)
+
+
+def test_tenants_take_turns_however_much_one_sends() -> None:
+    queue = FairQueue(100)
+    push(queue, "loud", 50)
+    push(queue, "quiet", 2)
+    push(queue, "third", 1)
+    first = [queue.pop().job.tenant for _ in range(6)]
+    assert first == ["loud", "quiet", "third", "loud", "quiet", "loud"]
+
+
+def test_one_tenant_alone_is_refused_when_full() -> None:
+    queue = FairQueue(4)
+    push(queue, "a", 3)
+    with pytest.raises(HeadstartError) as caught:
+        push(queue, "a", 2)
+    assert (caught.value.code, caught.value.retry_after) == ("overloaded", 1)
+    assert len(queue) == 3
+
+
+def test_the_longest_line_gives_way_to_a_tenant_below_its_share() -> None:
+    queue = FairQueue(4)
+    push(queue, "loud", 2)
+    newest, _ = push(queue, "loud", 2)
+    _, evicted = push(queue, "quiet", 1)
+    assert evicted == [newest]
+    assert len(queue) == 3
+
+
+def test_nobody_gives_way_to_a_tenant_above_its_share() -> None:
+    queue = FairQueue(4)
+    push(queue, "a", 2)
+    push(queue, "b", 2)
+    with pytest.raises(HeadstartError):
+        push(queue, "b", 1)
+
+
+def test_what_is_discarded_never_comes_out() -> None:
+    queue = FairQueue(10)
+    gone, _ = push(queue, "a", 3)
+    stays, _ = push(queue, "a", 2)
+    queue.discard(gone)
+    assert [queue.pop().job for _ in range(len(queue))] == [stays, stays]
+    queue.discard(gone)
+    with pytest.raises(IndexError):
+        queue.pop()
+
+
+def test_bytes_fill_it_like_inputs() -> None:
+    queue = FairQueue(8)
+    push(queue, "a", 1, 3 * HEAVY)
+    push(queue, "a", 4)
+    with pytest.raises(HeadstartError):
+        push(queue, "a", 1)
+    queue.pop()
+    push(queue, "a", 1, 3 * HEAVY)
+    assert len(queue) == 5
+
+
+def test_the_heaviest_line_gives_way_however_short() -> None:
+    queue = FairQueue(8)
+    push(queue, "light", 3)
+    heavy, _ = push(queue, "heavy", 1, 4 * HEAVY)
+    _, evicted = push(queue, "third", 2)
+    assert evicted == [heavy]
+    assert len(queue) == 5
+
+
+def test_an_empty_queue_takes_what_is_heavier_than_its_limit() -> None:
+    queue = FairQueue(4)
+    push(queue, "a", 2, 4 * HEAVY)
+    with pytest.raises(HeadstartError):
+        push(queue, "b", 1, 4 * HEAVY)
+    assert [queue.pop().index for _ in range(len(queue))] == [0, 1]
+    push(queue, "b", 5)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("push"), st.sampled_from("abc"), st.integers(1, 5)),
+            st.tuples(st.just("pop"), st.just(""), st.just(0)),
+            st.tuples(st.just("discard"), st.just(""), st.integers(0, 30)),
+        ),
+        max_size=60,
+    )
+)
+def test_its_size_is_what_it_holds_and_never_above_the_limit(
+    steps: list[tuple[str, str, int]],
+) -> None:
+    queue, jobs = FairQueue(8), []
+    for step, tenant, number in steps:
+        if step == "push":
+            try:
+                jobs.append(push(queue, tenant, number)[0])
+            except HeadstartError:
+                continue
+        elif step == "pop" and len(queue):
+            queue.pop()
+        elif step == "discard" and jobs:
+            queue.discard(jobs[number % len(jobs)])
+        assert len(queue) <= 8
+    size = len(queue)
+    assert len([queue.pop() for _ in range(size)]) == size
+    with pytest.raises(IndexError):
+        queue.pop()

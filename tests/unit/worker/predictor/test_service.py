@@ -1,0 +1,233 @@
+"""The predictor's service: every call ends with an answer, whatever goes wrong on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from array import array
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.core import messages
+from app.core.messages import Call, Input, Options, Target
+from worker.answers.rendering import Labels, Scores, render
+from worker.predictor.batching import Lane, Work
+from worker.predictor.calls import InputOutcome, PendingInput
+from worker.predictor.fleet import Fleet
+from worker.predictor.head_cache import HeadCache
+from worker.predictor.http import Exchange
+from worker.predictor.metrics import Metrics
+from worker.predictor.prediction_cache import PredictionCache
+from worker.predictor.service import Service
+
+TRAINED, OTHER = "a" * 64, "b" * 64
+TARGET = Target(model="m", backbone="resnet18", artifact="models/m", sha256="0")
+
+
+class Wire:
+    """Where an exchange's answer goes."""
+
+    def __init__(self) -> None:
+        self.status, self.answer = 0, {}
+        self.text = b""
+        self.done = asyncio.Event()
+
+    def send(self, status: int, body: bytes, *, kind: str, extra: str) -> None:
+        self.status, self.text = status, body
+        if kind == "application/json":
+            self.answer = json.loads(body)
+        self.done.set()
+
+
+@dataclass
+class Bench:
+    """A service whose backbone doubles nothing: it answers every input with the same scores."""
+
+    weights_sha256: str = TRAINED
+    limit: int = 10
+    broken: Exception | None = None
+    corrupt: Exception | None = None
+    batches: list[int] = field(default_factory=list)
+    service: Any = None
+    cache: Any = None
+    metrics: Any = None
+
+    def build(self, name: str) -> Lane:
+        if self.broken is not None:
+            raise self.broken
+        service, loop = self.service, self.loop
+
+        def deliver(outcomes: list[InputOutcome]) -> None:
+            loop.call_soon_threadsafe(service.deliver, outcomes)
+
+        return Lane(
+            name,
+            Work(lambda item: bytes(item.input.data), self.answer),
+            [list],
+            sizes=(1, 2, 4),
+            limit=100,
+            decoders=1,
+            weights_sha256=self.weights_sha256,
+            deliver=deliver,
+            metrics=self.metrics,
+        )
+
+    def load(self, _target: Target) -> Any:
+        if self.corrupt is not None:
+            raise self.corrupt
+        return SimpleNamespace(nbytes=1, labels=Labels(["x", "y"]), weights_sha256=TRAINED)
+
+    def answer(self, items: Sequence[PendingInput], _rows: Any) -> list[bytes]:
+        self.batches.append(len(items))
+        found = []
+        for item in items:
+            scores = Scores(item.job.head.labels, array("f", [0.75, 0.25]))
+            if item.key:
+                self.cache.put(item.key, scores)
+            found.append(render(scores, index=item.index, options=item.job.call.options))
+        return found
+
+    def run(self, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        with ThreadPoolExecutor(2) as executor:
+
+            async def go() -> None:
+                self.loop = asyncio.get_running_loop()
+                self.metrics, self.cache = Metrics(), PredictionCache(10_000)
+                heads: HeadCache[Any] = HeadCache(
+                    self.load, budget=100, executor=executor, metrics=self.metrics
+                )
+                self.service = Service(
+                    fleet=Fleet(self.build, executor=executor),
+                    heads=heads,
+                    cache=self.cache,
+                    metrics=self.metrics,
+                    limit=self.limit,
+                )
+                try:
+                    await body()
+                finally:
+                    self.service.fleet.close()
+
+            asyncio.run(go())
+
+    def send(self, path: str, body: bytes) -> Wire:
+        wire = Wire()
+        self.service.handle(Exchange(wire, path=path, body=body))  # type: ignore[arg-type]
+        return wire
+
+    async def ask(self, path: str = "/predict", target: Target = TARGET, **options: Any) -> Wire:
+        call = Call(
+            id="p",
+            tenant="t",
+            target=target,
+            options=Options(**options),
+            inputs=(Input("image", b"one"),),
+        )
+        wire = self.send(path, b"".join(messages.encode(call)))
+        await asyncio.wait_for(wire.done.wait(), 5)
+        return wire
+
+    async def is_idle(self) -> None:
+        """Every job that was opened has been closed."""
+        await asyncio.wait_for(self.service.drained(), 1)
+
+    def lookups(self, result: str) -> float:
+        return float(self.metrics.cache.labels(result)._value.get())
+
+
+def test_a_head_is_not_asked_over_weights_it_was_not_trained_on() -> None:
+    bench = Bench(weights_sha256=OTHER)
+
+    async def body() -> None:
+        for _ in range(2):  # while the head loads, and once it is in memory
+            wire = await bench.ask()
+            assert wire.answer["code"] == "backbone_unavailable"
+            assert TRAINED in wire.answer["message"]
+        wire = await bench.ask(explain=("saliency",))
+        assert wire.answer["code"] == "backbone_unavailable"
+        await bench.is_idle()
+
+    bench.run(body)
+    assert bench.batches == []
+
+
+def test_a_head_over_its_own_weights_is_asked() -> None:
+    bench = Bench()
+
+    async def body() -> None:
+        assert (await bench.ask()).answer["data"][0]["label"] == "x"
+
+    bench.run(body)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("out of memory"), PermissionError("no")])
+def test_a_backbone_that_breaks_while_loading_is_told_at_once(fault: Exception) -> None:
+    bench = Bench(broken=fault)
+
+    async def body() -> None:
+        assert (await bench.ask()).answer["code"] == "internal"
+        await bench.is_idle()
+
+    bench.run(body)
+
+
+@pytest.mark.parametrize("path", ["/predict", "/load"])
+def test_a_head_that_breaks_while_loading_is_told_at_once(path: str) -> None:
+    bench = Bench(corrupt=PermissionError("no"))
+
+    async def body() -> None:
+        assert (await bench.ask(path)).answer["code"] == "internal"
+        await bench.is_idle()
+
+    bench.run(body)
+
+
+def test_a_call_that_is_refused_leaves_nothing_open() -> None:
+    bench = Bench(limit=0)
+
+    async def body() -> None:
+        assert (await bench.ask()).answer["code"] == "overloaded"
+        await bench.is_idle()
+
+    bench.run(body)
+
+
+def test_a_bug_is_an_error_of_ours_and_leaves_nothing_open() -> None:
+    bench = Bench()
+
+    async def body() -> None:
+        bench.service.heads = None
+        assert (await bench.ask()).answer["code"] == "internal"
+        await bench.is_idle()
+        bench.service.metrics = SimpleNamespace(calls=bench.metrics.calls)
+        assert bench.send("/metrics", b"").answer["code"] == "internal"
+
+    bench.run(body)
+
+
+def test_nonsense_is_named_so() -> None:
+    bench = Bench()
+
+    async def body() -> None:
+        assert bench.send("/predict", b"").answer["code"] == "bad_request"
+        assert bench.send("/nowhere", b"").answer["code"] == "not_found"
+
+    bench.run(body)
+
+
+def test_only_what_the_cache_answers_is_a_hit() -> None:
+    bench = Bench()
+
+    async def body() -> None:
+        first, second = await bench.ask(), await bench.ask()
+        assert first.answer == second.answer
+        await bench.ask(explain=("neighbours",))
+
+    bench.run(body)
+    assert (bench.lookups("miss"), bench.lookups("hit")) == (1, 1)
+    assert bench.batches == [1, 1]

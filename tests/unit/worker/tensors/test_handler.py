@@ -1,0 +1,51 @@
+"""When an embedding pass looks whether it must end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.ml.engines.stream import TEXT_BATCHES
+from worker.tensors.handler import _collect
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Of texts."""
+
+    modality: str = "text"
+
+
+class Engine:
+    """Counts the texts that it embeds."""
+
+    best_batch = 4
+    spec = Spec()
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.embedded += len(texts)
+        return np.ones((len(texts), 2), np.float32)
+
+
+def test_texts_that_were_embedded_together_are_kept_together(tmp_path: Path) -> None:
+    together = TEXT_BATCHES * Engine.best_batch
+    engine: Any = Engine()
+    pack = tmp_path / "pack"
+    pack.write_bytes(b"x" * 3 * together)
+    items = {
+        "packs": [str(pack)], "pack": [0] * 3 * together,
+        "offset": list(range(3 * together)), "length": [1] * 3 * together,
+    }  # fmt: skip
+    request = {"items": items, "view": "text", "threads": 1}
+    told: list[int] = []
+    found = _collect(engine, request, lambda _, body: told.append(body["done"]), lambda: True)
+    assert found.done == engine.embedded == together
+    assert told == [together]

@@ -1,0 +1,69 @@
+"""Label names pass the backbone once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from app.core.backbones import BACKBONES
+from worker.ml.engines import Engine
+from worker.tensors import label_embeddings
+from worker.tensors.label_embeddings import LabelEmbeddings
+
+
+class CountingEngine:
+    """An engine whose embedding of a text is its length, and which counts the texts."""
+
+    def __init__(self, backbone: str, fingerprint: str = "f") -> None:
+        self.spec, self.fingerprint, self.seen = BACKBONES[backbone], fingerprint, [""]
+        self.seen.clear()
+
+    def embed(self, batch: Sequence[str]) -> Any:
+        self.seen += batch
+        return np.array([[len(text)] for text in batch], np.float32)
+
+
+def text_engine(fingerprint: str = "f") -> CountingEngine:
+    return CountingEngine("all-MiniLM-L6-v2", fingerprint)
+
+
+def of(known: LabelEmbeddings, engine: CountingEngine, *classes: str) -> torch.Tensor | None:
+    return known.of(cast("Engine", engine), classes)
+
+
+def test_rows_are_in_the_classes_order_and_readable() -> None:
+    engine = text_engine()
+    found = of(LabelEmbeddings(), engine, "lost_card", "pin", "lost card")
+    assert found is not None
+    assert found[:, 0].tolist() == [9, 3, 9]
+    assert engine.seen == ["lost card", "pin"]
+
+
+def test_known_names_pass_no_second_time_new_ones_do() -> None:
+    engine, known = text_engine(), LabelEmbeddings()
+    of(known, engine, "a", "b")
+    of(known, engine, "b", "a", "c")
+    assert engine.seen == ["a", "b", "c"]
+
+
+def test_other_weights_are_asked_again() -> None:
+    known, other = LabelEmbeddings(), text_engine("g")
+    of(known, text_engine(), "a")
+    of(known, other, "a")
+    assert other.seen == ["a"]
+
+
+def test_images_have_none() -> None:
+    assert of(LabelEmbeddings(), CountingEngine("efficientnet_lite0"), "a") is None
+
+
+def test_those_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_embeddings, "MOST", 2)
+    engine, known = text_engine(), LabelEmbeddings()
+    for name in ("a", "b", "a", "c", "a", "b"):
+        of(known, engine, name)
+    assert engine.seen == ["a", "b", "c", "b"]

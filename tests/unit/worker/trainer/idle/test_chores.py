@@ -1,0 +1,44 @@
+"""The chores of a trainer that has nothing to do."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from app.infra.settings import Settings
+from app.infra.storage import OLD_SECONDS
+from worker.trainer.context import Context
+from worker.trainer.idle import chores
+from worker.trainer.idle.chores import Housekeeping
+
+
+def left(settings: Settings, name: str, *, age: float) -> Path:
+    folder = settings.data_dir / name
+    folder.mkdir(parents=True)
+    (folder / "part").write_bytes(b"half")
+    for path in (folder / "part", folder):
+        os.utime(path, (time.time() - age,) * 2)
+    return folder
+
+
+def test_what_killed_trainers_left_is_swept_at_the_first_quiet_moment(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "_QUIET_SECONDS", 0.0)
+    old = [
+        left(context.settings, f"{folder}/.scratch-old", age=OLD_SECONDS + 60)
+        for folder in ("staging", "storage-cache")
+    ]
+    live = left(context.settings, "staging/.scratch-live", age=OLD_SECONDS - 60)
+    cached = left(context.settings, "storage-cache/packs", age=OLD_SECONDS + 60)
+    keeper = Housekeeping(context)
+    assert not keeper.turn()
+    assert not any(path.exists() for path in old)
+    assert live.is_dir()
+    assert cached.is_dir()
+    again = left(context.settings, "staging/.scratch-old", age=OLD_SECONDS + 60)
+    keeper.turn()
+    assert again.is_dir()

@@ -1,0 +1,181 @@
+"""The embedding cache on real files and a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from app.infra.orm import SegmentRow
+from app.infra.repositories import datasets, embeddings
+from app.infra.storage import LocalStorage
+from tests.worker_kit import Kit
+from worker.formats import segments as segment_file
+from worker.trainer.embedding_cache import MANY, MOST_BYTES, SMALL_BYTES, EmbeddingCache, Scope
+
+SCOPE = Scope(organisation_id="acme", key="k1")
+
+
+@pytest.fixture
+def cache(kit: Kit) -> EmbeddingCache:
+    return EmbeddingCache(kit.sessions, kit.storage, quota=10_000)
+
+
+def rows(*numbers: float) -> segment_file.Rows:
+    return np.array([[number] * 4 for number in numbers], np.float16)
+
+
+def add(kit: Kit, cache: EmbeddingCache, contents: dict[str, float], scope: Scope = SCOPE) -> str:
+    kit.settings.data_dir.joinpath("staging").mkdir(exist_ok=True)
+    file = kit.settings.data_dir / "staging" / "segment.npy"
+    segment_file.save(file, rows(*contents.values()))
+    segment = cache.put(scope, file, list(contents))
+    kit.commit(lambda session: cache.index(session, segment))
+    return segment.id
+
+
+def read(cache: EmbeddingCache, *sha256s: str, scope: Scope = SCOPE) -> list[float]:
+    places = cache.find(scope, sha256s)
+    paths = cache.locate(scope, places)
+    return [
+        float(segment_file.load(paths[places[s][0]])[places[s][1]][0])
+        for s in sha256s
+        if s in places
+    ]
+
+
+def segments(kit: Kit) -> list[SegmentRow]:
+    return kit.read(lambda session: list(session.scalars(select(SegmentRow))))
+
+
+def test_what_was_put_is_found_by_content(kit: Kit, cache: EmbeddingCache) -> None:
+    add(kit, cache, {"a": 1, "b": 2})
+    add(kit, cache, {"c": 3})
+    assert read(cache, "c", "a", "unknown", "b") == [3, 1, 2]
+
+
+def test_scopes_are_strangers(kit: Kit, cache: EmbeddingCache) -> None:
+    add(kit, cache, {"a": 1})
+    assert read(cache, "a", scope=Scope(organisation_id="rival", key="k1")) == []
+    assert read(cache, "a", scope=Scope(organisation_id="acme", key="k2")) == []
+
+
+def test_the_first_embedding_of_a_content_stays(kit: Kit, cache: EmbeddingCache) -> None:
+    add(kit, cache, {"a": 1, "b": 2})
+    add(kit, cache, {"b": 9, "c": 3})
+    assert read(cache, "a", "b", "c") == [1, 2, 3]
+
+
+def test_a_lost_file_is_forgotten(kit: Kit, cache: EmbeddingCache) -> None:
+    lost = add(kit, cache, {"a": 1})
+    add(kit, cache, {"b": 2})
+    kit.storage.delete(SCOPE.file(lost))
+    places = cache.find(SCOPE, ["a", "b"])
+    cache.locate(SCOPE, places)
+    assert set(places) == {"b"}
+    assert set(cache.find(SCOPE, ["a", "b"])) == {"b"}
+    assert len(segments(kit)) == 1
+
+
+def test_the_least_recently_used_make_way(kit: Kit, cache: EmbeddingCache) -> None:
+    ids = [add(kit, cache, {f"{part} {i}": i for i in range(300)}) for part in range(4)]
+    for age, segment_id in enumerate(ids):
+        used = update(SegmentRow).where(SegmentRow.id == segment_id).values(last_used_at=age)
+        kit.commit(lambda session, statement=used: session.execute(statement))
+    kit.commit(lambda session: embeddings.touch(session, [ids[0]]))
+    assert cache.evict() > 0
+    assert {segment.id for segment in segments(kit)} == {ids[0], ids[2], ids[3]}
+    assert len(list(kit.storage.keys("embeddings"))) == 3
+    assert cache.evict() == 0
+
+
+def test_small_segments_are_merged_without_their_dead_rows(
+    kit: Kit, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number, "shared": 500})
+    assert cache.compact(kit.settings.data_dir / "staging") == MANY
+    assert len(segments(kit)) == 1
+    assert len(list(kit.storage.keys("embeddings"))) == 1
+    assert read(cache, *[f"s{n}" for n in range(MANY)], "shared") == [*range(MANY), 500]
+    stored = segment_file.load(kit.storage.fetch(SCOPE.file(segments(kit)[0].id)))
+    assert len(stored) == MANY + 1
+    assert cache.compact(kit.settings.data_dir / "staging") == 0
+
+
+def test_few_segments_are_left_alone(kit: Kit, cache: EmbeddingCache) -> None:
+    add(kit, cache, {"a": 1})
+    assert cache.compact(kit.settings.data_dir / "staging") == 0
+
+
+def test_large_numbers_of_contents_are_found(kit: Kit, cache: EmbeddingCache) -> None:
+    add(kit, cache, {f"x{number}": number % 100 for number in range(5000)})
+    assert len(cache.find(SCOPE, [f"x{number}" for number in range(6000)])) == 5000
+
+
+def test_half_floats_do_not_overflow(tmp_path: Path) -> None:
+    halved = segment_file.halved(np.array([1e6, -1e6, 0.5], np.float32))
+    assert np.isfinite(halved).all()
+    segment_file.save(tmp_path / "x.npy", halved[None])
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), halved[None])
+
+
+class Interrupted(LocalStorage):
+    """A storage where something else happens right after a file was put."""
+
+    def __init__(self, root: Path, then: Callable[[], object]) -> None:
+        super().__init__(root)
+        self._then = then
+
+    def put(self, key: str, source: Path) -> None:
+        super().put(key, source)
+        self._then()
+
+
+def interrupted(kit: Kit, then: Callable[[], object]) -> EmbeddingCache:
+    storage = Interrupted(kit.settings.data_dir / "storage", then)
+    return EmbeddingCache(kit.sessions, storage, quota=10_000)
+
+
+def test_what_is_deleted_during_a_merge_stays_deleted(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number, f"t{number}": number})
+
+    def delete() -> None:
+        kit.commit(lambda s: datasets.forget_embeddings(s, ["s3"], organisation_id="acme"))
+
+    assert interrupted(kit, delete).compact(kit.settings.data_dir / "staging") == 0
+    assert read(cache, "s3", "t3", "s4") == [3, 4]
+    assert len(list(kit.storage.keys("embeddings"))) == MANY
+    assert cache.compact(kit.settings.data_dir / "staging") == MANY
+    assert read(cache, "s3", "t3", "s4") == [3, 4]
+
+
+def test_two_merges_of_the_same_leave_one_segment(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    staging = kit.settings.data_dir / "staging"
+    assert interrupted(kit, lambda: cache.compact(staging)).compact(staging) == 0
+    assert len(segments(kit)) == 1
+    assert len(list(kit.storage.keys("embeddings"))) == 1
+    assert read(cache, "s0", "s1") == [0, 1]
+
+
+def test_a_merged_segment_is_no_fresher_than_its_parts(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    kit.commit(lambda session: session.execute(update(SegmentRow).values(last_used_at=7.0)))
+    cache.compact(kit.settings.data_dir / "staging")
+    assert [segment.last_used_at for segment in segments(kit)] == [7.0]
+
+
+def test_a_merge_takes_no_more_than_fits(kit: Kit, cache: EmbeddingCache) -> None:
+    for number in range(MANY):
+        add(kit, cache, {f"s{number}": number})
+    size = update(SegmentRow).values(bytes=SMALL_BYTES - 1)
+    kit.commit(lambda session: session.execute(size))
+    assert cache.compact(kit.settings.data_dir / "staging") == MOST_BYTES // SMALL_BYTES
+    assert read(cache, "s0", f"s{MANY - 1}") == [0, MANY - 1]

@@ -1,0 +1,90 @@
+"""How tries that fail are tried again, and what the job's history says of it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, update
+
+from app.core.errors import HeadstartError
+from app.infra.database import now
+from app.infra.orm import EventRow, WorkRow
+from app.infra.repositories import work
+from app.infra.repositories.work import Claim
+from tests.worker_kit import Kit, add_dataset, add_job
+from worker.trainer import endings
+from worker.trainer.loop import conclude
+
+AWAY = HeadstartError("storage_unavailable", "the storage is away")
+OTHER = HeadstartError("storage_unavailable", "a part cannot be read")
+
+
+@pytest.fixture
+def job_id(kit: Kit) -> str:
+    """Of a job on a ready version."""
+    version = add_dataset(kit, [("a", "a", b"1"), ("b", "b", b"2")])
+    ready = kit.version(version.id)
+    ready.status = "ready"
+    kit.commit(lambda session: session.merge(ready))
+    kit.commit(lambda session: session.execute(update(WorkRow).values(state="done")))
+    return add_job(kit, version)
+
+
+def claim(kit: Kit) -> Claim:
+    kit.commit(lambda session: session.execute(update(WorkRow).values(not_before=0.0)))
+    found = kit.commit(
+        lambda session: work.claim(session, worker="w", kinds=["fine_tune"], lease_seconds=60)
+    )
+    assert found is not None
+    assert kit.commit(lambda session: endings.start(session, found))
+    return found
+
+
+def events(kit: Kit, job_id: str) -> list[str]:
+    statement = select(EventRow.message).where(EventRow.job_id == job_id).order_by(EventRow.id)
+    return kit.read(lambda session: list(session.scalars(statement)))
+
+
+def fails(kit: Kit, error: Exception, *, again_in: float | None = None) -> None:
+    """A try ends so; the next is due `again_in` seconds later by the database's clock."""
+    claimed = claim(kit)
+    before = kit.read(now)
+    kit.commit(lambda session: conclude(session, claimed, error))
+    after = kit.read(now)
+    due = kit.read(lambda session: session.get_one(WorkRow, claimed.id)).not_before
+    if again_in is not None:
+        assert before + again_in - 0.01 <= due <= after + again_in + 0.01
+
+
+def test_what_is_away_is_asked_for_ever_less_often(kit: Kit, job_id: str) -> None:
+    for seconds in (2, 4, 8, 16, 32, 60, 60, 60):
+        fails(kit, AWAY, again_in=seconds)
+    assert kit.job(job_id).status == "queued"
+
+
+def test_each_reason_to_wait_is_told_once(kit: Kit, job_id: str) -> None:
+    for error in (AWAY, AWAY, AWAY, OTHER, OTHER):
+        fails(kit, error)
+    assert events(kit, job_id) == [
+        "Job created",
+        "Job started",
+        "Job queued again: the storage is away",
+        "Job queued again: a part cannot be read",
+    ]
+
+
+def test_another_failure_begins_anew(kit: Kit, job_id: str) -> None:
+    fails(kit, AWAY)
+    fails(kit, RuntimeError("nobody expected this"))
+    fails(kit, AWAY, again_in=2)
+    assert events(kit, job_id)[-3:] == [
+        "Job queued again: RuntimeError: nobody expected this",
+        "Job started",
+        "Job queued again: the storage is away",
+    ]
+
+
+def test_what_is_away_for_days_is_still_asked_for(kit: Kit, job_id: str) -> None:
+    fails(kit, AWAY)
+    days = {"code": AWAY.code, "message": AWAY.message, "param": None, "times": 5000}
+    kit.commit(lambda s: s.execute(update(WorkRow).values(error=days)))
+    fails(kit, AWAY, again_in=60)

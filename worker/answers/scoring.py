@@ -1,0 +1,122 @@
+"""From feature rows to scores, under any mixture of heads."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from sys import intern
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.core.backbones import Block
+from app.core.errors import HeadstartError
+from worker.answers.rendering import Labels, Scores
+from worker.ml.artifact import HeadArtifact
+from worker.ml.heads import scoring, scoring_numpy
+from worker.ml.heads.scoring_numpy import StackedHead
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ServingHead:
+    """A verified head and its labels as JSON; immutable, so any number of batches may hold it.
+
+    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other. Where
+    `stacked` is there it has the head's weights, and `live` only what explanations need.
+    """
+
+    live: scoring.LiveHead
+    stacked: StackedHead | None
+    labels: Labels
+    nbytes: int
+    weights_sha256: str
+
+
+def live_head(tensors: dict[str, Tensor], config: Any) -> scoring.LiveHead:
+    """A head of verified tensors and the card's `config`. Raises model_corrupt."""
+    try:
+        return scoring.load(HeadArtifact(tensors=tensors, config=config))
+    except (KeyError, TypeError, ValueError) as error:
+        raise HeadstartError("model_corrupt", f"the stored head misses {error}") from error
+
+
+def serving_head(live: scoring.LiveHead, *, weights_sha256: str) -> ServingHead:
+    """The head laid out for batches, its weights in memory once."""
+    stacked, size = scoring_numpy.stacked(live), live.nbytes
+    if stacked is not None:
+        tensors = {name: x for name, x in live.artifact.tensors.items() if name != "weight"}
+        live = replace(live, artifact=HeadArtifact(tensors, live.artifact.config))
+    return ServingHead(
+        live, stacked, Labels(live.classes), size + _overhead(live), intern(weights_sha256)
+    )
+
+
+def predict(
+    features: Mapping[str, Rows],
+    heads: Sequence[ServingHead],
+    *,
+    layout: Sequence[Block],
+    texts: Sequence[str] | None = None,
+) -> list[Scores]:
+    """One row's scores for each of `heads` [n]; `features[view]` is [n, D], `texts` [n]."""
+    quick = [place for place, head in enumerate(heads) if head.stacked is not None]
+    if len(quick) == len(heads):
+        return _stacked(features, heads, quick, layout)
+    found = dict(zip(quick, _stacked(features, heads, quick, layout), strict=True))
+    others = [place for place, head in enumerate(heads) if head.stacked is None]
+    predictions = scoring.predict(
+        {view: torch.from_numpy(rows[others]) for view, rows in features.items()},
+        [heads[place].live for place in others],
+        layout=layout,
+        texts=[texts[place] for place in others] if texts is not None else None,
+    )
+    for place, prediction in zip(others, predictions, strict=True):
+        found[place] = scores_of(heads[place].labels, prediction)
+    return [found[place] for place in range(len(heads))]
+
+
+def scores_of(labels: Labels, prediction: scoring.Prediction) -> Scores:
+    """A prediction as what is remembered and rendered of it."""
+    probabilities: Any = prediction.probabilities.numpy()
+    return Scores(
+        labels,
+        array("f", probabilities.tobytes()),
+        prediction.unknown,
+        prediction.familiarity,
+    )
+
+
+def _stacked(
+    features: Mapping[str, Rows],
+    heads: Sequence[ServingHead],
+    places: Sequence[int],
+    layout: Sequence[Block],
+) -> list[Scores]:
+    laid = [made for place in places if (made := heads[place].stacked) is not None]
+    if not laid:
+        return []
+    rows = features["squish"]
+    found = scoring_numpy.predict(
+        rows if len(laid) == len(rows) else rows[places], laid, layout=layout
+    )
+    return [
+        Scores(
+            heads[place].labels,
+            array("f", one.probabilities.tobytes()),
+            one.unknown,
+            one.familiarity,
+        )
+        for place, one in zip(places, found, strict=True)
+    ]
+
+
+def _overhead(head: scoring.LiveHead) -> int:
+    """Bytes beside the tensors: objects, each label twice, the ids of exemplars."""
+    names = [*head.classes, *head.classes, *head.artifact.config.get("exemplar_ids", ())]
+    return 6000 + sum(60 + len(name) for name in names)

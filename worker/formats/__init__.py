@@ -1,0 +1,1 @@
+"""What the processes hand each other: messages, embeddings, stored models."""

@@ -1,0 +1,1 @@
+"""What is said of a head: figures with intervals, calibration, novelty, advice."""

@@ -1,0 +1,242 @@
+"""What would help: more examples of which class, which labels to check, which pairs to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from worker.ml.assess import learning_curve
+from worker.ml.assess.evaluation import confusion_matrix
+
+MOST = 20
+"""Items that each list has at most."""
+
+ALONE = 0.35
+"""What a class gains by growing alone, as a share of what it gains when all grow (measured)."""
+
+LUCK = 0.42
+"""Spread of that gain by which examples are added, over √(error(1-error)/examples) (measured)."""
+
+BELIEF = 4.0
+"""Examples' worth of belief that a class is like the others."""
+
+WRONG = 0.175
+"""Share of labels believed wrong before an example is looked at."""
+
+ALIKE = 0.95
+"""Cosine from which two examples are called near-duplicates: a photograph mostly has it with
+itself, brighter, encoded anew or cropped by 3%; drawings and micrographs only where less changed.
+"""
+
+MOST_COPIED = 2000
+"""Examples that near copies are looked for among."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """Unit rows [n, D] of the examples `ids`, of one split."""
+
+    rows: Tensor
+    ids: Sequence[str]
+    split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Calibrated out-of-fold `probabilities` [n, C] (None without folds), `labels` and `groups` [n]
+    of the support, points of its learning curve, and its examples as `sets[0]`, then other splits.
+    Of the probabilities only `known` [n] are by a fit that had seen the example's class.
+    """
+
+    probabilities: Tensor | None
+    labels: Tensor
+    groups: Tensor
+    known: Tensor
+    classes: Sequence[str]
+    points: Sequence[learning_curve.Point]
+    sets: Sequence[Set]
+
+
+def advise(evidence: Evidence) -> dict[str, Any]:
+    """Everything as JSON; lists are ordered by importance and may be empty."""
+    now = len(evidence.labels) / len(evidence.classes)
+    return {
+        "learning_curve": learning_curve.as_json(evidence.points, now),
+        "more_of_all": more_of_all(evidence),
+        "more_examples": more_examples(evidence),
+        "confused": confused(evidence),
+        "probably_mislabelled": mislabelled(evidence),
+        "near_copies": near_copies(evidence),
+        "near_duplicates": near_duplicates(evidence.sets),
+    }
+
+
+def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
+    """What as many examples again of every class should bring to the accuracy."""
+    law = learning_curve.law(evidence.points)
+    if law is None:
+        return None
+    now = len(evidence.labels) / len(evidence.classes)
+    add = _some_more(now)
+    fall, spread = law.fall(now, now + add)
+    gain = law.error(now) * fall
+    plus_minus = gain * math.hypot(law.level_spread, spread / fall)
+    said = f"{add} more of every class should bring {_points(gain, plus_minus)} of accuracy"
+    return {"add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
+
+
+def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
+    """What more examples of one class should bring to its F1, best first.
+
+    As much as a share ALONE of what the learning curve's power law takes off its errors when all
+    classes grow: to the accuracy of the others one class's growth does as much harm as good.
+    """
+    law = learning_curve.law(evidence.points)
+    if evidence.probabilities is None or law is None:
+        return []
+    matrix = _confusion(evidence, evidence.probabilities).double()
+    errors = _class_errors(matrix)
+    found = [
+        _gain(law, int(matrix[c].sum()), float(errors[c]), label)
+        for c, label in enumerate(evidence.classes)
+        if matrix[c].sum() > 0
+    ]
+    useful = [item for item in found if item["gain"] >= 0.005]
+    return sorted(useful, key=lambda item: -float(item["gain"]))[:MOST]
+
+
+def confused(evidence: Evidence) -> list[dict[str, Any]]:
+    """Pairs of classes taken for one another at least twice, most often first."""
+    if evidence.probabilities is None:
+        return []
+    matrix = _confusion(evidence, evidence.probabilities)
+    both = (matrix + matrix.T).triu(1)
+    order = both.flatten().argsort(descending=True, stable=True)[:MOST].tolist()
+    pairs = [divmod(place, len(evidence.classes)) for place in order]
+    return [_pair(matrix, a, b, evidence.classes) for a, b in pairs if int(both[a, b]) >= 2]
+
+
+def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
+    """Examples whose label the fit that had not seen them denies, most certain first.
+
+    By Bayes: a share WRONG of labels is some other class's, each alike. That share is set so that
+    of what is named at odds of one at least seven in ten were truly flipped, in most data.
+    """
+    if evidence.probabilities is None:
+        return []
+    probs, labels = evidence.probabilities, evidence.labels
+    own = probs.gather(1, labels[:, None])[:, 0]
+    rival, said = probs.scatter(1, labels[:, None], 0.0).max(1)
+    wrong = WRONG * rival / (len(evidence.classes) - 1)
+    doubt = evidence.known * wrong / (wrong + (1 - WRONG) * own).clamp(min=1e-12)
+    order = doubt.argsort(descending=True, stable=True)[:MOST].tolist()
+    chosen = [row for row in order if float(doubt[row]) > 0.5 and float(rival[row]) > 0.5]
+    return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
+
+
+def near_copies(evidence: Evidence) -> dict[str, Any] | None:
+    """Examples of the support that are much like another of their class but not of their group.
+
+    Folds may tear such a pair apart, and then the one answers for the other: figures out of fold
+    are too hopeful wherever new inputs show other things. Looked for among the first MOST_COPIED.
+    """
+    support, n = evidence.sets[0], min(len(evidence.labels), MOST_COPIED)
+    labels, groups, rows = evidence.labels[:n], evidence.groups[:n], support.rows[:n]
+    alike = (labels[:, None] == labels) & (groups[:, None] != groups)
+    cosines = (rows @ rows.T).where(alike, -1.0)
+    count = int((cosines.max(1).values >= ALIKE).sum())
+    if count == 0:
+        return None
+    order = cosines.triu(1).flatten().topk(min(MOST, count)).indices.tolist()
+    pairs = [divmod(place, n) for place in order]
+    return {
+        "count": count,
+        "of": n,
+        "pairs": [
+            {"example_ids": [support.ids[a], support.ids[b]], "cosine": float(cosines[a, b])}
+            for a, b in pairs
+            if cosines[a, b] >= ALIKE
+        ],
+        "message": f"{count} of {n} examples have a near copy in their class. Where copies show the"
+        " same thing, give them the same `group`, or the figures are too hopeful",
+    }
+
+
+def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
+    """Pairs from different splits with a cosine of ALIKE or more, most alike first."""
+    found: list[dict[str, Any]] = []
+    for place, first in enumerate(sets):
+        for second in sets[place + 1 :]:
+            found += _alike(first, second)
+    return sorted(found, key=lambda item: -float(item["cosine"]))[:MOST]
+
+
+def _confusion(evidence: Evidence, probabilities: Tensor) -> Tensor:
+    said, true = probabilities.argmax(1)[evidence.known], evidence.labels[evidence.known]
+    return confusion_matrix(said, true, len(evidence.classes))
+
+
+def _class_errors(matrix: Tensor) -> Tensor:
+    """1 - F1 of each class [C], pulled to the mean: the worst of many is partly bad luck."""
+    support, hits = matrix.sum(1), matrix.diagonal()
+    errors = 1 - 2 * hits / (support + matrix.sum(0)).clamp(min=1)
+    present = support > 0
+    return (support * errors + BELIEF * errors[present].mean()) / (support + BELIEF)
+
+
+def _gain(law: learning_curve.Law, have: int, error: float, label: str) -> dict[str, Any]:
+    add = _some_more(have)
+    fall, spread = law.fall(have, have + add)
+    gain = ALONE * error * fall
+    luck = LUCK * math.sqrt(error * (1 - error) / have)
+    plus_minus = math.hypot(gain * spread / fall, luck)
+    said = f"{add} more of `{label}` should bring its F1 {_points(gain, plus_minus)}"
+    return {"label": label, "add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
+
+
+def _some_more(have: float) -> int:
+    """As many again, 2 to 64."""
+    return max(2, min(round(have), 64))
+
+
+def _points(gain: float, plus_minus: float) -> str:
+    """`+3 ± 1 points`, a decimal where whole points would hide the gain."""
+    digits = 0 if gain >= 0.02 else 1
+    return f"+{100 * gain:.{digits}f} ± {max(100 * plus_minus, 10**-digits):.{digits}f} points"
+
+
+def _pair(matrix: Tensor, a: int, b: int, classes: Sequence[str]) -> dict[str, Any]:
+    count = int(matrix[a, b] + matrix[b, a])
+    of = int(matrix[a].sum() + matrix[b].sum())
+    return {
+        "labels": [classes[a], classes[b]],
+        "count": count,
+        "share": count / max(1, of),
+        "message": f"`{classes[a]}` and `{classes[b]}`: {count} of {of} taken for one another",
+    }
+
+
+def _suspect(evidence: Evidence, row: int, said: int, probability: float) -> dict[str, Any]:
+    return {
+        "example_id": evidence.sets[0].ids[row],
+        "label": evidence.classes[int(evidence.labels[row])],
+        "suggested": evidence.classes[said],
+        "probability": probability,
+    }
+
+
+def _alike(first: Set, second: Set) -> list[dict[str, Any]]:
+    """At most MOST pairs; rows are compared a thousand at a time."""
+    found = []
+    for start in range(0, len(first.rows), 1000):
+        cosines = first.rows[start : start + 1000] @ second.rows.T
+        for a, b in (cosines >= ALIKE).nonzero()[:1000].tolist():
+            found.append((float(cosines[a, b]), first.ids[start + a], second.ids[b]))
+    return [
+        {"example_ids": [a, b], "splits": [first.split, second.split], "cosine": cosine}
+        for cosine, a, b in sorted(found, reverse=True)[:MOST]
+    ]

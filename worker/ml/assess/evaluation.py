@@ -1,0 +1,203 @@
+"""How good a head is, every figure with a 95% interval and how it was obtained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from app.core.intervals import wilson
+from worker.ml import threads
+from worker.ml.assess import calibration, intervals
+
+How = Literal["hold-out", "k-fold", "leave-one-out"]
+Interval = dict[str, float | None]
+
+NOT_ESTIMABLE: Interval = {"value": None, "low": None, "high": None}
+
+
+def evaluate(
+    probabilities: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    how: How,
+    folds: int | None = None,
+    known: Tensor | None = None,
+) -> dict[str, Any]:
+    """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
+
+    Probabilities are of held-out examples or out-of-fold. Out of fold, only `known` [n] examples
+    were judged by a fit that had seen their class, and the others are left out; by default a class
+    with one example is not known. When that leaves half of the classes or fewer, as when few of
+    them are among the held-out examples, nothing is estimable.
+    """
+    if known is None:
+        known = torch.ones(len(labels), dtype=torch.bool)
+        if how != "hold-out":
+            known = torch.bincount(labels.long(), minlength=len(classes))[labels.long()] > 1
+    with threads.enough(probabilities.numel()):
+        return _evaluate(probabilities, labels, classes, how=how, folds=folds, kept=known)
+
+
+def _evaluate(
+    probabilities: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    how: How,
+    folds: int | None,
+    kept: Tensor,
+) -> dict[str, Any]:
+    result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
+    probs, true = probabilities[kept].double(), labels[kept].long()
+    if not _estimable(true, len(classes)):
+        return result | _nothing(classes, how)
+    trained = _trained(true, how, folds)
+    matrix = confusion_matrix(probs.argmax(1), true, len(classes))
+    return result | {
+        "estimable": True,
+        "accuracy": _accuracy(matrix, trained),
+        "balanced_accuracy": _balanced_accuracy(matrix, trained),
+        "log_loss": _log_loss(probs, true, trained),
+        "calibration_error": _calibration_error(probs, true),
+        "per_class": [_of_class(matrix, c, label, trained) for c, label in enumerate(classes)],
+        "confusion_matrix": {"labels": list(classes), "counts": matrix.tolist()},
+        "curves": {"reliability": _reliability(probs, true)},
+    }
+
+
+def confusion_matrix(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
+    """Counts [C true, C predicted]."""
+    cells = true.long() * classes + predicted.long()
+    return torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _estimable(labels: Tensor, classes: int) -> bool:
+    present = int((torch.bincount(labels, minlength=classes) > 0).sum())
+    return 2 * present > classes
+
+
+def _obtained(how: How, folds: int | None, *, n: int, left_out: int) -> dict[str, Any]:
+    method: dict[str, Any] = {"method": how, "num_examples": n, "left_out": left_out}
+    return {"how": method | ({"folds": folds} if folds is not None else {})}
+
+
+def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
+    """The answer where no held-out example can be judged: it says so instead of a number."""
+    figures = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
+    row = {"support": 0} | dict.fromkeys(("precision", "recall", "f1"), NOT_ESTIMABLE)
+    return {
+        "estimable": False,
+        "reason": "not estimable: too few classes have "
+        + ("held-out examples" if how == "hold-out" else "two or more examples, or groups of them"),
+        **dict.fromkeys(figures, NOT_ESTIMABLE),
+        "per_class": [{"label": label} | row for label in classes],
+        "confusion_matrix": None,
+        "curves": {"reliability": []},
+    }
+
+
+def _accuracy(matrix: Tensor, trained: float | None) -> Interval:
+    n = float(matrix.sum())
+    return _share(float(matrix.diagonal().sum()), n, trained)
+
+
+def _balanced_accuracy(matrix: Tensor, trained: float | None) -> Interval:
+    """The mean recall of the classes present; its n is what gives the same variance."""
+    support = matrix.sum(1).double()
+    present = support > 0
+    recall = matrix.diagonal()[present] / support[present]
+    effective = float(present.sum()) ** 2 / float((1 / support[present]).sum())
+    return _share(float(recall.mean()) * effective, effective, trained)
+
+
+def _of_class(matrix: Tensor, c: int, label: str, trained: float | None) -> dict[str, Any]:
+    """F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too."""
+    hits, support, predicted = (
+        float(matrix[c, c]),
+        float(matrix[c].sum()),
+        float(matrix[:, c].sum()),
+    )
+    jaccard = _share(hits, support + predicted - hits, trained)
+    return {
+        "label": label,
+        "support": int(support),
+        "precision": _share(hits, predicted, trained),
+        "recall": _share(hits, support, trained),
+        "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
+    }
+
+
+def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
+    """The share of the examples that a fold's fit had; None where the final fit was judged."""
+    if how == "hold-out":
+        return None
+    if folds is None:
+        folds = len(labels) // int((torch.bincount(labels) > 0).sum())
+    return 1 - 1 / max(2, folds)
+
+
+def _share(hits: float, n: float, trained: float | None) -> Interval:
+    """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
+    if n == 0:
+        return NOT_ESTIMABLE
+    if trained is None:
+        low, high = wilson(hits, n)
+    else:
+        low, high = intervals.out_of_fold(hits / n, n, trained=trained)
+    return {"value": hits / n, "low": low, "high": high}
+
+
+def _log_loss(probs: Tensor, true: Tensor, trained: float | None) -> Interval:
+    """Mean of -ln p(true class), in nats; p is kept above 1e-15.
+
+    Where nothing was wrong the losses do not vary, yet a first error may be near: as Agresti and
+    Coull (1998) do for shares, the upper end counts two guesses among the classes more.
+    """
+    losses = -probs.gather(1, true[:, None])[:, 0].clamp(min=1e-15).log()
+    value = float(losses.mean())
+    if len(losses) < 2:
+        return {"value": value, "low": None, "high": None}
+    low, high = intervals.mean_interval(losses)
+    guesses = losses.new_full((2,), math.log(probs.shape[1]))
+    high = max(high, intervals.mean_interval(torch.cat([losses, guesses]))[1])
+    if trained is not None:
+        low, high = intervals.loss_out_of_fold(value, low, high, trained=trained)
+    return {"value": value, "low": max(0.0, low), "high": high}
+
+
+def _calibration_error(probs: Tensor, true: Tensor) -> Interval:
+    """Expected calibration error with 15 bins."""
+    gaps, weights = calibration.calibration_gaps(probs, true)
+    deviations = _gap_deviations(gaps, weights * len(true))
+    low, high = intervals.gap_interval(gaps, weights, deviations)
+    return {"value": float((weights * gaps.abs()).sum()), "low": low, "high": high}
+
+
+def _gap_deviations(gaps: Tensor, counts: Tensor) -> Tensor:
+    """Standard error [bins] of each bin's gap: the binomial's, at a share of hits between the
+    bin's middle (if calibrated) and the measured one.
+    """
+    bins = len(counts)
+    middle = (torch.arange(bins, dtype=torch.double) + 0.5) / bins
+    hits = (middle - gaps / 2).clamp(0.5 / bins, 1 - 0.5 / bins)
+    return (hits * (1 - hits) / counts.clamp(min=1)).sqrt()
+
+
+def _reliability(probs: Tensor, true: Tensor, bins: int = 15) -> list[dict[str, Any]]:
+    """Of each bin of confidence that has examples: how many, how confident, how often right."""
+    confidence, predicted = probs.max(1)
+    place = calibration.bin_of(confidence, bins)
+    points = []
+    for chosen in (place == number for number in torch.unique(place).tolist()):
+        n, hits = int(chosen.sum()), int((predicted == true)[chosen].sum())
+        low, high = wilson(hits, n)
+        accuracy = {"value": hits / n, "low": low, "high": high}
+        points.append(
+            {"count": n, "confidence": float(confidence[chosen].mean()), "accuracy": accuracy}
+        )
+    return points

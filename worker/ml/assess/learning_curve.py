@@ -1,0 +1,139 @@
+"""The learning curve: accuracy at fewer examples a class, measured, and at more, forecast.
+
+Errors follow a power law, error(m) = a·m^-b (Cortes et al. 1993; Hestness et al. 2017). Few points
+with few errors say little of b, so it is held back by what b is elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.core.intervals import wilson
+from worker.ml.assess.intervals import OVERDISPERSION, Z
+
+EXPONENT, EXPONENT_SPREAD = 0.35, 0.15
+"""What b is over data sets and heads, and its standard deviation (measured)."""
+
+FORECAST = (1.5, 2.0, 4.0)
+"""Multiples of today's examples a class that are forecast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """`accuracy` on `judged` held-out examples of fits with `per_class` examples a class."""
+
+    per_class: float
+    accuracy: float
+    judged: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """error(m) = level·(m/reference)^-exponent; spreads are of ln level and of the exponent."""
+
+    level: float
+    reference: float
+    exponent: float
+    level_spread: float
+    exponent_spread: float
+
+    def error(self, per_class: float) -> float:
+        """The expected share of errors, at most 1."""
+        more = math.log(per_class / self.reference)
+        return min(1.0, self.level * math.exp(-self.exponent * more))
+
+    def fall(self, before: float, after: float) -> tuple[float, float]:
+        """Share of the errors that disappears from `before` to `after` examples, and its spread."""
+        ratio = math.log(after / before)
+        left = math.exp(-self.exponent * ratio)
+        return 1 - left, left * ratio * self.exponent_spread
+
+
+def sizes(labels: Tensor, fold: Tensor) -> list[int]:
+    """Examples a class to refit with: 1, 2, 4, … below what a fold's fit has in most classes."""
+    folds = int(fold.max()) + 1
+    per_class = torch.bincount(labels)
+    trained = int(per_class[per_class > 0].median()) * (folds - 1) // folds
+    return [2**power for power in range(12) if 2**power < trained]
+
+
+def masks(labels: Tensor, fold: Tensor, size: int) -> Tensor:
+    """[folds, n]: one for the first `size` rows of each class outside the fold."""
+    folds = int(fold.max()) + 1
+    hot = torch.nn.functional.one_hot(labels)
+    kept = []
+    for number in range(folds):
+        outside = (fold != number).long()
+        place = (hot * outside[:, None]).cumsum(0).gather(1, labels[:, None])[:, 0]
+        kept.append((outside > 0) & (place <= size))
+    return torch.stack(kept).float()
+
+
+def law(points: Sequence[Point]) -> Law | None:
+    """The power law through the points, weighted by their errors' precision; None without points.
+
+    A fit of ln error on ln m by least squares, with the prior on the slope. All points judge the
+    same examples, so the level is no better known than from one of them.
+    """
+    if not points:
+        return None
+    reference = max(point.per_class for point in points)
+    rows = [_logs(point, reference) for point in points]
+    total = sum(weight for _, _, weight in rows)
+    mean_x = sum(weight * x for x, _, weight in rows) / total
+    mean_y = sum(weight * y for _, y, weight in rows) / total
+    belief = EXPONENT_SPREAD**-2
+    spread = sum(weight * (x - mean_x) ** 2 for x, _, weight in rows)
+    slope = sum(weight * (x - mean_x) * (y - mean_y) for x, y, weight in rows)
+    exponent = max(0.0, (belief * EXPONENT - slope) / (belief + spread))
+    return Law(
+        level=math.exp(mean_y + exponent * mean_x),
+        reference=reference,
+        exponent=exponent,
+        level_spread=max(weight for _, _, weight in rows) ** -0.5,
+        exponent_spread=(belief + spread) ** -0.5,
+    )
+
+
+def _logs(point: Point, reference: float) -> tuple[float, float, float]:
+    """(ln m/reference, ln error, weight); the error shrunk off 0 and 1 by half an example."""
+    errors = (1 - point.accuracy) * point.judged
+    error = (errors + 0.5) / (point.judged + 1)
+    variance = (1 - error) / (error * (point.judged + 1))
+    return math.log(point.per_class / reference), math.log(error), 1 / variance
+
+
+def as_json(points: Sequence[Point], now: float) -> dict[str, object] | None:
+    """Measured points and a forecast beyond `now` examples a class, each with a 95% interval."""
+    known = law(points)
+    if known is None:
+        return None
+    return {
+        "points": [_measured(p) for p in sorted(points, key=lambda p: p.per_class)],
+        "forecast": [_forecast(known, now * multiple) for multiple in FORECAST],
+        "exponent": {"value": known.exponent, "spread": known.exponent_spread},
+    }
+
+
+def _measured(point: Point) -> dict[str, float]:
+    low, high = wilson(point.accuracy * point.judged, point.judged)
+    return {"per_class": point.per_class, "accuracy": point.accuracy, "low": low, "high": high}
+
+
+def _forecast(known: Law, per_class: float) -> dict[str, float]:
+    """The law's errors; the interval has the law's spreads and what folds miss of other data."""
+    error = known.error(per_class)
+    ratio = math.log(per_class / known.reference)
+    relative = math.hypot(known.level_spread, ratio * known.exponent_spread)
+    half = Z * math.sqrt((error * relative) ** 2 + OVERDISPERSION * error * (1 - error))
+    return {
+        "per_class": per_class,
+        "accuracy": 1 - error,
+        "low": max(0.0, 1 - error - half),
+        "high": min(1.0, 1 - error + half),
+    }

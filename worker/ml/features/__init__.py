@@ -1,0 +1,1 @@
+"""From a backbone's vector to the spaces that heads read."""

@@ -1,0 +1,193 @@
+"""Feature spaces: what heads see of a backbone's vector. Head-independent, once a row.
+
+`last`  the last layer's embedding, length one.
+`late`  mean, max and deviation of the later levels, each block half-whitened by generic statistics
+        and of length one, later levels weighing more.
+`all`   mean and max of every level as they are, each block of length one.
+`raw`   the last layer's embedding as it is.
+`look`  the last layer's embedding, half-whitened, length one: a part of `late` at a fixed length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from app.core.backbones import Block
+from worker.ml.features import whitening as generic
+from worker.ml.features.whitening import Statistics, Whitening
+
+PRIMARY = "squish"
+"""The view that every image has, and the only one a prediction needs by default."""
+
+RAMP = (0.6, 0.8, 1.0, 1.2, 1.6)
+"""Weights of the late levels, early to late; other numbers of levels are read off between."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a prediction reads: a space, averaged over views."""
+
+    space: str
+    views: tuple[str, ...]
+
+
+def primary(features: Mapping[str, Tensor]) -> str:
+    """The view that is always there: of images "squish", of texts "text"."""
+    return PRIMARY if PRIMARY in features else "text"
+
+
+def last_block(layout: Sequence[Block]) -> Block:
+    """The mean of the last feature map: what the backbone's own classifier read."""
+    return next(block for block in reversed(layout) if block.statistic == "mean")
+
+
+def last(rows: Tensor, layout: Sequence[Block]) -> Tensor:
+    """The last layer's embedding, L2-normalised: [n, D] → [n, d]."""
+    return unit(_raw(rows, layout))
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Rows of length one (zero rows stay zero)."""
+    return torch.nn.functional.normalize(rows, dim=-1)
+
+
+@lru_cache(maxsize=16)
+def transform(layout: tuple[Block, ...], statistics: str | None) -> Transform:
+    """The transform of a layout with the named shipped statistics, made once."""
+    return Transform(layout, generic.load(statistics, layout) if statistics else None)
+
+
+class Transform:
+    """Embeddings [n, D] of one layout to any space [n, F]; without statistics, unwhitened."""
+
+    def __init__(self, layout: Sequence[Block], statistics: Statistics | None) -> None:
+        self.layout = layout
+        self._late = _weighted(generic.late(layout), statistics)
+        self._all = [_Part(b, 1.0, None) for b in layout if b.statistic in ("mean", "max")]
+
+    def __call__(self, space: str, rows: Tensor) -> Tensor:
+        """[n, F] float32."""
+        makers: Mapping[str, Callable[[Tensor], Tensor]] = {
+            "last": lambda x: last(x, self.layout),
+            "late": lambda x: _side_by_side(x, self._late),
+            "all": lambda x: _side_by_side(x, self._all),
+            "raw": lambda x: _raw(x, self.layout),
+            "look": self._look,
+        }
+        return makers[space](rows)
+
+    def weights(self, space: str) -> dict[Block, float]:
+        """The blocks of `late` or `all` in their order, and what each weighs."""
+        return {part.block: part.weight for part in (self._late if space == "late" else self._all)}
+
+    def channels(
+        self, features: Mapping[str, Tensor], channels: Iterable[Channel]
+    ) -> dict[Channel, Tensor]:
+        """Each channel [n, F] of rows whose views are `features`, each space and view made once."""
+        wanted = list(dict.fromkeys(channels))
+        pairs = {(channel.space, view) for channel in wanted for view in channel.views}
+        made = {(space, view): self(space, features[view]) for space, view in sorted(pairs)}
+        return {c: mean([made[c.space, view] for view in c.views]) for c in wanted}
+
+    def lift(self, weight: Tensor) -> Tensor:
+        """A weight [F, k] on `late` that is one on the look [d, k]: the look is a part of it."""
+        place = _place_of_last(self._late, self.layout)
+        start = sum(part.width for part in self._late[:place])
+        own = self._late[place]
+        length = sum(part.weight**2 for part in self._late) ** 0.5 / own.weight
+        lifted = weight.new_zeros(sum(part.width for part in self._late), weight.shape[1])
+        lifted[start : start + own.width] = length * weight
+        return lifted
+
+    def look(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What likeness is judged by, length one [n, d]: the last layer, whitened, primary view."""
+        return self._look(features[primary(features)])
+
+    def _look(self, rows: Tensor) -> Tensor:
+        return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))
+
+
+def span(gram: Tensor, jitter: float = 1e-7) -> Tensor:
+    """Coordinates L [n, n] of centred rows in their own span: L Lᵀ = the Gram matrix [n, n].
+
+    Every L2-regularised fit on the rows is the same fit on L; a weight v there is Xᵀ L⁻ᵀ v.
+    """
+    added = jitter * gram.diagonal().mean().clamp(min=1e-12)
+    factor: Tensor = torch.linalg.cholesky(gram + added * torch.eye(len(gram), dtype=gram.dtype))
+    return factor
+
+
+def mean(rows: Sequence[Tensor]) -> Tensor:
+    """The mean of equally shaped tensors."""
+    if len(rows) == 1:
+        return rows[0]
+    total = rows[0] + rows[1]
+    for further in rows[2:]:
+        total += further
+    return total.div_(len(rows))
+
+
+class _Part:
+    """One block of a space: whitened if it can be, of length one, weighted."""
+
+    def __init__(self, block: Block, weight: float, whitening: Whitening | None) -> None:
+        self.block, self.weight = block, weight
+        self.width = block.stop - block.start
+        self._whitening = whitening
+        if whitening is not None:
+            shift = whitening.centre @ whitening.basis
+            self._shift = -shift * whitening.gain
+            self._down = whitening.basis * whitening.gain
+            self._up = torch.cat([whitening.basis.T, whitening.centre[None]]).contiguous()
+
+    def of(self, rows: Tensor) -> Tensor:
+        """[n, D] → [n, width], not yet of length one."""
+        x = rows[:, self.block.start : self.block.stop].float()
+        if self._whitening is None:
+            return x
+        floor = self._whitening.floor
+        low = torch.addmm(self._shift, x, self._down)
+        low = torch.cat([low, low.new_full((x.shape[0], 1), -floor)], 1)
+        return torch.addmm(x, low, self._up, beta=floor)
+
+
+def _side_by_side(rows: Tensor, parts: Sequence[_Part]) -> Tensor:
+    """Every part at its weight's length, the whole of length one: [n, F]."""
+    length = sum(part.weight**2 for part in parts) ** 0.5
+    out = []
+    for part in parts:
+        x = part.of(rows)
+        scale = part.weight / length / torch.linalg.vector_norm(x, dim=1).clamp(min=1e-12)
+        out.append(x * scale[:, None])
+    return torch.cat(out, 1)
+
+
+def _weighted(blocks: Sequence[Block], statistics: Statistics | None) -> list[_Part]:
+    whitening = statistics.whitening if statistics is not None else {}
+    levels = sorted({block.level for block in blocks})
+    weights = dict(zip(levels, _ramp(len(levels)), strict=True))
+    return [_Part(block, weights[block.level], whitening.get(block)) for block in blocks]
+
+
+def _ramp(count: int) -> list[float]:
+    """RAMP stretched to `count` levels."""
+    if count == 1:
+        return [RAMP[-1]]
+    places = [level * (len(RAMP) - 1) / (count - 1) for level in range(count)]
+    lower = [min(int(place), len(RAMP) - 2) for place in places]
+    return [RAMP[a] + (p - a) * (RAMP[a + 1] - RAMP[a]) for a, p in zip(lower, places, strict=True)]
+
+
+def _place_of_last(parts: Sequence[_Part], layout: Sequence[Block]) -> int:
+    block = last_block(layout)
+    return next(place for place, part in enumerate(parts) if part.block == block)
+
+
+def _raw(rows: Tensor, layout: Sequence[Block]) -> Tensor:
+    block = last_block(layout)
+    return rows[:, block.start : block.stop].float()

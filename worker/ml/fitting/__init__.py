@@ -1,0 +1,1 @@
+"""Rows that heads are fitted on, and fits judged out of fold."""

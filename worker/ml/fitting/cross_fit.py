@@ -1,0 +1,173 @@
+"""Heads in a space, each with its out-of-fold logits, and their mean over heads and spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.ml import folds
+from worker.ml.fitting.design import Design
+from worker.ml.folds import Folds
+from worker.ml.solvers import lda, logistic, prototypical, ridge
+from worker.ml.solvers.problem import Affine, SolverProblem
+
+MOST_NUMBERS = 2_000_000
+"""Scaled logits that are made at a time."""
+
+MOST_EXACT = 200
+"""Rows up to which closed forms are solved in double precision."""
+
+LEAST_NOISE = 1e-3
+"""λ over the largest weight from which single precision will do for rows of length one."""
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """logits = (x · rows) alpha + b, alpha [N, k], b [k]; `seen` [n, k] are the ones to judge by.
+
+    They are out of fold, or where there are no folds those of the fit itself.
+    """
+
+    alpha: Tensor
+    bias: Tensor
+    seen: Tensor
+
+    def scaled(self, factor: float) -> HeadFit:
+        """All logits times `factor`."""
+        return HeadFit(self.alpha * factor, self.bias * factor, self.seen * factor)
+
+    def standard(self) -> HeadFit:
+        """Logits that sum to zero in a row and whose deviation is one."""
+        alpha = self.alpha - self.alpha.mean(1, keepdim=True)
+        seen = self.seen - self.seen.mean(1, keepdim=True)
+        plain = HeadFit(alpha, self.bias - self.bias.mean(), seen)
+        return plain.scaled(1 / max(float(seen.std()), 1e-9))
+
+
+def weighed(fits: Sequence[HeadFit], weights: Sequence[float]) -> HeadFit:
+    """The weighted sum of fits on the same design."""
+    scaled = [fit.scaled(weight) for fit, weight in zip(fits, weights, strict=True)]
+    return HeadFit(
+        torch.stack([fit.alpha for fit in scaled]).sum(0),
+        torch.stack([fit.bias for fit in scaled]).sum(0),
+        torch.stack([fit.seen for fit in scaled]).sum(0),
+    )
+
+
+def likelihoods(fits: Sequence[HeadFit], judge: Folds) -> list[float]:
+    """Weights ∝ exp(-n·loss) of what is said of examples unseen; equal where there are no folds."""
+    if not judge.count:
+        return [1 / len(fits)] * len(fits)
+    n = len(judge.labels)
+    losses = torch.tensor([unseen_loss(fit.seen, judge) for fit in fits], dtype=torch.double)
+    return [float(weight) for weight in (-n * losses).softmax(0)]
+
+
+def by_ridge(design: Design, judge: Folds, l2: Tensor) -> list[HeadFit]:
+    """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
+    if design.many is not None:
+        return _in_span(design, judge, lambda _: ridge.from_moments(design.moments, l2), len(l2))
+    precision = _precision(design, l2)
+    found = ridge.dual(
+        design.gram.to(precision),
+        judge.targets[design.owner].to(precision),
+        design.weights.to(precision),
+        l2=l2.to(precision),
+    )
+    return [
+        HeadFit(alpha.double(), bias.double(), seen.double())
+        for alpha, bias, seen in zip(
+            found.alpha, found.bias, _seen(found, design, judge), strict=True
+        )
+    ]
+
+
+def _precision(design: Design, l2: Tensor) -> torch.dtype:
+    """Single where it halves the time of many rows, and where λ is far above its rounding."""
+    least = float(l2.min() / design.weights.max())
+    return torch.float32 if len(design.gram) > MOST_EXACT and least > LEAST_NOISE else torch.float64
+
+
+def _seen(found: ridge.Dual, design: Design, judge: Folds) -> Tensor:
+    """What the fits say of the examples, out of fold where there are folds: [Λ, n, k]."""
+    owner, n, precision = design.owner, len(judge.labels), found.alpha.dtype
+    if not judge.count:
+        return design.cross.to(precision) @ found.alpha + found.bias[:, None]
+    if design.asked is None:
+        return found.unseen(judge.targets[owner].to(precision), judge.fold[owner])[:, :n]
+    return found.unseen_by(design.cross.to(precision), judge.fold[owner], judge.fold)
+
+
+def by_logistic(design: Design, judge: Folds, l2: Tensor) -> list[HeadFit]:
+    """One fit a λ, all of them with all folds at once."""
+    grid = _per_fold(l2, judge)
+    return _in_span(
+        design, judge, lambda p: logistic.fit(p, grid, iterations=60, tolerance=1e-3), len(l2)
+    )
+
+
+def by_lda(design: Design, judge: Folds, shrinkage: Tensor) -> list[HeadFit]:
+    """One fit a shrinkage."""
+    return _in_span(
+        design, judge, lambda _: lda.from_moments(design.moments, shrinkage), len(shrinkage)
+    )
+
+
+def by_prototypes(design: Design, judge: Folds, settings: Tensor) -> list[HeadFit]:
+    """The same fit for each of `settings`: it has none."""
+    return _in_span(design, judge, prototypical.fit, len(settings))
+
+
+def _per_fold(values: Tensor, judge: Folds) -> Tensor:
+    return values.repeat_interleave(1 + judge.count)
+
+
+def _in_span(
+    design: Design, judge: Folds, fit: Callable[[SolverProblem], Affine], settings: int
+) -> list[HeadFit]:
+    """Fit in float32 on the span's coordinates, once on all rows and once without each fold."""
+    masks = torch.ones(1, len(judge.labels), dtype=torch.double)
+    if judge.count:
+        masks = torch.cat([masks, folds.training_weights(judge.fold, judge.count)])
+    weights = (masks[:, design.owner] * design.weights).repeat(settings, 1).float()
+    x = design.coordinates[None]
+    labels = judge.labels[design.owner]
+    affine = fit(SolverProblem(x=x, labels=labels, classes=judge.classes, weights=weights))
+    return [_read(affine, design, judge, start) for start in range(0, len(weights), len(masks))]
+
+
+def _read(affine: Affine, design: Design, judge: Folds, start: int) -> HeadFit:
+    """The fit on all rows at place `start`, judged by those without each fold after it."""
+    n = len(judge.labels)
+    place = start + (judge.fold + 1 if judge.count else torch.zeros_like(judge.fold))
+    own = design.asked_coordinates
+    seen = torch.empty(n, judge.classes)
+    for at in torch.unique(place).tolist():
+        rows = place == at
+        seen[rows] = (own[rows] @ affine.weight[0, at].float() + affine.bias[0, at]).float()
+    alpha = design.combination(affine.weight[0, start])
+    return HeadFit(alpha, affine.bias[0, start].double(), seen.double())
+
+
+def unseen_loss(seen: Tensor, judge: Folds) -> float:
+    """Of those examples whose class the fit that judges them has seen; without folds, of all."""
+    if not judge.count or bool(judge.known.all()):
+        return loss(seen, judge.labels)
+    return loss(seen[judge.known], judge.labels[judge.known])
+
+
+def loss(seen: Tensor, labels: Tensor) -> float:
+    """Mean cross-entropy in nats of logits [n, k] at their best temperature of 41."""
+    heat = torch.logspace(-2, 2, 41, dtype=seen.dtype)
+    size = max(1, MOST_NUMBERS // seen.numel())
+    return -max(float(_log_likelihood(seen, labels, part).max()) for part in heat.split(size))
+
+
+def _log_likelihood(seen: Tensor, labels: Tensor, heat: Tensor) -> Tensor:
+    """The mean log-probability [t] of the labels at temperatures [t]."""
+    scaled = seen[None] / heat[:, None, None]
+    true = scaled.gather(2, labels[None, :, None].expand(len(heat), -1, 1))[..., 0]
+    return (true - scaled.logsumexp(-1)).mean(1)

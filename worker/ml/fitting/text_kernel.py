@@ -1,0 +1,117 @@
+"""Examples in the two views of a text, and the coordinates that a mixture of both is fitted in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worker.ml.features import ngrams
+
+MOST_DUAL = 2000
+"""Up to so many rows the fit is on their Gram matrix; beyond, on folded n-grams, in the primal."""
+
+FOLDED = 2048
+"""Buckets that all n-grams are folded to in the primal: within a point of all of them."""
+
+ROUNDING = 1e-5
+"""Added to a Gram matrix's diagonal: more than single precision loses in its inner products."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """Unit rows [N, D] and sparse rows [N] of the same texts; the last `anchors` are anchors.
+
+    Anchors are in every fit and judged in none. `labels` and `importance` are [N].
+    """
+
+    rows: Tensor
+    table: ngrams.SparseRows
+    labels: Tensor
+    importance: Tensor
+    classes: int
+    anchors: int
+
+    @property
+    def count(self) -> int:
+        """The examples that are judged: all but anchors."""
+        return len(self.labels) - self.anchors
+
+    @property
+    def folded(self) -> bool:
+        """Whether the fit is in the primal, on folded n-grams."""
+        return len(self.labels) > MOST_DUAL
+
+    def take(self, chosen: Tensor) -> Views:
+        """The examples `chosen`, and all anchors."""
+        kept = torch.cat([chosen, torch.arange(self.count, len(self.labels))])
+        return Views(
+            rows=self.rows[kept],
+            table=ngrams.take(self.table, kept.numpy()),
+            labels=self.labels[kept],
+            importance=self.importance[kept],
+            classes=self.classes,
+            anchors=self.anchors,
+        )
+
+    def coordinates(self, w: float) -> Tensor:
+        """[N, r] float32 with inner products (1 - w)·embedding + w·n-grams."""
+        if self.folded:
+            return torch.cat([(1 - w) ** 0.5 * self.rows, w**0.5 * self._folded_rows], 1)
+        gram = (1 - w) * self._embedding_gram + w * self._lexical_gram
+        gram.diagonal().add_(ROUNDING)
+        factor: Tensor = torch.linalg.cholesky(gram)
+        return factor.float()
+
+    def weights(self, w: float, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From weights [r, k] on the coordinates those on embeddings [D, k] and on buckets [m, k].
+
+        The first of the three are the buckets, int32 ascending [m].
+        """
+        if self.folded:
+            embedding, lexical = found.split([self.rows.shape[1], FOLDED])
+            buckets = torch.arange(FOLDED, dtype=torch.int32)
+            return buckets, (1 - w) ** 0.5 * embedding, w**0.5 * lexical
+        factor = self.coordinates(w).double()
+        dual = torch.linalg.solve_triangular(factor.T, found.double(), upper=True).float()
+        return self.spread(w, dual)
+
+    def spread(self, w: float, dual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Σ of the rows times their coefficients [N, k], as `weights` gives it."""
+        table = ngrams.fold(self.table, FOLDED) if self.folded else self.table
+        known, place = np.unique(table.buckets, return_inverse=True)
+        if self.folded:
+            known, place = np.arange(FOLDED), table.buckets
+        owner, weight = torch.from_numpy(table.owners()), torch.from_numpy(table.weights)
+        total = dual.new_zeros(len(known), dual.shape[1])
+        total.index_add_(0, torch.from_numpy(place), dual[owner] * weight[:, None])
+        buckets = torch.from_numpy(known.astype(np.int32))
+        return buckets, (1 - w) * self.rows.T @ dual, w * total
+
+    def similarity(self, w: float) -> Tensor:
+        """Each example's mean inner product [n] with the other examples."""
+        n = self.count
+        rows, table = self.rows[:n], ngrams.take(self.table, np.arange(n))
+        owner = table.owners()
+        total = np.bincount(table.buckets, weights=table.weights)
+        crossed = np.bincount(owner, weights=table.weights * total[table.buckets], minlength=n)
+        own = np.bincount(owner, weights=table.weights**2, minlength=n)
+        lexical = torch.from_numpy(crossed - own).float()
+        embedding = rows @ rows.sum(0) - rows.square().sum(1)
+        return ((1 - w) * embedding + w * lexical) / max(1, n - 1)
+
+    @cached_property
+    def _embedding_gram(self) -> Tensor:
+        rows = self.rows.double()
+        return rows @ rows.T
+
+    @cached_property
+    def _lexical_gram(self) -> Tensor:
+        return torch.from_numpy(ngrams.gram(self.table)).double()
+
+    @cached_property
+    def _folded_rows(self) -> Tensor:
+        return torch.from_numpy(ngrams.dense(ngrams.fold(self.table, FOLDED), FOLDED))

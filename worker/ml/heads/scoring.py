@@ -1,0 +1,273 @@
+"""Many heads on one backbone: rows transformed once, then each row meets its own head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.core.backbones import Block
+from app.core.errors import HeadstartError
+from worker.ml.artifact import HeadArtifact
+from worker.ml.assess import novelty as unknown
+from worker.ml.assess.novelty import Unknown
+from worker.ml.features import spaces
+from worker.ml.features.spaces import Channel, Transform
+from worker.ml.heads import scoring_text
+from worker.ml.solvers import matching
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveHead:
+    """A head ready to serve, on the channels that its rows have side by side."""
+
+    classes: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    statistics: str | None
+    temperature: float
+    false_alarm: float
+    detector: Unknown
+    artifact: HeadArtifact
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the head keeps in memory."""
+        return self.artifact.nbytes
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views a prediction needs, the primary one first."""
+        return tuple(self.artifact.config["prediction_views"])
+
+    def tensor(self, name: str) -> Tensor:
+        """One of the head's tensors as float32."""
+        return self.artifact.tensors[name].float()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One row's answer: `probabilities` [k] in the order of `classes`.
+
+    `score` is high for what looks like the training examples. `familiarity` is the share of known
+    inputs that look stranger, 0 to 1: an input is `unknown` where it is below the head's
+    false-alarm rate, or any other rate that a caller names.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: Tensor
+    score: float
+    familiarity: float
+    unknown: bool
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training example like the input: its id, its label and their cosine."""
+
+    id: str
+    label: str
+    similarity: float
+
+
+def load(artifact: HeadArtifact) -> LiveHead:
+    """Check a stored head's shapes and numbers; raises HeadstartError `model_corrupt`."""
+    config, tensors = artifact.config, artifact.tensors
+    classes = tuple(config["classes"])
+    shapes = [tensors[name].shape[-1] for name in ("bias", "weight") if name in tensors]
+    if not shapes or set(shapes) != {len(classes)}:
+        raise HeadstartError("model_corrupt", "The stored head lacks numbers for its classes.")
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise HeadstartError("model_corrupt", "The stored head has numbers that are not finite.")
+    return LiveHead(
+        classes=classes,
+        channels=_channels(config),
+        statistics=config.get("statistics"),
+        temperature=float(config["temperature"]),
+        false_alarm=float(config.get("unknown_false_alarm_rate", unknown.FALSE_ALARM)),
+        detector=unknown.restored(config["unknown"]),
+        artifact=artifact,
+    )
+
+
+def _channels(config: Mapping[str, object]) -> tuple[Channel, ...]:
+    listed = config.get("channels", [])
+    assert isinstance(listed, list)
+    return tuple(Channel(item["space"], tuple(item["views"])) for item in listed)
+
+
+def predict(
+    features: Mapping[str, Tensor],
+    heads: Sequence[LiveHead],
+    *,
+    layout: Sequence[Block],
+    texts: Sequence[str] | None = None,
+) -> list[Prediction]:
+    """One answer a row; `features[view]` is [n, D], `heads` [n] (equal heads may repeat).
+
+    `texts` [n] are what the rows of a text backbone are embeddings of; some heads read both.
+    """
+    answers: dict[int, Prediction] = {}
+    for statistics, rows in _by_statistics(heads):
+        seen = _Seen(features, rows, heads, spaces.transform(tuple(layout), statistics))
+        for head, members in _by_head(heads, rows):
+            answers.update(zip(members, _answer(head, seen, members), strict=True))
+    for head, members in _by_head(heads, [r for r, head in enumerate(heads) if not head.channels]):
+        assert texts is not None
+        found = _answer_texts(head, features, members, texts)
+        answers.update(zip(members, found, strict=True))
+    return [answers[row] for row in range(len(heads))]
+
+
+def probabilities(
+    artifact: HeadArtifact, features: Mapping[str, Tensor], *, layout: Sequence[Block]
+) -> Tensor:
+    """[n, k] of many rows under one head that reads no texts."""
+    return forward(load(artifact), features, layout=layout)
+
+
+def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
+    """[n, k] by tensor operations alone, so that it can be traced for any n."""
+    made = spaces.transform(tuple(layout), head.statistics).channels(features, head.channels)
+    found = _logits(head, [made[channel] for channel in head.channels])
+    return (found / head.temperature).softmax(1)
+
+
+def nearest(
+    features: Mapping[str, Tensor],
+    heads: Sequence[LiveHead],
+    *,
+    layout: Sequence[Block],
+    count: int,
+) -> list[list[Neighbour]]:
+    """The `count` most similar kept training examples of each row's own head, best first."""
+    return [
+        _neighbours(head, {view: x[row : row + 1] for view, x in features.items()}, layout, count)
+        for row, head in enumerate(heads)
+    ]
+
+
+def _neighbours(
+    head: LiveHead, features: Mapping[str, Tensor], layout: Sequence[Block], count: int
+) -> list[Neighbour]:
+    look = spaces.transform(tuple(layout), head.statistics).look(features)
+    cosines = (look @ _exemplars(head).T)[0]
+    best = cosines.topk(min(count, len(cosines)))
+    ids, labels = head.artifact.config["exemplar_ids"], head.artifact.tensors["exemplar_labels"]
+    return [
+        Neighbour(ids[place], head.classes[int(labels[place])], cosine)
+        for place, cosine in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+
+
+class _Seen:
+    """The head-independent part of some rows: each channel and the look, computed once."""
+
+    def __init__(
+        self,
+        features: Mapping[str, Tensor],
+        rows: Sequence[int],
+        heads: Sequence[LiveHead],
+        transform: Transform,
+    ) -> None:
+        own = features if len(rows) == len(heads) else {v: x[rows] for v, x in features.items()}
+        channels = [channel for row in rows for channel in heads[row].channels]
+        self._place = {row: place for place, row in enumerate(rows)}
+        self._channels = transform.channels(own, channels)
+        self._look = transform.look(own)
+
+    def channel(self, channel: Channel, rows: Sequence[int]) -> Tensor:
+        """[len(rows), F]."""
+        return self._channels[channel][[self._place[row] for row in rows]]
+
+    def look(self, rows: Sequence[int]) -> Tensor:
+        """[len(rows), d]."""
+        return self._look[[self._place[row] for row in rows]]
+
+
+def _answer(head: LiveHead, seen: _Seen, rows: Sequence[int]) -> list[Prediction]:
+    x = [seen.channel(channel, rows) for channel in head.channels]
+    found = (_logits(head, x) / head.temperature).softmax(1)
+    top, predicted = unknown.confidence(found)
+    labels = head.artifact.tensors["exemplar_labels"].long()
+    likeness = unknown.similarity(seen.look(rows), _exemplars(head), labels, predicted)
+    return _predictions(head, found, head.detector.score(top, likeness))
+
+
+def _answer_texts(
+    head: LiveHead, features: Mapping[str, Tensor], rows: Sequence[int], texts: Sequence[str]
+) -> list[Prediction]:
+    said = [texts[row] for row in rows]
+    answer = scoring_text.answer(head.artifact, features["text"][list(rows)], said)
+    return _predictions(head, answer.probabilities, answer.score)
+
+
+def _predictions(head: LiveHead, found: Tensor, scores: Tensor) -> list[Prediction]:
+    return [_prediction(head, p, score) for p, score in zip(found, scores.tolist(), strict=True)]
+
+
+def _prediction(head: LiveHead, found: Tensor, score: float) -> Prediction:
+    familiar = _familiarity(head.detector, score)
+    return Prediction(
+        classes=head.classes,
+        probabilities=found,
+        score=score,
+        familiarity=familiar,
+        unknown=familiar < head.false_alarm,
+    )
+
+
+def _familiarity(detector: Unknown, score: float) -> float:
+    """The share of known inputs that score less, linear between the known rates; 1 beyond them."""
+    below = [place for place, threshold in enumerate(detector.thresholds) if threshold <= score]
+    if not below:
+        return 0.0
+    last = below[-1]
+    if last + 1 == len(detector.thresholds):
+        return 1.0
+    low, high = detector.thresholds[last], detector.thresholds[last + 1]
+    share = (score - low) / (high - low)
+    return unknown.RATES[last] + share * (unknown.RATES[last + 1] - unknown.RATES[last])
+
+
+def _logits(head: LiveHead, x: list[Tensor]) -> Tensor:
+    """[n, k] from the head's channels [n, F], in their order."""
+    side_by_side = x[0] if len(x) == 1 else torch.cat(x, 1)
+    if "weight" in head.artifact.tensors:
+        return torch.addmm(head.tensor("bias"), side_by_side, head.tensor("weight"))
+    return _attention(head, side_by_side)
+
+
+def _attention(head: LiveHead, x: Tensor) -> Tensor:
+    """A matching head's logits: it keeps its support instead of weights."""
+    cosines = spaces.unit(x - head.tensor("centre")) @ spaces.unit(head.tensor("support")).T
+    labels = head.artifact.tensors["support_labels"].long()
+    sharpness = torch.tensor([float(head.artifact.config["sharpness"])])
+    found = matching.logits(cosines, labels, head.tensor("support_weights"), sharpness=sharpness)
+    return found[0] * float(head.artifact.config["scale"]) + head.tensor("bias")
+
+
+def _exemplars(head: LiveHead) -> Tensor:
+    return spaces.unit(head.tensor("exemplars"))
+
+
+def _by_statistics(heads: Sequence[LiveHead]) -> list[tuple[str | None, list[int]]]:
+    """The rows of heads that read channels, by the statistics that these are made with."""
+    found: dict[str | None, list[int]] = {}
+    for row, head in enumerate(heads):
+        if head.channels:
+            found.setdefault(head.statistics, []).append(row)
+    return list(found.items())
+
+
+def _by_head(heads: Sequence[LiveHead], rows: Sequence[int]) -> list[tuple[LiveHead, list[int]]]:
+    found: dict[int, tuple[LiveHead, list[int]]] = {}
+    for row in rows:
+        found.setdefault(id(heads[row]), (heads[row], []))[1].append(row)
+    return list(found.values())

@@ -1,0 +1,87 @@
+"""What is saved of a text head, and how it answers: weights on the embedding and on buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worker.ml.artifact import HeadArtifact
+from worker.ml.assess import distance_cooling, novelty
+from worker.ml.assess.distance_cooling import Familiarity
+from worker.ml.features import ngrams, spaces
+
+VIEW = "text"
+
+EXEMPLARS = 20
+"""Support embeddings that are kept of each class, for the nearest ones to an input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextAnswer:
+    """Calibrated probabilities [n, C] and unknown-scores [n] (higher is known)."""
+
+    probabilities: Tensor
+    score: Tensor
+
+
+def predict(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
+    """Logits [n, C], before the temperature, of embeddings [n, D] and the n texts they are of.
+
+    They are cooled already by how unlike the support a text is.
+    """
+    unit = spaces.unit(embeddings.float())
+    return _logits(head, unit, _known(head, ngrams.rows(texts)))
+
+
+def answer(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> TextAnswer:
+    """Probabilities and unknown-scores, from one reading of the texts."""
+    unit, table = spaces.unit(embeddings.float()), ngrams.rows(texts)
+    known = _known(head, table)
+    probabilities = (_logits(head, unit, known) / head.config["temperature"]).softmax(1)
+    top, predicted = probabilities.max(1)
+    cosine = novelty.similarity(
+        unit,
+        head.tensors["exemplars"].float(),
+        head.tensors["exemplar_labels"].long(),
+        predicted,
+    )
+    w = head.config["lexical_weight"]
+    similarity = (1 - w) * cosine + w * coverage(known)
+    detector = novelty.restored(head.config["unknown"])
+    return TextAnswer(probabilities=probabilities, score=detector.score(top, similarity))
+
+
+def coverage(known: ngrams.SparseRows) -> Tensor:
+    """The share [n] of each text's n-grams that is left in `known`, by squared weight."""
+    total = np.bincount(known.owners(), weights=known.weights**2, minlength=len(known))
+    return torch.from_numpy(total).float()
+
+
+def _known(head: HeadArtifact, table: ngrams.SparseRows) -> ngrams.SparseRows:
+    if head.config["folded"]:
+        return ngrams.fold(table, len(head.tensors["buckets"]))
+    return ngrams.within(table, head.tensors["buckets"].numpy())
+
+
+def _logits(head: HeadArtifact, unit: Tensor, known: ngrams.SparseRows) -> Tensor:
+    kept = head.tensors
+    logits = unit @ kept["weight"].float() + _summed(known, kept["bucket_weight"]) + kept["bias"]
+    similarity = unit @ kept["mean"].float() + _summed(known, kept["bucket_mean"])
+    usual = Familiarity(**head.config["familiarity"])
+    return distance_cooling.cooled(logits, usual.factor(similarity[:, 0]))
+
+
+def _summed(table: ngrams.SparseRows, weight: Tensor) -> Tensor:
+    """Sparse rows times weight [m, k]: [n, k], reading only the rows of `weight` that occur."""
+    used, place = np.unique(table.buckets, return_inverse=True)
+    return torch.nn.functional.embedding_bag(
+        torch.from_numpy(place),
+        weight[torch.from_numpy(used)].float(),
+        torch.from_numpy(table.starts[:-1]),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(table.weights),
+    )

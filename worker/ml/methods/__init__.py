@@ -1,0 +1,1 @@
+"""One module a method: what it fits, on which spaces, with which hyperparameters."""

@@ -1,0 +1,1 @@
+"""Closed forms and optimisers: rows and labels in, weights out."""

@@ -1,0 +1,206 @@
+"""Multinomial logistic regression (Cox 1958) by L-BFGS (Liu & Nocedal 1989), many fits at once.
+
+minimise  Σ wᵢ·cross-entropy(xᵢW + b, yᵢ) + ½ λ ‖W‖²  over W [d, k] and a free bias b [k].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worker.ml.solvers.problem import Affine, SolverProblem
+
+
+def fit(
+    problem: SolverProblem, l2: Tensor, *, iterations: int = 200, tolerance: float = 1e-5
+) -> Affine:
+    """All S by P minimisers together; `l2` is λ [P], `tolerance` bounds the gradient's share."""
+    return _Search(problem, l2).run(iterations, tolerance)
+
+
+def objective(problem: SolverProblem, affine: Affine, l2: Tensor) -> Tensor:
+    """The minimised sum [S, P]."""
+    log_p = affine.logits(problem.x).log_softmax(-1)
+    losses = -(log_p * problem.targets).sum(-1)
+    penalty = 0.5 * l2 * affine.weight.square().sum((-1, -2))
+    return (losses * problem.weights).sum(-1) + penalty
+
+
+Floats = NDArray[np.float64]
+_TINY = 1e-30
+
+CURVATURE = 0.02
+"""Of a loss in its logits, as first believed: p(1 - p) of what is nearly sure (measured)."""
+
+
+class _Search:
+    """L-BFGS over θ [S, P, d + 1, k] (the last row is the bias) with an exact line search.
+
+    It starts from the Hessian of rows that all have CURVATURE, which takes half the steps of
+    starting from none. Logits are linear along a direction, so a step's length costs no product
+    with x.
+    """
+
+    HISTORY = 10
+
+    def __init__(self, problem: SolverProblem, l2: Tensor) -> None:
+        x = problem.x
+        self.x = torch.cat([x, torch.ones_like(x[..., :1])], -1)
+        self.targets = problem.targets
+        self.weights = problem.weights.to(x.dtype)[None, :, :, None]
+        self.ridge = l2.to(x.dtype)[None, :, None, None] * torch.ones_like(self.x[0, 0])[:, None]
+        self.ridge[..., -1, :] = 0
+        self.shape = (len(x), len(problem.weights), self.x.shape[2], problem.classes)
+        self.believed = self._believed(l2.tolist())
+        self.memory = _Memory(self.HISTORY, self.shape, self.x.dtype)
+
+    def run(self, iterations: int, tolerance: float) -> Affine:
+        """Descend until every problem's gradient is `tolerance` of its first, or time is up."""
+        theta = self.x.new_zeros(self.shape)
+        logits = self._forward(theta)
+        gradient = self._gradient(theta, logits)
+        enough = tolerance * _norm(gradient)
+        for _ in range(iterations):
+            direction = -self.memory.descent(gradient, self._solved)
+            direction *= (_norm(gradient) > enough).to(direction.dtype)
+            change = self._forward(direction)
+            length = self._length(logits, change, theta, direction)
+            step = length * direction
+            theta, logits = theta + step, logits + length * change
+            after = self._gradient(theta, logits)
+            self.memory.keep(step, after - gradient)
+            gradient = after
+            if bool((_norm(gradient) <= enough).all()):
+                break
+        return Affine(theta[..., :-1, :].contiguous(), theta[..., -1, :].contiguous())
+
+    def _forward(self, theta: Tensor) -> Tensor:
+        """x θ as [S, P, n, k]."""
+        spaces, fits, width, classes = self.shape
+        flat = theta.transpose(1, 2).reshape(spaces, width, fits * classes)
+        return (self.x @ flat).reshape(spaces, -1, fits, classes).transpose(1, 2)
+
+    def _gradient(self, theta: Tensor, logits: Tensor) -> Tensor:
+        spaces, fits, width, classes = self.shape
+        residual = self.weights * (logits.softmax(-1) - self.targets)
+        flat = residual.transpose(1, 2).reshape(spaces, -1, fits * classes)
+        product = (self.x.transpose(1, 2) @ flat).reshape(spaces, width, fits, classes)
+        return product.transpose(1, 2) + self.ridge * theta
+
+    def _length(self, logits: Tensor, change: Tensor, theta: Tensor, step: Tensor) -> Tensor:
+        """The t [S, P, 1, 1] that minimises the convex loss(θ + t·step), by safeguarded Newton."""
+        linear, curve = _dot(self.ridge * theta, step), _dot(self.ridge * step, step)
+        linear = linear - _dot(self.weights * self.targets, change)
+        t = torch.ones_like(linear)
+        for _ in range(4):
+            p = (logits + t * change).softmax(-1)
+            mean = (p * change).sum(-1, keepdim=True)
+            slope = (self.weights * mean).sum((-1, -2), keepdim=True) + linear + t * curve
+            spread = (p * (change - mean).square()).sum(-1, keepdim=True)
+            bend = (self.weights * spread).sum((-1, -2), keepdim=True) + curve
+            before = t
+            t = torch.minimum(torch.maximum(t - slope / bend.clamp(min=1e-30), t / 10), t * 10)
+            if bool(((t - before).abs() <= 0.1 * before).all()):
+                break
+        return t
+
+    def _believed(self, l2: Sequence[float]) -> list[tuple[list[int], Tensor]]:
+        """The fits with each λ, and the inverse [S, d + 1, d + 1] of their Hessian."""
+        weights = CURVATURE * self.weights[0].mean(0)
+        moments = (self.x * weights).transpose(1, 2) @ self.x
+        least = 1e-6 * moments.diagonal(dim1=1, dim2=2).mean()
+        found = []
+        for value in dict.fromkeys(l2):
+            own = [place for place, other in enumerate(l2) if other == value]
+            added = torch.diag_embed(self.ridge[0, own[0], :, 0] + least)
+            factor = torch.linalg.cholesky(moments + added)
+            found.append((own, torch.cholesky_inverse(factor)))
+        return found
+
+    def _solved(self, q: Tensor) -> Tensor:
+        """The believed Hessian's inverse times q."""
+        spaces, _, width, classes = q.shape
+        out = torch.empty_like(q)
+        for own, inverse in self.believed:
+            flat = q[:, own].transpose(1, 2).reshape(spaces, width, len(own) * classes)
+            solved = inverse @ flat
+            out[:, own] = solved.reshape(spaces, width, len(own), classes).transpose(1, 2)
+        return out
+
+
+class _Memory:
+    """The last steps and how the gradient changed over them, of each fit: [fits, HISTORY, D].
+
+    The two-loop recursion needs only inner products of what is kept, which are kept too; so each
+    use is a few products with everything at once (Chen et al. 2014).
+    """
+
+    def __init__(self, most: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.shape = shape
+        fits, size = shape[0] * shape[1], shape[2] * shape[3]
+        self.steps = torch.zeros(fits, most, size, dtype=dtype)
+        self.changes = torch.zeros(fits, most, size, dtype=dtype)
+        self.inner = np.zeros((fits, most, most))
+        self.order: list[int] = []
+
+    def keep(self, step: Tensor, change: Tensor) -> None:
+        """In the place of the oldest."""
+        most = self.steps.shape[1]
+        place = self.order.pop(0) if len(self.order) == most else len(self.order)
+        self.order.append(place)
+        self.steps[:, place] = step.reshape(len(self.steps), -1)
+        self.changes[:, place] = change.reshape(len(self.steps), -1)
+        self.inner[:, place] = _numbers(self.changes, self.steps[:, place])
+        self.inner[:, :, place] = _numbers(self.steps, self.changes[:, place])
+
+    def descent(self, gradient: Tensor, first: Callable[[Tensor], Tensor]) -> Tensor:
+        """The inverse Hessian's estimate times the gradient, `first` being its first estimate."""
+        if not self.order:
+            return first(gradient)
+        flat = gradient.reshape(len(self.steps), -1)
+        ahead = self._ahead(_numbers(self.steps, flat))
+        rest = torch.baddbmm(flat[:, None], _tensor(ahead, flat), self.changes, alpha=-1)
+        found = first(rest.reshape(self.shape)).reshape(len(self.steps), -1)
+        back = self._back(_numbers(self.changes, found), ahead)
+        found = torch.baddbmm(found[:, None], _tensor(back, flat), self.steps)
+        return found.reshape(self.shape)
+
+    def _ahead(self, along: Floats) -> Floats:
+        """The first loop, newest to oldest: shares of the changes [fits, HISTORY]."""
+        shares = np.zeros_like(along)
+        for place in reversed(self.order):
+            left = along[:, place] - (self.inner[:, place] * shares).sum(1)
+            shares[:, place] = left / np.maximum(self.inner[:, place, place], _TINY)
+        return shares
+
+    def _back(self, along: Floats, ahead: Floats) -> Floats:
+        """The second loop, oldest to newest: shares of the steps [fits, HISTORY]."""
+        shares = np.zeros_like(along)
+        for place in self.order:
+            left = along[:, place] + (self.inner[:, :, place] * shares).sum(1)
+            shares[:, place] = ahead[:, place] - left / np.maximum(
+                self.inner[:, place, place], _TINY
+            )
+        return shares
+
+
+def _numbers(kept: Tensor, vector: Tensor) -> Floats:
+    """Inner products [fits, HISTORY] of vectors [fits, D] with those kept."""
+    found: Floats = torch.bmm(kept, vector[..., None])[..., 0].double().numpy()
+    return found
+
+
+def _tensor(shares: Floats, like: Tensor) -> Tensor:
+    return torch.from_numpy(shares).to(like.dtype)[:, None]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum((-1, -2), keepdim=True)
+
+
+def _norm(a: Tensor) -> Tensor:
+    return _dot(a, a).sqrt()

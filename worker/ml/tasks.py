@@ -1,0 +1,87 @@
+"""One fit's question: labelled examples as a backbone saw them, and what to make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from app.core.backbones import Block
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Chosen(Mapping[str, Tensor]):
+    """Rows of every view, copied when a view is read: all views of many examples are large."""
+
+    def __init__(self, features: Mapping[str, Tensor], rows: Tensor) -> None:
+        self._features, self._rows = features, rows
+        if isinstance(features, Chosen):
+            self._features, self._rows = features._features, features._rows[rows]
+
+    def __getitem__(self, view: str) -> Tensor:
+        return self._features[view][self._rows]
+
+    def __contains__(self, view: object) -> bool:
+        return view in self._features
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Support:
+    """Labelled examples as a backbone saw them.
+
+    `features[view]` is [n, D] (D as the layout says), `labels` and `groups` are [n] long, labels
+    index `classes`. Only the view "squish" (images) or "text" must be there.
+    """
+
+    features: Mapping[str, Tensor]
+    labels: Tensor
+    groups: Tensor
+    ids: Sequence[str]
+    classes: Sequence[str]
+    texts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> Support:
+        """The examples `rows` (long), in that order."""
+        chosen = rows.tolist()
+        return Support(
+            features=Chosen(self.features, rows),
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            ids=[self.ids[row] for row in chosen],
+            classes=self.classes,
+            texts=None if self.texts is None else [self.texts[row] for row in chosen],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One fit: what to fit, on what, and whom to tell.
+
+    `others` are further labelled sets on the same backbone (reptile learns from them);
+    `label_embeddings` [C, D] are a text backbone's of the classes' readable names, in their order;
+    `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
+    """
+
+    method: str
+    hyperparameters: Mapping[str, Any]
+    support: Support
+    layout: tuple[Block, ...]
+    backbone: str
+    weights_sha256: str | None = None
+    validation: Support | None = None
+    seed: int = 0
+    report: Report = lambda _event: None
+    others: Sequence[Support] = ()
+    label_embeddings: Tensor | None = None

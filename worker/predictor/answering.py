@@ -1,0 +1,125 @@
+"""From feature rows to the items of an answer: scores, and explanations where asked for."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from pydantic_core import to_json
+
+from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from worker.answers.rendering import Scores, render
+from worker.answers.scoring import Rows, ServingHead, predict
+from worker.ml.heads import occlusion, scoring
+from worker.predictor.calls import PendingInput
+from worker.predictor.prediction_cache import PredictionCache
+
+NEIGHBOURS = 5
+
+
+class Answerer:
+    """Turns one backbone's feature rows into items of an answer; threads may share it."""
+
+    def __init__(self, spec: BackboneSpec, cache: PredictionCache) -> None:
+        self._spec, self._cache = spec, cache
+
+    def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
+        """One answer an item; `rows[i]` is [views, D], in the order of the views of i's head.
+
+        Where an item wants a saliency map, the rows of its picture with each window hidden follow.
+        """
+        answers: list[bytes] = [b""] * len(items)
+        for views, places in _by_views(items).items():
+            chosen = [items[place] for place in places]
+            found = self._group(views, chosen, [rows[place] for place in places])
+            for place, answer in zip(places, found, strict=True):
+                answers[place] = answer
+        return answers
+
+    def _group(
+        self, views: tuple[str, ...], items: Sequence[PendingInput], rows: Sequence[Rows]
+    ) -> list[bytes]:
+        stacked = np.stack([row[: max(1, len(views))] for row in rows])
+        if not np.isfinite(stacked).all():
+            raise HeadstartError("internal", "the backbone gave numbers that are not finite")
+        if not views:
+            return self._embeddings(items, stacked[:, 0])
+        features = {view: stacked[:, at] for at, view in enumerate(views)}
+        heads: list[ServingHead] = [item.job.head for item in items]
+        texts = self._texts(items)
+        found = predict(features, heads, layout=self._spec.layout, texts=texts)
+        return [
+            self._answer(item, scores, row)
+            for item, scores, row in zip(items, found, rows, strict=True)
+        ]
+
+    def _texts(self, items: Sequence[PendingInput]) -> list[str] | None:
+        """What the rows are embeddings of, where the heads read that too."""
+        if self._spec.modality != "text":
+            return None
+        return [str(item.input.data, "utf-8") for item in items]
+
+    def _answer(self, item: PendingInput, scores: Scores, rows: Rows) -> bytes:
+        if item.key:
+            self._cache.put(item.key, scores)
+        options = item.job.call.options
+        extra = self._explained(item, scores, rows) if options.explain else ""
+        return render(scores, index=item.index, options=options, extra=extra)
+
+    def _explained(self, item: PendingInput, scores: Scores, rows: Rows) -> str:
+        """Further members of the item's JSON."""
+        head: ServingHead = item.job.head
+        extra = ""
+        if "neighbours" in item.job.call.options.explain:
+            extra += f',"neighbours":{self._neighbours(head, rows)}'
+        if item.wants_saliency:
+            extra += f',"saliency":"{self._saliency(head, scores, rows)}"'
+        return extra
+
+    def _neighbours(self, head: ServingHead, rows: Rows) -> str:
+        """The most similar training examples, as JSON; none where the head keeps none."""
+        views = head.live.views
+        if "exemplars" not in head.live.artifact.tensors:
+            return "[]"
+        features = {view: torch.from_numpy(rows[at : at + 1]) for at, view in enumerate(views)}
+        (found,) = scoring.nearest(
+            features, [head.live], layout=self._spec.layout, count=NEIGHBOURS
+        )
+        listed = [
+            {"example_id": one.id, "label": one.label, "similarity": round(one.similarity, 6)}
+            for one in found
+        ]
+        return to_json(listed).decode()
+
+    def _saliency(self, head: ServingHead, scores: Scores, rows: Rows) -> str:
+        """A PNG as a `data:` URL; `rows` [views + windows, D]: windows are hidden in the first."""
+        views, count = head.live.views, occlusion.WINDOWS
+        features = {view: np.repeat(rows[at : at + 1], count, 0) for at, view in enumerate(views)}
+        features[views[0]] = rows[len(views) :]
+        found = predict(features, [head] * count, layout=self._spec.layout)
+        best = scores.labels.names.index(scores.label)
+        hidden = np.array([one.probabilities[best] for one in found], np.float32)
+        values = occlusion.saliency(scores.probabilities[best], hidden)
+        image = b64encode(occlusion.png(values, self._spec.input_size))
+        return "data:image/png;base64," + image.decode()
+
+    def _embeddings(self, items: Sequence[PendingInput], rows: Rows) -> list[bytes]:
+        """The last layer, L2-normalised, as base64 of little-endian float32."""
+        last = rows[:, self._spec.last.start : self._spec.last.stop]
+        unit = last / np.maximum(np.linalg.norm(last, axis=1, keepdims=True), 1e-12)
+        return [
+            b'{"index":%d,"embedding":"%s"}' % (item.index, b64encode(row.astype("<f4").tobytes()))
+            for item, row in zip(items, unit, strict=True)
+        ]
+
+
+def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]:
+    """Places of the items by the views that their heads read; none for embeddings."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, item in enumerate(items):
+        views = item.job.head.live.views if item.job.head is not None else ()
+        found.setdefault(views, []).append(place)
+    return found

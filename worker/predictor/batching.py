@@ -1,0 +1,287 @@
+"""One backbone's way through the predictor: fair queue → decode → engine, on a few equal threads.
+
+A thread that is free runs what is decoded if an engine is free, and decodes what waits otherwise.
+So a batch forms only while every engine is busy, and a lone request waits for nothing: one thread
+takes it all the way. What is large waits in a line of its own for a thread that decodes nothing
+else, so that it holds up no other. Threads hand results to the event loop; they never touch a
+socket.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from app.core.errors import HeadstartError
+from worker.predictor.calls import InputOutcome, PendingCall, PendingInput, Timing
+from worker.predictor.fair_queue import FairQueue
+from worker.predictor.metrics import Metrics
+
+log = structlog.get_logger()
+Deliver = Callable[[list[InputOutcome]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a lane does with its items, on threads.
+
+    `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
+    gives as many answers as there are rows. `large(item)` tells soon whether preparing it takes
+    far longer than others.
+    """
+
+    prepare: Callable[[PendingInput], Any]
+    answer: Callable[[Sequence[PendingInput], Any], list[bytes]]
+    large: Callable[[PendingInput], bool] | None = None
+
+
+Forward = Callable[[list[Any]], Sequence[Any]]
+"""One engine: as many feature rows as inputs."""
+
+
+class Lane:
+    """`forwards` has one callable an engine; each runs one batch at a time.
+
+    `decoders` is how many threads may decode while every engine is busy; one more is for what is
+    large, if the work knows of any. `limit` is of each of the two lines. `sizes` are the batch
+    sizes that the engine has been warmed up for, ascending from 1. `weights_sha256` is of the
+    weights that the engines have.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        forwards: Sequence[Forward],
+        *,
+        sizes: Sequence[int],
+        limit: int,
+        decoders: int,
+        weights_sha256: str,
+        deliver: Deliver,
+        metrics: Metrics,
+    ) -> None:
+        self.name, self.weights_sha256 = name, weights_sha256
+        self._work, self._sizes = work, tuple(sizes)
+        self._deliver, self._metrics = deliver, metrics
+        self._queue, self._large = FairQueue(limit), FairQueue(limit)
+        self._ready: deque[tuple[PendingInput, Any]] = deque()
+        self._room = 2 * sizes[-1] * len(forwards)
+        self._lock = threading.Lock()
+        self._work_to_do = threading.Condition(self._lock)
+        self._large_to_do = threading.Condition(self._lock)
+        self._free = list(forwards)
+        self._closed = False
+        self._pace, self._last_done = 0.0, 0.0
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"{name}-{place}", daemon=True)
+            for place in range(decoders + len(forwards))
+        ]
+        if work.large is not None:
+            large = threading.Thread(target=self._loop_large, name=f"{name}-large", daemon=True)
+            self._threads.append(large)
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: PendingCall, items: Sequence[PendingInput]) -> list[PendingCall]:
+        """Queue a job's items; answers the jobs evicted for them.
+
+        Raises overloaded where the queue is full, or so long that the answer would come too late.
+        """
+        now = time.perf_counter()
+        for item in items:
+            item.queued = now
+        with self._lock:
+            late = now + self._pace * len(self._queue) - job.deadline
+            if late > 0:
+                raise HeadstartError(
+                    "overloaded", "the answer would come too late", retry_after=max(1.0, late)
+                )
+            evicted = self._queue.push(job.tenant, items)
+            self._work_to_do.notify(len(items))
+        return evicted
+
+    def cancel(self, job: PendingCall) -> None:
+        """Drop what of `job` still waits."""
+        with self._lock:
+            self._queue.discard(job)
+            self._large.discard(job)
+
+    @property
+    def waiting(self) -> int:
+        """Items that no thread has begun."""
+        return len(self._queue) + len(self._large)
+
+    def close(self) -> None:
+        """Stop the threads; what still waits is not computed."""
+        with self._lock:
+            self._closed = True
+            self._work_to_do.notify_all()
+            self._large_to_do.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _loop(self) -> None:
+        while (found := self._next()) is not None:
+            if isinstance(found, PendingInput):
+                self._decode(found, large=self._work.large)
+                continue
+            self._run_batch(*found)
+
+    def _loop_large(self) -> None:
+        while (item := self._next_large()) is not None:
+            self._decode(item)
+
+    def _next(self) -> PendingInput | tuple[Forward, list[tuple[PendingInput, Any]]] | None:
+        """A batch and an engine for it, or an item to decode; waits for either, None at the end."""
+        with self._lock:
+            while not self._closed:
+                if self._ready and self._free:
+                    batch = [self._ready.popleft() for _ in range(self._size())]
+                    if self._queue:
+                        self._work_to_do.notify(len(batch))
+                    self._large_to_do.notify()
+                    return self._free.pop(), batch
+                if self._queue and len(self._ready) < self._room:
+                    return self._queue.pop()
+                self._work_to_do.wait()
+            return None
+
+    def _next_large(self) -> PendingInput | None:
+        """A large item to decode; what the last one became is for the other threads to run."""
+        with self._lock:
+            if self._ready:
+                self._work_to_do.notify()
+            while not self._closed:
+                if self._large and len(self._ready) < self._room:
+                    return self._large.pop()
+                self._large_to_do.wait()
+            return None
+
+    def _size(self) -> int:
+        """The largest warm batch size that is filled; an item that wants a map rides alone."""
+        size = self._sizes[bisect_right(self._sizes, len(self._ready)) - 1]
+        for place, (item, _) in zip(range(size), self._ready, strict=False):
+            if item.wants_saliency:
+                return max(1, place)
+        return size
+
+    def _decode(
+        self, item: PendingInput, *, large: Callable[[PendingInput], bool] | None = None
+    ) -> None:
+        """Prepare an item, or set it aside if it is `large`."""
+        if self._is_over(item):
+            return
+        started = time.perf_counter()
+        try:
+            if large is not None and large(item):
+                self._set_aside(item)
+                return
+            prepared = self._work.prepare(item)
+        except HeadstartError as error:
+            self._deliver([InputOutcome(item, error=error)])
+            return
+        except Exception:
+            log.exception("decoding failed", backbone=self.name)
+            self._deliver([InputOutcome(item, error=HeadstartError("internal"))])
+            return
+        item.decode_ms = (time.perf_counter() - started) * 1e3
+        self._metrics.decode.observe(item.decode_ms / 1e3)
+        with self._lock:
+            self._ready.append((item, prepared))
+
+    def _set_aside(self, item: PendingInput) -> None:
+        """Leave it to the thread for what is large, whose line is as fair and as bounded."""
+        try:
+            with self._lock:
+                evicted = [] if item.job.over else self._large.push(item.job.tenant, [item])
+                self._large_to_do.notify()
+        except HeadstartError as error:
+            self._deliver(_all_failed([item], error))
+            return
+        if evicted:
+            firsts = [PendingInput(job, 0, job.call.inputs[0]) for job in evicted]
+            gone = HeadstartError("overloaded", "gave way to others", retry_after=1)
+            self._deliver(_all_failed(firsts, gone))
+
+    def _run_batch(self, forward: Forward, batch: list[tuple[PendingInput, Any]]) -> None:
+        live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]
+        if not live:
+            self._give_back(forward)
+            return
+        items = [item for item, _ in live]
+        try:
+            outcomes = self._run(forward, items, [prepared for _, prepared in live])
+        except HeadstartError as error:
+            outcomes = _all_failed(items, error)
+        except Exception:
+            log.exception("a batch failed", backbone=self.name, batch=len(items))
+            outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
+        self._deliver(outcomes)
+
+    def _run(
+        self, forward: Forward, items: list[PendingInput], prepared: list[Any]
+    ) -> list[InputOutcome]:
+        started = time.perf_counter()
+        try:
+            rows = forward(prepared)
+        finally:
+            self._give_back(forward)
+        embedded = time.perf_counter()
+        if len(rows) != len(items):
+            raise HeadstartError("internal", f"{len(items)} inputs gave {len(rows)} rows")
+        answers = self._work.answer(items, rows)
+        if len(answers) != len(items):
+            raise HeadstartError("internal", f"{len(items)} inputs gave {len(answers)} answers")
+        done = time.perf_counter()
+        self._keep_pace(started, done, len(items))
+        self._metrics.batch(items, started=started, embedded=embedded, done=done)
+        forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
+        return [
+            InputOutcome(
+                item,
+                answer,
+                timing=Timing(
+                    queue=(started - item.queued) * 1e3 - item.decode_ms,
+                    decode=item.decode_ms,
+                    forward=forward_ms,
+                    head=head_ms,
+                    batch=len(items),
+                ),
+            )
+            for item, answer in zip(items, answers, strict=True)
+        ]
+
+    def _give_back(self, forward: Forward) -> None:
+        """Let another thread run the next batch while this one asks the heads."""
+        with self._lock:
+            self._free.append(forward)
+            if self._ready:
+                self._work_to_do.notify()
+
+    def _keep_pace(self, started: float, done: float, count: int) -> None:
+        """Seconds an item takes while there is always one, as a moving average."""
+        with self._lock:
+            began, self._last_done = max(started, self._last_done), done
+            self._pace += 0.1 * ((done - began) / count - self._pace)
+
+    def _is_over(self, item: PendingInput) -> bool:
+        """Whether nobody waits for this item any more, or its deadline has passed."""
+        if item.job.over:
+            return True
+        if time.perf_counter() <= item.job.deadline:
+            return False
+        error = HeadstartError("deadline_exceeded", "the answer would have come too late")
+        self._deliver([InputOutcome(item, error=error, fatal=True)])
+        return True
+
+
+def _all_failed(items: Sequence[PendingInput], error: HeadstartError) -> list[InputOutcome]:
+    return [InputOutcome(item, error=error, fatal=True) for item in items]

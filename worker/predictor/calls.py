@@ -1,0 +1,103 @@
+"""One call on its way through the predictor, and the inputs it is made of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Input
+
+
+@dataclass(slots=True)
+class Timing:
+    """Milliseconds of a job's slowest input in each stage, and the batch it rode in."""
+
+    queue: float = 0.0
+    decode: float = 0.0
+    forward: float = 0.0
+    head: float = 0.0
+    batch: int = 0
+    cached: int = 0
+
+    def add(self, other: Timing) -> None:
+        """Keep the slower of each stage; written out, since every input of a job comes here."""
+        self.queue = max(self.queue, other.queue)
+        self.decode = max(self.decode, other.decode)
+        self.forward = max(self.forward, other.forward)
+        self.head = max(self.head, other.head)
+        self.batch = max(self.batch, other.batch)
+
+
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call and what became of its inputs; only the event loop's thread writes `answers`.
+
+    `over` is set once, when the answer has left, failed or lost its client; threads that see it
+    drop the job's inputs uncomputed.
+    """
+
+    call: Call
+    finish: Callable[[PendingCall, HeadstartError | None], None]
+    deadline: float
+    head: Any = None
+    answers: list[bytes | None] = field(default_factory=list)
+    remaining: int = 0
+    over: bool = False
+    timing: Timing = field(default_factory=Timing)
+    born: float = field(default_factory=time.perf_counter)
+
+    @property
+    def tenant(self) -> str:
+        """Whose call it is."""
+        return self.call.tenant
+
+    def settle(self, index: int, answer: bytes) -> None:
+        """Put one input's answer in its place; the last one finishes the job."""
+        if self.over or self.answers[index] is not None:
+            return
+        self.answers[index] = answer
+        self.remaining -= 1
+        if self.remaining == 0:
+            self.end(None)
+
+    def end(self, error: HeadstartError | None) -> None:
+        """Answer once: with the answers, or with `error` in their place."""
+        if not self.over:
+            self.over = True
+            self.finish(self, error)
+
+
+@dataclass(slots=True, eq=False)
+class PendingInput:
+    """One input of a job."""
+
+    job: PendingCall
+    index: int
+    input: Input
+    key: bytes = b""
+    queued: float = 0.0
+    decode_ms: float = 0.0
+
+    @property
+    def weight(self) -> int:
+        """What it takes of the queue's limit, as the app reckons it."""
+        return self.input.weight
+
+    @property
+    def wants_saliency(self) -> bool:
+        """Whether the picture is also shown to the network with parts of it hidden."""
+        return "saliency" in self.job.call.options.explain
+
+
+@dataclass(slots=True)
+class InputOutcome:
+    """What a thread found for one item: the answer's JSON, or its error; `fatal` ends the job."""
+
+    item: PendingInput
+    answer: bytes = b""
+    error: HeadstartError | None = None
+    fatal: bool = False
+    timing: Timing | None = None

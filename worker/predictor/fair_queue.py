@@ -1,0 +1,84 @@
+"""A bounded queue that is fair across tenants: turns are taken round robin, and when it is full the
+tenant with the heaviest line gives way to those below their fair share."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from app.core.errors import HeadstartError
+from worker.predictor.calls import PendingCall, PendingInput
+
+
+class FairQueue:
+    """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait.
+
+    `limit` is of their weight, and so is a tenant's share. A queue that is empty takes any job.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._lines: dict[str, deque[PendingInput]] = {}
+        self._turns: deque[str] = deque()
+        self._weights: Counter[str] = Counter()
+        self._count = self._weight = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def push(self, tenant: str, items: Sequence[PendingInput]) -> list[PendingCall]:
+        """Queue `items`; answers the jobs that had to leave for them. Raises overloaded."""
+        evicted, wanted = [], sum(item.weight for item in items)
+        while self._lines and self._weight + wanted > self.limit:
+            evicted.append(self._make_room(tenant, wanted))
+        line = self._lines.get(tenant)
+        if line is None:
+            line = self._lines[tenant] = deque()
+            self._turns.append(tenant)
+        line.extend(items)
+        self._add(tenant, count=len(items), weight=wanted)
+        return evicted
+
+    def pop(self) -> PendingInput:
+        """The next item of the tenant whose turn it is. Raises IndexError when empty."""
+        tenant = self._turns.popleft()
+        line = self._lines[tenant]
+        item = line.popleft()
+        self._add(tenant, count=-1, weight=-item.weight)
+        if line:
+            self._turns.append(tenant)
+        else:
+            del self._lines[tenant]
+        return item
+
+    def discard(self, job: PendingCall) -> None:
+        """Forget every waiting item of `job`."""
+        line = self._lines.get(job.tenant)
+        if line is None:
+            return
+        kept = deque(item for item in line if item.job is not job)
+        left = sum(item.weight for item in kept)
+        self._add(job.tenant, count=len(kept) - len(line), weight=left - self._weights[job.tenant])
+        if kept:
+            self._lines[job.tenant] = kept
+        else:
+            del self._lines[job.tenant]
+            self._turns.remove(job.tenant)
+
+    def _make_room(self, tenant: str, wanted: int) -> PendingCall:
+        """Evict the newest job of the heaviest line, if that leaves `tenant` within its share."""
+        own = self._weights[tenant]
+        share = self.limit / (len(self._lines) + (tenant not in self._lines))
+        heaviest = max(self._lines, key=self._weights.__getitem__)
+        if own + wanted > share or heaviest == tenant or self._weights[heaviest] <= share:
+            raise HeadstartError("overloaded", "too much is queued; try again", retry_after=1)
+        job = self._lines[heaviest][-1].job
+        self.discard(job)
+        return job
+
+    def _add(self, tenant: str, *, count: int, weight: int) -> None:
+        self._count += count
+        self._weight += weight
+        self._weights[tenant] += weight
+        if not self._weights[tenant]:
+            del self._weights[tenant]

@@ -1,0 +1,148 @@
+"""Heads in memory: loaded on demand, verified, least recently used first to go.
+
+A head is keyed by its immutable artifact, never by an alias, so a swap needs nothing from here: the
+app sends another key, and whoever holds the old head goes on holding it. Event loop's thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Generic, Protocol, TypeVar
+
+from app.core.errors import HeadstartError
+from app.core.messages import Target
+from worker.predictor.metrics import Metrics
+
+_MOST_PINS = 1000
+_REMEMBER_FAILURE = 1.0
+"""Seconds during which a head that failed to load is not read again."""
+
+
+class Cacheable(Protocol):
+    """What the cache must know of a head: the bytes it keeps in memory."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+H = TypeVar("H", bound=Cacheable)
+
+
+class HeadCache(Generic[H]):
+    """`load(target)` runs on `executor`; it raises HeadstartError (model_corrupt, …)."""
+
+    def __init__(
+        self, load: Callable[[Target], H], *, budget: int, executor: Executor, metrics: Metrics
+    ) -> None:
+        self._load, self._budget, self._executor = load, budget, executor
+        self._metrics = metrics
+        self._heads: OrderedDict[str, H] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[H]] = {}
+        self._failures: dict[str, tuple[float, HeadstartError]] = {}
+        self._pins: dict[str, str] = {}
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    @property
+    def pins(self) -> int:
+        """How many aliases keep a head."""
+        return len(self._pins)
+
+    def peek(self, target: Target) -> H | None:
+        """The head if it is in memory; it becomes the most recently used."""
+        head = self._heads.get(_key(target))
+        if head is not None:
+            self._heads.move_to_end(_key(target))
+        return head
+
+    async def get(self, target: Target) -> H:
+        """The head, loaded if need be; concurrent callers share one load."""
+        head = self.peek(target)
+        if head is not None:
+            return head
+        task = self._loading.get(_key(target))
+        if task is None:
+            task = self._loading[_key(target)] = asyncio.create_task(self._admit(target))
+            task.add_done_callback(_heard)
+        return await asyncio.shield(task)
+
+    def follow(self, tenant: str, target: Target) -> None:
+        """Keep the head for the pinned alias that was asked for; an unpinned one keeps none."""
+        name = f"{tenant}/{target.alias}"
+        if not target.pinned:
+            self._pins.pop(name, None)
+        elif self._pins.get(name) != _key(target):
+            self._pin(name, target)
+
+    def _pin(self, name: str, target: Target) -> None:
+        self._pins.pop(name, None)  # so that it becomes the newest
+        if len(self._pins) < _MOST_PINS:
+            self._pins[name] = _key(target)
+
+    async def _admit(self, target: Target) -> H:
+        key = _key(target)
+        try:
+            self._recall_failure(key)
+            loop = asyncio.get_running_loop()
+            head = await loop.run_in_executor(self._executor, self._load, target)
+        except HeadstartError as error:
+            self._failures.setdefault(key, (time.monotonic() + _REMEMBER_FAILURE, error))
+            raise
+        finally:
+            del self._loading[key]
+        self._metrics.head_loads.inc()
+        self._heads[key] = head
+        self.nbytes += head.nbytes
+        self._evict()
+        return head
+
+    def _recall_failure(self, key: str) -> None:
+        now = time.monotonic()
+        for known in [known for known, (until, _) in self._failures.items() if until < now]:
+            del self._failures[known]
+        if key in self._failures:
+            raise self._failures[key][1]
+
+    def _evict(self) -> None:
+        """Forget the least recently used, but never a pinned one nor the newest."""
+        excess = self.nbytes - self._budget
+        if excess <= 0:
+            return
+        victims: list[str] = []
+        kept = self._held() | {next(reversed(self._heads))}
+        for key, head in self._heads.items():
+            if excess <= 0:
+                break
+            if key not in kept:
+                victims.append(key)
+                excess -= head.nbytes
+        for key in victims:
+            self.nbytes -= self._heads.pop(key).nbytes
+            self._metrics.head_evictions.inc()
+
+    def _held(self) -> set[str]:
+        """The pinned heads, newest pins first, as far as half the budget goes."""
+        held: set[str] = set()
+        room = self._budget / 2
+        for key in reversed(self._pins.values()):
+            head = self._heads.get(key)
+            if head is not None and key not in held and head.nbytes <= room:
+                held.add(key)
+                room -= head.nbytes
+        return held
+
+
+def _key(target: Target) -> str:
+    return f"{target.artifact}\0{target.sha256}"
+
+
+def _heard(task: asyncio.Task[H]) -> None:
+    """Whoever waited has been told; a load whose callers all left has nobody to tell."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,168 @@
+"""The predictor: one process that holds backbones and heads, and answers the app's calls.
+
+`python -m worker.predictor`. It has no database: the app names immutable artifacts, and storage has
+them. SIGTERM drains: no new connections, what is under way is answered, then the process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+import torch
+import uvloop
+from threadpoolctl import threadpool_limits
+
+from app.core.errors import HeadstartError
+from app.core.messages import Target
+from app.infra.logs import configure_logs
+from app.infra.settings import Settings, load_settings
+from app.infra.storage import open_storage
+from worker.answers.scoring import ServingHead
+from worker.predictor.calls import InputOutcome
+from worker.predictor.fleet import Fleet
+from worker.predictor.head_cache import HeadCache
+from worker.predictor.http import Connection
+from worker.predictor.loaded import load_head
+from worker.predictor.loading import lane_builder
+from worker.predictor.metrics import Metrics
+from worker.predictor.prediction_cache import PredictionCache
+from worker.predictor.service import Service
+
+_SWITCH_SECONDS = 0.0005
+"""Python's threads hand over this often: the event loop must not wait 5 ms behind a decoder."""
+
+log = structlog.get_logger()
+
+
+class Predictor:
+    """The process's parts, started and stopped together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._executor = ThreadPoolExecutor(4, thread_name_prefix="load")
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self.service = self._assemble(asyncio.get_running_loop())
+
+    async def start(self) -> None:
+        """Listen first, so that probes are answered while the default backbone loads."""
+        loop, address = asyncio.get_running_loop(), self.settings.listen
+        if address.startswith("unix:"):
+            with _private_socket(Path(address.removeprefix("unix:"))) as bound:
+                self._server = await loop.create_unix_server(self._connection, sock=bound)
+        else:
+            url = urlsplit(address)
+            self._server = await loop.create_server(
+                self._connection, url.hostname, url.port or 80, backlog=1024
+            )
+        await self._preload()
+
+    async def stop(self) -> None:
+        """Answer what is under way, within the grace, then close."""
+        service = self.service
+        service.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await service.drained()
+        service.fleet.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _preload(self) -> None:
+        try:
+            await self.service.fleet.load(self.settings.default_backbone_image)
+        except HeadstartError as error:
+            log.error("the default backbone is missing", code=error.code, message=error.message)
+        except Exception:
+            log.exception("the default backbone cannot be loaded")
+        self.service.fleet.ready = True
+
+    def _connection(self) -> Connection:
+        return Connection(
+            self.service.handle, self._connections, max_body=2 * self.settings.max_request_bytes
+        )
+
+    def _assemble(self, loop: asyncio.AbstractEventLoop) -> Service:
+        settings, metrics, storage = self.settings, Metrics(), open_storage(self.settings)
+
+        def load(target: Target) -> ServingHead:
+            return load_head(storage, target)
+
+        def deliver(outcomes: list[InputOutcome]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits
+                loop.call_soon_threadsafe(service.deliver, outcomes)
+
+        cache = PredictionCache(settings.prediction_cache_bytes)
+        build = lane_builder(
+            weights_dir=settings.weights_dir,
+            cache_dir=settings.data_dir / "engines",
+            limit=settings.predictor_queue,
+            deliver=deliver,
+            metrics=metrics,
+            cache=cache,
+        )
+        heads = HeadCache(
+            load, budget=settings.heads_cache_bytes, executor=self._executor, metrics=metrics
+        )
+        fleet = Fleet(build, executor=self._executor)
+        service = Service(
+            fleet=fleet, heads=heads, cache=cache, metrics=metrics, limit=settings.predictor_queue
+        )
+        metrics.watch("heads", "Heads in memory", lambda: len(heads))
+        metrics.watch("heads_bytes", "Bytes of the heads in memory", lambda: heads.nbytes)
+        metrics.watch("pins", "Aliases that keep a head in memory", lambda: heads.pins)
+        metrics.watch("waiting", "Inputs that no thread has begun", lambda: fleet.waiting)
+        metrics.watch("cache_bytes", "Bytes of the prediction cache", lambda: cache.nbytes)
+        return service
+
+
+@contextlib.contextmanager
+def _private_socket(path: Path) -> Iterator[socket.socket]:
+    """A socket at `path` that only this user may open; one that a dead process left is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(str(path))
+        path.chmod(0o600)
+        bound.listen(1024)
+        yield bound
+    except BaseException:
+        bound.close()
+        raise
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    predictor = Predictor(settings)
+    await predictor.start()
+    log.info("predictor ready", address=settings.listen, pid=os.getpid())
+    await stop.wait()
+    await predictor.stop()
+
+
+def main() -> None:
+    """The process's entry."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one
+    with threadpool_limits(1, user_api="blas"):  # numpy's products are small, too
+        uvloop.run(serve(settings))

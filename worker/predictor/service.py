@@ -1,0 +1,252 @@
+"""The predictor's one service: calls in, answers out. Everything here runs on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from app.core import messages
+from app.core.errors import HeadstartError
+from app.core.messages import Call, Target
+from worker.answers.rendering import assemble, render, render_error
+from worker.answers.scoring import ServingHead
+from worker.formats import same_weights
+from worker.predictor.batching import Lane
+from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
+from worker.predictor.fleet import Fleet
+from worker.predictor.head_cache import HeadCache
+from worker.predictor.http import Exchange
+from worker.predictor.metrics import Metrics
+from worker.predictor.prediction_cache import PredictionCache, cache_key
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Where a call meets its lane, its head and the cache."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        heads: HeadCache[ServingHead],
+        cache: PredictionCache,
+        metrics: Metrics,
+        limit: int,
+    ) -> None:
+        self.fleet, self.heads, self.cache, self.metrics = fleet, heads, cache, metrics
+        self._limit = limit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open_jobs = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    def handle(self, exchange: Exchange) -> None:
+        """Answer one exchange, now or when its threads are done."""
+        path = exchange.path
+        try:
+            if path == "/predict":
+                self._predict(exchange)
+            elif path == "/load":
+                self._spawn(self._load(exchange))
+            elif path == "/hold":
+                self._hold(exchange)
+            elif path == "/metrics":
+                exchange.respond(200, self.metrics.text(), kind="text/plain; version=0.0.4")
+            elif path in ("/livez", "/readyz"):
+                ready = path == "/livez" or (self.fleet.ready and not self.draining)
+                exchange.respond(200 if ready else 503, b'{"ready":%s}' % _bool(ready))
+            else:
+                _refuse(exchange, HeadstartError("not_found"))
+        except Exception as error:  # noqa: BLE001 - `_told` logs what nobody expected
+            told = _told(error)
+            self.metrics.calls.labels(told.code).inc()
+            _refuse(exchange, told)
+
+    def deliver(self, outcomes: Sequence[InputOutcome]) -> None:
+        """What a lane's thread found; every job whose last input this is gets answered."""
+        for outcome in outcomes:
+            self._settle(outcome)
+
+    async def drained(self) -> None:
+        """Wait until every call has its answer."""
+        await self._idle.wait()
+
+    def _closed(self) -> None:
+        self._open_jobs -= 1
+        if not self._open_jobs:
+            self._idle.set()
+
+    def _predict(self, exchange: Exchange) -> None:
+        job = self._open(messages.decode(exchange.body), exchange)
+        try:
+            self._begin(job)
+        except Exception as error:  # noqa: BLE001 - as in `handle`; an opened job must be ended
+            job.end(_told(error))
+
+    def _begin(self, job: PendingCall) -> None:
+        """Start the job, now or once what it needs is in memory. Raises overloaded."""
+        call = job.call
+        lane = self.fleet.get(call.target.backbone)
+        job.head = self.heads.peek(call.target) if call.target.artifact else None
+        if call.target.alias:
+            self.heads.follow(call.tenant, call.target)
+        if lane is not None and (job.head is not None or not call.target.artifact):
+            self._start(job, lane)
+        elif len(self._tasks) >= self._limit:
+            raise HeadstartError("overloaded", "too many models are loading", retry_after=1)
+        else:
+            self._spawn(self._prepare(job))
+
+    def _open(self, call: Call, exchange: Exchange) -> PendingCall:
+        def finish(job: PendingCall, error: HeadstartError | None) -> None:
+            self._closed()
+            self._answer(job, exchange, error)
+
+        count = len(call.inputs)
+        job = PendingCall(call, finish, deadline=time.perf_counter() + call.options.timeout)
+        job.answers, job.remaining = [None] * count, count
+        self._open_jobs += 1
+        self._idle.clear()
+        exchange.on_close = lambda: self._leave(job)
+        return job
+
+    async def _prepare(self, job: PendingCall) -> None:
+        """Load what the call needs and is not in memory, then start it."""
+        target = job.call.target
+        try:
+            lane = await self.fleet.load(target.backbone)
+            if target.artifact:
+                job.head = await self.heads.get(target)
+            if not job.over:
+                self._start(job, lane)
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            job.end(_told(error))
+
+    def _start(self, job: PendingCall, lane: Lane) -> None:
+        """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
+        head: ServingHead | None = job.head
+        if head is not None:
+            trained, loaded = head.weights_sha256, lane.weights_sha256
+            same_weights.check(lane.name, trained=trained, loaded=loaded)
+        items = []
+        for index, item in enumerate(job.call.inputs):
+            if item.kind == "error":
+                error = messages.read_error(bytes(item.data))
+                self._settle(InputOutcome(PendingInput(job, index, item), error=error))
+            else:
+                items.append(PendingInput(job, index, item))
+        if job.call.options.cache and head is not None:
+            items = [item for item in items if not self._recall(item, head)]
+        if items and not job.over:
+            for other in lane.submit(job, items):
+                other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
+
+    def _recall(self, item: PendingInput, head: ServingHead) -> bool:
+        """Answer from the prediction cache, if it knows this content under this model version."""
+        job = item.job
+        item.key = cache_key(job.call.target, item.input)
+        if job.call.options.explain:  # explanations need the rows, which the cache has not
+            return False
+        scores = self.cache.get(item.key, head.labels)
+        self.metrics.cache.labels("miss" if scores is None else "hit").inc()
+        if scores is None:
+            return False
+        job.timing.cached += 1
+        job.settle(item.index, render(scores, index=item.index, options=job.call.options))
+        return True
+
+    def _settle(self, outcome: InputOutcome) -> None:
+        job, error = outcome.item.job, outcome.error
+        if outcome.timing is not None:
+            job.timing.add(outcome.timing)
+        if error is None:
+            job.settle(outcome.item.index, outcome.answer)
+        elif outcome.fatal or job.call.single:
+            job.end(error)
+        else:
+            index = outcome.item.index
+            job.settle(index, render_error(error, index=index))
+
+    def _answer(self, job: PendingCall, exchange: Exchange, error: HeadstartError | None) -> None:
+        lane = self.fleet.get(job.call.target.backbone)
+        if error is not None:
+            if lane is not None:
+                lane.cancel(job)
+            self.metrics.calls.labels(error.code).inc()
+            _refuse(exchange, error)
+            return
+        answers = [answer for answer in job.answers if answer is not None]
+        self.metrics.calls.labels("ok").inc()
+        self.metrics.inputs.inc(len(answers))
+        target = job.call.target
+        body = assemble(job.call.id, target.model, answers)
+        exchange.respond(200, body, timing=_server_timing(job))
+
+    def _leave(self, job: PendingCall) -> None:
+        """The client has gone: compute nothing more for it."""
+        if not job.over:
+            job.over = True
+            self._closed()
+            self.metrics.calls.labels("client_gone").inc()
+            lane = self.fleet.get(job.call.target.backbone)
+            if lane is not None:
+                lane.cancel(job)
+
+    async def _load(self, exchange: Exchange) -> None:
+        """Verify a head and keep it ready, before an alias moves to it."""
+        try:
+            target: Target = messages.decode(exchange.body).target
+            await self.heads.get(target)
+            exchange.respond(200, b'{"loaded":true}')
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            _refuse(exchange, _told(error))
+
+    def _hold(self, exchange: Exchange) -> None:
+        """An alias has moved, was pinned or let go, or is no more."""
+        call = messages.decode(exchange.body)
+        self.heads.follow(call.tenant, call.target)
+        exchange.respond(200, b'{"held":%s}' % _bool(call.target.pinned))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _told(error: Exception) -> HeadstartError:
+    """What the caller is told of `error`; what nobody expected is logged, and is `internal`."""
+    if isinstance(error, HeadstartError):
+        return error
+    log.error("a call failed", exc_info=error)
+    return HeadstartError("internal")
+
+
+def _refuse(exchange: Exchange, error: HeadstartError) -> None:
+    status = 422 if error.retry_after is None else 503
+    exchange.respond(status, to_json(messages.error_body(error)))
+
+
+def _bool(value: bool) -> bytes:
+    return b"true" if value else b"false"
+
+
+def _server_timing(job: PendingCall) -> str:
+    """The `Server-Timing` header: milliseconds in each stage, the batch's size, cache hits."""
+    timing, total = job.timing, (time.perf_counter() - job.born) * 1e3
+    parts = [f"predictor;dur={total:.2f}"]
+    if timing.batch:
+        parts.append(
+            f"queue;dur={timing.queue:.2f}, decode;dur={timing.decode:.2f}, "
+            f"forward;dur={timing.forward:.2f}, head;dur={timing.head:.2f}, "
+            f'batch;desc="{timing.batch}"'
+        )
+    if job.call.options.cache:
+        parts.append(f'cache;desc="{timing.cached} of {len(job.answers)}"')
+    return ", ".join(parts)

@@ -1,1 +1,0 @@
-"""The predictor's parts: a lean HTTP server, a fair queue, decode and engine threads, heads."""

@@ -1,0 +1,1 @@
+"""The child process: embeds, fits, predicts and exports, without a database."""

@@ -1,0 +1,251 @@
+"""What the tensor process computes: engines, embeddings, fits. Files in, files out."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from app.core import backbones
+from app.core.errors import HeadstartError
+from app.core.views import IDLE, PRIMARY
+from app.infra.storage import storage_errors
+from worker.formats import segments as segment_file
+from worker.formats.channel import Message
+from worker.ml import fit as fitting
+from worker.ml.engines import Engine, embedding_key, load_engine
+from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
+from worker.ml.images.views import PREPROCESSING_VERSION, VIEWS
+from worker.ml.tasks import Support, Task
+from worker.tensors import warmup
+from worker.tensors.label_embeddings import LabelEmbeddings
+from worker.tensors.predict import predict
+
+Report = Callable[[str, dict[str, Any]], None]
+
+MOST_ENGINES = 3
+GPU_SHARE = 0.4
+"""Of a GPU's memory: the predictor, which somebody waits for, has the rest."""
+LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
+
+
+class Tensors:
+    """Handles the parent's requests one after the other; `stopped` asks to end an embedding."""
+
+    def __init__(self, *, stopped: Callable[[], bool]) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
+        self._stopped = stopped
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._names = LabelEmbeddings()
+        self._warming: deque[Callable[[], object]] = deque()
+
+    def handle(self, request: Message, report: Report) -> dict[str, Any]:
+        """The result of one request. Raises HeadstartError."""
+        if request["op"] == "engine":
+            return facts_of(self._engine(request), request)
+        if request["op"] == "embed":
+            return self._embed(request, report)
+        if request["op"] == "predict":
+            return self._predict(request)
+        if request["op"] == "export":
+            return self._export(request)
+        return self._fit(request, report)
+
+    def rest(self) -> None:
+        """Run the next step of getting ready, if there is one."""
+        if self._warming:
+            self._warming.popleft()()
+
+    def _engine(self, request: Message) -> Engine:
+        """The engine of the request's backbone; the least recently used one makes way."""
+        name = request["backbone"]
+        if name not in self._engines:
+            self._engines[name] = load_engine(
+                name, _path(request["weights_dir"]), cache_dir=_path(request["engines_dir"])
+            )
+            self._warming.extend(warmup.steps(self._engines[name]))
+        self._engines.move_to_end(name)
+        while len(self._engines) > MOST_ENGINES:
+            self._engines.popitem(last=False)
+        return self._engines[name]
+
+    def _embed(self, request: Message, report: Report) -> dict[str, Any]:
+        """Write the rows [n, D] fp16 of what could be decoded to `out`, in order."""
+        engine = self._engine(request)
+        found = _collect(engine, request, report, self._stopped)
+        if found.vectors:
+            segment_file.save(Path(request["out"]), np.stack(found.vectors))
+        return {"rows": found.rows, "faults": found.faults, "done": found.done}
+
+    def _fit(self, request: Message, report: Report) -> dict[str, Any]:
+        began = time.monotonic()
+        engine = self._engine(request)
+        spec = engine.spec
+        task = Task(
+            method=request["method"],
+            hyperparameters=request["hyperparameters"],
+            support=support(request["support"]),
+            validation=support(request["validation"]) if request["validation"] else None,
+            others=[support(other) for other in request["others"]],
+            layout=spec.layout,
+            backbone=spec.name,
+            weights_sha256=engine.weights_sha256,
+            seed=request["seed"],
+            label_embeddings=self._names.of(engine, request["support"]["classes"]),
+            report=lambda event: report("event", {"step": event["step"], "data": event["data"]}),
+        )
+        fit = fitting.fit(task)
+        tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
+        with storage_errors():
+            Path(request["out"]).write_bytes(save(tensors))
+        return {
+            "config": fit.head.config,
+            "evaluation": fit.evaluation,
+            "hyperparameters": fit.hyperparameters,
+            "advice": fit.advice,
+            "seconds": time.monotonic() - began,
+        }
+
+    def _predict(self, request: Message) -> dict[str, Any]:
+        """Write an answer for each row to `out`; the engine says what the rows are made of."""
+        features = {view: _features(rows) for view, rows in request["views"].items()}
+        texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
+        return predict(request, features, texts=texts, spec=self._engine(request).spec)
+
+    def _export(self, request: Message) -> dict[str, Any]:
+        """Write a bundle to `out`; what makes one is only loaded by who asks for one."""
+        from worker.tensors import export
+
+        engine = self._engine(request)
+        pictures = export.drawn() if request["items"] is None else list(blobs(request["items"]))
+        return export.export(request, engine, pictures)
+
+
+class _Found:
+    """What an embedding pass has produced so far, in the order of its items."""
+
+    def __init__(self, total: int) -> None:
+        self._seen = [False] * total
+        self._faults: dict[int, HeadstartError] = {}
+        self.rows: list[int] = []
+        self.vectors: list[NDArray[np.float16]] = []
+
+    def add(self, index: int, result: NDArray[np.float32] | HeadstartError) -> None:
+        """The outcome of one item."""
+        self._seen[index] = True
+        if isinstance(result, HeadstartError):
+            self._faults[index] = result
+        else:
+            self.rows.append(index)
+            self.vectors.append(segment_file.halved(result))
+
+    @property
+    def done(self) -> int:
+        """How many items from the first on are settled."""
+        return next((i for i, seen in enumerate(self._seen) if not seen), len(self._seen))
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """The settled items that are bad; one further on will be found again."""
+        done = self.done
+        return [
+            {"index": index, "code": error.code, "message": error.message}
+            for index, error in sorted(self._faults.items())
+            if index < done
+        ]
+
+
+def _collect(
+    engine: Engine, request: Message, report: Report, stopped: Callable[[], bool]
+) -> _Found:
+    """Embed until the end, or until a stop is asked for after what is embedded together."""
+    items = request["items"]
+    together = engine.best_batch * (TEXT_BATCHES if engine.spec.modality == "text" else 1)
+    found = _Found(len(items["length"]))
+    stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
+    for index, result in stream:
+        found.add(index, result)
+        if len(found.vectors) % together == 0:
+            report("progress", {"done": found.done})
+            if stopped():
+                break
+    return found
+
+
+def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:
+    """The bytes of every item, read from the packs one at a time."""
+    with ExitStack() as stack:
+        handles = [stack.enter_context(Path(pack).open("rb")) for pack in items["packs"]]
+        for pack, offset, length in zip(
+            items["pack"], items["offset"], items["length"], strict=True
+        ):
+            handles[pack].seek(offset)
+            yield handles[pack].read(length)
+
+
+def support(described: Mapping[str, Any]) -> Support:
+    """A labelled set with its cached embeddings, read from their segments."""
+    texts = described.get("texts")
+    return Support(
+        features={view: _features(rows) for view, rows in described["views"].items()},
+        labels=torch.tensor(described["labels"], dtype=torch.long),
+        groups=torch.tensor(described["groups"], dtype=torch.long),
+        ids=described["ids"],
+        classes=described["classes"],
+        texts=[blob.decode() for blob in blobs(texts)] if texts is not None else None,
+    )
+
+
+def _features(rows: Mapping[str, Any]) -> torch.Tensor:
+    """[n, D] fp16: rows picked from memory-mapped segments, segment by segment."""
+    segments = [segment_file.load(Path(path)) for path in rows["segments"]]
+    number, row = np.array(rows["segment"]), np.array(rows["row"])
+    picked = np.empty((len(row), segments[0].shape[1]), np.float16)
+    for index, segment in enumerate(segments):
+        chosen = number == index
+        picked[chosen] = segment[row[chosen]]
+    return torch.from_numpy(picked)
+
+
+def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
+    """What the parent keeps of an engine (`EngineFacts`)."""
+    spec = engine.spec
+    source = backbones.find(spec.name, _path(request["weights_dir"]))
+    return {
+        "backbone": spec.name,
+        "modality": spec.modality,
+        "dim": spec.dim,
+        "precision": engine.precision,
+        "weights_sha256": engine.weights_sha256,
+        "weights_source": f"{source.kind}: {source.path.name}" if source is not None else "",
+        "preprocessing": PREPROCESSING_VERSION,
+        "libraries": libraries(),
+        "keys": {view: embedding_key(engine, view) for view in _views(spec)},
+    }
+
+
+def _views(spec: backbones.BackboneSpec) -> list[str]:
+    if spec.modality == "text":
+        return [PRIMARY["text"], *IDLE["text"]]
+    return [view for view in VIEWS if not (spec.fixed_size and view == "large")]
+
+
+@cache
+def libraries() -> dict[str, str]:
+    """The versions of what decides the numbers."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None

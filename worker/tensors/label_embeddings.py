@@ -1,0 +1,43 @@
+"""A text backbone's embeddings of label names, each name passed through it once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worker.ml.engines import Engine, TextEngine
+from worker.ml.features.label_names import readable
+
+MOST = 10_000
+
+
+class LabelEmbeddings:
+    """Remembers the names used last, so that a refit of the same classes passes none again."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
+
+    def of(self, engine: Engine, classes: Sequence[str]) -> Tensor | None:
+        """[C, D] of the readable labels in their order; None for a backbone of images."""
+        if engine.spec.modality != "text":
+            return None
+        keys = [(engine.fingerprint, readable(label)) for label in classes]
+        new = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if new:
+            rows = cast("TextEngine", engine).embed([name for _, name in new])
+            self._known.update(zip(new, rows, strict=True))
+        found = np.stack([self._known[key] for key in keys])
+        self._forget(keys)
+        return torch.from_numpy(found)
+
+    def _forget(self, used: Sequence[tuple[str, str]]) -> None:
+        for key in used:
+            self._known.move_to_end(key)
+        while len(self._known) > MOST:
+            self._known.popitem(last=False)

@@ -1,0 +1,108 @@
+"""One try at one claim: what its steps may ask, and when they must let go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from app.core import manifest
+from app.core.manifest import Example
+from app.infra.orm import DatasetVersionRow
+from app.infra.repositories import work
+from app.infra.repositories.work import Claim
+from app.infra.storage import staging
+from worker.formats.channel import Message
+from worker.trainer.context import Context, DrainedError
+from worker.trainer.lease import Lease
+from worker.trainer.tensor_process import EngineFacts
+
+T = TypeVar("T")
+
+KINDS = ("embed", "fine_tune", "batch", "export")
+_LONG = ("embed", "batch")
+_LOOK_SECONDS = 0.1
+
+
+class Attempt:
+    """A claim, its lease and the context."""
+
+    def __init__(self, context: Context, claim: Claim, lease: Lease) -> None:
+        self.context = context
+        self.claim = claim
+        self._lease = lease
+        self._makes_way = False
+        self._looked = 0.0
+
+    @property
+    def staging(self) -> Path:
+        """Where scratch folders of this try are made."""
+        return staging(self.context.settings)
+
+    def guard(self) -> None:
+        """Raises LostClaimError or DrainedError; stops embedding early where it must make way."""
+        self._lease.check()
+        self.context.stop.check()
+        if self.context.stop.requested and self.claim.priority > 0:
+            raise DrainedError
+        if self.claim.kind in _LONG and (self._makes_way or self._must_make_way()):
+            self._makes_way = True
+            self.context.child.stop_request()
+
+    def _must_make_way(self) -> bool:
+        """Whether to stop after this batch; what is embedded by then is kept."""
+        if self.context.stop.requested:
+            return True
+        now = time.monotonic()
+        if self.claim.priority == 0 or now - self._looked < self._patience():
+            return False
+        self._looked = now
+        return self.context.read(
+            lambda session: work.urgent(session, kinds=KINDS, before=self.claim.priority)
+        )
+
+    def _patience(self) -> float:
+        """Seconds between two looks: none where a commit has just been seen."""
+        if self.context.bell.changed():
+            self.context.bell.arm()
+            return 0.0
+        return _LOOK_SECONDS if self.context.engine.dialect.name != "sqlite" else 1.0
+
+    def engine(self, backbone: str) -> EngineFacts:
+        """What the tensor process says of a backbone. Raises backbone_unavailable."""
+        return self.context.child.engine(backbone, self.guard)
+
+    def ask(
+        self, request: Message, on_message: Callable[[Message], None] | None = None
+    ) -> dict[str, Any]:
+        """A request to the tensor process, given up when the claim is lost."""
+        return self.context.child.ask(request, guard=self.guard, on_message=on_message)
+
+    def read(self, step: Callable[[Session], T]) -> T:
+        """`step` in a reading transaction."""
+        return self.context.read(step)
+
+    def commit(self, step: Callable[[Session], T]) -> T:
+        """`step` in a writing transaction that holds the fence. Raises LostClaimError."""
+
+        def held(session: Session) -> T:
+            work.hold(session, self.claim)
+            return step(session)
+
+        return self.context.commit(held)
+
+    def examples(self, version: DatasetVersionRow) -> list[Example]:
+        """All examples of a version's manifest, excluded ones too."""
+        return list(manifest.load(self._manifest(version)))
+
+    def chunk(self, version: DatasetVersionRow, start: int, stop: int) -> list[Example]:
+        """The examples `start:stop` of a version's manifest."""
+        lines = self._manifest(version).splitlines()[start:stop]
+        return list(manifest.load(b"\n".join(lines)))
+
+    def _manifest(self, version: DatasetVersionRow) -> bytes:
+        key = f"manifests/{version.organisation_id}/{version.manifest_sha256}.jsonl"
+        return self.context.storage.fetch(key).read_bytes()

@@ -1,0 +1,170 @@
+"""The embedding cache: append-only fp16 segments in storage, an index in the database, a quota.
+
+A segment is written before its index row and deleted after it, so the index never points at
+nothing for long; where it does (another host evicted it, a file was lost), the row is dropped and
+the example is embedded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.core.ids import new_id
+from app.infra.database import Sessions, reading, transaction
+from app.infra.orm import SegmentRow
+from app.infra.repositories import embeddings
+from app.infra.repositories.embeddings import Place
+from app.infra.storage import Storage, scratch
+from worker.formats import segments as segment_file
+
+SMALL_BYTES = 8 * 2**20
+MANY = 32
+MOST_BYTES = 64 * 2**20
+"""Of segments merged at once: they are held in memory."""
+KEPT_SHARE = 0.9
+
+_Rows = Mapping[str, Sequence[tuple[str, int]]]
+"""(sha256, row) of what is indexed in each segment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Whose embeddings, and made how: `key` says weights, view, preprocessing and precision."""
+
+    organisation_id: str
+    key: str
+
+    def file(self, segment_id: str) -> str:
+        """The storage key of a segment."""
+        return embeddings.file_of(self.organisation_id, self.key, segment_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stored file whose row i embeds `sha256s[i]`, before it is indexed."""
+
+    id: str
+    scope: Scope
+    sha256s: Sequence[str]
+    size: int
+
+
+class EmbeddingCache:
+    """Finds, stores, evicts and compacts; every method that writes rows says which transaction."""
+
+    def __init__(self, sessions: Sessions, storage: Storage, *, quota: int) -> None:
+        self._sessions = sessions
+        self._storage = storage
+        self._quota = quota
+
+    def find(self, scope: Scope, sha256s: Iterable[str]) -> dict[str, Place]:
+        """Where each known content's embedding lies."""
+        with reading(self._sessions) as session:
+            return embeddings.find(
+                session, organisation_id=scope.organisation_id, key=scope.key, sha256s=sha256s
+            )
+
+    def locate(self, scope: Scope, places: dict[str, Place]) -> dict[str, Path]:
+        """A local file for each segment of `places`; places in lost segments are taken out."""
+        paths: dict[str, Path] = {}
+        lost: set[str] = set()
+        for segment_id in sorted({segment for segment, _ in places.values()}):
+            try:
+                paths[segment_id] = self._storage.fetch(scope.file(segment_id))
+            except FileNotFoundError:
+                lost.add(segment_id)
+        self._forget(lost, places)
+        return paths
+
+    def _forget(self, lost: set[str], places: dict[str, Place]) -> None:
+        for sha256 in [sha256 for sha256, (segment, _) in places.items() if segment in lost]:
+            del places[sha256]
+        if lost:
+            with transaction(self._sessions) as session:
+                embeddings.drop(session, lost)
+
+    def put(self, scope: Scope, file: Path, sha256s: Sequence[str]) -> Segment:
+        """Store a file of [n, dim] fp16 rows; `index` it in the transaction that uses it."""
+        segment = Segment(id=new_id("seg_"), scope=scope, sha256s=sha256s, size=file.stat().st_size)
+        self._storage.put(scope.file(segment.id), file)
+        return segment
+
+    @staticmethod
+    def index(session: Session, segment: Segment, *, used_at: float | None = None) -> None:
+        """Make a stored segment findable, last used at `used_at` or now."""
+        embeddings.add_segment(
+            session,
+            segment.id,
+            organisation_id=segment.scope.organisation_id,
+            key=segment.scope.key,
+            sha256s=segment.sha256s,
+            size=segment.size,
+            used_at=used_at,
+        )
+
+    def evict(self) -> int:
+        """Drop the least recently used segments until 90% of the quota is left; bytes freed."""
+        with reading(self._sessions) as session:
+            total = embeddings.total_bytes(session)
+        if total <= self._quota:
+            return 0
+        with transaction(self._sessions) as session:
+            excess = embeddings.total_bytes(session) - int(KEPT_SHARE * self._quota)
+            victims = embeddings.oldest(session, excess=excess)
+            embeddings.drop(session, [segment.id for segment in victims])
+        self._delete_files(victims)
+        return sum(segment.bytes for segment in victims)
+
+    def compact(self, staging: Path) -> int:
+        """Merge the small segments of one cache without their dead rows; segments merged."""
+        with reading(self._sessions) as session:
+            old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY, most=MOST_BYTES)
+            rows = embeddings.rows_of(session, [segment.id for segment in old])
+        if not old:
+            return 0
+        scope = Scope(organisation_id=old[0].organisation_id, key=old[0].key)
+        with scratch(staging) as folder:
+            merged = self._merge(scope, rows, folder / "merged.npy")
+        if not self._replace(rows, merged):
+            if merged is not None:
+                self._storage.delete(scope.file(merged.id))
+            return 0
+        self._delete_files(old)
+        return len(old)
+
+    def _replace(self, rows: _Rows, merged: Segment | None) -> bool:
+        """Index `merged` in place of the segments of `rows`, unless something there has changed."""
+        ids = list(rows)
+        with transaction(self._sessions) as session:
+            unchanged = embeddings.rows_of(session, ids, lock=True) == rows
+            old = embeddings.lock_segments(session, ids)
+            if not unchanged or len(old) < len(ids):
+                return False
+            embeddings.drop(session, ids)
+            if merged is not None:
+                self.index(session, merged, used_at=max(segment.last_used_at for segment in old))
+        return True
+
+    def _merge(self, scope: Scope, rows: _Rows, file: Path) -> Segment | None:
+        places = {sha: (segment, row) for segment, some in rows.items() for sha, row in some}
+        paths = self.locate(scope, places)
+        parts = [
+            segment_file.load(path)[[row for _, row in rows[segment]]]
+            for segment, path in paths.items()
+            if rows[segment]
+        ]
+        sha256s = [sha for segment in paths for sha, _ in rows[segment]]
+        if not parts:
+            return None
+        segment_file.save(file, np.concatenate(parts))
+        return self.put(scope, file, sha256s)
+
+    def _delete_files(self, segments: Iterable[SegmentRow]) -> None:
+        for segment in segments:
+            scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
+            self._storage.delete(scope.file(segment.id))

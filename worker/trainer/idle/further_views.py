@@ -1,0 +1,81 @@
+"""What a version that became ready leaves to be embedded while nobody waits: its further views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.core.manifest import Example, Modality
+from app.core.views import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
+from app.infra.database import now
+from app.infra.orm import DatasetVersionRow, WorkRow
+from app.infra.repositories import embeddings, picking, work
+from worker.trainer.tensor_process import EngineFacts
+
+_AFTER_SECONDS = 0.5
+"""A job that follows right upon its upload should find the trainer idle."""
+
+
+def add(
+    session: Session,
+    version: DatasetVersionRow,
+    facts: EngineFacts,
+    *,
+    examples: Sequence[Example],
+    usable: Sequence[Example],
+) -> None:
+    """Queue the chunks of `examples` in which a view of a usable one is not cached yet."""
+    if len(examples) > IDLE_MOST_EXAMPLES:
+        return
+    contents = {example.sha256 for example in usable}
+    for view in IDLE[cast(Modality, facts.modality)]:
+        if view in facts.keys:
+            known = embeddings.find(
+                session,
+                organisation_id=version.organisation_id,
+                key=facts.keys[view],
+                sha256s=contents,
+            )
+            lacking = contents - known.keys()
+            for start in range(0, len(examples), IDLE_CHUNK):
+                stop = min(len(examples), start + IDLE_CHUNK)
+                if any(example.sha256 in lacking for example in examples[start:stop]):
+                    _queue(session, version, view=view, start=start, stop=stop)
+
+
+def _queue(
+    session: Session, version: DatasetVersionRow, *, view: str, start: int, stop: int
+) -> None:
+    row = work.add(
+        session,
+        "embed",
+        organisation_id=version.organisation_id,
+        payload={"view": view, "start": start, "stop": stop},
+        priority=picking.IDLE,
+        version_id=version.id,
+        backbone=version.backbone,
+    )
+    row.not_before = row.created_at + _AFTER_SECONDS
+
+
+def withdraw_older(session: Session, version: DatasetVersionRow) -> None:
+    """End what is queued for older versions of the dataset; what somebody works on is let be."""
+    older = select(DatasetVersionRow.id).where(
+        DatasetVersionRow.dataset_id == version.dataset_id,
+        DatasetVersionRow.number < version.number,
+    )
+    queued = select(WorkRow.id).where(
+        WorkRow.version_id.in_(older),
+        WorkRow.state == "queued",
+        WorkRow.priority == picking.IDLE,
+    )
+    ids = session.scalars(queued.with_for_update(skip_locked=True)).all()
+    session.execute(
+        update(WorkRow)
+        .where(WorkRow.id.in_(ids))
+        .values(state="cancelled", fence=WorkRow.fence + 1, finished_at=now(session))
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,1 @@
+"""What a piece of work is done on: examples, and where their embeddings lie."""

@@ -1,0 +1,110 @@
+"""Embed what the cache lacks: one request to the tensor process, one segment in storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Example
+from app.infra.storage import scratch
+from worker.formats.channel import Message
+from worker.trainer.attempt import Attempt
+from worker.trainer.embedding_cache import Scope, Segment
+from worker.trainer.tensor_process import EngineFacts
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """What became of some examples; `segment` is stored but not yet indexed.
+
+    `done` counts the contents passed through the backbone or found bad; `left` are those that were
+    not reached because the work had to make way.
+    """
+
+    segment: Segment | None = None
+    faults: Mapping[str, HeadstartError] = field(default_factory=dict)
+    """Of the contents (sha256) that cannot be decoded."""
+    done: int = 0
+    left: frozenset[str] = frozenset()
+
+
+def scope_of(facts: EngineFacts, view: str, organisation_id: str) -> Scope:
+    """The cache of one view. Raises invalid_hyperparameter where the backbone has no such view."""
+    if view not in facts.keys:
+        raise HeadstartError(
+            "invalid_hyperparameter",
+            f"{facts.backbone} has no view {view!r}",
+            param="method.hyperparameters.views",
+        )
+    return Scope(organisation_id=organisation_id, key=facts.keys[view])
+
+
+def missing(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> list[Example]:
+    """One example of each content that the cache lacks, in order."""
+    unique = {example.sha256: example for example in reversed(examples)}
+    known = attempt.context.cache.find(scope, unique)
+    order = dict.fromkeys(example.sha256 for example in examples)
+    return [unique[sha256] for sha256 in order if sha256 not in known]
+
+
+def embed(
+    attempt: Attempt,
+    facts: EngineFacts,
+    *,
+    view: str,
+    scope: Scope,
+    examples: Sequence[Example],
+    progress: Progress | None = None,
+) -> Embedded:
+    """Pass examples of distinct contents through the backbone and store the rows.
+
+    Raises backbone_unavailable, storage_full and what ends an attempt.
+    """
+    if not examples:
+        return Embedded()
+
+    def on_message(message: Message) -> None:
+        if progress is not None and message["type"] == "progress":
+            progress(message["done"])
+
+    with scratch(attempt.staging) as folder:
+        file = folder / "segment.npy"
+        result = attempt.ask(
+            {
+                "op": "embed",
+                "backbone": facts.backbone,
+                "view": view,
+                "items": items(attempt, scope.organisation_id, examples),
+                "out": str(file),
+            },
+            on_message,
+        )
+        good = [examples[index].sha256 for index in result["rows"]]
+        segment = attempt.context.cache.put(scope, file, good) if good else None
+    return Embedded(
+        segment=segment,
+        faults={
+            examples[fault["index"]].sha256: HeadstartError(fault["code"], fault["message"])
+            for fault in result["faults"]
+        },
+        done=result["done"],
+        left=frozenset(example.sha256 for example in examples[result["done"] :]),
+    )
+
+
+def items(
+    attempt: Attempt, organisation_id: str, examples: Sequence[Example]
+) -> dict[str, list[str] | list[int]]:
+    """Where the examples' bytes lie: local pack files, and pack number, offset, length of each."""
+    packs = sorted({example.pack for example in examples})
+    number = {pack: index for index, pack in enumerate(packs)}
+    fetch = attempt.context.storage.fetch
+    return {
+        "packs": [str(fetch(f"packs/{organisation_id}/{pack}")) for pack in packs],
+        "pack": [number[example.pack] for example in examples],
+        "offset": [example.offset for example in examples],
+        "length": [example.length for example in examples],
+    }

@@ -1,0 +1,162 @@
+"""What a job is fitted on: the examples of its versions, split, labelled and grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.core import manifest
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Modality
+from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
+from app.infra.repositories import versions
+from app.infra.repositories.work import LostClaimError
+from worker.trainer.attempt import Attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRows:
+    """The rows of one job."""
+
+    job: JobRow
+    dataset: DatasetRow
+    version: DatasetVersionRow
+    validation: DatasetVersionRow | None
+
+    @property
+    def one_dataset(self) -> bool:
+        """Whether what is held out is of the dataset trained on, so that group names agree."""
+        return self.validation is None or self.validation.dataset_id == self.version.dataset_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobData:
+    """The examples of one job; `classes` are the labels of `train`, sorted.
+
+    `validation` are those of `held_out` that can judge.
+    """
+
+    rows: JobRows
+    train: list[Example]
+    held_out: list[Example]
+    validation: list[Example]
+    classes: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def modality(self) -> Modality:
+        """image or text."""
+        return "text" if self.rows.dataset.modality == "text" else "image"
+
+    @property
+    def examples(self) -> list[Example]:
+        """Everything that must be embedded."""
+        return [*self.train, *self.validation]
+
+    def without(self, contents: set[str]) -> JobData:
+        """The same without examples whose content (sha256) turned out not to be usable."""
+        return assemble(
+            self.rows,
+            [example for example in self.train if example.sha256 not in contents],
+            [example for example in self.held_out if example.sha256 not in contents],
+        )
+
+
+def load(attempt: Attempt) -> JobData:
+    """Read the rows and manifests. Raises LostClaimError or dataset_failed where they are gone."""
+    rows = attempt.read(lambda session: _rows(session, attempt))
+    usable = _usable(attempt, rows.version)
+    held_out = (
+        _usable(attempt, rows.validation)
+        if rows.validation is not None
+        else _split(usable, "val") or _split(usable, "test")
+    )
+    return assemble(rows, _split(usable, "train"), held_out)
+
+
+def _rows(session: Session, attempt: Attempt) -> JobRows:
+    job = session.get(JobRow, attempt.claim.job_id)
+    if job is None:
+        raise LostClaimError(attempt.claim.id)
+    version = _version(session, job.version_id)
+    dataset = session.get_one(DatasetRow, version.dataset_id)
+    held_out = job.validation_version_id
+    validation = _version(session, held_out) if held_out is not None else None
+    return JobRows(job=job, dataset=dataset, version=version, validation=validation)
+
+
+def _version(session: Session, version_id: str) -> DatasetVersionRow:
+    version = session.get(DatasetVersionRow, version_id)
+    if version is None:
+        raise HeadstartError("dataset_failed", "the dataset was deleted")
+    return version
+
+
+def _usable(attempt: Attempt, version: DatasetVersionRow) -> list[Example]:
+    return manifest.usable(attempt.examples(version), versions.problems_of(version))
+
+
+def _split(examples: Sequence[Example], split: str) -> list[Example]:
+    return [example for example in examples if example.split == split]
+
+
+def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -> JobData:
+    """Leave out held-out examples learned from or that nothing could get right, and say so."""
+    contents = {example.sha256 for example in train}
+    groups = {example.group for example in train} - {None} if rows.one_dataset else set()
+    classes = {example.label for example in train}
+    new, copies = _parted(held_out, lambda example: example.sha256 in contents)
+    apart, grouped = _parted(new, lambda example: example.group in groups)
+    validation, unknown = _parted(apart, lambda example: example.label not in classes)
+    return JobData(
+        rows=rows,
+        train=train,
+        held_out=list(held_out),
+        validation=validation,
+        classes=sorted(classes),
+        warnings=_warnings(copies, grouped, unknown, left=len(validation)),
+    )
+
+
+def _parted(
+    examples: Sequence[Example], named: Callable[[Example], bool]
+) -> tuple[list[Example], list[Example]]:
+    """The other examples, and those that `named` names."""
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        parts[named(example)].append(example)
+    return parts
+
+
+def _warnings(
+    copies: Sequence[Example], grouped: Sequence[Example], unknown: Sequence[Example], *, left: int
+) -> list[str]:
+    """What of the hold-out is not used, and that folds judge where nothing of it is left."""
+    labels = ", ".join(sorted({example.label for example in unknown})[:10])
+    reasons = [
+        (copies, "have the same content as a training example and are not used"),
+        (grouped, "are in a group that is trained on and are not used"),
+        (unknown, f"are of classes without a training example and are not used: {labels}"),
+    ]
+    said = [f"{len(some)} held-out examples {why}" for some, why in reasons if some]
+    if said and not left:
+        said.append("no held-out example is left: training examples are held out in folds instead")
+    return said
+
+
+def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any]:
+    """Labels as places in `classes`; groups as numbers: equal contents and named groups belong
+    together, every other example is alone.
+    """
+    place = {label: index for index, label in enumerate(classes)}
+    groups: dict[str, int] = {}
+    names = [f"group {e.group}" if e.group is not None else f"content {e.sha256}" for e in examples]
+    return {
+        "ids": [example.id for example in examples],
+        "labels": [place[example.label] for example in examples],
+        "groups": [groups.setdefault(name, len(groups)) for name in names],
+        "classes": list(classes),
+    }

@@ -1,0 +1,64 @@
+"""The organisation's other datasets on the same backbone: what a meta-learner learns from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core import manifest
+from app.core.manifest import Example
+from app.core.views import PRIMARY
+from app.infra.orm import DatasetRow, DatasetVersionRow
+from app.infra.repositories import versions
+from worker.trainer.attempt import Attempt
+from worker.trainer.inputs import job_data
+from worker.trainer.inputs.embed_missing import scope_of
+from worker.trainer.inputs.features import gather
+from worker.trainer.inputs.job_data import JobData
+from worker.trainer.tensor_process import EngineFacts
+
+MOST_DATASETS = 30
+MOST_EXAMPLES = 2000
+
+
+def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[str, Any]]:
+    """The newest ready versions whose primary view is cached; nothing is embedded for it.
+
+    Contents of the job itself are left out: what judges it must not have been learned from.
+    """
+    own = {example.sha256 for example in data.examples}
+    view = PRIMARY[data.modality]
+    scope = scope_of(facts, view, attempt.claim.organisation_id)
+    found = []
+    for version in attempt.read(lambda session: _versions(session, data)):
+        examples = [one for one in _examples(attempt, version) if one.sha256 not in own]
+        features = gather(attempt, scope, examples)
+        if features is not None and examples:
+            classes = sorted({example.label for example in examples})
+            described = job_data.labels(examples, classes)
+            found.append(described | {"views": {view: features.rows(examples)}})
+    return found
+
+
+def _versions(session: Session, data: JobData) -> list[DatasetVersionRow]:
+    statement = (
+        select(DatasetVersionRow)
+        .join(DatasetRow, DatasetRow.id == DatasetVersionRow.dataset_id)
+        .where(
+            DatasetVersionRow.organisation_id == data.rows.job.organisation_id,
+            DatasetVersionRow.number == DatasetRow.latest_version,
+            DatasetVersionRow.status == "ready",
+            DatasetVersionRow.num_examples <= MOST_EXAMPLES,
+            DatasetRow.modality == data.modality,
+            DatasetRow.id != data.rows.dataset.id,
+        )
+        .order_by(DatasetVersionRow.created_at.desc())
+    )
+    return list(session.scalars(statement.limit(MOST_DATASETS)))
+
+
+def _examples(attempt: Attempt, version: DatasetVersionRow) -> list[Example]:
+    usable = manifest.usable(attempt.examples(version), versions.problems_of(version))
+    return [example for example in usable if example.split == "train"]

@@ -1,0 +1,253 @@
+"""A chunk of a batch: embed what the cache lacks, predict, and keep the answers as one file.
+
+The file is durable before the one transaction that makes it part of the results and ends the chunk,
+under the fence; what was embedded until then is cached by content, so no try begins from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy.orm import Session
+
+from app.core import agreement, batch
+from app.core.agreement import Tally
+from app.core.batch import BatchInput, Fault
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem
+from app.infra.orm import BatchRow
+from app.infra.repositories import batches, embeddings, versions, work
+from app.infra.repositories.batches import ChunkOutcome
+from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
+from app.infra.storage import scratch, storage_errors
+from worker.formats import models, same_weights
+from worker.trainer.attempt import Attempt
+from worker.trainer.embedding_cache import Segment
+from worker.trainer.inputs.embed_missing import embed, items, missing, scope_of
+from worker.trainer.inputs.features import Features, gather
+from worker.trainer.tensor_process import EngineFacts
+
+MOST_HALVINGS = 50
+"""Enough for five inputs that kill; where everything does, the batch is to fail."""
+_TRIES = 3
+
+
+class _MadeWayError(Exception):
+    """Something more urgent came; what was embedded is kept, and the chunk is queued again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchChunk:
+    """What a claim of kind `batch` asks for; `judged` are the ids that count for figures."""
+
+    row: BatchRow
+    start: int
+    inputs: Sequence[BatchInput]
+    judged: frozenset[str]
+
+
+def run(attempt: Attempt) -> None:
+    """Predict the chunk, and commit what came of it under the fence."""
+    chunk = _chunk_of(attempt)
+    try:
+        with scratch(attempt.staging) as folder:
+            outcome, used = _Prediction(attempt, chunk, folder).outcome()
+    except _MadeWayError:
+        attempt.commit(lambda session: work.give_back(session, attempt.claim))
+        return
+
+    def conclude(session: Session) -> None:
+        batches.finish_chunk(session, attempt.claim, outcome)
+        embeddings.touch(session, used)
+
+    attempt.commit(conclude)
+    attempt.context.cache.evict()
+
+
+def _chunk_of(attempt: Attempt) -> BatchChunk:
+    """Read the rows and the manifest's lines. Raises LostClaimError when the batch is gone."""
+    claim = attempt.claim
+    row, excluded = attempt.read(lambda session: _rows(session, claim))
+    start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
+    key = f"manifests/{row.organisation_id}/{row.manifest_sha256}.jsonl"
+    with attempt.context.storage.fetch(key).open("rb") as file:
+        inputs = batch.load(islice(file, start, stop))
+    if "fault" in claim.payload:
+        fault = Fault.model_validate(claim.payload["fault"])
+        inputs = [one.model_copy(update={"fault": fault}) for one in inputs]
+    labelled = [one.id for one in inputs if one.label and one.id not in excluded]
+    return BatchChunk(row=row, start=start, inputs=inputs, judged=frozenset(labelled))
+
+
+def _rows(session: Session, claim: Claim) -> tuple[BatchRow, set[str | None]]:
+    """The batch, and the ids of the examples whose labels its dataset doubts."""
+    row = session.get(BatchRow, claim.batch_id)
+    if row is None:
+        raise LostClaimError(claim.id)
+    problems = versions.problems_by_id(session, row.version_id) if row.version_id else []
+    return row, {problem.example_id for problem in problems if problem.excluded}
+
+
+class _Prediction:
+    """One chunk on its way to a result file in `folder`."""
+
+    def __init__(self, attempt: Attempt, chunk: BatchChunk, folder: Path) -> None:
+        self._attempt = attempt
+        self._chunk = chunk
+        self._folder = folder
+        self._faults: dict[str, Fault] = {}
+        self._wanted = [one for one in chunk.inputs if one.fault is None]
+        stored = models.load(attempt.context.storage, chunk.row.artifact, chunk.row.sha256)
+        self._config: Mapping[str, Any] = stored.card["config"]
+        self._trained = same_weights.trained_on(stored.card)
+
+    def outcome(self) -> tuple[ChunkOutcome, set[str]]:
+        """The stored file and what it adds to the batch; the segments that were read."""
+        features: dict[str, Features] = {}
+        answers: dict[str, tuple[bytes, str]] = {}
+        if self._wanted:
+            facts = self._attempt.engine(self._chunk.row.backbone)
+            same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
+            features = self._features(facts)
+        if self._wanted:
+            answers = self._answers(facts, features)
+        used = {segment for view in features.values() for segment in view.segments}
+        return self._written(answers), used
+
+    def _features(self, facts: EngineFacts) -> dict[str, Features]:
+        """Every view that the head reads, of all inputs that can be embedded."""
+        views: Sequence[str] = self._config["prediction_views"]
+        for _ in range(_TRIES):
+            for view in views:
+                self._embed(facts, view)
+            found = {view: self._gather(facts, view) for view in views}
+            complete = {view: features for view, features in found.items() if features}
+            if len(complete) == len(found):
+                return complete
+        raise HeadstartError("storage_unavailable", "embeddings vanish as fast as they are made")
+
+    def _gather(self, facts: EngineFacts, view: str) -> Features | None:
+        scope = scope_of(facts, view, self._chunk.row.organisation_id)
+        return gather(self._attempt, scope, self._wanted)
+
+    def _embed(self, facts: EngineFacts, view: str) -> None:
+        """Embed what the cache lacks of a view; inputs that cannot be decoded get their fault."""
+        scope = scope_of(facts, view, self._chunk.row.organisation_id)
+        todo = missing(self._attempt, scope, self._wanted)
+        found = embed(self._attempt, facts, view=view, scope=scope, examples=todo)
+        if found.segment is not None:
+            self._keep(found.segment)
+        if found.left:
+            raise _MadeWayError
+        self._faults |= {
+            sha256: Fault(code=error.code, message=error.message)
+            for sha256, error in found.faults.items()
+        }
+        self._wanted = [one for one in self._wanted if one.sha256 not in self._faults]
+
+    def _keep(self, segment: Segment) -> None:
+        def index(session: Session) -> None:
+            self._attempt.context.cache.index(session, segment)
+            row = batches.lock_batch(session, self._chunk.row.id)
+            row.passes += len(segment.sha256s)
+
+        self._attempt.commit(index)
+
+    def _answers(
+        self, facts: EngineFacts, features: Mapping[str, Features]
+    ) -> dict[str, tuple[bytes, str]]:
+        """What the head says of each content: an item of an answer, and the label in it."""
+        row = self._chunk.row
+        unique = list({one.sha256: one for one in self._wanted}.values())
+        file = self._folder / "answers.jsonl"
+        text = row.modality == "text"
+        request = {
+            "op": "predict",
+            "backbone": facts.backbone,
+            "head": str(self._attempt.context.storage.fetch(f"{row.artifact}/{models.HEAD}")),
+            "config": self._config,
+            "views": {view: found.rows(unique) for view, found in features.items()},
+            "texts": items(self._attempt, row.organisation_id, unique) if text else None,
+            "top_k": row.options["top_k"],
+            "unknown": row.options["unknown"],
+            "out": str(file),
+        }
+        labels = self._attempt.ask(request)["labels"]
+        lines = file.read_bytes().splitlines()
+        return {
+            one.sha256: (line, label)
+            for one, line, label in zip(unique, lines, labels, strict=True)
+        }
+
+    def _written(self, answers: Mapping[str, tuple[bytes, str]]) -> ChunkOutcome:
+        """Store the lines of the whole chunk, in the inputs' order."""
+        chunk, claim = self._chunk, self._attempt.claim
+        part, failed = self._folder / "part.jsonl", 0
+        with storage_errors(), part.open("wb") as out:
+            for index, one in enumerate(chunk.inputs, chunk.start):
+                fault = one.fault or self._faults.get(one.sha256)
+                failed += fault is not None
+                out.write(_line(index, one, fault or answers[one.sha256][0]))
+        size = part.stat().st_size
+        row = chunk.row
+        key = f"batches/{row.organisation_id}/{row.id}/{chunk.start:09}-{claim.fence}.jsonl"
+        self._attempt.context.storage.put(key, part)
+        return ChunkOutcome(
+            start=chunk.start,
+            key=key,
+            bytes=size,
+            done=len(chunk.inputs),
+            failed=failed,
+            tally=self._tally(answers),
+        )
+
+    def _tally(self, answers: Mapping[str, tuple[bytes, str]]) -> Tally:
+        known, tally = frozenset(self._config["classes"]), Tally()
+        for one in self._chunk.inputs:
+            if one.id in self._chunk.judged and one.sha256 in answers:
+                label = answers[one.sha256][1] if one.label in known else None
+                agreement.count(tally, split=one.split, label=one.label, predicted=label)
+        return tally
+
+
+def _line(index: int, one: BatchInput, answer: bytes | Fault) -> bytes:
+    """One line of the results: which input it is, then what is said of it."""
+    told: dict[str, Any] = {"index": index, "id": one.id, "path": one.path}
+    if one.label:
+        told |= {"expected": one.label, "split": one.split}
+    if isinstance(answer, Fault):
+        return to_json({**told, "error": answer.model_dump()}) + b"\n"
+    return to_json(told)[:-1] + b"," + answer.partition(b",")[2] + b"\n"
+
+
+def isolate(session: Session, claim: Claim, why: str) -> bool:
+    """Halve a chunk that has killed the tensor process, down to the one input that does it.
+
+    What has done so by itself as often as may be gets its error without being looked at again.
+    False where halving would not help.
+    """
+    start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
+    if "fault" in claim.payload:
+        return False
+    if stop - start == 1 and claim.crashes + 1 < MAX_CRASHES:
+        return False
+    if stop - start == 1:
+        fault = {"code": "worker_lost", "message": f"this input is not survived: {why}"}
+        work.give_back(session, claim, payload={**claim.payload, "fault": fault})
+        return True
+    work.hold(session, claim)
+    row = batches.lock_batch(session, str(claim.batch_id))
+    if sum(problem["code"] == "worker_lost" for problem in row.problems) >= MOST_HALVINGS:
+        return False
+    said = f"inputs {start} to {stop - 1}: {why}; they are tried in halves"
+    row.problems = [*row.problems, Problem(code="worker_lost", message=said).model_dump()]
+    middle = (start + stop) // 2
+    batches.add_chunk(session, row, start, middle)
+    batches.add_chunk(session, row, middle, stop)
+    work.finish(session, claim)
+    return True

@@ -1,0 +1,217 @@
+"""A chunk of a version's examples through one view of one backbone.
+
+The pass of the primary view over a version that is still processing also decides it: examples that
+cannot be decoded become excluded problems, and the last chunk makes the version ready or failed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.core import manifest
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Problem
+from app.core.views import PRIMARY
+from app.infra.orm import DatasetVersionRow, JobRow
+from app.infra.repositories import jobs, versions, work
+from app.infra.repositories.jobs import WAITING
+from app.infra.repositories.work import Claim, LostClaimError
+from worker.trainer.attempt import Attempt
+from worker.trainer.idle import further_views
+from worker.trainer.inputs.embed_missing import Embedded, embed, missing, scope_of
+from worker.trainer.tensor_process import EngineFacts
+
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedChunk:
+    """What a claim of kind `embed` asks for."""
+
+    version: DatasetVersionRow
+    view: str
+    start: int
+    stop: int
+    examples: Sequence[Example]
+    decides: bool
+
+
+def run(attempt: Attempt) -> None:
+    """Embed the chunk, and commit what came of it under the fence."""
+    chunk = _chunk_of(attempt)
+    facts = attempt.engine(_backbone(attempt.claim))
+    scope = scope_of(facts, chunk.view, attempt.claim.organisation_id)
+    wanted = missing(attempt, scope, chunk.examples)
+    progress = _Progress(attempt, chunk, cached=len(chunk.examples) - len(wanted))
+    found = embed(
+        attempt,
+        facts,
+        view=chunk.view,
+        scope=scope,
+        examples=wanted,
+        progress=progress.report if chunk.view in PRIMARY.values() else None,
+    )
+
+    def conclude(session: Session) -> None:
+        decided = _conclude(session, attempt, chunk, found, progress.reported)
+        if decided is not None:
+            _finish(session, attempt, decided, facts)
+
+    attempt.commit(conclude)
+    attempt.context.cache.evict()
+
+
+def _backbone(claim: Claim) -> str:
+    assert claim.backbone is not None
+    return claim.backbone
+
+
+def _chunk_of(attempt: Attempt) -> EmbedChunk:
+    """Read the version and the manifest's lines; of a ready version, only usable examples."""
+    claim = attempt.claim
+    version = attempt.read(lambda session: session.get(DatasetVersionRow, claim.version_id))
+    if version is None:
+        raise LostClaimError(claim.id)
+    start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
+    examples: Sequence[Example] = attempt.chunk(version, start, stop)
+    examples = manifest.usable(examples, versions.problems_of(version))
+    decides = (
+        version.status == "processing"
+        and claim.priority == 0
+        and claim.backbone == version.backbone
+        and claim.payload["view"] in PRIMARY.values()
+    )
+    return EmbedChunk(
+        version=version,
+        view=claim.payload["view"],
+        start=start,
+        stop=stop,
+        examples=examples,
+        decides=decides,
+    )
+
+
+def _conclude(
+    session: Session, attempt: Attempt, chunk: EmbedChunk, found: Embedded, reported: int
+) -> DatasetVersionRow | None:
+    """Everything the chunk changes, in one transaction; unfinished rest goes back uncharged.
+
+    Answers the locked version that has now been seen as a whole, if it has.
+    """
+    claim = attempt.claim
+    if found.segment is not None:
+        attempt.context.cache.index(session, found.segment)
+    rest = next((i for i, e in enumerate(chunk.examples) if e.sha256 in found.left), None)
+    seen = chunk.examples[:rest]
+    if chunk.decides:
+        version = versions.lock_version(session, chunk.version.id)
+        versions.add_problems(version, _problems(seen, found))
+    new = 0 if found.segment is None else len(found.segment.sha256s)
+    if chunk.view in PRIMARY.values():
+        _note_progress(session, chunk, claim, done=len(seen) - reported, new=new)
+    if rest is not None:
+        start = chunk.start + _position(attempt, chunk, rest)
+        work.give_back(session, claim, payload={**claim.payload, "start": start})
+        return None
+    work.finish(session, claim)
+    decided = chunk.decides and versions.is_last_chunk(session, version, claim.id)
+    return version if decided else None
+
+
+def _position(attempt: Attempt, chunk: EmbedChunk, rest: int) -> int:
+    """The place in the chunk's manifest lines of its usable example number `rest`."""
+    first = chunk.examples[rest].id
+    lines = attempt.chunk(chunk.version, chunk.start, chunk.stop)
+    return next(index for index, example in enumerate(lines) if example.id == first)
+
+
+def _problems(examples: Sequence[Example], found: Embedded) -> list[Problem]:
+    return [
+        Problem(
+            code=found.faults[example.sha256].code,
+            message=found.faults[example.sha256].message,
+            path=example.path,
+            example_id=example.id,
+            excluded=True,
+        )
+        for example in examples
+        if example.sha256 in found.faults
+    ]
+
+
+def _finish(
+    session: Session, attempt: Attempt, version: DatasetVersionRow, facts: EngineFacts
+) -> None:
+    """The last chunk: the version is ready or failed, and idle time has something to do."""
+    examples = attempt.examples(version)
+    usable = versions.finish_version(session, version, examples)
+    if usable:
+        further_views.withdraw_older(session, version)
+        further_views.add(session, version, facts, examples=examples, usable=usable)
+
+
+class _Progress:
+    """Tells the jobs that wait for this chunk how far it is, twice a second at most."""
+
+    def __init__(self, attempt: Attempt, chunk: EmbedChunk, *, cached: int) -> None:
+        self._attempt = attempt
+        self._chunk = chunk
+        self._cached = cached
+        self._last = time.monotonic()
+        self.reported = 0
+
+    def report(self, embedded: int) -> None:
+        """`embedded` contents of the chunk are done."""
+        if time.monotonic() - self._last < _PROGRESS_SECONDS:
+            return
+        self._last = time.monotonic()
+        done = self._cached + embedded
+        new, self.reported = done - self.reported, done
+        self._attempt.commit(
+            lambda session: _note_progress(
+                session, self._chunk, self._attempt.claim, done=new, new=0
+            )
+        )
+
+
+def _note_progress(
+    session: Session, chunk: EmbedChunk, claim: Claim, *, done: int, new: int
+) -> None:
+    """Add to the progress and the count of backbone passes of every job that waits for these."""
+    for job in _waiting_jobs(session, chunk.version.id, _backbone(claim)):
+        before = job.progress or {}
+        total = before.get("total") or chunk.version.num_examples
+        passes = before.get("embedding", {}).get("new", 0) + new
+        job.progress = {
+            "stage": "embedding",
+            "done": min(total, before.get("done", 0) + done),
+            "total": total,
+            "embedding": {"new": passes},
+        }
+
+
+def _waiting_jobs(session: Session, version_id: str, backbone: str) -> list[JobRow]:
+    statement = select(JobRow.id).where(
+        or_(JobRow.version_id == version_id, JobRow.validation_version_id == version_id),
+        JobRow.backbone == backbone,
+        JobRow.status.in_(WAITING),
+    )
+    ids = sorted(session.scalars(statement))
+    work.lock_jobs(session, ids)
+    found = [jobs.lock_job(session, job_id) for job_id in ids]
+    return [job for job in found if job.status in WAITING]
+
+
+def version_fault(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """A chunk has failed for good: without the pass that decides it, its version fails too."""
+    version = session.get(DatasetVersionRow, claim.version_id)
+    if version is None or claim.priority != 0 or claim.backbone != version.backbone:
+        return
+    version = versions.lock_version(session, version.id)
+    if version.status == "processing":
+        versions.fail_version(session, version, error)

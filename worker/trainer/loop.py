@@ -1,0 +1,179 @@
+"""The trainer: claim → embed → fit → evaluate → register, until it is told to stop.
+
+`python -m worker.trainer` is the embedded footing's process; the Celery worker runs the same loop
+in a thread. The parent never imports torch: tensor work happens in its one warm child.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.infra.database import reading, transaction
+from app.infra.logs import configure_logs
+from app.infra.repositories import work
+from app.infra.repositories.work import Claim, LostClaimError
+from app.infra.settings import load_settings
+from app.infra.storage import storage_errors
+from worker.trainer import endings
+from worker.trainer.attempt import KINDS, Attempt
+from worker.trainer.context import Context, DrainedError, open_context
+from worker.trainer.idle.chores import Housekeeping
+from worker.trainer.kinds import batch, embed, export, fine_tune
+from worker.trainer.lease import Lease
+from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
+
+STEPS: Mapping[str, Callable[[Attempt], None]] = {
+    "embed": embed.run,
+    "fine_tune": fine_tune.run,
+    "batch": batch.run,
+    "export": export.run,
+}
+_TRANSIENT = ("database_unavailable", "storage_unavailable")
+_OVERDUE_EVERY = 4
+"""One claim in so many lets bulk that has waited long pass: urgent work without end must not stop
+it, nor may a batch that takes hours hold up the jobs of its own organisation."""
+
+log = structlog.get_logger(__name__)
+
+
+class Trainer:
+    """One loop over one context; `run` returns after a request to stop."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._housekeeping = Housekeeping(context)
+        self._claims = 0
+
+    def run(self) -> None:
+        """Warm up, then work until the stop; the context is closed afterwards."""
+        try:
+            self._warm()
+            log.info("trainer ready", worker=self.context.name)
+            while not self.context.stop.requested:
+                self.context.bell.arm()
+                if not self._turn():
+                    self.context.bell.wait(self._idle_seconds())
+        finally:
+            self.context.close()
+            log.info("trainer stopped", worker=self.context.name)
+
+    def _warm(self) -> None:
+        if not self.context.stop.requested:
+            self.context.child.warm(self.context.settings.default_backbone_image)
+
+    def _turn(self) -> bool:
+        """Rescue, claim and work once; whether there was anything to do."""
+        try:
+            claim, begun = self._claim()
+        except HeadstartError as error:
+            log.warning("no claim", reason=error.message)
+            self.context.stop.wait(1.0)
+            return True
+        self.context.pulse.beat()
+        if claim is None:
+            return self._housekeeping.turn()
+        if begun:
+            self.attempt(claim)
+        return True
+
+    def _claim(self) -> tuple[Claim | None, bool]:
+        """The next work, and whether its job has begun; one transaction with the rescue."""
+        settings = self.context.settings
+        with transaction(self.context.sessions) as session:
+            endings.rescue(session)
+            claim = work.claim(
+                session,
+                worker=self.context.name,
+                kinds=KINDS,
+                lease_seconds=settings.lease_seconds,
+                overdue=self._claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1,
+            )
+            begun = claim is not None and endings.start(session, claim)
+            more = not settings.embedded and work.urgent(session, kinds=KINDS)
+        self._claims += claim is not None
+        if more:
+            self.context.doorbell.ring()
+        return claim, begun
+
+    def _idle_seconds(self) -> float:
+        """Until the next lease runs out or postponed work is due, at most the poll's period."""
+        longest = self.context.settings.poll_seconds
+        try:
+            with reading(self.context.sessions) as session:
+                due = work.seconds_to_next(session)
+        except HeadstartError:
+            return min(1.0, longest)
+        return longest if due is None else min(longest, due + 0.01)
+
+    def attempt(self, claim: Claim) -> None:
+        """Try a claim once and write down how it ended, whatever happens."""
+        context = self.context
+        bound = log.bind(work=claim.id, kind=claim.kind, job=claim.job_id, fence=claim.fence)
+        try:
+            held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
+            with held as lease, storage_errors():
+                STEPS[claim.kind](Attempt(context, claim, lease))
+        except LostClaimError:
+            bound.info("claim lost, result discarded")
+        except Exception as error:  # noqa: BLE001  # a poison row must not end the loop
+            expected = isinstance(error, (HeadstartError, ChildCrashedError, DrainedError))
+            bound.warning("attempt failed", reason=repr(error), exc_info=not expected)
+            self._record(claim, error)
+        context.doorbell.ring()
+        self._warm()
+
+    def _record(self, claim: Claim, error: Exception) -> None:
+        """Write down how a try ended; while that is impossible, wait."""
+        try:
+            self.context.commit_failure(lambda session: conclude(session, claim, error))
+        except LostClaimError:
+            log.info("claim lost before its failure was written", work=claim.id)
+
+
+def conclude(session: Session, claim: Claim, error: Exception) -> None:
+    """What an exception means for the work: again, at what cost, or the end of it."""
+    if isinstance(error, DrainedError):
+        endings.retry(session, claim, "its worker was stopped")
+    elif isinstance(error, ChildCrashedError):
+        blames = not isinstance(error, EngineCrashedError)
+        endings.crashed(session, claim, str(error), blames_inputs=blames)
+    elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
+        endings.postpone(session, claim, error)
+    elif isinstance(error, HeadstartError):
+        endings.fail(session, claim, error)
+    else:
+        endings.erred(session, claim, f"{type(error).__name__}: {error}")
+
+
+def main(child: str = "worker.tensors") -> int:
+    """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    signals: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    context = open_context(settings, child=child)
+    return run_until(context, lambda: bool(signals))
+
+
+def run_until(context: Context, stopped: Callable[[], bool]) -> int:
+    """Run a trainer in a thread until `stopped`; 0 if it ended because of that, else 1."""
+    thread = threading.Thread(target=Trainer(context).run, name="trainer")
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+        if stopped():
+            context.stop.request()
+            context.bell.ring()
+    return 0 if context.stop.requested else 1

@@ -18,6 +18,7 @@ import pytest
 
 from app.cli.commands import start
 from app.infra.settings import Settings
+from tests.servers import wait_for
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 NAME = "data_folder_0.1.0"
@@ -44,9 +45,15 @@ def client(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
     headers = {"Authorization": f"Bearer {told['key']}"}
     try:
         with httpx.Client(base_url=supervisor.url, headers=headers, timeout=120) as found:
+            model, item = told["answers"]["auto"]["model"], _asked(told, "auto")[0]
+            wait_for(lambda: _predict(found, model, [item]).status_code != 503, seconds=120)
             yield found
     finally:
         supervisor.stop()
+
+
+def _predict(client: httpx.Client, model: str, inputs: list[dict[str, str]]) -> httpx.Response:
+    return client.post(f"/v1/models/{model}/predictions", json={"inputs": inputs})
 
 
 def _asked(told: Told, method: str) -> list[dict[str, str]]:
@@ -73,9 +80,7 @@ def _asked(told: Told, method: str) -> list[dict[str, str]]:
 )
 def test_a_model_answers_what_it_answered(client: httpx.Client, told: Told, method: str) -> None:
     before = told["answers"][method]
-    answer = client.post(
-        f"/v1/models/{before['model']}/predictions", json={"inputs": _asked(told, method)}
-    )
+    answer = _predict(client, before["model"], _asked(told, method))
     assert answer.status_code == 200, answer.text
     for now, then in zip(answer.json()["data"], before["data"], strict=True):
         assert (now["label"], now["unknown"]) == (then["label"], then["unknown"])

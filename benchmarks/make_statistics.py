@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import cast
@@ -29,5 +30,8 @@ def make(backbone: str, weights_dir: Path | None) -> Path:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    sys.stdout.write(f"{make(sys.argv[1], folder)}\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("backbone")
+    parser.add_argument("weights_dir", nargs="?", type=Path)
+    options = parser.parse_args()
+    sys.stdout.write(f"{make(options.backbone, options.weights_dir)}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from benchmarks.record import record, shared_data
 from benchmarks.service import class_folders, fine_tune, running, upload, wait_until_ready, zipped
 
@@ -42,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from app.core import backbones
-from benchmarks import image_sets, text_sets
+from benchmarks.quality import image_sets, text_sets
 from benchmarks.record import RESULTS, record, spread
 from worker.ml import fit
 from worker.ml.tasks import Support, Task

@@ -15,7 +15,7 @@ import pytest
 from app.core.messages import Call, Input, Options, Target
 from app.infra.predictor_client import PredictorClient
 from app.infra.settings import Settings
-from benchmarks.open_loop import Plan, http_request, run_async
+from benchmarks.serving.open_loop import Plan, http_request, run_async
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import register
 from tests.api.service import Service, migrated, serve

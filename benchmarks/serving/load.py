@@ -6,11 +6,11 @@ import time
 from statistics import median
 from typing import Any
 
-from benchmarks.open_loop import Outcome, percentile
 from benchmarks.record import spread
-from benchmarks.serving_bench import Bench, medians
-from benchmarks.serving_world import multipart
-from benchmarks.wrk import Load
+from benchmarks.serving.bench import Bench, medians
+from benchmarks.serving.open_loop import Outcome, percentile
+from benchmarks.serving.world import multipart
+from benchmarks.serving.wrk import Load
 
 TURNS = 4
 SETTLE = 1.0

@@ -20,9 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import wrk
-from benchmarks.serving_bench import Bench
-from benchmarks.wrk import Load
+from benchmarks.serving import wrk
+from benchmarks.serving.bench import Bench
+from benchmarks.serving.wrk import Load
 
 CLIENTS = 32
 
@@ -32,7 +32,7 @@ def running(python: str, module: str) -> Iterator[str]:
     """A competitor's server, answering; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [python, "-m", f"benchmarks.competitors.{module}", str(port)]
+    command = [python, "-m", f"benchmarks.serving.competitors.{module}", str(port)]
     process = subprocess.Popen(command, start_new_session=True)
     try:
         _wait(port, process)

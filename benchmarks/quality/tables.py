@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from benchmarks.quality_cells import ALL_VIEWS, REFERENCE, SINGLE, TEXTBOOK, VIEWS
+from benchmarks.quality.cells import ALL_VIEWS, REFERENCE, SINGLE, TEXTBOOK, VIEWS
 
 Rows = Sequence[Mapping[str, Any]]
 Table = dict[str, dict[str, float]]

@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from app.core import backbones
-from benchmarks import image_sets
-from benchmarks.draws import draw
-from benchmarks.image_sets import ImageSet, Part
+from benchmarks.quality import image_sets
+from benchmarks.quality.draws import draw
+from benchmarks.quality.image_sets import ImageSet, Part
 from worker import ml
 from worker.ml import fit
 from worker.ml.artifact import Fit
@@ -39,7 +39,7 @@ VIEWS = {"full": image_sets.VIEWS, "cold": COLD}
 
 _CACHE = image_sets.CACHE / "quality"
 _OF_TEXT = ("text.py", "text_", "ngrams.py", "label_names.py")
-_OWN = ("quality_cells", "image_sets", "draws")
+_OWN = ("cells", "image_sets", "draws")
 
 
 @dataclass(frozen=True)

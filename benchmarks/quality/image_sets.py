@@ -17,7 +17,7 @@ from worker.ml.engines import Engine, load_engine
 from worker.ml.engines.stream import embed_stream
 from worker.ml.tasks import Support
 
-CACHE = Path(__file__).resolve().parents[1] / "data" / "benchmarks"
+CACHE = Path(__file__).resolve().parents[2] / "data" / "benchmarks"
 BACKBONE = "efficientnet_lite0"
 SETS = ("bccd_cells", "clothing", "omniglot")
 VIEWS = ("squish", "mirror", "large", "pad", "rot90", "rot180", "rot270")

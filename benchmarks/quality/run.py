@@ -13,8 +13,8 @@ from multiprocessing import get_context
 
 import torch
 
-from benchmarks import image_sets, quality_tables
-from benchmarks.quality_cells import Cell, cells, key_of_sources
+from benchmarks.quality import image_sets, tables
+from benchmarks.quality.cells import Cell, cells, key_of_sources
 from benchmarks.record import record
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         f"{', '.join(options.sets)}, {image_sets.BACKBONE}; generic statistics from pictures of "
         "none of the sets; full: every view of the examples is cached, cold: only squish, as in a "
         "job right after its upload; one forward pass a prediction unless said otherwise",
-        results=quality_tables.tables([row for row in kept if row is not None]),
+        results=tables.tables([row for row in kept if row is not None]),
     )
 
 
@@ -65,7 +65,3 @@ def _one(work: tuple[Cell, str, float]) -> bool:
         return False
     cell.measure(key)
     return True
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from typing import Any
 import litserve
 import torch
 
-from benchmarks.competitors.network import answer, decode, network
+from benchmarks.serving.competitors.network import answer, decode, network
 
 
 class Predictor(litserve.LitAPI):  # type: ignore[misc]

@@ -17,15 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import wrk
-from benchmarks.bare import Bare
 from benchmarks.record import RESULTS, commit, machine, record
-from benchmarks.serving_bench import Bench, rounded
-from benchmarks.serving_competitors import competitors
-from benchmarks.serving_load import at_rate, lone, overload, throughput
-from benchmarks.serving_models import cold, many, swap
-from benchmarks.serving_soak import soak
-from benchmarks.serving_world import world
+from benchmarks.serving import wrk
+from benchmarks.serving.bare import Bare
+from benchmarks.serving.bench import Bench, rounded
+from benchmarks.serving.competing import competitors
+from benchmarks.serving.load import at_rate, lone, overload, throughput
+from benchmarks.serving.models import cold, many, swap
+from benchmarks.serving.soak import soak
+from benchmarks.serving.world import world
 
 SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "throughput": throughput,
@@ -89,7 +89,3 @@ def _known() -> dict[str, Any]:
         return {}
     document = json.loads(path.read_text())
     return dict(document["results"]) if document["machine"] == machine() else {}
-
-
-if __name__ == "__main__":
-    main()

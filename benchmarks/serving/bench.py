@@ -11,12 +11,12 @@ from statistics import median
 from typing import Any
 
 from app.infra.predictor_client import open_predictor
-from benchmarks import wrk
-from benchmarks.bare import Bare
-from benchmarks.open_loop import Outcome, Plan, http_request
-from benchmarks.open_loop import run as open_loop
-from benchmarks.serving_world import World
-from benchmarks.wrk import Load
+from benchmarks.serving import wrk
+from benchmarks.serving.bare import Bare
+from benchmarks.serving.open_loop import Outcome, Plan, http_request
+from benchmarks.serving.open_loop import run as open_loop
+from benchmarks.serving.world import World
+from benchmarks.serving.wrk import Load
 
 LONGER = 2
 """Requests of many images are few, and what is under way at the end is not counted."""

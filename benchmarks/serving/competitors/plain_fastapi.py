@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 
-from benchmarks.competitors.network import answer, decode, network
+from benchmarks.serving.competitors.network import answer, decode, network
 
 app = FastAPI()
 model = network()

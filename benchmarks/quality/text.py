@@ -14,10 +14,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from benchmarks import text_sets
-from benchmarks.draws import draw
+from benchmarks.quality import text_sets
+from benchmarks.quality.draws import draw
+from benchmarks.quality.text_sets import LAYOUT, TextPart, TextSet
 from benchmarks.record import record
-from benchmarks.text_sets import LAYOUT, TextPart, TextSet
 from worker.ml import fit
 from worker.ml.artifact import Fit
 from worker.ml.assess import calibration

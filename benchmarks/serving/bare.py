@@ -1,6 +1,6 @@
 """The bare pipeline in a process of its own: decode the JPEGs, run the engine, nothing else.
 
-`python -m benchmarks.bare <folder>` reads commands, one a line (`throughput <seconds>` or
+`python -m benchmarks.serving.bare <folder>` reads commands, one a line (`throughput <seconds>` or
 `lone <times>`), and answers each with a line of JSON.
 """
 
@@ -23,7 +23,7 @@ class Bare:
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare", str(folder)],
+            [sys.executable, "-m", "benchmarks.serving.bare", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -19,7 +19,7 @@ from worker.ml.engines import TextEngine, load_engine
 from worker.ml.features.label_names import readable
 from worker.ml.tasks import Support
 
-CACHE = Path(__file__).resolve().parents[1] / "data" / "benchmarks"
+CACHE = Path(__file__).resolve().parents[2] / "data" / "benchmarks"
 BACKBONE = backbones.MINILM.name
 LAYOUT = backbones.MINILM.layout
 SETS = ("banking77", "naijasenti_hau")

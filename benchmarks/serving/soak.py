@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import wrk
-from benchmarks.serving_bench import Bench
-from benchmarks.wrk import Load
+from benchmarks.serving import wrk
+from benchmarks.serving.bench import Bench
+from benchmarks.serving.wrk import Load
 
 PREDICTIONS = 100_000
 CLIENTS = 64

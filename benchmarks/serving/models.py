@@ -14,12 +14,12 @@ import httpx
 
 from app.core.messages import Call, Options
 from app.infra.predictor_client import open_predictor
-from benchmarks.open_loop import Plan, http_request, run_async
-from benchmarks.open_loop import run as open_loop
 from benchmarks.record import spread
-from benchmarks.serving_bench import Bench, gauge_of, medians
-from benchmarks.serving_world import many_models, zipf
-from benchmarks.wrk import Load
+from benchmarks.serving.bench import Bench, gauge_of, medians
+from benchmarks.serving.open_loop import Plan, http_request, run_async
+from benchmarks.serving.open_loop import run as open_loop
+from benchmarks.serving.world import many_models, zipf
+from benchmarks.serving.wrk import Load
 
 MODELS = 10_000
 

@@ -1,0 +1,1 @@
+"""What few examples buy: `python -m benchmarks.quality` of images, `….quality.text` of texts."""

@@ -1,0 +1,1 @@
+"""Serving over HTTP: `python -m benchmarks.serving` writes benchmarks/results/serving.json."""

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save
 from app.core.errors import HeadstartError
 from app.core.views import View
 from app.infra.storage import storage_errors
-from worker.formats import segments as segment_file
+from worker.formats import segments
 from worker.formats.channel import Message
 from worker.tensors.process import Report, Stopped, serve
 
@@ -89,7 +89,7 @@ def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
             if stopped():
                 break
     if vectors:
-        segment_file.save(Path(request["out"]), np.stack(vectors).astype(np.float16))
+        segments.save(Path(request["out"]), np.stack(vectors).astype(np.float16))
     return {"rows": rows, "faults": faults, "done": done}
 
 
@@ -118,10 +118,10 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
     classes = support["classes"]
     weight = np.zeros((DIM, len(classes)), np.float16)
     for view in support["views"].values():
-        segments = [segment_file.load(Path(path)) for path in view["segments"]]
+        files = [segments.load(Path(path)) for path in view["segments"]]
         places = zip(view["segment"], view["row"], support["labels"], strict=True)
         for segment, row, label in places:
-            weight[:, label] += segments[segment][row]
+            weight[:, label] += files[segment][row]
     head = save({"weight": weight, "bias": np.zeros(len(classes), np.float32)})
     with storage_errors():
         Path(request["out"]).write_bytes(head)
@@ -144,9 +144,9 @@ def predict(request: Message) -> dict[str, Any]:
     """Each row's class by the head's weights, with a probability of one."""
     head, classes = load_file(request["head"]), request["config"]["classes"]
     (view,) = request["views"].values()
-    segments = [segment_file.load(Path(path)) for path in view["segments"]]
+    files = [segments.load(Path(path)) for path in view["segments"]]
     places = zip(view["segment"], view["row"], strict=True)
-    scores = [segments[segment][row] @ head["weight"] + head["bias"] for segment, row in places]
+    scores = [files[segment][row] @ head["weight"] + head["bias"] for segment, row in places]
     labels = [classes[int(np.argmax(score))] for score in scores]
     with storage_errors(), Path(request["out"]).open("w", encoding="utf-8") as out:
         for index, label in enumerate(labels):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.infra.orm import DatasetVersionRow, EventRow, ModelRow, WorkRow
 from tests.worker_kit import Kit, Labelled, add_dataset
-from worker.formats import models as model_store
+from worker.formats.models import load
 from worker.trainer.idle.sweeper import Sweeper
 
 
@@ -46,7 +46,7 @@ def assert_once(kit: Kit, job_ids: Iterable[str]) -> None:
 def assert_whole(kit: Kit, found: Iterable[ModelRow]) -> None:
     """Every model's artifact is what was registered."""
     for model in found:
-        stored = model_store.load(kit.storage, model.artifact, model.sha256)
+        stored = load(kit.storage, model.artifact, model.sha256)
         assert stored.card == model.card
 
 

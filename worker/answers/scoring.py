@@ -68,7 +68,7 @@ def predict(
     quick = [place for place, head in enumerate(heads) if head.stacked is not None]
     if len(quick) == len(heads):
         return _stacked(features, heads, quick, layout)
-    found = dict(zip(quick, _stacked(features, heads, quick, layout), strict=True))
+    scores = dict(zip(quick, _stacked(features, heads, quick, layout), strict=True))
     others = [place for place, head in enumerate(heads) if head.stacked is None]
     predictions = scoring.predict(
         {view: torch.from_numpy(rows[others]) for view, rows in features.items()},
@@ -77,8 +77,8 @@ def predict(
         texts=[texts[place] for place in others] if texts is not None else None,
     )
     for place, prediction in zip(others, predictions, strict=True):
-        found[place] = scores_of(heads[place].labels, prediction)
-    return [found[place] for place in range(len(heads))]
+        scores[place] = scores_of(heads[place].labels, prediction)
+    return [scores[place] for place in range(len(heads))]
 
 
 def scores_of(labels: Labels, prediction: scoring.Prediction) -> Scores:
@@ -102,7 +102,7 @@ def _stacked(
     if not laid:
         return []
     rows = features["squish"]
-    found = scoring_numpy.predict(
+    predictions = scoring_numpy.predict(
         rows if len(laid) == len(rows) else rows[places], laid, layout=layout
     )
     return [
@@ -112,7 +112,7 @@ def _stacked(
             one.unknown,
             one.familiarity,
         )
-        for place, one in zip(places, found, strict=True)
+        for place, one in zip(places, predictions, strict=True)
     ]
 
 

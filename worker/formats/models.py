@@ -132,8 +132,8 @@ def _config_sha256(card: Mapping[str, Any]) -> str:
 def _metadata(data: bytes) -> Mapping[str, str]:
     """What a safetensors file that could be read says beside its tensors."""
     end = 8 + int.from_bytes(data[:8], "little")
-    found: Mapping[str, str] = json.loads(data[8:end]).get("__metadata__") or {}
-    return found
+    told: Mapping[str, str] = json.loads(data[8:end]).get("__metadata__") or {}
+    return told
 
 
 def _corrupt(why: str) -> HeadstartError:

@@ -34,8 +34,8 @@ class Answerer:
         answers: list[bytes] = [b""] * len(items)
         for views, places in _by_views(items).items():
             chosen = [items[place] for place in places]
-            found = self._group(views, chosen, [rows[place] for place in places])
-            for place, answer in zip(places, found, strict=True):
+            group = self._group(views, chosen, [rows[place] for place in places])
+            for place, answer in zip(places, group, strict=True):
                 answers[place] = answer
         return answers
 
@@ -48,12 +48,12 @@ class Answerer:
         if not views:
             return self._embeddings(items, stacked[:, 0])
         features = {view: stacked[:, at] for at, view in enumerate(views)}
-        heads: list[ServingHead] = [item.job.head for item in items]
+        heads: list[ServingHead] = [item.call.head for item in items]
         texts = self._texts(items)
-        found = predict(features, heads, layout=self._spec.layout, texts=texts)
+        scores = predict(features, heads, layout=self._spec.layout, texts=texts)
         return [
-            self._answer(item, scores, row)
-            for item, scores, row in zip(items, found, rows, strict=True)
+            self._answer(item, its_scores, row)
+            for item, its_scores, row in zip(items, scores, rows, strict=True)
         ]
 
     def _texts(self, items: Sequence[PendingInput]) -> list[str] | None:
@@ -65,15 +65,15 @@ class Answerer:
     def _answer(self, item: PendingInput, scores: Scores, rows: Rows) -> bytes:
         if item.key:
             self._cache.put(item.key, scores)
-        options = item.job.call.options
+        options = item.call.request.options
         extra = self._explained(item, scores, rows) if options.explain else ""
         return render(scores, index=item.index, options=options, extra=extra)
 
     def _explained(self, item: PendingInput, scores: Scores, rows: Rows) -> str:
         """Further members of the item's JSON."""
-        head: ServingHead = item.job.head
+        head: ServingHead = item.call.head
         extra = ""
-        if "neighbours" in item.job.call.options.explain:
+        if "neighbours" in item.call.request.options.explain:
             extra += f',"neighbours":{self._neighbours(head, rows)}'
         if item.wants_saliency:
             extra += f',"saliency":"{self._saliency(head, scores, rows)}"'
@@ -85,12 +85,12 @@ class Answerer:
         if "exemplars" not in head.live.artifact.tensors:
             return "[]"
         features = {view: torch.from_numpy(rows[at : at + 1]) for at, view in enumerate(views)}
-        (found,) = scoring.nearest(
+        (nearest,) = scoring.nearest(
             features, [head.live], layout=self._spec.layout, count=NEIGHBOURS
         )
         listed = [
             {"example_id": one.id, "label": one.label, "similarity": round(one.similarity, 6)}
-            for one in found
+            for one in nearest
         ]
         return to_json(listed).decode()
 
@@ -99,9 +99,9 @@ class Answerer:
         views, count = head.live.views, occlusion.WINDOWS
         features = {view: np.repeat(rows[at : at + 1], count, 0) for at, view in enumerate(views)}
         features[views[0]] = rows[len(views) :]
-        found = predict(features, [head] * count, layout=self._spec.layout)
+        covered = predict(features, [head] * count, layout=self._spec.layout)
         best = scores.labels.names.index(scores.label)
-        hidden = np.array([one.probabilities[best] for one in found], np.float32)
+        hidden = np.array([one.probabilities[best] for one in covered], np.float32)
         values = occlusion.saliency(scores.probabilities[best], hidden)
         image = b64encode(occlusion.png(values, self._spec.input_size))
         return "data:image/png;base64," + image.decode()
@@ -118,8 +118,8 @@ class Answerer:
 
 def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]:
     """Places of the items by the views that their heads read; none for embeddings."""
-    found: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[tuple[str, ...], list[int]] = {}
     for place, item in enumerate(items):
-        views = item.job.head.live.views if item.job.head is not None else ()
-        found.setdefault(views, []).append(place)
-    return found
+        views = item.call.head.live.views if item.call.head is not None else ()
+        groups.setdefault(views, []).append(place)
+    return groups

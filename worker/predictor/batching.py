@@ -30,7 +30,7 @@ Deliver = Callable[[list[InputOutcome]], None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a lane does with its items, on threads.
+    """What a batcher does with its items, on threads.
 
     `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
     gives as many answers as there are rows. `large(item)` tells soon whether preparing it takes
@@ -46,7 +46,7 @@ Forward = Callable[[list[Any]], Sequence[Any]]
 """One engine: as many feature rows as inputs."""
 
 
-class Lane:
+class Batcher:
     """`forwards` has one callable an engine; each runs one batch at a time.
 
     `decoders` is how many threads may decode while every engine is busy; one more is for what is
@@ -90,8 +90,8 @@ class Lane:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: PendingCall, items: Sequence[PendingInput]) -> list[PendingCall]:
-        """Queue a job's items; answers the jobs evicted for them.
+    def submit(self, call: PendingCall, items: Sequence[PendingInput]) -> list[PendingCall]:
+        """Queue a call's items; answers the calls evicted for them.
 
         Raises overloaded where the queue is full, or so long that the answer would come too late.
         """
@@ -99,20 +99,20 @@ class Lane:
         for item in items:
             item.queued = now
         with self._lock:
-            late = now + self._pace * len(self._queue) - job.deadline
+            late = now + self._pace * len(self._queue) - call.deadline
             if late > 0:
                 raise HeadstartError(
                     "overloaded", "the answer would come too late", retry_after=max(1.0, late)
                 )
-            evicted = self._queue.push(job.tenant, items)
+            evicted = self._queue.push(call.tenant, items)
             self._work_to_do.notify(len(items))
         return evicted
 
-    def cancel(self, job: PendingCall) -> None:
-        """Drop what of `job` still waits."""
+    def cancel(self, call: PendingCall) -> None:
+        """Drop what of `call` still waits."""
         with self._lock:
-            self._queue.discard(job)
-            self._large.discard(job)
+            self._queue.discard(call)
+            self._large.discard(call)
 
     @property
     def waiting(self) -> int:
@@ -129,11 +129,11 @@ class Lane:
             thread.join(timeout=5)
 
     def _loop(self) -> None:
-        while (found := self._next()) is not None:
-            if isinstance(found, PendingInput):
-                self._decode(found, large=self._work.large)
+        while (task := self._next()) is not None:
+            if isinstance(task, PendingInput):
+                self._decode(task, large=self._work.large)
                 continue
-            self._run_batch(*found)
+            self._run_batch(*task)
 
     def _loop_large(self) -> None:
         while (item := self._next_large()) is not None:
@@ -201,13 +201,13 @@ class Lane:
         """Leave it to the thread for what is large, whose line is as fair and as bounded."""
         try:
             with self._lock:
-                evicted = [] if item.job.over else self._large.push(item.job.tenant, [item])
+                evicted = [] if item.call.over else self._large.push(item.call.tenant, [item])
                 self._large_to_do.notify()
         except HeadstartError as error:
             self._deliver(_all_failed([item], error))
             return
         if evicted:
-            firsts = [PendingInput(job, 0, job.call.inputs[0]) for job in evicted]
+            firsts = [PendingInput(call, 0, call.request.inputs[0]) for call in evicted]
             gone = HeadstartError("overloaded", "gave way to others", retry_after=1)
             self._deliver(_all_failed(firsts, gone))
 
@@ -274,9 +274,9 @@ class Lane:
 
     def _is_over(self, item: PendingInput) -> bool:
         """Whether nobody waits for this item any more, or its deadline has passed."""
-        if item.job.over:
+        if item.call.over:
             return True
-        if time.perf_counter() <= item.job.deadline:
+        if time.perf_counter() <= item.call.deadline:
             return False
         error = HeadstartError("deadline_exceeded", "the answer would have come too late")
         self._deliver([InputOutcome(item, error=error, fatal=True)])

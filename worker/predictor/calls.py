@@ -13,7 +13,7 @@ from app.core.messages import Call, Input
 
 @dataclass(slots=True)
 class Timing:
-    """Milliseconds of a job's slowest input in each stage, and the batch it rode in."""
+    """Milliseconds of a call's slowest input in each stage, and the batch it rode in."""
 
     queue: float = 0.0
     decode: float = 0.0
@@ -23,7 +23,7 @@ class Timing:
     cached: int = 0
 
     def add(self, other: Timing) -> None:
-        """Keep the slower of each stage; written out, since every input of a job comes here."""
+        """Keep the slower of each stage; written out, since every input of a call comes here."""
         self.queue = max(self.queue, other.queue)
         self.decode = max(self.decode, other.decode)
         self.forward = max(self.forward, other.forward)
@@ -33,13 +33,13 @@ class Timing:
 
 @dataclass(slots=True, eq=False)
 class PendingCall:
-    """A call and what became of its inputs; only the event loop's thread writes `answers`.
+    """What is asked and what became of its inputs; only the event loop's thread writes `answers`.
 
     `over` is set once, when the answer has left, failed or lost its client; threads that see it
-    drop the job's inputs uncomputed.
+    drop the call's inputs uncomputed.
     """
 
-    call: Call
+    request: Call
     finish: Callable[[PendingCall, HeadstartError | None], None]
     deadline: float
     head: Any = None
@@ -52,10 +52,10 @@ class PendingCall:
     @property
     def tenant(self) -> str:
         """Whose call it is."""
-        return self.call.tenant
+        return self.request.tenant
 
     def settle(self, index: int, answer: bytes) -> None:
-        """Put one input's answer in its place; the last one finishes the job."""
+        """Put one input's answer in its place; the last one finishes the call."""
         if self.over or self.answers[index] is not None:
             return
         self.answers[index] = answer
@@ -72,9 +72,9 @@ class PendingCall:
 
 @dataclass(slots=True, eq=False)
 class PendingInput:
-    """One input of a job."""
+    """One input of a call."""
 
-    job: PendingCall
+    call: PendingCall
     index: int
     input: Input
     key: bytes = b""
@@ -89,12 +89,12 @@ class PendingInput:
     @property
     def wants_saliency(self) -> bool:
         """Whether the picture is also shown to the network with parts of it hidden."""
-        return "saliency" in self.job.call.options.explain
+        return "saliency" in self.call.request.options.explain
 
 
 @dataclass(slots=True)
 class InputOutcome:
-    """What a thread found for one item: the answer's JSON, or its error; `fatal` ends the job."""
+    """What a thread made of one item: the answer's JSON, or its error; `fatal` ends the call."""
 
     item: PendingInput
     answer: bytes = b""

@@ -13,7 +13,7 @@ from worker.predictor.calls import PendingCall, PendingInput
 class FairQueue:
     """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait.
 
-    `limit` is of their weight, and so is a tenant's share. A queue that is empty takes any job.
+    `limit` is of their weight, and so is a tenant's share. A queue that is empty takes any call.
     """
 
     def __init__(self, limit: int) -> None:
@@ -27,7 +27,7 @@ class FairQueue:
         return self._count
 
     def push(self, tenant: str, items: Sequence[PendingInput]) -> list[PendingCall]:
-        """Queue `items`; answers the jobs that had to leave for them. Raises overloaded."""
+        """Queue `items`; answers the calls that had to leave for them. Raises overloaded."""
         evicted, wanted = [], sum(item.weight for item in items)
         while self._lines and self._weight + wanted > self.limit:
             evicted.append(self._make_room(tenant, wanted))
@@ -51,30 +51,31 @@ class FairQueue:
             del self._lines[tenant]
         return item
 
-    def discard(self, job: PendingCall) -> None:
-        """Forget every waiting item of `job`."""
-        line = self._lines.get(job.tenant)
+    def discard(self, call: PendingCall) -> None:
+        """Forget every waiting item of `call`."""
+        line = self._lines.get(call.tenant)
         if line is None:
             return
-        kept = deque(item for item in line if item.job is not job)
+        kept = deque(item for item in line if item.call is not call)
         left = sum(item.weight for item in kept)
-        self._add(job.tenant, count=len(kept) - len(line), weight=left - self._weights[job.tenant])
+        freed = self._weights[call.tenant] - left
+        self._add(call.tenant, count=len(kept) - len(line), weight=-freed)
         if kept:
-            self._lines[job.tenant] = kept
+            self._lines[call.tenant] = kept
         else:
-            del self._lines[job.tenant]
-            self._turns.remove(job.tenant)
+            del self._lines[call.tenant]
+            self._turns.remove(call.tenant)
 
     def _make_room(self, tenant: str, wanted: int) -> PendingCall:
-        """Evict the newest job of the heaviest line, if that leaves `tenant` within its share."""
+        """Evict the newest call of the heaviest line, if that leaves `tenant` within its share."""
         own = self._weights[tenant]
         share = self.limit / (len(self._lines) + (tenant not in self._lines))
         heaviest = max(self._lines, key=self._weights.__getitem__)
         if own + wanted > share or heaviest == tenant or self._weights[heaviest] <= share:
             raise HeadstartError("overloaded", "too much is queued; try again", retry_after=1)
-        job = self._lines[heaviest][-1].job
-        self.discard(job)
-        return job
+        call = self._lines[heaviest][-1].call
+        self.discard(call)
+        return call
 
     def _add(self, tenant: str, *, count: int, weight: int) -> None:
         self._count += count

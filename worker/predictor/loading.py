@@ -1,4 +1,4 @@
-"""Puts a backbone's lane together: engine, decoding, heads."""
+"""Puts a backbone's batcher together: engine, decoding, heads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worker.ml.heads.occlusion import occluded
 from worker.ml.images.decoding import is_large
 from worker.ml.images.views import decode_views
 from worker.predictor.answering import Answerer
-from worker.predictor.batching import Deliver, Lane, Work
+from worker.predictor.batching import Batcher, Deliver, Work
 from worker.predictor.calls import PendingInput
 from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache
@@ -34,7 +34,7 @@ _HEAD = 2**16
 """Bytes within which most images say their size."""
 
 
-def lane_builder(
+def batcher_builder(
     *,
     weights_dir: Path | None,
     cache_dir: Path,
@@ -42,10 +42,10 @@ def lane_builder(
     deliver: Deliver,
     metrics: Metrics,
     cache: PredictionCache,
-) -> Callable[[str], Lane]:
-    """`build(name)`: load the backbone, warm it up, start its lane."""
+) -> Callable[[str], Batcher]:
+    """`build(name)`: load the backbone, warm it up, start its batcher."""
 
-    def build(name: str) -> Lane:
+    def build(name: str) -> Batcher:
         engine = load_engine(name, weights_dir, cache_dir=cache_dir)
         image = engine.spec.modality == "image"
         sizes = [size for size in _SIZES if size <= engine.best_batch]
@@ -54,7 +54,7 @@ def lane_builder(
         for size in sizes:
             forward([example] * size)
         prepare = _image_prepare(engine.spec.input_size) if image else _text_prepare
-        return Lane(
+        return Batcher(
             name,
             Work(prepare, Answerer(engine.spec, cache), _is_large if image else None),
             [forward],
@@ -82,7 +82,7 @@ def _image_prepare(size: int) -> Callable[[PendingInput], list[Pixels]]:
     """Decode straight to the network's size, each view that the item's head reads."""
 
     def prepare(item: PendingInput) -> list[Pixels]:
-        views = item.job.head.live.views if item.job.head is not None else PRIMARY
+        views = item.call.head.live.views if item.call.head is not None else PRIMARY
         pixels = decode_views(bytes(item.input.data), views, size)
         return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 
@@ -114,21 +114,21 @@ def _image_forward(
 
 def _in_sizes(engine: Any, flat: Sequence[Pixels], sizes: Sequence[int]) -> Rows:
     """In passes of sizes that the engine has been warmed up for."""
-    found: list[Rows] = []
+    passes: list[Rows] = []
     at = 0
     while at < len(flat):
         size = sizes[bisect_right(sizes, len(flat) - at) - 1]
-        found.append(engine.embed(np.stack(flat[at : at + size])))
+        passes.append(engine.embed(np.stack(flat[at : at + size])))
         at += size
-    return found[0] if len(found) == 1 else np.concatenate(found)
+    return passes[0] if len(passes) == 1 else np.concatenate(passes)
 
 
 def _by_shape(engine: ImageEngine, flat: Sequence[Pixels]) -> Rows:
     rows: list[Rows | None] = [None] * len(flat)
     for shape in {pixels.shape for pixels in flat}:
         places = [place for place, pixels in enumerate(flat) if pixels.shape == shape]
-        found = engine.embed(np.stack([flat[place] for place in places]))
-        for place, row in zip(places, found, strict=True):
+        embedded = engine.embed(np.stack([flat[place] for place in places]))
+        for place, row in zip(places, embedded, strict=True):
             rows[place] = row
     return np.stack([row for row in rows if row is not None])
 

@@ -33,7 +33,7 @@ from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
 from worker.predictor.http import Connection
 from worker.predictor.loaded import load_head
-from worker.predictor.loading import lane_builder
+from worker.predictor.loading import batcher_builder
 from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache
 from worker.predictor.service import Service
@@ -106,7 +106,7 @@ class Predictor:
                 loop.call_soon_threadsafe(service.deliver, outcomes)
 
         cache = PredictionCache(settings.prediction_cache_bytes)
-        build = lane_builder(
+        build = batcher_builder(
             weights_dir=settings.weights_dir,
             cache_dir=settings.data_dir / "engines",
             limit=settings.predictor_queue,

@@ -16,7 +16,7 @@ from app.core.messages import Call, Target
 from worker.answers.rendering import assemble, render, render_error
 from worker.answers.scoring import ServingHead
 from worker.formats import same_weights
-from worker.predictor.batching import Lane
+from worker.predictor.batching import Batcher
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
 from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Service:
-    """Where a call meets its lane, its head and the cache."""
+    """Where a call meets its batcher, its head and the cache."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Service:
         self.fleet, self.heads, self.cache, self.metrics = fleet, heads, cache, metrics
         self._limit = limit
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open_jobs = 0
+        self._open_calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -70,7 +70,7 @@ class Service:
             _refuse(exchange, told)
 
     def deliver(self, outcomes: Sequence[InputOutcome]) -> None:
-        """What a lane's thread found; every job whose last input this is gets answered."""
+        """What a batcher's thread made; every call whose last input this is gets answered."""
         for outcome in outcomes:
             self._settle(outcome)
 
@@ -79,125 +79,126 @@ class Service:
         await self._idle.wait()
 
     def _closed(self) -> None:
-        self._open_jobs -= 1
-        if not self._open_jobs:
+        self._open_calls -= 1
+        if not self._open_calls:
             self._idle.set()
 
     def _predict(self, exchange: Exchange) -> None:
-        job = self._open(messages.decode(exchange.body), exchange)
+        call = self._open(messages.decode(exchange.body), exchange)
         try:
-            self._begin(job)
-        except Exception as error:  # noqa: BLE001 - as in `handle`; an opened job must be ended
-            job.end(_told(error))
+            self._begin(call)
+        except Exception as error:  # noqa: BLE001 - as in `handle`; an opened call must be ended
+            call.end(_told(error))
 
-    def _begin(self, job: PendingCall) -> None:
-        """Start the job, now or once what it needs is in memory. Raises overloaded."""
-        call = job.call
-        lane = self.fleet.get(call.target.backbone)
-        job.head = self.heads.peek(call.target) if call.target.artifact else None
-        if call.target.alias:
-            self.heads.follow(call.tenant, call.target)
-        if lane is not None and (job.head is not None or not call.target.artifact):
-            self._start(job, lane)
+    def _begin(self, call: PendingCall) -> None:
+        """Start the call, now or once what it needs is in memory. Raises overloaded."""
+        target = call.request.target
+        batcher = self.fleet.get(target.backbone)
+        call.head = self.heads.peek(target) if target.artifact else None
+        if target.alias:
+            self.heads.follow(call.tenant, target)
+        if batcher is not None and (call.head is not None or not target.artifact):
+            self._start(call, batcher)
         elif len(self._tasks) >= self._limit:
             raise HeadstartError("overloaded", "too many models are loading", retry_after=1)
         else:
-            self._spawn(self._prepare(job))
+            self._spawn(self._prepare(call))
 
-    def _open(self, call: Call, exchange: Exchange) -> PendingCall:
-        def finish(job: PendingCall, error: HeadstartError | None) -> None:
+    def _open(self, request: Call, exchange: Exchange) -> PendingCall:
+        def finish(call: PendingCall, error: HeadstartError | None) -> None:
             self._closed()
-            self._answer(job, exchange, error)
+            self._answer(call, exchange, error)
 
-        count = len(call.inputs)
-        job = PendingCall(call, finish, deadline=time.perf_counter() + call.options.timeout)
-        job.answers, job.remaining = [None] * count, count
-        self._open_jobs += 1
+        count = len(request.inputs)
+        deadline = time.perf_counter() + request.options.timeout
+        call = PendingCall(request, finish, deadline=deadline)
+        call.answers, call.remaining = [None] * count, count
+        self._open_calls += 1
         self._idle.clear()
-        exchange.on_close = lambda: self._leave(job)
-        return job
+        exchange.on_close = lambda: self._leave(call)
+        return call
 
-    async def _prepare(self, job: PendingCall) -> None:
+    async def _prepare(self, call: PendingCall) -> None:
         """Load what the call needs and is not in memory, then start it."""
-        target = job.call.target
+        target = call.request.target
         try:
-            lane = await self.fleet.load(target.backbone)
+            batcher = await self.fleet.load(target.backbone)
             if target.artifact:
-                job.head = await self.heads.get(target)
-            if not job.over:
-                self._start(job, lane)
+                call.head = await self.heads.get(target)
+            if not call.over:
+                self._start(call, batcher)
         except Exception as error:  # noqa: BLE001 - as in `handle`
-            job.end(_told(error))
+            call.end(_told(error))
 
-    def _start(self, job: PendingCall, lane: Lane) -> None:
+    def _start(self, call: PendingCall, batcher: Batcher) -> None:
         """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
-        head: ServingHead | None = job.head
+        head: ServingHead | None = call.head
         if head is not None:
-            trained, loaded = head.weights_sha256, lane.weights_sha256
-            same_weights.check(lane.name, trained=trained, loaded=loaded)
+            trained, loaded = head.weights_sha256, batcher.weights_sha256
+            same_weights.check(batcher.name, trained=trained, loaded=loaded)
         items = []
-        for index, item in enumerate(job.call.inputs):
+        for index, item in enumerate(call.request.inputs):
             if item.kind == "error":
                 error = messages.read_error(bytes(item.data))
-                self._settle(InputOutcome(PendingInput(job, index, item), error=error))
+                self._settle(InputOutcome(PendingInput(call, index, item), error=error))
             else:
-                items.append(PendingInput(job, index, item))
-        if job.call.options.cache and head is not None:
+                items.append(PendingInput(call, index, item))
+        if call.request.options.cache and head is not None:
             items = [item for item in items if not self._recall(item, head)]
-        if items and not job.over:
-            for other in lane.submit(job, items):
+        if items and not call.over:
+            for other in batcher.submit(call, items):
                 other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
 
     def _recall(self, item: PendingInput, head: ServingHead) -> bool:
         """Answer from the prediction cache, if it knows this content under this model version."""
-        job = item.job
-        item.key = cache_key(job.call.target, item.input)
-        if job.call.options.explain:  # explanations need the rows, which the cache has not
+        call = item.call
+        item.key = cache_key(call.request.target, item.input)
+        if call.request.options.explain:  # explanations need the rows, which the cache has not
             return False
         scores = self.cache.get(item.key, head.labels)
         self.metrics.cache.labels("miss" if scores is None else "hit").inc()
         if scores is None:
             return False
-        job.timing.cached += 1
-        job.settle(item.index, render(scores, index=item.index, options=job.call.options))
+        call.timing.cached += 1
+        call.settle(item.index, render(scores, index=item.index, options=call.request.options))
         return True
 
     def _settle(self, outcome: InputOutcome) -> None:
-        job, error = outcome.item.job, outcome.error
+        call, error = outcome.item.call, outcome.error
         if outcome.timing is not None:
-            job.timing.add(outcome.timing)
+            call.timing.add(outcome.timing)
         if error is None:
-            job.settle(outcome.item.index, outcome.answer)
-        elif outcome.fatal or job.call.single:
-            job.end(error)
+            call.settle(outcome.item.index, outcome.answer)
+        elif outcome.fatal or call.request.single:
+            call.end(error)
         else:
             index = outcome.item.index
-            job.settle(index, render_error(error, index=index))
+            call.settle(index, render_error(error, index=index))
 
-    def _answer(self, job: PendingCall, exchange: Exchange, error: HeadstartError | None) -> None:
-        lane = self.fleet.get(job.call.target.backbone)
+    def _answer(self, call: PendingCall, exchange: Exchange, error: HeadstartError | None) -> None:
+        batcher = self.fleet.get(call.request.target.backbone)
         if error is not None:
-            if lane is not None:
-                lane.cancel(job)
+            if batcher is not None:
+                batcher.cancel(call)
             self.metrics.calls.labels(error.code).inc()
             _refuse(exchange, error)
             return
-        answers = [answer for answer in job.answers if answer is not None]
+        answers = [answer for answer in call.answers if answer is not None]
         self.metrics.calls.labels("ok").inc()
         self.metrics.inputs.inc(len(answers))
-        target = job.call.target
-        body = assemble(job.call.id, target.model, answers)
-        exchange.respond(200, body, timing=_server_timing(job))
+        target = call.request.target
+        body = assemble(call.request.id, target.model, answers)
+        exchange.respond(200, body, timing=_server_timing(call))
 
-    def _leave(self, job: PendingCall) -> None:
+    def _leave(self, call: PendingCall) -> None:
         """The client has gone: compute nothing more for it."""
-        if not job.over:
-            job.over = True
+        if not call.over:
+            call.over = True
             self._closed()
             self.metrics.calls.labels("client_gone").inc()
-            lane = self.fleet.get(job.call.target.backbone)
-            if lane is not None:
-                lane.cancel(job)
+            batcher = self.fleet.get(call.request.target.backbone)
+            if batcher is not None:
+                batcher.cancel(call)
 
     async def _load(self, exchange: Exchange) -> None:
         """Verify a head and keep it ready, before an alias moves to it."""
@@ -210,9 +211,9 @@ class Service:
 
     def _hold(self, exchange: Exchange) -> None:
         """An alias has moved, was pinned or let go, or is no more."""
-        call = messages.decode(exchange.body)
-        self.heads.follow(call.tenant, call.target)
-        exchange.respond(200, b'{"held":%s}' % _bool(call.target.pinned))
+        request = messages.decode(exchange.body)
+        self.heads.follow(request.tenant, request.target)
+        exchange.respond(200, b'{"held":%s}' % _bool(request.target.pinned))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -237,9 +238,9 @@ def _bool(value: bool) -> bytes:
     return b"true" if value else b"false"
 
 
-def _server_timing(job: PendingCall) -> str:
+def _server_timing(call: PendingCall) -> str:
     """The `Server-Timing` header: milliseconds in each stage, the batch's size, cache hits."""
-    timing, total = job.timing, (time.perf_counter() - job.born) * 1e3
+    timing, total = call.timing, (time.perf_counter() - call.born) * 1e3
     parts = [f"predictor;dur={total:.2f}"]
     if timing.batch:
         parts.append(
@@ -247,6 +248,6 @@ def _server_timing(job: PendingCall) -> str:
             f"forward;dur={timing.forward:.2f}, head;dur={timing.head:.2f}, "
             f'batch;desc="{timing.batch}"'
         )
-    if job.call.options.cache:
-        parts.append(f'cache;desc="{timing.cached} of {len(job.answers)}"')
+    if call.request.options.cache:
+        parts.append(f'cache;desc="{timing.cached} of {len(call.answers)}"')
     return ", ".join(parts)

@@ -85,7 +85,7 @@ def _parity(
     folder: Path,
     pictures: Sequence[bytes],
 ) -> dict[str, Any]:
-    """Compare, and write down what was found. Raises export_failed."""
+    """Compare, and write down the difference. Raises export_failed."""
     classify = script.Classifier(folder)
     theirs = torch.from_numpy(np.array(classify(pictures)))
     ours = _served(engine, head, pictures, threads=request["threads"])
@@ -111,15 +111,15 @@ def _served(engine: Engine, head: LiveHead, pictures: Sequence[bytes], *, thread
     """What the service answers: [n, k]."""
     features = {view: _rows(engine, pictures, view=view, threads=threads) for view in head.views}
     with torch.inference_mode():
-        found = scoring.predict(features, [head] * len(pictures), layout=engine.spec.layout)
-    return torch.stack([one.probabilities for one in found])
+        predictions = scoring.predict(features, [head] * len(pictures), layout=engine.spec.layout)
+    return torch.stack([one.probabilities for one in predictions])
 
 
 def _rows(engine: Engine, pictures: Sequence[bytes], *, view: str, threads: int) -> Tensor:
-    found = dict(embed_stream(engine, pictures, view=view, threads=threads))
+    embedded = dict(embed_stream(engine, pictures, view=view, threads=threads))
     rows = []
     for index in range(len(pictures)):
-        row = found[index]
+        row = embedded[index]
         if isinstance(row, HeadstartError):
             raise row
         rows.append(row)

@@ -20,11 +20,11 @@ from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.views import IDLE, PRIMARY
 from app.infra.storage import storage_errors
-from worker.formats import segments as segment_file
+from worker.formats import segments
 from worker.formats.channel import Message
-from worker.ml import fit as fitting
 from worker.ml.engines import Engine, embedding_key, load_engine
 from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
+from worker.ml.fit import fit as fit_head
 from worker.ml.images.views import PREPROCESSING_VERSION, VIEWS
 from worker.ml.tasks import Support, Task
 from worker.tensors import warmup
@@ -83,10 +83,10 @@ class Tensors:
     def _embed(self, request: Message, report: Report) -> dict[str, Any]:
         """Write the rows [n, D] fp16 of what could be decoded to `out`, in order."""
         engine = self._engine(request)
-        found = _collect(engine, request, report, self._stopped)
-        if found.vectors:
-            segment_file.save(Path(request["out"]), np.stack(found.vectors))
-        return {"rows": found.rows, "faults": found.faults, "done": found.done}
+        embedded = _collect(engine, request, report, self._stopped)
+        if embedded.vectors:
+            segments.save(Path(request["out"]), np.stack(embedded.vectors))
+        return {"rows": embedded.rows, "faults": embedded.faults, "done": embedded.done}
 
     def _fit(self, request: Message, report: Report) -> dict[str, Any]:
         began = time.monotonic()
@@ -105,7 +105,7 @@ class Tensors:
             label_embeddings=self._names.of(engine, request["support"]["classes"]),
             report=lambda event: report("event", {"step": event["step"], "data": event["data"]}),
         )
-        fit = fitting.fit(task)
+        fit = fit_head(task)
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
         with storage_errors():
             Path(request["out"]).write_bytes(save(tensors))
@@ -132,7 +132,7 @@ class Tensors:
         return export.export(request, engine, pictures)
 
 
-class _Found:
+class _Pass:
     """What an embedding pass has produced so far, in the order of its items."""
 
     def __init__(self, total: int) -> None:
@@ -148,7 +148,7 @@ class _Found:
             self._faults[index] = result
         else:
             self.rows.append(index)
-            self.vectors.append(segment_file.halved(result))
+            self.vectors.append(segments.halved(result))
 
     @property
     def done(self) -> int:
@@ -157,7 +157,7 @@ class _Found:
 
     @property
     def faults(self) -> list[dict[str, Any]]:
-        """The settled items that are bad; one further on will be found again."""
+        """The settled items that are bad; one further on will be met again."""
         done = self.done
         return [
             {"index": index, "code": error.code, "message": error.message}
@@ -168,19 +168,19 @@ class _Found:
 
 def _collect(
     engine: Engine, request: Message, report: Report, stopped: Callable[[], bool]
-) -> _Found:
+) -> _Pass:
     """Embed until the end, or until a stop is asked for after what is embedded together."""
     items = request["items"]
     together = engine.best_batch * (TEXT_BATCHES if engine.spec.modality == "text" else 1)
-    found = _Found(len(items["length"]))
+    made = _Pass(len(items["length"]))
     stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
     for index, result in stream:
-        found.add(index, result)
-        if len(found.vectors) % together == 0:
-            report("progress", {"done": found.done})
+        made.add(index, result)
+        if len(made.vectors) % together == 0:
+            report("progress", {"done": made.done})
             if stopped():
                 break
-    return found
+    return made
 
 
 def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:
@@ -209,10 +209,10 @@ def support(described: Mapping[str, Any]) -> Support:
 
 def _features(rows: Mapping[str, Any]) -> torch.Tensor:
     """[n, D] fp16: rows picked from memory-mapped segments, segment by segment."""
-    segments = [segment_file.load(Path(path)) for path in rows["segments"]]
+    files = [segments.load(Path(path)) for path in rows["segments"]]
     number, row = np.array(rows["segment"]), np.array(rows["row"])
-    picked = np.empty((len(row), segments[0].shape[1]), np.float16)
-    for index, segment in enumerate(segments):
+    picked = np.empty((len(row), files[0].shape[1]), np.float16)
+    for index, segment in enumerate(files):
         chosen = number == index
         picked[chosen] = segment[row[chosen]]
     return torch.from_numpy(picked)

@@ -30,11 +30,11 @@ class LabelEmbeddings:
         keys = [(engine.fingerprint, readable(label)) for label in classes]
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         if new:
-            rows = cast("TextEngine", engine).embed([name for _, name in new])
-            self._known.update(zip(new, rows, strict=True))
-        found = np.stack([self._known[key] for key in keys])
+            vectors = cast("TextEngine", engine).embed([name for _, name in new])
+            self._known.update(zip(new, vectors, strict=True))
+        rows = np.stack([self._known[key] for key in keys])
         self._forget(keys)
-        return torch.from_numpy(found)
+        return torch.from_numpy(rows)
 
     def _forget(self, used: Sequence[tuple[str, str]]) -> None:
         for key in used:

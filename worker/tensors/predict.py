@@ -36,8 +36,8 @@ def predict(
     rows = {view: value.float() for view, value in features.items()}
     count = len(next(iter(rows.values())))
     with torch.inference_mode():
-        found = scoring.predict(rows, [head] * count, layout=spec.layout, texts=texts)
-    scores = [scores_of(labels, one) for one in found]
+        predictions = scoring.predict(rows, [head] * count, layout=spec.layout, texts=texts)
+    scores = [scores_of(labels, one) for one in predictions]
     lines = [render(one, index=index, options=options) for index, one in enumerate(scores)]
     _write(Path(request["out"]), lines)
     return {"labels": [one.label for one in scores]}

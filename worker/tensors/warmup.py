@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from app.core.views import IDLE, PRIMARY
-from worker.ml import fit as fitting
 from worker.ml.engines import Engine, ImageEngine, TextEngine
+from worker.ml.fit import fit
 from worker.ml.images.views import as_view, view_size
 from worker.ml.tasks import Support, Task
 
@@ -30,7 +30,7 @@ def steps(engine: Engine) -> Iterator[Callable[[], object]]:
     images = cast(ImageEngine, engine)
     for side in _sides(engine):
         yield partial(_embed_black, images, side)
-    yield lambda: fitting.fit(_rehearsal(engine))
+    yield lambda: fit(_rehearsal(engine))
 
 
 def _embed_black(engine: ImageEngine, side: int) -> None:

@@ -20,7 +20,7 @@ from app.infra.orm import SegmentRow
 from app.infra.repositories import embeddings
 from app.infra.repositories.embeddings import Place
 from app.infra.storage import Storage, scratch
-from worker.formats import segments as segment_file
+from worker.formats import segments
 
 SMALL_BYTES = 8 * 2**20
 MANY = 32
@@ -154,14 +154,14 @@ class EmbeddingCache:
         places = {sha: (segment, row) for segment, some in rows.items() for sha, row in some}
         paths = self.locate(scope, places)
         parts = [
-            segment_file.load(path)[[row for _, row in rows[segment]]]
+            segments.load(path)[[row for _, row in rows[segment]]]
             for segment, path in paths.items()
             if rows[segment]
         ]
         sha256s = [sha for segment in paths for sha, _ in rows[segment]]
         if not parts:
             return None
-        segment_file.save(file, np.concatenate(parts))
+        segments.save(file, np.concatenate(parts))
         return self.put(scope, file, sha256s)
 
     def _delete_files(self, segments: Iterable[SegmentRow]) -> None:

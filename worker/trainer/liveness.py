@@ -39,18 +39,17 @@ class Pulse:
 def ages(folder: Path) -> dict[int, float]:
     """Seconds since the last beat of each trainer on this host, by process id."""
     prefix = f"trainer-{socket.gethostname()}-"
-    found = {}
+    seconds = {}
     for file in folder.glob(f"{prefix}*.alive"):
         number = file.stem.removeprefix(prefix)
         if number.isdigit():
-            found[int(number)] = time.time() - file.stat().st_mtime
-    return found
+            seconds[int(number)] = time.time() - file.stat().st_mtime
+    return seconds
 
 
 def main() -> int:
     """0 where a trainer of this host consumes, 1 where none does."""
-    found = ages(load_settings().data_dir / "run")
-    youngest = min(found.values(), default=None)
+    youngest = min(ages(load_settings().data_dir / "run").values(), default=None)
     if youngest is None or youngest > STALE_SECONDS:
         print("no trainer consumes work here", file=sys.stderr)  # noqa: T201
         return 1

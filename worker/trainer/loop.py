@@ -24,7 +24,7 @@ from app.infra.storage import storage_errors
 from worker.trainer import endings
 from worker.trainer.attempt import KINDS, Attempt
 from worker.trainer.context import Context, DrainedError, open_context
-from worker.trainer.idle.chores import Housekeeping
+from worker.trainer.idle.chores import Chores
 from worker.trainer.kinds import batch, embed, export, fine_tune
 from worker.trainer.lease import Lease
 from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
@@ -48,7 +48,7 @@ class Trainer:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._housekeeping = Housekeeping(context)
+        self._chores = Chores(context)
         self._claims = 0
 
     def run(self) -> None:
@@ -78,7 +78,7 @@ class Trainer:
             return True
         self.context.pulse.beat()
         if claim is None:
-            return self._housekeeping.turn()
+            return self._chores.turn()
         if begun:
             self.attempt(claim)
         return True

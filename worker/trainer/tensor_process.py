@@ -103,8 +103,8 @@ class TensorProcess:
             while backbone in self._warming.values():
                 self._next(guard)
             if backbone not in self._facts:
-                found = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
-                self._facts[backbone] = EngineFacts(**found)
+                facts = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
+                self._facts[backbone] = EngineFacts(**facts)
         except ChildCrashedError as error:
             self.kill()
             raise EngineCrashedError(str(error)) from error
@@ -213,7 +213,7 @@ def environment() -> dict[str, str]:
     memory is kept for the next matrix, up to 512 MB and in one arena: to get fresh pages from the
     kernel for each was a fifth of a fit.
     """
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     usual = {
         "OMP_WAIT_POLICY": "PASSIVE",

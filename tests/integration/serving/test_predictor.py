@@ -21,7 +21,7 @@ from app.core.messages import Call, Input, Options, Target
 from app.infra.predictor_client import Answer, PredictorClient
 from app.infra.settings import Settings
 from tests import serving_kit as kit
-from worker.formats import models as model_store
+from worker.formats import models
 
 UNCACHED = Options(cache=False)
 
@@ -132,8 +132,8 @@ class TestServing:
         one = [kit.digit_pngs(1, skip=40)[0][0]]
         targets = [stored.target, *others] * 4
         answers = ask(settings, *(call(target, one) for target in targets))
-        models = [json.loads(answer.body)["model"] for answer in answers]
-        assert models == [target.model for target in targets]
+        asked = [json.loads(answer.body)["model"] for answer in answers]
+        assert asked == [target.model for target in targets]
 
     def test_texts_meet_their_heads(self, settings: Settings) -> None:
         target = kit.store_text_model(settings)
@@ -146,7 +146,7 @@ class TestServing:
 
     def test_a_corrupt_head_never_serves(self, settings: Settings) -> None:
         target = kit.store_model(settings, name="corrupt").target
-        path = settings.data_dir / "storage" / target.artifact / model_store.HEAD
+        path = settings.data_dir / "storage" / target.artifact / models.HEAD
         data = bytearray(path.read_bytes())
         data[-3] ^= 1
         path.write_bytes(data)

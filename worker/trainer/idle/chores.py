@@ -18,7 +18,7 @@ _SWEEP_SECONDS = 3600.0
 log = structlog.get_logger(__name__)
 
 
-class Housekeeping:
+class Chores:
     """At most one small chore a turn, so that work that arrives does not wait."""
 
     def __init__(self, context: Context) -> None:

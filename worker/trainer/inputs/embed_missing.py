@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 class Embedded:
     """What became of some examples; `segment` is stored but not yet indexed.
 
-    `done` counts the contents passed through the backbone or found bad; `left` are those that were
+    `done` counts the contents passed through the backbone or faulty; `left` are those that were
     not reached because the work had to make way.
     """
 

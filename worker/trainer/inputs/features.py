@@ -29,11 +29,11 @@ class Features:
     def rows(self, examples: Sequence[Example]) -> dict[str, Any]:
         """As the tensor process reads it: files, and file number and row of every example."""
         number = {segment: index for index, segment in enumerate(self.segments)}
-        found = [self.places[example.sha256] for example in examples]
+        places = [self.places[example.sha256] for example in examples]
         return {
             "segments": list(self.segments.values()),
-            "segment": [number[segment] for segment, _ in found],
-            "row": [row for _, row in found],
+            "segment": [number[segment] for segment, _ in places],
+            "row": [row for _, row in places],
         }
 
 
@@ -68,26 +68,26 @@ class Gatherer:
         """Every view to fit on; `data` has lost the examples that could not be embedded."""
         primary = PRIMARY[self.data.modality]
         views = list(dict.fromkeys([primary, *(self._forced or [])]))
-        found = self._required(views)
+        features = self._required(views)
         if self._forced is None:
-            found |= self._optional()
-        return found
+            features |= self._optional()
+        return features
 
     def _required(self, views: Sequence[str]) -> dict[str, Features]:
         for _ in range(_TRIES):
-            found = {view: self._gather(view) for view in views}
-            complete = {view: features for view, features in found.items() if features}
-            if len(complete) == len(found):
+            cached = {view: self._gather(view) for view in views}
+            complete = {view: features for view, features in cached.items() if features}
+            if len(complete) == len(cached):
                 return complete
             for view in views:
-                if found[view] is None:
+                if cached[view] is None:
                     self._embed(view)
         raise HeadstartError("storage_unavailable", "embeddings vanish as fast as they are made")
 
     def _optional(self) -> dict[str, Features]:
         views = [view for view in IDLE[self.data.modality] if view in self._facts.keys]
-        found = {view: self._gather(view) for view in views}
-        return {view: features for view, features in found.items() if features}
+        cached = {view: self._gather(view) for view in views}
+        return {view: features for view, features in cached.items() if features}
 
     def _scope(self, view: str) -> Scope:
         return scope_of(self._facts, view, self._attempt.claim.organisation_id)
@@ -103,7 +103,7 @@ class Gatherer:
             self._embed_chunk(view, todo[start : start + size], start=start, total=len(todo))
 
     def _embed_chunk(self, view: str, chunk: list[Example], *, start: int, total: int) -> None:
-        found = embed(
+        embedded = embed(
             self._attempt,
             self._facts,
             view=view,
@@ -111,10 +111,10 @@ class Gatherer:
             examples=chunk,
             progress=lambda n: self._journal.stage("embedding", done=start + n, total=total),
         )
-        segment = found.segment
+        segment = embedded.segment
         if segment is not None:
             self.new += len(segment.sha256s)
             cache = self._attempt.context.cache
             self._attempt.commit(lambda session: cache.index(session, segment))
-        if found.faults:
-            self.data = self.data.without(set(found.faults))
+        if embedded.faults:
+            self.data = self.data.without(set(embedded.faults))

@@ -31,15 +31,15 @@ def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[s
     own = {example.sha256 for example in data.examples}
     view = PRIMARY[data.modality]
     scope = scope_of(facts, view, attempt.claim.organisation_id)
-    found = []
+    described = []
     for version in attempt.read(lambda session: _versions(session, data)):
         examples = [one for one in _examples(attempt, version) if one.sha256 not in own]
         features = gather(attempt, scope, examples)
         if features is not None and examples:
             classes = sorted({example.label for example in examples})
-            described = job_data.labels(examples, classes)
-            found.append(described | {"views": {view: features.rows(examples)}})
-    return found
+            labelled = job_data.labels(examples, classes)
+            described.append(labelled | {"views": {view: features.rows(examples)}})
+    return described
 
 
 def _versions(session: Session, data: JobData) -> list[DatasetVersionRow]:

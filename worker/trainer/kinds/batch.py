@@ -125,9 +125,9 @@ class _Prediction:
         for _ in range(_TRIES):
             for view in views:
                 self._embed(facts, view)
-            found = {view: self._gather(facts, view) for view in views}
-            complete = {view: features for view, features in found.items() if features}
-            if len(complete) == len(found):
+            cached = {view: self._gather(facts, view) for view in views}
+            complete = {view: features for view, features in cached.items() if features}
+            if len(complete) == len(cached):
                 return complete
         raise HeadstartError("storage_unavailable", "embeddings vanish as fast as they are made")
 
@@ -139,14 +139,14 @@ class _Prediction:
         """Embed what the cache lacks of a view; inputs that cannot be decoded get their fault."""
         scope = scope_of(facts, view, self._chunk.row.organisation_id)
         todo = missing(self._attempt, scope, self._wanted)
-        found = embed(self._attempt, facts, view=view, scope=scope, examples=todo)
-        if found.segment is not None:
-            self._keep(found.segment)
-        if found.left:
+        embedded = embed(self._attempt, facts, view=view, scope=scope, examples=todo)
+        if embedded.segment is not None:
+            self._keep(embedded.segment)
+        if embedded.left:
             raise _MadeWayError
         self._faults |= {
             sha256: Fault(code=error.code, message=error.message)
-            for sha256, error in found.faults.items()
+            for sha256, error in embedded.faults.items()
         }
         self._wanted = [one for one in self._wanted if one.sha256 not in self._faults]
 
@@ -171,7 +171,7 @@ class _Prediction:
             "backbone": facts.backbone,
             "head": str(self._attempt.context.storage.fetch(f"{row.artifact}/{models.HEAD}")),
             "config": self._config,
-            "views": {view: found.rows(unique) for view, found in features.items()},
+            "views": {view: one.rows(unique) for view, one in features.items()},
             "texts": items(self._attempt, row.organisation_id, unique) if text else None,
             "top_k": row.options["top_k"],
             "unknown": row.options["unknown"],

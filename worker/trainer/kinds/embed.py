@@ -48,7 +48,7 @@ def run(attempt: Attempt) -> None:
     scope = scope_of(facts, chunk.view, attempt.claim.organisation_id)
     wanted = missing(attempt, scope, chunk.examples)
     progress = _Progress(attempt, chunk, cached=len(chunk.examples) - len(wanted))
-    found = embed(
+    embedded = embed(
         attempt,
         facts,
         view=chunk.view,
@@ -58,7 +58,7 @@ def run(attempt: Attempt) -> None:
     )
 
     def conclude(session: Session) -> None:
-        decided = _conclude(session, attempt, chunk, found, progress.reported)
+        decided = _conclude(session, attempt, chunk, embedded, progress.reported)
         if decided is not None:
             _finish(session, attempt, decided, facts)
 
@@ -97,21 +97,21 @@ def _chunk_of(attempt: Attempt) -> EmbedChunk:
 
 
 def _conclude(
-    session: Session, attempt: Attempt, chunk: EmbedChunk, found: Embedded, reported: int
+    session: Session, attempt: Attempt, chunk: EmbedChunk, embedded: Embedded, reported: int
 ) -> DatasetVersionRow | None:
     """Everything the chunk changes, in one transaction; unfinished rest goes back uncharged.
 
     Answers the locked version that has now been seen as a whole, if it has.
     """
     claim = attempt.claim
-    if found.segment is not None:
-        attempt.context.cache.index(session, found.segment)
-    rest = next((i for i, e in enumerate(chunk.examples) if e.sha256 in found.left), None)
+    if embedded.segment is not None:
+        attempt.context.cache.index(session, embedded.segment)
+    rest = next((i for i, e in enumerate(chunk.examples) if e.sha256 in embedded.left), None)
     seen = chunk.examples[:rest]
     if chunk.decides:
         version = versions.lock_version(session, chunk.version.id)
-        versions.add_problems(version, _problems(seen, found))
-    new = 0 if found.segment is None else len(found.segment.sha256s)
+        versions.add_problems(version, _problems(seen, embedded))
+    new = 0 if embedded.segment is None else len(embedded.segment.sha256s)
     if chunk.view in PRIMARY.values():
         _note_progress(session, chunk, claim, done=len(seen) - reported, new=new)
     if rest is not None:
@@ -130,17 +130,17 @@ def _position(attempt: Attempt, chunk: EmbedChunk, rest: int) -> int:
     return next(index for index, example in enumerate(lines) if example.id == first)
 
 
-def _problems(examples: Sequence[Example], found: Embedded) -> list[Problem]:
+def _problems(examples: Sequence[Example], embedded: Embedded) -> list[Problem]:
     return [
         Problem(
-            code=found.faults[example.sha256].code,
-            message=found.faults[example.sha256].message,
+            code=embedded.faults[example.sha256].code,
+            message=embedded.faults[example.sha256].message,
             path=example.path,
             example_id=example.id,
             excluded=True,
         )
         for example in examples
-        if example.sha256 in found.faults
+        if example.sha256 in embedded.faults
     ]
 
 
@@ -203,8 +203,8 @@ def _waiting_jobs(session: Session, version_id: str, backbone: str) -> list[JobR
     )
     ids = sorted(session.scalars(statement))
     work.lock_jobs(session, ids)
-    found = [jobs.lock_job(session, job_id) for job_id in ids]
-    return [job for job in found if job.status in WAITING]
+    locked = [jobs.lock_job(session, job_id) for job_id in ids]
+    return [job for job in locked if job.status in WAITING]
 
 
 def version_fault(session: Session, claim: Claim, error: HeadstartError) -> None:

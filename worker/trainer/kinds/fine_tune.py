@@ -121,7 +121,7 @@ def support_of(
 ) -> dict[str, Any]:
     """Examples as the tensor process reads them; texts come from their packs."""
     described = job_data.labels(examples, data.classes)
-    described["views"] = {view: found.rows(examples) for view, found in features.items()}
+    described["views"] = {view: one.rows(examples) for view, one in features.items()}
     if data.modality == "text":
         described["texts"] = items(attempt, attempt.claim.organisation_id, examples)
     return described

@@ -1,4 +1,4 @@
-"""A lane: batches that never wait, turns, evictions, deadlines, as many answers as inputs."""
+"""A batcher: batches that never wait, turns, evictions, deadlines, as many answers as inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input, Options, Target
-from worker.predictor.batching import Lane, Work
+from worker.predictor.batching import Batcher, Work
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
 from worker.predictor.metrics import Metrics
 
@@ -65,7 +65,7 @@ def answer(items: Sequence[PendingInput], rows: Sequence[Any]) -> list[bytes]:
 
 
 @contextmanager
-def lane(
+def batcher(
     engine: Any,
     desk: Desk,
     *,
@@ -73,8 +73,8 @@ def lane(
     answers: Callable[..., list[bytes]] = answer,
     work: Callable[[PendingInput], int] = prepare,
     large: Callable[[PendingInput], bool] | None = None,
-) -> Iterator[Lane]:
-    made = Lane(
+) -> Iterator[Batcher]:
+    made = Batcher(
         "test",
         Work(work, answers, large),
         [engine],
@@ -91,7 +91,7 @@ def lane(
         made.close()
 
 
-def job(
+def call(
     *data: str, tenant: str = "t", seconds: float = 60
 ) -> tuple[PendingCall, list[PendingInput]]:
     inputs = tuple(Input("image", one.encode()) for one in data)
@@ -103,8 +103,8 @@ def job(
 
 def test_a_lone_request_does_not_wait_for_company() -> None:
     engine, desk = Engine(), Desk()
-    with lane(engine, desk) as made:
-        made.submit(*job("21"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("21"))
         (outcome,) = desk.wait(1)
     assert outcome.answer == b"42"
     assert outcome.timing is not None
@@ -114,11 +114,11 @@ def test_a_lone_request_does_not_wait_for_company() -> None:
 def test_what_comes_while_the_engine_is_busy_shares_a_batch_across_tenants() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
-    with lane(engine, desk) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
         for number in range(1, 5):
-            made.submit(*job(str(number), tenant=f"t{number}"))
+            made.submit(*call(str(number), tenant=f"t{number}"))
         _until(lambda: len(made._ready) == 4)
         engine.may_go_on.set()
         desk.wait(5)
@@ -137,9 +137,9 @@ def test_one_thread_takes_a_lone_item_all_the_way() -> None:
         return prepare(item)
 
     desk = Desk()
-    with lane(noted, desk, work=prepared) as made:
+    with batcher(noted, desk, work=prepared) as made:
         for number in range(5):
-            made.submit(*job(str(number)))
+            made.submit(*call(str(number)))
             desk.wait(number + 1)
     assert seen[::2] == seen[1::2]
 
@@ -151,10 +151,10 @@ def test_the_engine_runs_on_while_the_heads_are_asked() -> None:
         assert rows[0] != 0 or may_answer.wait(10)
         return answer(items, rows)
 
-    with lane(engine, desk, answers=slow) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk, answers=slow) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
-        made.submit(*job("1"))
+        made.submit(*call("1"))
         (first,) = desk.wait(1)
         may_answer.set()
         desk.wait(2)
@@ -164,16 +164,16 @@ def test_the_engine_runs_on_while_the_heads_are_asked() -> None:
 def test_an_engine_whose_batch_has_nobody_left_is_free_again() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
-    with lane(engine, desk) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
-        gone, items = job("1", "2")
+        gone, items = call("1", "2")
         made.submit(gone, items)
         _until(lambda: len(made._ready) == 2)
         gone.over = True
         engine.may_go_on.set()
         desk.wait(1)
-        made.submit(*job("3"))
+        made.submit(*call("3"))
         desk.wait(2)
     assert engine.batches == [[0], [3]]
 
@@ -181,10 +181,10 @@ def test_an_engine_whose_batch_has_nobody_left_is_free_again() -> None:
 def test_batches_have_only_sizes_that_are_warm() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
-    with lane(engine, desk) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
-        made.submit(*job(*map(str, range(1, 8))))
+        made.submit(*call(*map(str, range(1, 8))))
         _until(lambda: len(made._ready) == 7)
         engine.may_go_on.set()
         desk.wait(8)
@@ -193,8 +193,8 @@ def test_batches_have_only_sizes_that_are_warm() -> None:
 
 def test_a_bad_item_and_a_bug_are_that_items_errors() -> None:
     engine, desk = Engine(), Desk()
-    with lane(engine, desk) as made:
-        made.submit(*job("1", "bad", "bug"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("1", "bad", "bug"))
         found = {outcome.item.index: outcome for outcome in desk.wait(3)}
     assert found[0].answer == b"2"
     assert found[1].error is not None
@@ -208,8 +208,8 @@ def test_as_many_must_come_out_as_went_in(short: str) -> None:
     desk = Desk()
     engine = (lambda batch: batch[1:]) if short == "rows" else Engine()
     fewer = (lambda items, rows: [b"x"] * (len(items) - 1)) if short == "answers" else answer
-    with lane(engine, desk, answers=fewer) as made:
-        made.submit(*job("1"))
+    with batcher(engine, desk, answers=fewer) as made:
+        made.submit(*call("1"))
         (outcome,) = desk.wait(1)
     assert outcome.error is not None
     assert (outcome.error.code, outcome.fatal) == ("internal", True)
@@ -218,16 +218,16 @@ def test_as_many_must_come_out_as_went_in(short: str) -> None:
 def test_a_full_queue_refuses_and_what_left_is_not_computed() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
-    with lane(engine, desk, limit=4) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk, limit=4) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
         for number in range(1, 9):  # eight more are decoded ahead of the engine
-            made.submit(*job(str(number)))
+            made.submit(*call(str(number)))
             _until(lambda number=number: len(made._ready) == number)
-        gone, items = job("100", "101", "102")
+        gone, items = call("100", "101", "102")
         made.submit(gone, items)
         with pytest.raises(HeadstartError) as caught:
-            made.submit(*job("200", "201"))
+            made.submit(*call("200", "201"))
         assert caught.value.code == "overloaded"
         gone.over = True
         made.cancel(gone)
@@ -240,10 +240,10 @@ def test_a_full_queue_refuses_and_what_left_is_not_computed() -> None:
 def test_what_is_past_its_deadline_is_not_computed() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
-    with lane(engine, desk) as made:
-        made.submit(*job("0"))
+    with batcher(engine, desk) as made:
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
-        made.submit(*job("7", seconds=0.05))
+        made.submit(*call("7", seconds=0.05))
         time.sleep(0.1)
         engine.may_go_on.set()
         late = next(one for one in desk.wait(2) if one.error is not None)
@@ -259,12 +259,12 @@ def test_what_would_come_too_late_is_refused_at_once() -> None:
         time.sleep(0.05 * len(batch))
         return batch
 
-    with lane(slow, desk) as made:
+    with batcher(slow, desk) as made:
         for number in range(60):
-            made.submit(*job(str(number)))
+            made.submit(*call(str(number)))
         desk.wait(20)
         with pytest.raises(HeadstartError) as caught:
-            made.submit(*job("1", seconds=0.02))
+            made.submit(*call("1", seconds=0.02))
     assert caught.value.code == "overloaded"
     assert caught.value.retry_after is not None
 
@@ -290,12 +290,14 @@ class Large:
 @contextmanager
 def lane_for_large(
     desk: Desk, engine: Any = None, limit: int = 100
-) -> Iterator[tuple[Lane, Large]]:
-    """A lane whose one large item, 100, is being prepared."""
+) -> Iterator[tuple[Batcher, Large]]:
+    """A batcher whose one large item, 100, is being prepared."""
     large = Large()
-    with lane(engine or Engine(), desk, work=large.prepare, large=large.holds, limit=limit) as made:
+    with batcher(
+        engine or Engine(), desk, work=large.prepare, large=large.holds, limit=limit
+    ) as made:
         try:
-            made.submit(*job("100", tenant="loud"))
+            made.submit(*call("100", tenant="loud"))
             _until(lambda: large.begun == [100])
             yield made, large
         finally:
@@ -306,8 +308,8 @@ def test_large_items_leave_the_other_threads_to_the_others() -> None:
     desk = Desk()
     with lane_for_large(desk) as (made, large):
         for number in range(101, 106):
-            made.submit(*job(str(number), tenant="loud"))
-        made.submit(*job("1", tenant="quiet"))
+            made.submit(*call(str(number), tenant="loud"))
+        made.submit(*call("1", tenant="quiet"))
         (first,) = desk.wait(1)
         assert (first.answer, large.begun) == (b"2", [100])
         large.may_go_on.set()
@@ -318,9 +320,9 @@ def test_large_items_leave_the_other_threads_to_the_others() -> None:
 def test_tenants_take_turns_with_large_items_too() -> None:
     desk = Desk()
     with lane_for_large(desk) as (made, large):
-        made.submit(*job("101", "102", tenant="loud"))
+        made.submit(*call("101", "102", tenant="loud"))
         _until(lambda: len(made._large) == 2)
-        made.submit(*job("103", tenant="quiet"))
+        made.submit(*call("103", tenant="quiet"))
         _until(lambda: len(made._large) == 3)
         large.may_go_on.set()
         desk.wait(4)
@@ -330,9 +332,9 @@ def test_tenants_take_turns_with_large_items_too() -> None:
 def test_a_large_item_that_nobody_waits_for_is_not_prepared() -> None:
     desk = Desk()
     with lane_for_large(desk) as (made, large):
-        late, items = job("101", seconds=0.2)
+        late, items = call("101", seconds=0.2)
         made.submit(late, items)
-        gone, items = job("102", "103")
+        gone, items = call("102", "103")
         made.submit(gone, items)
         _until(lambda: len(made._large) == 3)
         gone.over = True
@@ -349,17 +351,17 @@ def test_a_large_item_that_nobody_waits_for_is_not_prepared() -> None:
 def test_the_line_of_large_items_is_bounded_and_the_longest_gives_way() -> None:
     desk = Desk()
     with lane_for_large(desk, limit=2) as (made, _):
-        first, second = (job(number, tenant="loud") for number in ("101", "102"))
+        first, second = (call(number, tenant="loud") for number in ("101", "102"))
         for count, (one, items) in enumerate((first, second), 1):
             made.submit(one, items)
             _until(lambda count=count: len(made._large) == count)
-        refused, items = job("103", tenant="loud")
+        refused, items = call("103", tenant="loud")
         made.submit(refused, items)
         (outcome,) = desk.wait(1)
-        assert (outcome.item.job, outcome.fatal) == (refused, True)
-        made.submit(*job("104", tenant="quiet"))
+        assert (outcome.item.call, outcome.fatal) == (refused, True)
+        made.submit(*call("104", tenant="quiet"))
         outcome = desk.wait(2)[1]
-        assert (outcome.item.job, outcome.fatal) == (second[0], True)
+        assert (outcome.item.call, outcome.fatal) == (second[0], True)
         assert outcome.error is not None
         assert (outcome.error.code, outcome.error.retry_after) == ("overloaded", 1)
 
@@ -367,12 +369,12 @@ def test_the_line_of_large_items_is_bounded_and_the_longest_gives_way() -> None:
 def test_large_items_wait_for_room_as_others_do() -> None:
     engine, desk = Engine(), Desk()
     with lane_for_large(desk, engine) as (made, large):
-        made.submit(*job("101"))
+        made.submit(*call("101"))
         _until(lambda: len(made._large) == 1)
         engine.may_go_on.clear()
-        made.submit(*job("0"))
+        made.submit(*call("0"))
         _until(lambda: engine.batches == [[0]])
-        made.submit(*job(*map(str, range(1, 9))))
+        made.submit(*call(*map(str, range(1, 9))))
         _until(lambda: len(made._ready) == 8)
         large.may_go_on.set()
         _until(lambda: len(made._ready) == 9)  # 100, which had begun
@@ -383,7 +385,7 @@ def test_large_items_wait_for_room_as_others_do() -> None:
 
 
 def test_closing_stops_every_thread() -> None:
-    with lane(Engine(), Desk(), large=Large.holds) as made:
+    with batcher(Engine(), Desk(), large=Large.holds) as made:
         names = {thread.name for thread in made._threads}
     assert names == {"test-0", "test-1", "test-2", "test-large"}
     assert not any(thread.is_alive() for thread in made._threads)

@@ -15,7 +15,7 @@ HEAVY = 256 * 1024
 TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
 
 
-def job(tenant: str, count: int, size: int = 0) -> tuple[PendingCall, list[PendingInput]]:
+def call(tenant: str, count: int, size: int = 0) -> tuple[PendingCall, list[PendingInput]]:
     inputs = (Input("image", bytes(size)),) * count
     call = Call(id="p", tenant=tenant, target=TARGET, options=Options(), inputs=inputs)
     made = PendingCall(call, lambda _job, _error: None, deadline=0.0)
@@ -25,7 +25,7 @@ def job(tenant: str, count: int, size: int = 0) -> tuple[PendingCall, list[Pendi
 def push(
     queue: FairQueue, tenant: str, count: int, size: int = 0
 ) -> tuple[PendingCall, list[PendingCall]]:
-    made, items = job(tenant, count, size)
+    made, items = call(tenant, count, size)
     return made, queue.push(tenant, items)
 
 
@@ -34,7 +34,7 @@ def test_tenants_take_turns_however_much_one_sends() -> None:
     push(queue, "loud", 50)
     push(queue, "quiet", 2)
     push(queue, "third", 1)
-    first = [queue.pop().job.tenant for _ in range(6)]
+    first = [queue.pop().call.tenant for _ in range(6)]
     assert first == ["loud", "quiet", "third", "loud", "quiet", "loud"]
 
 
@@ -69,7 +69,7 @@ def test_what_is_discarded_never_comes_out() -> None:
     gone, _ = push(queue, "a", 3)
     stays, _ = push(queue, "a", 2)
     queue.discard(gone)
-    assert [queue.pop().job for _ in range(len(queue))] == [stays, stays]
+    assert [queue.pop().call for _ in range(len(queue))] == [stays, stays]
     queue.discard(gone)
     with pytest.raises(IndexError):
         queue.pop()
@@ -117,17 +117,17 @@ def test_an_empty_queue_takes_what_is_heavier_than_its_limit() -> None:
 def test_its_size_is_what_it_holds_and_never_above_the_limit(
     steps: list[tuple[str, str, int]],
 ) -> None:
-    queue, jobs = FairQueue(8), []
+    queue, calls = FairQueue(8), []
     for step, tenant, number in steps:
         if step == "push":
             try:
-                jobs.append(push(queue, tenant, number)[0])
+                calls.append(push(queue, tenant, number)[0])
             except HeadstartError:
                 continue
         elif step == "pop" and len(queue):
             queue.pop()
-        elif step == "discard" and jobs:
-            queue.discard(jobs[number % len(jobs)])
+        elif step == "discard" and calls:
+            queue.discard(calls[number % len(calls)])
         assert len(queue) <= 8
     size = len(queue)
     assert len([queue.pop() for _ in range(size)]) == size

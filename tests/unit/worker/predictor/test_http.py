@@ -16,7 +16,7 @@ REQUEST = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
 
 
 class Waiting:
-    """As a job does, it holds the exchange that holds it."""
+    """As a call does, it holds the exchange that holds it."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self.left = exchange, False

@@ -1,4 +1,4 @@
-"""Which pictures a lane sets aside: those whose header says that decoding them takes long."""
+"""Which pictures a batcher sets aside: those whose header says that decoding them takes long."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import pytest
 from app.core import messages
 from app.core.messages import Call, Input, Options, Target
 from worker.answers.rendering import Labels, Scores, render
-from worker.predictor.batching import Lane, Work
+from worker.predictor.batching import Batcher, Work
 from worker.predictor.calls import InputOutcome, PendingInput
 from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
@@ -57,7 +57,7 @@ class Bench:
     cache: Any = None
     metrics: Any = None
 
-    def build(self, name: str) -> Lane:
+    def build(self, name: str) -> Batcher:
         if self.broken is not None:
             raise self.broken
         service, loop = self.service, self.loop
@@ -65,7 +65,7 @@ class Bench:
         def deliver(outcomes: list[InputOutcome]) -> None:
             loop.call_soon_threadsafe(service.deliver, outcomes)
 
-        return Lane(
+        return Batcher(
             name,
             Work(lambda item: bytes(item.input.data), self.answer),
             [list],
@@ -86,10 +86,10 @@ class Bench:
         self.batches.append(len(items))
         found = []
         for item in items:
-            scores = Scores(item.job.head.labels, array("f", [0.75, 0.25]))
+            scores = Scores(item.call.head.labels, array("f", [0.75, 0.25]))
             if item.key:
                 self.cache.put(item.key, scores)
-            found.append(render(scores, index=item.index, options=item.job.call.options))
+            found.append(render(scores, index=item.index, options=item.call.request.options))
         return found
 
     def run(self, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -133,7 +133,7 @@ class Bench:
         return wire
 
     async def is_idle(self) -> None:
-        """Every job that was opened has been closed."""
+        """Every call that was opened has been closed."""
         await asyncio.wait_for(self.service.drained(), 1)
 
     def lookups(self, result: str) -> float:

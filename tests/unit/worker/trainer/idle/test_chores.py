@@ -12,7 +12,7 @@ from app.infra.settings import Settings
 from app.infra.storage import OLD_SECONDS
 from worker.trainer.context import Context
 from worker.trainer.idle import chores
-from worker.trainer.idle.chores import Housekeeping
+from worker.trainer.idle.chores import Chores
 
 
 def left(settings: Settings, name: str, *, age: float) -> Path:
@@ -34,7 +34,7 @@ def test_what_killed_trainers_left_is_swept_at_the_first_quiet_moment(
     ]
     live = left(context.settings, "staging/.scratch-live", age=OLD_SECONDS - 60)
     cached = left(context.settings, "storage-cache/packs", age=OLD_SECONDS + 60)
-    keeper = Housekeeping(context)
+    keeper = Chores(context)
     assert not keeper.turn()
     assert not any(path.exists() for path in old)
     assert live.is_dir()

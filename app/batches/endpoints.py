@@ -50,15 +50,15 @@ async def create_batch(incoming: IncomingDep, wish: WishDep, response: Response)
     The model and the inputs are pinned now, and the batch outlives this process.
     """
     make = _of_dataset if is_json(incoming.request) else _of_upload
-    found, replayed = await make(incoming)
+    made, replayed = await make(incoming)
     mark(response, replayed=replayed)
     services = incoming.services
-    if not ended(found.status) and await wish.grant(services.waiting, BATCH, found.id, done=ended):
-        row = await to_thread.run_sync(service.get, services, found.id, incoming.organisation_id)
-        found = batch_of(row)
-    response.headers["location"] = f"{PATH}/{found.id}"
-    response.status_code = 200 if ended(found.status) else 202
-    return found
+    if not ended(made.status) and await wish.grant(services.waiting, BATCH, made.id, done=ended):
+        row = await to_thread.run_sync(service.get, services, made.id, incoming.organisation_id)
+        made = batch_of(row)
+    response.headers["location"] = f"{PATH}/{made.id}"
+    response.status_code = 200 if ended(made.status) else 202
+    return made
 
 
 async def _of_dataset(incoming: Incoming) -> tuple[Batch, bool]:

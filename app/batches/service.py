@@ -20,9 +20,9 @@ from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import BatchRow
 from app.infra.repositories import batches, datasets, embeddings, targets
-from app.infra.repositories.batches import PlannedBatch as NewRow
-from app.infra.repositories.datasets import FoundDataset as Dataset
-from app.infra.repositories.targets import FoundModel, NotReady
+from app.infra.repositories.batches import PlannedBatch
+from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.targets import NotReady, ResolvedModel
 from app.infra.storage import storage_errors
 from app.uploads import blobs
 from app.uploads.blobs import contents_of
@@ -32,7 +32,7 @@ from app.uploads.streaming import Upload
 
 
 def over_dataset(
-    session: Session, services: Services, body: NewBatch, dataset: Dataset, *, total: int
+    session: Session, services: Services, body: NewBatch, dataset: DatasetSnapshot, *, total: int
 ) -> BatchRow:
     """A batch over a dataset's version, whose manifest has `total` lines.
 
@@ -42,7 +42,7 @@ def over_dataset(
     model = resolve(session, body.model, organisation_id=organisation_id)
     pinned = pin(session, body.dataset, dataset.version.number, organisation_id=organisation_id)
     _check(model, pinned)
-    new = NewRow(
+    new = PlannedBatch(
         model_id=model.id,
         manifest_sha256=pinned.version.manifest_sha256,
         packs=pinned.version.packs,
@@ -56,19 +56,19 @@ def over_dataset(
     return batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
 
 
-def resolve(session: Session, name: str, *, organisation_id: str) -> FoundModel:
+def resolve(session: Session, name: str, *, organisation_id: str) -> ResolvedModel:
     """The model that an id, an alias or a job's id means now. Raises not_found or not_ready."""
     whose = (organisation_id, name)
-    found = targets.find_all(session, [whose]).get(whose)
-    if found is None:
+    model = targets.find_all(session, [whose]).get(whose)
+    if model is None:
         raise HeadstartError("not_found", "there is no such model", param="model")
-    if isinstance(found, NotReady):
-        why = f"the job is {found.status} and has no model"
+    if isinstance(model, NotReady):
+        why = f"the job is {model.status} and has no model"
         raise HeadstartError("not_ready", why, param="model")
-    return found
+    return model
 
 
-def pin(session: Session, dataset_id: str, number: int, *, organisation_id: str) -> Dataset:
+def pin(session: Session, dataset_id: str, number: int, *, organisation_id: str) -> DatasetSnapshot:
     """A dataset's version that stays until the commit. Raises not_found."""
     try:
         return datasets.pin(session, dataset_id, organisation_id=organisation_id, number=number)
@@ -76,20 +76,20 @@ def pin(session: Session, dataset_id: str, number: int, *, organisation_id: str)
         raise HeadstartError(error.code, error.message, param="dataset") from error
 
 
-def find(services: Services, body: NewBatch, organisation_id: str) -> tuple[Dataset, int]:
+def find(services: Services, body: NewBatch, organisation_id: str) -> tuple[DatasetSnapshot, int]:
     """The dataset's version that is asked for, and how many inputs it has. Raises not_found."""
     with reading(services.sessions) as session:
         try:
-            found = datasets.get(
+            snapshot = datasets.get(
                 session, body.dataset, organisation_id=organisation_id, number=body.version
             )
         except HeadstartError as error:
             raise HeadstartError(error.code, error.message, param="dataset") from error
-    with blobs.open_manifest(services, found.version).open("rb") as lines:
-        return found, sum(1 for _ in lines)
+    with blobs.open_manifest(services, snapshot.version).open("rb") as lines:
+        return snapshot, sum(1 for _ in lines)
 
 
-def _check(model: FoundModel, dataset: Dataset) -> None:
+def _check(model: ResolvedModel, dataset: DatasetSnapshot) -> None:
     holds = dataset.dataset.modality
     if holds != model.modality:
         why = f"the model reads {model.modality}, the dataset holds {holds}"
@@ -127,10 +127,10 @@ def over_upload(
 
 
 def _of_upload(
-    built: Built, form: BatchForm, model: FoundModel, *, filename: str, manifest_sha256: str
-) -> NewRow:
+    built: Built, form: BatchForm, model: ResolvedModel, *, filename: str, manifest_sha256: str
+) -> PlannedBatch:
     """The inputs' own faults are in the manifest; the other problems are the batch's."""
-    return NewRow(
+    return PlannedBatch(
         model_id=model.id,
         manifest_sha256=manifest_sha256,
         packs=[built.pack_sha256],

@@ -94,17 +94,17 @@ def _group_name(members: Sequence[Example]) -> str:
 
 def _leaks(examples: Sequence[Example]) -> list[Problem]:
     """Groups that the upload itself puts into several splits."""
-    found: dict[str, dict[str, Example]] = defaultdict(dict)
+    firsts: dict[str, dict[str, Example]] = defaultdict(dict)
     for example in examples:
         if example.group is not None:
-            found[example.group].setdefault(example.split, example)
+            firsts[example.group].setdefault(example.split, example)
     return [
         Problem(
             code="duplicate_across_splits",
             message=f"the group {group!r} is in {' and '.join(sorted(where))}",
             path=next(iter(where.values())).path,
         )
-        for group, where in found.items()
+        for group, where in firsts.items()
         if len(where) > 1
     ]
 

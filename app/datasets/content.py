@@ -59,7 +59,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """A change of the examples, what was found on its making, and the example that it drops."""
+    """A change of the examples, what its making noticed, and the example that it drops."""
 
     change: Change
     told: Sequence[Problem] = ()

@@ -54,10 +54,10 @@ _LINKS = links(
 async def create_dataset(incoming: IncomingDep, wish: WishDep, response: Response) -> Dataset:
     """Upload a labelled dataset; it is `processing` until all of it is decoded and embedded."""
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    found, replayed = await incoming.take(make, status=201)
+    snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
-    response.headers["location"] = f"/v1/datasets/{found.dataset.id}"
-    return dataset_of(await settled(incoming.services, wish, found))
+    response.headers["location"] = f"/v1/datasets/{snapshot.dataset.id}"
+    return dataset_of(await settled(incoming.services, wish, snapshot))
 
 
 @router.get("")
@@ -85,8 +85,8 @@ async def get_dataset(
     dataset_id: DatasetId, caller: Reader, *, services: ServicesDep, wish: WishDep
 ) -> Dataset:
     """The dataset at its latest version, with its problems."""
-    found = await to_thread.run_sync(find, services, caller, dataset_id)
-    return dataset_of(await settled(services, wish, found))
+    snapshot = await to_thread.run_sync(find, services, caller, dataset_id)
+    return dataset_of(await settled(services, wish, snapshot))
 
 
 @router.delete("/{dataset_id}", responses=problems("not_found", "in_use"))
@@ -129,5 +129,5 @@ async def get_version(
     wish: WishDep,
 ) -> Version:
     """One version, with its problems."""
-    found = await to_thread.run_sync(find, services, caller, dataset_id, number)
-    return version_of(await settled(services, wish, found))
+    snapshot = await to_thread.run_sync(find, services, caller, dataset_id, number)
+    return version_of(await settled(services, wish, snapshot))

@@ -31,7 +31,7 @@ from app.http.openapi import problems
 from app.http.pages import Page, cursor, page
 from app.http.strict_json import StrictRoute
 from app.http.waiting import WishDep
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
 from app.uploads.form import SETTLED
 from app.uploads.incoming import IncomingDep
@@ -59,10 +59,10 @@ def list_examples(
     limit: ManyLimit = 100,
 ) -> Page[ExampleItem]:
     """The examples of a version, in the order of its manifest."""
-    found = find(services, caller, dataset_id, version)
-    excluded = {problem.example_id for problem in problems_of(found) if problem.excluded}
+    snapshot = find(services, caller, dataset_id, version)
+    excluded = {problem.example_id for problem in problems_of(snapshot) if problem.excluded}
     wanted: list[Example] = []
-    for example in _examples(blobs.open_manifest(services, found.version), after):
+    for example in _examples(blobs.open_manifest(services, snapshot.version), after):
         if label in (None, example.label) and split in (None, example.split):
             wanted.append(example)
             if len(wanted) > limit:
@@ -82,10 +82,10 @@ async def append_examples(
     """Add an upload's examples; the dataset's new version has all of them."""
     base = await to_thread.run_sync(find, incoming.services, incoming.identity, dataset_id)
     make = partial(service.append, incoming.services, base=base)
-    found, replayed = await incoming.take(make, status=201)
+    snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
-    response.headers["location"] = _location(found)
-    return dataset_of(await settled(incoming.services, wish, found))
+    response.headers["location"] = _location(snapshot)
+    return dataset_of(await settled(incoming.services, wish, snapshot))
 
 
 @router.get("/{example_id}", responses=problems("not_found", "storage_unavailable"))
@@ -98,9 +98,9 @@ def get_example(
     version: Version = None,
 ) -> ExampleItem:
     """One example of a version."""
-    found = find(services, caller, dataset_id, version)
-    bad = {problem.example_id for problem in problems_of(found) if problem.excluded}
-    return example_of(_example(services, found, example_id), excluded=example_id in bad)
+    snapshot = find(services, caller, dataset_id, version)
+    bad = {problem.example_id for problem in problems_of(snapshot) if problem.excluded}
+    return example_of(_example(services, snapshot, example_id), excluded=example_id in bad)
 
 
 @router.patch("/{example_id}", responses=problems(*_CHANGES, "invalid_json", "label_too_long"))
@@ -116,9 +116,9 @@ async def change_example(
 ) -> Dataset:
     """Relabel an example, or move it to another group or split; makes a new version."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
-    found = await to_thread.run_sync(service.relabel, services, base, example_id, change)
-    response.headers["location"] = _location(found)
-    return dataset_of(await settled(services, wish, found))
+    snapshot = await to_thread.run_sync(service.relabel, services, base, example_id, change)
+    response.headers["location"] = _location(snapshot)
+    return dataset_of(await settled(services, wish, snapshot))
 
 
 @router.delete("/{example_id}", responses=problems(*_CHANGES))
@@ -133,9 +133,9 @@ async def drop_example(
 ) -> Dataset:
     """Leave an example out; makes a new version. Older versions keep it."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
-    found = await to_thread.run_sync(service.drop, services, base, example_id)
-    response.headers["location"] = _location(found)
-    return dataset_of(await settled(services, wish, found))
+    snapshot = await to_thread.run_sync(service.drop, services, base, example_id)
+    response.headers["location"] = _location(snapshot)
+    return dataset_of(await settled(services, wish, snapshot))
 
 
 @router.get(
@@ -155,8 +155,8 @@ def get_example_content(
     version: Version = None,
 ) -> Response:
     """The example's own bytes: the image as it was uploaded, or the text."""
-    found = find(services, caller, dataset_id, version)
-    example = _example(services, found, example_id)
+    snapshot = find(services, caller, dataset_id, version)
+    example = _example(services, snapshot, example_id)
     pack = blobs.open_pack(services, caller.organisation_id, example.pack)
     headers = {
         "content-length": str(example.length),
@@ -164,21 +164,21 @@ def get_example_content(
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; sandbox",
     }
-    kind = _media_type(pack, example) if found.dataset.modality == "image" else _TEXT
+    kind = _media_type(pack, example) if snapshot.dataset.modality == "image" else _TEXT
     return StreamingResponse(export.read(pack, example), media_type=kind, headers=headers)
 
 
 _TEXT = "text/plain; charset=utf-8"
 
 
-def _location(found: FoundDataset) -> str:
-    return f"/v1/datasets/{found.dataset.id}/versions/{found.version.number}"
+def _location(snapshot: DatasetSnapshot) -> str:
+    return f"/v1/datasets/{snapshot.dataset.id}/versions/{snapshot.version.number}"
 
 
-def _example(services: Services, found: FoundDataset, example_id: str) -> Example:
+def _example(services: Services, snapshot: DatasetSnapshot, example_id: str) -> Example:
     line = None
     if _EXAMPLE_ID.fullmatch(example_id):
-        path = blobs.open_manifest(services, found.version)
+        path = blobs.open_manifest(services, snapshot.version)
         with path.open("rb") as file:
             line = next((line for line in file if line.startswith(_start(example_id))), None)
     if line is None:

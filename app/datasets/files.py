@@ -21,7 +21,7 @@ from app.http.pages import Order, Page, cursor, page
 from app.http.strict_json import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories import datasets
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
 from app.uploads.incoming import IncomingDep
 from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
@@ -90,9 +90,9 @@ _LINKS = links(
 async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> File:
     """Upload a labelled dataset, in OpenAI's words."""
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    found, replayed = await incoming.take(make, status=200)
+    snapshot, replayed = await incoming.take(make, status=200)
     mark(response, replayed=replayed)
-    return file_of(await settled(incoming.services, wish, found))
+    return file_of(await settled(incoming.services, wish, snapshot))
 
 
 @router.get("")
@@ -144,20 +144,22 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 )
 def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) -> Response:
     """The latest version's usable examples: JSONL of texts, or a tar of images with a list."""
-    found = find(services, caller, file_id)
-    examples = manifest.usable(blobs.load_manifest(services, found.version), problems_of(found))
+    snapshot = find(services, caller, file_id)
+    examples = manifest.usable(
+        blobs.load_manifest(services, snapshot.version), problems_of(snapshot)
+    )
     packs = {
         pack: blobs.open_pack(services, caller.organisation_id, pack)
-        for pack in found.version.packs
+        for pack in snapshot.version.packs
     }
-    if found.dataset.modality == "text":
-        return _download(export.jsonl(examples, packs.__getitem__), found, "jsonl")
-    return _download(export.tar(examples, packs.__getitem__), found, "x-tar")
+    if snapshot.dataset.modality == "text":
+        return _download(export.jsonl(examples, packs.__getitem__), snapshot, "jsonl")
+    return _download(export.tar(examples, packs.__getitem__), snapshot, "x-tar")
 
 
-def _download(content: Iterator[bytes], found: FoundDataset, kind: str) -> Response:
+def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) -> Response:
     suffix = kind.removeprefix("x-")
-    name = f"{found.dataset.id}-v{found.version.number}.{suffix}"
+    name = f"{snapshot.dataset.id}-v{snapshot.version.number}.{suffix}"
     return StreamingResponse(
         content,
         media_type=f"application/{kind}",
@@ -165,15 +167,15 @@ def _download(content: Iterator[bytes], found: FoundDataset, kind: str) -> Respo
     )
 
 
-def file_of(found: FoundDataset) -> File:
+def file_of(snapshot: DatasetSnapshot) -> File:
     """The dataset as a file."""
-    row, error = found.dataset, found.version.error
+    row, error = snapshot.dataset, snapshot.version.error
     return File(
         id=row.id,
         bytes=row.bytes,
         created_at=int(row.created_at),
         filename=row.filename,
         purpose=row.purpose,
-        status=_STATUSES[found.version.status],
+        status=_STATUSES[snapshot.version.status],
         status_details=error["message"] if error else None,
     )

@@ -13,7 +13,7 @@ from app.http.pages import looks_like
 from app.http.waiting import VERSION, Wish
 from app.infra.database import reading
 from app.infra.repositories import datasets
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 
 _MOST = 2**31 - 1
 
@@ -23,8 +23,8 @@ ExampleId = Annotated[str, Path(examples=["ex_5b7e0a1c94d23f6688aa01bc"])]
 
 def find(
     services: Services, caller: Identity, dataset_id: str, number: int | None = None
-) -> FoundDataset:
-    """The caller's dataset at its version `number`, or its latest. Raises not_found."""
+) -> DatasetSnapshot:
+    """The caller's dataset at its version `number`, or its latest. Raises not_snapshot."""
     if not looks_like(dataset_id, "ds_") or (number is not None and not 0 < number < _MOST):
         raise datasets.missing()
     with reading(services.sessions) as session:
@@ -33,23 +33,23 @@ def find(
         )
 
 
-async def settled(services: Services, wish: Wish, found: FoundDataset) -> FoundDataset:
+async def settled(services: Services, wish: Wish, snapshot: DatasetSnapshot) -> DatasetSnapshot:
     """The same version after `Prefer: wait`: ready or failed, if it came to that in time."""
-    if found.version.status == "processing" and wish.seconds:
-        await wish.grant(services.waiting, VERSION, found.version.id, done=_is_settled)
-        return await to_thread.run_sync(_again, services, found)
-    return found
+    if snapshot.version.status == "processing" and wish.seconds:
+        await wish.grant(services.waiting, VERSION, snapshot.version.id, done=_is_settled)
+        return await to_thread.run_sync(_again, services, snapshot)
+    return snapshot
 
 
 def _is_settled(status: object) -> bool:
     return status != "processing"
 
 
-def _again(services: Services, found: FoundDataset) -> FoundDataset:
+def _again(services: Services, snapshot: DatasetSnapshot) -> DatasetSnapshot:
     with reading(services.sessions) as session:
         return datasets.get(
             session,
-            found.dataset.id,
-            organisation_id=found.dataset.organisation_id,
-            number=found.version.number,
+            snapshot.dataset.id,
+            organisation_id=snapshot.dataset.organisation_id,
+            number=snapshot.version.number,
         )

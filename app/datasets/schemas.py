@@ -10,7 +10,7 @@ from pydantic.config import JsonDict, JsonValue
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.times import whole
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads.form import Printable
 from app.uploads.intake.limits import Limits
 
@@ -194,35 +194,35 @@ class Deleted(BaseModel):
     deleted: Literal[True] = True
 
 
-def dataset_of(found: FoundDataset) -> Dataset:
+def dataset_of(snapshot: DatasetSnapshot) -> Dataset:
     """The dataset with its problems."""
-    brief = dataset_brief_of(found)
-    return Dataset.model_construct(**vars(brief), problems=problems_of(found))
+    brief = dataset_brief_of(snapshot)
+    return Dataset.model_construct(**vars(brief), problems=problems_of(snapshot))
 
 
-def dataset_brief_of(found: FoundDataset) -> DatasetBrief:
+def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
     """The dataset without its problems."""
-    row = found.dataset
+    row = snapshot.dataset
     shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
-    times = {"created_at": int(row.created_at), "ready_at": whole(found.version.ready_at)}
-    return DatasetBrief(**shown, **_state(found), **times)
+    times = {"created_at": int(row.created_at), "ready_at": whole(snapshot.version.ready_at)}
+    return DatasetBrief(**shown, **_state(snapshot), **times)
 
 
-def version_of(found: FoundDataset) -> Version:
+def version_of(snapshot: DatasetSnapshot) -> Version:
     """The version with its problems."""
-    brief = version_brief_of(found)
-    return Version.model_construct(**vars(brief), problems=problems_of(found))
+    brief = version_brief_of(snapshot)
+    return Version.model_construct(**vars(brief), problems=problems_of(snapshot))
 
 
-def version_brief_of(found: FoundDataset) -> VersionBrief:
+def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:
     """The version without its problems."""
-    row = found.version
+    row = snapshot.version
     times = {"created_at": int(row.created_at), "ready_at": whole(row.ready_at)}
     return VersionBrief(
         id=row.id,
-        dataset_id=found.dataset.id,
-        modality=found.dataset.modality,
-        **_state(found),
+        dataset_id=snapshot.dataset.id,
+        modality=snapshot.dataset.modality,
+        **_state(snapshot),
         **times,
     )
 
@@ -233,19 +233,19 @@ def example_of(example: Example, *, excluded: bool) -> ExampleItem:
     return ExampleItem(**told, bytes=example.length, excluded=excluded)
 
 
-def problems_of(found: FoundDataset) -> list[Problem]:
+def problems_of(snapshot: DatasetSnapshot) -> list[Problem]:
     """The version's problems."""
-    return [Problem.model_validate(problem) for problem in found.version.problems]
+    return [Problem.model_validate(problem) for problem in snapshot.version.problems]
 
 
-def _state(found: FoundDataset) -> dict[str, Any]:
-    row = found.version
+def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:
+    row = snapshot.version
     return {
         "status": row.status,
         "version": row.number,
         "backbone": row.backbone,
         "num_examples": row.num_examples,
         "classes": row.classes,
-        "num_problems": found.num_problems,
+        "num_problems": snapshot.num_problems,
         "error": row.error,
     }

@@ -16,7 +16,7 @@ from app.datasets.schemas import ExampleChange
 from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.repositories import datasets, versions
-from app.infra.repositories.datasets import FoundDataset, NewVersion
+from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
 from app.infra.storage import scratch, staging
 from app.uploads import blobs
 from app.uploads.form import SETTLED, UploadForm
@@ -34,7 +34,7 @@ def create(
     *,
     organisation_id: str,
     receipt: Receipt,
-) -> FoundDataset:
+) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
     built, backbone = _take_in(services, upload, form)
     content = Content(built.examples, built.problems)
@@ -56,9 +56,9 @@ def create(
             upload_sha256=upload.sha256,
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
-        found = FoundDataset(dataset, version, len(version.problems))
-        receipt.complete(session, found)
-    return found
+        snapshot = DatasetSnapshot(dataset, version, len(version.problems))
+        receipt.complete(session, snapshot)
+    return snapshot
 
 
 def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
@@ -84,9 +84,9 @@ def append(
     upload: Upload,
     form: UploadForm,
     *,
-    base: FoundDataset,
+    base: DatasetSnapshot,
     receipt: Receipt,
-) -> FoundDataset:
+) -> DatasetSnapshot:
     """A new version that has the upload's examples too; one that is there already is replaced.
 
     Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
@@ -106,7 +106,7 @@ def append(
         return _derive(services, base, revision, size=upload.size, receipt=receipt)
 
 
-def _refuse_settled(form: UploadForm, base: FoundDataset) -> None:
+def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
     """Raise invalid_request where the form would change what the dataset is."""
     given = [name for name in SETTLED if getattr(form, name) is not None]
     if form.modality not in (None, base.dataset.modality):
@@ -117,26 +117,26 @@ def _refuse_settled(form: UploadForm, base: FoundDataset) -> None:
 
 
 def relabel(
-    services: Services, base: FoundDataset, example_id: str, change: ExampleChange
-) -> FoundDataset:
+    services: Services, base: DatasetSnapshot, example_id: str, change: ExampleChange
+) -> DatasetSnapshot:
     """A new version in which one example has another label, group or split. Raises not_found."""
     wanted = change.model_dump(exclude_unset=True)
     return _derive(services, base, relabelled(example_id, wanted))
 
 
-def drop(services: Services, base: FoundDataset, example_id: str) -> FoundDataset:
+def drop(services: Services, base: DatasetSnapshot, example_id: str) -> DatasetSnapshot:
     """A new version without one example. Raises not_found."""
     return _derive(services, base, dropped(example_id))
 
 
 def _derive(
     services: Services,
-    base: FoundDataset,
+    base: DatasetSnapshot,
     revision: Revision,
     *,
     size: int = 0,
     receipt: Receipt | None = None,
-) -> FoundDataset:
+) -> DatasetSnapshot:
     """The version after the dataset's latest one; `size` bytes were uploaded for it."""
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
@@ -149,16 +149,16 @@ def _derive(
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
             files = {blobs.manifest_key(organisation_id, listed.name): listed}
             with blobs.stored(services, organisation_id, files):
-                found = _commit(services, base, new, size=size, receipt=receipt or Receipt())
-        if found is not None:
-            return found
+                snapshot = _commit(services, base, new, size=size, receipt=receipt or Receipt())
+        if snapshot is not None:
+            return snapshot
         blobs.discard(services, organisation_id, files)
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
 
 
 def _commit(
-    services: Services, base: FoundDataset, new: NewVersion, *, size: int, receipt: Receipt
-) -> FoundDataset | None:
+    services: Services, base: DatasetSnapshot, new: NewVersion, *, size: int, receipt: Receipt
+) -> DatasetSnapshot | None:
     """The version that follows on `base`; None if another one does by now."""
     with receipt.hold(), writing(services) as session:
         dataset = datasets.lock(
@@ -168,9 +168,9 @@ def _commit(
             return None
         dataset.bytes += size
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
-        found = FoundDataset(dataset, version, len(version.problems))
-        receipt.complete(session, found)
-    return found
+        snapshot = DatasetSnapshot(dataset, version, len(version.problems))
+        receipt.complete(session, snapshot)
+    return snapshot
 
 
 def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:

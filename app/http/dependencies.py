@@ -37,9 +37,9 @@ class Services:
 
 def services(request: Request) -> Services:
     """The process's services."""
-    found = request.app.state.services
-    assert isinstance(found, Services)
-    return found
+    held = request.app.state.services
+    assert isinstance(held, Services)
+    return held
 
 
 def caller(scope: Scope) -> Callable[[Request], Identity]:

@@ -171,14 +171,14 @@ class PredictorClient:
         """Any address of the host that answers: replicas behind one name share the connections."""
         loop, url = asyncio.get_running_loop(), urlsplit(self._address)
         async with asyncio.timeout(_CONNECT_SECONDS):
-            found = await loop.getaddrinfo(
+            addresses = await loop.getaddrinfo(
                 url.hostname or "localhost", url.port or 80, type=socket.SOCK_STREAM
             )
         error: Exception = OSError(f"{url.hostname} has no address")
-        for *_, address in sample(found, len(found)):
+        for *_, address in sample(addresses, len(addresses)):
             host, port = str(address[0]), int(address[1])
             try:
-                async with asyncio.timeout(_CONNECT_SECONDS / len(found)):
+                async with asyncio.timeout(_CONNECT_SECONDS / len(addresses)):
                     _, made = await loop.create_connection(_Connection, host, port)
             except (OSError, TimeoutError) as failure:
                 error = failure

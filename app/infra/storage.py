@@ -109,12 +109,12 @@ class S3Storage:
         import obstore
 
         try:
-            found = self.cache.fetch(key)
-            os.utime(found)
+            cached = self.cache.fetch(key)
+            os.utime(cached)
         except FileNotFoundError:
             pass
         else:
-            return found
+            return cached
         with _s3_errors(), scratch(self.cache.root) as folder:
             part = folder / "part"
             with part.open("wb") as out:

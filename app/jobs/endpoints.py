@@ -92,10 +92,10 @@ def _create(
     with writing(services) as session:
 
         def effect() -> Reply:
-            found = service.create(
+            snapshot = service.create(
                 session, body, organisation_id=organisation_id, settings=services.settings
             )
-            return Reply(status=202, body=job_of(found).model_dump(mode="json"))
+            return Reply(status=202, body=job_of(snapshot).model_dump(mode="json"))
 
         return once(session, key, effect)
 
@@ -114,19 +114,19 @@ def list_jobs(
     limit: Limit = 20,
 ) -> Page[Job]:
     """The organisation's jobs, newest first."""
-    found = job_queries.listing(
+    snapshots = job_queries.listing(
         session,
         organisation_id=caller.organisation_id,
         after=after,
         limit=limit + 1,
         metadata=_metadata(request),
     )
-    return page(found, limit, job_of)
+    return page(snapshots, limit, job_of)
 
 
 def _metadata(request: Request) -> dict[str, str]:
-    found = ((_METADATA.fullmatch(name), value) for name, value in request.query_params.items())
-    wanted = {match[1]: value for match, value in found if match}
+    matches = ((_METADATA.fullmatch(name), value) for name, value in request.query_params.items())
+    wanted = {match[1]: value for match, value in matches if match}
     if len(wanted) > MOST_METADATA:
         why = f"metadata: at most {MOST_METADATA}, as many as a job can have"
         raise HeadstartError("invalid_request", why, param="metadata")
@@ -161,8 +161,8 @@ def cancel_job(
     with writing(services) as session:
 
         def effect() -> Reply:
-            found = service.cancel(session, job_id, organisation_id=caller.organisation_id)
-            return Reply(status=200, body=job_of(found).model_dump(mode="json"))
+            snapshot = service.cancel(session, job_id, organisation_id=caller.organisation_id)
+            return Reply(status=200, body=job_of(snapshot).model_dump(mode="json"))
 
         reply, replayed = once(session, key, effect)
     mark(response, replayed=replayed)

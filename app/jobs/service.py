@@ -18,8 +18,8 @@ from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
 from app.infra.repositories import chunks, datasets, job_queries, jobs, models, versions, work
-from app.infra.repositories.datasets import FoundDataset as Dataset
-from app.infra.repositories.job_queries import FoundJob
+from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.job_queries import JobSnapshot
 from app.infra.settings import Settings
 from app.jobs.schemas import MethodOptions, NewJob
 
@@ -36,11 +36,13 @@ class Plan:
     method: str
     hyperparameters: Mapping[str, Any]
     from_model: str | None
-    training: Dataset
-    validation: Dataset | None
+    training: DatasetSnapshot
+    validation: DatasetSnapshot | None
 
 
-def create(session: Session, body: NewJob, *, organisation_id: str, settings: Settings) -> FoundJob:
+def create(
+    session: Session, body: NewJob, *, organisation_id: str, settings: Settings
+) -> JobSnapshot:
     """A new job and the work it needs, in the caller's transaction.
 
     Raises not_found, unknown_backbone, unknown_method, invalid_hyperparameter, modality_mismatch
@@ -61,10 +63,10 @@ def create(session: Session, body: NewJob, *, organisation_id: str, settings: Se
     work.add(session, "fine_tune", organisation_id=organisation_id, payload={}, job_id=job.id)
     session.flush()
     validation = plan.validation.version.number if plan.validation else None
-    return FoundJob(job, plan.training.version.number, validation)
+    return JobSnapshot(job, plan.training.version.number, validation)
 
 
-def cancel(session: Session, job_id: str, *, organisation_id: str) -> FoundJob:
+def cancel(session: Session, job_id: str, *, organisation_id: str) -> JobSnapshot:
     """Cancel a job for good. Raises not_found, or invalid_transition where it has ended."""
     job_queries.require(session, job_id, organisation_id=organisation_id)
     jobs.cancel_job(session, job_id)
@@ -162,23 +164,23 @@ def _check_views(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec)
 
 def _dataset(
     session: Session, dataset_id: str, param: str, backbone: BackboneSpec, organisation_id: str
-) -> Dataset:
+) -> DatasetSnapshot:
     """The dataset, its latest version pinned until the commit."""
     try:
-        found = datasets.pin(session, dataset_id, organisation_id=organisation_id)
+        snapshot = datasets.pin(session, dataset_id, organisation_id=organisation_id)
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param=param) from error
-    if found.dataset.modality != backbone.modality:
+    if snapshot.dataset.modality != backbone.modality:
         raise HeadstartError(
             "modality_mismatch",
             f"{backbone.name} reads {backbone.modality}, the dataset holds "
-            f"{found.dataset.modality}",
+            f"{snapshot.dataset.modality}",
             param=param,
         )
-    if found.version.status == "failed":
-        why = (found.version.error or {}).get("message", "see its problems")
+    if snapshot.version.status == "failed":
+        why = (snapshot.version.error or {}).get("message", "see its problems")
         raise HeadstartError("dataset_failed", f"the dataset has failed: {why}", param=param)
-    return found
+    return snapshot
 
 
 def _insert(session: Session, body: NewJob, plan: Plan, organisation_id: str) -> JobRow:

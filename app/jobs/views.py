@@ -8,7 +8,7 @@ from app.core.job_state import JobStatus
 from app.core.times import whole
 from app.http.schemas import DatasetVersion
 from app.infra.orm import CheckpointRow, EventRow, JobRow
-from app.infra.repositories.job_queries import FoundJob
+from app.infra.repositories.job_queries import JobSnapshot
 from app.jobs.schemas import (
     EmbeddingPasses,
     Job,
@@ -22,9 +22,9 @@ from app.jobs.schemas import (
 _EVENT_PREFIX = "ftevent-"
 
 
-def job_of(found: FoundJob) -> Job:
+def job_of(snapshot: JobSnapshot) -> Job:
     """The job as its caller sees it."""
-    row = found.job
+    row = snapshot.job
     validation = row.validation_dataset_id
     return Job(
         id=row.id,
@@ -44,10 +44,10 @@ def job_of(found: FoundJob) -> Job:
         error=JobFault.model_validate(row.error) if row.error else None,
         fine_tuned_model=row.model_id,
         from_model=row.from_model,
-        dataset=DatasetVersion(id=row.dataset_id, version=found.version),
+        dataset=DatasetVersion(id=row.dataset_id, version=snapshot.version),
         validation_dataset=None
         if validation is None
-        else DatasetVersion(id=validation, version=found.validation_version),
+        else DatasetVersion(id=validation, version=snapshot.validation_version),
         timing=_timing(row),
         **_told(row.progress or {}),
     )

@@ -79,9 +79,9 @@ def _refuse_backbone(services: Services, name: str) -> None:
 def _sound_model(services: Services, organisation_id: str, name: str) -> Resolved:
     """The model, its head byte for byte what was registered. Raises not_found, model_corrupt."""
     with reading(services.sessions) as session:
-        found = models.resolve(session, organisation_id=organisation_id, name=name)
-    read_head(services.storage, found.artifact, sha256=found.sha256)
-    return found
+        resolved = models.resolve(session, organisation_id=organisation_id, name=name)
+    read_head(services.storage, resolved.artifact, sha256=resolved.sha256)
+    return resolved
 
 
 def _put(services: Services, alias: tuple[str, str], model_id: str, pinned: bool) -> Alias:

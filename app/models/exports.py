@@ -44,10 +44,11 @@ async def answer(
 ) -> Response:
     """The bundle; or 202 while it is being made. Raises what its making has failed of."""
     look = partial(_standing, services, organisation_id, name, export_format)
-    found = await to_thread.run_sync(look)
-    if found.file is None and await _wait(services, found.work, wish):
-        found = await to_thread.run_sync(look)
-    return _pending(found, export_format) if found.file is None else _bundle(found, export_format)
+    standing = await to_thread.run_sync(look)
+    if standing.file is None and await _wait(services, standing.work, wish):
+        standing = await to_thread.run_sync(look)
+    made = standing.file is not None
+    return _bundle(standing, export_format) if made else _pending(standing, export_format)
 
 
 async def _wait(services: Services, work_id: str, wish: Wish) -> bool:
@@ -111,15 +112,15 @@ def _asked(
         return exports.ask(session, fresh, export_format, stale=stale)
 
 
-def _bundle(found: Standing, export_format: str) -> Response:
-    assert found.file is not None
-    name = filename(found.model, export_format)
-    return FileResponse(found.file, media_type="application/zip", filename=name)
+def _bundle(standing: Standing, export_format: str) -> Response:
+    assert standing.file is not None
+    name = filename(standing.model, export_format)
+    return FileResponse(standing.file, media_type="application/zip", filename=name)
 
 
-def _pending(found: Standing, export_format: str) -> Response:
-    path = f"/v1/models/{found.model}/artifacts/{export_format}"
-    body = Export(model=found.model, format=export_format, status=found.state)
+def _pending(standing: Standing, export_format: str) -> Response:
+    path = f"/v1/models/{standing.model}/artifacts/{export_format}"
+    body = Export(model=standing.model, format=export_format, status=standing.state)
     headers = {"location": path, "retry-after": str(_RETRY_AFTER)}
     return Response(
         to_json(body.model_dump()), status_code=202, media_type="application/json", headers=headers

@@ -53,7 +53,7 @@ async def livez() -> Live:
 async def readyz(request: Request, services: ServicesDep) -> Ready:
     """Whether the database answers within two seconds and the storage takes a file."""
     checks = await _probe(request).checks(services)
-    if bad := [name for name, found in checks.items() if found != "ok"]:
+    if bad := [name for name, outcome in checks.items() if outcome != "ok"]:
         raise HeadstartError(
             f"{bad[0]}_unavailable",
             "not ready: " + ", ".join(f"{name}: {checks[name]}" for name in bad),
@@ -97,15 +97,15 @@ class _Probe:
         return self._found
 
     async def _look(self, services: Services) -> dict[str, str]:
-        found: dict[str, str] = {}
+        outcomes: dict[str, str] = {}
 
         async def note(name: str, check: Callable[[Services], None]) -> None:
-            found[name] = await self._outcome(check, services)
+            outcomes[name] = await self._outcome(check, services)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(note, "database", _check_database)
             tasks.start_soon(note, "storage", _check_storage)
-        return dict(sorted(found.items()))
+        return dict(sorted(outcomes.items()))
 
     async def _outcome(self, check: Callable[[Services], None], services: Services) -> str:
         try:

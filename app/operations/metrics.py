@@ -73,10 +73,10 @@ class _Queue(Collector):
         with reading(self._sessions) as session:
             at = now(session)
             statement = select(kind, state, func.count(), func.min(WorkRow.created_at))
-            found = session.execute(
+            counts = session.execute(
                 statement.where(state.in_(["queued", "running"])).group_by(kind, state)
             ).all()
-        for its_kind, its_state, count, since in found:
+        for its_kind, its_state, count, since in counts:
             rows.add_metric([its_kind, its_state], count)
             if its_state == "queued":
                 oldest.add_metric([its_kind], max(0.0, at - since))

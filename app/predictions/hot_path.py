@@ -28,12 +28,12 @@ class HotPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request if it asks for predictions."""
-        found = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if found is None or scope["method"] != "POST":
+        match = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if match is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         scope["route"] = _ROUTE
-        await answer(scope, receive, send, model=found[1])
+        await answer(scope, receive, send, model=match[1])
 
 
 async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> None:
@@ -49,11 +49,11 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
         length=headers.get(b"content-length", b"").decode("latin-1"),
         request_id=scope["state"]["request_id"],
     )
-    found = await predict(held, scope["app"].state, wanted, receive)
+    answered = await predict(held, scope["app"].state, wanted, receive)
     head = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(found.body)).encode()),
-        (b"server-timing", found.timing.encode("latin-1")),
+        (b"content-length", str(len(answered.body)).encode()),
+        (b"server-timing", answered.timing.encode("latin-1")),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": head})
-    await send({"type": "http.response.body", "body": found.body})
+    await send({"type": "http.response.body", "body": answered.body})

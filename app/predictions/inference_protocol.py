@@ -22,7 +22,7 @@ from app.http.openapi import path_id, problems
 from app.http.strict_json import AT_ONCE, parsed
 from app.infra.database import reading
 from app.infra.repositories import models
-from app.infra.repositories.targets import FoundModel
+from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
@@ -174,7 +174,7 @@ async def infer(
         tenant=caller.organisation_id,
         model=model,
         options=read_options("", request.headers.get("x-headstart-cache", "")),
-        inputs=lambda found: (_inputs(document, body[length:], found, services), False),
+        inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
         long=len(body) > AT_ONCE,
     )
     names = resolver(services, request.app.state)
@@ -197,24 +197,26 @@ async def _document(body: bytes) -> dict[str, Any]:
 
 
 def _inputs(
-    document: dict[str, Any], raw: bytes, found: FoundModel, services: Services
+    document: dict[str, Any], raw: bytes, resolved: ResolvedModel, services: Services
 ) -> tuple[Input, ...]:
     """The one tensor's elements. Raises invalid_request."""
     given = document["inputs"]
     pieces = tensors.raw_tensors(given, raw)
-    if len(given) != 1 or given[0].get("name") != found.modality:
-        wanted = f"the model reads one tensor, {found.modality}"
+    if len(given) != 1 or given[0].get("name") != resolved.modality:
+        wanted = f"the model reads one tensor, {resolved.modality}"
         raise HeadstartError("invalid_request", wanted, param="inputs")
     most = services.settings.max_predict_items
     tensor, elements = given[0], _elements(given[0], pieces[0], most)
     count = len(elements)
     if tensor.get("datatype") != "BYTES" or tensor.get("shape") not in ([count], [count, 1]):
         raise HeadstartError(
-            "invalid_request", f"{found.modality} is BYTES of shape [n] or [n, 1]", param="inputs.0"
+            "invalid_request",
+            f"{resolved.modality} is BYTES of shape [n] or [n, 1]",
+            param="inputs.0",
         )
     if not 1 <= count <= most:
         raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="inputs.0")
-    return tuple(_input(element, found.modality) for element in elements)
+    return tuple(_input(element, resolved.modality) for element in elements)
 
 
 def _elements(tensor: dict[str, Any], raw: bytes | None, most: int) -> Sequence[bytes | str]:

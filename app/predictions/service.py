@@ -23,14 +23,14 @@ from app.http.gate import Receive
 from app.http.resolver import Resolver
 from app.http.strict_json import AT_ONCE
 from app.infra.predictor_client import Answer
-from app.infra.repositories.targets import FoundModel
+from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import read_inputs
 from app.predictions.options import check_explainable, read_options
 
 log = structlog.get_logger()
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
-Inputs = Callable[[FoundModel], tuple[tuple[Input, ...], bool]]
+Inputs = Callable[[ResolvedModel], tuple[tuple[Input, ...], bool]]
 T = TypeVar("T")
 
 
@@ -62,11 +62,11 @@ class Question:
 
 def resolver(held: Services, state: State) -> Resolver:
     """The process's resolver, made on first use."""
-    found = getattr(state, "resolver", None)
-    if found is None:
-        found = state.resolver = Resolver(held.sessions)
-    assert isinstance(found, Resolver)
-    return found
+    resolved = getattr(state, "resolver", None)
+    if resolved is None:
+        resolved = state.resolver = Resolver(held.sessions)
+    assert isinstance(resolved, Resolver)
+    return resolved
 
 
 async def predict(held: Services, state: State, wanted: Wanted, receive: Receive) -> Answer:
@@ -81,12 +81,12 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
     with held.predictor.reading(tenant, wanted.length):
         body = await read_body(receive)
 
-    def inputs(found: FoundModel) -> tuple[tuple[Input, ...], bool]:
-        modality: Modality = "text" if found.modality == "text" else "image"
+    def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
+        modality: Modality = "text" if resolved.modality == "text" else "image"
         most = held.settings.max_predict_items
-        found_inputs = read_inputs(body, wanted.content_type, modality=modality, most=most)
-        check_explainable(options, modality, len(found_inputs[0]))
-        return found_inputs
+        asked = read_inputs(body, wanted.content_type, modality=modality, most=most)
+        check_explainable(options, modality, len(asked[0]))
+        return asked
 
     question = Question(
         id=_prediction_id(wanted.request_id),
@@ -106,35 +106,35 @@ async def ask(held: Services, names: Resolver, question: Question) -> Answer:
     that a deleted model is `not_found` and never `model_corrupt`.
     """
     whose = (question.tenant, question.model)
-    found = names.recall(*whose) or await names.resolve(*whose)
+    resolved = names.recall(*whose) or await names.resolve(*whose)
     try:
-        return await held.predictor.predict(await _called(question, found))
+        return await held.predictor.predict(await _called(question, resolved))
     except HeadstartError as error:
         if error.code != "model_corrupt":
             raise
         names.forget()
         again = await names.resolve(*whose)
-        if again == found:
+        if again == resolved:
             raise
         return await held.predictor.predict(await _called(question, again))
 
 
-async def _called(question: Question, found: FoundModel) -> Call:
+async def _called(question: Question, resolved: ResolvedModel) -> Call:
     """The call; its inputs are read in a thread where that would hold up whoever else is served."""
     if question.long:
-        return await to_thread.run_sync(_call, question, found)
-    return _call(question, found)
+        return await to_thread.run_sync(_call, question, resolved)
+    return _call(question, resolved)
 
 
-def _call(question: Question, found: FoundModel) -> Call:
-    inputs, single = question.inputs(found)
+def _call(question: Question, resolved: ResolvedModel) -> Call:
+    inputs, single = question.inputs(resolved)
     target = Target(
-        model=found.id,
-        backbone=found.backbone,
-        artifact=found.artifact,
-        sha256=found.sha256,
-        alias=found.alias,
-        pinned=found.pinned,
+        model=resolved.id,
+        backbone=resolved.backbone,
+        artifact=resolved.artifact,
+        sha256=resolved.sha256,
+        alias=resolved.alias,
+        pinned=resolved.pinned,
     )
     return Call(
         id=question.id,

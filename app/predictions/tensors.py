@@ -68,20 +68,20 @@ def header_length(text: str | None, body: bytes) -> int:
 
 def raw_tensors(inputs: Sequence[dict[str, Any]], raw: bytes) -> list[bytes | None]:
     """The bytes after the JSON, cut by `binary_data_size`; None where the JSON has the data."""
-    found: list[bytes | None] = []
+    pieces: list[bytes | None] = []
     at = 0
     for tensor in inputs:
         size = _parameters(tensor).get("binary_data_size")
         if size is None:
-            found.append(None)
+            pieces.append(None)
             continue
         if not isinstance(size, int) or not 0 <= size <= len(raw) - at:
             raise _broken(str(tensor.get("name")))
-        found.append(raw[at : at + size])
+        pieces.append(raw[at : at + size])
         at += size
     if at != len(raw):
         raise HeadstartError("invalid_request", "bytes are left over", param="inputs")
-    return found
+    return pieces
 
 
 def encode_answer(
@@ -114,21 +114,21 @@ def wanted_outputs(document: dict[str, Any], names: Sequence[str]) -> list[tuple
     asked = document.get("outputs") or [{"name": name} for name in names]
     if not isinstance(asked, list):
         raise HeadstartError("invalid_request", "outputs is a list", param="outputs")
-    found: dict[str, bool] = {}
+    wanted: dict[str, bool] = {}
     for place, output in enumerate(asked):
         name = output.get("name") if isinstance(output, dict) else None
-        if not isinstance(name, str) or name not in names or name in found:
+        if not isinstance(name, str) or name not in names or name in wanted:
             why = f"outputs are {', '.join(names)}, each at most once"
             raise HeadstartError("invalid_request", why, param=f"outputs.{place}.name")
-        found[name] = bool(_parameters(output).get("binary_data", default))
-    return list(found.items())
+        wanted[name] = bool(_parameters(output).get("binary_data", default))
+    return list(wanted.items())
 
 
 def _parameters(of: dict[str, Any]) -> dict[str, Any]:
-    found = of.get("parameters") or {}
-    if not isinstance(found, dict):
+    parameters = of.get("parameters") or {}
+    if not isinstance(parameters, dict):
         raise HeadstartError("invalid_request", "parameters is an object", param="parameters")
-    return found
+    return parameters
 
 
 def _broken(name: str) -> HeadstartError:

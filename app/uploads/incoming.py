@@ -21,7 +21,7 @@ from app.http.dependencies import Services, Writer, services
 from app.http.idempotency import KeyHeader, Reply
 from app.infra.database import reading
 from app.infra.repositories import datasets
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.settings import Settings
 from app.infra.storage import staging
 from app.uploads.form import UploadForm
@@ -38,7 +38,9 @@ Shape = TypeVar("Shape", bound=BaseModel)
 class Make(Protocol):
     """Makes a version from what was received; blocks."""
 
-    def __call__(self, upload: Upload, form: UploadForm, *, receipt: Receipt) -> FoundDataset: ...
+    def __call__(
+        self, upload: Upload, form: UploadForm, *, receipt: Receipt
+    ) -> DatasetSnapshot: ...
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ class Incoming:
         """Whose upload it is."""
         return self.identity.organisation_id
 
-    async def take(self, make: Make, *, status: int) -> tuple[FoundDataset, bool]:
+    async def take(self, make: Make, *, status: int) -> tuple[DatasetSnapshot, bool]:
         """Receive the upload and `make` a version of it, once a key; whether it is a replay.
 
         Raises the codes of bad uploads, in_flight and idempotency_mismatch.
         """
 
-        def made(upload: Upload, lease: KeyLease) -> FoundDataset:
+        def made(upload: Upload, lease: KeyLease) -> DatasetSnapshot:
             return make(upload, parse_form(upload.fields), receipt=lease)
 
         return await self.once(made, self._version, status=status)
@@ -90,7 +92,7 @@ class Incoming:
         settings = self.services.settings
         return received(self.request, staging=staging(settings), limits=_upload_limits(settings))
 
-    def _version(self, made: Made) -> FoundDataset:
+    def _version(self, made: Made) -> DatasetSnapshot:
         with reading(self.services.sessions) as session:
             return datasets.get(
                 session,

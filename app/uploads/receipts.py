@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.http import idempotency
 from app.http.idempotency import Reply
-from app.infra.repositories.datasets import FoundDataset
+from app.infra.repositories.datasets import DatasetSnapshot
 
 log = structlog.get_logger()
 _EXTEND_SECONDS = 15.0
@@ -28,7 +28,7 @@ class Receipt:
         """Entered before the transaction begins and left after it has ended."""
         return nullcontext()
 
-    def complete(self, session: Session, found: FoundDataset) -> None:
+    def complete(self, session: Session, found: DatasetSnapshot) -> None:
         """Called inside the transaction, the version made."""
 
 
@@ -45,7 +45,7 @@ class KeyLease(Receipt):
         """No extension runs while the answer is written: they would contradict each other."""
         return self._turn
 
-    def complete(self, session: Session, found: FoundDataset) -> None:
+    def complete(self, session: Session, found: DatasetSnapshot) -> None:
         """Store which version the key has made, in the version's own transaction."""
         self.answer(session, {"dataset": found.dataset.id, "version": found.version.number})
 

@@ -253,8 +253,8 @@ def refuse_if_used(
     about: ColumnElement[bool] = BatchRow.version_id.in_(version_ids)
     if model_id is not None:
         about = BatchRow.model_id == model_id
-    found = select(BatchRow.id).where(about, BatchRow.status.not_in(TERMINAL))
-    batch = session.scalars(found.limit(1)).first()
+    open_batches = select(BatchRow.id).where(about, BatchRow.status.not_in(TERMINAL))
+    batch = session.scalars(open_batches.limit(1)).first()
     if batch is not None:
         raise HeadstartError("in_use", f"the batch {batch} has not ended and needs this")
 
@@ -266,8 +266,8 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
         & BatchRow.status.not_in(TERMINAL),
         "manifests": BatchRow.manifest_sha256 == sha256,
     }[kind]
-    found = select(BatchRow.id).where(BatchRow.organisation_id == organisation_id, wanted)
-    return session.scalars(found.limit(1)).first() is not None
+    naming = select(BatchRow.id).where(BatchRow.organisation_id == organisation_id, wanted)
+    return session.scalars(naming.limit(1)).first() is not None
 
 
 def manifests(session: Session, *, organisation_id: str, not_of: str) -> set[str]:

@@ -36,7 +36,7 @@ class NewVersion:
 
 
 @dataclass(frozen=True)
-class FoundDataset:
+class DatasetSnapshot:
     """A dataset and one of its versions."""
 
     dataset: DatasetRow
@@ -105,7 +105,7 @@ def add_version(
 
 def get(
     session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
-) -> FoundDataset:
+) -> DatasetSnapshot:
     """The dataset and its version `number`, or its latest. Raises not_found."""
     wanted = DatasetRow.latest_version if number is None else number
     row = session.execute(
@@ -115,12 +115,12 @@ def get(
     ).one_or_none()
     if row is None:
         raise missing()
-    return FoundDataset(row[0], row[1], len(row[1].problems))
+    return DatasetSnapshot(row[0], row[1], len(row[1].problems))
 
 
 def pin(
     session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
-) -> FoundDataset:
+) -> DatasetSnapshot:
     """The dataset at its version `number`, or its latest, which cannot go before the commit.
 
     For whoever is about to make something that needs the version. Raises not_found.
@@ -132,31 +132,31 @@ def pin(
     row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
     if row is None:
         raise missing()
-    return FoundDataset(row[0], row[1], len(row[1].problems))
+    return DatasetSnapshot(row[0], row[1], len(row[1].problems))
 
 
 def listing(
     session: Session, *, organisation_id: str, after: str | None, limit: int, ascending: bool
-) -> list[FoundDataset]:
+) -> list[DatasetSnapshot]:
     """At most `limit` datasets at their latest versions, without the versions' problems."""
     statement = _brief(organisation_id).where(DatasetVersionRow.number == DatasetRow.latest_version)
     column = DatasetRow.id
     if after is not None:
         statement = statement.where(column > after if ascending else column < after)
     statement = statement.order_by(column if ascending else column.desc()).limit(limit)
-    return [FoundDataset(*row) for row in session.execute(statement)]
+    return [DatasetSnapshot(*row) for row in session.execute(statement)]
 
 
 def versions(
     session: Session, dataset_id: str, *, organisation_id: str, after: str | None, limit: int
-) -> list[FoundDataset]:
+) -> list[DatasetSnapshot]:
     """At most `limit` versions older than the one called `after`, newest first, no problems."""
     statement = _brief(organisation_id).where(DatasetRow.id == dataset_id)
     if after is not None:
         number = select(DatasetVersionRow.number).where(DatasetVersionRow.id == after)
         statement = statement.where(DatasetVersionRow.number < number.scalar_subquery())
     statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
-    return [FoundDataset(*row) for row in session.execute(statement)]
+    return [DatasetSnapshot(*row) for row in session.execute(statement)]
 
 
 def _versions(organisation_id: str) -> Select[DatasetRow, DatasetVersionRow]:
@@ -199,11 +199,11 @@ def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Remove
     Versions are locked before jobs are looked for: `pin` makes a new job wait, or this wait for it.
     """
     dataset = lock(session, dataset_id, organisation_id=organisation_id)
-    found = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id)
-    ids = list(session.scalars(found.with_only_columns(DatasetVersionRow.id)))
+    versions = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id)
+    ids = list(session.scalars(versions.with_only_columns(DatasetVersionRow.id)))
     for version_id in sorted(ids):
         work.lock_version(session, version_id)
-    rows = list(session.scalars(found.order_by(DatasetVersionRow.id).with_for_update()))
+    rows = list(session.scalars(versions.order_by(DatasetVersionRow.id).with_for_update()))
     _refuse_if_used(session, ids)
     removed = Removed(
         frozenset(row.manifest_sha256 for row in rows),
@@ -248,10 +248,10 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
         "packs": packs.contains(sha256, autoescape=True),
         "manifests": DatasetVersionRow.manifest_sha256 == sha256,
     }[kind]
-    found = select(DatasetVersionRow.id).where(
+    sharing = select(DatasetVersionRow.id).where(
         DatasetVersionRow.organisation_id == organisation_id, wanted
     )
-    if session.scalars(found.limit(1)).first() is not None:
+    if session.scalars(sharing.limit(1)).first() is not None:
         return True
     return batches.is_referenced(session, kind, sha256, organisation_id=organisation_id)
 

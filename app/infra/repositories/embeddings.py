@@ -123,18 +123,18 @@ def fragmented(session: Session, *, small: int, many: int, most: int) -> list[Se
     Together they hold at most `most` bytes.
     """
     group = (SegmentRow.organisation_id, SegmentRow.key)
-    found = session.execute(
+    scope = session.execute(
         select(*group)
         .where(SegmentRow.bytes < small)
         .group_by(*group)
         .having(func.count() >= many)
         .limit(1)
     ).first()
-    if found is None:
+    if scope is None:
         return []
     statement = select(SegmentRow).where(
-        SegmentRow.organisation_id == found[0],
-        SegmentRow.key == found[1],
+        SegmentRow.organisation_id == scope[0],
+        SegmentRow.key == scope[1],
         SegmentRow.bytes < small,
     )
     candidates = session.scalars(statement.order_by(SegmentRow.id).limit(4 * many)).all()

@@ -15,7 +15,7 @@ _VALIDATION = aliased(DatasetVersionRow)
 
 
 @dataclass(frozen=True)
-class FoundJob:
+class JobSnapshot:
     """A job, and the numbers of its versions while their datasets exist."""
 
     job: JobRow
@@ -23,13 +23,13 @@ class FoundJob:
     validation_version: int | None
 
 
-def get(session: Session, job_id: str, *, organisation_id: str) -> FoundJob:
+def get(session: Session, job_id: str, *, organisation_id: str) -> JobSnapshot:
     """One job as it is now. Raises not_found."""
-    statement = _found(organisation_id).where(JobRow.id == job_id)
+    statement = _of_organisation(organisation_id).where(JobRow.id == job_id)
     row = session.execute(statement, execution_options={"populate_existing": True}).one_or_none()
     if row is None:
         raise missing()
-    return FoundJob(*row)
+    return JobSnapshot(*row)
 
 
 def require(session: Session, job_id: str, *, organisation_id: str) -> None:
@@ -46,18 +46,18 @@ def listing(
     after: str | None,
     limit: int,
     metadata: Mapping[str, str],
-) -> list[FoundJob]:
+) -> list[JobSnapshot]:
     """At most `limit` jobs that have all of `metadata`, newest first, those older than `after`."""
-    statement = _found(organisation_id)
+    statement = _of_organisation(organisation_id)
     if after is not None:
         statement = statement.where(JobRow.id < after)
     for key, value in metadata.items():
         statement = statement.where(_has(session, key, value))
     rows = session.execute(statement.order_by(JobRow.id.desc()).limit(limit))
-    return [FoundJob(*row) for row in rows]
+    return [JobSnapshot(*row) for row in rows]
 
 
-def _found(organisation_id: str) -> Select[JobRow, int, int]:
+def _of_organisation(organisation_id: str) -> Select[JobRow, int, int]:
     return (
         select(JobRow, DatasetVersionRow.number, _VALIDATION.number)
         .outerjoin(DatasetVersionRow, DatasetVersionRow.id == JobRow.version_id)

@@ -47,8 +47,8 @@ def is_model_id(name: str) -> bool:
 
 def find(session: Session, *, organisation_id: str, name: str) -> ModelRow:
     """The whole row of the model that the id or alias `name` means. Raises not_found."""
-    found = resolve(session, organisation_id=organisation_id, name=name)
-    return session.get_one(ModelRow, found.id)
+    resolved = resolve(session, organisation_id=organisation_id, name=name)
+    return session.get_one(ModelRow, resolved.id)
 
 
 def listing(session: Session, *, organisation_id: str) -> list[ModelRow]:

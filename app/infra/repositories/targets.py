@@ -25,7 +25,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class FoundModel:
+class ResolvedModel:
     """The immutable model behind a name."""
 
     id: str
@@ -46,16 +46,16 @@ class NotReady:
     status: str
 
 
-def find_all(session: Session, names: Collection[Name]) -> dict[Name, FoundModel | NotReady]:
+def find_all(session: Session, names: Collection[Name]) -> dict[Name, ResolvedModel | NotReady]:
     """What each name means now; names that mean nothing are left out."""
-    found: dict[Name, FoundModel | NotReady] = {}
+    resolved: dict[Name, ResolvedModel | NotReady] = {}
     ids = {name for name in names if is_model_id(name[1])}
     jobs = {name for name in names if name[1].startswith("ftjob-")}
-    found.update(_keep(session, _by_id(_second(ids)), ids))
-    found.update(_keep(session, _by_alias(set(names) - ids), set(names) - ids))
+    resolved.update(_keep(session, _by_id(_second(ids)), ids))
+    resolved.update(_keep(session, _by_alias(set(names) - ids), set(names) - ids))
     if jobs:
-        found.update(_by_job(session, jobs))
-    return found
+        resolved.update(_by_job(session, jobs))
+    return resolved
 
 
 def _second(names: Iterable[Name]) -> set[str]:
@@ -74,29 +74,29 @@ def _by_alias(names: set[Name]) -> Any:
     )
 
 
-def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, FoundModel]:
+def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, ResolvedModel]:
     """The rows asked for: another organisation's of the same name are dropped."""
     if not wanted:
         return {}
     rows = session.execute(statement)
-    return {(row[0], row[1]): FoundModel(*row[2:]) for row in rows if (row[0], row[1]) in wanted}
+    return {(row[0], row[1]): ResolvedModel(*row[2:]) for row in rows if (row[0], row[1]) in wanted}
 
 
-def _by_job(session: Session, jobs: set[Name]) -> dict[Name, FoundModel | NotReady]:
+def _by_job(session: Session, jobs: set[Name]) -> dict[Name, ResolvedModel | NotReady]:
     """A job's id means its model once it has one, and nothing when that has been deleted."""
     statement = (
         select(JobRow.organisation_id, JobRow.id, JobRow.status, *_COLUMNS)
         .outerjoin(ModelRow, JobRow.model_id == ModelRow.id)
         .where(JobRow.id.in_(_second(jobs)))
     )
-    found: dict[Name, FoundModel | NotReady] = {}
+    resolved: dict[Name, ResolvedModel | NotReady] = {}
     for row in session.execute(statement):
         organisation_id, job_id, status = row[:3]
         columns = row[3:]
         if (organisation_id, job_id) not in jobs:
             continue
         if columns[0] is not None:
-            found[organisation_id, job_id] = FoundModel(*columns)
+            resolved[organisation_id, job_id] = ResolvedModel(*columns)
         elif status != "succeeded":
-            found[organisation_id, job_id] = NotReady(status)
-    return found
+            resolved[organisation_id, job_id] = NotReady(status)
+    return resolved

@@ -61,13 +61,13 @@ def claim(
     """
     clock = clock_sql(session)
     sql = claim_sql(dialect=session.get_bind().dialect.name, clock=clock, overdue=overdue)
-    found = session.execute(
+    work_id = session.execute(
         text(sql).bindparams(bindparam("kinds", expanding=True)),
         {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)},
     ).scalar_one_or_none()
-    if found is None:
+    if work_id is None:
         return None
-    row = session.get_one(WorkRow, found, populate_existing=True)
+    row = session.get_one(WorkRow, work_id, populate_existing=True)
     session.execute(
         text(f"UPDATE organisations SET last_claimed_at = {clock} WHERE id = :id"),  # noqa: S608
         {"id": row.organisation_id},
@@ -134,10 +134,10 @@ def _write(session: Session, claim: Claim, **values: Any) -> None:
 
 def held(session: Session, claim: Claim) -> bool:
     """Whether the claim still stands: nobody rescued, cancelled or ended the work."""
-    found = select(WorkRow.id).where(
+    ours = select(WorkRow.id).where(
         WorkRow.id == claim.id, WorkRow.fence == claim.fence, WorkRow.state == "running"
     )
-    return session.scalars(found).first() is not None
+    return session.scalars(ours).first() is not None
 
 
 def withdraw(
@@ -181,11 +181,11 @@ def _lock(session: Session, which: ColumnElement[bool]) -> None:
 def urgent(session: Session, *, kinds: Sequence[str], before: int = 1) -> bool:
     """Whether work of a priority below `before` could be claimed now."""
     statement = text(urgent_sql(clock=clock_sql(session)))
-    found = session.execute(
+    rows = session.execute(
         statement.bindparams(bindparam("kinds", expanding=True)),
         {"kinds": list(kinds), "before": before},
     )
-    return found.first() is not None
+    return rows.first() is not None
 
 
 def seconds_to_next(session: Session) -> float | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "val", "test"]
 Modality = Literal["image", "text"]
@@ -27,6 +27,13 @@ class Example(BaseModel):
     pack: str
     offset: int
     length: int
+    identity: Annotated[str | None, Field(exclude_if=lambda told: told is None)] = None
+    """The sha256 of a text's canonical form, where its bytes are not in it."""
+
+    @property
+    def content(self) -> str:
+        """What is equal for equal contents: a text's form and the blanks around it do not count."""
+        return self.identity or self.sha256
 
 
 class Problem(BaseModel):

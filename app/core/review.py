@@ -5,12 +5,12 @@ A new version, however it came about, is reviewed as a whole; a review of a revi
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from app.core import splits
 from app.core.manifest import Example, Problem, usable
+from app.core.texts import squeezed, told_apart
 
 
 def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
@@ -25,16 +25,11 @@ def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
     return kept, [*problems, *_leaks(fit), *_collisions(fit), *_untrained(fit)]
 
 
-def squeezed(label: str) -> str:
-    """The same for labels that differ only in case, spaces or composition."""
-    return "".join(unicodedata.normalize("NFKC", label).casefold().split())
-
-
 def _copies(examples: Sequence[Example]) -> list[list[Example]]:
     """Examples of equal content, in the order train, val, test; only where there are several."""
     same: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        same[example.sha256].append(example)
+        same[example.content].append(example)
     order = splits.ORDER.index
     return [sorted(some, key=lambda one: order(one.split)) for some in same.values() if some[1:]]
 
@@ -72,7 +67,7 @@ def _grouped(examples: Sequence[Example], problems: Sequence[Problem]) -> list[E
     """Equal contents, and groups that share one, under one group's name."""
     excluded = {problem.example_id for problem in problems if problem.excluded}
     free = [at for at, example in enumerate(examples) if example.id not in excluded]
-    unit = splits.units([examples[at].sha256 for at in free], [examples[at].group for at in free])
+    unit = splits.units([examples[at].content for at in free], [examples[at].group for at in free])
     together: dict[int, list[int]] = defaultdict(list)
     for at, first in zip(free, unit, strict=True):
         together[first].append(at)
@@ -89,7 +84,7 @@ def _grouped(examples: Sequence[Example], problems: Sequence[Problem]) -> list[E
 def _group_name(members: Sequence[Example]) -> str:
     """The first of the names that the members have; a name of our own where they have none."""
     named = [example.group for example in members if example.group is not None]
-    return min(named) if named else "same:" + members[0].sha256[:16]
+    return min(named) if named else "same:" + members[0].content[:16]
 
 
 def _leaks(examples: Sequence[Example]) -> list[Problem]:
@@ -116,8 +111,9 @@ def _collisions(examples: Sequence[Example]) -> list[Problem]:
     return [
         Problem(
             code="label_collision",
-            message="these labels differ only in case, spaces or accents' form, and are "
-            "different classes: " + ", ".join(repr(label) for label in sorted(labels)),
+            message="these labels differ only in case, spaces, accents' form or characters that "
+            "cannot be seen, and are different classes: "
+            + ", ".join(f"'{label}'" for label in told_apart(sorted(labels))),
         )
         for _, labels in sorted(alike.items())
         if len(labels) > 1

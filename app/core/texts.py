@@ -1,6 +1,10 @@
-"""What short texts from outside may hold: a pattern that the OpenAPI can state, and numbers."""
+"""Texts from outside: what short ones may hold, and when two of them are the same."""
 
 from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
 
 INVISIBLE = (
     "\\u0000-\\u001f\\u007f-\\u009f"  # control characters
@@ -14,3 +18,52 @@ PRINTABLE = f"^[^{INVISIBLE}]*[^{INVISIBLE}\\s][^{INVISIBLE}]*$"
 def digits(text: str) -> int | None:
     """The number that 1 to 18 ASCII digits write; None for anything else, `\u00b2` included."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
+
+
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\x00-\x1f\x7f-\x9f]"
+)
+"""Characters that leave nothing to see: Unicode's Default_Ignorable_Code_Point and controls."""
+
+
+def composed(text: str) -> str:
+    """The text in NFC, which is how most of it is typed anyway."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def canonical(text: str) -> str:
+    """The same for texts that differ only in composition, line ends and blanks around them."""
+    return composed(text).replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def identity(data: bytes) -> str | None:
+    """The sha256 of a UTF-8 text's canonical form, None where the text is in it already."""
+    form = canonical(data.decode()).encode()
+    return None if form == data else hashlib.sha256(form).hexdigest()
+
+
+def squeezed(text: str) -> str:
+    """The same for names that differ only in case, blanks, composition or what cannot be seen."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(_HIDDEN.sub("", unicodedata.normalize("NFKC", folded)).split())
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen written out, `\u200b` for a zero-width space."""
+    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def told_apart(texts: list[str]) -> list[str]:
+    """Each text so that it differs from the others to the eye, escaped as far as it takes."""
+    shown = [visible(text) for text in texts]
+    looks = [unicodedata.normalize("NFC", text) for text in shown]
+    if len(set(looks)) == len(looks):
+        return shown
+    return ["".join(mark if mark.isascii() else _escaped(mark) for mark in text) for text in shown]
+
+
+def _escaped(mark: str) -> str:
+    code = ord(mark)
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"

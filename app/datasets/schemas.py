@@ -229,7 +229,7 @@ def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:
 
 def example_of(example: Example, *, excluded: bool) -> ExampleItem:
     """The example as callers see it."""
-    told = example.model_dump(exclude={"pack", "offset", "length"})
+    told = example.model_dump(exclude={"pack", "offset", "length", "identity"})
     return ExampleItem(**told, bytes=example.length, excluded=excluded)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core import manifest, splits
+from app.core import manifest, splits, texts
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.review import review
@@ -53,6 +53,7 @@ class Draft:
     label: str
     group: str | None
     split: Split | None
+    identity: str | None = None
 
 
 def build(
@@ -157,7 +158,8 @@ class _Intake:
             self._reject(Problem(code=error.code, message=error.message, path=item.path))
             return
         if data:
-            self._draft(data, item.path, item)
+            identity = texts.identity(data) if modality == "text" else None
+            self._draft(data, item.path, item, identity=identity)
         else:
             self._reject(members.empty(item.path))
 
@@ -179,7 +181,8 @@ class _Intake:
         for row in rows:
             told = text_row(row, self._limits, labelled=self.options.labelled)
             if told.text:
-                self._draft(told.text.encode(), row.where, told, split)
+                data = told.text.encode()
+                self._draft(data, row.where, told, split, identity=texts.identity(data))
             else:
                 self._reject(members.empty(row.where))
 
@@ -198,10 +201,17 @@ class _Intake:
         return tables.read(path, kind, name=name, limits=self._limits, needed=needed)
 
     def _draft(
-        self, data: bytes, path: str, told: LabelledFile | TextRow, split: Split | None = None
+        self,
+        data: bytes,
+        path: str,
+        told: LabelledFile | TextRow,
+        split: Split | None = None,
+        *,
+        identity: str | None,
     ) -> None:
         slot = self.pack.add(data)
-        self.drafts.append(Draft(slot, path, told.label, told.group, told.split or split))
+        chosen = told.split or split
+        self.drafts.append(Draft(slot, path, told.label, told.group, chosen, identity))
 
 
 def _finish(intake: _Intake, modality: Modality) -> Built:
@@ -236,7 +246,7 @@ def _splits(drafts: list[Draft], options: IntakeOptions) -> list[Split]:
         return [draft.split or "train" for draft in drafts]
     return splits.split(
         [draft.label for draft in drafts],
-        keys=[draft.slot.sha256 for draft in drafts],
+        keys=[draft.identity or draft.slot.sha256 for draft in drafts],
         groups=[draft.group for draft in drafts],
         val=options.val_fraction,
         test=options.test_fraction,
@@ -256,6 +266,7 @@ def _example(draft: Draft, split: Split, pack: str) -> Example:
         pack=pack,
         offset=draft.slot.offset,
         length=draft.slot.length,
+        identity=draft.identity,
     )
 
 

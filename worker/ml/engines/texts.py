@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from app.core import backbones
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.core.texts import canonical
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -36,8 +37,9 @@ class Encoder:
         self._tokenizer = _tokenizer(folder / "tokenizer.json", self.most)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens included, cut at `most`."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        """Token ids of each text's canonical form, special tokens included, cut at `most`."""
+        forms = [canonical(text) for text in texts]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
         """[n, width] in the order given; like lengths go through the network together."""

@@ -8,6 +8,8 @@ import re
 import torch
 from torch import Tensor
 
+from app.core.texts import composed
+
 CHANCE = 0.02
 """Names are used when their hits would be this unlikely by chance."""
 
@@ -16,7 +18,7 @@ _BORDERS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 def readable(label: str) -> str:
     """A label as words: `Refund_not_showing_up` and `refundNotShowingUp` lose their joints."""
-    return " ".join(word for word in _BORDERS.split(label) if word).lower() or label
+    return " ".join(word for word in _BORDERS.split(composed(label)) if word).lower() or label
 
 
 def helpful(names: Tensor, embeddings: Tensor, labels: Tensor) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.texts import composed
+
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Hashes = NDArray[np.uint64]
@@ -66,8 +68,8 @@ def rows(texts: Sequence[str]) -> SparseRows:
 
 
 def normalise(text: str) -> str:
-    """Lower case and single blanks, one of them at each end; nothing stays nothing."""
-    words = text[:MOST_CHARACTERS].lower().replace("\0", " ").split()
+    """Composed, in lower case, with single blanks, one at each end; nothing stays nothing."""
+    words = composed(text)[:MOST_CHARACTERS].lower().replace("\0", " ").split()
     return f" {' '.join(words)} " if words else ""
 
 

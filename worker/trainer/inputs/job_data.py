@@ -105,10 +105,10 @@ def _split(examples: Sequence[Example], split: str) -> list[Example]:
 
 def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -> JobData:
     """Leave out held-out examples learned from or that nothing could get right, and say so."""
-    contents = {example.sha256 for example in train}
+    contents = {example.content for example in train}
     groups = {example.group for example in train} - {None} if rows.one_dataset else set()
     classes = {example.label for example in train}
-    new, copies = _parted(held_out, lambda example: example.sha256 in contents)
+    new, copies = _parted(held_out, lambda example: example.content in contents)
     apart, grouped = _parted(new, lambda example: example.group in groups)
     validation, unknown = _parted(apart, lambda example: example.label not in classes)
     return JobData(
@@ -153,7 +153,9 @@ def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any
     """
     place = {label: index for index, label in enumerate(classes)}
     groups: dict[str, int] = {}
-    names = [f"group {e.group}" if e.group is not None else f"content {e.sha256}" for e in examples]
+    names = [
+        f"group {e.group}" if e.group is not None else f"content {e.content}" for e in examples
+    ]
     return {
         "ids": [example.id for example in examples],
         "labels": [place[example.label] for example in examples],

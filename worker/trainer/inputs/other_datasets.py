@@ -28,12 +28,12 @@ def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[s
 
     Contents of the job itself are left out: what judges it must not have been learned from.
     """
-    own = {example.sha256 for example in data.examples}
+    own = {example.content for example in data.examples}
     view = PRIMARY[data.modality]
     scope = scope_of(facts, view, attempt.claim.organisation_id)
     described = []
     for version in attempt.read(lambda session: _versions(session, data)):
-        examples = [one for one in _examples(attempt, version) if one.sha256 not in own]
+        examples = [one for one in _examples(attempt, version) if one.content not in own]
         features = gather(attempt, scope, examples)
         if features is not None and examples:
             classes = sorted({example.label for example in examples})

@@ -75,6 +75,21 @@ def test_labels_that_look_alike_are_named_together() -> None:
     assert "'Cat', 'c at', 'cat '" in problems[0].message
 
 
+def test_labels_that_differ_in_what_cannot_be_seen_are_named_with_it() -> None:
+    labels = ["pos", "pos\u200b", "po\u00ads", "neg", "neg\ufe0f", "other"]
+    problems = review([example(str(at), str(at), label) for at, label in enumerate(labels)])[1]
+    assert [one.code for one in problems] == ["label_collision"] * 2
+    assert "'neg', 'neg\\ufe0f'" in problems[0].message
+    assert "'pos', 'pos\\u200b', 'po\\u00ads'" in problems[1].message
+
+
+def test_contents_of_one_identity_are_copies() -> None:
+    nfd = example("2", "y", split="test").model_copy(update={"identity": "x"})
+    assert codes([example("1", "x"), nfd]) == [("duplicate_across_splits", "2", True)]
+    other = nfd.model_copy(update={"label": "b"})
+    assert codes([example("1", "x"), other])[0] == ("label_conflict", "1", True)
+
+
 def test_groups_that_the_upload_splits_are_named() -> None:
     found = review([example("1", "x", group="g"), example("2", "y", group="g", split="test")])[1]
     assert [(one.code, one.excluded) for one in found] == [("duplicate_across_splits", False)]

@@ -1,12 +1,15 @@
-"""Numbers from headers: ASCII digits, and not more than fit in 64 bits."""
+"""Texts from outside: numbers in headers, and when two texts are the same."""
 
 from __future__ import annotations
+
+import hashlib
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.texts import digits
+from app.core.texts import canonical, digits, identity, squeezed, told_apart, visible
 
 
 @given(st.integers(0, 10**18 - 1))
@@ -22,3 +25,31 @@ def test_anything_else_is_none(text: str) -> None:
 @given(st.text(max_size=30))
 def test_any_text_has_an_answer(text: str) -> None:
     digits(text)
+
+
+@given(st.text())
+def test_the_canonical_form_is_one_for_all_forms_of_a_text(text: str) -> None:
+    form = canonical(text)
+    assert canonical(form) == form
+    for other in ("NFC", "NFD"):
+        assert canonical(f"  {unicodedata.normalize(other, text)}\r\n") == form
+
+
+def test_a_text_in_its_canonical_form_has_no_other_identity() -> None:
+    assert identity("Iṣẹ́ yín\ndára".encode()) is None
+    nfd = unicodedata.normalize("NFD", "Iṣẹ́ yín\r\ndára ").encode()
+    assert identity(nfd) == hashlib.sha256("Iṣẹ́ yín\ndára".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("mark", "\u200b\ufeff\u00ad\u2060\ufe0f\u034f\u3164\U000e0061")
+def test_names_that_differ_in_what_cannot_be_seen_are_squeezed_to_one(mark: str) -> None:
+    assert squeezed(f"po{mark}s ") == squeezed("POS") == "pos"
+    assert visible(f"po{mark}s") in (
+        f"po\\u{ord(mark):04x}s",
+        f"po\\U{ord(mark):08x}s",
+    )
+
+
+def test_names_that_look_alike_are_written_so_that_they_differ() -> None:
+    assert told_apart(["pos", "pos\u200b"]) == ["pos", "pos\\u200b"]
+    assert told_apart(["caf\u00e9", "cafe\u0301"]) == ["caf\\u00e9", "cafe\\u0301"]

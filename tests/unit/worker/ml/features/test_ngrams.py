@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,6 +58,13 @@ class TestFamilies:
 class TestRows:
     def test_case_and_blanks_do_not_matter(self) -> None:
         one, other = ngrams.rows(["My  Card\n"]), ngrams.rows(["my card"])
+        assert np.array_equal(one.buckets, other.buckets)
+
+    def test_composition_does_not_matter(self) -> None:
+        text = "Iṣẹ́ yín dára púpọ̀"
+        forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+        one, other = ngrams.rows(forms[:1]), ngrams.rows(forms[1:])
+        assert forms[0] != forms[1]
         assert np.array_equal(one.buckets, other.buckets)
 
     def test_no_character_no_entry(self) -> None:

@@ -16,7 +16,8 @@ from app.core.manifest import Modality, Problem, Split
 from app.uploads.intake import images
 from app.uploads.intake.limits import Kind, Limits
 from app.uploads.intake.names import clean, folded, is_junk, shown
-from app.uploads.intake.rows import SPLITS, Row, path_row
+from app.uploads.intake.rows import Row, path_row
+from app.uploads.intake.splits import SPLITS
 
 Role = Literal["image", "text", "table", "other"]
 

@@ -10,16 +10,8 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Split
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE, shown
+from app.uploads.intake.splits import SPLITS
 
-SPLITS: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 PATHS = ("path", "file_name")
 """What a metadata file may call its first column; the second is Hugging Face's word."""
 

@@ -1,0 +1,103 @@
+"""Which split a folder's or a table's name speaks of. Pure: names only.
+
+The words are Hugging Face's (`datasets/data_files.py`); like there, digits and punctuation part
+words. A split word beside others (`crash_test`) is trusted only where a second name agrees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.core.manifest import Split
+
+SPLITS: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "development": "val",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+"""`eval` is held out, as Hugging Face reads it."""
+PLAIN = frozenset(
+    "x y data dataset set split folder dir part image images img imgs picture pictures pic pics"
+    " photo photos sample samples example examples text texts file files raw".split()  # noqa: SIM905 - a list of its own lines would be a page
+)
+"""Words that say nothing of a class: `train_images` can only be a split."""
+_LETTERS = re.compile(r"[^\W\d_]+")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitName:
+    """What a name says: its split, the other words in it, whether it is the split's word alone."""
+
+    split: Split
+    rest: tuple[str, ...]
+    exact: bool
+
+    @property
+    def certain(self) -> bool:
+        """Whether the name cannot be a class's: all its other words say nothing."""
+        return PLAIN.issuperset(self.rest)
+
+
+def read_name(name: str) -> SplitName | None:
+    """What `name` says, None where it has no split's word, or those of two splits."""
+    words = _words(name)
+    splits = {SPLITS[word] for word in words if word in SPLITS}
+    if len(splits) != 1:
+        return None
+    rest = tuple(word for word in words if word not in SPLITS)
+    return SplitName(splits.pop(), rest, exact=name.strip().lower() in SPLITS)
+
+
+def _words(name: str) -> list[str]:
+    runs = _LETTERS.findall(name)
+    parted = (_HUMP.findall(run) if run.isascii() else [run] for run in runs)
+    return [word.lower() for some in parted for word in some]
+
+
+def of_folders(names: Iterable[str]) -> dict[str, Split]:
+    """The splits among folders that lie side by side.
+
+    A word alone (`Train`) is one; `seg_train` is one beside `seg_test`, which differs in the
+    split only, or beside a word alone of another split.
+    """
+    told = {name: said for name in names if (said := read_name(name))}
+    families: dict[tuple[str, ...], set[Split]] = defaultdict(set)
+    for said in told.values():
+        families[said.rest].add(said.split)
+    sure = {name for name, said in told.items() if said.exact or len(families[said.rest]) > 1}
+    named = {told[name].split for name in sure}
+    return {
+        name: said.split
+        for name, said in told.items()
+        if name in sure or (named and said.split not in named)
+    }
+
+
+def of_tables(paths: Sequence[str]) -> list[Split | None]:
+    """The split of each table, by its own name or else by its nearest folder's.
+
+    Longer names than the split's word alone count only where another table is left to train on.
+    """
+    told = [_of_table(path) for path in paths]
+    kept = len(paths) > 1 and any(said is None or said.split == "train" for said in told)
+    return [said.split if said and (said.exact or kept) else None for said in told]
+
+
+def _of_table(path: str) -> SplitName | None:
+    *folders, name = path.split("/")
+    stem = name.partition(".")[0]
+    whole = name.rpartition(".")[0] or name
+    names = [stem, whole, *reversed(folders)]
+    return next((said for one in names if (said := read_name(one))), None)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.core import batch, manifest
 from app.core.batch import BatchInput
 from app.core.job_state import TERMINAL
+from app.infra import storage_keys
 from app.infra.orm import BatchRow, DatasetVersionRow, WorkRow
 from app.infra.repositories import batches
 from app.infra.repositories.batches import PlannedBatch
@@ -89,7 +90,7 @@ def _create(kit: Kit, new: PlannedBatch, org: str, chunk: int) -> str:
 
 
 def manifest_key(version: DatasetVersionRow) -> str:
-    return f"manifests/{version.organisation_id}/{version.manifest_sha256}.jsonl"
+    return storage_keys.manifest(version.organisation_id, version.manifest_sha256)
 
 
 def row_of(kit: Kit, batch_id: str) -> BatchRow:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.service import create_key
 from app.core.manifest import Modality, Problem
+from app.infra import storage_keys
 from app.infra.database import Sessions, now, transaction
 from app.infra.orm import DatasetVersionRow, JobRow, ModelRow, OrganisationRow
 from app.infra.repositories import datasets, jobs, versions, work
@@ -113,7 +114,7 @@ def add_model(
     name = job.id.removeprefix("ftjob-")
     head = f"head of {name}".encode()
     card: dict[str, Any] = {"labels": ["a", "b"], "views": ["squish"]}
-    prefix = f"models/{job.organisation_id}/{name}/{fence}"
+    prefix = storage_keys.artifact(organisation_id=job.organisation_id, name=name, fence=fence)
     for file, data in (("head.safetensors", head), ("model.json", json.dumps(card).encode())):
         part = folder / f"{name}-{file}"
         part.write_bytes(data)

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from app.core.messages import Target
+from app.infra import storage_keys
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
 from worker.formats import models
@@ -160,7 +161,7 @@ def store_head(
     save_file(
         {key: value.contiguous() for key, value in head.tensors.items()}, folder / models.HEAD
     )
-    prefix = models.prefix_of(organisation_id=organisation, name=name, fence=1)
+    prefix = storage_keys.artifact(organisation_id=organisation, name=name, fence=1)
     backbone = embed.spec.name
     weights = {"name": backbone, "weights_sha256": weights_sha256 or embed.weights_sha256}
     card = {"config": head.config, "backbone": weights}

@@ -17,9 +17,10 @@ from app.core import batch, manifest
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.http.dependencies import Services, writing
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, embeddings, targets
+from app.infra.repositories import batches, datasets, targets
 from app.infra.repositories.batches import PlannedBatch
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.targets import NotReady, ResolvedModel
@@ -114,8 +115,8 @@ def over_upload(
     )
     listed = _write_manifest(upload.folder, batch.inputs(built.examples, built.problems))
     files = {
-        blobs.pack_key(organisation_id, built.pack_sha256): built.pack_path,
-        blobs.manifest_key(organisation_id, listed): upload.folder / listed,
+        storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path,
+        storage_keys.manifest(organisation_id, listed): upload.folder / listed,
     }
     new = _of_upload(built, form, model, filename=upload.filename, manifest_sha256=listed)
     chunk = services.settings.batch_chunk
@@ -180,10 +181,10 @@ def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
         batches.remove(session, batch_id, organisation_id=organisation_id)
         hashes = [content.decode() for content in contents]
         gone = datasets.forget_embeddings(session, hashes, organisation_id=organisation_id)
-    keys += [embeddings.file_of(organisation_id, one.key, one.id) for one in gone]
+    keys += [storage_keys.segment(organisation_id, one.key, one.id) for one in gone]
     blobs.forget(services, keys)
-    named = [blobs.manifest_key(organisation_id, row.manifest_sha256)]
-    named += [blobs.pack_key(organisation_id, pack) for pack in row.packs]
+    named = [storage_keys.manifest(organisation_id, row.manifest_sha256)]
+    named += [storage_keys.pack(organisation_id, pack) for pack in row.packs]
     blobs.discard(services, organisation_id, named)
 
 

@@ -8,9 +8,10 @@ import structlog
 
 from app.core.errors import HeadstartError
 from app.http.dependencies import Services
+from app.infra import storage_keys
 from app.infra.database import reading, transaction
 from app.infra.orm import SegmentRow
-from app.infra.repositories import datasets, embeddings
+from app.infra.repositories import datasets
 from app.infra.repositories.datasets import Removed
 from app.uploads import blobs
 
@@ -55,11 +56,11 @@ def _own(services: Services, dataset_id: str, organisation_id: str) -> tuple[set
 def _delete_files(
     services: Services, organisation_id: str, removed: Removed, segments: Iterable[SegmentRow]
 ) -> None:
-    keys = [blobs.manifest_key(organisation_id, sha256) for sha256 in removed.manifests]
-    keys += [blobs.pack_key(organisation_id, sha256) for sha256 in removed.packs]
+    keys = [storage_keys.manifest(organisation_id, sha256) for sha256 in removed.manifests]
+    keys += [storage_keys.pack(organisation_id, sha256) for sha256 in removed.packs]
     blobs.discard(services, organisation_id, keys)
     try:
         for segment in segments:
-            services.storage.delete(embeddings.file_of(organisation_id, segment.key, segment.id))
+            services.storage.delete(storage_keys.segment(organisation_id, segment.key, segment.id))
     except (HeadstartError, OSError) as error:
         log.warning("segments are left to the sweeper", reason=str(error))

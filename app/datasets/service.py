@@ -14,6 +14,7 @@ from app.core.manifest import Modality
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
 from app.datasets.schemas import ExampleChange
 from app.http.dependencies import Services, writing
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.repositories import datasets, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
@@ -41,8 +42,8 @@ def create(
     listed = content.write(upload.folder)
     new = content.version(manifest_sha256=listed.name, backbone=backbone)
     files = {
-        blobs.pack_key(organisation_id, built.pack_sha256): built.pack_path,
-        blobs.manifest_key(organisation_id, listed.name): listed,
+        storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path,
+        storage_keys.manifest(organisation_id, listed.name): listed,
     }
     stored = blobs.stored(services, organisation_id, files)
     with stored, receipt.hold(), writing(services) as session:
@@ -100,7 +101,7 @@ def append(
         options=_options(form, minimum_classes=1),
     )
     organisation_id = base.dataset.organisation_id
-    files = {blobs.pack_key(organisation_id, built.pack_sha256): built.pack_path}
+    files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, organisation_id, files):
         revision = appended(built.examples, built.problems)
         return _derive(services, base, revision, size=upload.size, receipt=receipt)
@@ -147,7 +148,7 @@ def _derive(
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
-            files = {blobs.manifest_key(organisation_id, listed.name): listed}
+            files = {storage_keys.manifest(organisation_id, listed.name): listed}
             with blobs.stored(services, organisation_id, files):
                 snapshot = _commit(services, base, new, size=size, receipt=receipt or Receipt())
         if snapshot is not None:

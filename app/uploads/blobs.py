@@ -19,6 +19,7 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.http.dependencies import Services
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import datasets
@@ -27,16 +28,6 @@ log = structlog.get_logger()
 _lock = threading.Lock()
 _held: Counter[str] = Counter()
 _SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
-
-
-def pack_key(organisation_id: str, sha256: str) -> str:
-    """Where a pack lies."""
-    return f"packs/{organisation_id}/{sha256}"
-
-
-def manifest_key(organisation_id: str, sha256: str) -> str:
-    """Where a manifest lies."""
-    return f"manifests/{organisation_id}/{sha256}.jsonl"
 
 
 @contextmanager
@@ -88,7 +79,7 @@ def _release(keys: Iterable[str]) -> None:
 
 def open_manifest(services: Services, version: DatasetVersionRow) -> Path:
     """A local file of the version's manifest. Raises storage_unavailable."""
-    return _fetch(services, manifest_key(version.organisation_id, version.manifest_sha256))
+    return _fetch(services, storage_keys.manifest(version.organisation_id, version.manifest_sha256))
 
 
 def load_manifest(services: Services, version: DatasetVersionRow) -> list[Example]:
@@ -98,7 +89,7 @@ def load_manifest(services: Services, version: DatasetVersionRow) -> list[Exampl
 
 def open_pack(services: Services, organisation_id: str, sha256: str) -> Path:
     """A local file of a pack. Raises storage_unavailable."""
-    return _fetch(services, pack_key(organisation_id, sha256))
+    return _fetch(services, storage_keys.pack(organisation_id, sha256))
 
 
 def _fetch(services: Services, key: str) -> Path:
@@ -113,7 +104,7 @@ def _fetch(services: Services, key: str) -> Path:
 def contents_of(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:
     """The hashes that a manifest names; none if it is gone, as its dataset then is too."""
     try:
-        path = services.storage.fetch(manifest_key(organisation_id, manifest_sha256))
+        path = services.storage.fetch(storage_keys.manifest(organisation_id, manifest_sha256))
     except FileNotFoundError:
         return set()
     return set(_hashes(path))

@@ -51,11 +51,6 @@ class StoredModel:
     tensors: Tensors
 
 
-def prefix_of(*, organisation_id: str, name: str, fence: int) -> str:
-    """The folder of one attempt at a model."""
-    return f"models/{organisation_id}/{name}/{fence}"
-
-
 def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) -> Artifact:
     """Move `folder/head.safetensors` and its card into storage, durably.
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.core import manifest
 from app.core.manifest import Example
+from app.infra import storage_keys
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim
@@ -104,5 +105,5 @@ class Attempt:
         return list(manifest.load(b"\n".join(lines)))
 
     def _manifest(self, version: DatasetVersionRow) -> bytes:
-        key = f"manifests/{version.organisation_id}/{version.manifest_sha256}.jsonl"
+        key = storage_keys.manifest(version.organisation_id, version.manifest_sha256)
         return self.context.storage.fetch(key).read_bytes()

@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
+from app.infra import storage_keys
 from app.infra.database import Sessions, reading, transaction
 from app.infra.orm import SegmentRow
 from app.infra.repositories import embeddings
@@ -41,7 +42,7 @@ class Scope:
 
     def file(self, segment_id: str) -> str:
         """The storage key of a segment."""
-        return embeddings.file_of(self.organisation_id, self.key, segment_id)
+        return storage_keys.segment(self.organisation_id, self.key, segment_id)
 
 
 @dataclass(frozen=True, kw_only=True)

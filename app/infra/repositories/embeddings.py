@@ -20,11 +20,6 @@ Place = tuple[str, int]
 """Segment and row."""
 
 
-def file_of(organisation_id: str, key: str, segment_id: str) -> str:
-    """Where a segment lies in storage."""
-    return f"embeddings/{organisation_id}/{key}/{segment_id}.npy"
-
-
 def find(
     session: Session, *, organisation_id: str, key: str, sha256s: Iterable[str]
 ) -> dict[str, Place]:

@@ -15,13 +15,20 @@ from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from app.core.job_state import TERMINAL
+from app.infra import storage_keys
 from app.infra.database import Sessions, reading
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
-from app.infra.repositories import embeddings, exports
+from app.infra.repositories import exports
 from app.infra.storage import Storage
 from worker.trainer.model_card import name_of
 
 GRACE_SECONDS = 3600.0
+_OTHERS = (
+    storage_keys.PACKS,
+    storage_keys.MANIFESTS,
+    storage_keys.SEGMENTS,
+    storage_keys.RESULTS,
+)
 
 
 class Sweeper:
@@ -43,12 +50,8 @@ class Sweeper:
 
     def sweep(self) -> int:
         """Delete what is garbage; the number of files."""
-        artifacts = list(self._storage.keys("models"))
-        others = [
-            key
-            for folder in ("packs", "manifests", "embeddings", "batches")
-            for key in self._storage.keys(folder)
-        ]
+        artifacts = list(self._storage.keys(storage_keys.ARTIFACTS))
+        others = [key for folder in _OTHERS for key in self._storage.keys(folder)]
         with reading(self._sessions) as session:
             garbage = _unregistered(session, artifacts)
             unreferenced = _unreferenced(session, others)
@@ -100,9 +103,9 @@ def _unreferenced(session: Session, keys: Iterable[str]) -> set[str]:
     for table, over in ((DatasetVersionRow, literal(False)), (BatchRow, ended)):
         held = select(table.organisation_id, table.manifest_sha256, table.packs, over)
         for organisation, manifest, packs, needless in session.execute(held):
-            named.add(f"manifests/{organisation}/{manifest}.jsonl")
+            named.add(storage_keys.manifest(organisation, manifest))
             if not needless:
-                named |= {f"packs/{organisation}/{pack}" for pack in packs}
+                named |= {storage_keys.pack(organisation, pack) for pack in packs}
     for row in session.execute(select(SegmentRow.organisation_id, SegmentRow.key, SegmentRow.id)):
-        named.add(embeddings.file_of(*row))
+        named.add(storage_keys.segment(*row))
     return set(keys) - named

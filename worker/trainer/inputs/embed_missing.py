@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
+from app.infra import storage_keys
 from app.infra.storage import scratch
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
@@ -103,7 +104,7 @@ def items(
     number = {pack: index for index, pack in enumerate(packs)}
     fetch = attempt.context.storage.fetch
     return {
-        "packs": [str(fetch(f"packs/{organisation_id}/{pack}")) for pack in packs],
+        "packs": [str(fetch(storage_keys.pack(organisation_id, pack))) for pack in packs],
         "pack": [number[example.pack] for example in examples],
         "offset": [example.offset for example in examples],
         "length": [example.length for example in examples],

@@ -20,6 +20,7 @@ from app.core.agreement import Tally
 from app.core.batch import BatchInput, Fault
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.infra import storage_keys
 from app.infra.orm import BatchRow
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import ChunkOutcome
@@ -74,7 +75,7 @@ def _chunk_of(attempt: Attempt) -> BatchChunk:
     claim = attempt.claim
     row, excluded = attempt.read(lambda session: _rows(session, claim))
     start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
-    key = f"manifests/{row.organisation_id}/{row.manifest_sha256}.jsonl"
+    key = storage_keys.manifest(row.organisation_id, row.manifest_sha256)
     with attempt.context.storage.fetch(key).open("rb") as file:
         inputs = batch.load(islice(file, start, stop))
     if "fault" in claim.payload:
@@ -195,7 +196,7 @@ class _Prediction:
                 out.write(_line(index, one, fault or answers[one.sha256][0]))
         size = part.stat().st_size
         row = chunk.row
-        key = f"batches/{row.organisation_id}/{row.id}/{chunk.start:09}-{claim.fence}.jsonl"
+        key = storage_keys.result(row.organisation_id, row.id, start=chunk.start, fence=claim.fence)
         self._attempt.context.storage.put(key, part)
         return ChunkOutcome(
             start=chunk.start,

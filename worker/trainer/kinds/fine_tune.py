@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
+from app.infra import storage_keys
 from app.infra.database import now
 from app.infra.orm import ModelRow
 from app.infra.repositories import embeddings, jobs, work
@@ -130,7 +131,7 @@ def support_of(
 def _prefix(attempt: Attempt) -> str:
     claim = attempt.claim
     assert claim.job_id is not None
-    return models.prefix_of(
+    return storage_keys.artifact(
         organisation_id=claim.organisation_id, name=name_of(claim.job_id), fence=claim.fence
     )
 

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save
 
 from app.core.errors import HeadstartError
+from app.infra import storage_keys
 from app.infra.storage import LocalStorage
 from worker.formats import models
 from worker.formats.models import CARD, HEAD, Artifact
@@ -23,7 +24,7 @@ TENSORS = {
     "classes": np.arange(3),
 }
 CARDED = {"labels": ["a", "b", "ü"], "config": {"classes": ["a", "b", "ü"]}, "job": "ours"}
-PREFIX = models.prefix_of(organisation_id="acme", name="01abc", fence=7)
+PREFIX = storage_keys.artifact(organisation_id="acme", name="01abc", fence=7)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from app.core.exports import KEEP_SECONDS, key_of
+from app.infra import storage_keys
 from app.infra.database import now
 from app.infra.orm import ModelRow, WorkRow
 from app.infra.repositories import exports
 from tests.worker_kit import Kit, add_dataset, add_job
-from worker.formats.models import prefix_of
 from worker.trainer.idle.sweeper import Sweeper
 from worker.trainer.model_card import name_of
 
@@ -46,7 +46,7 @@ def put(kit: Kit, key: str) -> str:
 
 
 def artifact(kit: Kit, job_id: str, fence: int) -> str:
-    prefix = prefix_of(organisation_id="acme", name=name_of(job_id), fence=fence)
+    prefix = storage_keys.artifact(organisation_id="acme", name=name_of(job_id), fence=fence)
     put(kit, f"{prefix}/head.safetensors")
     return prefix
 

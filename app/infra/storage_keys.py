@@ -1,0 +1,35 @@
+"""Where everything lies in storage: each key is spelled here and nowhere else.
+
+Keys begin with their kind and their organisation, and hold nothing that came from outside. An
+export's key is made of its model's by `app.core.exports`.
+"""
+
+from __future__ import annotations
+
+PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
+ARTIFACTS, RESULTS = "models", "batches"
+
+
+def pack(organisation_id: str, sha256: str) -> str:
+    """The bytes of an upload's examples."""
+    return f"{PACKS}/{organisation_id}/{sha256}"
+
+
+def manifest(organisation_id: str, sha256: str) -> str:
+    """The list of a version's examples."""
+    return f"{MANIFESTS}/{organisation_id}/{sha256}.jsonl"
+
+
+def segment(organisation_id: str, key: str, segment_id: str) -> str:
+    """A file of embeddings; `key` is their cache's."""
+    return f"{SEGMENTS}/{organisation_id}/{key}/{segment_id}.npy"
+
+
+def artifact(*, organisation_id: str, name: str, fence: int) -> str:
+    """The folder of one attempt at a model."""
+    return f"{ARTIFACTS}/{organisation_id}/{name}/{fence}"
+
+
+def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
+    """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
+    return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"

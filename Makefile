@@ -38,14 +38,14 @@ test: install ## Every test that this machine can run; servers that are missing 
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 test-fast: install ## Units and the HTTP surface, in minutes: no server, no killing
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/api
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/house tests/unit tests/api
 
-check: install ## Format, lint, types, import arrows
+check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/unit/test_house.py
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/house
 
 bench: bench-service bench-serving bench-quality bench-training ## Every figure in benchmarks/results
 

@@ -1,0 +1,22 @@
+"""One table of error codes: each has a status, is raised from somewhere, and stands on the page."""
+
+from __future__ import annotations
+
+import re
+
+from app.core.errors import TITLES
+from app.http.exception_handlers import STATUSES
+from tests.house.reading import sources, text_of
+
+
+def test_every_code_has_a_status_and_a_title() -> None:
+    assert set(STATUSES) == set(TITLES)
+
+
+def test_every_raised_code_is_in_the_table() -> None:
+    raised = {
+        code
+        for path in sources("app", "worker")
+        for code in re.findall(r'HeadstartError\(\s*"([a-z_]+)"', text_of(path))
+    }
+    assert raised <= set(TITLES)

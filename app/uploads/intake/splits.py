@@ -28,8 +28,36 @@ SPLITS: Mapping[str, Split] = {
 }
 """`eval` is held out, as Hugging Face reads it."""
 PLAIN = frozenset(
-    "x y data dataset set split folder dir part image images img imgs picture pictures pic pics"
-    " photo photos sample samples example examples text texts file files raw".split()  # noqa: SIM905 - a list of its own lines would be a page
+    [
+        "x",
+        "y",
+        "data",
+        "dataset",
+        "set",
+        "split",
+        "folder",
+        "dir",
+        "part",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "picture",
+        "pictures",
+        "pic",
+        "pics",
+        "photo",
+        "photos",
+        "sample",
+        "samples",
+        "example",
+        "examples",
+        "text",
+        "texts",
+        "file",
+        "files",
+        "raw",
+    ]
 )
 """Words that say nothing of a class: `train_images` can only be a split."""
 _LETTERS = re.compile(r"[^\W\d_]+")

@@ -52,6 +52,16 @@ def claim_sql(*, dialect: str, clock: str, overdue: bool) -> str:
     return _CLAIM.format(clock=clock, pick=pick)
 
 
+def turn_sql(*, clock: str) -> str:
+    """The organisation `:id` goes to the end of the line: behind everybody whose turn has been.
+
+    The clock alone would not do: two claims may fall into one tick of it.
+    """
+    latest = "(SELECT max(last_claimed_at) + 0.00001 FROM organisations)"
+    later = f"CASE WHEN {latest} > {clock} THEN {latest} ELSE {clock} END"
+    return f"UPDATE organisations SET last_claimed_at = {later} WHERE id = :id"  # noqa: S608
+
+
 def urgent_sql(*, clock: str) -> str:
     """One row where work of a priority below `:before` could be claimed now."""
     ready = READY.format(clock=clock)

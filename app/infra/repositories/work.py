@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.core.ids import new_id
 from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
-from app.infra.repositories.picking import IDLE, claim_sql, urgent_sql
+from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
 
 MAX_ERRORS, MAX_CRASHES, MAX_LOSSES = 3, 3, 20
 
@@ -68,10 +68,7 @@ def claim(
     if work_id is None:
         return None
     row = session.get_one(WorkRow, work_id, populate_existing=True)
-    session.execute(
-        text(f"UPDATE organisations SET last_claimed_at = {clock} WHERE id = :id"),  # noqa: S608
-        {"id": row.organisation_id},
-    )
+    session.execute(text(turn_sql(clock=clock)), {"id": row.organisation_id})
     if overdue and row.priority < IDLE and urgent(session, kinds=kinds, before=row.priority):
         return replace(_claim_of(row), priority=0)
     return _claim_of(row)

@@ -4,7 +4,7 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     HEADSTART_DATA_DIR=/data
 RUN useradd --create-home --uid 10001 headstart && mkdir /data && chown headstart /data
 WORKDIR /srv
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY app app
 COPY migrations migrations
 

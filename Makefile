@@ -7,7 +7,7 @@ NEEDED_KB := 9000000
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install demo up test test-fast check errors-page bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -46,6 +46,9 @@ check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/house
+
+errors-page: install ## docs/errors.md, from the table of codes
+	@$(BIN)/python -m app.http.error_page > docs/errors.md
 
 bench: bench-service bench-serving bench-quality bench-training ## Every figure in benchmarks/results
 

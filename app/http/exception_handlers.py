@@ -38,7 +38,7 @@ _STATUS: Mapping[int, str] = {
 STATUSES: Mapping[str, int] = dict.fromkeys(TITLES, 422) | {
     code: status for status, codes in _STATUS.items() for code in codes.split()
 }
-_FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready"})
+FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready"})
 _HTTP_CODES = {
     400: "bad_request",
     401: "unauthenticated",
@@ -81,7 +81,7 @@ def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Respons
         headers["www-authenticate"] = 'Bearer realm="headstart"'
     if error.retry_after is not None or status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(math.ceil(error.retry_after or 1))
-    if error.code in _FINAL_CONFLICTS:
+    if error.code in FINAL_CONFLICTS:
         headers["x-should-retry"] = "false"
     return Response(
         to_json(document),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from app.core.errors import TITLES
+from app.http.error_page import page
 from app.http.exception_handlers import STATUSES
 from tests.house.reading import sources, text_of
 
@@ -20,3 +22,7 @@ def test_every_raised_code_is_in_the_table() -> None:
         for code in re.findall(r'HeadstartError\(\s*"([a-z_]+)"', text_of(path))
     }
     assert raised <= set(TITLES)
+
+
+def test_the_page_is_current() -> None:
+    assert text_of(Path("docs/errors.md")) == page(), "run: make errors-page"

@@ -1,5 +1,6 @@
 """The rules of the house under their former name; they live in tests/house."""
 
+from tests.house.test_docs import *  # noqa: F403
 from tests.house.test_errors import *  # noqa: F403
 from tests.house.test_imports import *  # noqa: F403
 from tests.house.test_measured import *  # noqa: F403

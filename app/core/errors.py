@@ -107,6 +107,10 @@ class HeadstartError(Exception):
         self.extra = dict(extra or {})
         super().__init__(self.message)
 
+    def stored(self) -> dict[str, Any]:
+        """What jobs, versions and work keep of it: `{code, message, param}`."""
+        return {"code": self.code, "message": self.message, "param": self.param}
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive the pipe between the trainer and its child, keyword arguments included."""
         return _rebuild, (self.code, self.message, self.param, self.retry_after, self.extra)

@@ -22,7 +22,7 @@ from tests.faults.effects import (
 )
 from tests.worker_kit import Kit, add_dataset, add_job
 from tests.workers import workers
-from worker.trainer import endings
+from worker.trainer.kinds import kind_of
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -91,7 +91,7 @@ def test_a_worker_frozen_within_a_transaction_lets_go(postgres_kit: Kit) -> None
             )
         )
         assert claimed is not None
-        kit.commit(lambda session: endings.start(session, claimed))
+        kit.commit(lambda session: kind_of(claimed).begin(session, claimed))
 
         def finish_and_freeze(session: Session) -> None:
             work.finish(session, claimed)

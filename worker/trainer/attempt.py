@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,18 +23,19 @@ from worker.trainer.tensor_process import EngineFacts
 
 T = TypeVar("T")
 
-KINDS = ("embed", "fine_tune", "batch", "export")
-_LONG = ("embed", "batch")
 _LOOK_SECONDS = 0.1
 
 
 class Attempt:
-    """A claim, its lease and the context."""
+    """A claim, its lease and the context; `makes_way_to` are the kinds of work that may pass it."""
 
-    def __init__(self, context: Context, claim: Claim, lease: Lease) -> None:
+    def __init__(
+        self, context: Context, claim: Claim, lease: Lease, *, makes_way_to: Collection[str] = ()
+    ) -> None:
         self.context = context
         self.claim = claim
         self._lease = lease
+        self._makes_way_to = tuple(makes_way_to)
         self._makes_way = False
         self._looked = 0.0
 
@@ -44,12 +45,12 @@ class Attempt:
         return staging(self.context.settings)
 
     def guard(self) -> None:
-        """Raises LostClaimError or DrainedError; stops embedding early where it must make way."""
+        """Raises LostClaimError or DrainedError; ends a request early where it must make way."""
         self._lease.check()
         self.context.stop.check()
         if self.context.stop.requested and self.claim.priority > 0:
             raise DrainedError
-        if self.claim.kind in _LONG and (self._makes_way or self._must_make_way()):
+        if self._makes_way_to and (self._makes_way or self._must_make_way()):
             self._makes_way = True
             self.context.child.stop_request()
 
@@ -62,7 +63,9 @@ class Attempt:
             return False
         self._looked = now
         return self.context.read(
-            lambda session: work.urgent(session, kinds=KINDS, before=self.claim.priority)
+            lambda session: work.urgent(
+                session, kinds=self._makes_way_to, before=self.claim.priority
+            )
         )
 
     def _patience(self) -> float:

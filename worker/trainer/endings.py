@@ -1,4 +1,4 @@
-"""How an attempt ends when it does not succeed: the three budgets, and who is told.
+"""How an attempt ends when it does not succeed: the three budgets, and what each error costs.
 
 A domain error ends the work at once. An unexpected error may happen three times, a crash of the
 child under a live parent three times, the loss of a whole worker group twenty times. Being drained
@@ -10,126 +10,80 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
-from app.core.job_state import TERMINAL
-from app.infra.orm import JobRow
-from app.infra.repositories import batches, jobs, versions, work
+from app.infra.repositories import work
 from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
-from worker.trainer.kinds.batch import isolate
-from worker.trainer.kinds.embed import version_fault
+from worker.trainer.context import DrainedError
+from worker.trainer.kinds import kind_of
+from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
 
 _DELAY_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
+_TRANSIENT = ("database_unavailable", "storage_unavailable")
 
 
-def start(session: Session, claim: Claim) -> bool:
-    """Note in the job or batch that it runs; answers whether there is anything left to run."""
-    if claim.batch_id is not None:
-        return _start_batch(session, claim, claim.batch_id)
-    if claim.job_id is None:
-        return True
-    job = _job(session, claim)
-    if job is not None and job.status == "validating_files":
-        versions.settle_job(session, job)
-    if job is not None and job.status == "queued":
-        jobs.advance_job(session, job, "running", quiet=claim.error is not None)
-        return True
-    if work.held(session, claim):
-        work.finish(session, claim, "cancelled")
-    return False
+def conclude(session: Session, claim: Claim, error: Exception) -> None:
+    """What an exception means for the work: again, at what cost, or the end of it."""
+    if isinstance(error, DrainedError):
+        _retry(session, claim, "its worker was stopped")
+    elif isinstance(error, ChildCrashedError):
+        crashed(session, claim, str(error), blames_inputs=not isinstance(error, EngineCrashedError))
+    elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
+        _postpone(session, claim, error)
+    elif isinstance(error, HeadstartError):
+        kind_of(claim).on_failure(session, claim, error)
+    else:
+        _erred(session, claim, f"{type(error).__name__}: {error}")
 
 
-def _job(session: Session, claim: Claim) -> JobRow | None:
-    """The claim's job, locked; None where it has none, or has one that was deleted."""
-    if claim.job_id is None or session.get(JobRow, claim.job_id) is None:
-        return None
-    return jobs.lock_job(session, claim.job_id)
-
-
-def _start_batch(session: Session, claim: Claim, batch_id: str) -> bool:
-    row = batches.lock_batch(session, batch_id)
-    if row.status == "validating_files":
-        batches.settle_batch(session, row)
-    if row.status == "queued":
-        batches.advance(session, row, "running")
-    if row.status == "running":
-        return True
-    if work.held(session, claim):
-        work.finish(session, claim, "cancelled")
-    return False
-
-
-def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
-    """End the work, and the job, the batch or the version that cannot go on without it."""
-    if claim.version_id is not None:
-        work.lock_version(session, claim.version_id)
-    if claim.batch_id is not None:
-        work.lock_batches(session, [claim.batch_id])
-    work.finish(session, claim, "failed", jobs.error_body(error))
-    if claim.kind == "embed":
-        version_fault(session, claim, error)
-    job = _job(session, claim)
-    if job is not None and job.status not in TERMINAL:
-        jobs.advance_job(session, job, "failed", error=error)
-    if claim.batch_id is not None:
-        row = batches.lock_batch(session, claim.batch_id)
-        if row.status not in TERMINAL:
-            batches.fail(session, row, error)
-
-
-def retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:
+def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:
     """Queue the work again after `delay` seconds, at the cost of `errors=` or `crashes=`."""
     work.give_back(session, claim, delay=delay, **spent)
-    requeue_job(session, claim, why)
+    kind_of(claim).on_requeue(session, claim, why, quiet=False)
 
 
-def postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
-    """Try again later, and ever later, what is away; the job's history tells each reason once."""
+def _postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """Try again later, and ever later, what is away; each reason is told once."""
     last = claim.error or {}
     times = int(last.get("times", 0)) + 1
     work.give_back(
         session,
         claim,
         delay=min(_LONGEST_SECONDS, 2.0 ** min(times, 10)),
-        error={**jobs.error_body(error), "times": times},
+        error={**error.stored(), "times": times},
     )
-    requeue_job(session, claim, error.message, quiet=last.get("message") == error.message)
-
-
-def requeue_job(session: Session, claim: Claim, why: str, *, quiet: bool = False) -> None:
-    """Say in the job that it waits again."""
-    job = _job(session, claim)
-    if job is not None and job.status == "running":
-        said = f"Job queued again: {why}"
-        jobs.advance_job(session, job, "queued", message=said, quiet=quiet)
+    told = last.get("message") == error.message
+    kind_of(claim).on_requeue(session, claim, error.message, quiet=told)
 
 
 def crashed(session: Session, claim: Claim, why: str, *, blames_inputs: bool = True) -> None:
     """The child died under us: try again, or give the work up as a poison."""
     crashes = claim.crashes + 1
-    if claim.kind == "batch" and blames_inputs and isolate(session, claim, why):
+    if blames_inputs and kind_of(claim).on_crash(session, claim, why):
         return
     if crashes < MAX_CRASHES:
-        retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)
+        _retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)
         return
-    fail(session, claim, HeadstartError("worker_lost", f"{why}, {crashes} times in a row"))
+    _give_up(session, claim, "worker_lost", f"{why}, {crashes} times in a row")
 
 
-def erred(session: Session, claim: Claim, why: str) -> None:
+def _erred(session: Session, claim: Claim, why: str) -> None:
     """Something unexpected was raised: try again, or give up."""
     errors = claim.errors + 1
     if errors < MAX_ERRORS:
-        retry(session, claim, why, delay=_DELAY_SECONDS, errors=errors)
+        _retry(session, claim, why, delay=_DELAY_SECONDS, errors=errors)
         return
-    code = "training_failed" if claim.kind == "fine_tune" else "internal"
-    fail(session, claim, HeadstartError(code, f"{why}, {errors} times in a row"))
+    _give_up(session, claim, kind_of(claim).given_up, f"{why}, {errors} times in a row")
+
+
+def _give_up(session: Session, claim: Claim, code: str, why: str) -> None:
+    kind_of(claim).on_failure(session, claim, HeadstartError(code, why))
 
 
 def rescue(session: Session) -> int:
     """Take back what lost workers held; the number of works that are queued again or ended."""
     queued, spent = work.rescue(session)
     for claim in queued:
-        requeue_job(session, claim, "its worker was lost")
+        kind_of(claim).on_requeue(session, claim, "its worker was lost", quiet=False)
     for claim in spent:
-        lost = f"its worker was lost {claim.losses} times"
-        fail(session, claim, HeadstartError("worker_lost", lost))
+        _give_up(session, claim, "worker_lost", f"its worker was lost {claim.losses} times")
     return len(queued) + len(spent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -22,20 +22,13 @@ from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import load_settings
 from app.infra.storage import storage_errors
 from worker.trainer import endings
-from worker.trainer.attempt import KINDS, Attempt
+from worker.trainer.attempt import Attempt
 from worker.trainer.context import Context, DrainedError, open_context
 from worker.trainer.idle.chores import Chores
-from worker.trainer.kinds import batch, embed, export, fine_tune
+from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.lease import Lease
-from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
+from worker.trainer.tensor_process import ChildCrashedError
 
-STEPS: Mapping[str, Callable[[Attempt], None]] = {
-    "embed": embed.run,
-    "fine_tune": fine_tune.run,
-    "batch": batch.run,
-    "export": export.run,
-}
-_TRANSIENT = ("database_unavailable", "storage_unavailable")
 _OVERDUE_EVERY = 4
 """One claim in so many lets bulk that has waited long pass: urgent work without end must not stop
 it, nor may a batch that takes hours hold up the jobs of its own organisation."""
@@ -84,19 +77,19 @@ class Trainer:
         return True
 
     def _claim(self) -> tuple[Claim | None, bool]:
-        """The next work, and whether its job has begun; one transaction with the rescue."""
+        """The next work, and whether it has begun; one transaction with the rescue."""
         settings = self.context.settings
         with transaction(self.context.sessions) as session:
             endings.rescue(session)
             claim = work.claim(
                 session,
                 worker=self.context.name,
-                kinds=KINDS,
+                kinds=[*KINDS],
                 lease_seconds=settings.lease_seconds,
                 overdue=self._claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1,
             )
-            begun = claim is not None and endings.start(session, claim)
-            more = not settings.embedded and work.urgent(session, kinds=KINDS)
+            begun = claim is not None and _begin(session, claim)
+            more = not settings.embedded and work.urgent(session, kinds=[*KINDS])
         self._claims += claim is not None
         if more:
             self.context.doorbell.ring()
@@ -119,7 +112,9 @@ class Trainer:
         try:
             held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
             with held as lease, storage_errors():
-                STEPS[claim.kind](Attempt(context, claim, lease))
+                kind = kind_of(claim)
+                may_pass = KINDS if kind.makes_way else ()
+                kind.run(Attempt(context, claim, lease, makes_way_to=may_pass))
         except LostClaimError:
             bound.info("claim lost, result discarded")
         except Exception as error:  # noqa: BLE001  # a poison row must not end the loop
@@ -132,24 +127,17 @@ class Trainer:
     def _record(self, claim: Claim, error: Exception) -> None:
         """Write down how a try ended; while that is impossible, wait."""
         try:
-            self.context.commit_failure(lambda session: conclude(session, claim, error))
+            self.context.commit_failure(lambda session: endings.conclude(session, claim, error))
         except LostClaimError:
             log.info("claim lost before its failure was written", work=claim.id)
 
 
-def conclude(session: Session, claim: Claim, error: Exception) -> None:
-    """What an exception means for the work: again, at what cost, or the end of it."""
-    if isinstance(error, DrainedError):
-        endings.retry(session, claim, "its worker was stopped")
-    elif isinstance(error, ChildCrashedError):
-        blames = not isinstance(error, EngineCrashedError)
-        endings.crashed(session, claim, str(error), blames_inputs=blames)
-    elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
-        endings.postpone(session, claim, error)
-    elif isinstance(error, HeadstartError):
-        endings.fail(session, claim, error)
-    else:
-        endings.erred(session, claim, f"{type(error).__name__}: {error}")
+def _begin(session: Session, claim: Claim) -> bool:
+    """Whether there is anything left to run; work that nobody needs any more ends here."""
+    begun = kind_of(claim).begin(session, claim)
+    if not begun and work.held(session, claim):
+        work.finish(session, claim, "cancelled")
+    return begun
 
 
 def main(child: str = "worker.tensors") -> int:

@@ -24,7 +24,7 @@ from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import Problem
 from app.infra.database import now
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, WorkRow
-from app.infra.repositories import jobs, work
+from app.infra.repositories import work
 
 PREFIX = "batch_"
 PRIORITY = 5
@@ -167,7 +167,7 @@ def advance(
     if to in TERMINAL:
         row.finished_at = now(session)
     if error is not None:
-        row.error = jobs.error_body(error)
+        row.error = error.stored()
 
 
 def settle(session: Session, version_id: str) -> None:

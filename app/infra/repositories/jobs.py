@@ -124,16 +124,11 @@ def advance_job(
     if to in TERMINAL:
         job.finished_at = at
     if error is not None:
-        job.error = error_body(error)
+        job.error = error.stored()
     if quiet:
         return
     level: Level = "error" if to == "failed" else "info"
     add_event(session, job.id, message or _said(to, error), level=level)
-
-
-def error_body(error: HeadstartError) -> dict[str, Any]:
-    """What jobs, versions and work store of an error: `{code, message, param}`."""
-    return {"code": error.code, "message": error.message, "param": error.param}
 
 
 def _said(to: JobStatus, error: HeadstartError | None) -> str:

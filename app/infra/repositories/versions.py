@@ -89,7 +89,7 @@ def _fault(examples: Sequence[Example]) -> HeadstartError | None:
 
 def fail_version(session: Session, version: DatasetVersionRow, error: HeadstartError) -> None:
     """Fail a locked version, drop its remaining chunks and fail the jobs that wait on it."""
-    version.status, version.error = "failed", jobs.error_body(error)
+    version.status, version.error = "failed", error.stored()
     work.withdraw(session, version_id=version.id)
     settle_jobs(session, version.id)
 

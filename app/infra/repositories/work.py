@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
@@ -93,6 +94,11 @@ def finish(
 ) -> None:
     """End the work, in the same transaction as its effects. Raises LostClaimError."""
     _write(session, claim, state=state, error=error, finished_at=now(session), claimed_by=None)
+
+
+def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """End the work for good. Raises LostClaimError."""
+    finish(session, claim, "failed", error.stored())
 
 
 def hold(session: Session, claim: Claim) -> None:

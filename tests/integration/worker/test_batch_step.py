@@ -35,7 +35,7 @@ from worker.ml.engines import load_engine
 from worker.ml.images.views import decode_to
 from worker.predictor.loaded import load_head
 from worker.trainer import endings
-from worker.trainer.loop import conclude
+from worker.trainer.endings import conclude
 from worker.trainer.tensor_process import EngineCrashedError
 
 Told = dict[str, float]

@@ -19,6 +19,7 @@ from app.core import agreement, batch
 from app.core.agreement import Tally
 from app.core.batch import BatchInput, Fault
 from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
 from app.core.manifest import Problem
 from app.infra import storage_keys
 from app.infra.orm import BatchRow
@@ -224,6 +225,25 @@ def _line(index: int, one: BatchInput, answer: bytes | Fault) -> bytes:
     if isinstance(answer, Fault):
         return to_json({**told, "error": answer.model_dump()}) + b"\n"
     return to_json(told)[:-1] + b"," + answer.partition(b",")[2] + b"\n"
+
+
+def begin(session: Session, claim: Claim) -> bool:
+    """Note in the batch that it runs; False where it has ended."""
+    row = batches.lock_batch(session, str(claim.batch_id))
+    if row.status == "validating_files":
+        batches.settle_batch(session, row)
+    if row.status == "queued":
+        batches.advance(session, row, "running")
+    return row.status == "running"
+
+
+def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """End the chunk for good, and with it the batch."""
+    work.lock_batches(session, [str(claim.batch_id)])
+    work.fail(session, claim, error)
+    row = batches.lock_batch(session, str(claim.batch_id))
+    if row.status not in TERMINAL:
+        batches.fail(session, row, error)
 
 
 def isolate(session: Session, claim: Claim, why: str) -> bool:

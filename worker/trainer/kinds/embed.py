@@ -207,8 +207,10 @@ def _waiting_jobs(session: Session, version_id: str, backbone: str) -> list[JobR
     return [job for job in locked if job.status in WAITING]
 
 
-def version_fault(session: Session, claim: Claim, error: HeadstartError) -> None:
-    """A chunk has failed for good: without the pass that decides it, its version fails too."""
+def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """End the chunk for good: without the pass that decides it, its version fails too."""
+    work.lock_version(session, str(claim.version_id))
+    work.fail(session, claim, error)
     version = session.get(DatasetVersionRow, claim.version_id)
     if version is None or claim.priority != 0 or claim.backbone != version.backbone:
         return

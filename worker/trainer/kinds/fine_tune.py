@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
+from app.core.job_state import TERMINAL
 from app.core.manifest import Example
 from app.infra import storage_keys
 from app.infra.database import now
-from app.infra.orm import ModelRow
-from app.infra.repositories import embeddings, jobs, work
+from app.infra.orm import JobRow, ModelRow
+from app.infra.repositories import embeddings, jobs, versions, work
+from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
 from worker.formats.models import Artifact
@@ -160,3 +162,37 @@ def _register(session: Session, data: JobData, artifact: Artifact) -> None:
         )
     )
     jobs.advance_job(session, job, "succeeded")
+
+
+def begin(session: Session, claim: Claim) -> bool:
+    """Note in the job that it runs; False where it has ended or was deleted."""
+    job = _job(session, claim)
+    if job is not None and job.status == "validating_files":
+        versions.settle_job(session, job)
+    if job is None or job.status != "queued":
+        return False
+    jobs.advance_job(session, job, "running", quiet=claim.error is not None)
+    return True
+
+
+def say_queued(session: Session, claim: Claim, why: str, *, quiet: bool) -> None:
+    """Note in the job that it waits again, and unless `quiet` say why."""
+    job = _job(session, claim)
+    if job is not None and job.status == "running":
+        said = f"Job queued again: {why}"
+        jobs.advance_job(session, job, "queued", message=said, quiet=quiet)
+
+
+def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
+    """End the work for good, and with it the job."""
+    work.fail(session, claim, error)
+    job = _job(session, claim)
+    if job is not None and job.status not in TERMINAL:
+        jobs.advance_job(session, job, "failed", error=error)
+
+
+def _job(session: Session, claim: Claim) -> JobRow | None:
+    """The claim's job, locked; None where it was deleted."""
+    if session.get(JobRow, claim.job_id) is None:
+        return None
+    return jobs.lock_job(session, str(claim.job_id))

@@ -8,8 +8,9 @@ from typing import Any
 
 from app.infra.repositories import work
 from tests.worker_kit import Kit, organisation
-from worker.trainer.attempt import KINDS, Attempt
+from worker.trainer.attempt import Attempt
 from worker.trainer.context import Context
+from worker.trainer.kinds import KINDS
 from worker.trainer.lease import Lease
 
 
@@ -22,10 +23,11 @@ def attempt(kit: Kit, context: Context, *, priority: int) -> Attempt:
         )
     )
     claim = kit.commit(
-        lambda session: work.claim(session, worker="w", kinds=KINDS, lease_seconds=60)
+        lambda session: work.claim(session, worker="w", kinds=[*KINDS], lease_seconds=60)
     )
     assert claim is not None
-    return Attempt(context, claim, Lease(kit.sessions, claim, kit.settings, lambda: None))
+    lease = Lease(kit.sessions, claim, kit.settings, lambda: None)
+    return Attempt(context, claim, lease, makes_way_to=KINDS)
 
 
 def embedding(folder: Path, number: int) -> dict[str, Any]:
@@ -61,5 +63,5 @@ def test_urgent_work_makes_no_way(kit: Kit, context: Context, tmp_path: Path) ->
 def test_work_that_was_let_past_makes_no_way(kit: Kit, context: Context, tmp_path: Path) -> None:
     bulk = attempt(kit, context, priority=5)
     kit.commit(lambda session: work.add(session, "embed", organisation_id="acme", payload={}))
-    passing = Attempt(context, replace(bulk.claim, priority=0), bulk._lease)
+    passing = Attempt(context, replace(bulk.claim, priority=0), bulk._lease, makes_way_to=KINDS)
     assert passing.ask(embedding(tmp_path, 64))["done"] == 64

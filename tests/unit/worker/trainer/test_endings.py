@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import EventRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim
-from tests.worker_kit import Kit, add_dataset, add_job
-from worker.trainer import endings
-from worker.trainer.loop import conclude
+from tests.worker_kit import Kit, add_dataset, add_job, organisation
+from worker.trainer.endings import conclude, rescue
+from worker.trainer.kinds import KINDS, kind_of
 
 AWAY = HeadstartError("storage_unavailable", "the storage is away")
 OTHER = HeadstartError("storage_unavailable", "a part cannot be read")
@@ -35,7 +36,7 @@ def claim(kit: Kit) -> Claim:
         lambda session: work.claim(session, worker="w", kinds=["fine_tune"], lease_seconds=60)
     )
     assert found is not None
-    assert kit.commit(lambda session: endings.start(session, found))
+    assert kit.commit(lambda session: kind_of(found).begin(session, found))
     return found
 
 
@@ -88,3 +89,19 @@ def test_what_is_away_for_days_is_still_asked_for(kit: Kit, job_id: str) -> None
     days = {"code": AWAY.code, "message": AWAY.message, "param": None, "times": 5000}
     kit.commit(lambda s: s.execute(update(WorkRow).values(error=days)))
     fails(kit, AWAY, again_in=60)
+
+
+def test_work_of_a_kind_that_only_newer_workers_know_is_rescued_for_them(kit: Kit) -> None:
+    organisation(kit)
+    lost = {"state": "running", "lease_until": 1.0}
+
+    def leave(session: Session) -> str:
+        row = work.add(session, "deliver", organisation_id="acme", payload={})
+        session.flush()
+        session.execute(update(WorkRow).where(WorkRow.id == row.id).values(**lost))
+        return row.id
+
+    work_id = kit.commit(leave)
+    assert kit.commit(rescue) == 1
+    assert kit.read(lambda session: session.get_one(WorkRow, work_id)).state == "queued"
+    assert kit.commit(lambda s: work.claim(s, worker="w", kinds=[*KINDS], lease_seconds=9)) is None

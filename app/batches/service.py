@@ -120,9 +120,10 @@ def over_upload(
     }
     new = _of_upload(built, form, model, filename=upload.filename, manifest_sha256=listed)
     chunk = services.settings.batch_chunk
-    stored = blobs.stored(services, organisation_id, files)
-    with stored, lease.hold(), writing(services) as session:
+    stored = blobs.stored(services, files)
+    with stored as hold, lease.hold(), writing(services) as session:
         row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+        hold.release(session)
         lease.answer(session, {"batch": row.id})
     return row
 
@@ -148,7 +149,7 @@ def _options(asked: BatchOptions) -> dict[str, float | int | None]:
 
 def _write_manifest(folder: Path, inputs: Iterable[batch.BatchInput]) -> str:
     """Write the inputs into `folder` under their sha256, which is answered."""
-    data = manifest.dump(inputs)
+    data = manifest.once(manifest.dump(inputs))
     sha256 = hashlib.sha256(data).hexdigest()
     with storage_errors():
         (folder / sha256).write_bytes(data)
@@ -185,7 +186,7 @@ def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
     blobs.forget(services, keys)
     named = [storage_keys.manifest(organisation_id, row.manifest_sha256)]
     named += [storage_keys.pack(organisation_id, pack) for pack in row.packs]
-    blobs.discard(services, organisation_id, named)
+    blobs.discard(services, named)
 
 
 def _own(services: Services, row: BatchRow) -> set[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
@@ -56,6 +57,14 @@ def example_id(*, sha256: str, path: str) -> str:
 def dump(examples: Iterable[Example]) -> bytes:
     """The manifest's bytes, the same for the same examples in the same order."""
     return b"".join(example.model_dump_json().encode() + b"\n" for example in examples)
+
+
+def once(data: bytes) -> bytes:
+    """A manifest that has never been before, for those who read it the same: its hash is a name
+    that nothing else has had, or will have (ADR 19).
+    """
+    first, end, rest = data.partition(b"\n")
+    return b'%b,"salt":"%b"}%b%b' % (first[:-1], secrets.token_hex(8).encode(), end, rest)
 
 
 def load(data: bytes) -> Iterator[Example]:

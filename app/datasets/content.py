@@ -49,8 +49,8 @@ class Content:
         )
 
     def write(self, folder: Path) -> Path:
-        """The manifest, as a file in `folder` that is named by its sha256."""
-        data = manifest.dump(self.examples)
+        """A manifest of its own, as a file in `folder` that is named by its sha256."""
+        data = manifest.once(manifest.dump(self.examples))
         path = folder / hashlib.sha256(data).hexdigest()
         with storage_errors():
             path.write_bytes(data)

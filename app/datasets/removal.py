@@ -58,7 +58,7 @@ def _delete_files(
 ) -> None:
     keys = [storage_keys.manifest(organisation_id, sha256) for sha256 in removed.manifests]
     keys += [storage_keys.pack(organisation_id, sha256) for sha256 in removed.packs]
-    blobs.discard(services, organisation_id, keys)
+    blobs.discard(services, keys)
     try:
         for segment in segments:
             services.storage.delete(storage_keys.segment(organisation_id, segment.key, segment.id))

@@ -6,6 +6,8 @@ else made meanwhile is built upon, by starting the step again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.core import backbones
@@ -45,8 +47,8 @@ def create(
         storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path,
         storage_keys.manifest(organisation_id, listed.name): listed,
     }
-    stored = blobs.stored(services, organisation_id, files)
-    with stored, receipt.hold(), writing(services) as session:
+    stored = blobs.stored(services, files)
+    with stored as hold, receipt.hold(), writing(services) as session:
         dataset = datasets.create(
             session,
             organisation_id=organisation_id,
@@ -58,6 +60,7 @@ def create(
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
         snapshot = DatasetSnapshot(dataset, version, len(version.problems))
+        hold.release(session)
         receipt.complete(session, snapshot)
     return snapshot
 
@@ -102,9 +105,9 @@ def append(
     )
     organisation_id = base.dataset.organisation_id
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
-    with blobs.stored(services, organisation_id, files):
+    with blobs.stored(services, files) as pack:
         revision = appended(built.examples, built.problems)
-        return _derive(services, base, revision, size=upload.size, receipt=receipt)
+        return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=pack)
 
 
 def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
@@ -137,8 +140,9 @@ def _derive(
     *,
     size: int = 0,
     receipt: Receipt | None = None,
+    pack: blobs.Hold | None = None,
 ) -> DatasetSnapshot:
-    """The version after the dataset's latest one; `size` bytes were uploaded for it."""
+    """The version after the dataset's latest one; `size` bytes, in `pack`, were uploaded for it."""
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
         with reading(services.sessions) as session:
@@ -149,28 +153,40 @@ def _derive(
             listed = content.write(folder)
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
             files = {storage_keys.manifest(organisation_id, listed.name): listed}
-            with blobs.stored(services, organisation_id, files):
-                snapshot = _commit(services, base, new, size=size, receipt=receipt or Receipt())
+            with blobs.stored(services, files) as listing:
+                holds = [listing] if pack is None else [listing, pack]
+                step = Step(new, holds=holds, size=size, receipt=receipt or Receipt())
+                snapshot = _commit(services, base, step)
         if snapshot is not None:
             return snapshot
-        blobs.discard(services, organisation_id, files)
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
 
 
-def _commit(
-    services: Services, base: DatasetSnapshot, new: NewVersion, *, size: int, receipt: Receipt
-) -> DatasetSnapshot | None:
+@dataclass(frozen=True)
+class Step:
+    """What a new version's transaction makes true."""
+
+    new: NewVersion
+    holds: Sequence[blobs.Hold]
+    size: int
+    receipt: Receipt
+
+
+def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSnapshot | None:
     """The version that follows on `base`; None if another one does by now."""
-    with receipt.hold(), writing(services) as session:
+    with step.receipt.hold(), writing(services) as session:
         dataset = datasets.lock(
             session, base.dataset.id, organisation_id=base.dataset.organisation_id
         )
         if dataset.latest_version != base.version.number:
             return None
-        dataset.bytes += size
-        version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
+        dataset.bytes += step.size
+        chunk = services.settings.embed_chunk
+        version = datasets.add_version(session, dataset, step.new, chunk=chunk)
         snapshot = DatasetSnapshot(dataset, version, len(version.problems))
-        receipt.complete(session, snapshot)
+        for hold in step.holds:
+            hold.release(session)
+        step.receipt.complete(session, snapshot)
     return snapshot
 
 

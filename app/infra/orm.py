@@ -311,6 +311,15 @@ class BatchPartRow(Base):
     bytes: Mapped[int]
 
 
+class HeldBlobRow(Base):
+    """A pack or manifest that is being stored and that no row names yet (`repositories.holds`)."""
+
+    __tablename__ = "held_blobs"
+
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    until: Mapped[float] = mapped_column(index=True)
+
+
 class AliasRow(Base):
     """A stable name pointing to a model of the same organisation."""
 

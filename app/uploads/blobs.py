@@ -1,64 +1,86 @@
 """Packs and manifests in storage: put before the rows that name them, removed after those are gone.
 
-Content names a blob, so two uploads may share one. While an upload of this process holds a key,
-nobody takes it away; the last one that fails to be committed clears up.
+Each is named by a hash that no other ever has, and held in the database from before it is put until
+a row names it (`repositories.holds`), so that no other process takes it for garbage meanwhile.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
+from sqlalchemy.orm import Session
 
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.http.dependencies import Services
 from app.infra import storage_keys
-from app.infra.database import reading
+from app.infra.database import reading, transaction
 from app.infra.orm import DatasetVersionRow
-from app.infra.repositories import datasets
+from app.infra.repositories import holds
 
 log = structlog.get_logger()
-_lock = threading.Lock()
-_held: Counter[str] = Counter()
 _SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
+class Hold:
+    """Files in storage that no row names yet; `release` belongs into the transaction that does."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self.released = False
+
+    def release(self, session: Session) -> None:
+        """From the commit on, rows name the files. Raises storage_unavailable if it is too late."""
+        holds.release(session, self._keys)
+        self.released = True
+
+
 @contextmanager
-def stored(services: Services, organisation_id: str, files: Mapping[str, Path]) -> Iterator[None]:
-    """Put `files` under their keys; taken back, if no version names them, when the block fails."""
-    with _lock:
-        _held.update(list(files))
+def stored(services: Services, files: Mapping[str, Path]) -> Iterator[Hold]:
+    """Put `files` under keys of their own; taken back unless the block commits their release."""
+    keys = list(files)
+    with transaction(services.sessions) as session:
+        holds.take(session, keys)
+    hold = Hold(keys)
     try:
         for key, path in files.items():
             services.storage.put(key, path)
-        yield
+        yield hold
     except BaseException:
-        _release(files)
-        discard(services, organisation_id, files)
+        _take_back(services, keys)
         raise
-    _release(files)
+    if not hold.released:
+        _take_back(services, keys)
 
 
-def discard(services: Services, organisation_id: str, keys: Iterable[str]) -> None:
-    """Delete the blobs that no version names and no upload of this process holds."""
+def _take_back(services: Services, keys: Sequence[str]) -> None:
+    """Delete what is held still: a commit whose answer was lost has ended the hold, or never will.
+
+    What cannot be deleted now, the sweeper collects.
+    """
     try:
-        for key in keys:
-            with _lock, reading(services.sessions) as session:
-                kind, _, name = key.split("/")
-                sha256 = name.partition(".")[0]
-                if not _held[key] and not datasets.is_referenced(
-                    session, kind, sha256, organisation_id=organisation_id
-                ):
-                    services.storage.delete(key)
-    except (HeadstartError, OSError) as error:
-        log.warning("blobs are left behind", keys=list(keys), reason=str(error))
+        with transaction(services.sessions) as session:
+            unnamed = holds.drop(session, keys)
+    except HeadstartError as error:
+        log.warning("blobs are left to the sweeper", keys=keys, reason=str(error))
+    else:
+        forget(services, unnamed)
+
+
+def discard(services: Services, keys: Iterable[str]) -> None:
+    """Delete the blobs that nothing needs any more."""
+    try:
+        with reading(services.sessions) as session:
+            needless = [key for key in keys if not holds.is_needed(session, key)]
+    except HeadstartError as error:
+        log.warning("blobs are left to the sweeper", reason=str(error))
+    else:
+        forget(services, needless)
 
 
 def forget(services: Services, keys: Iterable[str]) -> None:
@@ -68,13 +90,6 @@ def forget(services: Services, keys: Iterable[str]) -> None:
             services.storage.delete(key)
     except (HeadstartError, OSError) as error:
         log.warning("files are left to the sweeper", reason=str(error))
-
-
-def _release(keys: Iterable[str]) -> None:
-    with _lock:
-        _held.subtract(list(keys))
-        for key in [key for key in keys if _held[key] <= 0]:
-            del _held[key]
 
 
 def open_manifest(services: Services, version: DatasetVersionRow) -> Path:

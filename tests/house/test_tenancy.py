@@ -46,7 +46,10 @@ OF_ALL = {
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.work": "seconds_to_next rescue",
     "app.operations.metrics": "_Queue.collect",
-    "worker.trainer.idle.sweeper": "_unregistered",
+    "app.infra.repositories.holds": "drop expire",
+    "worker.trainer.idle.references": (
+        "unnamed _runs _is_artifact_needed _is_result_needed _is_segment_needed"
+    ),
 }
 """Of every organisation at once, and none of it is told to a tenant: claims, quotas, sweeps,
 metrics, and the one poller that wakes who waits."""

@@ -260,11 +260,14 @@ def refuse_if_used(
 
 
 def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: str) -> bool:
-    """Whether a batch has this manifest (`manifests`), or will still read this pack (`packs`)."""
+    """Whether a batch will still read this pack (`packs`) or manifest (`manifests`).
+
+    The manifest of what it has uploaded itself also says what to forget when it is deleted.
+    """
+    reads = BatchRow.status.not_in(TERMINAL)
     wanted = {
-        "packs": sql_cast(BatchRow.packs, String).contains(sha256, autoescape=True)
-        & BatchRow.status.not_in(TERMINAL),
-        "manifests": BatchRow.manifest_sha256 == sha256,
+        "packs": sql_cast(BatchRow.packs, String).contains(sha256, autoescape=True) & reads,
+        "manifests": (BatchRow.manifest_sha256 == sha256) & (reads | BatchRow.dataset_id.is_(None)),
     }[kind]
     naming = select(BatchRow.id).where(BatchRow.organisation_id == organisation_id, wanted)
     return session.scalars(naming.limit(1)).first() is not None

@@ -1,8 +1,12 @@
-"""The pack: the bytes of one upload's examples, one after the other, in one file."""
+"""The pack: the bytes of one upload's examples, one after the other, in one file.
+
+Random bytes end it, so that its hash is a name that no other pack has had, or will have (ADR 19).
+"""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,13 +41,17 @@ class PackWriter:
         if slot is None:
             slot = Slot(digest, self._length, len(data))
             self._slots[digest] = slot
-            self._file.write(data)
-            self._hash.update(data)
+            self._write(data)
             self._length += len(data)
         return slot
 
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+
     def finish(self) -> str:
-        """Close the file; the sha256 of all of it."""
+        """End the file; the sha256 of all of it."""
+        self._write(secrets.token_bytes(16))
         self._file.close()
         return self._hash.hexdigest()
 

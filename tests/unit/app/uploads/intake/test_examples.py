@@ -43,6 +43,12 @@ def test_examples_name_their_bytes(take: Take) -> None:
         assert one.id == example_id(sha256=one.sha256, path=one.path)
 
 
+def test_no_two_packs_have_one_name(take: Take) -> None:
+    first, second = take(zipped(folders({"a": 1, "b": 1}))), take(zipped(folders({"a": 1, "b": 1})))
+    assert first.pack_sha256 != second.pack_sha256
+    assert first.pack_path.read_bytes()[:-16] == second.pack_path.read_bytes()[:-16]
+
+
 @pytest.mark.parametrize("wrapper", ["", "data/", "train set/"])
 def test_a_wrapper_folder_is_looked_through(take: Take, wrapper: str) -> None:
     built = take(zipped({wrapper + name: data for name, data in folders({"a": 1, "b": 1}).items()}))
@@ -137,7 +143,7 @@ def test_metadata_decides(
         ("img/2.png", "y", "h", "train"),
     ]
     assert problems(built) == [("schema_mismatch", "img/3.png", True)]
-    assert built.pack_path.read_bytes() == png(0) + png(1) + png(2)
+    assert built.pack_path.read_bytes()[:-16] == png(0) + png(1) + png(2)
 
 
 def test_metadata_in_each_split(take: Take) -> None:
@@ -255,7 +261,7 @@ def test_doubles(take: Take) -> None:
         ("label_conflict", "train/b/4.png", True),
     ]
     assert built.classes == [{"label": "a", "count": 2}, {"label": "b", "count": 2}]
-    assert built.pack_path.stat().st_size == sum(len(png(at)) for at in (1, 3, 4, 7))
+    assert built.pack_path.stat().st_size == sum(len(png(at)) for at in (1, 3, 4, 7)) + 16
     named = {one.id: one.path for one in built.examples}
     assert all(named[one.example_id] == one.path for one in built.problems if one.example_id)
 

@@ -47,7 +47,7 @@ def test_one_folder_around_everything_stays_in_the_paths(take: Take) -> None:
 def test_the_same_content_twice_is_two_inputs(take: Take) -> None:
     built = take(zipped({"a.png": png(1), "b.png": png(1)}), options=UNLABELLED)
     assert told(built) == [("a.png", None), ("b.png", None)]
-    assert len(built.pack_path.read_bytes()) == len(png(1))
+    assert built.pack_path.read_bytes()[:-16] == png(1)
 
 
 def test_bad_pictures_keep_their_place(take: Take) -> None:

@@ -1,0 +1,65 @@
+"""Holds on packs and manifests: what an upload puts into storage before any row names it.
+
+A hold is committed before its file is put, and goes in the transaction that names the file. No name
+is ever given twice, so a file that nothing holds and nothing names will never be named: it may be
+deleted at any time, by anybody, without a lock. Only two can end a hold: whoever took it, and
+`expire`; a commit that does not find its own any more is rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import CursorResult, delete
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.infra.database import now
+from app.infra.orm import HeldBlobRow
+from app.infra.repositories import datasets
+
+SECONDS = 3600.0
+"""Longer than any upload is stored for once it is received; by the database's clock."""
+
+
+def take(session: Session, keys: Sequence[str]) -> None:
+    """Hold keys that are about to be put; commit this first."""
+    until = now(session) + SECONDS
+    session.add_all(HeldBlobRow(key=key, until=until) for key in keys)
+
+
+def release(session: Session, keys: Sequence[str]) -> None:
+    """End the holds in the transaction that names their files.
+
+    Raises storage_unavailable where one is gone, and its file perhaps with it.
+    """
+    if len(drop(session, keys)) < len(keys):
+        raise HeadstartError(
+            "storage_unavailable", "the upload took too long to store; send it again", retry_after=1
+        )
+
+
+def drop(session: Session, keys: Sequence[str]) -> list[str]:
+    """End those of the holds that are left; answers them: no other transaction has named them."""
+    gone = delete(HeldBlobRow).where(HeldBlobRow.key.in_(keys)).returning(HeldBlobRow.key)
+    return list(session.scalars(gone.execution_options(synchronize_session=False)))
+
+
+def expire(session: Session) -> int:
+    """End the holds of killed processes; how many there were."""
+    old = delete(HeldBlobRow).where(HeldBlobRow.until < now(session))
+    ended = session.execute(old.execution_options(synchronize_session=False))
+    assert isinstance(ended, CursorResult)
+    return ended.rowcount
+
+
+def is_needed(session: Session, key: str) -> bool:
+    """Whether a pack or a manifest is held or named by a row; if not, it never will be again.
+
+    Holds are looked at first: one that ends between the two looks leaves its row to be seen.
+    """
+    if session.get(HeldBlobRow, key, populate_existing=True) is not None:
+        return True
+    kind, organisation_id, name = key.split("/")
+    sha256 = name.partition(".")[0]
+    return datasets.is_referenced(session, kind, sha256, organisation_id=organisation_id)

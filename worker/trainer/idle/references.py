@@ -1,0 +1,101 @@
+"""Which stored files somebody needs: all that rows name, and one key looked at by itself.
+
+Who may still name a file (a hold, work under its fence) is asked for before the row that names it:
+whoever is let go of in between has left its row to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from app.core.job_state import TERMINAL
+from app.infra import storage_keys
+from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
+from app.infra.repositories import exports, holds
+
+
+def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
+    """Those of the keys that no row names; of them, somebody may still be about to name some."""
+    folders = set(session.scalars(select(ModelRow.artifact)))
+    named = {*session.scalars(select(BatchPartRow.key)), *_blobs(session), *_segments(session)}
+    return {key for key in keys if key not in named and key.rpartition("/")[0] not in folders}
+
+
+def _blobs(session: Session) -> Iterator[str]:
+    """Packs and manifests of versions, and those that a batch will read.
+
+    What a batch has uploaded goes once it has ended; its manifest says what to forget with it.
+    """
+    of = DatasetVersionRow
+    for row in session.execute(select(of.organisation_id, of.manifest_sha256, of.packs)):
+        yield from _files(*row)
+    one = BatchRow
+    reads, own = one.status.not_in(TERMINAL), one.dataset_id.is_(None)
+    found = select(one.organisation_id, one.manifest_sha256, one.packs, reads)
+    for organisation_id, manifest, packs, reading in session.execute(found.where(reads | own)):
+        yield from _files(organisation_id, manifest, packs if reading else [])
+
+
+def _files(organisation_id: str, manifest: str, packs: Sequence[str]) -> Iterator[str]:
+    yield storage_keys.manifest(organisation_id, manifest)
+    yield from (storage_keys.pack(organisation_id, pack) for pack in packs)
+
+
+def _segments(session: Session) -> Iterator[str]:
+    for row in session.execute(select(SegmentRow.organisation_id, SegmentRow.key, SegmentRow.id)):
+        yield storage_keys.segment(*row)
+
+
+def is_needed(session: Session, key: str) -> bool:
+    """Whether somebody needs this key now; if not, nobody ever will."""
+    return _LOOKS[key.partition("/")[0]](session, key)
+
+
+def _is_artifact_needed(session: Session, key: str) -> bool:
+    """A model's file: its attempt runs, or the model is registered; an export: it is kept."""
+    folder = key.rpartition("/")[0]
+    name, fence = key.split("/")[2:4]
+    if fence.isdecimal() and _runs(
+        session, WorkRow.job_id.in_([name, f"ftjob-{name}"]), int(fence)
+    ):
+        return True
+    if session.scalars(select(ModelRow.id).where(ModelRow.artifact == folder).limit(1)).first():
+        return True
+    return key in exports.kept(session)
+
+
+def _runs(session: Session, whose: ColumnElement[bool], fence: int) -> bool:
+    found = select(WorkRow.id).where(whose, WorkRow.fence == fence, WorkRow.state == "running")
+    return session.scalars(found.limit(1)).first() is not None
+
+
+def _is_result_needed(session: Session, key: str) -> bool:
+    """A file of a batch's results: its chunk runs, or it is a part of them."""
+    batch_id, name = key.split("/")[2:4]
+    fence = name.partition(".")[0].rpartition("-")[2]
+    if fence.isdecimal() and _runs(session, WorkRow.batch_id == batch_id, int(fence)):
+        return True
+    found = select(BatchPartRow.key).where(
+        BatchPartRow.batch_id == batch_id, BatchPartRow.key == key
+    )
+    return session.scalars(found).first() is not None
+
+
+def _is_segment_needed(session: Session, key: str) -> bool:
+    segment_id = key.rpartition("/")[2].removesuffix(".npy")
+    return (
+        session.scalars(select(SegmentRow.id).where(SegmentRow.id == segment_id)).first()
+        is not None
+    )
+
+
+_LOOKS = {
+    storage_keys.ARTIFACTS: _is_artifact_needed,
+    storage_keys.RESULTS: _is_result_needed,
+    storage_keys.SEGMENTS: _is_segment_needed,
+    storage_keys.PACKS: holds.is_needed,
+    storage_keys.MANIFESTS: holds.is_needed,
+}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from app.accounts.endpoints import router as accounts
@@ -17,10 +18,12 @@ from app.http import exception_handlers, openapi
 from app.http.dependencies import Services
 from app.http.gate import Gate
 from app.http.keyring import Keyring
+from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
 from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
+from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, load_settings
 from app.infra.storage import open_storage, sweep_scratch
@@ -33,6 +36,8 @@ from app.operations.metrics import Measure
 from app.operations.tidying import tidied
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
+
+_BUILDS_AT_ONCE = 2
 
 ROOMS = (
     accounts,
@@ -95,15 +100,19 @@ def open_services(settings: Settings) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
+    storage = open_storage(settings)
     return Services(
         settings=settings,
         engine=engine,
         sessions=sessions,
-        storage=open_storage(settings),
+        storage=storage,
         doorbell=open_doorbell(settings),
         keyring=Keyring(sessions),
         predictor=open_predictor(settings),
         waiting=Waiting(engine),
+        resolver=Resolver(sessions),
+        builds=CapacityLimiter(_BUILDS_AT_ONCE),
+        probe=Probe(settings, sessions, storage),
     )
 
 

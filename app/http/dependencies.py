@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.core.identity import Identity, Scope
 from app.http.keyring import Keyring
+from app.http.resolver import Resolver
 from app.http.waiting import Waiting
 from app.infra.database import Sessions, reading, transaction
 from app.infra.predictor_client import PredictorClient
+from app.infra.probe import Probe
 from app.infra.queue import Doorbell
 from app.infra.settings import Settings
 from app.infra.storage import Storage
@@ -23,7 +26,7 @@ from app.infra.storage import Storage
 
 @dataclass(frozen=True)
 class Services:
-    """Everything with a connection, opened once a process."""
+    """Everything that a process has one of, opened by `app.main.open_services`."""
 
     settings: Settings
     engine: Engine
@@ -33,6 +36,10 @@ class Services:
     keyring: Keyring
     predictor: PredictorClient
     waiting: Waiting
+    resolver: Resolver
+    builds: CapacityLimiter
+    """Builds use the processor and the disk, and would only share it."""
+    probe: Probe
 
 
 def services(request: Request) -> Services:

@@ -7,7 +7,7 @@ export's key is made of its model's by `app.core.exports`.
 from __future__ import annotations
 
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
-ARTIFACTS, RESULTS = "models", "batches"
+ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 
 
 def pack(organisation_id: str, sha256: str) -> str:
@@ -33,3 +33,8 @@ def artifact(*, organisation_id: str, name: str, fence: int) -> str:
 def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
     """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"
+
+
+def probe(probe_id: str) -> str:
+    """A file that says whether the storage takes one."""
+    return f"{PROBES}/{probe_id}"

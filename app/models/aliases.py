@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 
 from app.core import backbones
 from app.core.errors import HeadstartError
@@ -19,7 +19,7 @@ from app.infra.repositories import aliases, models
 from app.infra.repositories.models import Resolved
 from app.models.pins import hold, let_go, make_ready
 from app.models.schemas import Alias, AliasName, NewAlias
-from app.models.service import forget_names, read_head
+from app.models.service import read_head
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
 
@@ -52,9 +52,7 @@ def get_alias(name: Name, caller: Reader, session: Reading) -> Alias:
 @router.put(
     "/{name}", responses=problems("not_found", "invalid_json", "invalid_value", "model_corrupt")
 )
-async def put_alias(
-    name: Name, body: NewAlias, caller: Writer, services: ServicesDep, request: Request
-) -> Alias:
+async def put_alias(name: Name, body: NewAlias, caller: Writer, services: ServicesDep) -> Alias:
     """Let a name mean a model, from the next request on here and within a second everywhere.
 
     A model whose stored head is damaged is refused, and the name goes on meaning what it meant.
@@ -64,7 +62,7 @@ async def put_alias(
     model = await to_thread.run_sync(_sound_model, services, organisation_id, body.model)
     await make_ready(services, organisation_id, model)
     alias = await to_thread.run_sync(_put, services, (organisation_id, name), model.id, body.pinned)
-    forget_names(request)
+    services.resolver.forget()
     await hold(services, organisation_id, model, alias=name, pinned=body.pinned)
     return alias
 
@@ -94,12 +92,10 @@ def _put(services: Services, alias: tuple[str, str], model_id: str, pinned: bool
 
 
 @router.delete("/{name}", responses=problems("not_found"))
-async def delete_alias(
-    name: Name, caller: Writer, services: ServicesDep, request: Request
-) -> DeletedObject:
+async def delete_alias(name: Name, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Forget a name; its model stays."""
     await to_thread.run_sync(_delete, services, caller.organisation_id, name)
-    forget_names(request)
+    services.resolver.forget()
     await let_go(services, caller.organisation_id, alias=name)
     return DeletedObject(id=name, object="alias")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from app.core.exports import FORMATS
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
@@ -45,12 +45,10 @@ def get_model(model: Name, caller: Reader, session: Reading) -> ModelDetail:
 
 
 @router.delete("/{model}", responses=problems("not_found", "in_use"))
-async def delete_model(
-    model: ModelId, caller: Writer, services: ServicesDep, request: Request
-) -> DeletedObject:
+async def delete_model(model: ModelId, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Delete a model and its files. An alias that points to it has to go or move first."""
     await to_thread.run_sync(_delete, services, caller.organisation_id, model)
-    service.forget_names(request)
+    services.resolver.forget()
     return DeletedObject(id=model, object="model")
 
 

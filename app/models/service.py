@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import structlog
-from fastapi import Request
 
 from app.core import exports
 from app.core.errors import HeadstartError
@@ -124,13 +123,6 @@ def remove_artifacts(storage: Storage, prefix: str) -> None:
                 storage.delete(key)
     except (OSError, HeadstartError) as error:
         log.warning("artifacts are left to the sweeper", prefix=prefix, error=str(error))
-
-
-def forget_names(request: Request) -> None:
-    """Let this process's predictions look names up anew; others notice within a second."""
-    resolver = getattr(request.app.state, "resolver", None)
-    if resolver is not None:
-        resolver.forget()
 
 
 def _corrupt(why: str) -> HeadstartError:

@@ -20,7 +20,7 @@ from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.openapi import problems
 from app.http.strict_json import AT_ONCE, StrictRoute
 from app.predictions.inputs import image_bytes, text_bytes
-from app.predictions.service import resolver, while_connected
+from app.predictions.service import while_connected
 
 router = APIRouter(route_class=StrictRoute, tags=["predictions"])
 
@@ -111,7 +111,7 @@ async def embed(
     """The last layer's embedding of each input, L2-normalised."""
     tenant = caller.organisation_id
     services.predictor.admit(tenant)
-    spec = await _backbone(request, services, tenant, body.model)
+    spec = await _backbone(services, tenant, body.model)
     if body.dimensions not in (None, spec.dim):
         raise HeadstartError("invalid_value", f"{spec.name} has {spec.dim}", param="dimensions")
     wanted = (body.input, spec, services.settings.max_predict_items)
@@ -129,12 +129,12 @@ async def embed(
     return Embeddings(data=data, model=body.model)
 
 
-async def _backbone(request: Request, services: Services, tenant: str, name: str) -> BackboneSpec:
+async def _backbone(services: Services, tenant: str, name: str) -> BackboneSpec:
     """The backbone called `name`, or that of the model called so. Raises not_found."""
     weights_dir = services.settings.weights_dir
     known = await run_in_threadpool(backbones.registry, weights_dir)
     if name not in known:
-        name = (await resolver(services, request.app.state).resolve(tenant, name)).backbone
+        name = (await services.resolver.resolve(tenant, name)).backbone
     return known[name]
 
 

@@ -1,20 +1,21 @@
-"""Predictions over HTTP, as the OpenAPI document shows them; `hot_path` answers most of them."""
+"""Predictions over HTTP, as the OpenAPI document shows them.
+
+`hot_path` answers every request whose path has the form of a name; what comes here has not.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.http.dependencies import ServicesDep
+from app.core.errors import HeadstartError
 from app.http.openapi import path_id, problems
 from app.predictions import schemas
 from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
 from app.predictions.inference_protocol import router as inference_protocol
-from app.predictions.service import Wanted
-from app.predictions.service import predict as predicted
 
 router = APIRouter()
 router.include_router(embeddings)
@@ -52,20 +53,9 @@ _PROBLEMS = problems(
     responses=_PROBLEMS,
     openapi_extra=schemas.OPENAPI,
 )
-async def predict(request: Request, model: Name, services: ServicesDep) -> Response:
+async def predict(model: Name) -> Response:
     """Predict one raw image, many files, or JSON inputs, with a model's id, alias or job id.
 
     A raw image that is bad is a 422; among many inputs it is that item's `error`.
     """
-    wanted = Wanted(
-        model=model,
-        identity=request.state.identity,
-        query=request.url.query,
-        content_type=request.headers.get("content-type", ""),
-        cache=request.headers.get("x-headstart-cache", ""),
-        length=request.headers.get("content-length", ""),
-        request_id=request.state.request_id,
-    )
-    answer = await predicted(services, request.app.state, wanted, request.receive)
-    headers = {"server-timing": answer.timing}
-    return Response(answer.body, media_type="application/json", headers=headers)
+    raise HeadstartError("not_found", f"nothing is called {model!r}", param="model")

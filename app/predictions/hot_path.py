@@ -1,8 +1,8 @@
 """The shortest way from a socket to the predictor: plain ASGI, behind the gate, before the router.
 
 Routing, dependencies and response models took two thirds of a prediction's time in this process
-(sampled under load), and a prediction needs none of them. The route in `endpoints` answers through
-the same `predict`, and is what the OpenAPI document shows.
+(sampled under load), and a prediction needs none of them. The route in `endpoints` is what the
+OpenAPI document shows, and refuses what is no name.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
         length=headers.get(b"content-length", b"").decode("latin-1"),
         request_id=scope["state"]["request_id"],
     )
-    answered = await predict(held, scope["app"].state, wanted, receive)
+    answered = await predict(held, wanted, receive)
     head = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(answered.body)).encode()),

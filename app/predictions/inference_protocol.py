@@ -26,7 +26,7 @@ from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
-from app.predictions.service import Question, ask, read_body, resolver, while_connected
+from app.predictions.service import Question, ask, read_body, while_connected
 from app.predictions.tensors import Output
 
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
@@ -142,11 +142,9 @@ def metadata(model: Name, caller: Reader, services: ServicesDep) -> dict[str, An
 
 @router.get("/models/{model}/ready", responses=_PROBLEMS)
 @router.get("/models/{model}/versions/1/ready", include_in_schema=False)
-async def model_ready(
-    model: Name, caller: Reader, services: ServicesDep, request: Request
-) -> dict[str, Any]:
+async def model_ready(model: Name, caller: Reader, services: ServicesDep) -> dict[str, Any]:
     """The model exists and the predictor answers."""
-    await resolver(services, request.app.state).resolve(caller.organisation_id, model)
+    await services.resolver.resolve(caller.organisation_id, model)
     return {"name": model, **(await ready(services))}
 
 
@@ -177,8 +175,7 @@ async def infer(
         inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
         long=len(body) > AT_ONCE,
     )
-    names = resolver(services, request.app.state)
-    answer = await while_connected(request.receive, ask(services, names, question))
+    answer = await while_connected(request.receive, ask(services, question))
     response = _respond(document, model, from_json(answer.body)["data"], outputs)
     response.headers["server-timing"] = answer.timing
     return response

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import structlog
 from anyio import to_thread
-from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
 from app.core.errors import HeadstartError
@@ -20,7 +19,6 @@ from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
 from app.http.dependencies import Services
 from app.http.gate import Receive
-from app.http.resolver import Resolver
 from app.http.strict_json import AT_ONCE
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
@@ -60,16 +58,7 @@ class Question:
     """Whether reading the inputs takes more than a moment."""
 
 
-def resolver(held: Services, state: State) -> Resolver:
-    """The process's resolver, made on first use."""
-    resolved = getattr(state, "resolver", None)
-    if resolved is None:
-        resolved = state.resolver = Resolver(held.sessions)
-    assert isinstance(resolved, Resolver)
-    return resolved
-
-
-async def predict(held: Services, state: State, wanted: Wanted, receive: Receive) -> Answer:
+async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     """The answer to a request. Raises HeadstartError, ClientDisconnect.
 
     An overloaded predictor is said before the body is read.
@@ -96,16 +85,16 @@ async def predict(held: Services, state: State, wanted: Wanted, receive: Receive
         inputs=inputs,
         long=len(body) > AT_ONCE and "json" in wanted.content_type.lower(),
     )
-    return await while_connected(receive, ask(held, resolver(held, state), question))
+    return await while_connected(receive, ask(held, question))
 
 
-async def ask(held: Services, names: Resolver, question: Question) -> Answer:
+async def ask(held: Services, question: Question) -> Answer:
     """The predictor's answer.
 
     A model whose files are gone although its name was known a moment ago is looked up once more, so
     that a deleted model is `not_found` and never `model_corrupt`.
     """
-    whose = (question.tenant, question.model)
+    names, whose = held.resolver, (question.tenant, question.model)
     resolved = names.recall(*whose) or await names.resolve(*whose)
     try:
         return await held.predictor.predict(await _called(question, resolved))

@@ -9,7 +9,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Protocol, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -28,7 +28,6 @@ from app.uploads.form import UploadForm
 from app.uploads.receipts import KeyLease, Receipt
 from app.uploads.streaming import Upload, UploadLimits, received
 
-_BUILDS_AT_ONCE = 2
 Made = dict[str, Any]
 """What an upload's key remembers: the ids of what was made of it."""
 T = TypeVar("T")
@@ -86,7 +85,7 @@ class Incoming:
         async with lease.kept(), self._received() as upload:
             lease.digest = _digest(upload)
             made = partial(make, upload, lease)
-            return await to_thread.run_sync(made, limiter=_limiter(self.request)), False
+            return await to_thread.run_sync(made, limiter=self.services.builds), False
 
     def _received(self) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
@@ -133,16 +132,6 @@ def _upload_limits(settings: Settings) -> UploadLimits:
         grace_seconds=settings.upload_grace_seconds,
         bytes_per_second=settings.upload_min_bytes_per_second,
     )
-
-
-def _limiter(request: Request) -> CapacityLimiter:
-    """The process's turnstile: builds use the processor and the disk, and would only share it."""
-    state = request.app.state
-    if not hasattr(state, "builds"):
-        state.builds = CapacityLimiter(_BUILDS_AT_ONCE)
-    limiter = state.builds
-    assert isinstance(limiter, CapacityLimiter)
-    return limiter
 
 
 def _check_same(reply: Reply, upload: Upload) -> None:

@@ -7,3 +7,4 @@ from tests.house.test_measured import *  # noqa: F403
 from tests.house.test_storage_keys import *  # noqa: F403
 from tests.house.test_tenancy import *  # noqa: F403
 from tests.house.test_tree import *  # noqa: F403
+from tests.house.test_wheel import *  # noqa: F403

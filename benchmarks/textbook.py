@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from app.core.backbones import get
+from app.infra.weights import get
 from benchmarks.record import record, shared_data, spread
 from benchmarks.service import class_folders, fine_tune, running, upload, zipped
 from worker.ml.backbones.networks import pyramid

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from app.core import backbones
+from app.infra import weights
 from benchmarks.quality import image_sets, text_sets
 from benchmarks.record import RESULTS, record, spread
 from worker.ml import fit
@@ -216,9 +217,9 @@ def _joined(first: str, second: str) -> str:
 
 @cache
 def _weights_sha256() -> str:
-    found = backbones.find(image_sets.BACKBONE, None)
+    found = weights.find(image_sets.BACKBONE, None)
     assert found is not None
-    return backbones.sha256(found.path)
+    return weights.sha256(found.path)
 
 
 def _reset_peak() -> float:

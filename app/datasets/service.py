@@ -16,7 +16,7 @@ from app.core.manifest import Modality
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
 from app.datasets.schemas import ExampleChange
 from app.http.dependencies import Services, writing
-from app.infra import storage_keys
+from app.infra import storage_keys, weights
 from app.infra.database import reading
 from app.infra.repositories import datasets, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
@@ -201,7 +201,7 @@ def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
 
 def _backbone(services: Services, name: str) -> backbones.BackboneSpec:
     try:
-        return backbones.get(name, services.settings.weights_dir)
+        return weights.get(name, services.settings.weights_dir)
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param="backbone") from error
 

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
 from app.core.backbones import BackboneSpec
-from app.core.backbones import get as get_backbone
 from app.core.errors import HeadstartError
 from app.core.hyperparameters import ALIASES
 from app.core.ids import new_id
+from app.infra import weights
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
 from app.infra.repositories import chunks, datasets, job_queries, jobs, models, versions, work
@@ -130,7 +130,7 @@ def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> Backbo
     name = body.model
     if base is not None and models.is_model_id(name):
         name = base.backbone if name == base.id else name
-    backbone = get_backbone(name, settings.weights_dir)
+    backbone = weights.get(name, settings.weights_dir)
     if base is not None and base.backbone != backbone.name:
         raise HeadstartError(
             "invalid_request",

@@ -7,12 +7,12 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Path
 
-from app.core import backbones
 from app.core.errors import HeadstartError
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.strict_json import StrictRoute
+from app.infra import weights
 from app.infra.database import reading
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, models
@@ -69,7 +69,7 @@ async def put_alias(name: Name, body: NewAlias, caller: Writer, services: Servic
 
 def _refuse_backbone(services: Services, name: str) -> None:
     """A backbone's name would mean the backbone to embeddings and the alias to predictions."""
-    if name in backbones.registry(services.settings.weights_dir):
+    if name in weights.registry(services.settings.weights_dir):
         why = f"{name} is a backbone's name, which `/v1/embeddings` reads as the backbone"
         raise HeadstartError("invalid_value", why, param="name")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.core import backbones, hyperparameters
+from app.core import hyperparameters
 from app.core.backbones import BackboneSpec
 from app.http.dependencies import Reader, ServicesDep
 from app.http.pages import Page
 from app.http.strict_json import StrictRoute
+from app.infra import weights
 from app.infra.settings import Settings
 from app.models.schemas import Backbone, BackboneWeights, Method
 
@@ -19,7 +20,7 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["catalogue"])
 def list_backbones(caller: Reader, services: ServicesDep) -> Page[Backbone]:  # noqa: ARG001
     """Every backbone, whether its weights are here, and how to supply them where not."""
     settings = services.settings
-    specs = backbones.registry(settings.weights_dir).values()
+    specs = weights.registry(settings.weights_dir).values()
     return Page(data=[_backbone_of(spec, settings) for spec in specs], has_more=False)
 
 
@@ -31,7 +32,7 @@ def list_methods(caller: Reader) -> Page[Method]:  # noqa: ARG001
 
 
 def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
-    available, reason = backbones.availability(spec.name, settings.weights_dir)
+    available, reason = weights.availability(spec.name, settings.weights_dir)
     return Backbone(
         id=spec.name,
         name=spec.name,
@@ -46,7 +47,7 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
 
 
 def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:
-    source = backbones.find(spec.name, settings.weights_dir)
+    source = weights.find(spec.name, settings.weights_dir)
     if source is None:
         return None
-    return BackboneWeights(sha256=backbones.sha256(source.path), source=source.kind)
+    return BackboneWeights(sha256=weights.sha256(source.path), source=source.kind)

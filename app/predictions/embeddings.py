@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from app.core import backbones
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
@@ -19,6 +18,7 @@ from app.core.messages import Call, Input, Options, Target
 from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.openapi import problems
 from app.http.strict_json import AT_ONCE, StrictRoute
+from app.infra import weights
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.service import while_connected
 
@@ -132,7 +132,7 @@ async def embed(
 async def _backbone(services: Services, tenant: str, name: str) -> BackboneSpec:
     """The backbone called `name`, or that of the model called so. Raises not_found."""
     weights_dir = services.settings.weights_dir
-    known = await run_in_threadpool(backbones.registry, weights_dir)
+    known = await run_in_threadpool(weights.registry, weights_dir)
     if name not in known:
         name = (await services.resolver.resolve(tenant, name)).backbone
     return known[name]

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from app.core import backbones
+from app.infra import weights
 from benchmarks.quality import image_sets
 from benchmarks.quality.draws import draw
 from benchmarks.quality.image_sets import ImageSet, Part
@@ -101,9 +102,9 @@ def key_of_sources() -> str:
 @cache
 def weights_sha256() -> str:
     """Of the installed weights, which the generic statistics belong to."""
-    found = backbones.find(image_sets.BACKBONE, None)
+    found = weights.find(image_sets.BACKBONE, None)
     assert found is not None
-    return backbones.sha256(found.path)
+    return weights.sha256(found.path)
 
 
 def fitted(support: Support, method: str = "auto", **given: Any) -> Fit:

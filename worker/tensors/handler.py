@@ -19,6 +19,7 @@ from safetensors.torch import save
 from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.views import IDLE, PRIMARY
+from app.infra import weights
 from app.infra.storage import storage_errors
 from worker.formats import segments
 from worker.formats.channel import Message
@@ -221,7 +222,7 @@ def _features(rows: Mapping[str, Any]) -> torch.Tensor:
 def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
     """What the parent keeps of an engine (`EngineFacts`)."""
     spec = engine.spec
-    source = backbones.find(spec.name, _path(request["weights_dir"]))
+    source = weights.find(spec.name, _path(request["weights_dir"]))
     return {
         "backbone": spec.name,
         "modality": spec.modality,

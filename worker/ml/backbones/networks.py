@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from app.core.backbones import BackboneSpec, Statistic, get
+from app.core.backbones import BackboneSpec, Statistic
 from app.core.errors import HeadstartError
+from app.infra.weights import get
 from worker.ml.backbones.weights import State, Weights, weights
 
 LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)

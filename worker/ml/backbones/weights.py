@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from app.core import backbones
-from app.core.backbones import BackboneSpec, Source
+from app.core.backbones import BackboneSpec, how_to_supply
 from app.core.errors import HeadstartError
+from app.infra.weights import Source, download_path, find, get, sha256, weights_file
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 State = dict[str, Tensor]
@@ -42,15 +42,15 @@ class Weights:
 
 def locate(spec: BackboneSpec, weights_dir: Path | None) -> Source:
     """Where the weights are, downloaded if need be. Raises `backbone_unavailable`."""
-    return backbones.find(spec.name, weights_dir) or Source("download", _download(spec))
+    return find(spec.name, weights_dir) or Source("download", _download(spec))
 
 
 def weights(name: str, weights_dir: Path | None) -> Weights:
     """The tensors of `name`. Raises `backbone_unavailable` or `weights_invalid`."""
-    spec = backbones.get(name, weights_dir)
+    spec = get(name, weights_dir)
     source = locate(spec, weights_dir)
-    state = read(backbones.weights_file(source.path))
-    return Weights(state, backbones.sha256(source.path), source, spec.licence)
+    state = read(weights_file(source.path))
+    return Weights(state, sha256(source.path), source, spec.licence)
 
 
 def read(path: Path) -> State:
@@ -80,14 +80,14 @@ def _checked(state: object, file: str) -> State:
 
 
 def _download(spec: BackboneSpec) -> Path:
-    target = backbones.download_path(spec)
+    target = download_path(spec)
     if target is None or spec.url is None:
-        raise HeadstartError("backbone_unavailable", backbones.how_to_supply(spec), param="model")
+        raise HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _fetch(spec.url, target)
     except (urllib.error.URLError, OSError) as error:
-        message = f"{backbones.how_to_supply(spec)} The download failed: {error}."
+        message = f"{how_to_supply(spec)} The download failed: {error}."
         raise HeadstartError("backbone_unavailable", message, param="model") from error
 
 

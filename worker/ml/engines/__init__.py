@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.core import backbones
+from app.infra import weights
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
 
 __all__ = ["Engine", "ImageEngine", "TextEngine", "embedding_key", "load_engine"]
@@ -24,7 +24,7 @@ def load_engine(
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
     backbone_unavailable or weights_invalid.
     """
-    spec = backbones.get(name, weights_dir)
+    spec = weights.get(name, weights_dir)
     chosen = device or default_device()
     if chosen == "cpu":
         from worker.ml.engines.openvino_engine import load_openvino

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core import backbones
-from app.core.backbones import BackboneSpec, Source
+from app.core.backbones import BackboneSpec
+from app.infra import weights
+from app.infra.weights import Source
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
@@ -81,7 +82,7 @@ class OpenVinoTexts:
         threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.weights_sha256 = backbones.sha256(folder)
+        self.weights_sha256 = weights.sha256(folder)
         self.fingerprint = fingerprint(folder)
         self.encoder = Encoder(spec, folder)
         pooling = self.encoder.pooling
@@ -109,13 +110,13 @@ def load_openvino(
     spec: BackboneSpec, weights_dir: Path | None, cache_dir: Path | None, threads: int | None
 ) -> Engine:
     """Raises backbone_unavailable or weights_invalid."""
-    source = backbones.find(spec.name, weights_dir) or _downloaded(spec, weights_dir)
+    source = weights.find(spec.name, weights_dir) or _downloaded(spec, weights_dir)
     if spec.modality == "text":
         return OpenVinoTexts(spec, folder=source.path, cache_dir=cache_dir, threads=threads)
     return OpenVinoImages(
         spec,
         weights_dir=weights_dir,
-        weights_sha256=backbones.sha256(source.path),
+        weights_sha256=weights.sha256(source.path),
         cache_dir=cache_dir,
         threads=threads,
     )

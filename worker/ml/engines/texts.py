@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from app.core import backbones
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.texts import canonical
+from app.infra import weights
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -64,7 +64,7 @@ class Encoder:
 
 def fingerprint(folder: Path) -> str:
     """A SHA-256 over all that decides a text's embedding: tensors, tokens and configuration."""
-    digest = hashlib.sha256(backbones.sha256(folder).encode())
+    digest = hashlib.sha256(weights.sha256(folder).encode())
     for name in ("config.json", "tokenizer.json", "1_Pooling/config.json"):
         file = folder / name
         digest.update(file.read_bytes() if file.is_file() else b"\0")

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.core import backbones
 from app.core.backbones import BackboneSpec
+from app.infra import weights
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.networks import pyramid
 from worker.ml.backbones.weights import locate
@@ -23,9 +23,9 @@ class TorchImages:
     """An image backbone on torch; bf16 where the device is CUDA, fp32 elsewhere."""
 
     def __init__(self, spec: BackboneSpec, *, weights_dir: Path | None, device: str) -> None:
-        network, weights = pyramid(spec.name, weights_dir)
+        network, loaded = pyramid(spec.name, weights_dir)
         self.spec = spec
-        self.weights_sha256 = self.fingerprint = weights.sha256
+        self.weights_sha256 = self.fingerprint = loaded.sha256
         self.best_batch = 256 if _is_cuda(device) else 16
         self.precision = _precision(device)
         self._device = torch.device(device)
@@ -54,7 +54,7 @@ class TorchTexts:
 
     def __init__(self, spec: BackboneSpec, *, folder: Path, device: str) -> None:
         self.spec = spec
-        self.weights_sha256 = backbones.sha256(folder)
+        self.weights_sha256 = weights.sha256(folder)
         self.fingerprint = fingerprint(folder)
         self.precision = _precision(device)
         self.encoder = Encoder(spec, folder)

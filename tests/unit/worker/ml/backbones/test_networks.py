@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from app.core.backbones import BACKBONES, get
+from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
+from app.infra.weights import get
 from worker.ml.backbones import networks
 from worker.ml.backbones.networks import build, pool, pyramid
 

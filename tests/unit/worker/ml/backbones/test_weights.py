@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from app.core import backbones
-from app.core.backbones import BackboneSpec
+from app.core.backbones import BackboneSpec, how_to_supply, pyramid
 from app.core.errors import HeadstartError
+from app.infra.weights import availability, download_path, find, get, registry, sha256
 from worker.ml.backbones import weights as loading
 from worker.ml.backbones.weights import locate, read, weights
 
@@ -36,8 +36,8 @@ def refused(path: Path) -> str:
 
 
 def test_missing_weights_say_how_to_supply_them(no_download: Path) -> None:
-    assert backbones.find("resnet18", no_download) is None
-    available, reason = backbones.availability("resnet18", no_download)
+    assert find("resnet18", no_download) is None
+    available, reason = availability("resnet18", no_download)
     assert not available
     with pytest.raises(HeadstartError) as caught:
         weights("resnet18", no_download)
@@ -49,8 +49,8 @@ def test_missing_weights_say_how_to_supply_them(no_download: Path) -> None:
 
 
 def test_a_past_download_is_used_and_the_folder_goes_before_it(no_download: Path) -> None:
-    spec = backbones.get("squeezenet1_1")
-    cached = backbones.download_path(spec)
+    spec = get("squeezenet1_1")
+    cached = download_path(spec)
     assert cached is not None
     cached.parent.mkdir(parents=True)
     torch.save({"a": torch.zeros(1)}, cached)
@@ -58,7 +58,7 @@ def test_a_past_download_is_used_and_the_folder_goes_before_it(no_download: Path
     assert (found.source.kind, found.licence) == ("download", "BSD-3-Clause")
     save_file({"a": torch.ones(1)}, no_download / f"{spec.name}.safetensors")
     assert weights(spec.name, no_download).source.kind == "folder"
-    assert backbones.availability(spec.name, no_download) == (True, None)
+    assert availability(spec.name, no_download) == (True, None)
 
 
 def test_a_download_is_checked_against_its_hash(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_a_download_is_checked_against_its_hash(tmp_path: Path) -> None:
 def test_the_same_file_has_the_same_sha256(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(b"1")
-    first = backbones.sha256(path)
+    first = sha256(path)
     path.write_bytes(b"22")
     assert first == hashlib.sha256(b"1").hexdigest()
-    assert backbones.sha256(path) == hashlib.sha256(b"22").hexdigest()
+    assert sha256(path) == hashlib.sha256(b"22").hexdigest()
 
 
 def test_tensors_with_holes_are_refused(tmp_path: Path) -> None:
@@ -136,29 +136,29 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_backbone_without_any_source_says_so(tmp_path: Path) -> None:
-    layout = backbones.pyramid((4,))
+    layout = pyramid((4,))
     spec = BackboneSpec("unheard-of", "image", 4, layout, "none", 224)
-    assert "unheard-of.pth" in backbones.how_to_supply(spec)
+    assert "unheard-of.pth" in how_to_supply(spec)
     with pytest.raises(HeadstartError):
         loading._download(spec)
     with pytest.raises(HeadstartError) as caught:
-        locate(backbones.get("all-MiniLM-L6-v2"), tmp_path) and backbones.get("unheard-of")
+        locate(get("all-MiniLM-L6-v2"), tmp_path) and get("unheard-of")
     assert caught.value.code == "unknown_backbone"
 
 
 def test_a_local_encoder_folder_is_a_backbone(tmp_path: Path) -> None:
     folder = tmp_path / "afro-encoder"
     folder.mkdir()
-    assert "afro-encoder" not in backbones.registry(tmp_path)
+    assert "afro-encoder" not in registry(tmp_path)
     (folder / "config.json").write_text('{"hidden_size": 48}')
-    spec = backbones.get("afro-encoder", tmp_path)
+    spec = get("afro-encoder", tmp_path)
     assert (spec.modality, spec.dim, spec.width) == ("text", 48, 48)
-    assert not backbones.availability("afro-encoder", tmp_path).available
+    assert not availability("afro-encoder", tmp_path).available
     save_file({"w": torch.ones(1)}, folder / "model.safetensors")
-    assert backbones.availability("afro-encoder", tmp_path).available
+    assert availability("afro-encoder", tmp_path).available
     for broken in ("[]", "{", '{"hidden_size": "x"}', '{"hidden_size": -1}'):
         (folder / "config.json").write_text(broken)
-        assert "afro-encoder" not in backbones.registry(tmp_path)
+        assert "afro-encoder" not in registry(tmp_path)
 
 
 def test_numpy_and_other_types_keep_their_tensors(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import RobertaConfig, RobertaModel
 
-from app.core import backbones
 from app.core.errors import HeadstartError
+from app.infra import weights
 from worker.ml.backbones.encoders import text_network
 from worker.ml.engines import embedding_key, load_engine
 from worker.ml.engines.torch_engine import load_torch
@@ -30,7 +30,7 @@ TEXTS = [
 
 
 def minilm() -> Path:
-    source = backbones.find("all-MiniLM-L6-v2", None)
+    source = weights.find("all-MiniLM-L6-v2", None)
     assert source is not None
     return source.path
 

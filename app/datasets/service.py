@@ -196,6 +196,8 @@ def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,
         seed=form.seed,
+        columns=form.columns,
+        encoding=form.encoding,
     )
 
 

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.manifest import Modality
 from app.core.texts import PRINTABLE
+from app.uploads.intake.tables.encodings import Encoding
 
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
 
 
+ROLES = ("text", "label", "group", "split")
 SETTLED = ("name", "backbone")
 """Fields of an upload that makes a dataset, and of none that is appended to one."""
 
@@ -27,7 +29,18 @@ class UploadForm(BaseModel):
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    text_column: Annotated[Printable, Field(max_length=200)] | None = None
+    label_column: Annotated[Printable, Field(max_length=200)] | None = None
+    group_column: Annotated[Printable, Field(max_length=200)] | None = None
+    split_column: Annotated[Printable, Field(max_length=200)] | None = None
+    encoding: Encoding | None = None
     purpose: Literal["fine-tune"] = "fine-tune"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that the caller names, by their role."""
+        told = {role: getattr(self, f"{role}_column") for role in ROLES}
+        return {role: name for role, name in told.items() if name is not None}
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:

@@ -34,6 +34,7 @@ BAD_UPLOAD_CODES = (
     "unsupported_image_format",
     "schema_mismatch",
     "encoding",
+    "several_labels",
     "invalid_json",
     "invalid_value",
     "insufficient_classes",
@@ -50,7 +51,8 @@ BAD_UPLOADS = problems(*BAD_UPLOAD_CODES)
 
 _FILE = (
     "A zip or tar of class folders, or with a metadata.csv or .jsonl (path, label, group, split);"
-    " for texts a CSV, JSONL or Parquet file with the columns text and label."
+    " for texts a CSV, JSON, JSONL, Parquet or xlsx file with the columns text and label, or with"
+    " such as text_column and label_column name; or an export of Label Studio or doccano."
 )
 _ENCODING = {"file": {"contentType": "application/zip, application/x-tar, text/csv, */*"}}
 

@@ -11,23 +11,22 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from app.core import manifest, splits, texts
+from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality, Problem, Split
+from app.core.manifest import Example, Modality, Problem
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import images, layout, members, opening, tables
+from app.uploads.intake import layout, members, opening, picture_lists, tables
 from app.uploads.intake.archive import Archive
+from app.uploads.intake.doubts import of_labels
+from app.uploads.intake.drafts import Drafts, example
 from app.uploads.intake.layout import FileInTree, LabelledFile
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
-from app.uploads.intake.pack import PackWriter, Slot
-from app.uploads.intake.rows import Row, TextRow, text_row, too_long
+from app.uploads.intake.pack import PackWriter
+from app.uploads.intake.rows import Row, too_long
 
-EXAMPLE_FIELDS = set(Example.model_fields)
-"""One set for all of them: each its own would be a third of a large upload's memory."""
 MODALITIES: dict[str, Modality] = {"image": "image", "text": "text"}
 
 
@@ -42,18 +41,6 @@ class Built:
     problems: list[Problem]
     modality: Modality
     classes: list[dict[str, str | int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An example before the pack is complete."""
-
-    slot: Slot
-    path: str
-    label: str
-    group: str | None
-    split: Split | None
-    identity: str | None = None
 
 
 def build(
@@ -83,13 +70,11 @@ def build(
 
 
 class _Intake:
-    """One upload on its way in: the pack it is written to and what was found so far."""
+    """One upload on its way in: what it is opened with, and what was found so far."""
 
     def __init__(self, pack: PackWriter, *, folder: Path, options: IntakeOptions) -> None:
-        self.pack = pack
+        self.drafts = Drafts(pack, options)
         self.options = options
-        self.drafts: list[Draft] = []
-        self.problems: list[Problem] = []
         self._folder = folder
         self._limits = options.limits
 
@@ -107,31 +92,34 @@ class _Intake:
                 items = self._anything(opened, found, modality)
             for item in items:
                 self._take(opened, item, modality)
-        return modality
+        return self.drafts.modality or modality
 
     def table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
-        """Take in a table of texts."""
-        if asked == "image":
-            raise layout.mismatch(asked, "text")
-        self._take_rows(self._read(path, kind, name), None)
-        return "text"
+        """Take in a table of texts, or of pictures where its cells hold them."""
+        self.drafts.take_rows(self._read(path, kind, name), None)
+        found: Modality = self.drafts.modality or asked or "text"
+        if asked not in (None, found):
+            raise layout.mismatch(asked, found)
+        return found
 
     def _items(
         self, opened: Archive, found: list[FileInTree], modality: Modality
     ) -> list[LabelledFile]:
         """The members that are examples; what is left over becomes problems."""
         listed = layout.metadata(found)
-        if listed:
-            rows = ((table, row) for table in listed for row in self._rows(opened, table))
+        written = [] if listed or modality != "image" else picture_lists.lists(found)
+        if listed or written:
+            found = [one for one in found if one not in written]
+            rows = self._listed(opened, listed or written, written and found)
             paths = [entry.path for entry in opened.entries]
             items = layout.by_rows(found, rows, paths=paths, limits=self._limits)
-            self.problems += layout.unlisted(found, items, modality)
+            self.drafts.problems += layout.unlisted(found, items, modality)
         else:
             items, unlabelled = layout.by_folder(found, modality)
-            self.problems += unlabelled
+            self.drafts.problems += unlabelled
         if modality == "text" and not items:
             self._take_tables(opened, found)
-        self.problems += layout.ignored(found, self._used(modality, items))
+        self.drafts.problems += layout.ignored(found, self._used(modality, items))
         return items
 
     def _anything(
@@ -141,8 +129,17 @@ class _Intake:
         items = layout.anywhere(found, modality, paths=[entry.path for entry in opened.entries])
         if modality == "text" and not items:
             self._take_tables(opened, found)
-        self.problems += layout.ignored(found, self._used(modality, items))
+        self.drafts.problems += layout.ignored(found, self._used(modality, items))
         return items
+
+    def _listed(
+        self, opened: Archive, listed: list[FileInTree], near: list[FileInTree]
+    ) -> Iterator[tuple[FileInTree, Row]]:
+        """The rows of the files that say which picture is what, or which of those `near`."""
+        nearest = picture_lists.Nearest(near)
+        for table in listed:
+            for row in self._rows(opened, table, paths=True):
+                yield nearest.located(table, row) if near else (table, row)
 
     @staticmethod
     def _used(modality: Modality, items: list[LabelledFile]) -> tuple[layout.Role, ...]:
@@ -155,119 +152,77 @@ class _Intake:
         except HeadstartError as error:
             if self.options.labelled or error.code not in members.OF_ONE:
                 raise
-            self._reject(Problem(code=error.code, message=error.message, path=item.path))
+            self.drafts.reject(Problem(code=error.code, message=error.message, path=item.path))
             return
         if data:
-            identity = texts.identity(data) if modality == "text" else None
-            self._draft(data, item.path, item, identity=identity)
+            self.drafts.add(data, item.path, item, modality=modality)
         else:
-            self._reject(members.empty(item.path))
-
-    def _reject(self, problem: Problem) -> None:
-        """An example that is none: what is only to be predicted keeps its place, empty."""
-        update: dict[str, Any] = {"excluded": True}
-        if not self.options.labelled:
-            slot = self.pack.add(b"")
-            self.drafts.append(Draft(slot, str(problem.path), "", None, None))
-            where = manifest.example_id(sha256=slot.sha256, path=str(problem.path))
-            update["example_id"] = where
-        self.problems.append(problem.model_copy(update=update))
+            self.drafts.reject(members.empty(item.path))
 
     def _take_tables(self, opened: Archive, found: list[FileInTree]) -> None:
         for member, split in layout.tables(found):
-            self._take_rows(self._rows(opened, member), split)
+            self.drafts.take_rows(self._rows(opened, member), split)
 
-    def _take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
-        for row in rows:
-            told = text_row(row, self._limits, labelled=self.options.labelled)
-            if told.text:
-                data = told.text.encode()
-                self._draft(data, row.where, told, split, identity=texts.identity(data))
-            else:
-                self._reject(members.empty(row.where))
-
-    def _rows(self, opened: Archive, member: FileInTree) -> Iterator[Row]:
+    def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
         target = self._folder / f"table-{member.index}"
         with target.open("wb") as out:
             for data in opened.chunks(opened.entries[member.index]):
                 out.write(data)
-        kind = layout.TABLES[images.extension(member.path)]
-        yield from self._read(target, kind, member.path)
+        kind = opening.table_kind(member.path)
+        yield from self._read(target, kind, member.path, paths=paths)
         target.unlink()
 
-    def _read(self, path: Path, kind: Kind, name: str) -> Iterator[Row]:
-        needed = "label" if self.options.labelled else "text"
-        return tables.read(path, kind, name=name, limits=self._limits, needed=needed)
-
-    def _draft(
-        self,
-        data: bytes,
-        path: str,
-        told: LabelledFile | TextRow,
-        split: Split | None = None,
-        *,
-        identity: str | None,
-    ) -> None:
-        slot = self.pack.add(data)
-        chosen = told.split or split
-        self.drafts.append(Draft(slot, path, told.label, told.group, chosen, identity))
+    def _read(self, path: Path, kind: Kind, name: str, *, paths: bool = False) -> Iterator[Row]:
+        """The rows of a table, or of what lists an archive's pictures."""
+        table = tables.TableFile(
+            path=path,
+            kind=kind,
+            name=shown(name),
+            limits=self._limits,
+            labelled=self.options.labelled,
+            paths=paths,
+            columns=self.options.columns,
+            encoding=self.options.encoding,
+            tell=self.drafts.tell,
+        )
+        listing = paths and picture_lists.is_list(name)
+        return picture_lists.rows(table) if listing else tables.read(table)
 
 
 def _finish(intake: _Intake, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
-    if not intake.drafts:
-        raise layout.nothing(labelled=intake.options.labelled)
-    pack = intake.pack.finish()
-    if not intake.options.labelled:
-        return _unlabelled(intake, modality, pack)
-    chosen = _splits(intake.drafts, intake.options)
+    drafts, options = intake.drafts, intake.options
+    if not drafts.listed:
+        raise _nothing(drafts.problems, labelled=options.labelled)
+    pack = drafts.pack.finish()
+    if not options.labelled:
+        return _unlabelled(drafts, modality, pack)
     examples, doubts = review(
-        _example(draft, split, pack) for draft, split in zip(intake.drafts, chosen, strict=True)
+        example(draft, split, pack)
+        for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
     )
-    problems = intake.problems + doubts
+    problems = drafts.problems + doubts
     usable = manifest.usable(examples, problems)
-    _check_classes(usable, intake.options.minimum_classes)
+    problems += of_labels([example.label for example in usable])
+    _check_classes(usable, options.minimum_classes)
     return Built(
-        intake.pack.path, pack, examples, problems, modality, manifest.class_counts(usable)
+        drafts.pack.path, pack, examples, problems, modality, manifest.class_counts(usable)
     )
 
 
-def _unlabelled(intake: _Intake, modality: Modality, pack: str) -> Built:
+def _nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
+    """There is no example; a table that has none says so itself."""
+    empty = next((one for one in problems if one.code == "empty_dataset"), None)
+    if empty is not None:
+        return HeadstartError(empty.code, empty.message, param=empty.path)
+    return layout.nothing(labelled=labelled)
+
+
+def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:
     """The inputs as they are: what is doubtful about labels and splits is not asked."""
-    examples = [_example(draft, "test", pack) for draft in intake.drafts]
-    return Built(intake.pack.path, pack, examples, intake.problems, modality, [])
-
-
-def _splits(drafts: list[Draft], options: IntakeOptions) -> list[Split]:
-    """The splits that the upload names, or drawn ones where it names none and some are asked."""
-    named = any(draft.split for draft in drafts)
-    if named or not (options.val_fraction or options.test_fraction):
-        return [draft.split or "train" for draft in drafts]
-    return splits.split(
-        [draft.label for draft in drafts],
-        keys=[draft.identity or draft.slot.sha256 for draft in drafts],
-        groups=[draft.group for draft in drafts],
-        val=options.val_fraction,
-        test=options.test_fraction,
-        seed=options.seed,
-    )
-
-
-def _example(draft: Draft, split: Split, pack: str) -> Example:
-    return Example.model_construct(
-        EXAMPLE_FIELDS,
-        id=manifest.example_id(sha256=draft.slot.sha256, path=draft.path),
-        sha256=draft.slot.sha256,
-        label=draft.label,
-        group=draft.group,
-        split=split,
-        path=draft.path,
-        pack=pack,
-        offset=draft.slot.offset,
-        length=draft.slot.length,
-        identity=draft.identity,
-    )
+    examples = [example(draft, "test", pack) for draft in drafts.listed]
+    return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [])
 
 
 def _check_labels(items: list[LabelledFile], limits: Limits) -> None:

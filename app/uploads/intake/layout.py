@@ -24,9 +24,11 @@ Role = Literal["image", "text", "table", "other"]
 TABLES: dict[str, Kind] = {
     ".csv": "csv",
     ".tsv": "csv",
+    ".tab": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
 }
 METADATA = frozenset({"metadata.csv", "metadata.jsonl"})
 DOCUMENTS = frozenset(

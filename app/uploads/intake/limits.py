@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,7 +27,7 @@ class Limits:
     row_bytes: int = 1 * MIB
     label_characters: int = 256
     child_seconds: int = 60
-    """Processor time of the child process that reads a Parquet file."""
+    """Processor time of the child process that reads a Parquet file or a workbook."""
     child_bytes: int = 2048 * MIB
     """Address space of that child."""
 
@@ -47,6 +48,10 @@ class IntakeOptions:
     test_fraction: float = 0.0
     """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""
     seed: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The column of a table that has a role (text, label, group, split), where it is said."""
+    encoding: str | None = None
+    """What a table is encoded in; UTF-8 or, by its byte order mark, UTF-16 if it is not said."""
 
 
-Kind = Literal["zip", "tar", "csv", "jsonl", "parquet"]
+Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,10 +13,21 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import Kind, Limits
 from app.uploads.intake.names import shown
+from app.uploads.intake.tables import columns, encodings
 from app.uploads.intake.tars import TarArchive
 from app.uploads.intake.zips import ZipArchive
 
 ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+WORKBOOKS = frozenset({".xlsx", ".xlsm", ".xltx"})
+OFFICE = {
+    ".ods": "an OpenDocument spreadsheet; save it as .xlsx or as CSV UTF-8",
+    ".numbers": "a Numbers document; export it as CSV UTF-8",
+    ".xlsb": "a binary Excel workbook; save it as .xlsx or as CSV UTF-8",
+    ".docx": "a Word document, which holds no labelled examples; send a table",
+    ".pptx": "a presentation, which holds no labelled examples; send a table",
+}
+CELLS = r"[,;\t|]"
 HEAD = 4096
 
 
@@ -46,36 +59,64 @@ def open_archive(file: BinaryIO, kind: Kind, limits: Limits) -> Archive:
 def kind_of(head: bytes, filename: str) -> Kind:
     """Raises not_an_archive, or archive_corrupt for what is Parquet by its name alone."""
     suffix = images.extension(filename)
+    refused = _refused(head, suffix, filename)
+    if refused is not None:
+        raise refused
     if head.startswith(ZIP):
-        return "zip"
+        return "xlsx" if suffix in WORKBOOKS or b"xl/workbook" in head else "zip"
     if tars.is_header(head) or (suffix == ".tar" and not head.strip(b"\0")):
         return "tar"
     if head.startswith(b"PAR1"):
         return "parquet"
     if suffix == ".parquet":
         raise HeadstartError("archive_corrupt", f"{shown(filename)} does not begin as Parquet does")
-    if suffix in TABLES:
-        return TABLES[suffix]
-    refused = codecs.refuse_unknown(head)
-    if refused is not None:
-        raise refused
+    if suffix in TABLES or suffix == ".json":
+        return table_kind(filename)
     guess = None if suffix in images.ARCHIVES else _guess(head)
     if guess is None:
         raise HeadstartError(
             "not_an_archive",
-            f"{shown(filename)} is neither a zip nor a tar nor a table (CSV, JSONL, Parquet)",
+            f"{shown(filename)} is neither a zip nor a tar nor a table: CSV, JSON, Parquet or xlsx",
         )
     return guess
 
 
+def table_kind(path: str) -> Kind:
+    """The kind of a table by its name."""
+    return TABLES.get(images.extension(path), "json")
+
+
+def _refused(head: bytes, suffix: str, filename: str) -> HeadstartError | None:
+    """What is recognised but not read, by its own name."""
+    if suffix in TABLES and not head.startswith((*ZIP, OLE)):
+        return None
+    if head.startswith(OLE):
+        said = "an old Excel workbook" if suffix == ".xls" else "an old Office document"
+        return _unread(filename, f"{said}; save it as .xlsx or as CSV UTF-8")
+    if head.startswith(ZIP) and suffix in OFFICE:
+        return _unread(filename, OFFICE[suffix])
+    return codecs.refuse_unknown(head)
+
+
+def _unread(filename: str, what: str) -> HeadstartError:
+    return HeadstartError("not_an_archive", f"{shown(filename)} is {what}", param=shown(filename))
+
+
 def _guess(head: bytes) -> Kind | None:
     """The kind of a table whose name does not tell."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"{"):
-        return "jsonl"
-    first = start.partition(b"\n")[0].lower()
-    named = b"label" in first and any(mark in first for mark in (b",", b";", b"\t"))
-    return "csv" if named else None
+    with suppress(UnicodeDecodeError):
+        encoding = encodings.guess(head)
+        text = head[: len(head) // 4 * 4].decode(encoding, "ignore").lstrip("\ufeff").lstrip()
+        if text.startswith("{"):
+            return "jsonl"
+        if text.startswith("["):
+            return "json"
+        lines = [] if text.startswith("<") else text.splitlines()[:2]
+        cells = {
+            columns.folded(cell.strip('"')) for line in lines for cell in re.split(CELLS, line)
+        }
+        return "csv" if len(cells) > 1 and cells & set(columns.USUAL["label"]) else None
+    return None
 
 
 def _head(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -32,6 +33,21 @@ class Row:
     def error(self, code: str, why: str) -> HeadstartError:
         """`code`, naming this row."""
         return HeadstartError(code, f"{self.table}, row {self.number}: {why}", param=self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCell:
+    """A picture that a row holds: where its bytes lie in a file of the intake's own."""
+
+    path: Path
+    offset: int
+    length: int
+
+    def read(self) -> bytes:
+        """The bytes."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,18 @@ def text_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
     )
 
 
+def picture_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
+    """The row's label, group and split, its picture being elsewhere. Raises as `text_row`."""
+    if not labelled:
+        return TextRow("", "", None, None)
+    return TextRow(
+        "",
+        label_of(row, row.values.get("label"), limits),
+        group_of(row, row.values.get("group"), limits),
+        split_of(row, row.values.get("split")),
+    )
+
+
 def path_row(row: Row, limits: Limits) -> PathRow:
     """The row as a labelled path. Raises schema_mismatch, invalid_value or label_too_long."""
     path = next((row.values[name] for name in PATHS if name in row.values), None)
@@ -94,12 +122,29 @@ def path_row(row: Row, limits: Limits) -> PathRow:
 
 def label_of(row: Row, value: Any, limits: Limits) -> str:
     """A label: text, or a whole number of at most 64 bits. Raises invalid_value, label_too_long."""
-    label = _word(row, "label", value)
+    label = _word(row, "label", _only(row, value))
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
     if len(label) > limits.label_characters:
         raise row.error("label_too_long", too_long(label, limits))
     return label
+
+
+def is_unlabelled(row: Row) -> bool:
+    """Whether the row says that it has no label: by an empty list of them."""
+    return row.values.get("label") == []
+
+
+def _only(row: Row, value: Any) -> Any:
+    """The one label of a list. Raises several_labels, or invalid_value for marked passages."""
+    if not isinstance(value, list):
+        return value
+    if any(isinstance(one, list | dict) for one in value):
+        raise row.error("invalid_value", "`label` marks passages; one label for all of it is read")
+    if len(set(value)) > 1:
+        some = ", ".join(shown(str(one), 30) for one in value[:5])
+        raise row.error("several_labels", f"`label` has {len(value)} labels: {some}; one is read")
+    return value[0] if value else None
 
 
 def group_of(row: Row, value: Any, limits: Limits) -> str | None:

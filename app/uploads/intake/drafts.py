@@ -1,0 +1,158 @@
+"""The examples of an upload as they are found, before its pack is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.core import manifest, splits, texts
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Modality, Problem, Split
+from app.uploads.intake import images, members
+from app.uploads.intake.layout import LabelledFile
+from app.uploads.intake.limits import IntakeOptions
+from app.uploads.intake.pack import PackWriter, Slot
+from app.uploads.intake.rows import (
+    PictureCell,
+    Row,
+    TextRow,
+    is_unlabelled,
+    picture_row,
+    text_row,
+)
+
+EXAMPLE_FIELDS = set(Example.model_fields)
+"""One set for all of them: each its own would be a third of a large upload's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An example before the pack is complete."""
+
+    slot: Slot
+    path: str
+    label: str
+    group: str | None
+    split: Split | None
+    identity: str | None = None
+
+    @property
+    def content(self) -> str:
+        """What is equal for equal contents."""
+        return self.identity or self.slot.sha256
+
+
+class Drafts:
+    """What was found in one upload so far: examples, in `pack` and listed, and problems."""
+
+    def __init__(self, pack: PackWriter, options: IntakeOptions) -> None:
+        self.pack = pack
+        self.options = options
+        self.listed: list[Draft] = []
+        self.problems: list[Problem] = []
+        self.modality: Modality | None = None
+        """What the rows of tables turned out to be."""
+
+    def tell(self, problem: Problem) -> None:
+        """A problem that is not of one example; several tables may have the same."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def add(
+        self,
+        data: bytes,
+        path: str,
+        told: LabelledFile | TextRow,
+        split: Split | None = None,
+        *,
+        modality: Modality,
+    ) -> None:
+        """An example with the bytes `data`; `split` is that of the table that it is in."""
+        slot = self.pack.add(data)
+        identity = texts.identity(data) if modality == "text" else None
+        self.listed.append(Draft(slot, path, told.label, told.group, told.split or split, identity))
+
+    def reject(self, problem: Problem) -> None:
+        """An example that is none: what is only to be predicted keeps its place, empty."""
+        update: dict[str, Any] = {"excluded": True}
+        if not self.options.labelled:
+            slot = self.pack.add(b"")
+            self.listed.append(Draft(slot, str(problem.path), "", None, None))
+            where = manifest.example_id(sha256=slot.sha256, path=str(problem.path))
+            update["example_id"] = where
+        self.problems.append(problem.model_copy(update=update))
+
+    def take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
+        """The examples that the rows of a table are. Raises the codes of bad rows and images."""
+        for row in rows:
+            if self.options.labelled and is_unlabelled(row):
+                self.reject(_unlabelled(row))
+            elif isinstance(row.values.get("image"), PictureCell):
+                self._settle("image", row)
+                self._take_picture(row, row.values["image"], split)
+            else:
+                self._settle("text", row)
+                self._take_text(row, split)
+
+    def _settle(self, modality: Modality, row: Row) -> None:
+        if self.modality not in (None, modality):
+            raise row.error("modality_mismatch", f"it is {modality}, rows before are not")
+        self.modality = modality
+
+    def _take_text(self, row: Row, split: Split | None) -> None:
+        told = text_row(row, self.options.limits, labelled=self.options.labelled)
+        if told.text:
+            self.add(told.text.encode(), row.where, told, split, modality="text")
+        else:
+            self.reject(members.empty(row.where))
+
+    def _take_picture(self, row: Row, picture: PictureCell, split: Split | None) -> None:
+        told = picture_row(row, self.options.limits, labelled=self.options.labelled)
+        try:
+            if picture.length > self.options.limits.member_bytes:
+                raise HeadstartError("image_too_large", "it has too many bytes", param=row.where)
+            data = picture.read()
+            images.check(data, row.where)
+        except HeadstartError as error:
+            if self.options.labelled or error.code not in members.OF_ONE:
+                raise
+            self.reject(Problem(code=error.code, message=error.message, path=row.where))
+            return
+        self.add(data, row.where, told, split, modality="image")
+
+    def splits(self) -> list[Split]:
+        """The splits that the upload names, or drawn ones where it names none and some are due."""
+        named = any(draft.split for draft in self.listed)
+        if named or not (self.options.val_fraction or self.options.test_fraction):
+            return [draft.split or "train" for draft in self.listed]
+        return splits.split(
+            [draft.label for draft in self.listed],
+            keys=[draft.content for draft in self.listed],
+            groups=[draft.group for draft in self.listed],
+            val=self.options.val_fraction,
+            test=self.options.test_fraction,
+            seed=self.options.seed,
+        )
+
+
+def example(draft: Draft, split: Split, pack: str) -> Example:
+    """The example that a draft becomes."""
+    return Example.model_construct(
+        EXAMPLE_FIELDS,
+        id=manifest.example_id(sha256=draft.slot.sha256, path=draft.path),
+        sha256=draft.slot.sha256,
+        label=draft.label,
+        group=draft.group,
+        split=split,
+        path=draft.path,
+        pack=pack,
+        offset=draft.slot.offset,
+        length=draft.slot.length,
+        identity=draft.identity,
+    )
+
+
+def _unlabelled(row: Row) -> Problem:
+    said = f"{row.where}: no label"
+    return Problem(code="unlabelled", message=said, path=row.where, excluded=True)

@@ -1,0 +1,233 @@
+"""A program: Parquet or a workbook to JSONL, within limits on memory, time and output.
+
+Usage: child.py SOURCE TARGET BOUNDS, the last as JSON. The first line written says what columns
+there are: `{"columns", "classes", "images", "told"}`; then an object a row. Pictures go to
+TARGET.blobs, and a row says where in it. On failure the status is 1 and standard error has
+`{"code", "message"}`. It imports nothing of ours, so that it runs by path.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, time
+from typing import Any, BinaryIO
+
+Row = dict[str, Any]
+WIDEST = 1000
+"""Columns of a workbook that are looked at."""
+EMPTY_AT_ONCE = 100_000
+"""Empty rows in a row after which a workbook is taken to have ended."""
+
+
+def main(source: str, target: str, bounds: dict[str, Any]) -> int:
+    """Write the rows of `source` to `target`; the exit status."""
+    _set_limits(bounds)
+    read = {"parquet": _parquet, "xlsx": _workbook}[bounds["kind"]]
+    try:
+        with (
+            open(target, "w", encoding="utf-8") as out,  # noqa: PTH123 - no more imports than needed
+            open(target + ".blobs", "wb") as blobs,  # noqa: PTH123
+        ):
+            for row in read(source, bounds, blobs):
+                out.write(json.dumps(row, ensure_ascii=False, default=_odd) + "\n")
+    except _Refused as refused:
+        return _say(refused.args[0], refused.args[1])
+    except ImportError as error:
+        said = f"it is read only where {error.name} is installed"
+        return _say("unsupported_media_type", said)
+    except MemoryError:
+        return _say("archive_bomb", "it needs too much memory")
+    except UnicodeError:
+        return _say("encoding", "a text is not UTF-8")
+    except OSError as error:
+        return _say_os(error)
+    return 0
+
+
+class _Refused(Exception):  # noqa: N818 - not an error of this program
+    """Code and message for the parent."""
+
+
+def _set_limits(bounds: dict[str, Any]) -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, bounds["memory"]),
+        (resource.RLIMIT_CPU, bounds["seconds"]),
+        (resource.RLIMIT_FSIZE, bounds["file"]),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _parquet(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[Row]:
+    import pyarrow
+
+    pyarrow.set_cpu_count(1)
+    pyarrow.set_io_thread_count(1)
+    try:
+        yield from _batches(source, bounds, blobs)
+    except pyarrow.ArrowMemoryError as error:
+        raise MemoryError from error
+    except (pyarrow.ArrowException, EOFError) as error:
+        raise _Refused("archive_corrupt", f"it is not readable Parquet: {error}"[:300]) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _Refused("archive_corrupt", f"it is not readable Parquet: {error}"[:300]) from error
+
+
+def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[Row]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(source, memory_map=False, pre_buffer=False) as file:
+        schema = file.schema_arrow
+        classes = _classes(schema)
+        images = [field.name for field in schema if _is_picture(field.type)]
+        wanted = [name for name in schema.names if _is_wanted(name, bounds) or name in classes]
+        yield {"columns": schema.names, "classes": classes, "images": images, "told": []}
+        at_once = 16 if images else 256
+        left = bounds["rows"]
+        read = list(dict.fromkeys([*wanted, *images]))
+        for batch in file.iter_batches(batch_size=at_once, columns=read, use_threads=False):
+            for row in batch.slice(0, left).to_pylist():
+                yield {name: _plain(value, blobs) for name, value in row.items()}
+            left -= min(left, batch.num_rows)
+            if not left:
+                return
+
+
+def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
+    """Whether the column's name, spelled loosely, is one that may be read."""
+    loose = "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+    return loose in bounds["names"] or name in bounds["chosen"]
+
+
+def _is_picture(kind: Any) -> bool:
+    """Whether this is how `datasets` stores an image: a struct of its bytes and its path."""
+    import pyarrow
+
+    if not pyarrow.types.is_struct(kind):
+        return False
+    inner = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
+    return "bytes" in inner and pyarrow.types.is_binary(inner["bytes"])
+
+
+def _classes(schema: Any) -> dict[str, list[str]]:
+    """The names of each ClassLabel column, as the schema's own metadata have them."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told["info"]["features"].items()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {
+        name: _names(feature["names"])
+        for name, feature in features
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and "names" in feature
+    }
+
+
+def _names(told: Any) -> list[str]:
+    """In the order of their numbers; early versions wrote `{"0": name}`."""
+    return [str(name) for name in (told.values() if isinstance(told, dict) else told)]
+
+
+def _plain(value: Any, blobs: BinaryIO) -> Any:
+    if isinstance(value, dict) and "bytes" in value:
+        data = value["bytes"]
+        if data is None:
+            return None
+        start = blobs.tell()
+        blobs.write(data)
+        return {"offset": start, "length": len(data)}
+    return None if value != value else value  # noqa: PLR0124 - NaN is what differs from itself
+
+
+def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[Row]:
+    del blobs
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # openpyxl loads it for nothing
+    from openpyxl import load_workbook
+
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123
+            book = load_workbook(file, read_only=True, data_only=True)
+            yield from _sheet(book, bounds["rows"])
+    except (_Refused, MemoryError, OSError):
+        raise
+    except Exception as error:
+        why = f"it is not a readable workbook: {type(error).__name__}: {error}"
+        raise _Refused("archive_corrupt", why[:300]) from error
+
+
+def _sheet(book: Any, most: int) -> Iterator[Row]:
+    """The first sheet: its first row that is not empty is the header."""
+    sheets = book.worksheets
+    if not sheets:
+        raise _Refused("empty_dataset", "it has no sheet with cells")
+    sheets[0].reset_dimensions()
+    rows = _filled(sheets[0].iter_rows(values_only=True, max_col=WIDEST))
+    number, header = next(rows, (1, []))
+    names = [str(cell) for cell in header]
+    told = [f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"]
+    yield {"columns": names, "classes": {}, "images": [], "told": told if sheets[1:] else []}
+    width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
+    for count, (number, cells) in enumerate(rows):
+        if count >= most:
+            return
+        if len(cells) > width:
+            said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
+            raise _Refused("schema_mismatch", said)
+        padded = cells + [""] * (width - len(cells))
+        named = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
+        yield {"row": number, "cells": named}
+
+
+def _filled(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
+    """The rows in which something stands, numbered from 1, without empty cells at the end."""
+    empty = 0
+    for number, row in enumerate(rows, 1):
+        cells = [_cell(value) for value in row]
+        while cells and not cells[-1].strip():
+            cells.pop()
+        empty = 0 if cells else empty + 1
+        if cells:
+            yield number, cells
+        elif empty > EMPTY_AT_ONCE:
+            return
+
+
+def _cell(value: Any) -> str:
+    """What the sheet would show, or what saving it as CSV would write."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def _odd(value: Any) -> Any:
+    """What no row may hold, said so that whoever needs the cell refuses it."""
+    return value.isoformat() if isinstance(value, date | time) else {"type": str(type(value))}
+
+
+def _say_os(error: OSError) -> int:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say("storage_full", "no space is left")
+    if error.errno == errno.EFBIG:
+        return _say("archive_bomb", "it unpacks to too much")
+    return _say("archive_corrupt", str(error)[:300])
+
+
+def _say(code: str, message: str) -> int:
+    sys.stderr.write(json.dumps({"code": code, "message": message}))
+    return 1
+
+
+Read = Callable[[str, dict[str, Any], BinaryIO], Iterator[Row]]
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

@@ -1,0 +1,173 @@
+"""Parquet and workbooks, by way of JSONL that a child process writes within limits of its own.
+
+Their readers are large libraries: their faults and their memory stay over there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem
+from app.uploads.intake.names import shown
+from app.uploads.intake.rows import PictureCell, Row
+from app.uploads.intake.tables import columns, objects
+from app.uploads.intake.tables.columns import Columns
+from app.uploads.intake.tables.lines import numbered
+from app.uploads.intake.tables.source import TableFile
+
+CHILD = Path(__file__).with_name("child.py")
+
+
+def rows(table: TableFile) -> Iterator[Row]:
+    """The rows. Raises schema_mismatch, archive_corrupt, archive_bomb and the codes of bad rows."""
+    target = table.path.with_name(table.path.name + ".rows")
+    blobs = target.with_name(target.name + ".blobs")
+    try:
+        _run(table, target)
+        with target.open("rb") as file:
+            yield from _told(_header(file.readline()), _lines(file, table), table, blobs)
+    finally:
+        target.unlink(missing_ok=True)
+        blobs.unlink(missing_ok=True)
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    told: dict[str, Any] = from_json(line)
+    return told
+
+
+def _lines(file: Any, table: TableFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row's number, values); Parquet's rows count from 1, a sheet says its own."""
+    for number, line in numbered(file, table):
+        value = objects.parsed(Row(table.name, number, {}), line)
+        cells = value.get("cells") if table.kind == "xlsx" else None
+        yield (value["row"], cells) if isinstance(cells, dict) else (number, value)
+
+
+def _told(
+    header: Mapping[str, Any],
+    lines: Iterator[tuple[int, dict[str, Any]]],
+    table: TableFile,
+    blobs: Path,
+) -> Iterator[Row]:
+    classes: Mapping[str, list[str]] = header["classes"]
+    found = columns.find(table, header["columns"], typed=list(classes), images=header["images"])
+    for said in header["told"]:
+        table.warn("unsupported_member", f"{table.name}: {said}")
+    unlabelled = 0
+    for number, line in lines:
+        row = Row(table.name, number, found.values(line))
+        values = _named(row, line, found, classes)
+        if "image" in found.places:
+            values["image"] = _picture(row, blobs)
+        if values.get("label", "") is None and _label_classes(found, classes):
+            unlabelled += 1
+        else:
+            yield Row(table.name, number, values)
+    _tell(table, unlabelled)
+
+
+def _tell(table: TableFile, unlabelled: int) -> None:
+    if unlabelled:
+        said = f"{unlabelled} row(s) have no class, as test sets often have none; they are left out"
+        told = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
+        table.tell(told)
+
+
+def _label_classes(found: Columns, classes: Mapping[str, list[str]]) -> list[str]:
+    return classes.get(found.places.get("label", ""), [])
+
+
+def _named(
+    row: Row, line: Mapping[str, Any], found: Columns, classes: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """The row's values, the numbers of classes replaced by their names. Raises invalid_value.
+
+    -1 and null are how `datasets` writes that there is none.
+    """
+    values = dict(row.values)
+    for role, name in found.places.items():
+        names, value = classes.get(name), line.get(name)
+        if names is None or isinstance(value, str):
+            continue
+        if value is None or value == -1:
+            values[role] = None
+        elif isinstance(value, int) and 0 <= value < len(names):
+            values[role] = names[value]
+        else:
+            why = f"`{shown(name, 40)}` is {str(value)[:40]}, of {len(names)} classes"
+            raise row.error("invalid_value", why)
+    return values
+
+
+def _picture(row: Row, blobs: Path) -> PictureCell:
+    told = row.values.get("image")
+    if not isinstance(told, dict):
+        raise row.error("schema_mismatch", "it has no picture, or only a path to one elsewhere")
+    return PictureCell(blobs, told["offset"], told["length"])
+
+
+def _run(table: TableFile, target: Path) -> None:
+    command = [sys.executable, "-I", str(CHILD), str(table.path), str(target)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and script
+            [*command, json.dumps(_bounds(table))],
+            capture_output=True,
+            check=False,
+            timeout=2 * table.limits.child_seconds,
+            env=_environment(),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise HeadstartError("archive_bomb", f"{table.name} takes too long to read") from error
+    if done.returncode:
+        raise _error(done.returncode, done.stderr, table.name)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours (no addresses, no credentials) and little memory reserved ahead."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return {**kept, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+
+
+def _bounds(table: TableFile) -> dict[str, Any]:
+    limits = table.limits
+    names = {name for role in columns.USUAL if role != "path" for name in columns.USUAL[role]}
+    return {
+        "kind": table.kind,
+        "names": sorted(
+            names | set(columns.READ_ANYWAY) | set(map(columns.folded, _chosen(table)))
+        ),
+        "chosen": _chosen(table),
+        "rows": limits.entries + 1,
+        "seconds": limits.child_seconds,
+        "memory": limits.child_bytes,
+        "file": limits.unpacked_bytes,
+    }
+
+
+def _chosen(table: TableFile) -> list[str]:
+    return list(table.columns.values())
+
+
+def _error(status: int, said: bytes, name: str) -> HeadstartError:
+    """What the child said, or what its death says: it ran into a limit of its own."""
+    try:
+        told = from_json(said)
+        code, why = told["code"], told["message"]
+    except (ValueError, KeyError, TypeError):
+        if status < 0:
+            return HeadstartError("archive_bomb", f"{name} needs too much memory or time")
+        raise RuntimeError(f"the child that reads {name} failed: {said[-2000:]!r}") from None
+    if code == "storage_full":
+        raise OSError(errno.ENOSPC, why)
+    return HeadstartError(code, f"{name}: {why}", param=name)

@@ -1,0 +1,165 @@
+"""Which column is the text and which the label: by name, by type, or because the caller says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.texts import composed
+from app.uploads.intake.names import shown
+from app.uploads.intake.rows import PATHS, Row
+from app.uploads.intake.tables.source import TableFile
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "text": (
+        *("text", "sentence", "content", "review", "utterance", "message", "body", "document"),
+        *("query", "question", "comment", "tweet", "post", "headline", "review_text", "input_text"),
+    ),
+    "label": (
+        *("label", "labels", "class", "category", "target", "intent", "sentiment", "y", "tag"),
+        *("label_text", "label_name", "class_name", "class_label", "tags"),
+    ),
+    "group": ("group",),
+    "split": ("split",),
+    "path": (*PATHS, "filename", "file", "image", "image_path", "file_path", "filepath"),
+}
+"""What people and their tools call the columns; the first name of each is our own."""
+OWN = {"group": {"group"}, "split": {"split"}, "path": set(PATHS)}
+READ_ANYWAY = ("messages", "prompt", "completion")
+"""OpenAI's forms, in which text and label have other places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The name of the column that has each role; a role that no column has is not there."""
+
+    places: Mapping[str, str]
+
+    def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row's values by role; a column that the row lacks is left out."""
+        told = {name: row[name] for name in READ_ANYWAY if name in row}
+        told |= {role: row[role] for role in USUAL if role in row and role not in told}
+        return told | {role: row[name] for role, name in self.places.items() if name in row}
+
+
+def folded(name: str) -> str:
+    """A column's name without case, blanks around it and the difference of ` `, `-` and `_`."""
+    return "_".join(composed(name).casefold().replace("-", " ").replace("_", " ").split())
+
+
+def find(
+    table: TableFile,
+    names: Sequence[str],
+    *,
+    number: int = 1,
+    typed: Sequence[str] = (),
+    images: Sequence[str] = (),
+) -> Columns:
+    """The columns of a table whose header is row `number`.
+
+    `typed` are columns that the file itself declares to be classes, `images` those with pictures.
+    Raises schema_mismatch where a role has no column, several, or one that is there twice.
+    """
+    header = Row(table.name, number, {})
+    _check_chosen(table, header, names)
+    places = {}
+    for role in USUAL:
+        name = _place(table, header, role, [name for name in names if name not in images], typed)
+        if name is not None:
+            places[role] = name
+    if images:
+        places["image"] = _one(header, "image", images)
+    _check_needed(table, header, places, names)
+    _check_twice(header, places, names)
+    _say_assumed(table, places)
+    return Columns(places)
+
+
+def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
+    for role, chosen in table.columns.items():
+        if not _matching(names, chosen):
+            why = f"{role}_column is {shown(chosen, 60)!r}, but {_has(names)}"
+            raise HeadstartError(
+                "schema_mismatch", f"{header.table}: {why}", param=f"{role}_column"
+            )
+
+
+def _matching(names: Sequence[str], chosen: str) -> list[str]:
+    exact = [name for name in names if name == chosen]
+    return exact or [name for name in names if folded(name) == folded(chosen)]
+
+
+def _place(
+    table: TableFile, header: Row, role: str, names: Sequence[str], typed: Sequence[str]
+) -> str | None:
+    if role in table.columns:
+        return _matching(names, table.columns[role])[0]
+    taken = {name for chosen in table.columns.values() for name in _matching(names, chosen)}
+    free = [name for name in names if name not in taken]
+    own = [name for name in free if folded(name) == role]
+    if own:
+        return own[0]
+    if role in ("text", "label") and _is_chat(names):
+        return None
+    usual = [name for name in free if folded(name) in USUAL[role]]
+    if role == "label":
+        classes = [name for name in free if name in typed]
+        usual = [name for name in usual if name in classes] or usual or classes
+    return _one(header, role, usual) if usual else None
+
+
+def _one(header: Row, role: str, found: Sequence[str]) -> str:
+    if role == "path":
+        return found[0]
+    if len(set(found)) > 1:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10])
+        why = f"several columns may be the {role}: {some}; say which with {role}_column"
+        raise header.error("schema_mismatch", why)
+    return found[0]
+
+
+def _is_chat(names: Sequence[str]) -> bool:
+    return "messages" in names or {"prompt", "completion"} <= set(names)
+
+
+def _check_needed(
+    table: TableFile, header: Row, places: Mapping[str, str], names: Sequence[str]
+) -> None:
+    if _is_chat(names):
+        return
+    needed = ["label"] if table.labelled else []
+    if "image" not in places:
+        needed.append("path" if table.paths else "text")
+    for role in needed:
+        if role not in places:
+            hint = "" if role == "path" else f"; {role}_column says which it is"
+            raise header.error(
+                "schema_mismatch", f"the header has no `{role}`; {_has(names)}{hint}"
+            )
+
+
+def _has(names: Sequence[str]) -> str:
+    return "it has: " + (", ".join(shown(name, 30) for name in names[:10] if name) or "nothing")
+
+
+def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -> None:
+    counts = Counter(map(folded, names))
+    for name in places.values():
+        if counts[folded(name)] > 1:
+            raise header.error("schema_mismatch", f"the header has {shown(name, 30)!r} twice")
+
+
+def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:
+    for role, name in places.items():
+        own = OWN.get(role, {role})
+        unread = role == "path" and not table.paths
+        if unread or role in table.columns or role == "image" or folded(name) in own:
+            continue
+        table.warn(
+            "column_assumed",
+            f"the column `{shown(name, 60)}` is taken for the {role}"
+            + (f"; {role}_column says otherwise" if role in ("text", "label") else ""),
+        )

@@ -1,0 +1,216 @@
+"""CSV as spreadsheets write it, and TSV as data sets have it: with bare quotation marks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import columns
+from app.uploads.intake.tables.lines import numbered, row_too_large
+from app.uploads.intake.tables.source import TableFile
+
+SEPARATORS = ",;\t|"
+_SEP = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n?')
+"""Excel's own first line, which says what separates the cells."""
+MOST_SUSPECTS = 1000
+csv.field_size_limit(64 * 1024 * 1024)  # for the whole process; rows are limited here instead
+Record = tuple[Row, list[str], list[str]]
+"""Which row it is, the lines that it is made of, its cells."""
+
+
+def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
+    """The rows below the header. Raises schema_mismatch, encoding, row_too_large, invalid_value."""
+    names, records = plain(file, table)
+    header = next(records)[0]
+    found = columns.find(table, names, number=header.number)
+    label = found.places.get("label")
+    watch = Swallowed(table, names, names.index(label) if label else None)
+    for row, record, cells in records:
+        named = dict(zip(names, _fitted(row, cells, watch.width), strict=False))
+        watch.see(row, record, cells)
+        yield Row(row.table, row.number, found.values(named))
+    watch.tell()
+
+
+def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:
+    """The names of the columns, and the records that are not empty, the header's first."""
+    lines = RecordLines(file, table)
+    header, separator = _header(lines)
+    names = [name.strip() for name in _cells(header, separator)]
+    return names, _records(lines, names, separator)
+
+
+def _records(lines: RecordLines, names: list[str], separator: str) -> Iterator[Record]:
+    yield Row(lines.name, lines.number, {}), lines.record, names
+    read = _tabbed(lines, _width(names)) if separator == "\t" else _quoted(lines, separator)
+    for row, cells in read:
+        if any(cell.strip() for cell in cells):
+            yield row, lines.record, cells
+
+
+def _width(names: Sequence[str]) -> int:
+    """How many columns there are up to the last that has a name."""
+    return max((at for at, name in enumerate(names) if name), default=-1) + 1
+
+
+def _header(lines: RecordLines) -> tuple[str, str]:
+    """The header's line and what separates its cells."""
+    lines.begin()
+    first = next(lines, "")
+    told = _SEP.fullmatch(first)
+    if told is None:
+        return first, _separator(first)
+    lines.begin()
+    return next(lines, ""), told[1]
+
+
+class RecordLines:
+    """Lines for a reader that may join several into one record: but not too many bytes of them.
+
+    `number` counts the records, from 1.
+    """
+
+    def __init__(self, file: BinaryIO, table: TableFile) -> None:
+        self.name = table.name
+        self.number = 0
+        self.record: list[str] = []
+        self._lines = numbered(file, table)
+        self._table = table
+        self._left = table.limits.row_bytes
+
+    def begin(self) -> Row:
+        """The next line begins a record."""
+        self.number += 1
+        self.record = []
+        self._left = self._table.limits.row_bytes
+        return Row(self._table.name, self.number, {})
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        _, line = next(self._lines)
+        self._left -= len(line)
+        if self._left < 0:
+            raise row_too_large(Row(self._table.name, self.number, {}), self._table.limits)
+        self.record.append(line)
+        return line
+
+
+class Swallowed:
+    """Watches for rows that an open quotation mark has made part of another row's cell."""
+
+    def __init__(self, table: TableFile, names: Sequence[str], label: int | None) -> None:
+        self.width = _width(names)
+        self._table = table
+        self._label = label
+        self._labels: set[str] = set()
+        self._suspects: list[tuple[int, str]] = []
+
+    def see(self, row: Row, record: Sequence[str], cells: Sequence[str]) -> None:
+        """One record, the lines that it is made of and its cells."""
+        if self._label is None:
+            return
+        self._labels.add(cells[self._label])
+        for line in record[:-1]:
+            inside = next(
+                filter(self._fits, (line.rstrip("\r\n").split(s) for s in SEPARATORS)), []
+            )
+            if inside and len(self._suspects) < MOST_SUSPECTS:
+                self._suspects.append((row.number, inside[self._label]))
+
+    def _fits(self, cells: Sequence[str]) -> bool:
+        return len(cells) == self.width > 1
+
+    def tell(self) -> None:
+        """Warn where lines within a cell end in a label of the table, as rows do."""
+        found = [number for number, label in self._suspects if label in self._labels]
+        if found:
+            first = sorted(set(found))
+            said = ", ".join(map(str, first[:10]))
+            self._table.warn(
+                "rows_joined",
+                f"{len(found)} line(s) that look like rows are inside a quoted cell of row {said}: "
+                "if a quotation mark was left open there, write it twice",
+            )
+
+
+def _quoted(lines: RecordLines, separator: str) -> Iterator[tuple[Row, list[str]]]:
+    """Records as RFC 4180 has them, whose cells may hold line ends."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    while True:
+        row = lines.begin()
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise _unreadable(row, error) from error
+        if cells is None:
+            return
+        yield row, cells
+
+
+def _tabbed(lines: RecordLines, width: int) -> Iterator[tuple[Row, list[str]]]:
+    """Records of one line each: a quotation mark counts only in a cell that closes in its line.
+
+    Only a line with too few cells is joined to those that close its last cell.
+    """
+    while True:
+        row = lines.begin()
+        line = next(lines, None)
+        if line is None:
+            return
+        cells = _line_cells(line, width)
+        if len(cells) < width and line.count('"') % 2:
+            cells = _joined(row, lines)
+        yield row, cells
+
+
+def _line_cells(line: str, width: int) -> list[str]:
+    """The cells with quoting, if that gives as many as there should be, else without."""
+    bare = line.rstrip("\r\n").split("\t")
+    if '"' not in line:
+        return bare
+    quoted = _cells(line, "\t")
+    return quoted if len(quoted) >= width or len(quoted) == len(bare) else bare
+
+
+def _joined(row: Row, lines: RecordLines) -> list[str]:
+    """The cells of a record whose last cell is closed in a later line. Raises schema_mismatch."""
+    for line in lines:
+        if line.count('"') % 2:
+            break
+    try:
+        return next(csv.reader(lines.record, delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise _unreadable(row, error) from error
+
+
+def _fitted(row: Row, cells: list[str], width: int) -> list[str]:
+    """As many cells as named columns. Raises schema_mismatch where that leaves something out."""
+    if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+        used = len(cells)
+        while used > width and not cells[used - 1].strip():
+            used -= 1
+        raise row.error("schema_mismatch", f"it has {used} cells, the header {width}")
+    return cells[:width]
+
+
+def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
+    return row.error("schema_mismatch", f"it is not readable: {error}")
+
+
+def _separator(header: str) -> str:
+    """The one that makes most columns of the header."""
+    return max(SEPARATORS, key=lambda mark: len(_cells(header, mark)))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line with quoting; none where it is not closed."""
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return []

@@ -1,0 +1,124 @@
+"""Label Studio's tasks: what was chosen for each, by whom it counts, and what was left open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.core.manifest import Problem
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import columns
+from app.uploads.intake.tables.source import TableFile
+
+ANNOTATIONS = ("annotations", "completions")
+"""The second is what they were called until 2021."""
+EXTRA = ("group", "split")
+IMAGES = ("image", "img", "image_url")
+
+
+def is_task(value: Mapping[str, Any]) -> bool:
+    """Whether the object is a task with its annotations, as Label Studio exports it."""
+    listed = any(isinstance(value.get(name), list) for name in ANNOTATIONS)
+    return listed and isinstance(value.get("data"), dict)
+
+
+def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Iterator[Row]:
+    """One row a task that somebody has labelled.
+
+    Raises schema_mismatch for a task that is none, that has several choices or several texts.
+    """
+    open_ones, settled = 0, 0
+    for row, task in tasks:
+        if not is_task(task):
+            raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
+        label, disputed = _label(row, task, table)
+        settled += disputed
+        open_ones += label is None
+        values = _content(row, task["data"], table)
+        if label is not None or not table.labelled:
+            yield Row(row.table, row.number, {**values, "label": label})
+    _tell(table, open_ones=open_ones if table.labelled else 0, settled=settled)
+
+
+def _tell(table: TableFile, *, open_ones: int, settled: int) -> None:
+    if open_ones:
+        table.tell(
+            Problem(
+                code="unlabelled",
+                message=f"{open_ones} task(s) have no annotation that counts, and are left out",
+                path=table.name,
+                excluded=True,
+            )
+        )
+    if settled:
+        said = f"{settled} task(s) have annotations that disagree: the latest of each is taken"
+        table.warn("label_conflict", said)
+
+
+def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
+    """The text, or the picture's path, and what else of the data has a role."""
+    told = {name: data[name] for name in EXTRA if data.get(name) is not None}
+    pictures = [data[name] for name in IMAGES if isinstance(data.get(name), str)]
+    if table.paths and pictures:
+        return {**told, "path": pictures[0]}
+    texts = {name: value for name, value in data.items() if isinstance(value, str)}
+    texts = {name: value for name, value in texts.items() if name not in EXTRA}
+    chosen = table.columns.get("text")
+    usual = [name for name in texts if columns.folded(name) in columns.USUAL["text"]]
+    found = [chosen] if chosen else (usual if len(usual) == 1 else list(texts))
+    if pictures and not chosen and not usual:
+        why = "its `data` is a picture: send a zip of this file and the pictures"
+        raise row.error("schema_mismatch", why)
+    if len(found) != 1 or found[0] not in texts:
+        some = ", ".join(f"`{name}`" for name in sorted(data)[:10])
+        raise row.error(
+            "schema_mismatch", f"which of its `data` is the text? {some}; say so with text_column"
+        )
+    return {**told, "text": texts[found[0]]}
+
+
+def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[str | None, bool]:
+    """The label of the annotation that counts, and whether another one says otherwise.
+
+    What is marked as ground truth counts before all others, then the latest.
+    """
+    listed = next(task[name] for name in ANNOTATIONS if isinstance(task.get(name), list))
+    valid = [one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")]
+    true = [one for one in valid if one.get("ground_truth")]
+    said = [(_when(one), _choice(row, one, table)) for one in true or valid]
+    labels = [(when, label) for when, label in said if label is not None]
+    if not labels:
+        return None, False
+    latest = max(labels, key=lambda told: told[0])[1]
+    return latest, any(label != latest for _, label in labels)
+
+
+def _when(annotation: Mapping[str, Any]) -> tuple[str, str]:
+    times = (annotation.get("updated_at"), annotation.get("created_at"))
+    updated, created = (time if isinstance(time, str) else "" for time in times)
+    return updated or created, created
+
+
+def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> str | None:
+    """What one annotation chose, None where it chose nothing. Raises schema_mismatch."""
+    chosen: dict[str, Sequence[Any]] = {}
+    for part in _parts(annotation.get("result")):
+        value = part.get("value")
+        choices = value.get("choices") if isinstance(value, dict) else None
+        if isinstance(choices, list) and choices:
+            chosen[str(part.get("from_name"))] = choices
+    wanted = table.columns.get("label")
+    if wanted is not None:
+        chosen = {name: value for name, value in chosen.items() if name == wanted}
+    if len(chosen) > 1:
+        some = ", ".join(f"`{name}`" for name in sorted(chosen)[:10])
+        why = f"several questions were answered: {some}; say which with label_column"
+        raise row.error("schema_mismatch", why)
+    choices = next(iter(chosen.values()), [])
+    if len(choices) > 1:
+        raise row.error("several_labels", f"it has {len(choices)} choices; one is read")
+    return str(choices[0]) if choices else None
+
+
+def _parts(result: object) -> list[Mapping[str, Any]]:
+    return [part for part in result if isinstance(part, dict)] if isinstance(result, list) else []

@@ -1,0 +1,35 @@
+"""Lines of a UTF-8 file, each bounded before it is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables.encodings import not_utf8
+from app.uploads.intake.tables.source import TableFile
+
+BOM = b"\xef\xbb\xbf"
+
+
+def numbered(file: BinaryIO, table: TableFile) -> Iterator[tuple[int, str]]:
+    """Lines from 1 with their ends. Raises encoding, row_too_large, invalid_value."""
+    number = 0
+    while line := file.readline(table.limits.row_bytes + 1):
+        number += 1
+        row = Row(table.name, number, {})
+        if len(line) > table.limits.row_bytes:
+            raise row_too_large(row, table.limits)
+        if b"\0" in line:
+            raise row.error("invalid_value", "it has a NUL character")
+        try:
+            yield number, (line.removeprefix(BOM) if number == 1 else line).decode()
+        except UnicodeDecodeError as error:
+            raise row.error("encoding", not_utf8(error.start + 1, line)) from error
+
+
+def row_too_large(row: Row, limits: Limits) -> HeadstartError:
+    """The row has more bytes than `limits`."""
+    return row.error("row_too_large", f"it has more than {limits.row_bytes:,} bytes")

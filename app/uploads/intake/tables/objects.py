@@ -1,0 +1,115 @@
+"""JSON objects as rows: one a line, or in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import columns, json_stream, label_studio
+from app.uploads.intake.tables.lines import numbered
+from app.uploads.intake.tables.source import TableFile
+
+Numbered = Iterator[tuple[Row, dict[str, Any]]]
+READ = (
+    'a list of objects such as [{"text": …, "label": …}], one object a line, or what Label '
+    "Studio and doccano export"
+)
+
+BESIDE = ("meta", "metadata", "entities", "relations")
+"""What rows may have beside what is read."""
+
+
+def lines(file: BinaryIO, table: TableFile) -> Iterator[Row]:
+    """The objects on the lines. Raises the codes of bad rows, invalid_json or schema_mismatch."""
+    yield from _rows(_of_lines(file, table), table)
+
+
+def document(file: BinaryIO, table: TableFile) -> Iterator[Row]:
+    """The objects of a `.json`, which has one list of them, or one a line. Raises as `lines`."""
+    start = _start(file)
+    if start == b"[":
+        yield from _rows(_of_list(file, table), table)
+    elif start == b"{" and _is_one_a_line(file, table):
+        yield from lines(file, table)
+    else:
+        said = "it is nested" if start == b"{" else "it is no JSON that holds examples"
+        raise HeadstartError(
+            "schema_mismatch", f"{table.name}: {said}; what is read is {READ}", param=table.name
+        )
+
+
+def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
+    """Rows by role; the first object decides which of its keys has which."""
+    first = next(found, None)
+    if first is None:
+        return
+    if label_studio.is_task(first[1]):
+        yield from label_studio.rows(_again(first, found), table)
+        return
+    names = columns.find(table, list(first[1]), number=first[0].number)
+    for row, value in _again(first, found):
+        yield Row(row.table, row.number, names.values(value))
+
+
+def _again(first: tuple[Row, dict[str, Any]], rest: Numbered) -> Numbered:
+    yield first
+    yield from rest
+
+
+def _of_lines(file: BinaryIO, table: TableFile) -> Numbered:
+    for number, line in numbered(file, table):
+        if line.strip():
+            row = Row(table.name, number, {})
+            yield row, parsed(row, line)
+
+
+def _of_list(file: BinaryIO, table: TableFile) -> Numbered:
+    for _, number, value in json_stream.elements(file, table.name, table.limits):
+        row = Row(table.name, number, {})
+        if not isinstance(value, dict):
+            raise row.error("schema_mismatch", f"it is not a JSON object; what is read is {READ}")
+        yield row, value
+
+
+def parsed(row: Row, line: str) -> dict[str, Any]:
+    """The object on one line. Raises invalid_json or schema_mismatch."""
+    try:
+        value = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise row.error("invalid_json", f"it is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise row.error("schema_mismatch", "it is not a JSON object")
+    return value
+
+
+def _start(file: BinaryIO) -> bytes:
+    """The first byte that is no blank, the file being at its start again."""
+    start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    file.seek(0)
+    return start
+
+
+def _is_one_a_line(file: BinaryIO, table: TableFile) -> bool:
+    """Whether the first line is an object of its own that is not the whole of a nested one."""
+    line = file.readline(table.limits.row_bytes)
+    file.seek(0)
+    try:
+        value = from_json(line.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError:
+        return False
+    if not isinstance(value, dict):
+        return False
+    return label_studio.is_task(value) or not any(map(_is_nested, value.items()))
+
+
+def _is_nested(told: tuple[str, Any]) -> bool:
+    """A list of objects or an object under a key that no row has."""
+    key, value = told
+    if key in columns.READ_ANYWAY or key in BESIDE:
+        return False
+    inner = value[:1] if isinstance(value, list) else [value]
+    return any(isinstance(one, Mapping) for one in inner)

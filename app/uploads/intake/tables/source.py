@@ -1,0 +1,38 @@
+"""What is to be read as a table, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.core.manifest import Problem
+from app.uploads.intake.limits import Kind, Limits
+
+
+def _keep_quiet(problem: Problem) -> None:
+    del problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFile:
+    """A file with rows; `name` is what messages call it, already fit to be shown.
+
+    `columns` says for a role (text, label, group, split) which column has it, where the caller has
+    said so. `tell` is given what is doubtful about the table as a whole.
+    """
+
+    path: Path
+    kind: Kind
+    name: str
+    limits: Limits = field(default_factory=Limits)
+    labelled: bool = True
+    paths: bool = False
+    """Whether its rows name files, as a metadata file's do, instead of having texts."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    tell: Callable[[Problem], None] = _keep_quiet
+
+    def warn(self, code: str, message: str) -> None:
+        """Tell of something that excludes nothing."""
+        self.tell(Problem(code=code, message=message, path=self.name))

@@ -1,0 +1,121 @@
+"""Parquet as Hugging Face's `datasets` writes it: classes by number, pictures in cells."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.uploads.intake import Built, IntakeOptions
+from tests.archives import png, zipped
+from tests.unit.app.uploads.intake.conftest import Take
+
+Refused = Callable[..., HeadstartError]
+
+
+def parquet(columns: dict[str, Any], classes: dict[str, list[str]] | None = None) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as writer
+
+    table = pyarrow.table(columns)
+    if classes:
+        features = {
+            name: {"names": names, "_type": "ClassLabel"} for name, names in classes.items()
+        }
+        told = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": told})
+    file = io.BytesIO()
+    writer.write_table(table, file)
+    return file.getvalue()
+
+
+def pictures(count: int) -> list[dict[str, Any]]:
+    return [{"bytes": png(at), "path": f"{at}.png"} for at in range(count)]
+
+
+def labels(built: Built) -> list[str]:
+    return [one.label for one in built.examples]
+
+
+def codes(built: Built) -> list[tuple[str, bool]]:
+    return [(one.code, one.excluded) for one in built.problems]
+
+
+def test_classes_have_their_names(take: Take) -> None:
+    columns = {"text": ["a", "b", "c"], "label": [0, 1, 1]}
+    built = take(parquet(columns, {"label": ["lost", "rate"]}), "x.parquet")
+    assert labels(built) == ["lost", "rate", "rate"]
+    assert codes(built) == []
+
+
+def test_a_row_of_no_class_is_left_out_and_one_of_an_unknown_refused(
+    take: Take, refused: Refused
+) -> None:
+    wrong = parquet({"text": ["a", "b"], "label": [0, 2]}, {"label": ["x", "y"]})
+    error = refused(wrong, "x.parquet")
+    assert (error.code, error.param) == ("invalid_value", "x.parquet:2")
+    columns = {"text": ["a", "b", "c", "d"], "label": [0, 1, -1, None]}
+    built = take(parquet(columns, {"label": ["x", "y"]}), "x.parquet")
+    assert labels(built) == ["x", "y"]
+    assert codes(built) == [("unlabelled", True)]
+
+
+def test_a_column_that_is_declared_to_be_classes_is_the_label(take: Take, refused: Refused) -> None:
+    columns = {"text": ["a", "b"], "fine": [0, 1], "coarse": [1, 0]}
+    several = parquet(columns, {"fine": ["x", "y"], "coarse": ["k", "l"]})
+    assert "`fine`, `coarse`" in refused(several, "x.parquet").message
+    chosen = IntakeOptions(columns={"label": "coarse"})
+    assert labels(take(several, "x.parquet", options=chosen)) == ["l", "k"]
+    built = take(parquet(columns, {"fine": ["x", "y"]}), "x.parquet")
+    assert labels(built) == ["x", "y"]
+    assert codes(built) == [("column_assumed", False)]
+
+
+def test_pictures_are_examples(take: Take) -> None:
+    data = parquet({"image": pictures(4), "label": [0, 0, 1, 1]}, {"label": ["cat", "dog"]})
+    for name in ("x.parquet", "x"):
+        built = take(data, name)
+        assert (built.modality, labels(built)) == ("image", ["cat", "cat", "dog", "dog"])
+        packed = built.pack_path.read_bytes()
+        second = built.examples[1]
+        assert packed[second.offset : second.offset + second.length] == png(1)
+    assert take(data, "x.parquet", modality="image").modality == "image"
+
+
+def test_shards_of_pictures_in_an_archive(take: Take) -> None:
+    one = parquet({"image": pictures(2), "label": ["cat", "dog"]})
+    two = parquet({"image": [{"bytes": png(9), "path": None}], "label": ["cat"]})
+    built = take(
+        zipped({"data/train-00000-of-00001.parquet": one, "data/test-00000-of-00001.parquet": two})
+    )
+    assert (built.modality, len(built.examples)) == ("image", 3)
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ({"bytes": b"no picture", "path": None}, "image_invalid"),
+        ({"bytes": None, "path": "elsewhere.png"}, "schema_mismatch"),
+        ({"bytes": b"", "path": None}, "image_invalid"),
+    ],
+)
+def test_cells_without_a_picture_are_refused(
+    refused: Refused, cell: dict[str, Any], code: str
+) -> None:
+    data = parquet({"image": [*pictures(1), cell], "label": ["cat", "dog"]})
+    error = refused(data, "x.parquet")
+    assert (error.code, error.param) == (code, "x.parquet:2")
+
+
+def test_pictures_are_not_texts(refused: Refused) -> None:
+    data = parquet({"image": pictures(2), "label": ["cat", "dog"]})
+    assert refused(data, "x.parquet", modality="text").code == "modality_mismatch"
+
+
+def test_other_columns_may_hold_anything(take: Take) -> None:
+    columns = {"text": ["a", "b"], "label": ["x", "y"], "post": [b"1", b"2"], "tags": [[1], []]}
+    assert labels(take(parquet(columns), "x.parquet")) == ["x", "y"]

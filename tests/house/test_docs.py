@@ -26,6 +26,14 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PROSE, ids=str)
+def test_every_anchor_is_a_heading(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^):#\s]*)#([^)\s]+)\)", _without_code(path)):
+        document = ROOT / path.parent / target if target else ROOT / path
+        headings = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.M)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PROSE, ids=str)
 def test_every_path_that_is_named_exists(path: Path) -> None:
     named = [name for quoted in _quoted(path) for name in _paths(quoted)]
     assert [name for name in named if not any(ROOT.glob(name))] == []

@@ -37,15 +37,41 @@ def png_frames(data: bytes) -> int:
     raise _tangled()
 
 
+_PNG_NOTES = frozenset({b"iCCP", b"tEXt", b"zTXt", b"iTXt"})
+
+
+def png_without_notes(data: bytes) -> bytes:
+    """The same PNG without its profile and texts; cut short where its chunks are."""
+    kept, at = [data[:8]], 8
+    for _ in range(MAX_STEPS):
+        if at + 8 > len(data):
+            return b"".join(kept)
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in _PNG_NOTES:
+            kept.append(data[at : at + 12 + length])
+        at += 12 + length
+    raise _tangled()
+
+
 def jpeg_size(data: bytes) -> tuple[int, int]:
+    height, width = struct.unpack_from(">HH", data, _jpeg_frame(data) + 5)
+    return width, height
+
+
+def jpeg_bits(data: bytes) -> int:
+    """Of a sample: 8, where it is no medical or machine camera's."""
+    return data[_jpeg_frame(data) + 4]
+
+
+def _jpeg_frame(data: bytes) -> int:
+    """Where the frame header's marker is."""
     at = 2
     for _ in range(MAX_STEPS):
         if data[at] != 0xFF:
             raise HeadstartError("image_invalid", "a JPEG with damaged segments")
         marker = data[at + 1]
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
+            return at
         if marker in (0xD9, 0xDA):
             raise HeadstartError("image_invalid", "a JPEG without its frame header")
         at += _jpeg_step(data, at, marker)

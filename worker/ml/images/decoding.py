@@ -1,8 +1,9 @@
-"""Image bytes → upright 8-bit RGB on white: libjpeg-turbo for plain JPEGs, Pillow for the rest."""
+"""Image bytes → upright 8-bit RGB: libjpeg-turbo for plain JPEGs, `deep` for what has more than
+eight bits a sample, Pillow for the rest; what is transparent is laid on a ground that shows it.
+"""
 
 from __future__ import annotations
 
-import math
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +14,13 @@ from io import BytesIO
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped,unused-ignore]
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from app.core.errors import HeadstartError
+from app.core.image_formats import jpeg_bits, png_without_notes
 from app.core.image_header import ImageFormat, ImageHeader, check_size
+from worker.ml.images import deep, transparency
+from worker.ml.images.deep import Deep
 
 Pixels = NDArray[np.uint8]
 ORIENTATION = 0x0112
@@ -55,12 +59,41 @@ def decode(data: bytes, header: ImageHeader, *, at_least: int | None) -> Pixels:
     """
     with _ALONE if is_large(header) else nullcontext():
         try:
-            with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
-                _check_size(image, header)
-                pixels, orientation = _pixels(image, data, at_least), _orientation(image)
-            return _oriented(pixels, orientation)
+            return _decoded(data, header, at_least)
         except DAMAGE as error:
-            raise _damaged(error) from error
+            raise _damaged(error, data, header) from error
+
+
+def _decoded(data: bytes, header: ImageHeader, at_least: int | None) -> Pixels:
+    samples = deep.read(data, header)
+    try:
+        with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
+            _check_size(image, header)
+            orientation = _orientation(image)
+            pixels = _pixels(image, data, at_least) if samples is None else _of_deep(samples)
+        return _oriented(pixels, orientation)
+    except UnidentifiedImageError:  # Pillow may know less of a TIFF than tifffile does
+        if samples is None:
+            raise
+        return _of_deep(samples)
+    except ValueError as error:
+        if header.format != "png" or not _is_about_notes(error):
+            raise
+        return _decoded(png_without_notes(data), header, at_least)
+
+
+def _is_about_notes(error: ValueError) -> bool:
+    """Whether Pillow gave up on a profile or a text, which are none of a picture's pixels."""
+    return "too large" in str(error).lower() or "text memory" in str(error).lower()
+
+
+def _of_deep(samples: Deep) -> Pixels:
+    """[h, w, 3] of eight bits."""
+    colours = deep.to_bytes(samples.values)
+    colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
+    if samples.alpha is None:
+        return np.ascontiguousarray(colours)
+    return transparency.laid(np.dstack([colours, samples.alpha]))
 
 
 def _check_size(image: Image.Image, header: ImageHeader) -> None:
@@ -125,50 +158,28 @@ def _converter(image: Image.Image) -> Callable[[Image.Image], Pixels]:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _deep_grey(image)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        return _on_white
+        ground = transparency.ground(_rgba(strip) for _, strip in _strips(image))
+        return lambda strip: transparency.on(ground, _rgba(strip))
     return lambda strip: np.asarray(strip.convert("RGB"))
 
 
-def _on_white(image: Image.Image) -> Pixels:
+def _rgba(image: Image.Image) -> Pixels:
     if image.mode in ("La", "RGBa"):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.asarray(image.convert("RGBA"))
 
 
 def _deep_grey(image: Image.Image) -> Callable[[Image.Image], Pixels]:
-    """Deep greys to 0..255: by the bits in use (12-bit scans lie in 16-bit files), or by range."""
-    low, high = _range(image)
-    if image.mode == "F":
-        if low >= 0 and high <= 1:
-            low, high = 0.0, 1.0
-    elif low >= 0 and high < 65536:
-        bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 2**bits)
-        shades = _eight_bits(np.arange(2**bits), 0.0, float(2**bits - 1))
-        return lambda strip: shades[np.asarray(strip)][..., None]
-    return lambda strip: _eight_bits(_finite(strip), low, high)[..., None]
+    """Deep greys that Pillow has read: 16-bit PNGs, and whatever else it gives numbers for."""
+    ends = [deep.extent(_numbers(strip)) for _, strip in _strips(image)]
+    kind = _numbers(image.crop((0, 0, 1, 1))).dtype
+    low, high = deep.span(kind, min(low for low, _ in ends), max(high for _, high in ends))
+    return lambda strip: deep.scaled(_numbers(strip), low, high)
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
-    low, high = math.inf, -math.inf
-    for _, strip in _strips(image):
-        values = _finite(strip)
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    return low, high
-
-
-def _finite(strip: Image.Image) -> NDArray[np.generic]:
-    """Its values; what a float image has of infinities and of no number at all counts as 0."""
-    values = np.asarray(strip)
-    if values.dtype.kind != "f":
-        return values
-    return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _eight_bits(values: NDArray[np.generic], low: float, high: float) -> Pixels:
-    wide = values.astype(np.float64)
-    return np.rint((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+def _numbers(image: Image.Image) -> deep.Numbers:
+    """[h, w, 1] as stored."""
+    return np.asarray(image)[..., None]
 
 
 def _orientation(image: Image.Image) -> int:
@@ -196,8 +207,19 @@ _UPRIGHT: Mapping[int, Callable[[Pixels], Pixels]] = {
 }
 
 
-def _damaged(error: BaseException) -> HeadstartError:
+def _damaged(error: BaseException, data: bytes, header: ImageHeader) -> HeadstartError:
     says = str(error)
     if isinstance(error, EOFError | struct.error) or "truncated" in says.lower():
         return HeadstartError("image_truncated", "the image ends before its last pixel")
+    if isinstance(error, UnidentifiedImageError) or " at 0x" in says:
+        return HeadstartError("image_invalid", _unread(data, header))
     return HeadstartError("image_invalid", f"the image cannot be decoded: {says[:200]}")
+
+
+def _unread(data: bytes, header: ImageHeader) -> str:
+    """What the file holds, where that is why it is not read."""
+    if header.format == "tiff":
+        return f"{deep.facts(data)}; {deep.READ}"
+    if header.format == "jpeg" and (bits := jpeg_bits(data)) != 8:
+        return f"a JPEG of {bits} bits a sample; 8 are read"
+    return f"the image cannot be decoded: its content is no sound {header.format.upper()}"

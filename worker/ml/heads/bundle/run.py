@@ -1,7 +1,8 @@
 """Classify pictures: `python run.py picture.jpg …` prints path, label and calibrated probability.
 
 Needs Pillow and numpy, and what runs the network beside this file: onnxruntime or openvino for
-`network.onnx`, openvino for `network.xml`, torch for `network.pt2`.
+`network.onnx`, openvino for `network.xml`, torch for `network.pt2`. Deep colours and deep TIFFs
+need imagecodecs and tifffile, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = Any  # uint8 [height, width, 3]
 Network = Callable[[Sequence[Any]], Any]
@@ -23,22 +24,92 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def decode(data: bytes, at_least: int) -> Image.Image:
-    """Upright 8-bit RGB on white; a large JPEG is decoded smaller, no side below `at_least`."""
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
-        if image.mode in ("RGB", "L"):
-            image.draft(image.mode, (at_least, at_least))
-        return flat(ImageOps.exif_transpose(image))
+    """Upright 8-bit RGB; a large JPEG is decoded smaller, no side below `at_least`."""
+    samples = deep(data)
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            if samples is not None:
+                orientation = image.getexif().get(0x0112, 1)
+                return upright(Image.fromarray(samples), orientation)
+            if image.mode in ("RGB", "L"):
+                image.draft(image.mode, (at_least, at_least))
+            return flat(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:  # Pillow may know less of a TIFF than tifffile does
+        if samples is None:
+            raise
+        return Image.fromarray(samples)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """As EXIF says it is to be turned."""
+    image.getexif()[0x0112] = orientation
+    return ImageOps.exif_transpose(image)
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """Deep greys in eight bits, transparency on white, everything else as RGB."""
+    """Deep greys in eight bits, transparency on a ground that shows it, everything else as RGB."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(eight_bits(np.asarray(image))).convert("RGB")
     image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        return Image.fromarray(laid(np.asarray(image.convert("RGBA"))))
     return image.convert("RGB")
+
+
+def laid(rgba: Any) -> Any:
+    """On white; on black what is all near white; as it is where alpha is zero everywhere."""
+    alpha = rgba[..., 3].astype(np.float32)
+    visible = float(alpha.sum(dtype=np.float64))
+    if visible == 0:
+        return np.ascontiguousarray(rgba[..., :3])
+    dark = float(alpha[rgba[..., :3].min(2) < 224].sum(dtype=np.float64))
+    lost = dark < 0.01 * visible and (rgba[..., 3] < 255).any()
+    image = Image.fromarray(rgba)
+    below = Image.new("RGBA", image.size, "black" if lost else "white")
+    return np.asarray(Image.alpha_composite(below, image).convert("RGB"))
+
+
+def deep(data: bytes) -> Any:
+    """uint8 [h, w, 3] of a PNG or TIFF of more than eight bits a sample; None for any other."""
+    if data[:4] == b"\x89PNG" and data[24] == 16 and data[25] in (2, 4, 6):
+        import imagecodecs  # type: ignore[import-untyped,unused-ignore]
+
+        values = np.atleast_3d(imagecodecs.png_decode(data))
+        alpha = values[..., -1] >> 8 if values.shape[2] in (2, 4) else None
+        return coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha)
+    return deep_tiff(data) if data[:2] in (b"II", b"MM") else None
+
+
+def deep_tiff(data: bytes) -> Any:
+    """As `deep`; a TIFF of eight bits is Pillow's to read."""
+    try:
+        import tifffile
+    except ImportError:
+        return None
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page: Any = file.pages[0]
+        bits = int(np.max(page.bitspersample))
+        if bits <= 8 and page.sampleformat == 1:
+            return None
+        values = page.asarray()
+        if values.ndim == 3 and page.planarconfig == 2:
+            values = np.moveaxis(values, 0, -1)
+        values = np.atleast_3d(values)
+        if page.photometric == 0:
+            top = 2**bits - 1 if values.dtype.kind == "u" else values.max() + values.min()
+            values = (top - values).astype(values.dtype)
+        colours, alpha = 3 if page.photometric == 2 else 1, None
+        if page.extrasamples and page.extrasamples[0] == 2:
+            full = 1.0 if values.dtype.kind == "f" else float(2**bits - 1)
+            alpha = np.rint(np.clip(values[..., colours] / full, 0, 1) * 255)
+        return coloured(values[..., :colours], alpha)
+
+
+def coloured(values: Any, alpha: Any) -> Any:
+    """Samples [h, w, 1 or 3] as uint8 [h, w, 3]."""
+    pixels = eight_bits(values)
+    pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return pixels if alpha is None else laid(np.dstack([pixels, alpha.astype(np.uint8)]))
 
 
 def eight_bits(values: Any) -> Any:

@@ -18,7 +18,7 @@ from PIL import Image
 from app.core import image_header
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.drawn_images import encoded, picture
-from worker.ml.images import decoding
+from worker.ml.images import decoding, transparency
 from worker.ml.images.views import decode
 
 PICTURE = picture()
@@ -26,14 +26,13 @@ RGB = Image.fromarray(PICTURE)
 
 
 def whole(image: Image.Image) -> NDArray[np.uint8]:
-    """What version 1 makes of a picture, all at once."""
+    """What is made of a picture, all at once."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return np.repeat(whole_grey(np.array(image))[..., None], 3, axis=2)
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
         rgba = (image.convert(straight) if straight else image).convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return np.array(Image.alpha_composite(white, rgba).convert("RGB"))
+        return transparency.laid(np.array(rgba))
     return np.array(image.convert("RGB"))
 
 

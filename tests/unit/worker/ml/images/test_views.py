@@ -121,17 +121,44 @@ def test_sixteen_bit_colour_is_read() -> None:
 
 
 def test_alpha_lies_on_white() -> None:
-    rgba = np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)])
-    assert (decode(encoded(rgba, "PNG")) == 255).all()
-    rgba[..., 3] = 128
+    rgba = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 128, np.uint8)])
     half = np.rint(PICTURE * (128 / 255) + 255 * (127 / 255)).astype(np.uint8)
     assert difference(decode(encoded(rgba, "PNG")), half) <= 1
+    rgba[:40, :, 3] = 0
+    assert (decode(encoded(rgba, "PNG"))[:40] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_an_alpha_of_zero_everywhere_says_nothing(kind: str) -> None:
+    rgba = np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)])
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    assert np.array_equal(decode(encoded(rgba, kind, **options)), PICTURE)
+
+
+@pytest.mark.parametrize("ink", [255, 240])
+def test_white_ink_on_a_transparent_ground_is_seen(ink: int) -> None:
+    rgba = np.zeros((32, 32, 4), np.uint8)
+    rgba[8:24, 8:24] = (ink, ink, ink, 255)
+    pixels = decode(encoded(rgba, "PNG"))
+    assert (pixels[:8] == 0).all()
+    assert (pixels[8:24, 8:24] == ink).all()
+
+
+def test_dark_ink_stays_on_white_whatever_is_under_it() -> None:
+    rgba = np.full((32, 32, 4), (255, 255, 255, 0), np.uint8)
+    rgba[8:24, 8:24] = (20, 20, 20, 255)
+    pixels = decode(encoded(rgba, "PNG"))
+    assert (pixels[:8] == 255).all()
+    assert (pixels[8:24, 8:24] == 20).all()
 
 
 def test_a_transparent_colour_lies_on_white() -> None:
-    black = Image.new("RGB", (8, 8), "black")
-    assert (decode(encoded(black, "PNG", transparency=(0, 0, 0))) == 255).all()
-    assert (decode(encoded(black.quantize(2), "GIF", transparency=0)) == 255).all()
+    picture = np.full((8, 8, 3), 200, np.uint8)
+    picture[2:4] = 0
+    black = (decode(encoded(picture, "PNG", transparency=(0, 0, 0))) == [255, 255, 255]).all(2)
+    assert black.sum() == 16
+    everywhere = Image.new("RGB", (8, 8), "black")
+    assert (decode(encoded(everywhere, "PNG", transparency=(0, 0, 0))) == 0).all()
 
 
 @pytest.mark.parametrize("orientation", TURNS)

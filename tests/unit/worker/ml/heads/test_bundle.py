@@ -1,0 +1,53 @@
+"""What a bundle makes of a picture's bytes is what the service makes of them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.worker.ml.drawn_images import difference, encoded, picture
+from tests.unit.worker.ml.images.test_deep import png, tiff
+from worker.ml.heads.bundle import run
+from worker.ml.images.views import decode
+
+PICTURE = picture()
+GREY = PICTURE.mean(2)
+DEEP = PICTURE.astype(np.uint16) * 16
+CLEAR = np.dstack([PICTURE, np.zeros(PICTURE.shape[:2], np.uint8)])
+HALF = np.dstack([PICTURE, np.full(PICTURE.shape[:2], 128, np.uint8)])
+WHITE = np.zeros((32, 32, 4), np.uint8)
+WHITE[8:24, 8:24] = 255
+
+
+def turned(values: np.ndarray) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    out = io.BytesIO()
+    Image.fromarray(values).save(out, "PNG", exif=exif)
+    return out.getvalue()
+
+
+FILES = {
+    "jpeg": encoded(PICTURE, "JPEG"),
+    "clear": encoded(CLEAR, "PNG"),
+    "half": encoded(HALF, "PNG"),
+    "white ink": encoded(WHITE, "PNG"),
+    "turned": turned(PICTURE),
+    "deep colours": png(DEEP, 2),
+    "deep alpha": png(np.dstack([DEEP, np.full(GREY.shape, 40_000, np.uint16)]), 6),
+    "deep grey": png((GREY * 16).astype(np.uint16), 0),
+    "planes": tiff(np.moveaxis(DEEP, -1, 0), photometric="rgb", planarconfig="separate"),
+    "white is zero": tiff(65535 - (GREY * 257).astype(np.uint16), photometric="miniswhite"),
+    "float colours": tiff((PICTURE / 255).astype(np.float32), photometric="rgb"),
+    "float grey": tiff((GREY * 3).astype(np.float32), photometric="minisblack"),
+    "eight-bit tiff": tiff(PICTURE, photometric="rgb"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bundle_sees_the_services_pixels(name: str) -> None:
+    theirs = np.asarray(run.decode(FILES[name], 10_000))
+    assert difference(theirs, decode(FILES[name])) <= 1

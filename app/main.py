@@ -14,8 +14,10 @@ from app.batches.endpoints import router as batches
 from app.console.docs import router as docs
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
-from app.http import exception_handlers, openapi
+from app.http import cors, exception_handlers, openapi
+from app.http.body import Pace
 from app.http.dependencies import Services
+from app.http.front import Front
 from app.http.gate import Gate
 from app.http.keyring import Keyring
 from app.http.resolver import Resolver
@@ -25,7 +27,7 @@ from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
-from app.infra.settings import Settings, load_settings
+from app.infra.settings import Settings, settings_or_exit, split_list
 from app.infra.storage import open_storage, sweep_scratch
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
@@ -56,7 +58,7 @@ ROOMS = (
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """A new application on `settings`; connections open when it starts and close when it stops."""
-    settings = settings or load_settings()
+    settings = settings or settings_or_exit()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -79,6 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
+        servers=[{"url": settings.root_path or "/"}],
     )
     exception_handlers.register(app)
     for room in ROOMS:
@@ -89,8 +93,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         keyring=lambda: app.state.services.keyring,
         max_body=settings.max_request_bytes,
         max_upload=settings.max_upload_bytes,
+        pace=Pace(settings.upload_grace_seconds, settings.upload_min_bytes_per_second),
     )
     app.add_middleware(Measure)
+    cors.allow(app, split_list(settings.cors_origins))
+    app.add_middleware(
+        Front, root_path=settings.root_path, trusted=split_list(settings.trusted_proxies)
+    )
     openapi.complete(app)
     return app
 

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Sequence
 
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -13,6 +14,8 @@ from app.core.identity import ORGANISATION, key_digest
 from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import ApiKeyRow, OrganisationRow
+
+PREFIX_LENGTH = len("hs_") + 12
 
 
 def create_key(
@@ -43,3 +46,32 @@ def create_key(
     session.add(row)
     session.flush()
     return row, key
+
+
+def create_first_key(session: Session) -> tuple[ApiKeyRow, str]:
+    """The operator's own key, which the data folder's file `api-key` holds."""
+    scopes = ("admin", "operator")
+    return create_key(session, organisation_id="default", name="first", scopes=scopes)
+
+
+def live_keys(organisation_id: str | None = None) -> Select[ApiKeyRow]:
+    """The keys that are not revoked, newest first, of one organisation or of all."""
+    found = select(ApiKeyRow).where(ApiKeyRow.revoked_at.is_(None)).order_by(ApiKeyRow.id.desc())
+    return (
+        found
+        if organisation_id is None
+        else found.where(ApiKeyRow.organisation_id == organisation_id)
+    )
+
+
+def revoke_key(session: Session, among: Select[ApiKeyRow], key: str) -> ApiKeyRow:
+    """Revoke the one of these keys that has this id or begins with this prefix.
+
+    Raises not_found.
+    """
+    named = or_(ApiKeyRow.id == key, ApiKeyRow.prefix == key[:PREFIX_LENGTH])
+    row = session.scalars(among.where(named)).one_or_none()
+    if row is None:
+        raise HeadstartError("not_found", "no such API key")
+    row.revoked_at = now(session)
+    return row

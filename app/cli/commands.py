@@ -9,40 +9,56 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from app.accounts.service import create_key
-from app.cli.supervisor import Supervisor, only_one
+from app.accounts.service import create_first_key
+from app.cli.folder import only_one, write_key
+from app.cli.keys import keys, recognised
+from app.cli.options import DataDir, console, settings_of
+from app.cli.serve import serve
+from app.cli.supervisor import Supervisor
 from app.core.errors import HeadstartError
-from app.core.identity import SCOPES
 from app.infra.database import make_sessions, open_engine, transaction
 from app.infra.migrate import migrate as migrate_database
-from app.infra.settings import Settings, load_settings
+from app.infra.settings import Settings
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tuning on few examples.")
-keys = typer.Typer(no_args_is_help=True, help="API keys.")
 cli.add_typer(keys, name="keys")
-console = Console(stderr=True)
-
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
+Host = Annotated[str, typer.Option(help="`::` and `0.0.0.0` are all of the machine's addresses.")]
 
 
 @cli.command()
 def up(
-    host: str = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     data_dir: DataDir = None,
 ) -> None:
     """Run the whole service on this machine: app, trainer and predictor, until Ctrl-C."""
-    settings = _settings(data_dir)
-    with only_one(settings.data_dir):
-        supervisor = start(settings, host=host, port=port)
-        console.print(f"[bold]Headstart[/] is at [bold]{supervisor.url}[/] · docs at /docs")
-        console.print(f"The API key is in {settings.data_dir / 'api-key'} · Ctrl-C stops")
+    settings = settings_of(data_dir)
+    with only_one(settings.data_dir) as lock:
+        supervisor = _prepared(settings, host=host, port=port, lock=lock)
+        supervisor.obey_signals()
+        console.print("Starting the app, the predictor and the trainer")
         try:
+            supervisor.start(console.print)
+            if not supervisor.stopping:
+                _greet(supervisor)
             supervisor.run()
         finally:
             supervisor.stop()
+
+
+def _greet(supervisor: Supervisor) -> None:
+    path = supervisor.settings.data_dir / "api-key"
+    console.print(f"[bold]Headstart[/] is at [bold]{supervisor.url}[/] · docs at /docs")
+    console.print(f"The API key is in {path} · Ctrl-C stops")
+    if not recognised(supervisor.settings, path):
+        console.print("That key was revoked: `headstart keys renew` makes another one")
+
+
+@cli.command("serve")
+def serve_command(host: Host = "127.0.0.1", port: Annotated[int, typer.Option()] = 8000) -> None:
+    """Run the app alone, on what the environment names: a container's command."""
+    serve(host=host, port=port)
 
 
 @cli.command()
@@ -53,10 +69,10 @@ def demo(
     """Upload, fine-tune and predict real data through HTTP, with a progress bar, and stop."""
     from app.cli.demo import run_demo
 
-    settings = _settings(data_dir)
-    with only_one(settings.data_dir):
+    settings = settings_of(data_dir)
+    with only_one(settings.data_dir) as lock:
         with console.status("starting the app, the trainer and the predictor"):
-            supervisor = start(settings, host="127.0.0.1", port=0)
+            supervisor = start(settings, host="127.0.0.1", port=0, lock=lock)
         try:
             key = (settings.data_dir / "api-key").read_text().strip()
             run_demo(supervisor.url, key=key, archive=data)
@@ -67,35 +83,20 @@ def demo(
 @cli.command("prepare")
 def prepare_command(data_dir: DataDir = None) -> None:
     """Migrate the database and make the first key; what `up` does before it starts anything."""
-    prepare(_settings(data_dir))
+    prepare(settings_of(data_dir))
 
 
-@keys.command("create")
-def create(
-    organisation: str = "default",
-    name: str = "cli",
-    scopes: Annotated[str, typer.Option(help=f"Some of {', '.join(SCOPES)}.")] = "admin",
-    data_dir: DataDir = None,
-) -> None:
-    """Make a key for an organisation (made if it is new) and print it once."""
-    wanted = [scope.strip() for scope in scopes.split(",")]
-    if unknown := sorted(set(wanted) - set(SCOPES)):
-        raise HeadstartError("invalid_value", f"unknown scopes: {', '.join(unknown)}")
-    settings = _settings(data_dir)
-    engine = open_engine(settings.database)
-    migrate_database(engine)
-    with transaction(make_sessions(engine)) as session:
-        _, key = create_key(session, organisation_id=organisation, name=name, scopes=wanted)
-    typer.echo(key)
-
-
-def start(settings: Settings, *, host: str, port: int) -> Supervisor:
-    """Migrate, make the first key, start every process; ready when this returns."""
-    _require_worker()
-    prepare(settings)
-    supervisor = Supervisor(settings, host=host, port=_free_port(host, port))
+def start(settings: Settings, *, host: str, port: int, lock: int | None = None) -> Supervisor:
+    """Migrate, make the first key, start every process; predictions work when this returns."""
+    supervisor = _prepared(settings, host=host, port=port, lock=lock)
     supervisor.start()
     return supervisor
+
+
+def _prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> Supervisor:
+    _require_worker()
+    prepare(settings)
+    return Supervisor(settings, host=host, port=_free_port(host, port), lock=lock)
 
 
 def prepare(settings: Settings) -> None:
@@ -106,20 +107,9 @@ def prepare(settings: Settings) -> None:
     path = settings.data_dir / "api-key"
     if not path.exists():
         with transaction(make_sessions(engine)) as session:
-            _, key = create_key(
-                session, organisation_id="default", name="first", scopes=["admin", "operator"]
-            )
-        _write_key(path, key)
+            _, key = create_first_key(session)
+        write_key(path, key)
     engine.dispose()
-
-
-def _write_key(path: Path, key: str) -> None:
-    """Written after the commit, and there as a whole or not: a file is what stops a second key."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(key + "\n")
-    draft.replace(path)
 
 
 def main() -> None:
@@ -130,11 +120,6 @@ def main() -> None:
     except HeadstartError as error:
         console.print(f"[red]{error.code}[/]: {error.message}")
         raise SystemExit(1) from None
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    settings = load_settings()
-    return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings
 
 
 def _require_worker() -> None:

@@ -1,11 +1,12 @@
 """The embedded footing: the app, a trainer and a predictor as children of one process.
 
-A child that dies is started again, with a growing pause; SIGTERM and Ctrl-C drain them all.
+A child that dies is started again, with a growing pause; SIGTERM, SIGHUP and Ctrl-C drain them all,
+a second one ends them at once. None outlives this process (`app.infra.leash`), and each holds the
+data folder's lock for as long as it lives.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,19 +14,24 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 from app.core.errors import HeadstartError
+from app.infra.leash import leashed
 from app.infra.settings import Settings
 
 _READY_SECONDS = 180.0
 LONGEST_PAUSE = 30.0
 HEALTHY_SECONDS = 90.0
 """A child that was started longer ago had run well: no pause is nearly as long."""
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PROBES = (("the app", "/readyz"), ("the predictor", "/v2/health/ready"))
+"""What must answer before the service is ready, in the order in which it comes to that."""
+
+Say = Callable[[str], None]
 
 
 def pause(starts: int) -> float:
@@ -45,10 +51,13 @@ class Child:
     started: float = 0.0
     not_before: float = 0.0
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start it, in a process group of its own so that Ctrl-C reaches only the supervisor."""
+    def start(self, environment: Mapping[str, str], *, keeps: Sequence[int] = ()) -> None:
+        """Start it, in a process group of its own so that Ctrl-C reaches only the supervisor.
+
+        It inherits the descriptors `keeps`.
+        """
         self.process = subprocess.Popen(  # noqa: S603
-            self.command, env=dict(environment), start_new_session=True
+            self.command, env=dict(environment), start_new_session=True, pass_fds=keeps
         )
         before, self.started = self.started, time.monotonic()
         self.starts = 1 if self.started - before > HEALTHY_SECONDS else self.starts + 1
@@ -61,112 +70,112 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Runs the children until it is told to stop."""
+    """Runs the children until it is told to stop; they hold the descriptor `lock`, if any."""
 
     settings: Settings
     host: str
     port: int
-    stopping: bool = False
+    lock: int | None = None
     children: list[Child] = field(default_factory=list)
+    _told: int = 0
+    """How often it was told to stop."""
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://{host}:{self.port}"
+        """Where the service answers on this machine."""
+        host = _LOOPBACK.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
-    def start(self) -> None:
-        """Start every child and wait until the app is ready; the workers may still be loading.
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told > 0
 
-        Raises internal if a child ends before that, or after 180 s.
+    def obey_signals(self) -> None:
+        """Stop at SIGTERM, SIGHUP and Ctrl-C, from now on."""
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def start(self, say: Say = lambda _: None) -> None:
+        """Start every child, wait until predictions work, and `say` what has come to be ready.
+
+        Returns early where it is told to stop. Raises internal if a child ends before that, or
+        after 180 s; whatever is raised, no child is left.
         """
-        environment = os.environ | {
+        self._environment = leashed(os.environ) | {
             "HEADSTART_DATA_DIR": str(self.settings.data_dir.resolve()),
             "PYTHONUNBUFFERED": "1",
         }
         self.children = [Child(name, command) for name, command in self._commands()]
-        self._environment = environment
-        for child in self.children:
-            child.start(environment)
-        self._wait_until_ready()
+        try:
+            for child in self.children:
+                self._start(child)
+            self._wait_until_ready(say)
+        except BaseException:
+            self.stop()
+            raise
 
     def run(self) -> None:
-        """Restart what dies, until stop() is called or a signal comes."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        """Restart what dies, until it is told to stop."""
         while not self.stopping:
             for child in self.children:
                 if child.dead() and time.monotonic() >= child.not_before:
-                    child.start(self._environment)
+                    self._start(child)
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Ask all children at once to drain; kill what outlasts the grace."""
-        self.stopping = True
-        for child in self.children:
-            if not child.dead():
-                assert child.process is not None
-                child.process.terminate()
+        """Ask all children at once to drain; kill what outlasts the grace, or a second signal."""
+        self._told = told = self._told or 1
+        running = [child.process for child in self.children if child.process is not None]
+        for process in running:
+            process.terminate()
         deadline = time.monotonic() + self.settings.drain_seconds + 5
-        for child in self.children:
-            if child.process is not None:
-                _end(child.process, deadline)
+        while any(process.poll() is None for process in running):
+            if time.monotonic() > deadline or self._told > told:
+                for process in running:
+                    process.kill()
+            time.sleep(0.02)
+
+    def _start(self, child: Child) -> None:
+        child.start(self._environment, keeps=() if self.lock is None else (self.lock,))
 
     def _commands(self) -> list[tuple[str, list[str]]]:
         python = sys.executable
-        app = ["-m", "uvicorn", "app.main:app", "--host", self.host, "--port", str(self.port)]
-        quiet = ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "10"]
+        address = ["--host", self.host, "--port", str(self.port)]
         return [
-            ("app", [python, *app, *quiet]),
+            ("app", [python, "-m", "app.cli.serve", *address]),
             ("predictor", [python, "-m", "worker.predictor"]),
             ("trainer", [python, "-m", "worker.trainer"]),
         ]
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while not _answers(self.url + "/readyz"):
-            for child in self.children:
-                if child.dead() and child.process is not None:
-                    self.stop()
-                    raise HeadstartError(
-                        "internal",
-                        f"the {child.name} ended with status {child.process.returncode} before the"
-                        " service was ready; what it printed above says why",
-                    )
-            if time.monotonic() > deadline:
-                self.stop()
-                raise HeadstartError("internal", "the service was not ready in time")
-            time.sleep(0.05)
+    def _wait_until_ready(self, say: Say) -> None:
+        began = time.monotonic()
+        for name, path in _PROBES:
+            while not self.stopping and not _answers(self.url + path):
+                self._check_children()
+                if time.monotonic() > began + _READY_SECONDS:
+                    raise HeadstartError("internal", f"{name} was not ready in time")
+                time.sleep(0.05)
+            say(f"{name} is ready after {time.monotonic() - began:.1f} s")
+
+    def _check_children(self) -> None:
+        for child in self.children:
+            if child.dead() and child.process is not None:
+                raise HeadstartError(
+                    "internal",
+                    f"the {child.name} ended with status {child.process.returncode} before the"
+                    " service was ready; what it printed above says why",
+                )
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stopping = True
-
-
-@contextmanager
-def only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder's lock, so that two services never share one folder."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HeadstartError(
-                "in_use", f"another Headstart service is running on {data_dir}"
-            ) from None
-        yield
+        self._told += 1
 
 
 def _answers(url: str) -> bool:
+    """Whether our own service says 200; never by way of a proxy that the environment names."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+        with direct.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _end(process: subprocess.Popen[bytes], deadline: float) -> None:
-    try:
-        process.wait(max(0.1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse, RedirectResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.core.errors import HeadstartError
 from app.http.strict_json import StrictRoute
@@ -26,9 +26,12 @@ def home() -> Response:
 
 
 @router.get("/docs")
-def docs() -> Response:
-    """The page; its policy lets it load nothing from elsewhere."""
-    return FileResponse(STATIC / "docs.html", headers={"content-security-policy": _POLICY})
+def docs(request: Request) -> Response:
+    """The page, whose links are relative; its policy lets it load nothing from elsewhere."""
+    page = (STATIC / "docs.html").read_text()
+    if request.state.slash:
+        page = page.replace("<head>", '<head>\n<base href="../">', 1)
+    return HTMLResponse(page, headers={"content-security-policy": _POLICY})
 
 
 @router.get("/docs/{asset}")

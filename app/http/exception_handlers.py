@@ -39,6 +39,7 @@ STATUSES: Mapping[str, int] = dict.fromkeys(TITLES, 422) | {
     code: status for status, codes in _STATUS.items() for code in codes.split()
 }
 FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready"})
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _HTTP_CODES = {
     400: "bad_request",
     401: "unauthenticated",
@@ -70,12 +71,13 @@ def problem(error: HeadstartError, *, request_id: str) -> dict[str, Any]:
 def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Response:
     """The answer to a request's error, with the headers that its status asks for.
 
-    Under `/v2` it has the member `error` too, which the Open Inference Protocol's clients read.
+    Its member `error` is what SDKs read: under `/v2` the Open Inference Protocol's text, elsewhere
+    OpenAI's object.
     """
     status = STATUSES[error.code]
     document = problem(error, request_id=scope["state"]["request_id"])
-    if f"{scope['path']}/".startswith("/v2/"):
-        document["error"] = f"{error.code}: {error.message}"
+    under_v2 = f"{scope['path']}/".startswith("/v2/")
+    document["error"] = f"{error.code}: {error.message}" if under_v2 else _as_openai(error, status)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="headstart"'
@@ -91,6 +93,13 @@ def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Respons
     )
 
 
+def _as_openai(error: HeadstartError, status: int) -> dict[str, Any]:
+    """The object that OpenAI's SDKs of Node, Go and Java read, and nothing beside it."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    told = {"type": _OPENAI_TYPES.get(status, kind), "code": error.code, "param": error.param}
+    return {**error.extra, "message": error.message, **told}
+
+
 def from_http(error: HTTPException) -> HeadstartError:
     """The router's own 404 and 405, in our words; or what broke the reading of a body."""
     if isinstance(error.__cause__, HeadstartError):
@@ -102,14 +111,13 @@ def from_http(error: HTTPException) -> HeadstartError:
 
 def _allowed(request: Request) -> list[str]:
     """Every method of the path; the router itself names only those of the first route it met."""
-    return sorted(
-        {
-            method
-            for route in iter_route_contexts(request.app.routes)
-            if route.path_regex is not None and route.path_regex.match(request.scope["path"])
-            for method in route.methods or ()
-        }
-    )
+    found = {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if route.path_regex is not None and route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
+    }
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def from_validation(error: RequestValidationError) -> HeadstartError:

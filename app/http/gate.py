@@ -1,4 +1,4 @@
-"""The gate in front of every route: id, key, encoding, size. It reads no byte before the key.
+"""The gate in front of every route: key, encoding, size, pace. It reads no byte before the key.
 
 It is plain ASGI because it runs on every request, predictions included, and costs microseconds.
 """
@@ -16,16 +16,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 
 from app.core.errors import HeadstartError
-from app.core.ids import new_id
 from app.core.texts import digits
+from app.http.body import ENCODINGS, Body, Inflated, Message, Pace, Receive, drain, too_large
 from app.http.exception_handlers import problem_response
 from app.http.keyring import Keyring
 from app.infra.database import translate
 from app.infra.settings import MIB
 
+__all__ = ["MAX_JSON", "Application", "Gate", "Message", "Receive", "Scope", "Send"]
+
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -33,15 +33,14 @@ log = structlog.get_logger()
 MAX_JSON = MIB
 """Of a body that has no inputs in it: nothing there is longer for a good reason."""
 _OPEN = re.compile(r"/(livez|readyz|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?")
-_UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)/?")
+_UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+/predictions|embeddings)/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?"
+    r"/v1/(models/[^/]+/predictions|embeddings)|/v2/models/[^/]+(/versions/[^/]+)?/infer"
 )
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Gate:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application; `app.http.front` lies before it."""
 
     def __init__(
         self,
@@ -50,11 +49,13 @@ class Gate:
         keyring: Callable[[], Keyring],
         max_body: int,
         max_upload: int,
+        pace: Pace = Pace(),  # noqa: B008 - it is frozen
     ) -> None:
         self.app = app
         self.keyring = keyring
         self.max_body = max_body
         self.max_upload = max_upload
+        self.pace = pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer with the problem."""
@@ -62,20 +63,19 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        reply = _Reply(send, _request_id(headers.get("x-request-id", "")))
-        scope.setdefault("state", {})["request_id"] = reply.request_id
+        body = Body(receive, limit=self._limit(scope), pace=self.pace)
+        reply = _Reply(send, _Rest(headers, body, receive))
         try:
             await self._admit(scope, headers)
-            body = _CountedBody(receive, self._limit(scope))
-            await self.app(scope, body.receive, reply.send)
+            await self.app(scope, self._opened(scope, headers, body), reply.send)
         except HeadstartError as error:
             await reply.say(error, scope, receive)
         except (OperationalError, InterfaceError) as error:
             await reply.say(translate(error), scope, receive)
         except ClientDisconnect:
-            log.info("the client left", request_id=reply.request_id, path=scope["path"])
+            log.info("the client left", **_named(scope))
         except Exception:
-            log.exception("unexpected error", request_id=reply.request_id, path=scope["path"])
+            log.exception("unexpected error", **_named(scope))
             if reply.started:
                 raise
             internal = HeadstartError("internal", "an unexpected error; quote the request_id")
@@ -84,22 +84,33 @@ class Gate:
     async def _admit(self, scope: Scope, headers: Headers) -> None:
         if not _OPEN.fullmatch(scope["path"]):
             scope["state"]["identity"] = await self._identify(headers.get("authorization", ""))
-        if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-            raise HeadstartError(
-                "unsupported_media_type",
-                "bodies are taken uncompressed: send none with a Content-Encoding",
-                param="content-encoding",
-            )
         declared = headers.get("content-length", "0")
         length, limit = digits(declared), self._limit(scope)
         if length is None or length > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
 
     async def _identify(self, authorization: str) -> Any:
         keyring = self.keyring()
         return keyring.recall(authorization) or await to_thread.run_sync(
             keyring.look_up, authorization
         )
+
+    def _opened(self, scope: Scope, headers: Headers, body: Body) -> Receive:
+        """How the application reads the body: as it came, or inflated, within the same limit."""
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return body.receive
+        if encoding not in ENCODINGS:
+            raise HeadstartError(
+                "unsupported_media_type",
+                f"a body's Content-Encoding is gzip or deflate, or there is none: not {encoding}",
+                param="content-encoding",
+            )
+        described = (b"content-encoding", b"content-length", b"transfer-encoding")
+        kept = [pair for pair in scope["headers"] if pair[0] not in described]
+        scope["headers"] = [*kept, (b"transfer-encoding", b"chunked")]
+        inflated = Inflated(body.receive, encoding)
+        return Body(inflated.receive, limit=self._limit(scope), pace=self.pace).receive
 
     def _limit(self, scope: Scope) -> int:
         posted = scope["method"] == "POST"
@@ -110,16 +121,46 @@ class Gate:
         return min(MAX_JSON, self.max_body)
 
 
-class _Reply:
-    """The way back: puts the request id on the answer, and knows whether one has begun."""
+class _Rest:
+    """What of a request's body nobody has read when its answer leaves."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send, self.request_id, self.started = send, request_id, False
+    def __init__(self, headers: Headers, body: Body, receive: Receive) -> None:
+        self._headers, self._body, self._receive = headers, body, receive
+
+    @property
+    def comes(self) -> bool:
+        """Whether there is any."""
+        declared = "transfer-encoding" in self._headers or (
+            self._headers.get("content-length", "0") != "0"
+        )
+        return declared and not self._body.complete
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the client sends it only once it is told to (`Expect: 100-continue`)."""
+        expects = self._headers.get("expect", "").lower() == "100-continue"
+        return self.comes and expects and not self._body.begun
+
+    async def drop(self) -> None:
+        """Read it, and forget it."""
+        await drain(self._receive)
+
+
+class _Reply:
+    """The way back: knows whether an answer has begun, and lets it reach who still sends."""
+
+    def __init__(self, send: Send, rest: _Rest) -> None:
+        self._send, self._rest, self.started = send, rest, False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            MutableHeaders(scope=message)["x-request-id"] = self.request_id
+            if self._rest.withheld:  # what comes next could be the body, or another request
+                MutableHeaders(scope=message)["connection"] = "close"
+        elif not message.get("more_body", False) and self._rest.comes and not self._rest.withheld:
+            await self._send({**message, "more_body": True})
+            await self._rest.drop()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
     async def say(self, error: HeadstartError, scope: Scope, receive: Receive) -> None:
@@ -128,23 +169,10 @@ class _Reply:
             await response(scope, receive, self.send)
 
 
-class _CountedBody:
-    """Counts a body's real bytes, since a chunked one declares none."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive, self._limit, self._seen = receive, limit, 0
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > self._limit:
-            raise _too_large(self._limit)
-        return message
-
-
-def _too_large(limit: int) -> HeadstartError:
-    return HeadstartError("payload_too_large", f"the body may have {limit} bytes at most")
-
-
-def _request_id(sent: str) -> str:
-    return sent if _REQUEST_ID.fullmatch(sent) else new_id("req_")
+def _named(scope: Scope) -> dict[str, Any]:
+    client = scope.get("client")
+    return {
+        "request_id": scope["state"]["request_id"],
+        "path": scope["path"],
+        "client": client[0] if client else None,
+    }

@@ -25,6 +25,17 @@ _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
+class OpenAIError(BaseModel):
+    """The problem in OpenAI's words, which most SDKs read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    message: str = Field(examples=["there is no such model"])
+    type: str = Field(examples=["invalid_request_error"])
+    code: str = Field(examples=["not_found"])
+    param: str | None = Field(examples=["model"])
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457: what went wrong. `code` is stable; `message` repeats `detail` for SDKs."""
 
@@ -38,6 +49,9 @@ class ProblemDocument(BaseModel):
     code: str = Field(examples=["not_found"])
     param: str | None = Field(examples=["model"])
     request_id: str = Field(examples=["req_01ke4c0f6v6z2k8m9q3w5x7y1t"])
+    error: OpenAIError | str | None = Field(
+        default=None, description="Under /v1 as OpenAI has it, under /v2 as Triton has it."
+    )
 
 
 class DeletedObject(BaseModel):
@@ -82,7 +96,11 @@ def complete(app: FastAPI) -> None:
         if app.openapi_schema is None:
             app.openapi_schema = _completed(
                 get_openapi(
-                    title=app.title, version=app.version, summary=app.summary, routes=app.routes
+                    title=app.title,
+                    version=app.version,
+                    summary=app.summary,
+                    routes=app.routes,
+                    servers=app.servers,
                 )
             )
         return app.openapi_schema
@@ -95,9 +113,9 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(ours, None)
-    schemas["Problem"] = ProblemDocument.model_json_schema(
-        ref_template="#/components/schemas/{model}"
-    )
+    problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs")
+    schemas["Problem"] = problem
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operation in _operations(document):
         _add_common(operation, keyed=path not in _OPEN_PATHS)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.errors import HeadstartError
+from app.infra.short_socket import socket_path
+
 MIB = 1024 * 1024
+_PREFIX = "HEADSTART_"
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_OWN_PATHS = frozenset({"v1", "v2", "docs", "livez", "readyz", "metrics", "openapi.json"})
 
 
 class Settings(BaseSettings):
     """What an operator may set; the defaults are the embedded footing on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADSTART_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="ignore", frozen=True)
 
     data_dir: Path = Path("data")
     database_url: str = ""
@@ -26,7 +36,8 @@ class Settings(BaseSettings):
     """Endpoint of an S3-compatible store; credentials come from the usual AWS variables."""
     weights_dir: Path | None = None
     predictor_url: str = ""
-    """`http://host:port`; empty: a Unix socket in DATA_DIR."""
+    """`http://host:port`; empty: a Unix socket in DATA_DIR, or, where its path would be too long,
+    in a private folder in the system's temporary one."""
     predictor_listen: str = ""
     """Where the predictor listens, in the same form; empty: at PREDICTOR_URL. Replicas that are
     called by one name have none that is theirs alone: `http://0.0.0.0:port`."""
@@ -34,12 +45,23 @@ class Settings(BaseSettings):
     default_backbone_image: str = "efficientnet_lite0"
     default_backbone_text: str = "all-MiniLM-L6-v2"
 
-    max_upload_bytes: int = 2048 * MIB
-    max_request_bytes: int = 64 * MIB
+    root_path: str = ""
+    """The prefix under which a proxy shows the service (`/headstart`), whether it strips it or not;
+    links, docs and the OpenAPI document name it."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses and networks, by commas, whose `Forwarded` and `X-Forwarded-*` are believed."""
+    cors_origins: str = ""
+    """Origins, by commas, whose pages may call the service from a browser; `*` is all of them."""
+    keep_alive_seconds: int = Field(default=75, gt=0)
+    """How long an idle connection stays open: longer than proxies keep theirs (60 s mostly)."""
+
+    max_upload_bytes: int = Field(default=2048 * MIB, gt=0)
+    max_request_bytes: int = Field(default=64 * MIB, gt=0)
     """Cap on a body with inputs to predict or embed; any other has a MiB at most."""
-    max_predict_items: int = 256
-    upload_min_bytes_per_second: int = 1024
-    upload_grace_seconds: float = 20.0
+    max_predict_items: int = Field(default=256, gt=0)
+    upload_min_bytes_per_second: int = Field(default=1024, gt=0)
+    """The least rate of any body, an upload's or not, once UPLOAD_GRACE_SECONDS are over."""
+    upload_grace_seconds: float = Field(default=20.0, gt=0)
 
     lease_seconds: float = Field(default=15.0, gt=0)
     heartbeat_seconds: float = Field(default=5.0, gt=0)
@@ -49,13 +71,75 @@ class Settings(BaseSettings):
     embed_chunk: int = Field(default=2000, gt=0)
     batch_chunk: int = Field(default=500, gt=0)
     """Inputs of a batch that are predicted and committed together."""
-    embedding_cache_bytes: int = 20 * 1024 * MIB
-    storage_cache_bytes: int = 20 * 1024 * MIB
+    embedding_cache_bytes: int = Field(default=20 * 1024 * MIB, ge=0)
+    storage_cache_bytes: int = Field(default=20 * 1024 * MIB, ge=0)
     """Of what was fetched from an S3-compatible store, kept on the local disk."""
-    heads_cache_bytes: int = 2048 * MIB
-    prediction_cache_bytes: int = 64 * MIB
+    heads_cache_bytes: int = Field(default=2048 * MIB, ge=0)
+    prediction_cache_bytes: int = Field(default=64 * MIB, ge=0)
     predictor_queue: int = Field(default=1024, gt=0)
     log_level: str = "INFO"
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, name: str) -> str:
+        if name.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("it is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+        return name.upper()
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if not _ROOT_PATH.fullmatch(path):
+            raise ValueError("it is a path like /headstart, of letters, digits and . _ ~ - /")
+        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(f"/{path.split('/')[1]} is a path of the service itself")
+        return path
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for one in split_list(text):
+            ip_network(one, strict=False)
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for one in split_list(text):
+            found = urlsplit(one)
+            if one != "*" and (not found.netloc or found.path or found.query):
+                raise ValueError(f"{one!r} is no origin; one is like https://app.example.com")
+        return text
+
+    @field_validator("predictor_url", "predictor_listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        found = urlsplit(text)
+        if text and not text.startswith("unix:") and not (found.scheme == "http" and found.port):
+            raise ValueError("it is like http://host:port, or unix:/path")
+        return text
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, text: str) -> str:
+        if text and not text.startswith(("sqlite:///", "postgresql")):
+            raise ValueError("it is like postgresql://user:password@host/name, or sqlite:////path")
+        return text
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, text: str) -> str:
+        if text and urlsplit(text).scheme not in ("redis", "rediss", "unix", "memory"):
+            raise ValueError("it is like redis://host:6379/0")
+        return text
+
+    @field_validator("storage_url")
+    @classmethod
+    def _storage(cls, text: str) -> str:
+        if text and not (urlsplit(text).scheme == "s3" and urlsplit(text).netloc):
+            raise ValueError("it is like s3://bucket/prefix")
+        return text
 
     @property
     def database(self) -> str:
@@ -65,7 +149,7 @@ class Settings(BaseSettings):
     @property
     def predictor(self) -> str:
         """The predictor's address: `unix:<path>` or `http://host:port`."""
-        return self.predictor_url or f"unix:{(self.data_dir / 'predictor.sock').resolve()}"
+        return self.predictor_url or f"unix:{socket_path(self.data_dir, 'predictor.sock')}"
 
     @property
     def listen(self) -> str:
@@ -79,5 +163,25 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process's environment."""
-    return Settings()
+    """The settings of this process's environment. Raises invalid_value, naming the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        why = first["msg"].removeprefix("Value error, ")
+        told = f"{name}={first['input']!r}: {why[:1].lower()}{why[1:]}"
+        raise HeadstartError("invalid_value", told, param=name) from None
+
+
+def settings_or_exit() -> Settings:
+    """The same for a process that cannot go on without: one line on standard error, status 1."""
+    try:
+        return load_settings()
+    except HeadstartError as error:
+        raise SystemExit(f"headstart: {error.message}") from None
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """The parts of a setting that is a list by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,6 +1,9 @@
 """`python -m worker.predictor`."""
 
-from worker.predictor.process import main
+from app.infra import leash
 
 if __name__ == "__main__":
+    leash.obey()
+    from worker.predictor.process import main
+
     main()

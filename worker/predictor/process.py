@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.logs import configure_logs
-from app.infra.settings import Settings, load_settings
+from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage
 from worker.answers.scoring import ServingHead
 from worker.predictor.calls import InputOutcome
@@ -160,7 +160,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """The process's entry."""
-    settings = load_settings()
+    settings = settings_or_exit()
     configure_logs(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one

@@ -2,7 +2,10 @@
 
 import sys
 
-from worker.tensors.process import serve, tensors
+from app.infra import leash
 
 if __name__ == "__main__":
+    leash.obey()
+    from worker.tensors.process import serve, tensors
+
     serve(int(sys.argv[1]), tensors)

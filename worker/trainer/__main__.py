@@ -1,6 +1,9 @@
 """`python -m worker.trainer`: the embedded footing's trainer."""
 
-from worker.trainer.loop import main
+from app.infra import leash
 
 if __name__ == "__main__":
+    leash.obey()
+    from worker.trainer.loop import main
+
     raise SystemExit(main())

@@ -14,16 +14,15 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from app.core.errors import HeadstartError
 from app.infra.logs import configure_logs
 from app.infra.queue import open_celery
-from app.infra.settings import load_settings
+from app.infra.settings import settings_or_exit
 from worker.trainer.context import Context, open_context
 from worker.trainer.loop import Trainer
 
-settings = load_settings()
+settings = settings_or_exit()
 if not settings.broker_url:
-    raise HeadstartError("internal", "the Celery worker needs HEADSTART_BROKER_URL")
+    raise SystemExit("headstart: the Celery worker needs HEADSTART_BROKER_URL")
 
 app = open_celery(settings.broker_url)
 app.conf.update(

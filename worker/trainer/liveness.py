@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.infra.settings import load_settings
+from app.infra.settings import settings_or_exit
 
 STALE_SECONDS = 60.0
 
@@ -49,7 +49,7 @@ def ages(folder: Path) -> dict[int, float]:
 
 def main() -> int:
     """0 where a trainer of this host consumes, 1 where none does."""
-    youngest = min(ages(load_settings().data_dir / "run").values(), default=None)
+    youngest = min(ages(settings_or_exit().data_dir / "run").values(), default=None)
     if youngest is None or youngest > STALE_SECONDS:
         print("no trainer consumes work here", file=sys.stderr)  # noqa: T201
         return 1

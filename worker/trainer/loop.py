@@ -19,7 +19,7 @@ from app.infra.database import reading, transaction
 from app.infra.logs import configure_logs
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
-from app.infra.settings import load_settings
+from app.infra.settings import settings_or_exit
 from app.infra.storage import storage_errors
 from worker.trainer import endings
 from worker.trainer.attempt import Attempt
@@ -142,7 +142,7 @@ def _begin(session: Session, claim: Claim) -> bool:
 
 def main(child: str = "worker.tensors") -> int:
     """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
-    settings = load_settings()
+    settings = settings_or_exit()
     configure_logs(settings.log_level)
     signals: list[int] = []
 

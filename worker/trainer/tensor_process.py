@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from app.core.errors import HeadstartError
+from app.infra.leash import leashed
 from worker.formats.channel import Message, MessageChannel, pair
 
 _POLL_SECONDS = 0.02
@@ -162,7 +163,7 @@ class TensorProcess:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
                 [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=environment(),
+                env=leashed(environment()),
             )
 
     def _send(self, request: Message) -> int:

@@ -49,7 +49,13 @@ def status(path: str, size: int, *, told: bool, method: str = "POST", most: int 
     keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")))
     gate = Gate(reads_all, keyring=lambda: keys, max_body=most, max_upload=UPLOAD)
     headers = [(b"content-length", str(size).encode())] if told else []
-    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": headers,
+        "state": {"request_id": "req_1"},
+    }
     pieces = [b"x" * size, b""]
     sent: list[Message] = []
 
@@ -90,7 +96,13 @@ def test_a_length_that_is_none_is_refused(length: bytes) -> None:
     keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")))
     gate = Gate(reads_all, keyring=lambda: keys, max_body=INPUTS, max_upload=UPLOAD)
     headers = [(b"content-length", length)]
-    scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/embeddings",
+        "headers": headers,
+        "state": {"request_id": "req_1"},
+    }
     sent: list[Message] = []
 
     async def receive() -> Message:

@@ -1,0 +1,21 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.infra.settings import Settings, load_settings
+
+console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
+
+
+def settings_of(data_dir: Path | None) -> Settings:
+    """The environment's settings, on another data folder if one is named."""
+    settings = load_settings()
+    return settings.model_copy(update={"data_dir": data_dir}) if data_dir else settings

@@ -1,0 +1,100 @@
+"""uvicorn's connection with what it leaves out: a clock on heads, and half-closed clients.
+
+`uvicorn --http app.http.connection:Connection`. Without it everything works but for those two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS = 20.0
+"""From a request's first byte to the end of its head."""
+_PATIENCE = 1.0
+_PROBE_SECONDS = 10.0
+_ECHO_SECONDS = 0.2
+"""After a probe: a client that has gone answers it with a reset."""
+_TCP_CLOSE = 7
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_PROBE = b"HTTP/1.1 102 Processing\r\n\r\n"
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection.
+
+    A client may close its sending half once it has asked (RFC 9112, 9.6), and waits for its answer
+    then. One that has gone altogether looks the same, until something is sent to it: so if the
+    answer takes longer than a moment, an interim one goes before it (RFC 9110, 15.2).
+    """
+
+    _head: asyncio.TimerHandle | None = None
+    _probe: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_clocks()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def on_headers_complete(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """A request whose body still comes is answered: nothing can follow on this connection."""
+        if self.cycle.response_complete and self.cycle.more_body:
+            self.transport.close()
+        super().on_response_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Whether the connection stays open: for the answer to a request that came as a whole."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return None
+        self.cycle.keep_alive = False
+        self._probe = self.loop.call_later(_PATIENCE, self._ask)
+        return True
+
+    def _ask(self) -> None:
+        cycle = self.cycle
+        if cycle.response_complete or self.transport.is_closing():
+            return
+        if not cycle.response_started and cycle.scope["http_version"] == "1.1":
+            self.transport.write(_PROBE)
+        self._probe = self.loop.call_later(_ECHO_SECONDS, self._listen)
+
+    def _listen(self) -> None:
+        if _reset(self.transport):
+            self.transport.abort()
+        else:
+            self._probe = self.loop.call_later(_PROBE_SECONDS, self._ask)
+
+    def _head_is_late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_LATE)
+            self.transport.close()
+
+    def _stop_clocks(self) -> None:
+        for clock in (self._head, self._probe, self.timeout_keep_alive_task):
+            if clock is not None:
+                clock.cancel()
+
+
+def _reset(transport: asyncio.Transport) -> bool:
+    """Whether the peer has answered with a reset; only Linux's TCP tells."""
+    bound = cast("Any", transport.get_extra_info("socket"))
+    if bound is None or bound.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    state = bound.getsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_INFO", 11), 1)
+    return bool(state[0] == _TCP_CLOSE)

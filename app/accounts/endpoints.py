@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import Select
 
 from app.accounts.schemas import ApiKey, CreatedKey, NewKey, RevokedKey, key_of
-from app.accounts.service import create_key
-from app.core.errors import HeadstartError
-from app.core.identity import Identity
+from app.accounts.service import create_key, find_live, live_keys
+from app.core.identity import ORGANISATION, Identity
 from app.http.dependencies import Admin, Reading, ServicesDep, Writing
 from app.http.openapi import problems
-from app.http.pages import Limit, Page, cursor, looks_like, page
+from app.http.pages import Limit, Page, cursor, page
 from app.http.strict_json import StrictRoute
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
@@ -43,11 +41,18 @@ def list_api_keys(
     caller: Admin,
     session: Reading,
     *,
+    organization: Annotated[
+        str | None,
+        Query(pattern=ORGANISATION, description="Another tenant; needs the scope `operator`."),
+    ] = None,
     after: Annotated[str | None, cursor("key_")] = None,
     limit: Limit = 20,
 ) -> Page[ApiKey]:
     """The organisation's keys that are not revoked, newest first."""
-    keys = _live(caller).order_by(ApiKeyRow.id.desc())
+    wanted = organization or caller.organisation_id
+    if wanted != caller.organisation_id:
+        caller.require("operator")
+    keys = live_keys(wanted)
     if after is not None:
         keys = keys.where(ApiKeyRow.id < after)
     return page(session.scalars(keys.limit(limit + 1)).all(), limit, key_of)
@@ -55,29 +60,21 @@ def list_api_keys(
 
 @router.get("/{key_id}", responses=problems("not_found"))
 def get_api_key(key_id: str, caller: Admin, session: Reading) -> ApiKey:
-    """One key, without its secret."""
-    return key_of(_get(session, caller, key_id))
+    """One key, without its secret; with the scope `operator`, any organisation's."""
+    return key_of(find_live(session, _within_reach(caller), key_id))
 
 
 @router.delete("/{key_id}", responses=problems("not_found"))
 def revoke_api_key(key_id: str, caller: Admin, services: ServicesDep) -> RevokedKey:
-    """Revoke a key: it stops working at once here, and within a second in other processes."""
+    """Revoke a key: it stops working at once here, and within a second in other processes.
+
+    With the scope `operator`, any organisation's.
+    """
     with transaction(services.sessions) as session:
-        _get(session, caller, key_id).revoked_at = now(session)
+        find_live(session, _within_reach(caller), key_id).revoked_at = now(session)
     services.keyring.forget()
     return RevokedKey(id=key_id)
 
 
-def _live(caller: Identity) -> Select[ApiKeyRow]:
-    return select(ApiKeyRow).where(
-        ApiKeyRow.organisation_id == caller.organisation_id, ApiKeyRow.revoked_at.is_(None)
-    )
-
-
-def _get(session: Session, caller: Identity, key_id: str) -> ApiKeyRow:
-    row = None
-    if looks_like(key_id, "key_"):
-        row = session.scalars(_live(caller).where(ApiKeyRow.id == key_id)).one_or_none()
-    if row is None:
-        raise HeadstartError("not_found", "no such API key")
-    return row
+def _within_reach(caller: Identity) -> Select[ApiKeyRow]:
+    return live_keys(None if "operator" in caller.scopes else caller.organisation_id)

@@ -64,14 +64,10 @@ def live_keys(organisation_id: str | None = None) -> Select[ApiKeyRow]:
     )
 
 
-def revoke_key(session: Session, among: Select[ApiKeyRow], key: str) -> ApiKeyRow:
-    """Revoke the one of these keys that has this id or begins with this prefix.
-
-    Raises not_found.
-    """
+def find_live(session: Session, among: Select[ApiKeyRow], key: str) -> ApiKeyRow:
+    """The one of these keys that has this id, or begins with this prefix. Raises not_found."""
     named = or_(ApiKeyRow.id == key, ApiKeyRow.prefix == key[:PREFIX_LENGTH])
-    row = session.scalars(among.where(named)).one_or_none()
+    row = session.scalars(among.where(named)).one_or_none() if key.isprintable() else None
     if row is None:
         raise HeadstartError("not_found", "no such API key")
-    row.revoked_at = now(session)
     return row

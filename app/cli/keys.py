@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from app.accounts.service import create_first_key, create_key, live_keys, revoke_key
+from app.accounts.service import create_first_key, create_key, find_live, live_keys
 from app.cli.folder import write_key
 from app.cli.options import DataDir, settings_of
 from app.core.errors import HeadstartError
 from app.core.identity import SCOPES
 from app.http.keyring import find_key
-from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
+from app.infra.database import Sessions, make_sessions, now, open_engine, reading, transaction
 from app.infra.migrate import migrate
 from app.infra.settings import Settings
 
@@ -57,7 +57,8 @@ def revoke(
 ) -> None:
     """Revoke a key: within a second it opens nothing any more."""
     with _database(settings_of(data_dir)) as sessions, transaction(sessions) as session:
-        row = revoke_key(session, live_keys(), key)
+        row = find_live(session, live_keys(), key)
+        row.revoked_at = now(session)
         typer.echo(f"{row.id} of {row.organisation_id} is revoked")
 
 
@@ -73,7 +74,7 @@ def renew(data_dir: DataDir = None) -> None:
         write_key(path, key)
         if old is not None:
             with transaction(sessions) as session:
-                revoke_key(session, live_keys(), old.key_id)
+                find_live(session, live_keys(), old.key_id).revoked_at = now(session)
     typer.echo(f"a new key is in {path}")
 
 

@@ -1,6 +1,6 @@
 """uvicorn's connection with what it leaves out: a clock on heads, and half-closed clients.
 
-`uvicorn --http app.http.connection:Connection`. Without it everything works but for those two.
+`uvicorn --http app.http.connection:ClientConnection`; without it everything works but these two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0
 _PROBE = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """One client's connection.
 
     A client may close its sending half once it has asked (RFC 9112, 9.6), and waits for its answer

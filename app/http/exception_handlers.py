@@ -71,13 +71,16 @@ def problem(error: HeadstartError, *, request_id: str) -> dict[str, Any]:
 def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Response:
     """The answer to a request's error, with the headers that its status asks for.
 
-    Its member `error` is what SDKs read: under `/v2` the Open Inference Protocol's text, elsewhere
-    OpenAI's object.
+    Its member `error` is what SDKs read: under `/v2` the Open Inference Protocol's text, under
+    `/v1` OpenAI's object.
     """
     status = STATUSES[error.code]
     document = problem(error, request_id=scope["state"]["request_id"])
-    under_v2 = f"{scope['path']}/".startswith("/v2/")
-    document["error"] = f"{error.code}: {error.message}" if under_v2 else _as_openai(error, status)
+    path = f"{scope['path']}/"
+    if path.startswith("/v2/"):
+        document["error"] = f"{error.code}: {error.message}"
+    elif path.startswith("/v1/"):
+        document["error"] = _as_openai(error, status)
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="headstart"'

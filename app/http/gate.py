@@ -97,19 +97,20 @@ class Gate:
 
     def _opened(self, scope: Scope, headers: Headers, body: Body) -> Receive:
         """How the application reads the body: as it came, or inflated, within the same limit."""
-        encoding = headers.get("content-encoding", "").strip().lower()
-        if encoding in ("", "identity"):
+        told = headers.get("content-encoding", "").lower().split(",")
+        encodings = [name.strip() for name in told if name.strip() not in ("", "identity")]
+        if not encodings:
             return body.receive
-        if encoding not in ENCODINGS:
+        if len(encodings) > 1 or encodings[0] not in ENCODINGS:
             raise HeadstartError(
                 "unsupported_media_type",
-                f"a body's Content-Encoding is gzip or deflate, or there is none: not {encoding}",
+                "a body's Content-Encoding is gzip or deflate, or it comes uncompressed",
                 param="content-encoding",
             )
         described = (b"content-encoding", b"content-length", b"transfer-encoding")
         kept = [pair for pair in scope["headers"] if pair[0] not in described]
         scope["headers"] = [*kept, (b"transfer-encoding", b"chunked")]
-        inflated = Inflated(body.receive, encoding)
+        inflated = Inflated(body.receive, encodings[0])
         return Body(inflated.receive, limit=self._limit(scope), pace=self.pace).receive
 
     def _limit(self, scope: Scope) -> int:

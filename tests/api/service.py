@@ -49,7 +49,7 @@ def serve(settings: Settings) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         config = uvicorn.Config(
             app,
-            http="app.http.connection:Connection",
+            http="app.http.connection:ClientConnection",
             proxy_headers=False,
             log_level="warning",
             access_log=False,

@@ -14,6 +14,7 @@ from app.batches.endpoints import router as batches
 from app.console.docs import router as docs
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
+from app.datasets.removal import remove_expired
 from app.http import cors, exception_handlers, openapi
 from app.http.body import Pace
 from app.http.dependencies import Services
@@ -65,7 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configure_logs(settings.log_level)
         app.state.services = held = open_services(settings)
         try:
-            async with tidied(partial(sweep_scratch, settings)):
+            expired = partial(remove_expired, held)
+            async with tidied(partial(sweep_scratch, settings)), tidied(expired, every=60.0):
                 with let_go_on_signals(held.waiting):
                     yield
         finally:

@@ -13,7 +13,7 @@ from app.core.identity import ORGANISATION, Identity
 from app.http.dependencies import Admin, Reading, ServicesDep, Writing
 from app.http.openapi import problems
 from app.http.pages import Limit, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
 

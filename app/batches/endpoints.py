@@ -20,10 +20,10 @@ from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, 
 from app.http.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
 from app.http.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import BATCH, WishDep
 from app.infra.repositories import batches
-from app.uploads.incoming import Incoming, IncomingDep, parse_fields
+from app.uploads.incoming import Incoming, IncomingDep, parse_fields, parse_form
 from app.uploads.receipts import KeyLease
 from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOAD_CODES
@@ -90,8 +90,7 @@ async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
     services, organisation_id = incoming.services, incoming.organisation_id
 
     def make(upload: Upload, lease: KeyLease) -> Batch:
-        told = {name: value for name, value in upload.fields.items() if value}
-        form = parse_fields(BatchForm, told)
+        form = parse_form(BatchForm, upload.fields)
         row = service.over_upload(
             services, upload, form, organisation_id=organisation_id, lease=lease
         )

@@ -82,7 +82,7 @@ class NewBatch(BatchOptions):
 class BatchForm(BatchOptions):
     """The fields that come with an uploaded archive."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="forbid")
 
 
 class BatchProgress(BaseModel):

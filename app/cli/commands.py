@@ -15,7 +15,7 @@ from app.cli.folder import only_one, write_key
 from app.cli.keys import keys, recognised
 from app.cli.options import DataDir, console, settings_of
 from app.cli.serve import serve
-from app.cli.supervisor import Supervisor
+from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, transaction
 from app.infra.migrate import migrate as migrate_database
@@ -33,6 +33,7 @@ def up(
     data_dir: DataDir = None,
 ) -> None:
     """Run the whole service on this machine: app, trainer and predictor, until Ctrl-C."""
+    leave_on_signals()
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
         supervisor = _prepared(settings, host=host, port=port, lock=lock)

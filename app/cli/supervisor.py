@@ -171,6 +171,16 @@ class Supervisor:
         self._told += 1
 
 
+def leave_on_signals() -> None:
+    """Until there are children, end at once; also where a shell let us ignore Ctrl-C."""
+    for number in _SIGNALS:
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def _answers(url: str) -> bool:
     """Whether our own service says 200; never by way of a proxy that the environment names."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

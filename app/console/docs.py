@@ -8,9 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.core.errors import HeadstartError
-from app.http.strict_json import StrictRoute
 
-router = APIRouter(route_class=StrictRoute, tags=["docs"], include_in_schema=False)
+router = APIRouter(tags=["docs"], include_in_schema=False)
 
 STATIC = Path(__file__).parent / "static"
 _ASSETS = frozenset(

@@ -25,7 +25,7 @@ from app.http.dependencies import Reader, Reading, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
 from app.http.pages import Limit, Order, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories import datasets
 from app.uploads.incoming import IncomingDep

@@ -29,7 +29,7 @@ from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
 from app.http.pages import Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
@@ -74,7 +74,7 @@ def list_examples(
     "",
     status_code=201,
     responses={**problems("not_found"), **BAD_UPLOADS},
-    openapi_extra=multipart_body(without=SETTLED),
+    openapi_extra=multipart_body(without=tuple(SETTLED.values())),
 )
 async def append_examples(
     dataset_id: DatasetId, incoming: IncomingDep, *, wish: WishDep, response: Response

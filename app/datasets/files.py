@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from app.core import manifest
+from app.core.times import whole
 from app.datasets import export, removal, service
 from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.schemas import problems_of
@@ -18,7 +19,7 @@ from app.http.dependencies import Reader, Reading, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
 from app.http.pages import Order, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
@@ -63,6 +64,7 @@ class File(BaseModel):
     purpose: str
     status: Literal["uploaded", "processed", "error"]
     status_details: str | None = Field(description="Why it failed.")
+    expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
 
 
 class DeletedFile(BaseModel):
@@ -178,4 +180,5 @@ def file_of(snapshot: DatasetSnapshot) -> File:
         purpose=row.purpose,
         status=_STATUSES[snapshot.version.status],
         status_details=error["message"] if error else None,
+        expires_at=whole(row.expires_at),
     )

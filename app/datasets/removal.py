@@ -39,6 +39,20 @@ def remove(services: Services, dataset_id: str, *, organisation_id: str) -> None
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
 
 
+def remove_expired(services: Services) -> int:
+    """Delete the datasets whose time is over; what is in use waits for the next turn. How many."""
+    removed = 0
+    with reading(services.sessions) as session:
+        due = datasets.expired(session)
+    for dataset_id, organisation_id in due:
+        try:
+            remove(services, dataset_id, organisation_id=organisation_id)
+            removed += 1
+        except HeadstartError as error:
+            log.info("an expired dataset stays for now", dataset=dataset_id, code=error.code)
+    return removed
+
+
 def _own(services: Services, dataset_id: str, organisation_id: str) -> tuple[set[str], list[str]]:
     """The dataset's manifests, and the contents that no other dataset of the organisation has."""
     with reading(services.sessions) as session:

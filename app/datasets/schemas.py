@@ -117,6 +117,7 @@ class DatasetBrief(BaseModel):
     error: dict[str, Any] | None
     created_at: int
     ready_at: int | None
+    expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
 
 
 class Dataset(DatasetBrief):
@@ -204,7 +205,11 @@ def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
     """The dataset without its problems."""
     row = snapshot.dataset
     shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
-    times = {"created_at": int(row.created_at), "ready_at": whole(snapshot.version.ready_at)}
+    times = {
+        "created_at": int(row.created_at),
+        "ready_at": whole(snapshot.version.ready_at),
+        "expires_at": whole(row.expires_at),
+    }
     return DatasetBrief(**shown, **_state(snapshot), **times)
 
 

@@ -57,6 +57,7 @@ def create(
             modality=built.modality,
             size=upload.size,
             upload_sha256=upload.sha256,
+            expires_after=form.expires_seconds,
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
         snapshot = DatasetSnapshot(dataset, version, len(version.problems))
@@ -112,7 +113,7 @@ def append(
 
 def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
     """Raise invalid_request where the form would change what the dataset is."""
-    given = [name for name in SETTLED if getattr(form, name) is not None]
+    given = [sent for name, sent in SETTLED.items() if getattr(form, name) is not None]
     if form.modality not in (None, base.dataset.modality):
         given.append("modality")
     if given:

@@ -49,6 +49,14 @@ def services(request: Request) -> Services:
     return held
 
 
+_SCOPES: dict[Callable[..., object], Scope] = {}
+
+
+def scope_of(dependency: Callable[..., object]) -> Scope | None:
+    """The scope that this dependency requires, if it is one made by `caller`."""
+    return _SCOPES.get(dependency)
+
+
 def caller(scope: Scope) -> Callable[[Request], Identity]:
     """A dependency: the caller, who has `scope`. Raises forbidden."""
 
@@ -58,6 +66,7 @@ def caller(scope: Scope) -> Callable[[Request], Identity]:
         identity.require(scope)
         return identity
 
+    _SCOPES[require] = scope
     return require
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from anyio import to_thread
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
@@ -89,22 +87,8 @@ class StrictRequest(Request):
         return self._json
 
 
-class StrictRoute(APIRoute):
-    """A route whose JSON bodies are strict, and whose other bodies are refused with 415."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the checks."""
-        handler = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            if self.body_field is not None:
-                _require_json(request)
-            return await handler(StrictRequest(request.scope, request.receive))
-
-        return strict
-
-
-def _require_json(request: Request) -> None:
+def require_json(request: Request) -> None:
+    """Raise unsupported_media_type for a body that is not JSON."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     empty = request.headers.get("content-length", "") == "0" or not (
         "content-length" in request.headers or "transfer-encoding" in request.headers

@@ -74,6 +74,8 @@ class DatasetRow(Base):
     upload_sha256: Mapped[str] = mapped_column(String(64))
     latest_version: Mapped[int]
     created_at: Mapped[float]
+    expires_at: Mapped[float | None] = mapped_column(index=True)
+    """When it is deleted, as its uploader wished; None: not by itself."""
 
 
 class DatasetVersionRow(Base):

@@ -10,8 +10,8 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from random import sample
@@ -23,7 +23,6 @@ import httptools
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.messages import HEAVY, Call
-from app.core.texts import digits
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
@@ -70,21 +69,41 @@ class PredictorClient:
             seconds = call.options.timeout + _GRACE
             return _checked(await self._post("/predict", messages.encode(call), seconds))
 
-    def reading(self, tenant: str, length: str) -> AbstractContextManager[None]:
-        """Count a body of `length` (a Content-Length, or nothing) while it is read."""
-        return self._under_way(tenant, (digits(length) or 0) // HEAVY)
+    @contextmanager
+    def reading(self, tenant: str) -> Iterator[Callable[[int], None]]:
+        """Count a body while it is read: call what this gives with the bytes that have come.
+
+        It counts what came and not what was announced, which may never come; and raises overloaded
+        as soon as there is no room for more.
+        """
+        came = counted = 0
+
+        def took(size: int) -> None:
+            nonlocal came, counted
+            came += size
+            if came // HEAVY > counted:
+                self.admit(tenant)
+                self._count(tenant, came // HEAVY - counted)
+                counted = came // HEAVY
+
+        try:
+            yield took
+        finally:
+            self._count(tenant, -counted)
 
     @contextmanager
     def _under_way(self, tenant: str, load: int) -> Iterator[None]:
-        self._open[tenant] += load
-        self._total += load
+        self._count(tenant, load)
         try:
             yield
         finally:
-            self._total -= load
-            self._open[tenant] -= load
-            if not self._open[tenant]:
-                del self._open[tenant]
+            self._count(tenant, -load)
+
+    def _count(self, tenant: str, load: int) -> None:
+        self._total += load
+        self._open[tenant] += load
+        if not self._open[tenant]:
+            del self._open[tenant]
 
     async def load(self, call: Call) -> None:
         """Have the head of `call` verified and held in memory. Raises model_corrupt."""

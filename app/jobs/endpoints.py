@@ -14,7 +14,7 @@ from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import IdempotencyDep, IdempotencyKey, Reply, mark, once, replay
 from app.http.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import JOB, WishDep
 from app.infra.database import reading
 from app.infra.repositories import job_queries

@@ -11,7 +11,7 @@ from app.core.errors import HeadstartError
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.infra import weights
 from app.infra.database import reading
 from app.infra.orm import AliasRow

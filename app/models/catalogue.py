@@ -8,7 +8,7 @@ from app.core import hyperparameters
 from app.core.backbones import BackboneSpec
 from app.http.dependencies import Reader, ServicesDep
 from app.http.pages import Page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.infra import weights
 from app.infra.settings import Settings
 from app.models.schemas import Backbone, BackboneWeights, Method

@@ -11,7 +11,7 @@ from app.core.exports import FORMATS
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.openapi import DeletedObject, path_id, problems
 from app.http.pages import Page
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.database import reading
 from app.infra.orm import ModelRow

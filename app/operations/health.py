@@ -14,7 +14,7 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.dependencies import ServicesDep
 from app.http.openapi import problems
-from app.http.strict_json import StrictRoute
+from app.http.routes import StrictRoute
 from app.infra.probe import SECONDS
 from app.operations.metrics import CONTENT_TYPE, exposition
 

@@ -1,4 +1,4 @@
-"""What the app does by the hour while it runs: sweep up after processes that were killed."""
+"""What the app does now and then while it runs: sweep up what nobody needs any more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 from anyio import to_thread
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from app.core.errors import HeadstartError
 
 log = structlog.get_logger()
 
@@ -29,7 +32,7 @@ async def _tidy(sweep: Callable[[], int], every: float) -> None:
         try:
             removed = await to_thread.run_sync(sweep)
             if removed:
-                log.info("swept up after killed processes", number=removed)
-        except OSError as error:
-            log.warning("killed processes cannot be swept up after", reason=str(error))
+                log.info("swept up", number=removed)
+        except (OSError, HeadstartError, OperationalError, InterfaceError) as error:
+            log.warning("cannot sweep up", reason=str(error))
         await asyncio.sleep(every)

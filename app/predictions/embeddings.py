@@ -15,14 +15,31 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Call, Input, Options, Target
+from app.http.body import Receive
 from app.http.dependencies import Predicter, Services, ServicesDep
+from app.http.dependencies import services as services_of
 from app.http.openapi import problems
-from app.http.strict_json import AT_ONCE, StrictRoute
+from app.http.routes import StrictRoute
+from app.http.strict_json import AT_ONCE
 from app.infra import weights
 from app.predictions.inputs import image_bytes, text_bytes
-from app.predictions.service import while_connected
+from app.predictions.service import read_body, replayed, while_connected
 
-router = APIRouter(route_class=StrictRoute, tags=["predictions"])
+
+class _CountedRoute(StrictRoute):
+    """A route whose bodies take the room in the predictor's queue that their inputs will."""
+
+    async def opened(self, request: Request) -> Receive:
+        """The whole body, counted as it came; refused from the head where there is no room."""
+        predictor = services_of(request).predictor
+        tenant = request.state.identity.organisation_id
+        predictor.admit(tenant)
+        with predictor.reading(tenant) as took:
+            body = await read_body(request.receive, took)
+        return replayed(body, request.receive)
+
+
+router = APIRouter(route_class=_CountedRoute, tags=["predictions"])
 
 _OPTIONS = Options(cache=False)
 _ENOUGH = 10_000
@@ -110,7 +127,6 @@ async def embed(
 ) -> Embeddings:
     """The last layer's embedding of each input, L2-normalised."""
     tenant = caller.organisation_id
-    services.predictor.admit(tenant)
     spec = await _backbone(services, tenant, body.model)
     if body.dimensions not in (None, spec.dim):
         raise HeadstartError("invalid_value", f"{spec.name} has {spec.dim}", param="dimensions")

@@ -46,7 +46,6 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
         query=scope["query_string"].decode("latin-1"),
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         cache=headers.get(b"x-headstart-cache", b"").decode("latin-1"),
-        length=headers.get(b"content-length", b"").decode("latin-1"),
         request_id=scope["state"]["request_id"],
     )
     answered = await predict(held, wanted, receive)

@@ -19,6 +19,7 @@ from app.core.ids import new_id
 from app.core.messages import Input
 from app.http.dependencies import Predicter, Reader, Services, ServicesDep
 from app.http.openapi import path_id, problems
+from app.http.routes import StrictRoute
 from app.http.strict_json import AT_ONCE, parsed
 from app.infra.database import reading
 from app.infra.repositories import models
@@ -32,7 +33,7 @@ from app.predictions.tensors import Output
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
 
 
-router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[
     str,
     path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),
@@ -160,10 +161,8 @@ async def infer(
 ) -> Response:
     """Predict the elements of one BYTES tensor."""
     services.predictor.admit(caller.organisation_id)
-    with services.predictor.reading(
-        caller.organisation_id, request.headers.get("content-length", "")
-    ):
-        body = await read_body(request.receive)
+    with services.predictor.reading(caller.organisation_id) as took:
+        body = await read_body(request.receive, took)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
     outputs = tensors.wanted_outputs(document, OUTPUTS)

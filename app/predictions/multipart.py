@@ -9,9 +9,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import HeadstartError
+from app.http.routes import unknown
+from app.uploads.forms import part_filename
 
 MAX_PARTS = 1000
 MAX_FIELD_BYTES = 1024 * 1024
+_FIELDS = frozenset({"files"})
 
 
 def files(body: bytes, content_type: str) -> list[bytes]:
@@ -42,6 +45,7 @@ class _Parts:
         self._size = 0
         self._field = b""
         self._value = b""
+        self._name = b""
         self._is_file = False
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
@@ -68,7 +72,8 @@ class _Parts:
 
     def _header_end(self) -> None:
         if self._field.lower() == b"content-disposition":
-            self._is_file = b"filename" in parse_options_header(self._value)[1]
+            self._is_file = part_filename(self._value) is not None
+            self._name = parse_options_header(self._value)[1].get(b"name", b"")
         self._field = self._value = b""
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
@@ -78,8 +83,10 @@ class _Parts:
         self._pieces.append(data[start:end])
 
     def _part_end(self) -> None:
-        if self._is_file:
-            self.files.append(b"".join(self._pieces))
+        """Keep a file, whatever it is called; a field would be a wish that nobody hears."""
+        if not self._is_file:
+            raise unknown(self._name.decode("utf-8", "replace"), _FIELDS, what="form field")
+        self.files.append(b"".join(self._pieces))
         self._pieces = []
 
     def _end(self) -> None:

@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Options
+from app.http.routes import refuse_unknown
 
 MAX_SALIENCY = 8
 """A map costs some forty forward passes."""
+QUERIES = frozenset({"explain", "timeout", "top_k", "unknown"})
 _EXPLANATIONS = frozenset({"neighbours", "saliency"})
 _DEFAULT = Options()
 _UNCACHED = Options(cache=False)
@@ -24,6 +26,7 @@ def read_options(query_string: str, cache_header: str) -> Options:
     if not query_string:
         return _DEFAULT if cache else _UNCACHED
     query = dict(parse_qsl(query_string, keep_blank_values=True))
+    refuse_unknown(query, QUERIES)
     return Options(
         top_k=_number(query, "top_k", int, lambda value: 1 <= value <= 100_000),
         threshold=_number(query, "unknown", float, lambda value: 0 <= value <= 1),

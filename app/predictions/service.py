@@ -17,8 +17,8 @@ from app.core.identity import Identity
 from app.core.ids import new_id
 from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
+from app.http.body import Message, Receive
 from app.http.dependencies import Services
-from app.http.gate import Receive
 from app.http.strict_json import AT_ONCE
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
@@ -41,7 +41,6 @@ class Wanted:
     query: str
     content_type: str
     cache: str
-    length: str
     request_id: str
 
 
@@ -67,8 +66,8 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     tenant = wanted.identity.organisation_id
     held.predictor.admit(tenant)
     options = read_options(wanted.query, wanted.cache)
-    with held.predictor.reading(tenant, wanted.length):
-        body = await read_body(receive)
+    with held.predictor.reading(tenant) as took:
+        body = await read_body(receive, took)
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
         modality: Modality = "text" if resolved.modality == "text" else "image"
@@ -142,16 +141,27 @@ def _prediction_id(request_id: str) -> str:
     return new_id("pred_")
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises ClientDisconnect."""
+async def read_body(receive: Receive, took: Callable[[int], None]) -> bytes:
+    """The whole body; `took` is told of each piece's size. Raises ClientDisconnect."""
     pieces = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         pieces.append(message.get("body", b""))
+        took(len(pieces[-1]))
         if not message.get("more_body", False):
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Whoever receives gets the body that was read already, and then what else comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
 
 
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:

@@ -14,14 +14,19 @@ Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
 
 
 ROLES = ("text", "label", "group", "split")
-SETTLED = ("name", "backbone")
+SETTLED = {
+    "name": "name",
+    "backbone": "backbone",
+    "expires_anchor": "expires_after[anchor]",
+    "expires_seconds": "expires_after[seconds]",
+}
 """Fields of an upload that makes a dataset, and of none that is appended to one."""
 
 
 class UploadForm(BaseModel):
-    """The fields that may come with a file; others (OpenAI's `expires_after`…) are ignored."""
+    """The fields that may come with a file."""
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: Annotated[Printable, Field(max_length=200)] | None = None
     modality: Modality | None = None
@@ -35,6 +40,11 @@ class UploadForm(BaseModel):
     split_column: Annotated[Printable, Field(max_length=200)] | None = None
     encoding: Encoding | None = None
     purpose: Literal["fine-tune"] = "fine-tune"
+    expires_anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
+    expires_seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(
+        None, alias="expires_after[seconds]"
+    )
+    """OpenAI's: deleted so many seconds after it was made."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -44,6 +54,8 @@ class UploadForm(BaseModel):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:
+        if (self.expires_anchor is None) != (self.expires_seconds is None):
+            raise ValueError("expires_after has both anchor and seconds, or is left out")
         if self.test_fraction + self.val_fraction >= 1:
             raise ValueError("test_fraction and val_fraction leave nothing to train on")
         return self

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import HeadstartError
 
+_EXTENDED = re.compile(rb";\s*filename\*\s*=\s*\"?([A-Za-z0-9_.-]*)'[^']*'([^;\"\s]*)\"?", re.I)
 ENCODINGS = frozenset({b"", b"binary", b"7bit", b"8bit"})
 
 
@@ -79,19 +85,21 @@ class Form:
 
     def _end_headers(self) -> None:
         """Decide by the part's headers whether it is the file or a field."""
-        kind, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        kind, options = parse_options_header(disposition)
         name = options.get(b"name")
         if kind != b"form-data" or name is None:
             raise bad("a part has no name")
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         if encoding not in ENCODINGS:
             raise bad("parts may not be transfer-encoded")
-        if b"filename" not in options:
+        shown = part_filename(disposition)
+        if shown is None:
             self._field = (_decoded(name, "a field's name"), bytearray())
             return
         if self.filename is not None:
             raise bad("the form has more than one file")
-        self.filename = file_name(options[b"filename"].decode("utf-8", "replace"))
+        self.filename = file_name(shown)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._field is None:
@@ -109,6 +117,28 @@ class Form:
 
     def _end(self) -> None:
         self.complete = True
+
+
+def part_filename(disposition: bytes) -> str | None:
+    """What a part's Content-Disposition calls its file; None of a part that is none.
+
+    `filename*` (RFC 5987) goes before `filename`, which may hold what mail would (RFC 2047).
+    """
+    extended = _EXTENDED.search(disposition)
+    if extended:
+        charset = extended[1].decode("ascii").lower()
+        with suppress(LookupError, UnicodeDecodeError):
+            return unquote_to_bytes(extended[2]).decode(charset or "utf-8")
+    plain = parse_options_header(disposition)[1].get(b"filename")
+    if plain is None:
+        return None
+    name = plain.decode("utf-8", "replace")
+    if not name.startswith("=?"):
+        return name
+    try:
+        return str(make_header(decode_header(name)))
+    except (LookupError, UnicodeDecodeError, HeaderParseError):
+        return name
 
 
 def file_name(name: str) -> str:

@@ -19,6 +19,7 @@ from app.core.identity import Identity
 from app.http import idempotency
 from app.http.dependencies import Services, Writer, services
 from app.http.idempotency import KeyHeader, Reply
+from app.http.routes import takes_any_query, unknown
 from app.infra.database import reading
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
@@ -63,7 +64,7 @@ class Incoming:
         """
 
         def made(upload: Upload, lease: KeyLease) -> DatasetSnapshot:
-            return make(upload, parse_form(upload.fields), receipt=lease)
+            return make(upload, parse_form(UploadForm, upload.fields), receipt=lease)
 
         return await self.once(made, self._version, status=status)
 
@@ -105,12 +106,17 @@ def _incoming(request: Request, identity: Writer, key: KeyHeader = None) -> Inco
     return Incoming(request, services(request), identity, key)
 
 
+takes_any_query(_incoming)
 IncomingDep = Annotated[Incoming, Depends(_incoming)]
 
 
-def parse_form(fields: dict[str, str]) -> UploadForm:
-    """The fields of a dataset's upload. Raises invalid_request."""
-    return parse_fields(UploadForm, {name: told for name, told in fields.items() if told})
+def parse_form(shape: type[Shape], fields: Mapping[str, str]) -> Shape:
+    """The fields that came with a file; those left empty are left out. Raises invalid_request."""
+    known = frozenset(field.alias or name for name, field in shape.model_fields.items())
+    for name in fields:
+        if name not in known:
+            raise unknown(name, known, what="form field")
+    return parse_fields(shape, {name: told for name, told in fields.items() if told})
 
 
 def parse_fields(shape: type[Shape], fields: Mapping[str, Any]) -> Shape:

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.core.errors import HeadstartError
 from app.core.texts import digits
+from app.http.routes import refuse_unknown
 from app.infra.storage import scratch, storage_errors
 from app.uploads.forms import Form, FormLimits, bad, file_name
 
@@ -164,6 +165,7 @@ async def _multipart(
     request: Request, spool: Spool, limits: UploadLimits, *, boundary: bytes
 ) -> tuple[str, dict[str, str]]:
     """Name of the file and the fields of a form whose file goes into the spool."""
+    refuse_unknown(request.query_params, frozenset())
     form = Form(boundary, spool.write, limits.form)
     async for data in _paced(request, limits):
         form.feed(data)

@@ -53,8 +53,10 @@ def create(
     modality: Modality,
     size: int,
     upload_sha256: str,
+    expires_after: int | None = None,
 ) -> DatasetRow:
-    """A new dataset without a version yet; `size` is the upload's in bytes."""
+    """A new dataset without a version; `size` is in bytes, `expires_after` in seconds."""
+    created_at = now(session)
     row = DatasetRow(
         id=new_id("ds_"),
         organisation_id=organisation_id,
@@ -64,11 +66,20 @@ def create(
         bytes=size,
         upload_sha256=upload_sha256,
         latest_version=0,
-        created_at=now(session),
+        created_at=created_at,
+        expires_at=None if expires_after is None else created_at + expires_after,
     )
     session.add(row)
     session.flush()
     return row
+
+
+def expired(session: Session) -> Sequence[tuple[str, str]]:
+    """Id and organisation of the datasets whose time is over."""
+    due = select(DatasetRow.id, DatasetRow.organisation_id).where(
+        DatasetRow.expires_at < now(session)
+    )
+    return [(row.id, row.organisation_id) for row in session.execute(due)]
 
 
 def add_version(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from app.datasets.removal import remove_expired
 from app.infra.database import reading, transaction
-from app.infra.orm import EmbeddingRow, JobRow, SegmentRow
+from app.infra.orm import DatasetRow, EmbeddingRow, JobRow, SegmentRow
 from app.infra.repositories import embeddings
 from app.infra.settings import Settings
 from tests.api.service import Service, serve
@@ -143,8 +144,27 @@ def test_bad_fields_are_refused_and_nothing_is_kept(
     assert (rows(service), leftovers(service)) == (0, [])
 
 
-def test_unknown_fields_are_ignored(client: httpx.Client) -> None:
-    made(client, **{"expires_after[seconds]": "3600", "colour": "blue", "name": ""})
+@pytest.mark.parametrize("name", ["colour", "test_fracton", "expires_after"])
+def test_unknown_fields_are_refused_by_name(client: httpx.Client, name: str) -> None:
+    raw = {"content": b"text,label\na,b\n", "headers": {"content-type": "text/csv"}}
+    for answer in (
+        send(client, **{name: "1"}),
+        client.post(f"{DATASETS}?{name}=1", files={"file": ("a.zip", b"")}),
+        client.post(f"{DATASETS}?{name}=1", **raw),
+    ):
+        assert (answer.status_code, answer.json()["param"]) == (422, name)
+
+
+def test_an_upload_is_deleted_once_its_time_is_over(service: Service, client: httpx.Client) -> None:
+    fields = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+    dataset = made(client, **fields)
+    assert dataset["expires_at"] == pytest.approx(dataset["created_at"] + 3600, abs=1)
+    finish(service, dataset["id"])
+    assert remove_expired(service.services) == 0
+    with transaction(service.services.sessions) as session:
+        session.execute(update(DatasetRow).values(expires_at=1.0))
+    assert remove_expired(service.services) == 1
+    assert client.get(f"{DATASETS}/{dataset['id']}").status_code == 404
 
 
 def test_waiting_ends_when_the_version_is_ready(service: Service, client: httpx.Client) -> None:

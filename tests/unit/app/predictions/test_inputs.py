@@ -100,8 +100,17 @@ def test_any_bytes_survive_multipart(files: list[bytes]) -> None:
     assert found == [data.replace(b"--b", b"") for data in files]
 
 
-def test_only_parts_with_a_filename_are_files() -> None:
-    body = part(b"note", 'form-data; name="note"') + part(b"pixels") + b"--b--\r\n"
+def test_a_field_is_refused_by_name() -> None:
+    body = part(b"pixels") + part(b"3", 'form-data; name="top_k"') + b"--b--\r\n"
+    with pytest.raises(HeadstartError) as caught:
+        multipart.files(body, 'multipart/form-data; boundary="b"')
+    assert (caught.value.code, caught.value.param) == ("invalid_request", "top_k")
+
+
+def test_a_part_whose_name_is_extended_is_a_file() -> None:
+    body = (
+        part(b"pixels", "form-data; name=\"files\"; filename*=UTF-8''%E6%97%A5.png") + b"--b--\r\n"
+    )
     assert multipart.files(body, 'multipart/form-data; boundary="b"') == [b"pixels"]
 
 
@@ -122,4 +131,5 @@ def test_options_have_defaults_and_names() -> None:
     full = read_options("top_k=3&unknown=0.1&explain=saliency,neighbours&timeout=2.5", "on")
     assert (full.top_k, full.threshold, full.timeout) == (3, 0.1, 2.5)
     assert full.explain == ("neighbours", "saliency")
-    assert read_options("something=else", "").top_k is None
+    with pytest.raises(HeadstartError, match="did you mean 'top_k'"):
+        read_options("topk=3", "")

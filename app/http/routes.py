@@ -1,0 +1,92 @@
+"""A route that refuses from the head whatever can be: scope, query, content type, room.
+
+FastAPI reads a body before it looks at the dependencies; nobody's body is read here who may not
+send one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.core.errors import HeadstartError
+from app.core.identity import Scope
+from app.http.body import Receive
+from app.http.dependencies import scope_of
+from app.http.strict_json import StrictRequest, require_json
+
+_DEEP = re.compile(r"([^\[]+)\[.+\]", re.DOTALL)
+"""`metadata[key]`: one member of an object in a query."""
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON bodies are strict, and whose other bodies are refused with 415."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the checks."""
+        handler = super().get_route_handler()
+        scopes, known = frozenset(_scopes(self.dependant)), self._known_queries()
+
+        async def strict(request: Request) -> Response:
+            for scope in scopes:
+                request.state.identity.require(scope)
+            if known is not None:
+                refuse_unknown(request.query_params, known)
+            if self.body_field is not None:
+                require_json(request)
+            return await handler(StrictRequest(request.scope, await self.opened(request)))
+
+        return strict
+
+    async def opened(self, request: Request) -> Receive:
+        """How the handler reads the body."""
+        return request.receive
+
+    def _known_queries(self) -> frozenset[str] | None:
+        if any(dependant.call in _TAKES_ANY_QUERY for dependant in _flat(self.dependant)):
+            return None
+        declared = {one.alias for found in _flat(self.dependant) for one in found.query_params}
+        told = (self.openapi_extra or {}).get("parameters", ())
+        return frozenset(declared | {one["name"] for one in told if one["in"] == "query"})
+
+
+_TAKES_ANY_QUERY: set[Callable[..., object] | None] = set()
+
+
+def takes_any_query(dependency: Callable[..., object]) -> None:
+    """Declare that whoever depends on this checks the query itself."""
+    _TAKES_ANY_QUERY.add(dependency)
+
+
+def refuse_unknown(query: Iterable[str], known: frozenset[str]) -> None:
+    """Raise invalid_request for a parameter that is not `known`: a slip is no wish."""
+    for name in query:
+        deep = _DEEP.fullmatch(name)
+        if name not in known and not (deep and deep[1] in known):
+            raise unknown(name, known, what="query parameter")
+
+
+def unknown(name: str, known: frozenset[str], *, what: str) -> HeadstartError:
+    """The refusal of a field that nobody reads, with the one that was probably meant."""
+    close = get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return HeadstartError("invalid_request", f"no such {what}: {name[:100]!r}{meant}", param=name)
+
+
+def _flat(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _flat(inner)
+
+
+def _scopes(dependant: Dependant) -> Iterator[Scope]:
+    for found in _flat(dependant):
+        scope = scope_of(found.call) if found.call is not None else None
+        if scope is not None:
+            yield scope

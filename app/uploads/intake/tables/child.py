@@ -3,7 +3,8 @@
 Usage: child.py SOURCE TARGET BOUNDS, the last as JSON. The first line written says what columns
 there are: `{"columns", "classes", "images", "told"}`; then an object a row. Pictures go to
 TARGET.blobs, and a row says where in it. On failure the status is 1 and standard error has
-`{"code", "message"}`. It imports nothing of ours, so that it runs by path.
+`{"code", "message"}`. It imports nothing of ours, so that it runs by path; its
+leash, which runs so too, ends it with its parent.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import errno
 import json
 import resource
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 Row = dict[str, Any]
@@ -230,4 +233,5 @@ def _say(code: str, message: str) -> int:
 Read = Callable[[str, dict[str, Any], BinaryIO], Iterator[Row]]
 
 if __name__ == "__main__":
+    runpy.run_path(str(Path(__file__).parents[3] / "infra" / "leash.py"))["obey"]()
     sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.infra.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PictureCell, Row
 from app.uploads.intake.tables import columns, objects
@@ -136,7 +137,7 @@ def _run(table: TableFile, target: Path) -> None:
 def _environment() -> dict[str, str]:
     """Nothing of ours (no addresses, no credentials) and little memory reserved ahead."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {**kept, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    return leashed({**kept, "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"})
 
 
 def _bounds(table: TableFile) -> dict[str, Any]:

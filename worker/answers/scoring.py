@@ -15,6 +15,7 @@ from torch import Tensor
 
 from app.core.backbones import Block
 from app.core.errors import HeadstartError
+from app.core.views import PRIMARY
 from worker.answers.rendering import Labels, Scores
 from worker.ml.artifact import HeadArtifact
 from worker.ml.heads import scoring, scoring_numpy
@@ -101,7 +102,7 @@ def _stacked(
     laid = [made for place in places if (made := heads[place].stacked) is not None]
     if not laid:
         return []
-    rows = features["squish"]
+    rows = features[PRIMARY["image"]]
     predictions = scoring_numpy.predict(
         rows if len(laid) == len(rows) else rows[places], laid, layout=layout
     )

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from app.core.image_header import inspect
-from app.core.views import View
 from worker.answers.scoring import Rows
 from worker.ml.engines import ImageEngine, load_engine
 from worker.ml.heads.occlusion import occluded
 from worker.ml.images.decoding import is_large
-from worker.ml.images.views import decode_views
+from worker.ml.images.views import PRIMARY, decode_views
 from worker.predictor.answering import Answerer
 from worker.predictor.batching import Batcher, Deliver, Work
 from worker.predictor.calls import PendingInput
@@ -27,7 +26,6 @@ from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache
 
 Pixels = NDArray[np.uint8]
-PRIMARY: tuple[View, ...] = ("squish",)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """A batch size that an engine has not seen costs it far more than a batch: these it has seen."""
 _HEAD = 2**16
@@ -82,7 +80,7 @@ def _image_prepare(size: int) -> Callable[[PendingInput], list[Pixels]]:
     """Decode straight to the network's size, each view that the item's head reads."""
 
     def prepare(item: PendingInput) -> list[Pixels]:
-        views = item.call.head.live.views if item.call.head is not None else PRIMARY
+        views = item.call.head.live.views if item.call.head is not None else (PRIMARY,)
         pixels = decode_views(bytes(item.input.data), views, size)
         return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 

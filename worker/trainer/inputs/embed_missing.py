@@ -109,3 +109,12 @@ def items(
         "offset": [example.offset for example in examples],
         "length": [example.length for example in examples],
     }
+
+
+def texts(
+    attempt: Attempt, modality: str, examples: Sequence[Example]
+) -> dict[str, list[str] | list[int]] | None:
+    """Where texts lie that a head reads beside their embeddings; None for images."""
+    if modality != "text":
+        return None
+    return items(attempt, attempt.claim.organisation_id, examples)

@@ -30,7 +30,7 @@ from app.infra.storage import scratch, storage_errors
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
-from worker.trainer.inputs.embed_missing import embed, items, missing, scope_of
+from worker.trainer.inputs.embed_missing import embed, missing, scope_of, texts
 from worker.trainer.inputs.features import Features, gather
 from worker.trainer.tensor_process import EngineFacts
 
@@ -167,14 +167,13 @@ class _Prediction:
         row = self._chunk.row
         unique = list({one.sha256: one for one in self._wanted}.values())
         file = self._folder / "answers.jsonl"
-        text = row.modality == "text"
         request = {
             "op": "predict",
             "backbone": facts.backbone,
             "head": str(self._attempt.context.storage.fetch(f"{row.artifact}/{models.HEAD}")),
             "config": self._config,
             "views": {view: one.rows(unique) for view, one in features.items()},
-            "texts": items(self._attempt, row.organisation_id, unique) if text else None,
+            "texts": texts(self._attempt, row.modality, unique),
             "top_k": row.options["top_k"],
             "unknown": row.options["unknown"],
             "out": str(file),

@@ -1,7 +1,6 @@
 """A fine-tuning job: gather cached embeddings, fit and evaluate in the tensor process, register.
 
-The artifact is durable before the one transaction that makes model, checkpoints, events and the
-job's success visible together, under the fence.
+`run` is the way; what it hands on is read once, in the order in which it is called.
 """
 
 from __future__ import annotations
@@ -12,25 +11,21 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Example
-from app.infra import storage_keys
-from app.infra.database import now
-from app.infra.orm import JobRow, ModelRow
-from app.infra.repositories import embeddings, jobs, versions, work
+from app.infra.orm import JobRow
+from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
-from worker.formats.models import Artifact
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import job_data, other_datasets
-from worker.trainer.inputs.embed_missing import items
+from worker.trainer.inputs.embed_missing import texts
 from worker.trainer.inputs.features import Features, Gatherer
 from worker.trainer.inputs.job_data import JobData
 from worker.trainer.journal import Journal
-from worker.trainer.model_card import card_of, final_metrics, model_id, name_of
+from worker.trainer.registration import card_of, register, store
 from worker.trainer.tensor_process import EngineFacts
 
 
@@ -61,19 +56,9 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
         result = attempt.ask(_request(attempt, facts, data, features, folder), journal.hear)
         passes = journal.progress["embedding"]
         card = card_of(data, facts, result, views=list(features), passes=passes)
-        artifact = models.write(attempt.context.storage, folder, _prefix(attempt), card)
-    if journal.steps == 0:
-        journal.checkpoint(1, final_metrics(result["evaluation"]))
-    journal.progress |= {"stage": "done", "done": journal.progress["total"]}
+        artifact = store(attempt, folder, card)
     used = {segment for view in features.values() for segment in view.segments}
-
-    def register(session: Session) -> None:
-        work.finish(session, attempt.claim)
-        journal.write(session)
-        embeddings.touch(session, used)
-        _register(session, data, artifact)
-
-    attempt.commit(register)
+    register(attempt, data, artifact, journal=journal, segments=used)
 
 
 def _announce(
@@ -125,43 +110,8 @@ def support_of(
     """Examples as the tensor process reads them; texts come from their packs."""
     described = job_data.labels(examples, data.classes)
     described["views"] = {view: one.rows(examples) for view, one in features.items()}
-    if data.modality == "text":
-        described["texts"] = items(attempt, attempt.claim.organisation_id, examples)
+    described["texts"] = texts(attempt, data.modality, examples)
     return described
-
-
-def _prefix(attempt: Attempt) -> str:
-    claim = attempt.claim
-    assert claim.job_id is not None
-    return storage_keys.artifact(
-        organisation_id=claim.organisation_id, name=name_of(claim.job_id), fence=claim.fence
-    )
-
-
-def _register(session: Session, data: JobData, artifact: Artifact) -> None:
-    """The model, and its job's success; the job's hyperparameters can make the next one."""
-    job = jobs.lock_job(session, data.rows.job.id)
-    job.model_id = model_id(data)
-    used = hyperparameters.askable(job.method, artifact.card["hyperparameters"])
-    job.resolved = {**job.hyperparameters, **used}
-    session.add(
-        ModelRow(
-            id=job.model_id,
-            organisation_id=job.organisation_id,
-            job_id=job.id,
-            backbone=job.backbone,
-            modality=data.modality,
-            method=job.method,
-            version_id=job.version_id,
-            artifact=artifact.prefix,
-            sha256=artifact.sha256,
-            bytes=artifact.size,
-            card=dict(artifact.card),
-            evaluation=artifact.card["evaluation"],
-            created_at=now(session),
-        )
-    )
-    jobs.advance_job(session, job, "succeeded")
 
 
 def begin(session: Session, claim: Claim) -> bool:

@@ -13,7 +13,7 @@ from app.infra.orm import ModelRow, WorkRow
 from app.infra.repositories import exports
 from tests.worker_kit import Kit, add_dataset, add_job
 from worker.trainer.idle.sweeper import Sweeper
-from worker.trainer.model_card import name_of
+from worker.trainer.registration import name_of
 
 HOUR = 3600.0
 

@@ -1,4 +1,4 @@
-"""docs/road_of_an_attempt.md says how an attempt goes: at most twelve files, none of them twice."""
+"""docs/architecture.md says how an attempt goes: at most twelve files, none of them twice."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ Step = tuple[str, str]
 
 def road() -> list[Step]:
     """The steps, as the document lists them."""
-    text = (ROOT / "docs" / "road_of_an_attempt.md").read_text("utf-8")
-    return [(match[1], match[2]) for match in STEP.finditer(text)]
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = text.partition("## The road of a job")[2].partition("\n## ")[0]
+    return [(match[1], match[2]) for match in STEP.finditer(section)]
 
 
 def functions(path: Path) -> set[str]:

@@ -29,7 +29,7 @@ from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, settings_or_exit, split_list
-from app.infra.storage import open_storage, sweep_scratch
+from app.infra.storage import open_storage, tidy
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
@@ -67,7 +67,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.services = held = open_services(settings)
         try:
             expired = partial(remove_expired, held)
-            async with tidied(partial(sweep_scratch, settings)), tidied(expired, every=60.0):
+            copies = partial(tidy, settings, held.storage)
+            async with tidied(copies), tidied(expired, every=60.0):
                 with let_go_on_signals(held.waiting):
                     yield
         finally:

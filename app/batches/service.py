@@ -15,18 +15,16 @@ from sqlalchemy.orm import Session
 from app.batches.schemas import BatchForm, BatchOptions, NewBatch
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
-from app.core.job_state import TERMINAL
 from app.http.dependencies import Services, writing
-from app.infra import storage_keys
+from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, targets
+from app.infra.repositories import batches, datasets, erasures, targets
 from app.infra.repositories.batches import PlannedBatch
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.targets import NotReady, ResolvedModel
 from app.infra.storage import storage_errors
 from app.uploads import blobs
-from app.uploads.blobs import contents_of
 from app.uploads.intake import Built, IntakeOptions, build
 from app.uploads.receipts import KeyLease
 from app.uploads.streaming import Upload
@@ -175,28 +173,11 @@ def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
 
     Raises not_found or in_use.
     """
-    row = get(services, batch_id, organisation_id)
-    contents = _own(services, row) if row.dataset_id is None and row.status in TERMINAL else set()
     with writing(services) as session:
         keys = [part.key for part in batches.parts(session, batch_id)]
-        batches.remove(session, batch_id, organisation_id=organisation_id)
-        hashes = [content.decode() for content in contents]
-        gone = datasets.forget_embeddings(session, hashes, organisation_id=organisation_id)
-    keys += [storage_keys.segment(organisation_id, one.key, one.id) for one in gone]
-    blobs.forget(services, keys)
-    named = [storage_keys.manifest(organisation_id, row.manifest_sha256)]
-    named += [storage_keys.pack(organisation_id, pack) for pack in row.packs]
-    blobs.discard(services, named)
-
-
-def _own(services: Services, row: BatchRow) -> set[bytes]:
-    """The contents that no dataset and no other batch of the organisation has."""
-    organisation_id = row.organisation_id
-    with reading(services.sessions) as session:
-        others = datasets.manifests(session, organisation_id=organisation_id)
-        others |= batches.manifests(session, organisation_id=organisation_id, not_of=row.id)
-    contents = contents_of(services, organisation_id, row.manifest_sha256)
-    for sha256 in others:
-        if contents:
-            contents -= contents_of(services, organisation_id, sha256)
-    return contents
+        row = batches.remove(session, batch_id, organisation_id=organisation_id)
+        if row.dataset_id is None:
+            erasures.add(session, [row.manifest_sha256], organisation_id=organisation_id)
+    erasure.delete(services.storage, keys)
+    blobs.discard(services, [storage_keys.pack(organisation_id, pack) for pack in row.packs])
+    blobs.forget_contents(services, organisation_id)

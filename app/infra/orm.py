@@ -234,6 +234,8 @@ class SegmentRow(Base):
     bytes: Mapped[int]
     created_at: Mapped[float]
     last_used_at: Mapped[float] = mapped_column(index=True)
+    worn_at: Mapped[float | None] = mapped_column(index=True)
+    """Since when the file has had rows that nothing indexes; it is to be rewritten without them."""
 
 
 class ModelRow(Base):
@@ -320,6 +322,17 @@ class HeldBlobRow(Base):
 
     key: Mapped[str] = mapped_column(String(300), primary_key=True)
     until: Mapped[float] = mapped_column(index=True)
+
+
+class ErasureRow(Base):
+    """A manifest whose dataset or batch is deleted, until its contents are forgotten."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(String(64), index=True)
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float]
 
 
 class AliasRow(Base):

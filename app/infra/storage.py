@@ -23,6 +23,7 @@ OLD_SECONDS = 86_400.0
 """Nothing that a process still works on is left alone for so long."""
 _CACHE = "storage-cache"
 _SCRATCH = ".scratch-"
+_EVERYTHING = ""
 
 
 class Storage(Protocol):
@@ -148,6 +149,16 @@ class S3Storage:
             for batch in obstore.list(self.store, prefix=prefix.rstrip("/") + "/"):
                 yield from (item["path"] for item in batch)
 
+    def drop_deleted(self) -> int:
+        """Remove what other hosts have deleted since it was fetched; the number of files."""
+        cached = [key for key in self.cache.keys(_EVERYTHING) if not key.startswith(_SCRATCH)]
+        folders = {key.rpartition("/")[0] for key in cached}
+        there = {key for folder in sorted(folders) for key in self.keys(folder)}
+        gone = [key for key in cached if key not in there]
+        for key in gone:
+            self.cache.delete(key)
+        return len(gone)
+
 
 def open_storage(settings: Settings) -> Storage:
     """The storage that the settings name."""
@@ -194,6 +205,15 @@ def scratch(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def tidy(settings: Settings, storage: Storage) -> int:
+    """Remove what killed processes left half-written, and copies of what was deleted elsewhere.
+
+    The number of things removed. Raises storage_unavailable.
+    """
+    dropped = storage.drop_deleted() if isinstance(storage, S3Storage) else 0
+    return dropped + sweep_scratch(settings)
 
 
 def sweep_scratch(settings: Settings) -> int:

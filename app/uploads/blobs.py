@@ -6,7 +6,6 @@ a row names it (`repositories.holds`), so that no other process takes it for gar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,12 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.http.dependencies import Services
-from app.infra import storage_keys
-from app.infra.database import reading, transaction
+from app.infra import erasure, storage_keys
+from app.infra.database import transaction
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import holds
 
 log = structlog.get_logger()
-_SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
 class Hold:
@@ -69,27 +67,20 @@ def _take_back(services: Services, keys: Sequence[str]) -> None:
     except HeadstartError as error:
         log.warning("blobs are left to the sweeper", keys=keys, reason=str(error))
     else:
-        forget(services, unnamed)
+        erasure.delete(services.storage, unnamed)
 
 
 def discard(services: Services, keys: Iterable[str]) -> None:
     """Delete the blobs that nothing needs any more."""
-    try:
-        with reading(services.sessions) as session:
-            needless = [key for key in keys if not holds.is_needed(session, key)]
-    except HeadstartError as error:
-        log.warning("blobs are left to the sweeper", reason=str(error))
-    else:
-        forget(services, needless)
+    erasure.discard(services.sessions, services.storage, keys)
 
 
-def forget(services: Services, keys: Iterable[str]) -> None:
-    """Delete files whose rows are gone; what cannot be deleted now, the sweeper collects."""
+def forget_contents(services: Services, organisation_id: str) -> None:
+    """Forget what only deleted rows had; what cannot be done now, a trainer does."""
     try:
-        for key in keys:
-            services.storage.delete(key)
+        erasure.finish(services.sessions, services.storage, organisation_id)
     except (HeadstartError, OSError) as error:
-        log.warning("files are left to the sweeper", reason=str(error))
+        log.warning("contents are left to be forgotten by a trainer", reason=str(error))
 
 
 def open_manifest(services: Services, version: DatasetVersionRow) -> Path:
@@ -114,19 +105,3 @@ def _fetch(services: Services, key: str) -> Path:
         raise HeadstartError(
             "storage_unavailable", "a part of this dataset cannot be read", retry_after=5
         ) from error
-
-
-def contents_of(services: Services, organisation_id: str, manifest_sha256: str) -> set[bytes]:
-    """The hashes that a manifest names; none if it is gone, as its dataset then is too."""
-    try:
-        path = services.storage.fetch(storage_keys.manifest(organisation_id, manifest_sha256))
-    except FileNotFoundError:
-        return set()
-    return set(_hashes(path))
-
-
-def _hashes(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        for line in file:
-            if found := _SHA256.search(line):
-                yield found[1]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.s3 import s3_server
 from tests.servers import postgres_database, postgres_url
 from tests.worker_kit import Kit, open_kit
 
@@ -33,6 +35,32 @@ def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
         made = open_kit(tmp_path, database_url=url, **BRISK)
         yield made
         made.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def footing(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Kit]:
+    """SQLite on a local folder, and Postgres on an S3-compatible store."""
+    with ExitStack() as opened:
+        settings: dict[str, Any] = dict(BRISK)
+        if request.param == "postgres":
+            for name, value in {
+                "ACCESS_KEY_ID": "t",
+                "SECRET_ACCESS_KEY": "t",
+                "REGION": "x",
+            }.items():
+                monkeypatch.setenv(f"AWS_{name}", value)
+            endpoint = opened.enter_context(s3_server("bucket"))
+            url = opened.enter_context(postgres_database(request.getfixturevalue("postgres")))
+            settings |= {
+                "database_url": url,
+                "storage_url": "s3://bucket",
+                "storage_endpoint": endpoint,
+            }
+        made = open_kit(tmp_path, **settings)
+        opened.callback(made.engine.dispose)
+        yield made
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ OWNERS = {*TABLES, "Claim", "Attempt", "IdempotencyKey"}
 BY_ID = {
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
     "app.infra.repositories.datasets": "_refuse_if_used _drop_empty",
-    "app.infra.repositories.embeddings": "touch rows_of lock_segments",
+    "app.infra.repositories.embeddings": "touch rows_of lock_segments wear mend",
     "app.infra.repositories.exports": "forget",
     "app.infra.repositories.job_queries": "newest_events events_after status checkpoints",
     "app.infra.repositories.jobs": "lock_job add_checkpoints",

@@ -26,7 +26,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.logs import configure_logs
 from app.infra.settings import Settings, settings_or_exit
-from app.infra.storage import open_storage
+from app.infra.storage import open_storage, tidy
 from worker.answers.scoring import ServingHead
 from worker.predictor.calls import InputOutcome
 from worker.predictor.fleet import Fleet
@@ -40,6 +40,8 @@ from worker.predictor.service import Service
 
 _SWITCH_SECONDS = 0.0005
 """Python's threads hand over this often: the event loop must not wait 5 ms behind a decoder."""
+
+_TIDY_SECONDS = 3600.0
 
 log = structlog.get_logger()
 
@@ -153,9 +155,22 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     predictor = Predictor(settings)
     await predictor.start()
+    tidying = asyncio.create_task(_tidy(settings))
     log.info("predictor ready", address=settings.listen, pid=os.getpid())
     await stop.wait()
+    tidying.cancel()
     await predictor.stop()
+
+
+async def _tidy(settings: Settings) -> None:
+    """By the hour, forget this host's copies of what was deleted elsewhere."""
+    storage = open_storage(settings)
+    while True:
+        try:
+            await asyncio.to_thread(tidy, settings, storage)
+        except (HeadstartError, OSError) as error:
+            log.warning("old copies cannot be tidied up", reason=str(error))
+        await asyncio.sleep(_TIDY_SECONDS)
 
 
 def main() -> None:

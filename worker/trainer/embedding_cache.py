@@ -122,12 +122,38 @@ class EmbeddingCache:
         return sum(segment.bytes for segment in victims)
 
     def compact(self, staging: Path) -> int:
-        """Merge the small segments of one cache without their dead rows; segments merged."""
+        """Rewrite the worn segments of one cache, or merge small ones; how many were dealt with.
+
+        What is written has no dead rows, those that nothing indexes any more or ever did.
+        """
         with reading(self._sessions) as session:
-            old = embeddings.fragmented(session, small=SMALL_BYTES, many=MANY, most=MOST_BYTES)
+            old = embeddings.worn(session, many=MANY, most=MOST_BYTES)
+            old = old or embeddings.fragmented(
+                session, small=SMALL_BYTES, many=MANY, most=MOST_BYTES
+            )
             rows = embeddings.rows_of(session, [segment.id for segment in old])
-        if not old:
-            return 0
+        whole = [one.id for one in old if one.worn_at is not None and self._is_whole(one, rows)]
+        if whole:
+            return self._mend({segment_id: rows[segment_id] for segment_id in whole})
+        return self._rewrite(old, rows, staging) if old else 0
+
+    def _is_whole(self, segment: SegmentRow, rows: _Rows) -> bool:
+        """Whether every row of the file is indexed after all."""
+        scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
+        try:
+            path = self._storage.fetch(scope.file(segment.id))
+        except FileNotFoundError:
+            return False
+        return len(segments.load(path)) == len(rows[segment.id])
+
+    def _mend(self, rows: _Rows) -> int:
+        with transaction(self._sessions) as session:
+            if embeddings.rows_of(session, list(rows), lock=True) != rows:
+                return 0
+            embeddings.mend(session, rows)
+        return len(rows)
+
+    def _rewrite(self, old: Sequence[SegmentRow], rows: _Rows, staging: Path) -> int:
         scope = Scope(organisation_id=old[0].organisation_id, key=old[0].key)
         with scratch(staging) as folder:
             merged = self._merge(scope, rows, folder / "merged.npy")

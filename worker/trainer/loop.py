@@ -74,6 +74,7 @@ class Trainer:
             return self._chores.turn()
         if begun:
             self.attempt(claim)
+        self._chores.turn(busy=True)
         return True
 
     def _claim(self) -> tuple[Claim | None, bool]:

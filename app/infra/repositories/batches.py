@@ -273,10 +273,10 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
     return session.scalars(naming.limit(1)).first() is not None
 
 
-def manifests(session: Session, *, organisation_id: str, not_of: str) -> set[str]:
-    """The manifests of the organisation's other batches."""
+def own_manifests(session: Session, *, organisation_id: str) -> set[str]:
+    """The manifests of what the organisation's batches have uploaded themselves."""
     statement = select(BatchRow.manifest_sha256).where(
-        BatchRow.organisation_id == organisation_id, BatchRow.id != not_of
+        BatchRow.organisation_id == organisation_id, BatchRow.dataset_id.is_(None)
     )
     return set(session.scalars(statement.distinct()))
 

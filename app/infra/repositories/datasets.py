@@ -16,7 +16,7 @@ from app.core.job_state import TERMINAL
 from app.core.manifest import Modality, Problem
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
-from app.infra.repositories import batches, chunks, work
+from app.infra.repositories import batches, chunks, embeddings, work
 
 _AT_ONCE = 500
 
@@ -210,11 +210,13 @@ def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Remove
     Versions are locked before jobs are looked for: `pin` makes a new job wait, or this wait for it.
     """
     dataset = lock(session, dataset_id, organisation_id=organisation_id)
-    versions = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id)
-    ids = list(session.scalars(versions.with_only_columns(DatasetVersionRow.id)))
-    for version_id in sorted(ids):
-        work.lock_version(session, version_id)
-    rows = list(session.scalars(versions.order_by(DatasetVersionRow.id).with_for_update()))
+    version = DatasetVersionRow
+    versions = select(version.id, version.manifest_sha256, version.packs).order_by(version.id)
+    versions = versions.where(version.dataset_id == dataset_id)
+    for row in session.execute(versions):
+        work.lock_version(session, row.id)
+    rows = session.execute(versions.with_for_update()).all()
+    ids = [row.id for row in rows]
     _refuse_if_used(session, ids)
     removed = Removed(
         frozenset(row.manifest_sha256 for row in rows),
@@ -238,17 +240,11 @@ def _refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
     batches.refuse_if_used(session, version_ids=version_ids)
 
 
-def manifests(
-    session: Session, *, organisation_id: str, of: str | None = None, not_of: str | None = None
-) -> set[str]:
-    """The manifests of an organisation's versions: of one dataset, or of all the others."""
+def manifests(session: Session, *, organisation_id: str) -> set[str]:
+    """The manifests of an organisation's versions."""
     statement = select(DatasetVersionRow.manifest_sha256).where(
         DatasetVersionRow.organisation_id == organisation_id
     )
-    if of is not None:
-        statement = statement.where(DatasetVersionRow.dataset_id == of)
-    if not_of is not None:
-        statement = statement.where(DatasetVersionRow.dataset_id != not_of)
     return set(session.scalars(statement.distinct()))
 
 
@@ -272,7 +268,7 @@ def forget_embeddings(
 ) -> list[SegmentRow]:
     """Drop the organisation's embeddings of these contents; answers the segments left empty.
 
-    What remains of a segment that others still use is squeezed out when it is compacted.
+    A segment that others still use is worn from now on: a trainer rewrites it without these rows.
     """
     touched: set[str] = set()
     wanted = sorted(set(sha256s))
@@ -289,7 +285,9 @@ def forget_embeddings(
                 .returning(EmbeddingRow.segment_id)
             )
             touched |= set(session.scalars(dropped))
-    return _drop_empty(session, sorted(touched))
+    empty = _drop_empty(session, sorted(touched))
+    embeddings.wear(session, touched - {segment.id for segment in empty})
+    return empty
 
 
 def _drop_empty(session: Session, segment_ids: Sequence[str]) -> list[SegmentRow]:

@@ -72,6 +72,32 @@ def add_segment(
         for sha256, row in sorted(zip(sha256s, range(len(sha256s)), strict=True))
     ]
     _insert_unknown(session, rows)
+    indexed = select(func.count()).where(EmbeddingRow.segment_id == segment_id)
+    if session.scalar(indexed) != len(rows):
+        wear(session, [segment_id])
+
+
+def wear(session: Session, segment_ids: Iterable[str]) -> None:
+    """Note that files have rows that nothing indexes, for `worn`."""
+    at = now(session)
+    for some in _batches(sorted(set(segment_ids))):
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id.in_(some), SegmentRow.worn_at.is_(None))
+            .values(worn_at=at)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def mend(session: Session, segment_ids: Iterable[str]) -> None:
+    """Note that everything in these files is indexed, after a look at locked rows."""
+    for some in _batches(sorted(set(segment_ids))):
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id.in_(some))
+            .values(worn_at=None)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _insert_unknown(session: Session, rows: Sequence[dict[str, Any]]) -> None:
@@ -133,6 +159,26 @@ def fragmented(session: Session, *, small: int, many: int, most: int) -> list[Se
         SegmentRow.bytes < small,
     )
     candidates = session.scalars(statement.order_by(SegmentRow.id).limit(4 * many)).all()
+    return _within(candidates, most)
+
+
+def worn(session: Session, *, many: int, most: int) -> list[SegmentRow]:
+    """Some segments of one cache with rows that nothing indexes, the longest so first, or [].
+
+    Together they hold at most `most` bytes, unless one alone holds more.
+    """
+    oldest_first = select(SegmentRow).where(SegmentRow.worn_at.is_not(None))
+    oldest_first = oldest_first.order_by(SegmentRow.worn_at, SegmentRow.id)
+    first = session.scalars(oldest_first.limit(1)).first()
+    if first is None:
+        return []
+    group = oldest_first.where(
+        SegmentRow.organisation_id == first.organisation_id, SegmentRow.key == first.key
+    )
+    return _within(session.scalars(group.limit(many)).all(), most) or [first]
+
+
+def _within(candidates: Sequence[SegmentRow], most: int) -> list[SegmentRow]:
     held = accumulate(segment.bytes for segment in candidates)
     return [segment for segment, total in zip(candidates, held, strict=True) if total <= most]
 

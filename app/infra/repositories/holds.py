@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import HeldBlobRow
-from app.infra.repositories import datasets
+from app.infra.repositories import datasets, erasures
 
 SECONDS = 3600.0
 """Longer than any upload is stored for once it is received; by the database's clock."""
@@ -54,12 +54,14 @@ def expire(session: Session) -> int:
 
 
 def is_needed(session: Session, key: str) -> bool:
-    """Whether a pack or a manifest is held or named by a row; if not, it never will be again.
+    """Whether a pack or manifest is held, named or still to be read; if not, it never will be.
 
-    Holds are looked at first: one that ends between the two looks leaves its row to be seen.
+    Looks are in the order of its life: what ends between two has left the next to be seen.
     """
     if session.get(HeldBlobRow, key, populate_existing=True) is not None:
         return True
     kind, organisation_id, name = key.split("/")
     sha256 = name.partition(".")[0]
-    return datasets.is_referenced(session, kind, sha256, organisation_id=organisation_id)
+    if datasets.is_referenced(session, kind, sha256, organisation_id=organisation_id):
+        return True
+    return erasures.names(session, sha256, organisation_id=organisation_id)

@@ -1,19 +1,31 @@
-"""What a trainer does when nobody waits: merge small segments, collect what nothing refers to."""
+"""What a trainer does when nobody waits, and now and then when somebody always does.
+
+It forgets what deletions have left, rewrites segments without dead rows, merges small ones and
+collects what nothing refers to.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import structlog
 
 from app.core.errors import HeadstartError
-from app.infra.storage import staging, sweep_scratch
+from app.infra import erasure
+from app.infra.database import reading
+from app.infra.repositories import erasures
+from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
 from worker.trainer.idle.sweeper import Sweeper
 
 _QUIET_SECONDS = 30.0
+_BUSY_SECONDS = 600.0
+"""However much is queued, a chore is done this often."""
 _SWEEP_SECONDS = 3600.0
+_ERASE_SECONDS = 60.0
+"""So long whoever deletes something may take to forget it by itself."""
 
 log = structlog.get_logger(__name__)
 
@@ -21,18 +33,21 @@ log = structlog.get_logger(__name__)
 class Chores:
     """At most one small chore a turn, so that work that arrives does not wait."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
+        self._clock = clock
         self._sweeper = Sweeper(context.sessions, context.storage)
-        self._last = time.monotonic()
-        self._swept = time.monotonic()
+        self._last = self._swept = clock()
         self._tidied = -math.inf
+        self._more = False
+        """Segments were rewritten; there may be others that hold what was deleted."""
 
-    def turn(self) -> bool:
-        """Do a chore if one is due; whether one was done."""
-        if time.monotonic() - self._last < _QUIET_SECONDS:
+    def turn(self, *, busy: bool = False) -> bool:
+        """Do a chore if one is due; whether one was done. While work is queued, it seldom is."""
+        quiet = 0.0 if self._more else _QUIET_SECONDS
+        if self._clock() - self._last < (_BUSY_SECONDS if busy else quiet):
             return False
-        self._last = time.monotonic()
+        self._last, self._more = self._clock(), False
         try:
             return self._chore()
         except (HeadstartError, OSError) as error:
@@ -40,18 +55,39 @@ class Chores:
             return False
 
     def _chore(self) -> bool:
-        if time.monotonic() - self._tidied >= _SWEEP_SECONDS:
-            self._tidied = time.monotonic()
-            removed = sweep_scratch(self._context.settings)
-            if removed:
-                log.info("swept up after killed processes", number=removed)
-        merged = self._context.cache.compact(staging(self._context.settings))
-        if merged:
-            log.info("segments merged", number=merged)
-            return True
-        if time.monotonic() - self._swept < _SWEEP_SECONDS:
-            return False
-        self._swept = time.monotonic()
+        done = self._tidy() or self._erase() or self._sweep() or self._compact()
+        return done > 0
+
+    def _tidy(self) -> int:
+        if self._clock() - self._tidied < _SWEEP_SECONDS:
+            return 0
+        self._tidied = self._clock()
+        removed = tidy(self._context.settings, self._context.storage)
+        if removed:
+            log.info("swept up after killed processes", number=removed)
+        return 0
+
+    def _erase(self) -> int:
+        """What a deletion was killed before, or could not do."""
+        context = self._context
+        with reading(context.sessions) as session:
+            whose = erasures.overdue(session, seconds=_ERASE_SECONDS)
+        done = sum(erasure.finish(context.sessions, context.storage, one) for one in whose[:1])
+        if done:
+            log.info("deleted contents forgotten", number=done)
+        return done
+
+    def _sweep(self) -> int:
+        if self._clock() - self._swept < _SWEEP_SECONDS:
+            return 0
+        self._swept = self._clock()
         swept = self._sweeper.sweep()
         log.info("swept", number=swept)
-        return swept > 0
+        return swept
+
+    def _compact(self) -> int:
+        done = self._context.cache.compact(staging(self._context.settings))
+        if done:
+            log.info("segments rewritten or merged", number=done)
+            self._more = True
+        return done

@@ -57,13 +57,37 @@ def run(attempt: Attempt) -> None:
         progress=progress.report if chunk.view in PRIMARY.values() else None,
     )
 
-    def conclude(session: Session) -> None:
-        decided = _conclude(session, attempt, chunk, embedded, progress.reported)
-        if decided is not None:
-            _finish(session, attempt, decided, facts)
+    left = _left(attempt, chunk, embedded)
+    examples = _whole_version(attempt, chunk)
 
-    attempt.commit(conclude)
+    def conclude(session: Session) -> None:
+        decided = _conclude(session, attempt, chunk, left, progress.reported)
+        if decided is not None:
+            if examples is None:
+                raise _LastAfterAllError
+            _finish(session, decided, facts, examples)
+
+    try:
+        attempt.commit(conclude)
+    except _LastAfterAllError:
+        examples = attempt.examples(chunk.version)
+        attempt.commit(conclude)
     attempt.context.cache.evict()
+
+
+class _LastAfterAllError(Exception):
+    """The other chunks have ended since it was looked: read the manifest, and conclude again."""
+
+
+def _whole_version(attempt: Attempt, chunk: EmbedChunk) -> list[Example] | None:
+    """The version's examples if this is its last chunk: they take long to read, and a transaction
+    would hold up every other writer meanwhile.
+    """
+    claim = attempt.claim
+    last = chunk.decides and attempt.read(
+        lambda session: versions.is_last_chunk(session, chunk.version, claim.id)
+    )
+    return attempt.examples(chunk.version) if last else None
 
 
 def _backbone(claim: Claim) -> str:
@@ -96,27 +120,40 @@ def _chunk_of(attempt: Attempt) -> EmbedChunk:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Left:
+    """What a pass leaves to be written down: of `seen`, and from manifest line `start` on."""
+
+    embedded: Embedded
+    seen: Sequence[Example]
+    start: int | None
+
+
+def _left(attempt: Attempt, chunk: EmbedChunk, embedded: Embedded) -> _Left:
+    unseen = (i for i, e in enumerate(chunk.examples) if e.sha256 in embedded.left)
+    rest = next(unseen, None)
+    start = None if rest is None else chunk.start + _position(attempt, chunk, rest)
+    return _Left(embedded=embedded, seen=chunk.examples[:rest], start=start)
+
+
 def _conclude(
-    session: Session, attempt: Attempt, chunk: EmbedChunk, embedded: Embedded, reported: int
+    session: Session, attempt: Attempt, chunk: EmbedChunk, left: _Left, reported: int
 ) -> DatasetVersionRow | None:
     """Everything the chunk changes, in one transaction; unfinished rest goes back uncharged.
 
     Answers the locked version that has now been seen as a whole, if it has.
     """
-    claim = attempt.claim
+    claim, embedded, seen = attempt.claim, left.embedded, left.seen
     if embedded.segment is not None:
         attempt.context.cache.index(session, embedded.segment)
-    rest = next((i for i, e in enumerate(chunk.examples) if e.sha256 in embedded.left), None)
-    seen = chunk.examples[:rest]
     if chunk.decides:
         version = versions.lock_version(session, chunk.version.id)
         versions.add_problems(version, _problems(seen, embedded))
     new = 0 if embedded.segment is None else len(embedded.segment.sha256s)
     if chunk.view in PRIMARY.values():
         _note_progress(session, chunk, claim, done=len(seen) - reported, new=new)
-    if rest is not None:
-        start = chunk.start + _position(attempt, chunk, rest)
-        work.give_back(session, claim, payload={**claim.payload, "start": start})
+    if left.start is not None:
+        work.give_back(session, claim, payload={**claim.payload, "start": left.start})
         return None
     work.finish(session, claim)
     decided = chunk.decides and versions.is_last_chunk(session, version, claim.id)
@@ -145,10 +182,9 @@ def _problems(examples: Sequence[Example], embedded: Embedded) -> list[Problem]:
 
 
 def _finish(
-    session: Session, attempt: Attempt, version: DatasetVersionRow, facts: EngineFacts
+    session: Session, version: DatasetVersionRow, facts: EngineFacts, examples: Sequence[Example]
 ) -> None:
     """The last chunk: the version is ready or failed, and idle time has something to do."""
-    examples = attempt.examples(version)
     usable = versions.finish_version(session, version, examples)
     if usable:
         further_views.withdraw_older(session, version)

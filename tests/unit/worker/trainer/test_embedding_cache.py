@@ -97,12 +97,12 @@ def test_small_segments_are_merged_without_their_dead_rows(
 ) -> None:
     for number in range(MANY):
         add(kit, cache, {f"s{number}": number, "shared": 500})
-    assert cache.compact(kit.settings.data_dir / "staging") == MANY
-    assert len(segments(kit)) == 1
-    assert len(list(kit.storage.keys("embeddings"))) == 1
+    assert cache.compact(kit.settings.data_dir / "staging") == MANY - 1
+    assert len(segments(kit)) == 2
+    assert len(list(kit.storage.keys("embeddings"))) == 2
     assert read(cache, *[f"s{n}" for n in range(MANY)], "shared") == [*range(MANY), 500]
-    stored = segment_file.load(kit.storage.fetch(SCOPE.file(segments(kit)[0].id)))
-    assert len(stored) == MANY + 1
+    stored = [segment_file.load(kit.storage.fetch(SCOPE.file(one.id))) for one in segments(kit)]
+    assert sum(len(rows) for rows in stored) == MANY + 1
     assert cache.compact(kit.settings.data_dir / "staging") == 0
 
 
@@ -121,6 +121,63 @@ def test_half_floats_do_not_overflow(tmp_path: Path) -> None:
     assert np.isfinite(halved).all()
     segment_file.save(tmp_path / "x.npy", halved[None])
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), halved[None])
+
+
+def noise(*numbers: int, width: int) -> segment_file.Rows:
+    """Rows that nobody else has: a search for their bytes finds nothing else."""
+    found = [np.random.default_rng(number).normal(size=width) for number in numbers]
+    return np.array(found, np.float16)
+
+
+def add_noise(kit: Kit, cache: EmbeddingCache, numbers: list[int], *, width: int) -> None:
+    file = kit.settings.data_dir / "segment.npy"
+    segment_file.save(file, noise(*numbers, width=width))
+    segment = cache.put(SCOPE, file, [f"n{number}" for number in numbers])
+    kit.commit(lambda session: cache.index(session, segment))
+
+
+def on_disk(kit: Kit, number: int, *, width: int) -> int:
+    """How often a row's bytes are in any file of the data folder."""
+    wanted = noise(number, width=width)[0].tobytes()
+    files = [path for path in kit.settings.data_dir.rglob("*") if path.is_file()]
+    return sum(path.read_bytes().count(wanted) for path in files)
+
+
+def rewrite(kit: Kit, cache: EmbeddingCache) -> None:
+    while cache.compact(kit.settings.data_dir / "staging"):
+        pass
+
+
+@pytest.mark.parametrize("width", [64, SMALL_BYTES // 8])
+def test_of_deleted_contents_no_byte_stays(kit: Kit, cache: EmbeddingCache, width: int) -> None:
+    """However large the segment, and in however many one content was embedded at once."""
+    add_noise(kit, cache, [1, 2, 3, 4, 5], width=width)
+    add_noise(kit, cache, [2, 6], width=width)
+    assert [on_disk(kit, n, width=width) for n in (1, 2, 3)] == [1, 2, 1]
+    for gone in ("n2", "n5"):
+        kit.commit(lambda s, c=gone: datasets.forget_embeddings(s, [c], organisation_id="acme"))
+    rewrite(kit, cache)
+    assert [on_disk(kit, n, width=width) for n in range(1, 7)] == [1, 0, 1, 1, 0, 1]
+    places = cache.find(SCOPE, [f"n{n}" for n in range(1, 7)])
+    assert sorted(places) == ["n1", "n3", "n4", "n6"]
+    paths = cache.locate(SCOPE, places)
+    for name, (segment, row) in places.items():
+        stored = segment_file.load(paths[segment])[row]
+        np.testing.assert_array_equal(stored, noise(int(name[1:]), width=width)[0])
+
+
+def test_a_segment_that_is_whole_is_looked_at_once_and_kept(
+    kit: Kit, cache: EmbeddingCache
+) -> None:
+    """As all are that were stored before anybody noted which are worn."""
+    first = add(kit, cache, {"a": 1, "b": 2})
+    kit.commit(lambda session: session.execute(update(SegmentRow).values(worn_at=1.0)))
+    rewrite(kit, cache)
+    assert [(one.id, one.worn_at) for one in segments(kit)] == [(first, None)]
+    kit.commit(lambda s: datasets.forget_embeddings(s, ["a"], organisation_id="acme"))
+    rewrite(kit, cache)
+    assert first not in [one.id for one in segments(kit)]
+    assert read(cache, "b") == [2]
 
 
 class Interrupted(LocalStorage):
@@ -150,6 +207,7 @@ def test_what_is_deleted_during_a_merge_stays_deleted(kit: Kit, cache: Embedding
     assert interrupted(kit, delete).compact(kit.settings.data_dir / "staging") == 0
     assert read(cache, "s3", "t3", "s4") == [3, 4]
     assert len(list(kit.storage.keys("embeddings"))) == MANY
+    assert cache.compact(kit.settings.data_dir / "staging") == 1
     assert cache.compact(kit.settings.data_dir / "staging") == MANY
     assert read(cache, "s3", "t3", "s4") == [3, 4]
 

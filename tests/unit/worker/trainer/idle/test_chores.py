@@ -42,3 +42,34 @@ def test_what_killed_trainers_left_is_swept_at_the_first_quiet_moment(
     again = left(context.settings, "staging/.scratch-old", age=OLD_SECONDS + 60)
     keeper.turn()
     assert again.is_dir()
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(("busy", "seconds"), [(False, 30.0), (True, 600.0)])
+def test_a_trainer_that_is_always_busy_sweeps_all_the_same(
+    context: Context, busy: bool, seconds: float
+) -> None:
+    clock = Clock()
+    keeper = Chores(context, clock=clock)
+    file = context.settings.data_dir / "orphan"
+    file.write_bytes(b"x")
+    context.storage.put("models/acme/gone/1/head.safetensors", file)
+    turns = 0
+    while [*context.storage.keys("models")]:
+        clock.seconds += 10.0
+        keeper.turn(busy=busy)
+        turns += 1
+        assert clock.seconds < 3 * 3600
+    assert clock.seconds >= 3600
+    before = clock.seconds
+    clock.seconds = before + seconds - 1
+    assert not keeper.turn(busy=busy)

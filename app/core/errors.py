@@ -41,10 +41,13 @@ TITLES: Mapping[str, str] = {
     "not_an_archive": "The file is no archive that is understood",
     "empty_dataset": "No usable example was found",
     "too_many_entries": "The archive has too many entries",
+    "ambiguous_layout": "The folders do not tell classes and splits apart",
+    "empty_class": "A class folder has no example",
     # examples
     "image_too_large": "The image has too many pixels",
     "image_dimensions": "The image's sides are out of proportion",
     "too_many_frames": "The image has too many frames",
+    "further_frames": "Only the first page or frame is used",
     "image_truncated": "The image is cut short",
     "image_invalid": "The image cannot be decoded",
     "unsupported_image_format": "The image format is not supported",

@@ -26,6 +26,7 @@ BAD_UPLOAD_CODES = (
     "archive_encrypted",
     "not_an_archive",
     "empty_dataset",
+    "ambiguous_layout",
     "image_too_large",
     "image_dimensions",
     "too_many_frames",

@@ -7,10 +7,24 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from app.core.errors import HeadstartError
+from app.uploads.intake.code_pages import CodePage
 from app.uploads.intake.limits import Limits
-from app.uploads.intake.names import Names, clean, shown
+from app.uploads.intake.names import Names, clean, is_junk, shown
 
 CHUNK = 1024 * 1024
+OF_MEMBERS = frozenset(
+    {
+        "unsafe_path",
+        "unsafe_member",
+        "unsafe_name",
+        "duplicate_name",
+        "label_too_long",
+        "unsupported_member",
+        "archive_encrypted",
+        "invalid_value",
+    }
+)
+"""What one entry may be refused for while those after it can still be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,9 @@ class Archive(Protocol):
     """What layouts and builds need of an archive, whatever its kind."""
 
     entries: list[Entry]
+    folders: list[str]
+    page: CodePage
+    """How names that do not state their code page were read."""
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The member's bytes, a MiB at most at a time. Raises archive_corrupt or archive_bomb."""
@@ -40,26 +57,35 @@ class Listing:
 
     def __init__(self, limits: Limits) -> None:
         self.entries: list[Entry] = []
+        self.folders: list[str] = []
         self._limits = limits
         self._names = Names()
         self._members = 0
         self._named = 0
         self._bytes = 0
 
-    def path(self, name: str) -> str:
-        """The cleaned path of the next member. Raises too_many_entries, unsafe_path, unsafe_name,
-        label_too_long or duplicate_name."""
+    def count(self, name: bytes | str) -> None:
+        """Called for each member before anything is kept of it. Raises too_many_entries."""
         self._members += 1
         self._named += len(name)
         if self._members > self._limits.entries or self._named > self._limits.directory_bytes:
             raise too_many(self._limits)
+
+    def path(self, name: str) -> str:
+        """The cleaned path of the next member.
+
+        Raises unsafe_path, unsafe_name, label_too_long or duplicate_name.
+        """
         path = clean(name)
-        if not path.endswith("/"):
+        if not path.endswith("/") and not is_junk(path):
             self._names.add(path)
         return path
 
     def add(self, entry: Entry) -> None:
         """Raises archive_bomb if all entries so far unpack to more than is allowed."""
+        if entry.path.endswith("/"):
+            self.folders.append(entry.path)
+            return
         self._bytes += entry.size
         if self._bytes > self._limits.unpacked_bytes:
             raise bomb(f"more than {self._limits.unpacked_bytes:,} bytes")

@@ -9,24 +9,28 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality, Problem
+from app.core.manifest import Example, Modality, Problem, Split
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import layout, members, opening, picture_lists, tables
+from app.uploads.intake import code_pages, layout, members, opening, picture_lists, tables
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.doubts import of_labels
 from app.uploads.intake.drafts import Drafts, example
-from app.uploads.intake.layout import FileInTree, LabelledFile
+from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
+from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import Row, too_long
 
+OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
+"""Refusals that what was left out explains."""
 MODALITIES: dict[str, Modality] = {"image": "image", "text": "text"}
 
 
@@ -41,6 +45,8 @@ class Built:
     problems: list[Problem]
     modality: Modality
     classes: list[dict[str, str | int]]
+    notes: list[str] = field(default_factory=list)
+    """In words, what was assumed of the upload's names and folders."""
 
 
 def build(
@@ -53,115 +59,194 @@ def build(
 ) -> Built:
     """The examples of `upload`, packed. Blocking, and heavy: run it in a thread.
 
-    Raises HeadstartError with the codes of bad inputs, and then leaves nothing in `staging`.
+    Raises HeadstartError with the codes of bad inputs, all that was found wrong in its member
+    `errors`, and then leaves nothing in `staging`.
     """
     asked = _asked(modality)
     options = options or IntakeOptions()
     with storage_errors(), scratch(staging) as folder, _new_pack(staging) as pack:
-        path, kind, name = opening.settle(
-            upload, filename=filename, folder=folder, limits=options.limits
-        )
-        intake = _Intake(pack, folder=folder, options=options)
-        if kind in ("zip", "tar"):
-            found = intake.archive(path, kind, asked)
-        else:
-            found = intake.table(path, kind, name=name, asked=asked)
-        return _finish(intake, found)
+        drafts = Drafts(pack, options)
+        try:
+            modality = _Intake(drafts, folder).take(upload, filename, asked)
+            return _finish(drafts, modality)
+        except HeadstartError as error:
+            too_little = drafts.problems if error.code in OF_TOO_LITTLE else []
+            raise drafts.refusals.closing(error, too_little) from error
 
 
 class _Intake:
-    """One upload on its way in: what it is opened with, and what was found so far."""
+    """One upload on its way in: what it is opened with, and where its examples go."""
 
-    def __init__(self, pack: PackWriter, *, folder: Path, options: IntakeOptions) -> None:
-        self.drafts = Drafts(pack, options)
-        self.options = options
+    def __init__(self, drafts: Drafts, folder: Path) -> None:
+        self._drafts = drafts
+        self._options = drafts.options
+        self._limits = drafts.options.limits
+        self._refusals = drafts.refusals
         self._folder = folder
-        self._limits = options.limits
 
-    def archive(self, path: Path, kind: Kind, asked: Modality | None) -> Modality:
-        """Take in a zip or a tar."""
+    def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
+        """Take in whatever the upload is."""
+        path, kind, name = opening.settle(
+            upload, filename=filename, folder=self._folder, limits=self._limits
+        )
+        if kind in ("zip", "tar"):
+            modality = self._archive(path, kind, asked)
+        else:
+            modality = self._table(path, kind, name=name, asked=asked)
+        self._refusals.check()
+        return modality
+
+    def _archive(self, path: Path, kind: Kind, asked: Modality | None) -> Modality:
         with path.open("rb") as file:
-            opened = opening.open_archive(file, kind, self._limits)
+            opened = opening.open_archive(file, kind, self._options, self._refusals)
+            self._say_page(opened)
             paths = [entry.path for entry in opened.entries]
-            found = layout.members(paths, asked)
+            found = layout.members(paths, asked, partial(members.head, opened))
             modality = layout.modality(found, asked)
-            if self.options.labelled:
+            if self._options.labelled:
                 items = self._items(opened, found, modality)
-                _check_labels(items, self._limits)
+                _check_labels(items, self._limits, self._refusals)
             else:
                 items = self._anything(opened, found, modality)
             for item in items:
                 self._take(opened, item, modality)
-        return self.drafts.modality or modality
+        return self._drafts.modality or modality
 
-    def table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
-        """Take in a table of texts, or of pictures where its cells hold them."""
-        self.drafts.take_rows(self._read(path, kind, name), None)
-        found: Modality = self.drafts.modality or asked or "text"
+    def _table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
+        self._drafts.take_rows(self._read(path, kind, name), None)
+        found: Modality = self._drafts.modality or asked or "text"
         if asked not in (None, found):
             raise layout.mismatch(asked, found)
         return found
+
+    def _say_page(self, opened: Archive) -> None:
+        """A code page that no name states is told: labels are names."""
+        if opened.page.assumed:
+            problem = code_pages.assumption(opened.page, [one.path for one in opened.entries])
+            self._drafts.problems.append(problem)
+            self._drafts.notes.append(problem.message)
 
     def _items(
         self, opened: Archive, found: list[FileInTree], modality: Modality
     ) -> list[LabelledFile]:
         """The members that are examples; what is left over becomes problems."""
-        listed = layout.metadata(found)
-        written = [] if listed or modality != "image" else picture_lists.lists(found)
-        if listed or written:
-            found = [one for one in found if one not in written]
-            rows = self._listed(opened, listed or written, written and found)
-            paths = [entry.path for entry in opened.entries]
-            items = layout.by_rows(found, rows, paths=paths, limits=self._limits)
-            self.drafts.problems += layout.unlisted(found, items, modality)
+        lists = [one for one in found if modality == "image" and picture_lists.is_list(one.path)]
+        tree, wrapper = layout.unwrapped(found, modality, lists)
+        metadata = layout.metadata(tree)
+        listing = metadata or (picture_lists.lists(tree) if lists else [])
+        items = self._listed(opened, listing, tree, sure=bool(metadata)) if listing else None
+        if items is None:
+            tree, wrapper = layout.unwrapped(found, modality)
+            items = self._placed(opened, found, modality)
         else:
-            items, unlabelled = layout.by_folder(found, modality)
-            self.drafts.problems += unlabelled
+            self._drafts.problems += layout.unlisted(tree, items, modality)
         if modality == "text" and not items:
             self._take_tables(opened, found)
-        self.drafts.problems += layout.ignored(found, self._used(modality, items))
+            return []
+        if wrapper:
+            said = f"the folder {shown(wrapper)} around everything is looked through"
+            self._drafts.notes.append(said)
+        used = {one.index for one in listing} | {x.index for x in tree if x.role == modality}
+        self._drafts.problems += layout.ignored(tree, used)
         return items
+
+    def _listed(
+        self, opened: Archive, listing: list[FileInTree], tree: list[FileInTree], *, sure: bool
+    ) -> list[LabelledFile] | None:
+        """The members that metadata files name, or what labelling tools write; None where the
+        latter, by their content, turn out to be something else."""
+        nearest = picture_lists.Nearest([one for one in tree if one not in listing])
+        rows = (
+            (table, row) if sure else nearest.located(table, row)
+            for table in listing
+            for row in self._rows(opened, table, paths=True)
+        )
+        places = layout.Places(tree, [entry.path for entry in opened.entries])
+        try:
+            items = layout.by_rows(rows, places, limits=self._limits, refusals=self._refusals)
+        except HeadstartError as error:
+            if sure or error.code != "schema_mismatch" or self._refusals:
+                raise
+            self._drafts.problems.append(doubts.no_list(listing[0].path, error.message))
+            return None
+        self._refusals.check()
+        return items
+
+    def _placed(
+        self, opened: Archive, found: list[FileInTree], modality: Modality
+    ) -> list[LabelledFile]:
+        """The members that lie in class folders; none of texts where tables say more."""
+        tree, wrapper = layout.unwrapped(found, modality)
+        with_tables = modality == "text" and any(one.role == "table" for one in found)
+        try:
+            placed = layout.by_folder(tree, modality)
+        except HeadstartError:
+            if with_tables:
+                return []
+            raise
+        if with_tables and len({one.label for one in placed.items}) < 2:
+            return []
+        self._drafts.notes += placed.notes
+        self._drafts.problems += placed.problems
+        self._drafts.problems += layout.empty_classes(
+            opened.folders, found, wrapper=wrapper, parents=placed.parents
+        )
+        return placed.items
 
     def _anything(
         self, opened: Archive, found: list[FileInTree], modality: Modality
     ) -> list[LabelledFile]:
         """The members that can be read, wherever they lie."""
-        items = layout.anywhere(found, modality, paths=[entry.path for entry in opened.entries])
+        items = layout.anywhere(found, modality)
         if modality == "text" and not items:
             self._take_tables(opened, found)
-        self.drafts.problems += layout.ignored(found, self._used(modality, items))
+        else:
+            listed = layout.metadata(found)
+            used = {one.index for one in found if one in listed or one.role == modality}
+            self._drafts.problems += layout.ignored(found, used)
         return items
 
-    def _listed(
-        self, opened: Archive, listed: list[FileInTree], near: list[FileInTree]
-    ) -> Iterator[tuple[FileInTree, Row]]:
-        """The rows of the files that say which picture is what, or which of those `near`."""
-        nearest = picture_lists.Nearest(near)
-        for table in listed:
-            for row in self._rows(opened, table, paths=True):
-                yield nearest.located(table, row) if near else (table, row)
-
-    @staticmethod
-    def _used(modality: Modality, items: list[LabelledFile]) -> tuple[layout.Role, ...]:
-        return (modality,) if modality == "image" or items else ("text", "table")
-
     def _take(self, opened: Archive, item: LabelledFile, modality: Modality) -> None:
-        """Check one member and pack it. Raises the code of what is wrong with it."""
+        """Check one member and pack it."""
         try:
-            data = members.content(opened, opened.entries[item.index], modality, self._limits)
+            held = members.content(opened, opened.entries[item.index], modality, self._limits)
         except HeadstartError as error:
-            if self.options.labelled or error.code not in members.OF_ONE:
-                raise
-            self.drafts.reject(Problem(code=error.code, message=error.message, path=item.path))
+            self._drafts.refuse(error, item.path)
             return
-        if data:
-            self.drafts.add(data, item.path, item, modality=modality)
-        else:
-            self.drafts.reject(members.empty(item.path))
+        if not held.data:
+            self._drafts.reject(members.empty(item.path))
+            return
+        slot = self._drafts.add(held.data, item.path, item, modality=modality)
+        if held.frames > 1:
+            named = manifest.example_id(sha256=slot.sha256, path=item.path)
+            self._drafts.problems.append(members.further_frames(held, named, item.path))
 
     def _take_tables(self, opened: Archive, found: list[FileInTree]) -> None:
-        for member, split in layout.tables(found):
-            self.drafts.take_rows(self._rows(opened, member), split)
+        """Take in the tables, each with the split that its name says."""
+        tree, _ = layout.unwrapped(found, "table")
+        chosen = layout.tables(tree)
+        named = any(split for _, split in chosen)
+        for member, split in chosen:
+            taken = self._take_table(opened, member, split, may_miss=named and split != "train")
+            if taken and named and split is None and self._options.labelled:
+                self._drafts.problems.append(doubts.trained_on(member.path))
+        self._drafts.problems += layout.ignored(tree, {member.index for member, _ in chosen})
+
+    def _take_table(
+        self, opened: Archive, member: FileInTree, split: Split | None, *, may_miss: bool
+    ) -> bool:
+        """Take in one table; one that is held out, as Kaggle's are, may have no labels at all."""
+        before = len(self._drafts.listed)
+        try:
+            self._drafts.take_rows(self._rows(opened, member), split)
+        except HeadstartError as error:
+            if not may_miss or error.code != "schema_mismatch" or len(self._drafts.listed) > before:
+                raise
+            said = f"{shown(member.path)} is left out: {error.message}"
+            self._drafts.problems.append(
+                Problem(code=error.code, message=said, path=member.path, excluded=True)
+            )
+        return len(self._drafts.listed) > before
 
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
@@ -180,35 +265,33 @@ class _Intake:
             kind=kind,
             name=shown(name),
             limits=self._limits,
-            labelled=self.options.labelled,
+            labelled=self._options.labelled,
             paths=paths,
-            columns=self.options.columns,
-            encoding=self.options.encoding,
-            tell=self.drafts.tell,
+            columns=self._options.columns,
+            encoding=self._options.encoding,
+            tell=self._drafts.tell,
         )
         listing = paths and picture_lists.is_list(name)
         return picture_lists.rows(table) if listing else tables.read(table)
 
 
-def _finish(intake: _Intake, modality: Modality) -> Built:
+def _finish(drafts: Drafts, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
-    drafts, options = intake.drafts, intake.options
     if not drafts.listed:
-        raise _nothing(drafts.problems, labelled=options.labelled)
+        raise _nothing(drafts.problems, labelled=drafts.options.labelled)
     pack = drafts.pack.finish()
-    if not options.labelled:
+    if not drafts.options.labelled:
         return _unlabelled(drafts, modality, pack)
-    examples, doubts = review(
+    examples, found = review(
         example(draft, split, pack)
         for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
     )
-    problems = drafts.problems + doubts
+    problems = drafts.problems + found
     usable = manifest.usable(examples, problems)
     problems += of_labels([example.label for example in usable])
-    _check_classes(usable, options.minimum_classes)
-    return Built(
-        drafts.pack.path, pack, examples, problems, modality, manifest.class_counts(usable)
-    )
+    _check_classes(usable, drafts.options.minimum_classes)
+    classes = manifest.class_counts(usable)
+    return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)
 
 
 def _nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
@@ -222,18 +305,19 @@ def _nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
 def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:
     """The inputs as they are: what is doubtful about labels and splits is not asked."""
     examples = [example(draft, "test", pack) for draft in drafts.listed]
-    return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [])
+    return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [], drafts.notes)
 
 
-def _check_labels(items: list[LabelledFile], limits: Limits) -> None:
+def _check_labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> None:
     """What folders' names may not be, before a byte is unpacked for them."""
-    for item in items:
-        if len(item.label) > limits.label_characters:
-            why = too_long(item.label, limits)
-            raise HeadstartError("label_too_long", why, param=shown(item.path))
-        if not item.label.strip():
-            why = f"the folder of {shown(item.path)} has no name to be a label"
-            raise HeadstartError("invalid_value", why, param=shown(item.path))
+    for label, path in {item.label: item.path for item in reversed(items)}.items():
+        if len(label) > limits.label_characters:
+            why = too_long(label, limits)
+            refusals.add(HeadstartError("label_too_long", why, param=shown(path)))
+        if not label.strip():
+            why = f"the folder of {shown(path)} has no name to be a label"
+            refusals.add(HeadstartError("invalid_value", why, param=shown(path)))
+    refusals.check()
 
 
 def _check_classes(usable: list[Example], minimum: int) -> None:

@@ -10,9 +10,10 @@ from app.core import manifest, splits, texts
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.uploads.intake import images, members
-from app.uploads.intake.layout import LabelledFile
+from app.uploads.intake.layout import OF_ROW, LabelledFile
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.pack import PackWriter, Slot
+from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import (
     PictureCell,
     Row,
@@ -44,13 +45,18 @@ class Draft:
 
 
 class Drafts:
-    """What was found in one upload so far: examples, in `pack` and listed, and problems."""
+    """What was found in one upload so far: examples, in `pack` and listed, and problems.
+
+    `refusals` collects what ends the upload; `notes` says in words how it was read.
+    """
 
     def __init__(self, pack: PackWriter, options: IntakeOptions) -> None:
         self.pack = pack
         self.options = options
         self.listed: list[Draft] = []
         self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self.refusals = Refusals()
         self.modality: Modality | None = None
         """What the rows of tables turned out to be."""
 
@@ -67,11 +73,12 @@ class Drafts:
         split: Split | None = None,
         *,
         modality: Modality,
-    ) -> None:
+    ) -> Slot:
         """An example with the bytes `data`; `split` is that of the table that it is in."""
         slot = self.pack.add(data)
         identity = texts.identity(data) if modality == "text" else None
         self.listed.append(Draft(slot, path, told.label, told.group, told.split or split, identity))
+        return slot
 
     def reject(self, problem: Problem) -> None:
         """An example that is none: what is only to be predicted keeps its place, empty."""
@@ -83,17 +90,34 @@ class Drafts:
             update["example_id"] = where
         self.problems.append(problem.model_copy(update=update))
 
+    def refuse(self, error: HeadstartError, path: str) -> None:
+        """What is wrong with one example ends the upload, but lets the others be looked at; of
+        what is only to be predicted it is that one's problem. Raises what is wrong with all."""
+        if error.code not in members.OF_ONE:
+            raise error
+        if self.options.labelled:
+            self.refusals.add(error)
+        else:
+            self.reject(Problem(code=error.code, message=error.message, path=path))
+
     def take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
-        """The examples that the rows of a table are. Raises the codes of bad rows and images."""
+        """The examples that the rows of a table are; what is wrong with a row is collected, but
+        for the first, as where it has no label none will. Raises the codes of bad rows."""
+        before = len(self.listed) + len(self.problems)
         for row in rows:
-            if self.options.labelled and is_unlabelled(row):
-                self.reject(_unlabelled(row))
-            elif isinstance(row.values.get("image"), PictureCell):
-                self._settle("image", row)
-                self._take_picture(row, row.values["image"], split)
-            else:
-                self._settle("text", row)
-                self._take_text(row, split)
+            first = len(self.listed) + len(self.problems) == before
+            with self.refusals.collecting(OF_ROW - {"schema_mismatch"} if first else OF_ROW):
+                self._take_row(row, split)
+
+    def _take_row(self, row: Row, split: Split | None) -> None:
+        if self.options.labelled and is_unlabelled(row):
+            self.reject(_unlabelled(row))
+        elif isinstance(row.values.get("image"), PictureCell):
+            self._settle("image", row)
+            self._take_picture(row, row.values["image"], split)
+        else:
+            self._settle("text", row)
+            self._take_text(row, split)
 
     def _settle(self, modality: Modality, row: Row) -> None:
         if self.modality not in (None, modality):
@@ -115,9 +139,7 @@ class Drafts:
             data = picture.read()
             images.check(data, row.where)
         except HeadstartError as error:
-            if self.options.labelled or error.code not in members.OF_ONE:
-                raise
-            self.reject(Problem(code=error.code, message=error.message, path=row.where))
+            self.refuse(error, row.where)
             return
         self.add(data, row.where, told, split, modality="image")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from app.core import image_header
 from app.core.errors import HeadstartError
-from app.uploads.intake import codecs, tars
+from app.core.image_header import ImageHeader
+from app.uploads.intake import codecs
+from app.uploads.intake.containers import tars
 from app.uploads.intake.names import shown
 
 EXTENSIONS = frozenset(
@@ -66,8 +68,9 @@ ARCHIVES = frozenset(
 )
 
 
-def check(data: bytes, path: str) -> None:
-    """Raises unsupported_member for an archive, and the image's own code, naming the member."""
+def check(data: bytes, path: str) -> ImageHeader:
+    """The image's header. Raises unsupported_member for an archive, and the image's own code,
+    naming the member."""
     if is_archive(data):
         raise nested(path)
     try:
@@ -77,6 +80,7 @@ def check(data: bytes, path: str) -> None:
         raise HeadstartError(
             error.code, f"{shown(path)}: {error.message}", param=shown(path)
         ) from error
+    return header
 
 
 def _check_name(image_format: str, suffix: str) -> None:

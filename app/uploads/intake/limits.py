@@ -48,6 +48,8 @@ class IntakeOptions:
     test_fraction: float = 0.0
     """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""
     seed: int = 0
+    filename_encoding: str | None = None
+    """The code page of names in an archive that do not state theirs; None to judge by the names."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
     encoding: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
 from app.uploads.intake import archive as archives
@@ -10,6 +12,7 @@ from app.uploads.intake.archive import Archive, Entry
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import shown
 
+HEAD = 4096
 BOM = b"\xef\xbb\xbf"
 OF_ONE = frozenset(
     {
@@ -28,16 +31,37 @@ OF_ONE = frozenset(
 """What may be wrong with one member while the archive around it is sound."""
 
 
-def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An example's bytes, and how many pages or frames they hold; only the first is used."""
+
+    data: bytes
+    frames: int = 1
+    format: str = "text"
+
+
+def head(opened: Archive, index: int) -> bytes:
+    """The first bytes of a member, unchecked."""
+    return next(iter(opened.chunks(opened.entries[index])), b"")[:HEAD]
+
+
+def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> Content:
     """The member's checked bytes; none of a text where there is nothing to read.
 
     Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
     """
     data = archives.read(opened, entry, limits)
     if modality == "image":
-        images.check(data, entry.path)
-        return data
-    return data.removeprefix(BOM) if _is_text(data, entry, limits) else b""
+        header = images.check(data, entry.path)
+        return Content(data, header.frames, header.format)
+    return Content(data.removeprefix(BOM) if _is_text(data, entry, limits) else b"")
+
+
+def further_frames(held: Content, example: str, path: str) -> Problem:
+    """Only the first of several pages or frames is used."""
+    what = "pages" if held.format == "tiff" else "frames"
+    message = f"{shown(path)} has {held.frames} {what}, the first is used"
+    return Problem(code="further_frames", message=message, path=path, example_id=example)
 
 
 def empty(path: str) -> Problem:

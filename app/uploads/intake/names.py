@@ -1,6 +1,6 @@
 """Names from outside: what a member's path may look like, and which members are junk.
 
-Names are only ever compared and shown. Nothing is written under them.
+Names are only ever compared and shown. Nothing is written under them, so that none can collide.
 """
 
 from __future__ import annotations
@@ -18,27 +18,64 @@ UNSAFE = re.compile(
 LONGEST = 4096
 """Characters of a whole path: what Linux itself allows."""
 DRIVE = re.compile("[A-Za-z]:")
-JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+JUNK = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"})
+JUNK_FOLDERS = frozenset(
+    {
+        "__macosx",
+        "__pycache__",
+        "@eadir",
+        "@recycle",
+        "@recently-snapshot",
+        "#recycle",
+        "#snapshot",
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "lost+found",
+        "network trash folder",
+        "temporary items",
+    }
+)
+STREAM = re.compile(
+    "(zone[.]identifier|[:\uf03a](smartscreen|encryptable|com[.]dropbox[.].*|afp_.*|[$]data))$"
+)
+"""How an NTFS stream beside a file is called where it became a file of its own."""
 
 
 def clean(name: str) -> str:
     """The path with `/` between its parts and no `.` among them; a folder ends in `/`.
 
-    Raises unsafe_path, unsafe_name or label_too_long.
+    Junk may have control characters in its name. Raises unsafe_path, unsafe_name or
+    label_too_long.
     """
     if len(name) > LONGEST:
         raise _too_long(name)
     parts = name.split("/")
-    if "\\" in name or name.startswith("/") or DRIVE.match(name) or ".." in parts:
-        raise HeadstartError(
-            "unsafe_path", f"{shown(name)} leaves the archive's own folder", param=shown(name)
-        )
-    if UNSAFE.search(name):
+    escape = _escape(name, parts)
+    if escape:
+        raise HeadstartError("unsafe_path", f"{shown(name)} {escape}", param=shown(name))
+    if UNSAFE.search(name) and not is_junk(name):
         raise HeadstartError(
             "unsafe_name", f"{shown(name)} has control or direction characters", param=shown(name)
         )
     path = "/".join(part for part in parts if part not in ("", "."))
     return path + "/" if parts[-1] in ("", ".") else path
+
+
+def _escape(name: str, parts: list[str]) -> str | None:
+    """How the name leaves the archive's own folder, if it does."""
+    if ".." in parts or "..\\" in name:
+        return "leaves the archive's own folder"
+    if name.startswith(("/", "\\")):
+        return "begins at the root, and not in the archive's own folder"
+    if DRIVE.match(name):
+        return "begins with a drive, and not in the archive's own folder"
+    if "\\" in name:
+        return (
+            "has \\ between folders, as PowerShell 5 writes them; zip again with Explorer, "
+            "7-Zip, `tar -a -cf` or PowerShell 7, which write /"
+        )
+    return None
 
 
 def _too_long(name: str) -> HeadstartError:
@@ -63,25 +100,34 @@ def folded(name: str) -> str:
 
 
 def is_junk(path: str) -> bool:
-    """What operating systems leave behind: `__MACOSX`, `.DS_Store`, `Thumbs.db` and the like."""
-    parts = path.split("/")
-    return "__MACOSX" in parts or parts[-1].lower() in JUNK or parts[-1].startswith("._")
+    """What systems and tools leave beside files: whatever is hidden, `__MACOSX`, `@eaDir`,
+    `Thumbs.db`, `Icon\\r`, `x.png:Zone.Identifier` and the like."""
+    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+    *folders, name = parts or [""]
+    low = name.lower()
+    return (
+        any(is_junk_folder(folder) for folder in folders)
+        or is_junk_folder(name)
+        or low in JUNK
+        or STREAM.search(low) is not None
+    )
+
+
+def is_junk_folder(name: str) -> bool:
+    """Whether a folder of this name, or a hidden file, is left by a system or a tool."""
+    return (name.startswith(".") and name.strip(".") != "") or name.lower() in JUNK_FOLDERS
 
 
 class Names:
-    """The names seen so far in one archive."""
+    """The names seen so far in one archive; those that differ in case only are two names."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
+        self._seen: set[str] = set()
 
     def add(self, path: str) -> None:
         """Raises duplicate_name if a member of this name came before."""
-        key = folded(path)
-        other = self._seen.get(key)
-        if other is None:
-            self._seen[key] = path
-            return
-        how = "twice" if other == path else f"beside {shown(other)}: only case or accents differ"
-        raise HeadstartError(
-            "duplicate_name", f"{shown(path)} is in the archive {how}", param=shown(path)
-        )
+        if path in self._seen:
+            raise HeadstartError(
+                "duplicate_name", f"{shown(path)} is in the archive twice", param=shown(path)
+            )
+        self._seen.add(path)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake import codecs, images, tars
+from app.uploads.intake import codecs, images
 from app.uploads.intake.archive import Archive
+from app.uploads.intake.containers import tars
+from app.uploads.intake.containers.tars import TarArchive
+from app.uploads.intake.containers.zips import ZipArchive
 from app.uploads.intake.layout import TABLES
-from app.uploads.intake.limits import Kind, Limits
+from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
+from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.tables import columns, encodings
-from app.uploads.intake.tars import TarArchive
-from app.uploads.intake.zips import ZipArchive
 
 ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -51,9 +53,16 @@ def settle(upload: Path, *, filename: str, folder: Path, limits: Limits) -> tupl
     return target, kind_of(head, inner), inner
 
 
-def open_archive(file: BinaryIO, kind: Kind, limits: Limits) -> Archive:
-    """The archive in `file`, its entries listed and checked."""
-    return ZipArchive(file, limits) if kind == "zip" else TarArchive(file, limits)
+def open_archive(file: BinaryIO, kind: Kind, options: IntakeOptions, refusals: Refusals) -> Archive:
+    """The archive in `file`, its entries listed and checked; what is wrong with several of them
+    is raised as one refusal."""
+    opened: Archive
+    if kind == "zip":
+        opened = ZipArchive(file, options, refusals)
+    else:
+        opened = TarArchive(file, options, refusals)
+    refusals.check()
+    return opened
 
 
 def kind_of(head: bytes, filename: str) -> Kind:

@@ -151,15 +151,22 @@ def test_many_long_names(refused: Refused) -> None:
     assert refused(tarred(many), options=few).code == "too_many_entries"
 
 
-@pytest.mark.parametrize("other", ["a/X.png", "a/x.png", "A/x.png"])
-def test_colliding_names(refused: Refused, other: str) -> None:
-    assert refused(zipped([("a/x.png", png(1)), (other, png(2))])).code == "duplicate_name"
+def test_the_same_name_twice(refused: Refused) -> None:
+    pairs = [("a/x.png", png(1)), ("a/x.png", png(2)), ("b/./y.png", png(3)), ("b/y.png", png(4))]
+    error = refused(zipped(pairs))
+    assert (error.code, error.param) == ("duplicate_name", "a/x.png")
+    assert [one["param"] for one in error.extra["errors"]] == ["a/x.png", "b/y.png"]
 
 
-def test_composed_and_decomposed_names_collide(refused: Refused) -> None:
-    pairs = [("a/é.png", png(1)), ("a/e\u0301.png", png(2))]
-    assert refused(zipped(pairs)).code == "duplicate_name"
-    assert refused(tarred(dict(pairs))).code == "duplicate_name"
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_names_that_differ_in_case_or_composition_only_are_two(
+    take: Take, pack: Callable[..., bytes]
+) -> None:
+    """Nothing is written under them, so that nothing can collide."""
+    names = ["A/0.png", "a/0.png", "B/é.png", "B/e\u0301.png"]
+    built = take(pack({name: png(at) for at, name in enumerate(names)}), "x")
+    assert labels(built) == {"A": 1, "a": 1, "B": 2}
+    assert [one.code for one in built.problems] == ["label_collision"]
 
 
 @pytest.mark.parametrize(

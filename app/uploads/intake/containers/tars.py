@@ -10,41 +10,64 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.archive import CHUNK, Entry, Listing, corrupt, exactly, too_many
-from app.uploads.intake.limits import Limits
-from app.uploads.intake.names import shown
+from app.uploads.intake import code_pages
+from app.uploads.intake.archive import (
+    CHUNK,
+    OF_MEMBERS,
+    Entry,
+    Listing,
+    corrupt,
+    exactly,
+    too_many,
+)
+from app.uploads.intake.limits import IntakeOptions
+from app.uploads.intake.names import is_junk, shown
+from app.uploads.intake.refusals import Refusals
 
 BLOCK = 512
 EXTENDED = 1024 * 1024
 """The longest extended header (a path, mostly) that is read."""
 FILES = frozenset({b"0", b"\0", b"7"})
 FOLDER = b"5"
+Member = tuple[str | bytes, bytes, int, int]
+"""Name (bytes where no header says that it is UTF-8), kind, size and offset."""
 
 
 class TarArchive:
     """The members of an uncompressed tar; `entries` are checked before a member is read."""
 
-    def __init__(self, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, options: IntakeOptions, refusals: Refusals) -> None:
         self._file = file
         self._length = file.seek(0, 2)
-        self._limits = limits
-        listing = Listing(limits)
-        for name, kind, size, offset in self._members():
-            folder = kind == FOLDER or (kind == b"\0" and name.endswith("/"))
-            _check_kind(name, kind)
-            path = listing.path(name + "/" if folder else name)
-            if not path.endswith("/"):
+        self._limits = options.limits
+        listing = Listing(options.limits)
+        members = list(self._counted(listing))
+        unsaid = {name for name, *_ in members if isinstance(name, bytes) and not name.isascii()}
+        self.page = code_pages.judge(sorted(unsaid), asked=options.filename_encoding)
+        for name, kind, size, offset in members:
+            with refusals.collecting(OF_MEMBERS):
+                text = self.page.decode(name) if isinstance(name, bytes) else name
+                folder = kind == FOLDER or (kind == b"\0" and text.endswith("/"))
+                _check_kind(text, kind)
+                path = listing.path(text + "/" if folder else text)
                 listing.add(Entry(path, size=size, offset=offset))
         self.entries = listing.entries
+        self.folders = listing.folders
+
+    def _counted(self, listing: Listing) -> Iterator[Member]:
+        """The members, their number and the bytes of their names counted as they are met."""
+        for member in self._members():
+            listing.count(member[0])
+            yield member
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The member's bytes."""
         for start in range(0, entry.size, CHUNK):
             yield exactly(self._file, entry.offset + start, min(CHUNK, entry.size - start))
 
-    def _members(self) -> Iterator[tuple[str, bytes, int, int]]:
+    def _members(self) -> Iterator[Member]:
         """Name, kind, size and offset of each member, its extended headers applied."""
-        at, told, headers = 0, dict[str, str](), 0
+        at, told, headers = 0, dict[str, str | bytes](), 0
         while True:
             header = exactly(self._file, at, BLOCK)
             if not header.strip(b"\0"):
@@ -55,7 +78,7 @@ class TarArchive:
             name, kind, size = _header(header)
             at += BLOCK
             extended = kind in b"xgLK"
-            size = size if extended else _number(told.get("size", str(size)))
+            size = size if extended else _number(str(told.get("size", size)))
             end = at + -(-size // BLOCK) * BLOCK
             if end > self._length:
                 raise corrupt("it ends inside a member; was the upload cut short?")
@@ -66,19 +89,19 @@ class TarArchive:
                 told = {}
             at = end
 
-    def _extended(self, kind: bytes, at: int, size: int) -> dict[str, str]:
+    def _extended(self, kind: bytes, at: int, size: int) -> dict[str, str | bytes]:
         """What an extended header says of the next member."""
         if size > EXTENDED:
             raise corrupt("an extended header is too long")
         data = exactly(self._file, at, size)
         if kind == b"L":
-            return {"path": _text(data.split(b"\0", 1)[0])}
+            return {"path": data.split(b"\0", 1)[0]}
         if kind == b"K":
             return {}
         told = _pax(data)
         if kind == b"g" and told:
             raise corrupt("one name or size for all its members")
-        return told
+        return dict(told)
 
 
 def is_header(block: bytes) -> bool:
@@ -94,7 +117,7 @@ def _checksum_holds(block: bytes) -> bool:
     return told == sum(block) - sum(block[148:156]) + 8 * 0x20
 
 
-def _header(block: bytes) -> tuple[str, bytes, int]:
+def _header(block: bytes) -> tuple[bytes, bytes, int]:
     """Name, kind and size of a header. Raises archive_corrupt."""
     if not _checksum_holds(block):
         raise corrupt("a header's checksum is wrong")
@@ -107,7 +130,7 @@ def _header(block: bytes) -> tuple[str, bytes, int]:
     except ValueError as error:
         raise corrupt("a header's size is not a number") from error
     kind = block[156:157]
-    return "" if kind in b"xgLK" else _text(name), kind, size
+    return name, kind, size
 
 
 def _octal(field: bytes) -> int:
@@ -152,7 +175,7 @@ def _text(name: bytes) -> str:
 
 
 def _check_kind(name: str, kind: bytes) -> None:
-    if kind not in FILES and kind != FOLDER:
+    if kind not in FILES and kind != FOLDER and not is_junk(name):
         raise HeadstartError(
             "unsafe_member", f"{shown(name)} is a link or a device", param=shown(name)
         )

@@ -1,0 +1,1 @@
+"""What holds members: zips and tars, each read by a reader of our own."""

@@ -1,0 +1,45 @@
+"""What the places and names of an archive's members say: which are examples, of what label.
+
+`roles` tells examples from what lies beside them, `wrappers` looks through folders around
+everything, `folders` reads labels and splits from folders, `listed` from metadata files, `doubts`
+says what is not clear, and `leftovers` names what is none of it. Pure, but for the rows of
+metadata files: paths only.
+"""
+
+from app.uploads.intake.layout.folders import Placed, by_folder, tables
+from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
+from app.uploads.intake.layout.listed import OF_ROW, Places, by_rows, metadata, unlisted
+from app.uploads.intake.layout.roles import (
+    TABLES,
+    FileInTree,
+    LabelledFile,
+    Role,
+    anywhere,
+    members,
+    mismatch,
+    modality,
+)
+from app.uploads.intake.layout.wrappers import unwrapped
+
+__all__ = [
+    "OF_ROW",
+    "TABLES",
+    "FileInTree",
+    "LabelledFile",
+    "Placed",
+    "Places",
+    "Role",
+    "anywhere",
+    "by_folder",
+    "by_rows",
+    "empty_classes",
+    "ignored",
+    "members",
+    "metadata",
+    "mismatch",
+    "modality",
+    "nothing",
+    "tables",
+    "unlisted",
+    "unwrapped",
+]

@@ -1,0 +1,147 @@
+"""What is said of layouts that are not clear: problems, and the refusals where none can be chosen.
+
+Every sentence names the folders, how deep they lie, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem, Split
+from app.uploads.intake.layout.roles import FileInTree
+from app.uploads.intake.names import shown
+from app.uploads.intake.splits import SPLITS, of_folders
+
+SINGLY = 100
+"""Problems of one kind that are listed one by one; the rest share one more."""
+METADATA = "or say the labels in a metadata.csv with the columns path, label and split"
+
+
+def singly(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems, but of very many the last are counted in one."""
+    if len(problems) <= SINGLY:
+        return list(problems)
+    first, rest = problems[: SINGLY - 1], problems[SINGLY - 1 :]
+    more = f"{rest[0].message} (and so are {len(rest) - 1:,} more)"
+    return [*first, rest[0].model_copy(update={"message": more})]
+
+
+def unlabelled(members: Sequence[FileInTree]) -> list[Problem]:
+    """Files that lie in no class folder."""
+    return singly(
+        [
+            Problem(
+                code="invalid_value",
+                message=f"{shown(one.path)} lies in no class folder, so it has no label",
+                path=one.path,
+                excluded=True,
+            )
+            for one in members
+        ]
+    )
+
+
+def left_beside(members: Sequence[FileInTree], splits: Sequence[str]) -> list[Problem]:
+    """One problem for each folder that lies beside the splits' folders and is none."""
+    counts = Counter(one.parts[0] for one in members)
+    first = {one.parts[0]: one.path for one in reversed(members)}
+    return [
+        Problem(
+            code="ambiguous_layout",
+            message=f"{count} file(s) in {shown(top)}/ left out, the first of them "
+            f"{shown(first[top])}: it lies beside the split folders {_folders(splits)}",
+            path=first[top],
+            excluded=True,
+        )
+        for top, count in counts.items()
+    ]
+
+
+def mixed_depths(members: Sequence[FileInTree]) -> list[Problem]:
+    """A warning where some class folders hold several folders and others only files, or where one
+    folder in them reads as a split: all of a class folder's files have its label."""
+    seconds: dict[str, set[str]] = defaultdict(set)
+    flat: set[str] = set()
+    for one in members:
+        if len(one.parts) > 2:
+            seconds[one.parts[0]].add(one.parts[1])
+        else:
+            flat.add(one.parts[0])
+    deep = sorted(top for top, names in seconds.items() if len(names) > 1 and top not in flat)
+    read = sorted(f"{top}/{name}" for top, names in seconds.items() for name in of_folders(names))
+    told = read or ([*deep, *sorted(flat - seconds.keys())] if deep and flat else [])
+    if not told:
+        return []
+    why = "reads as a split" if read else "do not lie equally deep"
+    message = f"{_folders(told)} {why}; each file is trained on under its first folder's name"
+    return [Problem(code="ambiguous_layout", message=message)]
+
+
+def trained_on(path: str) -> Problem:
+    """A table whose name says no split, beside others whose names do."""
+    message = f"{shown(path)}: its name says no split, so its rows are trained on"
+    return Problem(code="ambiguous_layout", message=message, path=path)
+
+
+def no_list(path: str, why: str) -> Problem:
+    """A file that is named as lists of labelling tools are, and is none by its content."""
+    message = f"{shown(path)} is read as no list of the pictures' labels: {why}"
+    return Problem(code="schema_mismatch", message=message, path=path, excluded=True)
+
+
+def splits_said(splits: Mapping[str, Split], *, where: str = "on top") -> str:
+    """How split folders were read."""
+    told = ", ".join(f"{shown(name, 60)}/ is {splits[name]}" for name in sorted(splits))
+    return f"the folders {where} are read as splits: {told}"
+
+
+def splits_without_classes(splits: Sequence[str]) -> HeadstartError:
+    """There are split folders, and nothing in them has a label."""
+    return _ambiguous(
+        f"{_folders(splits)} (depth 1) read as splits, and no class folder lies in them (depth 2): "
+        "put each split's files into class folders, as in train/<class>/<file>, "
+        f"rename the folders if they are your classes, {METADATA}",
+        splits[0],
+    )
+
+
+def one_split_among_others(splits: Sequence[str], others: Sequence[str]) -> HeadstartError:
+    """A folder that reads as a split lies among folders that hold classes or are some."""
+    return _ambiguous(
+        f"{_folders(splits)} (depth 1) reads as a split, and {_folders(others)} beside it do not: "
+        f"put all class folders into split folders, or rename {_folders(splits)} if it is a class, "
+        f"{METADATA}",
+        splits[0],
+    )
+
+
+def splits_among_folders(tops: Sequence[str], splits: Sequence[str]) -> HeadstartError:
+    """Split folders lie below others and hold, or lie beside, folders that may be classes."""
+    return _ambiguous(
+        f"{_folders(splits)} (depth 2) in {_folders(tops)} (depth 1) read as splits, and folders "
+        "that are none lie in them or beside them: upload one of the top folders at a time, lay "
+        f"the files as <split>/<class>/<file> or <class>/<split>/<file>, {METADATA}",
+        tops[0],
+    )
+
+
+def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
+    """Folders that can only be classes are named after splits."""
+    return _ambiguous(
+        f"the class {'folder' if len(labels) == 1 else 'folders'} {_folders(labels)} would be "
+        f"named after a split: lay the files as <split>/<class>/<file>, rename the folder "
+        f"if it is a class, {METADATA} (words of splits are {', '.join(SPLITS)})",
+        labels[0],
+    )
+
+
+def _ambiguous(message: str, folder: str) -> HeadstartError:
+    return HeadstartError("ambiguous_layout", message, param=shown(folder))
+
+
+def _folders(names: Sequence[str]) -> str:
+    """Up to five folders by name, the rest counted."""
+    told = ", ".join(f"{shown(name, 60)}/" for name in names[:5])
+    return told if len(names) <= 5 else f"{told} and {len(names) - 5} more"

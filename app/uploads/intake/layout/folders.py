@@ -1,0 +1,155 @@
+"""Labels and splits by folders: `<label>/x`, `<split>/<label>/x` or `<label>/<split>/x`.
+
+Where it cannot be told which folders are classes and which are splits, the upload is refused.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.core.manifest import Problem, Split
+from app.uploads.intake.layout import doubts
+from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role
+from app.uploads.intake.layout.wrappers import ASIDE
+from app.uploads.intake.splits import of_folders, of_tables, read_name
+
+
+@dataclass(slots=True)
+class Placed:
+    """What the folders say: the examples, what is wrong, and in words how they were read.
+
+    `parents` are the folders, each with a slash at its end, that class folders lie in.
+    """
+
+    items: list[LabelledFile] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    parents: set[str] = field(default_factory=lambda: {""})
+
+
+def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
+    """Every member of `role` labelled by its folder; those in none are problems.
+
+    Raises ambiguous_layout.
+    """
+    chosen = [one for one in found if one.role == role]
+    splits = of_folders(tops_of(chosen))
+    second = {} if splits else _class_first(chosen)
+    if splits:
+        _check_alone(chosen, splits)
+        placed = _split_first(chosen, splits)
+    else:
+        placed = _labels_first(chosen, second)
+    named = sorted({one.label for one in placed.items if _reads_as_split(one.label)})
+    if named:
+        raise doubts.classes_named_after_splits(named)
+    return placed
+
+
+def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]:
+    """Tables of texts on top or in a folder there, and the split that their name or folder says."""
+    chosen = [one for one in found if one.role == "table" and len(one.parts) <= 2]
+    return list(zip(chosen, of_tables([one.path for one in chosen]), strict=True))
+
+
+def tops_of(members: Iterable[FileInTree]) -> set[str]:
+    """The folders on top that the members lie in."""
+    return {one.parts[0] for one in members if len(one.parts) > 1}
+
+
+def _reads_as_split(label: str) -> bool:
+    said = read_name(label)
+    return said is not None and (said.exact or said.certain)
+
+
+def _check_alone(chosen: Sequence[FileInTree], splits: Mapping[str, Split]) -> None:
+    """A single split beside folders of classes may be a class itself: raise ambiguous_layout."""
+    others = [one for one in chosen if len(one.parts) > 1 and one.parts[0] not in splits]
+    others = [one for one in others if one.parts[0].lower() not in ASIDE]
+    deep = any(len(one.parts) > 2 for one in others)
+    if len(set(splits.values())) == 1 and (deep or len(tops_of(others)) > 1):
+        raise doubts.one_split_among_others(sorted(splits), sorted(tops_of(others)))
+
+
+def _split_first(chosen: Sequence[FileInTree], splits: Mapping[str, Split]) -> Placed:
+    """`<split>/<label>/x`; what lies beside the splits' folders is left out and named."""
+    inside = [one for one in chosen if len(one.parts) > 1 and one.parts[0] in splits]
+    inner = _inner(inside, splits)
+    placed = Placed(notes=[doubts.splits_said(splits)])
+    placed.parents = {f"{top}/" + (f"{inner[top]}/" if top in inner else "") for top in splits}
+    loose: list[FileInTree] = []
+    for one in inside:
+        top, *rest = one.parts
+        rest = rest[1:] if rest[0] == inner.get(top) else rest
+        if len(rest) > 1:
+            placed.items.append(LabelledFile(one.index, one.path, rest[0], split=splits[top]))
+        else:
+            loose.append(one)
+    if not placed.items:
+        raise doubts.splits_without_classes(sorted(splits))
+    placed.problems += doubts.unlabelled([*(one for one in chosen if len(one.parts) == 1), *loose])
+    beside = [one for one in chosen if len(one.parts) > 1 and one.parts[0] not in splits]
+    placed.problems += doubts.left_beside(beside, sorted(splits))
+    return placed
+
+
+def _inner(inside: Sequence[FileInTree], splits: Mapping[str, Split]) -> dict[str, str]:
+    """The folder to look through in each split's folder, where there is one: it names the split
+    again (`seg_train/seg_train`), or is the only one in all of them and holds several."""
+    seconds: dict[str, set[str]] = defaultdict(set)
+    for one in inside:
+        if len(one.parts) > 2:
+            seconds[one.parts[0]].add(one.parts[1])
+    deep = {one.parts[2] for one in inside if len(one.parts) > 3}
+    nested = all(len(one.parts) != 3 for one in inside)
+    shared = len(set().union(*seconds.values())) == 1 and nested and len(deep) > 1
+    single = {top: next(iter(names)) for top, names in seconds.items() if len(names) == 1}
+    return {
+        top: name for top, name in single.items() if shared or _same_split(name, top, splits[top])
+    }
+
+
+def _same_split(name: str, top: str, split: Split) -> bool:
+    said = read_name(name)
+    return said is not None and said.split == split and (said.exact or name == top)
+
+
+def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> Placed:
+    """`<label>/x`, or `<label>/<split>/x` where the folders below are splits."""
+    inside = [one for one in chosen if len(one.parts) > 1]
+    placed = Placed()
+    placed.items = [
+        LabelledFile(
+            one.index,
+            one.path,
+            label=one.parts[0],
+            split=second.get(one.parts[1]) if len(one.parts) > 2 else None,
+        )
+        for one in inside
+    ]
+    placed.problems += doubts.unlabelled([one for one in chosen if len(one.parts) == 1])
+    if second:
+        placed.notes.append(doubts.splits_said(second, where="in each class folder"))
+    else:
+        placed.problems += doubts.mixed_depths(inside)
+    return placed
+
+
+def _class_first(chosen: Sequence[FileInTree]) -> dict[str, Split]:
+    """The splits in the class folders, if all folders in them are splits. Raises ambiguous_layout
+    where they are splits beside others, or have folders in them."""
+    deep = [one.parts for one in chosen if len(one.parts) > 2]
+    names = {parts[1] for parts in deep}
+    second = of_folders(names)
+    if not second:
+        return {}
+    several = len(set(second.values())) > 1
+    all_splits = second.keys() == names
+    if all_splits and all(len(parts) == 3 for parts in deep):
+        flat = {one.parts[0] for one in chosen if len(one.parts) == 2}
+        return second if several or flat >= {parts[0] for parts in deep} else {}
+    if all_splits or several:
+        raise doubts.splits_among_folders(sorted(tops_of(chosen)), sorted(second))
+    return {}

@@ -1,0 +1,84 @@
+"""What is none of the examples, so that nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem
+from app.uploads.intake import images
+from app.uploads.intake.layout.doubts import singly
+from app.uploads.intake.layout.roles import FileInTree
+from app.uploads.intake.names import is_junk, shown
+
+
+def ignored(found: Sequence[FileInTree], used: Collection[int]) -> list[Problem]:
+    """One problem for each kind of file that is no example; `used` holds members' indices."""
+    rest = [one for one in found if one.index not in used]
+    counts = Counter(_kind(member) for member in rest)
+    first = {_kind(member): member.path for member in reversed(rest)}
+    return [
+        Problem(
+            code="unsupported_member",
+            message=f"{count} {kind} ignored, the first of them {shown(first[kind])}",
+            path=first[kind],
+            excluded=True,
+        )
+        for kind, count in counts.items()
+    ]
+
+
+def empty_classes(
+    folders: Iterable[str], found: Sequence[FileInTree], *, wrapper: str, parents: Collection[str]
+) -> list[Problem]:
+    """One problem for each class folder with no file but what tools leave behind.
+
+    `folders` and `found` have whole paths; class folders lie in `parents`, below the wrapper.
+    """
+    told = {*folders, *(_parent(one.path) for one in found if one.role == "junk")}
+    inside = {path.removeprefix(wrapper) for path in told if path.startswith(wrapper)}
+    bare = {path.rstrip("/") for path in inside} - _filled(found, wrapper)
+    empty = sorted(path for path in bare if path and not is_junk(path) and _parent(path) in parents)
+    return singly(
+        [
+            Problem(
+                code="empty_class",
+                message=f"{shown(path)} has no example, so it is no class",
+                path=path,
+                excluded=True,
+            )
+            for path in empty
+        ]
+    )
+
+
+def _filled(found: Sequence[FileInTree], wrapper: str) -> set[str]:
+    """The folders below the wrapper, as deep as classes lie, that files of use lie in."""
+    kept = (one.path.removeprefix(wrapper).split("/") for one in found if one.role != "junk")
+    return {"/".join(parts[:depth]) for parts in kept for depth in range(1, len(parts))}
+
+
+def nothing(*, labelled: bool = True) -> HeadstartError:
+    """The upload has no example at all."""
+    if not labelled:
+        return HeadstartError("empty_dataset", "nothing was found that can be predicted")
+    return HeadstartError(
+        "empty_dataset",
+        "no example was found: put each class's files into a folder of its name, "
+        "or add a metadata.csv with the columns path and label",
+    )
+
+
+def _parent(path: str) -> str:
+    folder, slash, _ = path.rpartition("/")
+    return folder + slash
+
+
+def _kind(member: FileInTree) -> str:
+    if member.role == "junk":
+        return "file(s) that systems and tools leave behind"
+    if member.role == "aside":
+        return f"file(s) in {shown(member.parts[0], 60)}/, beside the folder of the classes,"
+    suffix = images.extension(member.path)
+    return f"{suffix} file(s)" if suffix else "file(s) without an extension"

@@ -1,0 +1,103 @@
+"""Labels, groups and splits by metadata files, which decide where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem, Split
+from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role, is_metadata
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import clean, folded, shown
+from app.uploads.intake.refusals import Refusals
+from app.uploads.intake.rows import PathRow, Row, path_row
+from app.uploads.intake.splits import of_folders, read_name
+
+OF_ROW = frozenset(
+    {"schema_mismatch", "invalid_value", "label_too_long", "unsafe_path", "unsafe_name"}
+    | {"duplicate_name", "several_labels"}
+)
+"""What one row may be refused for while those after it can still be looked at."""
+
+
+def metadata(found: Sequence[FileInTree]) -> list[FileInTree]:
+    """The metadata files: one on top, or one in each split's folder."""
+    named = [one for one in found if one.role == "table" and is_metadata(one.path)]
+    splits = of_folders({one.parts[0] for one in named if len(one.parts) == 2})
+    return [
+        one
+        for one in named
+        if len(one.parts) == 1 or (len(one.parts) == 2 and one.parts[0] in splits)
+    ]
+
+
+class Places:
+    """The members by the paths that rows may call them: whole, or below the wrapper folder."""
+
+    def __init__(self, found: Sequence[FileInTree], paths: Sequence[str]) -> None:
+        self._exact: dict[str, FileInTree] = {}
+        self._alike: dict[str, set[int]] = {}
+        self._found = {one.index: one for one in found}
+        for one in found:
+            for key in (paths[one.index], one.path):
+                self._exact[key] = one
+                self._alike.setdefault(folded(key), set()).add(one.index)
+
+    def find(self, path: str) -> FileInTree | None:
+        """The member of this path; of one that differs in case or accents' form, if it is one."""
+        alike = self._alike.get(folded(path), set())
+        only = self._found[next(iter(alike))] if len(alike) == 1 else None
+        return self._exact.get(path) or only
+
+
+def by_rows(
+    rows: Iterable[tuple[FileInTree, Row]], places: Places, *, limits: Limits, refusals: Refusals
+) -> list[LabelledFile]:
+    """The members that the rows of metadata files name, below the folder of each file.
+
+    A folder's own name says the split of rows that do not. What is wrong with a row is collected:
+    schema_mismatch, invalid_value, label_too_long, unsafe_path, unsafe_name or duplicate_name.
+    """
+    items: dict[int, LabelledFile] = {}
+    for table, row in rows:
+        with refusals.collecting(OF_ROW):
+            told = path_row(row, limits)
+            folder = table.path.rpartition("/")[0]
+            member = _member(row, told, folder, places)
+            if member.index in items:
+                raise row.error("duplicate_name", f"{shown(told.path)} has a row already")
+            split = told.split or _split(folder)
+            items[member.index] = LabelledFile(
+                member.index, member.path, told.label, told.group, split
+            )
+    return sorted(items.values(), key=lambda item: item.index)
+
+
+def _split(folder: str) -> Split | None:
+    said = read_name(folder)
+    return said.split if said else None
+
+
+def _member(row: Row, told: PathRow, folder: str, places: Places) -> FileInTree:
+    """The member that the row names; Windows' own separators are understood."""
+    try:
+        path = clean(told.path.replace("\\", "/"))
+    except HeadstartError as error:
+        why = f"{row.table}, row {row.number}: {error.message}"
+        raise HeadstartError(error.code, why, param=error.param) from error
+    member = places.find(f"{folder}/{path}" if folder else path)
+    if member is None:
+        raise row.error("schema_mismatch", f"{shown(told.path)} is not in the archive")
+    return member
+
+
+def unlisted(
+    found: Sequence[FileInTree], items: Sequence[LabelledFile], role: Role
+) -> list[Problem]:
+    """One problem for all members that no metadata row names."""
+    listed = {item.index for item in items}
+    rest = [one.path for one in found if one.role == role and one.index not in listed]
+    if not rest:
+        return []
+    message = f"{len(rest)} file(s) without a metadata row, the first of them {shown(rest[0])}"
+    return [Problem(code="schema_mismatch", message=message, path=rest[0], excluded=True)]

@@ -1,0 +1,141 @@
+"""What each member of an archive may be, by its name, and by its first bytes where that is mute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.core import image_header
+from app.core.errors import HeadstartError
+from app.core.manifest import Modality, Split
+from app.uploads.intake import images
+from app.uploads.intake.limits import Kind
+from app.uploads.intake.names import is_junk
+
+Role = Literal["image", "text", "table", "other", "aside", "junk"]
+"""`aside` is a picture or a text that lies beside the folder around all examples."""
+Peek = Callable[[int], bytes]
+"""The first bytes of a member, by its index."""
+
+TABLES: dict[str, Kind] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+}
+METADATA = frozenset({"metadata.csv", "metadata.jsonl"})
+_BESIDE = (
+    # documents and code
+    "md rst rtf pdf json xml yaml yml toml ini cfg conf html htm log py ipynb names doc docx odt "
+    "xls ods numbers ppt pptx license bib tex sh bat "
+    # what cameras, editors and operating systems write beside pictures
+    "xmp aae thm pp3 dop lrv on1 cos db lnk url tmp bak part crdownload nfo sfv md5 sha1 sha256 "
+    # films and sound
+    "mov mp4 m4v avi mkv webm mpg mpeg 3gp wmv mts wav mp3 m4a flac ogg "
+    # arrays and weights
+    "npy npz mat h5 hdf5 pkl pickle pt pth onnx safetensors tfrecord"
+)
+BESIDE = frozenset(_BESIDE.split())
+"""Endings of what lies beside examples and is never one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileInTree:
+    """A member by its index in the archive and its path, and what it may be."""
+
+    index: int
+    path: str
+    role: Role
+
+    @property
+    def parts(self) -> list[str]:
+        return self.path.split("/")
+
+    def below(self, wrapper: str) -> FileInTree:
+        """The same without the folders around everything; one in a folder beside is no example."""
+        if self.path.startswith(wrapper):
+            return FileInTree(self.index, self.path[len(wrapper) :], self.role)
+        beside = "/" in self.path and self.role in ("image", "text")
+        return FileInTree(self.index, self.path, "aside" if beside else self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A member that is an example, and what its place says of it."""
+
+    index: int
+    path: str
+    label: str
+    group: str | None = None
+    split: Split | None = None
+
+
+def members(paths: Sequence[str], asked: Modality | None, peek: Peek) -> list[FileInTree]:
+    """All members with their roles. Raises unsupported_member for archives among them."""
+    found: list[FileInTree] = []
+    for index, path in enumerate(paths):
+        if is_junk(path):
+            found.append(FileInTree(index, path, "junk"))
+            continue
+        if images.extension(path) in images.ARCHIVES:
+            raise images.nested(path)
+        role = _by_name(path, asked) or _by_content(path, peek(index))
+        found.append(FileInTree(index, path, role))
+    return found
+
+
+def modality(found: Sequence[FileInTree], asked: Modality | None = None) -> Modality:
+    """Images where there are any, else texts. Raises modality_mismatch."""
+    roles = {member.role for member in found}
+    natural: Modality = "image" if "image" in roles or not roles & {"text", "table"} else "text"
+    if asked not in (None, natural):
+        raise mismatch(asked, natural)
+    return natural
+
+
+def mismatch(asked: str | None, natural: Modality) -> HeadstartError:
+    """The upload is not of the modality that was asked for."""
+    return HeadstartError(
+        "modality_mismatch",
+        f"the upload holds {natural} examples, the request says {asked}",
+        param="modality",
+    )
+
+
+def is_metadata(path: str) -> bool:
+    """Whether the file may list examples, by its name."""
+    return path.rpartition("/")[2].lower() in METADATA
+
+
+def anywhere(found: Sequence[FileInTree], role: Role) -> list[LabelledFile]:
+    """Every member of `role`, wherever it lies and without a label."""
+    return [LabelledFile(one.index, one.path, label="") for one in found if one.role == role]
+
+
+def _by_name(path: str, asked: Modality | None) -> Role | None:
+    """What the name says; None where only the content can tell whether it is a picture."""
+    suffix = images.extension(path)
+    if suffix in images.EXTENSIONS or (suffix in images.FOREIGN and suffix[1:] not in BESIDE):
+        return "image"
+    if suffix in TABLES:
+        return "table"
+    if suffix == ".txt":
+        return "text"
+    if suffix[1:] in BESIDE or "/" not in path:
+        return "other"
+    return "text" if asked == "text" else None
+
+
+def _by_content(path: str, head: bytes) -> Role:
+    """A picture whose name does not say so; whatever else it is lies beside the examples."""
+    if images.is_archive(head):
+        raise images.nested(path)
+    try:
+        image_header.sniff(head)
+    except HeadstartError:
+        return "other"
+    return "image"

@@ -1,0 +1,65 @@
+"""All that is wrong with one upload, and not only the first of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem
+
+MOST = 100
+"""Errors that one refusal lists."""
+
+
+class Refusals:
+    """Collects errors that each end the upload, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self._errors: list[HeadstartError] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything was wrong so far."""
+        return bool(self._errors)
+
+    @contextmanager
+    def collecting(self, codes: Collection[str]) -> Iterator[None]:
+        """Keep an error of `codes` for later. Raises the refusal when it lists enough."""
+        try:
+            yield
+        except HeadstartError as error:
+            if error.code not in codes:
+                raise
+            self.add(error)
+
+    def add(self, error: HeadstartError) -> None:
+        """Keep the error for later. Raises the refusal when it lists enough."""
+        self._errors.append(error)
+        if len(self._errors) >= MOST:
+            self.check()
+
+    def check(self) -> None:
+        """Raise the refusal if anything was wrong."""
+        if self._errors:
+            raise combined(self._errors)
+
+    def closing(self, error: HeadstartError, problems: Iterable[Problem] = ()) -> HeadstartError:
+        """The refusal that `error` ends: what was collected before it, and after it the
+        `problems` that left too little. Its code and sentence are those of what was met first."""
+        if "errors" in error.extra:
+            return error
+        return combined([*self._errors, error], problems)
+
+
+def combined(errors: list[HeadstartError], problems: Iterable[Problem] = ()) -> HeadstartError:
+    """One error that lists all of them in `errors`, a member of its problem document."""
+    first = errors[0]
+    told = [_listed(one.code, one.message, one.param) for one in errors]
+    told += [_listed(one.code, one.message, one.path) for one in problems if one.excluded]
+    extra = {**first.extra, "errors": told[:MOST]}
+    return HeadstartError(first.code, first.message, param=first.param, extra=extra)
+
+
+def _listed(code: str, message: str, param: str | None) -> dict[str, Any]:
+    return {"code": code, "message": message, "param": param}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from app.datasets import examples, removal, service
 from app.datasets.lookup import DatasetId, find, settled
+from app.datasets.report import DatasetReport, report_of
 from app.datasets.schemas import (
     Dataset,
     DatasetBrief,
@@ -21,14 +22,16 @@ from app.datasets.schemas import (
     version_brief_of,
     version_of,
 )
-from app.http.dependencies import Reader, Reading, ServicesDep, Writer
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
 from app.http.pages import Limit, Order, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories import datasets
+from app.uploads.form import UploadForm
 from app.uploads.incoming import IncomingDep
+from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
@@ -44,20 +47,43 @@ _LINKS = links(
     versions=f"list_versions_{_ONE}_versions_get",
 )
 
+_REPORT: dict[str, Any] = {
+    "model": DatasetReport,
+    "description": "With `validate_only`: what the upload would become.",
+}
+ValidateOnly = Annotated[
+    bool,
+    Query(
+        description="A dry run: answer the report of the upload, with status 200, and keep nothing "
+        "of it. An Idempotency-Key is not used then."
+    ),
+]
+
 
 @router.post(
     "",
     status_code=201,
-    responses={201: _LINKS, **BAD_UPLOADS},
+    response_model=Dataset,
+    responses={200: _REPORT, 201: _LINKS, **BAD_UPLOADS},
     openapi_extra=multipart_body(),
 )
-async def create_dataset(incoming: IncomingDep, wish: WishDep, response: Response) -> Dataset:
+async def create_dataset(
+    incoming: IncomingDep, wish: WishDep, response: Response, *, validate_only: ValidateOnly = False
+) -> Dataset | Response:
     """Upload a labelled dataset; it is `processing` until all of it is decoded and embedded."""
+    if validate_only:
+        report = await incoming.inspect(partial(_report, incoming.services))
+        return Response(report.model_dump_json(), media_type="application/json")
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    snapshot, replayed = await incoming.take(make, status=201)
+    found, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
-    response.headers["location"] = f"/v1/datasets/{snapshot.dataset.id}"
-    return dataset_of(await settled(incoming.services, wish, snapshot))
+    response.headers["location"] = f"/v1/datasets/{found.dataset.id}"
+    return dataset_of(await settled(incoming.services, wish, found))
+
+
+def _report(services: Services, upload: Upload, form: UploadForm) -> DatasetReport:
+    built, backbone = service.inspect(services, upload, form)
+    return report_of(built, backbone, upload=upload, form=form)
 
 
 @router.get("")

@@ -66,6 +66,16 @@ def create(
     return snapshot
 
 
+def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
+    """What `create` would make of the upload, and the backbone; nothing of it is kept.
+
+    Raises the codes of bad inputs.
+    """
+    built, backbone = _take_in(services, upload, form)
+    built.pack_path.unlink()
+    return built, backbone
+
+
 def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
     """What was uploaded, and the backbone that is to embed it."""
     spec = _backbone(services, form.backbone) if form.backbone else None
@@ -199,6 +209,7 @@ def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
         seed=form.seed,
         columns=form.columns,
         encoding=form.encoding,
+        filename_encoding=form.filename_encoding,
     )
 
 

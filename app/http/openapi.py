@@ -36,6 +36,14 @@ class OpenAIError(BaseModel):
     param: str | None = Field(examples=["model"])
 
 
+class ProblemItem(BaseModel):
+    """One of the things that are wrong with an upload."""
+
+    code: str = Field(examples=["image_invalid"])
+    message: str = Field(examples=["cat/7.png: the content is no image that is understood"])
+    param: str | None = Field(examples=["cat/7.png"])
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457: what went wrong. `code` is stable; `message` repeats `detail` for SDKs."""
 
@@ -51,6 +59,11 @@ class ProblemDocument(BaseModel):
     request_id: str = Field(examples=["req_01ke4c0f6v6z2k8m9q3w5x7y1t"])
     error: OpenAIError | str | None = Field(
         default=None, description="Under /v1 as OpenAI has it, under /v2 as Triton has it."
+    )
+    errors: list[ProblemItem] | None = Field(
+        default=None,
+        description="Of a refused upload: all that is wrong with it, up to 100, the first of "
+        "which is the problem itself.",
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.manifest import Modality
 from app.core.texts import PRINTABLE
+from app.uploads.intake.code_pages import FilenameEncoding
 from app.uploads.intake.tables.encodings import Encoding
 
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
@@ -39,6 +40,11 @@ class UploadForm(BaseModel):
     group_column: Annotated[Printable, Field(max_length=200)] | None = None
     split_column: Annotated[Printable, Field(max_length=200)] | None = None
     encoding: Encoding | None = None
+    filename_encoding: FilenameEncoding | None = Field(
+        default=None,
+        description="The code page of names in an archive that do not state theirs; judged by "
+        "the names, and said in a problem, if it is left out.",
+    )
     purpose: Literal["fine-tune"] = "fine-tune"
     expires_anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
     expires_seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from anyio import to_thread
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
+from pydantic_core import ErrorDetails, to_json
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
@@ -26,6 +26,7 @@ from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.settings import Settings
 from app.infra.storage import staging
 from app.uploads.form import UploadForm
+from app.uploads.intake.refusals import combined
 from app.uploads.receipts import KeyLease, Receipt
 from app.uploads.streaming import Upload, UploadLimits, received
 
@@ -67,6 +68,12 @@ class Incoming:
             return make(upload, parse_form(UploadForm, upload.fields), receipt=lease)
 
         return await self.once(made, self._version, status=status)
+
+    async def inspect(self, look: Callable[[Upload, UploadForm], T]) -> T:
+        """What `look` finds in the upload, which is gone afterwards; its key is not used."""
+        async with self._received() as upload:
+            looked = partial(look, upload, parse_form(UploadForm, upload.fields))
+            return await to_thread.run_sync(looked, limiter=self.services.builds)
 
     async def once(
         self, make: Callable[[Upload, KeyLease], T], recall: Callable[[Made], T], *, status: int
@@ -124,12 +131,13 @@ def parse_fields(shape: type[Shape], fields: Mapping[str, Any]) -> Shape:
     try:
         return shape.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or None
-        message = first["msg"].removeprefix("Value error, ")
-        raise HeadstartError(
-            "invalid_request", f"{name}: {message}" if name else message, param=name
-        ) from error
+        raise combined([_of_field(one) for one in error.errors()]) from error
+
+
+def _of_field(told: ErrorDetails) -> HeadstartError:
+    name = ".".join(str(part) for part in told["loc"]) or None
+    message = told["msg"].removeprefix("Value error, ")
+    return HeadstartError("invalid_request", f"{name}: {message}" if name else message, param=name)
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

@@ -132,9 +132,8 @@ class _Intake:
         """The members that are examples; what is left over becomes problems."""
         lists = [one for one in found if modality == "image" and picture_lists.is_list(one.path)]
         tree, wrapper = layout.unwrapped(found, modality, lists)
-        metadata = layout.metadata(tree)
-        listing = metadata or (picture_lists.lists(tree) if lists else [])
-        items = self._listed(opened, listing, tree, sure=bool(metadata)) if listing else None
+        listing = layout.metadata(tree) or (picture_lists.lists(tree) if lists else [])
+        items = self._listed(opened, listing, tree) if listing else None
         if items is None:
             tree, wrapper = layout.unwrapped(found, modality)
             items = self._placed(opened, found, modality)
@@ -151,10 +150,11 @@ class _Intake:
         return items
 
     def _listed(
-        self, opened: Archive, listing: list[FileInTree], tree: list[FileInTree], *, sure: bool
+        self, opened: Archive, listing: list[FileInTree], tree: list[FileInTree]
     ) -> list[LabelledFile] | None:
-        """The members that metadata files name, or what labelling tools write; None where the
-        latter, by their content, turn out to be something else."""
+        """The members that metadata files name, or what labelling tools write; None where one of
+        the latter is something else by its content, and folders can say the labels."""
+        sure = any(layout.is_metadata(one.path) for one in listing)
         nearest = picture_lists.Nearest([one for one in tree if one not in listing])
         rows = (
             (table, row) if sure else nearest.located(table, row)
@@ -165,7 +165,8 @@ class _Intake:
         try:
             items = layout.by_rows(rows, places, limits=self._limits, refusals=self._refusals)
         except HeadstartError as error:
-            if sure or error.code != "schema_mismatch" or self._refusals:
+            in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
+            if sure or error.code != "schema_mismatch" or self._refusals or not in_folders:
                 raise
             self._drafts.problems.append(doubts.no_list(listing[0].path, error.message))
             return None

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake.names import shown
 
-PAGES = (
-    "utf-8 cp437 cp850 cp852 cp866 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 koi8-r "
-    "gbk gb18030 big5 cp950 shift_jis cp932 euc_jp euc_kr cp949 latin-1"
-)
-"""What `filename_encoding` may be."""
+FilenameEncoding = Literal[
+    "utf-8", "cp437", "cp850", "cp852", "cp866", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254",
+    "cp1255", "cp1256", "koi8-r", "latin-1", "gbk", "gb18030", "big5", "shift_jis", "euc_jp",
+    "euc_kr", "cp932", "cp949", "cp950",
+]  # fmt: skip
+"""What a caller may say that names are in."""
 PLAUSIBLE = 0.75
 _WORD = re.compile(r"[^\W\d_]+")
 _FIELD = "filename_encoding"
@@ -46,14 +48,14 @@ class CodePage:
 
 
 def judge(
-    names: Sequence[bytes], *, asked: str | None = None, of_windows: bool = False
+    names: Sequence[bytes], *, asked: FilenameEncoding | None = None, of_windows: bool = False
 ) -> CodePage:
     """The page of `names` that state none: the one `asked` for, else what they look like.
 
     `of_windows` says that the writer was no Unix, where unstated names are hardly ever UTF-8.
     """
     if asked is not None:
-        return CodePage(page(asked))
+        return CodePage(asked)
     foreign = [name for name in set(names) if not name.isascii()]
     if not foreign:
         return CodePage("utf-8")
@@ -67,15 +69,6 @@ def judge(
     rest = [name for name in foreign if decoded(name, "utf-8") is None]
     narrow_page = _best(_CYRILLIC, rest) or _latin(rest)
     return CodePage(narrow_page, utf8_first=True, assumed=True)
-
-
-def page(asked: str) -> str:
-    """The page by its name. Raises invalid_value."""
-    name = asked.strip().lower()
-    if name not in PAGES.split():
-        why = f"{_FIELD} is one of {', '.join(PAGES.split())}"
-        raise HeadstartError("invalid_value", why, param=_FIELD)
-    return name
 
 
 def assumption(assumed: CodePage, paths: Sequence[str]) -> Problem:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.uploads.intake.code_pages import FilenameEncoding
+
 MIB = 1024 * 1024
 
 
@@ -48,7 +50,7 @@ class IntakeOptions:
     test_fraction: float = 0.0
     """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""
     seed: int = 0
-    filename_encoding: str | None = None
+    filename_encoding: FilenameEncoding | None = None
     """The code page of names in an archive that do not state theirs; None to judge by the names."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""

@@ -32,7 +32,7 @@ OF_ONE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MemberContent:
     """An example's bytes, and how many pages or frames they hold; only the first is used."""
 
     data: bytes
@@ -45,7 +45,7 @@ def head(opened: Archive, index: int) -> bytes:
     return next(iter(opened.chunks(opened.entries[index])), b"")[:HEAD]
 
 
-def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> Content:
+def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> MemberContent:
     """The member's checked bytes; none of a text where there is nothing to read.
 
     Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
@@ -53,11 +53,11 @@ def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -
     data = archives.read(opened, entry, limits)
     if modality == "image":
         header = images.check(data, entry.path)
-        return Content(data, header.frames, header.format)
-    return Content(data.removeprefix(BOM) if _is_text(data, entry, limits) else b"")
+        return MemberContent(data, header.frames, header.format)
+    return MemberContent(data.removeprefix(BOM) if _is_text(data, entry, limits) else b"")
 
 
-def further_frames(held: Content, example: str, path: str) -> Problem:
+def further_frames(held: MemberContent, example: str, path: str) -> Problem:
     """Only the first of several pages or frames is used."""
     what = "pages" if held.format == "tiff" else "frames"
     message = f"{shown(path)} has {held.frames} {what}, the first is used"

@@ -1,0 +1,108 @@
+"""What a dry run answers: the dataset that an upload would become."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core import manifest
+from app.core.manifest import Example, Modality, Problem, Split
+from app.core.splits import ORDER
+from app.datasets.schemas import ClassCount
+from app.uploads.form import UploadForm
+from app.uploads.intake import Built
+from app.uploads.streaming import Upload
+
+
+class SplitCount(BaseModel):
+    """The usable examples of one split."""
+
+    split: Split
+    num_examples: int
+    classes: list[ClassCount]
+
+
+class DatasetReport(BaseModel):
+    """What an upload would become; nothing of it is kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "dataset.report",
+                    "name": "castings",
+                    "filename": "castings.zip",
+                    "modality": "image",
+                    "bytes": 482133,
+                    "backbone": "efficientnet_lite0",
+                    "num_examples": 32,
+                    "classes": [{"label": "crack", "count": 12}, {"label": "ok", "count": 20}],
+                    "splits": [
+                        {
+                            "split": "train",
+                            "num_examples": 32,
+                            "classes": [
+                                {"label": "crack", "count": 12},
+                                {"label": "ok", "count": 20},
+                            ],
+                        }
+                    ],
+                    "num_problems": 0,
+                    "problems": [],
+                    "assumed": ["the folder castings/ around everything is looked through"],
+                }
+            ]
+        }
+    )
+
+    object: Literal["dataset.report"] = "dataset.report"
+    name: str
+    filename: str
+    modality: Modality
+    bytes: int = Field(description="Of the upload.")
+    backbone: str = Field(description="The backbone that would embed it.")
+    num_examples: int = Field(description="Usable ones.")
+    classes: list[ClassCount]
+    splits: list[SplitCount] = Field(description="Those that have usable examples.")
+    num_problems: int
+    problems: list[Problem] = Field(
+        description="What would be left out, or is doubtful. Headers are checked as for an "
+        "upload that is kept; damage deeper in an image shows only when a kept one is decoded."
+    )
+    assumed: list[str] = Field(description="In words, how names and folders were read.")
+
+
+def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) -> DatasetReport:
+    """The report of what was built."""
+    usable = manifest.usable(built.examples, built.problems)
+    return DatasetReport(
+        name=form.name or Path(upload.filename).stem,
+        filename=upload.filename,
+        modality=built.modality,
+        bytes=upload.size,
+        backbone=backbone,
+        num_examples=len(usable),
+        classes=_classes(usable),
+        splits=_splits(usable),
+        num_problems=len(built.problems),
+        problems=built.problems,
+        assumed=built.notes,
+    )
+
+
+def _classes(examples: list[Example]) -> list[ClassCount]:
+    return [ClassCount.model_validate(one) for one in manifest.class_counts(examples)]
+
+
+def _splits(examples: list[Example]) -> list[SplitCount]:
+    by_split: dict[Split, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_split[example.split].append(example)
+    return [
+        SplitCount(split=split, num_examples=len(some), classes=_classes(some))
+        for split in ORDER
+        if (some := by_split.get(split))
+    ]

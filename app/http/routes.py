@@ -51,14 +51,21 @@ class StrictRoute(APIRoute):
     def _known_queries(self) -> frozenset[str] | None:
         if any(dependant.call in _TAKES_ANY_QUERY for dependant in _flat(self.dependant)):
             return None
-        declared = own_queries(self)
         told = (self.openapi_extra or {}).get("parameters", ())
-        return frozenset(declared | {one["name"] for one in told if one["in"] == "query"})
+        return frozenset(
+            declared(self.dependant) | {one["name"] for one in told if one["in"] == "query"}
+        )
 
 
-def own_queries(route: APIRoute) -> frozenset[str]:
-    """The query parameters that the route declares."""
-    return frozenset(one.alias for found in _flat(route.dependant) for one in found.query_params)
+def own_queries(request: Request) -> frozenset[str]:
+    """The query parameters that the request's route declares."""
+    route = request.scope.get("route")
+    return declared(route.dependant) if isinstance(route, APIRoute) else frozenset()
+
+
+def declared(dependant: Dependant) -> frozenset[str]:
+    """The query parameters that the dependant and its dependencies declare."""
+    return frozenset(one.alias for found in _flat(dependant) for one in found.query_params)
 
 
 _TAKES_ANY_QUERY: set[Callable[..., object] | None] = set()

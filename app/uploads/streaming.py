@@ -22,7 +22,6 @@ from starlette.requests import ClientDisconnect, Request
 from app.core.errors import HeadstartError
 from app.core.texts import digits
 from app.http.routes import own_queries, refuse_unknown
-from app.http.routes import refuse_unknown
 from app.infra.storage import scratch, storage_errors
 from app.uploads.forms import Form, FormLimits, bad, file_name
 
@@ -166,8 +165,7 @@ async def _multipart(
     request: Request, spool: Spool, limits: UploadLimits, *, boundary: bytes
 ) -> tuple[str, dict[str, str]]:
     """Name of the file and the fields of a form whose file goes into the spool."""
-    refuse_unknown(request.query_params, frozenset())
-    refuse_unknown(request.query_params, own_queries(request.scope["route"]))
+    refuse_unknown(request.query_params, own_queries(request))
     form = Form(boundary, spool.write, limits.form)
     async for data in _paced(request, limits):
         form.feed(data)
@@ -184,7 +182,7 @@ async def _raw(request: Request, spool: Spool, limits: UploadLimits) -> tuple[st
     async for data in _paced(request, limits):
         spool.write(data)
         await spool.flush(at_least=FLUSH)
-    own = own_queries(request.scope["route"])
+    own = own_queries(request)
     fields = {name: told for name, told in request.query_params.items() if name not in own}
     return file_name(_raw_name(request, fields.pop("filename", ""))), fields
 

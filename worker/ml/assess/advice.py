@@ -83,8 +83,9 @@ def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
     now = len(evidence.labels) / len(evidence.classes)
     add = _some_more(now)
     fall, spread = law.fall(now, now + add)
-    gain = law.error(now) * fall
-    plus_minus = gain * math.hypot(law.level_spread, spread / fall)
+    error = law.error(now)
+    gain = error * fall
+    plus_minus = math.hypot(gain * law.level_spread, error * spread)
     said = f"{add} more of every class should bring {_points(gain, plus_minus)} of accuracy"
     return {"add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
 
@@ -193,7 +194,7 @@ def _gain(law: learning_curve.Law, have: int, error: float, label: str) -> dict[
     fall, spread = law.fall(have, have + add)
     gain = ALONE * error * fall
     luck = LUCK * math.sqrt(error * (1 - error) / have)
-    plus_minus = math.hypot(gain * spread / fall, luck)
+    plus_minus = math.hypot(ALONE * error * spread, luck)
     said = f"{add} more of `{label}` should bring its F1 {_points(gain, plus_minus)}"
     return {"label": label, "add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
 

@@ -68,6 +68,14 @@ class TestMoreExamples:
         assert found["add"] == 30
         assert 0.01 < found["gain"] < 0.08
 
+    def test_where_more_examples_made_it_no_better_nothing_is_promised(self) -> None:
+        worse = [Point(per_class=m, accuracy=0.9 - 0.05 * m, judged=900) for m in (1, 2, 4, 8)]
+        found = advice.more_of_all(evidence(sure(SAID), LABELS, worse))
+        assert found is not None
+        assert found["gain"] == 0
+        assert found["plus_minus"] > 0
+        assert advice.more_examples(evidence(sure(SAID), LABELS, worse)) == []
+
     def test_without_folds_nothing_is_promised(self) -> None:
         found = advice.advise(evidence(None, torch.arange(3), points=[]))
         assert found["more_examples"] == []

@@ -28,7 +28,6 @@ from worker.formats import models
 from worker.ml import fit
 from worker.ml.engines import load_engine
 from worker.ml.images.views import decode_to
-from worker.ml.methods import text as text_fit
 from worker.ml.tasks import Support, Task
 
 BACKBONE = "efficientnet_lite0"
@@ -134,7 +133,7 @@ def store_text_model(settings: Settings, *, organisation: str = "org", name: str
         classes=classes,
         texts=texts,
     )
-    fitted = text_fit.fit(
+    fitted = fit.fit(
         Task(
             method="auto",
             hyperparameters={},
@@ -164,7 +163,7 @@ def store_head(
     prefix = storage_keys.artifact(organisation_id=organisation, name=name, fence=1)
     backbone = embed.spec.name
     weights = {"name": backbone, "weights_sha256": weights_sha256 or embed.weights_sha256}
-    card = {"config": head.config, "backbone": weights}
+    card = {"config": head.config.as_json(), "backbone": weights}
     artifact = models.write(open_storage(settings), folder, prefix, card)
     return Target(
         model=f"ft:{backbone}:{organisation}::{name}",

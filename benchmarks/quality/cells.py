@@ -206,7 +206,7 @@ def _strangers(cell: Cell, one: ImageSet, hidden: Tensor, views: tuple[str, ...]
     return {
         "near": float(roc_auc_score((~strange).numpy(), own)),
         "far": [_auroc(known, other) for other in others],
-        "alarm": float((known < head.detector.threshold()).double().mean()),
+        "alarm": float((known < head.config.novelty.threshold()).double().mean()),
     }
 
 

@@ -22,7 +22,7 @@ from worker.ml import fit
 from worker.ml.artifact import Fit
 from worker.ml.assess import calibration
 from worker.ml.features import ngrams, spaces
-from worker.ml.methods import text
+from worker.ml.heads import scoring_text
 from worker.ml.tasks import Support, Task
 
 SHOTS = {"banking77": (1, 2, 5, 10, 20), "naijasenti_hau": (1, 2, 5, 10, 20, 50, 100)}
@@ -85,8 +85,8 @@ def _others(train: TextPart, drawn: Tensor, seed: int) -> TextPart:
 
 def _auto(data: TextSet, support: Support, others: TextPart, *, names: bool) -> Row:
     found = fitted(data, support, names=names)
-    same = text.answer(found.head, others.rows, others.texts).probabilities
-    scores = text.answer(found.head, data.test.rows, data.test.texts).probabilities
+    same = scoring_text.answer(found.head, others.rows, others.texts).probabilities
+    scores = scoring_text.answer(found.head, data.test.rows, data.test.texts).probabilities
     return _judged(found, scores, data.test.labels) | {
         "like the examples": balanced_accuracy(same, others.labels)
     }

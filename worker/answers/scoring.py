@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from app.core.errors import HeadstartError
 from app.core.views import PRIMARY
 from worker.answers.rendering import Labels, Scores
-from worker.ml.artifact import HeadArtifact
+from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.heads.scoring_numpy import StackedHead
 
@@ -41,10 +40,7 @@ class ServingHead:
 
 def live_head(tensors: dict[str, Tensor], config: Any) -> scoring.LiveHead:
     """A head of verified tensors and the card's `config`. Raises model_corrupt."""
-    try:
-        return scoring.load(HeadArtifact(tensors=tensors, config=config))
-    except (KeyError, TypeError, ValueError) as error:
-        raise HeadstartError("model_corrupt", f"the stored head misses {error}") from error
+    return scoring.load(HeadArtifact(tensors=tensors, config=HeadConfig.from_json(config)))
 
 
 def serving_head(live: scoring.LiveHead, *, weights_sha256: str) -> ServingHead:
@@ -52,9 +48,9 @@ def serving_head(live: scoring.LiveHead, *, weights_sha256: str) -> ServingHead:
     stacked, size = scoring_numpy.stacked(live), live.nbytes
     if stacked is not None:
         tensors = {name: x for name, x in live.artifact.tensors.items() if name != "weight"}
-        live = replace(live, artifact=HeadArtifact(tensors, live.artifact.config))
+        live = scoring.LiveHead(HeadArtifact(tensors, live.config))
     return ServingHead(
-        live, stacked, Labels(live.classes), size + _overhead(live), intern(weights_sha256)
+        live, stacked, Labels(live.config.classes), size + _overhead(live), intern(weights_sha256)
     )
 
 
@@ -119,5 +115,6 @@ def _stacked(
 
 def _overhead(head: scoring.LiveHead) -> int:
     """Bytes beside the tensors: objects, each label twice, the ids of exemplars."""
-    names = [*head.classes, *head.classes, *head.artifact.config.get("exemplar_ids", ())]
+    config = head.config
+    names = [*config.classes, *config.classes, *config.exemplar_ids]
     return 6000 + sum(60 + len(name) for name in names)

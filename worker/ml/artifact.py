@@ -2,10 +2,139 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
+
+from app.core.errors import HeadstartError
+from app.core.views import PRIMARY
+from worker.ml.assess.distance_cooling import Familiarity
+from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
+from worker.ml.features.spaces import Channel
+
+FORMAT = 2
+"""Of what is written; nothing older was ever released."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """Of a head that keeps its support instead of weights: what its cosines are multiplied by
+    before the softmax, and its logits after.
+    """
+
+    sharpness: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lexical:
+    """Of a head that reads words: their share beside the embedding, whether all n-grams are folded
+    into a few buckets, and the support's familiarity.
+    """
+
+    weight: float
+    folded: bool
+    familiarity: Familiarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """What a head needs beside its tensors. One that reads words has `lexical` and no channels."""
+
+    method: str
+    classes: tuple[str, ...]
+    temperature: float
+    novelty: NoveltyDetector
+    false_alarm: float = FALSE_ALARM
+    exemplar_ids: tuple[str, ...] = ()
+    statistics: str | None = None
+    channels: tuple[Channel, ...] = ()
+    attention: Attention | None = None
+    lexical: Lexical | None = None
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views a prediction needs, the primary one first."""
+        if not self.channels:
+            return (PRIMARY["text"],)
+        return tuple(dict.fromkeys(view for one in self.channels for view in one.views))
+
+    def as_json(self) -> dict[str, Any]:
+        """What a model card keeps."""
+        told = {
+            "format": FORMAT,
+            "method": self.method,
+            "classes": list(self.classes),
+            "prediction_views": list(self.views),
+            "temperature": self.temperature,
+            "unknown": self.novelty.as_json(),
+            "unknown_false_alarm_rate": self.false_alarm,
+            "exemplar_ids": list(self.exemplar_ids),
+        }
+        return told | self._channels_as_json() | self._lexical_as_json() | self._attention_as_json()
+
+    def _channels_as_json(self) -> dict[str, Any]:
+        if not self.channels:
+            return {}
+        listed = [{"space": one.space, "views": list(one.views)} for one in self.channels]
+        return {"statistics": self.statistics, "channels": listed}
+
+    def _lexical_as_json(self) -> dict[str, Any]:
+        if self.lexical is None:
+            return {}
+        return {
+            "lexical_weight": self.lexical.weight,
+            "folded": self.lexical.folded,
+            "familiarity": asdict(self.lexical.familiarity),
+        }
+
+    def _attention_as_json(self) -> dict[str, Any]:
+        return {} if self.attention is None else asdict(self.attention)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> HeadConfig:
+        """Of any card since 0.1.0. Raises model_corrupt for what lacks something, or is newer."""
+        try:
+            return cls._read(told)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise HeadstartError("model_corrupt", f"the stored head misses {error}") from error
+
+    @classmethod
+    def _read(cls, told: Mapping[str, Any]) -> HeadConfig:
+        if told["format"] > FORMAT:
+            raise HeadstartError("model_corrupt", "the stored head is of a newer release")
+        return cls(
+            method=told["method"],
+            classes=tuple(told["classes"]),
+            temperature=float(told["temperature"]),
+            novelty=NoveltyDetector.from_json(told["unknown"]),
+            false_alarm=float(told.get("unknown_false_alarm_rate", FALSE_ALARM)),
+            exemplar_ids=tuple(told.get("exemplar_ids", ())),
+            statistics=told.get("statistics"),
+            channels=tuple(
+                Channel(one["space"], tuple(one["views"])) for one in told.get("channels", ())
+            ),
+            attention=_attention(told),
+            lexical=_lexical(told),
+        )
+
+
+def _attention(told: Mapping[str, Any]) -> Attention | None:
+    if "sharpness" not in told:
+        return None
+    return Attention(sharpness=float(told["sharpness"]), scale=float(told["scale"]))
+
+
+def _lexical(told: Mapping[str, Any]) -> Lexical | None:
+    if "lexical_weight" not in told:
+        return None
+    return Lexical(
+        weight=float(told["lexical_weight"]),
+        folded=bool(told["folded"]),
+        familiarity=Familiarity(**told["familiarity"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -13,7 +142,7 @@ class HeadArtifact:
     """What is saved of a head: named tensors and readable JSON."""
 
     tensors: dict[str, Tensor]
-    config: dict[str, Any]
+    config: HeadConfig
 
     @property
     def nbytes(self) -> int:
@@ -29,4 +158,3 @@ class Fit:
     evaluation: dict[str, Any]
     hyperparameters: dict[str, Any]
     advice: dict[str, Any] = field(default_factory=dict)
-    checkpoints: list[Any] = field(default_factory=list)

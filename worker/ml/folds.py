@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from worker.ml.features import spaces
 from worker.ml.lazily import lazily
 from worker.ml.tasks import Support
 
@@ -20,13 +22,22 @@ MOST_DUAL = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """Who judges whom: `fold` [n] of `count` folds, none where count is 0; class weights [n]."""
+    """`fold` [n] of `count` that each example is judged in, none where count is 0; weights [n]."""
 
     labels: Tensor
     classes: int
     fold: Tensor
     count: int
     balance: Tensor
+
+    @classmethod
+    def of(cls, support: Support) -> Folds:
+        """Stratified, group-aware folds and balanced weights of a set in canonical order."""
+        labels, classes = support.labels, len(support.classes)
+        count = fold_count(labels, support.groups)
+        fold = assigned(labels, support.groups, count) if count else torch.zeros_like(labels)
+        balance = balanced(labels, classes)
+        return cls(labels=labels, classes=classes, fold=fold, count=count, balance=balance)
 
     @property
     def targets(self) -> Tensor:
@@ -45,7 +56,12 @@ class Folds:
     @lazily
     def known(self) -> Tensor:
         """Which examples [n] are judged by a fit that has seen their class."""
-        return known(self.labels, self.fold, self.count)
+        return estimable(self.labels, self.fold, self.count)
+
+    @property
+    def many(self) -> bool:
+        """Whether only landmarks' rows span the fits."""
+        return len(self.labels) > MOST_DUAL
 
     @property
     def per_class(self) -> float:
@@ -53,23 +69,62 @@ class Folds:
         return len(self.labels) / self.classes
 
 
-def canonical(support: Support, seed: int) -> Support:
-    """The same set without exact duplicates, in an order that only content and seed decide.
+@dataclass(frozen=True, kw_only=True)
+class Canonical:
+    """A set in canonical order, and the one way back to its caller's order of classes.
 
-    A duplicate has the same content and the same label: it says nothing new. Rows are ordered by
-    a keyed hash of their content, classes by their first row, so that neither the order of upload
-    nor the names of the labels can change a fit.
+    `support` has no exact duplicates (the same content with the same label says nothing new), and
+    an order that only content and seed decide: rows by a keyed hash of their content, classes by
+    their first row. So neither the order of upload nor the labels' names can change a fit.
+    `caller` [C] is the caller's number of each class.
     """
-    keys = _content_keys(support, seed)
-    order = sorted(range(len(support)), key=lambda row: (keys[row], support.ids[row]))
-    seen: set[tuple[bytes, int]] = set()
-    kept = []
-    for row, label in zip(order, support.labels[order].tolist(), strict=True):
-        if (keys[row], label) not in seen:
-            seen.add((keys[row], label))
-            kept.append(row)
-    rows = support.take(torch.tensor(kept))
-    return _classes_by_first_row(rows, _joined_groups(rows.groups, [keys[row] for row in kept]))
+
+    support: Support
+    classes: tuple[str, ...]
+    caller: Tensor
+
+    @classmethod
+    def of(cls, given: Support, seed: int) -> Canonical:
+        """Of a set in its caller's order."""
+        keys = _content_keys(given, seed)
+        kept = _first_of_each_content(given, keys)
+        rows = given.take(torch.tensor(kept))
+        groups = _joined_groups(rows.groups, [keys[row] for row in kept])
+        caller = _by_first_row(rows)
+        support = replace(
+            rows,
+            groups=groups,
+            labels=torch.argsort(caller)[rows.labels],
+            classes=[given.classes[c] for c in caller.tolist()],
+        )
+        return cls(support=support, classes=tuple(given.classes), caller=caller)
+
+    def numbers(self, classes: Tensor) -> Tensor:
+        """The caller's numbers of canonical ones."""
+        return self.caller[classes.long()]
+
+    def columns(self, by_class: Tensor) -> Tensor:
+        """What has classes along its last dimension, in the caller's order."""
+        return by_class[..., torch.argsort(self.caller)].contiguous()
+
+    def rows(self, by_class: Tensor) -> Tensor:
+        """What the caller gave of each class [C, …], in canonical order."""
+        return by_class[self.caller]
+
+    def renamed(self) -> Support:
+        """The canonical rows with the caller's numbers of classes."""
+        labels = self.numbers(self.support.labels)
+        return replace(self.support, labels=labels, classes=self.classes)
+
+
+def _first_of_each_content(given: Support, keys: Sequence[bytes]) -> list[int]:
+    """Rows by key, of those with one content and one label the first."""
+    order = sorted(range(len(given)), key=lambda row: (keys[row], given.ids[row]))
+    labels = given.labels.tolist()
+    first: dict[tuple[bytes, int], int] = {}
+    for row in order:
+        first.setdefault((keys[row], labels[row]), row)
+    return list(first.values())
 
 
 def _content_keys(support: Support, seed: int) -> list[bytes]:
@@ -78,8 +133,8 @@ def _content_keys(support: Support, seed: int) -> list[bytes]:
     if support.texts is not None:
         contents = [text.encode() for text in support.texts]
     else:
-        rows = support.features["squish"].to(torch.float16).contiguous().view(torch.uint8).numpy()
-        contents = [row.tobytes() for row in rows]
+        rows = support.features[spaces.primary(support.features)].to(torch.float16).contiguous()
+        contents = [row.tobytes() for row in rows.view(torch.uint8).numpy()]
     return [hashlib.blake2b(content, digest_size=16, key=key).digest() for content in contents]
 
 
@@ -99,21 +154,10 @@ def _joined_groups(groups: Tensor, keys: list[bytes]) -> Tensor:
     return torch.tensor([numbers.setdefault(item, len(numbers)) for item in roots])
 
 
-def _classes_by_first_row(support: Support, groups: Tensor) -> Support:
-    """Classes renumbered by first appearance; those without a row come last."""
-    seen = dict.fromkeys(support.labels.tolist())
-    absent = [c for c in range(len(support.classes)) if c not in seen]
-    order = [*seen, *absent]
-    number = torch.empty(len(order), dtype=torch.long)
-    number[order] = torch.arange(len(order))
-    return Support(
-        features=support.features,
-        labels=number[support.labels],
-        groups=groups,
-        ids=support.ids,
-        classes=[support.classes[c] for c in order],
-        texts=support.texts,
-    )
+def _by_first_row(support: Support) -> Tensor:
+    """Classes [C] by first appearance; those without a row come last."""
+    order = dict.fromkeys([*support.labels.tolist(), *range(len(support.classes))])
+    return torch.tensor(list(order))
 
 
 def fold_count(labels: Tensor, groups: Tensor) -> int:
@@ -124,7 +168,7 @@ def fold_count(labels: Tensor, groups: Tensor) -> int:
     return min(middle, MOST_FOLDS) if middle > 1 else 0
 
 
-def folds(labels: Tensor, groups: Tensor, count: int) -> Tensor:
+def assigned(labels: Tensor, groups: Tensor, count: int) -> Tensor:
     """The fold [n] each row is judged in; a group is in one fold, a class in all alike.
 
     Each group goes to the fold that has least of the group's first class, then least of all.
@@ -143,7 +187,7 @@ def folds(labels: Tensor, groups: Tensor, count: int) -> Tensor:
     return torch.tensor(fold)
 
 
-def known(labels: Tensor, fold: Tensor, count: int) -> Tensor:
+def estimable(labels: Tensor, fold: Tensor, count: int) -> Tensor:
     """Which rows [n] are judged by a fit that has seen their class.
 
     Without folds none is; nor is a class that lies in one fold, as one example or one group does.
@@ -157,10 +201,10 @@ def known(labels: Tensor, fold: Tensor, count: int) -> Tensor:
 
 def _members(groups: list[int]) -> list[list[int]]:
     """The rows of each group, largest group first: a large one fits best while folds are empty."""
-    found: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for row, group in enumerate(groups):
-        found.setdefault(group, []).append(row)
-    return sorted((found[group] for group in sorted(found)), key=lambda rows: -len(rows))
+        members.setdefault(group, []).append(row)
+    return sorted((members[group] for group in sorted(members)), key=lambda rows: -len(rows))
 
 
 def training_weights(fold: Tensor, count: int) -> Tensor:
@@ -175,15 +219,6 @@ def balanced(labels: Tensor, classes: int) -> Tensor:
     return len(labels) / (present * counts[labels]).double()
 
 
-def judge(support: Support) -> Folds:
-    """Stratified, group-aware folds and balanced weights of a set in canonical order."""
-    labels, classes = support.labels, len(support.classes)
-    count = fold_count(labels, support.groups)
-    fold = folds(labels, support.groups, count) if count else torch.zeros_like(labels)
-    balance = balanced(labels, classes)
-    return Folds(labels=labels, classes=classes, fold=fold, count=count, balance=balance)
-
-
 def first_of_each(labels: Tensor, most: int) -> Tensor:
     """Rows [m] that keep the first `most` of every class."""
     order = torch.argsort(labels, stable=True)
@@ -193,8 +228,8 @@ def first_of_each(labels: Tensor, most: int) -> Tensor:
     return order[place < most].sort().values
 
 
-def landmarks(judge: Folds) -> Tensor:
+def landmarks(folds: Folds) -> Tensor:
     """The examples whose rows span the fits [m]: all, or of many the first of each class."""
-    if len(judge.labels) <= MOST_DUAL:
-        return torch.arange(len(judge.labels))
-    return first_of_each(judge.labels, max(1, MOST_DUAL // judge.classes))
+    if not folds.many:
+        return torch.arange(len(folds.labels))
+    return first_of_each(folds.labels, max(1, MOST_DUAL // folds.classes))

@@ -81,7 +81,7 @@ class Answerer:
 
     def _neighbours(self, head: ServingHead, rows: Rows) -> str:
         """The most similar training examples, as JSON; none where the head keeps none."""
-        views = head.live.views
+        views = head.live.config.views
         if "exemplars" not in head.live.artifact.tensors:
             return "[]"
         features = {view: torch.from_numpy(rows[at : at + 1]) for at, view in enumerate(views)}
@@ -96,7 +96,7 @@ class Answerer:
 
     def _saliency(self, head: ServingHead, scores: Scores, rows: Rows) -> str:
         """A PNG as a `data:` URL; `rows` [views + windows, D]: windows are hidden in the first."""
-        views, count = head.live.views, occlusion.WINDOWS
+        views, count = head.live.config.views, occlusion.WINDOWS
         features = {view: np.repeat(rows[at : at + 1], count, 0) for at, view in enumerate(views)}
         features[views[0]] = rows[len(views) :]
         covered = predict(features, [head] * count, layout=self._spec.layout)
@@ -120,6 +120,6 @@ def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]
     """Places of the items by the views that their heads read; none for embeddings."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, item in enumerate(items):
-        views = item.call.head.live.views if item.call.head is not None else ()
+        views = item.call.head.live.config.views if item.call.head is not None else ()
         groups.setdefault(views, []).append(place)
     return groups

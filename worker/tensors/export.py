@@ -23,7 +23,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
-from worker.ml.artifact import HeadArtifact
+from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.backbones.networks import pyramid
 from worker.ml.engines import Engine
 from worker.ml.engines.stream import embed_stream
@@ -44,7 +44,9 @@ def export(request: Mapping[str, Any], engine: Engine, pictures: Sequence[bytes]
 
     Raises model_corrupt, export_unsupported and export_failed.
     """
-    artifact = HeadArtifact(tensors=load_file(request["head"]), config=dict(request["config"]))
+    artifact = HeadArtifact(
+        tensors=load_file(request["head"]), config=HeadConfig.from_json(request["config"])
+    )
     head = scoring.load(artifact)
     exporter.check(head, request["format"])
     folder = Path(request["out"]).with_suffix("")
@@ -74,7 +76,7 @@ def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: P
         },
     }
     _json(folder / "model.json", card)
-    _json(folder / "labels.json", list(head.classes))
+    _json(folder / "labels.json", list(head.config.classes))
     shutil.copyfile(script.__file__, folder / "run.py")
 
 
@@ -109,7 +111,9 @@ def _parity(
 
 def _served(engine: Engine, head: LiveHead, pictures: Sequence[bytes], *, threads: int) -> Tensor:
     """What the service answers: [n, k]."""
-    features = {view: _rows(engine, pictures, view=view, threads=threads) for view in head.views}
+    features = {
+        view: _rows(engine, pictures, view=view, threads=threads) for view in head.config.views
+    }
     with torch.inference_mode():
         predictions = scoring.predict(features, [head] * len(pictures), layout=engine.spec.layout)
     return torch.stack([one.probabilities for one in predictions])
@@ -153,13 +157,13 @@ def _json(path: Path, value: Any) -> None:
 
 def _readme(request: Mapping[str, Any], head: LiveHead, parity: Mapping[str, Any]) -> str:
     to = request["format"]
-    inputs = ", ".join(head.views)
+    inputs = ", ".join(head.config.views)
     return README.format(
         model=request["card"].get("id", ""),
         network=_NETWORK[to],
         needs=_NEEDS[to],
         views=inputs,
-        classes=len(head.classes),
+        classes=len(head.config.classes),
         **parity,
     )
 

@@ -111,7 +111,7 @@ class Tensors:
         with storage_errors():
             Path(request["out"]).write_bytes(save(tensors))
         return {
-            "config": fit.head.config,
+            "config": fit.head.config.as_json(),
             "evaluation": fit.evaluation,
             "hyperparameters": fit.hyperparameters,
             "advice": fit.advice,

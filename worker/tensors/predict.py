@@ -31,7 +31,7 @@ def predict(
     Raises model_corrupt.
     """
     head = live_head(load_file(request["head"]), request["config"])
-    labels = Labels(head.classes)
+    labels = Labels(head.config.classes)
     options = Options(top_k=request["top_k"], threshold=request["unknown"])
     rows = {view: value.float() for view, value in features.items()}
     count = len(next(iter(rows.values())))

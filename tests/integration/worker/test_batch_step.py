@@ -97,11 +97,11 @@ def predicted(kit: Kit, model: str, members: Sequence[Labelled]) -> list[Told]:
     head = load_head(kit.storage, target)
     engine: Any = load_engine(row.backbone, None, cache_dir=kit.settings.data_dir / "engines")
     features = {}
-    for view in head.live.views:
+    for view in head.live.config.views:
         pixels = [decode_to(data, view, engine.spec.input_size) for _, _, data in members]  # type: ignore[arg-type]
         features[view] = engine.embed(np.stack(pixels))
     found = predict(features, [head] * len(members), layout=engine.spec.layout)
-    return [dict(zip(head.live.classes, one.probabilities, strict=True)) for one in found]
+    return [dict(zip(head.live.config.classes, one.probabilities, strict=True)) for one in found]
 
 
 def test_chunks_are_committed_one_by_one_and_spread(kit: Kit) -> None:

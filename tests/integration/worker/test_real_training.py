@@ -126,7 +126,7 @@ def test_every_method_gives_a_head_that_serves(sqlite_kit: Kit) -> None:
         stored = models.load(kit.storage, model.artifact, model.sha256)
         tensors = {key: torch.from_numpy(value) for key, value in stored.tensors.items()}
         live = scoring.load(HeadArtifact(tensors=tensors, config=stored.card["config"]))
-        assert tuple(live.classes) == ("c0", "c1"), name
+        assert live.config.classes == ("c0", "c1"), name
         assert job.progress is not None
         assert job.progress["embedding"]["new"] == 0, name
 

@@ -48,8 +48,3 @@ def of_support(similarity: Tensor) -> Familiarity:
 def cooled(logits: Tensor, factor: Tensor) -> Tensor:
     """Logits [n, C] divided by factors [n]."""
     return logits / factor[:, None].to(logits.dtype)
-
-
-def stored(known: Familiarity) -> dict[str, float]:
-    """As JSON."""
-    return {"mean": known.mean, "deviation": known.deviation}

@@ -15,12 +15,19 @@ from torch import Tensor
 
 from app.core.intervals import wilson
 from worker.ml.assess.intervals import OVERDISPERSION, Z
+from worker.ml.folds import Folds
+from worker.ml.solvers import ridge
 
 EXPONENT, EXPONENT_SPREAD = 0.35, 0.15
 """What b is over data sets and heads, and its standard deviation (measured)."""
 
 FORECAST = (1.5, 2.0, 4.0)
 """Multiples of today's examples a class that are forecast."""
+
+RIDGE_L2 = 0.1
+
+MOST_TRAINED = 600
+"""Sizes at which a refit would take more examples than this are not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +79,34 @@ def masks(labels: Tensor, fold: Tensor, size: int) -> Tensor:
         place = (hot * outside[:, None]).cumsum(0).gather(1, labels[:, None])[:, 0]
         kept.append((outside > 0) & (place <= size))
     return torch.stack(kept).float()
+
+
+def by_ridge(gram: Tensor, folds: Folds) -> list[Point]:
+    """From inner products [n, n]: ridge refitted with 1, 2, 4, … examples a class and judged."""
+    return [
+        _ridge_point(gram, folds, size)
+        for size in sizes(folds.labels, folds.fold)
+        if size * folds.classes <= MOST_TRAINED
+    ]
+
+
+def _ridge_point(gram: Tensor, folds: Folds, size: int) -> Point:
+    """Accuracy of fits on the first `size` examples of each class outside a fold."""
+    kept = masks(folds.labels, folds.fold, size)
+    hits = 0
+    for number, mask in enumerate(kept):
+        trained = torch.nonzero(mask > 0)[:, 0]
+        judged = torch.nonzero((folds.fold == number) & folds.known)[:, 0]
+        hits += _hits(gram, folds, trained, judged)
+    count = int(folds.known.sum())
+    return Point(per_class=float(size), accuracy=hits / count, judged=count)
+
+
+def _hits(gram: Tensor, folds: Folds, trained: Tensor, judged: Tensor) -> int:
+    targets = folds.targets[trained]
+    alpha, bias = ridge.by_rows(gram[trained[:, None], trained], targets, l2=RIDGE_L2)
+    scores = gram[judged[:, None], trained] @ alpha + bias
+    return int((scores.argmax(1) == folds.labels[judged]).sum())
 
 
 def law(points: Sequence[Point]) -> Law | None:

@@ -7,7 +7,7 @@ class, each over its spread among known inputs. Classes close to the trained one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,8 +34,14 @@ def confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return top / softened.sum(1), predicted
 
 
+def plain_confidence(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """(top probability [n], predicted class [n])."""
+    top, predicted = probabilities.max(1)
+    return top, predicted
+
+
 @dataclass(frozen=True, kw_only=True)
-class Unknown:
+class NoveltyDetector:
     """score = probability/spreads[0] + similarity/spreads[1]; below a threshold is unknown.
 
     `thresholds` are those at RATES of false alarms. `estimable` is False where no example could be
@@ -61,24 +67,33 @@ class Unknown:
         share = (rate - RATES[lower]) / width if width else 0.0
         return self.thresholds[lower] + share * (self.thresholds[upper] - self.thresholds[lower])
 
-    def flag(self, score: Tensor, false_alarm: float = FALSE_ALARM) -> Tensor:
-        """Which scores [n] are of unknown inputs."""
-        return score < self.threshold(false_alarm)
+    def as_json(self) -> dict[str, Any]:
+        """What a model card keeps."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> NoveltyDetector:
+        """From `as_json`'s."""
+        first, second = told["spreads"]
+        thresholds = tuple(told["thresholds"])
+        return cls(
+            spreads=(first, second), thresholds=thresholds, estimable=bool(told["estimable"])
+        )
 
 
-def fit_threshold(probability: Tensor | None, similarity: Tensor) -> Unknown:
+def fit_threshold(probability: Tensor | None, similarity: Tensor) -> NoveltyDetector:
     """From known inputs' out-of-fold top probabilities [n] and leave-one-out similarities [n].
 
     Without out-of-fold probabilities (one example a class) `similarity` is that of each example to
     the nearest one of another class.
     """
     spreads = (_spread(probability, LEAST_SPREAD[0]), _spread(similarity, LEAST_SPREAD[1]))
-    bare = Unknown(spreads=spreads, thresholds=(), estimable=probability is not None)
+    bare = NoveltyDetector(spreads=spreads, thresholds=(), estimable=probability is not None)
     known = bare.score(
         torch.zeros_like(similarity) if probability is None else probability, similarity
     )
     thresholds = tuple(_quantile(known.double(), rate) for rate in RATES)
-    return Unknown(spreads=spreads, thresholds=thresholds, estimable=bare.estimable)
+    return NoveltyDetector(spreads=spreads, thresholds=thresholds, estimable=bare.estimable)
 
 
 def similarity(rows: Tensor, support: Tensor, labels: Tensor, predicted: Tensor) -> Tensor:
@@ -100,21 +115,6 @@ def between_classes(support: Tensor, labels: Tensor) -> Tensor:
     """Cosine [n] of each unit row [n, D] to the nearest row of another class."""
     cosines = support @ support.T
     return cosines.masked_fill(labels[:, None] == labels[None], -torch.inf).amax(1)
-
-
-def stored(known: Unknown) -> dict[str, Any]:
-    """As JSON."""
-    return asdict(known)
-
-
-def restored(stored: dict[str, Any]) -> Unknown:
-    """From `stored`'s JSON."""
-    spreads: Sequence[float] = stored["spreads"]
-    return Unknown(
-        spreads=(spreads[0], spreads[1]),
-        thresholds=tuple(stored["thresholds"]),
-        estimable=bool(stored["estimable"]),
-    )
 
 
 def _nearest(cosines: Tensor, labels: Tensor, predicted: Tensor) -> Tensor:

@@ -18,11 +18,9 @@ import torch
 from torch import Tensor
 
 from app.core.backbones import Block
-from worker.ml.features import whitening as generic
-from worker.ml.features.whitening import Statistics, Whitening
-
-PRIMARY = "squish"
-"""The view that every image has, and the only one a prediction needs by default."""
+from app.core.manifest import Modality
+from app.core.views import PRIMARY
+from worker.ml.features.whitening import Statistics, Whitening, late, load
 
 RAMP = (0.6, 0.8, 1.0, 1.2, 1.6)
 """Weights of the late levels, early to late; other numbers of levels are read off between."""
@@ -36,9 +34,14 @@ class Channel:
     views: tuple[str, ...]
 
 
+def modality(features: Mapping[str, Tensor]) -> Modality:
+    """What embeddings are of."""
+    return "image" if PRIMARY["image"] in features else "text"
+
+
 def primary(features: Mapping[str, Tensor]) -> str:
-    """The view that is always there: of images "squish", of texts "text"."""
-    return PRIMARY if PRIMARY in features else "text"
+    """The embeddings that are always there: of images those of one view."""
+    return PRIMARY[modality(features)]
 
 
 def last_block(layout: Sequence[Block]) -> Block:
@@ -59,7 +62,7 @@ def unit(rows: Tensor) -> Tensor:
 @lru_cache(maxsize=16)
 def transform(layout: tuple[Block, ...], statistics: str | None) -> Transform:
     """The transform of a layout with the named shipped statistics, made once."""
-    return Transform(layout, generic.load(statistics, layout) if statistics else None)
+    return Transform(layout, load(statistics, layout) if statistics else None)
 
 
 class Transform:
@@ -67,7 +70,7 @@ class Transform:
 
     def __init__(self, layout: Sequence[Block], statistics: Statistics | None) -> None:
         self.layout = layout
-        self._late = _weighted(generic.late(layout), statistics)
+        self._late = _weighted(late(layout), statistics)
         self._all = [_Part(b, 1.0, None) for b in layout if b.statistic in ("mean", "max")]
 
     def __call__(self, space: str, rows: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ class Transform:
             "late": lambda x: _side_by_side(x, self._late),
             "all": lambda x: _side_by_side(x, self._all),
             "raw": lambda x: _raw(x, self.layout),
-            "look": self._look,
+            "look": self._novelty,
         }
         return makers[space](rows)
 
@@ -95,7 +98,7 @@ class Transform:
         return {c: mean([made[c.space, view] for view in c.views]) for c in wanted}
 
     def lift(self, weight: Tensor) -> Tensor:
-        """A weight [F, k] on `late` that is one on the look [d, k]: the look is a part of it."""
+        """A weight [F, k] on `late` that is one on `look` [d, k], a part of it."""
         place = _place_of_last(self._late, self.layout)
         start = sum(part.width for part in self._late[:place])
         own = self._late[place]
@@ -104,11 +107,11 @@ class Transform:
         lifted[start : start + own.width] = length * weight
         return lifted
 
-    def look(self, features: Mapping[str, Tensor]) -> Tensor:
-        """What likeness is judged by, length one [n, d]: the last layer, whitened, primary view."""
-        return self._look(features[primary(features)])
+    def novelty(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What novelty is told by, of length one [n, d]: the last layer, whitened, primary view."""
+        return self._novelty(features[primary(features)])
 
-    def _look(self, rows: Tensor) -> Tensor:
+    def _novelty(self, rows: Tensor) -> Tensor:
         return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from app.core.backbones import Block
 from worker.ml.features import spaces
-from worker.ml.features import whitening as generic
+from worker.ml.features.whitening import Whitening, load
 
 Floats = NDArray[np.float32]
 _TINY = 1e-24
@@ -34,13 +34,13 @@ class NumpySpaces:
 
     def __init__(self, layout: tuple[Block, ...], statistics: str | None) -> None:
         transform = spaces.transform(layout, statistics)
-        whitening = generic.load(statistics, layout).whitening if statistics else {}
+        whitening = load(statistics, layout).whitening if statistics else {}
         self._last = spaces.last_block(layout)
         self._late = _Blocks(transform.weights("late"), whitening)
         self._all = _Blocks(transform.weights("all"), {})
 
     def make(self, rows: Floats, names: Sequence[str]) -> tuple[Floats, Floats]:
-        """The spaces `names` side by side [n, F], and what likeness is judged by [n, d]."""
+        """The spaces `names` side by side [n, F], and what novelty is told by [n, d]."""
         late = self._late(rows)
         made = [late if name == "late" else self._other(name, rows) for name in names]
         return made[0] if len(made) == 1 else np.hstack(made), self._late.unit(late, self._last)
@@ -59,7 +59,7 @@ class _Blocks:
     """Blocks of a row, whitened if they can be, of length their weight; the whole of length one."""
 
     def __init__(
-        self, weights: Mapping[Block, float], whitening: Mapping[Block, generic.Whitening]
+        self, weights: Mapping[Block, float], whitening: Mapping[Block, Whitening]
     ) -> None:
         blocks = list(weights)
         self._runs = _runs(blocks)
@@ -111,7 +111,7 @@ class _Whitened:
         self,
         blocks: Sequence[Block],
         places: Mapping[Block, slice],
-        whitening: Mapping[Block, generic.Whitening],
+        whitening: Mapping[Block, Whitening],
     ) -> None:
         width = max(place.stop for place in places.values())
         self._floor, self._constant = np.ones(width, np.float32), np.zeros(width, np.float32)
@@ -135,9 +135,7 @@ class _Whitened:
 class _Bases:
     """The low-rank parts of neighbouring blocks whose bases [d, r] are alike."""
 
-    def __init__(
-        self, blocks: Sequence[Block], whitening: Mapping[Block, generic.Whitening]
-    ) -> None:
+    def __init__(self, blocks: Sequence[Block], whitening: Mapping[Block, Whitening]) -> None:
         made = [whitening[block] for block in blocks]
         self._down = _stack([one.basis * one.gain for one in made])
         self._shift = -_stack([one.centre[None] for one in made]) @ self._down
@@ -160,5 +158,5 @@ def _stack(tensors: Sequence[Tensor]) -> Floats:
     return np.ascontiguousarray(torch.stack(list(tensors)).numpy())
 
 
-def _shape(whitening: generic.Whitening | None) -> torch.Size | None:
+def _shape(whitening: Whitening | None) -> torch.Size | None:
     return None if whitening is None else whitening.basis.shape

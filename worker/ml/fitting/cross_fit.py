@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.ml import folds
 from worker.ml.fitting.design import Design
-from worker.ml.folds import Folds
+from worker.ml.folds import Folds, training_weights
 from worker.ml.solvers import lda, logistic, prototypical, ridge
 from worker.ml.solvers.problem import Affine, SolverProblem
 
@@ -26,25 +25,25 @@ LEAST_NOISE = 1e-3
 
 @dataclass(frozen=True)
 class HeadFit:
-    """logits = (x · rows) alpha + b, alpha [N, k], b [k]; `seen` [n, k] are the ones to judge by.
+    """logits = (x · rows) alpha + b, alpha [N, k], b [k]; `out_of_fold` are [n, k]:
 
-    They are out of fold, or where there are no folds those of the fit itself.
+    where there are no folds, those of the fit itself.
     """
 
     alpha: Tensor
     bias: Tensor
-    seen: Tensor
+    out_of_fold: Tensor
 
     def scaled(self, factor: float) -> HeadFit:
         """All logits times `factor`."""
-        return HeadFit(self.alpha * factor, self.bias * factor, self.seen * factor)
+        return HeadFit(self.alpha * factor, self.bias * factor, self.out_of_fold * factor)
 
     def standard(self) -> HeadFit:
         """Logits that sum to zero in a row and whose deviation is one."""
         alpha = self.alpha - self.alpha.mean(1, keepdim=True)
-        seen = self.seen - self.seen.mean(1, keepdim=True)
-        plain = HeadFit(alpha, self.bias - self.bias.mean(), seen)
-        return plain.scaled(1 / max(float(seen.std()), 1e-9))
+        logits = self.out_of_fold - self.out_of_fold.mean(1, keepdim=True)
+        plain = HeadFit(alpha, self.bias - self.bias.mean(), logits)
+        return plain.scaled(1 / max(float(logits.std()), 1e-9))
 
 
 def weighed(fits: Sequence[HeadFit], weights: Sequence[float]) -> HeadFit:
@@ -53,34 +52,36 @@ def weighed(fits: Sequence[HeadFit], weights: Sequence[float]) -> HeadFit:
     return HeadFit(
         torch.stack([fit.alpha for fit in scaled]).sum(0),
         torch.stack([fit.bias for fit in scaled]).sum(0),
-        torch.stack([fit.seen for fit in scaled]).sum(0),
+        torch.stack([fit.out_of_fold for fit in scaled]).sum(0),
     )
 
 
-def likelihoods(fits: Sequence[HeadFit], judge: Folds) -> list[float]:
+def likelihoods(fits: Sequence[HeadFit], folds: Folds) -> list[float]:
     """Weights ∝ exp(-n·loss) of what is said of examples unseen; equal where there are no folds."""
-    if not judge.count:
+    if not folds.count:
         return [1 / len(fits)] * len(fits)
-    n = len(judge.labels)
-    losses = torch.tensor([unseen_loss(fit.seen, judge) for fit in fits], dtype=torch.double)
+    n = len(folds.labels)
+    losses = torch.tensor(
+        [out_of_fold_loss(fit.out_of_fold, folds) for fit in fits], dtype=torch.double
+    )
     return [float(weight) for weight in (-n * losses).softmax(0)]
 
 
-def by_ridge(design: Design, judge: Folds, l2: Tensor) -> list[HeadFit]:
+def by_ridge(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
     if design.many is not None:
-        return _in_span(design, judge, lambda _: ridge.from_moments(design.moments, l2), len(l2))
+        return _in_span(design, folds, lambda _: ridge.from_moments(design.moments, l2), len(l2))
     precision = _precision(design, l2)
     found = ridge.dual(
         design.gram.to(precision),
-        judge.targets[design.owner].to(precision),
+        folds.targets[design.owner].to(precision),
         design.weights.to(precision),
         l2=l2.to(precision),
     )
     return [
-        HeadFit(alpha.double(), bias.double(), seen.double())
-        for alpha, bias, seen in zip(
-            found.alpha, found.bias, _seen(found, design, judge), strict=True
+        HeadFit(alpha.double(), bias.double(), logits.double())
+        for alpha, bias, logits in zip(
+            found.alpha, found.bias, _out_of_fold(found, design, folds), strict=True
         )
     ]
 
@@ -91,83 +92,85 @@ def _precision(design: Design, l2: Tensor) -> torch.dtype:
     return torch.float32 if len(design.gram) > MOST_EXACT and least > LEAST_NOISE else torch.float64
 
 
-def _seen(found: ridge.Dual, design: Design, judge: Folds) -> Tensor:
+def _out_of_fold(found: ridge.Dual, design: Design, folds: Folds) -> Tensor:
     """What the fits say of the examples, out of fold where there are folds: [Λ, n, k]."""
-    owner, n, precision = design.owner, len(judge.labels), found.alpha.dtype
-    if not judge.count:
+    owner, n, precision = design.owner, len(folds.labels), found.alpha.dtype
+    if not folds.count:
         return design.cross.to(precision) @ found.alpha + found.bias[:, None]
     if design.asked is None:
-        return found.unseen(judge.targets[owner].to(precision), judge.fold[owner])[:, :n]
-    return found.unseen_by(design.cross.to(precision), judge.fold[owner], judge.fold)
+        return found.out_of_fold(folds.targets[owner].to(precision), folds.fold[owner])[:, :n]
+    return found.out_of_fold_by(design.cross.to(precision), folds.fold[owner], folds.fold)
 
 
-def by_logistic(design: Design, judge: Folds, l2: Tensor) -> list[HeadFit]:
+def by_logistic(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     """One fit a λ, all of them with all folds at once."""
-    grid = _per_fold(l2, judge)
+    grid = _per_fold(l2, folds)
     return _in_span(
-        design, judge, lambda p: logistic.fit(p, grid, iterations=60, tolerance=1e-3), len(l2)
+        design, folds, lambda p: logistic.fit(p, grid, iterations=60, tolerance=1e-3), len(l2)
     )
 
 
-def by_lda(design: Design, judge: Folds, shrinkage: Tensor) -> list[HeadFit]:
+def by_lda(design: Design, folds: Folds, shrinkage: Tensor) -> list[HeadFit]:
     """One fit a shrinkage."""
     return _in_span(
-        design, judge, lambda _: lda.from_moments(design.moments, shrinkage), len(shrinkage)
+        design, folds, lambda _: lda.from_moments(design.moments, shrinkage), len(shrinkage)
     )
 
 
-def by_prototypes(design: Design, judge: Folds, settings: Tensor) -> list[HeadFit]:
+def by_prototypes(design: Design, folds: Folds, settings: Tensor) -> list[HeadFit]:
     """The same fit for each of `settings`: it has none."""
-    return _in_span(design, judge, prototypical.fit, len(settings))
+    return _in_span(design, folds, prototypical.fit, len(settings))
 
 
-def _per_fold(values: Tensor, judge: Folds) -> Tensor:
-    return values.repeat_interleave(1 + judge.count)
+def _per_fold(values: Tensor, folds: Folds) -> Tensor:
+    return values.repeat_interleave(1 + folds.count)
 
 
 def _in_span(
-    design: Design, judge: Folds, fit: Callable[[SolverProblem], Affine], settings: int
+    design: Design, folds: Folds, fit: Callable[[SolverProblem], Affine], settings: int
 ) -> list[HeadFit]:
     """Fit in float32 on the span's coordinates, once on all rows and once without each fold."""
-    masks = torch.ones(1, len(judge.labels), dtype=torch.double)
-    if judge.count:
-        masks = torch.cat([masks, folds.training_weights(judge.fold, judge.count)])
+    masks = torch.ones(1, len(folds.labels), dtype=torch.double)
+    if folds.count:
+        masks = torch.cat([masks, training_weights(folds.fold, folds.count)])
     weights = (masks[:, design.owner] * design.weights).repeat(settings, 1).float()
     x = design.coordinates[None]
-    labels = judge.labels[design.owner]
-    affine = fit(SolverProblem(x=x, labels=labels, classes=judge.classes, weights=weights))
-    return [_read(affine, design, judge, start) for start in range(0, len(weights), len(masks))]
+    labels = folds.labels[design.owner]
+    affine = fit(SolverProblem(x=x, labels=labels, classes=folds.classes, weights=weights))
+    return [_read(affine, design, folds, start) for start in range(0, len(weights), len(masks))]
 
 
-def _read(affine: Affine, design: Design, judge: Folds, start: int) -> HeadFit:
+def _read(affine: Affine, design: Design, folds: Folds, start: int) -> HeadFit:
     """The fit on all rows at place `start`, judged by those without each fold after it."""
-    n = len(judge.labels)
-    place = start + (judge.fold + 1 if judge.count else torch.zeros_like(judge.fold))
+    n = len(folds.labels)
+    place = start + (folds.fold + 1 if folds.count else torch.zeros_like(folds.fold))
     own = design.asked_coordinates
-    seen = torch.empty(n, judge.classes)
+    logits = torch.empty(n, folds.classes)
     for at in torch.unique(place).tolist():
         rows = place == at
-        seen[rows] = (own[rows] @ affine.weight[0, at].float() + affine.bias[0, at]).float()
+        logits[rows] = (own[rows] @ affine.weight[0, at].float() + affine.bias[0, at]).float()
     alpha = design.combination(affine.weight[0, start])
-    return HeadFit(alpha, affine.bias[0, start].double(), seen.double())
+    return HeadFit(alpha, affine.bias[0, start].double(), logits.double())
 
 
-def unseen_loss(seen: Tensor, judge: Folds) -> float:
+def out_of_fold_loss(logits: Tensor, folds: Folds) -> float:
     """Of those examples whose class the fit that judges them has seen; without folds, of all."""
-    if not judge.count or bool(judge.known.all()):
-        return loss(seen, judge.labels)
-    return loss(seen[judge.known], judge.labels[judge.known])
+    if not folds.count or bool(folds.known.all()):
+        return loss(logits, folds.labels)
+    return loss(logits[folds.known], folds.labels[folds.known])
 
 
-def loss(seen: Tensor, labels: Tensor) -> float:
+def loss(logits: Tensor, labels: Tensor) -> float:
     """Mean cross-entropy in nats of logits [n, k] at their best temperature of 41."""
-    heat = torch.logspace(-2, 2, 41, dtype=seen.dtype)
-    size = max(1, MOST_NUMBERS // seen.numel())
-    return -max(float(_log_likelihood(seen, labels, part).max()) for part in heat.split(size))
+    temperatures = torch.logspace(-2, 2, 41, dtype=logits.dtype)
+    size = max(1, MOST_NUMBERS // logits.numel())
+    return -max(
+        float(_log_likelihood(logits, labels, part).max()) for part in temperatures.split(size)
+    )
 
 
-def _log_likelihood(seen: Tensor, labels: Tensor, heat: Tensor) -> Tensor:
+def _log_likelihood(logits: Tensor, labels: Tensor, temperatures: Tensor) -> Tensor:
     """The mean log-probability [t] of the labels at temperatures [t]."""
-    scaled = seen[None] / heat[:, None, None]
-    true = scaled.gather(2, labels[None, :, None].expand(len(heat), -1, 1))[..., 0]
+    scaled = logits[None] / temperatures[:, None, None]
+    true = scaled.gather(2, labels[None, :, None].expand(len(temperatures), -1, 1))[..., 0]
     return (true - scaled.logsumexp(-1)).mean(1)

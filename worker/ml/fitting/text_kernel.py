@@ -1,4 +1,4 @@
-"""Examples in the two views of a text, and the coordinates that a mixture of both is fitted in."""
+"""Texts as embeddings and as n-grams, and the coordinates that a mixture of both is fitted in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Views:
+class Kernel:
     """Unit rows [N, D] and sparse rows [N] of the same texts; the last `anchors` are anchors.
 
     Anchors are in every fit and judged in none. `labels` and `importance` are [N].
@@ -45,10 +45,10 @@ class Views:
         """Whether the fit is in the primal, on folded n-grams."""
         return len(self.labels) > MOST_DUAL
 
-    def take(self, chosen: Tensor) -> Views:
+    def take(self, chosen: Tensor) -> Kernel:
         """The examples `chosen`, and all anchors."""
         kept = torch.cat([chosen, torch.arange(self.count, len(self.labels))])
-        return Views(
+        return Kernel(
             rows=self.rows[kept],
             table=ngrams.take(self.table, kept.numpy()),
             labels=self.labels[kept],
@@ -66,17 +66,17 @@ class Views:
         factor: Tensor = torch.linalg.cholesky(gram)
         return factor.float()
 
-    def weights(self, w: float, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def weights(self, w: float, fitted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From weights [r, k] on the coordinates those on embeddings [D, k] and on buckets [m, k].
 
         The first of the three are the buckets, int32 ascending [m].
         """
         if self.folded:
-            embedding, lexical = found.split([self.rows.shape[1], FOLDED])
+            embedding, lexical = fitted.split([self.rows.shape[1], FOLDED])
             buckets = torch.arange(FOLDED, dtype=torch.int32)
             return buckets, (1 - w) ** 0.5 * embedding, w**0.5 * lexical
         factor = self.coordinates(w).double()
-        dual = torch.linalg.solve_triangular(factor.T, found.double(), upper=True).float()
+        dual = torch.linalg.solve_triangular(factor.T, fitted.double(), upper=True).float()
         return self.spread(w, dual)
 
     def spread(self, w: float, dual: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.ml import folds
 from worker.ml.assess import calibration
-from worker.ml.fitting.text_kernel import Views
+from worker.ml.fitting.text_kernel import Kernel
+from worker.ml.folds import assigned, estimable, first_of_each, fold_count
 from worker.ml.solvers import logistic
 from worker.ml.solvers.problem import Affine, SolverProblem
 
@@ -39,7 +39,7 @@ MOST_NUMBERS = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
-    """The fit on everything: weights [r, C] on the views' coordinates at `w`, bias [C]."""
+    """The fit on everything: weights [r, C] on the kernel's coordinates at `w`, bias [C]."""
 
     w: float
     weight: Tensor
@@ -59,21 +59,21 @@ def gate(rows: Tensor) -> float:
     return min(max(0.05 + 1.8 * (mean - 0.2), 0.05), 0.95)
 
 
-def choose(views: Views, groups: Tensor) -> float:
+def choose(kernel: Kernel, groups: Tensor) -> float:
     """The w of greatest posterior: the gate as prior, out-of-fold likelihood where there is one.
 
     `groups` [n] are the examples'. The likelihood has one peak in w, so the search goes uphill
     from the gate.
     """
-    prior = gate(views.rows[: views.count])
-    labels = views.labels[: views.count]
-    chosen = few(labels, views.classes)
-    labels, groups, thin = labels[chosen], groups[chosen], views.take(chosen)
-    count = folds.fold_count(labels, groups)
+    prior = gate(kernel.rows[: kernel.count])
+    labels = kernel.labels[: kernel.count]
+    chosen = few(labels, kernel.classes)
+    labels, groups, thin = labels[chosen], groups[chosen], kernel.take(chosen)
+    count = fold_count(labels, groups)
     if count == 0:
         return prior
-    fold = folds.folds(labels, groups, count)
-    known = folds.known(labels, fold, count)
+    fold = assigned(labels, groups, count)
+    known = estimable(labels, fold, count)
 
     def score(w: float, oof: Tensor) -> float:
         return _likelihood(oof[known], labels[known]) - ((w - prior) / GATE_SPREAD) ** 2 / 2
@@ -81,19 +81,19 @@ def choose(views: Views, groups: Tensor) -> float:
     tried: dict[int, float] = {}
     best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))
     while new := [p for p in (best - 1, best, best + 1) if 0 <= p < len(GRID) and p not in tried]:
-        found = out_of_fold(thin, [GRID[place] for place in new], fold, tolerance=ROUGH)
-        tried |= {p: score(GRID[p], oof) for p, oof in zip(new, found, strict=True)}
+        logits = out_of_fold(thin, [GRID[place] for place in new], fold, tolerance=ROUGH)
+        tried |= {p: score(GRID[p], oof) for p, oof in zip(new, logits, strict=True)}
         best = max(tried, key=lambda place: tried[place])
     return GRID[best]
 
 
 def few(labels: Tensor, classes: int) -> Tensor:
     """Rows [m] of at most MOST_CHOOSING examples [n], as many of each class; at least two."""
-    return folds.first_of_each(labels, max(2, MOST_CHOOSING // classes))
+    return first_of_each(labels, max(2, MOST_CHOOSING // classes))
 
 
 def out_of_fold(
-    views: Views,
+    kernel: Kernel,
     weights: Sequence[float],
     fold: Tensor,
     *,
@@ -107,15 +107,15 @@ def out_of_fold(
     count = int(fold.max()) + 1
     if trained is None:
         trained = (fold[None] != torch.arange(count)[:, None]).float()
-    masks = torch.cat([trained, trained.new_ones(count, views.anchors)], 1)
-    size = max(1, MOST_NUMBERS // (count * len(views.labels) * views.classes))
+    masks = torch.cat([trained, trained.new_ones(count, kernel.anchors)], 1)
+    size = max(1, MOST_NUMBERS // (count * len(kernel.labels) * kernel.classes))
     parts = [weights[start : start + size] for start in range(0, len(weights), size)]
-    return torch.cat([_judged(_solve(views, part, masks, tolerance), fold) for part in parts])
+    return torch.cat([_judged(_solve(kernel, part, masks, tolerance), fold) for part in parts])
 
 
-def final(views: Views, w: float) -> Final:
+def final(kernel: Kernel, w: float) -> Final:
     """The fit on every row."""
-    _, affine = _solve(views, [w], torch.ones(1, len(views.labels)), EXACT)
+    _, affine = _solve(kernel, [w], torch.ones(1, len(kernel.labels)), EXACT)
     return Final(w=w, weight=affine.weight[0, 0], bias=affine.bias[0, 0])
 
 
@@ -127,15 +127,15 @@ def _judged(solution: tuple[Tensor, Affine], fold: Tensor) -> Tensor:
 
 
 def _solve(
-    views: Views, weights: Sequence[float], masks: Tensor, tolerance: float
+    kernel: Kernel, weights: Sequence[float], masks: Tensor, tolerance: float
 ) -> tuple[Tensor, Affine]:
     """The coordinates [S, N, r] at each weight, and the fits under each mask [P, N]."""
-    coordinates = torch.stack([views.coordinates(w) for w in weights])
+    coordinates = torch.stack([kernel.coordinates(w) for w in weights])
     problem = SolverProblem(
         x=coordinates,
-        labels=views.labels,
-        classes=views.classes,
-        weights=masks * views.importance,
+        labels=kernel.labels,
+        classes=kernel.classes,
+        weights=masks * kernel.importance,
     )
     l2 = torch.full((len(masks),), L2)
     return coordinates, logistic.fit(problem, l2, iterations=60, tolerance=tolerance)
@@ -149,5 +149,5 @@ def temperature(oof: Tensor, labels: Tensor) -> float:
 
 def _likelihood(oof: Tensor, labels: Tensor) -> float:
     """-n·NLL at the best temperature."""
-    heat = temperature(oof, labels)
-    return -float(torch.nn.functional.cross_entropy(oof / heat, labels, reduction="sum"))
+    scaled = oof / temperature(oof, labels)
+    return -float(torch.nn.functional.cross_entropy(scaled, labels, reduction="sum"))

@@ -37,14 +37,15 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, *pixels: Tensor) -> Tensor:
         features = {
-            view: self.backbone(one) for view, one in zip(self._head.views, pixels, strict=True)
+            view: self.backbone(one)
+            for view, one in zip(self._head.config.views, pixels, strict=True)
         }
         return scoring.forward(self._head, features, layout=self._layout)
 
 
 def inputs(head: LiveHead, size: int) -> list[dict[str, str | int]]:
     """The network's inputs in order: which view, and its side in pixels."""
-    return [{"view": view, "size": view_size(as_view(view), size)} for view in head.views]
+    return [{"view": view, "size": view_size(as_view(view), size)} for view in head.config.views]
 
 
 def decode_at_least(size: int) -> int:
@@ -57,8 +58,7 @@ def check(head: LiveHead, to: str) -> None:
     if to == "torch" and "weight" not in head.artifact.tensors:
         raise HeadstartError(
             "export_unsupported",
-            f"torch.export cannot follow a {head.artifact.config['method']} head;"
-            " take `onnx` or `openvino`",
+            f"torch.export cannot follow a {head.config.method} head; take `onnx` or `openvino`",
             param="name",
         )
 

@@ -10,36 +10,31 @@ from torch import Tensor
 
 from app.core.backbones import Block
 from app.core.errors import HeadstartError
-from worker.ml.artifact import HeadArtifact
-from worker.ml.assess import novelty as unknown
-from worker.ml.assess.novelty import Unknown
+from app.core.views import PRIMARY
+from worker.ml.artifact import HeadArtifact, HeadConfig
+from worker.ml.assess import novelty
+from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
 from worker.ml.features.spaces import Channel, Transform
 from worker.ml.heads import scoring_text
 from worker.ml.solvers import matching
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class LiveHead:
-    """A head ready to serve, on the channels that its rows have side by side."""
+    """A head whose shapes and numbers were checked."""
 
-    classes: tuple[str, ...]
-    channels: tuple[Channel, ...]
-    statistics: str | None
-    temperature: float
-    false_alarm: float
-    detector: Unknown
     artifact: HeadArtifact
+
+    @property
+    def config(self) -> HeadConfig:
+        """What it needs beside its tensors."""
+        return self.artifact.config
 
     @property
     def nbytes(self) -> int:
         """Bytes that the head keeps in memory."""
         return self.artifact.nbytes
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """The views a prediction needs, the primary one first."""
-        return tuple(self.artifact.config["prediction_views"])
 
     def tensor(self, name: str) -> Tensor:
         """One of the head's tensors as float32."""
@@ -78,28 +73,13 @@ class Neighbour:
 
 def load(artifact: HeadArtifact) -> LiveHead:
     """Check a stored head's shapes and numbers; raises HeadstartError `model_corrupt`."""
-    config, tensors = artifact.config, artifact.tensors
-    classes = tuple(config["classes"])
+    tensors, classes = artifact.tensors, len(artifact.config.classes)
     shapes = [tensors[name].shape[-1] for name in ("bias", "weight") if name in tensors]
-    if not shapes or set(shapes) != {len(classes)}:
+    if not shapes or set(shapes) != {classes}:
         raise HeadstartError("model_corrupt", "The stored head lacks numbers for its classes.")
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise HeadstartError("model_corrupt", "The stored head has numbers that are not finite.")
-    return LiveHead(
-        classes=classes,
-        channels=_channels(config),
-        statistics=config.get("statistics"),
-        temperature=float(config["temperature"]),
-        false_alarm=float(config.get("unknown_false_alarm_rate", unknown.FALSE_ALARM)),
-        detector=unknown.restored(config["unknown"]),
-        artifact=artifact,
-    )
-
-
-def _channels(config: Mapping[str, object]) -> tuple[Channel, ...]:
-    listed = config.get("channels", [])
-    assert isinstance(listed, list)
-    return tuple(Channel(item["space"], tuple(item["views"])) for item in listed)
+    return LiveHead(artifact)
 
 
 def predict(
@@ -115,10 +95,12 @@ def predict(
     """
     answers: dict[int, Prediction] = {}
     for statistics, rows in _by_statistics(heads):
-        seen = _Seen(features, rows, heads, spaces.transform(tuple(layout), statistics))
+        shared = _Rows(features, rows, heads, spaces.transform(tuple(layout), statistics))
         for head, members in _by_head(heads, rows):
-            answers.update(zip(members, _answer(head, seen, members), strict=True))
-    for head, members in _by_head(heads, [r for r, head in enumerate(heads) if not head.channels]):
+            answers.update(zip(members, _answer(head, shared, members), strict=True))
+    for head, members in _by_head(
+        heads, [r for r, head in enumerate(heads) if not head.config.channels]
+    ):
         assert texts is not None
         found = _answer_texts(head, features, members, texts)
         answers.update(zip(members, found, strict=True))
@@ -126,17 +108,26 @@ def predict(
 
 
 def probabilities(
-    artifact: HeadArtifact, features: Mapping[str, Tensor], *, layout: Sequence[Block]
+    artifact: HeadArtifact,
+    features: Mapping[str, Tensor],
+    *,
+    layout: Sequence[Block],
+    texts: Sequence[str] | None = None,
 ) -> Tensor:
-    """[n, k] of many rows under one head that reads no texts."""
-    return forward(load(artifact), features, layout=layout)
+    """[n, k] of many rows under one head."""
+    if artifact.config.lexical is None:
+        return forward(load(artifact), features, layout=layout)
+    assert texts is not None
+    return scoring_text.answer(artifact, features[PRIMARY["text"]], texts).probabilities
 
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
     """[n, k] by tensor operations alone, so that it can be traced for any n."""
-    made = spaces.transform(tuple(layout), head.statistics).channels(features, head.channels)
-    found = _logits(head, [made[channel] for channel in head.channels])
-    return (found / head.temperature).softmax(1)
+    made = spaces.transform(tuple(layout), head.config.statistics).channels(
+        features, head.config.channels
+    )
+    found = _logits(head, [made[channel] for channel in head.config.channels])
+    return (found / head.config.temperature).softmax(1)
 
 
 def nearest(
@@ -156,18 +147,18 @@ def nearest(
 def _neighbours(
     head: LiveHead, features: Mapping[str, Tensor], layout: Sequence[Block], count: int
 ) -> list[Neighbour]:
-    look = spaces.transform(tuple(layout), head.statistics).look(features)
-    cosines = (look @ _exemplars(head).T)[0]
+    rows = spaces.transform(tuple(layout), head.config.statistics).novelty(features)
+    cosines = (rows @ _exemplars(head).T)[0]
     best = cosines.topk(min(count, len(cosines)))
-    ids, labels = head.artifact.config["exemplar_ids"], head.artifact.tensors["exemplar_labels"]
+    ids, labels = head.config.exemplar_ids, head.artifact.tensors["exemplar_labels"]
     return [
-        Neighbour(ids[place], head.classes[int(labels[place])], cosine)
+        Neighbour(ids[place], head.config.classes[int(labels[place])], cosine)
         for place, cosine in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
 
 
-class _Seen:
-    """The head-independent part of some rows: each channel and the look, computed once."""
+class _Rows:
+    """What no head changes of some rows: each channel, and what novelty is told by."""
 
     def __init__(
         self,
@@ -177,34 +168,34 @@ class _Seen:
         transform: Transform,
     ) -> None:
         own = features if len(rows) == len(heads) else {v: x[rows] for v, x in features.items()}
-        channels = [channel for row in rows for channel in heads[row].channels]
+        channels = [channel for row in rows for channel in heads[row].config.channels]
         self._place = {row: place for place, row in enumerate(rows)}
         self._channels = transform.channels(own, channels)
-        self._look = transform.look(own)
+        self._novelty = transform.novelty(own)
 
     def channel(self, channel: Channel, rows: Sequence[int]) -> Tensor:
         """[len(rows), F]."""
         return self._channels[channel][[self._place[row] for row in rows]]
 
-    def look(self, rows: Sequence[int]) -> Tensor:
+    def novelty(self, rows: Sequence[int]) -> Tensor:
         """[len(rows), d]."""
-        return self._look[[self._place[row] for row in rows]]
+        return self._novelty[[self._place[row] for row in rows]]
 
 
-def _answer(head: LiveHead, seen: _Seen, rows: Sequence[int]) -> list[Prediction]:
-    x = [seen.channel(channel, rows) for channel in head.channels]
-    found = (_logits(head, x) / head.temperature).softmax(1)
-    top, predicted = unknown.confidence(found)
+def _answer(head: LiveHead, shared: _Rows, rows: Sequence[int]) -> list[Prediction]:
+    x = [shared.channel(channel, rows) for channel in head.config.channels]
+    found = (_logits(head, x) / head.config.temperature).softmax(1)
+    top, predicted = novelty.confidence(found)
     labels = head.artifact.tensors["exemplar_labels"].long()
-    likeness = unknown.similarity(seen.look(rows), _exemplars(head), labels, predicted)
-    return _predictions(head, found, head.detector.score(top, likeness))
+    likeness = novelty.similarity(shared.novelty(rows), _exemplars(head), labels, predicted)
+    return _predictions(head, found, head.config.novelty.score(top, likeness))
 
 
 def _answer_texts(
     head: LiveHead, features: Mapping[str, Tensor], rows: Sequence[int], texts: Sequence[str]
 ) -> list[Prediction]:
     said = [texts[row] for row in rows]
-    answer = scoring_text.answer(head.artifact, features["text"][list(rows)], said)
+    answer = scoring_text.answer(head.artifact, features[PRIMARY["text"]][list(rows)], said)
     return _predictions(head, answer.probabilities, answer.score)
 
 
@@ -213,17 +204,17 @@ def _predictions(head: LiveHead, found: Tensor, scores: Tensor) -> list[Predicti
 
 
 def _prediction(head: LiveHead, found: Tensor, score: float) -> Prediction:
-    familiar = _familiarity(head.detector, score)
+    familiar = _familiarity(head.config.novelty, score)
     return Prediction(
-        classes=head.classes,
+        classes=head.config.classes,
         probabilities=found,
         score=score,
         familiarity=familiar,
-        unknown=familiar < head.false_alarm,
+        unknown=familiar < head.config.false_alarm,
     )
 
 
-def _familiarity(detector: Unknown, score: float) -> float:
+def _familiarity(detector: NoveltyDetector, score: float) -> float:
     """The share of known inputs that score less, linear between the known rates; 1 beyond them."""
     below = [place for place, threshold in enumerate(detector.thresholds) if threshold <= score]
     if not below:
@@ -233,7 +224,7 @@ def _familiarity(detector: Unknown, score: float) -> float:
         return 1.0
     low, high = detector.thresholds[last], detector.thresholds[last + 1]
     share = (score - low) / (high - low)
-    return unknown.RATES[last] + share * (unknown.RATES[last + 1] - unknown.RATES[last])
+    return novelty.RATES[last] + share * (novelty.RATES[last + 1] - novelty.RATES[last])
 
 
 def _logits(head: LiveHead, x: list[Tensor]) -> Tensor:
@@ -248,9 +239,11 @@ def _attention(head: LiveHead, x: Tensor) -> Tensor:
     """A matching head's logits: it keeps its support instead of weights."""
     cosines = spaces.unit(x - head.tensor("centre")) @ spaces.unit(head.tensor("support")).T
     labels = head.artifact.tensors["support_labels"].long()
-    sharpness = torch.tensor([float(head.artifact.config["sharpness"])])
+    attention = head.config.attention
+    assert attention is not None
+    sharpness = torch.tensor([attention.sharpness])
     found = matching.logits(cosines, labels, head.tensor("support_weights"), sharpness=sharpness)
-    return found[0] * float(head.artifact.config["scale"]) + head.tensor("bias")
+    return found[0] * attention.scale + head.tensor("bias")
 
 
 def _exemplars(head: LiveHead) -> Tensor:
@@ -261,8 +254,8 @@ def _by_statistics(heads: Sequence[LiveHead]) -> list[tuple[str | None, list[int
     """The rows of heads that read channels, by the statistics that these are made with."""
     found: dict[str | None, list[int]] = {}
     for row, head in enumerate(heads):
-        if head.channels:
-            found.setdefault(head.statistics, []).append(row)
+        if head.config.channels:
+            found.setdefault(head.config.statistics, []).append(row)
     return list(found.items())
 
 

@@ -1,8 +1,8 @@
-"""Many heads in one batch, fast: the same numbers as `serving.predict`, in a tenth of its time.
+"""Many heads in one batch, fast: the same numbers as `scoring.predict` (docs/adr/0018).
 
 Made for what nearly every head is: linear on channels of the primary view, with exemplars. Channels
 are made once for all rows, each row then meets its own weights in one product, and everything after
-that is one padded array for the whole batch. Other heads go to `serving.predict`.
+that is one padded array for the whole batch. Other heads go to `scoring.predict`.
 
 In numpy: for a row or a few an operation of torch costs several times the arithmetic in it.
 """
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from worker.ml.assess import novelty as unknown
-from worker.ml.features import spaces
+from app.core.views import PRIMARY
+from worker.ml.assess import novelty
 from worker.ml.features.spaces_numpy import Floats, maker
 from worker.ml.heads.scoring import LiveHead
 
@@ -55,7 +55,7 @@ class StackedHead:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One row's answer: probabilities [k], and the share of known inputs that look stranger."""
+    """One row's answer: probabilities [k], and the share of known inputs that novel stranger."""
 
     probabilities: Floats
     familiarity: float
@@ -63,27 +63,27 @@ class Scored:
 
 
 def stacked(head: LiveHead) -> StackedHead | None:
-    """The head laid out for `predict`, or None if only `serving.predict` can answer for it."""
-    tensors = head.artifact.tensors
-    names = tuple(channel.space for channel in head.channels)
-    plain = all(channel.views == (spaces.PRIMARY,) for channel in head.channels)
+    """The head laid out for `predict`, or None if only `scoring.predict` can answer for it."""
+    config, tensors = head.config, head.artifact.tensors
+    names = tuple(channel.space for channel in config.channels)
+    plain = all(channel.views == (PRIMARY["image"],) for channel in config.channels)
     if not names or not plain or not _SPACES.issuperset(names) or "weight" not in tensors:
         return None
     exemplars = tensors["exemplars"].contiguous()
     norms = torch.linalg.vector_norm(exemplars.float(), dim=1).clamp(min=1e-12)
-    detector = head.detector
+    detector = config.novelty
     return StackedHead(
         spaces=names,
-        statistics=head.statistics,
+        statistics=config.statistics,
         weight=tensors["weight"].T.contiguous(),
         bias=tensors["bias"].float().numpy(),
-        temperature=head.temperature,
+        temperature=config.temperature,
         exemplars=exemplars.numpy(),
         inverse=(1 / norms).numpy(),
         labels=tensors["exemplar_labels"].long().numpy(),
         spreads=(detector.spreads[0] if detector.estimable else np.inf, detector.spreads[1]),
         thresholds=detector.thresholds,
-        false_alarm=head.false_alarm,
+        false_alarm=config.false_alarm,
     )
 
 
@@ -95,16 +95,16 @@ def predict(rows: Floats, heads: Sequence[StackedHead], *, layout: Sequence[Bloc
         groups.setdefault((head.statistics, head.spaces), []).append(place)
     for (statistics, names), places in groups.items():
         own = rows if len(places) == len(heads) else rows[places]
-        made, look = maker(tuple(layout), statistics).make(own, names)
-        found = _answer(made, look, [heads[place] for place in places])
+        made, novel = maker(tuple(layout), statistics).make(own, names)
+        found = _answer(made, novel, [heads[place] for place in places])
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(heads))]
 
 
-def _answer(made: Floats, look: Floats, heads: Sequence[StackedHead]) -> list[Scored]:
+def _answer(made: Floats, novel: Floats, heads: Sequence[StackedHead]) -> list[Scored]:
     board = _Board(heads)
     for head, members in _by_head(heads):
-        board.fill(head, members, made, look)
+        board.fill(head, members, made, novel)
     p, top, predicted = _softmax(board.logits, heads)
     likeness = _likeness(board.cosines, board.labels, predicted)
     spreads = np.array([head.spreads for head in heads])
@@ -118,18 +118,18 @@ class _Board:
     def __init__(self, heads: Sequence[StackedHead]) -> None:
         count = len(heads)
         classes = max(len(head.bias) for head in heads)
-        kept = max(unknown.NEAREST, *(len(head.labels) for head in heads))
+        kept = max(novelty.NEAREST, *(len(head.labels) for head in heads))
         self.logits = np.full((count, classes), -np.inf, np.float32)
         self.cosines = np.full((count, kept), -np.inf, np.float32)
         self.labels = np.full((count, kept), -1, np.int64)
 
-    def fill(self, head: StackedHead, rows: list[int], made: Floats, look: Floats) -> None:
+    def fill(self, head: StackedHead, rows: list[int], made: Floats, novel: Floats) -> None:
         """One head's rows; a lone row is a product with a vector, which is many times faster."""
         every = len(rows) == len(made)
         chosen: Any = rows[0] if len(rows) == 1 else slice(None) if every else rows
         weight: Floats = head.weight.float().numpy()
         self.logits[chosen, : len(head.bias)] = made[chosen] @ weight.T + head.bias
-        cosines = look[chosen] @ head.exemplars.astype(np.float32).T
+        cosines = novel[chosen] @ head.exemplars.astype(np.float32).T
         self.cosines[chosen, : len(head.labels)] = cosines * head.inverse
         self.labels[chosen, : len(head.labels)] = head.labels
 
@@ -137,7 +137,7 @@ class _Board:
 def _softmax(
     logits: Floats, heads: Sequence[StackedHead]
 ) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Probabilities [n, k], `unknown.confidence` of each row, and in which class."""
+    """Probabilities [n, k], `novelty.confidence` of each row, and in which class."""
     temperature = np.array([head.temperature for head in heads], np.float32)
     predicted = logits.argmax(1)
     shifted = (logits - logits.max(1, keepdims=True)) / temperature[:, None]
@@ -148,11 +148,11 @@ def _softmax(
 
 
 def _likeness(cosines: Floats, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> Floats:
-    """As `unknown.similarity`: mean of the nearest of the predicted class, or else of all."""
+    """As `novelty.similarity`: mean of the nearest of the predicted class, or else of all."""
     own = labels == predicted[:, None]
     own[~own.any(1)] = True
     masked = np.where(own, cosines, -np.inf)
-    best = np.partition(masked, -unknown.NEAREST, axis=1)[:, -unknown.NEAREST :]
+    best = np.partition(masked, -novelty.NEAREST, axis=1)[:, -novelty.NEAREST :]
     there = np.isfinite(best)
     mean: Floats = np.where(there, best, 0.0).sum(1) / np.maximum(there.sum(1), 1)
     return mean
@@ -164,14 +164,14 @@ def _scored(head: StackedHead, p: Floats, score: float) -> Scored:
 
 
 def _familiarity(thresholds: tuple[float, ...], score: float) -> float:
-    """As `serving`: the share of known inputs that score less, linear between the known rates."""
+    """As `scoring`: the share of known inputs that score less, linear between the known rates."""
     above = bisect_right(thresholds, score)
     if above == 0:
         return 0.0
     if above == len(thresholds):
         return 1.0
     low, high = thresholds[above - 1], thresholds[above]
-    first, second = unknown.RATES[above - 1], unknown.RATES[above]
+    first, second = novelty.RATES[above - 1], novelty.RATES[above]
     return first + (score - low) / (high - low) * (second - first)
 
 

@@ -9,15 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.ml.artifact import HeadArtifact
+from worker.ml.artifact import HeadArtifact, Lexical
 from worker.ml.assess import distance_cooling, novelty
-from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.features import ngrams, spaces
-
-VIEW = "text"
-
-EXEMPLARS = 20
-"""Support embeddings that are kept of each class, for the nearest ones to an input."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,31 +22,24 @@ class TextAnswer:
     score: Tensor
 
 
-def predict(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
-    """Logits [n, C], before the temperature, of embeddings [n, D] and the n texts they are of.
-
-    They are cooled already by how unlike the support a text is.
-    """
-    unit = spaces.unit(embeddings.float())
-    return _logits(head, unit, _known(head, ngrams.rows(texts)))
-
-
 def answer(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> TextAnswer:
-    """Probabilities and unknown-scores, from one reading of the texts."""
+    """Of embeddings [n, D] and the n texts they are of; logits are cooled by how unlike the support
+    a text is.
+    """
     unit, table = spaces.unit(embeddings.float()), ngrams.rows(texts)
     known = _known(head, table)
-    probabilities = (_logits(head, unit, known) / head.config["temperature"]).softmax(1)
-    top, predicted = probabilities.max(1)
+    probabilities = (_logits(head, unit, known) / head.config.temperature).softmax(1)
+    top, predicted = novelty.plain_confidence(probabilities)
     cosine = novelty.similarity(
         unit,
         head.tensors["exemplars"].float(),
         head.tensors["exemplar_labels"].long(),
         predicted,
     )
-    w = head.config["lexical_weight"]
+    w = _lexical(head).weight
     similarity = (1 - w) * cosine + w * coverage(known)
-    detector = novelty.restored(head.config["unknown"])
-    return TextAnswer(probabilities=probabilities, score=detector.score(top, similarity))
+    score = head.config.novelty.score(top, similarity)
+    return TextAnswer(probabilities=probabilities, score=score)
 
 
 def coverage(known: ngrams.SparseRows) -> Tensor:
@@ -61,8 +48,14 @@ def coverage(known: ngrams.SparseRows) -> Tensor:
     return torch.from_numpy(total).float()
 
 
+def _lexical(head: HeadArtifact) -> Lexical:
+    lexical = head.config.lexical
+    assert lexical is not None
+    return lexical
+
+
 def _known(head: HeadArtifact, table: ngrams.SparseRows) -> ngrams.SparseRows:
-    if head.config["folded"]:
+    if _lexical(head).folded:
         return ngrams.fold(table, len(head.tensors["buckets"]))
     return ngrams.within(table, head.tensors["buckets"].numpy())
 
@@ -71,8 +64,8 @@ def _logits(head: HeadArtifact, unit: Tensor, known: ngrams.SparseRows) -> Tenso
     kept = head.tensors
     logits = unit @ kept["weight"].float() + _summed(known, kept["bucket_weight"]) + kept["bias"]
     similarity = unit @ kept["mean"].float() + _summed(known, kept["bucket_mean"])
-    usual = Familiarity(**head.config["familiarity"])
-    return distance_cooling.cooled(logits, usual.factor(similarity[:, 0]))
+    factor = _lexical(head).familiarity.factor(similarity[:, 0])
+    return distance_cooling.cooled(logits, factor)
 
 
 def _summed(table: ngrams.SparseRows, weight: Tensor) -> Tensor:

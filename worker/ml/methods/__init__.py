@@ -1,1 +1,23 @@
-"""One module a method: what it fits, on which spaces, with which hyperparameters."""
+"""Ways to fit a head: `fit(setting) -> Fitted` each, and one `finish` for all."""
+
+from collections.abc import Mapping
+
+from app.core.manifest import Modality
+from worker.ml.methods import auto, linear, matching, one_head, reptile, text
+from worker.ml.methods.setting import Method
+
+_OF_ANY: Mapping[str, Method] = {
+    "linear": linear.fit,
+    "logistic": one_head.logistic,
+    "ridge": one_head.ridge,
+    "lda": one_head.lda,
+    "prototypical": one_head.prototypical,
+    "matching": matching.fit,
+    "reptile": reptile.fit,
+}
+
+METHODS: Mapping[Modality, Mapping[str, Method]] = {
+    "image": {"auto": auto.fit, **_OF_ANY},
+    "text": {"auto": text.fit, **_OF_ANY},
+}
+"""Each method that `app.core.hyperparameters` declares for a modality, as it is fitted there."""

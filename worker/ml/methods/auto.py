@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from worker.ml import threads
-from worker.ml.features.spaces import Channel, Transform
+from worker.ml.features.spaces import Channel
 from worker.ml.fitting import cross_fit
 from worker.ml.fitting.cross_fit import HeadFit
-from worker.ml.fitting.design import Design, Designs, Recipe
-from worker.ml.folds import Folds
-from worker.ml.methods.finish import Fitted
+from worker.ml.fitting.design import Design
+from worker.ml.fitting.designs import Designs, Recipe
+from worker.ml.folds import Folds, first_of_each
+from worker.ml.methods.setting import Fitted, Setting
 
 RECIPES: Mapping[str, Recipe] = {
     "A": Recipe(space="late", views=("squish", "mirror", "large", "pad")),
@@ -46,13 +47,16 @@ USUAL_RIDGE_L2 = 0.1
 FEW = 300
 """Up to so many examples every head is refitted for every fold in every space."""
 
+MOST_CHOOSING = 300
+"""Of many examples, those that spaces are chosen on: more would choose the same."""
+
 NEGLIGIBLE = 0.02
 """Spaces with less weight than this are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureMember:
-    """A space of the mixture, what was fitted in it, and its weight."""
+class Member:
+    """A space of the average, what was fitted in it, and its weight."""
 
     design: Design
     fit: HeadFit
@@ -60,143 +64,168 @@ class MixtureMember:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixture:
-    """logits = Σ share · member's logits; `seen` [n, k] are those to judge by."""
+class Average:
+    """logits = Σ share · member's logits, and so `out_of_fold` [n, k]."""
 
-    members: Mapping[str, MixtureMember]
+    members: Mapping[str, Member]
 
     @property
-    def seen(self) -> Tensor:
+    def out_of_fold(self) -> Tensor:
         """[n, k]."""
         return sum(
-            (member.share * member.fit.seen for member in self.members.values()), torch.zeros(())
+            (member.share * member.fit.out_of_fold for member in self.members.values()),
+            torch.zeros(()),
         )
 
 
 def recipes(views: Mapping[str, Tensor], *, average: bool) -> dict[str, Recipe]:
     """The recipes that the cached views can make; B without a turned view is A again."""
-    found: dict[str, Recipe] = {}
+    possible: dict[str, Recipe] = {}
     for name, recipe in RECIPES.items():
         present = recipe.present(views)
-        if not any(r.space == recipe.space and r.views == present for r in found.values()):
-            found[name] = Recipe(space=recipe.space, views=present, average=average)
+        if not any(r.space == recipe.space and r.views == present for r in possible.values()):
+            possible[name] = Recipe(space=recipe.space, views=present, average=average)
     turned = {"rot90", "rot180", "rot270"} & set(views)
-    return {name: recipe for name, recipe in found.items() if name != "B" or turned}
+    return {name: recipe for name, recipe in possible.items() if name != "B" or turned}
 
 
-def fit(maker: Designs, judge: Folds, chosen: Mapping[str, Recipe]) -> Mixture:
+def fit(setting: Setting) -> Fitted:
+    """Standardised heads averaged over heads and spaces, by likelihood; with one a class, fixed."""
+    every_view = setting.asked("prediction_views") == "all"
+    chosen = recipes(setting.support.features, average=every_view)
+    if len(setting.support) > MOST_CHOOSING:
+        chosen = _on_some(setting, chosen)
+    return _fitted(setting, average(setting.designs, setting.folds, chosen))
+
+
+def _on_some(setting: Setting, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Of many examples: the spaces that count on some of them."""
+    folds = setting.folds
+    some = first_of_each(folds.labels, max(2, MOST_CHOOSING // folds.classes))
+    few = folds.take(some)
+    designs = Designs(setting.transform, setting.support.take(some), few)
+    return worthwhile(designs, few, chosen)
+
+
+def average(maker: Designs, folds: Folds, chosen: Mapping[str, Recipe]) -> Average:
     """The weighted mean of standardised heads over spaces; with one a class, a fixed mean."""
-    chosen = _possible(chosen, judge)
+    chosen = _possible(chosen, folds)
     maker.prepare(chosen.values())
-    if len(judge.labels) <= FEW:
+    if len(folds.labels) <= FEW:
         designs = dict(zip(chosen, threads.each(maker.ready, chosen.values()), strict=True))
-        fits = dict(zip(chosen, _every_head(list(designs.values()), judge), strict=True))
-        shares = _shares(fits, judge)
+        fits = dict(zip(chosen, _every_head(list(designs.values()), folds), strict=True))
+        shares = _shares(fits, folds)
     else:
         designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
-        shares = _by_ridge(designs, judge)
-        fits = {name: _closed(designs[name], judge) for name in shares}
-    return Mixture(
+        shares = _by_ridge(designs, folds)
+        fits = {name: _closed(designs[name], folds) for name in shares}
+    return Average(
         members={
-            name: MixtureMember(design=designs[name], fit=fits[name], share=share)
+            name: Member(design=designs[name], fit=fits[name], share=share)
             for name, share in shares.items()
         }
     )
 
 
-def worthwhile(maker: Designs, judge: Folds, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
+def worthwhile(maker: Designs, folds: Folds, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
     """The spaces that would count, told by ridge alone."""
-    chosen = _possible(chosen, judge)
+    chosen = _possible(chosen, folds)
     maker.prepare(chosen.values())
     designs = {name: maker.make(recipe) for name, recipe in chosen.items()}
-    return {name: chosen[name] for name in _by_ridge(designs, judge)}
+    return {name: chosen[name] for name in _by_ridge(designs, folds)}
 
 
-def _possible(chosen: Mapping[str, Recipe], judge: Folds) -> dict[str, Recipe]:
-    known = HANDICAP if judge.count else FIXED
+def _possible(chosen: Mapping[str, Recipe], folds: Folds) -> dict[str, Recipe]:
+    known = HANDICAP if folds.count else FIXED
     return {name: recipe for name, recipe in chosen.items() if name in known}
 
 
-def _by_ridge(designs: Mapping[str, Design], judge: Folds) -> dict[str, float]:
+def _by_ridge(designs: Mapping[str, Design], folds: Folds) -> dict[str, float]:
     """How much each space counts by ridge's word; one alone needs none."""
     if len(designs) == 1:
         return dict.fromkeys(designs, 1.0)
-    return _shares({name: _usual_ridge(one, judge) for name, one in designs.items()}, judge)
+    return _shares({name: _usual_ridge(one, folds) for name, one in designs.items()}, folds)
 
 
-def _shares(fits: Mapping[str, HeadFit], judge: Folds) -> dict[str, float]:
+def _shares(fits: Mapping[str, HeadFit], folds: Folds) -> dict[str, float]:
     """How much each space counts: ∝ exp(2·(-n·loss) - handicap); without folds as FIXED."""
-    if judge.count:
-        n = len(judge.labels)
+    if folds.count:
+        n = len(folds.labels)
         scores = [
-            -2 * n * cross_fit.unseen_loss(fit.seen, judge) - HANDICAP[name]
+            -2 * n * cross_fit.out_of_fold_loss(fit.out_of_fold, folds) - HANDICAP[name]
             for name, fit in fits.items()
         ]
-        found = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
+        weights = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
     else:
-        found = [FIXED[name] for name in fits]
-    shares = {name: share for name, share in zip(fits, found, strict=True) if share >= NEGLIGIBLE}
+        weights = [FIXED[name] for name in fits]
+    shares = {name: share for name, share in zip(fits, weights, strict=True) if share >= NEGLIGIBLE}
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
-def _usual_ridge(design: Design, judge: Folds) -> HeadFit:
+def _usual_ridge(design: Design, folds: Folds) -> HeadFit:
     l2 = torch.tensor([USUAL_RIDGE_L2], dtype=torch.double)
-    return cross_fit.by_ridge(design, judge, l2)[0].standard()
+    return cross_fit.by_ridge(design, folds, l2)[0].standard()
 
 
-def _every_head(designs: Sequence[Design], judge: Folds) -> list[HeadFit]:
+def _every_head(designs: Sequence[Design], folds: Folds) -> list[HeadFit]:
     """Of each design every head at every λ, weighed by likelihood; with one a class, ridge and
     logistic alike. The heads of all designs are made side by side, the slow ones first.
     """
-    kinds = (_logistic, _closed_forms if judge.count else lambda *of: [_usual_ridge(*of)])
-    made = threads.each(lambda one: one[0](one[1], judge), product(kinds, designs))
+    kinds = (_logistic, _closed_forms if folds.count else lambda *of: [_usual_ridge(*of)])
+    made = threads.each(lambda one: one[0](one[1], folds), product(kinds, designs))
     heads = zip(made[: len(designs)], made[len(designs) :], strict=True)
-    return threads.each(lambda two: _weighed([*two[1], *two[0]], judge), heads)
+    return threads.each(lambda two: _weighed([*two[1], *two[0]], folds), heads)
 
 
-def _logistic(design: Design, judge: Folds) -> list[HeadFit]:
+def _logistic(design: Design, folds: Folds) -> list[HeadFit]:
     l2 = torch.tensor([LOGISTIC_L2])
-    return [fit.standard() for fit in cross_fit.by_logistic(design, judge, l2)]
+    return [fit.standard() for fit in cross_fit.by_logistic(design, folds, l2)]
 
 
-def _closed(design: Design, judge: Folds) -> HeadFit:
+def _closed(design: Design, folds: Folds) -> HeadFit:
     """With many examples: the heads in closed form."""
-    return _weighed(_closed_forms(design, judge), judge)
+    return _weighed(_closed_forms(design, folds), folds)
 
 
-def _closed_forms(design: Design, judge: Folds) -> list[HeadFit]:
-    ridge = cross_fit.by_ridge(design, judge, torch.tensor(RIDGE_L2, dtype=torch.double))
-    lda = cross_fit.by_lda(design, judge, torch.tensor(LDA_SHRINKAGE))
+def _closed_forms(design: Design, folds: Folds) -> list[HeadFit]:
+    ridge = cross_fit.by_ridge(design, folds, torch.tensor(RIDGE_L2, dtype=torch.double))
+    lda = cross_fit.by_lda(design, folds, torch.tensor(LDA_SHRINKAGE))
     return [fit.standard() for fit in (*ridge, *lda)]
 
 
-def _weighed(fits: Sequence[HeadFit], judge: Folds) -> HeadFit:
-    return cross_fit.weighed(fits, cross_fit.likelihoods(fits, judge))
+def _weighed(fits: Sequence[HeadFit], folds: Folds) -> HeadFit:
+    return cross_fit.weighed(fits, cross_fit.likelihoods(fits, folds))
 
 
-def fitted(mixture: Mixture, judge: Folds, transform: Transform) -> tuple[Fitted, Tensor]:
-    """The mixture as one affine map of its channels, and the Gram matrix [n, n] of its first."""
+def _fitted(setting: Setting, found: Average) -> Fitted:
+    """The average as one affine map of its channels; its first space has the learning curve."""
     weights: dict[Channel, Tensor] = {}
-    bias = torch.zeros(judge.classes)
-    for member in mixture.members.values():
-        fit = member.fit.scaled(member.share)
-        weight, offset = member.design.folded(fit.alpha, fit.bias)
-        channel = member.design.channel
-        if channel.space == "look":
-            channel, weight = Channel("late", channel.views), transform.lift(weight)
+    bias = torch.zeros(setting.folds.classes)
+    for member in found.members.values():
+        channel, weight, offset = _affine(setting, member)
         weights[channel] = weights[channel] + weight if channel in weights else weight
         bias = bias + offset
-    first = next(iter(mixture.members.values())).design
-    found = Fitted(
+    first = next(iter(found.members.values())).design
+    return Fitted(
         channels=tuple(weights),
         tensors={"weight": torch.cat(list(weights.values())).half(), "bias": bias},
-        seen=mixture.seen,
-        used={"spaces": [_said(name, member) for name, member in mixture.members.items()]},
+        out_of_fold=found.out_of_fold,
+        used={"spaces": [_said(name, member) for name, member in found.members.items()]},
+        curve=setting.ridge_curve(first.own),
     )
-    return found, first.own
 
 
-def _said(name: str, member: MixtureMember) -> dict[str, Any]:
+def _affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:
+    """A member's share of the logits, on a channel that predictions read."""
+    fit = member.fit.scaled(member.share)
+    weight, bias = member.design.folded(fit.alpha, fit.bias)
+    channel = member.design.channel
+    if channel.space == "look":
+        channel, weight = Channel("late", channel.views), setting.transform.lift(weight)
+    return channel, weight, bias
+
+
+def _said(name: str, member: Member) -> dict[str, Any]:
     return {
         "name": name,
         "space": member.design.channel.space,

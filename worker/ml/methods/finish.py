@@ -2,102 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from worker.ml import folds
-from worker.ml.artifact import Fit, HeadArtifact
-from worker.ml.assess import advice, calibration, evaluation, learning_curve, novelty, ridge_curve
-from worker.ml.features import spaces
-from worker.ml.features.spaces import Channel, Transform
-from worker.ml.folds import Folds
-from worker.ml.tasks import Support, Task
+from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
+from worker.ml.assess import advice, calibration, distance_cooling, evaluation, novelty
+from worker.ml.assess.novelty import NoveltyDetector
+from worker.ml.folds import first_of_each
+from worker.ml.heads import scoring
+from worker.ml.lazily import lazily
+from worker.ml.methods.setting import Fitted, Setting
+from worker.ml.tasks import Support
 
 EXEMPLARS = 20
 """Support examples that are kept of each class, to compare inputs with."""
 
-MOST_LOOKS = 2000
+MOST_EXEMPLARS = 2000
 """Support examples in all that likeness thresholds are estimated from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A method's result on a support set in canonical order.
-
-    `tensors` are the head's, with classes along the last dimension where `by_class` names them and
-    class numbers where `labelled` does; `seen` [n, k] are logits to judge by (out of fold if there
-    are folds, none at all if it has no rows); `used` is what "auto" became.
-    """
-
-    channels: tuple[Channel, ...]
-    tensors: Mapping[str, Tensor]
-    seen: Tensor
-    used: Mapping[str, Any]
-    by_class: frozenset[str] = frozenset({"weight", "bias"})
-    labelled: frozenset[str] = frozenset()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    temperature: float | None = None
-    balanced: bool = True
-    """Whether every class had the same say in the fit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """Where a fit took place: the task, its support in canonical order, folds, transform."""
-
-    task: Task
-    support: Support
-    judge: Folds
-    transform: Transform
-    statistics: str | None
-
-    @property
-    def primary(self) -> str:
-        """The view that every prediction has."""
-        return spaces.primary(self.support.features)
-
-
-def finish(setting: Setting, fitted: Fitted, *, gram: Tensor | None) -> Fit:
-    """The head with classes in the caller's order, and everything that is said of it.
-
-    `gram` are inner products in the main space, for the learning curve: of the examples, or of
-    many the landmarks.
-    """
-    heat = _temperature(setting.judge, fitted)
-    adjusted = _adjustment(setting, heat, fitted)
-    probabilities = None
-    if setting.judge.count and len(fitted.seen):
-        probabilities = ((fitted.seen + adjusted) / heat).softmax(1)
-    head = _artifact(setting, fitted, heat, adjusted, probabilities)
+def finish(setting: Setting, fitted: Fitted) -> Fit:
+    """The head with classes in the caller's order, and everything that is said of it."""
+    judged = _Judged(setting, fitted)
+    head = _artifact(judged)
     return Fit(
         head=head,
-        evaluation=_evaluation(setting, head, probabilities) | _balance(setting, fitted),
-        hyperparameters=_resolved(setting, fitted),
-        advice=_advice(setting, probabilities, gram),
+        evaluation=_evaluation(judged, head) | {"class_balance": _class_balance(judged)},
+        hyperparameters=_resolved(judged),
+        advice=_advice(judged),
     )
 
 
-def _temperature(judge: Folds, fitted: Fitted) -> float:
-    if fitted.temperature is not None:
-        return fitted.temperature
-    seen, labels = fitted.seen[judge.known], judge.labels[judge.known]
-    return calibration.temperature(seen, labels, per_class=judge.per_class)
+@dataclass(frozen=True)
+class _Judged:
+    """A fit with what its out-of-fold logits say of it."""
 
+    setting: Setting
+    fitted: Fitted
 
-def _adjustment(setting: Setting, heat: float, fitted: Fitted) -> Tensor:
-    """What puts the training frequencies back [k], where that is asked for."""
-    if not fitted.balanced or not as_they_come(setting.task):
-        return torch.zeros(setting.judge.classes, dtype=torch.double)
-    return heat * frequencies(setting.judge.labels, setting.judge.classes)
+    @lazily
+    def temperature(self) -> float:
+        if self.fitted.temperature is not None:
+            return self.fitted.temperature
+        folds = self.setting.folds
+        logits, labels = self.fitted.out_of_fold[folds.known], folds.labels[folds.known]
+        return calibration.temperature(logits, labels, per_class=folds.per_class)
 
+    @property
+    def as_they_come(self) -> bool:
+        """Whether classes are to be as likely as they are frequent, not equally likely."""
+        return bool(self.setting.asked("class_balance") == "none")
 
-def as_they_come(task: Task) -> bool:
-    """Whether classes are to be as likely as they are frequent, not equally likely."""
-    return bool(task.hyperparameters.get("class_balance", "auto") == "none")
+    @lazily
+    def adjustment(self) -> Tensor:
+        """What puts the training frequencies back [C], where that is asked for."""
+        folds = self.setting.folds
+        if not self.fitted.balanced or not self.as_they_come:
+            return torch.zeros(folds.classes, dtype=torch.double)
+        return self.temperature * frequencies(folds.labels, folds.classes)
+
+    @lazily
+    def probabilities(self) -> Tensor | None:
+        """Calibrated and out of fold [n, C]; None where there are no folds."""
+        logits = self.fitted.out_of_fold
+        if not self.setting.folds.count or not len(logits):
+            return None
+        added = self.adjustment[None].to(logits.dtype)
+        if self.fitted.cooling is not None:
+            added = distance_cooling.cooled(added, self.fitted.cooling)
+        return ((logits + added) / self.temperature).softmax(1)
+
+    @property
+    def false_alarm(self) -> float:
+        rate = self.setting.asked("unknown_false_alarm_rate")
+        return novelty.FALSE_ALARM if rate is None else float(rate)
 
 
 def frequencies(labels: Tensor, classes: int) -> Tensor:
@@ -106,150 +87,145 @@ def frequencies(labels: Tensor, classes: int) -> Tensor:
     return (counts / counts.mean()).clamp(min=1e-3).log()
 
 
-def _artifact(
-    setting: Setting,
-    fitted: Fitted,
-    heat: float,
-    adjusted: Tensor,
-    probabilities: Tensor | None,
-) -> HeadArtifact:
-    caller = list(setting.task.support.classes)
-    order = [list(setting.support.classes).index(label) for label in caller]
-    tensors = dict(fitted.tensors)
-    tensors["bias"] = tensors["bias"] + adjusted.float()
-    number = torch.tensor([caller.index(label) for label in setting.support.classes])
-    for name in fitted.by_class:
-        tensors[name] = tensors[name][..., order].contiguous()
-    for name in fitted.labelled:
-        tensors[name] = number[tensors[name].long()].to(torch.int32)
-    kept = _kept(setting.judge.labels)
-    looks = setting.transform.look(setting.support.take(kept).features)
-    tensors["exemplars"] = in_bytes(looks)
-    tensors["exemplar_labels"] = number[setting.judge.labels[kept]].to(torch.int32)
-    config = {
-        "format": 2,
-        "method": setting.task.method,
-        "classes": caller,
-        "statistics": setting.statistics,
-        "channels": [{"space": c.space, "views": list(c.views)} for c in fitted.channels],
-        "prediction_views": list(dict.fromkeys(v for c in fitted.channels for v in c.views)),
-        "temperature": heat,
-        "unknown": novelty.stored(_detector(setting.judge, kept, looks, probabilities)),
-        "unknown_false_alarm_rate": _false_alarm(setting.task),
-        "exemplar_ids": [setting.support.ids[row] for row in kept.tolist()],
-        **fitted.config,
-    }
+def _artifact(judged: _Judged) -> HeadArtifact:
+    setting, fitted = judged.setting, judged.fitted
+    canonical, labels = setting.canonical, setting.folds.labels
+    kept = _exemplars(labels)
+    rows = setting.transform.novelty(setting.support.take(kept).features)
+    tensors = _in_callers_order(judged)
+    tensors["exemplars"] = fitted.novelty.kept(rows)
+    tensors["exemplar_labels"] = canonical.numbers(labels[kept]).to(torch.int32)
+    config = HeadConfig(
+        method=setting.task.method,
+        classes=canonical.classes,
+        temperature=judged.temperature,
+        novelty=_detector(judged, kept, rows),
+        false_alarm=judged.false_alarm,
+        exemplar_ids=tuple(setting.support.ids[row] for row in kept.tolist()),
+        statistics=setting.statistics,
+        channels=fitted.channels,
+        attention=fitted.attention,
+        lexical=fitted.lexical,
+    )
     return HeadArtifact(tensors=tensors, config=config)
 
 
-def _kept(labels: Tensor) -> Tensor:
-    most = max(1, min(EXEMPLARS, MOST_LOOKS // max(1, len(torch.unique(labels)))))
-    return folds.first_of_each(labels, most)
+def _in_callers_order(judged: _Judged) -> dict[str, Tensor]:
+    """The head's tensors, adjusted."""
+    fitted, canonical = judged.fitted, judged.setting.canonical
+    tensors = dict(fitted.tensors)
+    tensors["bias"] = tensors["bias"] + judged.adjustment.float()
+    for name in fitted.by_class:
+        tensors[name] = canonical.columns(tensors[name])
+    for name in fitted.labelled:
+        tensors[name] = canonical.numbers(tensors[name]).to(torch.int32)
+    return tensors
 
 
-def in_bytes(rows: Tensor) -> Tensor:
-    """Rows [n, d] as int8, each scaled to use them all; only directions matter."""
-    return (rows * (127 / rows.abs().amax(1, keepdim=True).clamp(min=1e-12))).round().to(torch.int8)
+def _exemplars(labels: Tensor) -> Tensor:
+    most = max(1, min(EXEMPLARS, MOST_EXEMPLARS // max(1, len(torch.unique(labels)))))
+    return first_of_each(labels, most)
 
 
-def _detector(
-    judge: Folds, kept: Tensor, looks: Tensor, probabilities: Tensor | None
-) -> novelty.Unknown:
-    labels = judge.labels[kept]
-    if probabilities is None:
-        return novelty.fit_threshold(None, novelty.between_classes(looks, labels))
-    top, predicted = novelty.confidence(probabilities[kept])
-    likeness = novelty.of_support(looks, labels, predicted)
-    known = judge.known[kept]
+def _detector(judged: _Judged, kept: Tensor, rows: Tensor) -> NoveltyDetector:
+    """The threshold of `unknown`, from the scores of examples that their fit had not seen."""
+    folds, evidence = judged.setting.folds, judged.fitted.novelty
+    labels = folds.labels[kept]
+    if judged.probabilities is None:
+        cosine = novelty.between_classes(rows, labels)
+        return novelty.fit_threshold(None, evidence.likeness(cosine, kept))
+    top, predicted = evidence.confidence(judged.probabilities[kept])
+    likeness = evidence.likeness(novelty.of_support(rows, labels, predicted), kept)
+    known = folds.known[kept]
     return novelty.fit_threshold(top[known].float(), likeness[known])
 
 
-def _false_alarm(task: Task) -> float:
-    rate = task.hyperparameters.get("unknown_false_alarm_rate", "auto")
-    return novelty.FALSE_ALARM if rate == "auto" else float(rate)
+def _evaluation(judged: _Judged, head: HeadArtifact) -> dict[str, Any]:
+    """On held-out examples, and out of fold unless the method held some out; else out of fold."""
+    held_out = _held_out(judged)
+    if held_out is None:
+        return _out_of_fold(judged)
+    setting = judged.setting
+    found = scoring.probabilities(
+        head, held_out.features, layout=setting.task.layout, texts=held_out.texts
+    )
+    said = evaluation.evaluate(found, held_out.labels, held_out.classes, how="hold-out")
+    if judged.fitted.held_out is not None:
+        return said
+    return said | {"out_of_fold": _out_of_fold(judged)}
 
 
-def _evaluation(
-    setting: Setting, head: HeadArtifact, probabilities: Tensor | None
-) -> dict[str, Any]:
-    """On the validation set where there is one, else out of fold."""
-    judge, validation = setting.judge, setting.task.validation
-    if validation is not None and len(validation):
-        from worker.ml.heads import scoring
-
-        found = scoring.probabilities(head, validation.features, layout=setting.task.layout)
-        said = evaluation.evaluate(found, validation.labels, validation.classes, how="hold-out")
-    else:
-        said = out_of_fold(
-            setting.task, setting.support, probabilities, folds=judge.count, known=judge.known
-        )
-    return said
+def _held_out(judged: _Judged) -> Support | None:
+    """What the method held out, or else the validation set; None where neither has an example."""
+    held_out = judged.fitted.held_out or judged.setting.task.validation
+    return held_out if held_out is not None and len(held_out) else None
 
 
-def out_of_fold(
-    task: Task, support: Support, probabilities: Tensor | None, *, folds: int, known: Tensor
-) -> dict[str, Any]:
-    """What probabilities [n, C] of the canonical support say, its classes in the caller's order."""
-    caller = list(task.support.classes)
-    found = torch.zeros(len(support), len(caller))
-    if probabilities is not None:
-        found = probabilities[:, [support.classes.index(label) for label in caller]]
-    number = torch.tensor([caller.index(label) for label in support.classes])
-    labels = number[support.labels]
-    return evaluation.evaluate(found, labels, caller, how="k-fold", folds=folds, known=known)
+def _out_of_fold(judged: _Judged) -> dict[str, Any]:
+    canonical, folds = judged.setting.canonical, judged.setting.folds
+    found = torch.zeros(len(folds.labels), folds.classes)
+    if judged.probabilities is not None:
+        found = canonical.columns(judged.probabilities)
+    return evaluation.evaluate(
+        found,
+        canonical.numbers(folds.labels),
+        canonical.classes,
+        how="k-fold",
+        folds=folds.count,
+        known=folds.known,
+    )
 
 
-def _balance(setting: Setting, fitted: Fitted) -> dict[str, Any]:
-    equal = fitted.balanced and not as_they_come(setting.task)
-    return class_balance(setting.support, equal=equal, balanced=fitted.balanced)
-
-
-def class_balance(support: Support, *, equal: bool, balanced: bool = True) -> dict[str, Any]:
+def _class_balance(judged: _Judged) -> dict[str, Any]:
     """How uneven the classes are, and whether the fit heeded it."""
+    support, balanced = judged.setting.support, judged.fitted.balanced
     counts = torch.bincount(support.labels, minlength=len(support.classes)).tolist()
-    said = {
+    equal = balanced and not judged.as_they_come
+    return {
         "counts": dict(zip(support.classes, counts, strict=True)),
         "imbalance": max(counts) / max(1, min(counts)),
         "loss": "balanced" if balanced else "plain",
         "logit_adjustment": "equal classes" if equal else "training frequencies",
     }
-    return {"class_balance": said}
 
 
-def _resolved(setting: Setting, fitted: Fitted) -> dict[str, Any]:
-    given = {key: v for key, v in setting.task.hyperparameters.items() if v != "auto"}
+def _resolved(judged: _Judged) -> dict[str, Any]:
+    given = {k: v for k, v in judged.setting.task.hyperparameters.items() if v != "auto"}
+    equal = judged.fitted.balanced and not judged.as_they_come
     return {
         **given,
-        "unknown_false_alarm_rate": _false_alarm(setting.task),
-        "class_balance": "balanced"
-        if fitted.balanced and not as_they_come(setting.task)
-        else "none",
-        "statistics": setting.statistics,
-        **fitted.used,
+        "unknown_false_alarm_rate": judged.false_alarm,
+        "class_balance": "balanced" if equal else "none",
+        "statistics": judged.setting.statistics,
+        **judged.fitted.used,
     }
 
 
-def _advice(setting: Setting, probabilities: Tensor | None, gram: Tensor | None) -> dict[str, Any]:
-    support, judge = setting.support, setting.judge
-    points: list[learning_curve.Point] = []
-    if gram is not None and judge.count:
-        points = ridge_curve.points(gram, judge.take(folds.landmarks(judge)))
-    sets = [_set(setting.transform, support, "train")]
-    validation = setting.task.validation
-    own = set(support.ids)  # the textbook recipe holds out some of these
-    if validation is not None and len(validation) and not own.issuperset(validation.ids):
-        sets.append(_set(setting.transform, validation, "validation"))
+def _advice(judged: _Judged) -> dict[str, Any]:
+    support, folds = judged.setting.support, judged.setting.folds
+    probabilities = judged.probabilities
     evidence = advice.Evidence(
         probabilities=None if probabilities is None else probabilities.float(),
-        labels=judge.labels,
+        labels=folds.labels,
         groups=support.groups,
-        known=judge.known,
+        known=folds.known,
         classes=support.classes,
-        points=points,
-        sets=sets,
+        points=judged.fitted.curve,
+        sets=_sets(judged),
     )
     return advice.advise(evidence)
 
 
-def _set(transform: Transform, support: Support, split: str) -> advice.Set:
-    return advice.Set(rows=transform.look(support.features), ids=support.ids, split=split)
+def _sets(judged: _Judged) -> list[advice.Set]:
+    """The support, and what was held out unless that is a part of it."""
+    support, held_out = judged.setting.support, _held_out(judged)
+    sets = [_set(judged.setting, support, "train")]
+    if held_out is not None and not set(support.ids).issuperset(held_out.ids):
+        sets.append(_set(judged.setting, held_out, "validation"))
+    return sets
+
+
+def _set(setting: Setting, support: Support, split: str) -> advice.Set:
+    return advice.Set(
+        rows=setting.transform.novelty(support.features), ids=support.ids, split=split
+    )

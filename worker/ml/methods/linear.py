@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from worker.ml import folds
-from worker.ml.artifact import Fit
 from worker.ml.assess import calibration
 from worker.ml.features import spaces
 from worker.ml.features.spaces import Channel
-from worker.ml.methods.finish import Fitted, Setting, finish
+from worker.ml.folds import assigned, estimable
+from worker.ml.methods.setting import Fitted, Setting
 from worker.ml.solvers import gradient_descent
 from worker.ml.tasks import Support, Task
 
@@ -22,12 +20,12 @@ HOLD_OUT_FOLDS = 5
 PRIOR_TEMPERATURE = {1: 1.0}
 
 
-def fit(setting: Setting) -> Fit:
+def fit(setting: Setting) -> Fitted:
     """Train, keep the best epoch, and say how good it is on what was not trained on."""
     task = setting.task
     train, held_out = _split(setting)
     settings = _settings(task)
-    found = gradient_descent.fit(
+    descended = gradient_descent.fit(
         _rows(setting, train),
         classes=len(task.support.classes),
         validation=_rows(setting, held_out) if held_out is not None else None,
@@ -35,43 +33,35 @@ def fit(setting: Setting) -> Fit:
         seed=task.seed,
         report=task.report,
     )
-    fitted = Fitted(
+    resolved = gradient_descent.resolved(settings)
+    return Fitted(
         channels=(Channel("raw", (setting.primary,)),),
-        tensors={"weight": found.weight.T.half().contiguous(), "bias": found.bias},
-        seen=torch.zeros(0, len(task.support.classes)),
-        used={
-            key: value
-            for key, value in gradient_descent.resolved(settings).items()
-            if value is not None
-        }
-        | {"best_epoch": found.best_epoch, "stopped_early": found.stopped_early},
+        tensors={"weight": descended.weight.T.half().contiguous(), "bias": descended.bias},
+        out_of_fold=torch.zeros(0, len(task.support.classes)),
+        used={key: value for key, value in resolved.items() if value is not None}
+        | {"best_epoch": descended.best_epoch, "stopped_early": descended.stopped_early},
         by_class=frozenset(),
         balanced=False,
-        temperature=_temperature(setting, found, held_out),
+        temperature=_temperature(setting, descended, held_out),
+        held_out=held_out,
     )
-    judged = replace(setting, task=replace(task, validation=held_out))
-    return replace(finish(judged, fitted, gram=None), checkpoints=found.checkpoints)
 
 
 def _split(setting: Setting) -> tuple[Support, Support | None]:
-    """What to train on and what to hold out: the validation set, or a stratified fifth."""
+    """What to train on and what to hold out: the validation set, or a stratified fifth.
+
+    Both with the caller's numbers of classes.
+    """
     task = setting.task
     if task.validation is not None and len(task.validation):
         return task.support, task.validation
-    support = _in_callers_order(setting)
-    if not setting.judge.count:
+    support = setting.canonical.renamed()
+    if not setting.folds.count:
         return support, None
-    fold = folds.folds(support.labels, support.groups, HOLD_OUT_FOLDS)
-    known = folds.known(support.labels, fold, HOLD_OUT_FOLDS)
+    fold = assigned(support.labels, support.groups, HOLD_OUT_FOLDS)
+    known = estimable(support.labels, fold, HOLD_OUT_FOLDS)
     out = (fold == 0) & known
     return support.take(torch.nonzero(~out)[:, 0]), support.take(torch.nonzero(out)[:, 0])
-
-
-def _in_callers_order(setting: Setting) -> Support:
-    """The canonical rows with the caller's numbers of classes."""
-    caller = list(setting.task.support.classes)
-    number = torch.tensor([caller.index(label) for label in setting.support.classes])
-    return replace(setting.support, labels=number[setting.support.labels], classes=caller)
 
 
 def _rows(setting: Setting, support: Support) -> gradient_descent.Split:
@@ -90,12 +80,12 @@ def _settings(task: Task) -> gradient_descent.DescentSettings:
 
 
 def _temperature(
-    setting: Setting, found: gradient_descent.LinearFit, held_out: Support | None
+    setting: Setting, descended: gradient_descent.LinearFit, held_out: Support | None
 ) -> float:
     """From the held-out logits; without any, one."""
-    logits, labels = torch.zeros(0, setting.judge.classes), torch.zeros(0, dtype=torch.long)
+    logits, labels = torch.zeros(0, setting.folds.classes), torch.zeros(0, dtype=torch.long)
     if held_out is not None:
         rows = _rows(setting, held_out)
-        logits, labels = found.logits(rows.features).detach(), rows.labels
-    per_class = setting.judge.per_class
+        logits, labels = descended.logits(rows.features).detach(), rows.labels
+    per_class = setting.folds.per_class
     return calibration.temperature(logits, labels, per_class=per_class, prior=PRIOR_TEMPERATURE)

@@ -10,33 +10,32 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from worker.ml import folds
 from worker.ml.features import spaces
-from worker.ml.fitting.design import Design, Designs
-from worker.ml.folds import Folds
+from worker.ml.fitting.design import Design
+from worker.ml.folds import Folds, training_weights
 from worker.ml.methods import one_head
-from worker.ml.methods.finish import Fitted, Setting
+from worker.ml.methods.setting import Fitted, Setting
 from worker.ml.solvers import reptile
 from worker.ml.solvers.reptile import Episodes, ReptileSettings, Start
 from worker.ml.tasks import Support
 
 
-def fit(setting: Setting, maker: Designs) -> tuple[Fitted, Tensor]:
-    """The adapted learner, its out-of-fold logits, and the Gram matrix of the landmarks."""
-    design = maker.few().whole(one_head.recipes(setting)[0])
+def fit(setting: Setting) -> Fitted:
+    """The adapted learner and its out-of-fold logits."""
+    design = setting.designs.few().whole(one_head.recipes(setting)[0])
     settings = _settings(setting)
     tasks = _tasks(setting, design)
     start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
-    weight, bias, seen = _adapted(setting, maker, design, start, settings)
-    seen = seen - seen.mean(1, keepdim=True)
-    scale = 1 / max(float(seen.std()), 1e-9)
-    fitted = Fitted(
+    weight, bias, logits = _adapted(setting, design, start, settings)
+    logits = logits - logits.mean(1, keepdim=True)
+    scale = 1 / max(float(logits.std()), 1e-9)
+    return Fitted(
         channels=(design.channel,),
         tensors={
             "weight": (scale * weight).half(),
             "bias": scale * (bias - design.centre @ weight),
         },
-        seen=seen.double() * scale,
+        out_of_fold=logits.double() * scale,
         used={
             "space": design.channel.space,
             "views": list(design.learned),
@@ -46,15 +45,14 @@ def fit(setting: Setting, maker: Designs) -> tuple[Fitted, Tensor]:
             "inner_steps": settings.inner_steps,
             "inner_learning_rate": settings.inner_learning_rate,
         },
+        curve=setting.ridge_curve(design.own),
     )
-    return fitted, design.own
 
 
 def _settings(setting: Setting) -> ReptileSettings:
-    given = setting.task.hyperparameters
     names = ("meta_iterations", "meta_step", "inner_steps", "inner_learning_rate")
-    chosen = {name: given[name] for name in names if given.get(name, "auto") != "auto"}
-    return ReptileSettings(**chosen)
+    asked = {name: setting.asked(name) for name in names}
+    return ReptileSettings(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _tasks(setting: Setting, design: Design) -> list[Episodes]:
@@ -80,26 +78,26 @@ def _episodes(setting: Setting, design: Design, other: Support) -> Episodes:
 
 
 def _adapted(
-    setting: Setting, maker: Designs, design: Design, start: Start, settings: ReptileSettings
+    setting: Setting, design: Design, start: Start, settings: ReptileSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(W, b) of the whole set and the logits [n, k] of each example by a fit without its fold."""
-    judge = setting.judge
+    folds = setting.folds
     whole = _run(design, setting.support.classes, start, settings, keep=None)
     without = [
         _run(design, setting.support.classes, start, settings, keep=keep)
-        for keep in _masks(design.judge)
+        for keep in _masks(design.folds)
     ]
-    seen = torch.empty(len(judge.labels), judge.classes)
-    for rows, asked in maker.asked(design):
-        seen[rows] = asked @ whole[0] + whole[1]
+    logits = torch.empty(len(folds.labels), folds.classes)
+    for rows, asked in setting.designs.asked(design):
+        logits[rows] = asked @ whole[0] + whole[1]
         for number, (weight, bias) in enumerate(without):
-            mine = judge.fold[rows] == number
-            seen[rows[mine]] = asked[mine] @ weight + bias
-    return *whole, seen
+            mine = folds.fold[rows] == number
+            logits[rows[mine]] = asked[mine] @ weight + bias
+    return *whole, logits
 
 
-def _masks(judge: Folds) -> Sequence[Tensor]:
-    return list(folds.training_weights(judge.fold, judge.count)) if judge.count else []
+def _masks(folds: Folds) -> Sequence[Tensor]:
+    return list(training_weights(folds.fold, folds.count)) if folds.count else []
 
 
 def _run(
@@ -114,6 +112,6 @@ def _run(
     weights = design.weights.float()
     if keep is not None:
         weights = weights * keep[design.owner].float()
-    task = Episodes(x=design.x, labels=design.judge.labels[design.owner], classes=classes)
+    task = Episodes(x=design.x, labels=design.folds.labels[design.owner], classes=classes)
     adapted = reptile.affine(*reptile.adapt(start, task, weights, settings))
     return adapted.weight[0, 0], adapted.bias[0, 0]

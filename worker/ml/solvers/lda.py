@@ -12,50 +12,16 @@ import torch
 from torch import Tensor
 
 from worker.ml import threads
-from worker.ml.solvers import moments
 from worker.ml.solvers.moments import Moments
-from worker.ml.solvers.problem import Affine, SolverProblem
+from worker.ml.solvers.problem import Affine
 
 ROUNDING = 16
 """How many times the precision of the rows' total square the least that is added of I is."""
 
 
-def fit(problem: SolverProblem, shrinkage: Tensor) -> Affine:
-    """All S by P fits; `shrinkage` is s [P] in [0, 1]. x [S, n, d] with d up to a few thousand."""
-    x, w = problem.x[:, None], problem.weights.to(problem.x.dtype)[None, :, :, None]
-    mass = problem.targets * w
-    means = mass.transpose(2, 3) @ x / mass.sum(2).clamp(min=1e-12)[..., None]
-    covariance = _covariance(problem, means, shrinkage.to(x.dtype))
-    weight = torch.cholesky_solve(means.transpose(2, 3), torch.linalg.cholesky(covariance))
-    return Affine(weight, -0.5 * (means.transpose(2, 3) * weight).sum(2))
-
-
 def _least(square: Tensor) -> Tensor:
     """The least to add of I where the rows' weighted mean square is `square`."""
     return ROUNDING * torch.finfo(square.dtype).eps * square
-
-
-def _covariance(problem: SolverProblem, means: Tensor, shrinkage: Tensor) -> Tensor:
-    """The shrunk covariance [S, P, d, d]."""
-    x, w = problem.x[:, None], problem.weights.to(problem.x.dtype)
-    share = (w / w.sum(1, keepdim=True))[None, :, :, None]
-    apart = x - means[:, :, problem.labels]
-    within = (apart * share).transpose(2, 3) @ apart
-    centre = (share * x).sum(2, keepdim=True)
-    variance = (share * (x - centre).square()).sum((2, 3)) / x.shape[-1]
-    identity = torch.eye(x.shape[-1], dtype=x.dtype)
-    s = shrinkage[None, :, None, None]
-    least = _least((share * x.square()).sum((2, 3)))
-    added = torch.maximum(shrinkage * variance, least)[..., None, None]
-    return (1 - s) * within + added * identity
-
-
-def with_folds(problem: SolverProblem, shrinkage: Tensor, *, fold: Tensor, count: int) -> Affine:
-    """The fit on all rows and those without each fold, at every shrinkage [Q], of one space.
-
-    `fold` [n] is below `count`, `problem.weights` is [1, n]. Fits are as `from_moments` has them.
-    """
-    return from_moments(moments.with_folds(problem, fold=fold, count=count), shrinkage)
 
 
 def from_moments(each: Sequence[Moments], shrinkage: Tensor) -> Affine:

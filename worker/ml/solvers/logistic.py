@@ -22,14 +22,6 @@ def fit(
     return _Search(problem, l2).run(iterations, tolerance)
 
 
-def objective(problem: SolverProblem, affine: Affine, l2: Tensor) -> Tensor:
-    """The minimised sum [S, P]."""
-    log_p = affine.logits(problem.x).log_softmax(-1)
-    losses = -(log_p * problem.targets).sum(-1)
-    penalty = 0.5 * l2 * affine.weight.square().sum((-1, -2))
-    return (losses * problem.weights).sum(-1) + penalty
-
-
 Floats = NDArray[np.float64]
 _TINY = 1e-30
 

@@ -13,20 +13,7 @@ from torch import Tensor
 
 from worker.ml import threads
 from worker.ml.solvers.moments import Moments
-from worker.ml.solvers.problem import Affine, SolverProblem
-
-
-def fit(problem: SolverProblem, l2: Tensor) -> Affine:
-    """All S by P minimisers; `l2` is λ [P]. Normal equations, for d up to a few thousand."""
-    x, w = problem.x[:, None], problem.weights.to(problem.x.dtype)
-    share = (w / w.sum(1, keepdim=True))[None, :, :, None]
-    mean_x, mean_y = (share * x).sum(2), (share * problem.targets).sum(2)
-    centred = x - mean_x[:, :, None]
-    weighted = (centred * w[None, :, :, None]).transpose(2, 3)
-    system = weighted @ centred + _diagonal(l2.to(x.dtype), x.shape[-1])[None]
-    target = weighted @ (problem.targets - mean_y[:, :, None])
-    weight = torch.cholesky_solve(target, torch.linalg.cholesky(system))
-    return Affine(weight, mean_y - (mean_x[:, :, None] @ weight)[:, :, 0])
+from worker.ml.solvers.problem import Affine
 
 
 def from_moments(each: Sequence[Moments], l2: Tensor) -> Affine:
@@ -51,10 +38,6 @@ def _solutions(one: Moments, l2: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield weight, mean_y - mean_x @ weight
 
 
-def _diagonal(l2: Tensor, width: int) -> Tensor:
-    return l2[:, None, None] * torch.eye(width, dtype=l2.dtype)
-
-
 @dataclass(frozen=True)
 class Dual:
     """Fits for all λ [Λ] by their rows: W = Σ alphaᵢ·xᵢ, alpha [Λ, n, k], bias [Λ, k].
@@ -67,7 +50,7 @@ class Dual:
     inverse: Tensor
     share: Tensor
 
-    def unseen(self, targets: Tensor, parts: Tensor) -> Tensor:
+    def out_of_fold(self, targets: Tensor, parts: Tensor) -> Tensor:
         """What the scores of each row would be, had its part not been fitted on: [Λ, n, k].
 
         `parts` [n] numbers what is left out together, each row its own for leave-one-out. Exact:
@@ -75,24 +58,24 @@ class Dual:
         """
         if len(parts.unique()) == len(parts):
             return targets - self.alpha / self.inverse.diagonal(dim1=-2, dim2=-1)[..., None]
-        unseen = torch.empty_like(self.alpha)
+        scores = torch.empty_like(self.alpha)
         for part in parts.unique().tolist():
             rows = torch.nonzero(parts == part)[:, 0]
-            unseen[:, rows] = targets[rows] - self._freed(rows)
-        return unseen
+            scores[:, rows] = targets[rows] - self._freed(rows)
+        return scores
 
-    def unseen_by(self, cross: Tensor, parts: Tensor, asked: Tensor) -> Tensor:
+    def out_of_fold_by(self, cross: Tensor, parts: Tensor, asked: Tensor) -> Tensor:
         """The same for other inputs [Λ, q, k]: their inner products with the rows, cross [q, n],
         and their parts, asked [q].
         """
-        unseen = self.alpha.new_empty(len(self.alpha), len(cross), self.alpha.shape[2])
+        scores = self.alpha.new_empty(len(self.alpha), len(cross), self.alpha.shape[2])
         for part in asked.unique().tolist():
             rows = torch.nonzero(parts == part)[:, 0]
             freed = self._freed(rows)
             alpha = self.alpha - self.inverse[:, :, rows] @ freed
             bias = self.bias[:, None] - self.share[:, None, rows] @ freed
-            unseen[:, asked == part] = cross[asked == part] @ alpha + bias
-        return unseen
+            scores[:, asked == part] = cross[asked == part] @ alpha + bias
+        return scores
 
     def _freed(self, rows: Tensor) -> Tensor:
         """M_FF⁻¹ alpha_F; M is positive definite on rows that are not all rows."""

@@ -17,6 +17,7 @@ from tests.unit.worker.ml.tasks import LAYOUT, VIEWS, clouds, task
 from worker.ml import fit, folds
 from worker.ml.artifact import Fit, HeadArtifact
 from worker.ml.heads import scoring
+from worker.ml.methods import auto
 from worker.ml.tasks import Support
 
 FROZEN = ("auto", "logistic", "ridge", "lda", "prototypical", "matching", "reptile")
@@ -68,7 +69,7 @@ def test_every_method_learns_what_is_easy(method: str) -> None:
     found = fit.fit(task(support, method, **options))
     hits = probabilities(found.head, new).argmax(1) == new.labels
     assert float(hits.float().mean()) > 0.85
-    json.dumps([found.head.config, found.evaluation, found.hyperparameters, found.advice])
+    json.dumps([found.head.config.as_json(), found.evaluation, found.hyperparameters, found.advice])
 
 
 @pytest.mark.parametrize("method", [*FROZEN, "linear"])
@@ -94,13 +95,13 @@ def test_a_cold_job_has_one_view_and_a_warm_one_learns_from_all() -> None:
     assert cold.hyperparameters["spaces"][0]["views"] == ["squish"]
     learned = {view for s in warm.hyperparameters["spaces"] for view in s["views"]}
     assert {"squish", "mirror", "large", "pad"} <= learned
-    assert warm.head.config["prediction_views"] == ["squish"]
+    assert warm.head.config.views == ("squish",)
 
 
 def test_all_views_at_prediction_time_where_asked_for() -> None:
     support = clouds([5, 5, 5], views=VIEWS)
     found = fit.fit(task(support, prediction_views="all"))
-    views = found.head.config["prediction_views"]
+    views = found.head.config.views
     assert views[0] == "squish"
     assert {"mirror", "large", "pad"} <= set(views)
     new = clouds([3, 3, 3], seed=52, views=VIEWS)
@@ -141,7 +142,7 @@ def test_every_method_reads_texts_few_and_many(
     hits = probabilities(found.head, new).argmax(1) == new.labels
     assert float(hits.float().mean()) > 0.85
     assert found.evaluation["accuracy"]["value"] == pytest.approx(float(hits.float().mean()))
-    assert found.head.config["prediction_views"] == ["text"]
+    assert found.head.config.views == ("text",)
 
 
 def test_matching_keeps_no_more_than_the_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +156,7 @@ def test_very_many_examples_are_spanned_by_some(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(folds, "MOST_DUAL", 60)
-    monkeypatch.setattr(fit, "MOST_CHOOSING", 45)
+    monkeypatch.setattr(auto, "MOST_CHOOSING", 45)
     found = fit.fit(task(clouds([70, 70, 20], views=("squish", "mirror")), method))
     accuracy = found.evaluation["accuracy"]["value"]
     new = clouds([50, 50, 50], seed=53)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.worker.ml.tasks import clouds
-from worker.ml import folds as selection
+from worker.ml.folds import Canonical, assigned, balanced, fold_count
 
 LABELLED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=4, max_size=40)
 
@@ -17,13 +17,13 @@ LABELLED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=4
 def test_duplicates_are_one_example() -> None:
     support = clouds([4, 3])
     twice = support.take(torch.arange(7).repeat(2))
-    assert sorted(selection.canonical(twice, 0).ids) == sorted(support.ids)
+    assert sorted(Canonical.of(twice, 0).support.ids) == sorted(support.ids)
 
 
 def test_the_same_content_under_two_labels_stays_and_shares_a_group() -> None:
     support = clouds([3, 3]).take(torch.tensor([0, 0, 1, 3, 4]))
     support = replace(support, labels=torch.tensor([0, 1, 0, 1, 1]), ids=list("abcde"))
-    found = selection.canonical(support, 0)
+    found = Canonical.of(support, 0).support
     pair = [row for row, name in enumerate(found.ids) if name in "ab"]
     assert len(found) == 5
     assert int(found.groups[pair[0]]) == int(found.groups[pair[1]])
@@ -33,7 +33,7 @@ def test_the_same_content_under_two_labels_stays_and_shares_a_group() -> None:
 def test_the_order_does_not_depend_on_the_order_given() -> None:
     support = clouds([5, 4, 3])
     shuffled = support.take(torch.randperm(12, generator=torch.Generator().manual_seed(1)))
-    first, second = (selection.canonical(s, 3) for s in (support, shuffled))
+    first, second = (Canonical.of(s, 3).support for s in (support, shuffled))
     assert first.ids == second.ids
     assert torch.equal(first.labels, second.labels)
     assert first.classes == second.classes
@@ -41,13 +41,29 @@ def test_the_order_does_not_depend_on_the_order_given() -> None:
 
 def test_another_seed_is_another_order() -> None:
     support = clouds([8, 8])
-    assert selection.canonical(support, 0).ids != selection.canonical(support, 1).ids
+    assert Canonical.of(support, 0).support.ids != Canonical.of(support, 1).support.ids
+
+
+@given(st.permutations(range(4)), st.integers(0, 5))
+def test_there_is_a_way_back_to_the_callers_classes(order: list[int], seed: int) -> None:
+    support = clouds([3, 4, 5, 2])
+    place = torch.argsort(torch.tensor(order))
+    support = replace(support, labels=place[support.labels], classes=[f"c{c}" for c in order])
+    found = Canonical.of(support.take(torch.nonzero(support.labels != 1)[:, 0]), seed)
+    assert [found.classes[c] for c in found.caller.tolist()] == list(found.support.classes)
+    hot = torch.nn.functional.one_hot(found.support.labels, 4)
+    assert torch.equal(found.columns(hot).argmax(1), found.numbers(found.support.labels))
+    assert torch.equal(found.columns(found.rows(torch.eye(4)).T), torch.eye(4))
+    callers = dict(zip(support.ids, support.labels.tolist(), strict=True))
+    renamed = found.renamed()
+    assert renamed.labels.tolist() == [callers[name] for name in renamed.ids]
+    assert list(renamed.classes) == list(support.classes)
 
 
 @given(LABELLED)
 def test_a_group_is_in_one_fold(rows: list[tuple[int, int]]) -> None:
     labels, groups = (torch.tensor(column) for column in zip(*rows, strict=True))
-    fold = selection.folds(labels, groups, 3)
+    fold = assigned(labels, groups, 3)
     for group in groups.unique().tolist():
         assert len(fold[groups == group].unique()) == 1
 
@@ -55,7 +71,7 @@ def test_a_group_is_in_one_fold(rows: list[tuple[int, int]]) -> None:
 @given(st.lists(st.integers(1, 11), min_size=2, max_size=6), st.integers(2, 5))
 def test_every_fold_has_the_same_share_of_every_class(counts: list[int], folds: int) -> None:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    fold = selection.folds(labels, torch.arange(len(labels)), folds)
+    fold = assigned(labels, torch.arange(len(labels)), folds)
     sizes = torch.bincount(fold, minlength=folds)
     assert int(sizes.max() - sizes.min()) <= 1
     for c in range(len(counts)):
@@ -66,19 +82,19 @@ def test_every_fold_has_the_same_share_of_every_class(counts: list[int], folds: 
 def test_the_number_of_folds() -> None:
     def count(*counts: int) -> int:
         labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-        return selection.fold_count(labels, torch.arange(len(labels)))
+        return fold_count(labels, torch.arange(len(labels)))
 
     assert count(1, 1, 1) == 0
     assert count(2, 2) == 2
     assert count(3, 4, 20) == 4
     assert count(50, 50) == 5
     assert count(1, 1, 9) == 0
-    assert selection.fold_count(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])) == 0
+    assert fold_count(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])) == 0
 
 
 def test_balanced_weights_give_every_class_the_same_say() -> None:
     labels = torch.tensor([0, 0, 0, 0, 1, 2, 2])
-    weights = selection.balanced(labels, 4)
+    weights = balanced(labels, 4)
     sums = [float(weights[labels == c].sum()) for c in range(3)]
     assert max(sums) - min(sums) < 1e-9
     assert abs(float(weights.sum()) - 7) < 1e-9

@@ -44,7 +44,3 @@ def test_many_members_have_their_own_mean_and_spread() -> None:
 def test_one_member_tells_nothing() -> None:
     similarity = torch.zeros(1)
     assert distance_cooling.of_support(similarity).factor(similarity).tolist() == [1.0]
-
-
-def test_json_brings_it_back() -> None:
-    assert Familiarity(**distance_cooling.stored(KNOWN)) == KNOWN

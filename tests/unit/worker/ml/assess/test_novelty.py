@@ -34,7 +34,7 @@ class TestThreshold:
             sure = torch.rand(n + 500, generator=random)
             alike = 0.5 + 0.1 * torch.randn(n + 500, generator=random)
             known = novelty.fit_threshold(sure[:n], alike[:n])
-            flagged = known.flag(known.score(sure[n:], alike[n:]), rate)
+            flagged = known.score(sure[n:], alike[n:]) < known.threshold(rate)
             alarms.append(float(flagged.float().mean()))
         assert sum(alarms) / 200 == pytest.approx(rate, abs=0.02)
 
@@ -68,7 +68,7 @@ class TestThreshold:
 
     def test_json_brings_it_back(self) -> None:
         known = novelty.fit_threshold(torch.rand(9), torch.rand(9))
-        assert novelty.restored(json.loads(json.dumps(novelty.stored(known)))) == known
+        assert novelty.NoveltyDetector.from_json(json.loads(json.dumps(known.as_json()))) == known
 
 
 class TestLikeness:
@@ -134,7 +134,7 @@ def test_another_kind_of_input_is_unknown() -> None:
     def flagged(rows: Tensor) -> float:
         top, said = (8 * rows @ centres.T).softmax(1).max(1)
         score = known.score(top, novelty.similarity(rows, support, labels, said))
-        return float(known.flag(score).float().mean())
+        return float((score < known.threshold()).float().mean())
 
     assert flagged(strange) > 0.95
     assert flagged(test) < 0.12

@@ -63,7 +63,7 @@ def test_channels_average_views() -> None:
 def test_a_weight_on_the_look_is_one_on_late() -> None:
     for transform in (Transform(LAYOUT, None), Transform(LAYOUT, statistics())):
         x, weight = rows(), torch.randn(12, 3, generator=torch.Generator().manual_seed(5))
-        look = transform.look({"squish": x})
+        look = transform.novelty({"squish": x})
         torch.testing.assert_close(look, transform("look", x))
         expected = look @ weight
         torch.testing.assert_close(transform("late", x) @ transform.lift(weight), expected)

@@ -70,8 +70,8 @@ def test_one_pass_is_enough_unless_all_views_are_asked_for() -> None:
     support = clouds([4, 4], views=VIEWS)
     one = scoring.load(fit.fit(task(support)).head)
     every = scoring.load(fit.fit(task(support, prediction_views="all")).head)
-    assert one.views == ("squish",)
-    assert len(every.views) > 3
+    assert one.config.views == ("squish",)
+    assert len(every.config.views) > 3
     found = scoring.predict(clouds([1, 1], views=VIEWS).features, [one, every], layout=LAYOUT)
     assert len(found) == 2
 
@@ -89,7 +89,8 @@ def test_a_head_of_the_wrong_shape_or_not_finite_is_refused() -> None:
 
 def test_a_head_whose_statistics_are_missing_is_refused() -> None:
     good = fit.fit(task(clouds([3, 3]))).head
-    head = replace(scoring.load(good), statistics="made-up.0123456789ab")
+    config = replace(good.config, statistics="made-up.0123456789ab")
+    head = scoring.load(HeadArtifact(good.tensors, config))
     with pytest.raises(HeadstartError) as caught:
         scoring.predict(clouds([1, 1]).features, [head] * 2, layout=LAYOUT)
     assert caught.value.code == "model_corrupt"

@@ -1,4 +1,4 @@
-"""The text road: one kernel of two views, its laws, and what it serves."""
+"""`auto` on texts: one kernel of embedding and n-grams, its laws, and what it serves."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from torch import Tensor
 
 from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
-from worker.ml import folds
-from worker.ml.assess import novelty
-from worker.ml.features import ngrams
+from worker.ml.artifact import HeadArtifact
+from worker.ml.features import ngrams, spaces
+from worker.ml.fit import fit
 from worker.ml.fitting import text_kernel, text_mix
-from worker.ml.fitting.text_kernel import Views
+from worker.ml.fitting.text_kernel import Kernel
+from worker.ml.folds import assigned
+from worker.ml.heads import scoring_text
 from worker.ml.methods import text
+from worker.ml.methods.setting import Setting
 from worker.ml.tasks import Support, Task
 
 WORDS = {
@@ -70,22 +73,28 @@ def task(support: Support, **changes: object) -> Task:
 
 
 def logits_of(support: Support, test: Support, **changes: object) -> Tensor:
-    head = text.fit(task(support, **changes)).head
+    return logits_by(fit(task(support, **changes)).head, test)
+
+
+def logits_by(head: HeadArtifact, test: Support) -> Tensor:
+    """Before the temperature."""
     assert test.texts is not None
-    return text.predict(head, test.features["text"], test.texts)
+    unit = spaces.unit(test.features["text"].float())
+    known = scoring_text._known(head, ngrams.rows(test.texts))
+    return scoring_text._logits(head, unit, known)
 
 
 class TestFit:
     def test_where_each_class_is_one_group_nothing_is_estimated(self) -> None:
         support = drawn(6)
-        found = text.fit(task(replace(support, groups=support.labels)))
+        found = fit(task(replace(support, groups=support.labels)))
         assert not found.evaluation["estimable"]
         assert found.evaluation["accuracy"]["value"] is None
 
     def test_a_class_in_one_group_judges_nothing(self) -> None:
         support = drawn(8, noise=0.3)
         groups = torch.where(support.labels == 1, 100, support.groups)
-        found = text.fit(task(replace(support, groups=groups)))
+        found = fit(task(replace(support, groups=groups)))
         supports = {row["label"]: row["support"] for row in found.evaluation["per_class"]}
         assert supports[CLASSES[1]] == 0
         assert CLASSES[1] not in str(found.advice["confused"])
@@ -97,18 +106,18 @@ class TestFit:
         assert new.texts is not None
         shares = []
         for chosen in ("auto", "none"):
-            found = text.fit(task(uneven, hyperparameters={"class_balance": chosen}))
-            answered = text.answer(found.head, new.features["text"], new.texts)
+            found = fit(task(uneven, hyperparameters={"class_balance": chosen}))
+            answered = scoring_text.answer(found.head, new.features["text"], new.texts)
             shares.append(float(answered.probabilities[:, 0].mean()))
             assert found.hyperparameters["class_balance"] in ("balanced", chosen)
             assert found.evaluation["class_balance"]["imbalance"] == 5
         assert shares[1] < shares[0]
 
     def test_it_learns_and_says_how_well(self) -> None:
-        found = text.fit(task(drawn(10)))
+        found = fit(task(drawn(10)))
         test = drawn(50, seed=1)
         assert test.texts is not None
-        answer = text.answer(found.head, test.features["text"], test.texts)
+        answer = scoring_text.answer(found.head, test.features["text"], test.texts)
         accuracy = float((answer.probabilities.argmax(1) == test.labels).float().mean())
         stated = found.evaluation["accuracy"]
         assert accuracy > 0.9
@@ -121,18 +130,18 @@ class TestFit:
         }
 
     def test_everything_but_tensors_is_json(self) -> None:
-        found = text.fit(task(drawn(4), validation=drawn(3, seed=2)))
-        for part in (found.head.config, found.evaluation, found.advice, found.hyperparameters):
-            json.dumps(part, allow_nan=False)
+        found = fit(task(drawn(4), validation=drawn(3, seed=2)))
+        told = [found.head.config.as_json(), found.evaluation, found.advice, found.hyperparameters]
+        json.dumps(told, allow_nan=False)
 
     def test_one_example_a_class_works_and_is_not_estimable(self) -> None:
-        found = text.fit(task(drawn(1)))
+        found = fit(task(drawn(1)))
         assert not found.evaluation["estimable"]
-        assert not novelty.restored(found.head.config["unknown"]).estimable
+        assert not found.head.config.novelty.estimable
         assert found.advice["more_examples"] == []
 
     def test_a_validation_set_is_held_out_and_both_are_told(self) -> None:
-        found = text.fit(task(drawn(5), validation=drawn(8, seed=3)))
+        found = fit(task(drawn(5), validation=drawn(8, seed=3)))
         assert found.evaluation["how"]["method"] == "hold-out"
         assert found.evaluation["how"]["num_examples"] == 24
         assert found.evaluation["out_of_fold"]["how"]["method"] == "k-fold"
@@ -147,67 +156,67 @@ class TestFit:
     def test_without_texts_it_refuses(self) -> None:
         support = drawn(2)
         with pytest.raises(HeadstartError):
-            text.fit(task(replace(support, texts=None)))
+            fit(task(replace(support, texts=None)))
 
     def test_a_small_head_is_small(self) -> None:
-        assert text.fit(task(drawn(5))).head.nbytes < 200_000
+        assert fit(task(drawn(5))).head.nbytes < 200_000
 
 
-def views_of(support: Support) -> tuple[Support, Views]:
-    kept = folds.canonical(support, 0)
-    return kept, text._views(task(support), kept)
+def kernel_of(support: Support) -> tuple[Support, Kernel]:
+    setting = Setting.of(task(support))
+    return setting.support, text._kernel(setting, setting.support.texts or ())
 
 
-def both(views: Views, w: float) -> np.ndarray:
+def both(kernel: Kernel, w: float) -> np.ndarray:
     """Rows [N, D + m] whose inner products are the mixture's, all buckets apart."""
-    table = views.table
+    table = kernel.table
     known, place = np.unique(table.buckets, return_inverse=True)
     lexical = np.zeros((len(table), len(known)))
     lexical[table.owners(), place] = table.weights
-    return np.concatenate([np.sqrt(1 - w) * views.rows.numpy(), np.sqrt(w) * lexical], 1)
+    return np.concatenate([np.sqrt(1 - w) * kernel.rows.numpy(), np.sqrt(w) * lexical], 1)
 
 
 class TestKernel:
     def test_coordinates_have_the_mixtures_inner_products(self) -> None:
-        _, views = views_of(drawn(5))
-        found, wanted = views.coordinates(0.3), both(views, 0.3)
+        _, kernel = kernel_of(drawn(5))
+        found, wanted = kernel.coordinates(0.3), both(kernel, 0.3)
         np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-4)
 
     def test_the_fit_is_scikit_learns_on_both_views(self) -> None:
-        kept, views = views_of(drawn(6))
-        primal = both(views, 0.35)
+        kept, kernel = kernel_of(drawn(6))
+        primal = both(kernel, 0.35)
         wanted = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
         wanted.fit(primal, kept.labels.numpy())
-        final = text_mix.final(views, 0.35)
-        found = views.coordinates(0.35) @ final.weight + final.bias
+        final = text_mix.final(kernel, 0.35)
+        found = kernel.coordinates(0.35) @ final.weight + final.bias
         exact = wanted.decision_function(primal)
         found = found - found.mean(1, keepdim=True)
         np.testing.assert_allclose(found, exact - exact.mean(1, keepdims=True), atol=0.02)
 
     def test_served_weights_give_the_fits_logits(self) -> None:
-        _, views = views_of(drawn(6))
-        final = text_mix.final(views, 0.35)
-        buckets, embedding, lexical = views.weights(0.35, final.weight)
-        inside = ngrams.within(views.table, buckets.numpy())
+        _, kernel = kernel_of(drawn(6))
+        final = text_mix.final(kernel, 0.35)
+        buckets, embedding, lexical = kernel.weights(0.35, final.weight)
+        inside = ngrams.within(kernel.table, buckets.numpy())
         rows = torch.from_numpy(ngrams.dense(inside, len(buckets)))
         torch.testing.assert_close(
-            views.rows @ embedding + rows @ lexical,
-            views.coordinates(0.35) @ final.weight,
+            kernel.rows @ embedding + rows @ lexical,
+            kernel.coordinates(0.35) @ final.weight,
             atol=5e-3,
             rtol=1e-2,
         )
 
     def test_similarity_is_the_mean_over_the_others(self) -> None:
-        _, views = views_of(drawn(4))
-        products = both(views, 0.4) @ both(views, 0.4).T
+        _, kernel = kernel_of(drawn(4))
+        products = both(kernel, 0.4) @ both(kernel, 0.4).T
         np.fill_diagonal(products, 0)
-        np.testing.assert_allclose(views.similarity(0.4), products.sum(1) / 11, atol=1e-5)
+        np.testing.assert_allclose(kernel.similarity(0.4), products.sum(1) / 11, atol=1e-5)
 
     def test_out_of_fold_is_really_leaving_out(self) -> None:
-        kept, views = views_of(drawn(4))
-        fold = folds.folds(kept.labels, kept.groups, 4)
-        found = text_mix.out_of_fold(views, [0.5], fold)[0]
-        rows = both(views, 0.5)
+        kept, kernel = kernel_of(drawn(4))
+        fold = assigned(kept.labels, kept.groups, 4)
+        found = text_mix.out_of_fold(kernel, [0.5], fold)[0]
+        rows = both(kernel, 0.5)
         for number in range(4):
             seen, left = (fold != number).numpy(), (fold == number).numpy()
             alone = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
@@ -222,18 +231,15 @@ class TestKernel:
     ) -> None:
         support, test = drawn(30), drawn(60, seed=1)
         assert test.texts is not None
-        plain = text.fit(task(support))
+        plain = fit(task(support))
         monkeypatch.setattr(text_kernel, "MOST_DUAL", 50)
         monkeypatch.setattr(text_kernel, "FOLDED", 512)
-        folded = text.fit(task(support))
-        assert folded.head.config["folded"]
+        folded = fit(task(support))
+        assert folded.head.config.lexical is not None
+        assert folded.head.config.lexical.folded
         assert len(folded.head.tensors["buckets"]) == text_kernel.FOLDED
         accuracy = [
-            float(
-                (text.predict(head, test.features["text"], test.texts).argmax(1) == test.labels)
-                .float()
-                .mean()
-            )
+            float((logits_by(head, test).argmax(1) == test.labels).float().mean())
             for head in (plain.head, folded.head)
         ]
         assert accuracy[1] > accuracy[0] - 0.05
@@ -241,13 +247,13 @@ class TestKernel:
 
 class TestWeight:
     def test_embeddings_that_know_nothing_leave_it_to_the_n_grams(self) -> None:
-        assert text.fit(task(drawn(8, noise=1000.0))).hyperparameters["lexical_weight"] >= 0.35
+        assert fit(task(drawn(8, noise=1000.0))).hyperparameters["lexical_weight"] >= 0.35
 
     def test_embeddings_that_know_all_are_used(self) -> None:
         support = drawn(8, noise=0.2)
         random = np.random.default_rng(0)
         noise = ["".join(random.choice(list("abcdefghij"), 20)) for _ in range(len(support))]
-        found = text.fit(task(replace(support, texts=noise)))
+        found = fit(task(replace(support, texts=noise)))
         assert found.hyperparameters["lexical_weight"] <= 0.5
 
     def test_the_gate_rises_with_how_alike_all_embeddings_are(self) -> None:
@@ -268,10 +274,10 @@ class TestLabelNames:
 
     def test_those_that_tell_become_examples(self) -> None:
         support, test = drawn(3, noise=2.0), drawn(60, seed=1, noise=2.0)
-        found = text.fit(task(support, label_embeddings=self.names()))
+        found = fit(task(support, label_embeddings=self.names()))
         assert found.hyperparameters["label_names"]
         assert test.texts is not None
-        answers = text.predict(found.head, test.features["text"], test.texts).argmax(1)
+        answers = logits_by(found.head, test).argmax(1)
         plain = logits_of(support, test).argmax(1)
         assert (answers == test.labels).sum() >= (plain == test.labels).sum()
 
@@ -313,17 +319,16 @@ class TestLaws:
         assert torch.equal(logits_of(twice, test), logits_of(support, test))
 
     def test_batches_and_single_texts_agree(self) -> None:
-        head, test = text.fit(task(drawn(4))).head, drawn(3, seed=1)
+        head, test = fit(task(drawn(4))).head, drawn(3, seed=1)
         assert test.texts is not None
-        together = text.predict(head, test.features["text"], test.texts)
-        for row, said in enumerate(test.texts):
-            alone = text.predict(head, test.features["text"][row : row + 1], [said])
+        together = logits_by(head, test)
+        for row in range(len(test)):
+            alone = logits_by(head, test.take(torch.tensor([row])))
             torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-4)
 
 
 def test_a_text_without_a_known_n_gram_gets_an_answer() -> None:
-    head = text.fit(task(drawn(4))).head
-    answer = text.answer(head, torch.zeros(2, WIDTH), ["", "ሰላም"])
+    head = fit(task(drawn(4))).head
+    answer = scoring_text.answer(head, torch.zeros(2, WIDTH), ["", "ሰላም"])
     assert bool(answer.probabilities.isfinite().all())
-    known = novelty.restored(head.config["unknown"])
-    assert bool(known.flag(answer.score).all())
+    assert bool((answer.score < head.config.novelty.threshold()).all())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.unit.worker.ml.tasks import problem
 from worker.ml.solvers import moments, ridge
-from worker.ml.solvers.problem import SolverProblem
+from worker.ml.solvers.problem import Affine, SolverProblem
 from worker.ml.solvers.ridge import Dual
 
 L2 = torch.tensor([0.05, 2.0], dtype=torch.double)
@@ -22,24 +22,22 @@ def dual(given: SolverProblem, weights: Tensor) -> Dual:
     return ridge.dual(x @ x.T, given.targets, weights, l2=L2)
 
 
-def without(given: SolverProblem, weights: Tensor, kept: Tensor) -> SolverProblem:
-    return SolverProblem(
-        x=given.x[:1],
-        labels=given.labels,
-        classes=given.classes,
-        weights=(weights * kept).expand(len(L2), -1),
-    )
+def primal(given: SolverProblem, weights: Tensor, space: int = 0) -> Affine:
+    """Each λ of L2 by the moments of one space's rows [n, d] with weights [n]."""
+    one = replace(given, x=given.x[space : space + 1], weights=weights[None])
+    none = torch.zeros_like(given.labels)
+    return ridge.from_moments(moments.with_folds(one, fold=none, count=0), L2)
 
 
-def test_moments_give_what_rows_give_with_and_without_each_fold() -> None:
+def test_moments_without_a_fold_are_those_of_the_other_rows() -> None:
     given, part = problem(), torch.arange(24) % 3
-    weights = given.weights[:1]
-    one = SolverProblem(x=given.x[:1], labels=given.labels, classes=given.classes, weights=weights)
-    found = ridge.from_moments(moments.with_folds(one, fold=part, count=3), L2).logits(given.x[:1])
-    kept = torch.stack([torch.ones(24), *(part != number for number in range(3))])
-    each = replace(one, weights=(weights * kept).repeat(2, 1))
-    expected = ridge.fit(each, L2.repeat_interleave(4)).logits(given.x[:1])
-    torch.testing.assert_close(found, expected)
+    weights = given.weights[0]
+    one = replace(given, x=given.x[:1], weights=weights[None])
+    found = ridge.from_moments(moments.with_folds(one, fold=part, count=3), L2)
+    for number in range(3):
+        alone = primal(given, weights * (part != number))
+        torch.testing.assert_close(found.weight[:, [1 + number, 5 + number]], alone.weight)
+        torch.testing.assert_close(found.bias[:, [1 + number, 5 + number]], alone.bias)
 
 
 def test_the_short_way_is_the_dual() -> None:
@@ -51,43 +49,43 @@ def test_the_short_way_is_the_dual() -> None:
     torch.testing.assert_close(bias, whole.bias[0])
 
 
-def test_it_finds_what_scikit_learn_finds() -> None:
+@pytest.mark.parametrize("space", [0, 1])
+@pytest.mark.parametrize("weighting", [0, 1])
+def test_it_finds_what_scikit_learn_finds(space: int, weighting: int) -> None:
     given = problem()
-    found = ridge.fit(given, L2).logits(given.x)
-    for space in range(2):
-        for fit in range(2):
-            theirs = Ridge(alpha=float(L2[fit]))
-            theirs.fit(given.x[space], given.targets, sample_weight=given.weights[fit])
-            expected = torch.from_numpy(theirs.predict(given.x[space].numpy()))
-            torch.testing.assert_close(found[space, fit], expected)
+    weights, x = given.weights[weighting], given.x[space]
+    found = primal(given, weights, space).logits(x[None])[0]
+    for place, l2 in enumerate(L2.tolist()):
+        theirs = Ridge(alpha=l2).fit(x, given.targets, sample_weight=weights)
+        torch.testing.assert_close(found[place], torch.from_numpy(theirs.predict(x.numpy())))
 
 
 def test_the_dual_is_the_primal() -> None:
     given = problem(n=12, width=30)
     weights = given.weights[0]
     found = dual(given, weights)
-    primal = ridge.fit(without(given, weights, torch.ones(12)), L2)
-    torch.testing.assert_close(given.x[0].T @ found.alpha, primal.weight[0])
-    torch.testing.assert_close(found.bias, primal.bias[0])
+    expected = primal(given, weights)
+    torch.testing.assert_close(given.x[0].T @ found.alpha, expected.weight[0])
+    torch.testing.assert_close(found.bias, expected.bias[0])
 
 
 @pytest.mark.parametrize("parts", [5, 24])
-def test_unseen_is_what_a_fit_without_the_part_says(parts: int) -> None:
+def test_out_of_fold_is_what_a_fit_without_the_part_says(parts: int) -> None:
     given = problem()
     weights, part = given.weights[0], torch.arange(24) % parts
-    unseen = dual(given, weights).unseen(given.targets, part)
+    scores = dual(given, weights).out_of_fold(given.targets, part)
     for number in range(parts):
         own = part == number
-        really = ridge.fit(without(given, weights, (~own).double()), L2).logits(given.x[:1])
-        torch.testing.assert_close(unseen[:, own], really[0][:, own])
+        really = primal(given, weights * ~own).logits(given.x[:1])
+        torch.testing.assert_close(scores[:, own], really[0][:, own])
 
 
-def test_unseen_by_other_inputs() -> None:
+def test_out_of_fold_of_other_inputs() -> None:
     given = problem()
     weights, part = given.weights[0], torch.arange(24) % 4
     other = given.x[1]
-    unseen = dual(given, weights).unseen_by(other @ given.x[0].T, part, part)
+    scores = dual(given, weights).out_of_fold_by(other @ given.x[0].T, part, part)
     for number in range(4):
         own = part == number
-        really = ridge.fit(without(given, weights, (~own).double()), L2).logits(other[None])
-        torch.testing.assert_close(unseen[:, own], really[0][:, own])
+        really = primal(given, weights * ~own).logits(other[None])
+        torch.testing.assert_close(scores[:, own], really[0][:, own])

@@ -8,15 +8,17 @@ import torch
 from tests.unit.worker.ml.tasks import LAYOUT, clouds
 from worker.ml import folds
 from worker.ml.features import spaces
-from worker.ml.fitting import cross_fit, design
-from worker.ml.fitting.design import Design, Designs, Recipe
+from worker.ml.fitting import cross_fit, design, designs
+from worker.ml.fitting.design import Design
+from worker.ml.fitting.designs import Designs, Recipe
+from worker.ml.folds import Canonical, Folds
 
 RECIPE = Recipe(space="late", views=("squish",))
 
 
 def made(counts: list[int], recipe: Recipe = RECIPE) -> Design:
-    support = folds.canonical(clouds(counts, noise=1.5, views=("squish", "mirror")), 0)
-    maker = Designs(spaces.transform(tuple(LAYOUT), None), support, folds.judge(support))
+    support = Canonical.of(clouds(counts, noise=1.5, views=("squish", "mirror")), 0).support
+    maker = Designs(spaces.transform(tuple(LAYOUT), None), support, Folds.of(support))
     return maker.make(recipe)
 
 
@@ -24,7 +26,7 @@ def made(counts: list[int], recipe: Recipe = RECIPE) -> Design:
 def few_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows enough to span the made-up space, fewer than the examples; uneven chunks."""
     monkeypatch.setattr(folds, "MOST_DUAL", 240)
-    monkeypatch.setattr(design, "CHUNK", 77)
+    monkeypatch.setattr(designs, "CHUNK", 77)
 
 
 @pytest.mark.parametrize("counts", [[100, 100, 100], [200, 80, 40]])
@@ -39,11 +41,11 @@ def test_landmarks_that_span_the_space_change_no_fit(
     assert len(many.x) < len(whole.x) == sum(counts)
     l2 = torch.tensor([0.1, 1.0], dtype=torch.double)
     for one, other in zip(
-        cross_fit.by_ridge(whole, whole.judge, l2),
-        cross_fit.by_ridge(many, many.judge, l2),
+        cross_fit.by_ridge(whole, whole.folds, l2),
+        cross_fit.by_ridge(many, many.folds, l2),
         strict=True,
     ):
-        torch.testing.assert_close(one.seen, other.seen, atol=3e-3, rtol=0)
+        torch.testing.assert_close(one.out_of_fold, other.out_of_fold, atol=3e-3, rtol=0)
         for mine, theirs in zip(
             whole.folded(one.alpha, one.bias), many.folded(other.alpha, other.bias), strict=True
         ):

@@ -1,0 +1,133 @@
+"""What every method is given, and what it gives: `fit(setting) -> Fitted`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.core.manifest import Modality
+from app.core.views import PRIMARY
+from worker.ml.artifact import Attention, Lexical
+from worker.ml.assess import learning_curve, novelty
+from worker.ml.assess.learning_curve import Point
+from worker.ml.features import spaces, whitening
+from worker.ml.features.spaces import Channel, Transform
+from worker.ml.fitting.designs import Designs
+from worker.ml.folds import Canonical, Folds, landmarks
+from worker.ml.lazily import lazily
+from worker.ml.tasks import Support, Task
+
+
+def in_bytes(rows: Tensor) -> Tensor:
+    """Rows [n, d] as int8, each scaled to use them all; only directions matter."""
+    return (rows * (127 / rows.abs().amax(1, keepdim=True).clamp(min=1e-12))).round().to(torch.int8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where a fit takes place: the task, its support in canonical order, folds, transform."""
+
+    task: Task
+    canonical: Canonical
+    folds: Folds
+    transform: Transform
+    statistics: str | None
+
+    @classmethod
+    def of(cls, task: Task) -> Setting:
+        """Of a task whose support has the views to learn from."""
+        statistics = whitening.find(task.backbone, task.weights_sha256)
+        canonical = Canonical.of(task.support, task.seed)
+        return cls(
+            task=task,
+            canonical=canonical,
+            folds=Folds.of(canonical.support),
+            transform=spaces.transform(tuple(task.layout), statistics),
+            statistics=statistics,
+        )
+
+    @property
+    def support(self) -> Support:
+        """In canonical order."""
+        return self.canonical.support
+
+    @property
+    def modality(self) -> Modality:
+        """What the examples are."""
+        return spaces.modality(self.support.features)
+
+    @property
+    def primary(self) -> str:
+        """What every prediction reads."""
+        return PRIMARY[self.modality]
+
+    @lazily
+    def designs(self) -> Designs:
+        """Of the support."""
+        return Designs(self.transform, self.support, self.folds)
+
+    def asked(self, name: str) -> Any:
+        """A hyperparameter that is set; None where it is "auto" or there is none."""
+        value = self.task.hyperparameters.get(name, "auto")
+        return None if value == "auto" else value
+
+    def ridge_curve(self, gram: Tensor) -> list[Point]:
+        """By inner products [n, n] of the examples, of many the landmarks; none without folds."""
+        if not self.folds.count:
+            return []
+        return learning_curve.by_ridge(gram, self.folds.take(landmarks(self.folds)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoveltyEvidence:
+    """What tells a known input: how sure the head is, its nearest exemplars, and its words.
+
+    `kept` is how exemplars are stored; `confidence` gives (confidence [n], class [n]) of
+    probabilities. Likeness is (1 - lexical_weight)·cosine + lexical_weight·shared [n].
+    """
+
+    kept: Callable[[Tensor], Tensor] = in_bytes
+    confidence: Callable[[Tensor], tuple[Tensor, Tensor]] = novelty.confidence
+    lexical_weight: float = 0.0
+    shared: Tensor | None = None
+
+    def likeness(self, cosine: Tensor, rows: Tensor) -> Tensor:
+        """Of the examples `rows` [m], from their cosines [m]."""
+        if self.shared is None:
+            return cosine
+        return (1 - self.lexical_weight) * cosine + self.lexical_weight * self.shared[rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A method's result on a support set in canonical order.
+
+    `tensors` are the head's, with classes along the last dimension where `by_class` names them and
+    class numbers where `labelled` does; `out_of_fold` [n, k] are logits, without folds those of the
+    fit itself, none at all if it has no rows. `used` is what "auto" became. The logits were
+    divided by `cooling` [n] where it is there, and so is what is added to them.
+    """
+
+    tensors: Mapping[str, Tensor]
+    out_of_fold: Tensor
+    used: Mapping[str, Any]
+    channels: tuple[Channel, ...] = ()
+    by_class: frozenset[str] = frozenset({"weight", "bias"})
+    labelled: frozenset[str] = frozenset()
+    attention: Attention | None = None
+    lexical: Lexical | None = None
+    temperature: float | None = None
+    cooling: Tensor | None = None
+    novelty: NoveltyEvidence = NoveltyEvidence()
+    curve: Sequence[Point] = ()
+    balanced: bool = True
+    """Whether every class had the same say in the fit."""
+    held_out: Support | None = None
+    """What the method itself held out to be judged by."""
+
+
+Method = Callable[[Setting], Fitted]

@@ -1,4 +1,4 @@
-"""A multipart form as it arrives: small fields are kept, the one file goes to a sink."""
+"""A multipart form as it arrives: small fields are kept, each file goes to a sink."""
 
 from __future__ import annotations
 
@@ -16,25 +16,37 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from app.core.errors import HeadstartError
 
 _EXTENDED = re.compile(rb";\s*filename\*\s*=\s*\"?([A-Za-z0-9_.-]*)'[^']*'([^;\"\s]*)\"?", re.I)
+Sink = Callable[[bytes], None]
 ENCODINGS = frozenset({b"", b"binary", b"7bit", b"8bit"})
 
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How many parts a form may have, and how many bytes all of its fields together."""
+    """How many parts and files a form may have, and how many bytes all of its fields together.
+
+    `named`: whether a file's part must have a name, as RFC 7578 wants it.
+    """
 
     parts: int = 1000
+    files: int = 1
     field_bytes: int = 1024 * 1024
+    named: bool = True
 
 
 class Form:
-    """Feeds the parser; `sink` gets the file's bytes. Fields may come before or after the file."""
+    """Feeds the parser; `open_file(name)` gives what takes a file's bytes.
 
-    def __init__(self, boundary: bytes, sink: Callable[[bytes], None], limits: FormLimits) -> None:
+    Fields may come before or after files.
+    """
+
+    def __init__(
+        self, boundary: bytes, open_file: Callable[[str], Sink], limits: FormLimits
+    ) -> None:
         self.fields: dict[str, str] = {}
-        self.filename: str | None = None
+        self.filenames: list[str] = []
         self.complete = False
-        self._sink = sink
+        self._open_file = open_file
+        self._sink: Sink | None = None
         self._limits = limits
         self._parts = 0
         self._kept = 0
@@ -88,21 +100,26 @@ class Form:
         disposition = self._headers.get(b"content-disposition", b"")
         kind, options = parse_options_header(disposition)
         name = options.get(b"name")
-        if kind != b"form-data" or name is None:
+        shown = part_filename(disposition)
+        if kind != b"form-data" or (name is None and (shown is None or self._limits.named)):
             raise bad("a part has no name")
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         if encoding not in ENCODINGS:
             raise bad("parts may not be transfer-encoded")
-        shown = part_filename(disposition)
-        if shown is None:
+        if shown is not None:
+            self._begin_file(file_name(shown))
+        elif name is not None:
             self._field = (_decoded(name, "a field's name"), bytearray())
-            return
-        if self.filename is not None:
+
+    def _begin_file(self, name: str) -> None:
+        if len(self.filenames) >= self._limits.files:
             raise bad("the form has more than one file")
-        self.filename = file_name(shown)
+        self.filenames.append(name)
+        self._sink = self._open_file(name)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._field is None:
+            assert self._sink is not None
             self._sink(data[start:end])
             return
         self._kept += end - start

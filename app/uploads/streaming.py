@@ -166,15 +166,15 @@ async def _multipart(
 ) -> tuple[str, dict[str, str]]:
     """Name of the file and the fields of a form whose file goes into the spool."""
     refuse_unknown(request.query_params, own_queries(request))
-    form = Form(boundary, spool.write, limits.form)
+    form = Form(boundary, lambda _name: spool.write, limits.form)
     async for data in _paced(request, limits):
         form.feed(data)
         await spool.flush(at_least=FLUSH)
     if not form.complete:
         raise bad("the multipart body ends too early")
-    if form.filename is None:
+    if not form.filenames:
         raise HeadstartError("invalid_request", "the form has no file `file`", param="file")
-    return form.filename, form.fields
+    return form.filenames[0], form.fields
 
 
 async def _raw(request: Request, spool: Spool, limits: UploadLimits) -> tuple[str, dict[str, str]]:

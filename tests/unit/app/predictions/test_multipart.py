@@ -14,3 +14,14 @@ def test_a_boundary_that_is_too_long_is_a_bad_request(boundary: str) -> None:
     with pytest.raises(HeadstartError) as caught:
         multipart.files(body, f"multipart/form-data; boundary={boundary}")
     assert caught.value.code == "bad_request"
+
+
+def test_a_file_needs_no_name_but_what_is_encoded_for_transfer_is_refused() -> None:
+    head = "--b\r\nContent-Disposition: form-data; filename=a\r\n"
+    plain, encoded = (f"{head}{more}\r\npixels\r\n--b--\r\n" for more in ("", ENCODED))
+    assert multipart.files(plain.encode(), "multipart/form-data; boundary=b") == [b"pixels"]
+    with pytest.raises(HeadstartError, match="transfer-encoded"):
+        multipart.files(encoded.encode(), "multipart/form-data; boundary=b")
+
+
+ENCODED = "Content-Transfer-Encoding: base64\r\n"

@@ -17,14 +17,15 @@ from app.batches.schemas import ID, PATH, Batch, BatchForm, NewBatch, batch_of
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
 from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
-from app.http.idempotency import IdempotencyDep, Reply, key_of, mark, once, replay
+from app.http.idempotency import IdempotencyDep, key_of, mark, once, replay
 from app.http.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import BATCH, WishDep
 from app.infra.repositories import batches
+from app.infra.repositories.idempotency import Reply
 from app.uploads.incoming import Incoming, IncomingDep, parse_fields, parse_form
-from app.uploads.receipts import KeyLease
+from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOAD_CODES
 
@@ -89,10 +90,10 @@ def _once(incoming: Incoming, body: Any) -> tuple[Batch, bool]:
 async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
     services, organisation_id = incoming.services, incoming.organisation_id
 
-    def make(upload: Upload, lease: KeyLease) -> Batch:
+    def make(upload: Upload, receipt: Receipt) -> Batch:
         form = parse_form(BatchForm, upload.fields)
         row = service.over_upload(
-            services, upload, form, organisation_id=organisation_id, lease=lease
+            services, upload, form, organisation_id=organisation_id, receipt=receipt
         )
         return batch_of(row)
 

@@ -26,7 +26,7 @@ from app.infra.repositories.targets import NotReady, ResolvedModel
 from app.infra.storage import storage_errors
 from app.uploads import blobs
 from app.uploads.intake import Built, IntakeOptions, build
-from app.uploads.receipts import KeyLease
+from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
 
 
@@ -99,7 +99,7 @@ def _check(model: ResolvedModel, dataset: DatasetSnapshot) -> None:
 
 
 def over_upload(
-    services: Services, upload: Upload, form: BatchForm, *, organisation_id: str, lease: KeyLease
+    services: Services, upload: Upload, form: BatchForm, *, organisation_id: str, receipt: Receipt
 ) -> BatchRow:
     """A batch over a received archive. Raises the codes of bad uploads, and keeps nothing then."""
     with reading(services.sessions) as session:
@@ -119,10 +119,10 @@ def over_upload(
     new = _of_upload(built, form, model, filename=upload.filename, manifest_sha256=listed)
     chunk = services.settings.batch_chunk
     stored = blobs.stored(services, files)
-    with stored as hold, lease.hold(), writing(services) as session:
+    with stored as hold, receipt.hold(), writing(services) as session:
         row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
         hold.release(session)
-        lease.answer(session, {"batch": row.id})
+        receipt.answer(session, {"batch": row.id})
     return row
 
 

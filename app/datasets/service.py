@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.core import backbones
 from app.core.errors import HeadstartError
@@ -62,7 +63,7 @@ def create(
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
         snapshot = DatasetSnapshot(dataset, version, len(version.problems))
         hold.release(session)
-        receipt.complete(session, snapshot)
+        receipt.answer(session, _made(snapshot))
     return snapshot
 
 
@@ -74,6 +75,11 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
     built, backbone = _take_in(services, upload, form)
     built.pack_path.unlink()
     return built, backbone
+
+
+def _made(snapshot: DatasetSnapshot) -> dict[str, Any]:
+    """What an upload's key remembers."""
+    return {"dataset": snapshot.dataset.id, "version": snapshot.version.number}
 
 
 def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
@@ -197,7 +203,7 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         snapshot = DatasetSnapshot(dataset, version, len(version.problems))
         for hold in step.holds:
             hold.release(session)
-        step.receipt.complete(session, snapshot)
+        step.receipt.answer(session, _made(snapshot))
     return snapshot
 
 

@@ -1,9 +1,7 @@
 """Idempotency-Key on POSTs: the same key has one effect, and every caller gets its answer.
 
-JSON requests: `once()` writes the key's row in the transaction of the effect; whoever comes second
-waits for that commit and gets the stored answer. Uploads: `reserve()` leases the key before the
-body is read (a second caller gets 409 `in_flight`), and `Upload.complete()` writes the answer in
-the transaction of the effect; a lease not extended runs out, so that no crash leaves a key stuck.
+Of JSON requests, `once()` writes the key's row in the transaction of the effect; whoever comes
+second waits for that commit and gets the stored answer. Uploads lease theirs: `uploads.receipts`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
@@ -20,24 +17,12 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
-from app.infra.database import Sessions, reading, transaction
+from app.infra.database import Sessions, reading
 from app.infra.orm import IdempotencyRow
 from app.infra.repositories import idempotency as keys
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 
-__all__ = [
-    "IdempotencyDep",
-    "IdempotencyKey",
-    "Reply",
-    "UploadKey",
-    "key_of",
-    "once",
-    "replay",
-    "reserve",
-]
-
 REPLAYED = "idempotent-replayed"
-LEASE_SECONDS = 60.0
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 KeyHeader = Annotated[
@@ -96,7 +81,7 @@ def once(
     if key is None:
         return effect(), False
     if not keys.insert(session, key):
-        return _stored(keys.find(session, key), key), True
+        return stored(keys.find(session, key), key), True
     reply = effect()
     keys.answer(session, key, reply)
     return reply, False
@@ -108,7 +93,7 @@ def replay(sessions: Sessions, key: IdempotencyKey | None) -> Reply | None:
         return None
     with reading(sessions) as session:
         row = keys.find(session, key)
-        return _stored(row, key) if row is not None and row.status is not None else None
+        return stored(row, key) if row is not None and row.status is not None else None
 
 
 def mark(response: Response, *, replayed: bool) -> None:
@@ -117,7 +102,8 @@ def mark(response: Response, *, replayed: bool) -> None:
         response.headers[REPLAYED] = "true"
 
 
-def _stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
+def stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
+    """What the key's row says was answered. Raises idempotency_mismatch, in_flight."""
     if row is not None and row.request_sha256 != key.request_sha256:
         raise HeadstartError(
             "idempotency_mismatch",
@@ -125,59 +111,12 @@ def _stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
             param="Idempotency-Key",
         )
     if row is None or row.status is None:
-        raise _in_flight()
+        raise in_flight()
     return Reply(status=row.status, body=row.response or {})
 
 
-def _in_flight() -> HeadstartError:
+def in_flight() -> HeadstartError:
+    """Somebody else has this key, and no answer yet."""
     return HeadstartError(
         "in_flight", "a request with this Idempotency-Key is still in flight", retry_after=1
     )
-
-
-@dataclass
-class UploadKey:
-    """A leased key; without a key, every step does nothing."""
-
-    sessions: Sessions
-    key: IdempotencyKey | None
-    lease: float | None = None
-
-    def extend(self) -> None:
-        """Keep the lease while bytes still arrive. Raises in_flight where it was lost."""
-        if self.key is None or self.lease is None:
-            return
-        with transaction(self.sessions) as session:
-            self.lease = keys.extend(
-                session, self.key, lease=self.lease, lease_seconds=LEASE_SECONDS
-            )
-        if self.lease is None:
-            raise _in_flight()
-
-    def complete(self, session: Session, reply: Reply) -> None:
-        """Store the answer in its effect's transaction. Raises in_flight if the lease is lost."""
-        if self.key is None:
-            return
-        if self.lease is None or not keys.answer(session, self.key, reply, lease=self.lease):
-            raise _in_flight()
-
-    def release(self) -> None:
-        """The upload has failed: its key may be used again at once."""
-        if self.key is None or self.lease is None:
-            return
-        with transaction(self.sessions) as session:
-            keys.release(session, self.key, lease=self.lease)
-
-
-def reserve(sessions: Sessions, key: IdempotencyKey | None) -> UploadKey | Reply:
-    """Lease the key of an upload, or give the answer that it already has.
-
-    Raises in_flight while another caller holds the key, idempotency_mismatch.
-    """
-    if key is None:
-        return UploadKey(sessions, None)
-    with transaction(sessions) as session:
-        lease = keys.lease(session, key, lease_seconds=LEASE_SECONDS)
-        if lease is not None:
-            return UploadKey(sessions, key, lease)
-        return _stored(keys.find(session, key), key)

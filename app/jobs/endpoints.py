@@ -11,13 +11,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
-from app.http.idempotency import IdempotencyDep, IdempotencyKey, Reply, mark, once, replay
+from app.http.idempotency import IdempotencyDep, mark, once, replay
 from app.http.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import JOB, WishDep
 from app.infra.database import reading
 from app.infra.repositories import job_queries
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
 from app.jobs import events, service
 from app.jobs.schemas import MOST_METADATA, Job, JobCheckpoint, JobEvent, NewJob
 from app.jobs.views import checkpoint_of, event_number, event_of, job_of

@@ -18,16 +18,17 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http import idempotency
 from app.http.dependencies import Services, Writer, services
-from app.http.idempotency import KeyHeader, Reply
+from app.http.idempotency import KeyHeader
 from app.http.routes import takes_any_query, unknown
 from app.infra.database import reading
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.idempotency import Reply
 from app.infra.settings import Settings
 from app.infra.storage import staging
 from app.uploads.form import UploadForm
 from app.uploads.intake.refusals import combined
-from app.uploads.receipts import KeyLease, Receipt
+from app.uploads.receipts import Receipt, reserve
 from app.uploads.streaming import Upload, UploadLimits, received
 
 Made = dict[str, Any]
@@ -64,8 +65,8 @@ class Incoming:
         Raises the codes of bad uploads, in_flight and idempotency_mismatch.
         """
 
-        def made(upload: Upload, lease: KeyLease) -> DatasetSnapshot:
-            return make(upload, parse_form(UploadForm, upload.fields), receipt=lease)
+        def made(upload: Upload, receipt: Receipt) -> DatasetSnapshot:
+            return make(upload, parse_form(UploadForm, upload.fields), receipt=receipt)
 
         return await self.once(made, self._version, status=status)
 
@@ -76,23 +77,22 @@ class Incoming:
             return await to_thread.run_sync(looked, limiter=self.services.builds)
 
     async def once(
-        self, make: Callable[[Upload, KeyLease], T], recall: Callable[[Made], T], *, status: int
+        self, make: Callable[[Upload, Receipt], T], recall: Callable[[Made], T], *, status: int
     ) -> tuple[T, bool]:
         """`make` something of the upload, once a key, or `recall` what was; whether it is a replay.
 
-        `make` answers its lease in the transaction of its effect. Both block.
+        `make` answers its receipt in the transaction of its effect. Both block.
         """
         key = idempotency.key_of(self.request, self.key_header, content=b"")
-        sessions = self.services.sessions
-        reserved = await to_thread.run_sync(idempotency.reserve, sessions, key)
-        if isinstance(reserved, Reply):
+        lease = partial(reserve, self.services.sessions, key, status=status)
+        receipt = await to_thread.run_sync(lease)
+        if isinstance(receipt, Reply):
             async with self._received() as upload:
-                _check_same(reserved, upload)
-            return await to_thread.run_sync(recall, reserved.body), True
-        lease = KeyLease(reserved, status=status)
-        async with lease.kept(), self._received() as upload:
-            lease.digest = _digest(upload)
-            made = partial(make, upload, lease)
+                _check_same(receipt, upload)
+            return await to_thread.run_sync(recall, receipt.body), True
+        async with receipt.kept(), self._received() as upload:
+            receipt.digest = _digest(upload)
+            made = partial(make, upload, receipt)
             return await to_thread.run_sync(made, limiter=self.services.builds), False
 
     def _received(self) -> AbstractAsyncContextManager[Upload]:

@@ -1,11 +1,16 @@
-"""An upload's Idempotency-Key: kept while the upload works, answered when its effect is made."""
+"""An upload's Idempotency-Key: leased while the upload works, answered when its effect is made.
+
+The lease is taken before the body is read (a second caller gets 409 `in_flight`), and the answer is
+written in the transaction of the effect; a lease not extended runs out, so that no crash leaves a
+key stuck.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -13,72 +18,111 @@ from anyio import to_thread
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
-from app.http import idempotency
-from app.http.idempotency import Reply
-from app.infra.repositories.datasets import DatasetSnapshot
+from app.http.idempotency import in_flight, stored
+from app.infra.database import Sessions, transaction
+from app.infra.repositories import idempotency
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
 
 log = structlog.get_logger()
+LEASE_SECONDS = 60.0
 _EXTEND_SECONDS = 15.0
 
 
 class Receipt:
-    """What else belongs into the step that makes a version: for most of them, nothing."""
+    """What is answered under an upload's key; where it came with none, every step does nothing."""
 
-    def hold(self) -> AbstractContextManager[object]:
-        """Entered before the transaction begins and left after it has ended."""
-        return nullcontext()
-
-    def complete(self, session: Session, found: DatasetSnapshot) -> None:
-        """Called inside the transaction, the version made."""
-
-
-class KeyLease(Receipt):
-    """The upload's idempotency key, kept while it works and answered with what it has made."""
-
-    def __init__(self, key: idempotency.UploadKey, *, status: int) -> None:
-        self._key = key
+    def __init__(self, *, status: int = 200) -> None:
         self._status = status
         self._turn = threading.Lock()
         self.digest = ""
+        """What tells this upload from another, once it has been received."""
 
     def hold(self) -> AbstractContextManager[object]:
-        """No extension runs while the answer is written: they would contradict each other."""
+        """No extension runs while the answer is written: they would contradict each other.
+
+        Entered before the transaction begins and left after it has ended.
+        """
         return self._turn
 
-    def complete(self, session: Session, found: DatasetSnapshot) -> None:
-        """Store which version the key has made, in the version's own transaction."""
-        self.answer(session, {"dataset": found.dataset.id, "version": found.version.number})
-
     def answer(self, session: Session, made: dict[str, Any]) -> None:
-        """Store what the key has made, in the transaction that makes it."""
-        body = {**made, "digest": self.digest}
-        self._key.complete(session, Reply(status=self._status, body=body))
+        """Store the ids of what was made, in the transaction that makes it.
+
+        Raises in_flight if the lease is lost.
+        """
+        self._store(session, Reply(status=self._status, body={**made, "digest": self.digest}))
+
+    def _store(self, session: Session, reply: Reply) -> None:
+        """Without a key, nowhere."""
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Without a key there is nothing to keep."""
+        yield
+
+
+class KeyLease(Receipt):
+    """A receipt under a key that is leased until `lease`, by the database's clock."""
+
+    def __init__(
+        self, sessions: Sessions, key: IdempotencyKey, lease: float, *, status: int
+    ) -> None:
+        super().__init__(status=status)
+        self._sessions, self._key, self.lease = sessions, key, lease
+
+    def _store(self, session: Session, reply: Reply) -> None:
+        if not idempotency.answer(session, self._key, reply, lease=self.lease):
+            raise in_flight()
+
+    def extend(self) -> None:
+        """Keep the lease while bytes still arrive. Raises in_flight where it was lost."""
+        with self._turn:
+            with transaction(self._sessions) as session:
+                until = idempotency.extend(
+                    session, self._key, lease=self.lease, lease_seconds=LEASE_SECONDS
+                )
+            if until is None:
+                raise in_flight()
+            self.lease = until
+
+    def release(self) -> None:
+        """The upload has failed: its key may be used again at once."""
+        with transaction(self._sessions) as session:
+            idempotency.release(session, self._key, lease=self.lease)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Extend the lease for as long as the block works; give the key back if it fails."""
-        task = asyncio.create_task(self._keep()) if self._key.key else None
+        task = asyncio.create_task(self._keep())
         try:
             yield
         except BaseException:
-            await asyncio.shield(to_thread.run_sync(self._release))
+            await asyncio.shield(to_thread.run_sync(self._give_back))
             raise
         finally:
-            if task is not None:
-                task.cancel()
+            task.cancel()
 
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_EXTEND_SECONDS)
             try:
-                await to_thread.run_sync(self._extend)
-            except HeadstartError as error:  # completing the upload will say so, if it matters
+                await to_thread.run_sync(self.extend)
+            except HeadstartError as error:  # the answer will say so, if it matters
                 log.warning("an upload's key is not extended", code=error.code)
 
-    def _extend(self) -> None:
-        with self._turn:
-            self._key.extend()
-
-    def _release(self) -> None:
+    def _give_back(self) -> None:
         with suppress(HeadstartError):  # it runs out by itself
-            self._key.release()
+            self.release()
+
+
+def reserve(sessions: Sessions, key: IdempotencyKey | None, *, status: int) -> Receipt | Reply:
+    """Lease the key of an upload, or give the answer that it already has.
+
+    Raises in_flight while another caller holds the key, idempotency_mismatch.
+    """
+    if key is None:
+        return Receipt(status=status)
+    with transaction(sessions) as session:
+        lease = idempotency.lease(session, key, lease_seconds=LEASE_SECONDS)
+        if lease is not None:
+            return KeyLease(sessions, key, lease, status=status)
+        return stored(idempotency.find(session, key), key)

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.core.errors import HeadstartError
-from app.http.idempotency import IdempotencyKey, Reply, UploadKey, reserve
 from app.infra.database import reading, transaction
 from app.infra.orm import IdempotencyRow, JobRow
 from app.infra.repositories import idempotency
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
+from app.uploads.receipts import KeyLease, reserve
 from tests.api.batches.batching import NOBODYS
 from tests.api.service import Service
 from tests.factories import make_dataset
@@ -154,54 +155,56 @@ def test_an_upload_holds_its_key_until_it_is_done(
     service: Service, upload_key: IdempotencyKey
 ) -> None:
     sessions = service.services.sessions
-    upload = reserve(sessions, upload_key)
-    assert isinstance(upload, UploadKey)
+    upload = reserve(sessions, upload_key, status=202)
+    assert isinstance(upload, KeyLease)
     with pytest.raises(HeadstartError, match="in flight") as caught:
-        reserve(sessions, upload_key)
+        reserve(sessions, upload_key, status=202)
     assert caught.value.code == "in_flight"
     upload.extend()
     with transaction(sessions) as session:
-        upload.complete(session, Reply(status=202, body={"id": "ds_1"}))
-    assert reserve(sessions, upload_key) == Reply(status=202, body={"id": "ds_1"})
+        upload.answer(session, {"id": "ds_1"})
+    assert reserve(sessions, upload_key, status=202) == Reply(
+        status=202, body={"id": "ds_1", "digest": ""}
+    )
 
 
 def test_a_failed_upload_gives_its_key_back(service: Service, upload_key: IdempotencyKey) -> None:
-    upload = reserve(service.services.sessions, upload_key)
-    assert isinstance(upload, UploadKey)
+    upload = reserve(service.services.sessions, upload_key, status=202)
+    assert isinstance(upload, KeyLease)
     upload.release()
-    assert isinstance(reserve(service.services.sessions, upload_key), UploadKey)
+    assert isinstance(reserve(service.services.sessions, upload_key, status=202), KeyLease)
 
 
 def test_a_key_whose_upload_died_is_free_once_its_lease_ran_out(
     service: Service, upload_key: IdempotencyKey
 ) -> None:
     sessions = service.services.sessions
-    dead = reserve(sessions, upload_key)
-    assert isinstance(dead, UploadKey)
+    dead = reserve(sessions, upload_key, status=202)
+    assert isinstance(dead, KeyLease)
     with transaction(sessions) as session:
         session.execute(update(IdempotencyRow).values(lease_until=1.0))
     dead.lease = 1.0
-    heir = reserve(sessions, upload_key)
-    assert isinstance(heir, UploadKey)
+    heir = reserve(sessions, upload_key, status=202)
+    assert isinstance(heir, KeyLease)
     with pytest.raises(HeadstartError, match="in flight"), transaction(sessions) as session:
-        dead.complete(session, Reply(status=202, body={}))
+        dead.answer(session, {})
     with pytest.raises(HeadstartError, match="in flight"):
         dead.extend()
     with transaction(sessions) as session:
-        heir.complete(session, Reply(status=202, body={"id": "ds_2"}))
+        heir.answer(session, {"id": "ds_2"})
 
 
 def test_an_upload_under_a_used_key_is_refused(
     service: Service, upload_key: IdempotencyKey
 ) -> None:
     sessions = service.services.sessions
-    upload = reserve(sessions, upload_key)
-    assert isinstance(upload, UploadKey)
+    upload = reserve(sessions, upload_key, status=202)
+    assert isinstance(upload, KeyLease)
     with transaction(sessions) as session:
-        upload.complete(session, Reply(status=202, body={}))
+        upload.answer(session, {})
     other = IdempotencyKey(organisation_id="default", value="upload", request_sha256="1" * 64)
     with pytest.raises(HeadstartError) as caught:
-        reserve(sessions, other)
+        reserve(sessions, other, status=202)
     assert caught.value.code == "idempotency_mismatch"
 
 

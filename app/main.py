@@ -112,7 +112,7 @@ def open_services(settings: Settings) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
-    storage = open_storage(settings)
+    storage, predictor = open_storage(settings), open_predictor(settings)
     return Services(
         settings=settings,
         engine=engine,
@@ -120,11 +120,11 @@ def open_services(settings: Settings) -> Services:
         storage=storage,
         doorbell=open_doorbell(settings),
         keyring=Keyring(sessions),
-        predictor=open_predictor(settings),
+        predictor=predictor,
         waiting=Waiting(engine),
         resolver=Resolver(sessions),
         builds=CapacityLimiter(_BUILDS_AT_ONCE),
-        probe=Probe(settings, sessions, storage),
+        probe=Probe(settings, sessions, storage=storage, predictor=predictor),
     )
 
 

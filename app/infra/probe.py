@@ -1,4 +1,4 @@
-"""Whether the database answers and the storage takes a file; probes wait for no busy pool."""
+"""How each part of the service is, database and storage first; probes wait for no busy pool."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from sqlalchemy import text
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.core.times import STALE_SECONDS
 from app.infra import storage_keys
 from app.infra.database import Sessions, reading
+from app.infra.predictor_client import PredictorClient
 from app.infra.settings import Settings
 from app.infra.storage import Storage, scratch, staging
 
@@ -24,8 +26,16 @@ _REMEMBERED_SECONDS = 1.0
 class Probe:
     """Runs the checks one at a time, and remembers them a second: anybody may ask, at any rate."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, storage: Storage) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        *,
+        storage: Storage,
+        predictor: PredictorClient,
+    ) -> None:
         self._settings, self._sessions, self._storage = settings, sessions, storage
+        self._predictor = predictor
         self._turn = anyio.Lock()
         self._threads = CapacityLimiter(4)
         self._outcomes: dict[str, str] = {}
@@ -48,6 +58,9 @@ class Probe:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(note, "database", self._check_database)
             tasks.start_soon(note, "storage", self._check_storage)
+            if self._settings.embedded:  # elsewhere a trainer's own health check tells
+                tasks.start_soon(note, "trainer", self._check_trainer)
+            outcomes["predictor"] = "ok" if await self._predictor.ready() else "not ready"
         return dict(sorted(outcomes.items()))
 
     async def _outcome(self, check: Callable[[], None]) -> str:
@@ -65,6 +78,12 @@ class Probe:
     def _check_database(self) -> None:
         with reading(self._sessions) as session:
             session.execute(text("SELECT 1 FROM organisations LIMIT 1"))
+
+    def _check_trainer(self) -> None:
+        beats = (self._settings.data_dir / "run").glob("trainer-*.alive")
+        ages = [time.time() - beat.stat().st_mtime for beat in beats]
+        if min(ages, default=STALE_SECONDS) >= STALE_SECONDS:
+            raise HeadstartError("worker_lost", "no trainer looks for work")
 
     def _check_storage(self) -> None:
         key = storage_keys.probe(new_id("probe_"))

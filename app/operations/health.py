@@ -42,9 +42,13 @@ async def livez() -> Live:
 
 @router.get("/readyz", responses=problems("database_unavailable", "storage_unavailable"))
 async def readyz(services: ServicesDep) -> Ready:
-    """Whether the database answers within two seconds and the storage takes a file."""
+    """How each part is; ready if the database answers within two seconds and the storage works.
+
+    Without predictor or trainer the app still takes uploads and jobs: a balancer that sends it
+    nothing then would make a part's outage the whole's. `/v2/health/ready` asks the predictor.
+    """
     checks = await services.probe.checks()
-    if bad := [name for name, outcome in checks.items() if outcome != "ok"]:
+    if bad := [name for name in ("database", "storage") if checks[name] != "ok"]:
         raise HeadstartError(
             f"{bad[0]}_unavailable",
             "not ready: " + ", ".join(f"{name}: {checks[name]}" for name in bad),

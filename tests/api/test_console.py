@@ -27,7 +27,15 @@ def test_probes_need_no_key(anybody: httpx.Client) -> None:
     assert anybody.get("/livez").json() == {"status": "ok"}
     ready = anybody.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "checks": {"database": "ok", "storage": "ok"}}
+    assert ready.json() == {
+        "status": "ready",
+        "checks": {
+            "database": "ok",
+            "predictor": "not ready",
+            "storage": "ok",
+            "trainer": "no trainer looks for work",
+        },
+    }
     assert ready.headers["x-request-id"]
 
 

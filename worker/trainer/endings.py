@@ -18,6 +18,7 @@ from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
 
 _DELAY_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
+_REPORT = "try again, and if it fails again, the trainer's log has the reason under this id"
 _TRANSIENT = ("database_unavailable", "storage_unavailable")
 
 
@@ -32,7 +33,7 @@ def conclude(session: Session, claim: Claim, error: Exception) -> None:
     elif isinstance(error, HeadstartError):
         kind_of(claim).on_failure(session, claim, error)
     else:
-        _erred(session, claim, f"{type(error).__name__}: {error}")
+        _erred(session, claim)
 
 
 def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:
@@ -63,16 +64,19 @@ def crashed(session: Session, claim: Claim, why: str, *, blames_inputs: bool = T
     if crashes < MAX_CRASHES:
         _retry(session, claim, why, delay=_DELAY_SECONDS, crashes=crashes)
         return
-    _give_up(session, claim, "worker_lost", f"{why}, {crashes} times in a row")
+    told = f"{why}, {crashes} times in a row; its memory may not suffice. If not, {_REPORT}"
+    _give_up(session, claim, "worker_lost", told)
 
 
-def _erred(session: Session, claim: Claim, why: str) -> None:
-    """Something unexpected was raised: try again, or give up."""
+def _erred(session: Session, claim: Claim) -> None:
+    """Something unexpected was raised, which the log tells: try again, or give up."""
+    why = "an unexpected error"
     errors = claim.errors + 1
     if errors < MAX_ERRORS:
         _retry(session, claim, why, delay=_DELAY_SECONDS, errors=errors)
         return
-    _give_up(session, claim, kind_of(claim).given_up, f"{why}, {errors} times in a row")
+    told = f"{why}, {errors} times in a row; {_REPORT}"
+    _give_up(session, claim, kind_of(claim).given_up, told)
 
 
 def _give_up(session: Session, claim: Claim, code: str, why: str) -> None:
@@ -85,5 +89,6 @@ def rescue(session: Session) -> int:
     for claim in queued:
         kind_of(claim).on_requeue(session, claim, "its worker was lost", quiet=False)
     for claim in spent:
-        _give_up(session, claim, "worker_lost", f"its worker was lost {claim.losses} times")
+        told = f"its worker was lost {claim.losses} times; see that trainers run, then try again"
+        _give_up(session, claim, "worker_lost", told)
     return len(queued) + len(spent)

@@ -12,9 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from app.core.times import STALE_SECONDS
 from app.infra.settings import settings_or_exit
-
-STALE_SECONDS = 60.0
 
 
 class Pulse:

@@ -1,6 +1,6 @@
-"""uvicorn's connection with what it leaves out: a clock on heads, and half-closed clients.
+"""uvicorn's connection with what it leaves out: a clock on heads, half-closed clients, one write.
 
-`uvicorn --http app.http.connection:ClientConnection`; without it everything works but these two.
+`uvicorn --http app.http.connection:ClientConnection`; all else works without it, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ClientConnection(HttpToolsProtocol):
     _probe: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Gathered(transport, self.loop)))
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -89,6 +89,31 @@ class ClientConnection(HttpToolsProtocol):
         for clock in (self._head, self._probe, self.timeout_keep_alive_task):
             if clock is not None:
                 clock.cancel()
+
+
+class _Gathered:
+    """A transport that sends what is written in one turn of the loop together: head and body."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._waiting: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting and not self._transport.is_closing():
+            self._transport.writelines(waiting)
 
 
 def _reset(transport: asyncio.Transport) -> bool:

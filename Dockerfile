@@ -17,8 +17,8 @@ RUN pip install -c constraints.txt '.[api]' \
 USER headstart
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD \
-    ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
-CMD ["sh", "-c", "headstart prepare && exec uvicorn app.main:app --host 0.0.0.0 --port 8000 --no-access-log"]
+    ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/livez', timeout=2)"]
+CMD ["sh", "-c", "headstart prepare && exec python -m app.cli.serve --host 0.0.0.0 --port 8000"]
 
 FROM base AS worker
 COPY worker worker

@@ -23,8 +23,8 @@ people; `param` names the field, member or row. A refused upload has `errors` as
 of `{code, message, param}`: all that is wrong with it, of which the problem is the first. The same
 codes stand in a dataset's `problems`, in an input's `error` of a list of predictions, and in the
 `error` of a dataset, job or batch that has failed. A 503 says in `Retry-After` when to try again;
-a final conflict, which waiting does not end, has the header `x-should-retry: false`. Under `/v1` and `/v2` a
-problem has the member `error` as well.
+a final conflict, which waiting does not end, has the header `x-should-retry: false`. Under `/v1`
+and `/v2` a problem has the member `error` as well.
 
 This page is made by `make errors-page` from `app/core/errors.py` and
 `app/http/exception_handlers.py`.

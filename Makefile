@@ -57,6 +57,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.cold_job
 	$(BIN)/python -m benchmarks.textbook
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.waiting
 
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving

@@ -21,12 +21,18 @@ from worker.ml.engines.base import Vectors
 Tokens = NDArray[np.int64]
 Forward = Callable[[Tokens, Tokens], Vectors]
 BATCH = 32
+MOST_WINDOWS = 8
+"""Windows of one text that are embedded; what comes after them does not count."""
 ROUND = 8
 """Lengths are padded up to a multiple of this, so that an engine meets few different shapes."""
 
 
 class Encoder:
-    """What a Hugging Face folder says about its texts: tokens, their greatest number, pooling."""
+    """What a Hugging Face folder says about its texts: tokens, their greatest number, pooling.
+
+    A text of more than `most` tokens is read in windows of so many, and its embedding is their
+    mean, each weighted by its tokens; one of at most `most` tokens is embedded as ever.
+    """
 
     def __init__(self, spec: BackboneSpec, folder: Path) -> None:
         config = _read_json(folder / "config.json")
@@ -36,20 +42,30 @@ class Encoder:
         self.most = min(spec.input_size, _limit(folder, config))
         self._tokenizer = _tokenizer(folder / "tokenizer.json", self.most)
 
-    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text's canonical form, special tokens included, cut at `most`."""
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Token ids of each window of each text's canonical form, special tokens included."""
         forms = [canonical(text) for text in texts]
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(forms)]
+        return [
+            [part.ids for part in (whole, *whole.overflowing)]
+            for whole in self._tokenizer.encode_batch_fast(forms)
+        ]
+
+    def truncated(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text goes on behind its last window."""
+        return [len(some) > MOST_WINDOWS for some in self.windows(texts)]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
         """[n, width] in the order given; like lengths go through the network together."""
-        ids = self.tokens(texts)
+        found = [some[:MOST_WINDOWS] for some in self.windows(texts)]
+        ids = [window for some in found for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
         for start in range(0, len(ids), BATCH):
             places = order[start : start + BATCH]
             vectors[places] = forward(*self._padded([ids[place] for place in places]))
-        return vectors
+        if len(ids) == len(texts):
+            return vectors
+        return _pooled(vectors, [[len(window) for window in some] for some in found])
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
         longest = max(len(row) for row in rows)
@@ -60,6 +76,18 @@ class Encoder:
             ids[place, : len(row)] = row
             mask[place, : len(row)] = 1
         return ids, mask
+
+
+def _pooled(vectors: Vectors, lengths: Sequence[Sequence[int]]) -> Vectors:
+    """Of windows' unit rows, in order, one unit row a text: their mean by `lengths`."""
+    rows: list[Vectors] = []
+    start = 0
+    for some in lengths:
+        own = vectors[start : start + len(some)]
+        start += len(some)
+        mean = np.average(own, axis=0, weights=some).astype(np.float32)
+        rows.append(own[0] if len(some) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
+    return np.stack(rows)
 
 
 def fingerprint(folder: Path) -> str:

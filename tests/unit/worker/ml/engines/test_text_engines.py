@@ -57,9 +57,39 @@ def test_order_and_company_do_not_matter(text_engine: Any) -> None:
     assert np.abs(text_engine.embed(texts[:1]) - vectors[:1]).max() < 1e-4
 
 
-def test_texts_are_cut_at_256_tokens(text_engine: Any) -> None:
-    cut = text_engine.encoder.tokens(["word " * 5000])[0]
-    assert len(cut) == 256
+def test_long_texts_are_read_in_windows(text_engine: Any) -> None:
+    long, short = text_engine.encoder.windows(["word " * 5000, "a word"])
+    assert {len(window) for window in long[:-1]} == {256}
+    assert sum(len(window) - 2 for window in long) == 5000
+    assert len(short) == 1
+    exact = "word " * (MOST_WINDOWS * 254)
+    assert text_engine.encoder.truncated([exact, exact + "word"]) == [False, True]
+
+
+def test_what_stands_at_the_end_of_a_long_text_counts(text_engine: Any) -> None:
+    filler = "the contract says that rent is due. " * 60
+    ends = ["we cancel it now", "we renew it gladly"]
+    one, other, whole, beyond = text_engine.embed(
+        [filler + ends[0], filler + ends[1], ends[0], filler * 9 + ends[0]]
+    )
+    assert one @ other < 0.9999
+    assert one @ whole > other @ whole
+    again = text_engine.embed([filler * 9 + ends[1]])[0]
+    assert abs(again @ beyond - 1) < 1e-6  # behind the last window
+    assert np.abs(np.linalg.norm([one, other, whole, beyond], axis=1) - 1).max() < 1e-5
+
+
+def test_a_short_text_is_embedded_as_beside_long_ones(text_engine: Any) -> None:
+    alone = text_engine.embed(["a word"])
+    beside = text_engine.embed(["word " * 700, "a word"])[1:]
+    assert np.abs(alone - beside).max() < 1e-4
+
+
+def test_forms_of_one_text_have_one_embedding(text_engine: Any) -> None:
+    text = "Iṣẹ́ yín dára púpọ̀"
+    forms = [unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text) + "\r\n "]
+    windows = text_engine.encoder.windows(forms)
+    assert windows[0] == windows[1]
 
 
 @pytest.fixture
@@ -80,7 +110,7 @@ def test_a_local_encoder_works_from_its_folder(folder: Path) -> None:
     theirs: Any = load_torch(engine.spec, folder.parent, "cpu")
     assert engine.embed(TEXTS).shape == (6, 32)
     assert (engine.embed(TEXTS) * theirs.embed(TEXTS)).sum(1).min() > 0.999
-    assert len(engine.encoder.tokens(["word " * 99])[0]) == 64
+    assert len(engine.encoder.windows(["word " * 99])[0][0]) == 64
 
 
 def test_the_tokens_are_part_of_the_key(folder: Path) -> None:

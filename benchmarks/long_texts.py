@@ -1,7 +1,8 @@
-"""Texts longer than the encoder's window: cut at it, or read in windows. `--data DIR` has banking77.
+"""Texts longer than the encoder's window: cut at it, or read in windows.
 
 Each text is several sentences of other classes around those of its own: only at its end, or at a
-place of its own. A head is logistic regression on the embeddings alone, so that n-grams say nothing.
+place of its own. A head is logistic regression on the embeddings alone: n-grams say nothing.
+`--data DIR` has banking77.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from app.core.backbones import MOST_WINDOWS
 from benchmarks.record import record
-from worker.ml.engines import load_engine
-from worker.ml.engines import texts as encoding
+from worker.ml.engines import TextEngine, load_engine
 
 Rows = NDArray[np.float32]
 CLASSES, TRAINED, ASKED, SEEDS = 6, 5, 8, 3
@@ -67,7 +69,7 @@ def _accuracies(
         draw = random.Random(seed)
         texts, labels = _texts(by_class, draw, place)
         known = np.arange(len(texts)) % (TRAINED + ASKED) < TRAINED
-        cut, whole = _embed(texts, windows=1), _embed(texts, windows=encoding.MOST_WINDOWS)
+        cut, whole = _embed(texts, windows=1), _embed(texts, windows=MOST_WINDOWS)
         for name, rows, asked in (
             ("cut", cut, cut), ("windows", whole, whole), ("former", cut, whole),
         ):  # fmt: skip
@@ -95,12 +97,8 @@ def _texts(
 
 
 def _embed(texts: Sequence[str], *, windows: int) -> Rows:
-    kept, encoding.MOST_WINDOWS = encoding.MOST_WINDOWS, windows
-    try:
-        rows: Rows = ENGINE.embed(list(texts))
-    finally:
-        encoding.MOST_WINDOWS = kept
-    return rows
+    ENGINE.encoder.most_windows = windows
+    return ENGINE.embed(list(texts))
 
 
 def _costs(by_class: Mapping[str, list[str]]) -> dict[str, float]:
@@ -116,7 +114,7 @@ def _costs(by_class: Mapping[str, list[str]]) -> dict[str, float]:
     return told
 
 
-ENGINE = load_engine("all-MiniLM-L6-v2", None, device="cpu")
+ENGINE = cast("TextEngine", load_engine("all-MiniLM-L6-v2", None, device="cpu"))
 
 if __name__ == "__main__":
     main()

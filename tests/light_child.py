@@ -45,6 +45,8 @@ class Light:
             return embed(request, report, self._stopped)
         if request["op"] == "predict":
             return predict(request)
+        if request["op"] == "truncated":
+            return {"truncated": list(range(len(request["items"]["length"])))}
         return fit(request, report)
 
     def rest(self) -> None:

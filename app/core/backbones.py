@@ -18,6 +18,10 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
+MOST_WINDOWS = 8
+"""Windows of one text that are embedded and pooled; what comes after them does not count."""
+
+
 @dataclass(frozen=True)
 class Block:
     """One statistic over space of one level's feature map: columns `start:stop` of the vector."""

@@ -56,6 +56,7 @@ TITLES: Mapping[str, str] = {
     "unlabelled": "An example has no label",
     "column_assumed": "A column was taken for the text or the label",
     "rows_joined": "Lines that look like rows are inside a cell",
+    "truncated": "Texts are longer than what the backbone reads",
     "labels_doubtful": "The labels look like numbers or ids",
     "encoding": "The text is not UTF-8",
     "row_too_large": "A row is too large",

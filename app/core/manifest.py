@@ -54,6 +54,14 @@ def example_id(*, sha256: str, path: str) -> str:
     return "ex_" + hashlib.sha256(f"{sha256}\0{path}".encode()).hexdigest()[:24]
 
 
+def windowed(sha256: str) -> str:
+    """The name under which an embedding of more than one window of a text is cached.
+
+    What was cached under the content's own hash is of the first window alone.
+    """
+    return hashlib.sha256(f"windows\0{sha256}".encode()).hexdigest()
+
+
 def dump(examples: Iterable[Example]) -> bytes:
     """The manifest's bytes, the same for the same examples in the same order."""
     return b"".join(example.model_dump_json().encode() + b"\n" for example in examples)

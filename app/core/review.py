@@ -5,12 +5,18 @@ A new version, however it came about, is reviewed as a whole; a review of a revi
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.core import splits
 from app.core.manifest import Example, Problem, usable
-from app.core.texts import squeezed, told_apart
+from app.core.texts import squeezed, told_apart, visible
+
+ENOUGH_TO_REPEAT = 20
+"""Examples from which on it is told that labels hardly repeat."""
+_FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
+_ID = re.compile(r"(?=.*\d)[\w.:/-]+")
 
 
 def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
@@ -22,7 +28,8 @@ def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
     problems = [problem for copies in _copies(kept) for problem in _judge(copies)]
     kept = _grouped(kept, problems)
     fit = usable(kept, problems)
-    return kept, [*problems, *_leaks(fit), *_collisions(fit), *_untrained(fit)]
+    doubtful = _doubtful([example.label for example in fit])
+    return kept, [*problems, *_leaks(fit), *_collisions(fit), *doubtful, *_untrained(fit)]
 
 
 def _copies(examples: Sequence[Example]) -> list[list[Example]]:
@@ -128,3 +135,35 @@ def _untrained(examples: Sequence[Example]) -> list[Problem]:
         Problem(code="insufficient_classes", message=f"{label!r} has no example to train on")
         for label in rest
     ]
+
+
+def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
+    """Warnings where labels look like measurements or ids instead of classes."""
+    counts = Counter(labels)
+    few = [label for label, count in counts.most_common()[-3:]]
+    some = ", ".join(visible(label[:30]) for label in few)
+    fractions = sum(_is_fraction(label) for label in counts)
+    if fractions > max(2, len(counts) // 2):
+        yield _doubt(
+            f"{fractions} of {len(counts)} labels are numbers with a fraction, as {some}: "
+            "each is a class of its own; give ranges names to tell them apart"
+        )
+    elif len(labels) >= ENOUGH_TO_REPEAT and 2 * len(counts) > len(labels) and _are_ids(counts):
+        yield _doubt(
+            f"{len(labels)} examples have {len(counts)} labels, such as {some}: "
+            "is this the label's column, or one of ids?"
+        )
+
+
+def _are_ids(counts: Counter[str]) -> bool:
+    return sum(_ID.fullmatch(label) is not None for label in counts) > 0.9 * len(counts)
+
+
+def _is_fraction(label: str) -> bool:
+    if _FRACTION.fullmatch(label.strip()) is None:
+        return False
+    return bool(re.split("[.,]", label.strip())[1].strip("0"))
+
+
+def _doubt(message: str) -> Problem:
+    return Problem(code="labels_doubtful", message=message)

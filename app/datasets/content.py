@@ -20,10 +20,12 @@ _DOUBTS = frozenset(
         "duplicate_example",
         "duplicate_across_splits",
         "label_collision",
+        "labels_doubtful",
+        "truncated",
         "insufficient_classes",
     }
 )
-"""What a review says, and says anew of every version; other problems are facts that stay."""
+"""What is said anew of every version, by its review or as it is embedded; others are facts."""
 
 Change = Callable[[list[Example]], list[Example]]
 

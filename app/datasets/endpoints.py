@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
-from app.datasets import examples, removal, service
+from app.datasets import examples, exports, removal, service
 from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.report import DatasetReport, report_of
 from app.datasets.schemas import (
@@ -36,6 +36,7 @@ from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)
+router.include_router(exports.router)
 
 _ONE = "v1_datasets__dataset_id_"
 _LINKS = links(

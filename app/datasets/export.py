@@ -19,21 +19,21 @@ def jsonl(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
     """One `{text, label, group, split}` a line."""
     for example in examples:
         text = b"".join(read(open_pack(example.pack), example)).decode()
-        yield to_json({"text": text, **_told(example)}) + b"\n"
+        yield to_json({"text": text, **told(example)}) + b"\n"
 
 
 def tar(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
     """The images under their ids, as paths of several uploads may be the same, and their list."""
     listed = list(examples)
-    names = {example.id: _name(example) for example in listed}
+    names = {example.id: file_name(example) for example in listed}
     metadata = b"".join(
-        to_json({"path": names[example.id], **_told(example)}) + b"\n" for example in listed
+        to_json({"path": names[example.id], **told(example)}) + b"\n" for example in listed
     )
-    yield from _member("metadata.jsonl", len(metadata), [metadata])
+    yield from member("metadata.jsonl", len(metadata), [metadata])
     for example in listed:
         pack = open_pack(example.pack)
-        yield from _member(names[example.id], example.length, read(pack, example))
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+        yield from member(names[example.id], example.length, read(pack, example))
+    yield end()
 
 
 def read(pack: Path, example: Example) -> Iterator[bytes]:
@@ -46,19 +46,27 @@ def read(pack: Path, example: Example) -> Iterator[bytes]:
             yield data
 
 
-def _told(example: Example) -> dict[str, str]:
-    told = {"label": example.label, "group": example.group, "split": example.split}
-    return {name: value for name, value in told.items() if value is not None}
+def told(example: Example) -> dict[str, str]:
+    """Label, group and split, as far as there are."""
+    every = {"label": example.label, "group": example.group, "split": example.split}
+    return {name: value for name, value in every.items() if value is not None}
 
 
-def _name(example: Example) -> str:
+def file_name(example: Example) -> str:
+    """Where an archive has it: by its id, as paths of several uploads may be the same."""
     suffix = PurePosixPath(example.path).suffix.lower()
     return f"images/{example.id}{suffix if suffix.isascii() and len(suffix) < 8 else ''}"
 
 
-def _member(name: str, size: int, content: Iterable[bytes]) -> Iterator[bytes]:
+def member(name: str, size: int, content: Iterable[bytes]) -> Iterator[bytes]:
+    """One file of a tar."""
     header = tarfile.TarInfo(name)
     header.size = size
     yield header.tobuf(tarfile.USTAR_FORMAT)
     yield from content
     yield b"\0" * (-size % tarfile.BLOCKSIZE)
+
+
+def end() -> bytes:
+    """What closes a tar."""
+    return b"\0" * (2 * tarfile.BLOCKSIZE)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from app.core.backbones import BACKBONES, BackboneSpec, how_to_supply, text_encoder
 from app.core.errors import HeadstartError
@@ -63,6 +63,28 @@ def _hidden_size(config: Path) -> int | None:
     except (OSError, ValueError, AttributeError):
         return None
     return size if isinstance(size, int) and size > 0 else None
+
+
+def window(folder: Path) -> int:
+    """The most tokens that a text encoder was made for, special ones included.
+
+    RoBERTa-like position tables begin after the padding id. Raises weights_invalid.
+    """
+    config = _settings(folder / "config.json")
+    stated = _settings(folder / "sentence_bert_config.json").get("max_seq_length")
+    table = int(config.get("max_position_embeddings") or 512)
+    return min(int(stated or table), table - 1 - int(config.get("pad_token_id") or 0))
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """What a file of settings says; nothing where there is none."""
+    if not file.is_file():
+        return {}
+    try:
+        told = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
+    return told if isinstance(told, dict) else {}
 
 
 def find(name: str, weights_dir: Path | None) -> Source | None:

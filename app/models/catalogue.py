@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter
 
 from app.core import hyperparameters
-from app.core.backbones import BackboneSpec
+from app.core.backbones import MOST_WINDOWS, BackboneSpec
+from app.core.errors import HeadstartError
 from app.http.dependencies import Reader, ServicesDep
 from app.http.pages import Page
 from app.http.routes import StrictRoute
@@ -39,6 +42,8 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
         modality=spec.modality,
         dim=spec.dim,
         licence=spec.licence,
+        input_size=_input_size(spec, settings),
+        reads=_reads(spec, settings),
         weights=_weights(spec, settings),
         available=available,
         reason=reason,
@@ -51,3 +56,20 @@ def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:
     if source is None:
         return None
     return BackboneWeights(sha256=weights.sha256(source.path), source=source.kind)
+
+
+def _input_size(spec: BackboneSpec, settings: Settings) -> int:
+    """Pixels of a side, or word pieces of one window."""
+    source = weights.find(spec.name, settings.weights_dir)
+    if spec.modality == "image" or source is None:
+        return spec.input_size
+    with suppress(HeadstartError):  # what is wrong with its files is said when it is loaded
+        return min(spec.input_size, weights.window(source.path))
+    return spec.input_size
+
+
+def _reads(spec: BackboneSpec, settings: Settings) -> int | None:
+    """Word pieces of a text that count, in all windows, each of which begins and ends with one."""
+    if spec.modality == "image":
+        return None
+    return MOST_WINDOWS * (_input_size(spec, settings) - 2)

@@ -293,6 +293,8 @@ class Backbone(BaseModel):
                     "modality": "image",
                     "dim": 1280,
                     "licence": "Apache-2.0",
+                    "input_size": 224,
+                    "reads": None,
                     "weights": {"sha256": "57934424…", "source": "package"},
                     "available": True,
                     "reason": None,
@@ -308,6 +310,10 @@ class Backbone(BaseModel):
     modality: Literal["image", "text"]
     dim: int = Field(description="Length of the last layer's embedding.")
     licence: str
+    input_size: int = Field(description="Pixels of a side, or word pieces of a text's window.")
+    reads: int | None = Field(
+        description="Word pieces of a text that count, all its windows together; null for images."
+    )
     weights: BackboneWeights | None
     available: bool = Field(description="Whether this process finds the weights.")
     reason: str | None = Field(description="How to supply them, where they are missing.")

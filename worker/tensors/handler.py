@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from app.infra import weights
 from app.infra.storage import storage_errors
 from worker.formats import segments
 from worker.formats.channel import Message
-from worker.ml.engines import Engine, embedding_key, load_engine
+from worker.ml.engines import Engine, TextEngine, embedding_key, load_engine
 from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
 from worker.ml.fit import fit as fit_head
 from worker.ml.images.views import PREPROCESSING_VERSION, VIEWS
@@ -59,6 +59,8 @@ class Tensors:
             return self._embed(request, report)
         if request["op"] == "predict":
             return self._predict(request)
+        if request["op"] == "truncated":
+            return self._truncated(request)
         if request["op"] == "export":
             return self._export(request)
         return self._fit(request, report)
@@ -123,6 +125,13 @@ class Tensors:
         features = {view: _features(rows) for view, rows in request["views"].items()}
         texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
         return predict(request, features, texts=texts, spec=self._engine(request).spec)
+
+    def _truncated(self, request: Message) -> dict[str, Any]:
+        """Which of the texts go on behind what is read of them; what is no text does not."""
+        encoder = cast("TextEngine", self._engine(request)).encoder
+        texts = (blob.decode(errors="replace") for blob in blobs(request["items"]))
+        found = [encoder.truncated([text])[0] for text in texts]
+        return {"truncated": [index for index, longer in enumerate(found) if longer]}
 
     def _export(self, request: Message) -> dict[str, Any]:
         """Write a bundle to `out`; what makes one is only loaded by who asks for one."""
@@ -233,7 +242,16 @@ def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
         "preprocessing": PREPROCESSING_VERSION,
         "libraries": libraries(),
         "keys": {view: embedding_key(engine, view) for view in _views(spec)},
+        **_lengths(engine),
     }
+
+
+def _lengths(engine: Engine) -> dict[str, int]:
+    """How long texts may be: a token is at least a byte of it."""
+    if engine.spec.modality != "text":
+        return {}
+    encoder = cast("TextEngine", engine).encoder
+    return {"window": encoder.room, "reads": encoder.room * encoder.most_windows}
 
 
 def _views(spec: backbones.BackboneSpec) -> list[str]:

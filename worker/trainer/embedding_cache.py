@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
+from app.core.manifest import Example, windowed
 from app.infra import storage_keys
 from app.infra.database import Sessions, reading, transaction
 from app.infra.orm import SegmentRow
@@ -39,6 +40,13 @@ class Scope:
 
     organisation_id: str
     key: str
+    window: int = 0
+    """Bytes of a text that surely fit into one window of its encoder; 0 for images."""
+
+    def row_of(self, example: Example) -> str:
+        """The name of an example's row."""
+        long = 0 < self.window < example.length
+        return windowed(example.sha256) if long else example.sha256
 
     def file(self, segment_id: str) -> str:
         """The storage key of a segment."""

@@ -49,6 +49,10 @@ class EngineFacts:
     preprocessing: str
     libraries: Mapping[str, str]
     keys: Mapping[str, str]
+    window: int = 0
+    """Bytes of a text that surely are one window of tokens; 0 for images."""
+    reads: int = 0
+    """The most tokens of a text that count."""
 
 
 class TensorProcess:

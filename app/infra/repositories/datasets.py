@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, defer
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.job_state import TERMINAL
-from app.core.manifest import Modality, Problem
+from app.core.manifest import Modality, Problem, windowed
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
 from app.infra.repositories import batches, chunks, embeddings, work
@@ -271,7 +271,8 @@ def forget_embeddings(
     A segment that others still use is worn from now on: a trainer rewrites it without these rows.
     """
     touched: set[str] = set()
-    wanted = sorted(set(sha256s))
+    contents = set(sha256s)
+    wanted = sorted(contents | set(map(windowed, contents)))
     caches = select(SegmentRow.key).where(SegmentRow.organisation_id == organisation_id).distinct()
     for key in session.scalars(caches).all():  # each by the whole primary key
         for start in range(0, len(wanted), _AT_ONCE):

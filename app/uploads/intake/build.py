@@ -20,7 +20,6 @@ from app.core.review import review
 from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import code_pages, layout, members, opening, picture_lists, tables
 from app.uploads.intake.archive import Archive
-from app.uploads.intake.doubts import of_labels
 from app.uploads.intake.drafts import Drafts, example
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
@@ -289,7 +288,6 @@ def _finish(drafts: Drafts, modality: Modality) -> Built:
     )
     problems = drafts.problems + found
     usable = manifest.usable(examples, problems)
-    problems += of_labels([example.label for example in usable])
     _check_classes(usable, drafts.options.minimum_classes)
     classes = manifest.class_counts(usable)
     return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)

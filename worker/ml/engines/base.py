@@ -45,8 +45,24 @@ class ImageEngine(_Engine[NDArray[np.uint8]], Protocol):
     """Embeds uint8 images [n, s, s, 3], s = input_size or, unless fixed, any other side."""
 
 
+class Windows(Protocol):
+    """How an encoder cuts texts: at most `most_windows` windows of `room` tokens each."""
+
+    room: int
+    most_windows: int
+
+    def truncated(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text goes on behind its last window."""
+        ...
+
+
 class TextEngine(_Engine[Sequence[str]], Protocol):
     """Embeds texts."""
+
+    @property
+    def encoder(self) -> Windows:
+        """What makes tokens of the texts."""
+        ...
 
 
 Engine = ImageEngine | TextEngine

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from app.core.backbones import BackboneSpec
+from app.core.backbones import MOST_WINDOWS, BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.texts import canonical
 from app.infra import weights
@@ -21,8 +21,6 @@ from worker.ml.engines.base import Vectors
 Tokens = NDArray[np.int64]
 Forward = Callable[[Tokens, Tokens], Vectors]
 BATCH = 32
-MOST_WINDOWS = 8
-"""Windows of one text that are embedded; what comes after them does not count."""
 ROUND = 8
 """Lengths are padded up to a multiple of this, so that an engine meets few different shapes."""
 
@@ -39,8 +37,10 @@ class Encoder:
         self.folder = folder
         self.pad = int(config.get("pad_token_id") or 0)
         self.pooling = _pooling(folder)
-        self.most = min(spec.input_size, _limit(folder, config))
+        self.most = min(spec.input_size, weights.window(folder))
         self._tokenizer = _tokenizer(folder / "tokenizer.json", self.most)
+        self.most_windows = MOST_WINDOWS
+        self.room = self.most - self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Token ids of each window of each text's canonical form, special tokens included."""
@@ -52,11 +52,11 @@ class Encoder:
 
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text goes on behind its last window."""
-        return [len(some) > MOST_WINDOWS for some in self.windows(texts)]
+        return [len(some) > self.most_windows for some in self.windows(texts)]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
         """[n, width] in the order given; like lengths go through the network together."""
-        found = [some[:MOST_WINDOWS] for some in self.windows(texts)]
+        found = [some[: self.most_windows] for some in self.windows(texts)]
         ids = [window for some in found for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
@@ -111,13 +111,6 @@ def _tokenizer(path: Path, most: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(most)
     return tokenizer
-
-
-def _limit(folder: Path, config: dict[str, Any]) -> int:
-    """The most tokens it was made for; RoBERTa-like position tables begin after the padding id."""
-    stated = _read_json(folder / "sentence_bert_config.json").get("max_seq_length")
-    table = int(config.get("max_position_embeddings") or 512)
-    return min(int(stated or table), table - 1 - int(config.get("pad_token_id") or 0))
 
 
 def _pooling(folder: Path) -> str:

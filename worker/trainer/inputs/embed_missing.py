@@ -40,15 +40,15 @@ def scope_of(facts: EngineFacts, view: str, organisation_id: str) -> Scope:
             f"{facts.backbone} has no view {view!r}",
             param="method.hyperparameters.views",
         )
-    return Scope(organisation_id=organisation_id, key=facts.keys[view])
+    return Scope(organisation_id=organisation_id, key=facts.keys[view], window=facts.window)
 
 
 def missing(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> list[Example]:
     """One example of each content that the cache lacks, in order."""
-    unique = {example.sha256: example for example in reversed(examples)}
+    unique = {scope.row_of(example): example for example in reversed(examples)}
     known = attempt.context.cache.find(scope, unique)
-    order = dict.fromkeys(example.sha256 for example in examples)
-    return [unique[sha256] for sha256 in order if sha256 not in known]
+    order = dict.fromkeys(map(scope.row_of, examples))
+    return [unique[row] for row in order if row not in known]
 
 
 def embed(
@@ -83,7 +83,7 @@ def embed(
             },
             on_message,
         )
-        good = [examples[index].sha256 for index in result["rows"]]
+        good = [scope.row_of(examples[index]) for index in result["rows"]]
         segment = attempt.context.cache.put(scope, file, good) if good else None
     return Embedded(
         segment=segment,

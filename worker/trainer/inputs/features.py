@@ -39,14 +39,16 @@ class Features:
 
 def gather(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> Features | None:
     """Where a view of all the examples lies; None where one of them is not cached."""
-    wanted = {example.sha256 for example in examples}
-    places = attempt.context.cache.find(scope, wanted)
-    if len(places) < len(wanted):
+    rows = {example.sha256: scope.row_of(example) for example in examples}
+    wanted = set(rows.values())
+    found = attempt.context.cache.find(scope, wanted)
+    if len(found) < len(wanted):
         return None
-    paths = attempt.context.cache.locate(scope, places)
-    if len(places) < len(wanted):
+    paths = attempt.context.cache.locate(scope, found)
+    if len(found) < len(wanted):
         return None
     segments = {segment: str(path) for segment, path in paths.items()}
+    places = {sha256: found[row] for sha256, row in rows.items()}
     return Features(segments=segments, places=places)
 
 

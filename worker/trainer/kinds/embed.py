@@ -23,6 +23,7 @@ from app.infra.repositories.jobs import WAITING
 from app.infra.repositories.work import Claim, LostClaimError
 from worker.trainer.attempt import Attempt
 from worker.trainer.idle import further_views
+from worker.trainer.inputs import long_texts
 from worker.trainer.inputs.embed_missing import Embedded, embed, missing, scope_of
 from worker.trainer.tensor_process import EngineFacts
 
@@ -58,9 +59,12 @@ def run(attempt: Attempt) -> None:
     )
 
     left = _left(attempt, chunk, embedded)
+    cut = long_texts.cut(attempt, facts, left.seen) if chunk.decides else []
     examples = _whole_version(attempt, chunk)
 
     def conclude(session: Session) -> None:
+        if cut:
+            long_texts.tell(versions.lock_version(session, chunk.version.id), facts, cut)
         decided = _conclude(session, attempt, chunk, left, progress.reported)
         if decided is not None:
             if examples is None:

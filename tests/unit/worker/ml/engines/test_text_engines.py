@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import RobertaConfig, RobertaModel
 
+from app.core.backbones import MOST_WINDOWS
 from app.core.errors import HeadstartError
 from app.infra import weights
 from worker.ml.backbones.encoders import text_network

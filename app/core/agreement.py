@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from app.core.class_figures import Interval, balanced_accuracy, of_class
 from app.core.intervals import wilson
 
 Tally = dict[str, Any]
@@ -62,7 +62,9 @@ def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "num_examples": total,
         "left_out": entry["left_out"],
         "accuracy": _share(right, total),
-        "balanced_accuracy": _balanced(counts),
+        "balanced_accuracy": balanced_accuracy(
+            ((row.get(label, 0), sum(row.values())) for label, row in counts.items()), _share
+        ),
         "per_class": [
             _of_class(label, counts.get(label, {}), predicted.get(label, 0)) for label in labels
         ],
@@ -71,37 +73,17 @@ def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_class(label: str, row: Mapping[str, int], predicted: int) -> dict[str, Any]:
-    """The class's figures, from its row of the matrix and the sum of its column.
-
-    F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too.
-    """
-    right, support = row.get(label, 0), sum(row.values())
-    jaccard = _share(right, support + predicted - right)
-    return {
-        "label": label,
-        "support": support,
-        "precision": _share(right, predicted),
-        "recall": _share(right, support),
-        "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
-    }
+    """The class's figures, from its row of the matrix and the sum of its column."""
+    hits, support = row.get(label, 0), sum(row.values())
+    figures = of_class(hits=hits, support=support, predicted=predicted, share=_share)
+    return {"label": label, "support": support, **figures}
 
 
-def _share(right: float, total: float) -> dict[str, float | None]:
+def _share(right: float, total: float) -> Interval:
     if not total:
         return {"value": None, "low": None, "high": None}
     value, (low, high) = right / total, wilson(right, total)
     return {"value": value, "low": min(low, value), "high": max(high, value)}
-
-
-def _balanced(counts: Mapping[str, Mapping[str, int]]) -> dict[str, float | None]:
-    """The mean recall of the classes present; its n is what gives the same variance."""
-    supports = {label: sum(row.values()) for label, row in counts.items()}
-    if not supports:
-        return _share(0, 0)
-    recalls = (counts[label].get(label, 0) / total for label, total in supports.items())
-    recall = math.fsum(recalls) / len(supports)
-    effective = len(supports) ** 2 / math.fsum(1 / total for total in supports.values())
-    return _share(recall * effective, effective)
 
 
 def _matrix(labels: list[str], counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+from app.core.hyperparameters import METHODS
+
 FORMATS = ("onnx", "openvino", "torch")
 VERSION = 1
 """Part of every export's name: raise it when the same model would give another bundle."""
@@ -20,8 +22,10 @@ def unsupported(export_format: str, *, modality: str, method: str) -> str | None
     """Why a model has no such export; None if it can be made."""
     if modality == "text":
         return "a text model reads words beside its embedding, and is exported as `head` only"
-    if export_format == "torch" and method == "matching":
-        return "torch.export cannot follow a matching head; take `onnx` or `openvino`"
+    spec = METHODS.get(method)
+    if spec is not None and export_format in spec.not_exported:
+        others = " or ".join(f"`{one}`" for one in FORMATS if one not in spec.not_exported)
+        return f"{export_format} cannot follow a {method} head; take {others}"
     return None
 
 

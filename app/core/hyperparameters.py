@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Modality
 from app.core.views import View
 
 Auto = Literal["auto"]
@@ -131,21 +132,32 @@ class Linear(Hyperparameters):
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A way to fit a head: its schema, a sentence on it, and where it comes from."""
+    """A way to fit a head, as all but the code that fits it needs to know it.
+
+    `not_exported` are formats that cannot follow the head, `other_datasets` is whether it learns
+    from those of the organisation, `ignored` are hyperparameters that are accepted only because
+    other clients send them. What the schema says in its first line is shown as the description.
+    """
 
     schema: type[Hyperparameters]
     source: str
+    modalities: tuple[Modality, ...] = ("image", "text")
+    not_exported: frozenset[str] = frozenset()
+    other_datasets: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 METHODS: Mapping[str, MethodSpec] = {
-    "auto": MethodSpec(AutoMethod, "ours"),
+    "auto": MethodSpec(
+        AutoMethod, "ours", ignored=("n_epochs", "batch_size", "learning_rate_multiplier")
+    ),
     "linear": MethodSpec(Linear, "textbook"),
     "logistic": MethodSpec(Logistic, "Cox 1958"),
     "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970"),
     "lda": MethodSpec(Lda, "Fisher 1936; Friedman 1989"),
     "prototypical": MethodSpec(Prototypical, "Snell et al. 2017"),
-    "matching": MethodSpec(Matching, "Vinyals et al. 2016"),
-    "reptile": MethodSpec(Reptile, "Nichol et al. 2018"),
+    "matching": MethodSpec(Matching, "Vinyals et al. 2016", not_exported=frozenset({"torch"})),
+    "reptile": MethodSpec(Reptile, "Nichol et al. 2018", other_datasets=True),
 }
 
 ALIASES: Mapping[str, str] = {"supervised": "auto"}
@@ -161,6 +173,14 @@ def method_name(name: str) -> str:
             "unknown_method", f"There is no method {name!r}; choose of {choice}.", param="method"
         )
     return known
+
+
+def check_modality(method: str, modality: str) -> None:
+    """Raises modality_mismatch where the method does not read it."""
+    known = METHODS[method].modalities
+    if modality not in known:
+        said = f"The method {method} reads {' and '.join(known)}, not {modality}."
+        raise HeadstartError("modality_mismatch", said, param="method")
 
 
 def validate(
@@ -226,7 +246,7 @@ def catalogue() -> list[dict[str, Any]]:
             "object": "method",
             "description": (method.schema.__doc__ or "").strip(),
             "source": method.source,
-            "modalities": ["image", "text"],
+            "modalities": list(method.modalities),
             "hyperparameters": method.schema.model_json_schema(),
         }
         for name, method in METHODS.items()

@@ -24,8 +24,6 @@ from app.infra.settings import Settings
 from app.jobs.schemas import MethodOptions, NewJob
 
 _DEFAULT_METHOD = "auto"
-_WITHOUT_MEANING = ("n_epochs", "batch_size", "learning_rate_multiplier")
-"""OpenAI's hyperparameters, which a closed form has no use for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +78,7 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     backbone = _backbone(body, base, settings)
     inherited = _inherited(session, method, base)
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
+    hyperparameters.check_modality(method, backbone.modality)
     _check_views(method, chosen, backbone)
     return Plan(
         backbone=backbone,
@@ -212,7 +211,8 @@ def _tell_how_it_was_understood(session: Session, job: JobRow, plan: Plan) -> No
     version = plan.training.version
     said = f"Validating training file: {job.dataset_id}, version {version.number}"
     jobs.add_event(session, job.id, said)
-    idle = [name for name in _WITHOUT_MEANING if job.hyperparameters.get(name, "auto") != "auto"]
-    if job.method == "auto" and idle:
-        said = f"{', '.join(idle)}: without meaning for the method auto, and ignored"
+    unused = hyperparameters.METHODS[job.method].ignored
+    idle = [name for name in unused if job.hyperparameters.get(name, "auto") != "auto"]
+    if idle:
+        said = f"{', '.join(idle)}: without meaning for the method {job.method}, and ignored"
         jobs.add_event(session, job.id, said, level="warn")

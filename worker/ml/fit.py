@@ -26,6 +26,7 @@ def fit(task: Task) -> Fit:
     if len(set(task.support.labels.tolist())) < 2:
         raise HeadstartError("insufficient_classes", param="training_file")
     setting = Setting.of(task)
+    hyperparameters.check_modality(method, setting.modality)
     return finish(setting, METHODS[setting.modality][method](setting))
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from app.core import class_figures
+from app.core.class_figures import Interval, Share
 from app.core.intervals import wilson
 from worker.ml import threads
 from worker.ml.assess import calibration, intervals
 
 How = Literal["hold-out", "k-fold", "leave-one-out"]
-Interval = dict[str, float | None]
 
 NOT_ESTIMABLE: Interval = {"value": None, "low": None, "high": None}
 
@@ -57,14 +59,15 @@ def _evaluate(
     if not _estimable(true, len(classes)):
         return result | _nothing(classes, how)
     trained = _trained(true, how, folds)
+    share = partial(_share, trained=trained)
     matrix = confusion_matrix(probs.argmax(1), true, len(classes))
     return result | {
         "estimable": True,
-        "accuracy": _accuracy(matrix, trained),
-        "balanced_accuracy": _balanced_accuracy(matrix, trained),
+        "accuracy": share(float(matrix.diagonal().sum()), float(matrix.sum())),
+        "balanced_accuracy": class_figures.balanced_accuracy(_recalls(matrix), share),
         "log_loss": _log_loss(probs, true, trained),
         "calibration_error": _calibration_error(probs, true),
-        "per_class": [_of_class(matrix, c, label, trained) for c, label in enumerate(classes)],
+        "per_class": [_of_class(matrix, c, label, share) for c, label in enumerate(classes)],
         "confusion_matrix": {"labels": list(classes), "counts": matrix.tolist()},
         "curves": {"reliability": _reliability(probs, true)},
     }
@@ -101,35 +104,20 @@ def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
     }
 
 
-def _accuracy(matrix: Tensor, trained: float | None) -> Interval:
-    n = float(matrix.sum())
-    return _share(float(matrix.diagonal().sum()), n, trained)
+def _recalls(matrix: Tensor) -> list[tuple[float, float]]:
+    """(hits, support) of each class."""
+    return list(zip(matrix.diagonal().tolist(), matrix.sum(1).tolist(), strict=True))
 
 
-def _balanced_accuracy(matrix: Tensor, trained: float | None) -> Interval:
-    """The mean recall of the classes present; its n is what gives the same variance."""
-    support = matrix.sum(1).double()
-    present = support > 0
-    recall = matrix.diagonal()[present] / support[present]
-    effective = float(present.sum()) ** 2 / float((1 / support[present]).sum())
-    return _share(float(recall.mean()) * effective, effective, trained)
-
-
-def _of_class(matrix: Tensor, c: int, label: str, trained: float | None) -> dict[str, Any]:
-    """F1 = 2J/(1+J) of the Jaccard share J = TP/(TP+FP+FN), so its interval is a share's too."""
-    hits, support, predicted = (
-        float(matrix[c, c]),
-        float(matrix[c].sum()),
-        float(matrix[:, c].sum()),
+def _of_class(matrix: Tensor, c: int, label: str, share: Share) -> dict[str, Any]:
+    support = int(matrix[c].sum())
+    figures = class_figures.of_class(
+        hits=float(matrix[c, c]),
+        support=float(support),
+        predicted=float(matrix[:, c].sum()),
+        share=share,
     )
-    jaccard = _share(hits, support + predicted - hits, trained)
-    return {
-        "label": label,
-        "support": int(support),
-        "precision": _share(hits, predicted, trained),
-        "recall": _share(hits, support, trained),
-        "f1": {key: None if j is None else 2 * j / (1 + j) for key, j in jaccard.items()},
-    }
+    return {"label": label, "support": support, **figures}
 
 
 def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
@@ -141,7 +129,7 @@ def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
     return 1 - 1 / max(2, folds)
 
 
-def _share(hits: float, n: float, trained: float | None) -> Interval:
+def _share(hits: float, n: float, *, trained: float | None) -> Interval:
     """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Example
@@ -96,7 +97,9 @@ def _request(
         "validation": support_of(attempt, data, data.validation, features)
         if data.validation
         else None,
-        "others": other_datasets.supports(attempt, facts, data) if job.method == "reptile" else [],
+        "others": other_datasets.supports(attempt, facts, data)
+        if hyperparameters.METHODS[job.method].other_datasets
+        else [],
         "out": str(folder / models.HEAD),
     }
 

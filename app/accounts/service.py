@@ -56,11 +56,13 @@ def create_first_key(session: Session) -> tuple[ApiKeyRow, str]:
 
 def live_keys(organisation_id: str | None = None) -> Select[ApiKeyRow]:
     """The keys that are not revoked, newest first, of one organisation or of all."""
-    found = select(ApiKeyRow).where(ApiKeyRow.revoked_at.is_(None)).order_by(ApiKeyRow.id.desc())
+    unrevoked = (
+        select(ApiKeyRow).where(ApiKeyRow.revoked_at.is_(None)).order_by(ApiKeyRow.id.desc())
+    )
     return (
-        found
+        unrevoked
         if organisation_id is None
-        else found.where(ApiKeyRow.organisation_id == organisation_id)
+        else unrevoked.where(ApiKeyRow.organisation_id == organisation_id)
     )
 
 

@@ -76,10 +76,10 @@ async def create_dataset(
         report = await incoming.inspect(partial(_report, incoming.services))
         return Response(report.model_dump_json(), media_type="application/json")
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    found, replayed = await incoming.take(make, status=201)
+    snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
-    response.headers["location"] = f"/v1/datasets/{found.dataset.id}"
-    return dataset_of(await settled(incoming.services, wish, found))
+    response.headers["location"] = f"/v1/datasets/{snapshot.dataset.id}"
+    return dataset_of(await settled(incoming.services, wish, snapshot))
 
 
 def _report(services: Services, upload: Upload, form: UploadForm) -> DatasetReport:

@@ -114,13 +114,13 @@ def from_http(error: HTTPException) -> HeadstartError:
 
 def _allowed(request: Request) -> list[str]:
     """Every method of the path; the router itself names only those of the first route it met."""
-    found = {
+    methods = {
         method
         for route in iter_route_contexts(request.app.routes)
         if route.path_regex is not None and route.path_regex.match(request.scope["path"])
         for method in route.methods or ()
     }
-    return sorted(found | {"HEAD"} if "GET" in found else found)
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def from_validation(error: RequestValidationError) -> HeadstartError:

@@ -67,12 +67,12 @@ def _told(headers: Headers) -> dict[str, str]:
 
 
 def _standard(headers: Headers) -> dict[str, str]:
-    found: dict[str, str] = {}
+    combined: dict[str, str] = {}
     for element in ",".join(headers.getlist("forwarded")).split(","):
         for match in _PAIR.finditer(element):
             name, value = match[1].lower(), match[2] or match[3] or ""
-            found[name] = f"{found[name]},{value}" if name in found else value
-    return found
+            combined[name] = f"{combined[name]},{value}" if name in combined else value
+    return combined
 
 
 def _last(told: Mapping[str, str], name: str) -> str:

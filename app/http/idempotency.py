@@ -19,7 +19,7 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.infra.database import Sessions, reading
 from app.infra.orm import IdempotencyRow
-from app.infra.repositories import idempotency as keys
+from app.infra.repositories import idempotency
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 
 REPLAYED = "idempotent-replayed"
@@ -80,10 +80,10 @@ def once(
     """
     if key is None:
         return effect(), False
-    if not keys.insert(session, key):
-        return stored(keys.find(session, key), key), True
+    if not idempotency.insert(session, key):
+        return stored(idempotency.find(session, key), key), True
     reply = effect()
-    keys.answer(session, key, reply)
+    idempotency.answer(session, key, reply)
     return reply, False
 
 
@@ -92,7 +92,7 @@ def replay(sessions: Sessions, key: IdempotencyKey | None) -> Reply | None:
     if key is None:
         return None
     with reading(sessions) as session:
-        row = keys.find(session, key)
+        row = idempotency.find(session, key)
         return stored(row, key) if row is not None and row.status is not None else None
 
 

@@ -65,7 +65,7 @@ def own_queries(request: Request) -> frozenset[str]:
 
 def declared(dependant: Dependant) -> frozenset[str]:
     """The query parameters that the dependant and its dependencies declare."""
-    return frozenset(one.alias for found in _flat(dependant) for one in found.query_params)
+    return frozenset(one.alias for part in _flat(dependant) for one in part.query_params)
 
 
 _TAKES_ANY_QUERY: set[Callable[..., object] | None] = set()
@@ -98,7 +98,7 @@ def _flat(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def _scopes(dependant: Dependant) -> Iterator[Scope]:
-    for found in _flat(dependant):
-        scope = scope_of(found.call) if found.call is not None else None
+    for part in _flat(dependant):
+        scope = scope_of(part.call) if part.call is not None else None
         if scope is not None:
             yield scope

@@ -107,16 +107,16 @@ class Settings(BaseSettings):
     @classmethod
     def _origins(cls, text: str) -> str:
         for one in split_list(text):
-            found = urlsplit(one)
-            if one != "*" and (not found.netloc or found.path or found.query):
+            parts = urlsplit(one)
+            if one != "*" and (not parts.netloc or parts.path or parts.query):
                 raise ValueError(f"{one!r} is no origin; one is like https://app.example.com")
         return text
 
     @field_validator("predictor_url", "predictor_listen")
     @classmethod
     def _address(cls, text: str) -> str:
-        found = urlsplit(text)
-        if text and not text.startswith("unix:") and not (found.scheme == "http" and found.port):
+        parts = urlsplit(text)
+        if text and not text.startswith("unix:") and not (parts.scheme == "http" and parts.port):
             raise ValueError("it is like http://host:port, or unix:/path")
         return text
 

@@ -33,8 +33,8 @@ def socket_path(data_dir: Path, name: str) -> Path:
 def _private(folder: Path) -> Path:
     """The folder, made if it is not there. Raises storage_unavailable unless it is ours alone."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    if not ours or found.st_mode & 0o077:
+    state = folder.lstat()
+    ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+    if not ours or state.st_mode & 0o077:
         raise HeadstartError("storage_unavailable", f"{folder} is not this user's own; remove it")
     return folder

@@ -28,19 +28,19 @@ def add(session: Session, manifests: Iterable[str], *, organisation_id: str) -> 
 
 def pending(session: Session, organisation_id: str) -> dict[str, str]:
     """The organisation's erasures: the manifest of each."""
-    found = select(ErasureRow.id, ErasureRow.manifest_sha256).where(
+    pending = select(ErasureRow.id, ErasureRow.manifest_sha256).where(
         ErasureRow.organisation_id == organisation_id
     )
-    return {row.id: row.manifest_sha256 for row in session.execute(found)}
+    return {row.id: row.manifest_sha256 for row in session.execute(pending)}
 
 
 def names(session: Session, manifest_sha256: str, *, organisation_id: str) -> bool:
     """Whether an erasure has yet to read this manifest."""
-    found = select(ErasureRow.id).where(
+    noted = select(ErasureRow.id).where(
         ErasureRow.organisation_id == organisation_id,
         ErasureRow.manifest_sha256 == manifest_sha256,
     )
-    return session.scalars(found.limit(1)).first() is not None
+    return session.scalars(noted.limit(1)).first() is not None
 
 
 def drop(session: Session, ids: Iterable[str], *, organisation_id: str) -> None:

@@ -34,8 +34,8 @@ def _blobs(session: Session) -> Iterator[str]:
         yield from _files(*row)
     one = BatchRow
     reads, own = one.status.not_in(TERMINAL), one.dataset_id.is_(None)
-    found = select(one.organisation_id, one.manifest_sha256, one.packs, reads)
-    for organisation_id, manifest, packs, reading in session.execute(found.where(reads | own)):
+    versions = select(one.organisation_id, one.manifest_sha256, one.packs, reads)
+    for organisation_id, manifest, packs, reading in session.execute(versions.where(reads | own)):
         yield from _files(organisation_id, manifest, packs if reading else [])
 
 
@@ -68,8 +68,8 @@ def _is_artifact_needed(session: Session, key: str) -> bool:
 
 
 def _runs(session: Session, whose: ColumnElement[bool], fence: int) -> bool:
-    found = select(WorkRow.id).where(whose, WorkRow.fence == fence, WorkRow.state == "running")
-    return session.scalars(found.limit(1)).first() is not None
+    running = select(WorkRow.id).where(whose, WorkRow.fence == fence, WorkRow.state == "running")
+    return session.scalars(running.limit(1)).first() is not None
 
 
 def _is_result_needed(session: Session, key: str) -> bool:
@@ -78,10 +78,10 @@ def _is_result_needed(session: Session, key: str) -> bool:
     fence = name.partition(".")[0].rpartition("-")[2]
     if fence.isdecimal() and _runs(session, WorkRow.batch_id == batch_id, int(fence)):
         return True
-    found = select(BatchPartRow.key).where(
+    part = select(BatchPartRow.key).where(
         BatchPartRow.batch_id == batch_id, BatchPartRow.key == key
     )
-    return session.scalars(found).first() is not None
+    return session.scalars(part).first() is not None
 
 
 def _is_segment_needed(session: Session, key: str) -> bool:

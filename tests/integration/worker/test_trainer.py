@@ -154,7 +154,7 @@ def test_unexpected_errors_have_a_budget_of_three(kit: Kit) -> None:
         job = kit.wait_job(add_job(kit, version, hyperparameters={"bug": True}))
     assert job.error is not None
     assert job.error["code"] == "training_failed"
-    assert "nobody expected this" in job.error["message"]
+    assert "unexpected error, 3 times in a row" in job.error["message"]
     assert events(kit, job.id).count("Job started") == 3
 
 

@@ -6,7 +6,7 @@ import io
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from PIL import Image
@@ -31,6 +31,7 @@ class Raw:
     system: int = 3
     mode: int = 0o100644
     at: int | None = None
+    extra: bytes = b""
 
 
 def png(seed: int = 0, *, width: int = 8, height: int = 8) -> bytes:
@@ -83,8 +84,11 @@ def zipped(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]], method: i
     return raw_zip([Raw(name, data, method=method) for name, data in pairs])
 
 
-def raw_zip(members: Iterable[Raw], *, count: int | None = None) -> bytes:
-    """A zip that says exactly what each member says; `count` lies about how many there are."""
+def raw_zip(
+    members: Iterable[Raw], *, count: int | None = None, zip64: Callable[..., bytes] | None = None
+) -> bytes:
+    """A zip that says exactly what each member says; `count` lies about how many there are, and
+    `zip64` makes the records before the end of the directory's offset, size and count."""
     body, directory, number = io.BytesIO(), io.BytesIO(), 0
     for member in members:
         number += 1
@@ -93,10 +97,17 @@ def raw_zip(members: Iterable[Raw], *, count: int | None = None) -> bytes:
         directory.write(central)
     listed = directory.getvalue()
     told = number if count is None else count
+    wide = zip64(body.tell(), len(listed), number) if zip64 else b""
     end = struct.pack(
         "<4s4H2LH", b"PK\5\6", 0, 0, told & 0xFFFF, told & 0xFFFF, len(listed), body.tell(), 0
     )
-    return body.getvalue() + listed + end
+    return body.getvalue() + listed + wide + end
+
+
+def zip64_end(offset: int, size: int, count: int) -> bytes:
+    """A 64-bit end record and its locator, as some write them whether they are needed or not."""
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset)
+    return record + struct.pack("<4sLQL", b"PK\6\7", 0, offset + size, 1)
 
 
 def tarred(members: Mapping[str, bytes], mode: str = "w") -> bytes:
@@ -171,11 +182,12 @@ def _headers(member: Raw, at: int) -> tuple[bytes, bytes]:
         *fields,
         size,
         len(name),
-        *(0, 0, 0, 0),
+        len(member.extra),
+        *(0, 0, 0),
         member.mode << 16,
         at if member.at is None else member.at,
     )
-    return local + local_name + packed, central + name
+    return local + local_name + packed, central + name + member.extra
 
 
 def _packed(member: Raw) -> bytes:

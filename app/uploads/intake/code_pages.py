@@ -121,13 +121,13 @@ def _by_rows(
 ) -> Score:
     """How many of the characters stand in the `rows` of usual ones, or are `common`.
 
-    One whose second byte would be an ASCII letter, beside such letters, is half of a Latin word.
+    One between ASCII letters, or that takes one for its second byte, is torn out of a Latin word.
     """
 
     def weight(before: str, mark: str, after: str) -> float:
         code = mark.encode(encoding)
-        beside = (before + after).isascii() and (before + after).strip("/ ").isalpha()
-        if len(code) == 2 and chr(code[1]).isascii() and beside:
+        sides = [side.isascii() and side.isalpha() for side in (before, after)]
+        if all(sides) or (any(sides) and len(code) == 2 and code[1] < 0x80):
             return 0.0
         usual = len(code) == 2 and code[0] in rows and code[1] >= trails
         return (1.0 if usual else 0.1) + (0.5 if mark in common else 0.0)
@@ -159,11 +159,12 @@ def _whole_words(texts: Sequence[str]) -> float:
 
 def _latin(names: Sequence[bytes]) -> str:
     """Windows' page where it has more letters than the zip's own, which else it is."""
-    return max(("cp437", "cp1252"), key=lambda encoding: _letters(names, encoding))
+    fitting = [encoding for encoding in ("cp437", "cp1252") if _all(names, encoding) is not None]
+    return max(fitting, key=lambda encoding: _letters(names, encoding))
 
 
 def _letters(names: Sequence[bytes], encoding: str) -> int:
-    text = "".join(name.decode(encoding, "replace") for name in names)
+    text = "".join(name.decode(encoding) for name in names)
     return sum(mark.isalpha() and 0x80 <= ord(mark) < 0x250 for mark in text)
 
 

@@ -109,6 +109,73 @@ def test_tars_as_others_write_them(take: Take, form: int) -> None:
     assert labels(take(out.getvalue())) == {"a": 3, "b": 2}
 
 
+def test_a_64_bit_end_beside_real_values(take: Take) -> None:
+    """As Info-ZIP writes it of what came through a pipe, and commons-compress on wish."""
+    members = [Raw(name, data) for name, data in GOOD.items()]
+    assert labels(take(raw_zip(members, zip64=archives.zip64_end))) == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize("off", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, -46, 0)])
+def test_two_ends_that_disagree(refused: Refused, off: tuple[int, int, int]) -> None:
+    def lying(*told: int) -> bytes:
+        return archives.zip64_end(*(a + b for a, b in zip(told, off, strict=True)))
+
+    members = [Raw(name, data) for name, data in GOOD.items()]
+    assert refused(raw_zip(members, zip64=lying)).code == "archive_corrupt"
+
+
+@pytest.mark.parametrize("system", [0, 10, 11, 14])
+def test_folders_as_powershell_5_parts_them(take: Take, system: int) -> None:
+    members = [Raw(name.replace("/", "\\"), data, system=system) for name, data in GOOD.items()]
+    assert labels(take(raw_zip(members))) == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["..\\x.png", "a\\..\\..\\x.png", "C:\\x.png", "\\x.png", "\\\\h\\x"]
+)
+def test_folders_of_windows_that_leave_the_archive(refused: Refused, name: str) -> None:
+    good = [Raw(path, data, system=0) for path, data in GOOD.items()]
+    assert refused(raw_zip([*good, Raw(name, png(9), system=0)])).code == "unsafe_path"
+
+
+def test_other_writers_are_told_what_to_do(refused: Refused) -> None:
+    error = refused(zipped({**GOOD, "a\\x.png": png(9)}))
+    assert (error.code, error.param) == ("unsafe_path", "a\\x.png")
+    assert "PowerShell 5" in error.message
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.FIFOTYPE])
+def test_links_among_junk_are_junk(take: Take, kind: bytes) -> None:
+    built = take(archives.tar_with(kind, name=".git/link"), "x.tar")
+    assert labels(built) == {"a": 2, "b": 2}
+    assert [one.code for one in built.problems] == ["unsupported_member"]
+
+
+def test_a_refusal_lists_all_that_is_wrong(refused: Refused) -> None:
+    bad = {"../x": b"", "a/\x07.png": b"", "/y": b"", "a/ok.png": png(9)}
+    error = refused(zipped({**bad, **GOOD}))
+    told = error.extra["errors"]
+    assert [one["code"] for one in told] == ["unsafe_path", "unsafe_name", "unsafe_path"]
+    assert (error.code, error.message, error.param) == tuple(
+        told[0][key] for key in ("code", "message", "param")
+    )
+
+
+def test_a_refusal_lists_a_hundred(refused: Refused) -> None:
+    error = refused(zipped({f"a/{at}.png": b"" for at in range(150)} | GOOD))
+    assert len(error.extra["errors"]) == 100
+    assert {one["code"] for one in error.extra["errors"]} == {"image_invalid"}
+
+
+def test_damage_after_other_faults_is_listed_too(refused: Refused) -> None:
+    members = [
+        Raw("a/0.png", b""),
+        *(Raw(name, data) for name, data in GOOD.items() if "0000" not in name),
+    ]
+    error = refused(raw_zip([*members, Raw("b/9.png", png(9), told_crc=1)]))
+    assert [one["code"] for one in error.extra["errors"]] == ["image_invalid", "archive_corrupt"]
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", ["../x.png", "/x.png", "C:\\x.png", "a\\x.png", "a/../../x.png"])
 def test_unsafe_paths(refused: Refused, pack: Callable[..., bytes], name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.core.errors import HeadstartError
 from app.core.manifest import example_id
@@ -17,6 +19,14 @@ from app.uploads.intake import IntakeOptions, Limits
 from app.uploads.intake.build import Built
 from tests.archives import folders, gif, picture, png, png_header, tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
+
+
+def picture_of_pages(kind: str, pages: int) -> bytes:
+    out = io.BytesIO()
+    first, *rest = (Image.new("RGB", (9, 7), (at, 0, 0)) for at in range(pages))
+    first.save(out, kind, save_all=True, append_images=rest)
+    return out.getvalue()
+
 
 Refused = Callable[..., HeadstartError]
 
@@ -195,6 +205,74 @@ def test_metadata_that_is_wrong(
 def test_bad_images(refused: Refused, name: str, data: bytes, expected: str) -> None:
     error = refused(zipped({**folders({"a": 1, "b": 1}), name: data}))
     assert (error.code, error.param) == (expected, name)
+
+
+def test_all_bad_images_are_listed(refused: Refused) -> None:
+    bad = {"a/x.png": b"", "b/y.jpg": picture("JPEG")[:40], "b/z.ico": png(1)}
+    error = refused(zipped({**folders({"a": 1, "b": 1}), **bad}))
+    assert [(one["code"], one["param"]) for one in error.extra["errors"]] == [
+        ("image_invalid", "a/x.png"),
+        ("image_truncated", "b/y.jpg"),
+        ("unsupported_image_format", "b/z.ico"),
+    ]
+
+
+def test_what_left_too_little_is_listed(refused: Refused) -> None:
+    error = refused(zipped({"cats/1.png": png(1), "2.png": png(2), "notes.md": b"x"}))
+    assert [(one["code"], one["param"]) for one in error.extra["errors"]] == [
+        ("insufficient_classes", None),
+        ("invalid_value", "2.png"),
+        ("unsupported_member", "notes.md"),
+    ]
+
+
+def test_all_bad_rows_of_metadata_are_listed(refused: Refused) -> None:
+    rows = b"path,label\nimg/9.png,x\n../0.png,x\nimg/0.png,\nimg/1.png,y\n"
+    error = refused(zipped({"img/0.png": png(0), "img/1.png": png(1), "metadata.csv": rows}))
+    assert [(one["code"], one["param"]) for one in error.extra["errors"]] == [
+        ("schema_mismatch", "metadata.csv:2"),
+        ("unsafe_path", "../0.png"),
+        ("invalid_value", "metadata.csv:4"),
+    ]
+    assert "metadata.csv, row 3" in error.extra["errors"][1]["message"]
+
+
+def test_metadata_written_on_windows(take: Take) -> None:
+    rows = b"path,label\r\nimg\\0.png,x\r\n.\\img\\1.png,y\r\n"
+    built = take(zipped({"img/0.png": png(0), "img/1.png": png(1), "metadata.csv": rows}))
+    assert [(one.path, one.label) for one in built.examples] == [
+        ("img/0.png", "x"),
+        ("img/1.png", "y"),
+    ]
+
+
+def test_names_in_metadata_may_differ_in_case_where_one_is_meant(take: Take) -> None:
+    members = {"A/0.png": png(0), "a/0.png": png(1), "b/1.png": png(2)}
+    told = b"path,label\nA/0.png,x\na/0.png,y\nB/1.PNG,z\n"
+    built = take(zipped(members | {"metadata.csv": told}))
+    assert [one.label for one in built.examples] == ["x", "y", "z"]
+
+
+def test_names_in_metadata_that_may_mean_two_mean_none(refused: Refused) -> None:
+    members = {"A/0.png": png(0), "A/0.PNG": png(1), "b/1.png": png(2)}
+    told = b"path,label\na/0.png,x\nb/1.png,z\n"
+    error = refused(zipped(members | {"metadata.csv": told}))
+    assert (error.code, error.param) == ("schema_mismatch", "metadata.csv:2")
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "what"),
+    [
+        (picture_of_pages("TIFF", 5), "a/stack.tif", "has 5 pages"),
+        (gif(3), "a/moving.gif", "has 3 frames"),
+    ],
+)
+def test_further_pages_are_a_problem(take: Take, data: bytes, name: str, what: str) -> None:
+    built = take(zipped({**folders({"a": 1, "b": 1}), name: data}))
+    (problem,) = built.problems
+    assert (problem.code, problem.path, problem.excluded) == ("further_frames", name, False)
+    assert problem.message == f"{name} {what}, the first is used"
+    assert problem.example_id in {one.id for one in built.examples}
 
 
 def test_a_member_too_large_to_hold(refused: Refused) -> None:

@@ -34,6 +34,10 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"#?RADIANCE", "HDR"),
     (b"qoif", "QOI"),
 )
+STILLS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
+)
+"""Brands of ISO media files that hold pictures; others hold films or sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def _refusal(data: bytes) -> HeadstartError:
 def foreign(data: bytes) -> str | None:
     """The name of a format that is recognised but not read."""
     if data[4:8] == b"ftyp":
-        return "HEIF or AVIF"
+        return "HEIF or AVIF" if data[8:12] in STILLS else "a film (MP4 or QuickTime)"
     if data[128:132] == b"DICM":
         return "DICOM"
     for magic, name in FOREIGN:

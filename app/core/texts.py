@@ -47,7 +47,22 @@ def identity(data: bytes) -> str | None:
 def squeezed(text: str) -> str:
     """The same for names that differ only in case, blanks, composition or what cannot be seen."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(_HIDDEN.sub("", unicodedata.normalize("NFKC", folded)).split())
+    return "".join(_HIDDEN.sub(_in_emoji, unicodedata.normalize("NFKC", folded)).split())
+
+
+def _in_emoji(found: re.Match[str]) -> str:
+    """The mark where an emoji needs it (a joiner between two, a flag's tags), else nothing."""
+    before, after = found.string[: found.start()].rstrip(_MODIFIERS), found.string[found.end() :]
+    joins = found[0] == "\u200d" and before and after
+    if joins and unicodedata.category(before[-1]) == unicodedata.category(after[0]) == "So":
+        return found[0]
+    tags = "\U000e0020" <= found[0] <= "\U000e007f"
+    return found[0] if tags and before.rstrip(_TAGS).endswith("\U0001f3f4") else ""
+
+
+_MODIFIERS = "\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
+"""What spells a region behind a black flag: England's, Scotland's (UTS 51)."""
 
 
 def visible(text: str) -> str:

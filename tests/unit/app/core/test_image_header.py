@@ -144,3 +144,11 @@ def test_any_damage_is_answered_with_a_code(good: bytes, data: st.DataObject) ->
             damaged[at] = data.draw(st.integers(0, 255))
     with contextlib.suppress(HeadstartError):
         assert inspect(bytes(damaged)).width > 0
+
+
+@pytest.mark.parametrize(
+    ("brand", "said"), [(b"heic", "HEIF"), (b"avif", "HEIF"), (b"qt  ", "film"), (b"mp42", "film")]
+)
+def test_pictures_and_films_are_told_apart(brand: bytes, said: str) -> None:
+    with pytest.raises(HeadstartError, match=said):
+        inspect(b"\0\0\0\x18ftyp" + brand + bytes(16))

@@ -53,3 +53,32 @@ def test_names_that_differ_in_what_cannot_be_seen_are_squeezed_to_one(mark: str)
 def test_names_that_look_alike_are_written_so_that_they_differ() -> None:
     assert told_apart(["pos", "pos\u200b"]) == ["pos", "pos\\u200b"]
     assert told_apart(["caf\u00e9", "cafe\u0301"]) == ["caf\\u00e9", "cafe\\u0301"]
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["\U0001f469\u200d\U0001f52c", "\U0001f469\U0001f52c"],
+        ["\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+         "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+         "\U0001f3f4"],
+        ["\U0001f44d", "\U0001f44d\U0001f3fd"],
+        ["\U0001f469\U0001f3fd\u200d\u2764\ufe0f\u200d\U0001f468", "\U0001f469\u2764\U0001f468"],
+    ],
+)  # fmt: skip
+def test_emoji_that_differ_to_the_eye_are_not_squeezed_to_one(several: list[str]) -> None:
+    assert len({squeezed(one) for one in several}) == len(several)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\u2764", "\u2764\ufe0f"),
+        ("cat\u200d", "cat"),
+        ("c\u200dat", "cat"),
+        ("cat\U000e0067", "cat"),
+        ("\U0001f600\u200d", "\U0001f600"),
+    ],
+)
+def test_emoji_and_joiners_that_look_alike_are(one: str, other: str) -> None:
+    assert squeezed(one) == squeezed(other)

@@ -12,16 +12,20 @@ from app.datasets import examples, exports, removal, service
 from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.report import DatasetReport, report_of
 from app.datasets.schemas import (
+    PROBLEM,
     Dataset,
     DatasetBrief,
+    DatasetProblem,
     Deleted,
     Version,
     VersionBrief,
     dataset_brief_of,
     dataset_of,
+    problem_of,
     version_brief_of,
     version_of,
 )
+from app.http.answers import answer
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
@@ -29,6 +33,7 @@ from app.http.pages import Limit, Order, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.repositories import datasets
+from app.infra.repositories.problems import SHOWN, some
 from app.uploads.form import UploadForm
 from app.uploads.incoming import IncomingDep
 from app.uploads.streaming import Upload
@@ -70,16 +75,17 @@ ValidateOnly = Annotated[
 )
 async def create_dataset(
     incoming: IncomingDep, wish: WishDep, response: Response, *, validate_only: ValidateOnly = False
-) -> Dataset | Response:
+) -> Response:
     """Upload a labelled dataset; it is `processing` until all of it is decoded and embedded."""
     if validate_only:
         report = await incoming.inspect(partial(_report, incoming.services))
-        return Response(report.model_dump_json(), media_type="application/json")
+        return await answer(lambda made: made, report, response)
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
     snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
     response.headers["location"] = f"/v1/datasets/{snapshot.dataset.id}"
-    return dataset_of(await settled(incoming.services, wish, snapshot))
+    snapshot = await settled(incoming.services, wish, snapshot)
+    return await answer(dataset_of, snapshot, response, status=201)
 
 
 def _report(services: Services, upload: Upload, form: UploadForm) -> DatasetReport:
@@ -107,13 +113,37 @@ def list_datasets(
     return page(rows, limit, dataset_brief_of)
 
 
-@router.get("/{dataset_id}", responses=problems("not_found"))
+@router.get("/{dataset_id}", response_model=Dataset, responses=problems("not_found"))
 async def get_dataset(
-    dataset_id: DatasetId, caller: Reader, *, services: ServicesDep, wish: WishDep
-) -> Dataset:
-    """The dataset at its latest version, with its problems."""
-    snapshot = await to_thread.run_sync(find, services, caller, dataset_id)
-    return dataset_of(await settled(services, wish, snapshot))
+    dataset_id: DatasetId,
+    caller: Reader,
+    *,
+    services: ServicesDep,
+    wish: WishDep,
+    response: Response,
+) -> Response:
+    """The dataset at its latest version, with the first of its problems."""
+    look = partial(find, services, caller, dataset_id, shown=SHOWN)
+    snapshot = await settled(services, wish, await to_thread.run_sync(look))
+    return await answer(dataset_of, snapshot, response)
+
+
+@router.get("/{dataset_id}/problems", responses=problems("not_found"))
+def list_problems(
+    dataset_id: DatasetId,
+    caller: Reader,
+    *,
+    services: ServicesDep,
+    session: Reading,
+    version: examples.Version = None,
+    after: Annotated[str | None, cursor(PROBLEM, rest="[0-9]{9}")] = None,
+    limit: examples.ManyLimit = 100,
+) -> Page[DatasetProblem]:
+    """Everything that was rejected in a version, or is doubtful."""
+    snapshot = find(services, caller, dataset_id, version)
+    start = int(after.removeprefix(PROBLEM)) + 1 if after else 0
+    rows = some(session, snapshot.version.id, start=start, limit=limit + 1)
+    return page(rows, limit, problem_of)
 
 
 @router.delete("/{dataset_id}", responses=problems("not_found", "in_use"))
@@ -146,7 +176,9 @@ def list_versions(
     return page(rows, limit, version_brief_of)
 
 
-@router.get("/{dataset_id}/versions/{number}", responses=problems("not_found"))
+@router.get(
+    "/{dataset_id}/versions/{number}", response_model=Version, responses=problems("not_found")
+)
 async def get_version(
     dataset_id: DatasetId,
     number: Annotated[int, Path(examples=[1])],
@@ -154,7 +186,9 @@ async def get_version(
     caller: Reader,
     services: ServicesDep,
     wish: WishDep,
-) -> Version:
-    """One version, with its problems."""
-    snapshot = await to_thread.run_sync(find, services, caller, dataset_id, number)
-    return version_of(await settled(services, wish, snapshot))
+    response: Response,
+) -> Response:
+    """One version, with the first of its problems."""
+    look = partial(find, services, caller, dataset_id, number, shown=SHOWN)
+    snapshot = await settled(services, wish, await to_thread.run_sync(look))
+    return await answer(version_of, snapshot, response)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -23,15 +23,17 @@ from app.datasets.schemas import (
     ExampleItem,
     dataset_of,
     example_of,
-    problems_of,
 )
+from app.http.answers import answer
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
 from app.http.pages import Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
+from app.infra.database import reading
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.problems import excluded
 from app.uploads import blobs
 from app.uploads.form import SETTLED
 from app.uploads.incoming import IncomingDep
@@ -60,32 +62,41 @@ def list_examples(
 ) -> Page[ExampleItem]:
     """The examples of a version, in the order of its manifest."""
     snapshot = find(services, caller, dataset_id, version)
-    excluded = {problem.example_id for problem in problems_of(snapshot) if problem.excluded}
     wanted: list[Example] = []
     for example in _examples(blobs.open_manifest(services, snapshot.version), after):
         if label in (None, example.label) and split in (None, example.split):
             wanted.append(example)
             if len(wanted) > limit:
                 break
-    return page(wanted, limit, lambda one: example_of(one, excluded=one.id in excluded))
+    bad = _excluded(services, snapshot, [example.id for example in wanted])
+    return page(wanted, limit, lambda one: example_of(one, excluded=one.id in bad))
+
+
+def _excluded(services: Services, snapshot: DatasetSnapshot, among: Sequence[str]) -> set[str]:
+    if not snapshot.num_problems:
+        return set()
+    with reading(services.sessions) as session:
+        return excluded(session, snapshot.version.id, among)
 
 
 @router.post(
     "",
     status_code=201,
+    response_model=Dataset,
     responses={**problems("not_found"), **BAD_UPLOADS},
     openapi_extra=multipart_body(without=tuple(SETTLED.values())),
 )
 async def append_examples(
     dataset_id: DatasetId, incoming: IncomingDep, *, wish: WishDep, response: Response
-) -> Dataset:
+) -> Response:
     """Add an upload's examples; the dataset's new version has all of them."""
     base = await to_thread.run_sync(find, incoming.services, incoming.identity, dataset_id)
     make = partial(service.append, incoming.services, base=base)
     snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
     response.headers["location"] = _location(snapshot)
-    return dataset_of(await settled(incoming.services, wish, snapshot))
+    snapshot = await settled(incoming.services, wish, snapshot)
+    return await answer(dataset_of, snapshot, response, status=201)
 
 
 @router.get("/{example_id}", responses=problems("not_found", "storage_unavailable"))
@@ -99,11 +110,15 @@ def get_example(
 ) -> ExampleItem:
     """One example of a version."""
     snapshot = find(services, caller, dataset_id, version)
-    bad = {problem.example_id for problem in problems_of(snapshot) if problem.excluded}
+    bad = _excluded(services, snapshot, [example_id])
     return example_of(_example(services, snapshot, example_id), excluded=example_id in bad)
 
 
-@router.patch("/{example_id}", responses=problems(*_CHANGES, "invalid_json", "label_too_long"))
+@router.patch(
+    "/{example_id}",
+    response_model=Dataset,
+    responses=problems(*_CHANGES, "invalid_json", "label_too_long"),
+)
 async def change_example(
     dataset_id: DatasetId,
     example_id: ExampleId,
@@ -113,15 +128,16 @@ async def change_example(
     services: ServicesDep,
     wish: WishDep,
     response: Response,
-) -> Dataset:
+) -> Response:
     """Relabel an example, or move it to another group or split; makes a new version."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
-    snapshot = await to_thread.run_sync(service.relabel, services, base, example_id, change)
+    step = partial(service.relabel, services, base, example_id, change)
+    snapshot = await to_thread.run_sync(step, limiter=services.builds)
     response.headers["location"] = _location(snapshot)
-    return dataset_of(await settled(services, wish, snapshot))
+    return await answer(dataset_of, await settled(services, wish, snapshot), response)
 
 
-@router.delete("/{example_id}", responses=problems(*_CHANGES))
+@router.delete("/{example_id}", response_model=Dataset, responses=problems(*_CHANGES))
 async def drop_example(
     dataset_id: DatasetId,
     example_id: ExampleId,
@@ -130,12 +146,13 @@ async def drop_example(
     services: ServicesDep,
     wish: WishDep,
     response: Response,
-) -> Dataset:
+) -> Response:
     """Leave an example out; makes a new version. Older versions keep it."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
-    snapshot = await to_thread.run_sync(service.drop, services, base, example_id)
+    step = partial(service.drop, services, base, example_id)
+    snapshot = await to_thread.run_sync(step, limiter=services.builds)
     response.headers["location"] = _location(snapshot)
-    return dataset_of(await settled(services, wish, snapshot))
+    return await answer(dataset_of, await settled(services, wish, snapshot), response)
 
 
 @router.get(

@@ -9,9 +9,9 @@ from starlette.responses import StreamingResponse
 
 from app.core import manifest
 from app.core.errors import HeadstartError
+from app.datasets.export import gathered
 from app.datasets.exporting import Exported, Exporter, Format, exported
-from app.datasets.lookup import DatasetId, find
-from app.datasets.schemas import problems_of
+from app.datasets.lookup import DatasetId, find, usable
 from app.http.dependencies import Reader, Services, ServicesDep
 from app.http.openapi import problems
 from app.http.routes import StrictRoute
@@ -49,7 +49,7 @@ def export_version(
     told = _exported(services, snapshot, form)
     name = f"{snapshot.dataset.id}-v{snapshot.version.number}-{form}.{told.suffix}"
     return StreamingResponse(
-        told.content,
+        gathered(told.content),
         media_type=told.media_type,
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -58,13 +58,12 @@ def export_version(
 def _exported(services: Services, snapshot: DatasetSnapshot, form: Format) -> Exported:
     if snapshot.version.status == "processing":
         raise HeadstartError("not_ready", "the version is still processing", retry_after=1)
-    listed = blobs.load_manifest(services, snapshot.version)
     organisation_id = snapshot.dataset.organisation_id
     packs = {
         pack: blobs.open_pack(services, organisation_id, pack) for pack in snapshot.version.packs
     }
     exporter = Exporter(
-        examples=manifest.usable(listed, problems_of(snapshot)),
+        examples=usable(services, snapshot),
         open_pack=packs.__getitem__,
         staging=staging(services.settings),
     )

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
-from app.core import manifest
 from app.core.times import whole
 from app.datasets import export, removal, service
-from app.datasets.lookup import DatasetId, find, settled
-from app.datasets.schemas import problems_of
+from app.datasets.lookup import DatasetId, find, settled, usable
 from app.http.dependencies import Reader, Reading, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import problems
@@ -147,9 +145,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) -> Response:
     """The latest version's usable examples: JSONL of texts, or a tar of images with a list."""
     snapshot = find(services, caller, file_id)
-    examples = manifest.usable(
-        blobs.load_manifest(services, snapshot.version), problems_of(snapshot)
-    )
+    examples = usable(services, snapshot)
     packs = {
         pack: blobs.open_pack(services, caller.organisation_id, pack)
         for pack in snapshot.version.packs
@@ -163,7 +159,7 @@ def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) ->
     suffix = kind.removeprefix("x-")
     name = f"{snapshot.dataset.id}-v{snapshot.version.number}.{suffix}"
     return StreamingResponse(
-        content,
+        export.gathered(content),
         media_type=f"application/{kind}",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )

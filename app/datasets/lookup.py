@@ -8,12 +8,15 @@ from anyio import to_thread
 from fastapi import Path
 
 from app.core.identity import Identity
+from app.core.manifest import Example
 from app.http.dependencies import Services
 from app.http.pages import looks_like
 from app.http.waiting import VERSION, Wish
 from app.infra.database import reading
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.problems import SHOWN, excluded
+from app.uploads import blobs
 
 _MOST = 2**31 - 1
 
@@ -22,14 +25,26 @@ ExampleId = Annotated[str, Path(examples=["ex_5b7e0a1c94d23f6688aa01bc"])]
 
 
 def find(
-    services: Services, caller: Identity, dataset_id: str, number: int | None = None
+    services: Services,
+    caller: Identity,
+    dataset_id: str,
+    number: int | None = None,
+    *,
+    shown: int = 0,
 ) -> DatasetSnapshot:
-    """The caller's dataset at its version `number`, or its latest. Raises not_snapshot."""
+    """The caller's dataset at its version `number`, or its latest, with so many of its problems.
+
+    Raises not_found.
+    """
     if not looks_like(dataset_id, "ds_") or (number is not None and not 0 < number < _MOST):
         raise datasets.missing()
     with reading(services.sessions) as session:
         return datasets.get(
-            session, dataset_id, organisation_id=caller.organisation_id, number=number
+            session,
+            dataset_id,
+            organisation_id=caller.organisation_id,
+            number=number,
+            shown=shown,
         )
 
 
@@ -52,4 +67,13 @@ def _again(services: Services, snapshot: DatasetSnapshot) -> DatasetSnapshot:
             snapshot.dataset.id,
             organisation_id=snapshot.dataset.organisation_id,
             number=snapshot.version.number,
+            shown=SHOWN,
         )
+
+
+def usable(services: Services, snapshot: DatasetSnapshot) -> list[Example]:
+    """The version's examples that no problem keeps from being used. Raises storage_unavailable."""
+    with reading(services.sessions) as session:
+        bad = excluded(session, snapshot.version.id) if snapshot.num_problems else set()
+    known = blobs.load_manifest(services, snapshot.version)
+    return [example for example in known if example.id not in bad]

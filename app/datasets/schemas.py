@@ -11,11 +11,13 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.times import whole
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.problems import SHOWN
 from app.uploads.form import Printable
 from app.uploads.intake.limits import Limits
 
 Status = Literal["processing", "ready", "failed"]
 
+PROBLEM = "problem_"
 ID = "ds_01jd3v6s0q8m4f2k9x7c5b1n3a"
 _CLASSES: JsonValue = [{"label": "crack", "count": 12}, {"label": "ok", "count": 20}]
 _PROBLEM: JsonDict = {
@@ -42,6 +44,12 @@ _BRIEF: JsonDict = {
     "created_at": 1764000000,
     "ready_at": 1764000001,
 }
+
+
+_SHOWN = (
+    f"What was rejected or is doubtful: the first {SHOWN} of `num_problems`; "
+    "`…/problems` lists them all."
+)
 
 
 def _label(text: str) -> str:
@@ -94,7 +102,7 @@ class Version(VersionBrief):
 
     model_config = ConfigDict(json_schema_extra={"examples": []})
 
-    problems: list[Problem] = Field(description="What was rejected, or is doubtful.")
+    problems: list[Problem] = Field(description=_SHOWN)
 
 
 class DatasetBrief(BaseModel):
@@ -125,7 +133,20 @@ class Dataset(DatasetBrief):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_BRIEF | {"problems": [_PROBLEM]}]})
 
-    problems: list[Problem] = Field(description="What was rejected, or is doubtful.")
+    problems: list[Problem] = Field(description=_SHOWN)
+
+
+class DatasetProblem(Problem):
+    """One problem of a version, in the order in which they were found."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [_PROBLEM | {"id": f"{PROBLEM}{0:09}", "object": "dataset.problem"}]
+        }
+    )
+
+    id: str
+    object: Literal["dataset.problem"] = "dataset.problem"
 
 
 class ExampleItem(BaseModel):
@@ -198,7 +219,7 @@ class Deleted(BaseModel):
 def dataset_of(snapshot: DatasetSnapshot) -> Dataset:
     """The dataset with its problems."""
     brief = dataset_brief_of(snapshot)
-    return Dataset.model_construct(**vars(brief), problems=problems_of(snapshot))
+    return Dataset.model_construct(**vars(brief), problems=list(snapshot.problems))
 
 
 def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
@@ -216,7 +237,7 @@ def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
 def version_of(snapshot: DatasetSnapshot) -> Version:
     """The version with its problems."""
     brief = version_brief_of(snapshot)
-    return Version.model_construct(**vars(brief), problems=problems_of(snapshot))
+    return Version.model_construct(**vars(brief), problems=list(snapshot.problems))
 
 
 def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:
@@ -238,9 +259,10 @@ def example_of(example: Example, *, excluded: bool) -> ExampleItem:
     return ExampleItem(**told, bytes=example.length, excluded=excluded)
 
 
-def problems_of(snapshot: DatasetSnapshot) -> list[Problem]:
-    """The version's problems."""
-    return [Problem.model_validate(problem) for problem in snapshot.version.problems]
+def problem_of(row: tuple[int, Problem]) -> DatasetProblem:
+    """The problem at its place."""
+    place, problem = row
+    return DatasetProblem(id=f"{PROBLEM}{place:09}", **dict(problem))
 
 
 def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:

@@ -13,14 +13,16 @@ from typing import Any
 
 from app.core import backbones
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality
+from app.core.manifest import Modality, Problem
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
 from app.datasets.schemas import ExampleChange
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.database import reading
+from app.infra.orm import DatasetRow, DatasetVersionRow
 from app.infra.repositories import datasets, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
+from app.infra.repositories.problems import SHOWN
 from app.infra.storage import scratch, staging
 from app.uploads import blobs
 from app.uploads.form import SETTLED, UploadForm
@@ -61,7 +63,7 @@ def create(
             expires_after=form.expires_seconds,
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
-        snapshot = DatasetSnapshot(dataset, version, len(version.problems))
+        snapshot = _snapshot(dataset, version, new.problems)
         hold.release(session)
         receipt.answer(session, _made(snapshot))
     return snapshot
@@ -80,6 +82,12 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
 def _made(snapshot: DatasetSnapshot) -> dict[str, Any]:
     """What an upload's key remembers."""
     return {"dataset": snapshot.dataset.id, "version": snapshot.version.number}
+
+
+def _snapshot(
+    dataset: DatasetRow, version: DatasetVersionRow, problems: Sequence[Problem]
+) -> DatasetSnapshot:
+    return DatasetSnapshot(dataset, version, len(problems), problems[:SHOWN])
 
 
 def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
@@ -164,8 +172,9 @@ def _derive(
     for _ in range(_TRIES):
         with reading(services.sessions) as session:
             base = datasets.get(session, base.dataset.id, organisation_id=organisation_id)
+            faults = versions.problems_of(base.version)
         known = blobs.load_manifest(services, base.version)
-        content = revision.of(Content(known, versions.problems_of(base.version)))
+        content = revision.of(Content(known, faults))
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
@@ -200,7 +209,7 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)
-        snapshot = DatasetSnapshot(dataset, version, len(version.problems))
+        snapshot = _snapshot(dataset, version, step.new.problems)
         for hold in step.holds:
             hold.release(session)
         step.receipt.answer(session, _made(snapshot))

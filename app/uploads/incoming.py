@@ -24,6 +24,7 @@ from app.infra.database import reading
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.idempotency import Reply
+from app.infra.repositories.problems import SHOWN
 from app.infra.settings import Settings
 from app.infra.storage import staging
 from app.uploads.form import UploadForm
@@ -106,6 +107,7 @@ class Incoming:
                 made["dataset"],
                 organisation_id=self.organisation_id,
                 number=made["version"],
+                shown=SHOWN,
             )
 
 

@@ -15,6 +15,7 @@ from app.infra.migrate import migrate
 from app.infra.orm import EmbeddingRow
 from app.infra.repositories import embeddings
 from app.infra.settings import Settings
+from tests.api.datasets.test_problems import NUMBER, doubled, listed
 from tests.api.service import Service, serve
 from tests.api.uploading import (
     DATASETS,
@@ -152,3 +153,14 @@ def test_names_that_postgres_cannot_hold_are_refused(client: httpx.Client) -> No
     assert code(client.get(DATASETS, params={"after": "\0"})) == (422, "invalid_request")
     assert code(client.delete("/v1/api_keys/%00")) == (404, "not_found")
     assert code(send(client, name="a\0b")) == (422, "invalid_value")
+
+
+def test_problems_are_paged_and_mark_their_examples(client: httpx.Client) -> None:
+    dataset = made(client, doubled())["id"]
+    shown = client.get(f"{DATASETS}/{dataset}").json()
+    assert (shown["num_problems"], len(shown["problems"])) == (NUMBER, 100)
+    assert len({one["example_id"] for one in listed(client, dataset, 65)}) == NUMBER
+    kept = [one["path"] for one in examples(client, dataset) if not one["excluded"]]
+    assert sorted(kept) == ["a/9.png", "b/2.png"]
+    assert client.get(f"/v1/files/{dataset}/content").content.count(b"PNG") == 2
+    assert client.delete(f"{DATASETS}/{dataset}").status_code == 200

@@ -16,7 +16,7 @@ from app.core.job_state import TERMINAL
 from app.core.manifest import Modality, Problem, windowed
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
-from app.infra.repositories import batches, chunks, embeddings, work
+from app.infra.repositories import batches, chunks, embeddings, problems, work
 
 _AT_ONCE = 500
 
@@ -42,6 +42,8 @@ class DatasetSnapshot:
     dataset: DatasetRow
     version: DatasetVersionRow
     num_problems: int
+    problems: Sequence[Problem] = ()
+    """The first of them, where they are asked for."""
 
 
 def create(
@@ -115,18 +117,22 @@ def add_version(
 
 
 def get(
-    session: Session, dataset_id: str, *, organisation_id: str, number: int | None = None
+    session: Session,
+    dataset_id: str,
+    *,
+    organisation_id: str,
+    number: int | None = None,
+    shown: int = 0,
 ) -> DatasetSnapshot:
-    """The dataset and its version `number`, or its latest. Raises not_found."""
-    wanted = DatasetRow.latest_version if number is None else number
-    row = session.execute(
-        _versions(organisation_id).where(
-            DatasetRow.id == dataset_id, DatasetVersionRow.number == wanted
-        )
-    ).one_or_none()
+    """The dataset and its version `number`, or its latest, with the first `shown` problems.
+
+    Raises not_found.
+    """
+    row = session.execute(_one(dataset_id, organisation_id, number)).one_or_none()
     if row is None:
         raise missing()
-    return DatasetSnapshot(row[0], row[1], len(row[1].problems))
+    told = problems.some(session, row[1].id, limit=shown) if shown and row[2] else []
+    return DatasetSnapshot(row[0], row[1], row[2], [problem for _, problem in told])
 
 
 def pin(
@@ -136,14 +142,18 @@ def pin(
 
     For whoever is about to make something that needs the version. Raises not_found.
     """
-    wanted = DatasetRow.latest_version if number is None else number
-    statement = _versions(organisation_id).where(
-        DatasetRow.id == dataset_id, DatasetVersionRow.number == wanted
-    )
+    statement = _one(dataset_id, organisation_id, number)
     row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
     if row is None:
         raise missing()
-    return DatasetSnapshot(row[0], row[1], len(row[1].problems))
+    return DatasetSnapshot(*row)
+
+
+def _one(dataset_id: str, organisation_id: str, number: int | None) -> Select[Any]:
+    wanted = DatasetRow.latest_version if number is None else number
+    return _brief(organisation_id).where(
+        DatasetRow.id == dataset_id, DatasetVersionRow.number == wanted
+    )
 
 
 def listing(
@@ -164,7 +174,9 @@ def versions(
     """At most `limit` versions older than the one called `after`, newest first, no problems."""
     statement = _brief(organisation_id).where(DatasetRow.id == dataset_id)
     if after is not None:
-        number = select(DatasetVersionRow.number).where(DatasetVersionRow.id == after)
+        number = select(DatasetVersionRow.number).where(
+            DatasetVersionRow.id == after, DatasetVersionRow.dataset_id == dataset_id
+        )
         statement = statement.where(DatasetVersionRow.number < number.scalar_subquery())
     statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
     return [DatasetSnapshot(*row) for row in session.execute(statement)]

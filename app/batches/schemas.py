@@ -13,6 +13,8 @@ from app.core.times import whole
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, Interval
 from app.infra.orm import BatchRow
+from app.uploads.form import Printable
+from app.uploads.intake.tables.encodings import Encoding
 
 PATH = "/v1/batch_predictions"
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -80,9 +82,12 @@ class NewBatch(BatchOptions):
 
 
 class BatchForm(BatchOptions):
-    """The fields that come with an uploaded archive."""
+    """The fields that come with an uploaded archive or table."""
 
     model_config = ConfigDict(extra="forbid")
+
+    text_column: Annotated[Printable, Field(max_length=200)] | None = None
+    encoding: Encoding | None = None
 
 
 class BatchProgress(BaseModel):

@@ -109,7 +109,7 @@ def over_upload(
         filename=upload.filename,
         staging=upload.folder,
         modality=model.modality,
-        options=IntakeOptions(labelled=False),
+        options=_intake_options(form),
     )
     listed = _write_manifest(upload.folder, batch.inputs(built.examples, built.problems))
     files = {
@@ -124,6 +124,11 @@ def over_upload(
         hold.release(session)
         receipt.answer(session, {"batch": row.id})
     return row
+
+
+def _intake_options(form: BatchForm) -> IntakeOptions:
+    columns = {"text": form.text_column} if form.text_column else {}
+    return IntakeOptions(labelled=False, columns=columns, encoding=form.encoding)
 
 
 def _of_upload(

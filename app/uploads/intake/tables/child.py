@@ -157,11 +157,13 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
         with open(source, "rb") as file:  # noqa: PTH123
             book = load_workbook(file, read_only=True, data_only=True)
             yield from _sheet(book, bounds["rows"])
-    except (_Refused, MemoryError, OSError):
+    except (_Refused, MemoryError):
         raise
     except Exception as error:
-        why = f"it is not a readable workbook: {type(error).__name__}: {error}"
-        raise _Refused("archive_corrupt", why[:300]) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        why = f"an Excel workbook that is not readable ({type(error).__name__}: {error}"[:200]
+        raise _Refused("archive_corrupt", f"{why}); save it as CSV UTF-8") from error
 
 
 def _sheet(book: Any, most: int) -> Iterator[Row]:

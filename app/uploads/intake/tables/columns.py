@@ -66,7 +66,7 @@ def find(
     header = Row(table.name, number, {})
     _check_chosen(table, header, names)
     places = {}
-    for role in USUAL:
+    for role in USUAL if table.labelled else ("text",):
         name = _place(table, header, role, [name for name in names if name not in images], typed)
         if name is not None:
             places[role] = name

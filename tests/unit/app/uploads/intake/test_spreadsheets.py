@@ -217,7 +217,10 @@ class TestWorkbooks:
     def test_what_is_no_workbook_is_refused(self, refused: Refused) -> None:
         good = workbook([["text", "label"], ["a", "x"], ["b", "y"]])
         for data in (good[: len(good) // 2], b"PK\3\4" + b"x" * 100, b"text,label\na,b\n"):
-            assert refused(data, "x.xlsx").code == "archive_corrupt"
+            error = refused(data, "x.xlsx")
+            assert error.code == "archive_corrupt"
+            assert "Excel workbook" in error.message
+            assert "save it as CSV" in error.message
         assert refused(workbook([]), "x.xlsx").code in ("schema_mismatch", "empty_dataset")
         old = refused(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "x.xls")
         assert "old Excel workbook" in old.message

@@ -35,8 +35,9 @@ def test_every_anchor_is_a_heading(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PROSE, ids=str)
 def test_every_path_that_is_named_exists(path: Path) -> None:
-    named = [name for quoted in _quoted(path) for name in _paths(quoted)]
-    assert [name for name in named if not any(ROOT.glob(name))] == []
+    named = {name for quoted in _quoted(path) for name in _paths(quoted)}
+    new = set(re.findall(r"^#+ New: `([^`]+)`$", text_of(path), re.M))  # a recipe has them made
+    assert sorted(name for name in named - new if not any(ROOT.glob(name))) == []
 
 
 @pytest.mark.parametrize("path", PROSE, ids=str)

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.core.class_figures import wilson
 from app.core.errors import HeadstartError
-from app.core.intervals import wilson
 
 _PER_CLASS = 10
 _BATCH = 32

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.core.class_figures import Interval, balanced_accuracy, of_class
-from app.core.intervals import wilson
+from app.core.class_figures import Interval, balanced_accuracy, of_class, wilson
 
 Tally = dict[str, Any]
 """`{split: {"counts": {label: {predicted: n}}, "left_out": n}}`, plain data for a JSON column;

@@ -1,9 +1,11 @@
-"""Precision, recall, F1 and balanced accuracy from counts, whatever interval a share is given."""
+"""Precision, recall, F1 and balanced accuracy from counts, and the interval of a share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+
+_Z95 = 1.959963984540054
 
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; None where there is nothing to tell."""
@@ -33,3 +35,14 @@ def balanced_accuracy(classes: Iterable[tuple[float, float]], share: Share) -> I
     recall = math.fsum(hits / support for hits, support in present) / len(present)
     effective = len(present) ** 2 / math.fsum(1 / support for _, support in present)
     return share(recall * effective, effective)
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """The 95% score interval of a proportion (Wilson 1927); (0, 1) without trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    share, square = successes / trials, _Z95**2
+    centre = (share + square / (2 * trials)) / (1 + square / trials)
+    spread = math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    half = _Z95 * spread / (1 + square / trials)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from app.core import class_figures
-from app.core.class_figures import Interval, Share
-from app.core.intervals import wilson
+from app.core.class_figures import Interval, Share, wilson
 from worker.ml import threads
 from worker.ml.assess import calibration, intervals
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from app.core.intervals import wilson
+from app.core.class_figures import wilson
 from worker.ml.assess.intervals import OVERDISPERSION, Z
 from worker.ml.folds import Folds
 from worker.ml.solvers import ridge

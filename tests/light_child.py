@@ -43,6 +43,8 @@ class Light:
             return facts(request)
         if request["op"] == "embed":
             return embed(request, report, self._stopped)
+        if request["op"] == "inspect":
+            return {"pixel_scale": None, "blank": []}
         if request["op"] == "predict":
             return predict(request)
         if request["op"] == "truncated":

@@ -50,6 +50,7 @@ TITLES: Mapping[str, str] = {
     "further_frames": "Only the first page or frame is used",
     "image_truncated": "The image is cut short",
     "image_invalid": "The image cannot be decoded",
+    "image_blank": "The picture is of one colour",
     "unsupported_image_format": "The image format is not supported",
     "schema_mismatch": "A row does not fit the columns",
     "several_labels": "An example has several labels",

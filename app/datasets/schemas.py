@@ -69,6 +69,13 @@ class ClassCount(BaseModel):
     count: int
 
 
+class BlackAndWhite(BaseModel):
+    """The values that are black and white in every picture of the version, and of its models."""
+
+    low: float
+    high: float
+
+
 class VersionBrief(BaseModel):
     """One version of a dataset, its problems counted but not listed."""
 
@@ -92,6 +99,11 @@ class VersionBrief(BaseModel):
     num_examples: int = Field(description="Usable ones.")
     classes: list[ClassCount]
     num_problems: int
+    pixel_scale: BlackAndWhite | None = Field(
+        default=None,
+        description="Black and white of pictures with more than eight bits a sample; null where"
+        " there are none.",
+    )
     error: dict[str, Any] | None = Field(description="Why it failed: `{code, message, param}`.")
     created_at: int
     ready_at: int | None
@@ -122,6 +134,7 @@ class DatasetBrief(BaseModel):
     num_examples: int
     classes: list[ClassCount]
     num_problems: int
+    pixel_scale: BlackAndWhite | None = None
     error: dict[str, Any] | None
     created_at: int
     ready_at: int | None
@@ -274,5 +287,6 @@ def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:
         "num_examples": row.num_examples,
         "classes": row.classes,
         "num_problems": snapshot.num_problems,
+        "pixel_scale": row.pixel_scale or None,
         "error": row.error,
     }

@@ -209,6 +209,7 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)
+        version.pixel_scale = base.version.pixel_scale or None  # a scale stays, none may be found
         snapshot = _snapshot(dataset, version, step.new.problems)
         for hold in step.holds:
             hold.release(session)

@@ -101,6 +101,10 @@ class DatasetVersionRow(Base):
     num_examples: Mapped[int]
     classes: Mapped[list[Any]]
     problems: Mapped[list[Any]]
+    pixel_scale: Mapped[dict[str, float] | None] = mapped_column(JSON)
+    """`{low, high}`, the values that are black and white in pictures of more than eight bits a
+    sample; empty where there are none, null until its pictures have been looked at.
+    """
     status: Mapped[str] = mapped_column(String(12), index=True)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[float]

@@ -13,6 +13,7 @@ from app.core.views import PRIMARY
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import Channel
+from worker.ml.images.pixel_scale import PixelScale
 
 FORMAT = 2
 """Of what is written; nothing older was ever released."""
@@ -53,6 +54,8 @@ class HeadConfig:
     channels: tuple[Channel, ...] = ()
     attention: Attention | None = None
     lexical: Lexical | None = None
+    pixel_scale: PixelScale | None = None
+    """Of the deep pictures of the dataset; an input's are scaled so, too."""
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -73,7 +76,13 @@ class HeadConfig:
             "unknown_false_alarm_rate": self.false_alarm,
             "exemplar_ids": list(self.exemplar_ids),
         }
-        return told | self._channels_as_json() | self._lexical_as_json() | self._attention_as_json()
+        return {
+            **told,
+            **self._channels_as_json(),
+            **self._lexical_as_json(),
+            **self._attention_as_json(),
+            **self._pixel_scale_as_json(),
+        }
 
     def _channels_as_json(self) -> dict[str, Any]:
         if not self.channels:
@@ -89,6 +98,9 @@ class HeadConfig:
             "folded": self.lexical.folded,
             "familiarity": asdict(self.lexical.familiarity),
         }
+
+    def _pixel_scale_as_json(self) -> dict[str, Any]:
+        return {} if self.pixel_scale is None else {"pixel_scale": asdict(self.pixel_scale)}
 
     def _attention_as_json(self) -> dict[str, Any]:
         return {} if self.attention is None else asdict(self.attention)
@@ -118,6 +130,7 @@ class HeadConfig:
             ),
             attention=_attention(told),
             lexical=_lexical(told),
+            pixel_scale=PixelScale.from_json(told.get("pixel_scale")),
         )
 
 

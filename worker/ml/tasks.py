@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from app.core.backbones import Block
+from worker.ml.images.pixel_scale import PixelScale
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -71,6 +72,7 @@ class Task:
 
     `others` are further labelled sets on the same backbone (reptile learns from them);
     `label_embeddings` [C, D] are a text backbone's of the classes' readable names, in their order;
+    `pixel_scale` is that of the examples' deep pictures, and will be that of inputs;
     `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
     """
 
@@ -85,3 +87,4 @@ class Task:
     report: Report = lambda _event: None
     others: Sequence[Support] = ()
     label_embeddings: Tensor | None = None
+    pixel_scale: PixelScale | None = None

@@ -80,8 +80,11 @@ def _image_prepare(size: int) -> Callable[[PendingInput], list[Pixels]]:
     """Decode straight to the network's size, each view that the item's head reads."""
 
     def prepare(item: PendingInput) -> list[Pixels]:
-        views = item.call.head.live.config.views if item.call.head is not None else (PRIMARY,)
-        pixels = decode_views(bytes(item.input.data), views, size)
+        config = item.call.head.live.config if item.call.head is not None else None
+        views, scale = (
+            (config.views, config.pixel_scale) if config is not None else ((PRIMARY,), None)
+        )
+        pixels = decode_views(bytes(item.input.data), views, size, scale=scale)
         return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 
     return prepare

@@ -10,7 +10,8 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from app.infra.storage import storage_errors
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.backbones.networks import pyramid
 from worker.ml.engines import Engine
-from worker.ml.engines.stream import embed_stream
+from worker.ml.engines.stream import Result, embed_stream
 from worker.ml.heads import export as exporter
 from worker.ml.heads import scoring
 from worker.ml.heads.bundle import run as script
@@ -111,18 +112,20 @@ def _parity(
 
 def _served(engine: Engine, head: LiveHead, pictures: Sequence[bytes], *, threads: int) -> Tensor:
     """What the service answers: [n, k]."""
+    embed = partial(embed_stream, engine, pictures, threads=threads)
     features = {
-        view: _rows(engine, pictures, view=view, threads=threads) for view in head.config.views
+        view: _rows(embed(view=view, scale=head.config.pixel_scale), len(pictures))
+        for view in head.config.views
     }
     with torch.inference_mode():
         predictions = scoring.predict(features, [head] * len(pictures), layout=engine.spec.layout)
     return torch.stack([one.probabilities for one in predictions])
 
 
-def _rows(engine: Engine, pictures: Sequence[bytes], *, view: str, threads: int) -> Tensor:
-    embedded = dict(embed_stream(engine, pictures, view=view, threads=threads))
+def _rows(stream: Iterable[Result], count: int) -> Tensor:
+    embedded = dict(stream)
     rows = []
-    for index in range(len(pictures)):
+    for index in range(count):
         row = embedded[index]
         if isinstance(row, HeadstartError):
             raise row

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +27,8 @@ from worker.formats.channel import Message
 from worker.ml.engines import Engine, TextEngine, embedding_key, load_engine
 from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
 from worker.ml.fit import fit as fit_head
+from worker.ml.images import pixel_scale
+from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION, VIEWS
 from worker.ml.tasks import Support, Task
 from worker.tensors import warmup
@@ -53,17 +56,16 @@ class Tensors:
 
     def handle(self, request: Message, report: Report) -> dict[str, Any]:
         """The result of one request. Raises HeadstartError."""
-        if request["op"] == "engine":
-            return facts_of(self._engine(request), request)
-        if request["op"] == "embed":
-            return self._embed(request, report)
-        if request["op"] == "predict":
-            return self._predict(request)
-        if request["op"] == "truncated":
-            return self._truncated(request)
-        if request["op"] == "export":
-            return self._export(request)
-        return self._fit(request, report)
+        answer: Mapping[str, Callable[[], dict[str, Any]]] = {
+            "engine": lambda: facts_of(self._engine(request), request),
+            "inspect": lambda: _inspect(request),
+            "embed": lambda: self._embed(request, report),
+            "truncated": lambda: self._truncated(request),
+            "fit": lambda: self._fit(request, report),
+            "predict": lambda: self._predict(request),
+            "export": lambda: self._export(request),
+        }
+        return answer[request["op"]]()
 
     def rest(self) -> None:
         """Run the next step of getting ready, if there is one."""
@@ -105,6 +107,7 @@ class Tensors:
             backbone=spec.name,
             weights_sha256=engine.weights_sha256,
             seed=request["seed"],
+            pixel_scale=PixelScale.from_json(request.get("pixel_scale")),
             label_embeddings=self._names.of(engine, request["support"]["classes"]),
             report=lambda event: report("event", {"step": event["step"], "data": event["data"]}),
         )
@@ -183,7 +186,13 @@ def _collect(
     items = request["items"]
     together = engine.best_batch * (TEXT_BATCHES if engine.spec.modality == "text" else 1)
     made = _Pass(len(items["length"]))
-    stream = embed_stream(engine, blobs(items), view=request["view"], threads=request["threads"])
+    stream = embed_stream(
+        engine,
+        blobs(items),
+        view=request["view"],
+        threads=request["threads"],
+        scale=PixelScale.from_json(request.get("pixel_scale")),
+    )
     for index, result in stream:
         made.add(index, result)
         if len(made.vectors) % together == 0:
@@ -191,6 +200,14 @@ def _collect(
             if stopped():
                 break
     return made
+
+
+def _inspect(request: Message) -> dict[str, Any]:
+    """What a version's pictures are like; nothing of them is kept."""
+    pictures, taught = blobs(request["items"]), request["taught"]
+    seen = pixel_scale.inspect(pictures, taught, threads=request["threads"])
+    scale = None if seen.scale is None else asdict(seen.scale)
+    return {"pixel_scale": scale, "blank": list(seen.blank)}
 
 
 def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:

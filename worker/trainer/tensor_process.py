@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class ChildExceptionError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """What the parent must know of a loaded backbone; `keys[view]` names its embedding cache."""
+    """What the parent must know of a loaded backbone, whose views `keys` has."""
 
     backbone: str
     modality: str
@@ -53,6 +54,19 @@ class EngineFacts:
     """Bytes of a text that surely are one window of tokens; 0 for images."""
     reads: int = 0
     """The most tokens of a text that count."""
+    pixel_scale: Mapping[str, float] | None = None
+    """What is black and white in deep pictures, where a dataset says so."""
+
+    def reading(self, pixel_scale: Mapping[str, float] | None) -> EngineFacts:
+        """The same for pictures that are scaled so."""
+        return replace(self, pixel_scale=dict(pixel_scale) if pixel_scale else None)
+
+    def key(self, view: str) -> str:
+        """The name of a view's embedding cache; other pixels have one of their own."""
+        if self.pixel_scale is None:
+            return self.keys[view]
+        told = "\0{low!r}\0{high!r}".format(**self.pixel_scale)
+        return hashlib.sha256(f"{self.keys[view]}{told}".encode()).hexdigest()[:24]
 
 
 class TensorProcess:

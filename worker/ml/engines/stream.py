@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from app.core.errors import HeadstartError
 from app.core.views import View
 from worker.ml.engines.base import Engine, Vectors
+from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PRIMARY, Pixels, as_view, decode_to
 
 Vector = NDArray[np.float32]
@@ -34,18 +35,20 @@ def embed_stream(
     *,
     view: str = PRIMARY,
     threads: int | None = None,
+    scale: PixelScale | None = None,
 ) -> Iterator[Result]:
     """(index, float32 [D]) for each blob, or (index, the error that says what is wrong with it).
 
     Every index comes once; vectors come in order, a batch at a time, and so do errors. `blobs` is
-    read a few batches ahead; `threads` decode (default: one per core). Texts are UTF-8.
+    read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
+    Texts are UTF-8.
     """
     embed: Callable[[Any], Vectors] = engine.embed
     size = engine.best_batch
     if engine.spec.modality == "text":
         yield from _in_batches(map(_text, blobs), TEXT_BATCHES * size, embed)
         return
-    decode = partial(_image, view=as_view(view), size=engine.spec.input_size)
+    decode = partial(_image, view=as_view(view), size=engine.spec.input_size, scale=scale)
     with ThreadPoolExecutor(
         threads or len(os.sched_getaffinity(0)), initializer=_one_thread_each
     ) as pool:
@@ -53,9 +56,11 @@ def embed_stream(
         yield from _in_batches(rows, size, lambda images: embed(np.stack(images)))
 
 
-def _image(data: bytes, *, view: View, size: int) -> Pixels | HeadstartError:
+def _image(
+    data: bytes, *, view: View, size: int, scale: PixelScale | None
+) -> Pixels | HeadstartError:
     try:
-        return decode_to(data, view, size)
+        return decode_to(data, view, size, scale=scale)
     except HeadstartError as error:
         return error
 

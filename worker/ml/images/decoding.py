@@ -23,6 +23,7 @@ from worker.ml.images import deep, transparency
 from worker.ml.images.deep import Deep
 
 Pixels = NDArray[np.uint8]
+Ends = tuple[float, float]
 ORIENTATION = 0x0112
 PILLOW: Mapping[ImageFormat, tuple[str, ...]] = {
     "png": ("PNG",), "jpeg": ("JPEG",), "webp": ("WEBP",),
@@ -51,35 +52,51 @@ def is_large(header: ImageHeader) -> bool:
     return header.width * header.height > most
 
 
-def decode(data: bytes, header: ImageHeader, *, at_least: int | None) -> Pixels:
+def decode(
+    data: bytes, header: ImageHeader, *, at_least: int | None, ends: Ends | None = None
+) -> Pixels:
     """[h, w, 3]; a JPEG at least twice as large as `at_least` is decoded at half its size or less.
 
-    Raises image_truncated, image_invalid, image_too_large or image_dimensions. Every pixel is
+    `ends` are what is black and white where samples have more than eight bits. Every pixel is
     read, so a file that is cut short is found. Waits where another large picture is decoded.
+    Raises image_truncated, image_invalid, image_too_large or image_dimensions.
     """
     with _ALONE if is_large(header) else nullcontext():
         try:
-            return _decoded(data, header, at_least)
+            return _decoded(data, header, at_least, ends)
         except DAMAGE as error:
             raise _damaged(error, data, header) from error
 
 
-def _decoded(data: bytes, header: ImageHeader, at_least: int | None) -> Pixels:
+def deep_values(data: bytes, header: ImageHeader) -> deep.Numbers | None:
+    """The samples [h, w, c] of a picture that has more than eight bits for each, as stored.
+
+    Raises as `decode`.
+    """
+    with _ALONE if is_large(header) else nullcontext():
+        try:
+            samples = deep.read(data, header)
+        except DAMAGE as error:
+            raise _damaged(error, data, header) from error
+    return None if samples is None else samples.values
+
+
+def _decoded(data: bytes, header: ImageHeader, at_least: int | None, ends: Ends | None) -> Pixels:
     samples = deep.read(data, header)
     try:
         with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
             _check_size(image, header)
             orientation = _orientation(image)
-            pixels = _pixels(image, data, at_least) if samples is None else _of_deep(samples)
+            pixels = _pixels(image, data, at_least) if samples is None else _of_deep(samples, ends)
         return _oriented(pixels, orientation)
     except UnidentifiedImageError:  # Pillow may know less of a TIFF than tifffile does
         if samples is None:
             raise
-        return _of_deep(samples)
+        return _of_deep(samples, ends)
     except ValueError as error:
         if header.format != "png" or not _is_about_notes(error):
             raise
-        return _decoded(png_without_notes(data), header, at_least)
+        return _decoded(png_without_notes(data), header, at_least, ends)
 
 
 def _is_about_notes(error: ValueError) -> bool:
@@ -87,9 +104,9 @@ def _is_about_notes(error: ValueError) -> bool:
     return "too large" in str(error).lower() or "text memory" in str(error).lower()
 
 
-def _of_deep(samples: Deep) -> Pixels:
+def _of_deep(samples: Deep, ends: Ends | None) -> Pixels:
     """[h, w, 3] of eight bits."""
-    colours = deep.to_bytes(samples.values)
+    colours = deep.to_bytes(samples.values, ends)
     colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
     if samples.alpha is None:
         return np.ascontiguousarray(colours)
@@ -156,7 +173,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 def _converter(image: Image.Image) -> Callable[[Image.Image], Pixels]:
     """From a strip of `image` to what its rows of [h, w, 3] become."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep_grey(image)
+        raise ValueError("its samples have more than eight bits, and could not be read whole")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         ground = transparency.ground(_rgba(strip) for _, strip in _strips(image))
         return lambda strip: transparency.on(ground, _rgba(strip))
@@ -167,19 +184,6 @@ def _rgba(image: Image.Image) -> Pixels:
     if image.mode in ("La", "RGBa"):
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     return np.asarray(image.convert("RGBA"))
-
-
-def _deep_grey(image: Image.Image) -> Callable[[Image.Image], Pixels]:
-    """Deep greys that Pillow has read: 16-bit PNGs, and whatever else it gives numbers for."""
-    ends = [deep.extent(_numbers(strip)) for _, strip in _strips(image)]
-    kind = _numbers(image.crop((0, 0, 1, 1))).dtype
-    low, high = deep.span(kind, min(low for low, _ in ends), max(high for _, high in ends))
-    return lambda strip: deep.scaled(_numbers(strip), low, high)
-
-
-def _numbers(image: Image.Image) -> deep.Numbers:
-    """[h, w, 1] as stored."""
-    return np.asarray(image)[..., None]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,7 +1,7 @@
 """Pictures of more than eight bits a sample, read by libpng and tifffile; then in eight bits.
 
 Pillow drops the low byte of deep colours, does not invert deep greys whose white is zero, and reads
-deep planes as noise; so what is deep is not its own to read, except for plain grey PNGs.
+deep planes as noise; so what is deep is not for it to read.
 """
 
 from __future__ import annotations
@@ -49,22 +49,21 @@ def read(data: bytes, header: ImageHeader) -> Deep | None:
 
     Raises image_invalid, which says what the file holds, and image_too_large.
     """
-    if header.format == "png" and data[_PNG_DEPTH] == 16 and data[_PNG_COLOUR] in (2, 4, 6):
+    if header.format == "png" and data[_PNG_DEPTH] == 16 and data[_PNG_COLOUR] in (0, 2, 4, 6):
         return _png(data, header)
     return _tiff(data) if header.format == "tiff" else None
 
 
-def to_bytes(values: Numbers) -> Pixels:
-    """[h, w, c] → 0..255: by the bits in use, floats in 0..1 as they are, the rest by its range."""
-    return scaled(values, *span(values.dtype, *extent(values)))
+def to_bytes(values: Numbers, ends: tuple[float, float] | None = None) -> Pixels:
+    """[h, w, c] → 0..255, black and white at `ends`; without any as the picture alone tells.
 
-
-def scaled(values: Numbers, low: float, high: float) -> Pixels:
-    """[h, w, c] with `low` as black and `high` as white."""
+    That is by the bits in use, floats in 0..1 as they are, the rest by its range.
+    """
+    low, high = ends or span(values.dtype, *extent(values))
     pixels = np.empty(values.shape, np.uint8)
     for rows in _strips(values):
         wide = finite(values[rows]).astype(np.float64)
-        pixels[rows] = np.rint((wide - low) * (255 / ((high - low) or 1)))
+        pixels[rows] = np.rint(np.clip((wide - low) * (255 / ((high - low) or 1)), 0, 255))
     return pixels
 
 

@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from app.core import image_header
 from app.core.views import View
 from worker.ml.images import decoding
+from worker.ml.images.pixel_scale import PixelScale
 
 PREPROCESSING_VERSION = "1"
 """Part of every embedding's key: raise it when the same bytes would give other pixels."""
@@ -40,15 +41,21 @@ def decode(data: bytes) -> Pixels:
     return decoding.decode(data, image_header.inspect(data), at_least=None)
 
 
-def decode_to(data: bytes, view: View, size: int) -> Pixels:
+def decode_to(data: bytes, view: View, size: int, *, scale: PixelScale | None = None) -> Pixels:
     """One view for the network's `size`: [s, s, 3], s = `view_size(view, size)`."""
-    return decode_views(data, (view,), size)[0]
+    return decode_views(data, (view,), size, scale=scale)[0]
 
 
-def decode_views(data: bytes, views: Sequence[View], size: int) -> list[Pixels]:
-    """Several views from one decode, in the order asked for; raises as `decode`."""
+def decode_views(
+    data: bytes, views: Sequence[View], size: int, *, scale: PixelScale | None = None
+) -> list[Pixels]:
+    """Several views from one decode, in the order asked for; raises as `decode`.
+
+    `scale` is the dataset's of pictures with more than eight bits a sample.
+    """
     at_least = SHRINK * view_size("large", size)
-    pixels = decoding.decode(data, image_header.inspect(data), at_least=at_least)
+    header, ends = image_header.inspect(data), None if scale is None else (scale.low, scale.high)
+    pixels = decoding.decode(data, header, at_least=at_least, ends=ends)
     return render(pixels, views, size)
 
 

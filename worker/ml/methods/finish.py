@@ -106,6 +106,7 @@ def _artifact(judged: _Judged) -> HeadArtifact:
         channels=fitted.channels,
         attention=fitted.attention,
         lexical=fitted.lexical,
+        pixel_scale=setting.task.pixel_scale,
     )
     return HeadArtifact(tensors=tensors, config=config)
 

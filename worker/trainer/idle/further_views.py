@@ -36,7 +36,7 @@ def add(
             known = embeddings.find(
                 session,
                 organisation_id=version.organisation_id,
-                key=facts.keys[view],
+                key=facts.key(view),
                 sha256s=contents,
             )
             lacking = contents - known.keys()

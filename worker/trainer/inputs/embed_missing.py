@@ -40,7 +40,7 @@ def scope_of(facts: EngineFacts, view: str, organisation_id: str) -> Scope:
             f"{facts.backbone} has no view {view!r}",
             param="method.hyperparameters.views",
         )
-    return Scope(organisation_id=organisation_id, key=facts.keys[view], window=facts.window)
+    return Scope(organisation_id=organisation_id, key=facts.key(view), window=facts.window)
 
 
 def missing(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> list[Example]:
@@ -78,6 +78,7 @@ def embed(
                 "op": "embed",
                 "backbone": facts.backbone,
                 "view": view,
+                "pixel_scale": facts.pixel_scale,
                 "items": items(attempt, scope.organisation_id, examples),
                 "out": str(file),
             },

@@ -30,10 +30,11 @@ def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[s
     """
     own = {example.content for example in data.examples}
     view = PRIMARY[data.modality]
-    scope = scope_of(facts, view, attempt.claim.organisation_id)
     described = []
     for version in attempt.read(lambda session: _versions(session, data)):
         examples = [one for one in _examples(attempt, version) if one.content not in own]
+        read = facts.reading(version.pixel_scale)
+        scope = scope_of(read, view, attempt.claim.organisation_id)
         features = gather(attempt, scope, examples)
         if features is not None and examples:
             classes = sorted({example.label for example in examples})

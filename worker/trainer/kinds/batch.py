@@ -114,6 +114,7 @@ class _Prediction:
         answers: dict[str, tuple[bytes, str]] = {}
         if self._wanted:
             facts = self._attempt.engine(self._chunk.row.backbone)
+            facts = facts.reading(self._config.get("pixel_scale"))
             same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
             features = self._features(facts)
         if self._wanted:

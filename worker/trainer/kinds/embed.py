@@ -25,6 +25,7 @@ from worker.trainer.attempt import Attempt
 from worker.trainer.idle import further_views
 from worker.trainer.inputs import long_texts
 from worker.trainer.inputs.embed_missing import Embedded, embed, missing, scope_of
+from worker.trainer.inputs.pixel_scale import pixel_scale
 from worker.trainer.tensor_process import EngineFacts
 
 _PROGRESS_SECONDS = 0.5
@@ -46,6 +47,7 @@ def run(attempt: Attempt) -> None:
     """Embed the chunk, and commit what came of it under the fence."""
     chunk = _chunk_of(attempt)
     facts = attempt.engine(_backbone(attempt.claim))
+    facts = facts.reading(pixel_scale(attempt, chunk.version, facts))
     scope = scope_of(facts, chunk.view, attempt.claim.organisation_id)
     wanted = missing(attempt, scope, chunk.examples)
     progress = _Progress(attempt, chunk, cached=len(chunk.examples) - len(wanted))

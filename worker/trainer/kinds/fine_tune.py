@@ -43,7 +43,7 @@ def run(attempt: Attempt) -> None:
 
 
 def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
-    facts = attempt.engine(data.rows.job.backbone)
+    facts = attempt.engine(data.rows.job.backbone).reading(data.rows.version.pixel_scale)
     if facts.modality != data.modality:
         raise HeadstartError(
             "modality_mismatch",
@@ -93,6 +93,7 @@ def _request(
         "method": job.method,
         "hyperparameters": job.hyperparameters,
         "seed": job.seed,
+        "pixel_scale": facts.pixel_scale,
         "support": support_of(attempt, data, data.train, features),
         "validation": support_of(attempt, data, data.validation, features)
         if data.validation

@@ -18,14 +18,18 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = Any  # uint8 [height, width, 3]
+Scale = dict[str, float]
 Network = Callable[[Sequence[Any]], Any]
 BICUBIC = Image.Resampling.BICUBIC
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-def decode(data: bytes, at_least: int) -> Image.Image:
-    """Upright 8-bit RGB; a large JPEG is decoded smaller, no side below `at_least`."""
-    samples = deep(data)
+def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Image:
+    """Upright 8-bit RGB; a large JPEG is decoded smaller, no side below `at_least`.
+
+    `scale` is what is black and white in deep pictures; without one, each by its own values.
+    """
+    samples = deep(data, scale)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             if samples is not None:
@@ -47,9 +51,7 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """Deep greys in eight bits, transparency on a ground that shows it, everything else as RGB."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(eight_bits(np.asarray(image))).convert("RGB")
+    """Transparency on a ground that shows it, everything else as RGB."""
     image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
         return Image.fromarray(laid(np.asarray(image.convert("RGBA"))))
@@ -69,18 +71,18 @@ def laid(rgba: Any) -> Any:
     return np.asarray(Image.alpha_composite(below, image).convert("RGB"))
 
 
-def deep(data: bytes) -> Any:
+def deep(data: bytes, scale: Scale | None) -> Any:
     """uint8 [h, w, 3] of a PNG or TIFF of more than eight bits a sample; None for any other."""
-    if data[:4] == b"\x89PNG" and data[24] == 16 and data[25] in (2, 4, 6):
+    if data[:4] == b"\x89PNG" and data[24] == 16 and data[25] in (0, 2, 4, 6):
         import imagecodecs  # type: ignore[import-untyped,unused-ignore]
 
         values = np.atleast_3d(imagecodecs.png_decode(data))
         alpha = values[..., -1] >> 8 if values.shape[2] in (2, 4) else None
-        return coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha)
-    return deep_tiff(data) if data[:2] in (b"II", b"MM") else None
+        return coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha, scale)
+    return deep_tiff(data, scale) if data[:2] in (b"II", b"MM") else None
 
 
-def deep_tiff(data: bytes) -> Any:
+def deep_tiff(data: bytes, scale: Scale | None) -> Any:
     """As `deep`; a TIFF of eight bits is Pillow's to read."""
     try:
         import tifffile
@@ -102,25 +104,27 @@ def deep_tiff(data: bytes) -> Any:
         if page.extrasamples and page.extrasamples[0] == 2:
             full = 1.0 if values.dtype.kind == "f" else float(2**bits - 1)
             alpha = np.rint(np.clip(values[..., colours] / full, 0, 1) * 255)
-        return coloured(values[..., :colours], alpha)
+        return coloured(values[..., :colours], alpha, scale)
 
 
-def coloured(values: Any, alpha: Any) -> Any:
+def coloured(values: Any, alpha: Any, scale: Scale | None) -> Any:
     """Samples [h, w, 1 or 3] as uint8 [h, w, 3]."""
-    pixels = eight_bits(values)
+    pixels = eight_bits(values, scale)
     pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     return pixels if alpha is None else laid(np.dstack([pixels, alpha.astype(np.uint8)]))
 
 
-def eight_bits(values: Any) -> Any:
-    """By the bits in use (12-bit scans lie in 16-bit files), or by the range of values."""
+def eight_bits(values: Any, scale: Scale | None) -> Any:
+    """By the scale; or by the bits in use (12-bit scans lie in 16-bit files), or by the range."""
     wide = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(wide.min()), float(wide.max())
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+    if scale is not None:
+        low, high = scale["low"], scale["high"]
+    elif values.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif values.dtype.kind != "f" and low >= 0 and high < 65536:
         low, high = 0.0, next(2.0**n - 1 for n in (8, 10, 12, 14, 16) if high < 2**n)
-    return np.rint((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+    return np.rint(np.clip((wide - low) * (255 / ((high - low) or 1)), 0, 255)).astype(np.uint8)
 
 
 def resize(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -154,12 +158,13 @@ class Classifier:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.labels: list[str] = card["labels"]
         self.inputs: list[dict[str, Any]] = card["export"]["inputs"]
+        self.scale: Scale | None = card["config"].get("pixel_scale")
         self.at_least: int = card["export"]["decode_at_least"]
         self.network, self.runtime = load(folder)
 
     def __call__(self, pictures: Sequence[bytes]) -> Any:
         """float32 [number of pictures, number of labels]."""
-        images = [decode(data, self.at_least) for data in pictures]
+        images = [decode(data, self.at_least, self.scale) for data in pictures]
         batch = [
             np.stack([render(image, one["view"], one["size"]) for image in images])
             for one in self.inputs

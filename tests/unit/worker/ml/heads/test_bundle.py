@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.core import image_header
 from tests.unit.worker.ml.drawn_images import difference, encoded, picture
 from tests.unit.worker.ml.images.test_deep import png, tiff
 from worker.ml.heads.bundle import run
+from worker.ml.images import decoding
 from worker.ml.images.views import decode
 
 PICTURE = picture()
@@ -51,3 +53,11 @@ FILES = {
 def test_a_bundle_sees_the_services_pixels(name: str) -> None:
     theirs = np.asarray(run.decode(FILES[name], 10_000))
     assert difference(theirs, decode(FILES[name])) <= 1
+
+
+@pytest.mark.parametrize("name", ["deep colours", "deep grey", "white is zero", "float grey"])
+def test_a_bundle_scales_as_the_service_does(name: str) -> None:
+    header = image_header.inspect(FILES[name])
+    ours = decoding.decode(FILES[name], header, at_least=None, ends=(100.0, 2000.0))
+    theirs = run.decode(FILES[name], 10_000, {"low": 100.0, "high": 2000.0})
+    assert difference(np.asarray(theirs), ours) <= 1

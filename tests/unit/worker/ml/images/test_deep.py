@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.drawn_images import difference, picture
+from worker.ml.images import deep
 from worker.ml.images.views import decode
 
 PICTURE = picture()
@@ -43,6 +45,61 @@ def png(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in listed
     )
+
+
+def whole_grey(values: NDArray[Any]) -> NDArray[np.uint8]:
+    wide = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(wide.min()), float(wide.max())
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high < 65536 and values.dtype.kind != "f":
+        bits = next(bits for bits in (8, 10, 12, 14, 16) if high < 2**bits)
+        low, high = 0.0, float(2**bits - 1)
+    return np.rint((wide - low) * (255 / ((high - low) or 1))).astype(np.uint8)
+
+
+RANDOM = np.random.default_rng(0)
+FLOATS = RANDOM.normal(size=(80, 120)).astype(np.float32)
+BROKEN = np.where(FLOATS > 1, [[np.nan, np.inf, -np.inf] * 40], FLOATS).astype(np.float32)
+INTEGERS = RANDOM.integers(0, 2**31, (80, 120), dtype=np.int32)
+VALUES: dict[str, NDArray[Any]] = {
+    **{
+        f"{bits} bits": (INTEGERS % 2**bits).astype(np.uint16)
+        for bits in (3, 8, 9, 10, 12, 13, 14, 16)
+    },
+    "zeros": np.zeros((80, 120), np.uint16),
+    "the other order": (INTEGERS % 4000).astype(">u2"),
+    "16 of 32 bits": INTEGERS % 65536,
+    "17 of 32 bits": INTEGERS % 65537 + 1,
+    "below zero": INTEGERS // 2 - 2**29,
+    "all the same": np.full((80, 120), 70_000, np.int32),
+    "floats": FLOATS * 300,
+    "floats of 0 to 1": np.abs(FLOATS) / 10,
+    "floats with holes": BROKEN,
+    "no numbers": np.full((80, 120), np.nan, np.float32),
+    "whole floats": (INTEGERS % 5000).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("strip", [1, 1000, 120 * 80])
+@pytest.mark.parametrize("name", VALUES)
+def test_strips_are_the_pixels_of_the_whole(
+    name: str, strip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deep, "STRIP", strip)
+    assert np.array_equal(deep.to_bytes(VALUES[name][..., None])[..., 0], whole_grey(VALUES[name]))
+
+
+def test_little_is_held_beside_values_and_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep, "STRIP", 10_000)
+    values = np.zeros((1000, 1000, 1), np.float32)
+    tracemalloc.start()
+    try:
+        deep.to_bytes(values)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2_000_000
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NEEDED_KB := 9000000
 PORT ?= 8000
+SEED := $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' '))
+SHUFFLED = --random-order-bucket=module --random-order-seed=$(SEED)
+FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast check errors-page bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install demo up test test-fast test-under-load check errors-page bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,11 +37,16 @@ demo: install ## The whole way, from an upload to predictions (DATA=path/to.zip 
 up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
-test: install ## Every test that this machine can run; servers that are missing skip, loudly
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e tests/faults
 
-test-fast: install ## Units and the HTTP surface, in minutes: no server, no killing
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/house tests/unit tests/api
+test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeats an order), with coverage
+	@echo "SEED=$(SEED)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) --cov --cov-report=term $(FAST)
+
+test-under-load: install ## The fast tests beside 9 processes that keep the cores busy
+	@echo "SEED=$(SEED)"
+	$(BIN)/python -m tests.under_load 9 -- $(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) $(FAST)
 
 check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/ruff format --check .

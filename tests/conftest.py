@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+"""No property depends on how busy the machine is."""
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 """As in a job's process, and read when torch is loaded: where several test processes share few

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.accounts.service import create_first_key
 from app.cli.folder import only_one, write_key
@@ -17,9 +18,9 @@ from app.cli.options import DataDir, console, settings_of
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
-from app.infra.database import make_sessions, open_engine, transaction
+from app.infra.database import make_sessions, open_engine, transaction, translate
 from app.infra.migrate import migrate as migrate_database
-from app.infra.settings import Settings
+from app.infra.settings import Settings, make_folder
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tuning on few examples.")
 cli.add_typer(keys, name="keys")
@@ -102,7 +103,7 @@ def _prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> 
 
 def prepare(settings: Settings) -> None:
     """Bring the data folder into being: schema, first key (file `api-key`, mode 600)."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     migrate_database(engine)
     path = settings.data_dir / "api-key"
@@ -118,6 +119,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     try:
         cli()
+    except (OperationalError, InterfaceError) as error:
+        raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
         console.print(f"[red]{error.code}[/]: {error.message}")
         raise SystemExit(1) from None

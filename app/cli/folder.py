@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from app.core.errors import HeadstartError
+from app.infra.settings import make_folder
 
 _DYING_SECONDS = {True: 2.0, False: 20.0}
 """How long to wait for the lock where the supervisor that took it lives (it may be about to end),
@@ -23,12 +24,12 @@ def only_one(data_dir: Path) -> Iterator[int]:
 
     Whoever inherits the descriptor holds the lock, too. Raises in_use, storage_unavailable.
     """
+    make_folder(data_dir)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
         handle = (data_dir / ".lock").open("a+")
     except OSError as error:
         why = f"the data folder {data_dir} cannot be used: {error.strerror}"
-        raise HeadstartError("storage_unavailable", f"{why}; see --data-dir") from None
+        raise HeadstartError("storage_unavailable", why) from None
     with handle:
         _lock(handle, data_dir)
         handle.truncate(0)

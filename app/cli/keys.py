@@ -17,7 +17,7 @@ from app.core.identity import SCOPES
 from app.http.keyring import find_key
 from app.infra.database import Sessions, make_sessions, now, open_engine, reading, transaction
 from app.infra.migrate import migrate
-from app.infra.settings import Settings
+from app.infra.settings import Settings, make_folder
 
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
 
@@ -90,7 +90,7 @@ def _written(path: Path) -> str:
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Sessions]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     try:
         migrate(engine)

@@ -14,7 +14,7 @@ def serve(*, host: str, port: int) -> None:
     """Answer HTTP until SIGTERM or SIGINT, then drain."""
     import uvicorn
 
-    settings = settings_or_exit()
+    settings = settings_or_exit(with_folder=True)
     uvicorn.run(
         "app.main:app",
         host=host,

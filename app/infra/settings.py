@@ -170,14 +170,31 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         why = first["msg"].removeprefix("Value error, ")
-        told = f"{name}={first['input']!r}: {why[:1].lower()}{why[1:]}"
+        given = repr(first["input"])
+        shown = "…" if "@" in given else given  # it may have a password
+        told = f"{name}={shown}: {why[:1].lower()}{why[1:]}"
         raise HeadstartError("invalid_value", told, param=name) from None
 
 
-def settings_or_exit() -> Settings:
-    """The same for a process that cannot go on without: one line on standard error, status 1."""
+def make_folder(data_dir: Path) -> None:
+    """Make the data folder, if it is not there. Raises storage_unavailable."""
     try:
-        return load_settings()
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"the data folder {data_dir} (HEADSTART_DATA_DIR) cannot be used: {error.strerror}"
+        raise HeadstartError("storage_unavailable", why) from None
+
+
+def settings_or_exit(*, with_folder: bool = False) -> Settings:
+    """The same for a process that cannot go on without: one line on standard error, status 1.
+
+    It makes the data folder, too, where that is asked for.
+    """
+    try:
+        settings = load_settings()
+        if with_folder:
+            make_folder(settings.data_dir)
+        return settings
     except HeadstartError as error:
         raise SystemExit(f"headstart: {error.message}") from None
 

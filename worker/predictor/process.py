@@ -175,7 +175,7 @@ async def _tidy(settings: Settings) -> None:
 
 def main() -> None:
     """The process's entry."""
-    settings = settings_or_exit()
+    settings = settings_or_exit(with_folder=True)
     configure_logs(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one

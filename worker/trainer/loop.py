@@ -143,7 +143,7 @@ def _begin(session: Session, claim: Claim) -> bool:
 
 def main(child: str = "worker.tensors") -> int:
     """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
-    settings = settings_or_exit()
+    settings = settings_or_exit(with_folder=True)
     configure_logs(settings.log_level)
     signals: list[int] = []
 

@@ -76,6 +76,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.own_code
 
 faults: install ## The fault tests with their full counts
 	HEADSTART_FAULTS=full $(BIN)/python -m pytest tests/faults

@@ -1,4 +1,4 @@
-"""Many heads in one batch, fast: the same numbers as `scoring.predict` (docs/adr/0018).
+"""Many heads in one batch, fast: the same numbers as `scoring.predict` (docs/adr/0026).
 
 Made for what nearly every head is: linear on channels of the primary view, with exemplars. Channels
 are made once for all rows, each row then meets its own weights in one product, and everything after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from app.core.exports import FORMATS
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
@@ -23,11 +23,14 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"]
 
 _EXAMPLE = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 Name = Annotated[str, path_id("The model's id, or an alias.", _EXAMPLE)]
+Unread = Annotated[
+    int | None, Query(alias="limit", description="Taken from who pages; one page has them all.")
+]
 ModelId = Annotated[str, path_id("The model's id; no alias.", _EXAMPLE)]
 
 
 @router.get("")
-def list_models(caller: Reader, session: Reading) -> Page[Model]:
+def list_models(caller: Reader, session: Reading, *, _limit: Unread = None) -> Page[Model]:
     """All models of the organisation, newest first, on one page."""
     rows = models.listing(session, organisation_id=caller.organisation_id)
     names = aliases.names_of(

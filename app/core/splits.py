@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.manifest import Split
+from app.core.texts import composed
 
 ORDER: tuple[Split, ...] = ("train", "val", "test")
 
@@ -29,6 +30,7 @@ def units(keys: Sequence[str], groups: Sequence[str | None]) -> list[int]:
     """For each example the position of the first one that it must stay with.
 
     `keys` are content hashes; equal keys and equal groups are joined, chains included.
+    A group is the same however its accents are composed.
     """
     parent = list(range(len(keys)))
 
@@ -40,7 +42,7 @@ def units(keys: Sequence[str], groups: Sequence[str | None]) -> list[int]:
 
     first: dict[tuple[str, str], int] = {}
     for at, (key, group) in enumerate(zip(keys, groups, strict=True)):
-        for name in (("key", key), ("group", group)):
+        for name in (("key", key), ("group", None if group is None else composed(group))):
             if name[1] is not None:
                 one, other = root(first.setdefault((name[0], name[1]), at)), root(at)
                 parent[max(one, other)] = min(one, other)

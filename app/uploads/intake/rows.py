@@ -176,6 +176,8 @@ def too_long(label: str, limits: Limits) -> str:
 
 def _word(row: Row, name: str, value: Any) -> str | None:
     """A short text without control characters; whole numbers are written out."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # what pandas makes of whole numbers with a gap among them
     if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return str(value)
     if value is None or (isinstance(value, str) and not value.strip()):

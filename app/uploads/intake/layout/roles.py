@@ -85,7 +85,16 @@ def members(paths: Sequence[str], asked: Modality | None, peek: Peek) -> list[Fi
             raise images.nested(path)
         role = _by_name(path, asked) or _by_content(path, peek(index))
         found.append(FileInTree(index, path, role))
-    return found
+    return found if {"image", "text", "table"} & {one.role for one in found} else _of_json(found)
+
+
+def _of_json(found: Sequence[FileInTree]) -> list[FileInTree]:
+    """The same with what is JSON as tables: there is nothing else that could be examples."""
+    return [FileInTree(one.index, one.path, "table") if _is_json(one) else one for one in found]
+
+
+def _is_json(one: FileInTree) -> bool:
+    return one.role == "other" and images.extension(one.path) == ".json"
 
 
 def modality(found: Sequence[FileInTree], asked: Modality | None = None) -> Modality:

@@ -22,6 +22,8 @@ from typing import Any, BinaryIO
 Row = dict[str, Any]
 WIDEST = 1000
 """Columns of a workbook that are looked at."""
+PICTURES = ("image", "img", "picture", "photo", "image_bytes", "image_data")
+"""What a column of bytes is called that are pictures."""
 EMPTY_AT_ONCE = 100_000
 """Empty rows in a row after which a workbook is taken to have ended."""
 
@@ -88,7 +90,7 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
     with parquet.ParquetFile(source, memory_map=False, pre_buffer=False) as file:
         schema = file.schema_arrow
         classes = _classes(schema)
-        images = [field.name for field in schema if _is_picture(field.type)]
+        images = [field.name for field in schema if _is_picture(field.name, field.type)]
         wanted = [name for name in schema.names if _is_wanted(name, bounds) or name in classes]
         yield {"columns": schema.names, "classes": classes, "images": images, "told": []}
         at_once = 16 if images else 256
@@ -96,7 +98,10 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
         read = list(dict.fromkeys([*wanted, *images]))
         for batch in file.iter_batches(batch_size=at_once, columns=read, use_threads=False):
             for row in batch.slice(0, left).to_pylist():
-                yield {name: _plain(value, blobs) for name, value in row.items()}
+                yield {
+                    name: _picture(value, blobs) if name in images else _plain(value)
+                    for name, value in row.items()
+                }
             left -= min(left, batch.num_rows)
             if not left:
                 return
@@ -104,14 +109,22 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
 
 def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
     """Whether the column's name, spelled loosely, is one that may be read."""
-    loose = "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
-    return loose in bounds["names"] or name in bounds["chosen"]
+    return _loose(name) in bounds["names"] or name in bounds["chosen"]
 
 
-def _is_picture(kind: Any) -> bool:
-    """Whether this is how `datasets` stores an image: a struct of its bytes and its path."""
+def _loose(name: str) -> str:
+    """Without case, and with one kind of joint."""
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _is_picture(name: str, kind: Any) -> bool:
+    """Whether this is how `datasets` stores an image, a struct of its bytes and its path; or bytes
+    in a column that is called one.
+    """
     import pyarrow
 
+    if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
+        return _loose(name) in PICTURES
     if not pyarrow.types.is_struct(kind):
         return False
     inner = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
@@ -125,11 +138,21 @@ def _classes(schema: Any) -> dict[str, list[str]]:
         features = told["info"]["features"].items()
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+    found = {name: _inner(feature) for name, feature in features}
     return {
         name: _names(feature["names"])
-        for name, feature in features
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and "names" in feature
+        for name, feature in found.items()
+        if feature.get("_type") == "ClassLabel" and "names" in feature
     }
+
+
+def _inner(feature: Any) -> dict[str, Any]:
+    """The feature itself, or that of which it is a list."""
+    if isinstance(feature, list):
+        return _inner(feature[0]) if feature else {}
+    if not isinstance(feature, dict):
+        return {}
+    return _inner(feature["feature"]) if "feature" in feature else feature
 
 
 def _names(told: Any) -> list[str]:
@@ -137,15 +160,18 @@ def _names(told: Any) -> list[str]:
     return [str(name) for name in (told.values() if isinstance(told, dict) else told)]
 
 
-def _plain(value: Any, blobs: BinaryIO) -> Any:
-    if isinstance(value, dict) and "bytes" in value:
-        data = value["bytes"]
-        if data is None:
-            return None
-        start = blobs.tell()
-        blobs.write(data)
-        return {"offset": start, "length": len(data)}
+def _plain(value: Any) -> Any:
     return None if value != value else value  # noqa: PLR0124 - NaN is what differs from itself
+
+
+def _picture(value: Any, blobs: BinaryIO) -> Any:
+    """Where the picture's bytes are put; None where there are none."""
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if data is None:
+        return None
+    start = blobs.tell()
+    blobs.write(data)
+    return {"offset": start, "length": len(data)}
 
 
 def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[Row]:

@@ -99,16 +99,23 @@ def _named(
     values = dict(row.values)
     for role, name in found.places.items():
         names, value = classes.get(name), line.get(name)
-        if names is None or isinstance(value, str):
-            continue
-        if value is None or value == -1:
-            values[role] = None
-        elif isinstance(value, int) and 0 <= value < len(names):
-            values[role] = names[value]
-        else:
-            why = f"`{shown(name, 40)}` is {str(value)[:40]}, of {len(names)} classes"
-            raise row.error("invalid_value", why)
+        if names is not None and isinstance(value, list):
+            values[role] = [_class(row, name, one, names) for one in value]
+        elif names is not None:
+            values[role] = _class(row, name, value, names)
     return values
+
+
+def _class(row: Row, column: str, value: Any, names: list[str]) -> str | None:
+    """The name of a class by its number; None for -1 and null. Raises invalid_value."""
+    if isinstance(value, str):
+        return value
+    if value is None or value == -1:
+        return None
+    if isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    why = f"`{shown(column, 40)}` is {str(value)[:40]}, of {len(names)} classes"
+    raise row.error("invalid_value", why)
 
 
 def _picture(row: Row, blobs: Path) -> PictureCell:

@@ -20,7 +20,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     ),
     "label": (
         *("label", "labels", "class", "category", "target", "intent", "sentiment", "y", "tag"),
-        *("label_text", "label_name", "class_name", "class_label", "tags"),
+        *("label_text", "label_name", "class_name", "class_label", "tags", "choice"),
     ),
     "group": ("group",),
     "split": ("split",),
@@ -71,7 +71,8 @@ def find(
         if name is not None:
             places[role] = name
     if images:
-        places["image"] = _one(header, "image", images)
+        own = [name for name in images if folded(name) == "image"]
+        places["image"] = _one(header, "image", own[:1] or images)
     _check_needed(table, header, places, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
@@ -116,7 +117,8 @@ def _one(header: Row, role: str, found: Sequence[str]) -> str:
         return found[0]
     if len(set(found)) > 1:
         some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10])
-        why = f"several columns may be the {role}: {some}; say which with {role}_column"
+        hint = f"; say which with {role}_column" if role in ("text", "label") else ""
+        why = f"several columns may be the {role}: {some}{hint}"
         raise header.error("schema_mismatch", why)
     return found[0]
 

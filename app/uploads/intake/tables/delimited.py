@@ -61,6 +61,9 @@ def _header(lines: RecordLines) -> tuple[str, str]:
     """The header's line and what separates its cells."""
     lines.begin()
     first = next(lines, "")
+    while first and not first.strip(SEPARATORS + "\r\n "):
+        lines.begin()
+        first = next(lines, "")
     told = _SEP.fullmatch(first)
     if told is None:
         return first, _separator(first)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.core.manifest import Problem
+from app.uploads.intake import images
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.source import TableFile
@@ -13,7 +14,6 @@ from app.uploads.intake.tables.source import TableFile
 ANNOTATIONS = ("annotations", "completions")
 """The second is what they were called until 2021."""
 EXTRA = ("group", "split")
-IMAGES = ("image", "img", "image_url")
 
 
 def is_task(value: Mapping[str, Any]) -> bool:
@@ -58,11 +58,12 @@ def _tell(table: TableFile, *, open_ones: int, settled: int) -> None:
 def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
     """The text, or the picture's path, and what else of the data has a role."""
     told = {name: data[name] for name in EXTRA if data.get(name) is not None}
-    pictures = [data[name] for name in IMAGES if isinstance(data.get(name), str)]
+    pictures = [value for value in data.values() if _is_picture(value)]
     if table.paths and pictures:
         return {**told, "path": pictures[0]}
     texts = {name: value for name, value in data.items() if isinstance(value, str)}
     texts = {name: value for name, value in texts.items() if name not in EXTRA}
+    texts = {name: value for name, value in texts.items() if not _is_picture(value)} or texts
     chosen = table.columns.get("text")
     usual = [name for name in texts if columns.folded(name) in columns.USUAL["text"]]
     found = [chosen] if chosen else (usual if len(usual) == 1 else list(texts))
@@ -75,6 +76,13 @@ def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, A
             "schema_mismatch", f"which of its `data` is the text? {some}; say so with text_column"
         )
     return {**told, "text": texts[found[0]]}
+
+
+def _is_picture(value: object) -> bool:
+    """Whether it is a path or an address of one, by its ending."""
+    if not isinstance(value, str) or "\n" in value:
+        return False
+    return images.extension(value.partition("&")[0]) in images.EXTENSIONS
 
 
 def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[str | None, bool]:

@@ -37,6 +37,8 @@ def document(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         yield from lines(file, table)
     else:
         said = "it is nested" if start == b"{" else "it is no JSON that holds examples"
+        if b'"annotations"' in _head(file) and b'"images"' in _head(file):
+            said = "it looks like COCO, whose pictures must be beside it in a zip"
         raise HeadstartError(
             "schema_mismatch", f"{table.name}: {said}; what is read is {READ}", param=table.name
         )
@@ -86,11 +88,15 @@ def parsed(row: Row, line: str) -> dict[str, Any]:
     return value
 
 
+def _head(file: BinaryIO) -> bytes:
+    head = file.read(1 << 20)
+    file.seek(0)
+    return head
+
+
 def _start(file: BinaryIO) -> bytes:
     """The first byte that is no blank, the file being at its start again."""
-    start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    file.seek(0)
-    return start
+    return _head(file)[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
 
 
 def _is_one_a_line(file: BinaryIO, table: TableFile) -> bool:

@@ -95,3 +95,7 @@ def test_shares_that_leave_nothing_are_refused() -> None:
         splits.split(["a"], keys=["1"], groups=[None], val=0.5, test=0.5, seed=0)
     with pytest.raises(ValueError, match="two folds"):
         splits.folds(["a"], keys=["1"], groups=[None], count=1, seed=0)
+
+
+def test_a_group_is_one_however_its_accents_are_composed() -> None:
+    assert splits.units(["k", "l", "m"], ["caf\u00e9", "cafe\u0301", "cafe"]) == [0, 0, 2]

@@ -46,6 +46,16 @@ class TestArrays:
             "y",
         ]
 
+    def test_archives_of_nothing_but_json_are_read(self, take: Take) -> None:
+        rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+        test = [{"text": "c", "label": "x"}]
+        built = take(zipped({"d/train.json": as_json(rows), "d/test.json": as_json(test)}))
+        assert [(one.label, one.split) for one in built.examples] == [
+            ("x", "train"),
+            ("y", "train"),
+            ("x", "test"),
+        ]
+
     @pytest.mark.parametrize(
         ("data", "code", "word"),
         [

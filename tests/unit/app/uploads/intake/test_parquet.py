@@ -17,15 +17,21 @@ from tests.unit.app.uploads.intake.conftest import Take
 Refused = Callable[..., HeadstartError]
 
 
-def parquet(columns: dict[str, Any], classes: dict[str, list[str]] | None = None) -> bytes:
+def parquet(
+    columns: dict[str, Any], classes: dict[str, list[str]] | None = None, *, listed: bool = False
+) -> bytes:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet as writer
 
     table = pyarrow.table(columns)
     if classes:
-        features = {
+        features: dict[str, Any] = {
             name: {"names": names, "_type": "ClassLabel"} for name, names in classes.items()
         }
+        if listed:
+            features = {
+                name: {"feature": one, "_type": "Sequence"} for name, one in features.items()
+            }
         told = json.dumps({"info": {"features": features}})
         table = table.replace_schema_metadata({"huggingface": told})
     file = io.BytesIO()
@@ -119,3 +125,32 @@ def test_pictures_are_not_texts(refused: Refused) -> None:
 def test_other_columns_may_hold_anything(take: Take) -> None:
     columns = {"text": ["a", "b"], "label": ["x", "y"], "post": [b"1", b"2"], "tags": [[1], []]}
     assert labels(take(parquet(columns), "x.parquet")) == ["x", "y"]
+
+
+def test_bytes_in_a_column_that_is_called_image_are_pictures(take: Take) -> None:
+    data = parquet({"img": [png(1), png(2)], "label": ["cat", "dog"]})
+    assert take(data, "x.parquet").modality == "image"
+
+
+def test_of_several_pictures_the_one_called_so_is_read(take: Take, refused: Refused) -> None:
+    columns = {"mask": pictures(2), "depth": pictures(2), "label": ["cat", "dog"]}
+    assert "`mask`, `depth`" in refused(parquet(columns), "x.parquet").message
+    built = take(parquet({**columns, "Image": pictures(2)}), "x.parquet")
+    assert labels(built) == ["cat", "dog"]
+
+
+def test_lists_of_one_class_have_its_name(take: Take, refused: Refused) -> None:
+    columns = {"text": ["a", "b", "c"], "labels": [[0], [1], []]}
+    named = {"labels": ["calm", "fear"]}
+    several = parquet({**columns, "labels": [[0], [0, 1], [1]]}, named, listed=True)
+    error = refused(several, "x.parquet")
+    assert (error.code, error.param) == ("several_labels", "x.parquet:2")
+    assert "calm, fear" in error.message
+    built = take(parquet(columns, named, listed=True), "x.parquet")
+    assert labels(built) == ["calm", "fear"]
+    assert ("unlabelled", True) in codes(built)
+
+
+def test_whole_numbers_stay_whole(take: Take) -> None:
+    built = take(parquet({"text": ["a", "b"], "label": [1.0, 2.0]}), "x.parquet")
+    assert labels(built) == ["1", "2"]

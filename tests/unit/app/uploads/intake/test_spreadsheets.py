@@ -50,6 +50,7 @@ def as_csv(mark: str = ",", end: str = "\r\n", extra: str = "") -> str:
         (as_csv() + ",\r\n , \r\n\r\n").encode(),
         (as_csv(extra=";;", mark=";") + ";;;\r\n").encode(),
         as_csv().replace("label\r\n", "label,\r\n").encode(),
+        (",,\r\n\r\n" + as_csv()).encode(),
     ],
 )
 def test_what_spreadsheets_write(take: Take, data: bytes) -> None:

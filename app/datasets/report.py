@@ -17,6 +17,9 @@ from app.uploads.intake import Built
 from app.uploads.streaming import Upload
 
 
+MOST_PROBLEMS = 1000
+
+
 class SplitCount(BaseModel):
     """The usable examples of one split."""
 
@@ -69,7 +72,7 @@ class DatasetReport(BaseModel):
     splits: list[SplitCount] = Field(description="Those that have usable examples.")
     num_problems: int
     problems: list[Problem] = Field(
-        description="What would be left out, or is doubtful. Headers are checked as for an "
+        description=f"What would be left out, or is doubtful; the first {MOST_PROBLEMS}. Headers are checked as for an "
         "upload that is kept; damage deeper in an image shows only when a kept one is decoded."
     )
     assumed: list[str] = Field(description="In words, how names and folders were read.")
@@ -88,7 +91,7 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         classes=_classes(usable),
         splits=_splits(usable),
         num_problems=len(built.problems),
-        problems=built.problems,
+        problems=built.problems[:MOST_PROBLEMS],
         assumed=built.notes,
     )
 

@@ -18,15 +18,14 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import code_pages, layout, members, opening, picture_lists, tables
+from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.drafts import Drafts, example
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
-from app.uploads.intake.limits import IntakeOptions, Kind, Limits
+from app.uploads.intake.limits import IntakeOptions, Kind
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
-from app.uploads.intake.refusals import Refusals
-from app.uploads.intake.rows import Row, too_long
+from app.uploads.intake.rows import Row
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
@@ -104,7 +103,7 @@ class _Intake:
             modality = layout.modality(found, asked)
             if self._options.labelled:
                 items = self._items(opened, found, modality)
-                _check_labels(items, self._limits, self._refusals)
+                checks.labels(items, self._limits, self._refusals)
             else:
                 items = self._anything(opened, found, modality)
             for item in items:
@@ -278,7 +277,7 @@ class _Intake:
 def _finish(drafts: Drafts, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
     if not drafts.listed:
-        raise _nothing(drafts.problems, labelled=drafts.options.labelled)
+        raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
     pack = drafts.pack.finish()
     if not drafts.options.labelled:
         return _unlabelled(drafts, modality, pack)
@@ -288,47 +287,15 @@ def _finish(drafts: Drafts, modality: Modality) -> Built:
     )
     problems = drafts.problems + found
     usable = manifest.usable(examples, problems)
-    _check_classes(usable, drafts.options.minimum_classes)
+    checks.classes(usable, drafts.options.minimum_classes)
     classes = manifest.class_counts(usable)
     return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)
-
-
-def _nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
-    """There is no example; a table that has none says so itself."""
-    empty = next((one for one in problems if one.code == "empty_dataset"), None)
-    if empty is not None:
-        return HeadstartError(empty.code, empty.message, param=empty.path)
-    return layout.nothing(labelled=labelled)
 
 
 def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:
     """The inputs as they are: what is doubtful about labels and splits is not asked."""
     examples = [example(draft, "test", pack) for draft in drafts.listed]
     return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [], drafts.notes)
-
-
-def _check_labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> None:
-    """What folders' names may not be, before a byte is unpacked for them."""
-    for label, path in {item.label: item.path for item in reversed(items)}.items():
-        if len(label) > limits.label_characters:
-            why = too_long(label, limits)
-            refusals.add(HeadstartError("label_too_long", why, param=shown(path)))
-        if not label.strip():
-            why = f"the folder of {shown(path)} has no name to be a label"
-            refusals.add(HeadstartError("invalid_value", why, param=shown(path)))
-    refusals.check()
-
-
-def _check_classes(usable: list[Example], minimum: int) -> None:
-    if not usable:
-        raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
-    labels = {example.label for example in usable if example.split == "train"}
-    if len(labels) < minimum > 1:
-        found = ", ".join(shown(label, 40) for label in sorted(labels)) or "none"
-        raise HeadstartError(
-            "insufficient_classes",
-            f"at least {minimum} classes need an example to train on; found: {found}",
-        )
 
 
 def _asked(modality: str | None) -> Modality | None:

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.servers
 
 def test_a_worker_whose_trainer_cannot_start_ends(tmp_path: Path) -> None:
     with redis_server() as url:
-        settings = Settings(data_dir=tmp_path, broker_url=url, database_url="postgresql+nonsense://x")
+        settings = Settings(
+            data_dir=tmp_path, broker_url=url, database_url="postgresql+nonsense://x"
+        )
         ended = subprocess.run(
             [sys.executable, *LIGHT_CELERY],
             env=environment(settings),

@@ -35,7 +35,7 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
     Raises ambiguous_layout.
     """
     chosen = [one for one in found if one.role == role]
-    splits = of_folders(tops_of(chosen))
+    splits = of_folders(tops_of(chosen)) or _by_content(chosen)
     second = {} if splits else _class_first(chosen)
     if splits:
         _check_alone(chosen, splits)
@@ -57,6 +57,18 @@ def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]
 def tops_of(members: Iterable[FileInTree]) -> set[str]:
     """The folders on top that the members lie in."""
     return {one.parts[0] for one in members if len(one.parts) > 1}
+
+
+def _by_content(chosen: Sequence[FileInTree]) -> dict[str, Split]:
+    """The folders on top as splits where each has a split's word, not all the same, and all hold
+    folders, of which one's are found in the others: `train-clean/cat` and `test-other/cat`."""
+    inside: dict[str, set[str]] = {top: set() for top in tops_of(chosen)}
+    for one in chosen:
+        if len(one.parts) > 2:
+            inside[one.parts[0]].add(one.parts[1])
+    told = {top: said.split for top in inside if (said := read_name(top))}
+    alike = bool(inside) and bool(set.intersection(*inside.values()))
+    return told if alike and told.keys() == inside.keys() and len(set(told.values())) > 1 else {}
 
 
 def _reads_as_split(label: str) -> bool:
@@ -149,7 +161,8 @@ def _class_first(chosen: Sequence[FileInTree]) -> dict[str, Split]:
     all_splits = second.keys() == names
     if all_splits and all(len(parts) == 3 for parts in deep):
         flat = {one.parts[0] for one in chosen if len(one.parts) == 2}
-        return second if several or flat >= {parts[0] for parts in deep} else {}
+        trained = "train" in second.values()
+        return second if several or trained or flat >= {parts[0] for parts in deep} else {}
     if all_splits or several:
         raise doubts.splits_among_folders(sorted(tops_of(chosen)), sorted(second))
     return {}

@@ -36,16 +36,17 @@ def wrapper(paths: Sequence[str], listing: Sequence[str] = ()) -> str:
     A class or a split is no wrapper, nor is a folder that files of `listing` lie beside. Other
     files beside a wrapper, and folders of previews, do not change that it is one.
     """
+    known = [*paths, *listing]
     cuts = [""]
     while len(cuts) <= DEEPEST:
-        top = _only([path[len(cuts[-1]) :] for path in paths if path.startswith(cuts[-1])])
-        if top is None or any(
-            path.startswith(cuts[-1]) and not path.startswith(f"{cuts[-1]}{top}/")
-            for path in listing
-        ):
+        inside = cuts[-1]
+        top = _only([path[len(inside) :] for path in known if path.startswith(inside)])
+        cut = f"{inside}{top}/"
+        beside = any(path.startswith(inside) and not path.startswith(cut) for path in listing)
+        if top is None or beside:
             break
-        cuts.append(f"{cuts[-1]}{top}/")
-    return cuts[-1] if _tells(paths, cuts[-1]) else cuts[min(1, len(cuts) - 1)]
+        cuts.append(cut)
+    return cuts[-1] if _tells(known, cuts[-1]) else cuts[min(1, len(cuts) - 1)]
 
 
 def _only(paths: Sequence[str]) -> str | None:
@@ -63,15 +64,20 @@ def _only(paths: Sequence[str]) -> str | None:
 
 
 def _is_nested(paths: Sequence[str]) -> bool:
-    """Whether there are folders in the folder, or tables, which need none."""
-    return any("/" in path or images.extension(path) in TABLES for path in paths)
+    """Whether there are folders in the folder, or tables and lists, which need none."""
+    return any("/" in path or _is_table(path) for path in paths)
+
+
+def _is_table(path: str) -> bool:
+    suffix = images.extension(path)
+    return suffix in TABLES or suffix == ".json"
 
 
 def _is_split(top: str, paths: Sequence[str]) -> bool:
-    """A split's folder is no wrapper, unless there are splits in it."""
+    """A split's folder is no wrapper, unless all folders in it are splits."""
     said = read_name(top)
     inside = {path.partition("/")[0] for path in paths if "/" in path}
-    return said is not None and said.exact and not of_folders(inside)
+    return said is not None and said.exact and not (inside and inside == of_folders(inside).keys())
 
 
 def _lie_aside(top: str, below: dict[str, list[str]]) -> bool:
@@ -91,5 +97,5 @@ def _tells(paths: Sequence[str], cut: str) -> bool:
     """Whether what lies in the folder `cut` tells classes, splits or tables apart."""
     inside = [path[len(cut) :] for path in paths if path.startswith(cut)]
     tops = {path.partition("/")[0] for path in inside if "/" in path}
-    tables = any("/" not in path and images.extension(path) in TABLES for path in inside)
+    tables = any("/" not in path and _is_table(path) for path in inside)
     return len(tops) > 1 or bool(of_folders(tops)) or tables

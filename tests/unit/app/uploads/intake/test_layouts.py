@@ -103,6 +103,20 @@ def test_a_folder_in_each_split_is_looked_through(take: Take) -> None:
     assert splits(built) == {"train": BOTH, "test": BOTH}
 
 
+def test_folders_with_the_same_classes_are_splits_whatever_else_they_say(take: Take) -> None:
+    built = take(tree(*in_each("train-clean/"), *in_each("test-other/")))
+    assert splits(built) == {"train": BOTH, "test": BOTH}
+
+
+def test_class_folders_with_training_folders_only(take: Take) -> None:
+    built = take(tree("circle/train/1.png", "square/train/2.png"))
+    assert (splits(built), built.problems) == ({"train": BOTH}, [])
+
+
+def test_only_held_out_examples_are_said_to_be_so(refused: Refused) -> None:
+    assert "4 example(s) are in val" in refused(tree(*in_each("dev/"))).message
+
+
 MVTEC = [
     *in_each("train/", ["good", "scratch"]),
     *in_each("test/", ["good", "broken_large"]),
@@ -162,6 +176,7 @@ def test_a_word_of_splits_among_others_is_part_of_the_class(take: Take) -> None:
         (["valid/1.png", "invalid/2.png"], "valid/"),
         (["test_images/1.png", "cat/2.png"], "test_images/"),
         (["cat/train/a/1.png", "dog/train/b/2.png"], "train/"),
+        (["train/valid/1.png", "train/invalid/2.png"], "valid/"),
     ],
 )
 def test_no_class_is_named_after_a_split(refused: Refused, paths: list[str], named: str) -> None:

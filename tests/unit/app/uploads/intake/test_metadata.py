@@ -59,6 +59,16 @@ def test_metadata_decides(
     assert built.pack_path.read_bytes()[:-16] == png(0) + png(1) + png(2)
 
 
+@pytest.mark.parametrize("beside", [{}, {"readme.txt": b"x"}, {"set/notes.md": b"x"}])
+def test_metadata_in_the_pictures_own_folder(take: Take, beside: dict[str, bytes]) -> None:
+    told = b"file_name,label\n1.png,x\n2.png,y\n"
+    members = {"set/1.png": png(1), "set/2.png": png(2), "set/metadata.csv": told}
+    assert rows(take(zipped(members | beside))) == {
+        "1.png": ("x", "train"),
+        "2.png": ("y", "train"),
+    }
+
+
 def test_metadata_in_each_split(take: Take) -> None:
     members = {}
     for at, split in enumerate(("train", "test")):

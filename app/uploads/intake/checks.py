@@ -1,0 +1,48 @@
+"""What an upload must at least hold, and what its labels may not be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Example, Problem
+from app.uploads.intake import layout
+from app.uploads.intake.layout import LabelledFile
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import shown
+from app.uploads.intake.refusals import Refusals
+from app.uploads.intake.rows import too_long
+
+
+def labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> None:
+    """What folders' names may not be, before a byte is unpacked for them."""
+    for label, path in {item.label: item.path for item in reversed(items)}.items():
+        if len(label) > limits.label_characters:
+            why = too_long(label, limits)
+            refusals.add(HeadstartError("label_too_long", why, param=shown(path)))
+        if not label.strip():
+            why = f"the folder of {shown(path)} has no name to be a label"
+            refusals.add(HeadstartError("invalid_value", why, param=shown(path)))
+    refusals.check()
+
+
+def classes(usable: list[Example], minimum: int) -> None:
+    if not usable:
+        raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
+    trained = {example.label for example in usable if example.split == "train"}
+    if len(trained) < minimum > 1:
+        found = ", ".join(shown(label, 40) for label in sorted(trained)) or "none"
+        held = Counter(example.split for example in usable if example.split != "train")
+        beside = "".join(f"; {count} example(s) are in {name}" for name, count in held.items())
+        raise HeadstartError(
+            "insufficient_classes",
+            f"at least {minimum} classes need an example to train on; found: {found}{beside}",
+        )
+
+
+def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
+    """There is no example; a table that has none says so itself."""
+    empty = next((one for one in problems if one.code == "empty_dataset"), None)
+    if empty is not None:
+        return HeadstartError(empty.code, empty.message, param=empty.path)
+    return layout.nothing(labelled=labelled)

@@ -16,7 +16,6 @@ from app.uploads.form import UploadForm
 from app.uploads.intake import Built
 from app.uploads.streaming import Upload
 
-
 MOST_PROBLEMS = 1000
 
 
@@ -72,7 +71,8 @@ class DatasetReport(BaseModel):
     splits: list[SplitCount] = Field(description="Those that have usable examples.")
     num_problems: int
     problems: list[Problem] = Field(
-        description=f"What would be left out, or is doubtful; the first {MOST_PROBLEMS}. Headers are checked as for an "
+        description=f"The first {MOST_PROBLEMS}: what would be left out, or is doubtful. "
+        "Headers are checked as for an "
         "upload that is kept; damage deeper in an image shows only when a kept one is decoded."
     )
     assumed: list[str] = Field(description="In words, how names and folders were read.")

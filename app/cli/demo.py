@@ -49,7 +49,10 @@ def run_demo(url: str, *, key: str, archive: Path | None) -> None:
     """Upload, fine-tune, predict what was held out, and print what came of it."""
     train, held_out, name = _from_zip(archive) if archive else _digits()
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=120) as client, _bar() as progress:
+    with (
+        httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False) as client,
+        _bar() as progress,
+    ):
         started = time.perf_counter()
         dataset = _upload(client, progress, train, name)
         embedded = time.perf_counter()

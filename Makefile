@@ -73,6 +73,7 @@ bench-serving: install ## Throughput and latency over HTTP against the bare engi
 bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.quality.text --fresh
+	$(BIN)/python -m benchmarks.long_texts
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from app.core.backbones import MOST_WINDOWS
-from benchmarks.record import record
+from benchmarks.record import record, shared_data
 from worker.ml.engines import TextEngine, load_engine
 
 Rows = NDArray[np.float32]
@@ -34,8 +34,8 @@ SENTENCES = 45
 def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    by_class = _read(parser.parse_args().data / "banking77" / "train.jsonl")
+    parser.parse_args()
+    by_class = _read(shared_data() / "banking77" / "train.jsonl")
     found: dict[str, object] = {}
     for name, place in PLACES.items():
         found[name] = _accuracies(by_class, place)

@@ -2,7 +2,6 @@
 
 Each text is several sentences of other classes around those of its own: only at its end, or at a
 place of its own. A head is logistic regression on the embeddings alone: n-grams say nothing.
-`--data DIR` has banking77.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
-from app.infra.settings import Settings, settings_or_exit, split_list
+from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def open_services(settings: Settings) -> Services:
     """Connect to everything that the settings name."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
     storage, predictor = open_storage(settings), open_predictor(settings)

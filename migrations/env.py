@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app.infra.database import open_engine
 from app.infra.orm import Base
-from app.infra.settings import load_settings
+from app.infra.settings import load_settings, make_folder
 
 
 def _migrate(connection: Connection) -> None:
@@ -22,7 +22,7 @@ def _main() -> None:
         _migrate(connection)
         return
     settings = load_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     with open_engine(settings.database).connect() as connection:
         _migrate(connection)
         connection.commit()

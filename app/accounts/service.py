@@ -6,14 +6,14 @@ import re
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, or_, select, text
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import ORGANISATION, key_digest
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import ApiKeyRow, OrganisationRow
+from app.infra.orm import ApiKeyRow
 
 PREFIX_LENGTH = len("hs_") + 12
 
@@ -29,9 +29,7 @@ def create_key(
         raise HeadstartError(
             "invalid_value", f"an organisation's name fits {ORGANISATION}", param="organisation"
         )
-    if session.get(OrganisationRow, organisation_id) is None:
-        session.add(OrganisationRow(id=organisation_id, created_at=now(session)))
-        session.flush()
+    _ensure(session, organisation_id)
     prefix = "hs_" + secrets.token_hex(6)
     key = f"{prefix}_{secrets.token_urlsafe(32)}"
     row = ApiKeyRow(
@@ -46,6 +44,17 @@ def create_key(
     session.add(row)
     session.flush()
     return row, key
+
+
+def _ensure(session: Session, organisation_id: str) -> None:
+    """Make the organisation unless it is there, or somebody else makes it right now."""
+    session.execute(
+        text(
+            "INSERT INTO organisations (id, created_at, last_claimed_at) VALUES (:id, :at, 0) "
+            "ON CONFLICT DO NOTHING"
+        ),
+        {"id": organisation_id, "at": now(session)},
+    )
 
 
 def create_first_key(session: Session) -> tuple[ApiKeyRow, str]:

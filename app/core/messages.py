@@ -6,6 +6,7 @@ kind and length, so that nothing is base64-encoded or copied on the way.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from app.core.errors import HeadstartError
 Kind = Literal["image", "text", "error"]
 _LETTERS: dict[str, Kind] = {"i": "image", "t": "text", "e": "error"}
 _U32 = struct.Struct("<I")
+_ARTIFACT = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){1,7}")
+"""Of what the keys of storage are made; none leaves it."""
 
 
 HEAVY = 256 * 1024
@@ -99,7 +102,7 @@ def decode(body: bytes) -> Call:
             id=meta["id"],
             tenant=meta["tenant"],
             single=meta["single"],
-            target=Target(**meta["target"]),
+            target=_target(meta["target"]),
             options=_options(meta["options"]),
             inputs=_inputs(memoryview(body)[4 + length :], meta["kinds"], meta["lengths"]),
         )
@@ -134,6 +137,13 @@ def read_error(body: bytes) -> HeadstartError:
 def failed(error: HeadstartError) -> Input:
     """An input that is an error already, kept in its place among the others."""
     return Input("error", to_json(error_body(error)))
+
+
+def _target(fields: dict[str, Any]) -> Target:
+    target = Target(**fields)
+    if target.artifact and not _ARTIFACT.fullmatch(target.artifact):
+        raise ValueError("this is no model's folder")
+    return target
 
 
 def _options(fields: dict[str, Any]) -> Options:

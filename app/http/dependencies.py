@@ -70,6 +70,15 @@ def caller(scope: Scope) -> Callable[[Request], Identity]:
     return require
 
 
+def _asker(request: Request) -> Identity:
+    """Whoever reads models or asks them: what a model is called and gives, both must know."""
+    identity = request.state.identity
+    assert isinstance(identity, Identity)
+    if "predict" not in identity.scopes:
+        identity.require("read")
+    return identity
+
+
 def _reading(request: Request) -> Iterator[Session]:
     with reading(services(request).sessions) as session:
         yield session
@@ -95,5 +104,6 @@ Writing = Annotated[Session, Depends(_writing, scope="function")]
 ServicesDep = Annotated[Services, Depends(services)]
 Reader = Annotated[Identity, Depends(caller("read"))]
 Writer = Annotated[Identity, Depends(caller("write"))]
+Asker = Annotated[Identity, Depends(_asker)]
 Predicter = Annotated[Identity, Depends(caller("predict"))]
 Admin = Annotated[Identity, Depends(caller("admin"))]

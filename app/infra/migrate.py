@@ -6,9 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 import migrations
+
+_PATIENCE = "10min"
+"""How long a replica waits for another's migration, which may rewrite a large table."""
 
 
 def migrate(engine: Engine) -> None:
@@ -17,7 +20,15 @@ def migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(4811)"))
+            _wait_for_others(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Lock what migrates; the locks of the migration itself are waited for as briefly as ever."""
+    usual = connection.execute(text("SHOW lock_timeout")).scalar_one()
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(4811)"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{usual}'"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -177,9 +178,17 @@ def load_settings() -> Settings:
 
 
 def make_folder(data_dir: Path) -> None:
-    """Make the data folder, if it is not there. Raises storage_unavailable."""
+    """Make the data folder, for its owner alone; of one that is there, others are let out.
+
+    It holds labels, paths and keys. What a group may do is left to whoever runs the service.
+    Raises storage_unavailable.
+    """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mode = data_dir.stat().st_mode
+        if mode & 0o007:
+            with suppress(PermissionError):  # somebody else's: theirs to say
+                data_dir.chmod(mode & 0o7770)
     except OSError as error:
         why = f"the data folder {data_dir} (HEADSTART_DATA_DIR) cannot be used: {error.strerror}"
         raise HeadstartError("storage_unavailable", why) from None

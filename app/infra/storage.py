@@ -50,23 +50,28 @@ class LocalStorage:
         root.mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, source: Path) -> None:
-        target = self.root / key
+        target = self._path(key)
         with storage_errors():
             target.parent.mkdir(parents=True, exist_ok=True)
             place(source, target)
 
     def fetch(self, key: str) -> Path:
-        path = self.root / key
+        path = self._path(key)
         if not path.is_file():
             raise FileNotFoundError(key)
         return path
 
     def delete(self, key: str) -> None:
-        path = self.root / key
+        path = self._path(key)
         path.unlink(missing_ok=True)
         for parent in path.parents:
             if parent == self.root or not _remove_empty(parent):
                 return
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ValueError(f"a key leaves the storage: {key!r}")
+        return self.root / key
 
     def keys(self, prefix: str) -> Iterator[str]:
         for path in sorted((self.root / prefix).rglob("*")):

@@ -107,11 +107,12 @@ async def get_artifact(
     """One file: `head` (safetensors), `model.json`, or the whole network as a bundle to run.
 
     `onnx`, `openvino` and `torch` (zip) are made on request, which waits ten seconds for it, or
-    as long as `Prefer: wait=N` says.
+    as long as `Prefer: wait=N` says. To have one made takes the scope `write`; to fetch what is
+    made, or is being made, `read`.
     """
-    organisation_id = caller.organisation_id
     if name in FORMATS:
-        return await exports.answer(services, organisation_id, model, export_format=name, wish=wish)
+        return await exports.answer(services, caller, model, export_format=name, wish=wish)
+    organisation_id = caller.organisation_id
     return await to_thread.run_sync(_stored, services, organisation_id, model, name)
 
 

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
 from app.core.exports import filename, unsupported
+from app.core.identity import Identity
 from app.http.dependencies import Services, writing
 from app.http.waiting import WORK, Wish
 from app.infra.database import now, reading
@@ -40,10 +41,10 @@ class Standing:
 
 
 async def answer(
-    services: Services, organisation_id: str, name: str, *, export_format: str, wish: Wish
+    services: Services, caller: Identity, name: str, *, export_format: str, wish: Wish
 ) -> Response:
     """The bundle; or 202 while it is being made. Raises what its making has failed of."""
-    look = partial(_standing, services, organisation_id, name, export_format)
+    look = partial(_standing, services, caller, name, export_format)
     standing = await to_thread.run_sync(look)
     if standing.file is None and await _wait(services, standing.work, wish):
         standing = await to_thread.run_sync(look)
@@ -61,16 +62,21 @@ def _ended(state: Any) -> bool:
     return state not in _UNFINISHED
 
 
-def _standing(services: Services, organisation_id: str, name: str, export_format: str) -> Standing:
-    """How it stands now, its work queued if need be. Raises not_found and why it has failed."""
+def _standing(services: Services, caller: Identity, name: str, export_format: str) -> Standing:
+    """How it stands now, its work queued if need be: that takes the scope `write`.
+
+    Raises not_found, forbidden and why it has failed.
+    """
     with reading(services.sessions) as session:
-        model = models.find(session, organisation_id=organisation_id, name=name)
+        model = models.find(session, organisation_id=caller.organisation_id, name=name)
         _refuse_unsupported(model, export_format)
         row = exports.find(session, model, export_format)
         at = now(session)
     file = _file(services, row)
     if file is None:
         _raise_failure(row, at)
+        if row is None or row.state not in _UNFINISHED:
+            caller.require("write")
         row = _asked(services, model, export_format, row)
     assert row is not None
     return Standing(model=model.id, work=row.id, state=row.state, file=file)

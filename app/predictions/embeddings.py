@@ -146,11 +146,14 @@ async def embed(
 
 
 async def _backbone(services: Services, tenant: str, name: str) -> BackboneSpec:
-    """The backbone called `name`, or that of the model called so. Raises not_found."""
+    """The backbone called `name`, or of the model so called. Raises not_found and its like."""
     weights_dir = services.settings.weights_dir
     known = await run_in_threadpool(weights.registry, weights_dir)
     if name not in known:
         name = (await services.resolver.resolve(tenant, name)).backbone
+    if name not in known:
+        why = f"the model's backbone {name} is gone: put its folder back into WEIGHTS_DIR"
+        raise HeadstartError("backbone_unavailable", why, param="model")
     return known[name]
 
 

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Input
-from app.http.dependencies import Predicter, Reader, Services, ServicesDep
+from app.http.dependencies import Asker, Predicter, Services, ServicesDep
 from app.http.openapi import path_id, problems
 from app.http.routes import StrictRoute
 from app.http.strict_json import AT_ONCE, parsed
@@ -121,7 +121,7 @@ async def ready(services: ServicesDep) -> dict[str, bool]:
 
 @router.get("/models/{model}", responses=problems("not_found"))
 @router.get("/models/{model}/versions/1", include_in_schema=False)
-def metadata(model: Name, caller: Reader, services: ServicesDep) -> dict[str, Any]:
+def metadata(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any]:
     """What the model reads and gives; `probabilities` are in the order of `labels`."""
     with reading(services.sessions) as session:
         row = models.find(session, organisation_id=caller.organisation_id, name=model)
@@ -143,7 +143,7 @@ def metadata(model: Name, caller: Reader, services: ServicesDep) -> dict[str, An
 
 @router.get("/models/{model}/ready", responses=_PROBLEMS)
 @router.get("/models/{model}/versions/1/ready", include_in_schema=False)
-async def model_ready(model: Name, caller: Reader, services: ServicesDep) -> dict[str, Any]:
+async def model_ready(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any]:
     """The model exists and the predictor answers."""
     await services.resolver.resolve(caller.organisation_id, model)
     return {"name": model, **(await ready(services))}

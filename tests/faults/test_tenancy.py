@@ -71,11 +71,18 @@ def operations(service: Service) -> list[tuple[str, str, dict[str, Any]]]:
     with service.client(None) as anybody:
         document = anybody.get("/openapi.json").json()
     return [
-        (method.upper(), path, call(document, path, operation))
+        (method.upper(), path, {**call(document, path, operation), **queried(operation)})
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
         if path not in OPEN
     ]
+
+
+def queried(operation: dict[str, Any]) -> dict[str, Any]:
+    """The query parameters that it cannot do without."""
+    needed = [one for one in operation.get("parameters", []) if one["in"] == "query"]
+    needed = [one for one in needed if one.get("required")]
+    return {"params": {one["name"]: one["schema"]["enum"][0] for one in needed}} if needed else {}
 
 
 def call(document: dict[str, Any], path: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -154,6 +161,7 @@ def test_the_wrong_scope_opens_nothing(
         service.client(make_key(sessions, scopes=["predict"])) as predicter,
         service.client(make_key(sessions, scopes=["read", "write"])) as writer,
         service.client(make_key(sessions, scopes=["read"])) as reader,
+        service.client(make_key(sessions, scopes=["write"])) as changer,
     ):
         for method, path, how in operations:
             if path in ANY_KEY:
@@ -161,6 +169,8 @@ def test_the_wrong_scope_opens_nothing(
             predicts = path.endswith(PREDICTING)
             wrong = [writer] if predicts else [predicter]
             wrong += [reader] if method != "GET" else []
+            if method == "GET" and path.startswith("/v2/models/"):
+                wrong = [changer]  # who predicts and who reads may both ask what a model is
             for client in wrong:
                 status, said = answer(client, method, owned.path(path), how)
                 assert status == 403, (method, path)

@@ -44,7 +44,7 @@ OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK",
     "app.infra.repositories.embeddings": "total_bytes oldest",
     "app.infra.repositories.exports": "kept",
-    "app.infra.repositories.work": "seconds_to_next rescue",
+    "app.infra.repositories.work": "seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire",
     "worker.trainer.idle.references": (

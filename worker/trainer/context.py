@@ -18,7 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.queue import Doorbell, open_doorbell
-from app.infra.settings import Settings
+from app.infra.settings import Settings, make_folder
 from app.infra.storage import Storage, open_storage
 from worker.trainer.bell import Bell
 from worker.trainer.embedding_cache import EmbeddingCache
@@ -133,7 +133,7 @@ def _in_transaction(sessions: Sessions, step: Callable[[Session], T]) -> T:
 
 def open_context(settings: Settings, *, child: str = "worker.tensors") -> Context:
     """Connect to everything that the settings name; `child` is the tensor process's module."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     sessions = make_sessions(engine)
     storage = open_storage(settings)

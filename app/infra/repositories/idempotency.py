@@ -104,6 +104,27 @@ def release(session: Session, key: IdempotencyKey, *, lease: float) -> None:
     )
 
 
+def prune(session: Session, *, limit: int) -> int:
+    """Drop some keys that have expired, of whoever does not come back; how many."""
+    expired = (
+        select(IdempotencyRow.organisation_id, IdempotencyRow.key)
+        .where(IdempotencyRow.created_at < now(session) - KEPT_SECONDS)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    gone = session.execute(expired).all()
+    for row in gone:
+        session.execute(
+            delete(IdempotencyRow)
+            .where(
+                IdempotencyRow.organisation_id == row.organisation_id,
+                IdempotencyRow.key == row.key,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    return len(gone)
+
+
 def _write(session: Session, key: IdempotencyKey, lease: float | None, **values: Any) -> bool:
     held = IdempotencyRow.lease_until == lease  # None: IS NULL
     result = session.execute(

@@ -30,10 +30,9 @@ _PICK = {
       WHERE {ready} ORDER BY {rank}, o.last_claimed_at, w.created_at, w.id LIMIT 1
     """,
     "postgresql": """
-      SELECT p.id FROM organisations o CROSS JOIN LATERAL (
-        SELECT w.id, {rank} AS rank FROM work w WHERE w.organisation_id = o.id AND {ready}
-        ORDER BY {rank}, w.created_at, w.id LIMIT 1 FOR UPDATE SKIP LOCKED
-      ) p ORDER BY p.rank, o.last_claimed_at LIMIT 1
+      SELECT w.id FROM work w JOIN organisations o ON o.id = w.organisation_id
+      WHERE {ready} ORDER BY {rank}, o.last_claimed_at, w.created_at, w.id LIMIT 1
+      FOR UPDATE OF w SKIP LOCKED
     """,
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, bindparam, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -19,6 +19,8 @@ from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
 from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
 
+KEPT_SECONDS = 30 * 86_400.0
+"""So long work that has ended stays for people to look into."""
 MAX_ERRORS, MAX_CRASHES, MAX_LOSSES = 3, 3, 20
 
 
@@ -179,6 +181,16 @@ def lock_batches(session: Session, batch_ids: Sequence[str]) -> None:
 
 def _lock(session: Session, which: ColumnElement[bool]) -> None:
     session.execute(select(WorkRow.id).where(which).order_by(WorkRow.id).with_for_update()).all()
+
+
+def prune(session: Session, *, limit: int) -> int:
+    """Drop some work that ended long ago: nothing asks for it any more. How many."""
+    ended = select(WorkRow.id).where(WorkRow.finished_at < now(session) - KEPT_SECONDS)
+    ids = list(session.scalars(ended.limit(limit).with_for_update(skip_locked=True)))
+    session.execute(
+        delete(WorkRow).where(WorkRow.id.in_(ids)).execution_options(synchronize_session=False)
+    )
+    return len(ids)
 
 
 def urgent(session: Session, *, kinds: Sequence[str], before: int = 1) -> bool:

@@ -16,6 +16,7 @@ from app.infra.repositories import work
 from app.infra.repositories.work import Claim
 from tests.api.models.test_models import new_model, problem
 from tests.api.service import Service
+from tests.factories import make_key
 
 ZIP = b"PK\x05\x06" + b"\0" * 18
 """The smallest zip there is."""
@@ -169,3 +170,17 @@ def test_a_deleted_model_takes_its_exports_along(
     assert rows(service) == []
     assert list((tmp_path / "storage").rglob("*.zip")) == []
     assert problem(get(client, url(model))) == (404, "not_found")
+
+
+def test_a_reader_fetches_what_is_made_but_has_nothing_made(
+    service: Service, client: httpx.Client, model: str, tmp_path: Path
+) -> None:
+    reader = make_key(service.services.sessions, scopes=["read"])
+    with service.client(reader) as reading_only:
+        refused = get(reading_only, url(model))
+        assert problem(refused) == (403, "forbidden")
+        assert rows(service) == []
+        assert get(client, url(model), wait=None).status_code in (200, 202)
+        assert get(reading_only, url(model)).status_code == 202
+        make(service, tmp_path)
+        assert get(reading_only, url(model)).status_code == 200

@@ -11,10 +11,11 @@ import numpy as np
 import openai
 import pytest
 
-from app.core.messages import Input
+from app.core.messages import Input, Target
 from app.http.strict_json import AT_ONCE
 from app.predictions import embeddings
 from tests import serving_kit as kit
+from tests.api.predictions.conftest import register
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service
 
@@ -104,3 +105,11 @@ def test_what_cannot_be_embedded_is_refused(
     client: httpx.Client, body: dict[str, object], expected: tuple[int, str]
 ) -> None:
     assert problem(client.post("/v1/embeddings", json=body)) == expected
+
+
+def test_a_model_whose_backbone_is_gone_says_so(service: Service, client: httpx.Client) -> None:
+    gone = Target(model="ft:gone:default::1", backbone="gone", artifact="models/d/1/1", sha256="0")
+    register(service.services.sessions, gone, name=gone.model)
+    answer = client.post("/v1/embeddings", json={"model": gone.model, "input": [ENCODED]})
+    assert problem(answer) == (503, "backbone_unavailable")
+    assert "WEIGHTS_DIR" in answer.json()["detail"]

@@ -19,6 +19,7 @@ from app.predictions import tensors
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import problem
 from tests.api.service import Service
+from tests.factories import make_key
 
 EXAMPLES = kit.digit_pngs(2, skip=40)
 IMAGES = [data for data, _ in EXAMPLES]
@@ -170,3 +171,16 @@ def test_the_document_says_what_goes_in_and_what_may_go_wrong(client: httpx.Clie
     assert {"413", "504"} <= set(operation["responses"])
     assert "overloaded" in operation["responses"]["503"]["description"]
     assert "image_invalid" in operation["responses"]["422"]["description"]
+
+
+def test_a_key_that_may_only_predict_is_told_what_it_needs(
+    service: Service, client_: triton.InferenceServerClient, model: str
+) -> None:
+    """Triton's and KServe's clients ask for metadata and readiness before anything else."""
+    predict = make_key(service.services.sessions, scopes=["predict"])
+    auth = {"Authorization": f"Bearer {predict}"}
+    assert client_.get_model_metadata(model, headers=auth)["outputs"]
+    assert client_.is_model_ready(model, headers=auth)
+    write = make_key(service.services.sessions, scopes=["write"])
+    with service.client(write) as writer:
+        assert problem(writer.get(f"/v2/models/{model}")) == (403, "forbidden")

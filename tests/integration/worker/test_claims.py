@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.orm import Session
 
-from app.infra.database import now
+from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
 from app.infra.repositories import work
-from app.infra.repositories.picking import OVERDUE_SECONDS
+from app.infra.repositories.picking import OVERDUE_SECONDS, claim_sql
 from app.infra.repositories.work import MAX_LOSSES, Claim, LostClaimError
 from tests.worker_kit import Kit, organisation
 
@@ -235,3 +235,18 @@ def test_the_next_wake_up_is_the_next_lease_to_run_out(kit: Kit) -> None:
     due = kit.read(work.seconds_to_next)
     assert due is not None
     assert 90 < due <= 100
+
+
+def test_a_claim_under_way_locks_the_row_that_it_takes_and_no_other(kit: Kit) -> None:
+    if kit.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite's claims come one after the other")
+    first, second = add(kit, 2)
+    (rivals,) = add(kit, 1, org="rival")
+    with kit.sessions.begin() as session:
+        pick = claim_sql(dialect="postgresql", clock=clock_sql(session), overdue=False)
+        taken = session.execute(
+            text(pick).bindparams(bindparam("kinds", expanding=True)),
+            {"worker": "a", "lease": 60.0, "kinds": list(KINDS)},
+        ).scalar_one()
+        others = [must_claim(kit, worker="b").id, must_claim(kit, worker="c").id]
+    assert {taken, *others} == {first, second, rivals}

@@ -14,8 +14,8 @@ import structlog
 
 from app.core.errors import HeadstartError
 from app.infra import erasure
-from app.infra.database import reading
-from app.infra.repositories import erasures
+from app.infra.database import reading, transaction
+from app.infra.repositories import erasures, idempotency, work
 from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
 from worker.trainer.idle.sweeper import Sweeper
@@ -24,6 +24,7 @@ _QUIET_SECONDS = 30.0
 _BUSY_SECONDS = 600.0
 """However much is queued, a chore is done this often."""
 _SWEEP_SECONDS = 3600.0
+_PRUNED_AT_ONCE = 500
 _ERASE_SECONDS = 60.0
 """So long whoever deletes something may take to forget it by itself."""
 
@@ -81,9 +82,18 @@ class Chores:
         if self._clock() - self._swept < _SWEEP_SECONDS:
             return 0
         self._swept = self._clock()
+        self._prune()
         swept = self._sweeper.sweep()
         log.info("swept", number=swept)
         return swept
+
+    def _prune(self) -> None:
+        """Rows whose time is over, some at once, so that nobody waits long."""
+        for prune in (idempotency.prune, work.prune):
+            gone = _PRUNED_AT_ONCE
+            while gone == _PRUNED_AT_ONCE:
+                with transaction(self._context.sessions) as session:
+                    gone = prune(session, limit=_PRUNED_AT_ONCE)
 
     def _compact(self) -> int:
         done = self._context.cache.compact(staging(self._context.settings))

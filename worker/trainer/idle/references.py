@@ -92,7 +92,12 @@ def _is_segment_needed(session: Session, key: str) -> bool:
     )
 
 
+def _is_probe_needed(_session: Session, _key: str) -> bool:
+    return False
+
+
 _LOOKS = {
+    storage_keys.PROBES: _is_probe_needed,
     storage_keys.ARTIFACTS: _is_artifact_needed,
     storage_keys.RESULTS: _is_result_needed,
     storage_keys.SEGMENTS: _is_segment_needed,

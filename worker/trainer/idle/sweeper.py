@@ -25,6 +25,7 @@ _GRACED = (
     storage_keys.MANIFESTS,
     storage_keys.SEGMENTS,
     storage_keys.RESULTS,
+    storage_keys.PROBES,
 )
 
 

@@ -60,3 +60,31 @@ def test_an_error_survives_the_way() -> None:
 
 def test_an_unreadable_error_is_the_predictor_being_unavailable() -> None:
     assert messages.read_error(b"<html>").code == "predictor_unavailable"
+
+
+@pytest.mark.parametrize(
+    "artifact",
+    ["../../etc", "/etc/passwd", "models/../../x", "models//x", "models", "models/a\0b", 3],
+)
+def test_a_call_cannot_name_what_is_no_models_folder(artifact: object) -> None:
+    sent = Call(
+        id="pred_1",
+        tenant="o",
+        target=Target(model="m", backbone="b", artifact=artifact, sha256="0"),  # type: ignore[arg-type]
+        options=Options(),
+        inputs=(),
+    )
+    with pytest.raises(HeadstartError) as raised:
+        messages.decode(b"".join(messages.encode(sent)))
+    assert raised.value.code == "bad_request"
+
+
+def test_a_call_for_embeddings_names_no_folder() -> None:
+    sent = Call(
+        id="emb_1",
+        tenant="o",
+        target=Target(model="m", backbone="b", artifact="", sha256=""),
+        options=Options(),
+        inputs=(),
+    )
+    assert messages.decode(b"".join(messages.encode(sent))).target.artifact == ""

@@ -7,7 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from app.infra.database import now, reading, transaction
+from app.infra.orm import IdempotencyRow, OrganisationRow, WorkRow
+from app.infra.repositories import work
 from app.infra.settings import Settings
 from app.infra.storage import OLD_SECONDS
 from worker.trainer.context import Context
@@ -73,3 +78,31 @@ def test_a_trainer_that_is_always_busy_sweeps_all_the_same(
     before = clock.seconds
     clock.seconds = before + seconds - 1
     assert not keeper.turn(busy=busy)
+
+
+def test_rows_whose_time_is_over_are_pruned_and_others_stay(context: Context) -> None:
+    def rows(session: Session) -> None:
+        session.add(OrganisationRow(id="acme", created_at=0.0))
+        session.flush()
+        at = now(session)
+        for name, finished in (("old", 1.0), ("new", at), ("open", None)):
+            row = work.add(session, "embed", organisation_id="acme", payload={})
+            row.id, row.finished_at = name, finished
+            row.state = "queued" if finished is None else "done"
+        for name, made in (("old", 1.0), ("new", at)):
+            session.add(
+                IdempotencyRow(
+                    organisation_id="acme", key=name, request_sha256="0" * 64, created_at=made
+                )
+            )
+
+    with transaction(context.sessions) as session:
+        rows(session)
+    clock = Clock()
+    keeper = Chores(context, clock=clock)
+    while clock.seconds < 2 * 3600:
+        clock.seconds += 60
+        keeper.turn()
+    with reading(context.sessions) as session:
+        assert sorted(session.scalars(select(WorkRow.id))) == ["new", "open"]
+        assert list(session.scalars(select(IdempotencyRow.key))) == ["new"]

@@ -28,6 +28,8 @@ from worker.tensors.process import Report, Stopped, serve
 
 DIM = 8
 BATCH = 16
+WINDOW = 100
+"""Bytes of a text that are one window; two are read."""
 
 
 class Light:
@@ -69,6 +71,7 @@ def facts(request: Message) -> dict[str, Any]:
         "preprocessing": "light",
         "libraries": {},
         "keys": {view: f"light-{name}-{view}" for view in views},
+        **({"window": WINDOW, "reads": 2 * WINDOW} if modality == "text" else {}),
     }
 
 

@@ -138,6 +138,26 @@ def test_many_chunks_decide_a_version_once(kit: Kit) -> None:
     assert kit.read(lambda s: s.scalar(select(func.count()).select_from(EmbeddingRow))) >= 40
 
 
+def test_texts_that_are_cut_are_counted_once_a_version(kit: Kit) -> None:
+    lengths = [50, 150, 250, 250, 50, 50, 250, 50]
+    texts: list[Labelled] = [
+        (f"t:{at}", f"c{at % 2}", f"{at} ".encode() + b"x" * length)
+        for at, length in enumerate(lengths)
+    ]
+    backbone = "all-MiniLM-L6-v2"
+    fine = kit.settings.model_copy(update={"embed_chunk": 3})
+    small = Kit(fine, kit.engine, kit.sessions, kit.storage)
+    for _ in range(2):  # at the second time all of it is cached
+        with training(small):
+            version = add_dataset(small, texts, modality="text", backbone=backbone)
+            small.wait_version(version.id)
+        found = versions.problems_of(kit.version(version.id))
+        assert [(one.code, one.excluded) for one in found] == [("truncated", False)]
+        assert found[0].message.startswith("3 text(s) are longer than the 200 pieces")
+    rows = kit.read(lambda session: set(session.scalars(select(EmbeddingRow.sha256))))
+    assert len(rows) == len(texts)
+
+
 def test_domain_errors_fail_at_once_and_keep_the_history(kit: Kit) -> None:
     with training(kit):
         version = add_dataset(kit, members(3))

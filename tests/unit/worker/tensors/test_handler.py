@@ -1,4 +1,4 @@
-"""When an embedding pass looks whether it must end."""
+"""When an embedding pass looks whether it must end, and which texts are told to be cut."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from worker.ml.engines.stream import TEXT_BATCHES
-from worker.tensors.handler import _collect
+from worker.tensors.handler import Tensors, _collect
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,24 @@ def test_texts_that_were_embedded_together_are_kept_together(tmp_path: Path) -> 
     found = _collect(engine, request, lambda _, body: told.append(body["done"]), lambda: True)
     assert found.done == engine.embedded == together
     assert told == [together]
+
+
+class Windows:
+    """Reads three characters of a text."""
+
+    def truncated(self, texts: Sequence[str]) -> list[bool]:
+        return [len(text) > 3 for text in texts]
+
+
+def test_texts_that_go_on_are_named_by_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "pack"
+    pack.write_bytes(b"abcdefgh\xff")
+    items = {"packs": [str(pack)], "pack": [0, 0, 0], "offset": [0, 3, 7], "length": [3, 4, 2]}
+    engine: Any = Engine()
+    engine.encoder = Windows()
+    monkeypatch.setattr(Tensors, "_engine", lambda *_: engine)
+    request = {"op": "truncated", "backbone": "mine", "items": items}
+    answer = Tensors(stopped=lambda: False).handle(request, lambda *_: None)
+    assert answer == {"truncated": [1]}

@@ -40,6 +40,7 @@ RAW_TYPES = frozenset(
         "application/x-jsonlines",
         "application/x-ndjson",
         "application/vnd.apache.parquet",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         "text/csv",
         "text/tab-separated-values",
     }

@@ -200,7 +200,8 @@ class Evaluation(BaseModel):
         None, description="Precision, recall and F1 of each class, each with its interval."
     )
     confusion_matrix: dict[str, Any] | None = Field(
-        None, description="`labels`, and `counts` with a row for each true class."
+        None,
+        description="`labels`, and `counts` with a row for each true class; null for over 200.",
     )
     class_balance: dict[str, Any] | None = Field(
         None,

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from worker.ml.assess import learning_curve
-from worker.ml.assess.evaluation import confusion_matrix
+from worker.ml.assess.evaluation import ClassTally, tallied
 
 MOST = 20
 """Items that each list has at most."""
@@ -99,12 +100,12 @@ def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
     law = learning_curve.law(evidence.points)
     if evidence.probabilities is None or law is None:
         return []
-    matrix = _confusion(evidence, evidence.probabilities).double()
-    errors = _class_errors(matrix)
+    tally = tallied(*_answers(evidence, evidence.probabilities), len(evidence.classes))
+    errors = _class_errors(tally)
     found = [
-        _gain(law, int(matrix[c].sum()), float(errors[c]), label)
+        _gain(law, int(tally.support[c]), float(errors[c]), label)
         for c, label in enumerate(evidence.classes)
-        if matrix[c].sum() > 0
+        if tally.support[c] > 0
     ]
     useful = [item for item in found if item["gain"] >= 0.005]
     return sorted(useful, key=lambda item: -float(item["gain"]))[:MOST]
@@ -114,11 +115,17 @@ def confused(evidence: Evidence) -> list[dict[str, Any]]:
     """Pairs of classes taken for one another at least twice, most often first."""
     if evidence.probabilities is None:
         return []
-    matrix = _confusion(evidence, evidence.probabilities)
-    both = (matrix + matrix.T).triu(1)
-    order = both.flatten().argsort(descending=True, stable=True)[:MOST].tolist()
-    pairs = [divmod(place, len(evidence.classes)) for place in order]
-    return [_pair(matrix, a, b, evidence.classes) for a, b in pairs if int(both[a, b]) >= 2]
+    said, true = _answers(evidence, evidence.probabilities)
+    wrong = said != true
+    low, high = torch.minimum(said, true)[wrong], torch.maximum(said, true)[wrong]
+    pairs, counts = torch.unique(low * len(evidence.classes) + high, return_counts=True)
+    order = counts.argsort(descending=True, stable=True)[:MOST].tolist()
+    support = torch.bincount(true, minlength=len(evidence.classes))
+    return [
+        _pair(int(counts[at]), support, divmod(int(pairs[at]), len(support)), evidence.classes)
+        for at in order
+        if int(counts[at]) >= 2
+    ]
 
 
 def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
@@ -176,15 +183,15 @@ def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: -float(item["cosine"]))[:MOST]
 
 
-def _confusion(evidence: Evidence, probabilities: Tensor) -> Tensor:
-    said, true = probabilities.argmax(1)[evidence.known], evidence.labels[evidence.known]
-    return confusion_matrix(said, true, len(evidence.classes))
+def _answers(evidence: Evidence, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The predicted and the true classes [n] of what was not seen in fitting."""
+    return probabilities.argmax(1)[evidence.known], evidence.labels[evidence.known].long()
 
 
-def _class_errors(matrix: Tensor) -> Tensor:
+def _class_errors(tally: ClassTally) -> Tensor:
     """1 - F1 of each class [C], pulled to the mean: the worst of many is partly bad luck."""
-    support, hits = matrix.sum(1), matrix.diagonal()
-    errors = 1 - 2 * hits / (support + matrix.sum(0)).clamp(min=1)
+    support, hits = tally.support.double(), tally.hits.double()
+    errors = 1 - 2 * hits / (support + tally.predicted).clamp(min=1)
     present = support > 0
     return (support * errors + BELIEF * errors[present].mean()) / (support + BELIEF)
 
@@ -210,9 +217,11 @@ def _points(gain: float, plus_minus: float) -> str:
     return f"+{100 * gain:.{digits}f} ± {max(100 * plus_minus, 10**-digits):.{digits}f} points"
 
 
-def _pair(matrix: Tensor, a: int, b: int, classes: Sequence[str]) -> dict[str, Any]:
-    count = int(matrix[a, b] + matrix[b, a])
-    of = int(matrix[a].sum() + matrix[b].sum())
+def _pair(
+    count: int, support: Tensor, pair: tuple[int, int], classes: Sequence[str]
+) -> dict[str, Any]:
+    a, b = pair
+    of = int(support[a] + support[b])
     return {
         "labels": [classes[a], classes[b]],
         "count": count,

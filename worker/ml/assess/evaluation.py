@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from worker.ml.assess import calibration, intervals
 
 How = Literal["hold-out", "k-fold", "leave-one-out"]
 
+MOST_MATRIX_CLASSES = 200
+"""As of a batch's evaluation."""
 NOT_ESTIMABLE: Interval = {"value": None, "low": None, "high": None}
 
 
@@ -59,17 +62,47 @@ def _evaluate(
         return result | _nothing(classes, how)
     trained = _trained(true, how, folds)
     share = partial(_share, trained=trained)
-    matrix = confusion_matrix(probs.argmax(1), true, len(classes))
+    said = probs.argmax(1)
+    tally = tallied(said, true, len(classes))
     return result | {
         "estimable": True,
-        "accuracy": share(float(matrix.diagonal().sum()), float(matrix.sum())),
-        "balanced_accuracy": class_figures.balanced_accuracy(_recalls(matrix), share),
+        "accuracy": share(float(tally.hits.sum()), float(tally.support.sum())),
+        "balanced_accuracy": class_figures.balanced_accuracy(_recalls(tally), share),
         "log_loss": _log_loss(probs, true, trained),
         "calibration_error": _calibration_error(probs, true),
-        "per_class": [_of_class(matrix, c, label, share) for c, label in enumerate(classes)],
-        "confusion_matrix": {"labels": list(classes), "counts": matrix.tolist()},
+        "per_class": [_of_class(tally, c, label, share) for c, label in enumerate(classes)],
+        "confusion_matrix": _matrix(said, true, classes),
         "curves": {"reliability": _reliability(probs, true)},
     }
+
+
+@dataclass(frozen=True)
+class ClassTally:
+    """How often each class was predicted and true at once, was true, and was predicted: [C] each.
+
+    What figures need of a confusion matrix, which has the square of as many cells.
+    """
+
+    hits: Tensor
+    support: Tensor
+    predicted: Tensor
+
+
+def tallied(predicted: Tensor, true: Tensor, classes: int) -> ClassTally:
+    """The counts of `classes` classes, of predicted and true ones [n]."""
+    right = true[predicted == true]
+    hits, support, said = (
+        torch.bincount(some.long(), minlength=classes) for some in (right, true, predicted)
+    )
+    return ClassTally(hits, support, said)
+
+
+def _matrix(predicted: Tensor, true: Tensor, classes: Sequence[str]) -> dict[str, Any] | None:
+    """None for more than MOST_MATRIX_CLASSES: nobody reads it, and it grows with their square."""
+    if len(classes) > MOST_MATRIX_CLASSES:
+        return None
+    counts = confusion_matrix(predicted, true, len(classes))
+    return {"labels": list(classes), "counts": counts.tolist()}
 
 
 def confusion_matrix(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
@@ -103,17 +136,17 @@ def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
     }
 
 
-def _recalls(matrix: Tensor) -> list[tuple[float, float]]:
+def _recalls(tally: ClassTally) -> list[tuple[float, float]]:
     """(hits, support) of each class."""
-    return list(zip(matrix.diagonal().tolist(), matrix.sum(1).tolist(), strict=True))
+    return list(zip(tally.hits.tolist(), tally.support.tolist(), strict=True))
 
 
-def _of_class(matrix: Tensor, c: int, label: str, share: Share) -> dict[str, Any]:
-    support = int(matrix[c].sum())
+def _of_class(tally: ClassTally, c: int, label: str, share: Share) -> dict[str, Any]:
+    support = int(tally.support[c])
     figures = class_figures.of_class(
-        hits=float(matrix[c, c]),
+        hits=float(tally.hits[c]),
         support=float(support),
-        predicted=float(matrix[:, c].sum()),
+        predicted=float(tally.predicted[c]),
         share=share,
     )
     return {"label": label, "support": support, **figures}

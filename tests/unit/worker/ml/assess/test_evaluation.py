@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -251,3 +252,21 @@ class TestIntervals:
 
     def test_equal_losses_have_no_spread(self) -> None:
         assert intervals.mean_interval(torch.full((5,), 2.0)) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("classes", [200, 201, 3000])
+def test_many_classes_make_no_large_evaluation(classes: int) -> None:
+    """Figures are all there; the matrix, the square of them, is for as many as anybody reads."""
+    labels = torch.arange(classes).repeat(2)
+    said = labels.clone()
+    said[: classes // 10] = 0
+    probabilities = torch.full((len(labels), classes), 0.1 / classes)
+    probabilities[torch.arange(len(labels)), said] += 0.9
+    found = evaluation.evaluate(
+        probabilities, labels, [f"c{c}" for c in range(classes)], how="hold-out"
+    )
+    right = float((said == labels).double().mean())
+    assert found["accuracy"]["value"] == pytest.approx(right)
+    assert [one["support"] for one in found["per_class"]] == [2] * classes
+    assert (found["confusion_matrix"] is None) == (classes > 200)
+    assert len(json.dumps(found)) < 600 * classes + 200_000

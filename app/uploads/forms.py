@@ -108,6 +108,9 @@ class Form:
             raise bad("parts may not be transfer-encoded")
         if shown is not None:
             self._begin_file(file_name(shown))
+        elif name == b"file":
+            why = "`file` came without a filename, as a text: send a file (curl: -F file=@path)"
+            raise HeadstartError("invalid_request", why, param="file")
         elif name is not None:
             self._field = (_decoded(name, "a field's name"), bytearray())
 

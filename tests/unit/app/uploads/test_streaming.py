@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from app.core.errors import HeadstartError
-from app.uploads.forms import FormLimits, file_name
+from app.uploads.forms import FormLimits, file_name, part_filename
 from app.uploads.streaming import Upload, UploadLimits, received
 
 FILE = bytes(range(256)) * 40 + b"\r\n--not the boundary\r\n--edge\r" + b"\n" * 9
@@ -310,3 +310,25 @@ def test_file_names(name: str, shown: str) -> None:
 
 def test_form_limits_are_the_promised_ones() -> None:
     assert FormLimits() == FormLimits(parts=1000, field_bytes=1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (b"form-data; name=file; filename*=UTF-8''%E6%97%A5%E6%9C%AC.zip", "日本.zip"),
+        (b"form-data; name=file; filename=x.zip; filename*=utf-8'ja'%E6%97%A5.zip", "日.zip"),
+        (b"form-data; name=file; filename*=iso-8859-1''%e9t%e9.zip", "été.zip"),
+        (b"form-data; name=file; filename*=nonsense''x; filename=y.zip", "y.zip"),
+        (b'form-data; name=file; filename="=?utf-8?B?5pel5pysLnppcA==?="', "日本.zip"),
+        (b'form-data; name=file; filename="=?x?="', "=?x?="),
+        (b"form-data; name=file", None),
+    ],
+)
+def test_a_file_is_called_as_clients_call_it(disposition: bytes, name: str | None) -> None:
+    assert part_filename(disposition) == name
+
+
+def test_a_file_sent_as_a_text_is_told_how_to_be_sent(refused: Refused) -> None:
+    error = refused(request([form(('name="file"', b"\x89PK"))]))
+    assert (error.code, error.param) == ("invalid_request", "file")
+    assert "-F file=@" in error.message

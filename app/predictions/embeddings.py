@@ -125,7 +125,10 @@ async def embed(
     request: Request,
     response: Response,
 ) -> Embeddings:
-    """The last layer's embedding of each input, L2-normalised."""
+    """The last layer's embedding of each input, L2-normalised.
+
+    Long texts are read in windows, as far as the backbone's `reads` says.
+    """
     tenant = caller.organisation_id
     spec = await _backbone(services, tenant, body.model)
     if body.dimensions not in (None, spec.dim):

@@ -46,8 +46,9 @@ class Columns:
 
 
 def folded(name: str) -> str:
-    """A column's name without case, blanks around it and the difference of ` `, `-` and `_`."""
-    return "_".join(composed(name).casefold().replace("-", " ").replace("_", " ").split())
+    """A column's name without case, blanks and marks around it, and one kind of joint for all."""
+    plain = composed(name).strip("\ufeff\u200b")
+    return "_".join(plain.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def find(

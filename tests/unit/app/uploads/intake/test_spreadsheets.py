@@ -40,6 +40,8 @@ def as_csv(mark: str = ",", end: str = "\r\n", extra: str = "") -> str:
         as_csv(";").encode(),
         as_csv("|", "\n").encode(),
         ("sep=;\r\n" + as_csv(";")).encode(),
+        ("sep=;\r\n" + as_csv(";")).encode("utf-16"),
+        b"\xef\xbb\xbf" + as_csv().encode("utf-8-sig"),
         ('"sep=|"\r\n' + as_csv("|")).encode(),
         as_csv("\t").encode("utf-16"),
         b"\xfe\xff" + as_csv("\t").encode("utf-16-be"),

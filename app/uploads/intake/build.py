@@ -81,6 +81,7 @@ class _Intake:
         self._limits = drafts.options.limits
         self._refusals = drafts.refusals
         self._folder = folder
+        self._junk: list[FileInTree] = []
 
     def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
         """Take in whatever the upload is."""
@@ -99,7 +100,10 @@ class _Intake:
             opened = opening.open_archive(file, kind, self._options, self._refusals)
             self._say_page(opened)
             paths = [entry.path for entry in opened.entries]
-            found = layout.members(paths, asked, partial(members.head, opened))
+            peek = partial(members.head, opened)
+            every = layout.members(paths, asked, peek, self._refusals)
+            self._refusals.check()
+            found = self._without_junk(every)
             modality = layout.modality(found, asked)
             if self._options.labelled:
                 items = self._items(opened, found, modality)
@@ -116,6 +120,11 @@ class _Intake:
         if asked not in (None, found):
             raise layout.mismatch(asked, found)
         return found
+
+    def _without_junk(self, every: list[FileInTree]) -> list[FileInTree]:
+        self._junk = [one for one in every if one.role == "junk"]
+        self._drafts.problems += layout.ignored(self._junk, used=())
+        return [one for one in every if one.role != "junk"]
 
     def _say_page(self, opened: Archive) -> None:
         """A code page that no name states is told: labels are names."""
@@ -188,7 +197,7 @@ class _Intake:
         self._drafts.notes += placed.notes
         self._drafts.problems += placed.problems
         self._drafts.problems += layout.empty_classes(
-            opened.folders, found, wrapper=wrapper, parents=placed.parents
+            opened.folders, [*found, *self._junk], wrapper=wrapper, parents=placed.parents
         )
         return placed.items
 

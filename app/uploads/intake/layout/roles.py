@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from app.core import image_header
@@ -12,6 +13,7 @@ from app.core.manifest import Modality, Split
 from app.uploads.intake import images
 from app.uploads.intake.limits import Kind
 from app.uploads.intake.names import is_junk
+from app.uploads.intake.refusals import Refusals
 
 Role = Literal["image", "text", "table", "other", "aside", "junk"]
 """`aside` is a picture or a text that lies beside the folder around all examples."""
@@ -74,17 +76,15 @@ class LabelledFile:
     split: Split | None = None
 
 
-def members(paths: Sequence[str], asked: Modality | None, peek: Peek) -> list[FileInTree]:
-    """All members with their roles. Raises unsupported_member for archives among them."""
+def members(
+    paths: Sequence[str], asked: Modality | None, peek: Peek, refusals: Refusals
+) -> list[FileInTree]:
+    """All members with their roles. Archives among them are collected: unsupported_member."""
     found: list[FileInTree] = []
     for index, path in enumerate(paths):
-        if is_junk(path):
-            found.append(FileInTree(index, path, "junk"))
-            continue
-        if images.extension(path) in images.ARCHIVES:
-            raise images.nested(path)
-        role = _by_name(path, asked) or _by_content(path, peek(index))
-        found.append(FileInTree(index, path, role))
+        with refusals.collecting({"unsupported_member"}):
+            role = "junk" if is_junk(path) else _role(path, asked, partial(peek, index))
+            found.append(FileInTree(index, path, role))
     return found if {"image", "text", "table"} & {one.role for one in found} else _of_json(found)
 
 
@@ -95,6 +95,12 @@ def _of_json(found: Sequence[FileInTree]) -> list[FileInTree]:
 
 def _is_json(one: FileInTree) -> bool:
     return one.role == "other" and images.extension(one.path) == ".json"
+
+
+def _role(path: str, asked: Modality | None, head: Callable[[], bytes]) -> Role:
+    if images.extension(path) in images.ARCHIVES:
+        raise images.nested(path)
+    return _by_name(path, asked) or _by_content(path, head())
 
 
 def modality(found: Sequence[FileInTree], asked: Modality | None = None) -> Modality:

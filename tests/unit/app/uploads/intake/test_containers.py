@@ -221,6 +221,11 @@ def test_nested_archives(refused: Refused, name: str, inner: bytes) -> None:
     assert refused(zipped({**GOOD, name: inner})).code == "unsupported_member"
 
 
+def test_all_nested_archives_are_listed(refused: Refused) -> None:
+    error = refused(zipped({**GOOD, "inner.zip": zipped(GOOD), "a/inner": gzip.compress(b"x")}))
+    assert [one["param"] for one in error.extra["errors"]] == ["inner.zip", "a/inner"]
+
+
 def test_an_archive_in_a_compressed_file(refused: Refused) -> None:
     assert refused(gzip.compress(zipped(GOOD)), "x.gz").code == "unsupported_member"
     assert refused(gzip.compress(gzip.compress(b"x")), "x.gz").code == "unsupported_member"

@@ -134,3 +134,16 @@ def test_names_in_metadata_that_may_mean_two_mean_none(refused: Refused) -> None
     told = b"path,label\na/0.png,x\nb/1.png,z\n"
     error = refused(zipped(members | {"metadata.csv": told}))
     assert (error.code, error.param) == ("schema_mismatch", "metadata.csv:2")
+
+
+def test_junk_lists_nothing(take: Take) -> None:
+    """What macOS writes beside a file has the file's name, and Jupyter keeps copies of it."""
+    members = {f"{label}/{at}.png": png(at) for at, label in enumerate(["a", "b"])}
+    junk = {
+        "__MACOSX/._annotations.coco.json": b"x",
+        ".ipynb_checkpoints/metadata.csv": b"path,label\na/0.png,wrong\n",
+        "a/.ipynb_checkpoints/0.png": png(9),
+    }
+    built = take(zipped(members | junk))
+    assert {one.label for one in built.examples} == {"a", "b"}
+    assert problems(built) == [("unsupported_member", next(iter(junk)), True)]

@@ -7,6 +7,7 @@ words. A split word beside others (`crash_test`) is trusted only where a second 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ PLAIN = frozenset(
         "data",
         "dataset",
         "set",
+        "sets",
+        "datasets",
         "split",
         "folder",
         "dir",
@@ -60,6 +63,8 @@ PLAIN = frozenset(
     ]
 )
 """Words that say nothing of a class: `train_images` can only be a split."""
+_JOINED = re.compile(f"({'|'.join(SPLITS)})(sets?|data|datasets?|images?|imgs?)")
+"""Words that are written as one: `trainset`."""
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -89,9 +94,16 @@ def read_name(name: str) -> SplitName | None:
 
 
 def _words(name: str) -> list[str]:
-    runs = _LETTERS.findall(name)
-    parted = (_HUMP.findall(run) if run.isascii() else [run] for run in runs)
-    return [word.lower() for some in parted for word in some]
+    runs = _LETTERS.findall(unicodedata.normalize("NFKC", name))
+    return [word for run in runs for word in _parted(run)]
+
+
+def _parted(run: str) -> list[str]:
+    """The words of letters in a row: humps, or a split's word joined with one that says nothing."""
+    joined = _JOINED.fullmatch(run.lower())
+    if joined is not None:
+        return list(joined.groups())
+    return [word.lower() for word in (_HUMP.findall(run) if run.isascii() else [run])]
 
 
 def of_folders(names: Iterable[str]) -> dict[str, Split]:

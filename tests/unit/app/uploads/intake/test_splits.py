@@ -12,7 +12,9 @@ WORDS = [(word, split) for word, split in SPLITS.items()]
 
 
 @pytest.mark.parametrize(("word", "split"), WORDS)
-@pytest.mark.parametrize("form", ["{}", "x_{}", "{}-00000-of-00001", "{}2017", "my {} set", "a.{}"])
+@pytest.mark.parametrize(
+    "form", ["{}", "x_{}", "{}set", "{}_data", "{}-00000-of-00001", "{}2017", "my {} set", "a.{}"]
+)
 def test_a_word_between_separators(word: str, split: str, form: str) -> None:
     for spelled in (word, word.upper(), word.title()):
         said = read_name(form.format(spelled))
@@ -23,7 +25,19 @@ def test_a_word_between_separators(word: str, split: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cat", "contest", "trainer", "evaluate", "testfile", "train_test", "протест", "testé", ""],
+    [
+        "cat",
+        "contest",
+        "trainer",
+        "evaluate",
+        "testfile",
+        "train_test",
+        "протест",
+        "testé",
+        "testy",
+        "validate",
+        "",
+    ],
 )
 def test_no_word_or_two(name: str) -> None:
     assert read_name(name) is None
@@ -45,6 +59,8 @@ def test_humps_part_words_too() -> None:
         (["train", "test1"], {"train": "train", "test1": "test"}),
         (["train", "test_images"], {"train": "train", "test_images": "test"}),
         (["train", "test", "test_old"], {"train": "train", "test": "test"}),
+        (["trainset", "TESTSET"], {"trainset": "train", "TESTSET": "test"}),
+        (["\uff34EST", "train"], {"\uff34EST": "test", "train": "train"}),
         (["crash_test", "train_station"], {}),
         (["my_test_data"], {}),
     ],

@@ -86,13 +86,14 @@ def _decoded(data: bytes, header: ImageHeader, at_least: int | None, ends: Ends 
     try:
         with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
             _check_size(image, header)
-            orientation = _orientation(image)
-            pixels = _pixels(image, data, at_least) if samples is None else _of_deep(samples, ends)
-        return _oriented(pixels, orientation)
+            if samples is not None:
+                return _of_deep(samples, ends, _orientation(image))
+            pixels = _pixels(image, data, at_least)
+            return _oriented(pixels, _orientation(image))  # Pillow turns a TIFF while it loads it
     except UnidentifiedImageError:  # Pillow may know less of a TIFF than tifffile does
         if samples is None:
             raise
-        return _of_deep(samples, ends)
+        return _of_deep(samples, ends, 1)
     except ValueError as error:
         if header.format != "png" or not _is_about_notes(error):
             raise
@@ -104,13 +105,14 @@ def _is_about_notes(error: ValueError) -> bool:
     return "too large" in str(error).lower() or "text memory" in str(error).lower()
 
 
-def _of_deep(samples: Deep, ends: Ends | None) -> Pixels:
-    """[h, w, 3] of eight bits."""
+def _of_deep(samples: Deep, ends: Ends | None, orientation: int) -> Pixels:
+    """[h, w, 3] of eight bits, upright."""
     colours = deep.to_bytes(samples.values, ends)
     colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
-    if samples.alpha is None:
-        return np.ascontiguousarray(colours)
-    return transparency.laid(np.dstack([colours, samples.alpha]))
+    if samples.alpha is not None:
+        colours = transparency.laid(np.dstack([colours, samples.alpha]))
+    turned = samples.orientation if samples.orientation is not None else orientation
+    return np.ascontiguousarray(_oriented(colours, turned))
 
 
 def _check_size(image: Image.Image, header: ImageHeader) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -38,10 +38,14 @@ _KINDS = {1: "unsigned", 2: "signed", 3: "float"}
 
 @dataclass(frozen=True, slots=True)
 class Deep:
-    """Samples [h, w, 1 or 3] as stored, black below white; `alpha` [h, w] of eight bits, if any."""
+    """Samples [h, w, 1 or 3] as stored, black below white; `alpha` [h, w] of eight bits, if any.
+
+    `orientation` is how a TIFF is to be turned, as EXIF numbers it; a PNG's is in its EXIF.
+    """
 
     values: Numbers
     alpha: Pixels | None = None
+    orientation: int | None = None
 
 
 def read(data: bytes, header: ImageHeader) -> Deep | None:
@@ -123,7 +127,12 @@ def _tiff(data: bytes) -> Deep | None:
         values = np.atleast_3d(_by_pixel(page))
         if page.photometric == _WHITE_IS_ZERO:
             values = _inverted(values, bits=_bits(page))
-        return _parted(values, page)
+        return replace(_parted(values, page), orientation=_orientation(page))
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None else 1
 
 
 READ = "read are grey, RGB and RGBA of up to 64 bits"

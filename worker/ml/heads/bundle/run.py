@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 Pixels = Any  # uint8 [height, width, 3]
 Scale = dict[str, float]
@@ -29,23 +29,18 @@ def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Imag
 
     `scale` is what is black and white in deep pictures; without one, each by its own values.
     """
-    samples = deep(data, scale)
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            if samples is not None:
-                orientation = image.getexif().get(0x0112, 1)
-                return upright(Image.fromarray(samples), orientation)
-            if image.mode in ("RGB", "L"):
-                image.draft(image.mode, (at_least, at_least))
-            return flat(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:  # Pillow may know less of a TIFF than tifffile does
-        if samples is None:
-            raise
-        return Image.fromarray(samples)
+    whole = deep(data, scale)
+    if whole is not None:
+        return whole
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        if image.mode in ("RGB", "L"):
+            image.draft(image.mode, (at_least, at_least))
+        return flat(ImageOps.exif_transpose(image))
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(pixels: Any, orientation: int) -> Image.Image:
     """As EXIF says it is to be turned."""
+    image = Image.fromarray(pixels)
     image.getexif()[0x0112] = orientation
     return ImageOps.exif_transpose(image)
 
@@ -71,18 +66,20 @@ def laid(rgba: Any) -> Any:
     return np.asarray(Image.alpha_composite(below, image).convert("RGB"))
 
 
-def deep(data: bytes, scale: Scale | None) -> Any:
-    """uint8 [h, w, 3] of a PNG or TIFF of more than eight bits a sample; None for any other."""
+def deep(data: bytes, scale: Scale | None) -> Image.Image | None:
+    """RGB, upright, of a PNG or TIFF of more than eight bits a sample; None for any other."""
     if data[:4] == b"\x89PNG" and data[24] == 16 and data[25] in (0, 2, 4, 6):
         import imagecodecs  # type: ignore[import-untyped,unused-ignore]
 
         values = np.atleast_3d(imagecodecs.png_decode(data))
         alpha = values[..., -1] >> 8 if values.shape[2] in (2, 4) else None
-        return coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha, scale)
+        pixels = coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha, scale)
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return upright(pixels, image.getexif().get(0x0112, 1))
     return deep_tiff(data, scale) if data[:2] in (b"II", b"MM") else None
 
 
-def deep_tiff(data: bytes, scale: Scale | None) -> Any:
+def deep_tiff(data: bytes, scale: Scale | None) -> Image.Image | None:
     """As `deep`; a TIFF of eight bits is Pillow's to read."""
     try:
         import tifffile
@@ -104,7 +101,9 @@ def deep_tiff(data: bytes, scale: Scale | None) -> Any:
         if page.extrasamples and page.extrasamples[0] == 2:
             full = 1.0 if values.dtype.kind == "f" else float(2**bits - 1)
             alpha = np.rint(np.clip(values[..., colours] / full, 0, 1) * 255)
-        return coloured(values[..., :colours], alpha, scale)
+        tag = page.tags.get("Orientation")
+        pixels = coloured(values[..., :colours], alpha, scale)
+        return upright(pixels, int(tag.value) if tag is not None else 1)
 
 
 def coloured(values: Any, alpha: Any, scale: Scale | None) -> Any:

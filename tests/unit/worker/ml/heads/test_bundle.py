@@ -43,6 +43,8 @@ FILES = {
     "deep grey": png((GREY * 16).astype(np.uint16), 0),
     "planes": tiff(np.moveaxis(DEEP, -1, 0), photometric="rgb", planarconfig="separate"),
     "white is zero": tiff(65535 - (GREY * 257).astype(np.uint16), photometric="miniswhite"),
+    "turned tiff": tiff(PICTURE, photometric="rgb", extratags=[(274, "H", 1, 6, True)]),
+    "turned planes": tiff(DEEP, photometric="rgb", extratags=[(274, "H", 1, 8, True)]),
     "float colours": tiff((PICTURE / 255).astype(np.float32), photometric="rgb"),
     "float grey": tiff((GREY * 3).astype(np.float32), photometric="minisblack"),
     "eight-bit tiff": tiff(PICTURE, photometric="rgb"),

@@ -149,6 +149,13 @@ def test_a_deep_alpha_is_an_alpha() -> None:
         assert difference(found[40:], PICTURE[40:]) <= 1
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_deep_tiff_is_turned_once(kind: type) -> None:
+    values = np.rot90(PICTURE).astype(kind) * (257 if kind is np.uint16 else 1 / 255)
+    data = tiff(values.astype(kind), photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    assert difference(decode(data), PICTURE) <= 1
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_float_colours_are_read(kind: type) -> None:
     values = (PICTURE / 255).astype(kind)

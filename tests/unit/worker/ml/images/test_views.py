@@ -162,7 +162,7 @@ def test_a_transparent_colour_lies_on_white() -> None:
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_the_cameras_turn_is_undone(kind: str, orientation: int) -> None:
     data = encoded(RGB.transpose(TURNS[orientation]), kind, exif=turned(orientation), quality=95)
     assert difference(decode(data), PICTURE) <= 3

@@ -147,7 +147,7 @@ def part_filename(disposition: bytes) -> str | None:
     extended = _EXTENDED.search(disposition)
     if extended:
         charset = extended[1].decode("ascii").lower()
-        with suppress(LookupError, UnicodeDecodeError):
+        with suppress(LookupError, ValueError):  # whoever sends it names one of Python's codecs
             return unquote_to_bytes(extended[2]).decode(charset or "utf-8")
     plain = parse_options_header(disposition)[1].get(b"filename")
     if plain is None:
@@ -157,7 +157,7 @@ def part_filename(disposition: bytes) -> str | None:
         return name
     try:
         return str(make_header(decode_header(name)))
-    except (LookupError, UnicodeDecodeError, HeaderParseError):
+    except (LookupError, ValueError, HeaderParseError):
         return name
 
 

@@ -70,10 +70,11 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving
 
-bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples
+bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples; the price of bf16
 	$(BIN)/python -m benchmarks.quality
 	$(BIN)/python -m benchmarks.quality.text --fresh
 	$(BIN)/python -m benchmarks.long_texts
+	$(BIN)/python -m benchmarks.precision
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

@@ -1,7 +1,8 @@
 """A tensor process without tensors, for tests of everything around it: it starts in no time.
 
-It speaks the real protocol and passes the same conformance test as the real one. A job's
-hyperparameters tell it how to behave: `seconds` to take, `steps` to report, `poison` to die of.
+It speaks the real protocol and passes the same conformance test as the real one. It has both
+precisions unless LIGHT_UNITS says `f32`. A job's hyperparameters tell it how to behave: `seconds`
+to take, `steps` to report, `poison` to die of.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
 from app.core.views import View
+from app.infra.precision import precision_of
 from app.infra.storage import storage_errors
 from worker.formats import segments
 from worker.formats.channel import Message
@@ -57,20 +59,32 @@ class Light:
         """There is nothing to prepare."""
 
 
+def engine_of(request: Message) -> str:
+    """`light` unless somebody asks for a precision: `light-f32`, or `light-bf16` with units."""
+    wanted = request["fitted"] or request["precision"]
+    if wanted in ("auto", "light"):
+        return "light"
+    if "bf16" in wanted and os.environ.get("LIGHT_UNITS") == "f32":
+        if not request["fitted"]:
+            raise HeadstartError("precision_unavailable", "no units")
+        return "light-f32"
+    return f"light-{precision_of(wanted)}"
+
+
 def facts(request: Message) -> dict[str, Any]:
     modality = "text" if "MiniLM" in request["backbone"] else "image"
     views = ["text"] if modality == "text" else get_args(View)
-    name = request["backbone"].lower()
+    name, engine = request["backbone"].lower(), engine_of(request)
     return {
         "backbone": request["backbone"],
         "modality": modality,
         "dim": DIM,
-        "precision": "light",
+        "precision": engine,
         "weights_sha256": "0" * 64,
         "weights_source": "none",
         "preprocessing": "light",
         "libraries": {},
-        "keys": {view: f"light-{name}-{view}" for view in views},
+        "keys": {view: f"{engine}-{name}-{view}" for view in views},
         **({"window": WINDOW, "reads": 2 * WINDOW} if modality == "text" else {}),
     }
 
@@ -137,6 +151,8 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
         "config": {
             "format": 1,
             "method": request["method"],
+            "read": folders_of(request),
+            "others": len(request["others"]),
             "classes": classes,
             "prediction_views": sorted(support["views"])[-1:],
         },
@@ -145,6 +161,13 @@ def fit(request: Message, report: Report) -> dict[str, Any]:
         "advice": {},
         "seconds": 0.0,
     }
+
+
+def folders_of(request: Message) -> list[str]:
+    """The caches that a fit reads, by name: of what it trains on, is judged by, and starts from."""
+    sets = [request["support"], *([request["validation"]] if request["validation"] else [])]
+    views = [view for one in [*sets, *request["others"]] for view in one["views"].values()]
+    return sorted({Path(path).parent.name for view in views for path in view["segments"]})
 
 
 def predict(request: Message) -> dict[str, Any]:

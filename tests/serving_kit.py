@@ -73,8 +73,12 @@ def store_model(
     name: str = "m1",
     seed: int = 0,
     weights_sha256: str | None = None,
+    fitted_on: str | None = None,
 ) -> Stored:
-    """Fit a head on digits and store it, the way the trainer does (or as if on other weights)."""
+    """Fit a head on digits and store it, the way the trainer does.
+
+    Or as if it had been fitted on other weights, or on the engine `fitted_on`.
+    """
     examples = digit_pngs(10)
     embed = engine(settings.data_dir / "engines")
     pixels = np.stack([decode_to(data, "squish", embed.spec.input_size) for data, _ in examples])
@@ -105,6 +109,7 @@ def store_model(
         organisation=organisation,
         name=name,
         weights_sha256=weights_sha256,
+        fitted_on=fitted_on,
     )
     return Stored(target, features)
 
@@ -153,6 +158,7 @@ def store_head(
     organisation: str,
     name: str,
     weights_sha256: str | None = None,
+    fitted_on: str | None = None,
 ) -> Target:
     """Write the artifact of a head over the engine `embed`; the target names it."""
     folder = settings.data_dir / "staging" / name
@@ -163,7 +169,8 @@ def store_head(
     prefix = storage_keys.artifact(organisation_id=organisation, name=name, fence=1)
     backbone = embed.spec.name
     weights = {"name": backbone, "weights_sha256": weights_sha256 or embed.weights_sha256}
-    card = {"config": head.config.as_json(), "backbone": weights}
+    computed = {"precision": fitted_on or embed.precision}
+    card = {"config": head.config.as_json(), "backbone": weights | computed}
     artifact = models.write(open_storage(settings), folder, prefix, card)
     return Target(
         model=f"ft:{backbone}:{organisation}::{name}",
@@ -174,12 +181,12 @@ def store_head(
 
 
 @contextmanager
-def predictor(settings: Settings, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def predictor(
+    settings: Settings, *, module: str = "worker.predictor", **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """The predictor's own process, ready; ended by SIGTERM."""
     names = {"HEADSTART_DATA_DIR": str(settings.data_dir), **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker.predictor"], env={**os.environ, **names}
-    )
+    process = subprocess.Popen([sys.executable, "-m", module], env={**os.environ, **names})
     try:
         wait_ready(settings, process)
         yield process

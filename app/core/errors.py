@@ -74,6 +74,7 @@ TITLES: Mapping[str, str] = {
     "unknown_backbone": "No such backbone",
     "modality_mismatch": "Backbone and dataset differ in modality",
     "backbone_unavailable": "The backbone's weights are missing",
+    "precision_unavailable": "This machine has no units for that precision",
     "dataset_failed": "The dataset has failed",
     "worker_lost": "The worker was lost too often",
     "training_failed": "Training failed",

@@ -11,7 +11,7 @@ import hashlib
 from app.core.hyperparameters import METHODS
 
 FORMATS = ("onnx", "openvino", "torch")
-VERSION = 1
+VERSION = 2
 """Part of every export's name: raise it when the same model would give another bundle."""
 
 KEEP_SECONDS = 86_400.0

@@ -31,7 +31,7 @@ _STATUS: Mapping[int, str] = {
     415: "unsupported_media_type",
     500: "internal training_failed worker_lost export_failed",
     503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
-    " backbone_unavailable",
+    " backbone_unavailable precision_unavailable",
     504: "deadline_exceeded",
     507: "storage_full",
 }

@@ -22,10 +22,12 @@ import httptools
 
 from app.core import messages
 from app.core.errors import HeadstartError
-from app.core.messages import HEAVY, Call
+from app.core.messages import HEAVY, PRECISION_HEADER, Call
+from app.infra.precision import Precisions
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
+_PRECISION = PRECISION_HEADER.encode()
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
@@ -35,11 +37,20 @@ _GRACE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The predictor's answer: JSON ready to be forwarded, and its Server-Timing."""
+    """The predictor's answer: JSON ready to be forwarded, its Server-Timing, and what computed it.
+
+    `precision` is as `served_as` says it.
+    """
 
     status: int
     body: bytes
     timing: str
+    precision: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What its caller is told beside it."""
+        return {"server-timing": self.timing, PRECISION_HEADER: self.precision}
 
 
 class PredictorClient:
@@ -112,6 +123,14 @@ class PredictorClient:
     async def hold(self, call: Call) -> None:
         """Keep the head of `call` for its alias, or none where it is not pinned."""
         _checked(await self._post("/hold", messages.encode(call), call.options.timeout))
+
+    async def precisions(self) -> Precisions:
+        """What the predictor's machine computes in. Raises predictor_unavailable.
+
+        Of several predictors behind one name it is one's.
+        """
+        told = _checked(await self._request("GET", "/precision", [], 2.0))
+        return Precisions.read(told.body)
 
     async def metrics(self) -> bytes:
         """The predictor's metrics in Prometheus's format. Raises predictor_unavailable."""
@@ -217,7 +236,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Answer] | None = None
         self._parser: Any = None
         self._body: list[bytes] = []
-        self._timing = ""
+        self._timing = self._precision = ""
         self.until = inf
 
     @property
@@ -246,7 +265,8 @@ class _Connection(asyncio.Protocol):
     async def exchange(self, method: str, path: str, pieces: list[bytes | memoryview]) -> Answer:
         assert self._transport is not None
         self._waiter = asyncio.get_running_loop().create_future()
-        self._parser, self._body, self._timing = None, [], ""
+        self._parser, self._body = None, []
+        self._timing = self._precision = ""
         length = sum(len(piece) for piece in pieces)
         head = f"{method} {path} HTTP/1.1\r\nhost: predictor\r\ncontent-length: {length}\r\n\r\n"
         self._transport.writelines([head.encode(), *pieces])
@@ -263,6 +283,8 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if name == b"server-timing":
             self._timing = value.decode("latin-1")
+        elif name == _PRECISION:
+            self._precision = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -270,7 +292,8 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             status = self._parser.get_status_code()
-            self._waiter.set_result(Answer(status, b"".join(self._body), self._timing))
+            body = b"".join(self._body)
+            self._waiter.set_result(Answer(status, body, self._timing, self._precision))
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():

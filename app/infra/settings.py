@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import HeadstartError
+from app.infra.precision import Choice
 from app.infra.short_socket import socket_path
 
 MIB = 1024 * 1024
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
 
     default_backbone_image: str = "efficientnet_lite0"
     default_backbone_text: str = "all-MiniLM-L6-v2"
+    precision: Choice = "auto"
+    """What embeddings are computed in and new models fitted on; bf16 needs units for it. A model is
+    answered in its own, where there are units."""
 
     root_path: str = ""
     """The prefix under which a proxy shows the service (`/headstart`), whether it strips it or not;

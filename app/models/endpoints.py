@@ -15,6 +15,7 @@ from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.database import reading
 from app.infra.orm import ModelRow
+from app.infra.precision import Precisions
 from app.infra.repositories import aliases, models
 from app.models import exports, service
 from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
@@ -40,11 +41,19 @@ def list_models(caller: Reader, session: Reading, *, _limit: Unread = None) -> P
 
 
 @router.get("/{model}", responses=problems("not_found"))
-def get_model(model: Name, caller: Reader, session: Reading) -> ModelDetail:
-    """One model with its card."""
-    row = models.find(session, organisation_id=caller.organisation_id, name=model)
-    names = aliases.names_of(session, [row.id], organisation_id=caller.organisation_id)
-    return service.detail_of(row, names[row.id])
+async def get_model(model: Name, caller: Reader, services: ServicesDep) -> ModelDetail:
+    """One model with its card, and the precision that it is answered in."""
+    served = await service.precisions_of(services.predictor)
+    return await to_thread.run_sync(_detail, services, caller.organisation_id, model, served)
+
+
+def _detail(
+    services: Services, organisation_id: str, model: str, served: Precisions | None
+) -> ModelDetail:
+    with reading(services.sessions) as session:
+        row = models.find(session, organisation_id=organisation_id, name=model)
+        names = aliases.names_of(session, [row.id], organisation_id=organisation_id)
+        return service.detail_of(row, names[row.id], served)
 
 
 @router.delete("/{model}", responses=problems("not_found", "in_use"))

@@ -92,15 +92,31 @@ class Model(BaseModel):
     aliases: list[str]
 
 
+class ModelPrecision(BaseModel):
+    """Engines by name, such as `openvino-bf16`: where they compute otherwise, answers do too."""
+
+    fitted: str | None = Field(description="What the model's embeddings were computed in.")
+    served: str | None = Field(
+        description="What the predictor that was asked answers it in; null if none could be asked."
+    )
+
+
 class ModelDetail(Model):
     """A model with its card, the content of `model.json`."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [_MODEL | {"card": {"labels": ["RBC", "WBC"], "views": ["squish"]}}]
+            "examples": [
+                _MODEL
+                | {
+                    "precision": {"fitted": "openvino-bf16", "served": "openvino-bf16"},
+                    "card": {"labels": ["RBC", "WBC"], "views": ["squish"]},
+                }
+            ]
         }
     )
 
+    precision: ModelPrecision
     card: dict[str, Any] = Field(
         description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "
         "hyperparameters, evaluation, library versions."

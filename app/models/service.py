@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,10 @@ import structlog
 from app.core import exports
 from app.core.errors import HeadstartError
 from app.infra.orm import ModelRow
+from app.infra.precision import Precisions, fitted_on
+from app.infra.predictor_client import PredictorClient
 from app.infra.storage import Storage
-from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail
+from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail, ModelPrecision
 
 log = structlog.get_logger()
 
@@ -50,9 +53,22 @@ def model_of(row: ModelRow, names: Sequence[str]) -> Model:
     )
 
 
-def detail_of(row: ModelRow, names: Sequence[str]) -> ModelDetail:
-    """The model with its card."""
-    return ModelDetail(**model_of(row, names).model_dump(), card=row.card)
+def detail_of(row: ModelRow, names: Sequence[str], served: Precisions | None) -> ModelDetail:
+    """The model with its card; `served` is what the predictor computes in, if it could be asked."""
+    fitted = fitted_on(row.card)
+    precision = ModelPrecision(
+        fitted=fitted or None, served=served.serving(fitted) if served is not None else None
+    )
+    return ModelDetail(**model_of(row, names).model_dump(), card=row.card, precision=precision)
+
+
+async def precisions_of(predictor: PredictorClient) -> Precisions | None:
+    """What the predictor computes in; None where it does not answer within a second."""
+    try:
+        async with asyncio.timeout(1):
+            return await predictor.precisions()
+    except (HeadstartError, TimeoutError):
+        return None
 
 
 def evaluation_of(row: ModelRow) -> Evaluation:

@@ -143,7 +143,7 @@ async def embed(
         inputs=await run_in_threadpool(_inputs, *wanted) if long else _inputs(*wanted),
     )
     answer = await while_connected(request.receive, services.predictor.predict(call))
-    response.headers["server-timing"] = answer.timing
+    response.headers.update(answer.headers)
     data = [_embedding(item, body.encoding_format) for item in from_json(answer.body)["data"]]
     return Embeddings(data=data, model=body.model)
 

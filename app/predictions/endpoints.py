@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.core.errors import HeadstartError
+from app.core.messages import PRECISION_HEADER
 from app.http.openapi import path_id, problems
 from app.predictions import schemas
 from app.predictions.embeddings import router as embeddings
@@ -29,6 +30,13 @@ Name = Annotated[
     ),
 ]
 
+_HEADERS = {
+    PRECISION_HEADER: {
+        "description": "The engine that answered, such as `openvino-bf16`, and `; fitted=…` where "
+        "the model was fitted in another precision, for which the machine has no units.",
+        "schema": {"type": "string"},
+    }
+}
 _PROBLEMS = problems(
     "bad_request",
     "not_found",
@@ -50,7 +58,7 @@ _PROBLEMS = problems(
     PATH,
     tags=["predictions"],
     response_model=schemas.Predictions,
-    responses=_PROBLEMS,
+    responses={200: {"headers": _HEADERS}, **_PROBLEMS},
     openapi_extra=schemas.OPENAPI,
 )
 async def predict(model: Name) -> Response:

@@ -52,7 +52,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
     head = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(answered.body)).encode()),
-        (b"server-timing", answered.timing.encode("latin-1")),
+        *((name.encode(), value.encode("latin-1")) for name, value in answered.headers.items()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": answered.body})

@@ -176,7 +176,7 @@ async def infer(
     )
     answer = await while_connected(request.receive, ask(services, question))
     response = _respond(document, model, from_json(answer.body)["data"], outputs)
-    response.headers["server-timing"] = answer.timing
+    response.headers.update(answer.headers)
     return response
 
 

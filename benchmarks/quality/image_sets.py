@@ -65,8 +65,8 @@ def load(name: str, backbone: str = BACKBONE) -> ImageSet:
 
 @cache
 def engine(backbone: str = BACKBONE) -> Engine:
-    """The engine that every set is embedded with."""
-    return load_engine(backbone, shared_data().parent / "weights")
+    """The engine that every set is embedded with, in f32 whatever this machine has units for."""
+    return load_engine(backbone, shared_data().parent / "weights", precision="f32")
 
 
 def spec(backbone: str = BACKBONE) -> BackboneSpec:

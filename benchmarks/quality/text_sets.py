@@ -58,19 +58,19 @@ class TextSet:
 
 def load(name: str) -> TextSet:
     """Embed what is not cached yet."""
-    classes = tuple(sorted({label for _, label in _lines(name, "train")}))
+    classes = tuple(sorted({label for _, label in lines_of(name, "train")}))
     names = _embedded(f"{BACKBONE}.{name}.names", [readable(label) for label in classes])
     return TextSet(name, _part(name, "train", classes), _part(name, "test", classes), names)
 
 
 @cache
 def engine() -> TextEngine:
-    """The engine that every set is embedded with."""
-    return cast("TextEngine", load_engine(BACKBONE, None))
+    """The engine that every set is embedded with, in f32 whatever this machine has units for."""
+    return cast("TextEngine", load_engine(BACKBONE, None, precision="f32"))
 
 
 def _part(name: str, split: str, classes: tuple[str, ...]) -> TextPart:
-    lines = _lines(name, split)
+    lines = lines_of(name, split)
     return TextPart(
         rows=_embedded(f"{BACKBONE}.{name}.{split}", [text for text, _ in lines]),
         texts=tuple(text for text, _ in lines),
@@ -79,7 +79,8 @@ def _part(name: str, split: str, classes: tuple[str, ...]) -> TextPart:
     )
 
 
-def _lines(name: str, split: str) -> list[tuple[str, str]]:
+def lines_of(name: str, split: str) -> list[tuple[str, str]]:
+    """(text, label) of each line of a split."""
     lines = (shared_data() / name / f"{split}.jsonl").read_text().splitlines()
     return [(line["text"], line["label"]) for line in map(json.loads, lines)]
 

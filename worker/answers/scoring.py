@@ -27,8 +27,9 @@ Rows = NDArray[np.float32]
 class ServingHead:
     """A verified head and its labels as JSON; immutable, so any number of batches may hold it.
 
-    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other. Where
-    `stacked` is there it has the head's weights, and `live` only what explanations need.
+    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other, best as
+    the engine `fitted` computes them. Where `stacked` is there it has the head's weights, and
+    `live` only what explanations need.
     """
 
     live: scoring.LiveHead
@@ -36,6 +37,7 @@ class ServingHead:
     labels: Labels
     nbytes: int
     weights_sha256: str
+    fitted: str = ""
 
 
 def live_head(tensors: dict[str, Tensor], config: Any) -> scoring.LiveHead:
@@ -43,14 +45,19 @@ def live_head(tensors: dict[str, Tensor], config: Any) -> scoring.LiveHead:
     return scoring.load(HeadArtifact(tensors=tensors, config=HeadConfig.from_json(config)))
 
 
-def serving_head(live: scoring.LiveHead, *, weights_sha256: str) -> ServingHead:
+def serving_head(live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "") -> ServingHead:
     """The head laid out for batches, its weights in memory once."""
     stacked, size = scoring_numpy.stacked(live), live.nbytes
     if stacked is not None:
         tensors = {name: x for name, x in live.artifact.tensors.items() if name != "weight"}
         live = scoring.LiveHead(HeadArtifact(tensors, live.config))
     return ServingHead(
-        live, stacked, Labels(live.config.classes), size + _overhead(live), intern(weights_sha256)
+        live,
+        stacked,
+        Labels(live.config.classes),
+        size + _overhead(live),
+        intern(weights_sha256),
+        intern(fitted),
     )
 
 

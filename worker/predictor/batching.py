@@ -52,7 +52,7 @@ class Batcher:
     `decoders` is how many threads may decode while every engine is busy; one more is for what is
     large, if the work knows of any. `limit` is of each of the two lines. `sizes` are the batch
     sizes that the engine has been warmed up for, ascending from 1. `weights_sha256` is of the
-    weights that the engines have.
+    weights that the engines have, `engine` their name, precision included.
     """
 
     def __init__(
@@ -65,10 +65,11 @@ class Batcher:
         limit: int,
         decoders: int,
         weights_sha256: str,
+        engine: str,
         deliver: Deliver,
         metrics: Metrics,
     ) -> None:
-        self.name, self.weights_sha256 = name, weights_sha256
+        self.name, self.weights_sha256, self.engine = name, weights_sha256, engine
         self._work, self._sizes = work, tuple(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)

@@ -43,6 +43,7 @@ class PendingCall:
     finish: Callable[[PendingCall, HeadstartError | None], None]
     deadline: float
     head: Any = None
+    batcher: Any = None
     answers: list[bytes | None] = field(default_factory=list)
     remaining: int = 0
     over: bool = False

@@ -1,4 +1,7 @@
-"""The loaded backbones, each with its batcher; more are loaded when a call asks for them."""
+"""The loaded networks, each with its batcher; more are loaded when a call asks for them.
+
+A network is a backbone in one precision: a machine may hold a backbone in both.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,45 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 
+from app.infra.precision import Precision, Precisions, precision_of
 from worker.predictor.batching import Batcher
+
+_Network = tuple[str, str]
+"""Backbone and engine."""
 
 
 class Fleet:
-    """`build(name)` loads a backbone and starts its batcher, on `executor` and for seconds.
+    """`build(name, precision)` loads a backbone and starts its batcher, on `executor`, for seconds.
 
     It raises HeadstartError (unknown_backbone, backbone_unavailable).
     """
 
-    def __init__(self, build: Callable[[str], Batcher], *, executor: Executor) -> None:
+    def __init__(
+        self,
+        build: Callable[[str, Precision], Batcher],
+        *,
+        executor: Executor,
+        precisions: Precisions,
+    ) -> None:
         self._build, self._executor = build, executor
-        self._batchers: dict[str, Batcher] = {}
-        self._loading: dict[str, asyncio.Task[Batcher]] = {}
+        self.precisions = precisions
+        self._batchers: dict[_Network, Batcher] = {}
+        self._loading: dict[_Network, asyncio.Task[Batcher]] = {}
         self.ready = False
 
-    def get(self, name: str) -> Batcher | None:
-        """The batcher, if its backbone is loaded."""
-        return self._batchers.get(name)
+    def get(self, name: str, fitted: str = "") -> Batcher | None:
+        """The batcher for what was fitted on the engine `fitted`, if its network is loaded."""
+        return self._batchers.get((name, self.precisions.serving(fitted)))
 
-    async def load(self, name: str) -> Batcher:
-        """The batcher, its backbone loaded if need be; concurrent callers share one load."""
-        batcher = self._batchers.get(name)
+    async def load(self, name: str, fitted: str = "") -> Batcher:
+        """The batcher, its network loaded if need be; concurrent callers share one load."""
+        network = name, self.precisions.serving(fitted)
+        batcher = self._batchers.get(network)
         if batcher is not None:
             return batcher
-        task = self._loading.get(name)
+        task = self._loading.get(network)
         if task is None:
-            task = self._loading[name] = asyncio.create_task(self._add(name))
+            task = self._loading[network] = asyncio.create_task(self._add(network))
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
@@ -46,13 +61,16 @@ class Fleet:
         for batcher in self._batchers.values():
             batcher.close()
 
-    async def _add(self, name: str) -> Batcher:
+    async def _add(self, network: _Network) -> Batcher:
+        name, engine = network
+        precision = precision_of(engine)
+        assert precision is not None
         try:
             loop = asyncio.get_running_loop()
-            batcher = await loop.run_in_executor(self._executor, self._build, name)
+            batcher = await loop.run_in_executor(self._executor, self._build, name, precision)
         finally:
-            del self._loading[name]
-        self._batchers[name] = batcher
+            del self._loading[network]
+        self._batchers[network] = batcher
         return batcher
 
 

@@ -14,6 +14,8 @@ from typing import cast
 
 import httptools
 
+from app.core.messages import PRECISION_HEADER
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 JSON = "application/json"
 
@@ -33,11 +35,14 @@ class Exchange:
         self.closed = False
         self.on_close: Callable[[], None] | None = None
 
-    def respond(self, status: int, body: bytes, *, kind: str = JSON, timing: str = "") -> None:
+    def respond(
+        self, status: int, body: bytes, *, kind: str = JSON, timing: str = "", precision: str = ""
+    ) -> None:
         """Answer; does nothing once the client has gone. Only on the event loop's thread."""
         if not self.closed:
             self.closed, self.on_close = True, None
             extra = f"server-timing: {timing}\r\n" if timing else ""
+            extra += f"{PRECISION_HEADER}: {precision}\r\n" if precision else ""
             self._connection.send(status, body, kind=kind, extra=extra)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from app.core.messages import Target
+from app.infra.precision import fitted_on
 from app.infra.storage import Storage
 from worker.answers.scoring import ServingHead, live_head, serving_head
 from worker.formats import models, same_weights
@@ -16,4 +17,5 @@ def load_head(storage: Storage, target: Target) -> ServingHead:
     stored = models.load(storage, target.artifact, target.sha256)
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in stored.tensors.items()}
     live = live_head(tensors, stored.card.get("config"))
-    return serving_head(live, weights_sha256=same_weights.trained_on(stored.card))
+    trained = same_weights.trained_on(stored.card)
+    return serving_head(live, weights_sha256=trained, fitted=fitted_on(stored.card))

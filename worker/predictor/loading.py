@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from app.core.image_header import inspect
+from app.infra.precision import Precision
 from worker.answers.scoring import Rows
 from worker.ml.engines import ImageEngine, load_engine
 from worker.ml.heads.occlusion import occluded
@@ -40,11 +41,12 @@ def batcher_builder(
     deliver: Deliver,
     metrics: Metrics,
     cache: PredictionCache,
-) -> Callable[[str], Batcher]:
-    """`build(name)`: load the backbone, warm it up, start its batcher."""
+) -> Callable[[str, Precision], Batcher]:
+    """`build(name, precision)`: load the backbone, warm it up, start its batcher."""
 
-    def build(name: str) -> Batcher:
-        engine = load_engine(name, weights_dir, cache_dir=cache_dir)
+    def build(name: str, precision: Precision) -> Batcher:
+        engine = load_engine(name, weights_dir, cache_dir=cache_dir, precision=precision)
+        metrics.networks.labels(name, engine.precision).inc()
         image = engine.spec.modality == "image"
         sizes = [size for size in _SIZES if size <= engine.best_batch]
         forward = _image_forward(engine, sizes) if image else _text_forward(engine)
@@ -60,6 +62,7 @@ def batcher_builder(
             limit=limit,
             decoders=cores() if image else 1,
             weights_sha256=engine.weights_sha256,
+            engine=engine.precision,
             deliver=deliver,
             metrics=metrics,
         )

@@ -38,6 +38,15 @@ class Metrics:
         )
         self.calls = Counter(prefix + "calls", "Calls answered", ["code"], registry=registry)
         self.inputs = Counter(prefix + "inputs", "Inputs answered", registry=registry)
+        self.precision = Counter(
+            prefix + "precision_inputs",
+            "Inputs of models answered, by the precision of the fit and of the answer",
+            ["fitted", "served"],
+            registry=registry,
+        )
+        self.networks = Gauge(
+            prefix + "networks", "Networks loaded", ["backbone", "engine"], registry=registry
+        )
         self.head_loads = Counter(prefix + "head_loads", "Heads loaded", registry=registry)
         self.head_evictions = Counter(prefix + "head_evictions", "Heads evicted", registry=registry)
 

@@ -28,6 +28,8 @@ from app.infra.logs import configure_logs
 from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage, tidy
 from worker.answers.scoring import ServingHead
+from worker.ml.engines import default_device
+from worker.ml.engines.precision import precisions
 from worker.predictor.calls import InputOutcome
 from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
@@ -119,7 +121,8 @@ class Predictor:
         heads = HeadCache(
             load, budget=settings.heads_cache_bytes, executor=self._executor, metrics=metrics
         )
-        fleet = Fleet(build, executor=self._executor)
+        known = precisions(settings.precision, default_device())
+        fleet = Fleet(build, executor=self._executor, precisions=known)
         service = Service(
             fleet=fleet, heads=heads, cache=cache, metrics=metrics, limit=settings.predictor_queue
         )
@@ -180,4 +183,8 @@ def main() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one
     with threadpool_limits(1, user_api="blas"):  # numpy's products are small, too
-        uvloop.run(serve(settings))
+        try:
+            uvloop.run(serve(settings))
+        except HeadstartError as error:
+            log.error("the predictor cannot start", code=error.code, message=error.message)
+            raise SystemExit(1) from error

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Target
+from app.infra.precision import precision_of, served_as
 from worker.answers.rendering import assemble, render, render_error
 from worker.answers.scoring import ServingHead
 from worker.formats import same_weights
@@ -57,6 +58,8 @@ class Service:
                 self._spawn(self._load(exchange))
             elif path == "/hold":
                 self._hold(exchange)
+            elif path == "/precision":
+                exchange.respond(200, to_json(self.fleet.precisions))
             elif path == "/metrics":
                 exchange.respond(200, self.metrics.text(), kind="text/plain; version=0.0.4")
             elif path in ("/livez", "/readyz"):
@@ -93,11 +96,12 @@ class Service:
     def _begin(self, call: PendingCall) -> None:
         """Start the call, now or once what it needs is in memory. Raises overloaded."""
         target = call.request.target
-        batcher = self.fleet.get(target.backbone)
         call.head = self.heads.peek(target) if target.artifact else None
         if target.alias:
             self.heads.follow(call.tenant, target)
-        if batcher is not None and (call.head is not None or not target.artifact):
+        known = call.head is not None or not target.artifact
+        batcher = self.fleet.get(target.backbone, _fitted(call)) if known else None
+        if batcher is not None:
             self._start(call, batcher)
         elif len(self._tasks) >= self._limit:
             raise HeadstartError("overloaded", "too many models are loading", retry_after=1)
@@ -122,9 +126,9 @@ class Service:
         """Load what the call needs and is not in memory, then start it."""
         target = call.request.target
         try:
-            batcher = await self.fleet.load(target.backbone)
             if target.artifact:
                 call.head = await self.heads.get(target)
+            batcher = await self.fleet.load(target.backbone, _fitted(call))
             if not call.over:
                 self._start(call, batcher)
         except Exception as error:  # noqa: BLE001 - as in `handle`
@@ -133,6 +137,7 @@ class Service:
     def _start(self, call: PendingCall, batcher: Batcher) -> None:
         """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
         head: ServingHead | None = call.head
+        call.batcher = batcher
         if head is not None:
             trained, loaded = head.weights_sha256, batcher.weights_sha256
             same_weights.check(batcher.name, trained=trained, loaded=loaded)
@@ -176,7 +181,7 @@ class Service:
             call.settle(index, render_error(error, index=index))
 
     def _answer(self, call: PendingCall, exchange: Exchange, error: HeadstartError | None) -> None:
-        batcher = self.fleet.get(call.request.target.backbone)
+        batcher: Batcher | None = call.batcher
         if error is not None:
             if batcher is not None:
                 batcher.cancel(call)
@@ -188,7 +193,15 @@ class Service:
         self.metrics.inputs.inc(len(answers))
         target = call.request.target
         body = assemble(call.request.id, target.model, answers)
-        exchange.respond(200, body, timing=_server_timing(call))
+        served = batcher.engine if batcher is not None else ""
+        if target.artifact:
+            self._count(_fitted(call), served, len(answers))
+        told = served_as(served, _fitted(call))
+        exchange.respond(200, body, timing=_server_timing(call), precision=told)
+
+    def _count(self, fitted: str, served: str, inputs: int) -> None:
+        names = [precision_of(engine) or "unknown" for engine in (fitted, served)]
+        self.metrics.precision.labels(*names).inc(inputs)
 
     def _leave(self, call: PendingCall) -> None:
         """The client has gone: compute nothing more for it."""
@@ -196,15 +209,15 @@ class Service:
             call.over = True
             self._closed()
             self.metrics.calls.labels("client_gone").inc()
-            batcher = self.fleet.get(call.request.target.backbone)
-            if batcher is not None:
-                batcher.cancel(call)
+            if call.batcher is not None:
+                call.batcher.cancel(call)
 
     async def _load(self, exchange: Exchange) -> None:
-        """Verify a head and keep it ready, before an alias moves to it."""
+        """Verify a head and keep it and its network ready, before an alias moves to it."""
         try:
             target: Target = messages.decode(exchange.body).target
-            await self.heads.get(target)
+            head = await self.heads.get(target)
+            await self.fleet.load(target.backbone, head.fitted)
             exchange.respond(200, b'{"loaded":true}')
         except Exception as error:  # noqa: BLE001 - as in `handle`
             _refuse(exchange, _told(error))
@@ -219,6 +232,11 @@ class Service:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _fitted(call: PendingCall) -> str:
+    """The engine that the call's head was fitted on."""
+    return "" if call.head is None else str(call.head.fitted)
 
 
 def _told(error: Exception) -> HeadstartError:

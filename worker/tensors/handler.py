@@ -21,10 +21,12 @@ from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.views import IDLE, PRIMARY
 from app.infra import weights
+from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
 from worker.formats import segments
 from worker.formats.channel import Message
-from worker.ml.engines import Engine, TextEngine, embedding_key, load_engine
+from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
+from worker.ml.engines.precision import precisions
 from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
 from worker.ml.fit import fit as fit_head
 from worker.ml.images import pixel_scale
@@ -50,7 +52,7 @@ class Tensors:
         if torch.cuda.is_available():
             torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
         self._stopped = stopped
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, Precision], Engine] = OrderedDict()
         self._names = LabelEmbeddings()
         self._warming: deque[Callable[[], object]] = deque()
 
@@ -72,18 +74,24 @@ class Tensors:
         if self._warming:
             self._warming.popleft()()
 
-    def _engine(self, request: Message) -> Engine:
-        """The engine of the request's backbone; the least recently used one makes way."""
-        name = request["backbone"]
-        if name not in self._engines:
-            self._engines[name] = load_engine(
-                name, _path(request["weights_dir"]), cache_dir=_path(request["engines_dir"])
+    def _engine(self, request: Message, precision: Precision | None = None) -> Engine:
+        """The engine of the request's backbone, in `precision` or in what the request asks for.
+
+        The least recently used one makes way. Raises backbone_unavailable, precision_unavailable.
+        """
+        network = request["backbone"], precision or _precision(request)
+        if network not in self._engines:
+            self._engines[network] = load_engine(
+                network[0],
+                _path(request["weights_dir"]),
+                cache_dir=_path(request["engines_dir"]),
+                precision=network[1],
             )
-            self._warming.extend(warmup.steps(self._engines[name]))
-        self._engines.move_to_end(name)
+            self._warming.extend(warmup.steps(self._engines[network]))
+        self._engines.move_to_end(network)
         while len(self._engines) > MOST_ENGINES:
             self._engines.popitem(last=False)
-        return self._engines[name]
+        return self._engines[network]
 
     def _embed(self, request: Message, report: Report) -> dict[str, Any]:
         """Write the rows [n, D] fp16 of what could be decoded to `out`, in order."""
@@ -138,11 +146,16 @@ class Tensors:
 
     def _export(self, request: Message) -> dict[str, Any]:
         """Write a bundle to `out`; what makes one is only loaded by who asks for one."""
-        from worker.tensors import export
+        from worker.tensors import export, parity
 
-        engine = self._engine(request)
-        pictures = export.drawn() if request["items"] is None else list(blobs(request["items"]))
-        return export.export(request, engine, pictures)
+        items = request["items"]
+        examples = parity.drawn() if items is None else list(blobs(items))
+        return export.export(
+            request,
+            same=self._engine(request, "f32"),
+            serving=self._engine(request),
+            pictures=parity.Pictures(examples=examples, of=request["examples_of"]),
+        )
 
 
 class _Pass:
@@ -281,6 +294,13 @@ def _views(spec: backbones.BackboneSpec) -> list[str]:
 def libraries() -> dict[str, str]:
     """The versions of what decides the numbers."""
     return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _precision(request: Message) -> Precision:
+    """The setting's, or that of the engine `fitted` where there are units for it."""
+    device = default_device()
+    known = precisions(request["precision"], device)
+    return precision_of(known.serving(request["fitted"])) or known.default_precision
 
 
 def _path(name: str | None) -> Path | None:

@@ -75,9 +75,12 @@ class Attempt:
             return 0.0
         return _LOOK_SECONDS if self.context.engine.dialect.name != "sqlite" else 1.0
 
-    def engine(self, backbone: str) -> EngineFacts:
-        """What the tensor process says of a backbone. Raises backbone_unavailable."""
-        return self.context.child.engine(backbone, self.guard)
+    def engine(self, backbone: str, *, fitted: str = "") -> EngineFacts:
+        """What the tensor process says of a backbone, as the engine `fitted` computes if it can.
+
+        Raises backbone_unavailable.
+        """
+        return self.context.child.engine(backbone, self.guard, fitted=fitted)
 
     def ask(
         self, request: Message, on_message: Callable[[Message], None] | None = None

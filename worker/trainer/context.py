@@ -149,6 +149,7 @@ def open_context(settings: Settings, *, child: str = "worker.tensors") -> Contex
             weights_dir=settings.weights_dir,
             engines_dir=settings.data_dir / "engines",
             threads=len(os.sched_getaffinity(0)),
+            precision=settings.precision,
             module=child,
         ),
         stop=Stop(settings.drain_seconds),

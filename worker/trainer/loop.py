@@ -27,7 +27,7 @@ from worker.trainer.context import Context, DrainedError, open_context
 from worker.trainer.idle.chores import Chores
 from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.lease import Lease
-from worker.trainer.tensor_process import ChildCrashedError
+from worker.trainer.tensor_process import ChildCrashedError, ChildExceptionError
 
 _OVERDUE_EVERY = 4
 """One claim in so many lets bulk that has waited long pass: urgent work without end must not stop
@@ -58,8 +58,23 @@ class Trainer:
             log.info("trainer stopped", worker=self.context.name)
 
     def _warm(self) -> None:
+        """Have the child begin to load. Raises precision_unavailable before anything is claimed."""
+        settings = self.context.settings
         if not self.context.stop.requested:
-            self.context.child.warm(self.context.settings.default_backbone_image)
+            self.context.child.warm(settings.default_backbone_image)
+            if settings.precision == "bf16":
+                self._check_units(settings.default_backbone_image)
+
+    def _check_units(self, backbone: str) -> None:
+        """Raises precision_unavailable; whatever else is wrong is told to who needs it."""
+        try:
+            self.context.child.engine(backbone, self.context.stop.check)
+        except HeadstartError as error:
+            if error.code == "precision_unavailable":
+                log.error("the trainer cannot start", code=error.code, reason=error.message)
+                raise
+        except (ChildCrashedError, ChildExceptionError, DrainedError) as error:
+            log.warning("units not checked", reason=str(error))
 
     def _turn(self) -> bool:
         """Rescue, claim and work once; whether there was anything to do."""

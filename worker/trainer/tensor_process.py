@@ -17,6 +17,7 @@ import structlog
 
 from app.core.errors import HeadstartError
 from app.infra.leash import leashed
+from app.infra.precision import Choice
 from worker.formats.channel import Message, MessageChannel, pair
 
 _POLL_SECONDS = 0.02
@@ -78,6 +79,7 @@ class TensorProcess:
         weights_dir: Path | None,
         engines_dir: Path,
         threads: int,
+        precision: Choice = "auto",
         module: str = "worker.tensors",
     ) -> None:
         self._module = module
@@ -85,10 +87,12 @@ class TensorProcess:
             "weights_dir": str(weights_dir) if weights_dir else None,
             "engines_dir": str(engines_dir),
             "threads": threads,
+            "precision": precision,
+            "fitted": "",
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: MessageChannel | None = None
-        self._facts: dict[str, EngineFacts] = {}
+        self._facts: dict[tuple[str, str], EngineFacts] = {}
         self._warming: dict[int, str] = {}
         self._warmed: set[str] = set()
         self._last_id = 0
@@ -113,21 +117,24 @@ class TensorProcess:
         except ChildCrashedError:
             self.kill()
 
-    def engine(self, backbone: str, guard: Callable[[], None]) -> EngineFacts:
+    def engine(self, backbone: str, guard: Callable[[], None], *, fitted: str = "") -> EngineFacts:
         """The facts of `backbone`, loaded if need be.
 
-        Raises backbone_unavailable, EngineCrashedError, or whatever guard raises.
+        It computes in the precision of the setting, or in that of the engine `fitted` where there
+        are units for it. Raises backbone_unavailable, precision_unavailable, EngineCrashedError, or
+        whatever guard raises.
         """
+        network = backbone, fitted
         try:
             while backbone in self._warming.values():
                 self._next(guard)
-            if backbone not in self._facts:
-                facts = self.ask({"op": "engine", "backbone": backbone}, guard=guard)
-                self._facts[backbone] = EngineFacts(**facts)
+            if network not in self._facts:
+                request = {"op": "engine", "backbone": backbone, "fitted": fitted}
+                self._facts[network] = EngineFacts(**self.ask(request, guard=guard))
         except ChildCrashedError as error:
             self.kill()
             raise EngineCrashedError(str(error)) from error
-        return self._facts[backbone]
+        return self._facts[network]
 
     def ask(
         self,
@@ -214,7 +221,7 @@ class TensorProcess:
         if backbone is None:
             return
         if message["type"] == "result":
-            self._facts[backbone] = EngineFacts(**_unwrap(message))
+            self._facts[backbone, ""] = EngineFacts(**_unwrap(message))
         else:
             log.warning("backbone not warmed", backbone=backbone, reason=message["message"])
 

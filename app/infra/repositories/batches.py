@@ -49,7 +49,7 @@ class PlannedBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkOutcome:
-    """What one chunk adds to its batch: its result file, and counts."""
+    """What one chunk adds to its batch: its result file, counts, and what is to be known of it."""
 
     start: int
     key: str
@@ -57,6 +57,7 @@ class ChunkOutcome:
     done: int
     failed: int
     tally: Tally
+    problem: Problem | None = None
 
 
 def pin_model(session: Session, model_id: str, *, organisation_id: str) -> ModelRow:
@@ -205,6 +206,9 @@ def finish_chunk(session: Session, claim: work.Claim, outcome: ChunkOutcome) -> 
     row.done += outcome.done
     row.failed += outcome.failed
     row.tally = agreement.merged(row.tally, outcome.tally)
+    told = outcome.problem.model_dump() if outcome.problem is not None else None
+    if told is not None and told not in row.problems:
+        row.problems = [*row.problems, told]
     if not _pending(session, row.id):
         row.evaluation = agreement.evaluate(row.tally) or None
         advance(session, row, "succeeded")

@@ -56,6 +56,7 @@ def test_a_model_is_listed_and_read_back(client: httpx.Client, model: str) -> No
     assert isinstance(found["created"], int)
     detail = client.get(f"/v1/models/{model}").json()
     assert detail.pop("card") == {"labels": ["a", "b"], "views": ["squish"]}
+    assert detail.pop("precision") == {"fitted": None, "served": None}
     assert detail == found
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.infra import weights
+from app.infra.precision import Choice
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
+from worker.ml.engines.precision import chosen
 
 __all__ = ["Engine", "ImageEngine", "TextEngine", "embedding_key", "load_engine"]
 
@@ -17,22 +19,26 @@ def load_engine(
     device: str | None = None,
     cache_dir: Path | None = None,
     threads: int | None = None,
+    precision: Choice = "auto",
 ) -> Engine:
     """The engine of a backbone: OpenVINO on `cpu`, torch on `cuda` (the default if there is one).
 
     `cache_dir` keeps what was converted and compiled, so that the next start takes a fraction of
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
-    backbone_unavailable or weights_invalid.
+    backbone_unavailable, weights_invalid or precision_unavailable.
     """
     spec = weights.get(name, weights_dir)
-    chosen = device or default_device()
-    if chosen == "cpu":
+    device = device or default_device()
+    computed_in = chosen(precision, device)
+    if device == "cpu":
         from worker.ml.engines.openvino_engine import load_openvino
+        from worker.ml.engines.openvino_graph import CpuOptions
 
-        return load_openvino(spec, weights_dir, cache_dir, threads)
+        options = CpuOptions(precision=computed_in, cache_dir=cache_dir, threads=threads)
+        return load_openvino(spec, weights_dir, options)
     from worker.ml.engines.torch_engine import load_torch
 
-    return load_torch(spec, weights_dir, chosen)
+    return load_torch(spec, weights_dir, device, precision=computed_in)
 
 
 def default_device() -> str:

@@ -15,6 +15,8 @@ from app.infra import weights
 from app.infra.weights import Source
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import Engine, Vectors, check_side
+from worker.ml.engines.openvino_graph import CpuOptions
+from worker.ml.engines.precision import engine_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
 
 
@@ -29,18 +31,16 @@ class OpenVinoImages:
         *,
         weights_dir: Path | None,
         weights_sha256: str,
-        cache_dir: Path | None = None,
-        threads: int | None = None,
+        options: CpuOptions,
     ) -> None:
         self.spec = spec
         self.weights_sha256 = self.fingerprint = weights_sha256
+        self.precision = engine_name(options.precision, "cpu")
         self._weights_dir = weights_dir
-        self._cache_dir = cache_dir
-        self._threads = threads
+        self._options = options
         self._requests: dict[int, Any] = {}
         self._lock = Lock()
-        model = self._request(spec.input_size).get_compiled_model()
-        self.precision = f"openvino-{graphs.number_format(model)}"
+        self._request(spec.input_size)
 
     def embed(self, batch: NDArray[np.uint8]) -> Vectors:
         """uint8 [n, s, s, 3] → float32 [n, D]."""
@@ -63,9 +63,11 @@ class OpenVinoImages:
         spec = self.spec
         parts = (spec.name, self.fingerprint, repr(spec.layout), str(side))
         graph = graphs.stored(
-            self._cache_dir, parts, make=lambda: graphs.image_graph(spec, self._weights_dir, side)
+            self._options.cache_dir,
+            parts,
+            make=lambda: graphs.image_graph(spec, self._weights_dir, side),
         )
-        return graphs.compiled(graph, cache_dir=self._cache_dir, threads=self._threads)
+        return graphs.compiled(graph, self._options)
 
 
 class OpenVinoTexts:
@@ -73,28 +75,20 @@ class OpenVinoTexts:
 
     best_batch = BATCH
 
-    def __init__(
-        self,
-        spec: BackboneSpec,
-        *,
-        folder: Path,
-        cache_dir: Path | None = None,
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, spec: BackboneSpec, *, folder: Path, options: CpuOptions) -> None:
         self.spec = spec
         self.weights_sha256 = weights.sha256(folder)
         self.fingerprint = fingerprint(folder)
         self.encoder = Encoder(spec, folder)
         pooling = self.encoder.pooling
         graph = graphs.stored(
-            cache_dir,
+            options.cache_dir,
             (spec.name, self.fingerprint, pooling),
             make=lambda: graphs.text_graph(folder, pooling),
         )
-        model = graphs.compiled(graph, cache_dir=cache_dir, threads=threads)
-        self._request = model.create_infer_request()
+        self._request = graphs.compiled(graph, options).create_infer_request()
         self._lock = Lock()
-        self.precision = f"openvino-{graphs.number_format(model)}"
+        self.precision = engine_name(options.precision, "cpu")
 
     def embed(self, batch: Sequence[str]) -> Vectors:
         """Texts → float32 [n, d], each of length one."""
@@ -106,19 +100,16 @@ class OpenVinoTexts:
         return result
 
 
-def load_openvino(
-    spec: BackboneSpec, weights_dir: Path | None, cache_dir: Path | None, threads: int | None
-) -> Engine:
-    """Raises backbone_unavailable or weights_invalid."""
+def load_openvino(spec: BackboneSpec, weights_dir: Path | None, options: CpuOptions) -> Engine:
+    """Raises backbone_unavailable, weights_invalid or precision_unavailable."""
     source = weights.find(spec.name, weights_dir) or _downloaded(spec, weights_dir)
     if spec.modality == "text":
-        return OpenVinoTexts(spec, folder=source.path, cache_dir=cache_dir, threads=threads)
+        return OpenVinoTexts(spec, folder=source.path, options=options)
     return OpenVinoImages(
         spec,
         weights_dir=weights_dir,
         weights_sha256=weights.sha256(source.path),
-        cache_dir=cache_dir,
-        threads=threads,
+        options=options,
     )
 
 

@@ -7,10 +7,13 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from app.infra.precision import Precision
 from worker.ml.engines.openvino_runtime import ov
 
 GRAPH_VERSION = "1"
@@ -18,6 +21,15 @@ GRAPH_VERSION = "1"
 
 _log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuOptions:
+    """How a graph is compiled; `cache_dir` keeps what was, `threads` are all cores by default."""
+
+    precision: Precision
+    cache_dir: Path | None = None
+    threads: int | None = None
 
 
 def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Model:
@@ -89,20 +101,25 @@ def _store(model: Model, path: Path) -> None:
         fresh.replace(path)
 
 
-def compiled(graph: Model, *, cache_dir: Path | None, threads: int | None) -> Any:
-    """One stream over all cores; OpenVINO picks bf16 where the CPU has units for it, else f32.
+def compiled(graph: Model, options: CpuOptions) -> Any:
+    """One stream over all cores, in the precision asked for. Raises precision_unavailable.
 
     Threads are not pinned: trainer and predictor share the cores, and a pinned thread waits for
-    its own while another is free.
+    its own while another is free. OpenVINO's own cache does not tell precisions apart.
     """
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
-    if cache_dir is not None:
-        options["CACHE_DIR"] = str(cache_dir / "compiled")
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
-    return ov.Core().compile_model(graph, "CPU", options)
+    asked: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+    asked["INFERENCE_PRECISION_HINT"] = options.precision
+    if options.cache_dir is not None:
+        asked["CACHE_DIR"] = str(options.cache_dir / "compiled" / options.precision)
+    if options.threads is not None:
+        asked["INFERENCE_NUM_THREADS"] = options.threads
+    model = ov.Core().compile_model(graph, "CPU", asked)
+    if (taken := _number_format(model)) != options.precision:
+        told = f"OpenVINO computes in {taken} here, not in {options.precision}"
+        raise HeadstartError("precision_unavailable", told)
+    return model
 
 
-def number_format(model: Any) -> str:
-    """What a compiled graph computes in: `f32` or `bf16`."""
+def _number_format(model: Any) -> str:
+    """What a compiled graph computes in, as OpenVINO says: `f32` or `bf16`."""
     return str(model.get_property("INFERENCE_PRECISION_HINT").get_type_name())

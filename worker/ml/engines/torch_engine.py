@@ -1,8 +1,8 @@
-"""Torch, on CUDA: bf16, channels_last; the same vectors in the same layout as OpenVINO's."""
+"""Torch, on CUDA: channels_last; the same vectors in the same layout as OpenVINO's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -12,24 +12,30 @@ from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
 from app.infra import weights
+from app.infra.precision import Precision
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.networks import pyramid
 from worker.ml.backbones.weights import locate
 from worker.ml.engines.base import Engine, Vectors, check_side
+from worker.ml.engines.precision import torch_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
+
+_DTYPES: Mapping[Precision, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 class TorchImages:
-    """An image backbone on torch; bf16 where the device is CUDA, fp32 elsewhere."""
+    """An image backbone on torch; on a CPU it emulates bf16, slowly: for tests and figures."""
 
-    def __init__(self, spec: BackboneSpec, *, weights_dir: Path | None, device: str) -> None:
+    def __init__(
+        self, spec: BackboneSpec, *, weights_dir: Path | None, device: str, precision: Precision
+    ) -> None:
         network, loaded = pyramid(spec.name, weights_dir)
         self.spec = spec
         self.weights_sha256 = self.fingerprint = loaded.sha256
         self.best_batch = 256 if _is_cuda(device) else 16
-        self.precision = _precision(device)
+        self.precision = torch_name(precision, device)
         self._device = torch.device(device)
-        network.cast(_dtype(device))
+        network.cast(_DTYPES[precision])
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._lock = Lock()
 
@@ -52,15 +58,17 @@ class TorchTexts:
 
     best_batch = BATCH
 
-    def __init__(self, spec: BackboneSpec, *, folder: Path, device: str) -> None:
+    def __init__(
+        self, spec: BackboneSpec, *, folder: Path, device: str, precision: Precision
+    ) -> None:
         self.spec = spec
         self.weights_sha256 = weights.sha256(folder)
         self.fingerprint = fingerprint(folder)
-        self.precision = _precision(device)
+        self.precision = torch_name(precision, device)
         self.encoder = Encoder(spec, folder)
         self._device = torch.device(device)
         network = text_network(folder, self.encoder.pooling)
-        self._network = network.to(self._device, _dtype(device))
+        self._network = network.to(self._device, _DTYPES[precision])
         self._lock = Lock()
 
     def embed(self, batch: Sequence[str]) -> Vectors:
@@ -79,16 +87,13 @@ def _is_cuda(device: str) -> bool:
     return device.startswith("cuda")
 
 
-def _dtype(device: str) -> torch.dtype:
-    return torch.bfloat16 if _is_cuda(device) else torch.float32
-
-
-def _precision(device: str) -> str:
-    return f"torch-{'bf16' if _is_cuda(device) else 'f32'}-{device.partition(':')[0]}"
-
-
-def load_torch(spec: BackboneSpec, weights_dir: Path | None, device: str) -> Engine:
+def load_torch(
+    spec: BackboneSpec, weights_dir: Path | None, device: str, *, precision: Precision = "f32"
+) -> Engine:
     """Raises backbone_unavailable or weights_invalid."""
+    if precision == "f32":
+        torch.backends.cudnn.allow_tf32 = False  # or f32 would be of 10-bit mantissas on CUDA
     if spec.modality == "text":
-        return TorchTexts(spec, folder=locate(spec, weights_dir).path, device=device)
-    return TorchImages(spec, weights_dir=weights_dir, device=device)
+        folder = locate(spec, weights_dir).path
+        return TorchTexts(spec, folder=folder, device=device, precision=precision)
+    return TorchImages(spec, weights_dir=weights_dir, device=device, precision=precision)

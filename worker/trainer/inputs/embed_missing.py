@@ -77,6 +77,7 @@ def embed(
             {
                 "op": "embed",
                 "backbone": facts.backbone,
+                "fitted": facts.precision,
                 "view": view,
                 "pixel_scale": facts.pixel_scale,
                 "items": items(attempt, scope.organisation_id, examples),

@@ -18,7 +18,14 @@ def cut(attempt: Attempt, facts: EngineFacts, examples: Sequence[Example]) -> li
     if not long:
         return []
     listed = items(attempt, attempt.claim.organisation_id, long)
-    told = attempt.ask({"op": "truncated", "backbone": facts.backbone, "items": listed})
+    told = attempt.ask(
+        {
+            "op": "truncated",
+            "backbone": facts.backbone,
+            "fitted": facts.precision,
+            "items": listed,
+        }
+    )
     return [long[index] for index in told["truncated"]]
 
 

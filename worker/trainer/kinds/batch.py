@@ -23,6 +23,7 @@ from app.core.job_state import TERMINAL
 from app.core.manifest import Problem
 from app.infra import storage_keys
 from app.infra.orm import BatchRow
+from app.infra.precision import fitted_on, precision_of
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import ChunkOutcome
 from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
@@ -107,18 +108,21 @@ class _Prediction:
         stored = models.load(attempt.context.storage, chunk.row.artifact, chunk.row.sha256)
         self._config: Mapping[str, Any] = stored.card["config"]
         self._trained = same_weights.trained_on(stored.card)
+        self._fitted = fitted_on(stored.card)
+        self._problem: Problem | None = None
 
     def outcome(self) -> tuple[ChunkOutcome, set[str]]:
         """The stored file and what it adds to the batch; the segments that were read."""
         features: dict[str, Features] = {}
         answers: dict[str, tuple[bytes, str]] = {}
         if self._wanted:
-            facts = self._attempt.engine(self._chunk.row.backbone)
+            facts = self._attempt.engine(self._chunk.row.backbone, fitted=self._fitted)
             facts = facts.reading(self._config.get("pixel_scale"))
             same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
             features = self._features(facts)
         if self._wanted:
             answers = self._answers(facts, features)
+            self._problem = _in_another_precision(self._fitted, facts.precision)
         used = {segment for view in features.values() for segment in view.segments}
         return self._written(answers), used
 
@@ -171,6 +175,7 @@ class _Prediction:
         request = {
             "op": "predict",
             "backbone": facts.backbone,
+            "fitted": facts.precision,
             "head": str(self._attempt.context.storage.fetch(f"{row.artifact}/{models.HEAD}")),
             "config": self._config,
             "views": {view: one.rows(unique) for view, one in features.items()},
@@ -206,6 +211,7 @@ class _Prediction:
             done=len(chunk.inputs),
             failed=failed,
             tally=self._tally(answers),
+            problem=self._problem,
         )
 
     def _tally(self, answers: Mapping[str, tuple[bytes, str]]) -> Tally:
@@ -215,6 +221,15 @@ class _Prediction:
                 label = answers[one.sha256][1] if one.label in known else None
                 agreement.count(tally, split=one.split, label=one.label, predicted=label)
         return tally
+
+
+def _in_another_precision(fitted: str, served: str) -> Problem | None:
+    """What is said of a batch whose model's precision this machine has no units for."""
+    wanted = precision_of(fitted)
+    if wanted is None or wanted == precision_of(served):
+        return None
+    told = f"inputs were answered in {served}: the model was fitted on {fitted}, and a worker that"
+    return Problem(code="precision_unavailable", message=f"{told} took some has no units for it")
 
 
 def _line(index: int, one: BatchInput, answer: bytes | Fault) -> bytes:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.core import manifest
 from app.core.manifest import Example
 from app.infra.orm import DatasetVersionRow, ModelRow
+from app.infra.precision import fitted_on
 from app.infra.repositories import versions, work
 from app.infra.repositories.work import LostClaimError
 from app.infra.storage import scratch
@@ -31,7 +32,8 @@ def run(attempt: Attempt) -> None:
     if model is None:
         raise LostClaimError(attempt.claim.id)
     stored = models.load(attempt.context.storage, model.artifact, model.sha256)
-    facts = attempt.engine(model.backbone)
+    fitted = fitted_on(stored.card)
+    facts = attempt.engine(model.backbone, fitted=fitted)
     same_weights.check(
         model.backbone,
         trained=same_weights.trained_on(stored.card),
@@ -43,6 +45,7 @@ def run(attempt: Attempt) -> None:
         request = {
             "op": "export",
             "backbone": model.backbone,
+            "fitted": fitted,
             "format": payload["format"],
             "head": str(storage.fetch(f"{model.artifact}/{models.HEAD}")),
             "config": stored.card["config"],

@@ -90,6 +90,7 @@ def _request(
     return {
         "op": "fit",
         "backbone": facts.backbone,
+        "fitted": facts.precision,
         "method": job.method,
         "hyperparameters": job.hyperparameters,
         "seed": job.seed,

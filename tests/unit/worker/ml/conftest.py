@@ -19,17 +19,21 @@ def engine_cache(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def image_engine(engine_cache: Path) -> Engine:
-    """efficientnet_lite0 on OpenVINO."""
-    return load_engine("efficientnet_lite0", None, device="cpu", cache_dir=engine_cache)
+    """efficientnet_lite0 on OpenVINO, in f32 whatever this CPU has units for."""
+    return load_engine(
+        "efficientnet_lite0", None, device="cpu", cache_dir=engine_cache, precision="f32"
+    )
 
 
 @pytest.fixture(scope="session")
 def text_engine(engine_cache: Path) -> Engine:
-    """all-MiniLM-L6-v2 on OpenVINO."""
-    return load_engine("all-MiniLM-L6-v2", None, device="cpu", cache_dir=engine_cache)
+    """all-MiniLM-L6-v2 on OpenVINO, in f32."""
+    return load_engine(
+        "all-MiniLM-L6-v2", None, device="cpu", cache_dir=engine_cache, precision="f32"
+    )
 
 
 @pytest.fixture(scope="session")
 def torch_engine(image_engine: Engine) -> Engine:
-    """efficientnet_lite0 on torch."""
+    """efficientnet_lite0 on torch, in f32."""
     return load_torch(image_engine.spec, None, "cpu")

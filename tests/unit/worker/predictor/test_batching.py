@@ -82,6 +82,7 @@ def batcher(
         limit=limit,
         decoders=2,
         weights_sha256="0",
+        engine="openvino-f32",
         deliver=desk.deliver,
         metrics=Metrics(),
     )

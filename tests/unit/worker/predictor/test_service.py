@@ -7,14 +7,16 @@ import json
 from array import array
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.core import messages
+from app.core.errors import HeadstartError
 from app.core.messages import Call, Input, Options, Target
+from app.infra.precision import Precisions
 from worker.answers.rendering import Labels, Scores, render
 from worker.predictor.batching import Batcher, Work
 from worker.predictor.calls import InputOutcome, PendingInput
@@ -29,16 +31,21 @@ TRAINED, OTHER = "a" * 64, "b" * 64
 TARGET = Target(model="m", backbone="resnet18", artifact="models/m", sha256="0")
 
 
+BOTH = Precisions(default="openvino-bf16", available=("openvino-f32", "openvino-bf16"))
+PLAIN = Precisions(default="openvino-f32", available=("openvino-f32",))
+
+
 class Wire:
     """Where an exchange's answer goes."""
 
     def __init__(self) -> None:
         self.status, self.answer = 0, {}
         self.text = b""
+        self.extra = ""
         self.done = asyncio.Event()
 
     def send(self, status: int, body: bytes, *, kind: str, extra: str) -> None:
-        self.status, self.text = status, body
+        self.status, self.text, self.extra = status, body, extra
         if kind == "application/json":
             self.answer = json.loads(body)
         self.done.set()
@@ -52,12 +59,16 @@ class Bench:
     limit: int = 10
     broken: Exception | None = None
     corrupt: Exception | None = None
+    fitted: str = "openvino-bf16"
+    precisions: Precisions = BOTH
     batches: list[int] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
     service: Any = None
     cache: Any = None
     metrics: Any = None
 
-    def build(self, name: str) -> Batcher:
+    def build(self, name: str, precision: str) -> Batcher:
+        self.built.append(precision)
         if self.broken is not None:
             raise self.broken
         service, loop = self.service, self.loop
@@ -73,6 +84,7 @@ class Bench:
             limit=100,
             decoders=1,
             weights_sha256=self.weights_sha256,
+            engine=f"openvino-{precision}",
             deliver=deliver,
             metrics=self.metrics,
         )
@@ -80,7 +92,9 @@ class Bench:
     def load(self, _target: Target) -> Any:
         if self.corrupt is not None:
             raise self.corrupt
-        return SimpleNamespace(nbytes=1, labels=Labels(["x", "y"]), weights_sha256=TRAINED)
+        return SimpleNamespace(
+            nbytes=1, labels=Labels(["x", "y"]), weights_sha256=TRAINED, fitted=self.fitted
+        )
 
     def answer(self, items: Sequence[PendingInput], _rows: Any) -> list[bytes]:
         self.batches.append(len(items))
@@ -102,7 +116,7 @@ class Bench:
                     self.load, budget=100, executor=executor, metrics=self.metrics
                 )
                 self.service = Service(
-                    fleet=Fleet(self.build, executor=executor),
+                    fleet=Fleet(self.build, executor=executor, precisions=self.precisions),
                     heads=heads,
                     cache=self.cache,
                     metrics=self.metrics,
@@ -231,3 +245,70 @@ def test_only_what_the_cache_answers_is_a_hit() -> None:
     bench.run(body)
     assert (bench.lookups("miss"), bench.lookups("hit")) == (1, 1)
     assert bench.batches == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("machine", "fitted", "built", "told"),
+    [
+        (BOTH, "openvino-bf16", "bf16", "openvino-bf16"),
+        (BOTH, "openvino-f32", "f32", "openvino-f32"),
+        (BOTH, "", "bf16", "openvino-bf16"),
+        (PLAIN, "openvino-f32", "f32", "openvino-f32"),
+        (PLAIN, "openvino-bf16", "f32", "openvino-f32; fitted=openvino-bf16"),
+    ],
+)
+def test_a_model_is_answered_in_its_own_precision_or_it_is_said(
+    machine: Precisions, fitted: str, built: str, told: str
+) -> None:
+    bench = Bench(precisions=machine, fitted=fitted)
+
+    async def body() -> None:
+        for _ in range(2):  # while the head and its network load, and from the cache
+            wire = await bench.ask()
+            assert f"x-headstart-precision: {told}\r\n" in wire.extra
+        wire = bench.send("/precision", b"")
+        assert Precisions.read(wire.text) == machine
+        assert bench.send("/metrics", b"").text.count(_counted(fitted, built)) == 1
+
+    bench.run(body)
+    assert bench.built == [built]
+
+
+def _counted(fitted: str, served: str) -> bytes:
+    name = "headstart_predictor_precision_inputs_total"
+    was = fitted.removeprefix("openvino-") or "unknown"
+    return f'{name}{{fitted="{was}",served="{served}"}} 2.0'.encode()
+
+
+def test_each_precision_is_loaded_when_it_is_asked_for_and_once() -> None:
+    bench = Bench(fitted="openvino-f32")
+
+    async def body() -> None:
+        await bench.service.fleet.load("resnet18")  # as the process does before anybody asks
+        assert bench.built == ["bf16"]
+        await asyncio.gather(*(bench.ask() for _ in range(3)))
+        plain = replace(TARGET, artifact="")
+        bench.service.fleet.get("resnet18")._work = Work(
+            lambda item: b"", lambda items, _rows: [b"{}" for _ in items]
+        )
+        assert "x-headstart-precision: openvino-bf16\r\n" in (await bench.ask(target=plain)).extra
+
+    bench.run(body)
+    assert bench.built == ["bf16", "f32"]
+
+
+def test_a_head_that_is_made_ready_has_its_network_ready() -> None:
+    bench = Bench(fitted="openvino-f32")
+
+    async def body() -> None:
+        assert (await bench.ask("/load")).status == 200
+        assert bench.built == ["f32"]
+
+    bench.run(body)
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b'{"default":"openvino-f32"}', b"nonsense"])
+def test_nonsense_about_precision_is_no_answer(said: bytes) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        Precisions.read(said)
+    assert caught.value.code == "predictor_unavailable"

@@ -18,7 +18,8 @@ from worker.tensors.label_embeddings import LabelEmbeddings
 class CountingEngine:
     """An engine whose embedding of a text is its length, and which counts the texts."""
 
-    def __init__(self, backbone: str, fingerprint: str = "f") -> None:
+    def __init__(self, backbone: str, fingerprint: str = "f", precision: str = "f32") -> None:
+        self.precision = precision
         self.spec, self.fingerprint, self.seen = BACKBONES[backbone], fingerprint, [""]
         self.seen.clear()
 
@@ -27,8 +28,8 @@ class CountingEngine:
         return np.array([[len(text)] for text in batch], np.float32)
 
 
-def text_engine(fingerprint: str = "f") -> CountingEngine:
-    return CountingEngine("all-MiniLM-L6-v2", fingerprint)
+def text_engine(fingerprint: str = "f", precision: str = "f32") -> CountingEngine:
+    return CountingEngine("all-MiniLM-L6-v2", fingerprint, precision)
 
 
 def of(known: LabelEmbeddings, engine: CountingEngine, *classes: str) -> torch.Tensor | None:
@@ -50,8 +51,9 @@ def test_known_names_pass_no_second_time_new_ones_do() -> None:
     assert engine.seen == ["a", "b", "c"]
 
 
-def test_other_weights_are_asked_again() -> None:
-    known, other = LabelEmbeddings(), text_engine("g")
+@pytest.mark.parametrize("other", [text_engine("g"), text_engine("f", "bf16")])
+def test_other_weights_or_another_precision_are_asked_again(other: CountingEngine) -> None:
+    known = LabelEmbeddings()
     of(known, text_engine(), "a")
     of(known, other, "a")
     assert other.seen == ["a"]

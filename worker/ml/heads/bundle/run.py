@@ -1,8 +1,8 @@
 """Classify pictures: `python run.py picture.jpg …` prints path, label and calibrated probability.
 
 Needs Pillow and numpy, and what runs the network beside this file: onnxruntime or openvino for
-`network.onnx`, openvino for `network.xml`, torch for `network.pt2`. Deep colours and deep TIFFs
-need imagecodecs and tifffile, too.
+`network.onnx`, openvino for `network.xml`, torch for `network.pt2`. Large JPEGs need simplejpeg to
+be decoded as the service does; deep colours and deep TIFFs need imagecodecs and tifffile, too.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Imag
     if whole is not None:
         return whole
     with Image.open(BytesIO(data), formats=FORMATS) as image:
-        if image.mode in ("RGB", "L"):
-            image.draft(image.mode, (at_least, at_least))
+        if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
+            return flat(ImageOps.exif_transpose(shrunk(image, data, at_least)))
         return flat(ImageOps.exif_transpose(image))
 
 
@@ -43,6 +43,24 @@ def upright(pixels: Any, orientation: int) -> Image.Image:
     image = Image.fromarray(pixels)
     image.getexif()[0x0112] = orientation
     return ImageOps.exif_transpose(image)
+
+
+def shrunk(image: Image.Image, data: bytes, at_least: int) -> Image.Image:
+    """A JPEG, by the decoder's own scaling: simplejpeg's has more steps than Pillow's."""
+    try:
+        import simplejpeg  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        image.draft(image.mode, (at_least, at_least))
+        return image
+    sides: dict[str, Any] = {"min_height": at_least, "min_width": at_least, "min_factor": 2}
+    try:
+        pixels = simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False, **sides)
+    except ValueError:  # it reads no irregular file; the service leaves those to Pillow, too
+        return image
+    smaller = Image.fromarray(pixels)
+    if "exif" in image.info:
+        smaller.info["exif"] = image.info["exif"]
+    return smaller
 
 
 def flat(image: Image.Image) -> Image.Image:

@@ -108,7 +108,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_local_encoder_works_from_its_folder(folder: Path) -> None:
-    engine: Any = load_engine("mine", folder.parent, device="cpu")
+    engine: Any = load_engine("mine", folder.parent, device="cpu", precision="f32")
     theirs: Any = load_torch(engine.spec, folder.parent, "cpu")
     assert engine.embed(TEXTS).shape == (6, 32)
     assert (engine.embed(TEXTS) * theirs.embed(TEXTS)).sum(1).min() > 0.999
@@ -116,10 +116,10 @@ def test_a_local_encoder_works_from_its_folder(folder: Path) -> None:
 
 
 def test_the_tokens_are_part_of_the_key(folder: Path) -> None:
-    mean = load_engine("mine", folder.parent, device="cpu")
+    mean = load_engine("mine", folder.parent, device="cpu", precision="f32")
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
-    cls = load_engine("mine", folder.parent, device="cpu")
+    cls = load_engine("mine", folder.parent, device="cpu", precision="f32")
     assert mean.weights_sha256 == cls.weights_sha256
     assert embedding_key(mean, "text") != embedding_key(cls, "text")
 
@@ -144,9 +144,9 @@ def test_an_encoder_of_no_known_kind_is_refused(folder: Path) -> None:
 def test_missing_and_broken_tokens_are_named(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(HeadstartError) as caught:
-        load_engine("mine", folder.parent, device="cpu")
+        load_engine("mine", folder.parent, device="cpu", precision="f32")
     assert caught.value.code == "weights_invalid"
     (folder / "tokenizer.json").unlink()
     with pytest.raises(HeadstartError) as caught:
-        load_engine("mine", folder.parent, device="cpu")
+        load_engine("mine", folder.parent, device="cpu", precision="f32")
     assert caught.value.code == "backbone_unavailable"

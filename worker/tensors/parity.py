@@ -7,8 +7,9 @@ them: half-and-half mixtures of two of them lie near the boundaries, where they 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from worker.ml.engines import Engine
-from worker.ml.engines.stream import embed_stream
+from worker.ml.engines.stream import Result, embed_stream
 from worker.ml.heads import scoring
 from worker.ml.heads.bundle import run as script
 from worker.ml.heads.scoring import LiveHead
@@ -51,7 +52,7 @@ def compare(
 
     `same` computes in f32 as the bundle does, `serving` in the model's own precision.
     """
-    tried = [*pictures.examples, *mixtures(pictures.examples)]
+    tried = [*pictures.examples, *mixtures(pictures.examples, classify.scale)]
     bundle = torch.from_numpy(np.array(classify(tried)))
 
     def served(engine: Engine) -> Tensor:
@@ -89,18 +90,20 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _served(engine: Engine, head: LiveHead, pictures: Sequence[bytes], *, threads: int) -> Tensor:
     """What the service answers: [n, k]."""
+    embed = partial(embed_stream, engine, pictures, threads=threads)
     features = {
-        view: _rows(engine, pictures, view=view, threads=threads) for view in head.config.views
+        view: _rows(embed(view=view, scale=head.config.pixel_scale), len(pictures))
+        for view in head.config.views
     }
     with torch.inference_mode():
         predictions = scoring.predict(features, [head] * len(pictures), layout=engine.spec.layout)
     return torch.stack([one.probabilities for one in predictions])
 
 
-def _rows(engine: Engine, pictures: Sequence[bytes], *, view: str, threads: int) -> Tensor:
-    embedded = dict(embed_stream(engine, pictures, view=view, threads=threads))
+def _rows(stream: Iterable[Result], count: int) -> Tensor:
+    embedded = dict(stream)
     rows = []
-    for index in range(len(pictures)):
+    for index in range(count):
         row = embedded[index]
         if isinstance(row, HeadstartError):
             raise row
@@ -108,9 +111,9 @@ def _rows(engine: Engine, pictures: Sequence[bytes], *, view: str, threads: int)
     return torch.from_numpy(np.stack(rows))
 
 
-def mixtures(pictures: Sequence[bytes]) -> list[bytes]:
+def mixtures(pictures: Sequence[bytes], scale: script.Scale | None = None) -> list[bytes]:
     """Half of each picture and half of the next, the last with the first, as PNG files."""
-    flat = [script.decode(one, _AT_LEAST).resize(_MIXED) for one in pictures]
+    flat = [script.decode(one, _AT_LEAST, scale).resize(_MIXED) for one in pictures]
     return [_png(Image.blend(a, b, 0.5)) for a, b in zip(flat, [*flat[1:], *flat[:1]], strict=True)]
 
 

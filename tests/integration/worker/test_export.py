@@ -24,7 +24,7 @@ from app.infra.orm import DatasetRow, DatasetVersionRow, ModelRow, WorkRow
 from app.infra.repositories import exports
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, open_kit, picture, pictures
-from worker.ml.artifact import HeadArtifact
+from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.engines import load_engine
 from worker.ml.engines.stream import embed_stream
 from worker.ml.heads import export as exporter
@@ -85,10 +85,12 @@ def jpeg(seed: int, kind: int, size: tuple[int, int]) -> bytes:
 def served(kit: Kit, model: ModelRow, data: bytes, engines: Path) -> tuple[str, float]:
     """The label and the probability that the service's own path gives in f32."""
     tensors = load_file(kit.storage.fetch(f"{model.artifact}/head.safetensors"))
-    head = scoring.load(HeadArtifact(tensors=tensors, config=model.card["config"]))
+    head = scoring.load(
+        HeadArtifact(tensors=tensors, config=HeadConfig.from_json(model.card["config"]))
+    )
     engine = load_engine(model.backbone, None, cache_dir=engines, precision="f32")
     features = {}
-    for view in head.views:
+    for view in head.config.views:
         ((_, row),) = embed_stream(engine, [data], view=view, threads=1)
         features[view] = torch.from_numpy(row[None])
     (found,) = scoring.predict(features, [head], layout=engine.spec.layout)
@@ -154,11 +156,14 @@ def test_a_model_outlives_its_dataset(kit: Kit, trained: ModelRow) -> None:
 
 def test_a_head_that_torch_cannot_follow_is_refused(tmp_path: Path) -> None:
     config = {
-        "classes": ["a", "b"], "method": "matching", "channels": [], "temperature": 1.0,
+        "format": 1, "classes": ["a", "b"], "method": "matching", "channels": [],
+        "temperature": 1.0,
         "unknown": {"spreads": [1, 1], "thresholds": [], "estimable": False},
         "prediction_views": ["squish"],
     }  # fmt: skip
-    head = scoring.load(HeadArtifact(tensors={"bias": torch.zeros(2)}, config=config))
+    head = scoring.load(
+        HeadArtifact(tensors={"bias": torch.zeros(2)}, config=HeadConfig.from_json(config))
+    )
     exporter.check(head, "onnx")
     with pytest.raises(HeadstartError) as refused:
         exporter.check(head, "torch")

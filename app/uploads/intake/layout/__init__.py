@@ -1,9 +1,9 @@
 """What the places and names of an archive's members say: which are examples, of what label.
 
 `roles` tells examples from what lies beside them, `wrappers` looks through folders around
-everything, `folders` reads labels and splits from folders, `listed` from metadata files, `doubts`
-says what is not clear, and `leftovers` names what is none of it. Pure, but for the rows of
-metadata files: paths only.
+everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
+`listed` reads them from metadata files, `doubts` says what is not clear, and `leftovers` names what
+is none of it. Pure, but for the rows of metadata files: paths only.
 """
 
 from app.uploads.intake.layout.folders import Placed, by_folder, tables

@@ -5,14 +5,14 @@ Every sentence names the folders, how deep they lie, and what to do.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import shown
-from app.uploads.intake.splits import SPLITS, of_folders
+from app.uploads.intake.splits import SPLITS
 
 SINGLY = 100
 """Problems of one kind that are listed one by one; the rest share one more."""
@@ -59,24 +59,14 @@ def left_beside(members: Sequence[FileInTree], splits: Sequence[str]) -> list[Pr
     ]
 
 
-def mixed_depths(members: Sequence[FileInTree]) -> list[Problem]:
-    """A warning where some class folders hold several folders and others only files, or where one
-    folder in them reads as a split: all of a class folder's files have its label."""
-    seconds: dict[str, set[str]] = defaultdict(set)
-    flat: set[str] = set()
-    for one in members:
-        if len(one.parts) > 2:
-            seconds[one.parts[0]].add(one.parts[1])
-        else:
-            flat.add(one.parts[0])
-    deep = sorted(top for top, names in seconds.items() if len(names) > 1 and top not in flat)
-    read = sorted(f"{top}/{name}" for top, names in seconds.items() for name in of_folders(names))
-    told = read or ([*deep, *sorted(flat - seconds.keys())] if deep and flat else [])
-    if not told:
-        return []
-    why = "reads as a split" if read else "do not lie equally deep"
-    message = f"{_folders(told)} {why}; each file is trained on under its first folder's name"
-    return [Problem(code="ambiguous_layout", message=message)]
+def first_folder(labels: Sequence[str], nested: Sequence[str]) -> Problem:
+    """A warning that files are labelled by their class folder, whatever folders lie in it."""
+    message = (
+        f"the folders {_folders(labels)} are the labels of all that lies in them, and "
+        f"{_folders(nested)} say nothing more: if those are your classes, lay them on top, "
+        f"as in <class>/<file>, {METADATA}"
+    )
+    return Problem(code="ambiguous_layout", message=message)
 
 
 def trained_on(path: str) -> Problem:
@@ -123,6 +113,17 @@ def splits_among_folders(tops: Sequence[str], splits: Sequence[str]) -> Headstar
         f"{_folders(splits)} (depth 2) in {_folders(tops)} (depth 1) read as splits, and folders "
         "that are none lie in them or beside them: upload one of the top folders at a time, lay "
         f"the files as <split>/<class>/<file> or <class>/<split>/<file>, {METADATA}",
+        tops[0],
+    )
+
+
+def classes_on_two_levels(tops: Sequence[str], inner: Sequence[str]) -> HeadstartError:
+    """Folders of the same names lie in several folders: either may be the classes."""
+    return _ambiguous(
+        f"{_folders(tops)} hold folders of the same names, {_folders(inner)}: if those are your "
+        f"classes, lay them on top, as in <class>/<file>; if {_folders(tops)} are, put the files "
+        "straight into them; or add a metadata.csv with the columns path, label and, for the "
+        "folder that is neither, group",
         tops[0],
     )
 

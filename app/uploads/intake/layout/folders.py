@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.manifest import Problem, Split
-from app.uploads.intake.layout import doubts
+from app.uploads.intake.layout import depths, doubts
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role
 from app.uploads.intake.layout.wrappers import ASIDE
 from app.uploads.intake.splits import of_folders, of_tables, read_name
@@ -92,15 +92,18 @@ def _split_first(chosen: Sequence[FileInTree], splits: Mapping[str, Split]) -> P
     placed = Placed(notes=[doubts.splits_said(splits)])
     placed.parents = {f"{top}/" + (f"{inner[top]}/" if top in inner else "") for top in splits}
     loose: list[FileInTree] = []
+    places: list[tuple[str, Sequence[str]]] = []
     for one in inside:
         top, *rest = one.parts
         rest = rest[1:] if rest[0] == inner.get(top) else rest
         if len(rest) > 1:
             placed.items.append(LabelledFile(one.index, one.path, rest[0], split=splits[top]))
+            places.append((rest[0], rest[1:-1]))
         else:
             loose.append(one)
     if not placed.items:
         raise doubts.splits_without_classes(sorted(splits))
+    placed.problems += depths.check(places)
     placed.problems += doubts.unlabelled([*(one for one in chosen if len(one.parts) == 1), *loose])
     beside = [one for one in chosen if len(one.parts) > 1 and one.parts[0] not in splits]
     placed.problems += doubts.left_beside(beside, sorted(splits))
@@ -145,7 +148,7 @@ def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> 
     if second:
         placed.notes.append(doubts.splits_said(second, where="in each class folder"))
     else:
-        placed.problems += doubts.mixed_depths(inside)
+        placed.problems += depths.check((one.parts[0], one.parts[1:-1]) for one in inside)
     return placed
 
 

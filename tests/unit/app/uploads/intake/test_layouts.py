@@ -245,6 +245,73 @@ def test_class_folders_that_lie_unequally_deep_are_a_warning(take: Take) -> None
     assert problems(built) == [("ambiguous_layout", None, False)]
 
 
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [*in_each("fold1/"), *in_each("fold2/")],
+        [*in_each("camera1/", ["ok", "defect"]), *in_each("camera2/", ["ok"])],
+        [*in_each("data/site1/images/"), *in_each("data/site2/images/")],
+        [*in_each("train/fold1/"), *in_each("train/fold2/"), *in_each("test/fold3/")],
+        [*in_each("fold1/"), *in_each("fold2/"), "fold1/overview.png", *in_each("", ["other"])],
+        [*in_each("fold1/", count=1), *in_each("fold2/"), *in_each("fold3/", ["star"])],
+    ],
+)
+def test_folders_of_the_same_names_in_several_are_refused(
+    refused: Refused, paths: list[str]
+) -> None:
+    """The folder above may be a source or a fold, which is no class."""
+    error = refused(tree(*paths))
+    assert error.code == "ambiguous_layout"
+    assert "same names" in error.message
+    assert "metadata.csv" in error.message
+
+
+def test_metadata_says_which_of_two_levels_is_the_label(take: Take) -> None:
+    paths = [*in_each("fold1/"), *in_each("fold2/")]
+    rows = "".join(f"{p},{p.split('/')[1]},{p.split('/')[0]}\n" for p in paths)
+    members = {path: png(at) for at, path in enumerate(paths)}
+    built = take(zipped({**members, "metadata.csv": b"path,label,group\n" + rows.encode()}))
+    assert counts(built) == {"circle": 4, "square": 4}
+    assert {one.group for one in built.examples} == {"fold1", "fold2"}
+
+
+@pytest.mark.parametrize(
+    ("paths", "named"),
+    [
+        (["a/mango/1.png", "b/banana/2.png"], ("a/, b/", "a/mango/, b/banana/")),
+        (["dogs/poodle/1.png", "cats/2.png"], ("dogs/", "dogs/poodle/")),
+        (["dogs/poodle/1.png", "dogs/2.png", "cats/3.png", "cats/4.png", "cats/siamese/5.png"],
+         ("cats/, dogs/", "cats/siamese/, dogs/poodle/")),
+        (["x/dogs/raw/1.png", "x/cats/raw/2.png", "x/cats/raw/new/3.png", "x/dogs/raw/old/4.png"],
+         ("cats/, dogs/", "cats/new/, dogs/old/")),
+        (["dogs/old/1.png", "dogs/2.png", "dogs/3.png", "cats/old/4.png", "cats/new/5.png",
+          "cats/6.png", "cats/7.png"], ("cats/, dogs/", "cats/new/, cats/old/, dogs/old/")),
+        (["train/dogs/poodle/1.png", "train/cats/2.png"], ("dogs/", "dogs/poodle/")),
+        (["dogs/raw/1.png", "cats/raw/2.png", "birds/3.png"],
+         ("cats/, dogs/", "cats/raw/, dogs/raw/")),
+    ],
+)  # fmt: skip
+def test_the_level_that_is_the_label_is_told(
+    take: Take, paths: list[str], named: tuple[str, str]
+) -> None:
+    built = take(tree(*paths))
+    (problem,) = built.problems
+    assert (problem.code, problem.excluded) == ("ambiguous_layout", False)
+    assert f"the folders {named[0]} are the labels" in problem.message
+    assert f", and {named[1]} say nothing more" in problem.message
+
+
+def test_folders_that_all_files_share_are_looked_through_in_silence(take: Take) -> None:
+    built = take(tree(*in_each("circle/raw/", ["new"]), *in_each("square/raw/", ["new"])))
+    assert (counts(built), built.problems) == ({"circle": 2, "square": 2}, [])
+
+
+def test_folders_nested_as_deep_as_a_path_may_go(take: Take) -> None:
+    deep = "a/" * 1500
+    built = take(tree(f"circle/{deep}1.png", f"square/{deep}2.png"))
+    assert (counts(built), built.problems) == ({"circle": 1, "square": 1}, [])
+
+
 def test_appended_pictures_of_one_class_keep_it(take: Take) -> None:
     one = IntakeOptions(minimum_classes=1)
     assert counts(take(tree("fruits/apple/a/1.png"), options=one)) == {"apple": 1}

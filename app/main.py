@@ -30,6 +30,7 @@ from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
+from app.infra.turns import Turns
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
@@ -123,6 +124,7 @@ def open_services(settings: Settings) -> Services:
         predictor=predictor,
         waiting=Waiting(engine),
         resolver=Resolver(sessions),
+        turns=Turns(),
         builds=CapacityLimiter(_BUILDS_AT_ONCE),
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
     )

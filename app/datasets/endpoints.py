@@ -124,7 +124,8 @@ async def get_dataset(
 ) -> Response:
     """The dataset at its latest version, with the first of its problems."""
     look = partial(find, services, caller, dataset_id, shown=SHOWN)
-    snapshot = await settled(services, wish, await to_thread.run_sync(look))
+    turn = services.turns.of(caller.organisation_id)
+    snapshot = await settled(services, wish, await to_thread.run_sync(look, limiter=turn))
     return await answer(dataset_of, snapshot, response)
 
 
@@ -190,5 +191,6 @@ async def get_version(
 ) -> Response:
     """One version, with the first of its problems."""
     look = partial(find, services, caller, dataset_id, number, shown=SHOWN)
-    snapshot = await settled(services, wish, await to_thread.run_sync(look))
+    turn = services.turns.of(caller.organisation_id)
+    snapshot = await settled(services, wish, await to_thread.run_sync(look, limiter=turn))
     return await answer(version_of, snapshot, response)

@@ -22,6 +22,7 @@ from app.infra.probe import Probe
 from app.infra.queue import Doorbell
 from app.infra.settings import Settings
 from app.infra.storage import Storage
+from app.infra.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Services:
     predictor: PredictorClient
     waiting: Waiting
     resolver: Resolver
+    turns: Turns
+    """What blocks for an organisation's requests."""
     builds: CapacityLimiter
     """Builds use the processor and the disk, and would only share it."""
     probe: Probe

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from typing import Any
 
 from fastapi import Request, Response
@@ -18,7 +19,7 @@ from fastapi.routing import APIRoute
 from app.core.errors import HeadstartError
 from app.core.identity import Scope
 from app.http.body import Receive
-from app.http.dependencies import scope_of
+from app.http.dependencies import scope_of, services
 from app.http.strict_json import StrictRequest, require_json
 
 _DEEP = re.compile(r"([^\[]+)\[.+\]", re.DOTALL)
@@ -31,6 +32,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, behind the checks."""
         handler = super().get_route_handler()
+        blocks = not iscoroutinefunction(self.endpoint)
         scopes, known = frozenset(_scopes(self.dependant)), self._known_queries()
 
         async def strict(request: Request) -> Response:
@@ -40,7 +42,12 @@ class StrictRoute(APIRoute):
                 refuse_unknown(request.query_params, known)
             if self.body_field is not None:
                 require_json(request)
-            return await handler(StrictRequest(request.scope, await self.opened(request)))
+            asked = StrictRequest(request.scope, await self.opened(request))
+            caller = getattr(request.state, "identity", None)
+            if not blocks or caller is None:
+                return await handler(asked)
+            async with services(request).turns.of(caller.organisation_id):
+                return await handler(asked)
 
         return strict
 

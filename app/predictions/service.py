@@ -82,7 +82,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         model=wanted.model,
         options=options,
         inputs=inputs,
-        long=len(body) > AT_ONCE and "json" in wanted.content_type.lower(),
+        long=len(body) > AT_ONCE and not wanted.content_type.lower().startswith("image/"),
     )
     return await while_connected(receive, ask(held, question))
 

@@ -16,6 +16,7 @@ from app.core.texts import squeezed, told_apart, visible
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat."""
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d+\.0*")
 _ID = re.compile(r"(?=.*\d)[\w.:/-]+")
 
 
@@ -114,17 +115,22 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
 def _collisions(examples: Sequence[Example]) -> list[Problem]:
     alike: dict[str, set[str]] = defaultdict(set)
     for label in {example.label for example in examples}:
-        alike[squeezed(label)].add(label)
+        alike[_whole(squeezed(label))].add(label)
     return [
         Problem(
             code="label_collision",
-            message="these labels differ only in case, spaces, accents' form or characters that "
-            "cannot be seen, and are different classes: "
+            message="these labels differ only in case, spaces, accents' form, characters that "
+            "cannot be seen or how a number is written, and are different classes: "
             + ", ".join(f"'{label}'" for label in told_apart(sorted(labels))),
         )
         for _, labels in sorted(alike.items())
         if len(labels) > 1
     ]
+
+
+def _whole(label: str) -> str:
+    """A whole number as it is written without a fraction: tables with a gap have `1.0` for `1`."""
+    return label.partition(".")[0] if _WHOLE.fullmatch(label) else label
 
 
 def _untrained(examples: Sequence[Example]) -> list[Problem]:

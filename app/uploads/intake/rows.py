@@ -121,7 +121,10 @@ def path_row(row: Row, limits: Limits) -> PathRow:
 
 
 def label_of(row: Row, value: Any, limits: Limits) -> str:
-    """A label: text, or a whole number of at most 64 bits. Raises invalid_value, label_too_long."""
+    """A label: a text, a number, or true or false as JSON writes them.
+
+    Raises invalid_value, label_too_long.
+    """
     label = _word(row, "label", _only(row, value))
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
@@ -175,18 +178,27 @@ def too_long(label: str, limits: Limits) -> str:
 
 
 def _word(row: Row, name: str, value: Any) -> str | None:
-    """A short text without control characters; whole numbers are written out."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)  # what pandas makes of whole numbers with a gap among them
-    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
-        return str(value)
+    """A short text without control characters; numbers, true and false are written out."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, str):
-        raise row.error("invalid_value", f"`{name}` is neither a text nor a whole number")
+        return _written(row, name, value)
     if UNSAFE.search(value):
         raise row.error("invalid_value", f"`{name}` has control or direction characters")
     return value
+
+
+def _written(row: Row, name: str, value: Any) -> str:
+    """What is no text, as JSON writes it. Raises invalid_value."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)  # what pandas makes of whole numbers with a gap among them
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
+        return str(value)
+    kind = "a number of more than 64 bits" if isinstance(value, int) else "nested"
+    kind = "bytes" if isinstance(value, dict) and value.get("type") == "<class 'bytes'>" else kind
+    raise row.error("invalid_value", f"`{name}` is {kind}: write it as a text")
 
 
 def _text(row: Row, values: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -201,15 +202,16 @@ def _sheet(book: Any, most: int) -> Iterator[Row]:
     rows = _filled(sheets[0].iter_rows(values_only=True, max_col=WIDEST))
     number, header = next(rows, (1, []))
     names = [str(cell) for cell in header]
-    told = [f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"]
-    yield {"columns": names, "classes": {}, "images": [], "told": told if sheets[1:] else []}
+    only = f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"
+    told = [only] if sheets[1:] else []
+    yield {"columns": names, "classes": {}, "images": [], "told": told}
     width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
     for count, (number, cells) in enumerate(rows):
         if count >= most:
             return
         if len(cells) > width:
             said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
-            raise _Refused("schema_mismatch", said)
+            raise _Refused("schema_mismatch", "; ".join([said, *told]))
         padded = cells + [""] * (width - len(cells))
         named = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
         yield {"row": number, "cells": named}
@@ -241,7 +243,9 @@ def _cell(value: Any) -> str:
 
 
 def _odd(value: Any) -> Any:
-    """What no row may hold, said so that whoever needs the cell refuses it."""
+    """A decimal number as it is written; what no row may hold, so that whoever needs it refuses."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else str(value.normalize())
     return value.isoformat() if isinstance(value, date | time) else {"type": str(type(value))}
 
 

@@ -21,7 +21,7 @@ from app.core.manifest import Problem
 from app.infra.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PictureCell, Row
-from app.uploads.intake.tables import columns, objects
+from app.uploads.intake.tables import columns, objects, split_guess
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
@@ -62,12 +62,12 @@ def _told(
     blobs: Path,
 ) -> Iterator[Row]:
     classes: Mapping[str, list[str]] = header["classes"]
-    found = columns.find(table, header["columns"], typed=list(classes), images=header["images"])
+    found = _found(header, table)
     for said in header["told"]:
         table.warn("unsupported_member", f"{table.name}: {said}")
     unlabelled = 0
     for number, line in lines:
-        row = Row(table.name, number, found.values(line))
+        row = found.read(Row(table.name, number, {}), line)
         values = _named(row, line, found, classes)
         if "image" in found.places:
             values["image"] = _picture(row, blobs)
@@ -76,6 +76,16 @@ def _told(
         else:
             yield Row(table.name, number, values)
     _tell(table, unlabelled)
+
+
+def _found(header: Mapping[str, Any], table: TableFile) -> Columns:
+    """The columns; that they are missed says also what of the file was not looked at."""
+    typed = list(header["classes"])
+    try:
+        return columns.find(table, header["columns"], typed=typed, images=header["images"])
+    except HeadstartError as error:
+        why = "; ".join([error.message, *header["told"]])
+        raise HeadstartError(error.code, why, param=error.param) from error
 
 
 def _tell(table: TableFile, unlabelled: int) -> None:
@@ -150,6 +160,7 @@ def _environment() -> dict[str, str]:
 def _bounds(table: TableFile) -> dict[str, Any]:
     limits = table.limits
     names = {name for role in columns.USUAL if role != "path" for name in columns.USUAL[role]}
+    names |= set(split_guess.NAMES)
     return {
         "kind": table.kind,
         "names": sorted(

@@ -11,7 +11,9 @@ from app.core.errors import HeadstartError
 from app.core.texts import composed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PATHS, Row
+from app.uploads.intake.tables import split_guess
 from app.uploads.intake.tables.source import TableFile
+from app.uploads.intake.tables.split_guess import SplitGuess
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "text": (
@@ -37,12 +39,19 @@ class Columns:
     """The name of the column that has each role; a role that no column has is not there."""
 
     places: Mapping[str, str]
+    guess: SplitGuess | None = None
 
-    def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row's values by role; a column that the row lacks is left out."""
-        told = {name: row[name] for name in READ_ANYWAY if name in row}
-        told |= {role: row[role] for role in USUAL if role in row and role not in told}
-        return told | {role: row[name] for role, name in self.places.items() if name in row}
+    def read(self, row: Row, values: Mapping[str, Any]) -> Row:
+        """The row with its `values` by role; a column that it lacks is left out.
+
+        Raises invalid_value where the column that is taken for the split has none.
+        """
+        told = {name: values[name] for name in READ_ANYWAY if name in values}
+        told |= {role: values[role] for role in USUAL if role in values and role not in told}
+        told |= {role: values[name] for role, name in self.places.items() if name in values}
+        if self.guess is not None and "split" not in told:
+            told["split"] = self.guess.see(row, values)
+        return Row(row.table, row.number, told)
 
 
 def folded(name: str) -> str:
@@ -77,7 +86,14 @@ def find(
     _check_needed(table, header, places, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
-    return Columns(places)
+    return Columns(places, _guess(table, places, names))
+
+
+def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> SplitGuess | None:
+    """What may be the split where no column is sure to be."""
+    free = [name for name in names if name not in places.values()]
+    named = [name for name in free if folded(name) in split_guess.NAMES]
+    return SplitGuess(table, named) if named and table.labelled and "split" not in places else None
 
 
 def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     for row, record, cells in records:
         named = dict(zip(names, _fitted(row, cells, watch.width), strict=False))
         watch.see(row, record, cells)
-        yield Row(row.table, row.number, found.values(named))
+        yield found.read(row, named)
     watch.tell()
 
 
@@ -198,8 +198,17 @@ def _fitted(row: Row, cells: list[str], width: int) -> list[str]:
         used = len(cells)
         while used > width and not cells[used - 1].strip():
             used -= 1
-        raise row.error("schema_mismatch", f"it has {used} cells, the header {width}")
+        raise row.error(
+            "schema_mismatch", f"it has {used} cells, the header {width}; {_hint(used > width)}"
+        )
     return cells[:width]
+
+
+def _hint(many: bool) -> str:
+    """What to do about a row that is too long or too short."""
+    if many:
+        return 'a text with the separator in it belongs between quotation marks, as in "a, b"'
+    return "an empty cell needs its separator too"
 
 
 def _unreadable(row: Row, error: csv.Error) -> HeadstartError:

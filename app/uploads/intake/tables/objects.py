@@ -54,7 +54,7 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
         return
     names = columns.find(table, list(first[1]), number=first[0].number)
     for row, value in _again(first, found):
-        yield Row(row.table, row.number, names.values(value))
+        yield names.read(row, value)
 
 
 def _again(first: tuple[Row, dict[str, Any]], rest: Numbered) -> Numbered:

@@ -144,8 +144,6 @@ def test_bad_csv(refused: Refused, data: bytes, expected: str, row: int) -> None
         ('{"text": "a", "label": "b\\u0000"}', "invalid_value"),
         ('{"text": "a", "label": null}', "invalid_value"),
         ('{"text": "a", "label": ""}', "invalid_value"),
-        ('{"text": "a", "label": 1.5}', "invalid_value"),
-        ('{"text": "a", "label": true}', "invalid_value"),
         ('{"text": "a", "label": 99999999999999999999}', "invalid_value"),
         ('{"text": 5, "label": "a"}', "invalid_value"),
         ('{"text": null, "label": "a"}', "invalid_value"),

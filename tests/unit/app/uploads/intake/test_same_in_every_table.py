@@ -1,0 +1,187 @@
+"""One table in every container: labels, splits and refusals are the same in all of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.uploads.intake import Built
+from tests.unit.app.uploads.intake.conftest import Take
+
+Refused = Callable[..., HeadstartError]
+Table = dict[str, Sequence[Any]]
+
+
+def rows(table: Table) -> list[tuple[Any, ...]]:
+    return list(zip(*table.values(), strict=True))
+
+
+def as_csv(table: Table) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows([list(table), *rows(table)])
+    return out.getvalue().encode()
+
+
+def as_jsonl(table: Table) -> bytes:
+    lines = [json.dumps(dict(zip(table, row, strict=True))) for row in rows(table)]
+    return "\n".join(lines).encode()
+
+
+def as_parquet(table: Table) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    out = io.BytesIO()
+    parquet.write_table(pyarrow.table({name: list(cells) for name, cells in table.items()}), out)
+    return out.getvalue()
+
+
+def as_xlsx(table: Table, first: Sequence[Sequence[Any]] = ()) -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in first:
+        book.active.append(list(row))
+    sheet = book.create_sheet("data") if first else book.active
+    for row in [list(table), *rows(table)]:
+        sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+WRITERS = {"csv": as_csv, "jsonl": as_jsonl, "parquet": as_parquet, "xlsx": as_xlsx}
+every_table = pytest.mark.parametrize("kind", WRITERS)
+
+
+def taken(take: Take, kind: str, table: Table) -> Built:
+    return take(WRITERS[kind](table), f"x.{kind}")
+
+
+def told(built: Built) -> list[str]:
+    return [one.message for one in built.problems]
+
+
+@every_table
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([True, False], ["true", "false"]),
+        ([0.5, 1.5], ["0.5", "1.5"]),
+        ([-3, 7], ["-3", "7"]),
+    ],
+)
+def test_booleans_and_numbers_are_labels(
+    take: Take, kind: str, cells: list[Any], expected: list[str]
+) -> None:
+    built = taken(take, kind, {"text": ["a", "b"], "label": cells})
+    assert [one.label.lower() for one in built.examples] == expected
+
+
+def test_decimals_of_a_database_are_labels(take: Take) -> None:
+    cells = [Decimal("1.50"), Decimal("2.00")]
+    built = take(as_parquet({"text": ["a", "b"], "label": cells}), "x.parquet")
+    assert [one.label for one in built.examples] == ["1.5", "2"]
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [({"a": 1}, "nested"), (2**64, "more than 64 bits"), (b"x", "bytes")]
+)
+def test_what_is_no_label_is_told_how_to_be_one(refused: Refused, label: Any, said: str) -> None:
+    table: Table = {"text": ["a", "b"], "label": [label, label]}
+    kind = "parquet" if isinstance(label, bytes) else "jsonl"
+    error = refused(WRITERS[kind](table), f"x.{kind}")
+    assert error.code == "invalid_value"
+    assert said in error.message
+    assert "write it as a text" in error.message
+
+
+@pytest.mark.parametrize(
+    "labels", [["0", "0.0"], ["1", "1."], ["-2.000", "-2"], ["yes", "Yes"], ["True", "TRUE"]]
+)
+def test_labels_that_are_written_in_two_ways_collide(take: Take, labels: list[str]) -> None:
+    built = taken(take, "csv", {"text": ["a", "b"], "label": labels})
+    assert [one.code for one in built.problems] == ["label_collision"]
+
+
+@pytest.mark.parametrize("labels", [["0", "0.1"], ["1", "10"], ["1.0", "1.0.0"], ["v1.0", "v1"]])
+def test_other_numbers_do_not(take: Take, labels: list[str]) -> None:
+    built = taken(take, "csv", {"text": ["a", "b"], "label": labels})
+    assert "label_collision" not in [one.code for one in built.problems]
+
+
+def splits(built: Built) -> list[str]:
+    return [one.split for one in built.examples]
+
+
+FOUR = {"text": list("abcd"), "label": ["x", "y", "x", "y"]}
+
+
+@every_table
+@pytest.mark.parametrize("name", ["set", "Subset", "fold", "partition", "Data Split"])
+def test_a_column_of_split_words_is_taken_for_the_split(take: Take, kind: str, name: str) -> None:
+    built = taken(take, kind, {**FOUR, name: ["train", "Training", "valid", "test"]})
+    assert splits(built) == ["train", "train", "val", "test"]
+    assert told(built) == [
+        f"the column `{name}` is taken for the split; split_column says otherwise"
+    ]
+
+
+@every_table
+def test_a_column_that_names_something_else_is_none(take: Take, kind: str) -> None:
+    sets = ["north", "south", "test", "train"]
+    built = taken(take, kind, {**FOUR, "set": sets, "fold": [0, 1, 2, 3]})
+    assert (splits(built), told(built)) == (["train"] * 4, [])
+
+
+def test_the_first_rows_may_leave_it_open(take: Take) -> None:
+    built = taken(take, "csv", {**FOUR, "fold": ["1", "", "", ""], "set": ["", "train", "", "dev"]})
+    assert splits(built) == ["train", "train", "train", "val"]
+
+
+def test_words_with_others_beside_them_are_read_in_a_column_of_splits(take: Take) -> None:
+    """As FER2013 has them."""
+    usage = ["Training", "Training", "PublicTest", "PrivateTest"]
+    assert splits(taken(take, "csv", {**FOUR, "Usage": usage})) == [
+        "train",
+        "train",
+        "test",
+        "test",
+    ]
+
+
+def test_a_column_of_its_own_name_decides(take: Take) -> None:
+    own = {"split": ["train", "train", "test", "test"], "set": ["test", "train", "train", "train"]}
+    built = taken(take, "csv", {**FOUR, **own})
+    assert (splits(built), told(built)) == (["train", "train", "test", "test"], [])
+
+
+@every_table
+def test_other_words_among_splits_are_refused(refused: Refused, kind: str) -> None:
+    table = {**FOUR, "set": ["train", "test", "north", "train"]}
+    error = refused(WRITERS[kind](table), f"x.{kind}")
+    assert error.code == "invalid_value"
+    assert "`set` is 'north'" in error.message
+    assert "rename the column" in error.message
+
+
+def test_a_workbook_whose_first_sheet_is_no_table_says_what_was_not_read(refused: Refused) -> None:
+    error = refused(as_xlsx(FOUR, first=[["read me"], ["made in May"]]), "x.xlsx")
+    assert error.code == "schema_mismatch"
+    assert "only the first sheet, 'Sheet', of 2 is read" in error.message
+
+
+def test_a_row_of_too_many_cells_is_told_to_be_quoted(refused: Refused) -> None:
+    error = refused(b"text,label\nfine,x\nwell, then,y\n", "x.csv")
+    assert (error.code, error.param) == ("schema_mismatch", "x.csv:3")
+    assert "between quotation marks" in error.message
+
+
+def test_a_row_of_too_few_cells_is_told_to_be_complete(refused: Refused) -> None:
+    assert "needs its separator" in refused(b"text,label\nfine,x\nwell\n", "x.csv").message

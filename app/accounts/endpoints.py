@@ -11,7 +11,7 @@ from app.accounts.schemas import ApiKey, CreatedKey, NewKey, RevokedKey, key_of
 from app.accounts.service import create_key, find_live, live_keys
 from app.core.identity import ORGANISATION, Identity
 from app.http.dependencies import Admin, Reading, ServicesDep, Writing
-from app.http.openapi import problems
+from app.http.openapi import links, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.infra.database import now, transaction
@@ -20,7 +20,15 @@ from app.infra.orm import ApiKeyRow
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
 
 
-@router.post("", status_code=201, responses=problems("invalid_json", "unsupported_media_type"))
+_ONE = "v1_api_keys__key_id_"
+_LINKS = links("key_id", get=f"get_api_key_{_ONE}_get", revoke=f"revoke_api_key_{_ONE}_delete")
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={201: {"links": _LINKS}, **problems("invalid_json", "unsupported_media_type")},
+)
 def create_api_key(body: NewKey, caller: Admin, session: Writing, response: Response) -> CreatedKey:
     """Make a key. Its secret is in this answer and nowhere else, so nothing replays it."""
     elsewhere = body.organization not in (None, caller.organisation_id)

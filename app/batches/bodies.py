@@ -10,16 +10,13 @@ from fastapi import Request
 from app.batches.schemas import BatchForm, NewBatch
 from app.core.errors import HeadstartError
 from app.http.strict_json import parse
-from app.uploads.upload_docs import without_null
+from app.uploads.upload_docs import upload_body, without_null
 
 MOST_JSON_BYTES = 64 * 1024
-_FILE = {
-    "type": "string",
-    "format": "binary",
-    "description": "A zip or tar of images in any folders, or of texts; a CSV, JSONL or Parquet "
-    "file with a column `text`. Labels are not needed and not read.",
-}
-_RAW = {"schema": {"type": "string", "format": "binary"}}
+_FILE = (
+    "A zip or tar of images in any folders, or of texts; a CSV, JSONL or Parquet file with a "
+    "column `text`. Labels are not needed and not read."
+)
 
 
 def is_json(request: Request) -> bool:
@@ -46,15 +43,5 @@ def documented() -> dict[str, Any]:
     """`openapi_extra=` of the route."""
     told = BatchForm.model_json_schema()["properties"]
     fields = {name: without_null(schema) for name, schema in told.items()}
-    multipart = {
-        "type": "object",
-        "required": ["file", "model"],
-        "properties": {"file": _FILE, **fields},
-    }
-    content = {
-        "application/json": {"schema": NewBatch.model_json_schema()},
-        "multipart/form-data": {"schema": multipart},
-        "application/zip": _RAW,
-        "application/x-tar": _RAW,
-    }
-    return {"requestBody": {"required": True, "content": content}}
+    others = {"application/json": {"schema": NewBatch.model_json_schema()}}
+    return upload_body(fields, file=_FILE, required=("file", "model"), others=others)

@@ -18,7 +18,15 @@ from app.core.errors import HeadstartError
 from app.core.job_state import ended
 from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
 from app.http.idempotency import IdempotencyDep, key_of, mark, once, replay
-from app.http.openapi import CANCEL_PROBLEMS, DeletedObject, Responses, path_id, problems
+from app.http.openapi import (
+    CANCEL_PROBLEMS,
+    DeletedObject,
+    Responses,
+    files,
+    links,
+    path_id,
+    problems,
+)
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import BATCH, WishDep
@@ -32,8 +40,21 @@ from app.uploads.upload_docs import BAD_UPLOAD_CODES
 router = APIRouter(route_class=StrictRoute, prefix=PATH, tags=["batch predictions"])
 
 BatchId = Annotated[str, path_id("The batch's id.", ID)]
+_ONE = "v1_batch_predictions__batch_id_"
+_LINKS = links(
+    "batch_id",
+    get=f"get_batch_{_ONE}_get",
+    cancel=f"cancel_batch_{_ONE}_cancel_post",
+    delete=f"delete_batch_{_ONE}_delete",
+    results=f"get_results_{_ONE}_results_get",
+)
 _WAITED: Responses = {
-    200: {"model": Batch, "description": "It has ended within the time of `Prefer: wait`."}
+    200: {
+        "model": Batch,
+        "description": "It has ended within the time of `Prefer: wait`.",
+        "links": _LINKS,
+    },
+    202: {"links": _LINKS},
 }
 _BAD = problems(*BAD_UPLOAD_CODES, "not_found", "not_ready", "dataset_failed")
 
@@ -168,7 +189,7 @@ def delete_batch(batch_id: BatchId, caller: Writer, services: ServicesDep) -> De
             "description": "One line an input, in the inputs' order: a prediction or an error."
             " In CSV an apostrophe stands before a text that a spreadsheet would take for a"
             " formula (it begins with `=`, `+`, `-`, `@`, tab or CR); JSONL is exact.",
-            "content": {"application/jsonl": {}, "text/csv": {}},
+            **files("application/jsonl", "text/csv"),
         },
         **problems("not_found", "not_ready", "storage_unavailable"),
     },

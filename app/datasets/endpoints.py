@@ -28,7 +28,7 @@ from app.datasets.schemas import (
 from app.http.answers import answer
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
-from app.http.openapi import problems
+from app.http.openapi import links, problems
 from app.http.pages import Limit, Order, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
@@ -37,7 +37,7 @@ from app.infra.repositories.problems import SHOWN, some
 from app.uploads.form import UploadForm
 from app.uploads.incoming import IncomingDep
 from app.uploads.streaming import Upload
-from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
+from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)
@@ -70,7 +70,7 @@ ValidateOnly = Annotated[
     "",
     status_code=201,
     response_model=Dataset,
-    responses={200: _REPORT, 201: _LINKS, **BAD_UPLOADS},
+    responses={200: _REPORT, 201: {"links": _LINKS}, **BAD_UPLOADS},
     openapi_extra=multipart_body(),
 )
 async def create_dataset(

@@ -27,7 +27,7 @@ from app.datasets.schemas import (
 from app.http.answers import answer
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.idempotency import mark
-from app.http.openapi import problems
+from app.http.openapi import files, problems
 from app.http.pages import Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
@@ -159,7 +159,7 @@ async def drop_example(
     "/{example_id}/content",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {"image/png": {}, "image/jpeg": {}, "text/plain": {}}},
+        200: files("image/png", "image/jpeg", "image/webp", "text/plain"),
         **problems("not_found", "storage_unavailable"),
     },
 )

@@ -13,7 +13,7 @@ from app.datasets.export import gathered
 from app.datasets.exporting import Exported, Exporter, Format, exported
 from app.datasets.lookup import DatasetId, find, usable
 from app.http.dependencies import Reader, Services, ServicesDep
-from app.http.openapi import problems
+from app.http.openapi import files, problems
 from app.http.routes import StrictRoute
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.storage import staging
@@ -34,7 +34,7 @@ _CODES = ("not_found", "not_ready", "export_unsupported", "export_failed", "stor
 @router.get(
     "",
     response_class=StreamingResponse,
-    responses={200: {"content": {name: {} for name in MEDIA_TYPES}}, **problems(*_CODES)},
+    responses={200: files(*MEDIA_TYPES), **problems(*_CODES)},
 )
 def export_version(
     dataset_id: DatasetId,

@@ -15,7 +15,7 @@ from app.datasets import export, removal, service
 from app.datasets.lookup import DatasetId, find, settled, usable
 from app.http.dependencies import Reader, Reading, ServicesDep, Writer
 from app.http.idempotency import mark
-from app.http.openapi import problems
+from app.http.openapi import files, links, problems
 from app.http.pages import Order, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
@@ -23,7 +23,7 @@ from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
 from app.uploads.incoming import IncomingDep
-from app.uploads.upload_docs import BAD_UPLOADS, links, multipart_body
+from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/files", tags=["files"])
 
@@ -34,7 +34,7 @@ _STATUSES: dict[str, Literal["uploaded", "processed", "error"]] = {
 }
 
 
-class File(BaseModel):
+class FileObject(BaseModel):
     """A dataset as OpenAI's clients see it."""
 
     model_config = ConfigDict(
@@ -84,10 +84,10 @@ _LINKS = links(
 
 @router.post(
     "",
-    responses={200: _LINKS, **BAD_UPLOADS},
+    responses={200: {"links": _LINKS}, **BAD_UPLOADS},
     openapi_extra=multipart_body(required=("file", "purpose")),
 )
-async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> File:
+async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> FileObject:
     """Upload a labelled dataset, in OpenAI's words."""
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
     snapshot, replayed = await incoming.take(make, status=200)
@@ -104,7 +104,7 @@ def list_files(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
     purpose: Annotated[str | None, Query(max_length=100)] = None,
-) -> Page[File]:
+) -> Page[FileObject]:
     """The organisation's datasets as files."""
     if purpose not in (None, "fine-tune"):
         return Page(data=[], has_more=False)
@@ -119,7 +119,7 @@ def list_files(
 
 
 @router.get("/{file_id}", responses=problems("not_found"))
-def get_file(file_id: DatasetId, caller: Reader, services: ServicesDep) -> File:
+def get_file(file_id: DatasetId, caller: Reader, services: ServicesDep) -> FileObject:
     """One file."""
     return file_of(find(services, caller, file_id))
 
@@ -132,9 +132,7 @@ def delete_file(file_id: DatasetId, caller: Writer, services: ServicesDep) -> De
     return DeletedFile(id=file_id)
 
 
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/x-tar": {}, "application/jsonl": {}}}
-}
+_CONTENT: dict[int | str, dict[str, Any]] = {200: files("application/x-tar", "application/jsonl")}
 
 
 @router.get(
@@ -165,10 +163,10 @@ def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) ->
     )
 
 
-def file_of(snapshot: DatasetSnapshot) -> File:
+def file_of(snapshot: DatasetSnapshot) -> FileObject:
     """The dataset as a file."""
     row, error = snapshot.dataset, snapshot.version.error
-    return File(
+    return FileObject(
         id=row.id,
         bytes=row.bytes,
         created_at=int(row.created_at),

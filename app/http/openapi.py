@@ -22,7 +22,12 @@ _KEYED = ("unauthenticated", "forbidden")
 _WITH_BODY = ("payload_too_large", "unsupported_media_type")
 _OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
-_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+_REF = "#/components/schemas/"
+_SCHEMA = {"$ref": f"{_REF}ProblemDocument"}
+_NAMES = {"Problem": "FoundProblem", "ProblemDocument": "Problem"}
+"""What a shape is called outside, where that is not its class' name."""
+BINARY = {"type": "string", "format": "binary"}
+_LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
 class OpenAIError(BaseModel):
@@ -82,6 +87,25 @@ def path_id(description: str, example: str, *, max_length: int = 200) -> Any:
     )
 
 
+def links(parameter: str, *, member: str = "id", **operations: str) -> dict[str, Any]:
+    """An answer's links: `name=operationId`, each of which takes the answer's `member`."""
+    parameters = {parameter: f"$response.body#/{member}"}
+    return {
+        name: {"operationId": operation, "parameters": parameters}
+        for name, operation in operations.items()
+    }
+
+
+def files(*media_types: str) -> dict[str, Any]:
+    """The content of an answer that is a file of one of these types."""
+    return {
+        "content": {
+            name: {"schema": {"type": "string"} if name.startswith("text/") else BINARY}
+            for name in media_types
+        }
+    }
+
+
 def problems(*codes: str) -> Responses:
     """A route's own error answers; `complete` adds those that any route may give."""
     by_status: dict[int | str, list[str]] = {}
@@ -112,6 +136,7 @@ def complete(app: FastAPI) -> None:
                     title=app.title,
                     version=app.version,
                     summary=app.summary,
+                    license_info=_LICENCE,
                     routes=app.routes,
                     servers=app.servers,
                 )
@@ -126,13 +151,38 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(ours, None)
-    problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    problem = ProblemDocument.model_json_schema(ref_template=f"{_REF}{{model}}")
     schemas |= problem.pop("$defs")
-    schemas["Problem"] = problem
+    schemas["ProblemDocument"] = problem
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operation in _operations(document):
         _add_common(operation, keyed=path not in _OPEN_PATHS)
-    return document
+    components["schemas"] = {
+        _NAMES.get(name, name): _with_nulls({**schema, "title": _NAMES.get(name, schema["title"])})
+        for name, schema in schemas.items()
+    }
+    renamed: dict[str, Any] = _renamed(document)
+    return renamed
+
+
+def _with_nulls(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema's examples the nulls back that FastAPI has left out."""
+    nulls = dict.fromkeys(schema.get("required", ()))
+    if "examples" in schema:
+        schema["examples"] = [nulls | example for example in schema["examples"]]
+    return schema
+
+
+def _renamed(node: Any) -> Any:
+    """A copy of `node` whose references name each schema as it is called outside."""
+    if isinstance(node, list):
+        return [_renamed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    name = str(node.get("$ref", "")).removeprefix(_REF)
+    if name in _NAMES:
+        return {**node, "$ref": f"{_REF}{_NAMES[name]}"}
+    return {key: _renamed(value) for key, value in node.items()}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

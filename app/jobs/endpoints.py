@@ -12,7 +12,7 @@ from app.core.errors import HeadstartError
 from app.core.job_state import ended
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.idempotency import IdempotencyDep, mark, once, replay
-from app.http.openapi import CANCEL_PROBLEMS, Responses, path_id, problems
+from app.http.openapi import CANCEL_PROBLEMS, Responses, files, links, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import JOB, WishDep
@@ -38,8 +38,32 @@ _METADATA_PARAMETER = {
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
 }
 
+_ONE = "v1_fine_tuning_jobs__job_id_"
+_LINKS = links(
+    "job_id",
+    get=f"get_job_{_ONE}_get",
+    cancel=f"cancel_job_{_ONE}_cancel_post",
+    events=f"list_events_{_ONE}_events_get",
+    checkpoints=f"list_checkpoints_{_ONE}_checkpoints_get",
+)
+_MODEL = links(
+    "model",
+    member="fine_tuned_model",
+    model="get_model_v1_models__model__get",
+    evaluation="get_evaluation_v1_models__model__evaluation_get",
+    predict="predict_v1_models__model__predictions_post",
+)
 _WAITED: Responses = {
-    200: {"model": Job, "description": "The job has ended within the time of `Prefer: wait`."}
+    200: {
+        "model": Job,
+        "description": "The job has ended within the time of `Prefer: wait`.",
+        "links": _LINKS | _MODEL,
+    },
+    202: {"links": _LINKS},
+}
+_EVENTS: Responses = {
+    200: files("text/event-stream"),
+    204: {"description": "A stream that resumes after the last event of a job that has ended."},
 }
 
 
@@ -136,7 +160,7 @@ def _metadata(request: Request) -> dict[str, str]:
     return wanted
 
 
-@router.get("/{job_id}", responses=problems("not_found"))
+@router.get("/{job_id}", responses={200: {"links": _MODEL}, **problems("not_found")})
 async def get_job(job_id: JobId, caller: Reader, services: ServicesDep, wish: WishDep) -> Job:
     """One job; with `Prefer: wait=N`, as soon as it has ended."""
     organisation = caller.organisation_id
@@ -170,7 +194,11 @@ def cancel_job(
     return Job.model_validate(reply.body)
 
 
-@router.get("/{job_id}/events", response_model=Page[JobEvent], responses=problems("not_found"))
+@router.get(
+    "/{job_id}/events",
+    response_model=Page[JobEvent],
+    responses={**_EVENTS, **problems("not_found")},
+)
 def list_events(
     *,
     request: Request,

@@ -94,7 +94,7 @@ class NewJob(BaseModel):
         description="Becomes part of the model's id.",
     )
     metadata: Metadata | None = None
-    integrations: Annotated[list[Any], Field(max_length=0)] | None = Field(
+    integrations: Annotated[list[dict[str, Any]], Field(max_length=0)] | None = Field(
         None, description="OpenAI's name; there are none here."
     )
 
@@ -191,7 +191,7 @@ class Job(BaseModel):
     fine_tuned_model: str | None
     estimated_finish: int | None = None
     trained_tokens: int | None = None
-    integrations: list[Any] = []
+    integrations: list[dict[str, Any]] = []
     from_model: str | None
     dataset: DatasetVersion
     validation_dataset: DatasetVersion | None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.dependencies import ServicesDep
-from app.http.openapi import problems
+from app.http.openapi import files, problems
 from app.http.routes import StrictRoute
 from app.infra.probe import SECONDS
 from app.operations.metrics import CONTENT_TYPE, exposition
@@ -58,7 +58,7 @@ async def readyz(services: ServicesDep) -> Ready:
     return Ready(checks=checks)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses={200: files("text/plain")})
 async def metrics(request: Request, services: ServicesDep) -> Response:
     """Prometheus' text format, for a key with the scope `operator`: it counts all tenants.
 

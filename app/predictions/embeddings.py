@@ -78,7 +78,7 @@ class EmbeddingRequest(BaseModel):
     user: str | None = None
 
 
-class Embedding(BaseModel):
+class EmbeddingItem(BaseModel):
     """One input's embedding, of length one; base64 holds little-endian float32."""
 
     object: Literal["embedding"] = "embedding"
@@ -97,7 +97,7 @@ class Embeddings(BaseModel):
     """As many embeddings as inputs, in their order."""
 
     object: Literal["list"] = "list"
-    data: list[Embedding]
+    data: list[EmbeddingItem]
     model: str
     usage: Usage = Usage()
 
@@ -177,7 +177,7 @@ def _input(item: str | EmbeddingImage, place: int, spec: BackboneSpec) -> Input:
     raise HeadstartError("modality_mismatch", f"{spec.name} reads texts", param=f"input.{place}")
 
 
-def _embedding(item: dict[str, Any], encoding: str) -> Embedding:
+def _embedding(item: dict[str, Any], encoding: str) -> EmbeddingItem:
     """One item of the predictor's answer. Raises its error: OpenAI's shape has no place for it."""
     index = item["index"]
     if "error" in item:
@@ -185,6 +185,6 @@ def _embedding(item: dict[str, Any], encoding: str) -> Embedding:
         raise HeadstartError(error["code"], error["message"], param=f"input.{index}")
     encoded: str = item["embedding"]
     if encoding == "base64":
-        return Embedding(index=index, embedding=encoded)
+        return EmbeddingItem(index=index, embedding=encoded)
     raw = b64decode(encoded)
-    return Embedding(index=index, embedding=list(struct.unpack(f"<{len(raw) // 4}f", raw)))
+    return EmbeddingItem(index=index, embedding=list(struct.unpack(f"<{len(raw) // 4}f", raw)))

@@ -18,7 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Input
 from app.http.dependencies import Asker, Predicter, Services, ServicesDep
-from app.http.openapi import path_id, problems
+from app.http.openapi import Responses, files, path_id, problems
 from app.http.routes import StrictRoute
 from app.http.strict_json import AT_ONCE, parsed
 from app.infra.database import reading
@@ -27,11 +27,18 @@ from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
+from app.predictions.protocol_schemas import (
+    INFER,
+    OUTPUTS,
+    InferenceAnswer,
+    Liveness,
+    ModelMetadata,
+    ModelReadiness,
+    Readiness,
+    ServerMetadata,
+)
 from app.predictions.service import Question, ask, read_body, while_connected
 from app.predictions.tensors import Output
-
-OUTPUTS = ("label", "probability", "unknown", "probabilities")
-
 
 router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
 Name = Annotated[
@@ -53,65 +60,25 @@ _INFER_PROBLEMS = problems(
     "predictor_unavailable",
     "deadline_exceeded",
 )
-_TENSOR = {
-    "type": "object",
-    "required": ["name", "shape", "datatype"],
-    "properties": {
-        "name": {"type": "string", "enum": ["image", "text"]},
-        "shape": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
-        "datatype": {"type": "string", "enum": ["BYTES"]},
-        "data": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "parameters": {"type": "object"},
-    },
-}
-_OUTPUT = {
-    "type": "object",
-    "required": ["name"],
-    "properties": {
-        "name": {"type": "string", "enum": list(OUTPUTS)},
-        "parameters": {"type": "object"},
-    },
-}
-_DOCUMENT = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": {"type": "string"},
-        "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
-        "outputs": {"type": "array", "items": _OUTPUT},
-        "parameters": {"type": "object"},
-    },
-}
-_TEXTS = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["my card has not arrived"]}
-_REQUEST = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": _DOCUMENT, "example": {"inputs": [_TEXTS]}},
-        "application/octet-stream": {
-            "schema": {
-                "type": "string",
-                "format": "binary",
-                "description": "The document, of `Inference-Header-Content-Length` bytes, and then "
-                "raw tensors of `binary_data_size` bytes each.",
-            }
-        },
-    },
+_ANSWERS: Responses = {
+    200: files("application/octet-stream"),
+    **_INFER_PROBLEMS,
 }
 
 
-@router.get("")
+@router.get("", response_model=ServerMetadata)
 def server() -> dict[str, Any]:
     """What this server is."""
     return {"name": "headstart", "version": "0.1.0", "extensions": ["binary_tensor_data"]}
 
 
-@router.get("/health/live")
+@router.get("/health/live", response_model=Liveness)
 async def live() -> dict[str, bool]:
     """The process answers."""
     return {"live": True}
 
 
-@router.get("/health/ready", responses=problems("predictor_unavailable"))
+@router.get("/health/ready", response_model=Readiness, responses=problems("predictor_unavailable"))
 async def ready(services: ServicesDep) -> dict[str, bool]:
     """The predictor has its backbone."""
     if not await services.predictor.ready():
@@ -119,8 +86,10 @@ async def ready(services: ServicesDep) -> dict[str, bool]:
     return {"ready": True}
 
 
-@router.get("/models/{model}", responses=problems("not_found"))
-@router.get("/models/{model}/versions/1", include_in_schema=False)
+@router.get("/models/{model}", response_model=ModelMetadata, responses=problems("not_found"))
+@router.get(
+    "/models/{model}/versions/1", response_model=ModelMetadata, responses=problems("not_found")
+)
 def metadata(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any]:
     """What the model reads and gives; `probabilities` are in the order of `labels`."""
     with reading(services.sessions) as session:
@@ -141,8 +110,8 @@ def metadata(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any
     }
 
 
-@router.get("/models/{model}/ready", responses=_PROBLEMS)
-@router.get("/models/{model}/versions/1/ready", include_in_schema=False)
+@router.get("/models/{model}/ready", response_model=ModelReadiness, responses=_PROBLEMS)
+@router.get("/models/{model}/versions/1/ready", response_model=ModelReadiness, responses=_PROBLEMS)
 async def model_ready(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any]:
     """The model exists and the predictor answers."""
     await services.resolver.resolve(caller.organisation_id, model)
@@ -150,12 +119,14 @@ async def model_ready(model: Name, caller: Asker, services: ServicesDep) -> dict
 
 
 @router.post(
-    "/models/{model}/infer",
-    responses=_INFER_PROBLEMS,
-    response_model=dict[str, Any],
-    openapi_extra={"requestBody": _REQUEST},
+    "/models/{model}/infer", response_model=InferenceAnswer, responses=_ANSWERS, openapi_extra=INFER
 )
-@router.post("/models/{model}/versions/1/infer", include_in_schema=False)
+@router.post(
+    "/models/{model}/versions/1/infer",
+    response_model=InferenceAnswer,
+    responses=_ANSWERS,
+    openapi_extra=INFER,
+)
 async def infer(
     model: Name, caller: Predicter, services: ServicesDep, request: Request
 ) -> Response:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.http.openapi import BINARY
+
 
 class LabelProbability(BaseModel):
     """One class."""
@@ -64,7 +66,7 @@ _FILES = {
     "schema": {
         "type": "object",
         "required": ["files"],
-        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        "properties": {"files": {"type": "array", "items": BINARY}},
     }
 }
 _INPUT = {
@@ -84,7 +86,13 @@ _JSON = {
         "image": {"value": {"inputs": [{"image": "iVBORw0KGgo="}]}},
     },
 }
-_RAW = {"schema": {"type": "string", "format": "binary"}}
+_RAW = {"schema": BINARY}
+CACHE = {
+    "name": "x-headstart-cache",
+    "in": "header",
+    "description": "`off` computes even what was computed before.",
+    "schema": {"type": "string", "enum": ["on", "off"]},
+}
 PARAMETERS: list[dict[str, Any]] = [
     {
         "name": "top_k",
@@ -110,17 +118,17 @@ PARAMETERS: list[dict[str, Any]] = [
         "description": "Seconds after which the answer is worth nothing.",
         "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 300, "default": 30},
     },
-    {
-        "name": "x-headstart-cache",
-        "in": "header",
-        "description": "`off` computes even what was computed before.",
-        "schema": {"type": "string", "enum": ["on", "off"]},
-    },
+    CACHE,
 ]
 OPENAPI: dict[str, Any] = {
     "parameters": PARAMETERS,
     "requestBody": {
         "required": True,
-        "content": {"image/*": _RAW, "multipart/form-data": _FILES, "application/json": _JSON},
+        "content": {
+            "image/*": _RAW,
+            "application/octet-stream": _RAW,
+            "multipart/form-data": _FILES,
+            "application/json": _JSON,
+        },
     },
 }

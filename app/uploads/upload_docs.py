@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.http.openapi import problems
+from app.http.openapi import BINARY, problems
 from app.uploads.form import UploadForm
+from app.uploads.streaming import RAW_TYPES
 
 BAD_UPLOAD_CODES = (
     "bad_request",
@@ -55,18 +56,8 @@ _FILE = (
     " for texts a CSV, JSON, JSONL, Parquet or xlsx file with the columns text and label, or with"
     " such as text_column and label_column name; or an export of Label Studio or doccano."
 )
+_FILENAME = {"filename": {"type": "string", "description": "The file's name."}}
 _ENCODING = {"file": {"contentType": "application/zip, application/x-tar, text/csv, */*"}}
-
-
-def links(parameter: str, **operations: str) -> dict[str, Any]:
-    """The links of an answer that made something: `name=operationId`, each takes its id."""
-    parameters = {parameter: "$response.body#/id"}
-    return {
-        "links": {
-            name: {"operationId": operation, "parameters": parameters}
-            for name, operation in operations.items()
-        }
-    }
 
 
 def multipart_body(
@@ -78,23 +69,34 @@ def multipart_body(
         for name, told in UploadForm.model_json_schema()["properties"].items()
         if name not in without
     }
-    file = {"type": "string", "format": "binary", "description": _FILE}
+    return upload_body(fields, file=_FILE, required=required)
+
+
+def upload_body(
+    fields: dict[str, Any],
+    *,
+    file: str,
+    required: tuple[str, ...],
+    others: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The body of an upload: a form, or the bare file with the fields in the query; or `others`."""
     schema = {
         "type": "object",
         "required": list(required),
-        "properties": {"file": file, **fields},
+        "properties": {"file": BINARY | {"description": file}, **fields},
     }
-    raw = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": schema, "encoding": _ENCODING},
-                "application/zip": raw,
-                "application/x-tar": raw,
-            },
-        }
+    content = {
+        **(others or {}),
+        "multipart/form-data": {"schema": schema, "encoding": _ENCODING},
+        **{kind: {"schema": BINARY} for kind in sorted(RAW_TYPES)},
     }
+    parameters = [_in_query(name, told) for name, told in (_FILENAME | fields).items()]
+    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
+
+
+def _in_query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    said = f"With a bare file as the body. {schema.get('description', '')}".strip()
+    return {"name": name, "in": "query", "description": said, "schema": schema}
 
 
 def without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.datasets.schemas import (
     Dataset,
     DatasetBrief,
     DatasetProblem,
-    Deleted,
+    DeletedDataset,
     Version,
     VersionBrief,
     dataset_brief_of,
@@ -148,11 +148,11 @@ def list_problems(
 
 
 @router.delete("/{dataset_id}", responses=problems("not_found", "in_use"))
-def delete_dataset(dataset_id: DatasetId, caller: Writer, services: ServicesDep) -> Deleted:
+def delete_dataset(dataset_id: DatasetId, caller: Writer, services: ServicesDep) -> DeletedDataset:
     """Delete the dataset, its examples and their cached embeddings; models made of it stay."""
     find(services, caller, dataset_id)
     removal.remove(services, dataset_id, organisation_id=caller.organisation_id)
-    return Deleted(id=dataset_id)
+    return DeletedDataset(id=dataset_id)
 
 
 @router.get("/{dataset_id}/versions", responses=problems("not_found"))

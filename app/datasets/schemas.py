@@ -221,7 +221,7 @@ class ExampleChange(BaseModel):
         return self
 
 
-class Deleted(BaseModel):
+class DeletedDataset(BaseModel):
     """The dataset is gone."""
 
     id: str

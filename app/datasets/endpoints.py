@@ -17,7 +17,7 @@ from app.datasets.schemas import (
     DatasetBrief,
     DatasetProblem,
     DeletedDataset,
-    Version,
+    VersionDetail,
     VersionBrief,
     dataset_brief_of,
     dataset_of,
@@ -178,7 +178,7 @@ def list_versions(
 
 
 @router.get(
-    "/{dataset_id}/versions/{number}", response_model=Version, responses=problems("not_found")
+    "/{dataset_id}/versions/{number}", response_model=VersionDetail, responses=problems("not_found")
 )
 async def get_version(
     dataset_id: DatasetId,

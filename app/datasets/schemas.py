@@ -109,7 +109,7 @@ class VersionBrief(BaseModel):
     ready_at: int | None
 
 
-class Version(VersionBrief):
+class VersionDetail(VersionBrief):
     """One version of a dataset."""
 
     model_config = ConfigDict(json_schema_extra={"examples": []})
@@ -247,10 +247,10 @@ def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
     return DatasetBrief(**shown, **_state(snapshot), **times)
 
 
-def version_of(snapshot: DatasetSnapshot) -> Version:
+def version_of(snapshot: DatasetSnapshot) -> VersionDetail:
     """The version with its problems."""
     brief = version_brief_of(snapshot)
-    return Version.model_construct(**vars(brief), problems=list(snapshot.problems))
+    return VersionDetail.model_construct(**vars(brief), problems=list(snapshot.problems))
 
 
 def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:

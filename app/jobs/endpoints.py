@@ -29,13 +29,19 @@ router = APIRouter(
 
 JobId = Annotated[str, path_id("The job's id.", "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t")]
 _METADATA = re.compile(r"metadata\[(.+)\]", re.DOTALL)
+_NO_NUL = {"pattern": "^[^\\u0000]*$"}
 _METADATA_PARAMETER = {
     "name": "metadata",
     "in": "query",
     "style": "deepObject",
     "explode": True,
     "description": "Only jobs that have these: `metadata[key]=value`.",
-    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "schema": {
+        "type": "object",
+        "maxProperties": MOST_METADATA,
+        "propertyNames": _NO_NUL,
+        "additionalProperties": {"type": "string", **_NO_NUL},
+    },
 }
 
 _ONE = "v1_fine_tuning_jobs__job_id_"

@@ -74,7 +74,7 @@ class EmbeddingRequest(BaseModel):
         Discriminator(_shape),
     ]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(default=None, description="Only the backbone's own.")
+    dimensions: int | None = Field(default=None, ge=1, description="Only the backbone's own.")
     user: str | None = None
 
 

@@ -110,7 +110,7 @@ _LENGTH = {
     "name": "Inference-Header-Content-Length",
     "in": "header",
     "description": "Bytes of the JSON document that raw tensors follow; all of it, if left out.",
-    "schema": {"type": "integer", "minimum": 0},
+    "schema": {"type": "integer", "minimum": 1},
 }
 INFER: dict[str, Any] = {
     "parameters": [_LENGTH, CACHE],

@@ -78,6 +78,7 @@ TITLES: Mapping[str, str] = {
     "dataset_failed": "The dataset has failed",
     "worker_lost": "The worker was lost too often",
     "training_failed": "Training failed",
+    "fit_too_long": "The fit takes too long",
     "diverged": "Training diverged",
     # models and serving
     "weights_invalid": "The weights are not valid",

@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=10.0, gt=0)
     """How often a worker on the production footing looks for work that no doorbell announced."""
     drain_seconds: float = Field(default=20.0, ge=0)
+    fit_seconds: float = Field(default=1800.0, gt=0)
+    """What a job's fit may take: others wait for the same worker."""
     embed_chunk: int = Field(default=2000, gt=0)
     batch_chunk: int = Field(default=500, gt=0)
     """Inputs of a batch that are predicted and committed together."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.infra import storage_keys
 from app.infra.orm import DatasetVersionRow
@@ -87,6 +88,24 @@ class Attempt:
     ) -> dict[str, Any]:
         """A request to the tensor process, given up when the claim is lost."""
         return self.context.child.ask(request, guard=self.guard, on_message=on_message)
+
+    def fit(self, request: Message, on_message: Callable[[Message], None]) -> dict[str, Any]:
+        """The same, given up too when it takes longer than others are to wait for the worker.
+
+        Raises fit_too_long.
+        """
+        most = self.context.settings.fit_seconds
+        until = time.monotonic() + most
+
+        def guard() -> None:
+            self.guard()
+            if time.monotonic() > until:
+                told = f"the fit took more than {most:g} s, which is HEADSTART_FIT_SECONDS"
+                raise HeadstartError(
+                    "fit_too_long", f"{told}: ask for fewer steps or epochs, or give fewer examples"
+                )
+
+        return self.context.child.ask(request, guard=guard, on_message=on_message)
 
     def read(self, step: Callable[[Session], T]) -> T:
         """`step` in a reading transaction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
@@ -58,6 +59,18 @@ def test_an_upload_becomes_a_model(kit: Kit) -> None:
     assert stored.card["labels"] == ["c0", "c1"]
     assert stored.card == model.card
     assert events(kit, job.id)[-1] == "Job succeeded"
+
+
+def test_a_fit_that_takes_too_long_ends_and_the_next_one_runs(kit: Kit) -> None:
+    hurried = replace(kit, settings=kit.settings.model_copy(update={"fit_seconds": 0.5}))
+    with training(hurried):
+        version = add_dataset(kit, members(5))
+        long = kit.wait_job(add_job(kit, version, hyperparameters={"seconds": 60}))
+        assert long.status == "failed"
+        assert long.error is not None
+        assert long.error["code"] == "fit_too_long"
+        assert "HEADSTART_FIT_SECONDS" in long.error["message"]
+        assert kit.wait_job(add_job(kit, version)).status == "succeeded"
 
 
 def test_a_second_job_makes_no_backbone_pass(kit: Kit) -> None:

@@ -16,6 +16,7 @@ from worker.ml.folds import Folds, training_weights
 from worker.ml.methods import one_head
 from worker.ml.methods.setting import Fitted, Setting
 from worker.ml.solvers import reptile
+from worker.ml.solvers.gradient_descent import refuse_steps
 from worker.ml.solvers.reptile import Episodes, ReptileSettings, Start
 from worker.ml.tasks import Support
 
@@ -25,6 +26,8 @@ def fit(setting: Setting) -> Fitted:
     design = setting.designs.few().whole(one_head.recipes(setting)[0])
     settings = _settings(setting)
     tasks = _tasks(setting, design)
+    episodes = (settings.meta_iterations if tasks else 0) + 1 + setting.folds.count
+    refuse_steps(episodes * settings.inner_steps, "meta_iterations")
     start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
     weight, bias, logits = _adapted(setting, design, start, settings)
     logits = logits - logits.mean(1, keepdim=True)

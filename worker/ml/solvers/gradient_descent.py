@@ -18,6 +18,9 @@ from worker.ml import threads
 
 Report = Callable[[dict[str, Any]], None]
 
+MOST_STEPS = 200_000
+"""Some minutes of a worker that others wait for."""
+
 CHECKPOINT_BYTES = 64 * 2**20
 """All checkpoints' heads stay below this; beyond it only every k-th epoch keeps its head."""
 
@@ -79,13 +82,24 @@ def fit(
     """Train on cached embeddings; the best epoch is the one of least validation loss.
 
     Without `validation` the training loss (penalty included) decides. The same seed gives the
-    same head. Raises HeadstartError `diverged`.
+    same head. Raises HeadstartError `diverged`, and `invalid_hyperparameter` for too many steps.
     """
     chosen = settings or DescentSettings()
+    refuse_steps(chosen.epochs * math.ceil(len(train.labels) / chosen.batch_size), "epochs")
     with threads.enough(train.features.numel() * classes):
         run = _Run(train=_prepared(train), classes=classes, settings=chosen, seed=seed)
         held_out = _prepared(validation) if validation is not None else None
         return _train(run, held_out, report or _silent)
+
+
+def refuse_steps(steps: int, param: str) -> None:
+    """Raise invalid_hyperparameter for more steps of descent than a worker has time for."""
+    if steps > MOST_STEPS:
+        raise HeadstartError(
+            "invalid_hyperparameter",
+            f"that is {steps:,} steps of gradient descent; the most is {MOST_STEPS:,}",
+            param=param,
+        )
 
 
 def objective(weight: Tensor, bias: Tensor, batch: Split, *, l2: float) -> Tensor:

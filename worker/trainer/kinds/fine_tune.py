@@ -54,7 +54,7 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     data = gatherer.data
     _announce(journal, data, features, new=gatherer.new)
     with scratch(attempt.staging) as folder:
-        result = attempt.ask(_request(attempt, facts, data, features, folder), journal.hear)
+        result = attempt.fit(_request(attempt, facts, data, features, folder), journal.hear)
         passes = journal.progress["embedding"]
         card = card_of(data, facts, result, views=list(features), passes=passes)
         artifact = store(attempt, folder, card)

@@ -187,3 +187,15 @@ def test_renaming_classes_permutes_the_optimum(order: list[int]) -> None:
     plain = gradient_descent.fit(data, classes=CLASSES, settings=chosen)
     other = gradient_descent.fit(renamed, classes=CLASSES, settings=chosen)
     torch.testing.assert_close(other.weight[place], plain.weight, atol=2e-3, rtol=0)
+
+
+def test_more_steps_than_a_worker_has_time_for_are_refused_before_the_first() -> None:
+    told: list[object] = []
+    with pytest.raises(HeadstartError, match="steps") as caught:
+        gradient_descent.fit(
+            blobs(),
+            classes=CLASSES,
+            settings=DescentSettings(epochs=10_000_000, batch_size=1),
+            report=told.append,
+        )
+    assert (caught.value.code, caught.value.param, told) == ("invalid_hyperparameter", "epochs", [])

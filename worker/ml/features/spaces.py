@@ -115,16 +115,6 @@ class Transform:
         return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))
 
 
-def span(gram: Tensor, jitter: float = 1e-7) -> Tensor:
-    """Coordinates L [n, n] of centred rows in their own span: L Lᵀ = the Gram matrix [n, n].
-
-    Every L2-regularised fit on the rows is the same fit on L; a weight v there is Xᵀ L⁻ᵀ v.
-    """
-    added = jitter * gram.diagonal().mean().clamp(min=1e-12)
-    factor: Tensor = torch.linalg.cholesky(gram + added * torch.eye(len(gram), dtype=gram.dtype))
-    return factor
-
-
 def mean(rows: Sequence[Tensor]) -> Tensor:
     """The mean of equally shaped tensors."""
     if len(rows) == 1:

@@ -13,16 +13,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.ml.features import spaces
 from worker.ml.features.spaces import Channel
 from worker.ml.folds import Folds
 from worker.ml.lazily import lazily
 from worker.ml.solvers import moments
+from worker.ml.solvers.factors import cholesky
 from worker.ml.solvers.moments import Moments
 from worker.ml.solvers.problem import SolverProblem
 
 BLOCK = 256
 """Rows of a Gram matrix that are computed together."""
+
+ROUNDING = 1e-5
+"""Added to a Gram matrix's diagonal, as a share of its mean."""
+
+RESOLUTION = 1e-5
+"""Rows of length one that differ by less do not differ: half precision gave them that much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +64,13 @@ class Design:
 
     @lazily
     def factor(self) -> Tensor:
-        """The coordinates [m, m] of x in its own span."""
-        return spaces.span(self.gram, jitter=1e-5)
+        """The coordinates [m, m] of x in its own span: times their transpose, `gram`.
+
+        Every L2-regularised fit on the rows is the same fit on these; `combination` leads back.
+        """
+        lifted = self.gram.clone()
+        lifted.diagonal().add_(ROUNDING * lifted.diagonal().mean().clamp(min=RESOLUTION**2))
+        return cholesky(lifted)
 
     @lazily
     def coordinates(self) -> Tensor:
@@ -130,11 +141,12 @@ def design(
     weights = folds.balance.repeat(len(parts)) / len(parts)
     x = parts[0] if len(parts) == 1 else torch.cat(list(parts))
     centre = (weights.float() / float(weights.sum())) @ x
+    x = x - centre
     return Design(
         channel=channel,
         learned=learned,
         folds=folds,
-        x=x - centre,
+        x=x * (torch.linalg.vector_norm(x, dim=1, keepdim=True) > RESOLUTION),
         asked=None if asked is None else asked - centre,
         centre=centre,
         owner=torch.arange(len(folds.labels)).repeat(len(parts)),

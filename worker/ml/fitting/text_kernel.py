@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from worker.ml.features import ngrams
+from worker.ml.solvers.factors import cholesky
 
 MOST_DUAL = 2000
 """Up to so many rows the fit is on their Gram matrix; beyond, on folded n-grams, in the primal."""
@@ -63,8 +64,7 @@ class Kernel:
             return torch.cat([(1 - w) ** 0.5 * self.rows, w**0.5 * self._folded_rows], 1)
         gram = (1 - w) * self._embedding_gram + w * self._lexical_gram
         gram.diagonal().add_(ROUNDING)
-        factor: Tensor = torch.linalg.cholesky(gram)
-        return factor.float()
+        return cholesky(gram).float()
 
     def weights(self, w: float, fitted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From weights [r, k] on the coordinates those on embeddings [D, k] and on buckets [m, k].

@@ -208,7 +208,7 @@ def _fitted(setting: Setting, found: Average) -> Fitted:
     first = next(iter(found.members.values())).design
     return Fitted(
         channels=tuple(weights),
-        tensors={"weight": torch.cat(list(weights.values())).half(), "bias": bias},
+        tensors={"weight": torch.cat(list(weights.values())), "bias": bias},
         out_of_fold=found.out_of_fold,
         used={"spaces": [_said(name, member) for name, member in found.members.items()]},
         curve=setting.ridge_curve(first.own),

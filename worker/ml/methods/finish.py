@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ from worker.ml.tasks import Support
 
 EXEMPLARS = 20
 """Support examples that are kept of each class, to compare inputs with."""
+
+HALVED = ("weight", "bucket_weight")
+"""Tensors that are stored in half precision."""
 
 MOST_EXEMPLARS = 2000
 """Support examples in all that likeness thresholds are estimated from."""
@@ -92,13 +96,13 @@ def _artifact(judged: _Judged) -> HeadArtifact:
     canonical, labels = setting.canonical, setting.folds.labels
     kept = _exemplars(labels)
     rows = setting.transform.novelty(setting.support.take(kept).features)
-    tensors = _in_callers_order(judged)
+    tensors, divisor = _stored(_in_callers_order(judged))
     tensors["exemplars"] = fitted.novelty.kept(rows)
     tensors["exemplar_labels"] = canonical.numbers(labels[kept]).to(torch.int32)
     config = HeadConfig(
         method=setting.task.method,
         classes=canonical.classes,
-        temperature=judged.temperature,
+        temperature=judged.temperature / divisor,
         novelty=_detector(judged, kept, rows),
         false_alarm=judged.false_alarm,
         exemplar_ids=tuple(setting.support.ids[row] for row in kept.tolist()),
@@ -121,6 +125,18 @@ def _in_callers_order(judged: _Judged) -> dict[str, Tensor]:
     for name in fitted.labelled:
         tensors[name] = canonical.numbers(tensors[name]).to(torch.int32)
     return tensors
+
+
+def _stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+    """The tensors with weights in half precision, and what they and the temperature are divided by
+
+    so that they fit in: those on features that hardly differ are large.
+    """
+    named = [name for name in HALVED if name in tensors]
+    largest = max((float(tensors[name].abs().max()) for name in named), default=0.0)
+    divisor = max(1.0, largest / torch.finfo(torch.half).max)
+    divided = {name: tensors[name] / divisor for name in (*named, "bias")}
+    return {**tensors, **divided, **{name: divided[name].half() for name in named}}, divisor
 
 
 def _exemplars(labels: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def fit(setting: Setting) -> Fitted:
     resolved = gradient_descent.resolved(settings)
     return Fitted(
         channels=(Channel("raw", (setting.primary,)),),
-        tensors={"weight": descended.weight.T.half().contiguous(), "bias": descended.bias},
+        tensors={"weight": descended.weight.T.contiguous(), "bias": descended.bias},
         out_of_fold=torch.zeros(0, len(task.support.classes)),
         used={key: value for key, value in resolved.items() if value is not None}
         | {"best_epoch": descended.best_epoch, "stopped_early": descended.stopped_early},

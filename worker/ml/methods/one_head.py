@@ -53,7 +53,7 @@ def fit(setting: Setting, head: OneHead) -> Fitted:
     used = {"space": best.design.channel.space, "views": list(best.design.learned)}
     return Fitted(
         channels=(best.design.channel,),
-        tensors={"weight": weight.half(), "bias": bias},
+        tensors={"weight": weight, "bias": bias},
         out_of_fold=best.fit.out_of_fold,
         used=used | ({head.name: best.value} if head.name else {}),
         curve=setting.ridge_curve(best.design.own),

@@ -35,7 +35,7 @@ def fit(setting: Setting) -> Fitted:
     return Fitted(
         channels=(design.channel,),
         tensors={
-            "weight": (scale * weight).half(),
+            "weight": scale * weight,
             "bias": scale * (bias - design.centre @ weight),
         },
         out_of_fold=logits.double() * scale,

@@ -147,10 +147,10 @@ def _tensors(kernel: Kernel, final: text_mix.Final) -> dict[str, Tensor]:
     buckets, embedding, lexical = kernel.weights(final.w, final.weight)
     _, mean, lexical_mean = kernel.spread(final.w, share)
     return {
-        "weight": embedding.half().contiguous(),
+        "weight": embedding.contiguous(),
         "mean": mean.half().contiguous(),
         "bias": final.bias.float().contiguous(),
         "buckets": buckets,
-        "bucket_weight": lexical.half().contiguous(),
+        "bucket_weight": lexical.contiguous(),
         "bucket_mean": lexical_mean.half().contiguous(),
     }

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from worker.ml import threads
+from worker.ml.solvers.factors import cholesky
 from worker.ml.solvers.moments import Moments
 from worker.ml.solvers.problem import Affine
 
@@ -45,5 +46,5 @@ def _solutions(one: Moments, shrinkage: Tensor) -> Iterator[tuple[Tensor, Tensor
     for s in shrinkage.tolist():
         covariance = (1 - s) * within
         covariance.diagonal().add_(torch.maximum(s * variance, least))
-        weight = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance))
+        weight = torch.cholesky_solve(means.T, cholesky(covariance))
         yield weight, -0.5 * (means.T * weight).sum(0)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worker.ml.solvers.factors import cholesky
 from worker.ml.solvers.problem import Affine, SolverProblem
 
 
@@ -48,6 +49,7 @@ class _Search:
         self.ridge[..., -1, :] = 0
         self.shape = (len(x), len(problem.weights), self.x.shape[2], problem.classes)
         self.believed = self._believed(l2.tolist())
+        self.rounding = torch.finfo(x.dtype).eps * self.weights.sum((-1, -2), keepdim=True)
         self.memory = _Memory(self.HISTORY, self.shape, self.x.dtype)
 
     def run(self, iterations: int, tolerance: float) -> Affine:
@@ -55,7 +57,7 @@ class _Search:
         theta = self.x.new_zeros(self.shape)
         logits = self._forward(theta)
         gradient = self._gradient(theta, logits)
-        enough = tolerance * _norm(gradient)
+        enough = torch.maximum(tolerance * _norm(gradient), self.rounding)
         for _ in range(iterations):
             direction = -self.memory.descent(gradient, self._solved)
             direction *= (_norm(gradient) > enough).to(direction.dtype)
@@ -109,8 +111,7 @@ class _Search:
         for value in dict.fromkeys(l2):
             own = [place for place, other in enumerate(l2) if other == value]
             added = torch.diag_embed(self.ridge[0, own[0], :, 0] + least)
-            factor = torch.linalg.cholesky(moments + added)
-            found.append((own, torch.cholesky_inverse(factor)))
+            found.append((own, torch.cholesky_inverse(cholesky(moments + added))))
         return found
 
     def _solved(self, q: Tensor) -> Tensor:

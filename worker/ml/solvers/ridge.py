@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from worker.ml import threads
+from worker.ml.solvers.factors import cholesky
 from worker.ml.solvers.moments import Moments
 from worker.ml.solvers.problem import Affine
 
@@ -34,7 +35,7 @@ def _solutions(one: Moments, l2: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     for value in l2.tolist():
         system = centred.clone()
         system.diagonal().add_(value)
-        weight = torch.cholesky_solve(target, torch.linalg.cholesky(system))
+        weight = torch.cholesky_solve(target, cholesky(system))
         yield weight, mean_y - mean_x @ weight
 
 
@@ -79,7 +80,7 @@ class Dual:
 
     def _freed(self, rows: Tensor) -> Tensor:
         """M_FF⁻¹ alpha_F; M is positive definite on rows that are not all rows."""
-        factor = torch.linalg.cholesky(self.inverse[:, rows[:, None], rows])
+        factor = cholesky(self.inverse[:, rows[:, None], rows])
         freed: Tensor = torch.cholesky_solve(self.alpha[:, rows], factor)
         return freed
 
@@ -89,7 +90,7 @@ def by_rows(gram: Tensor, targets: Tensor, *, l2: float) -> tuple[Tensor, Tensor
     system = gram.clone()
     system.diagonal().add_(l2)
     both = torch.cat([targets, torch.ones_like(targets[:, :1])], 1)
-    solved = torch.cholesky_solve(both, torch.linalg.cholesky(system))
+    solved = torch.cholesky_solve(both, cholesky(system))
     alpha, ones = solved[:, :-1], solved[:, -1:]
     bias = alpha.sum(0) / ones.sum()
     return alpha - ones * bias, bias
@@ -109,4 +110,4 @@ def _inverse(gram: Tensor, noise: Tensor) -> Tensor:
     """(gram + diag(noise))⁻¹."""
     system = gram.clone()
     system.diagonal().add_(noise)
-    return torch.cholesky_inverse(torch.linalg.cholesky(system))
+    return torch.cholesky_inverse(cholesky(system))

@@ -75,12 +75,6 @@ def test_the_ramp_is_the_recipes_for_five_levels() -> None:
     assert len(whitening.late(transform.layout)) == 6
 
 
-def test_the_span_keeps_inner_products() -> None:
-    x = rows().double() - rows().double().mean(0)
-    factor = spaces.span(x @ x.T)
-    torch.testing.assert_close(factor @ factor.T, x @ x.T, atol=1e-5, rtol=1e-5)
-
-
 def test_shipped_statistics_are_small_and_fit_only_their_weights() -> None:
     files = list(whitening.FOLDER.glob("*.safetensors"))
     assert any(path.name.startswith("efficientnet_lite0.") for path in files)

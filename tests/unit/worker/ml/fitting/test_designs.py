@@ -8,6 +8,7 @@ import torch
 from tests.unit.worker.ml.tasks import LAYOUT, clouds
 from worker.ml import folds
 from worker.ml.features import spaces
+from worker.ml.features.spaces import Channel
 from worker.ml.fitting import cross_fit, design, designs
 from worker.ml.fitting.design import Design
 from worker.ml.fitting.designs import Designs, Recipe
@@ -64,3 +65,18 @@ def test_of_many_the_primary_view_asks_and_all_views_teach(few_landmarks: None) 
 def test_a_large_gram_matrix_is_made_of_upper_blocks() -> None:
     x = torch.randn(2 * design.BLOCK + 90, 7, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(design._inner(x), x @ x.T)
+
+
+def test_coordinates_keep_inner_products() -> None:
+    one = made([5, 5, 5])
+    torch.testing.assert_close(one.factor @ one.factor.T, one.gram, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_that_differ_by_less_than_half_precision_are_one() -> None:
+    support = clouds([3, 3])
+    rows = torch.nn.functional.normalize(support.features["squish"].float()[:1], dim=1)
+    near = rows + 1e-8 * torch.randn(6, rows.shape[1], generator=torch.Generator().manual_seed(0))
+    found = design.design(
+        [near], Folds.of(support), asked=None, channel=Channel("last", ("squish",)), learned=()
+    )
+    assert not bool(found.x.any())

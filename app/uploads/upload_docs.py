@@ -95,6 +95,8 @@ def upload_body(
 
 
 def _in_query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A field of a bare file, without its default: generated clients would send it with forms."""
+    schema = {key: told for key, told in schema.items() if key != "default"}
     said = f"With a bare file as the body. {schema.get('description', '')}".strip()
     return {"name": name, "in": "query", "description": said, "schema": schema}
 

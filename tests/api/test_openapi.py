@@ -133,6 +133,8 @@ def test_a_bare_file_has_its_fields_in_the_query(operations: dict[str, dict[str,
         queries = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
         assert form | {"filename"} <= queries
         assert not any(one.get("required") for one in operation["parameters"])
+        told = [one for one in operation["parameters"] if one["name"] in form]
+        assert not any("default" in one["schema"] for one in told), "sent beside a form"
 
 
 def test_each_form_of_a_models_path_is_told(document: dict[str, Any]) -> None:

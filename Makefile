@@ -10,7 +10,7 @@ SHUFFLED = --random-order-bucket=module --random-order-seed=$(SEED)
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast test-under-load check errors-page bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install demo up test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,7 +38,7 @@ up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
 test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e tests/faults tests/clients
 
 test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeats an order), with coverage
 	@echo "SEED=$(SEED)"
@@ -54,6 +54,12 @@ check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/house
+
+clients: ## Other people's generators, linters and SDKs, which tests/clients runs (needs npm)
+	@test -x data/clients/venv/bin/python || $(PYTHON) -m venv data/clients/venv
+	data/clients/venv/bin/python -m pip install --disable-pip-version-check --quiet -r tests/clients/requirements.txt
+	@cp tests/clients/package.json data/clients/
+	npm install --prefix data/clients --no-package-lock --no-audit --no-fund --silent
 
 errors-page: install ## docs/errors.md, from the table of codes
 	@$(BIN)/python -m app.http.error_page > docs/errors.md

@@ -49,8 +49,9 @@ class Set:
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Calibrated out-of-fold `probabilities` [n, C] (None without folds), `labels` and `groups` [n]
-    of the support, points of its learning curve, and its examples as `sets[0]`, then other splits.
-    Of the probabilities only `known` [n] are by a fit that had seen the example's class.
+    of the support, points of its learning curve and the model's `own`, and its examples as
+    `sets[0]`, then other splits. Of the probabilities only `known` [n] are by a fit that had seen
+    the example's class.
     """
 
     probabilities: Tensor | None
@@ -60,13 +61,14 @@ class Evidence:
     classes: Sequence[str]
     points: Sequence[learning_curve.Point]
     sets: Sequence[Set]
+    own: learning_curve.Point | None = None
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
     """Everything as JSON; lists are ordered by importance and may be empty."""
     now = len(evidence.labels) / len(evidence.classes)
     return {
-        "learning_curve": learning_curve.as_json(evidence.points, now),
+        "learning_curve": learning_curve.as_json(evidence.points, now, evidence.own),
         "more_of_all": more_of_all(evidence),
         "more_examples": more_examples(evidence),
         "confused": confused(evidence),
@@ -78,7 +80,7 @@ def advise(evidence: Evidence) -> dict[str, Any]:
 
 def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
     """What as many examples again of every class should bring to the accuracy."""
-    law = learning_curve.law(evidence.points)
+    law = learning_curve.law(evidence.points, evidence.own)
     if law is None:
         return None
     now = len(evidence.labels) / len(evidence.classes)
@@ -97,7 +99,7 @@ def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
     As much as a share ALONE of what the learning curve's power law takes off its errors when all
     classes grow: to the accuracy of the others one class's growth does as much harm as good.
     """
-    law = learning_curve.law(evidence.points)
+    law = learning_curve.law(evidence.points, evidence.own)
     if evidence.probabilities is None or law is None:
         return []
     tally = tallied(*_answers(evidence, evidence.probabilities), len(evidence.classes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -109,14 +109,26 @@ def _hits(gram: Tensor, folds: Folds, trained: Tensor, judged: Tensor) -> int:
     return int((scores.argmax(1) == folds.labels[judged]).sum())
 
 
-def law(points: Sequence[Point]) -> Law | None:
+def law(points: Sequence[Point], own: Point | None = None) -> Law | None:
     """The power law through the points, weighted by their errors' precision; None without points.
 
     A fit of ln error on ln m by least squares, with the prior on the slope. All points judge the
-    same examples, so the level is no better known than from one of them.
+    same examples, so the level is no better known than from one of them: from the model's `own`,
+    where there is one, as the points may be of simpler fits. Their slope is believed all the same.
     """
     if not points:
-        return None
+        return None if own is None else law([own])
+    if own is not None:
+        return replace(_through([own]), **_slope(_through(points)))
+    return _through(points)
+
+
+def _slope(known: Law) -> dict[str, float]:
+    return {"exponent": known.exponent, "exponent_spread": known.exponent_spread}
+
+
+def _through(points: Sequence[Point]) -> Law:
+    """Of one point or more."""
     reference = max(point.per_class for point in points)
     rows = [_logs(point, reference) for point in points]
     total = sum(weight for _, _, weight in rows)
@@ -143,14 +155,21 @@ def _logs(point: Point, reference: float) -> tuple[float, float, float]:
     return math.log(point.per_class / reference), math.log(error), 1 / variance
 
 
-def as_json(points: Sequence[Point], now: float) -> dict[str, object] | None:
-    """Measured points and a forecast beyond `now` examples a class, each with a 95% interval."""
-    known = law(points)
+def as_json(
+    points: Sequence[Point], now: float, own: Point | None = None
+) -> dict[str, object] | None:
+    """Measured points and a forecast beyond `now` examples a class, each with a 95% interval.
+
+    The last point is the model's `own`. No forecast is below it: more examples do no harm.
+    """
+    known = law(points, own)
     if known is None:
         return None
+    by_size = {point.per_class: point for point in (*points, *([own] if own else ()))}
+    least = own.accuracy if own else 0.0
     return {
-        "points": [_measured(p) for p in sorted(points, key=lambda p: p.per_class)],
-        "forecast": [_forecast(known, now * multiple) for multiple in FORECAST],
+        "points": [_measured(by_size[size]) for size in sorted(by_size)],
+        "forecast": [_forecast(known, now * multiple, least) for multiple in FORECAST],
         "exponent": {"value": known.exponent, "spread": known.exponent_spread},
     }
 
@@ -160,15 +179,15 @@ def _measured(point: Point) -> dict[str, float]:
     return {"per_class": point.per_class, "accuracy": point.accuracy, "low": low, "high": high}
 
 
-def _forecast(known: Law, per_class: float) -> dict[str, float]:
-    """The law's errors; the interval has the law's spreads and what folds miss of other data."""
+def _forecast(known: Law, per_class: float, least: float) -> dict[str, float]:
+    """The law's accuracy, or `least`; the interval has the law's spreads and what folds miss."""
     error = known.error(per_class)
     ratio = math.log(per_class / known.reference)
     relative = math.hypot(known.level_spread, ratio * known.exponent_spread)
     half = Z * math.sqrt((error * relative) ** 2 + OVERDISPERSION * error * (1 - error))
     return {
         "per_class": per_class,
-        "accuracy": 1 - error,
+        "accuracy": max(least, 1 - error),
         "low": max(0.0, 1 - error - half),
-        "high": min(1.0, 1 - error + half),
+        "high": min(1.0, max(least, 1 - error) + half),
     }

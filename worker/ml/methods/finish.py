@@ -11,6 +11,7 @@ from torch import Tensor
 
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
 from worker.ml.assess import advice, calibration, distance_cooling, evaluation, novelty
+from worker.ml.assess.learning_curve import Point
 from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.folds import first_of_each
 from worker.ml.heads import scoring
@@ -229,8 +230,22 @@ def _advice(judged: _Judged) -> dict[str, Any]:
         classes=support.classes,
         points=judged.fitted.curve,
         sets=_sets(judged),
+        own=_own_point(judged),
     )
     return advice.advise(evidence)
+
+
+def _own_point(judged: _Judged) -> Point | None:
+    """The fit's own accuracy out of fold, at what a fold's fit has of a class."""
+    folds = judged.setting.folds
+    if judged.probabilities is None or not bool(folds.known.any()):
+        return None
+    right = (judged.probabilities.argmax(1) == folds.labels)[folds.known]
+    return Point(
+        per_class=folds.per_class * (folds.count - 1) / folds.count,
+        accuracy=float(right.double().mean()),
+        judged=len(right),
+    )
 
 
 def _sets(judged: _Judged) -> list[advice.Set]:

@@ -253,3 +253,14 @@ def test_a_small_head_is_small() -> None:
     )
     found = fit.fit(replace(task(support), layout=EFFICIENTNET.layout))
     assert found.head.nbytes < 200_000
+
+
+@pytest.mark.parametrize("method", FROZEN)
+@pytest.mark.parametrize("balance", ["auto", "none"])
+def test_the_curve_ends_at_the_stated_accuracy_and_forecasts_no_less(
+    method: str, balance: str
+) -> None:
+    found = fit.fit(task(clouds([6, 9, 4], noise=1.5), method, class_balance=balance))
+    stated, curve = found.evaluation["accuracy"]["value"], found.advice["learning_curve"]
+    assert curve["points"][-1]["accuracy"] == pytest.approx(stated)
+    assert all(point["accuracy"] >= stated - 1e-9 for point in curve["forecast"])

@@ -6,6 +6,8 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.ml.assess import learning_curve
 from worker.ml.assess.learning_curve import Point
@@ -58,6 +60,44 @@ class TestForecast:
         assert found is not None
         assert [point["per_class"] for point in found["points"]] == [1, 2, 4]  # type: ignore[index,attr-defined]
         for point in found["forecast"]:  # type: ignore[attr-defined]
+            assert 0 <= point["low"] <= point["accuracy"] <= point["high"] <= 1
+
+
+class TestOwnPoint:
+    simpler = (
+        Point(per_class=1, accuracy=0.5, judged=100),
+        Point(per_class=2, accuracy=0.6, judged=100),
+    )
+
+    def test_gives_the_level_and_the_others_the_slope(self) -> None:
+        own = Point(per_class=4, accuracy=0.9, judged=100)
+        found, without = learning_curve.law(self.simpler, own), learning_curve.law(self.simpler)
+        assert found is not None
+        assert without is not None
+        assert found.exponent == without.exponent
+        assert found.error(4) == pytest.approx(0.1, abs=0.005)
+
+    def test_alone_leaves_the_expected_exponent(self) -> None:
+        found = learning_curve.law([], Point(per_class=1, accuracy=0.5, judged=10))
+        assert found is not None
+        assert found.exponent == pytest.approx(learning_curve.EXPONENT)
+
+    @given(
+        st.floats(0, 1),
+        st.lists(st.tuples(st.sampled_from([1.0, 2.0, 4.0]), st.floats(0, 1)), max_size=3),
+        st.integers(1, 1000),
+    )
+    def test_no_forecast_is_below_it(
+        self, accuracy: float, others: list[tuple[float, float]], judged: int
+    ) -> None:
+        points = [Point(per_class=m, accuracy=a, judged=judged) for m, a in others]
+        found = learning_curve.as_json(
+            points, 5, Point(per_class=4.0, accuracy=accuracy, judged=judged)
+        )
+        assert found is not None
+        assert found["points"][-1]["accuracy"] == accuracy  # type: ignore[index]
+        for point in found["forecast"]:  # type: ignore[attr-defined]
+            assert accuracy <= point["accuracy"]
             assert 0 <= point["low"] <= point["accuracy"] <= point["high"] <= 1
 
 

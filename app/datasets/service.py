@@ -230,8 +230,11 @@ def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
 
 
 def _backbone(services: Services, name: str) -> backbones.BackboneSpec:
+    """Raises unknown_backbone or backbone_unavailable."""
     try:
-        return weights.get(name, services.settings.weights_dir)
+        spec = weights.get(name, services.settings.weights_dir)
+        weights.require(spec, services.settings.weights_dir)
+        return spec
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param="backbone") from error
 

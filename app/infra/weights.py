@@ -120,7 +120,7 @@ def _in_cache(spec: BackboneSpec) -> Source | None:
 
 
 def download_path(spec: BackboneSpec) -> Path | None:
-    """Where torch keeps the library's own download of these weights."""
+    """Where torch keeps what its own library has downloaded of these weights."""
     if spec.url is None:
         return None
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
@@ -133,6 +133,14 @@ def availability(name: str, weights_dir: Path | None) -> Availability:
     if find(name, weights_dir) is not None:
         return Availability(available=True, reason=None)
     return Availability(available=False, reason=how_to_supply(get(name, weights_dir)))
+
+
+def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
+    """Where the weights are. Raises `backbone_unavailable`, which says how to supply them."""
+    source = find(spec.name, weights_dir)
+    if source is None:
+        raise HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")
+    return source
 
 
 def weights_file(path: Path) -> Path:

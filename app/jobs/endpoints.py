@@ -80,6 +80,7 @@ _EVENTS: Responses = {
     | problems(
         "not_found",
         "unknown_backbone",
+        "backbone_unavailable",
         "unknown_method",
         "invalid_hyperparameter",
         "modality_mismatch",

@@ -43,8 +43,8 @@ def create(
 ) -> JobSnapshot:
     """A new job and the work it needs, in the caller's transaction.
 
-    Raises not_found, unknown_backbone, unknown_method, invalid_hyperparameter, modality_mismatch
-    and dataset_failed.
+    Raises not_found, unknown_backbone, backbone_unavailable, unknown_method,
+    invalid_hyperparameter, modality_mismatch and dataset_failed.
     """
     plan = _plan(session, body, organisation_id, settings)
     job = _insert(session, body, plan, organisation_id)
@@ -125,7 +125,9 @@ def _base(
 
 
 def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> BackboneSpec:
-    """Raises unknown_backbone, or invalid_request where the model to grow from has another."""
+    """Raises unknown_backbone, backbone_unavailable, or invalid_request where the model to grow
+    from has another.
+    """
     name = body.model
     if base is not None and models.is_model_id(name):
         name = base.backbone if name == base.id else name
@@ -136,6 +138,7 @@ def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> Backbo
             f"from_model: that model is on {base.backbone}, not on {backbone.name}",
             param="method.from_model",
         )
+    weights.require(backbone, settings.weights_dir)
     return backbone
 
 

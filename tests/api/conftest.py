@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -26,6 +26,15 @@ def service(empty_database: Path, tmp_path: Path) -> Iterator[Service]:
     shutil.copy(empty_database, tmp_path / "headstart.db")
     with serve(Settings(data_dir=tmp_path)) as running:
         yield running
+
+
+@pytest.fixture
+def supply(service: Service, tmp_path: Path) -> Callable[[str], None]:
+    """Put weights of a backbone, which nobody reads here, into the weights folder."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    object.__setattr__(service.settings, "weights_dir", folder)
+    return lambda name: (folder / f"{name}.pth").touch()
 
 
 @pytest.fixture

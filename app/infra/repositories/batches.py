@@ -162,7 +162,7 @@ def advance(
     session: Session, row: BatchRow, to: JobStatus, *, error: HeadstartError | None = None
 ) -> None:
     """Move a locked batch. Raises invalid_transition."""
-    row.status = job_state.advance(cast(JobStatus, row.status), to)
+    row.status = job_state.advance(cast(JobStatus, row.status), to, what="batch")
     if to == "running":
         row.started_at = row.started_at or now(session)
     if to in TERMINAL:

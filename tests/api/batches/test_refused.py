@@ -108,7 +108,9 @@ def test_a_batch_waits_is_cancelled_once_and_deleted(
     assert code(client.delete(f"/v1/datasets/{known['dataset']}")) == (409, "in_use")
     assert code(client.delete(f"/v1/models/{known['model']}")) == (409, "in_use")
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
-    assert code(client.post(f"{path}/cancel")) == (409, "invalid_transition")
+    again = client.post(f"{path}/cancel")
+    assert code(again) == (409, "invalid_transition")
+    assert again.json()["detail"] == "a batch that is cancelled cannot become cancelled"
     assert [work.state for work in works(service) if work.batch_id == batch["id"]] == ["cancelled"]
     assert client.get(f"{path}/results").content == b""
     assert client.get(f"{path}/results?format=csv").text.startswith("index,id,path,label")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -75,8 +76,17 @@ def test_texts_are_embedded_by_a_text_backbone(service: Service, client: httpx.C
     assert [work.payload["view"] for work in works(service)] == ["text"]
 
 
-def test_the_form_chooses_backbone_and_splits(client: httpx.Client) -> None:
+def test_the_form_chooses_backbone_and_splits(
+    client: httpx.Client, supply: Callable[[str], None]
+) -> None:
     data = zipped(folders({"a": 10, "b": 10}))
+    asked = {"files": {"file": ("set.zip", data)}, "data": {"backbone": "mobilenet_v2"}}
+    refused = client.post("/v1/datasets", **asked)
+    told = refused.json()
+    assert (refused.status_code, told["code"], told["param"]) == (
+        503, "backbone_unavailable", "backbone",
+    )  # fmt: skip
+    supply("mobilenet_v2")
     fields = {"test_fraction": "0.2", "val_fraction": "0.1", "seed": "5"}
     first = made(client, data, backbone="mobilenet_v2", **fields)
     second = made(client, data, **fields)

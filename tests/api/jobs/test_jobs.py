@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,9 @@ def test_a_job_waits_for_its_validation_dataset_too(service: Service, client: ht
 
 
 def test_another_backbone_is_embedded_in_chunks_once(
-    service: Service, client: httpx.Client
+    service: Service, client: httpx.Client, supply: Callable[[str], None]
 ) -> None:
+    supply("resnet18")
     problem = Problem(code="image_invalid", message="bad", example_id="ex_1", excluded=True)
     data = dataset(service, examples=4999, problems=[problem])
     for _ in range(2):
@@ -109,6 +111,20 @@ def test_another_backbone_is_embedded_in_chunks_once(
     assert sorted(chunk["start"] for chunk in chunks) == [0, 1666, 3333]
     assert max(chunk["stop"] for chunk in chunks) == 5000
     assert {chunk["view"] for chunk in chunks} == {"squish"}
+
+
+def test_a_backbone_without_weights_is_refused_at_once(
+    service: Service, client: httpx.Client, supply: Callable[[str], None]
+) -> None:
+    data = dataset(service)
+    asked = body(data, model="vit_b_16")
+    answer = client.post("/v1/fine_tuning/jobs", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (503, "backbone_unavailable")
+    assert "put vit_b_16.safetensors or vit_b_16.pth into" in answer.json()["detail"]
+    listed = {one["id"]: one for one in client.get("/v1/backbones").json()["data"]}
+    assert listed["vit_b_16"]["reason"] == answer.json()["detail"]
+    supply("vit_b_16")
+    assert client.post("/v1/fine_tuning/jobs", json=asked).status_code == 202
 
 
 @pytest.mark.parametrize(

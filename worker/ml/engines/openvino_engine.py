@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
 from app.infra import weights
-from app.infra.weights import Source
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.openvino_graph import CpuOptions
@@ -102,7 +101,7 @@ class OpenVinoTexts:
 
 def load_openvino(spec: BackboneSpec, weights_dir: Path | None, options: CpuOptions) -> Engine:
     """Raises backbone_unavailable, weights_invalid or precision_unavailable."""
-    source = weights.find(spec.name, weights_dir) or _downloaded(spec, weights_dir)
+    source = weights.require(spec, weights_dir)
     if spec.modality == "text":
         return OpenVinoTexts(spec, folder=source.path, options=options)
     return OpenVinoImages(
@@ -111,9 +110,3 @@ def load_openvino(spec: BackboneSpec, weights_dir: Path | None, options: CpuOpti
         weights_sha256=weights.sha256(source.path),
         options=options,
     )
-
-
-def _downloaded(spec: BackboneSpec, weights_dir: Path | None) -> Source:
-    from worker.ml.backbones.weights import locate
-
-    return locate(spec, weights_dir)

@@ -15,7 +15,6 @@ from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.networks import pyramid
-from worker.ml.backbones.weights import locate
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.precision import torch_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
@@ -94,6 +93,6 @@ def load_torch(
     if precision == "f32":
         torch.backends.cudnn.allow_tf32 = False  # or f32 would be of 10-bit mantissas on CUDA
     if spec.modality == "text":
-        folder = locate(spec, weights_dir).path
+        folder = weights.require(spec, weights_dir).path
         return TorchTexts(spec, folder=folder, device=device, precision=precision)
     return TorchImages(spec, weights_dir=weights_dir, device=device, precision=precision)

@@ -38,7 +38,8 @@ def store(storage: LocalStorage, folder: Path, number: int) -> list[BatchPartRow
 
 def line(index: int) -> bytes:
     told = {"index": index, "path": f'a, "b"/{index}.png', "label": "é", "probability": 0.5}
-    return json.dumps(told | {"unknown": True, "predictions": []}).encode() + b"\n"
+    told |= {"unknown": True, "familiarity": 0.25, "predictions": []}
+    return json.dumps(told).encode() + b"\n"
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
@@ -61,6 +62,7 @@ def test_csv_keeps_odd_names(storage: LocalStorage, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(whole)))
     assert rows[7]["path"] == 'a, "b"/7.png'
     assert (rows[7]["label"], rows[7]["unknown"], rows[7]["error_code"]) == ("é", "true", "")
+    assert rows[7]["familiarity"] == "0.25"
     assert tuple(rows[0]) == results.COLUMNS
 
 

@@ -234,16 +234,30 @@ def _onnxruntime(path: Path) -> tuple[Network, str]:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Print a line for each picture."""
-    if not paths:
-        sys.stderr.write("usage: python run.py picture.jpg …\n")
-        return 2
+    """Print a line for each picture; 1 where one could not be read, 2 where none is named."""
+    if not paths or paths[0] in ("-h", "--help"):
+        (sys.stdout if paths else sys.stderr).write("usage: python run.py picture.jpg …\n")
+        return 0 if paths else 2
     classify = Classifier(Path(__file__).resolve().parent)
-    for path in paths:
+    return max([said(classify, path) for path in paths])
+
+
+def said(classify: Classifier, path: str) -> int:
+    """Print the picture's line; 1 where it cannot be read, which standard error then says."""
+    try:
         probabilities = classify([Path(path).read_bytes()])[0]
+    except OSError as error:
+        why = error.strerror or "it is no picture that is read here"
+    except (ValueError, SyntaxError, IndexError, KeyError, Image.DecompressionBombError) as error:
+        why = f"it is damaged, or no picture that is read here ({error})"
+    except ImportError as error:
+        why = f"pictures of its kind need {error.name} to be installed"
+    else:
         best = int(probabilities.argmax())
         sys.stdout.write(f"{path}\t{classify.labels[best]}\t{probabilities[best]:.4f}\n")
-    return 0
+        return 0
+    sys.stderr.write(f"{path}: {why}\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,3 +66,46 @@ def test_a_bundle_scales_as_the_service_does(name: str) -> None:
     ours = decoding.decode(FILES[name], header, at_least=None, ends=(100.0, 2000.0))
     theirs = run.decode(FILES[name], 10_000, {"low": 100.0, "high": 2000.0})
     assert difference(np.asarray(theirs), ours) <= 1
+
+
+class Even(run.Classifier):
+    """All labels alike for whatever can be decoded: a bundle without a network."""
+
+    def __init__(self) -> None:
+        self.labels = ["a", "b"]
+
+    def __call__(self, pictures: Sequence[bytes]) -> Any:
+        assert [run.decode(data, 10_000) for data in pictures]
+        return np.full((len(pictures), 2), 0.5, np.float32)
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello", b"", FILES["jpeg"][:200], FILES["deep colours"][:60], b"II*\0" + bytes(9)]
+)
+def test_what_is_no_picture_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
+) -> None:
+    (tmp_path / "bad").write_bytes(data)
+    assert run.said(Even(), str(tmp_path / "bad")) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"{tmp_path}/bad: it is ")
+
+
+def test_a_file_that_is_missing_does_not_end_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "good").write_bytes(FILES["jpeg"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "Classifier", lambda _folder: Even())
+    assert run.main(["absent", "good"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "good\ta\t0.5000\n"
+    assert err == "absent: No such file or directory\n"
+    assert run.main(["good"]) == 0
+
+
+def test_it_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (run.main(["--help"]), run.main([])) == (0, 2)
+    out, err = capsys.readouterr()
+    assert out == err == "usage: python run.py picture.jpg …\n"

@@ -37,6 +37,7 @@ _BATCH: JsonDict = {
             "split": "test",
             "num_examples": 50,
             "left_out": 0,
+            "seen_in_training": 0,
             "accuracy": _HALF,
             "balanced_accuracy": _HALF,
             "per_class": [],
@@ -127,6 +128,11 @@ class Agreement(BaseModel):
     split: Literal["train", "val", "test"]
     num_examples: int
     left_out: int = Field(description="Examples of labels that the model does not know.")
+    seen_in_training: int | None = Field(
+        None,
+        description="Examples whose content the model was trained on; with any, the figures have no"
+        " intervals, as they say nothing of new examples. Null where the training data is deleted.",
+    )
     accuracy: Interval
     balanced_accuracy: Interval
     per_class: list[ClassAgreement]

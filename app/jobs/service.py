@@ -80,6 +80,7 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
     hyperparameters.check_modality(method, backbone.modality)
     _check_views(method, chosen, backbone)
+    weights.require(backbone, settings.weights_dir)
     return Plan(
         backbone=backbone,
         method=method,
@@ -125,9 +126,7 @@ def _base(
 
 
 def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> BackboneSpec:
-    """Raises unknown_backbone, backbone_unavailable, or invalid_request where the model to grow
-    from has another.
-    """
+    """Raises unknown_backbone, or invalid_request where the model to grow from has another."""
     name = body.model
     if base is not None and models.is_model_id(name):
         name = base.backbone if name == base.id else name
@@ -138,7 +137,6 @@ def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> Backbo
             f"from_model: that model is on {base.backbone}, not on {backbone.name}",
             param="method.from_model",
         )
-    weights.require(backbone, settings.weights_dir)
     return backbone
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -25,6 +26,7 @@ from worker.trainer.tensor_process import EngineFacts
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.1
+_SHA256 = re.compile(rb"[0-9a-f]{64}")
 
 
 class Attempt:
@@ -123,6 +125,13 @@ class Attempt:
     def examples(self, version: DatasetVersionRow) -> list[Example]:
         """All examples of a version's manifest, excluded ones too."""
         return list(manifest.load(self._manifest(version)))
+
+    def among(self, version: DatasetVersionRow, contents: Collection[str]) -> list[Example]:
+        """The examples of a version whose content is one of these sha256s."""
+        told = {sha256.encode() for sha256 in contents}
+        lines = self._manifest(version).splitlines()
+        named = [line for line in lines if not told.isdisjoint(_SHA256.findall(line))]
+        return [one for one in manifest.load(b"\n".join(named)) if one.content in contents]
 
     def chunk(self, version: DatasetVersionRow, start: int, stop: int) -> list[Example]:
         """The examples `start:stop` of a version's manifest."""

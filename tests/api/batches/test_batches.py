@@ -90,6 +90,8 @@ def test_a_dataset_is_predicted_and_judged(caller: httpx.Client, trained: dict[s
     assert batch["embedding"] == {"new": 0}
     (figures,) = batch["evaluation"]
     assert (figures["split"], figures["num_examples"], figures["left_out"]) == ("train", 6, 0)
+    assert figures["seen_in_training"] == 6
+    assert (figures["accuracy"]["low"], figures["accuracy"]["high"]) == (None, None)
     found = lines(caller, batch["id"])
     assert [one["index"] for one in found] == list(range(6))
     assert {one["expected"] for one in found} == {"a", "b"}
@@ -99,6 +101,21 @@ def test_a_dataset_is_predicted_and_judged(caller: httpx.Client, trained: dict[s
     assert [(one["id"], one["path"]) for one in found] == [
         (example["id"], example["path"]) for example in examples
     ]
+
+
+def test_only_what_was_trained_on_counts_as_seen(
+    caller: httpx.Client, trained: dict[str, str]
+) -> None:
+    """Another dataset with some of the training pictures in it."""
+    members = {
+        f"{label}/{at}.png": png(700 + 9 * ord(label) + at) for label in "ab" for at in range(2)
+    }
+    one = caller.get(f"/v1/datasets/{trained['dataset']}/examples").json()["data"][0]
+    path = f"/v1/datasets/{trained['dataset']}/examples/{one['id']}/content"
+    members[f"{one['label']}/seen.png"] = caller.get(path).content
+    other = made(caller, zipped(members), headers=WAIT)["id"]
+    (figures,) = start(caller, model=trained["model"], dataset=other)["evaluation"]
+    assert (figures["num_examples"], figures["seen_in_training"]) == (5, 1)
 
 
 def test_an_archive_of_pictures_in_any_folders(

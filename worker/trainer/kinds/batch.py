@@ -22,7 +22,7 @@ from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Problem
 from app.infra import storage_keys
-from app.infra.orm import BatchRow
+from app.infra.orm import BatchRow, DatasetVersionRow, ModelRow
 from app.infra.precision import fitted_on, precision_of
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import ChunkOutcome
@@ -46,12 +46,15 @@ class _MadeWayError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchChunk:
-    """What a claim of kind `batch` asks for; `judged` are the ids that count for figures."""
+    """What a claim of kind `batch` asks for; `judged` are the ids that count for figures, `trained`
+    the contents that the model was trained on, None where nobody knows any more.
+    """
 
     row: BatchRow
     start: int
     inputs: Sequence[BatchInput]
     judged: frozenset[str]
+    trained: frozenset[str] | None
 
 
 def run(attempt: Attempt) -> None:
@@ -75,7 +78,7 @@ def run(attempt: Attempt) -> None:
 def _chunk_of(attempt: Attempt) -> BatchChunk:
     """Read the rows and the manifest's lines. Raises LostClaimError when the batch is gone."""
     claim = attempt.claim
-    row, excluded = attempt.read(lambda session: _rows(session, claim))
+    row, excluded, version = attempt.read(lambda session: _rows(session, claim))
     start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
     key = storage_keys.manifest(row.organisation_id, row.manifest_sha256)
     with attempt.context.storage.fetch(key).open("rb") as file:
@@ -84,16 +87,35 @@ def _chunk_of(attempt: Attempt) -> BatchChunk:
         fault = Fault.model_validate(claim.payload["fault"])
         inputs = [one.model_copy(update={"fault": fault}) for one in inputs]
     labelled = [one.id for one in inputs if one.label and one.id not in excluded]
-    return BatchChunk(row=row, start=start, inputs=inputs, judged=frozenset(labelled))
+    trained = _trained_on(attempt, version, inputs) if labelled else None
+    return BatchChunk(
+        row=row, start=start, inputs=inputs, judged=frozenset(labelled), trained=trained
+    )
 
 
-def _rows(session: Session, claim: Claim) -> tuple[BatchRow, set[str | None]]:
-    """The batch, and the ids of the examples whose labels its dataset doubts."""
+def _trained_on(
+    attempt: Attempt, version: DatasetVersionRow | None, inputs: Sequence[BatchInput]
+) -> frozenset[str] | None:
+    """Which of the inputs' contents a version has in `train`; None where it is gone."""
+    if version is None:
+        return None
+    wanted = {one.content for one in inputs}
+    return frozenset(one.content for one in attempt.among(version, wanted) if one.split == "train")
+
+
+def _rows(
+    session: Session, claim: Claim
+) -> tuple[BatchRow, set[str | None], DatasetVersionRow | None]:
+    """The batch, the ids of the examples whose labels its dataset doubts, and the version that its
+    model was made of, if that is still there."""
     row = session.get(BatchRow, claim.batch_id)
     if row is None:
         raise LostClaimError(claim.id)
     problems = versions.problems_by_id(session, row.version_id) if row.version_id else []
-    return row, {problem.example_id for problem in problems if problem.excluded}
+    model = session.get(ModelRow, row.model_id)
+    made_of = model.version_id if model is not None else None
+    version = session.get(DatasetVersionRow, made_of) if made_of else None
+    return row, {problem.example_id for problem in problems if problem.excluded}, version
 
 
 class _Prediction:
@@ -216,10 +238,12 @@ class _Prediction:
 
     def _tally(self, answers: Mapping[str, tuple[bytes, str]]) -> Tally:
         known, tally = frozenset(self._config["classes"]), Tally()
+        trained = self._chunk.trained
         for one in self._chunk.inputs:
             if one.id in self._chunk.judged and one.sha256 in answers:
                 label = answers[one.sha256][1] if one.label in known else None
-                agreement.count(tally, split=one.split, label=one.label, predicted=label)
+                seen = None if trained is None else one.content in trained
+                agreement.count(tally, split=one.split, label=one.label, predicted=label, seen=seen)
         return tally
 
 

@@ -21,7 +21,7 @@ PAIRS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60)
 def tally_of(pairs: list[tuple[str, str]], split: str = "test") -> Tally:
     tally: Tally = {}
     for label, predicted in pairs:
-        count(tally, split=split, label=label, predicted=predicted)
+        count(tally, split=split, label=label, predicted=predicted, seen=False)
     return tally
 
 
@@ -89,7 +89,7 @@ def test_the_interval_of_f1_is_that_of_its_jaccard_share() -> None:
 
 def test_unknown_labels_are_left_out_and_said() -> None:
     tally: Tally = {}
-    count(tally, split="val", label="z", predicted=None)
+    count(tally, split="val", label="z", predicted=None, seen=False)
     (found,) = evaluate(tally)
     assert (found["left_out"], found["num_examples"]) == (1, 0)
     nothing: dict[str, Any] = {"value": None, "low": None, "high": None}
@@ -114,3 +114,27 @@ def test_a_huge_matrix_is_not_written_out() -> None:
     (found,) = evaluate(many)
     assert found["confusion_matrix"] is None
     assert found["accuracy"]["value"] == 1
+
+
+@given(PAIRS)
+def test_figures_of_what_was_trained_on_have_no_intervals(pairs: list[tuple[str, str]]) -> None:
+    tally = tally_of(pairs)
+    count(tally, split="test", label="a", predicted="a", seen=True)
+    (found,) = evaluate(json.loads(json.dumps(tally)))
+    assert found["seen_in_training"] == 1
+    figures = [found["accuracy"], found["balanced_accuracy"]]
+    figures += [one[name] for one in found["per_class"] for name in ("precision", "recall", "f1")]
+    assert {(one["low"], one["high"]) for one in figures} == {(None, None)}
+    (fresh,) = evaluate(tally_of([*pairs, ("a", "a")]))
+    assert found["accuracy"]["value"] == fresh["accuracy"]["value"]
+    assert fresh["seen_in_training"] == 0
+
+
+def test_what_was_counted_before_or_is_not_known_stays_unknown() -> None:
+    old = {"test": {"counts": {"a": {"a": 1}}, "left_out": 0}}
+    (found,) = evaluate(merged(old, tally_of([("a", "a")])))
+    assert (found["seen_in_training"], found["num_examples"]) == (None, 2)
+    assert found["accuracy"]["low"] is not None
+    gone: Tally = {}
+    count(gone, split="test", label="a", predicted="a", seen=None)
+    assert evaluate(merged(tally_of([("a", "a")]), gone))[0]["seen_in_training"] is None

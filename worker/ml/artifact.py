@@ -93,7 +93,9 @@ class HeadConfig:
     def _lexical_as_json(self) -> dict[str, Any]:
         if self.lexical is None:
             return {}
+        centred = {} if self.statistics is None else {"statistics": self.statistics}
         return {
+            **centred,
             "lexical_weight": self.lexical.weight,
             "folded": self.lexical.folded,
             "familiarity": asdict(self.lexical.familiarity),

@@ -1,4 +1,4 @@
-"""Text encoders: a Hugging Face folder (safetensors only) → one unit vector per text."""
+"""Text encoders: a Hugging Face folder (safetensors) or a packed file → a unit vector a text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from app.core.errors import HeadstartError
+from worker.ml.backbones import packed_e5_network
+from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.weights import read
 
 UNUSED = ("pooler.", "embeddings.position_ids")
@@ -35,15 +37,21 @@ class PooledEncoder(nn.Module):
         return nn.functional.normalize(mean, dim=-1)
 
 
-def text_network(folder: Path, pooling: str) -> PooledEncoder:
-    """The encoder of `folder`, frozen and in eval mode. Raises weights_invalid."""
+def text_network(path: Path, pooling: str) -> PooledEncoder:
+    """The encoder of a packed file or a folder, frozen, in eval mode. Raises weights_invalid."""
+    encoder = packed_e5_network.network(PackedE5(path)) if path.is_file() else _of_folder(path)
+    return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
+
+
+def _of_folder(folder: Path) -> nn.Module:
     read(folder / "model.safetensors")
+    encoder: nn.Module
     encoder, loading = _load(folder)
     missing = [key for key in loading["missing_keys"] if not key.startswith(UNUSED)]
     if missing or loading["mismatched_keys"]:
         wrong = ", ".join(map(str, [*missing, *loading["mismatched_keys"]][:5]))
         raise HeadstartError("weights_invalid", f"{folder.name}: missing or misshapen: {wrong}")
-    return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
+    return encoder
 
 
 def _load(folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -15,7 +15,12 @@ from app.core.errors import HeadstartError
 from app.infra.weights import get
 from worker.ml.backbones.weights import State, Weights, weights
 
-LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)
+LITE_REPEATS = {
+    "efficientnet_lite0": (1, 2, 2, 3, 3, 4, 1),
+    "efficientnet_lite1": (1, 3, 3, 4, 4, 5, 1),
+    "efficientnet_lite2": (1, 3, 3, 4, 4, 5, 1),
+}
+"""Blocks of each stage."""
 
 
 class Pyramid(nn.Module):
@@ -107,8 +112,8 @@ def build(spec: BackboneSpec, state: State) -> Pyramid:
 def _architecture(name: str) -> nn.Module:
     """Without numbers: on the meta device there are no random weights that could stay."""
     with torch.device("meta"):
-        if name == "efficientnet_lite0":
-            net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        if name in LITE_REPEATS:
+            net: nn.Module = timm.create_model(f"tf_{name}", pretrained=False)
         else:
             net = models.get_model(name, weights=None)
     return net
@@ -131,7 +136,7 @@ def _resnet(net: nn.Module) -> list[nn.Module]:
 
 
 _STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
-    "efficientnet_lite0": _efficientnet,
+    **dict.fromkeys(LITE_REPEATS, _efficientnet),
     "mobilenet_v2": lambda net: _cut(net.features, (2, 4, 7, 11, 14, 17, 18, 19)),
     "squeezenet1_1": lambda net: _cut(net.features, (2, 5, 8, 11, 13)),
     "resnet18": _resnet,
@@ -140,32 +145,32 @@ _STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
 
 
 def _renamed(name: str, state: State) -> State:
-    """The package's efficientnet has another implementation's names; the others fit as they are."""
-    if name != "efficientnet_lite0" or "_conv_stem.weight" not in state:
+    """The packages' efficientnets have another implementation's names; others fit as they are."""
+    if name not in LITE_REPEATS or "_conv_stem.weight" not in state:
         return state
-    return {_lite0_key(key): tensor for key, tensor in state.items()}
+    return {_lite_key(key, LITE_REPEATS[name]): tensor for key, tensor in state.items()}
 
 
-def _lite0_key(key: str) -> str:
+def _lite_key(key: str, repeats: Sequence[int]) -> str:
     outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
     head, _, rest = key.partition(".")
     if head != "_blocks":
         return f"{({**outer, '_fc': 'classifier'})[head]}.{rest}"
     number, layer, leaf = rest.split(".")
-    stage, place = _lite0_block(int(number))
-    return f"blocks.{stage}.{place}.{_lite0_layer(layer, expands=stage > 0)}.{leaf}"
+    stage, place = _lite_block(int(number), repeats)
+    return f"blocks.{stage}.{place}.{_lite_layer(layer, expands=stage > 0)}.{leaf}"
 
 
-def _lite0_block(number: int) -> tuple[int, int]:
+def _lite_block(number: int, repeats: Sequence[int]) -> tuple[int, int]:
     """The stage of the `number`-th block, and its place there."""
-    for stage, repeats in enumerate(LITE0_REPEATS):
-        if number < repeats:
+    for stage, count in enumerate(repeats):
+        if number < count:
             return stage, number
-        number -= repeats
+        number -= count
     raise IndexError(f"there is no block {number}")
 
 
-def _lite0_layer(layer: str, *, expands: bool) -> str:
+def _lite_layer(layer: str, *, expands: bool) -> str:
     """The first block does not expand, so its norms and its projection are numbered one less."""
     if expands:
         return {

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
 from app.infra import weights
+from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.openvino_graph import CpuOptions
 from worker.ml.engines.precision import engine_name
-from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
+from worker.ml.engines.texts import BATCH, Encoder, Tokens
 
 
 class OpenVinoImages:
@@ -74,16 +75,16 @@ class OpenVinoTexts:
 
     best_batch = BATCH
 
-    def __init__(self, spec: BackboneSpec, *, folder: Path, options: CpuOptions) -> None:
+    def __init__(self, spec: BackboneSpec, *, path: Path, options: CpuOptions) -> None:
         self.spec = spec
-        self.weights_sha256 = weights.sha256(folder)
-        self.fingerprint = fingerprint(folder)
-        self.encoder = Encoder(spec, folder)
+        self.weights_sha256 = weights.sha256(path)
+        self.fingerprint = fingerprint(spec, path)
+        self.encoder = Encoder(spec, path)
         pooling = self.encoder.pooling
         graph = graphs.stored(
             options.cache_dir,
             (spec.name, self.fingerprint, pooling),
-            make=lambda: graphs.text_graph(folder, pooling),
+            make=lambda: graphs.text_graph(path, pooling),
         )
         self._request = graphs.compiled(graph, options).create_infer_request()
         self._lock = Lock()
@@ -103,7 +104,7 @@ def load_openvino(spec: BackboneSpec, weights_dir: Path | None, options: CpuOpti
     """Raises backbone_unavailable, weights_invalid or precision_unavailable."""
     source = weights.require(spec, weights_dir)
     if spec.modality == "text":
-        return OpenVinoTexts(spec, folder=source.path, options=options)
+        return OpenVinoTexts(spec, path=source.path, options=options)
     return OpenVinoImages(
         spec,
         weights_dir=weights_dir,

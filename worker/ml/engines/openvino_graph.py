@@ -43,13 +43,13 @@ def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Mode
     return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
 
 
-def text_graph(folder: Path, pooling: str) -> Model:
+def text_graph(path: Path, pooling: str) -> Model:
     """int64 ids and mask [n, t] → float32 [n, d], for any n and t. Raises weights_invalid."""
     import torch
 
     from worker.ml.backbones.encoders import text_network
 
-    network = text_network(folder, pooling)
+    network = text_network(path, pooling)
     ids = torch.ones((2, 8), dtype=torch.long)
     return _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
 

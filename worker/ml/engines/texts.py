@@ -1,21 +1,17 @@
-"""Texts for an encoder: tokens, batches of like length, and the files of a Hugging Face folder."""
+"""Texts for an encoder: tokens, windows, and batches of like length."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from app.core.backbones import MOST_WINDOWS, BackboneSpec
-from app.core.errors import HeadstartError
 from app.core.texts import canonical
 from app.infra import weights
+from worker.ml.backbones.text_files import prompted, text_files
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -26,19 +22,18 @@ ROUND = 8
 
 
 class Encoder:
-    """What a Hugging Face folder says about its texts: tokens, their greatest number, pooling.
+    """What an encoder's files say about its texts: tokens, their greatest number, pooling.
 
     A text of more than `most` tokens is read in windows of so many, and its embedding is their
     mean, each weighted by its tokens; one of at most `most` tokens is embedded as ever.
     """
 
-    def __init__(self, spec: BackboneSpec, folder: Path) -> None:
-        config = _read_json(folder / "config.json")
-        self.folder = folder
-        self.pad = int(config.get("pad_token_id") or 0)
-        self.pooling = _pooling(folder)
-        self.most = min(spec.input_size, weights.window(folder))
-        self._tokenizer = _tokenizer(folder / "tokenizer.json", self.most)
+    def __init__(self, spec: BackboneSpec, path: Path) -> None:
+        files = text_files(path)
+        self.pad, self.pooling = files.pad, files.pooling
+        self.most = min(spec.input_size, weights.window(path))
+        self._tokenizer = prompted(files.tokenizer(), spec.prompt)
+        self._tokenizer.enable_truncation(self.most)
         self.most_windows = MOST_WINDOWS
         self.room = self.most - self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
@@ -88,41 +83,3 @@ def _pooled(vectors: Vectors, lengths: Sequence[Sequence[int]]) -> Vectors:
         mean = np.average(own, axis=0, weights=some).astype(np.float32)
         rows.append(own[0] if len(some) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
     return np.stack(rows)
-
-
-def fingerprint(folder: Path) -> str:
-    """A SHA-256 over all that decides a text's embedding: tensors, tokens and configuration."""
-    digest = hashlib.sha256(weights.sha256(folder).encode())
-    for name in ("config.json", "tokenizer.json", "1_Pooling/config.json"):
-        file = folder / name
-        digest.update(file.read_bytes() if file.is_file() else b"\0")
-    return digest.hexdigest()
-
-
-def _tokenizer(path: Path, most: int) -> Tokenizer:
-    if not path.is_file():
-        raise HeadstartError(
-            "backbone_unavailable", f"{path.parent.name} has no {path.name}: put it there."
-        )
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no narrower one
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(most)
-    return tokenizer
-
-
-def _pooling(folder: Path) -> str:
-    stated = _read_json(folder / "1_Pooling" / "config.json")
-    return "cls" if stated.get("pooling_mode_cls_token") else "mean"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
-    return content if isinstance(content, dict) else {}

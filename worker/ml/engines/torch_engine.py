@@ -15,9 +15,10 @@ from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.networks import pyramid
+from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.precision import torch_name
-from worker.ml.engines.texts import BATCH, Encoder, Tokens, fingerprint
+from worker.ml.engines.texts import BATCH, Encoder, Tokens
 
 _DTYPES: Mapping[Precision, torch.dtype] = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -58,15 +59,15 @@ class TorchTexts:
     best_batch = BATCH
 
     def __init__(
-        self, spec: BackboneSpec, *, folder: Path, device: str, precision: Precision
+        self, spec: BackboneSpec, *, path: Path, device: str, precision: Precision
     ) -> None:
         self.spec = spec
-        self.weights_sha256 = weights.sha256(folder)
-        self.fingerprint = fingerprint(folder)
+        self.weights_sha256 = weights.sha256(path)
+        self.fingerprint = fingerprint(spec, path)
         self.precision = torch_name(precision, device)
-        self.encoder = Encoder(spec, folder)
+        self.encoder = Encoder(spec, path)
         self._device = torch.device(device)
-        network = text_network(folder, self.encoder.pooling)
+        network = text_network(path, self.encoder.pooling)
         self._network = network.to(self._device, _DTYPES[precision])
         self._lock = Lock()
 
@@ -93,6 +94,6 @@ def load_torch(
     if precision == "f32":
         torch.backends.cudnn.allow_tf32 = False  # or f32 would be of 10-bit mantissas on CUDA
     if spec.modality == "text":
-        folder = weights.require(spec, weights_dir).path
-        return TorchTexts(spec, folder=folder, device=device, precision=precision)
+        path = weights.require(spec, weights_dir).path
+        return TorchTexts(spec, path=path, device=device, precision=precision)
     return TorchImages(spec, weights_dir=weights_dir, device=device, precision=precision)

@@ -17,6 +17,7 @@ from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
 from worker.ml.features.spaces import Channel, Transform
 from worker.ml.heads import scoring_text
+from worker.ml.heads.scoring_text import TextAnswer
 from worker.ml.solvers import matching
 
 
@@ -102,7 +103,9 @@ def predict(
         heads, [r for r, head in enumerate(heads) if not head.config.channels]
     ):
         assert texts is not None
-        found = _answer_texts(head, features, members, texts)
+        said = [texts[row] for row in members]
+        read = _read_texts(head.artifact, features[PRIMARY["text"]][members], said, layout)
+        found = _predictions(head, read.probabilities, read.score)
         answers.update(zip(members, found, strict=True))
     return [answers[row] for row in range(len(heads))]
 
@@ -118,7 +121,8 @@ def probabilities(
     if artifact.config.lexical is None:
         return forward(load(artifact), features, layout=layout)
     assert texts is not None
-    return scoring_text.answer(artifact, features[PRIMARY["text"]], texts).probabilities
+    rows = features[PRIMARY["text"]]
+    return _read_texts(artifact, rows, texts, layout).probabilities
 
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
@@ -191,12 +195,12 @@ def _answer(head: LiveHead, shared: _Rows, rows: Sequence[int]) -> list[Predicti
     return _predictions(head, found, head.config.novelty.score(top, likeness))
 
 
-def _answer_texts(
-    head: LiveHead, features: Mapping[str, Tensor], rows: Sequence[int], texts: Sequence[str]
-) -> list[Prediction]:
-    said = [texts[row] for row in rows]
-    answer = scoring_text.answer(head.artifact, features[PRIMARY["text"]][list(rows)], said)
-    return _predictions(head, answer.probabilities, answer.score)
+def _read_texts(
+    head: HeadArtifact, rows: Tensor, texts: Sequence[str], layout: Sequence[Block]
+) -> TextAnswer:
+    """Of a backbone's rows [n, D], centred where it has generic statistics."""
+    looked = spaces.transform(tuple(layout), head.config.statistics)("look", rows)
+    return scoring_text.answer(head, looked, texts)
 
 
 def _predictions(head: LiveHead, found: Tensor, scores: Tensor) -> list[Prediction]:

@@ -23,8 +23,8 @@ class TextAnswer:
 
 
 def answer(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> TextAnswer:
-    """Of embeddings [n, D] and the n texts they are of; logits are cooled by how unlike the support
-    a text is.
+    """Of embeddings [n, D], as the space `look` has them, and the n texts they are of; logits are
+    cooled by how unlike the support a text is.
     """
     unit, table = spaces.unit(embeddings.float()), ngrams.rows(texts)
     known = _known(head, table)

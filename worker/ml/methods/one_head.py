@@ -66,7 +66,7 @@ def recipes(setting: Setting) -> list[Recipe]:
     if chosen is not None:
         names: Sequence[str] = [chosen]
     elif len(setting.task.layout) == 1:
-        names = ["last"]  # all that there is, as of texts
+        names = ["late" if setting.statistics else "last"]  # one block, of texts: centred or not
     else:
         names = ["late", "last", "all"] if setting.folds.count else ["late"]
     average = setting.asked("prediction_views") == "all"

@@ -14,7 +14,7 @@ from worker.ml.artifact import Lexical
 from worker.ml.assess import distance_cooling, learning_curve, novelty
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.learning_curve import Point
-from worker.ml.features import label_names, ngrams, spaces
+from worker.ml.features import label_names, ngrams
 from worker.ml.fitting import text_mix
 from worker.ml.fitting.text_kernel import Kernel
 from worker.ml.heads import scoring_text
@@ -66,7 +66,7 @@ def _temperature(setting: Setting, logits: Tensor) -> float:
 def _kernel(setting: Setting, texts: Sequence[str]) -> Kernel:
     """The examples, and the label names behind them as anchors."""
     support, folds = setting.support, setting.folds
-    embeddings = spaces.last(support.features[setting.primary], setting.task.layout)
+    embeddings = setting.transform("look", support.features[setting.primary])
     anchors = _anchors(setting, embeddings)
     said = [label_names.readable(label) for label in support.classes[: len(anchors)]]
     return Kernel(
@@ -84,7 +84,7 @@ def _anchors(setting: Setting, embeddings: Tensor) -> Tensor:
     wanted, named = setting.asked("label_names"), setting.task.label_embeddings
     if named is None or wanted is False:
         return embeddings[:0]
-    anchors = setting.canonical.rows(spaces.unit(named.float()))
+    anchors = setting.canonical.rows(setting.transform("look", named))
     useful = wanted is True or label_names.helpful(anchors, embeddings, setting.support.labels)
     return anchors if useful else anchors[:0]
 

@@ -14,6 +14,7 @@ from app.core.errors import HeadstartError
 from app.infra.weights import get
 from worker.ml.backbones import networks
 from worker.ml.backbones.networks import build, pool, pyramid
+from worker.ml.features import whitening
 
 IMAGES = [spec for spec in BACKBONES.values() if spec.modality == "image"]
 TORCHVISION = [spec.name for spec in IMAGES if spec.url]
@@ -78,6 +79,22 @@ def test_the_real_weights_know_what_they_see(pixels: torch.Tensor) -> None:
     assert not network.training
     with torch.inference_mode():
         assert bool(torch.isfinite(network(pixels)).all())
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "sha256"),
+    [("efficientnet_lite1", 240, "77cc7160"), ("efficientnet_lite2", 260, "9656183e")],
+)
+def test_larger_ones_of_the_family_fit_their_packages(name: str, side: int, sha256: str) -> None:
+    spec = get(name)
+    network, weights = pyramid(name, None)
+    assert (spec.input_size, weights.source.kind) == (side, "package")
+    assert weights.sha256.startswith(sha256)
+    assert whitening.find(name, weights.sha256) is not None
+    with torch.inference_mode():
+        found = network(torch.zeros(1, side, side, 3, dtype=torch.uint8))
+    assert found.shape == (1, spec.width)
+    assert bool(torch.isfinite(found).all())
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "squeezenet1_1"])

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from app.core.backbones import BACKBONES
+from app.core.backbones import BACKBONES, E5
 from app.core.errors import HeadstartError
-from worker.ml.artifact import HeadArtifact
-from worker.ml.features import ngrams, spaces
+from app.infra import weights
+from worker.ml.artifact import HeadArtifact, HeadConfig
+from worker.ml.features import ngrams, spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.fitting import text_kernel, text_mix
 from worker.ml.fitting.text_kernel import Kernel
 from worker.ml.folds import assigned
-from worker.ml.heads import scoring_text
+from worker.ml.heads import scoring, scoring_text
 from worker.ml.methods import text
 from worker.ml.methods.setting import Setting
 from worker.ml.tasks import Support, Task
@@ -325,6 +326,24 @@ class TestLaws:
         for row in range(len(test)):
             alone = logits_by(head, test.take(torch.tensor([row])))
             torch.testing.assert_close(alone[0], together[row], atol=1e-4, rtol=1e-4)
+
+
+def test_rows_are_centred_where_the_backbone_has_a_centre() -> None:
+    """A head of centred rows says so, and reads rows as they come."""
+    source = weights.find(E5.name, None)
+    assert source is not None
+    sha256, test = weights.sha256(source.path), drawn(3, seed=1)
+    head = fit(task(drawn(6), backbone=E5.name, weights_sha256=sha256)).head
+    name = HeadConfig.from_json(head.config.as_json()).statistics
+    assert name == whitening.find(E5.name, sha256)
+    assert "statistics" not in fit(task(drawn(6))).head.config.as_json()
+    centre = whitening.load(str(name), LAYOUT).whitening[LAYOUT[0]]
+    centred = spaces.unit(centre(test.features["text"].float()))
+    expected = scoring_text.answer(head, centred, test.texts or ()).probabilities
+    found = scoring.probabilities(head, test.features, layout=LAYOUT, texts=test.texts)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    plain = scoring_text.answer(head, test.features["text"], test.texts or ()).probabilities
+    assert float((plain - found).abs().max()) > 1e-3
 
 
 def test_a_text_without_a_known_n_gram_gets_an_answer() -> None:

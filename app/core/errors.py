@@ -64,6 +64,7 @@ TITLES: Mapping[str, str] = {
     "text_too_long": "The text is too long",
     "insufficient_classes": "At least two classes are needed",
     "label_too_long": "A label is too long",
+    "group_assumed": "Examples are grouped by their names",
     "label_collision": "Labels differ only in how they are written",
     "label_conflict": "The same content has two labels",
     "duplicate_example": "The same content appears twice",

@@ -15,6 +15,9 @@ from app.core.texts import squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat."""
+_NO_VALUE = "nan null n/a #n/a #na na <na> nil - ? #value! #ref! #name? #div/0!"
+_MISSING = frozenset(_NO_VALUE.split())
+"""What pandas, databases and spreadsheets write where there is no value; `none` is a class, too."""
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+\.0*")
 _ID = re.compile(r"(?=.*\d)[\w.:/-]+")
@@ -148,6 +151,13 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
     counts = Counter(labels)
     few = [label for label, count in counts.most_common()[-3:]]
     some = ", ".join(visible(label[:30]) for label in few)
+    missing = [label for label in counts if label.strip().casefold() in _MISSING]
+    if missing and len(counts) > len(missing):
+        yield _doubt(
+            f"{sum(counts[label] for label in missing)} examples are labelled "
+            f"{', '.join(repr(label) for label in missing[:5])}, as tables write that a value is "
+            "missing: it is a class like any other; drop them if it is none"
+        )
     fractions = sum(_is_fraction(label) for label in counts)
     if fractions > max(2, len(counts) // 2):
         yield _doubt(

@@ -154,6 +154,8 @@ class _Intake:
             self._drafts.notes.append(said)
         used = {one.index for one in listing} | {x.index for x in tree if x.role == modality}
         self._drafts.problems += layout.ignored(tree, used)
+        items, told = layout.together(items)
+        self._drafts.problems += told
         return items
 
     def _listed(

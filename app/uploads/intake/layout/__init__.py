@@ -20,6 +20,7 @@ from app.uploads.intake.layout.roles import (
     mismatch,
     modality,
 )
+from app.uploads.intake.layout.versions import together
 from app.uploads.intake.layout.wrappers import unwrapped
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "modality",
     "nothing",
     "tables",
+    "together",
     "unlisted",
     "unwrapped",
 ]

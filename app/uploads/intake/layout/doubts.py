@@ -128,6 +128,15 @@ def classes_on_two_levels(tops: Sequence[str], inner: Sequence[str]) -> Headstar
     )
 
 
+def pictures_and_masks(labels: Sequence[str]) -> HeadstartError:
+    """The folders hold pictures and their masks, which are no classes."""
+    return _ambiguous(
+        f"{_folders(labels)} look like pictures and what was drawn on them, which are no classes: "
+        f"put the pictures into class folders, as in <class>/<file>, {METADATA}",
+        labels[0],
+    )
+
+
 def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
     """Folders that can only be classes are named after splits."""
     return _ambiguous(

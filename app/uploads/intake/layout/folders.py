@@ -6,7 +6,7 @@ Where it cannot be told which folders are classes and which are splits, the uplo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from app.core.manifest import Problem, Split
@@ -45,7 +45,24 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
     named = sorted({one.label for one in placed.items if _reads_as_split(one.label)})
     if named:
         raise doubts.classes_named_after_splits(named)
+    _check_masks({one.label for one in placed.items})
     return placed
+
+
+_IMAGES = "images image imgs img jpegimages pictures photos"
+_PICTURES = frozenset(_IMAGES.split())
+_DRAWN = (
+    "masks mask annotations labels ground_truth groundtruth gt segmentation segmentations "
+    "segmentationclass segmentationobject trimaps"
+)
+_MASKS = frozenset(_DRAWN.split())
+
+
+def _check_masks(labels: Set[str]) -> None:
+    """Raise ambiguous_layout where the folders are pictures and what was drawn on them."""
+    names = {label.lower() for label in labels}
+    if names & _PICTURES and names & _MASKS and names <= _PICTURES | _MASKS:
+        raise doubts.pictures_and_masks(sorted(labels))
 
 
 def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]:

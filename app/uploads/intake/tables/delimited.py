@@ -30,6 +30,9 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
+        if cells == names:
+            table.warn_left_out(row.where, f"row {row.number} repeats the header")
+            continue
         named = dict(zip(names, _fitted(row, cells, watch.width), strict=False))
         watch.see(row, record, cells)
         yield found.read(row, named)

@@ -33,6 +33,11 @@ class TableFile:
     encoding: str | None = None
     tell: Callable[[Problem], None] = _keep_quiet
 
+    def warn_left_out(self, path: str, why: str) -> None:
+        """Tell of a row that is no example."""
+        message = f"{self.name}: {why}, and is left out"
+        self.tell(Problem(code="invalid_value", message=message, path=path, excluded=True))
+
     def warn(self, code: str, message: str) -> None:
         """Tell of something that excludes nothing."""
         self.tell(Problem(code=code, message=message, path=self.name))

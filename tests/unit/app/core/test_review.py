@@ -130,3 +130,10 @@ def test_nothing_leaks_and_reviewing_again_changes_nothing(examples: list[Exampl
         labels.setdefault(one.sha256, set()).add(one.label)
     assert all(len(found) == 1 for found in [*places.values(), *labels.values()])
     assert review(kept) == (kept, problems)
+
+
+def test_labels_that_say_that_a_value_is_missing_are_doubtful() -> None:
+    labels = ["a", "b", "nan", "N/A", "none"]
+    found = review([example(str(at), f"c{at}", label) for at, label in enumerate(labels)])[1]
+    assert [one.code for one in found] == ["labels_doubtful"]
+    assert found[0].message.startswith("2 examples are labelled 'nan', 'N/A', as tables write")

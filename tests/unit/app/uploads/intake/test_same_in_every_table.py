@@ -183,5 +183,13 @@ def test_a_row_of_too_many_cells_is_told_to_be_quoted(refused: Refused) -> None:
     assert "between quotation marks" in error.message
 
 
+def test_a_header_between_rows_is_no_example(take: Take) -> None:
+    """As `cat a.csv b.csv` makes them."""
+    built = take(b"text,label\na,x\ntext,label\nb,y\n", "x.csv")
+    assert [one.label for one in built.examples] == ["x", "y"]
+    (problem,) = built.problems
+    assert (problem.code, problem.path, problem.excluded) == ("invalid_value", "x.csv:3", True)
+
+
 def test_a_row_of_too_few_cells_is_told_to_be_complete(refused: Refused) -> None:
     assert "needs its separator" in refused(b"text,label\nfine,x\nwell\n", "x.csv").message

@@ -29,6 +29,9 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "path": (*PATHS, "filename", "file", "image", "image_path", "file_path", "filepath"),
 }
 """What people and their tools call the columns; the first name of each is our own."""
+_WHO = "patient subject person user author speaker donor customer session video source site camera"
+SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
+"""What columns are called whose values several examples share that are not independent."""
 OWN = {"group": {"group"}, "split": {"split"}, "path": set(PATHS)}
 READ_ANYWAY = ("messages", "prompt", "completion")
 """OpenAI's forms, in which text and label have other places."""
@@ -86,6 +89,7 @@ def find(
     _check_needed(table, header, places, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
+    _say_unread(table, places, names)
     return Columns(places, _guess(table, places, names))
 
 
@@ -169,6 +173,20 @@ def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -
     for name in places.values():
         if counts[folded(name)] > 1:
             raise header.error("schema_mismatch", f"the header has {shown(name, 30)!r} twice")
+
+
+def _say_unread(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> None:
+    """Warn of columns that may say which examples belong together, and are left unread."""
+    if not table.labelled or "group" in places:
+        return
+    unread = [name for name in names if folded(name) in SOURCES and name not in places.values()]
+    if unread:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in unread[:10])
+        table.warn(
+            "column_unread",
+            f"not read: {some}; if examples of one belong together, group_column says so, and "
+            "keeps them on one side where accuracy is estimated",
+        )
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:

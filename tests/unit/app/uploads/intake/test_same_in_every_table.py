@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import HeadstartError
-from app.uploads.intake import Built
+from app.uploads.intake import Built, IntakeOptions
 from tests.unit.app.uploads.intake.conftest import Take
 
 Refused = Callable[..., HeadstartError]
@@ -181,6 +181,17 @@ def test_a_row_of_too_many_cells_is_told_to_be_quoted(refused: Refused) -> None:
     error = refused(b"text,label\nfine,x\nwell, then,y\n", "x.csv")
     assert (error.code, error.param) == ("schema_mismatch", "x.csv:3")
     assert "between quotation marks" in error.message
+
+
+@every_table
+@pytest.mark.parametrize("name", ["patient_id", "Session ID", "source"])
+def test_a_column_of_sources_that_is_not_read_is_told(take: Take, kind: str, name: str) -> None:
+    table = {**FOUR, name: [1, 1, 2, 2], "title": list("wxyz")}
+    (said,) = told(taken(take, kind, table))
+    assert said.startswith(f"not read: `{name}`; ")
+    options = IntakeOptions(columns={"group": name})
+    built = take(WRITERS[kind](table), f"x.{kind}", options=options)
+    assert ([one.group for one in built.examples], told(built)) == (["1", "1", "2", "2"], [])
 
 
 def test_a_header_between_rows_is_no_example(take: Take) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.ml.assess import learning_curve
+from worker.ml.assess import near_copies as copies
 from worker.ml.assess.evaluation import ClassTally, tallied
 
 MOST = 20
@@ -27,14 +28,6 @@ BELIEF = 4.0
 
 WRONG = 0.175
 """Share of labels believed wrong before an example is looked at."""
-
-ALIKE = 0.95
-"""Cosine from which two examples are called near-duplicates: a photograph mostly has it with
-itself, brighter, encoded anew or cropped by 3%; drawings and micrographs only where less changed.
-"""
-
-MOST_COPIED = 2000
-"""Examples that near copies are looked for among."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +55,8 @@ class Evidence:
     points: Sequence[learning_curve.Point]
     sets: Sequence[Set]
     own: learning_curve.Point | None = None
+    copies_together: bool = False
+    """Whether near copies that `groups` does not tell of are judged together."""
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
@@ -148,36 +143,44 @@ def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
     return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
 
 
+_TOGETHER = (
+    "They are many, so copies are judged together, never one by a fit that has seen the other; name"
+    " the source of each in `group` where you know better"
+)
+_APART = (
+    "Where copies show the same thing, give them the same `group`, or the figures are too hopeful"
+)
+
+
 def near_copies(evidence: Evidence) -> dict[str, Any] | None:
     """Examples of the support that are much like another of their class but not of their group.
 
-    Folds may tear such a pair apart, and then the one answers for the other: figures out of fold
-    are too hopeful wherever new inputs show other things. Looked for among the first MOST_COPIED.
+    Looked for among the first `copies.MOST`.
     """
-    support, n = evidence.sets[0], min(len(evidence.labels), MOST_COPIED)
-    labels, groups, rows = evidence.labels[:n], evidence.groups[:n], support.rows[:n]
-    alike = (labels[:, None] == labels) & (groups[:, None] != groups)
-    cosines = (rows @ rows.T).where(alike, -1.0)
-    count = int((cosines.max(1).values >= ALIKE).sum())
+    support = evidence.sets[0]
+    cosines = copies.cosines(support.rows, evidence.labels, evidence.groups)
+    n = len(cosines)
+    count = int((cosines.max(1).values >= copies.ALIKE).sum())
     if count == 0:
         return None
     order = cosines.triu(1).flatten().topk(min(MOST, count)).indices.tolist()
     pairs = [divmod(place, n) for place in order]
+    what_now = _TOGETHER if evidence.copies_together else _APART
     return {
         "count": count,
         "of": n,
         "pairs": [
             {"example_ids": [support.ids[a], support.ids[b]], "cosine": float(cosines[a, b])}
             for a, b in pairs
-            if cosines[a, b] >= ALIKE
+            if cosines[a, b] >= copies.ALIKE
         ],
-        "message": f"{count} of {n} examples have a near copy in their class. Where copies show the"
-        " same thing, give them the same `group`, or the figures are too hopeful",
+        "judged_together": evidence.copies_together,
+        "message": f"{count} of {n} examples have a near copy in their class. {what_now}",
     }
 
 
 def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
-    """Pairs from different splits with a cosine of ALIKE or more, most alike first."""
+    """Pairs from different splits with a cosine of copies.ALIKE or more, most alike first."""
     found: list[dict[str, Any]] = []
     for place, first in enumerate(sets):
         for second in sets[place + 1 :]:
@@ -246,7 +249,7 @@ def _alike(first: Set, second: Set) -> list[dict[str, Any]]:
     found = []
     for start in range(0, len(first.rows), 1000):
         cosines = first.rows[start : start + 1000] @ second.rows.T
-        for a, b in (cosines >= ALIKE).nonzero()[:1000].tolist():
+        for a, b in (cosines >= copies.ALIKE).nonzero()[:1000].tolist():
             found.append((float(cosines[a, b]), first.ids[start + a], second.ids[b]))
     return [
         {"example_ids": [a, b], "splits": [first.split, second.split], "cosine": cosine}

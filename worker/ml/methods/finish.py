@@ -184,7 +184,7 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
     found = torch.zeros(len(folds.labels), folds.classes)
     if judged.probabilities is not None:
         found = canonical.columns(judged.probabilities)
-    return evaluation.evaluate(
+    said = evaluation.evaluate(
         found,
         canonical.numbers(folds.labels),
         canonical.classes,
@@ -192,6 +192,9 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
         folds=folds.count,
         known=folds.known,
     )
+    if judged.setting.copies_together:
+        said["how"] = said["how"] | {"near_copies": "judged together"}
+    return said
 
 
 def _class_balance(judged: _Judged) -> dict[str, Any]:
@@ -220,12 +223,13 @@ def _resolved(judged: _Judged) -> dict[str, Any]:
 
 
 def _advice(judged: _Judged) -> dict[str, Any]:
-    support, folds = judged.setting.support, judged.setting.folds
+    setting, support, folds = judged.setting, judged.setting.support, judged.setting.folds
     probabilities = judged.probabilities
     evidence = advice.Evidence(
         probabilities=None if probabilities is None else probabilities.float(),
         labels=folds.labels,
-        groups=support.groups,
+        groups=setting.told_groups,
+        copies_together=setting.copies_together,
         known=folds.known,
         classes=support.classes,
         points=judged.fitted.curve,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from app.core.manifest import Modality
 from app.core.views import PRIMARY
 from worker.ml.artifact import Attention, Lexical
-from worker.ml.assess import learning_curve, novelty
+from worker.ml.assess import learning_curve, near_copies, novelty
 from worker.ml.assess.learning_curve import Point
 from worker.ml.features import spaces, whitening
 from worker.ml.features.spaces import Channel, Transform
@@ -36,18 +36,33 @@ class Setting:
     folds: Folds
     transform: Transform
     statistics: str | None
+    told_groups: Tensor
+    """Groups [n] without those that near copies make."""
+
+    @property
+    def copies_together(self) -> bool:
+        """Whether near copies are judged together."""
+        return not torch.equal(self.told_groups, self.support.groups)
 
     @classmethod
     def of(cls, task: Task) -> Setting:
         """Of a task whose support has the views to learn from."""
         statistics = whitening.find(task.backbone, task.weights_sha256)
         canonical = Canonical.of(task.support, task.seed)
+        transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
+        together = None
+        if spaces.modality(told.features) == "image":
+            rows = transform.novelty(told.features)
+            together = near_copies.joined(rows, told.labels, told.groups)
+        if together is not None:
+            canonical = replace(canonical, support=replace(told, groups=together))
         return cls(
             task=task,
             canonical=canonical,
             folds=Folds.of(canonical.support),
-            transform=spaces.transform(tuple(task.layout), statistics),
+            transform=transform,
             statistics=statistics,
+            told_groups=told.groups,
         )
 
     @property

@@ -1,0 +1,74 @@
+"""Examples that show the same thing: copies of one picture, crops of it, frames of one scene.
+
+Folds may tear them apart, and then the one answers for the other: figures out of fold are too
+hopeful wherever new inputs show other things. Few are named; where there are many, those that are
+linked are one group for judging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.ml.folds import fold_count
+
+ALIKE = 0.95
+"""Cosine from which two examples are called near copies: a photograph mostly has it with itself,
+brighter, encoded anew or cropped by 3%; drawings and micrographs only where less changed.
+"""
+
+LINKED = 0.85
+"""Cosine from which examples are linked where a set is known to hold copies: mirrored, turned and
+cropped ones are as far from each other, and different pictures of a class seldom so near.
+"""
+
+MOST = 2000
+"""Examples that near copies are looked for among."""
+
+MANY = 0.1
+"""The share of examples with a near copy from which they are judged together. Sets of different
+pictures have 1 to 2%; one with a second version of every tenth picture has more.
+"""
+
+
+def cosines(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
+    """[m, m] of the first m ≤ MOST unit rows; -1 for pairs of other classes or of one group."""
+    m = min(len(labels), MOST)
+    labels, groups, rows = labels[:m], groups[:m], rows[:m]
+    alike = (labels[:, None] == labels) & (groups[:, None] != groups)
+    return (rows @ rows.T).where(alike, -1.0)
+
+
+def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
+    """Groups [n] in which linked near copies are one, numbered by first row.
+
+    None where they are few, too many to look at, or would leave too little to judge by: where half
+    a class is linked, its examples are alike, which copies of some are not.
+    """
+    if not 2 < len(labels) <= MOST:
+        return None
+    alike = cosines(rows, labels, groups)
+    if int((alike >= ALIKE).any(1).sum()) < MANY * len(labels):
+        return None
+    together = _numbered(groups.tolist(), (alike >= LINKED).triu(1).nonzero().tolist())
+    size = torch.bincount(together)[together]
+    whole = torch.bincount(labels)[labels]
+    half = bool((size * 2 > whole).any())
+    return None if half or not fold_count(labels, together) else together
+
+
+def _numbered(groups: Sequence[int], links: Sequence[Sequence[int]]) -> Tensor:
+    parent = {group: group for group in groups}
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    for one, other in links:
+        parent[root(groups[other])] = root(groups[one])
+    numbers: dict[int, int] = {}
+    return torch.tensor([numbers.setdefault(root(group), len(numbers)) for group in groups])

@@ -13,6 +13,8 @@ from app.core.errors import HeadstartError
 
 AT_ONCE = 256 * 1024
 """Bytes that are parsed in a millisecond or so; more would hold up whoever else is served."""
+SHORT = 16 * 1024
+"""Bytes that are parsed at once whatever they are: of brackets alone there may be many."""
 MOST_VALUES = 100_000
 """In a long body: with more, the parser would hold up every thread for more than 50 ms. What is
 long for a good reason is long texts and images."""
@@ -33,7 +35,7 @@ def parse(body: bytes) -> Any:
 
 async def parsed(body: bytes) -> Any:
     """The same; of a long body in a thread. Raises json.JSONDecodeError."""
-    return parse(body) if len(body) <= AT_ONCE else await to_thread.run_sync(parse, body)
+    return parse(body) if len(body) <= SHORT else await to_thread.run_sync(parse, body)
 
 
 def _crowded(body: bytes) -> bool:

@@ -20,7 +20,7 @@ from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.dependencies import services as services_of
 from app.http.openapi import problems
 from app.http.routes import StrictRoute
-from app.http.strict_json import AT_ONCE
+from app.http.strict_json import SHORT
 from app.infra import weights
 from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.service import read_body, replayed, while_connected
@@ -134,7 +134,7 @@ async def embed(
     if body.dimensions not in (None, spec.dim):
         raise HeadstartError("invalid_value", f"{spec.name} has {spec.dim}", param="dimensions")
     wanted = (body.input, spec, services.settings.max_predict_items)
-    long = len(await request.body()) > AT_ONCE
+    long = len(await request.body()) > SHORT
     call = Call(
         id=new_id("emb_"),
         tenant=tenant,

@@ -20,7 +20,7 @@ from app.core.messages import Input
 from app.http.dependencies import Asker, Predicter, Services, ServicesDep
 from app.http.openapi import Responses, files, path_id, problems
 from app.http.routes import StrictRoute
-from app.http.strict_json import AT_ONCE, parsed
+from app.http.strict_json import SHORT, parsed
 from app.infra.database import reading
 from app.infra.repositories import models
 from app.infra.repositories.targets import ResolvedModel
@@ -143,7 +143,7 @@ async def infer(
         model=model,
         options=read_options("", request.headers.get("x-headstart-cache", "")),
         inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
-        long=len(body) > AT_ONCE,
+        long=len(body) > SHORT,
     )
     answer = await while_connected(request.receive, ask(services, question))
     response = _respond(document, model, from_json(answer.body)["data"], outputs)

@@ -19,7 +19,7 @@ from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
 from app.http.body import Message, Receive
 from app.http.dependencies import Services
-from app.http.strict_json import AT_ONCE
+from app.http.strict_json import SHORT
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import read_inputs
@@ -82,7 +82,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         model=wanted.model,
         options=options,
         inputs=inputs,
-        long=len(body) > AT_ONCE and not wanted.content_type.lower().startswith("image/"),
+        long=len(body) > SHORT and not wanted.content_type.lower().startswith("image/"),
     )
     return await while_connected(receive, ask(held, question))
 

@@ -100,7 +100,8 @@ class Batcher:
         for item in items:
             item.queued = now
         with self._lock:
-            late = now + self._pace * len(self._queue) - call.deadline
+            ahead = self._queue.ahead_of(call.tenant, len(items))
+            late = now + self._pace * ahead - call.deadline
             if late > 0:
                 raise HeadstartError(
                     "overloaded", "the answer would come too late", retry_after=max(1.0, late)

@@ -26,6 +26,16 @@ class FairQueue:
     def __len__(self) -> int:
         return self._count
 
+    def ahead_of(self, tenant: str, count: int) -> int:
+        """How many items go before the last of `count` that `tenant` is about to queue.
+
+        Its own line does, and of every other's at most as many, since turns are taken in a round.
+        """
+        own = self._lines.get(tenant)
+        turns = (len(own) if own is not None else 0) + count
+        others = (len(line) for other, line in self._lines.items() if other != tenant)
+        return turns - count + sum(min(waiting, turns) for waiting in others)
+
     def push(self, tenant: str, items: Sequence[PendingInput]) -> list[PendingCall]:
         """Queue `items`; answers the calls that had to leave for them. Raises overloaded."""
         evicted, wanted = [], sum(item.weight for item in items)

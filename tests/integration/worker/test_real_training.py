@@ -15,7 +15,7 @@ from app.infra.orm import CheckpointRow, JobRow, ModelRow
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, pictures
 from worker.formats import models
-from worker.ml.artifact import HeadArtifact
+from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.heads import scoring
 
 TEXTS = [
@@ -125,7 +125,9 @@ def test_every_method_gives_a_head_that_serves(sqlite_kit: Kit) -> None:
         model = model_of(kit, job)
         stored = models.load(kit.storage, model.artifact, model.sha256)
         tensors = {key: torch.from_numpy(value) for key, value in stored.tensors.items()}
-        live = scoring.load(HeadArtifact(tensors=tensors, config=stored.card["config"]))
+        live = scoring.load(
+            HeadArtifact(tensors=tensors, config=HeadConfig.from_json(stored.card["config"]))
+        )
         assert live.config.classes == ("c0", "c1"), name
         assert job.progress is not None
         assert job.progress["embedding"]["new"] == 0, name

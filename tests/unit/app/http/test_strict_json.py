@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http import strict_json
-from app.http.strict_json import AT_ONCE, MOST_VALUES, parse, parsed
+from app.http.strict_json import AT_ONCE, MOST_VALUES, SHORT, parse, parsed
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_long_body_leaves_the_event_loop_free(monkeypatch: pytest.MonkeyPatch)
         return threading.current_thread() is threading.main_thread(), parse(body)
 
     monkeypatch.setattr(strict_json, "parse", noting)
-    assert asyncio.run(parsed(b"1" + b" " * (AT_ONCE - 1))) == (True, 1)
-    assert asyncio.run(parsed(b"1" + b" " * AT_ONCE)) == (False, 1)
+    assert asyncio.run(parsed(b"1" + b" " * (SHORT - 1))) == (True, 1)
+    assert asyncio.run(parsed(b"1" + b" " * SHORT)) == (False, 1)
 
 
 def test_a_long_body_is_as_strict() -> None:

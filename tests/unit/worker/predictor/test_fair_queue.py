@@ -38,6 +38,17 @@ def test_tenants_take_turns_however_much_one_sends() -> None:
     assert first == ["loud", "quiet", "third", "loud", "quiet", "loud"]
 
 
+def test_what_goes_before_is_what_will_be_taken_before() -> None:
+    queue = FairQueue(1000)
+    push(queue, "loud", 236)
+    push(queue, "third", 3)
+    assert queue.ahead_of("quiet", 1) == 2
+    assert queue.ahead_of("loud", 1) == 236 + 3
+    mine, _ = push(queue, "quiet", 1)
+    order = [queue.pop().call for _ in range(3)]
+    assert mine in order
+
+
 def test_one_tenant_alone_is_refused_when_full() -> None:
     queue = FairQueue(4)
     push(queue, "a", 3)

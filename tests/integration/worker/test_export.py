@@ -54,7 +54,14 @@ def trained(kit: Kit) -> Iterator[ModelRow]:
 
 
 def export(kit: Kit, model: ModelRow, export_format: str) -> zipfile.ZipFile:
-    """What a GET asks for, until it is done."""
+    """The bundle that a GET asks for."""
+    row = exported(kit, model, export_format)
+    assert row.state == "done", row.error
+    return zipfile.ZipFile(kit.storage.fetch(names.key_of(model.artifact, export_format)))
+
+
+def exported(kit: Kit, model: ModelRow, export_format: str) -> WorkRow:
+    """The work that it becomes, once it has ended."""
 
     def ask(again: float | None) -> WorkRow:
         return kit.commit(
@@ -69,9 +76,7 @@ def export(kit: Kit, model: ModelRow, export_format: str) -> zipfile.ZipFile:
         row = kit.read(lambda session: exports.find(session, model, export_format))
         return row if row is not None and row.finished_at is not None else None
 
-    row = kit.wait(ended, 200)
-    assert row.state == "done", row.error
-    return zipfile.ZipFile(kit.storage.fetch(names.key_of(model.artifact, export_format)))
+    return kit.wait(ended, 200)
 
 
 def jpeg(seed: int, kind: int, size: tuple[int, int]) -> bytes:
@@ -139,6 +144,19 @@ def test_a_bundle_answers_as_the_service_does(
         wanted, share = served(kit, trained, data, engines)
         assert (path, label) == (name, wanted)
         assert float(probability) == pytest.approx(share, abs=0.005), (export_format, name)
+
+
+def test_a_card_that_was_changed_goes_into_no_bundle(kit: Kit, trained: ModelRow) -> None:
+    """`config` is bound by the head itself; its figures are by what was registered."""
+    path = kit.storage.fetch(f"{trained.artifact}/model.json")
+    before = path.read_bytes()
+    card = json.loads(before)
+    path.write_text(json.dumps({**card, "evaluation": {"accuracy": 1.0}}))
+    try:
+        row = exported(kit, trained, "openvino")
+    finally:
+        path.write_bytes(before)
+    assert (row.state, (row.error or {})["code"]) == ("failed", "model_corrupt")
 
 
 def test_a_model_outlives_its_dataset(kit: Kit, trained: ModelRow) -> None:

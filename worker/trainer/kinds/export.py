@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.infra.orm import DatasetVersionRow, ModelRow
 from app.infra.precision import fitted_on
@@ -32,6 +33,10 @@ def run(attempt: Attempt) -> None:
     if model is None:
         raise LostClaimError(attempt.claim.id)
     stored = models.load(attempt.context.storage, model.artifact, model.sha256)
+    if stored.card != model.card:  # it goes into the bundle, figures and all
+        raise HeadstartError(
+            "model_corrupt", f"the stored {models.CARD} is not what was registered"
+        )
     fitted = fitted_on(stored.card)
     facts = attempt.engine(model.backbone, fitted=fitted)
     same_weights.check(

@@ -189,8 +189,11 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        why = f"an Excel workbook that is not readable ({type(error).__name__}: {error}"[:200]
-        raise _Refused("archive_corrupt", f"{why}); save it as CSV UTF-8") from error
+        raise _Refused(
+            "archive_corrupt",
+            "an Excel workbook that is damaged, or of a kind that is not read: save it as CSV UTF-8, or"
+            " as .xlsx again",
+        ) from error
 
 
 def _sheet(book: Any, most: int) -> Iterator[Row]:

@@ -191,8 +191,8 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
             raise
         raise _Refused(
             "archive_corrupt",
-            "an Excel workbook that is damaged, or of a kind that is not read: save it as CSV UTF-8,"
-            " or as .xlsx again",
+            "an Excel workbook that is damaged, or of a kind that is not read: save it as CSV"
+            " UTF-8, or as .xlsx again",
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.accounts.service import create_first_key
@@ -122,7 +123,7 @@ def main() -> None:
     except (OperationalError, InterfaceError) as error:
         raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
-        console.print(f"[red]{error.code}[/]: {error.message}")
+        console.print(f"[red]{error.code}[/]: {escape(error.message)}")
         raise SystemExit(1) from None
 
 

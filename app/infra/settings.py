@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -183,6 +187,22 @@ def load_settings() -> Settings:
         raise HeadstartError("invalid_value", told, param=name) from None
 
 
+_OTHERS = ("TEST_", "REQUIRE_SERVERS", "FAULTS", "LEASH", "URL", "API_KEY", "LITSERVE_")
+"""What follows the prefix in variables that are no settings of the service."""
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """A line for each variable that reads like a setting and is none: it is not obeyed."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    told = []
+    for name in sorted(environment):
+        own = name.startswith(_PREFIX) and not name.removeprefix(_PREFIX).startswith(_OTHERS)
+        if own and name not in known:
+            close = get_close_matches(name, known, n=1)
+            told.append(f"{name} is no setting" + (f"; {close[0]} is" if close else ""))
+    return told
+
+
 def make_folder(data_dir: Path) -> None:
     """Make the data folder, for its owner alone; of one that is there, others are let out.
 
@@ -207,6 +227,8 @@ def settings_or_exit(*, with_folder: bool = False) -> Settings:
     """
     try:
         settings = load_settings()
+        for warning in unknown_settings(os.environ):
+            sys.stderr.write(f"headstart: {warning}\n")
         if with_folder:
             make_folder(settings.data_dir)
         return settings

@@ -107,7 +107,8 @@ async def create_job(
     reply, replayed = await to_thread.run_sync(_create, services, body, organisation, key)
     job = Job.model_validate(reply.body)
     mark(response, replayed=replayed)
-    if await wish.grant(services.waiting, JOB, job.id, done=ended):
+    await wish.grant(services.waiting, JOB, job.id, done=ended)
+    if wish.seconds:  # ended or not: it is told as it is by now
         job = await to_thread.run_sync(_get, services, job.id, organisation)
     response.headers["location"] = f"{router.prefix}/{job.id}"
     response.status_code = 200 if ended(job.status) else reply.status

@@ -39,14 +39,25 @@ def read_inputs(
     )
 
 
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
 def image_bytes(text: str) -> Input:
     """An image given as base64 or as a `data:` URL."""
     if text.startswith("data:"):
         _, _, text = text.partition(",")
     try:
-        return Input("image", _decoded(text.encode("ascii")))
+        return Input("image", _decoded(_canonical(text.encode("ascii"))))
     except (ValueError, binascii.Error):
         return failed(HeadstartError("image_invalid", "the image is not valid base64"))
+
+
+def _canonical(encoded: bytes) -> bytes:
+    """Base64 in one line, padded, with + and /: others break lines, pad not, or write for URLs."""
+    if len(encoded) % 4 == 0 and not any(mark in encoded for mark in (b"\n", b"-", b"_")):
+        return encoded
+    line = encoded.translate(_STANDARD, b" \t\r\n").rstrip(b"=")
+    return line + b"=" * (-len(line) % 4)
 
 
 def _decoded(encoded: bytes) -> bytes:

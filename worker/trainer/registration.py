@@ -106,11 +106,19 @@ def card_of(
         },
         "views": list(views),
         "embedding": dict(passes),
-        "evaluation": result["evaluation"],
+        "evaluation": _evaluation(data, result["evaluation"]),
         "advice": result["advice"],
         "seconds": {"fit": result["seconds"]},
         "libraries": dict(facts.libraries),
     }
+
+
+def _evaluation(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said, with the held-out examples that could not judge counted as left out."""
+    how, dropped = told.get("how", {}), len(data.held_out) - len(data.validation)
+    if how.get("method") != "hold-out" or not dropped:
+        return dict(told)
+    return {**told, "how": {**how, "left_out": how["left_out"] + dropped}}
 
 
 def final_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import HeadstartError
-from app.infra.settings import Settings, load_settings, settings_or_exit
+from app.infra.settings import Settings, load_settings, settings_or_exit, unknown_settings
 from app.infra.short_socket import socket_path
 
 
@@ -78,3 +78,11 @@ def test_a_socket_has_a_path_that_can_be_bound(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match="not this user's own"):
         socket_path(long, "p.sock")
     short.parent.rmdir()
+
+
+def test_a_misspelt_setting_is_told_with_the_one_that_is_meant() -> None:
+    environment = {"HEADSTART_PRECSION": "f32", "HEADSTART_PRECISION": "f32", "PATH": "/"}
+    assert unknown_settings(environment) == [
+        "HEADSTART_PRECSION is no setting; HEADSTART_PRECISION is"
+    ]
+    assert unknown_settings({"HEADSTART_API_KEY": "hs_x", "HEADSTART_URL": "http://x"}) == []

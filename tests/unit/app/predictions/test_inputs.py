@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from base64 import b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -36,9 +36,17 @@ def test_base64_and_data_urls_are_images() -> None:
     assert [(item.kind, item.data) for item in found] == [("image", b"pixels")] * 2
 
 
-@pytest.mark.parametrize("broken", ["%%%", "abc", "naïve"])
+@pytest.mark.parametrize("broken", ["%%%", "abcde", "naïve"])
 def test_broken_base64_is_that_items_error(broken: str) -> None:
     assert code(read({"inputs": [{"image": broken}]})[0]) == "image_invalid"
+
+
+def test_base64_as_files_mailers_and_addresses_have_it() -> None:
+    pixels = bytes(range(256)) * 3 + b"x"
+    lines = encodebytes(pixels).decode()
+    for encoded in (lines, lines.replace("\n", "\r\n"), urlsafe_b64encode(pixels).decode()):
+        for sent in (encoded, encoded.rstrip("=\r\n")):
+            assert image_bytes(sent).data == pixels
 
 
 def test_a_long_image_is_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

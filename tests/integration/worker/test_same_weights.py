@@ -24,7 +24,8 @@ def retold(kit: Kit, model: str) -> ModelRow:
     with scratch(staging(kit.settings)) as folder:
         save_file(dict(stored.tensors), folder / models.HEAD)
         again = models.write(kit.storage, folder, row.artifact, card)
-    told = update(ModelRow).where(ModelRow.id == model).values(sha256=again.sha256)
+    values = {"sha256": again.sha256, "card": dict(again.card)}
+    told = update(ModelRow).where(ModelRow.id == model).values(**values)
     kit.commit(lambda session: session.execute(told))
     return row
 

@@ -20,16 +20,16 @@ brighter, encoded anew or cropped by 3%; drawings and micrographs only where les
 """
 
 LINKED = 0.85
-"""Cosine from which examples are linked where a set is known to hold copies: mirrored, turned and
-cropped ones are as far from each other, and different pictures of a class seldom so near.
+"""Cosine from which examples are linked where a set is known to hold copies. Chosen on one set of
+garments, encoded anew, mirrored and turned; crops that are farther apart are not found by it.
 """
 
 MOST = 2000
 """Examples that near copies are looked for among."""
 
 MANY = 0.1
-"""The share of examples with a near copy from which they are judged together. Sets of different
-pictures have 1 to 2%; one with a second version of every tenth picture has more.
+"""The share of examples with a near copy from which they are judged together: far more than sets of
+different pictures were seen to have.
 """
 
 
@@ -44,10 +44,10 @@ def cosines(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
 def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
     """Groups [n] in which linked near copies are one, numbered by first row.
 
-    None where they are few, too many to look at, or would leave too little to judge by: where half
-    a class is linked, its examples are alike, which copies of some are not.
+    None where they are few, or would leave too little to judge by: where half a class is linked,
+    its examples are alike, which copies of some are not. For n ≤ MOST.
     """
-    if not 2 < len(labels) <= MOST:
+    if len(labels) <= 2:
         return None
     alike = cosines(rows, labels, groups)
     if int((alike >= ALIKE).any(1).sum()) < MANY * len(labels):

@@ -51,7 +51,7 @@ class Setting:
         canonical = Canonical.of(task.support, task.seed)
         transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
         together = None
-        if spaces.modality(told.features) == "image":
+        if spaces.modality(told.features) == "image" and len(told) <= near_copies.MOST:
             rows = transform.novelty(told.features)
             together = near_copies.joined(rows, told.labels, told.groups)
         if together is not None:

@@ -1,0 +1,37 @@
+"""The tables. Times are seconds since 1970 by the database's clock; JSON columns hold plain data.
+
+Work rows carry the truth of who may write: a worker's every write is `WHERE id = ? AND fence = ?`.
+"""
+
+from __future__ import annotations
+
+from app.infra.orm.accounts import ApiKeyRow, IdempotencyRow, OrganisationRow
+from app.infra.orm.base import Base
+from app.infra.orm.batches import BatchPartRow, BatchRow
+from app.infra.orm.blobs import ErasureRow, HeldBlobRow
+from app.infra.orm.datasets import DatasetRow, DatasetVersionRow
+from app.infra.orm.embeddings import EmbeddingRow, SegmentRow
+from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
+from app.infra.orm.models import AliasRow, ModelRow
+from app.infra.orm.work import WorkRow
+
+__all__ = [
+    "AliasRow",
+    "ApiKeyRow",
+    "Base",
+    "BatchPartRow",
+    "BatchRow",
+    "CheckpointRow",
+    "DatasetRow",
+    "DatasetVersionRow",
+    "EmbeddingRow",
+    "ErasureRow",
+    "EventRow",
+    "HeldBlobRow",
+    "IdempotencyRow",
+    "JobRow",
+    "ModelRow",
+    "OrganisationRow",
+    "SegmentRow",
+    "WorkRow",
+]

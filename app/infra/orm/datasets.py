@@ -1,0 +1,62 @@
+"""Datasets and their immutable versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.infra.orm.base import Base
+
+
+class DatasetRow(Base):
+    """A dataset; what it holds is in its versions."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    filename: Mapped[str] = mapped_column(String(255))
+    purpose: Mapped[str] = mapped_column(String(40), default="fine-tune")
+    modality: Mapped[str] = mapped_column(String(10))
+    bytes: Mapped[int]
+    upload_sha256: Mapped[str] = mapped_column(String(64))
+    latest_version: Mapped[int]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None] = mapped_column(index=True)
+    """When it is deleted, as its uploader wished; None: not by itself."""
+
+
+class DatasetVersionRow(Base):
+    """An immutable version: a manifest, and what decoding it found.
+
+    processing ─▶ ready | failed, once, when its last `embed` work is done.
+    """
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), index=True)
+    dataset_id: Mapped[str] = mapped_column(
+        ForeignKey("datasets.id", ondelete="CASCADE"), index=True
+    )
+    number: Mapped[int]
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    packs: Mapped[list[Any]]
+    """sha256 of every pack that the manifest points into."""
+    backbone: Mapped[str] = mapped_column(String(100))
+    """The backbone whose primary view decodes this version and makes it ready."""
+    num_examples: Mapped[int]
+    classes: Mapped[list[Any]]
+    problems: Mapped[list[Any]]
+    pixel_scale: Mapped[dict[str, float] | None] = mapped_column(JSON)
+    """`{low, high}`, the values that are black and white in pictures of more than eight bits a
+    sample; empty where there are none, null until its pictures have been looked at.
+    """
+    status: Mapped[str] = mapped_column(String(12), index=True)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[float]
+    ready_at: Mapped[float | None]

@@ -1,0 +1,45 @@
+"""Registered models, and the names that point to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.infra.orm.base import Base
+
+
+class ModelRow(Base):
+    """A registered result: immutable head weights and `model.json` at `artifact`."""
+
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), index=True)
+    job_id: Mapped[str | None] = mapped_column(String(40), unique=True)
+    backbone: Mapped[str] = mapped_column(String(100))
+    modality: Mapped[str] = mapped_column(String(10))
+    method: Mapped[str] = mapped_column(String(40))
+    version_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    artifact: Mapped[str] = mapped_column(String(300))
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of head.safetensors."""
+    bytes: Mapped[int]
+    card: Mapped[dict[str, Any]]
+    """The content of model.json."""
+    evaluation: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class AliasRow(Base):
+    """A stable name pointing to a model of the same organisation."""
+
+    __tablename__ = "aliases"
+
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
+    pinned: Mapped[bool] = mapped_column(default=False)
+    """Predictors keep the head in memory whatever else they hold."""
+    updated_at: Mapped[float]

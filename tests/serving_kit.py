@@ -72,20 +72,20 @@ def store_model(
     organisation: str = "org",
     name: str = "m1",
     seed: int = 0,
+    views: Sequence[str] = ("squish",),
     weights_sha256: str | None = None,
     fitted_on: str | None = None,
 ) -> Stored:
-    """Fit a head on digits and store it, the way the trainer does.
+    """Fit a head on these views of digits and store it, the way the trainer does.
 
     Or as if it had been fitted on other weights, or on the engine `fitted_on`.
     """
     examples = digit_pngs(10)
     embed = engine(settings.data_dir / "engines")
-    pixels = np.stack([decode_to(data, "squish", embed.spec.input_size) for data, _ in examples])
-    features = embed.embed(pixels)
+    features = {view: _embedded(embed, view, examples) for view in views}
     classes = sorted({label for _, label in examples})
     support = Support(
-        features={"squish": torch.from_numpy(features)},
+        features={view: torch.from_numpy(rows) for view, rows in features.items()},
         labels=torch.tensor([classes.index(label) for _, label in examples]),
         groups=torch.arange(len(examples)),
         ids=[f"ex_{place}" for place in range(len(examples))],
@@ -111,7 +111,12 @@ def store_model(
         weights_sha256=weights_sha256,
         fitted_on=fitted_on,
     )
-    return Stored(target, features)
+    return Stored(target, features[views[0]])
+
+
+def _embedded(embed: Any, view: Any, examples: Sequence[tuple[bytes, str]]) -> Any:
+    pixels = [decode_to(data, view, embed.spec.input_size) for data, _ in examples]
+    return embed.embed(np.stack(pixels))
 
 
 TEXT_BACKBONE = "all-MiniLM-L6-v2"

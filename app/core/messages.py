@@ -69,7 +69,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request to the predictor; `single` asks for an HTTP error where the one input is bad."""
+    """One request to the predictor; `single` asks for an HTTP error where the one input is bad.
+
+    `others` are asked about the same inputs, too: the answer is then a list of answers.
+    """
 
     id: str
     tenant: str
@@ -77,6 +80,7 @@ class Call:
     options: Options
     inputs: tuple[Input, ...]
     single: bool = False
+    others: tuple[Target, ...] = ()
 
 
 def encode(call: Call) -> list[bytes | memoryview]:
@@ -86,7 +90,8 @@ def encode(call: Call) -> list[bytes | memoryview]:
             "id": call.id,
             "tenant": call.tenant,
             "single": call.single,
-            "target": {name: getattr(call.target, name) for name in Target.__slots__},
+            "target": _fields(call.target),
+            "others": [_fields(target) for target in call.others],
             "options": {name: getattr(call.options, name) for name in Options.__slots__},
             "kinds": "".join(item.kind[0] for item in call.inputs),
             "lengths": [len(item.data) for item in call.inputs],
@@ -107,6 +112,7 @@ def decode(body: bytes) -> Call:
             target=_target(meta["target"]),
             options=_options(meta["options"]),
             inputs=_inputs(memoryview(body)[4 + length :], meta["kinds"], meta["lengths"]),
+            others=tuple(map(_target, meta["others"])),
         )
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise HeadstartError("bad_request", "the predictor cannot read this call") from error
@@ -139,6 +145,10 @@ def read_error(body: bytes) -> HeadstartError:
 def failed(error: HeadstartError) -> Input:
     """An input that is an error already, kept in its place among the others."""
     return Input("error", to_json(error_body(error)))
+
+
+def _fields(target: Target) -> dict[str, Any]:
+    return {name: getattr(target, name) for name in Target.__slots__}
 
 
 def _target(fields: dict[str, Any]) -> Target:

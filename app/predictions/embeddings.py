@@ -23,7 +23,7 @@ from app.http.routes import StrictRoute
 from app.http.strict_json import SHORT
 from app.infra import weights
 from app.predictions.inputs import image_bytes, text_bytes
-from app.predictions.service import read_body, replayed, while_connected
+from app.predictions.service import counted_body, replayed, while_connected
 
 
 class _CountedRoute(StrictRoute):
@@ -31,11 +31,8 @@ class _CountedRoute(StrictRoute):
 
     async def opened(self, request: Request) -> Receive:
         """The whole body, counted as it came; refused from the head where there is no room."""
-        predictor = services_of(request).predictor
         tenant = request.state.identity.organisation_id
-        predictor.admit(tenant)
-        with predictor.reading(tenant) as took:
-            body = await read_body(request.receive, took)
+        body = await counted_body(services_of(request), tenant, request.receive)
         return replayed(body, request.receive)
 
 

@@ -17,10 +17,12 @@ from app.predictions import schemas
 from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
 from app.predictions.inference_protocol import router as inference_protocol
+from app.predictions.joint import router as joint
 
 router = APIRouter()
 router.include_router(embeddings)
 router.include_router(inference_protocol)
+router.include_router(joint)
 
 Name = Annotated[
     str,

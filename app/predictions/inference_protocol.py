@@ -37,7 +37,7 @@ from app.predictions.protocol_schemas import (
     Readiness,
     ServerMetadata,
 )
-from app.predictions.service import Question, ask, read_body, while_connected
+from app.predictions.service import Question, ask, counted_body, while_connected
 from app.predictions.tensors import Output
 
 router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
@@ -131,9 +131,7 @@ async def infer(
     model: Name, caller: Predicter, services: ServicesDep, request: Request
 ) -> Response:
     """Predict the elements of one BYTES tensor."""
-    services.predictor.admit(caller.organisation_id)
-    with services.predictor.reading(caller.organisation_id) as took:
-        body = await read_body(request.receive, took)
+    body = await counted_body(services, caller.organisation_id, request.receive)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
     outputs = tensors.wanted_outputs(document, OUTPUTS)

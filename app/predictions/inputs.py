@@ -9,7 +9,7 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, failed
-from app.http.strict_json import parse
+from app.http.strict_json import parse, parsed
 from app.predictions import multipart
 
 MAX_TEXT_BYTES = 1024 * 1024
@@ -29,14 +29,20 @@ def read_inputs(
         data = multipart.files(body, content_type)
         _count(len(data), most, param="files")
         return tuple(_matching(Input("image", one), modality) for one in data), False
-    if kind == "application/json" or kind.endswith("+json"):
-        return _from_json(body, modality=modality, most=most), False
+    if is_json(kind):
+        return from_document(read_document(body), modality=modality, most=most), False
     if kind.startswith("image/") or kind == "application/octet-stream":
         return (_matching(Input("image", body), modality),), True
     raise HeadstartError(
         "unsupported_media_type",
         "send an image, multipart/form-data with files, or application/json",
     )
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a body of this type is a JSON document."""
+    kind = content_type.split(";", 1)[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")
 
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -79,11 +85,24 @@ def text_bytes(text: str) -> Input:
     return Input("text", data)
 
 
-def _from_json(body: bytes, *, modality: Modality, most: int) -> tuple[Input, ...]:
+def read_document(body: bytes) -> Any:
+    """The JSON document. Raises invalid_json."""
     try:
-        document = parse(body)
+        return parse(body)
     except (json.JSONDecodeError, RecursionError) as error:
         raise HeadstartError("invalid_json", str(error)) from error
+
+
+async def parsed_document(body: bytes) -> Any:
+    """The same; of a long body in a thread."""
+    try:
+        return await parsed(body)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+
+
+def from_document(document: Any, *, modality: Modality, most: int) -> tuple[Input, ...]:
+    """The document's `inputs`. Raises invalid_request."""
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list):
         raise HeadstartError("invalid_request", 'send {"inputs": [...]}', param="inputs")

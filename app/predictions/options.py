@@ -22,11 +22,20 @@ T = TypeVar("T", int, float)
 
 def read_options(query_string: str, cache_header: str) -> Options:
     """The options. Raises invalid_request, naming the parameter."""
-    cache = cache_header.strip().lower() != "off"
     if not query_string:
-        return _DEFAULT if cache else _UNCACHED
+        return _DEFAULT if cached(cache_header) else _UNCACHED
     query = dict(parse_qsl(query_string, keep_blank_values=True))
     refuse_unknown(query, QUERIES)
+    return options_of(query, cached(cache_header))
+
+
+def cached(cache_header: str) -> bool:
+    """Whether what was computed before may be the answer."""
+    return cache_header.strip().lower() != "off"
+
+
+def options_of(query: Mapping[str, str], cache: bool) -> Options:
+    """The options, as their texts say them. Raises invalid_request, naming the parameter."""
     return Options(
         top_k=_number(query, "top_k", int, lambda value: 1 <= value <= 100_000),
         threshold=_number(query, "unknown", float, lambda value: 0 <= value <= 1),

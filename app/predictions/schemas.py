@@ -75,11 +75,12 @@ _INPUT = {
         for name in ("text", "image")
     ]
 }
+JSON_INPUTS: dict[str, Any] = {"type": "array", "minItems": 1, "items": _INPUT}
 _JSON = {
     "schema": {
         "type": "object",
         "required": ["inputs"],
-        "properties": {"inputs": {"type": "array", "minItems": 1, "items": _INPUT}},
+        "properties": {"inputs": JSON_INPUTS},
     },
     "examples": {
         "text": {"value": {"inputs": [{"text": "my card has not arrived"}]}},
@@ -87,6 +88,11 @@ _JSON = {
     },
 }
 _RAW = {"schema": BINARY}
+IMAGES: dict[str, Any] = {
+    "image/*": _RAW,
+    "application/octet-stream": _RAW,
+    "multipart/form-data": _FILES,
+}
 CACHE = {
     "name": "x-headstart-cache",
     "in": "header",
@@ -124,11 +130,6 @@ OPENAPI: dict[str, Any] = {
     "parameters": PARAMETERS,
     "requestBody": {
         "required": True,
-        "content": {
-            "image/*": _RAW,
-            "application/octet-stream": _RAW,
-            "multipart/form-data": _FILES,
-            "application/json": _JSON,
-        },
+        "content": {**IMAGES, "application/json": _JSON},
     },
 }

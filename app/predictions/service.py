@@ -46,15 +46,24 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What goes to the predictor, but for the model's version; `inputs` says if it is one raw."""
+    """What goes to the predictor, but for the models' versions; `inputs` says if it is one raw.
+
+    `others` are asked about the same inputs as `model`; all of them read one modality.
+    """
 
     id: str
     tenant: str
     model: str
     options: Options
     inputs: Inputs
+    others: tuple[str, ...] = ()
     long: bool = False
     """Whether reading the inputs takes more than a moment."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that is asked, in order."""
+        return (self.model, *self.others)
 
 
 async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
@@ -66,8 +75,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     tenant = wanted.identity.organisation_id
     held.predictor.admit(tenant)
     options = read_options(wanted.query, wanted.cache)
-    with held.predictor.reading(tenant) as took:
-        body = await read_body(receive, took)
+    body = await counted_body(held, tenant, receive)
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
         modality: Modality = "text" if resolved.modality == "text" else "image"
@@ -77,7 +85,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         return asked
 
     question = Question(
-        id=_prediction_id(wanted.request_id),
+        id=prediction_id(wanted.request_id),
         tenant=tenant,
         model=wanted.model,
         options=options,
@@ -93,37 +101,47 @@ async def ask(held: Services, question: Question) -> Answer:
     A model whose files are gone although its name was known a moment ago is looked up once more, so
     that a deleted model is `not_found` and never `model_corrupt`.
     """
-    names, whose = held.resolver, (question.tenant, question.model)
-    resolved = names.recall(*whose) or await names.resolve(*whose)
+    resolved = await _resolved(held, question)
     try:
         return await held.predictor.predict(await _called(question, resolved))
     except HeadstartError as error:
         if error.code != "model_corrupt":
             raise
-        names.forget()
-        again = await names.resolve(*whose)
+        held.resolver.forget()
+        again = await _resolved(held, question)
         if again == resolved:
             raise
         return await held.predictor.predict(await _called(question, again))
 
 
-async def _called(question: Question, resolved: ResolvedModel) -> Call:
+async def _resolved(held: Services, question: Question) -> list[ResolvedModel]:
+    """What the names mean. Raises not_found, not_ready, and modality_mismatch between them."""
+    found = []
+    for place, name in enumerate(question.models):
+        whose = (question.tenant, name)
+        try:
+            found.append(held.resolver.recall(*whose) or await held.resolver.resolve(*whose))
+        except HeadstartError as error:
+            if not question.others:
+                raise
+            why = f"{name}: {error.message}"
+            raise HeadstartError(error.code, why, param=f"models.{place}") from error
+        if found[place].modality != found[0].modality:
+            why = f"{name} reads {found[place].modality}s, {question.model} {found[0].modality}s"
+            raise HeadstartError("modality_mismatch", why, param=f"models.{place}")
+    return found
+
+
+async def _called(question: Question, resolved: list[ResolvedModel]) -> Call:
     """The call; its inputs are read in a thread where that would hold up whoever else is served."""
     if question.long:
         return await to_thread.run_sync(_call, question, resolved)
     return _call(question, resolved)
 
 
-def _call(question: Question, resolved: ResolvedModel) -> Call:
-    inputs, single = question.inputs(resolved)
-    target = Target(
-        model=resolved.id,
-        backbone=resolved.backbone,
-        artifact=resolved.artifact,
-        sha256=resolved.sha256,
-        alias=resolved.alias,
-        pinned=resolved.pinned,
-    )
+def _call(question: Question, resolved: list[ResolvedModel]) -> Call:
+    inputs, single = question.inputs(resolved[0])
+    target, *others = map(_target, resolved)
     return Call(
         id=question.id,
         tenant=question.tenant,
@@ -131,14 +149,36 @@ def _call(question: Question, resolved: ResolvedModel) -> Call:
         options=question.options,
         inputs=inputs,
         single=single,
+        others=tuple(others),
     )
 
 
-def _prediction_id(request_id: str) -> str:
+def _target(resolved: ResolvedModel) -> Target:
+    return Target(
+        model=resolved.id,
+        backbone=resolved.backbone,
+        artifact=resolved.artifact,
+        sha256=resolved.sha256,
+        alias=resolved.alias,
+        pinned=resolved.pinned,
+    )
+
+
+def prediction_id(request_id: str) -> str:
     """Our own request ids are unique already."""
     if request_id.startswith("req_") and len(request_id) == 30:
         return "pred_" + request_id[4:]
     return new_id("pred_")
+
+
+async def counted_body(held: Services, tenant: str, receive: Receive) -> bytes:
+    """The whole body, which takes the room in the predictor's queue that its inputs will.
+
+    Raises overloaded, before a byte is read where there is no room; ClientDisconnect.
+    """
+    held.predictor.admit(tenant)
+    with held.predictor.reading(tenant) as took:
+        return await read_body(receive, took)
 
 
 async def read_body(receive: Receive, took: Callable[[int], None]) -> bytes:

@@ -70,6 +70,12 @@ def assemble(call_id: str, model: str, answers: Sequence[bytes]) -> bytes:
     return head + b",".join(answers) + b"]}"
 
 
+def assemble_joint(call_id: str, answers: Sequence[bytes]) -> bytes:
+    """The answers of several models, in the order in which they were asked."""
+    head = b'{"id":%s,"object":"list","data":[' % to_json(call_id)
+    return head + b",".join(answers) + b"]}"
+
+
 def _familiar(scores: Scores) -> str:
     return "" if scores.familiarity is None else f',"familiarity":{scores.familiarity:.4g}'
 

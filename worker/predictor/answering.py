@@ -27,10 +27,13 @@ class Answerer:
         self._spec, self._cache = spec, cache
 
     def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
-        """One answer an item; `rows[i]` is [views, D], in the order of the views of i's head.
+        """One answer an item and each of its riders; `rows[i]` is [views, D], in the order of the
+        item's views.
 
         Where an item wants a saliency map, the rows of its picture with each window hidden follow.
         """
+        if any(item.riders for item in items):
+            items, rows = _spread(items, rows)
         answers: list[bytes] = [b""] * len(items)
         for views, places in _by_views(items).items():
             chosen = [items[place] for place in places]
@@ -114,6 +117,19 @@ class Answerer:
             b'{"index":%d,"embedding":"%s"}' % (item.index, b64encode(row.astype("<f4").tobytes()))
             for item, row in zip(items, unit, strict=True)
         ]
+
+
+def _spread(
+    items: Sequence[PendingInput], rows: Sequence[Rows]
+) -> tuple[list[PendingInput], list[Rows]]:
+    """Items and riders, each with the rows of the views that its own head reads."""
+    everyone = [one for item in items for one in item.together]
+    theirs = [
+        row[[item.views.index(view) for view in one.call.head.live.config.views]]
+        for item, row in zip(items, rows, strict=True)
+        for one in item.together
+    ]
+    return everyone, theirs
 
 
 def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]:

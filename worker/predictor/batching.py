@@ -33,8 +33,8 @@ class Work:
     """What a batcher does with its items, on threads.
 
     `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
-    gives as many answers as there are rows. `large(item)` tells soon whether preparing it takes
-    far longer than others.
+    gives an answer an item and rider. `large(item)` tells soon whether preparing it takes far
+    longer than others.
     """
 
     prepare: Callable[[PendingInput], Any]
@@ -188,11 +188,11 @@ class Batcher:
                 return
             prepared = self._work.prepare(item)
         except HeadstartError as error:
-            self._deliver([InputOutcome(item, error=error)])
+            self._deliver(_failed(item, error))
             return
         except Exception:
             log.exception("decoding failed", backbone=self.name)
-            self._deliver([InputOutcome(item, error=HeadstartError("internal"))])
+            self._deliver(_failed(item, HeadstartError("internal")))
             return
         item.decode_ms = (time.perf_counter() - started) * 1e3
         self._metrics.decode.observe(item.decode_ms / 1e3)
@@ -239,26 +239,28 @@ class Batcher:
         embedded = time.perf_counter()
         if len(rows) != len(items):
             raise HeadstartError("internal", f"{len(items)} inputs gave {len(rows)} rows")
+        everyone = [one for item in items for one in item.together]
         answers = self._work.answer(items, rows)
-        if len(answers) != len(items):
-            raise HeadstartError("internal", f"{len(items)} inputs gave {len(answers)} answers")
+        if len(answers) != len(everyone):
+            raise HeadstartError("internal", f"{len(everyone)} inputs gave {len(answers)} answers")
         done = time.perf_counter()
         self._keep_pace(started, done, len(items))
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
-        return [
-            InputOutcome(
-                item,
-                answer,
-                timing=Timing(
-                    queue=(started - item.queued) * 1e3 - item.decode_ms,
-                    decode=item.decode_ms,
-                    forward=forward_ms,
-                    head=head_ms,
-                    batch=len(items),
-                ),
+        timings = [
+            Timing(
+                queue=(started - item.queued) * 1e3 - item.decode_ms,
+                decode=item.decode_ms,
+                forward=forward_ms,
+                head=head_ms,
+                batch=len(items),
             )
-            for item, answer in zip(items, answers, strict=True)
+            for item in items
+            for _ in item.together
+        ]
+        return [
+            InputOutcome(one, answer, timing=timing)
+            for one, answer, timing in zip(everyone, answers, timings, strict=True)
         ]
 
     def _give_back(self, forward: Forward) -> None:
@@ -283,6 +285,10 @@ class Batcher:
         error = HeadstartError("deadline_exceeded", "the answer would have come too late")
         self._deliver([InputOutcome(item, error=error, fatal=True)])
         return True
+
+
+def _failed(item: PendingInput, error: HeadstartError) -> list[InputOutcome]:
+    return [InputOutcome(one, error=error) for one in item.together]
 
 
 def _all_failed(items: Sequence[PendingInput], error: HeadstartError) -> list[InputOutcome]:

@@ -73,7 +73,10 @@ class PendingCall:
 
 @dataclass(slots=True, eq=False)
 class PendingInput:
-    """One input of a call."""
+    """One input of a call.
+
+    `riders` are the same input of other calls, whose heads are asked over the same pass.
+    """
 
     call: PendingCall
     index: int
@@ -81,6 +84,20 @@ class PendingInput:
     key: bytes = b""
     queued: float = 0.0
     decode_ms: float = 0.0
+    riders: tuple[PendingInput, ...] = ()
+
+    @property
+    def together(self) -> tuple[PendingInput, ...]:
+        """It and its riders."""
+        return (self, *self.riders)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that its heads read, each once; none for an embedding."""
+        heads = [one.call.head for one in self.together if one.call.head is not None]
+        if len(heads) == 1:
+            return tuple(heads[0].live.config.views)
+        return tuple(dict.fromkeys(view for head in heads for view in head.live.config.views))
 
     @property
     def weight(self) -> int:

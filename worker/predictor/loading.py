@@ -7,13 +7,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from app.core.image_header import inspect
+from app.core.views import View
 from app.infra.precision import Precision
 from worker.answers.scoring import Rows
 from worker.ml.engines import ImageEngine, load_engine
@@ -80,13 +81,12 @@ def _black(size: int) -> list[Pixels]:
 
 
 def _image_prepare(size: int) -> Callable[[PendingInput], list[Pixels]]:
-    """Decode straight to the network's size, each view that the item's head reads."""
+    """Decode straight to the network's size, each view that the item's heads read."""
 
     def prepare(item: PendingInput) -> list[Pixels]:
-        config = item.call.head.live.config if item.call.head is not None else None
-        views, scale = (
-            (config.views, config.pixel_scale) if config is not None else ((PRIMARY,), None)
-        )
+        head = item.call.head
+        scale = head.live.config.pixel_scale if head is not None else None
+        views = cast(Sequence[View], item.views) or (PRIMARY,)
         pixels = decode_views(bytes(item.input.data), views, size, scale=scale)
         return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
 

@@ -14,10 +14,10 @@ from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Target
 from app.infra.precision import precision_of, served_as
-from worker.answers.rendering import assemble, render, render_error
+from worker.answers.rendering import assemble, assemble_joint, render, render_error
 from worker.answers.scoring import ServingHead
 from worker.formats import same_weights
-from worker.predictor.batching import Batcher
+from worker.predictor import joint
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
 from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
@@ -26,6 +26,8 @@ from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache, cache_key
 
 log = structlog.get_logger()
+Calls = Sequence[PendingCall]
+"""What one exchange asks: a call a head, of the same inputs."""
 
 
 class Service:
@@ -87,60 +89,78 @@ class Service:
             self._idle.set()
 
     def _predict(self, exchange: Exchange) -> None:
-        call = self._open(messages.decode(exchange.body), exchange)
+        calls = self._open(messages.decode(exchange.body), exchange)
         try:
-            self._begin(call)
+            self._begin(calls)
         except Exception as error:  # noqa: BLE001 - as in `handle`; an opened call must be ended
-            call.end(_told(error))
+            calls[0].end(_told(error))
 
-    def _begin(self, call: PendingCall) -> None:
-        """Start the call, now or once what it needs is in memory. Raises overloaded."""
+    def _begin(self, calls: Calls) -> None:
+        """Start the calls, now or once what they need is in memory. Raises overloaded."""
+        ready = [self._find(call) for call in calls]
+        if all(ready):
+            self._start(calls)
+        elif len(self._tasks) >= self._limit:
+            raise HeadstartError("overloaded", "too many models are loading", retry_after=1)
+        else:
+            self._spawn(self._prepare(calls))
+
+    def _find(self, call: PendingCall) -> bool:
+        """Give the call its head and its batcher, if both are in memory."""
         target = call.request.target
         call.head = self.heads.peek(target) if target.artifact else None
         if target.alias:
             self.heads.follow(call.tenant, target)
-        known = call.head is not None or not target.artifact
-        batcher = self.fleet.get(target.backbone, _fitted(call)) if known else None
-        if batcher is not None:
-            self._start(call, batcher)
-        elif len(self._tasks) >= self._limit:
-            raise HeadstartError("overloaded", "too many models are loading", retry_after=1)
-        else:
-            self._spawn(self._prepare(call))
+        if call.head is not None or not target.artifact:
+            call.batcher = self.fleet.get(target.backbone, _fitted(call))
+        return call.batcher is not None
 
-    def _open(self, request: Call, exchange: Exchange) -> PendingCall:
-        def finish(call: PendingCall, error: HeadstartError | None) -> None:
-            self._closed()
-            self._answer(call, exchange, error)
+    def _open(self, request: Call, exchange: Exchange) -> Calls:
+        """A call for every head that is asked; the last to be answered answers the exchange."""
 
-        count = len(request.inputs)
+        def finish(_call: PendingCall, error: HeadstartError | None) -> None:
+            if error is not None or all(one.over for one in calls):
+                self._closed()
+                self._answer(calls, exchange, error)
+
         deadline = time.perf_counter() + request.options.timeout
-        call = PendingCall(request, finish, deadline=deadline)
-        call.answers, call.remaining = [None] * count, count
+        calls = [PendingCall(one, finish, deadline=deadline) for one in joint.each(request)]
+        for call in calls:
+            call.remaining = len(request.inputs)
+            call.answers = [None] * call.remaining
         self._open_calls += 1
         self._idle.clear()
-        exchange.on_close = lambda: self._leave(call)
-        return call
+        exchange.on_close = lambda: self._leave(calls)
+        return calls
 
-    async def _prepare(self, call: PendingCall) -> None:
-        """Load what the call needs and is not in memory, then start it."""
-        target = call.request.target
+    async def _prepare(self, calls: Calls) -> None:
+        """Load what the calls need and is not in memory, then start them."""
         try:
-            if target.artifact:
-                call.head = await self.heads.get(target)
-            batcher = await self.fleet.load(target.backbone, _fitted(call))
-            if not call.over:
-                self._start(call, batcher)
+            for call in calls:
+                target = call.request.target
+                if target.artifact:
+                    call.head = await self.heads.get(target)
+                call.batcher = await self.fleet.load(target.backbone, _fitted(call))
+            if not calls[0].over:
+                self._start(calls)
         except Exception as error:  # noqa: BLE001 - as in `handle`
-            call.end(_told(error))
+            calls[0].end(_told(error))
 
-    def _start(self, call: PendingCall, batcher: Batcher) -> None:
+    def _start(self, calls: Calls) -> None:
         """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
-        head: ServingHead | None = call.head
-        call.batcher = batcher
-        if head is not None:
-            trained, loaded = head.weights_sha256, batcher.weights_sha256
-            same_weights.check(batcher.name, trained=trained, loaded=loaded)
+        for call in calls:
+            if call.head is not None:
+                trained, loaded = call.head.weights_sha256, call.batcher.weights_sha256
+                same_weights.check(call.batcher.name, trained=trained, loaded=loaded)
+        unanswered = [item for call in calls for item in self._unanswered(call)]
+        for batcher, items in joint.rides(unanswered):
+            if items[0].call.over:
+                return
+            for other in batcher.submit(items[0].call, items):
+                other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
+
+    def _unanswered(self, call: PendingCall) -> list[PendingInput]:
+        """The call's inputs but those that are errors already, or that the cache knows."""
         items = []
         for index, item in enumerate(call.request.inputs):
             if item.kind == "error":
@@ -148,11 +168,9 @@ class Service:
                 self._settle(InputOutcome(PendingInput(call, index, item), error=error))
             else:
                 items.append(PendingInput(call, index, item))
-        if call.request.options.cache and head is not None:
-            items = [item for item in items if not self._recall(item, head)]
-        if items and not call.over:
-            for other in batcher.submit(call, items):
-                other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
+        if call.request.options.cache and call.head is not None:
+            items = [item for item in items if not self._recall(item, call.head)]
+        return items
 
     def _recall(self, item: PendingInput, head: ServingHead) -> bool:
         """Answer from the prediction cache, if it knows this content under this model version."""
@@ -180,35 +198,39 @@ class Service:
             index = outcome.item.index
             call.settle(index, render_error(error, index=index))
 
-    def _answer(self, call: PendingCall, exchange: Exchange, error: HeadstartError | None) -> None:
-        batcher: Batcher | None = call.batcher
+    def _answer(self, calls: Calls, exchange: Exchange, error: HeadstartError | None) -> None:
         if error is not None:
-            if batcher is not None:
-                batcher.cancel(call)
+            self._abandon(calls)
             self.metrics.calls.labels(error.code).inc()
             _refuse(exchange, error)
             return
-        answers = [answer for answer in call.answers if answer is not None]
         self.metrics.calls.labels("ok").inc()
-        self.metrics.inputs.inc(len(answers))
-        target = call.request.target
-        body = assemble(call.request.id, target.model, answers)
-        served = batcher.engine if batcher is not None else ""
-        if target.artifact:
-            self._count(_fitted(call), served, len(answers))
-        told = served_as(served, _fitted(call))
-        exchange.respond(200, body, timing=_server_timing(call), precision=told)
+        bodies, told = [], []
+        for call in calls:
+            bodies.append(_body(call))
+            served = call.batcher.engine if call.batcher is not None else ""
+            told.append(served_as(served, _fitted(call)))
+            self.metrics.inputs.inc(len(call.answers))
+            if call.request.target.artifact:
+                self._count(_fitted(call), served, len(call.answers))
+        body = bodies[0] if len(bodies) == 1 else assemble_joint(calls[0].request.id, bodies)
+        precision = ", ".join(dict.fromkeys(told))
+        exchange.respond(200, body, timing=joint.server_timing(calls), precision=precision)
 
     def _count(self, fitted: str, served: str, inputs: int) -> None:
         names = [precision_of(engine) or "unknown" for engine in (fitted, served)]
         self.metrics.precision.labels(*names).inc(inputs)
 
-    def _leave(self, call: PendingCall) -> None:
+    def _leave(self, calls: Calls) -> None:
         """The client has gone: compute nothing more for it."""
-        if not call.over:
-            call.over = True
+        if not all(call.over for call in calls):
             self._closed()
             self.metrics.calls.labels("client_gone").inc()
+            self._abandon(calls)
+
+    def _abandon(self, calls: Calls) -> None:
+        for call in calls:
+            call.over = True
             if call.batcher is not None:
                 call.batcher.cancel(call)
 
@@ -239,6 +261,12 @@ def _fitted(call: PendingCall) -> str:
     return "" if call.head is None else str(call.head.fitted)
 
 
+def _body(call: PendingCall) -> bytes:
+    """One model's whole answer."""
+    answers = [answer for answer in call.answers if answer is not None]
+    return assemble(call.request.id, call.request.target.model, answers)
+
+
 def _told(error: Exception) -> HeadstartError:
     """What the caller is told of `error`; what nobody expected is logged, and is `internal`."""
     if isinstance(error, HeadstartError):
@@ -254,18 +282,3 @@ def _refuse(exchange: Exchange, error: HeadstartError) -> None:
 
 def _bool(value: bool) -> bytes:
     return b"true" if value else b"false"
-
-
-def _server_timing(call: PendingCall) -> str:
-    """The `Server-Timing` header: milliseconds in each stage, the batch's size, cache hits."""
-    timing, total = call.timing, (time.perf_counter() - call.born) * 1e3
-    parts = [f"predictor;dur={total:.2f}"]
-    if timing.batch:
-        parts.append(
-            f"queue;dur={timing.queue:.2f}, decode;dur={timing.decode:.2f}, "
-            f"forward;dur={timing.forward:.2f}, head;dur={timing.head:.2f}, "
-            f'batch;desc="{timing.batch}"'
-        )
-    if call.request.options.cache:
-        parts.append(f'cache;desc="{timing.cached} of {len(call.answers)}"')
-    return ", ".join(parts)

@@ -26,10 +26,10 @@ def others(serving: Serving, service: Service) -> dict[str, str]:
     """Models of the same backbone: one on other views, one on the same, one that reads texts."""
     stored: dict[str, Target] = {
         "views": kit.store_model(
-            serving.settings, organisation="default", name="m2", views=("mirror", "squish")
+            serving.settings, organisation="default", name="j1", views=("mirror", "squish")
         ).target,
-        "same": kit.store_model(serving.settings, organisation="default", name="m3", seed=3).target,
-        "text": kit.store_text_model(serving.settings, organisation="default"),
+        "same": kit.store_model(serving.settings, organisation="default", name="j2", seed=3).target,
+        "text": kit.store_text_model(serving.settings, organisation="default", name="j3"),
     }
     for name, target in stored.items():
         modality = "text" if name == "text" else "image"

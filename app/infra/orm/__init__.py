@@ -11,12 +11,22 @@ from app.infra.orm.batches import BatchPartRow, BatchRow
 from app.infra.orm.blobs import ErasureRow, HeldBlobRow
 from app.infra.orm.datasets import DatasetRow, DatasetVersionRow
 from app.infra.orm.embeddings import EmbeddingRow, SegmentRow
+from app.infra.orm.hooks import (
+    HookMessageRow,
+    HookRow,
+    HookRunRow,
+    WebhookDeliveryRow,
+    WebhookRow,
+)
 from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
 from app.infra.orm.models import AliasRow, ModelRow
+from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow
 from app.infra.orm.work import WorkRow
 
 __all__ = [
+    "AliasMoveRow",
     "AliasRow",
+    "AliasWearRow",
     "ApiKeyRow",
     "Base",
     "BatchPartRow",
@@ -28,10 +38,16 @@ __all__ = [
     "ErasureRow",
     "EventRow",
     "HeldBlobRow",
+    "HookMessageRow",
+    "HookRow",
+    "HookRunRow",
     "IdempotencyRow",
     "JobRow",
     "ModelRow",
     "OrganisationRow",
+    "PromotionRow",
     "SegmentRow",
+    "WebhookDeliveryRow",
+    "WebhookRow",
     "WorkRow",
 ]

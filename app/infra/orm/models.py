@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.orm.base import Base
@@ -42,4 +42,8 @@ class AliasRow(Base):
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), index=True)
     pinned: Mapped[bool] = mapped_column(default=False)
     """Predictors keep the head in memory whatever else they hold."""
+    split: Mapped[list[Any] | None] = mapped_column(JSON)
+    """`[{model, weight}]`: what part of the requests other models answer."""
+    shadow: Mapped[str | None] = mapped_column(String(200))
+    """A model that answers unseen."""
     updated_at: Mapped[float]

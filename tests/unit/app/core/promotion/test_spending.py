@@ -1,0 +1,43 @@
+"""The alpha of an alias: never overspent, refilled by what is fresh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.promotion.spending import Budget, ask, budget, mark
+
+
+def looks(marks: list[str], count: int) -> tuple[list[Budget], Mapping[str, int]]:
+    asked: Mapping[str, int] = {}
+    had = []
+    for _ in range(count):
+        had.append(budget(marks, asked, alpha=0.05))
+        asked = ask(marks, asked)
+    return had, asked
+
+
+@given(count=st.integers(1, 200))
+def test_all_looks_together_stay_within_alpha(count: int) -> None:
+    had, _ = looks(["a", "b"], count)
+    assert sum(one.level for one in had) <= 0.05
+    assert had[-1].told()["spent"] == pytest.approx(sum(one.level for one in had))
+
+
+def test_the_numbers_of_looks_count_up() -> None:
+    had, asked = looks(["a", "b", "c"], 3)
+    assert [one.look for one in had] == [1, 2, 3]
+    assert had[0].fresh == 1
+    assert had[1].fresh == 0
+    half = budget(["a", "b", "c", "d", "e", "f"], asked, alpha=0.05)
+    assert (half.look, half.fresh) == (2.5, 0.5)
+    assert budget(["x", "y"], asked, alpha=0.05).look == 1
+
+
+def test_what_is_remembered_is_not_the_content_and_is_the_alias_s_own() -> None:
+    one, other = mark("a@production", "0" * 64), mark("b@production", "0" * 64)
+    assert one != other
+    assert len(one) == 16

@@ -21,7 +21,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
-from app.core.views import View
+from app.core.modalities import View
 from app.infra.precision import precision_of
 from app.infra.storage import storage_errors
 from worker.formats import segments

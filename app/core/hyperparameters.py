@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
-from app.core.views import View
+from app.core.modalities import View
 
 Auto = Literal["auto"]
 Space = Literal["last", "late", "all"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -181,11 +181,8 @@ def get_example_content(
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; sandbox",
     }
-    kind = _media_type(pack, example) if snapshot.dataset.modality == "image" else _TEXT
+    kind = _MEDIA_TYPES[snapshot.dataset.modality](pack, example)
     return StreamingResponse(export.read(pack, example), media_type=kind, headers=headers)
-
-
-_TEXT = "text/plain; charset=utf-8"
 
 
 def _location(snapshot: DatasetSnapshot) -> str:
@@ -223,3 +220,9 @@ def _media_type(pack: Path, example: Example) -> str:
     with pack.open("rb") as file:
         file.seek(example.offset)
         return f"image/{image_header.sniff(file.read(min(64, example.length)))}"
+
+
+_MEDIA_TYPES: Mapping[str, Callable[[Path, Example], str]] = {
+    "image": _media_type,
+    "text": lambda pack, example: "text/plain; charset=utf-8",  # noqa: ARG005
+}

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import StreamingResponse
 
-from app.core import manifest
 from app.core.errors import HeadstartError
+from app.core.modalities import MODALITIES
 from app.datasets.export import gathered
 from app.datasets.exporting import Exported, Exporter, Format, exported
 from app.datasets.lookup import DatasetId, find, usable
@@ -67,5 +67,4 @@ def _exported(services: Services, snapshot: DatasetSnapshot, form: Format) -> Ex
         open_pack=packs.__getitem__,
         staging=staging(services.settings),
     )
-    modality: manifest.Modality = "text" if snapshot.dataset.modality == "text" else "image"
-    return exported(exporter, modality, form)
+    return exported(exporter, MODALITIES[snapshot.dataset.modality].name, form)

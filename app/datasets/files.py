@@ -151,9 +151,11 @@ def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) 
         pack: blobs.open_pack(services, caller.organisation_id, pack)
         for pack in snapshot.version.packs
     }
-    if snapshot.dataset.modality == "text":
-        return _download(export.jsonl(examples, packs.__getitem__), snapshot, "jsonl")
-    return _download(export.tar(examples, packs.__getitem__), snapshot, "x-tar")
+    written, kind = _FORMS[snapshot.dataset.modality]
+    return _download(written(examples, packs.__getitem__), snapshot, kind)
+
+
+_FORMS = {"text": (export.jsonl, "jsonl"), "image": (export.tar, "x-tar")}
 
 
 def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) -> Response:

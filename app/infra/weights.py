@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -110,11 +110,23 @@ def find(name: str, weights_dir: Path | None) -> Source | None:
 def _in_folder(spec: BackboneSpec, weights_dir: Path | None) -> Source | None:
     if weights_dir is None:
         return None
-    if spec.modality == "text":
-        folder = weights_dir / spec.name
-        return Source("folder", folder) if weights_file(folder).is_file() else None
-    files = (weights_dir / f"{spec.name}{suffix}" for suffix in SUFFIXES)
-    return next((Source("folder", path) for path in files if path.is_file()), None)
+    path = _SUPPLIED[spec.modality](weights_dir / spec.name)
+    return None if path is None else Source("folder", path)
+
+
+def _supplied_file(named: Path) -> Path | None:
+    files = (named.with_name(f"{named.name}{suffix}") for suffix in SUFFIXES)
+    return next((path for path in files if path.is_file()), None)
+
+
+def _supplied_folder(named: Path) -> Path | None:
+    return named if weights_file(named).is_file() else None
+
+
+_SUPPLIED: Mapping[str, Callable[[Path], Path | None]] = {
+    "image": _supplied_file,
+    "text": _supplied_folder,
+}
 
 
 def _in_package(spec: BackboneSpec) -> Source | None:

@@ -152,8 +152,7 @@ def _inherited(session: Session, method: str, base: ModelRow | None) -> dict[str
 def _check_views(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec) -> None:
     """Raises invalid_hyperparameter where the backbone has no such view of its input."""
     views = chosen.get("views", "auto")
-    refused = {"large"} if backbone.fixed_size else set()
-    missing = [view for view in views if view in refused or backbone.modality == "text"]
+    missing = [view for view in views if view not in backbone.views]
     if views != "auto" and missing:
         raise HeadstartError(
             "invalid_hyperparameter",

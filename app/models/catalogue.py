@@ -61,7 +61,7 @@ def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:
 def _input_size(spec: BackboneSpec, settings: Settings) -> int:
     """Pixels of a side, or word pieces of one window."""
     source = weights.find(spec.name, settings.weights_dir)
-    if spec.modality == "image" or source is None:
+    if not spec.reads.windowed or source is None:
         return spec.input_size
     with suppress(HeadstartError):  # what is wrong with its files is said when it is loaded
         return min(spec.input_size, weights.window(source.path))
@@ -70,6 +70,6 @@ def _input_size(spec: BackboneSpec, settings: Settings) -> int:
 
 def _reads(spec: BackboneSpec, settings: Settings) -> int | None:
     """Word pieces of a text that count: all windows', less a prompt's and the two at their ends."""
-    if spec.modality == "image":
+    if not spec.reads.windowed:
         return None
     return MOST_WINDOWS * (_input_size(spec, settings) - 2 - len(spec.prompt))

@@ -15,6 +15,7 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Call, Input, Options, Target
+from app.core.modalities import IMAGE
 from app.http.body import Receive
 from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.dependencies import services as services_of
@@ -22,7 +23,7 @@ from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.http.strict_json import SHORT
 from app.infra import weights
-from app.predictions.inputs import image_bytes, text_bytes
+from app.predictions.inputs import READ, image_bytes
 from app.predictions.service import counted_body, replayed, while_connected
 
 
@@ -167,10 +168,10 @@ def _inputs(
 
 
 def _input(item: str | EmbeddingImage, place: int, spec: BackboneSpec) -> Input:
-    if spec.modality == "image":
-        return image_bytes(item if isinstance(item, str) else item.image)
     if isinstance(item, str):
-        return text_bytes(item)
+        return READ[spec.modality](item)
+    if spec.reads is IMAGE:
+        return image_bytes(item.image)
     raise HeadstartError("modality_mismatch", f"{spec.name} reads texts", param=f"input.{place}")
 
 

@@ -200,14 +200,23 @@ def _elements(tensor: dict[str, Any], raw: bytes | None, most: int) -> Sequence[
 
 def _input(element: bytes | str, modality: str) -> Input:
     """Raw images are files and JSON ones base64; a text is a text either way."""
-    if modality == "image":
-        return Input("image", element) if isinstance(element, bytes) else image_bytes(element)
+    return _READ[modality](element)
+
+
+def _image(element: bytes | str) -> Input:
+    return Input("image", element) if isinstance(element, bytes) else image_bytes(element)
+
+
+def _text(element: bytes | str) -> Input:
     if isinstance(element, str):
         return text_bytes(element)
     try:
         return text_bytes(element.decode())
     except UnicodeDecodeError as error:
         raise HeadstartError("encoding", "a text is not UTF-8", param="inputs.0") from error
+
+
+_READ = {"image": _image, "text": _text}
 
 
 def _respond(

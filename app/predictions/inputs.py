@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -85,6 +86,10 @@ def text_bytes(text: str) -> Input:
     return Input("text", data)
 
 
+READ: Mapping[str, Callable[[str], Input]] = {"image": image_bytes, "text": text_bytes}
+"""How each modality's input is read that JSON says as a string."""
+
+
 def read_document(body: bytes) -> Any:
     """The JSON document. Raises invalid_json."""
     try:
@@ -113,10 +118,8 @@ def from_document(document: Any, *, modality: Modality, most: int) -> tuple[Inpu
 def _item(item: Any, place: int, modality: Modality) -> Input:
     if isinstance(item, dict) and len(item) == 1:
         ((kind, value),) = item.items()
-        if kind == "text" and isinstance(value, str):
-            return _matching(text_bytes(value), modality)
-        if kind == "image" and isinstance(value, str):
-            return _matching(image_bytes(value), modality)
+        if kind in READ and isinstance(value, str):
+            return _matching(READ[kind](value), modality)
     raise HeadstartError(
         "invalid_request",
         'each input is {"text": "…"} or {"image": "<base64>"}',

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Options
+from app.core.modalities import MODALITIES
 from app.http.routes import refuse_unknown
 
 MAX_SALIENCY = 8
@@ -50,8 +51,8 @@ def check_explainable(options: Options, modality: Modality, count: int) -> None:
     """Raise invalid_request where a saliency map is asked for a text, or for too many inputs."""
     if "saliency" not in options.explain:
         return
-    if modality != "image":
-        raise HeadstartError("invalid_request", "saliency maps are of images", param="explain")
+    if why := MODALITIES[modality].saliency:
+        raise HeadstartError("invalid_request", why, param="explain")
     if count > MAX_SALIENCY:
         raise HeadstartError(
             "invalid_request", f"at most {MAX_SALIENCY} saliency maps a request", param="explain"

@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.core.ids import new_id
-from app.core.manifest import Modality
 from app.core.messages import Call, Input, Options, Target
+from app.core.modalities import MODALITIES
 from app.http.body import Message, Receive
 from app.http.dependencies import Services
 from app.http.strict_json import SHORT
@@ -78,7 +78,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     body = await counted_body(held, tenant, receive)
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
-        modality: Modality = "text" if resolved.modality == "text" else "image"
+        modality = MODALITIES[resolved.modality].name
         most = held.settings.max_predict_items
         asked = read_inputs(body, wanted.content_type, modality=modality, most=most)
         check_explainable(options, modality, len(asked[0]))

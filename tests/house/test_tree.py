@@ -55,3 +55,24 @@ def test_nothing_names_a_machine_path_or_an_index_host() -> None:
 
 def _is_vendored(path: Path) -> bool:
     return path.is_relative_to("app/console/static")
+
+
+def _names_a_modality(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value in ("image", "text")
+
+
+def _is_one(node: ast.AST) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
+    return name == "modality"
+
+
+def test_what_differs_by_modality_is_asked_of_its_object() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path in sources("app", "worker")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Compare)
+        and any(map(_is_one, (node.left, *node.comparators)))
+        and any(map(_names_a_modality, (node.left, *node.comparators)))
+    ]
+    assert not found, f"app.core.modalities has an object each: {found}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from worker.answers.rendering import Labels, Scores
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.heads import scoring, scoring_numpy

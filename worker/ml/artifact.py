@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import Channel

@@ -61,7 +61,7 @@ class Answerer:
 
     def _texts(self, items: Sequence[PendingInput]) -> list[str] | None:
         """What the rows are embeddings of, where the heads read that too."""
-        if self._spec.modality != "text":
+        if not self._spec.reads.read_by_heads:
             return None
         return [str(item.input.data, "utf-8") for item in items]
 

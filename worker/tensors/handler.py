@@ -17,9 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from app.core import backbones
 from app.core.errors import HeadstartError
-from app.core.views import IDLE, PRIMARY
 from app.infra import weights
 from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
@@ -27,11 +25,12 @@ from worker.formats import segments
 from worker.formats.channel import Message
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
 from worker.ml.engines.precision import precisions
-from worker.ml.engines.stream import TEXT_BATCHES, embed_stream
+from worker.ml.engines.readings import reading_of
+from worker.ml.engines.stream import embed_stream
 from worker.ml.fit import fit as fit_head
 from worker.ml.images import pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
-from worker.ml.images.views import PREPROCESSING_VERSION, VIEWS
+from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import Support, Task
 from worker.tensors import warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
@@ -197,7 +196,7 @@ def _collect(
 ) -> _Pass:
     """Embed until the end, or until a stop is asked for after what is embedded together."""
     items = request["items"]
-    together = engine.best_batch * (TEXT_BATCHES if engine.spec.modality == "text" else 1)
+    together = reading_of(engine).together(engine)
     made = _Pass(len(items["length"]))
     stream = embed_stream(
         engine,
@@ -271,23 +270,9 @@ def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
         "weights_source": f"{source.kind}: {source.path.name}" if source is not None else "",
         "preprocessing": PREPROCESSING_VERSION,
         "libraries": libraries(),
-        "keys": {view: embedding_key(engine, view) for view in _views(spec)},
-        **_lengths(engine),
+        "keys": {view: embedding_key(engine, view) for view in spec.views},
+        **reading_of(engine).lengths(engine),
     }
-
-
-def _lengths(engine: Engine) -> dict[str, int]:
-    """How long texts may be: a token is at least a byte of it."""
-    if engine.spec.modality != "text":
-        return {}
-    encoder = cast("TextEngine", engine).encoder
-    return {"window": encoder.room, "reads": encoder.room * encoder.most_windows}
-
-
-def _views(spec: backbones.BackboneSpec) -> list[str]:
-    if spec.modality == "text":
-        return [PRIMARY["text"], *IDLE["text"]]
-    return [view for view in VIEWS if not (spec.fixed_size and view == "large")]
 
 
 @cache

@@ -27,7 +27,7 @@ class LabelEmbeddings:
 
     def of(self, engine: Engine, classes: Sequence[str]) -> Tensor | None:
         """[C, D] of the readable labels in their order; None for a backbone of images."""
-        if engine.spec.modality != "text":
+        if not engine.spec.reads.read_by_heads:
             return None
         source = (engine.fingerprint, engine.precision)
         keys = [(*source, readable(label)) for label in classes]

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
 
-import numpy as np
 import torch
 
-from app.core.views import IDLE, PRIMARY
-from worker.ml.engines import Engine, ImageEngine, TextEngine
+from app.core.modalities import PRIMARY
+from worker.ml.engines import Engine
+from worker.ml.engines.readings import reading_of
+from worker.ml.engines.stream import embedder
 from worker.ml.fit import fit
-from worker.ml.images.views import as_view, view_size
 from worker.ml.tasks import Support, Task
 
 _CLASSES, _EXAMPLES = 3, 15
@@ -23,26 +22,10 @@ _CLASSES, _EXAMPLES = 3, 15
 
 def steps(engine: Engine) -> Iterator[Callable[[], object]]:
     """Short pieces of work, the most useful first."""
-    if engine.spec.modality == "text":
-        texts = cast(TextEngine, engine)
-        yield lambda: texts.embed(["warm up"] * texts.best_batch)
-        return
-    images = cast(ImageEngine, engine)
-    for side in _sides(engine):
-        yield partial(_embed_black, images, side)
-    yield lambda: fit(_rehearsal(engine))
-
-
-def _embed_black(engine: ImageEngine, side: int) -> None:
-    engine.embed(np.zeros((engine.best_batch, side, side, 3), np.uint8))
-
-
-def _sides(engine: Engine) -> list[int]:
-    """Of all views' pixels; the network's own comes first."""
-    spec = engine.spec
-    views = [PRIMARY["image"], *(view for view in IDLE["image"] if not spec.fixed_size)]
-    sides = [view_size(as_view(view), spec.input_size) for view in views]
-    return list(dict.fromkeys(sides))
+    for batch in reading_of(engine).rehearsals(engine):
+        yield partial(embedder(engine), batch)
+    if not engine.spec.reads.read_by_heads:
+        yield lambda: fit(_rehearsal(engine))
 
 
 def _rehearsal(engine: Engine) -> Task:

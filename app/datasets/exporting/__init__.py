@@ -64,7 +64,7 @@ class Exporter:
 
 def exported(exporter: Exporter, modality: Modality, wanted: Format) -> Exported:
     """The examples as `wanted`. Raises export_unsupported where the modality has no such form."""
-    forms = exporter.texts() if modality == "text" else exporter.images()
+    forms = {"text": exporter.texts, "image": exporter.images}[modality]()
     if wanted not in forms:
         raise HeadstartError(
             "export_unsupported",

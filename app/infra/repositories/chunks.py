@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.manifest import Modality
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import work
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
+from app.core.modalities import MODALITIES
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
@@ -29,7 +30,6 @@ from app.uploads.intake.rows import Row
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
-MODALITIES: dict[str, Modality] = {"image": "image", "text": "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,8 @@ class _Intake:
         self, opened: Archive, found: list[FileInTree], modality: Modality
     ) -> list[LabelledFile]:
         """The members that are examples; what is left over becomes problems."""
-        lists = [one for one in found if modality == "image" and picture_lists.is_list(one.path)]
+        in_tables = MODALITIES[modality].in_tables
+        lists = [one for one in found if not in_tables and picture_lists.is_list(one.path)]
         tree, wrapper = layout.unwrapped(found, modality, lists)
         listing = layout.metadata(tree) or (picture_lists.lists(tree) if lists else [])
         items = self._listed(opened, listing, tree) if listing else None
@@ -146,7 +147,7 @@ class _Intake:
             items = self._placed(opened, found, modality)
         else:
             self._drafts.problems += layout.unlisted(tree, items, modality)
-        if modality == "text" and not items:
+        if MODALITIES[modality].in_tables and not items:
             self._take_tables(opened, found)
             return []
         if wrapper:
@@ -187,7 +188,7 @@ class _Intake:
     ) -> list[LabelledFile]:
         """The members that lie in class folders; none of texts where tables say more."""
         tree, wrapper = layout.unwrapped(found, modality)
-        with_tables = modality == "text" and any(one.role == "table" for one in found)
+        with_tables = MODALITIES[modality].in_tables and any(one.role == "table" for one in found)
         try:
             placed = layout.by_folder(tree, modality)
         except HeadstartError:
@@ -208,7 +209,7 @@ class _Intake:
     ) -> list[LabelledFile]:
         """The members that can be read, wherever they lie."""
         items = layout.anywhere(found, modality)
-        if modality == "text" and not items:
+        if MODALITIES[modality].in_tables and not items:
             self._take_tables(opened, found)
         else:
             listed = layout.metadata(found)
@@ -314,7 +315,7 @@ def _asked(modality: str | None) -> Modality | None:
         return None
     if modality not in MODALITIES:
         raise HeadstartError("invalid_value", "modality is image or text", param="modality")
-    return MODALITIES[modality]
+    return MODALITIES[modality].name
 
 
 def _new_pack(staging: Path) -> PackWriter:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.core import manifest, splits, texts
+from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
+from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members
 from app.uploads.intake.layout import OF_ROW, LabelledFile
 from app.uploads.intake.limits import IntakeOptions
@@ -76,7 +77,7 @@ class Drafts:
     ) -> Slot:
         """An example with the bytes `data`; `split` is that of the table that it is in."""
         slot = self.pack.add(data)
-        identity = texts.identity(data) if modality == "text" else None
+        identity = MODALITIES[modality].identity(data)
         self.listed.append(Draft(slot, path, told.label, told.group, told.split or split, identity))
         return slot
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.core.errors import HeadstartError
@@ -51,10 +52,22 @@ def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -
     Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
     """
     data = archives.read(opened, entry, limits)
-    if modality == "image":
-        header = images.check(data, entry.path)
-        return MemberContent(data, header.frames, header.format)
+    return _CHECKED[modality](data, entry, limits)
+
+
+def _picture(data: bytes, entry: Entry, limits: Limits) -> MemberContent:  # noqa: ARG001
+    header = images.check(data, entry.path)
+    return MemberContent(data, header.frames, header.format)
+
+
+def _written(data: bytes, entry: Entry, limits: Limits) -> MemberContent:
     return MemberContent(data.removeprefix(BOM) if _is_text(data, entry, limits) else b"")
+
+
+_CHECKED: Mapping[Modality, Callable[[bytes, Entry, Limits], MemberContent]] = {
+    "image": _picture,
+    "text": _written,
+}
 
 
 def further_frames(held: MemberContent, example: str, path: str) -> Problem:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
 from app.core.ids import new_id
-from app.core.views import IDLE
+from app.core.modalities import IDLE
 from app.infra.database import now
 from app.infra.orm import (
     CheckpointRow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
+from app.core.manifest import Modality
 from app.infra import weights
 from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines import openvino_graph as graphs
@@ -103,11 +104,13 @@ class OpenVinoTexts:
 def load_openvino(spec: BackboneSpec, weights_dir: Path | None, options: CpuOptions) -> Engine:
     """Raises backbone_unavailable, weights_invalid or precision_unavailable."""
     source = weights.require(spec, weights_dir)
-    if spec.modality == "text":
-        return OpenVinoTexts(spec, path=source.path, options=options)
-    return OpenVinoImages(
-        spec,
-        weights_dir=weights_dir,
-        weights_sha256=weights.sha256(source.path),
-        options=options,
-    )
+    made: dict[Modality, Callable[[], Engine]] = {
+        "text": lambda: OpenVinoTexts(spec, path=source.path, options=options),
+        "image": lambda: OpenVinoImages(
+            spec,
+            weights_dir=weights_dir,
+            weights_sha256=weights.sha256(source.path),
+            options=options,
+        ),
+    }
+    return made[spec.modality]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
+from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.backbones.encoders import text_network
@@ -93,7 +94,11 @@ def load_torch(
     """Raises backbone_unavailable or weights_invalid."""
     if precision == "f32":
         torch.backends.cudnn.allow_tf32 = False  # or f32 would be of 10-bit mantissas on CUDA
-    if spec.modality == "text":
-        path = weights.require(spec, weights_dir).path
-        return TorchTexts(spec, path=path, device=device, precision=precision)
-    return TorchImages(spec, weights_dir=weights_dir, device=device, precision=precision)
+    path = weights.require(spec, weights_dir).path
+    made: dict[Modality, Callable[[], Engine]] = {
+        "text": lambda: TorchTexts(spec, path=path, device=device, precision=precision),
+        "image": lambda: TorchImages(
+            spec, weights_dir=weights_dir, device=device, precision=precision
+        ),
+    }
+    return made[spec.modality]()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from app.core.backbones import Block
 from app.core.manifest import Modality
-from app.core.views import PRIMARY
+from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.features.whitening import Statistics, Whitening, late, load
 
 RAMP = (0.6, 0.8, 1.0, 1.2, 1.6)
@@ -36,7 +36,7 @@ class Channel:
 
 def modality(features: Mapping[str, Tensor]) -> Modality:
     """What embeddings are of."""
-    return "image" if PRIMARY["image"] in features else "text"
+    return next(one.name for one in MODALITIES.values() if one.primary in features)
 
 
 def primary(features: Mapping[str, Tensor]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.core.backbones import Block
 from app.core.errors import HeadstartError
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.assess import novelty
 from worker.ml.assess.novelty import NoveltyDetector

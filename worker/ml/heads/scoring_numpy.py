@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from worker.ml.assess import novelty
 from worker.ml.features.spaces_numpy import Floats, maker
 from worker.ml.heads.scoring import LiveHead

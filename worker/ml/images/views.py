@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from app.core import image_header
-from app.core.views import View
+from app.core.modalities import View
 from worker.ml.images import decoding
 from worker.ml.images.pixel_scale import PixelScale
 

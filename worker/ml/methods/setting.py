@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from app.core.manifest import Modality
-from app.core.views import PRIMARY
+from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.artifact import Attention, Lexical
 from worker.ml.assess import learning_curve, near_copies, novelty
 from worker.ml.assess.learning_curve import Point
@@ -51,7 +51,8 @@ class Setting:
         canonical = Canonical.of(task.support, task.seed)
         transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
         together = None
-        if spaces.modality(told.features) == "image" and len(told) <= near_copies.MOST:
+        of = MODALITIES[spaces.modality(told.features)]
+        if of.copied and len(told) <= near_copies.MOST:
             rows = transform.novelty(told.features)
             together = near_copies.joined(rows, told.labels, told.groups)
         if together is not None:

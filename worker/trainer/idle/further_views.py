@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core.manifest import Example, Modality
-from app.core.views import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
+from app.core.modalities import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
 from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import embeddings, picking, work

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
+from app.core.modalities import MODALITIES
 from app.infra import storage_keys
 from app.infra.storage import scratch
 from worker.formats.channel import Message
@@ -117,6 +118,6 @@ def texts(
     attempt: Attempt, modality: str, examples: Sequence[Example]
 ) -> dict[str, list[str] | list[int]] | None:
     """Where texts lie that a head reads beside their embeddings; None for images."""
-    if modality != "text":
+    if not MODALITIES[modality].read_by_heads:
         return None
     return items(attempt, attempt.claim.organisation_id, examples)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.core.views import IDLE, PRIMARY
+from app.core.modalities import IDLE, PRIMARY
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Scope
 from worker.trainer.inputs.embed_missing import embed, missing, scope_of

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality
+from app.core.modalities import MODALITIES
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from app.infra.repositories import versions
 from app.infra.repositories.work import LostClaimError
@@ -49,7 +50,7 @@ class JobData:
     @property
     def modality(self) -> Modality:
         """image or text."""
-        return "text" if self.rows.dataset.modality == "text" else "image"
+        return MODALITIES[self.rows.dataset.modality].name
 
     @property
     def examples(self) -> list[Example]:

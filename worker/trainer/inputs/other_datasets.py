@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core import manifest
 from app.core.manifest import Example
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from app.infra.orm import DatasetRow, DatasetVersionRow
 from app.infra.repositories import versions
 from worker.trainer.attempt import Attempt

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.core import manifest
 from app.core.manifest import Example, Problem
+from app.core.modalities import MODALITIES
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import versions
 from worker.trainer.attempt import Attempt
@@ -24,7 +25,7 @@ def pixel_scale(
     A version that became ready before there were scales has none, and goes on without.
     """
     undecided = version.pixel_scale is None and version.status == "processing"
-    if not undecided or facts.modality != "image":
+    if not undecided or not MODALITIES[facts.modality].deep:
         return version.pixel_scale
     examples = manifest.usable(attempt.examples(version), versions.problems_of(version))
     looked = attempt.ask(

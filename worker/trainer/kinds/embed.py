@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
-from app.core.views import PRIMARY
+from app.core.modalities import PRIMARY
 from app.infra.orm import DatasetVersionRow, JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.jobs import WAITING

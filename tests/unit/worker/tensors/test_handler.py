@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.ml.engines.stream import TEXT_BATCHES
+from worker.ml.engines.readings import TEXT_BATCHES
 from worker.tensors.handler import Tensors, _collect
 
 

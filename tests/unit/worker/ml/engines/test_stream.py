@@ -10,7 +10,8 @@ import pytest
 
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.drawn_images import encoded, picture
-from worker.ml.engines.stream import AHEAD, embed_stream
+from worker.ml.engines.readings import AHEAD
+from worker.ml.engines.stream import embed_stream
 from worker.ml.images.views import decode_to
 
 

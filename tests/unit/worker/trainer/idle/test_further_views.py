@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.core import manifest
 from app.core.manifest import Example
-from app.core.views import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
+from app.core.modalities import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
 from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import embeddings
 from tests.batch_kit import contents, manifest_key

@@ -11,7 +11,7 @@ from app.core.messages import Call, Input, Options, Target
 from tests.unit.worker.ml.drawn_images import encoded, picture
 from worker.ml.images import decoding
 from worker.predictor.calls import PendingCall, PendingInput
-from worker.predictor.loading import _is_large
+from worker.predictor.readers import PictureReader
 
 TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
 
@@ -27,9 +27,9 @@ def item(data: bytes) -> PendingInput:
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF", "TIFF"])
 def test_large_is_what_decoding_calls_large(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = item(encoded(picture(), kind))
-    assert not _is_large(one)
+    assert not PictureReader.is_large(one)
     monkeypatch.setattr(decoding, "LARGE", 9_599)
-    assert _is_large(one)
+    assert PictureReader.is_large(one)
 
 
 def test_a_size_that_comes_late_in_the_file_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,9 +37,9 @@ def test_a_size_that_comes_late_in_the_file_is_found(monkeypatch: pytest.MonkeyP
     noise = Image.effect_noise((300, 300), 80).convert("RGB")
     data = encoded(noise, "TIFF", compression="tiff_lzw")
     assert int.from_bytes(data[4:8], "little") > 2**16
-    assert _is_large(item(data))
+    assert PictureReader.is_large(item(data))
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8\xff\xe0"])
 def test_what_is_no_picture_is_left_to_decoding(data: bytes) -> None:
-    assert not _is_large(item(data))
+    assert not PictureReader.is_large(item(data))

@@ -1,0 +1,90 @@
+"""The two modalities, an object each: what differs between images and texts is asked of it here.
+
+What only one room does with them lies there, in a table by modality (`worker.ml.engines.readings`,
+`worker.predictor.readers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from app.core import texts
+from app.core.manifest import Modality
+
+View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
+"""What a picture is read as."""
+
+PRIMARY: Mapping[Modality, str] = {"image": "squish", "text": "text"}
+"""The view on a cold job's path: it decodes every example, and every model can use it alone."""
+
+IDLE: Mapping[Modality, tuple[str, ...]] = {
+    "image": ("mirror", "large", "pad", "rot90", "rot180", "rot270"),
+    "text": (),
+}
+"""Views embedded while nobody waits, most useful first; a job uses those that are there."""
+
+IDLE_CHUNK = 200
+IDLE_MOST_EXAMPLES = 5000
+"""Larger datasets have examples enough, and would keep a CPU busy for minutes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalitySpec:
+    """What is so for every dataset, backbone and model of one modality.
+
+    `views` are all ways to read an example; `in_tables`, whether a table's cells are examples;
+    `windowed`, whether a backbone reads tokens, a window at a time; `deep`, whether samples may
+    have more than eight bits, so that a dataset has a scale; `copied`, whether examples come as
+    near copies of each other; `read_by_heads`, whether heads read them beside their embeddings.
+    """
+
+    name: Modality
+    views: tuple[str, ...]
+    in_tables: bool
+    windowed: bool
+    deep: bool
+    copied: bool
+    read_by_heads: bool
+    identity: Callable[[bytes], str | None]
+    """The sha256 of what is the same in equal examples, where it is not that of the bytes."""
+    weights: str
+    """What to put where, so that a backbone called `{name}` has its weights."""
+    bundled: str | None = None
+    """Why a model is not exported as a whole network."""
+    saliency: str | None = None
+    """Why there are no saliency maps."""
+
+    @property
+    def primary(self) -> str:
+        """The view on a cold job's path."""
+        return PRIMARY[self.name]
+
+
+IMAGE = ModalitySpec(
+    name="image",
+    views=get_args(View),
+    in_tables=False,
+    windowed=False,
+    deep=True,
+    copied=True,
+    read_by_heads=False,
+    identity=lambda data: None,  # noqa: ARG005
+    weights="put {name}.safetensors or {name}.pth into HEADSTART_WEIGHTS_DIR",
+)
+TEXT = ModalitySpec(
+    name="text",
+    views=(PRIMARY["text"],),
+    in_tables=True,
+    windowed=True,
+    deep=False,
+    copied=False,
+    read_by_heads=True,
+    identity=texts.identity,
+    weights="put its Hugging Face folder (config.json, model.safetensors, tokenizer.json) at "
+    "HEADSTART_WEIGHTS_DIR/{name}",
+    bundled="a text model reads words beside its embedding, and is exported as `head` only",
+    saliency="saliency maps are of images",
+)
+MODALITIES: Mapping[str, ModalitySpec] = {one.name: one for one in (IMAGE, TEXT)}

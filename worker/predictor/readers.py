@@ -1,0 +1,139 @@
+"""From a request's inputs to rows of features: an object a modality, made for one engine."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import HeadstartError
+from app.core.image_header import inspect
+from app.core.modalities import IMAGE, View
+from worker.answers.scoring import Rows
+from worker.ml.engines import Engine, ImageEngine
+from worker.ml.heads.occlusion import occluded
+from worker.ml.images.decoding import is_large
+from worker.ml.images.views import as_view, decode_views
+from worker.predictor.calls import PendingInput
+
+Pixels = NDArray[np.uint8]
+_HEAD = 2**16
+"""Bytes within which most images say their size."""
+
+
+class Reader(Protocol):
+    """What a batcher does with its inputs; `decoders` threads prepare them."""
+
+    decoders: int
+    example: Any
+    """Something prepared, to warm the engine up with."""
+
+    def prepare(self, item: PendingInput) -> Any:
+        """What `forward` takes of an input. Raises HeadstartError."""
+        ...
+
+    @property
+    def is_large(self) -> Callable[[PendingInput], bool] | None:
+        """Tells whether preparing an input takes so long that it must not hold up others."""
+        ...
+
+    def forward(self, batch: Sequence[Any]) -> Sequence[Rows]:
+        """Of each prepared input its rows [views, D]."""
+        ...
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class PictureReader:
+    """Decodes straight to the network's size, each view that the item's heads read."""
+
+    def __init__(self, engine: Any, sizes: Sequence[int]) -> None:
+        self._engine, self._sizes = engine, sizes
+        self._side = engine.spec.input_size
+        self.decoders = cores()
+        self.example = [np.zeros((self._side, self._side, 3), np.uint8)]
+
+    def prepare(self, item: PendingInput) -> list[Pixels]:
+        """One array a view, and of each hidden window where a saliency map is wanted."""
+        head = item.call.head
+        scale = head.live.config.pixel_scale if head is not None else None
+        views = cast("Sequence[View]", item.views) or (as_view(IMAGE.primary),)
+        pixels = decode_views(bytes(item.input.data), views, self._side, scale=scale)
+        return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
+
+    @staticmethod
+    def is_large(item: PendingInput) -> bool:
+        """By the header, which seldom needs a copy of the whole file; decoding says what is
+        wrong with it.
+        """
+        for part in (item.input.data[:_HEAD], item.input.data):
+            with suppress(HeadstartError):
+                return is_large(inspect(bytes(part)))
+        return False
+
+    def forward(self, batch: Sequence[list[Pixels]]) -> Sequence[Rows]:
+        """One pass for each side length among the views, almost always one."""
+        flat = [pixels for views in batch for pixels in views]
+        same = len(flat) == 1 or len({pixels.shape for pixels in flat}) == 1
+        rows = self._in_sizes(flat) if same else _by_shape(self._engine, flat)
+        counts = np.cumsum([len(views) for views in batch])[:-1]
+        return np.split(rows, counts)
+
+    def _in_sizes(self, flat: Sequence[Pixels]) -> Rows:
+        """In passes of sizes that the engine has been warmed up for."""
+        passes: list[Rows] = []
+        at = 0
+        while at < len(flat):
+            size = self._sizes[bisect_right(self._sizes, len(flat) - at) - 1]
+            passes.append(self._engine.embed(np.stack(flat[at : at + size])))
+            at += size
+        return passes[0] if len(passes) == 1 else np.concatenate(passes)
+
+
+class TextReader:
+    """Texts need no preparing but their decoding."""
+
+    decoders = 1
+    example = "warm up"
+    is_large = None
+
+    def __init__(self, engine: Any, sizes: Sequence[int]) -> None:  # noqa: ARG002
+        self._engine = engine
+
+    def prepare(self, item: PendingInput) -> str:
+        """The text."""
+        return str(item.input.data, "utf-8")
+
+    def forward(self, batch: Sequence[str]) -> Sequence[Rows]:
+        """[1, D] each."""
+        rows: Rows = self._engine.embed(list(batch))
+        return list(rows[:, None])
+
+
+_READERS: Mapping[str, Callable[[Any, Sequence[int]], Reader]] = {
+    "image": PictureReader,
+    "text": TextReader,
+}
+
+
+def reader_for(engine: Engine, sizes: Sequence[int]) -> Reader:
+    """The reader of the engine's modality; `sizes` are those it has been warmed up for."""
+    return _READERS[engine.spec.modality](engine, sizes)
+
+
+def _by_shape(engine: ImageEngine, flat: Sequence[Pixels]) -> Rows:
+    rows: list[Rows | None] = [None] * len(flat)
+    for shape in {pixels.shape for pixels in flat}:
+        places = [place for place, pixels in enumerate(flat) if pixels.shape == shape]
+        embedded = engine.embed(np.stack([flat[place] for place in places]))
+        for place, row in zip(places, embedded, strict=True):
+            rows[place] = row
+    return np.stack([row for row in rows if row is not None])

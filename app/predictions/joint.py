@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality
 from app.core.messages import Input
+from app.core.modalities import MODALITIES
 from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.openapi import Id, problems
 from app.http.routes import StrictRoute
@@ -135,7 +135,7 @@ async def _asked(request: Request, body: bytes, services: Services) -> tuple[lis
     document = await parsed_document(body) if is_json(kind) else {}
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
-        modality: Modality = "text" if resolved.modality == "text" else "image"
+        modality = MODALITIES[resolved.modality].name
         if is_json(kind):
             return from_document(document, modality=modality, most=most), False
         return read_inputs(body, kind, modality=modality, most=most)

@@ -58,13 +58,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How one request is answered; `timeout` in seconds, `threshold` in 0..1."""
+    """How one request is answered; `timeout` in seconds, `threshold` in 0..1.
+
+    `tokens`: each item also says how many tokens its text and its label are.
+    """
 
     top_k: int | None = None
     threshold: float | None = None
     cache: bool = True
     explain: tuple[str, ...] = ()
     timeout: float = 30.0
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

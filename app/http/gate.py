@@ -35,7 +35,8 @@ MAX_JSON = MIB
 _OPEN = re.compile(r"/(livez|readyz|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?")
 _UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+/predictions|predictions|embeddings)|/v2/models/[^/]+(/versions/[^/]+)?/infer"
+    r"/v1/(models/[^/]+/predictions|predictions|embeddings|chat/completions|responses)"
+    r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
 )
 
 

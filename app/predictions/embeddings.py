@@ -16,6 +16,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import IMAGE
+from app.core.openai.inputs import image_bytes
 from app.http.body import Receive
 from app.http.dependencies import Predicter, Services, ServicesDep
 from app.http.dependencies import services as services_of
@@ -23,11 +24,11 @@ from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.http.strict_json import SHORT
 from app.infra import weights
-from app.predictions.inputs import READ, image_bytes
+from app.predictions.inputs import READ
 from app.predictions.service import counted_body, replayed, while_connected
 
 
-class _CountedRoute(StrictRoute):
+class CountedRoute(StrictRoute):
     """A route whose bodies take the room in the predictor's queue that their inputs will."""
 
     async def opened(self, request: Request) -> Receive:
@@ -37,7 +38,7 @@ class _CountedRoute(StrictRoute):
         return replayed(body, request.receive)
 
 
-router = APIRouter(route_class=_CountedRoute, tags=["predictions"])
+router = APIRouter(route_class=CountedRoute, tags=["predictions"])
 
 _OPTIONS = Options(cache=False)
 _ENOUGH = 10_000

@@ -14,6 +14,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import PRECISION_HEADER
 from app.http.openapi import path_id, problems
 from app.predictions import schemas
+from app.predictions.completions import router as completions
 from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
 from app.predictions.inference_protocol import router as inference_protocol
@@ -21,6 +22,7 @@ from app.predictions.joint import router as joint
 
 router = APIRouter()
 router.include_router(embeddings)
+router.include_router(completions)
 router.include_router(inference_protocol)
 router.include_router(joint)
 

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Input
+from app.core.openai.inputs import image_bytes, text_bytes
 from app.http.dependencies import Asker, Predicter, Services, ServicesDep
 from app.http.openapi import Responses, files, path_id, problems
 from app.http.routes import StrictRoute
@@ -25,7 +26,6 @@ from app.infra.database import reading
 from app.infra.repositories import models
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
-from app.predictions.inputs import image_bytes, text_bytes
 from app.predictions.options import read_options
 from app.predictions.protocol_schemas import (
     INFER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +9,9 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, failed
+from app.core.openai.inputs import image_bytes, text_bytes
 from app.http.strict_json import parse, parsed
 from app.predictions import multipart
-
-MAX_TEXT_BYTES = 1024 * 1024
-_BASE64_PIECE = 1024 * 1024
-"""Characters that are decoded together: the decoder holds up every thread for 3 ms meanwhile."""
 
 
 def read_inputs(
@@ -44,46 +40,6 @@ def is_json(content_type: str) -> bool:
     """Whether a body of this type is a JSON document."""
     kind = content_type.split(";", 1)[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json")
-
-
-_STANDARD = bytes.maketrans(b"-_", b"+/")
-
-
-def image_bytes(text: str) -> Input:
-    """An image given as base64 or as a `data:` URL."""
-    if text.startswith("data:"):
-        _, _, text = text.partition(",")
-    try:
-        return Input("image", _decoded(_canonical(text.encode("ascii"))))
-    except (ValueError, binascii.Error):
-        return failed(HeadstartError("image_invalid", "the image is not valid base64"))
-
-
-def _canonical(encoded: bytes) -> bytes:
-    """Base64 in one line, padded, with + and /: others break lines, pad not, or write for URLs."""
-    if len(encoded) % 4 == 0 and not any(mark in encoded for mark in (b"\n", b"-", b"_")):
-        return encoded
-    line = encoded.translate(_STANDARD, b" \t\r\n").rstrip(b"=")
-    return line + b"=" * (-len(line) % 4)
-
-
-def _decoded(encoded: bytes) -> bytes:
-    """What base64 stands for. Raises binascii.Error; of a piece that ends early, too."""
-    pieces: list[bytes] = []
-    for start in range(0, len(encoded), _BASE64_PIECE):
-        if start and len(pieces[-1]) * 4 != _BASE64_PIECE * 3:
-            raise binascii.Error("padding before the end")
-        piece = encoded[start : start + _BASE64_PIECE]
-        pieces.append(binascii.a2b_base64(piece, strict_mode=True))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def text_bytes(text: str) -> Input:
-    """A text as UTF-8."""
-    data = text.encode()
-    if len(data) > MAX_TEXT_BYTES:
-        return failed(HeadstartError("text_too_long", "a text may have 1 MiB at most"))
-    return Input("text", data)
 
 
 READ: Mapping[str, Callable[[str], Input]] = {"image": image_bytes, "text": text_bytes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,13 +18,15 @@ from worker.predictor.calls import PendingInput
 from worker.predictor.prediction_cache import PredictionCache
 
 NEIGHBOURS = 5
+Tokens = Callable[[Sequence[str]], list[int]]
+"""How many tokens each text is."""
 
 
 class Answerer:
     """Turns one backbone's feature rows into items of an answer; threads may share it."""
 
-    def __init__(self, spec: BackboneSpec, cache: PredictionCache) -> None:
-        self._spec, self._cache = spec, cache
+    def __init__(self, spec: BackboneSpec, cache: PredictionCache, tokens: Tokens) -> None:
+        self._spec, self._cache, self._tokens = spec, cache, tokens
 
     def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
         """One answer an item and each of its riders; `rows[i]` is [views, D], in the order of the
@@ -70,6 +72,8 @@ class Answerer:
             self._cache.put(item.key, scores)
         options = item.call.request.options
         extra = self._explained(item, scores, rows) if options.explain else ""
+        if options.tokens:
+            extra += self._counted(item, scores)
         return render(scores, index=item.index, options=options, extra=extra)
 
     def _explained(self, item: PendingInput, scores: Scores, rows: Rows) -> str:
@@ -81,6 +85,12 @@ class Answerer:
         if item.wants_saliency:
             extra += f',"saliency":"{self._saliency(head, scores, rows)}"'
         return extra
+
+    def _counted(self, item: PendingInput, scores: Scores) -> str:
+        """How many tokens the text and the label are, as a further member."""
+        text = str(item.input.data, "utf-8") if item.input.kind == "text" else None
+        counts = self._tokens([scores.label] if text is None else [text, scores.label])
+        return f',"tokens":[{0 if text is None else counts[0]},{counts[-1]}]'
 
     def _neighbours(self, head: ServingHead, rows: Rows) -> str:
         """The most similar training examples, as JSON; none where the head keeps none."""

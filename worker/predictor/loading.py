@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.infra.precision import Precision
-from worker.ml.engines import load_engine
-from worker.predictor.answering import Answerer
+from worker.ml.engines import Engine, load_engine
+from worker.predictor.answering import Answerer, Tokens
 from worker.predictor.batching import Batcher, Deliver, Work
 from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache
@@ -37,7 +37,11 @@ def batcher_builder(
             reader.forward([reader.example] * size)
         return Batcher(
             name,
-            Work(reader.prepare, Answerer(engine.spec, cache), reader.is_large),
+            Work(
+                reader.prepare,
+                Answerer(engine.spec, cache, _token_counter(engine)),
+                reader.is_large,
+            ),
             [reader.forward],
             sizes=sizes,
             limit=limit,
@@ -49,3 +53,12 @@ def batcher_builder(
         )
 
     return build
+
+
+def _token_counter(engine: Engine) -> Tokens:
+    """Counts by a text backbone's tokenizer; what reads pictures has none, and counts nothing."""
+    encoder = getattr(engine, "encoder", None)
+    if encoder is None:
+        return lambda texts: [0] * len(texts)
+    counted: Tokens = encoder.counts
+    return counted

@@ -176,14 +176,15 @@ class Service:
         """Answer from the prediction cache, if it knows this content under this model version."""
         call = item.call
         item.key = cache_key(call.request.target, item.input)
-        if call.request.options.explain:  # explanations need the rows, which the cache has not
+        options = call.request.options
+        if options.explain or options.tokens:  # the cache has neither rows nor tokens
             return False
         scores = self.cache.get(item.key, head.labels)
         self.metrics.cache.labels("miss" if scores is None else "hit").inc()
         if scores is None:
             return False
         call.timing.cached += 1
-        call.settle(item.index, render(scores, index=item.index, options=call.request.options))
+        call.settle(item.index, render(scores, index=item.index, options=options))
         return True
 
     def _settle(self, outcome: InputOutcome) -> None:

@@ -49,6 +49,14 @@ class Encoder:
         """Whether each text goes on behind its last window."""
         return [len(some) > self.most_windows for some in self.windows(texts)]
 
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text is, special ones left out."""
+        forms = [canonical(text) for text in texts]
+        return [
+            sum(len(part.ids) for part in (whole, *whole.overflowing))
+            for whole in self._tokenizer.encode_batch_fast(forms, add_special_tokens=False)
+        ]
+
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
         """[n, width] in the order given; like lengths go through the network together."""
         found = [some[: self.most_windows] for some in self.windows(texts)]

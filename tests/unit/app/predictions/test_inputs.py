@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from app.core.errors import HeadstartError
 from app.core.messages import Input
+from app.core.openai.inputs import MAX_TEXT_BYTES, image_bytes
 from app.predictions import multipart
-from app.predictions.inputs import MAX_TEXT_BYTES, image_bytes, read_inputs
+from app.predictions.inputs import read_inputs
 from app.predictions.options import read_options
 
 JSON = "application/json; charset=utf-8"

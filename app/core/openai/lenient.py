@@ -1,0 +1,41 @@
+"""A request of which only some members matter to a classifier; OpenAI adds others every month."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class LenientRequest(BaseModel):
+    """What is not known is let pass, unless it looks like a misspelt member that matters.
+
+    How to sample, how long to think and where to store means nothing to who picks the most
+    probable class.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelt_right(cls, given: Any) -> Any:
+        known = cls.model_fields
+        for name in given if isinstance(given, dict) else ():
+            meant = get_close_matches(str(name), known, 1, 0.85) if name not in known else []
+            if meant and name not in _OTHERS:
+                raise ValueError(f"{name}: there is no such member; did you mean {meant[0]}?")
+        return given
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Hook for what several members say together."""
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """Raise ValueError where members contradict each other."""
+
+
+_OTHERS = frozenset({"tools", "prompt", "output", "includes"})
+"""OpenAI's own members that look like others."""

@@ -1,0 +1,106 @@
+"""What a request asks of a model, and the form of its answer: one for requests and for batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Modality
+from app.core.messages import Input, Options
+from app.core.openai.schema import Ranked, Wording
+
+LEAST_LOGPROB = -9999.0
+"""What OpenAI says of what is next to impossible; a probability of zero has no logarithm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReply:
+    """The predictor's answer: what answered, under which id, when, and an item an input."""
+
+    id: str
+    created: int
+    model: str
+    items: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelQuestion:
+    """`inputs(modality)` is what to ask, `answer(reply)` the body to answer with.
+
+    `backbone`: whether a backbone may be asked by its name, and its own view is what is wanted.
+    """
+
+    model: str
+    options: Options
+    inputs: Callable[[Modality], tuple[Input, ...]]
+    answer: Callable[[ModelReply], dict[str, Any]]
+    backbone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One prediction as it is told: its content, the classes to choose from, what was counted."""
+
+    content: str
+    best: Ranked
+    ranked: Sequence[Ranked]
+    item: Mapping[str, Any]
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens of the input and of the label, by the backbone's tokenizer; pictures have none."""
+        asked, answered = self.item.get("tokens", (0, 0))
+        return int(asked), int(answered)
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """What OpenAI's shapes have no place for, in the words of a prediction."""
+        kept = ("unknown", "familiarity")
+        told = {name: self.item[name] for name in kept if name in self.item}
+        return {"label": self.best.label, "probability": self.best.probability, **told}
+
+    def logprobs(self, top: int) -> list[dict[str, Any]]:
+        """The content as tokens: the label is one, whose alternatives are the other classes."""
+        written, label = self.content, self.best.label
+        at = 0 if written == label else written.rfind(to_json(label).decode()) + 1
+        if not written.startswith(label, at):
+            at, label = 0, written
+        tail = written[at + len(label) :]
+        alternatives = [_logprob(one.label, one.probability) for one in self.ranked[:top]]
+        tokens = [{**_logprob(label, self.best.probability), "top_logprobs": alternatives}]
+        before = [_sure(written[:at])] if at else []
+        return before + tokens + ([_sure(tail)] if tail else [])
+
+
+def told(reply: ModelReply, form: Wording) -> Told:
+    """The one prediction of a reply. Raises its error, or invalid_request by the form."""
+    (item,) = reply.items
+    if "error" in item:
+        error = item["error"]
+        raise HeadstartError(error["code"], error["message"], param=error.get("param"))
+    ranked = form.choose([Ranked(**one) for one in item["predictions"]])
+    return Told(content=form.write(ranked[0]), best=ranked[0], ranked=ranked, item=item)
+
+
+def options(*, form: Wording, top: int) -> Options:
+    """How the predictor is asked: with as many classes as the answer needs."""
+    return Options(top_k=max(1, top) if form.allowed is None else None, tokens=True)
+
+
+def _logprob(token: str, probability: float) -> dict[str, Any]:
+    logprob = math.log(probability) if probability > 0 else LEAST_LOGPROB
+    return {
+        "token": token,
+        "logprob": max(logprob, LEAST_LOGPROB),
+        "bytes": list(token.encode()),
+    }
+
+
+def _sure(token: str) -> dict[str, Any]:
+    """A piece around the label, which the form decides."""
+    return {**_logprob(token, 1.0), "top_logprobs": []}

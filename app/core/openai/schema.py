@@ -1,0 +1,166 @@
+"""A label in the form that a caller's JSON Schema asks for, such as `{"intent": "refund"}`.
+
+A model that writes is held to the schema word by word; a classifier knows a label and how probable
+it is, fills in those, and refuses a schema that wants more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from app.core.errors import HeadstartError
+
+_DEEPEST = 20
+_LARGEST = 10_000
+"""Values in a schema that are looked at."""
+_PROBABILITY = frozenset({"confidence", "probability", "score", "certainty", "likelihood"})
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A class and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a prediction is written as: `schema` None is the label itself, {} any JSON object.
+
+    `param` names it in the request.
+    """
+
+    schema: Mapping[str, Any] | None = None
+    param: str = "response_format"
+
+    @property
+    def allowed(self) -> frozenset[str] | None:
+        """The values that the schema leaves to choose from; None where it leaves all."""
+        enums = [set(one) for one in _enums(self.schema or {}) if len(one) > 1]
+        return frozenset(set.intersection(*enums)) if enums else None
+
+    def choose(self, predictions: Sequence[Ranked]) -> list[Ranked]:
+        """Those of the predictions that the schema has a place for. Raises invalid_request."""
+        allowed = self.allowed
+        chosen = [one for one in predictions if allowed is None or one.label in allowed]
+        if not chosen:
+            raise self._bad("its enum has none of the model's classes")
+        return chosen
+
+    def write(self, best: Ranked) -> str:
+        """The prediction in this form. Raises invalid_request where the schema wants more."""
+        if self.schema is None or (self.allowed is None and _is_object(best.label)):
+            return best.label
+        if not self.schema:
+            return _dumped({"label": best.label})
+        value = _Filling(self.schema, best, self.allowed is not None).value(self.schema, "", 0)
+        if value is _MISSING:
+            raise self._bad("a classifier can fill in a label and its probability, and no more")
+        return _dumped(value)
+
+    def _bad(self, why: str) -> HeadstartError:
+        return HeadstartError("invalid_request", f"{self.param}: {why}", param=self.param)
+
+
+class _Filling:
+    """Fills in one schema; where it has enums, only those take the label."""
+
+    def __init__(self, root: Mapping[str, Any], best: Ranked, enums: bool) -> None:
+        self._root, self._best, self._enums = root, best, enums
+        self._free = True
+
+    def value(self, schema: Any, name: str, depth: int) -> Any:
+        """What belongs at a place of the schema; _MISSING where a classifier has nothing."""
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return _MISSING
+        if "$ref" in schema:
+            return self.value(_pointed(self._root, schema["$ref"]), name, depth + 1)
+        if "const" in schema:
+            return schema["const"]
+        for key in ("anyOf", "oneOf", "allOf"):
+            if isinstance(schema.get(key), list):
+                return self._first(schema[key], name, depth)
+        if isinstance(schema.get("enum"), list):
+            return self._of_enum(schema["enum"])
+        return self._of_type(schema, name, depth)
+
+    def _first(self, choices: Sequence[Any], name: str, depth: int) -> Any:
+        found = (self.value(choice, name, depth + 1) for choice in choices)
+        told = [one for one in found if one is not _MISSING]
+        return next((one for one in told if one is not None), None if told else _MISSING)
+
+    def _of_enum(self, values: Sequence[Any]) -> Any:
+        if len(values) == 1:
+            return values[0]
+        return self._best.label if self._best.label in values else _MISSING
+
+    def _of_type(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+        kinds = schema.get("type", "object" if "properties" in schema else "string")
+        for kind in kinds if isinstance(kinds, list) else [kinds]:
+            if (value := self._of_kind(kind, schema, name, depth)) is not _MISSING:
+                return value
+        return _MISSING
+
+    def _of_kind(self, kind: Any, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+        if kind == "object":
+            return self._object(schema, depth)
+        if kind == "array":
+            item = self.value(schema.get("items", {}), name, depth + 1)
+            return _MISSING if item is _MISSING else [item]
+        if kind == "number" and name.lower() in _PROBABILITY:
+            return self._best.probability
+        if kind == "string" and self._free and not self._enums:
+            self._free = False
+            return self._best.label
+        return None if kind == "null" else _MISSING
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> Any:
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping) or not properties:
+            return _MISSING
+        filled = {name: self.value(one, name, depth + 1) for name, one in properties.items()}
+        kept = {name: one for name, one in filled.items() if one is not _MISSING}
+        complete = all(name in kept for name in schema.get("required") or ())
+        return kept if kept and complete else _MISSING
+
+
+def _enums(schema: Any) -> Iterator[list[str]]:
+    """Every enum of strings in a schema."""
+    waiting, seen = [schema], 0
+    while waiting and seen < _LARGEST:
+        node, seen = waiting.pop(), seen + 1
+        if isinstance(node, Mapping):
+            values = node.get("enum")
+            if isinstance(values, list) and all(isinstance(one, str) for one in values):
+                yield values
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def _pointed(root: Mapping[str, Any], reference: Any) -> Any:
+    """What `#/$defs/Name` points to."""
+    node: Any = root
+    for step in str(reference).removeprefix("#").split("/")[1:]:
+        node = node.get(step) if isinstance(node, Mapping) else None
+    return node
+
+
+def _is_object(label: str) -> bool:
+    """Whether the label was trained as a JSON object, and needs no other form."""
+    if not label.startswith("{"):
+        return False
+    try:
+        return isinstance(from_json(label), dict)
+    except ValueError:
+        return False
+
+
+def _dumped(value: Any) -> str:
+    return to_json(value).decode()

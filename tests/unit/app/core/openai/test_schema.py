@@ -1,0 +1,124 @@
+"""A label in the forms that callers' schemas ask for."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import HeadstartError
+from app.core.openai.schema import Ranked, Wording
+
+BEST = Ranked("refund", 0.75)
+RANKED = [BEST, Ranked("card", 0.2), Ranked("other", 0.05)]
+ENUM = {"type": "string", "enum": ["refund", "card"]}
+
+
+def written(schema: Any, best: Ranked = BEST) -> Any:
+    text = Wording(schema).write(best)
+    value = json.loads(text)
+    if schema:
+        jsonschema.validate(value, schema)
+    return value
+
+
+def strict(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({}, {"label": "refund"}),
+        (strict(intent=ENUM), {"intent": "refund"}),
+        (strict(label={"type": "string"}), {"label": "refund"}),
+        (
+            strict(intent=ENUM, confidence={"type": "number"}),
+            {"intent": "refund", "confidence": 0.75},
+        ),
+        (strict(kind={"const": "v1"}, intent=ENUM), {"kind": "v1", "intent": "refund"}),
+        (strict(intents={"type": "array", "items": ENUM}), {"intents": ["refund"]}),
+        (strict(result=strict(intent=ENUM)), {"result": {"intent": "refund"}}),
+        (strict(intent={"anyOf": [{"type": "null"}, ENUM]}), {"intent": "refund"}),
+        (strict(intent=ENUM, why={"type": ["string", "null"]}), {"intent": "refund", "why": None}),
+        (
+            {**strict(intent={"$ref": "#/$defs/Intent"}), "$defs": {"Intent": ENUM}},
+            {"intent": "refund"},
+        ),
+        (
+            {"type": "object", "properties": {"intent": ENUM, "why": {"type": "string"}}},
+            {"intent": "refund"},
+        ),
+        ({"type": "string"}, "refund"),
+    ],
+)
+def test_the_label_goes_where_the_schema_has_a_place_for_it(schema: Any, value: Any) -> None:
+    assert written(schema) == value
+
+
+def test_without_a_schema_the_label_is_the_content() -> None:
+    assert Wording().write(BEST) == "refund"
+
+
+def test_a_label_that_was_trained_as_json_stays_as_it_is() -> None:
+    label = Ranked('{"intent": "refund"}', 1.0)
+    assert Wording(strict(intent={"type": "string"})).write(label) == label.label
+
+
+def test_an_enum_leaves_the_most_probable_of_its_own() -> None:
+    form = Wording(strict(intent={"type": "string", "enum": ["card", "other"]}))
+    assert [one.label for one in form.choose(RANKED)] == ["card", "other"]
+    assert form.write(form.choose(RANKED)[0]) == '{"intent":"card"}'
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        strict(intent=ENUM, summary={"type": "string"}),
+        strict(age={"type": "integer"}),
+        strict(intent={"$ref": "#/$defs/Missing"}),
+        {"type": "object"},
+        {"$ref": "#"},
+    ],
+)
+def test_what_a_classifier_does_not_know_is_refused(schema: Any) -> None:
+    with pytest.raises(HeadstartError, match="and no more") as refused:
+        Wording(schema).write(BEST)
+    assert refused.value.param == "response_format"
+
+
+def test_an_enum_of_other_words_is_refused() -> None:
+    with pytest.raises(HeadstartError, match="none of the model's classes"):
+        Wording(strict(intent={"enum": ["up", "down"]})).choose(RANKED)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "properties", "enum", "items", "anyOf", "$ref", "required", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["type", "properties", "anyOf", "items"]), JSON))
+def test_no_schema_does_more_than_be_refused(schema: Any) -> None:
+    with suppress(HeadstartError):
+        json.loads(Wording(schema).write(BEST))

@@ -13,6 +13,7 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input
+from app.core.modalities import MODALITIES
 from app.core.openai.inputs import image_bytes, text_bytes
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -33,7 +34,7 @@ class Turn:
 
         Raises modality_mismatch, invalid_request.
         """
-        if modality == "text":
+        if MODALITIES[modality].in_tables:
             return self._text()
         if len(self.images) != 1:
             why = f"the model reads one picture, the user's last turn has {len(self.images)}"

@@ -50,14 +50,14 @@ def squeezed(text: str) -> str:
     return "".join(_HIDDEN.sub(_in_emoji, unicodedata.normalize("NFKC", folded)).split())
 
 
-def _in_emoji(found: re.Match[str]) -> str:
+def _in_emoji(mark: re.Match[str]) -> str:
     """The mark where an emoji needs it (a joiner between two, a flag's tags), else nothing."""
-    before, after = found.string[: found.start()].rstrip(_MODIFIERS), found.string[found.end() :]
-    joins = found[0] == "\u200d" and before and after
+    before, after = mark.string[: mark.start()].rstrip(_MODIFIERS), mark.string[mark.end() :]
+    joins = mark[0] == "\u200d" and before and after
     if joins and unicodedata.category(before[-1]) == unicodedata.category(after[0]) == "So":
-        return found[0]
-    tags = "\U000e0020" <= found[0] <= "\U000e007f"
-    return found[0] if tags and before.rstrip(_TAGS).endswith("\U0001f3f4") else ""
+        return mark[0]
+    tags = "\U000e0020" <= mark[0] <= "\U000e007f"
+    return mark[0] if tags and before.rstrip(_TAGS).endswith("\U0001f3f4") else ""
 
 
 _MODIFIERS = "\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
@@ -67,7 +67,7 @@ _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 
 def visible(text: str) -> str:
     """The text with what cannot be seen written out, `\u200b` for a zero-width space."""
-    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+    return _HIDDEN.sub(lambda mark: _escaped(mark[0]), text)
 
 
 def told_apart(texts: list[str]) -> list[str]:

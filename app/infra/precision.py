@@ -66,6 +66,6 @@ class Precisions:
     @property
     def default_precision(self) -> Precision:
         """The default engine's precision."""
-        found = precision_of(self.default)
-        assert found is not None
-        return found
+        precision = precision_of(self.default)
+        assert precision is not None
+        return precision

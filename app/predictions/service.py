@@ -116,20 +116,21 @@ async def ask(held: Services, question: Question) -> Answer:
 
 async def _resolved(held: Services, question: Question) -> list[ResolvedModel]:
     """What the names mean. Raises not_found, not_ready, and modality_mismatch between them."""
-    found = []
+    resolved = []
     for place, name in enumerate(question.models):
         whose = (question.tenant, name)
         try:
-            found.append(held.resolver.recall(*whose) or await held.resolver.resolve(*whose))
+            resolved.append(held.resolver.recall(*whose) or await held.resolver.resolve(*whose))
         except HeadstartError as error:
             if not question.others:
                 raise
             why = f"{name}: {error.message}"
             raise HeadstartError(error.code, why, param=f"models.{place}") from error
-        if found[place].modality != found[0].modality:
-            why = f"{name} reads {found[place].modality}s, {question.model} {found[0].modality}s"
+        own, first = resolved[place].modality, resolved[0].modality
+        if own != first:
+            why = f"{name} reads {own}s, {question.model} {first}s"
             raise HeadstartError("modality_mismatch", why, param=f"models.{place}")
-    return found
+    return resolved
 
 
 async def _called(question: Question, resolved: list[ResolvedModel]) -> Call:

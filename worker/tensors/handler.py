@@ -140,8 +140,8 @@ class Tensors:
         """Which of the texts go on behind what is read of them; what is no text does not."""
         encoder = cast("TextEngine", self._engine(request)).encoder
         texts = (blob.decode(errors="replace") for blob in blobs(request["items"]))
-        found = [encoder.truncated([text])[0] for text in texts]
-        return {"truncated": [index for index, longer in enumerate(found) if longer]}
+        cut = [encoder.truncated([text])[0] for text in texts]
+        return {"truncated": [index for index, longer in enumerate(cut) if longer]}
 
     def _export(self, request: Message) -> dict[str, Any]:
         """Write a bundle to `out`; what makes one is only loaded by who asks for one."""

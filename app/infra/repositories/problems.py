@@ -38,11 +38,11 @@ def some(
 ) -> list[tuple[int, Problem]]:
     """At most `limit` problems of a version from place `start` on, each with its place."""
     each = _EACH[session.get_bind().dialect.name]
-    found = session.execute(
+    rows = session.execute(
         text(f"SELECT * FROM ({each}) e WHERE place >= :start ORDER BY place LIMIT :limit"),  # noqa: S608
         {"version": version_id, "start": start, "limit": limit},
     )
-    return [(row.place, Problem.model_validate_json(row.problem)) for row in found]
+    return [(row.place, Problem.model_validate_json(row.problem)) for row in rows]
 
 
 def excluded(session: Session, version_id: str, among: Sequence[str] | None = None) -> set[str]:

@@ -99,12 +99,12 @@ def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
         return []
     tally = tallied(*_answers(evidence, evidence.probabilities), len(evidence.classes))
     errors = _class_errors(tally)
-    found = [
+    items = [
         _gain(law, int(tally.support[c]), float(errors[c]), label)
         for c, label in enumerate(evidence.classes)
         if tally.support[c] > 0
     ]
-    useful = [item for item in found if item["gain"] >= 0.005]
+    useful = [item for item in items if item["gain"] >= 0.005]
     return sorted(useful, key=lambda item: -float(item["gain"]))[:MOST]
 
 
@@ -181,11 +181,11 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
 
 def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:
     """Pairs from different splits with a cosine of copies.ALIKE or more, most alike first."""
-    found: list[dict[str, Any]] = []
+    pairs: list[dict[str, Any]] = []
     for place, first in enumerate(sets):
         for second in sets[place + 1 :]:
-            found += _alike(first, second)
-    return sorted(found, key=lambda item: -float(item["cosine"]))[:MOST]
+            pairs += _alike(first, second)
+    return sorted(pairs, key=lambda item: -float(item["cosine"]))[:MOST]
 
 
 def _answers(evidence: Evidence, probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -246,12 +246,12 @@ def _suspect(evidence: Evidence, row: int, said: int, probability: float) -> dic
 
 def _alike(first: Set, second: Set) -> list[dict[str, Any]]:
     """At most MOST pairs; rows are compared a thousand at a time."""
-    found = []
+    pairs = []
     for start in range(0, len(first.rows), 1000):
         cosines = first.rows[start : start + 1000] @ second.rows.T
         for a, b in (cosines >= copies.ALIKE).nonzero()[:1000].tolist():
-            found.append((float(cosines[a, b]), first.ids[start + a], second.ids[b]))
+            pairs.append((float(cosines[a, b]), first.ids[start + a], second.ids[b]))
     return [
         {"example_ids": [a, b], "splits": [first.split, second.split], "cosine": cosine}
-        for cosine, a, b in sorted(found, reverse=True)[:MOST]
+        for cosine, a, b in sorted(pairs, reverse=True)[:MOST]
     ]

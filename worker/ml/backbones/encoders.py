@@ -28,8 +28,10 @@ class PooledEncoder(nn.Module):
         self.pooling = pooling
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        found = self.encoder(input_ids=input_ids, attention_mask=attention_mask, return_dict=False)
-        states = found[0].float()
+        outputs = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, return_dict=False
+        )
+        states = outputs[0].float()
         if self.pooling == "cls":
             return nn.functional.normalize(states[:, 0], dim=-1)
         mask = attention_mask.unsqueeze(-1).float()

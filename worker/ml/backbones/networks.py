@@ -59,12 +59,12 @@ class Pyramid(nn.Module):
 def pool(cells: Tensor, wanted: Sequence[Statistic]) -> list[Tensor]:
     """Statistics over the last axis of [n, c, cells]; the deviation is the population's."""
     mean = cells.mean(-1)
-    found: dict[Statistic, Callable[[], Tensor]] = {
+    pooled: dict[Statistic, Callable[[], Tensor]] = {
         "mean": lambda: mean,
         "max": lambda: cells.amax(-1),
         "std": lambda: (cells - mean[..., None]).square().mean(-1).sqrt(),
     }
-    return [found[statistic]() for statistic in wanted]
+    return [pooled[statistic]() for statistic in wanted]
 
 
 class TokenPyramid(Pyramid):
@@ -92,8 +92,8 @@ class TokenPyramid(Pyramid):
 
 def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
     """The network of `name` with its real weights, frozen and in eval mode."""
-    found = weights(name, weights_dir)
-    return build(get(name), found.state).eval().requires_grad_(False), found
+    loaded = weights(name, weights_dir)
+    return build(get(name), loaded.state).eval().requires_grad_(False), loaded
 
 
 def build(spec: BackboneSpec, state: State) -> Pyramid:

@@ -119,8 +119,8 @@ class PackedE5:
         packed = self.packed(name)
         low, high = packed.nibbles & 15, packed.nibbles >> 4
         centred = np.concatenate([low, high], 1).astype(np.float32) - 8
-        found: NDArray[np.float32] = centred * packed.scales.astype(np.float32)[:, None]
-        return found.reshape(-1)
+        weight: NDArray[np.float32] = centred * packed.scales.astype(np.float32)[:, None]
+        return weight.reshape(-1)
 
     def packed(self, name: str) -> Packed:
         """A tensor of 4-bit weights as it is. Raises weights_invalid."""

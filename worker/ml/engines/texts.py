@@ -59,8 +59,8 @@ class Encoder:
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
         """[n, width] in the order given; like lengths go through the network together."""
-        found = [some[: self.most_windows] for some in self.windows(texts)]
-        ids = [window for some in found for window in some]
+        per_text = [some[: self.most_windows] for some in self.windows(texts)]
+        ids = [window for some in per_text for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
         for start in range(0, len(ids), BATCH):
@@ -68,7 +68,7 @@ class Encoder:
             vectors[places] = forward(*self._padded([ids[place] for place in places]))
         if len(ids) == len(texts):
             return vectors
-        return _pooled(vectors, [[len(window) for window in some] for some in found])
+        return _pooled(vectors, [[len(window) for window in some] for some in per_text])
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
         longest = max(len(row) for row in rows)

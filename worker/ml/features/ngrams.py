@@ -57,10 +57,10 @@ def rows(texts: Sequence[str]) -> SparseRows:
     """
     codes, owner = _characters(texts)
     keys = [_keys(grams, owner) for grams in (_inside_words(codes), _anywhere(codes))]
-    found = [_weighted(key, len(texts)) for key in keys]
-    row = np.concatenate([found[0][0], found[1][0]])
-    bucket = np.concatenate([found[0][1], found[1][1] + BUCKETS])
-    weight = np.concatenate([found[0][2], found[1][2]])
+    weighted = [_weighted(key, len(texts)) for key in keys]
+    row = np.concatenate([weighted[0][0], weighted[1][0]])
+    bucket = np.concatenate([weighted[0][1], weighted[1][1] + BUCKETS])
+    weight = np.concatenate([weighted[0][2], weighted[1][2]])
     order = np.argsort(row, kind="stable")
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.bincount(row, minlength=len(texts)), out=starts[1:])
@@ -115,12 +115,12 @@ def _inside_words(codes: Hashes) -> Grams:
 
 def _keys(grams: Grams, owner: Integers) -> Integers:
     """row·BUCKETS + bucket of every n-gram."""
-    found = []
+    pieces = []
     for kept, hashes in grams:
         mixed = hashes[kept] * _FINISH
         bucket = (mixed >> np.uint64(64 - BITS)).astype(np.int64)
-        found.append((owner[: len(kept)][kept] << BITS) | bucket)
-    return np.concatenate(found)
+        pieces.append((owner[: len(kept)][kept] << BITS) | bucket)
+    return np.concatenate(pieces)
 
 
 def _weighted(keys: Integers, count: int) -> tuple[Integers, Integers, Floats]:

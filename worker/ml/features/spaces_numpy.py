@@ -120,8 +120,8 @@ class _Whitened:
             self._constant[places[block]] = (-one.floor * one.centre).numpy()
         self._groups = [
             (slice(places[group[0]].start, places[group[-1]].stop), _Bases(group, whitening))
-            for _, found in groupby(blocks, lambda block: _shape(whitening.get(block)))
-            if (group := list(found))[0] in whitening
+            for _, alike in groupby(blocks, lambda block: _shape(whitening.get(block)))
+            if (group := list(alike))[0] in whitening
         ]
 
     def __call__(self, x: Floats) -> Floats:

@@ -78,8 +78,8 @@ def load(name: str, layout: tuple[Block, ...]) -> Statistics:
             "model_corrupt", f"The head needs the statistics {name}, which are not installed."
         )
     with safe_open(path, "pt") as file:
-        found = {block: _read(file.get_tensor, key_of(block)) for block in late(layout)}
-    return Statistics(name, found)
+        by_block = {block: _read(file.get_tensor, key_of(block)) for block in late(layout)}
+    return Statistics(name, by_block)
 
 
 def _read(tensor: Callable[[str], Tensor], key: str) -> Whitening:

@@ -72,7 +72,7 @@ def by_ridge(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     if design.many is not None:
         return _in_span(design, folds, lambda _: ridge.from_moments(design.moments, l2), len(l2))
     precision = _precision(design, l2)
-    found = ridge.dual(
+    solved = ridge.dual(
         design.gram.to(precision),
         folds.targets[design.owner].to(precision),
         design.weights.to(precision),
@@ -81,7 +81,7 @@ def by_ridge(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     return [
         HeadFit(alpha.double(), bias.double(), logits.double())
         for alpha, bias, logits in zip(
-            found.alpha, found.bias, _out_of_fold(found, design, folds), strict=True
+            solved.alpha, solved.bias, _out_of_fold(solved, design, folds), strict=True
         )
     ]
 
@@ -92,14 +92,14 @@ def _precision(design: Design, l2: Tensor) -> torch.dtype:
     return torch.float32 if len(design.gram) > MOST_EXACT and least > LEAST_NOISE else torch.float64
 
 
-def _out_of_fold(found: ridge.Dual, design: Design, folds: Folds) -> Tensor:
+def _out_of_fold(solved: ridge.Dual, design: Design, folds: Folds) -> Tensor:
     """What the fits say of the examples, out of fold where there are folds: [Λ, n, k]."""
-    owner, n, precision = design.owner, len(folds.labels), found.alpha.dtype
+    owner, n, precision = design.owner, len(folds.labels), solved.alpha.dtype
     if not folds.count:
-        return design.cross.to(precision) @ found.alpha + found.bias[:, None]
+        return design.cross.to(precision) @ solved.alpha + solved.bias[:, None]
     if design.asked is None:
-        return found.out_of_fold(folds.targets[owner].to(precision), folds.fold[owner])[:, :n]
-    return found.out_of_fold_by(design.cross.to(precision), folds.fold[owner], folds.fold)
+        return solved.out_of_fold(folds.targets[owner].to(precision), folds.fold[owner])[:, :n]
+    return solved.out_of_fold_by(design.cross.to(precision), folds.fold[owner], folds.fold)
 
 
 def by_logistic(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:

@@ -24,12 +24,12 @@ Floats = NDArray[np.float32]
 def occluded(pixels: Pixels) -> list[Pixels]:
     """[s, s, 3] with each window in turn (row by row) painted in the picture's mean colour."""
     mean = pixels.mean((0, 1)).round().astype(np.uint8)
-    found = []
+    covered = []
     for top, bottom, left, right in _windows(len(pixels)):
         copy = pixels.copy()
         copy[top:bottom, left:right] = mean
-        found.append(copy)
-    return found
+        covered.append(copy)
+    return covered
 
 
 def saliency(whole: float, hidden: Floats) -> Floats:

@@ -105,8 +105,8 @@ def predict(
         assert texts is not None
         said = [texts[row] for row in members]
         read = _read_texts(head.artifact, features[PRIMARY["text"]][members], said, layout)
-        found = _predictions(head, read.probabilities, read.score)
-        answers.update(zip(members, found, strict=True))
+        predictions = _predictions(head, read.probabilities, read.score)
+        answers.update(zip(members, predictions, strict=True))
     return [answers[row] for row in range(len(heads))]
 
 
@@ -130,8 +130,8 @@ def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[
     made = spaces.transform(tuple(layout), head.config.statistics).channels(
         features, head.config.channels
     )
-    found = _logits(head, [made[channel] for channel in head.config.channels])
-    return (found / head.config.temperature).softmax(1)
+    logits = _logits(head, [made[channel] for channel in head.config.channels])
+    return (logits / head.config.temperature).softmax(1)
 
 
 def nearest(
@@ -188,11 +188,11 @@ class _Rows:
 
 def _answer(head: LiveHead, shared: _Rows, rows: Sequence[int]) -> list[Prediction]:
     x = [shared.channel(channel, rows) for channel in head.config.channels]
-    found = (_logits(head, x) / head.config.temperature).softmax(1)
-    top, predicted = novelty.confidence(found)
+    told = (_logits(head, x) / head.config.temperature).softmax(1)
+    top, predicted = novelty.confidence(told)
     labels = head.artifact.tensors["exemplar_labels"].long()
     likeness = novelty.similarity(shared.novelty(rows), _exemplars(head), labels, predicted)
-    return _predictions(head, found, head.config.novelty.score(top, likeness))
+    return _predictions(head, told, head.config.novelty.score(top, likeness))
 
 
 def _read_texts(
@@ -203,15 +203,15 @@ def _read_texts(
     return scoring_text.answer(head, looked, texts)
 
 
-def _predictions(head: LiveHead, found: Tensor, scores: Tensor) -> list[Prediction]:
-    return [_prediction(head, p, score) for p, score in zip(found, scores.tolist(), strict=True)]
+def _predictions(head: LiveHead, rows: Tensor, scores: Tensor) -> list[Prediction]:
+    return [_prediction(head, p, score) for p, score in zip(rows, scores.tolist(), strict=True)]
 
 
-def _prediction(head: LiveHead, found: Tensor, score: float) -> Prediction:
+def _prediction(head: LiveHead, row: Tensor, score: float) -> Prediction:
     familiar = _familiarity(head.config.novelty, score)
     return Prediction(
         classes=head.config.classes,
-        probabilities=found,
+        probabilities=row,
         score=score,
         familiarity=familiar,
         unknown=familiar < head.config.false_alarm,
@@ -256,15 +256,15 @@ def _exemplars(head: LiveHead) -> Tensor:
 
 def _by_statistics(heads: Sequence[LiveHead]) -> list[tuple[str | None, list[int]]]:
     """The rows of heads that read channels, by the statistics that these are made with."""
-    found: dict[str | None, list[int]] = {}
+    rows_by_statistics: dict[str | None, list[int]] = {}
     for row, head in enumerate(heads):
         if head.config.channels:
-            found.setdefault(head.config.statistics, []).append(row)
-    return list(found.items())
+            rows_by_statistics.setdefault(head.config.statistics, []).append(row)
+    return list(rows_by_statistics.items())
 
 
 def _by_head(heads: Sequence[LiveHead], rows: Sequence[int]) -> list[tuple[LiveHead, list[int]]]:
-    found: dict[int, tuple[LiveHead, list[int]]] = {}
+    rows_by_head: dict[int, tuple[LiveHead, list[int]]] = {}
     for row in rows:
-        found.setdefault(id(heads[row]), (heads[row], []))[1].append(row)
-    return list(found.values())
+        rows_by_head.setdefault(id(heads[row]), (heads[row], []))[1].append(row)
+    return list(rows_by_head.values())

@@ -96,8 +96,8 @@ def predict(rows: Floats, heads: Sequence[StackedHead], *, layout: Sequence[Bloc
     for (statistics, names), places in groups.items():
         own = rows if len(places) == len(heads) else rows[places]
         made, novel = maker(tuple(layout), statistics).make(own, names)
-        found = _answer(made, novel, [heads[place] for place in places])
-        answers.update(zip(places, found, strict=True))
+        scored = _answer(made, novel, [heads[place] for place in places])
+        answers.update(zip(places, scored, strict=True))
     return [answers[place] for place in range(len(heads))]
 
 
@@ -176,7 +176,7 @@ def _familiarity(thresholds: tuple[float, ...], score: float) -> float:
 
 
 def _by_head(heads: Sequence[StackedHead]) -> list[tuple[StackedHead, list[int]]]:
-    found: dict[int, tuple[StackedHead, list[int]]] = {}
+    places_by_head: dict[int, tuple[StackedHead, list[int]]] = {}
     for place, head in enumerate(heads):
-        found.setdefault(id(head), (head, []))[1].append(place)
-    return list(found.values())
+        places_by_head.setdefault(id(head), (head, []))[1].append(place)
+    return list(places_by_head.values())

@@ -118,8 +118,8 @@ def _of_deep(samples: Deep, ends: Ends | None, orientation: int) -> Pixels:
 def _check_size(image: Image.Image, header: ImageHeader) -> None:
     """A frame may outgrow the size in the header, but not past those who wait for their turn."""
     check_size(*image.size)
-    found = replace(header, width=image.width, height=image.height)
-    if is_large(found) and not is_large(header):
+    actual = replace(header, width=image.width, height=image.height)
+    if is_large(actual) and not is_large(header):
         raise HeadstartError("image_invalid", "the image is far larger than its header says")
 
 

@@ -197,20 +197,20 @@ def _weighed(fits: Sequence[HeadFit], folds: Folds) -> HeadFit:
     return cross_fit.weighed(fits, cross_fit.likelihoods(fits, folds))
 
 
-def _fitted(setting: Setting, found: Average) -> Fitted:
+def _fitted(setting: Setting, average: Average) -> Fitted:
     """The average as one affine map of its channels; its first space has the learning curve."""
     weights: dict[Channel, Tensor] = {}
     bias = torch.zeros(setting.folds.classes)
-    for member in found.members.values():
+    for member in average.members.values():
         channel, weight, offset = _affine(setting, member)
         weights[channel] = weights[channel] + weight if channel in weights else weight
         bias = bias + offset
-    first = next(iter(found.members.values())).design
+    first = next(iter(average.members.values())).design
     return Fitted(
         channels=tuple(weights),
         tensors={"weight": torch.cat(list(weights.values())), "bias": bias},
-        out_of_fold=found.out_of_fold,
-        used={"spaces": [_said(name, member) for name, member in found.members.items()]},
+        out_of_fold=average.out_of_fold,
+        used={"spaces": [_said(name, member) for name, member in average.members.items()]},
         curve=setting.ridge_curve(first.own),
     )
 

@@ -164,10 +164,10 @@ def _evaluation(judged: _Judged, head: HeadArtifact) -> dict[str, Any]:
     if held_out is None:
         return _out_of_fold(judged)
     setting = judged.setting
-    found = scoring.probabilities(
+    rows = scoring.probabilities(
         head, held_out.features, layout=setting.task.layout, texts=held_out.texts
     )
-    said = evaluation.evaluate(found, held_out.labels, held_out.classes, how="hold-out")
+    said = evaluation.evaluate(rows, held_out.labels, held_out.classes, how="hold-out")
     if judged.fitted.held_out is not None:
         return said
     return said | {"out_of_fold": _out_of_fold(judged)}
@@ -181,11 +181,11 @@ def _held_out(judged: _Judged) -> Support | None:
 
 def _out_of_fold(judged: _Judged) -> dict[str, Any]:
     canonical, folds = judged.setting.canonical, judged.setting.folds
-    found = torch.zeros(len(folds.labels), folds.classes)
+    rows = torch.zeros(len(folds.labels), folds.classes)
     if judged.probabilities is not None:
-        found = canonical.columns(judged.probabilities)
+        rows = canonical.columns(judged.probabilities)
     said = evaluation.evaluate(
-        found,
+        rows,
         canonical.numbers(folds.labels),
         canonical.classes,
         how="k-fold",

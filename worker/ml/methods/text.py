@@ -40,8 +40,8 @@ def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
     familiarity, factor = _familiarity(kernel, w)
     logits = torch.zeros(0, kernel.classes)
     if folds.count:
-        found = text_mix.out_of_fold(kernel, [w], folds.fold)[0]
-        logits = distance_cooling.cooled(found, factor)
+        out_of_fold = text_mix.out_of_fold(kernel, [w], folds.fold)[0]
+        logits = distance_cooling.cooled(out_of_fold, factor)
     return Fitted(
         tensors=_tensors(kernel, text_mix.final(kernel, w)),
         out_of_fold=logits,

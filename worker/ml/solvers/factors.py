@@ -23,8 +23,8 @@ def cholesky(matrices: Tensor) -> Tensor:
         added = GROWTH * added
         lifted.diagonal(dim1=-2, dim2=-1).add_((added * (failed > 0))[..., None])
         factors, failed = torch.linalg.cholesky_ex(lifted)
-    found: Tensor = factors
-    return found
+    factored: Tensor = factors
+    return factored
 
 
 def _size(matrices: Tensor) -> Tensor:

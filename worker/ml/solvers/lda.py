@@ -28,8 +28,8 @@ def _least(square: Tensor) -> Tensor:
 def from_moments(each: Sequence[Moments], shrinkage: Tensor) -> Affine:
     """[1, Q·len(each), d, k]: all fits of a shrinkage together, in the order of `each`."""
     values = shrinkage.to(each[0].second.dtype)
-    found = threads.each(lambda one: list(_solutions(one, values)), each)
-    ordered = [fits[q] for q in range(len(shrinkage)) for fits in found]
+    solutions = threads.each(lambda one: list(_solutions(one, values)), each)
+    ordered = [fits[q] for q in range(len(shrinkage)) for fits in solutions]
     weight, bias = zip(*ordered, strict=True)
     return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
 

@@ -107,12 +107,12 @@ class _Search:
         weights = CURVATURE * self.weights[0].mean(0)
         moments = (self.x * weights).transpose(1, 2) @ self.x
         least = 1e-6 * moments.diagonal(dim1=1, dim2=2).mean()
-        found = []
+        inverses = []
         for value in dict.fromkeys(l2):
             own = [place for place, other in enumerate(l2) if other == value]
             added = torch.diag_embed(self.ridge[0, own[0], :, 0] + least)
-            found.append((own, torch.cholesky_inverse(cholesky(moments + added))))
-        return found
+            inverses.append((own, torch.cholesky_inverse(cholesky(moments + added))))
+        return inverses
 
     def _solved(self, q: Tensor) -> Tensor:
         """The believed Hessian's inverse times q."""
@@ -157,10 +157,10 @@ class _Memory:
         flat = gradient.reshape(len(self.steps), -1)
         ahead = self._ahead(_numbers(self.steps, flat))
         rest = torch.baddbmm(flat[:, None], _tensor(ahead, flat), self.changes, alpha=-1)
-        found = first(rest.reshape(self.shape)).reshape(len(self.steps), -1)
-        back = self._back(_numbers(self.changes, found), ahead)
-        found = torch.baddbmm(found[:, None], _tensor(back, flat), self.steps)
-        return found.reshape(self.shape)
+        ascended = first(rest.reshape(self.shape)).reshape(len(self.steps), -1)
+        back = self._back(_numbers(self.changes, ascended), ahead)
+        ascended = torch.baddbmm(ascended[:, None], _tensor(back, flat), self.steps)
+        return ascended.reshape(self.shape)
 
     def _ahead(self, along: Floats) -> Floats:
         """The first loop, newest to oldest: shares of the changes [fits, HISTORY]."""
@@ -183,8 +183,8 @@ class _Memory:
 
 def _numbers(kept: Tensor, vector: Tensor) -> Floats:
     """Inner products [fits, HISTORY] of vectors [fits, D] with those kept."""
-    found: Floats = torch.bmm(kept, vector[..., None])[..., 0].double().numpy()
-    return found
+    product: Floats = torch.bmm(kept, vector[..., None])[..., 0].double().numpy()
+    return product
 
 
 def _tensor(shares: Floats, like: Tensor) -> Tensor:

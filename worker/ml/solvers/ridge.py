@@ -19,8 +19,8 @@ from worker.ml.solvers.problem import Affine
 
 def from_moments(each: Sequence[Moments], l2: Tensor) -> Affine:
     """[1, Λ·len(each), d, k]: all fits of a λ of l2 [Λ] together, in the order of `each`."""
-    found = threads.each(lambda one: list(_solutions(one, l2)), each)
-    ordered = [fits[place] for place in range(len(l2)) for fits in found]
+    solutions = threads.each(lambda one: list(_solutions(one, l2)), each)
+    ordered = [fits[place] for place in range(len(l2)) for fits in solutions]
     weight, bias = zip(*ordered, strict=True)
     return Affine(torch.stack(weight)[None], torch.stack(bias)[None])
 

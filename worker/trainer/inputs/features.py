@@ -41,14 +41,14 @@ def gather(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> Featu
     """Where a view of all the examples lies; None where one of them is not cached."""
     rows = {example.sha256: scope.row_of(example) for example in examples}
     wanted = set(rows.values())
-    found = attempt.context.cache.find(scope, wanted)
-    if len(found) < len(wanted):
+    cached = attempt.context.cache.find(scope, wanted)
+    if len(cached) < len(wanted):
         return None
-    paths = attempt.context.cache.locate(scope, found)
-    if len(found) < len(wanted):
+    paths = attempt.context.cache.locate(scope, cached)
+    if len(cached) < len(wanted):
         return None
     segments = {segment: str(path) for segment, path in paths.items()}
-    places = {sha256: found[row] for sha256, row in rows.items()}
+    places = {sha256: cached[row] for sha256, row in rows.items()}
     return Features(segments=segments, places=places)
 
 

@@ -1,5 +1,6 @@
 # Two targets: `api` has no torch; `worker` trains and predicts, on a CPU or a GPU.
-FROM python:3.11-slim AS base
+ARG BASE=docker.io/library/python:3.11.13-slim-bookworm
+FROM ${BASE} AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     HEADSTART_DATA_DIR=/data
 RUN useradd --create-home --uid 10001 headstart && mkdir /data && chown headstart /data

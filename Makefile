@@ -10,7 +10,7 @@ SHUFFLED = --random-order-bucket=module --random-order-seed=$(SEED)
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install demo up secrets test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,6 +54,9 @@ check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/house
+
+secrets: ## Passwords for docker compose, drawn once into .env
+	@test -f .env || (umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_urlsafe(24)}") for name in ("POSTGRES_PASSWORD", "STORE_PASSWORD")]' > .env)
 
 clients: ## Other people's generators, linters and SDKs, which tests/clients runs (needs npm)
 	@test -x data/clients/venv/bin/python || $(PYTHON) -m venv data/clients/venv

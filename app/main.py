@@ -35,6 +35,7 @@ from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
+from app.models.promotions import router as promotions
 from app.operations.health import router as health
 from app.operations.metrics import Measure
 from app.operations.tidying import tidied
@@ -50,6 +51,7 @@ ROOMS = (
     jobs,
     models,
     aliases,
+    promotions,
     catalogue,
     predictions,
     batches,

@@ -51,6 +51,8 @@ class Light:
             return {"pixel_scale": None, "blank": []}
         if request["op"] == "predict":
             return predict(request)
+        if request["op"] == "likeness":
+            return likeness(request)
         if request["op"] == "truncated":
             return {"truncated": list(range(len(request["items"]["length"])))}
         return fit(request, report)
@@ -183,6 +185,20 @@ def predict(request: Message) -> dict[str, Any]:
             told = {"index": index, "label": label, "probability": 1.0, "unknown": False}
             out.write(json.dumps(told, separators=(",", ":")) + "\n")
     return {"labels": labels}
+
+
+def likeness(request: Message) -> dict[str, Any]:
+    """The greatest cosine of each row with any of the others."""
+    rows, others = (_rows(request[name]) for name in ("rows", "others"))
+    cosines = rows @ others.T
+    return {"cosines": cosines.max(1).tolist(), "apart": 0.0}
+
+
+def _rows(view: dict[str, Any]) -> np.ndarray[Any, Any]:
+    files = [segments.load(Path(path)) for path in view["segments"]]
+    places = zip(view["segment"], view["row"], strict=True)
+    found = np.stack([files[segment][row] for segment, row in places]).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 if __name__ == "__main__":

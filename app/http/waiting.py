@@ -20,9 +20,32 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy import Engine
 
-from app.infra.changes import BATCH, EVENTS, JOB, VERSION, WORK, Changes, Tokens, Topic
+from app.infra.changes import (
+    BATCH,
+    EVENTS,
+    JOB,
+    PROMOTION,
+    RUN,
+    VERSION,
+    WORK,
+    Changes,
+    Tokens,
+    Topic,
+)
 
-__all__ = ["BATCH", "EVENTS", "JOB", "VERSION", "WORK", "Topic", "Waiting", "Wish", "WishDep"]
+__all__ = [
+    "BATCH",
+    "EVENTS",
+    "JOB",
+    "PROMOTION",
+    "RUN",
+    "VERSION",
+    "WORK",
+    "Topic",
+    "Waiting",
+    "Wish",
+    "WishDep",
+]
 
 MAX_SECONDS = 300
 _UNKNOWN = object()

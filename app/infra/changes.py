@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.infra.database import database_errors
-from app.infra.orm import BatchRow, DatasetVersionRow, EventRow, JobRow, WorkRow
+from app.infra.orm import (
+    BatchRow,
+    DatasetVersionRow,
+    EventRow,
+    HookRunRow,
+    JobRow,
+    PromotionRow,
+    WorkRow,
+)
 
 _AT_ONCE = 500
 
@@ -49,6 +57,15 @@ VERSION = Topic(
 """A dataset version's status."""
 WORK = Topic("work", lambda ids: select(WorkRow.id, WorkRow.state).where(WorkRow.id.in_(ids)))
 """The state of a piece of work."""
+PROMOTION = Topic(
+    "promotion",
+    lambda ids: select(PromotionRow.id, PromotionRow.status).where(PromotionRow.id.in_(ids)),
+)
+"""Whether a promotion waits."""
+RUN = Topic(
+    "run", lambda ids: select(HookRunRow.id, HookRunRow.status).where(HookRunRow.id.in_(ids))
+)
+"""The status of a hook's run."""
 
 Tokens = dict[tuple[Topic, str], Any]
 

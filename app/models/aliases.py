@@ -5,25 +5,22 @@ from __future__ import annotations
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
-from app.core.errors import HeadstartError
+from app.core.identity import Identity
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
-from app.infra import weights
-from app.infra.database import reading
-from app.infra.orm import AliasRow
-from app.infra.repositories import aliases, models
-from app.infra.repositories.models import Resolved
+from app.infra.repositories import aliases
+from app.infra.repositories.retraining import moves
+from app.infra.repositories.retraining.moves import Move
+from app.models import traffic
+from app.models.alias_schemas import Alias, AliasChange, NewAlias
+from app.models.alias_views import Name, alias_of, refuse_backbone, sound_model
 from app.models.pins import hold, let_go, make_ready
-from app.models.schemas import Alias, AliasName, NewAlias
-from app.models.service import read_head
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
-
-Name = Annotated[AliasName, Path(description="The alias.", examples=["cells@production"])]
 
 
 @router.get("")
@@ -40,13 +37,13 @@ def list_aliases(
         after=after,
         limit=limit + 1,
     )
-    return page(rows, limit, _alias_of)
+    return page(rows, limit, alias_of)
 
 
 @router.get("/{name}", responses=problems("not_found"))
 def get_alias(name: Name, caller: Reader, session: Reading) -> Alias:
     """What an alias means now."""
-    return _alias_of(aliases.find(session, organisation_id=caller.organisation_id, name=name))
+    return alias_of(aliases.find(session, organisation_id=caller.organisation_id, name=name))
 
 
 @router.put(
@@ -58,58 +55,64 @@ async def put_alias(name: Name, body: NewAlias, caller: Writer, services: Servic
     A model whose stored head is damaged is refused, and the name goes on meaning what it meant.
     """
     organisation_id = caller.organisation_id
-    await to_thread.run_sync(_refuse_backbone, services, name)
-    model = await to_thread.run_sync(_sound_model, services, organisation_id, body.model)
+    await to_thread.run_sync(refuse_backbone, services, name)
+    model = await to_thread.run_sync(sound_model, services, organisation_id, body.model)
     await make_ready(services, organisation_id, model)
-    alias = await to_thread.run_sync(_put, services, (organisation_id, name), model.id, body.pinned)
+    alias = await to_thread.run_sync(_put, services, caller, name, model.id, body.pinned)
     services.resolver.forget()
     await hold(services, organisation_id, model, alias=name, pinned=body.pinned)
     return alias
 
 
-def _refuse_backbone(services: Services, name: str) -> None:
-    """A backbone's name would mean the backbone to embeddings and the alias to predictions."""
-    if name in weights.registry(services.settings.weights_dir):
-        why = f"{name} is a backbone's name, which `/v1/embeddings` reads as the backbone"
-        raise HeadstartError("invalid_value", why, param="name")
-
-
-def _sound_model(services: Services, organisation_id: str, name: str) -> Resolved:
-    """The model, its head byte for byte what was registered. Raises not_found, model_corrupt."""
-    with reading(services.sessions) as session:
-        resolved = models.resolve(session, organisation_id=organisation_id, name=name)
-    read_head(services.storage, resolved.artifact, sha256=resolved.sha256)
-    return resolved
-
-
-def _put(services: Services, alias: tuple[str, str], model_id: str, pinned: bool) -> Alias:
-    organisation_id, name = alias
+def _put(services: Services, caller: Identity, name: str, model_id: str, pinned: bool) -> Alias:
+    move = Move(cause="put", actor=caller.key_id)
     with writing(services) as session:
-        row = aliases.point(
-            session, organisation_id=organisation_id, name=name, model_id=model_id, pinned=pinned
+        row = moves.point(
+            session,
+            organisation_id=caller.organisation_id,
+            alias=name,
+            model_id=model_id,
+            move=move,
+            pinned=pinned,
         )
-        return _alias_of(row)
+        return alias_of(row)
+
+
+@router.patch(
+    "/{name}",
+    responses=problems(
+        "not_found", "not_ready", "invalid_json", "invalid_value", "modality_mismatch",
+        "model_corrupt",
+    ),
+)  # fmt: skip
+async def change_alias(
+    name: Name, body: AliasChange, caller: Writer, services: ServicesDep
+) -> Alias:
+    """Let other models answer a part of an alias's requests, or all of them unseen."""
+    alias = await to_thread.run_sync(traffic.change, services, caller, name, body)
+    services.resolver.forget()
+    return alias
 
 
 @router.delete("/{name}", responses=problems("not_found"))
 async def delete_alias(name: Name, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Forget a name; its model stays."""
-    await to_thread.run_sync(_delete, services, caller.organisation_id, name)
+    await to_thread.run_sync(_delete, services, caller, name)
     services.resolver.forget()
     await let_go(services, caller.organisation_id, alias=name)
     return DeletedObject(id=name, object="alias")
 
 
-def _delete(services: Services, organisation_id: str, name: str) -> None:
+def _delete(services: Services, caller: Identity, name: str) -> None:
+    organisation_id = caller.organisation_id
     with writing(services) as session:
+        row = aliases.find(session, organisation_id=organisation_id, name=name)
+        move = Move(cause="deleted", actor=caller.key_id)
+        moves.record(
+            session,
+            organisation_id=organisation_id,
+            alias=name,
+            move=move,
+            models=(row.model_id, None),
+        )
         aliases.delete(session, organisation_id=organisation_id, name=name)
-
-
-def _alias_of(row: AliasRow) -> Alias:
-    return Alias(
-        id=row.name,
-        name=row.name,
-        model=row.model_id,
-        pinned=row.pinned,
-        updated_at=int(row.updated_at),
-    )

@@ -7,13 +7,13 @@ import structlog
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Options, Target
 from app.http.dependencies import Services
-from app.infra.repositories.models import Resolved
+from app.infra.repositories.targets import ResolvedModel
 
 log = structlog.get_logger()
 _SOON = Options(timeout=10)
 
 
-async def make_ready(held: Services, tenant: str, model: Resolved) -> None:
+async def make_ready(held: Services, tenant: str, model: ResolvedModel) -> None:
     """Let the predictor verify a head and hold it, before an alias moves to it.
 
     Raises model_corrupt. A predictor that is away cannot say so, and is not serving either.
@@ -30,7 +30,9 @@ async def make_ready(held: Services, tenant: str, model: Resolved) -> None:
         log.warning("a head could not be made ready", model=model.id, code=error.code)
 
 
-async def hold(held: Services, tenant: str, model: Resolved, *, alias: str, pinned: bool) -> None:
+async def hold(
+    held: Services, tenant: str, model: ResolvedModel, *, alias: str, pinned: bool
+) -> None:
     """Let the predictor keep the head that `alias` means now, or no longer keep one for it.
 
     Other predictors learn it from the next request by that name; so does one that is away.

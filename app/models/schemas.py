@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.openapi import Id
 from app.http.schemas import Interval
 
 _MODEL: dict[str, Any] = {
@@ -51,27 +50,6 @@ _ADVICE: dict[str, Any] = {
     "near_copies": None,
     "near_duplicates": [],
 }
-_ALIAS: dict[str, Any] = {
-    "id": "cells@production",
-    "object": "alias",
-    "name": "cells@production",
-    "model": _MODEL["id"],
-    "pinned": False,
-    "updated_at": 1764000002,
-}
-
-
-def _no_job(name: str) -> str:
-    if name.startswith("ftjob-"):
-        raise ValueError("an alias cannot look like a job's id")
-    return name
-
-
-AliasName = Annotated[
-    str,
-    Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"),
-    AfterValidator(_no_job),
-]
 
 
 class Model(BaseModel):
@@ -262,32 +240,6 @@ class Export(BaseModel):
     model: str
     format: str
     status: str = Field(description="`queued` or `running`.")
-
-
-class NewAlias(BaseModel):
-    """What an alias is to mean."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"model": _MODEL["id"]}]}
-    )
-
-    model: Id = Field(description="A model's id; or another alias, whose model is meant.")
-    pinned: bool = Field(
-        default=False, description="Keep the model in the predictors' memory, used or not."
-    )
-
-
-class Alias(BaseModel):
-    """A stable name that points to a model."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_ALIAS]})
-
-    id: str
-    object: Literal["alias"] = "alias"
-    name: str
-    model: str
-    pinned: bool
-    updated_at: int
 
 
 class BackboneWeights(BaseModel):

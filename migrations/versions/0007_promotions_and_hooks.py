@@ -62,7 +62,9 @@ def upgrade() -> None:
         sa.Column("secret", sa.String(length=100), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("trained_version", sa.BigInteger(), nullable=True),
-        sa.Column("looked", sa.JSON(), nullable=False),
+        sa.Column("looked_version", sa.BigInteger(), nullable=False),
+        sa.Column("trained", sa.String(length=64), nullable=True),
+        sa.Column("pending_feedback", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.ForeignKeyConstraint(

@@ -34,6 +34,7 @@ from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import Support, Task
 from worker.tensors import warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
+from worker.tensors.likeness import likeness
 from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -64,6 +65,7 @@ class Tensors:
             "truncated": lambda: self._truncated(request),
             "fit": lambda: self._fit(request, report),
             "predict": lambda: self._predict(request),
+            "likeness": lambda: self._likeness(request),
             "export": lambda: self._export(request),
         }
         return answer[request["op"]]()
@@ -135,6 +137,11 @@ class Tensors:
         features = {view: _features(rows) for view, rows in request["views"].items()}
         texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
         return predict(request, features, texts=texts, spec=self._engine(request).spec)
+
+    def _likeness(self, request: Message) -> dict[str, Any]:
+        """How near each of `rows` lies to any of `others`."""
+        last = self._engine(request).spec.last
+        return likeness(_features(request["rows"]), _features(request["others"]), last=last)
 
     def _truncated(self, request: Message) -> dict[str, Any]:
         """Which of the texts go on behind what is read of them; what is no text does not."""

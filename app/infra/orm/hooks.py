@@ -35,8 +35,12 @@ class HookRow(Base):
     """Grows with every change, so that schedules of before are known to be old."""
     trained_version: Mapped[int | None]
     """The number of the version that the last run trained on, or of the hook's creation."""
-    looked: Mapped[dict[str, Any]]
-    """What the last look for new labels has seen."""
+    looked_version: Mapped[int] = mapped_column(default=0)
+    """The number of the version that was last looked at for new labels."""
+    trained: Mapped[str | None] = mapped_column(String(64))
+    """The SHA-256 of what the last run trained on and how: the same again makes the same model."""
+    pending_feedback: Mapped[int] = mapped_column(default=0)
+    """Labelled feedback that the last look has seen and that no version has yet."""
     created_at: Mapped[float]
     updated_at: Mapped[float]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -49,10 +49,24 @@ def names_of(
     return names
 
 
+def beside(session: Session, model_id: str, *, organisation_id: str) -> str | None:
+    """An alias of which this model answers a part, or unseen; None where there is none."""
+    statement = select(AliasRow).where(
+        AliasRow.organisation_id == organisation_id,
+        or_(AliasRow.split.is_not(None), AliasRow.shadow == model_id),
+    )
+    for row in session.scalars(statement):
+        shares = {share["model"] for share in row.split or []}
+        if model_id in {*shares, row.shadow}:
+            return row.name
+    return None
+
+
 def point(
     session: Session, *, organisation_id: str, name: str, model_id: str, pinned: bool = False
 ) -> AliasRow:
-    """Let `name` mean the model from this commit on. Raises not_found for an unknown model.
+    """Let `name` mean the model, and it alone, from this commit on. Raises not_found for an
+    unknown model.
 
     The model's row is locked, so that it cannot be deleted between the look and the commit.
     """
@@ -64,14 +78,19 @@ def point(
     insert: Any = sqlite.insert(AliasRow)
     if session.get_bind().dialect.name == "postgresql":
         insert = postgresql.insert(AliasRow)
-    values = {"model_id": model_id, "pinned": pinned, "updated_at": now(session)}
+    values = {
+        "model_id": model_id,
+        "pinned": pinned,
+        "split": None,
+        "shadow": None,
+        "updated_at": now(session),
+    }
     session.execute(
         insert.values(organisation_id=organisation_id, name=name, **values).on_conflict_do_update(
             index_elements=["organisation_id", "name"], set_=values
         )
     )
-    session.expire_all()
-    return find(session, organisation_id=organisation_id, name=name)
+    return session.get_one(AliasRow, (organisation_id, name), populate_existing=True)
 
 
 def delete(session: Session, *, organisation_id: str, name: str) -> None:

@@ -21,6 +21,7 @@ from app.core.job_state import TERMINAL, JobStatus
 from app.infra.database import now
 from app.infra.orm import CheckpointRow, EventRow, JobRow
 from app.infra.repositories import work
+from app.infra.repositories.retraining import endings
 
 Level = Literal["info", "warn", "error"]
 
@@ -125,10 +126,11 @@ def advance_job(
         job.finished_at = at
     if error is not None:
         job.error = error.stored()
-    if quiet:
-        return
-    level: Level = "error" if to == "failed" else "info"
-    add_event(session, job.id, message or _said(to, error), level=level)
+    if not quiet:
+        level: Level = "error" if to == "failed" else "info"
+        add_event(session, job.id, message or _said(to, error), level=level)
+    if to in TERMINAL:
+        endings.job_ended(session, job)
 
 
 def _said(to: JobStatus, error: HeadstartError | None) -> str:

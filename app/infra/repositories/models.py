@@ -78,6 +78,10 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
     names = aliases.names_of(session, [model_id], organisation_id=organisation_id)[model_id]
     if names:
         raise HeadstartError("in_use", f"the alias {names[0]} points to this model", param="model")
+    beside = aliases.beside(session, model_id, organisation_id=organisation_id)
+    if beside is not None:
+        why = f"the alias {beside} has this model answer beside its own"
+        raise HeadstartError("in_use", why, param="model")
     batches.refuse_if_used(session, model_id=model_id)
     exports.forget(session, row.artifact)
     session.delete(row)

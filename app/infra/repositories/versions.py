@@ -13,6 +13,7 @@ from app.core.manifest import Example, Problem
 from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import batches, jobs, work
+from app.infra.repositories.retraining import endings
 
 _OUR_FAULTS = frozenset({"storage_full", "worker_lost", "backbone_unavailable", "internal"})
 
@@ -72,6 +73,7 @@ def finish_version(
         fail_version(session, version, fault)
         return []
     version.status, version.ready_at = "ready", now(session)
+    endings.version_ended(session, version)
     settle_jobs(session, version.id)
     return left
 
@@ -91,6 +93,7 @@ def fail_version(session: Session, version: DatasetVersionRow, error: HeadstartE
     """Fail a locked version, drop its remaining chunks and fail the jobs that wait on it."""
     version.status, version.error = "failed", error.stored()
     work.withdraw(session, version_id=version.id)
+    endings.version_ended(session, version)
     settle_jobs(session, version.id)
 
 

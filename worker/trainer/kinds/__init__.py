@@ -11,7 +11,7 @@ from app.core.errors import HeadstartError
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
-from worker.trainer.kinds import batch, embed, export, fine_tune
+from worker.trainer.kinds import batch, embed, export, fine_tune, promote
 
 
 def _nothing_to_note(_session: Session, _claim: Claim) -> bool:
@@ -65,6 +65,7 @@ KINDS: Mapping[str, Kind] = {
         on_failure=batch.fail,
     ),
     "export": Kind(run=export.run),
+    "promote": Kind(run=promote.run, begin=promote.begin, on_failure=promote.fail),
 }
 
 

@@ -1,0 +1,1 @@
+"""What retraining by itself remembers: promotions, moves of aliases, hooks, webhooks."""

@@ -1,0 +1,116 @@
+"""Events on their way out: written in the transaction of what they tell, sent by the app later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.infra.database import now
+from app.infra.orm import WebhookDeliveryRow, WebhookRow
+from app.infra.repositories import work
+from app.infra.repositories.picking import IDLE
+
+KIND = "webhook"
+ALL = "*"
+
+
+def emit(session: Session, type_: str, data: Mapping[str, Any], *, organisation_id: str) -> None:
+    """Tell every webhook of the organisation that wants this type; one id for all of them."""
+    wanted = [
+        row
+        for row in session.scalars(
+            select(WebhookRow).where(
+                WebhookRow.organisation_id == organisation_id, WebhookRow.enabled
+            )
+        )
+        if type_ in row.events or ALL in row.events
+    ]
+    if not wanted:
+        return
+    at, event_id = now(session), new_id("evt_")
+    told = {"type": type_, "timestamp": datetime.fromtimestamp(at, UTC).isoformat(), "data": data}
+    body = to_json(told).decode()
+    for row in wanted:
+        add(session, row, event_id=event_id, type_=type_, body=body)
+
+
+def add(
+    session: Session, webhook: WebhookRow, *, event_id: str, type_: str, body: str
+) -> WebhookDeliveryRow:
+    """One event for one webhook, to be sent as soon as this is committed."""
+    row = WebhookDeliveryRow(
+        id=new_id("dlv_"),
+        organisation_id=webhook.organisation_id,
+        webhook_id=webhook.id,
+        event_id=event_id,
+        type=type_,
+        body=body,
+        status="pending",
+        attempts=[],
+        created_at=now(session),
+    )
+    session.add(row)
+    queue(session, row)
+    return row
+
+
+def queue(session: Session, row: WebhookDeliveryRow) -> None:
+    """Have a delivery tried, from its first pause on."""
+    row.status, row.next_at, row.finished_at, row.error = "pending", now(session), None, None
+    row.work_id = work.add(
+        session,
+        KIND,
+        organisation_id=row.organisation_id,
+        payload={"delivery": row.id, "tries": 0},
+        priority=IDLE,
+    ).id
+    session.flush()
+
+
+def get(session: Session, webhook_id: str, *, organisation_id: str) -> WebhookRow:
+    """One webhook. Raises not_found."""
+    row = session.get(WebhookRow, webhook_id, populate_existing=True)
+    if row is None or row.organisation_id != organisation_id:
+        raise HeadstartError("not_found", "there is no such webhook")
+    return row
+
+
+def listing(
+    session: Session, *, organisation_id: str, after: str | None, limit: int
+) -> list[WebhookRow]:
+    """At most `limit` webhooks, newest first, those before `after`."""
+    statement = select(WebhookRow).where(WebhookRow.organisation_id == organisation_id)
+    if after is not None:
+        statement = statement.where(WebhookRow.id < after)
+    return list(session.scalars(statement.order_by(WebhookRow.id.desc()).limit(limit)))
+
+
+def count(session: Session, *, organisation_id: str) -> int:
+    """How many webhooks the organisation has."""
+    statement = select(func.count()).where(WebhookRow.organisation_id == organisation_id)
+    return int(session.scalars(statement).one())
+
+
+def deliveries(
+    session: Session, webhook: WebhookRow, *, after: str | None, limit: int
+) -> list[WebhookDeliveryRow]:
+    """At most `limit` deliveries, newest first, those before `after`."""
+    statement = select(WebhookDeliveryRow).where(WebhookDeliveryRow.webhook_id == webhook.id)
+    if after is not None:
+        statement = statement.where(WebhookDeliveryRow.id < after)
+    return list(session.scalars(statement.order_by(WebhookDeliveryRow.id.desc()).limit(limit)))
+
+
+def delivery(session: Session, webhook: WebhookRow, delivery_id: str) -> WebhookDeliveryRow:
+    """One delivery of a webhook. Raises not_found."""
+    row = session.get(WebhookDeliveryRow, delivery_id, populate_existing=True)
+    if row is None or row.webhook_id != webhook.id:
+        raise HeadstartError("not_found", "there is no such delivery")
+    return row

@@ -1,0 +1,90 @@
+"""Who answers for an alias beside the model it means: canaries, and a shadow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.identity import Identity
+from app.http.dependencies import Services, writing
+from app.infra.database import reading
+from app.infra.orm import AliasRow
+from app.infra.repositories import aliases
+from app.infra.repositories.retraining import moves
+from app.infra.repositories.retraining.moves import Move
+from app.infra.repositories.targets import ResolvedModel
+from app.models.alias_schemas import Alias, AliasChange, TrafficShare
+from app.models.alias_views import alias_of, sound_model
+
+_ROUNDING = 1e-9
+
+
+def change(services: Services, caller: Identity, name: str, body: AliasChange) -> Alias:
+    """Set what the body sets. Raises not_found, invalid_value, modality_mismatch, model_corrupt."""
+    organisation_id = caller.organisation_id
+    with reading(services.sessions) as session:
+        aliases.find(session, organisation_id=organisation_id, name=name)
+    own = sound_model(services, organisation_id, name)
+    values: dict[str, Any] = {}
+    if "split" in body.model_fields_set:
+        values["split"] = _split(services, organisation_id, own, body.split or []) or None
+    if "shadow" in body.model_fields_set:
+        values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
+    with writing(services) as session:
+        row = aliases.find(session, organisation_id=organisation_id, name=name)
+        if row.model_id != own.id:
+            raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
+        _set(row, values)
+        move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
+        moves.record(session, organisation_id=organisation_id, alias=name, move=move,
+                     models=(own.id, own.id))  # fmt: skip
+        session.flush()
+        return alias_of(row)
+
+
+def _set(row: AliasRow, values: dict[str, Any]) -> None:
+    for field, value in values.items():
+        setattr(row, field, value)
+
+
+def _told(row: AliasRow) -> dict[str, Any]:
+    return {"split": row.split or [], "shadow": row.shadow}
+
+
+def _split(
+    services: Services, organisation_id: str, own: ResolvedModel, shares: list[TrafficShare]
+) -> list[dict[str, Any]]:
+    found = [_beside(services, organisation_id, own, share.model, "split") for share in shares]
+    ids = [model.id for model in found]
+    if len(set(ids)) < len(ids):
+        raise HeadstartError("invalid_value", "a model is named twice", param="split")
+    if sum(share.weight for share in shares) > 1 + _ROUNDING:
+        raise HeadstartError("invalid_value", "the weights are more than 1", param="split")
+    return [
+        {"model": model_id, "weight": share.weight}
+        for model_id, share in zip(ids, shares, strict=True)
+    ]
+
+
+def _shadow(
+    services: Services, organisation_id: str, own: ResolvedModel, name: str | None
+) -> str | None:
+    if name is None:
+        return None
+    return _beside(services, organisation_id, own, name, "shadow").id
+
+
+def _beside(
+    services: Services, organisation_id: str, own: ResolvedModel, name: str, param: str
+) -> ResolvedModel:
+    """Another model that reads what the alias's own one reads."""
+    try:
+        model = sound_model(services, organisation_id, name)
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param=param) from error
+    if model.id == own.id:
+        raise HeadstartError("invalid_value", "the alias means this model itself", param=param)
+    if model.modality != own.modality:
+        why = f"the alias reads {own.modality}, this model {model.modality}"
+        raise HeadstartError("modality_mismatch", why, param=param)
+    return model

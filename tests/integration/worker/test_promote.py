@@ -1,0 +1,139 @@
+"""Promotions by real models: as good, poisoned, leaking; and what the alias's budget remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from app.core.manifest import Example
+from app.core.promotion.gate import PromotionGate
+from app.infra.orm import AliasRow, DatasetVersionRow, PromotionRow
+from app.infra.repositories.retraining import moves, promotions
+from app.infra.repositories.retraining.moves import Move
+from app.infra.repositories.retraining.promotions import NewPromotion
+from tests.integration.worker.conftest import LIGHT, REAL, training
+from tests.worker_kit import Kit, Labelled, add_dataset, add_job, in_group, pictures
+
+ALIAS = "kinds@production"
+PUT = Move(cause="put", actor="key_test")
+
+
+def held_out(members: list[Labelled], every: int = 3) -> Mapping[str, str]:
+    """The split `test` for most of them: what is asked, not what is trained on."""
+    return {path: "test" for place, (path, _, _) in enumerate(members) if place % every}
+
+
+def trained(kit: Kit, version: DatasetVersionRow) -> str:
+    job = kit.wait_job(add_job(kit, version), seconds=120)
+    assert job.status == "succeeded", job.error
+    assert job.model_id is not None
+    return job.model_id
+
+
+def point(kit: Kit, model_id: str) -> None:
+    kit.commit(lambda session: moves.point(
+        session, organisation_id="acme", alias=ALIAS, model_id=model_id, move=PUT
+    ))  # fmt: skip
+
+
+def promote(kit: Kit, candidate: str, **gate: object) -> PromotionRow:
+    asked = NewPromotion(
+        alias=ALIAS,
+        candidate=candidate,
+        gate=PromotionGate.model_validate(gate),
+        actor="key_test",
+    )
+    row = kit.commit(lambda session: promotions.ask(session, asked, organisation_id="acme"))
+
+    def now() -> PromotionRow:
+        return kit.read(lambda session: session.get_one(PromotionRow, row.id))
+
+    kit.wait(lambda: now().status != "waiting", 120)
+    return now()
+
+
+def meant(kit: Kit) -> str | None:
+    alias = kit.read(lambda session: session.get(AliasRow, ("acme", ALIAS)))
+    return alias.model_id if alias is not None else None
+
+
+def test_what_is_as_good_is_promoted_and_what_is_poisoned_is_not(sqlite_kit: Kit) -> None:
+    kit, members = sqlite_kit, pictures(60)
+    swapped = [(path, {"c0": "c1", "c1": "c0"}[label], data) for path, label, data in members]
+    poisoned = [
+        swapped[place] if place % 3 == 0 else members[place] for place in range(len(members))
+    ]
+    change = in_group(held_out(members))
+    with training(kit, REAL):
+        first = trained(kit, add_dataset(kit, members, change=change))
+        assert promote(kit, first).verdict == "promoted"
+        assert meant(kit) == first
+        second = trained(kit, add_dataset(kit, pictures(60), change=change))
+        good = promote(kit, second, margin=0.1)
+        assert (good.verdict, meant(kit)) == ("promoted", second), good.reason
+        bad = trained(kit, add_dataset(kit, poisoned, change=change))
+        refused = promote(kit, bad, margin=0.1)
+    assert (refused.verdict, meant(kit)) == ("refused", second)
+    assert refused.reason is not None
+    assert "worse on 80 held-out examples: evidently" in refused.reason
+    assert refused.evidence is not None
+    assert refused.evidence["alpha"]["look"] == 2
+    assert refused.evidence["held_out"]["asked"] == 80
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_set_that_leaks_is_refused(kit: Kit, named: bool) -> None:
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(40)]
+    split = held_out(members)
+    with training(kit, LIGHT):
+        whole = add_dataset(kit, members)
+        point(kit, trained(kit, whole))
+        version = add_dataset(kit, members, change=in_group(split))
+        candidate = trained(kit, version)
+        gate = {"evaluation_set": version.dataset_id} if named else {}
+        said = promote(kit, candidate, **gate)
+    assert said.verdict == "refused"
+    assert said.reason == "the held-out set leaks: 26 of its 26 examples were trained on"
+
+
+def test_groups_leak_too_and_nothing_held_out_is_said(kit: Kit) -> None:
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(40)]
+    split = held_out(members)
+
+    def of_one_camera(example: Example) -> Example:
+        return in_group(split)(example).model_copy(update={"group": "camera 1"})
+
+    others = [(f"c{n % 2}/{n}", f"c{n % 2}", f"other {n}".encode()) for n in range(20)]
+    with training(kit, LIGHT):
+        point(kit, trained(kit, add_dataset(kit, others)))
+        said = promote(kit, trained(kit, add_dataset(kit, members, change=of_one_camera)))
+        assert said.verdict == "refused"
+        assert said.reason == (
+            "the held-out set leaks: 26 of its 26 examples are of groups that were trained on"
+        )
+        nothing = promote(kit, trained(kit, add_dataset(kit, members)))
+    assert nothing.verdict == "inconclusive"
+    assert "no held-out example is left" in str(nothing.reason)
+
+
+def test_a_forced_promotion_is_recorded_as_such(kit: Kit) -> None:
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(10)]
+    with training(kit, LIGHT):
+        first, second = (trained(kit, add_dataset(kit, members)) for _ in range(2))
+    point(kit, first)
+    asked = NewPromotion(
+        alias=ALIAS, candidate=second, gate=PromotionGate(), actor="key_test", force=True
+    )
+    row = kit.commit(lambda session: promotions.ask(session, asked, organisation_id="acme"))
+    assert (row.forced, row.verdict, meant(kit)) == (True, "promoted", second)
+    told = kit.read(lambda session: moves.listing(
+        session, organisation_id="acme", alias=ALIAS, after=None, limit=9
+    ))  # fmt: skip
+    assert [(move.cause, move.from_model_id, move.model_id) for move in told] == [
+        ("promotion", first, second),
+        ("put", None, first),
+    ]
+    alias = kit.read(lambda session: session.get_one(AliasRow, ("acme", ALIAS)))
+    back = kit.read(lambda session: moves.former(session, organisation_id="acme", alias=alias))
+    assert back == first

@@ -12,21 +12,30 @@ from typing import Literal
 
 from app.core import image_formats as read
 from app.core.errors import HeadstartError
+from app.core.image_formats import dicom, heif, jpeg2000, pnm
 
-ImageFormat = Literal["png", "jpeg", "webp", "bmp", "gif", "tiff"]
+ImageFormat = Literal[
+    "png", "jpeg", "webp", "bmp", "gif", "tiff", "jp2", "heic", "avif", "pnm", "dicom"
+]  # fmt: skip
+READ = "PNG, JPEG, WebP, BMP, GIF, TIFF, JPEG 2000, HEIC, AVIF, PNM and DICOM are read"
 
 MAX_PIXELS = 89_478_485
 """Where Pillow, too, begins to speak of a decompression bomb: 256 MiB of RGB."""
 MAX_SIDE = 30_000
 MAX_ASPECT = 200
+_MAGICS: dict[ImageFormat, tuple[bytes, ...]] = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "jp2": (jpeg2000.BOXES, jpeg2000.STREAM),
+}
 FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"%!PS", "EPS"),
     (b"\xc5\xd0\xd3\xc6", "EPS"),
     (b"%PDF", "PDF"),
     (b"8BPS", "PSD"),
     (b"\x00\x00\x01\x00", "ICO"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
     (b"SIMPLE  =", "FITS"),
@@ -34,10 +43,6 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"#?RADIANCE", "HDR"),
     (b"qoif", "QOI"),
 )
-STILLS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
-)
-"""Brands of ISO media files that hold pictures; others hold films or sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +72,24 @@ def inspect(data: bytes) -> ImageHeader:
 
 def sniff(data: bytes) -> ImageFormat:
     """The format by content alone; raises image_invalid or unsupported_image_format."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
+    for image_format, magics in _MAGICS.items():
+        if data.startswith(magics):
+            return image_format
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        return "tiff"
     if data.startswith(b"BM") and len(data) >= 26:
         return "bmp"
+    further = _further(data)
+    if further is not None:
+        return further
     raise _refusal(data)
+
+
+def _further(data: bytes) -> ImageFormat | None:
+    """The format of what phones, scanners and hospitals write."""
+    if pnm.is_pnm(data):
+        return "pnm"
+    return "dicom" if dicom.is_dicom(data) else heif.still(data)
 
 
 def check_size(width: int, height: int) -> None:
@@ -106,7 +116,7 @@ def _refusal(data: bytes) -> HeadstartError:
     if named:
         return HeadstartError(
             "unsupported_image_format",
-            f"the content is {named}; PNG, JPEG, WebP, BMP, GIF and TIFF are read",
+            f"the content is {named}; {READ}",
         )
     return HeadstartError("image_invalid", "the content is no image that is understood")
 
@@ -114,9 +124,7 @@ def _refusal(data: bytes) -> HeadstartError:
 def foreign(data: bytes) -> str | None:
     """The name of a format that is recognised but not read."""
     if data[4:8] == b"ftyp":
-        return "HEIF or AVIF" if data[8:12] in STILLS else "a film (MP4 or QuickTime)"
-    if data[128:132] == b"DICM":
-        return "DICOM"
+        return "a film (MP4 or QuickTime)"
     for magic, name in FOREIGN:
         if data.startswith(magic):
             return name
@@ -133,10 +141,17 @@ _SIZES: dict[ImageFormat, Callable[[bytes], tuple[int, int]]] = {
     "bmp": read.bmp_size,
     "gif": read.gif_size,
     "tiff": read.tiff_size,
+    "jp2": jpeg2000.jpeg2000_size,
+    "heic": heif.heif_size,
+    "avif": heif.heif_size,
+    "pnm": pnm.pnm_size,
+    "dicom": dicom.dicom_size,
 }
 _FRAMES: dict[ImageFormat, Callable[[bytes], int]] = {
     "png": read.png_frames,
     "webp": read.webp_frames,
     "gif": read.gif_frames,
     "tiff": read.tiff_frames,
+    "pnm": pnm.pnm_frames,
+    "dicom": dicom.dicom_frames,
 }

@@ -11,6 +11,8 @@ from app.uploads.intake.names import shown
 
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
+    | {".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".heic", ".heif", ".hif", ".avif"}
+    | {".pbm", ".pgm", ".ppm", ".pnm", ".dcm", ".dicom", ".ima"}
 )
 FOREIGN = frozenset(
     {
@@ -19,13 +21,8 @@ FOREIGN = frozenset(
         ".eps",
         ".ps",
         ".pdf",
-        ".heic",
-        ".heif",
-        ".avif",
         ".ico",
         ".psd",
-        ".jp2",
-        ".j2k",
         ".jxl",
         ".raw",
         ".cr2",
@@ -33,19 +30,14 @@ FOREIGN = frozenset(
         ".dng",
         ".xcf",
         ".tga",
-        ".pgm",
-        ".ppm",
-        ".pbm",
-        ".pnm",
         ".exr",
         ".hdr",
-        ".dcm",
         ".nii",
         ".fits",
         ".qoi",
     }
 )
-"""Names that claim to be images which are not read: refused by name and content, not ignored."""
+"""Names that claim to be images which are not read: each is left out and told, not ignored."""
 TIFF = frozenset({".tif", ".tiff"})
 ARCHIVES = frozenset(
     {

@@ -28,12 +28,13 @@ ORIENTATION = 0x0112
 PILLOW: Mapping[ImageFormat, tuple[str, ...]] = {
     "png": ("PNG",), "jpeg": ("JPEG",), "webp": ("WEBP",),
     "bmp": ("BMP",), "gif": ("GIF",), "tiff": ("TIFF",),
+    "jp2": ("JPEG2000",), "avif": ("AVIF",), "heic": ("HEIF",), "pnm": ("PPM",),
 }  # fmt: skip
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError,
-    ZeroDivisionError, OverflowError, RuntimeError, Image.DecompressionBombError,
+    ZeroDivisionError, OverflowError, RuntimeError, Image.DecompressionBombError, AttributeError,
 )  # fmt: skip
-"""What Pillow's readers raise on damaged files, as its own fuzzers have found."""
+"""What Pillow's and pydicom's readers raise on damaged files, as its own fuzzers have found."""
 LARGE = 16_000_000
 """Pixels. Decoding holds up to 7 bytes for each (4 in Pillow's image, 3 in ours): more than 112 MB
 is no thread's to take as it likes, and a picture that takes seconds is no neighbour's to wait for.
@@ -68,21 +69,24 @@ def decode(
             raise _damaged(error, data, header) from error
 
 
-def deep_values(data: bytes, header: ImageHeader) -> deep.Numbers | None:
-    """The samples [h, w, c] of a picture that has more than eight bits for each, as stored.
+def deep_samples(data: bytes, header: ImageHeader) -> Deep | None:
+    """The samples of a picture that has more than eight bits for each, or is DICOM, as stored.
 
     Raises as `decode`.
     """
     with _ALONE if is_large(header) else nullcontext():
         try:
-            samples = deep.read(data, header)
+            return deep.read(data, header)
         except DAMAGE as error:
             raise _damaged(error, data, header) from error
-    return None if samples is None else samples.values
 
 
 def _decoded(data: bytes, header: ImageHeader, at_least: int | None, ends: Ends | None) -> Pixels:
     samples = deep.read(data, header)
+    if samples is not None and header.format not in ("png", "tiff"):
+        return _of_deep(samples, ends, 1)
+    if header.format == "heic":
+        _open_heif()
     try:
         with closing(Image.open(BytesIO(data), formats=PILLOW[header.format])) as image:
             _check_size(image, header)
@@ -100,6 +104,17 @@ def _decoded(data: bytes, header: ImageHeader, at_least: int | None, ends: Ends 
         return _decoded(png_without_notes(data), header, at_least, ends)
 
 
+def _open_heif() -> None:
+    """Let Pillow read HEIC. Raises unsupported_image_format where what it needs is missing."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        why = "reading HEIC needs pillow-heif: pip install 'headstart[formats]'"
+        raise HeadstartError("unsupported_image_format", why) from error
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener(thumbnails=False)
+
+
 def _is_about_notes(error: ValueError) -> bool:
     """Whether Pillow gave up on a profile or a text, which are none of a picture's pixels."""
     return "too large" in str(error).lower() or "text memory" in str(error).lower()
@@ -107,7 +122,7 @@ def _is_about_notes(error: ValueError) -> bool:
 
 def _of_deep(samples: Deep, ends: Ends | None, orientation: int) -> Pixels:
     """[h, w, 3] of eight bits, upright."""
-    colours = deep.to_bytes(samples.values, ends)
+    colours = deep.to_bytes(samples.values, samples.ends or ends)
     colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
     if samples.alpha is not None:
         colours = transparency.laid(np.dstack([colours, samples.alpha]))

@@ -7,7 +7,7 @@ deep planes as noise; so what is deep is not for it to read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
@@ -18,7 +18,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
-from app.core.image_header import ImageHeader
+from app.core.image_formats.jpeg2000 import jpeg2000_header
+from app.core.image_formats.pnm import pnm_header
+from app.core.image_header import ImageFormat, ImageHeader
+from worker.ml.images import dicom
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say, we answer
 
@@ -41,18 +44,24 @@ class Deep:
     """Samples [h, w, 1 or 3] as stored, black below white; `alpha` [h, w] of eight bits, if any.
 
     `orientation` is how a TIFF is to be turned, as EXIF numbers it; a PNG's is in its EXIF.
+    `ends` are the picture's own black and white, which no scale of a dataset changes.
     """
 
     values: Numbers
     alpha: Pixels | None = None
     orientation: int | None = None
+    ends: tuple[float, float] | None = None
 
 
 def read(data: bytes, header: ImageHeader) -> Deep | None:
-    """The samples of a deep PNG or TIFF; None for a picture that Pillow is to read.
+    """The samples of a DICOM or of what has more than eight bits; None for what Pillow is to read.
 
-    Raises image_invalid, which says what the file holds, and image_too_large.
+    Raises image_invalid, which says what the file holds, image_too_large and, where what reads it
+    is not installed, unsupported_image_format.
     """
+    reader = _READERS.get(header.format)
+    if reader is not None:
+        return reader(data, header)
     if header.format == "png" and data[_PNG_DEPTH] == 16 and data[_PNG_COLOUR] in (0, 2, 4, 6):
         return _png(data, header)
     return _tiff(data) if header.format == "tiff" else None
@@ -110,6 +119,52 @@ def _png(data: bytes, header: ImageHeader) -> Deep:
     if values.shape[2] in (1, 3):
         return Deep(values)
     return Deep(values[..., :-1], (values[..., -1] >> 8).astype(np.uint8))
+
+
+def _dicom(data: bytes, header: ImageHeader) -> Deep:
+    _check_bytes(header.width * header.height * 8)
+    picture = dicom.read(data)
+    return Deep(picture.values, ends=picture.ends, orientation=1)
+
+
+def _jpeg_2000(data: bytes, header: ImageHeader) -> Deep | None:
+    bits, components = (head := jpeg2000_header(data)).bits, head.components
+    if bits <= 8:
+        return None
+    _check_bytes(header.width * header.height * components * 4)
+    values = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
+    if values.shape[2] in (1, 3):
+        return Deep(values, orientation=1)
+    alpha = (values[..., -1] >> max(0, bits - 8)).astype(np.uint8)
+    return Deep(values[..., :-1], alpha, orientation=1)
+
+
+def _pnm(data: bytes, header: ImageHeader) -> Deep | None:
+    head = pnm_header(data)
+    if head.most <= 255:
+        return None
+    count = header.width * header.height * head.channels
+    _check_bytes(count * 2)
+    if head.kind >= 4:
+        flat = np.frombuffer(data, ">u2", count, head.start).astype(np.uint16)
+    else:
+        flat = _plain(data[head.start :], count, head.most)
+    return Deep(flat.reshape(header.height, header.width, head.channels), orientation=1)
+
+
+def _plain(text: bytes, count: int, most: int) -> Numbers:
+    """Samples that are written as decimal numbers."""
+    flat = np.fromstring(text.decode("ascii"), np.uint32, sep=" ")
+    if len(flat) < count or int(flat[:count].max()) > most:
+        raise HeadstartError("image_invalid", "a plain PNM with too few or too large samples")
+    return flat[:count].astype(np.uint16)
+
+
+_READERS: Mapping[ImageFormat, Callable[[bytes, ImageHeader], Deep | None]] = {
+    "dicom": _dicom,
+    "jp2": _jpeg_2000,
+    "pnm": _pnm,
+}
 
 
 def _tiff(data: bytes) -> Deep | None:

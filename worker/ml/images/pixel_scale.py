@@ -33,7 +33,7 @@ MARGIN = 0.05
 EMPTY_BYTES, BYTES_A_PIXEL = 1000, 0.03
 """A picture of one colour is no larger as a file; what is larger need not be looked at."""
 
-UNPACKED = ("bmp", "tiff")
+UNPACKED = ("bmp", "tiff", "pnm", "dicom")
 """Their size says nothing."""
 
 
@@ -93,10 +93,11 @@ def _look(data: bytes, most: int) -> tuple[NDArray[np.generic] | None, bool]:
     """Some values of a deep picture, else None; and whether a picture is of one colour."""
     with suppress(HeadstartError):
         header = image_header.inspect(data)
-        values = decoding.deep_values(data, header)
-        if values is not None:
-            flat = deep.finite(values).reshape(-1)
-            return flat[:: max(1, flat.size // most)].copy(), bool((flat == flat[0]).all())
+        samples = decoding.deep_samples(data, header)
+        if samples is not None:
+            flat = deep.finite(samples.values).reshape(-1)
+            some = None if samples.ends else flat[:: max(1, flat.size // most)].copy()
+            return some, bool((flat == flat[0]).all())
         most_bytes = EMPTY_BYTES + BYTES_A_PIXEL * header.width * header.height
         if len(data) < most_bytes or header.format in UNPACKED:
             pixels = decoding.decode(data, header, at_least=None)

@@ -78,7 +78,8 @@ def _jpeg_frame(data: bytes) -> int:
     raise _tangled()
 
 
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+"""0xF7 is JPEG-LS's, as DICOM holds it."""
 
 
 def _jpeg_step(data: bytes, at: int, marker: int) -> int:

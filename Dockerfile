@@ -24,6 +24,6 @@ CMD ["sh", "-c", "headstart prepare && exec python -m app.cli.serve --host 0.0.0
 
 FROM base AS worker
 COPY worker worker
-RUN pip install -c constraints.txt '.[worker]'
+RUN pip install -c constraints.txt '.[worker,formats]'
 USER headstart
 CMD ["celery", "-A", "worker.trainer.celery_app", "worker", "--pool=threads", "-c", "1", "--loglevel=warning"]

@@ -6,7 +6,7 @@ The one table of image limits: the app asks it about each upload, the worker bef
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,11 @@ ImageFormat = Literal[
 ]  # fmt: skip
 READ = "PNG, JPEG, WebP, BMP, GIF, TIFF, JPEG 2000, HEIC, AVIF, PNM and DICOM are read"
 
+MEDIA_TYPES: Mapping[ImageFormat, str] = {
+    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "bmp": "image/bmp",
+    "gif": "image/gif", "tiff": "image/tiff", "jp2": "image/jp2", "heic": "image/heic",
+    "avif": "image/avif", "pnm": "image/x-portable-anymap", "dicom": "application/dicom",
+}  # fmt: skip
 MAX_PIXELS = 89_478_485
 """Where Pillow, too, begins to speak of a decompression bomb: 256 MiB of RGB."""
 MAX_SIDE = 30_000

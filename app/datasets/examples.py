@@ -159,7 +159,9 @@ async def drop_example(
     "/{example_id}/content",
     response_class=StreamingResponse,
     responses={
-        200: files("image/png", "image/jpeg", "image/webp", "text/plain"),
+        200: files(
+            "image/png", "image/jpeg", "image/webp", "image/heic", "application/dicom", "text/plain"
+        ),
         **problems("not_found", "storage_unavailable"),
     },
 )
@@ -183,6 +185,10 @@ def get_example_content(
     }
     kind = _MEDIA_TYPES[snapshot.dataset.modality](pack, example)
     return StreamingResponse(export.read(pack, example), media_type=kind, headers=headers)
+
+
+_HEAD = 256
+"""Bytes that say what an image is."""
 
 
 def _location(snapshot: DatasetSnapshot) -> str:
@@ -219,7 +225,8 @@ def _start(example_id: str) -> bytes:
 def _media_type(pack: Path, example: Example) -> str:
     with pack.open("rb") as file:
         file.seek(example.offset)
-        return f"image/{image_header.sniff(file.read(min(64, example.length)))}"
+        head = file.read(min(_HEAD, example.length))
+    return image_header.MEDIA_TYPES[image_header.sniff(head)]
 
 
 _MEDIA_TYPES: Mapping[str, Callable[[Path, Example], str]] = {

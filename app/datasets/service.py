@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.database import reading
 from app.infra.orm import DatasetRow, DatasetVersionRow
-from app.infra.repositories import datasets, versions
+from app.infra.repositories import datasets, pseudonyms, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
 from app.infra.repositories.problems import SHOWN
 from app.infra.storage import scratch, staging
@@ -42,7 +43,8 @@ def create(
     receipt: Receipt,
 ) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
-    built, backbone = _take_in(services, upload, form)
+    options = _options(form, pseudonym_key=partial(_pseudonym_key, services, organisation_id))
+    built, backbone = _take_in(services, upload, form, options)
     content = Content(built.examples, built.problems)
     listed = content.write(upload.folder)
     new = content.version(manifest_sha256=listed.name, backbone=backbone)
@@ -74,7 +76,7 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
 
     Raises the codes of bad inputs.
     """
-    built, backbone = _take_in(services, upload, form)
+    built, backbone = _take_in(services, upload, form, _options(form))
     built.pack_path.unlink()
     return built, backbone
 
@@ -90,7 +92,9 @@ def _snapshot(
     return DatasetSnapshot(dataset, version, len(problems), problems[:SHOWN])
 
 
-def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
+def _take_in(
+    services: Services, upload: Upload, form: UploadForm, options: IntakeOptions
+) -> tuple[Built, str]:
     """What was uploaded, and the backbone that is to embed it."""
     spec = _backbone(services, form.backbone) if form.backbone else None
     built = build(
@@ -98,7 +102,7 @@ def _take_in(services: Services, upload: Upload, form: UploadForm) -> tuple[Buil
         filename=upload.filename,
         staging=upload.folder,
         modality=form.modality or (spec.modality if spec else None),
-        options=_options(form),
+        options=options,
     )
     if spec is None:
         return built, _default_backbone(services, built.modality)
@@ -121,14 +125,15 @@ def append(
     Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
     """
     _refuse_settled(form, base)
+    organisation_id = base.dataset.organisation_id
+    pseudonym_key = partial(_pseudonym_key, services, organisation_id)
     built = build(
         upload.path,
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
-        options=_options(form, minimum_classes=1),
+        options=_options(form, minimum_classes=1, pseudonym_key=pseudonym_key),
     )
-    organisation_id = base.dataset.organisation_id
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, files) as pack:
         revision = appended(built.examples, built.problems)
@@ -217,9 +222,14 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
     return snapshot
 
 
-def _options(form: UploadForm, *, minimum_classes: int = 2) -> IntakeOptions:
+def _pseudonym_key(services: Services, organisation_id: str) -> str:
+    with writing(services) as session:
+        return pseudonyms.key_of(session, organisation_id)
+
+
+def _options(form: UploadForm, **more: Any) -> IntakeOptions:
     return IntakeOptions(
-        minimum_classes=minimum_classes,
+        **more,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,
         seed=form.seed,

@@ -141,6 +141,8 @@ The whole network of this model: backbone, head and calibration, without any ser
 
 prints the path, the label and its calibrated probability. It works without simplejpeg, too; JPEGs
 whose sides are far above the network's are then decoded at another scale than in the service.
+JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF and PNM are read; deep ones need imagecodecs and
+tifffile, HEIC needs pillow-heif, DICOM needs pydicom (compressed ones pylibjpeg or gdcm as well).
 
 - `{network}`: uint8 pixels [n, size, size, 3] (RGB, one input a view: {views}) in,
   probabilities [n, {classes}] out. Normalisation and softmax are inside.

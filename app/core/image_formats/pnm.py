@@ -56,8 +56,7 @@ def pnm_size(data: bytes) -> tuple[int, int]:
 
 
 def pnm_frames(data: bytes) -> int:
-    """The first picture alone is read. Raises image_truncated for raw samples that are cut short.
-    """
+    """One: what follows is not read. Raises image_truncated where raw samples are cut short."""
     head = pnm_header(data)
     row = (head.width + 7) // 8 if head.kind == 4 else head.width * head.channels
     held = head.height * row * (2 if head.most > 255 else 1)

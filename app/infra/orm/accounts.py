@@ -18,6 +18,8 @@ class OrganisationRow(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[float]
     last_claimed_at: Mapped[float] = mapped_column(default=0.0, index=True)
+    pseudonym_key: Mapped[str | None] = mapped_column(String(64))
+    """What patients' ids are hashed with; null until a first one is."""
 
 
 class ApiKeyRow(Base):

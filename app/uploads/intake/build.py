@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -227,7 +227,8 @@ class _Intake:
         if not held.data:
             self._drafts.reject(members.empty(item.path))
             return
-        slot = self._drafts.add(held.data, item.path, item, modality=modality)
+        told = item if item.group else replace(item, group=self._drafts.patients.of(held.patient))
+        slot = self._drafts.add(held.data, item.path, told, modality=modality)
         if held.frames > 1:
             named = manifest.example_id(sha256=slot.sha256, path=item.path)
             self._drafts.problems.append(members.further_frames(held, named, item.path))
@@ -290,6 +291,7 @@ def _finish(drafts: Drafts, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
     if not drafts.listed:
         raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
+    drafts.settle_patients()
     pack = drafts.pack.finish()
     if not drafts.options.labelled:
         return _unlabelled(drafts, modality, pack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core import manifest, splits
@@ -14,6 +14,7 @@ from app.uploads.intake import images, members
 from app.uploads.intake.layout import OF_ROW, LabelledFile
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.pack import PackWriter, Slot
+from app.uploads.intake.patients import Pseudonyms
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import (
     PictureCell,
@@ -58,6 +59,7 @@ class Drafts:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.refusals = Refusals()
+        self.patients = Pseudonyms(options.pseudonym_key)
         self.modality: Modality | None = None
         """What the rows of tables turned out to be."""
 
@@ -93,13 +95,28 @@ class Drafts:
 
     def refuse(self, error: HeadstartError, path: str) -> None:
         """What is wrong with one example ends the upload, but lets the others be looked at; of
-        what is only to be predicted it is that one's problem. Raises what is wrong with all."""
+        what is only to be predicted, or claims to be nothing that is read, it is that one's
+        problem. Raises what is wrong with all."""
         if error.code not in members.OF_ONE:
             raise error
-        if self.options.labelled:
+        unread = error.code == "unsupported_image_format" and images.is_foreign(path)
+        if self.options.labelled and not unread:
             self.refusals.add(error)
         else:
             self.reject(Problem(code=error.code, message=error.message, path=path))
+
+    def settle_patients(self) -> None:
+        """Tell of the groups that are patients. Of a new dataset's only one nothing is made: every
+        picture would be in one group, as where ids were taken out."""
+        if not self.options.labelled:
+            return
+        only = self.patients.only()
+        if only is None or self.options.minimum_classes < 2:
+            self.problems += self.patients.told()
+            return
+        self.listed = [
+            replace(draft, group=None) if draft.group == only else draft for draft in self.listed
+        ]
 
     def take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
         """The examples that the rows of a table are; what is wrong with a row is collected, but
@@ -138,11 +155,12 @@ class Drafts:
             if picture.length > self.options.limits.member_bytes:
                 raise HeadstartError("image_too_large", "it has too many bytes", param=row.where)
             data = picture.read()
-            images.check(data, row.where)
+            taken = images.take(data, row.where)
         except HeadstartError as error:
             self.refuse(error, row.where)
             return
-        self.add(data, row.where, told, split, modality="image")
+        told = told if told.group else replace(told, group=self.patients.of(taken.patient))
+        self.add(taken.data, row.where, told, split, modality="image")
 
     def splits(self) -> list[Split]:
         """The splits that the upload names, or drawn ones where it names none and some are due."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 from app.core import image_header
 from app.core.errors import HeadstartError
+from app.core.image_formats import dicom
 from app.core.image_header import ImageHeader
 from app.uploads.intake import codecs
 from app.uploads.intake.containers import tars
@@ -38,6 +43,8 @@ FOREIGN = frozenset(
     }
 )
 """Names that claim to be images which are not read: each is left out and told, not ignored."""
+DICOM = frozenset({".dcm", ".dicom", ".ima", ""})
+"""Names of what may be a DICOM object without a picture."""
 TIFF = frozenset({".tif", ".tiff"})
 ARCHIVES = frozenset(
     {
@@ -60,19 +67,48 @@ ARCHIVES = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TakenImage:
+    """What is kept of an image's bytes: all, but of a DICOM only the picture."""
+
+    data: bytes
+    header: ImageHeader
+    patient: str | None = None
+
+
+def take(data: bytes, path: str) -> TakenImage:
+    """The image as it is to be kept; raises as `check`."""
+    header = check(data, path)
+    if header.format != "dicom":
+        return TakenImage(data, header)
+    with _naming(path):
+        return TakenImage(dicom.picture_alone(data), header, dicom.dicom_header(data).patient)
+
+
+def is_foreign(path: str) -> bool:
+    """Whether what is not read here claims to be nothing else: by its name, or by none."""
+    suffix = extension(path)
+    return suffix in FOREIGN or suffix in DICOM
+
+
 def check(data: bytes, path: str) -> ImageHeader:
     """The image's header. Raises unsupported_member for an archive, and the image's own code,
     naming the member."""
     if is_archive(data):
         raise nested(path)
-    try:
+    with _naming(path):
         header = image_header.inspect(data)
         _check_name(header.format, extension(path))
-    except HeadstartError as error:
-        raise HeadstartError(
-            error.code, f"{shown(path)}: {error.message}", param=shown(path)
-        ) from error
     return header
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    try:
+        yield
+    except HeadstartError as error:
+        why = f"{shown(path)}: {error.message}"
+        raise HeadstartError(error.code, why, param=shown(path)) from error
 
 
 def _check_name(image_format: str, suffix: str) -> None:

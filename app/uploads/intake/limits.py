@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,6 +55,9 @@ class IntakeOptions:
     """The code page of names in an archive that do not state theirs; None to judge by the names."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
+    pseudonym_key: Callable[[], str] = secrets.token_hex
+    """Draws the key that patients' ids are hashed with, if there are any; one for this upload
+    alone, if it is not said."""
     encoding: str | None = None
     """What a table is encoded in; UTF-8 or, by its byte order mark, UTF-16 if it is not said."""
 

@@ -39,6 +39,7 @@ class MemberContent:
     data: bytes
     frames: int = 1
     format: str = "text"
+    patient: str | None = None
 
 
 def head(opened: Archive, index: int) -> bytes:
@@ -56,8 +57,9 @@ def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -
 
 
 def _picture(data: bytes, entry: Entry, limits: Limits) -> MemberContent:  # noqa: ARG001
-    header = images.check(data, entry.path)
-    return MemberContent(data, header.frames, header.format)
+    taken = images.take(data, entry.path)
+    header = taken.header
+    return MemberContent(taken.data, header.frames, header.format, taken.patient)
 
 
 def _written(data: bytes, entry: Entry, limits: Limits) -> MemberContent:

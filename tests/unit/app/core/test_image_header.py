@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.core import image_formats
 from app.core.errors import HeadstartError
-from app.core.image_header import inspect
+from app.core.image_header import inspect, sniff
 from tests.archives import gif, picture, png, png_header
 
 READABLE = [("PNG", mode, "png") for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")] + [
@@ -121,8 +121,8 @@ def test_parts_without_end_are_followed_to_a_stated_count(monkeypatch: pytest.Mo
         (b"\xef\xbb\xbf  <svg/>", "unsupported_image_format"),
         (b"<!DOCTYPE html><p>404", "unsupported_image_format"),
         (b"%PDF-1.7\n", "unsupported_image_format"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "unsupported_image_format"),
-        (bytes(128) + b"DICM", "unsupported_image_format"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "image_invalid"),
+        (bytes(128) + b"DICM", "image_invalid"),
         (b"\xff\xd8\xff\xd9", "image_invalid"),
         (png()[:20], "image_truncated"),
         (picture("JPEG")[:60], "image_truncated"),
@@ -147,8 +147,16 @@ def test_any_damage_is_answered_with_a_code(good: bytes, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize(
-    ("brand", "said"), [(b"heic", "HEIF"), (b"avif", "HEIF"), (b"qt  ", "film"), (b"mp42", "film")]
+    ("brands", "said"),
+    [
+        *((b"heic", "heic"), (b"avif", "avif"), (b"mif1\0\0\0\0mif1avif", "avif")),
+        *((b"mif1\0\0\0\0mif1heic", "heic"), (b"qt  ", None), (b"mp42", None)),
+    ],
 )
-def test_pictures_and_films_are_told_apart(brand: bytes, said: str) -> None:
-    with pytest.raises(HeadstartError, match=said):
-        inspect(b"\0\0\0\x18ftyp" + brand + bytes(16))
+def test_pictures_and_films_are_told_apart(brands: bytes, said: str | None) -> None:
+    data = struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands
+    if said is not None:
+        assert sniff(data) == said
+    else:
+        with pytest.raises(HeadstartError, match="film"):
+            sniff(data)

@@ -2,12 +2,14 @@
 
 Needs Pillow and numpy, and what runs the network beside this file: onnxruntime or openvino for
 `network.onnx`, openvino for `network.xml`, torch for `network.pt2`. Large JPEGs need simplejpeg to
-be decoded as the service does; deep colours and deep TIFFs need imagecodecs and tifffile, too.
+be decoded as the service does; deep colours and deep TIFFs need imagecodecs and tifffile, HEIC
+needs pillow-heif, and DICOM needs pydicom (and what it names for compressed ones).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 """What the decoders raise, besides OSError, on files that are no pictures."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
 
 
 def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Image:
@@ -38,10 +40,20 @@ def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Imag
     whole = deep(data, scale)
     if whole is not None:
         return whole
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
+    with Image.open(BytesIO(data), formats=(*FORMATS, *heif(data))) as image:
         if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
             return flat(ImageOps.exif_transpose(shrunk(image, data, at_least)))
         return flat(ImageOps.exif_transpose(image))
+
+
+def heif(data: bytes) -> tuple[str, ...]:
+    """Pillow's name of HEIC, which it is taught to read where the picture may be one."""
+    if data[4:8] != b"ftyp" or data[8:12] in (b"avif", b"avis"):
+        return ()
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def upright(pixels: Any, orientation: int) -> Image.Image:
@@ -100,7 +112,119 @@ def deep(data: bytes, scale: Scale | None) -> Image.Image | None:
         pixels = coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha, scale)
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             return upright(pixels, image.getexif().get(0x0112, 1))
+    if data[128:132] == b"DICM":
+        values, ends = dicom(data)
+        return Image.fromarray(coloured(values, None, ends or scale))
+    if data[:2] in (b"P2", b"P3", b"P5", b"P6"):
+        return deep_pnm(data, scale)
+    stream = data.find(b"\xff\x4f\xff\x51") if data[4:6] in (b"jP", b"\x00\x00") else 0
+    if data[stream : stream + 4] == b"\xff\x4f\xff\x51" and data[stream + 42] & 127 > 7:
+        import imagecodecs
+
+        values = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
+        alpha = (
+            values[..., -1] >> (data[stream + 42] & 127) - 7 if values.shape[2] % 2 == 0 else None
+        )
+        return Image.fromarray(
+            coloured(values[..., : 1 if values.shape[2] < 3 else 3], alpha, scale)
+        )
     return deep_tiff(data, scale) if data[:2] in (b"II", b"MM") else None
+
+
+def deep_pnm(data: bytes, scale: Scale | None) -> Image.Image | None:
+    """As `deep`, of a PGM or PPM."""
+    gap = rb"(?:\s|#[^\r\n]*[\r\n])+"
+    head = re.match(rb"P\d" + 3 * (gap + rb"(\d+)") + rb"\s", data)
+    if head is None or int(head[3]) < 256:
+        return None
+    shape = int(head[2]), int(head[1]), 3 if data[1] in b"36" else 1
+    rest = data[head.end() :]
+    flat = np.frombuffer(rest, ">u2") if data[1] in b"56" else np.fromstring(rest, int, sep=" ")
+    values = flat[: int(np.prod(shape))].reshape(shape).astype(np.uint16)
+    return Image.fromarray(coloured(values, None, scale))
+
+
+def dicom(data: bytes) -> tuple[Any, Scale | None]:
+    """The first frame's samples [h, w, 1 or 3], and what is black and white where it says so."""
+    import pydicom
+    from pydicom.pixels import processing, utils
+
+    file = pydicom.dcmread(BytesIO(data))
+    for name in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in list(file.get(name) or [])[:1]:
+            for part in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                file.update(
+                    {one.tag: one for one in (group.get(part) or [{}])[0] if one.tag not in file}
+                )
+    stored: Any = utils.pixel_array(file, index=0)
+    kind, bits = file.PhotometricInterpretation, int(file.BitsStored)
+    if kind == "PALETTE COLOR":
+        stored, bits = processing.apply_color_lut(stored, file)[..., :3], 8 * stored.itemsize
+        return stored, {"low": 0.0, "high": float(np.iinfo(stored.dtype).max)}
+    if stored.ndim == 3:
+        return stored, {"low": 0.0, "high": 2.0**bits - 1}
+    inverse, signed = kind == "MONOCHROME1", bool(file.get("PixelRepresentation", 0))
+    stored = without_padding(stored, file, inverse)
+    values = rescaled(stored, file)
+    ends = None
+    if file.get("VOILUTSequence"):
+        values = processing.apply_voi(np.rint(values).astype(np.int32), file)
+        ends = (0.0, 2.0 ** int(file.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+    elif file.get("WindowCenter") not in (None, "") and file.get("WindowWidth"):
+        ends, values = window(values, file)
+    if ends is None and inverse:
+        top = (
+            (-1 if signed else 2**bits - 1)
+            if stored.dtype.kind != "f"
+            else stored.min() + stored.max()
+        )
+        wide = np.int64 if stored.dtype.kind != "f" else np.float64
+        values = rescaled(top - stored.astype(wide), file)
+    if ends is None and bits <= 8 and not signed and values.dtype.kind != "f" and values.min() >= 0:
+        ends, inverse = (0.0, 2.0**bits - 1), False
+    low, high = ends[::-1] if ends and inverse else ends or (0.0, 0.0)
+    return values[..., None], {"low": low, "high": high} if ends else None
+
+
+def rescaled(stored: Any, file: Any) -> Any:
+    """What the stored numbers stand for; whole where they are only moved."""
+    from pydicom.pixels import processing
+
+    values = processing.apply_modality_lut(stored, file)
+    if stored.dtype.kind != "f" and float(file.get("RescaleSlope") or 1) == 1:
+        return values.astype(np.int64)
+    return values
+
+
+def without_padding(stored: Any, file: Any, inverse: bool) -> Any:
+    """What lies outside a scanner's circle, as dark as the darkest inside."""
+    padding = file.get("PixelPaddingValue")
+    if padding is None or stored.dtype.kind == "f":
+        return stored
+    low, high = sorted((int(padding), int(file.get("PixelPaddingRangeLimit", padding))))
+    outside = (stored >= low) & (stored <= high)
+    inside = stored[~outside]
+    if not inside.size:
+        return stored
+    return np.where(outside, inside.max() if inverse else inside.min(), stored)
+
+
+def window(values: Any, file: Any) -> tuple[tuple[float, float] | None, Any]:
+    """What the first window says is black and white, and the values that this is of."""
+    center, width = (
+        float(one if isinstance(one, str | float | int) else one[0])
+        for one in (file.WindowCenter, file.WindowWidth)
+    )
+    function = file.get("VOILUTFunction") or "LINEAR"
+    if width <= 0:
+        return None, values
+    if function == "SIGMOID":
+        return (0.0, 1.0), 1 / (1 + np.exp(-4 * (values - center) / width))
+    if function == "LINEAR":
+        center, width = center - 0.5, max(width - 1, 1.0)
+    low, high = center - width / 2, center + width / 2
+    shows = values.max() > low and values.min() < high
+    return ((low, high) if shows else None), values
 
 
 def deep_tiff(data: bytes, scale: Scale | None) -> Image.Image | None:

@@ -128,8 +128,6 @@ def test_what_is_ignored_is_said(take: Take) -> None:
         ("a/x.png", b"%!PS-Adobe-3.0 EPSF-3.0\n", "unsupported_image_format"),
         ("a/x.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_image_format"),
         ("a/x.png", picture("TIFF"), "unsupported_image_format"),
-        ("a/x.svg", b"<svg/>", "unsupported_image_format"),
-        ("a/x.ico", png(1), "unsupported_image_format"),
     ],
 )
 def test_bad_images(refused: Refused, name: str, data: bytes, expected: str) -> None:
@@ -137,13 +135,31 @@ def test_bad_images(refused: Refused, name: str, data: bytes, expected: str) -> 
     assert (error.code, error.param) == (expected, name)
 
 
+def test_what_is_not_read_and_says_so_is_left_out(take: Take) -> None:
+    beside = {"a/x.svg": b"<svg/>", "a/y.ico": png(1), "b/z.jxl": b"\xff\x0a"}
+    built = take(zipped({**folders({"a": 1, "b": 1}), **beside}))
+    assert len(built.examples) == 2
+    assert sorted(problems(built)) == [
+        ("unsupported_image_format", name, True) for name in sorted(beside)
+    ]
+
+
+def test_nothing_but_what_is_not_read_is_refused_and_listed(refused: Refused) -> None:
+    error = refused(zipped({"a/x.svg": b"<svg/>", "b/y.svg": b"<svg/>"}))
+    assert [(one["code"], one["param"]) for one in error.extra["errors"]] == [
+        ("empty_dataset", None),
+        ("unsupported_image_format", "a/x.svg"),
+        ("unsupported_image_format", "b/y.svg"),
+    ]
+
+
 def test_all_bad_images_are_listed(refused: Refused) -> None:
-    bad = {"a/x.png": b"", "b/y.jpg": picture("JPEG")[:40], "b/z.ico": png(1)}
+    bad = {"a/x.png": b"", "b/y.jpg": picture("JPEG")[:40], "b/z.png": b"<svg/>"}
     error = refused(zipped({**folders({"a": 1, "b": 1}), **bad}))
     assert [(one["code"], one["param"]) for one in error.extra["errors"]] == [
         ("image_invalid", "a/x.png"),
         ("image_truncated", "b/y.jpg"),
-        ("unsupported_image_format", "b/z.ico"),
+        ("unsupported_image_format", "b/z.png"),
     ]
 
 

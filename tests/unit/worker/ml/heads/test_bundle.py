@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from app.core import image_header
+from tests.unit.dicoms import dicom, grey
 from tests.unit.worker.ml.drawn_images import difference, encoded, picture
 from tests.unit.worker.ml.images.test_deep import png, tiff
 from worker.ml.heads.bundle import run
@@ -35,6 +38,14 @@ def turned(values: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def heic() -> bytes:
+    pillow_heif.register_heif_opener()
+    return encoded(PICTURE, "HEIF")
+
+
+HOUNSFIELD = {
+    "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 400,
+}  # fmt: skip
 FILES = {
     "jpeg": encoded(PICTURE, "JPEG"),
     "clear": encoded(CLEAR, "PNG"),
@@ -51,6 +62,17 @@ FILES = {
     "float colours": tiff((PICTURE / 255).astype(np.float32), photometric="rgb"),
     "float grey": tiff((GREY * 3).astype(np.float32), photometric="minisblack"),
     "eight-bit tiff": tiff(PICTURE, photometric="rgb"),
+    "jpeg 2000": imagecodecs.jpeg2k_encode(PICTURE, level=0),
+    "deep jpeg 2000": imagecodecs.jpeg2k_encode((GREY * 16).astype(np.uint16), level=0),
+    "deep pgm": b"P5 %d %d 4095\n" % GREY.shape[::-1] + (GREY * 16).astype(">u2").tobytes(),
+    "heic": heic(),
+    "dicom": dicom(grey(), BitsStored=12),
+    "dicom window": dicom(grey(), BitsStored=12, **HOUNSFIELD),
+    "dicom white is zero": dicom(grey(), PhotometricInterpretation="MONOCHROME1", **HOUNSFIELD),
+    "dicom turned": dicom(grey(), BitsStored=12, PhotometricInterpretation="MONOCHROME1"),
+    "dicom signed": dicom(grey(dtype="i2") - np.int16(900), PixelPaddingValue=-900),
+    "dicom eight": dicom(grey(top=255, dtype="u1"), PhotometricInterpretation="MONOCHROME1"),
+    "dicom colours": dicom(PICTURE),
 }
 
 
@@ -60,7 +82,13 @@ def test_a_bundle_sees_the_services_pixels(name: str) -> None:
     assert difference(theirs, decode(FILES[name])) <= 1
 
 
-@pytest.mark.parametrize("name", ["deep colours", "deep grey", "white is zero", "float grey"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("deep colours", "deep grey", "white is zero", "float grey", "deep jpeg 2000", "deep pgm"),
+        *("dicom", "dicom window", "dicom turned", "dicom eight"),
+    ],
+)
 def test_a_bundle_scales_as_the_service_does(name: str) -> None:
     header = image_header.inspect(FILES[name])
     ours = decoding.decode(FILES[name], header, at_least=None, ends=(100.0, 2000.0))

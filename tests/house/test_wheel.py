@@ -56,7 +56,7 @@ def test_every_file_is_inside(wheel: Path) -> None:
     ("folders", "extras"),
     [
         (("app",), {"api", "worker"}),
-        (("worker",), {"worker"}),
+        (("worker",), {"worker", "formats"}),
         (("migrations",), set()),
     ],
 )

@@ -11,16 +11,18 @@ from fastapi import FastAPI
 
 from app.accounts.endpoints import router as accounts
 from app.batches.endpoints import router as batches
+from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.datasets.removal import remove_expired
-from app.http import cors, exception_handlers, openapi
+from app.http import exception_handlers, openapi
 from app.http.body import Pace
 from app.http.dependencies import Services
 from app.http.front import Front
 from app.http.gate import Gate
 from app.http.keyring import Keyring
+from app.http.network import cors
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
@@ -54,6 +56,7 @@ ROOMS = (
     promotions,
     catalogue,
     predictions,
+    compat,
     batches,
     health,
     docs,

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.core.errors import TITLES, HeadstartError
+from app.http import error_shapes
 
 log = structlog.get_logger()
 
@@ -39,7 +40,6 @@ STATUSES: Mapping[str, int] = dict.fromkeys(TITLES, 422) | {
     code: status for status, codes in _STATUS.items() for code in codes.split()
 }
 FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready"})
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _HTTP_CODES = {
     400: "bad_request",
     401: "unauthenticated",
@@ -71,16 +71,11 @@ def problem(error: HeadstartError, *, request_id: str) -> dict[str, Any]:
 def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Response:
     """The answer to a request's error, with the headers that its status asks for.
 
-    Its member `error` is what SDKs read: under `/v2` the Open Inference Protocol's text, under
-    `/v1` OpenAI's object.
+    Beside our own members it has those that the clients of the path read (`error_shapes`).
     """
     status = STATUSES[error.code]
     document = problem(error, request_id=scope["state"]["request_id"])
-    path = f"{scope['path']}/"
-    if path.startswith("/v2/"):
-        document["error"] = f"{error.code}: {error.message}"
-    elif path.startswith("/v1/"):
-        document["error"] = _as_openai(error, status)
+    document.update(error_shapes.told(error, status, scope["path"]))
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="headstart"'
@@ -94,13 +89,6 @@ def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Respons
         media_type="application/problem+json",
         headers=headers,
     )
-
-
-def _as_openai(error: HeadstartError, status: int) -> dict[str, Any]:
-    """The object that OpenAI's SDKs of Node, Go and Java read, and nothing beside it."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    told = {"type": _OPENAI_TYPES.get(status, kind), "code": error.code, "param": error.param}
-    return {**error.extra, "message": error.message, **told}
 
 
 def from_http(error: HTTPException) -> HeadstartError:

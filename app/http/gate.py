@@ -32,11 +32,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = structlog.get_logger()
 MAX_JSON = MIB
 """Of a body that has no inputs in it: nothing there is longer for a good reason."""
-_OPEN = re.compile(r"/(livez|readyz|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?")
+_OPEN = re.compile(
+    r"/(livez|readyz|ping|health|version|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?"
+)
 _UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+/predictions|predictions|embeddings|chat/completions|responses)"
+    r"/v1/(models/[^/]+(/predictions|:predict)|predictions|embeddings|chat/completions|responses)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
+    r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
 )
 
 

@@ -20,7 +20,9 @@ Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID_PATTERN)]
 _COMMON = ("invalid_request", "internal", "database_unavailable", "overloaded")
 _KEYED = ("unauthenticated", "forbidden")
 _WITH_BODY = ("payload_too_large", "unsupported_media_type")
-_OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
+_OPEN_PATHS = frozenset(
+    {"/livez", "/readyz", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"}
+)
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _REF = "#/components/schemas/"
 _SCHEMA = {"$ref": f"{_REF}ProblemDocument"}

@@ -23,7 +23,10 @@ from app.infra.short_socket import socket_path
 MIB = 1024 * 1024
 _PREFIX = "HEADSTART_"
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-_OWN_PATHS = frozenset({"v1", "v2", "docs", "livez", "readyz", "metrics", "openapi.json"})
+_OWN_PATHS = frozenset({"v1", "v2", "docs", "livez", "readyz", "metrics", "openapi.json"}) | {
+    "customvision", "embed", "health", "info", "invocations", "mlflow", "models", "ping", "predict",
+    "tei", "version",
+}  # fmt: skip
 
 
 class Settings(BaseSettings):
@@ -50,6 +53,9 @@ class Settings(BaseSettings):
 
     default_backbone_image: str = "efficientnet_lite0"
     default_backbone_text: str = "all-MiniLM-L6-v2"
+    default_model: str = "default"
+    """The alias of the caller's organisation that paths of services of one model mean (`/predict`,
+    `/invocations`)."""
     precision: Choice = "auto"
     """What embeddings are computed in and new models fitted on; bf16 needs units for it. A model is
     answered in its own, where there are units."""

@@ -87,6 +87,8 @@ class ModelDetail(Model):
             "examples": [
                 _MODEL
                 | {
+                    "name": _MODEL["id"],
+                    "ready": True,
                     "precision": {"fitted": "openvino-bf16", "served": "openvino-bf16"},
                     "card": {"labels": ["RBC", "WBC"], "views": ["squish"]},
                 }
@@ -94,6 +96,8 @@ class ModelDetail(Model):
         }
     )
 
+    name: str = Field(description="The id, where KServe's clients read it.")
+    ready: Literal[True] = Field(True, description="A registered model is; for KServe's clients.")
     precision: ModelPrecision
     card: dict[str, Any] = Field(
         description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "

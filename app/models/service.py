@@ -59,7 +59,8 @@ def detail_of(row: ModelRow, names: Sequence[str], served: Precisions | None) ->
     precision = ModelPrecision(
         fitted=fitted or None, served=served.serving(fitted) if served is not None else None
     )
-    return ModelDetail(**model_of(row, names).model_dump(), card=row.card, precision=precision)
+    told = model_of(row, names).model_dump()
+    return ModelDetail(**told, name=row.id, card=row.card, precision=precision)
 
 
 async def precisions_of(predictor: PredictorClient) -> Precisions | None:

@@ -87,10 +87,10 @@ _JSON = {
         "image": {"value": {"inputs": [{"image": "iVBORw0KGgo="}]}},
     },
 }
-_RAW = {"schema": BINARY}
+RAW = {"schema": BINARY}
 IMAGES: dict[str, Any] = {
-    "image/*": _RAW,
-    "application/octet-stream": _RAW,
+    "image/*": RAW,
+    "application/octet-stream": RAW,
     "multipart/form-data": _FILES,
 }
 CACHE = {

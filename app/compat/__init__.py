@@ -1,0 +1,1 @@
+"""Other services' shapes: what their clients send and read, over what the other rooms do."""

@@ -1,0 +1,138 @@
+"""What every other service's shape asks of ours: inputs as its clients write them, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.core.messages import Input, Options, failed
+from app.http.dependencies import caller
+from app.http.dependencies import services as services_of
+from app.http.openapi import Responses, path_id, problems
+from app.infra.repositories.targets import ResolvedModel
+from app.predictions.inputs import image_bytes, text_bytes
+from app.predictions.options import cached
+from app.predictions.service import Question, ask, prediction_id, while_connected
+
+Name = Annotated[
+    str,
+    path_id(
+        "A model's id, an alias, or the id of the job that made it.",
+        "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
+    ),
+]
+PROBLEMS: Responses = problems(
+    "not_found",
+    "not_ready",
+    "invalid_json",
+    "modality_mismatch",
+    "encoding",
+    "text_too_long",
+    "image_invalid",
+    "image_truncated",
+    "model_corrupt",
+    "backbone_unavailable",
+    "overloaded",
+    "predictor_unavailable",
+    "deadline_exceeded",
+)
+PREDICTS = Depends(caller("predict"))
+"""Of a route that answers predictions, whoever asks."""
+_SMALLEST = 1e-38
+"""A probability that rounds to nothing has still a logarithm."""
+
+
+def _default(request: Request) -> str:
+    return services_of(request).settings.default_model
+
+
+Default = Annotated[str, Depends(_default)]
+"""The alias that a path without a model means: services of one model have no place for its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The predictor's items in the inputs' order, none of them an error, and its headers."""
+
+    items: list[dict[str, Any]]
+    headers: dict[str, str]
+    modality: str
+
+
+async def predictions(
+    request: Request, model: str, values: Sequence[Any], *, top_k: int | None = None
+) -> Answered:
+    """One item for each of `values`: texts, base64 or bytes of images, or objects of one member.
+
+    Raises the first bad input's own error, named by its place: these shapes have none for it.
+    """
+    held, tenant = services_of(request), request.state.identity.organisation_id
+    most = held.settings.max_predict_items
+    if not 1 <= len(values) <= most:
+        raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="inputs")
+
+    modality = ""
+
+    def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
+        nonlocal modality
+        modality = resolved.modality
+        read = [_input(value, place, resolved.modality) for place, value in enumerate(values)]
+        return tuple(read), False
+
+    question = Question(
+        id=prediction_id(request.state.request_id),
+        tenant=tenant,
+        model=model,
+        options=Options(top_k=top_k, cache=cached(request.headers.get("x-headstart-cache", ""))),
+        inputs=inputs,
+        long=not all(isinstance(value, bytes) for value in values),
+    )
+    answer = await while_connected(request.receive, ask(held, question))
+    items = from_json(answer.body)["data"]
+    for item in items:
+        if "error" in item:
+            error = item["error"]
+            raise HeadstartError(error["code"], error["message"], param=f"inputs.{item['index']}")
+    return Answered(items, answer.headers, modality)
+
+
+def scores(item: Mapping[str, Any], *, raw: bool = False) -> list[dict[str, Any]]:
+    """`[{label, score}]`, most probable first; `raw` scores are logarithms, softmax undoes them."""
+    return [
+        {"label": one["label"], "score": _raw(one["probability"]) if raw else one["probability"]}
+        for one in item["predictions"]
+    ]
+
+
+def summary(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction as one object, for services whose answers are whatever a model says."""
+    kept = ("label", "probability", "unknown")
+    listed = {one["label"]: one["probability"] for one in item["predictions"]}
+    return {**{name: item[name] for name in kept}, "probabilities": listed}
+
+
+def _raw(probability: float) -> float:
+    return log(max(probability, _SMALLEST))
+
+
+def _input(value: Any, place: int, modality: str) -> Input:
+    """A text, or an image as bytes or base64; an object of one member is that member's value.
+
+    Raises invalid_request.
+    """
+    while isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if isinstance(value, bytes):
+        if modality == "image":
+            return Input("image", value)
+        return failed(HeadstartError("modality_mismatch", "the model reads texts, not images"))
+    if isinstance(value, str):
+        return image_bytes(value) if modality == "image" else text_bytes(value)
+    wanted = "an image as base64" if modality == "image" else "a text"
+    raise HeadstartError("invalid_request", f"an input is {wanted}", param=f"inputs.{place}")

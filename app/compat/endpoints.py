@@ -1,0 +1,13 @@
+"""Every service whose clients work here unchanged; `/v2` and OpenAI's are in rooms of their own."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.compat import mlflow, tei
+from app.compat.hugging_face import router as hugging_face
+from app.compat.kserve import router as kserve
+
+router = APIRouter()
+for one in (tei.router, tei.about, hugging_face, kserve, mlflow.router, mlflow.probes):
+    router.include_router(one)

@@ -1,0 +1,1 @@
+"""What lies between a client and the service: proxies that tell of it, browsers that ask first."""

@@ -26,6 +26,7 @@ from app.http.network import cors
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
+from app.infra.inference_statistics import InferenceStatistics
 from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
@@ -132,6 +133,7 @@ def open_services(settings: Settings) -> Services:
         turns=Turns(),
         builds=CapacityLimiter(_BUILDS_AT_ONCE),
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
+        statistics=InferenceStatistics(),
     )
 
 

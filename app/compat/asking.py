@@ -11,12 +11,14 @@ from fastapi import Depends, Request
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
-from app.core.messages import Input, Options, failed
+from app.core.manifest import Modality
+from app.core.messages import Input, Options
+from app.core.modalities import MODALITIES
 from app.http.dependencies import caller
 from app.http.dependencies import services as services_of
 from app.http.openapi import Responses, path_id, problems
 from app.infra.repositories.targets import ResolvedModel
-from app.predictions.inputs import image_bytes, text_bytes
+from app.predictions.inputs import READ, matching
 from app.predictions.options import cached
 from app.predictions.service import Question, ask, prediction_id, while_connected
 
@@ -62,7 +64,7 @@ class Answered:
 
     items: list[dict[str, Any]]
     headers: dict[str, str]
-    modality: str
+    modality: Modality
 
 
 async def predictions(
@@ -77,12 +79,12 @@ async def predictions(
     if not 1 <= len(values) <= most:
         raise HeadstartError("invalid_request", f"send 1 to {most} inputs", param="inputs")
 
-    modality = ""
+    modality: Modality = "image"
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
         nonlocal modality
-        modality = resolved.modality
-        read = [_input(value, place, resolved.modality) for place, value in enumerate(values)]
+        modality = MODALITIES[resolved.modality].name
+        read = [_input(value, place, modality) for place, value in enumerate(values)]
         return tuple(read), False
 
     question = Question(
@@ -121,7 +123,7 @@ def _raw(probability: float) -> float:
     return log(max(probability, _SMALLEST))
 
 
-def _input(value: Any, place: int, modality: str) -> Input:
+def _input(value: Any, place: int, modality: Modality) -> Input:
     """A text, or an image as bytes or base64; an object of one member is that member's value.
 
     Raises invalid_request.
@@ -129,10 +131,8 @@ def _input(value: Any, place: int, modality: str) -> Input:
     while isinstance(value, dict) and len(value) == 1:
         (value,) = value.values()
     if isinstance(value, bytes):
-        if modality == "image":
-            return Input("image", value)
-        return failed(HeadstartError("modality_mismatch", "the model reads texts, not images"))
+        return matching(Input("image", value), modality)
     if isinstance(value, str):
-        return image_bytes(value) if modality == "image" else text_bytes(value)
-    wanted = "an image as base64" if modality == "image" else "a text"
-    raise HeadstartError("invalid_request", f"an input is {wanted}", param=f"inputs.{place}")
+        return READ[modality](value)
+    why = f"an input is one string: a text, or an image as base64; the model reads {modality}s"
+    raise HeadstartError("invalid_request", why, param=f"inputs.{place}")

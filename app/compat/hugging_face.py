@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.compat.asking import PREDICTS, PROBLEMS, Name, predictions, scores
 from app.core import image_header
 from app.core.errors import HeadstartError
+from app.core.manifest import Modality
 from app.predictions.embeddings import CountedRoute
 from app.predictions.inputs import is_json, parsed_document
 from app.predictions.schemas import RAW
@@ -48,6 +50,8 @@ class HuggingFaceScore(BaseModel):
     score: float
 
 
+_BARE: Mapping[Modality, bool] = {"image": True, "text": False}
+"""Whether the answer to one input is its list, and not a list of one list: as they have it."""
 Classes = list[HuggingFaceScore] | list[list[HuggingFaceScore]]
 _DOCUMENT = {
     "schema": {
@@ -114,8 +118,8 @@ async def _document(body: bytes, model: str, request: Request, response: Respons
     response.headers.update(answered.headers)
     raw = wanted.function_to_apply == "none"
     listed = [scores(item, raw=raw) for item in answered.items]
-    flat = answered.modality == "image" and isinstance(asked.inputs, str)
-    return listed[0] if flat else listed
+    bare = isinstance(asked.inputs, str) and _BARE[answered.modality]
+    return listed[0] if bare else listed
 
 
 def _is_image(content_type: str, body: bytes) -> bool:

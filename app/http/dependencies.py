@@ -17,6 +17,7 @@ from app.http.keyring import Keyring
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting
 from app.infra.database import Sessions, reading, transaction
+from app.infra.inference_statistics import InferenceStatistics
 from app.infra.predictor_client import PredictorClient
 from app.infra.probe import Probe
 from app.infra.queue import Doorbell
@@ -43,6 +44,7 @@ class Services:
     builds: CapacityLimiter
     """Builds use the processor and the disk, and would only share it."""
     probe: Probe
+    statistics: InferenceStatistics
 
 
 def services(request: Request) -> Services:

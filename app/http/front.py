@@ -1,7 +1,7 @@
 """What comes before the gate: the request as its client meant it, whatever lies in between.
 
 An id for it, the prefix under which a proxy shows the service, either form of a trailing slash,
-HEAD as GET without a body, and what trusted proxies say of the client (`app.http.network.forwarded`).
+HEAD as GET without a body, and what trusted proxies say of the client (`network.forwarded`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from app.core.ids import new_id
 from app.http.body import Message, Receive
-from app.http.network.forwarded import Trusted
 from app.http.gate import Application, Scope, Send
+from app.http.network.forwarded import Trusted
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

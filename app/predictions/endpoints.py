@@ -19,10 +19,12 @@ from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
 from app.predictions.inference_protocol import router as inference_protocol
 from app.predictions.joint import router as joint
+from app.predictions.triton import router as triton
 
 router = APIRouter()
 router.include_router(embeddings)
 router.include_router(completions)
+router.include_router(triton)
 router.include_router(inference_protocol)
 router.include_router(joint)
 

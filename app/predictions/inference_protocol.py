@@ -8,6 +8,7 @@ FP32 [n, k].
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -45,6 +46,7 @@ Name = Annotated[
     str,
     path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),
 ]
+_EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
 _PROBLEMS = problems("not_found", "not_ready", "predictor_unavailable")
 _INFER_PROBLEMS = problems(
     "not_found",
@@ -69,7 +71,7 @@ _ANSWERS: Responses = {
 @router.get("", response_model=ServerMetadata)
 def server() -> dict[str, Any]:
     """What this server is."""
-    return {"name": "headstart", "version": "0.1.0", "extensions": ["binary_tensor_data"]}
+    return {"name": "headstart", "version": "0.1.0", "extensions": _EXTENSIONS}
 
 
 @router.get("/health/live", response_model=Liveness)
@@ -131,6 +133,7 @@ async def infer(
     model: Name, caller: Predicter, services: ServicesDep, request: Request
 ) -> Response:
     """Predict the elements of one BYTES tensor."""
+    whose, begun = (caller.organisation_id, model), time.perf_counter_ns()
     body = await counted_body(services, caller.organisation_id, request.receive)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
@@ -143,8 +146,16 @@ async def infer(
         inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
         long=len(body) > SHORT,
     )
-    answer = await while_connected(request.receive, ask(services, question))
-    response = _respond(document, model, from_json(answer.body)["data"], outputs)
+    try:
+        answer = await while_connected(request.receive, ask(services, question))
+        data = from_json(answer.body)["data"]
+        response = _respond(document, model, data, outputs)
+    except HeadstartError as error:
+        if error.code != "not_found":
+            services.statistics.failed(whose, ns=time.perf_counter_ns() - begun)
+        raise
+    taken = time.perf_counter_ns() - begun
+    services.statistics.succeeded(whose, inputs=len(data), ns=taken, timing=answer.timing)
     response.headers.update(answer.headers)
     return response
 

@@ -25,11 +25,11 @@ def read_inputs(
     if kind == "multipart/form-data":
         data = multipart.files(body, content_type)
         _count(len(data), most, param="files")
-        return tuple(_matching(Input("image", one), modality) for one in data), False
+        return tuple(matching(Input("image", one), modality) for one in data), False
     if is_json(kind):
         return from_document(read_document(body), modality=modality, most=most), False
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return (_matching(Input("image", body), modality),), True
+        return (matching(Input("image", body), modality),), True
     raise HeadstartError(
         "unsupported_media_type",
         "send an image, multipart/form-data with files, or application/json",
@@ -75,7 +75,7 @@ def _item(item: Any, place: int, modality: Modality) -> Input:
     if isinstance(item, dict) and len(item) == 1:
         ((kind, value),) = item.items()
         if kind in READ and isinstance(value, str):
-            return _matching(READ[kind](value), modality)
+            return matching(READ[kind](value), modality)
     raise HeadstartError(
         "invalid_request",
         'each input is {"text": "…"} or {"image": "<base64>"}',
@@ -83,7 +83,7 @@ def _item(item: Any, place: int, modality: Modality) -> Input:
     )
 
 
-def _matching(item: Input, modality: Modality) -> Input:
+def matching(item: Input, modality: Modality) -> Input:
     """The input, or the error that the model reads something else."""
     if item.kind in ("error", modality):
         return item

@@ -138,7 +138,9 @@ async def statistics(caller: Asker, services: ServicesDep) -> RepositoryStatisti
 
 @router.get("/models/{model}/stats", responses=problems("not_found", "not_ready"))
 @router.get("/models/{model}/versions/1/stats", responses=problems("not_found", "not_ready"))
-async def model_statistics(model: Name, caller: Asker, services: ServicesDep) -> RepositoryStatistics:
+async def model_statistics(
+    model: Name, caller: Asker, services: ServicesDep
+) -> RepositoryStatistics:
     """Requests of the model over `/v2`, since the process that answers began."""
     await services.resolver.resolve(caller.organisation_id, model)
     return _statistics(services, caller.organisation_id, [model])

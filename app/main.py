@@ -15,6 +15,7 @@ from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
+from app.datasets.in_parts.endpoints import router as uploads
 from app.datasets.removal import remove_expired
 from app.http import exception_handlers, openapi
 from app.http.body import Pace
@@ -51,6 +52,7 @@ ROOMS = (
     accounts,
     datasets,
     files,
+    uploads,
     jobs,
     models,
     aliases,

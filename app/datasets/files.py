@@ -1,71 +1,40 @@
-"""`/v1/files`: OpenAI's view of datasets; a file's id is its dataset's and a `training_file`."""
+"""`/v1/files`: OpenAI's view of datasets, whose ids are files' too, and of the files of batches."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel
+from starlette.responses import FileResponse, StreamingResponse
 
-from app.core.times import whole
-from app.datasets import export, removal, service
-from app.datasets.lookup import DatasetId, find, settled, usable
-from app.http.dependencies import Reader, Reading, ServicesDep, Writer
+from app.core.errors import HeadstartError
+from app.datasets import export, files_service, plain, removal
+from app.datasets.file_schemas import FileObject
+from app.datasets.files_service import Taken
+from app.datasets.lookup import settled, usable
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
 from app.http.openapi import files, links, problems
 from app.http.pages import Order, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
+from app.infra.orm import FileRow
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.openai import files as plain_files
 from app.uploads import blobs
-from app.uploads.incoming import IncomingDep
+from app.uploads.form import UploadForm
+from app.uploads.incoming import IncomingDep, parse_form
+from app.uploads.receipts import Receipt
+from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/files", tags=["files"])
 
-_STATUSES: dict[str, Literal["uploaded", "processed", "error"]] = {
-    "processing": "uploaded",
-    "ready": "processed",
-    "failed": "error",
-}
-
-
-class FileObject(BaseModel):
-    """A dataset as OpenAI's clients see it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "ds_01jd3v6s0q8m4f2k9x7c5b1n3a",
-                    "object": "file",
-                    "bytes": 482133,
-                    "created_at": 1764000000,
-                    "filename": "castings.zip",
-                    "purpose": "fine-tune",
-                    "status": "processed",
-                    "status_details": None,
-                }
-            ]
-        }
-    )
-
-    id: str
-    object: Literal["file"] = "file"
-    bytes: int = Field(description="Of the upload.")
-    created_at: int
-    filename: str = Field(
-        description="The upload's name. `/content` has the usable examples, as a .jsonl of texts or"
-        " a .tar of images, under the name that its Content-Disposition says."
-    )
-    purpose: str
-    status: Literal["uploaded", "processed", "error"]
-    status_details: str | None = Field(description="Why it failed.")
-    expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
+FileId = Annotated[str, Path(examples=["ds_01jd3v6s0q8m4f2k9x7c5b1n3a"])]
 
 
 class DeletedFile(BaseModel):
@@ -91,11 +60,24 @@ _LINKS = links(
     openapi_extra=multipart_body(required=("file", "purpose")),
 )
 async def create_file(incoming: IncomingDep, wish: WishDep, response: Response) -> FileObject:
-    """Upload a labelled dataset, in OpenAI's words."""
-    make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    snapshot, replayed = await incoming.take(make, status=200)
+    """Upload a labelled dataset, or with purpose `batch` the requests of a batch."""
+    services, organisation = incoming.services, incoming.organisation_id
+
+    def make(upload: Upload, receipt: Receipt) -> Taken:
+        form = parse_form(UploadForm, upload.fields)
+        return files_service.take(
+            services, upload, form, organisation_id=organisation, receipt=receipt
+        )
+
+    def recall(made: dict[str, Any]) -> Taken:
+        file_id = made["file"] if "file" in made else made["dataset"]
+        return files_service.find(services, file_id, organisation_id=organisation)
+
+    taken, replayed = await incoming.once(make, recall, status=200)
     mark(response, replayed=replayed)
-    return file_of(await settled(incoming.services, wish, snapshot))
+    if isinstance(taken, DatasetSnapshot):
+        taken = await settled(services, wish, taken)
+    return files_service.shown(taken)
 
 
 @router.get("")
@@ -103,35 +85,46 @@ def list_files(
     caller: Reader,
     session: Reading,
     *,
-    after: Annotated[str | None, cursor("ds_")] = None,
+    after: Annotated[str | None, cursor(f"(ds_|{plain_files.PREFIX})")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
     purpose: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Page[FileObject]:
-    """The organisation's datasets as files."""
-    if purpose not in (None, "fine-tune"):
-        return Page(data=[], has_more=False)
-    rows = datasets.listing(
-        session,
-        organisation_id=caller.organisation_id,
-        after=after,
-        limit=limit + 1,
-        ascending=order == "asc",
-    )
-    return page(rows, limit, file_of)
+    """The organisation's files of every kind, by the time of their making."""
+    wanted: dict[str, Any] = {
+        "organisation_id": caller.organisation_id,
+        "limit": limit + 1,
+        "ascending": order == "asc",
+    }
+    behind = after and re.split("[_-]", after)[1]
+    rows: list[Taken] = []
+    if purpose in (None, "fine-tune"):
+        rows += datasets.listing(session, after=behind and f"ds_{behind}", **wanted)
+    if purpose != "fine-tune":
+        rows += plain_files.listing(session, after=behind, purpose=purpose, **wanted)
+    shown = sorted(map(files_service.shown, rows), key=_made, reverse=order == "desc")
+    return page(shown, limit, lambda file: file)
+
+
+def _made(file: FileObject) -> str:
+    """The part of its id that ascends with time, whatever kind of file it is."""
+    return re.split("[_-]", file.id)[1]
 
 
 @router.get("/{file_id}", responses=problems("not_found"))
-def get_file(file_id: DatasetId, caller: Reader, services: ServicesDep) -> FileObject:
+def get_file(file_id: FileId, caller: Reader, services: ServicesDep) -> FileObject:
     """One file."""
-    return file_of(find(services, caller, file_id))
+    organisation = caller.organisation_id
+    return files_service.shown(files_service.find(services, file_id, organisation_id=organisation))
 
 
 @router.delete("/{file_id}", responses=problems("not_found", "in_use"))
-def delete_file(file_id: DatasetId, caller: Writer, services: ServicesDep) -> DeletedFile:
-    """Delete the file, which is the dataset."""
-    find(services, caller, file_id)
-    removal.remove(services, file_id, organisation_id=caller.organisation_id)
+def delete_file(file_id: FileId, caller: Writer, services: ServicesDep) -> DeletedFile:
+    """Delete the file; a labelled one is its dataset."""
+    organisation = caller.organisation_id
+    found = files_service.find(services, file_id, organisation_id=organisation)
+    remove = plain.remove if isinstance(found, FileRow) else removal.remove
+    remove(services, file_id, organisation_id=organisation)
     return DeletedFile(id=file_id)
 
 
@@ -143,9 +136,15 @@ _CONTENT: dict[int | str, dict[str, Any]] = {200: files("application/x-tar", "ap
     response_class=StreamingResponse,
     responses={**_CONTENT, **problems("not_found", "storage_unavailable")},
 )
-def get_file_content(file_id: DatasetId, caller: Reader, services: ServicesDep) -> Response:
-    """The latest version's usable examples: JSONL of texts, or a tar of images with a list."""
-    snapshot = find(services, caller, file_id)
+def get_file_content(file_id: FileId, caller: Reader, services: ServicesDep) -> Response:
+    """A batch's file as it is; of a dataset the latest version's usable examples.
+
+    Those are a JSONL of texts, or a tar of images with a list.
+    """
+    organisation = caller.organisation_id
+    snapshot = files_service.find(services, file_id, organisation_id=organisation)
+    if isinstance(snapshot, FileRow):
+        return _kept(services, snapshot)
     examples = usable(services, snapshot)
     packs = {
         pack: blobs.open_pack(services, caller.organisation_id, pack)
@@ -168,16 +167,14 @@ def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) ->
     )
 
 
-def file_of(snapshot: DatasetSnapshot) -> FileObject:
-    """The dataset as a file."""
-    row, error = snapshot.dataset, snapshot.version.error
-    return FileObject(
-        id=row.id,
-        bytes=row.bytes,
-        created_at=int(row.created_at),
-        filename=row.filename,
-        purpose=row.purpose,
-        status=_STATUSES[snapshot.version.status],
-        status_details=error["message"] if error else None,
-        expires_at=whole(row.expires_at),
+def _kept(services: Services, row: FileRow) -> Response:
+    """The bytes as they came. Raises storage_unavailable."""
+    try:
+        path = services.storage.fetch(row.key)
+    except FileNotFoundError as error:
+        why = "the file's content cannot be read"
+        raise HeadstartError("storage_unavailable", why, retry_after=5) from error
+    headers = {"x-content-type-options": "nosniff"}
+    return FileResponse(
+        path, media_type="application/jsonl", filename=row.filename, headers=headers
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from app.core.errors import HeadstartError
+from app.datasets import plain
+from app.datasets.in_parts import service as in_parts
 from app.http.dependencies import Services
 from app.infra import storage_keys
 from app.infra.database import reading, transaction
 from app.infra.repositories import datasets, erasures
+from app.infra.repositories.openai import files, uploads
 from app.uploads import blobs
 
 log = structlog.get_logger()
@@ -27,14 +32,23 @@ def remove(services: Services, dataset_id: str, *, organisation_id: str) -> None
 
 
 def remove_expired(services: Services) -> int:
-    """Delete the datasets whose time is over; what is in use waits for the next turn. How many."""
-    removed = 0
+    """Delete what has outlived its time; what is in use waits for the next turn. How many.
+
+    Datasets, plain files, and the parts of uploads that nobody has completed.
+    """
     with reading(services.sessions) as session:
-        due = datasets.expired(session)
-    for dataset_id, organisation_id in due:
-        try:
-            remove(services, dataset_id, organisation_id=organisation_id)
-            removed += 1
-        except HeadstartError as error:
-            log.info("an expired dataset stays for now", dataset=dataset_id, code=error.code)
-    return removed
+        due = [
+            *((remove, *one) for one in datasets.expired(session)),
+            *((plain.remove, *one) for one in files.expired(session)),
+            *((in_parts.expire, *one) for one in uploads.expired(session)),
+        ]
+    return sum(_expire(services, *one) for one in due)
+
+
+def _expire(services: Services, end: Callable[..., None], name: str, organisation_id: str) -> bool:
+    try:
+        end(services, name, organisation_id=organisation_id)
+    except HeadstartError as error:
+        log.info("what has expired stays for now", id=name, code=error.code)
+        return False
+    return True

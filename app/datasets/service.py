@@ -96,6 +96,9 @@ def _take_in(
     services: Services, upload: Upload, form: UploadForm, options: IntakeOptions
 ) -> tuple[Built, str]:
     """What was uploaded, and the backbone that is to embed it."""
+    if form.purpose != "fine-tune":
+        why = "purpose: a dataset is for fine-tune; a batch's requests go to /v1/files"
+        raise HeadstartError("invalid_request", why, param="purpose")
     spec = _backbone(services, form.backbone) if form.backbone else None
     built = build(
         upload.path,

@@ -35,7 +35,9 @@ MAX_JSON = MIB
 _OPEN = re.compile(
     r"/(livez|readyz|ping|health|version|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?"
 )
-_UPLOADS = re.compile(r"/v1/(datasets(/[^/]+/examples)?|files|batch_predictions)")
+_UPLOADS = re.compile(
+    r"/v1/(datasets(/[^/]+/examples)?|files|uploads/[^/]+/parts|batch_predictions)"
+)
 _INPUTS = re.compile(
     r"/v1/(models/[^/]+(/predictions|:predict)|predictions|embeddings|chat/completions|responses)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"

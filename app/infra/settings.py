@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """How long an idle connection stays open: longer than proxies keep theirs (60 s mostly)."""
 
     max_upload_bytes: int = Field(default=2048 * MIB, gt=0)
+    pending_upload_bytes: int = Field(default=8192 * MIB, gt=0)
+    """What the parts of an organisation's unfinished uploads may hold together."""
     max_request_bytes: int = Field(default=64 * MIB, gt=0)
     """Cap on a body with inputs to predict or embed; any other has a MiB at most."""
     max_predict_items: int = Field(default=256, gt=0)

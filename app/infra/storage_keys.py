@@ -7,6 +7,7 @@ export's key is made of its model's by `app.core.exports`.
 from __future__ import annotations
 
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
+FILES, PARTS = "files", "parts"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 
 
@@ -33,6 +34,16 @@ def artifact(*, organisation_id: str, name: str, fence: int) -> str:
 def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
     """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"
+
+
+def file(organisation_id: str, file_id: str) -> str:
+    """A file that is kept as it is."""
+    return f"{FILES}/{organisation_id}/{file_id}"
+
+
+def part(organisation_id: str, upload_id: str, part_id: str) -> str:
+    """A part of an upload that is not complete."""
+    return f"{PARTS}/{organisation_id}/{upload_id}/{part_id}"
 
 
 def probe(probe_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Packs and manifests in storage: put before the rows that name them, removed after those are gone.
+"""Packs, manifests and plain files in storage: put before the rows that name them, removed after.
 
 Each is named by a hash that no other ever has, and held in the database from before it is put until
 a row names it (`repositories.holds`), so that no other process takes it for garbage meanwhile.

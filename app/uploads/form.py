@@ -6,11 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.texts import PRINTABLE
 from app.uploads.intake.code_pages import FilenameEncoding
 from app.uploads.intake.tables.encodings import Encoding
 
+Purpose = Literal["fine-tune", "batch"]
+"""A labelled dataset, or the requests of a batch."""
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
 
 
@@ -24,8 +27,12 @@ SETTLED = {
 """Fields of an upload that makes a dataset, and of none that is appended to one."""
 
 
-class UploadForm(BaseModel):
-    """The fields that may come with a file."""
+Lifetime = Annotated[int, Field(ge=3600, le=2_592_000)]
+"""Seconds after which a file is deleted: an hour to thirty days, as OpenAI has it."""
+
+
+class IntakeForm(BaseModel):
+    """What may be said of a labelled file: how it is read, and what becomes of it."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -45,12 +52,6 @@ class UploadForm(BaseModel):
         description="The code page of names in an archive that do not state theirs; judged by "
         "the names, and said in a problem, if it is left out.",
     )
-    purpose: Literal["fine-tune"] = "fine-tune"
-    expires_anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
-    expires_seconds: Annotated[int, Field(ge=3600, le=2_592_000)] | None = Field(
-        None, alias="expires_after[seconds]"
-    )
-    """OpenAI's: deleted so many seconds after it was made."""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -60,8 +61,29 @@ class UploadForm(BaseModel):
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:
-        if (self.expires_anchor is None) != (self.expires_seconds is None):
-            raise ValueError("expires_after has both anchor and seconds, or is left out")
         if self.test_fraction + self.val_fraction >= 1:
             raise ValueError("test_fraction and val_fraction leave nothing to train on")
         return self
+
+
+class UploadForm(IntakeForm):
+    """The fields that may come with a file."""
+
+    purpose: Purpose = "fine-tune"
+    expires_anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
+    expires_seconds: Lifetime | None = Field(None, alias="expires_after[seconds]")
+    """OpenAI's: deleted so many seconds after it was made."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.expires_anchor is None) != (self.expires_seconds is None):
+            raise ValueError("expires_after has both anchor and seconds, or is left out")
+        return self
+
+    def require_plain(self) -> None:
+        """Raise invalid_request where a file that is kept as it is comes with wishes."""
+        told = self.model_fields_set & set(IntakeForm.model_fields)
+        if told:
+            name = sorted(told)[0]
+            why = f"{name}: it is for purpose fine-tune; a file of purpose {self.purpose} is kept"
+            raise HeadstartError("invalid_request", f"{why} as it is", param=name)

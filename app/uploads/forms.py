@@ -24,13 +24,15 @@ ENCODINGS = frozenset({b"", b"binary", b"7bit", b"8bit"})
 class FormLimits:
     """How many parts and files a form may have, and how many bytes all of its fields together.
 
-    `named`: whether a file's part must have a name, as RFC 7578 wants it.
+    `named`: whether a file's part must have a name, as RFC 7578 wants it; `file_field`: the usual
+    one.
     """
 
     parts: int = 1000
     files: int = 1
     field_bytes: int = 1024 * 1024
     named: bool = True
+    file_field: str = "file"
 
 
 class Form:
@@ -108,9 +110,10 @@ class Form:
             raise bad("parts may not be transfer-encoded")
         if shown is not None:
             self._begin_file(file_name(shown))
-        elif name == b"file":
-            why = "`file` came without a filename, as a text: send a file (curl: -F file=@path)"
-            raise HeadstartError("invalid_request", why, param="file")
+        elif name == (field := self._limits.file_field).encode():
+            why = f"`{field}` came without a filename, as a text: send a file"
+            told = f"{why} (curl: -F {field}=@path)"
+            raise HeadstartError("invalid_request", told, param=field)
         elif name is not None:
             self._field = (_decoded(name, "a field's name"), bytearray())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Protocol, TypeVar
@@ -28,6 +28,7 @@ from app.infra.repositories.problems import SHOWN
 from app.infra.settings import Settings
 from app.infra.storage import staging
 from app.uploads.form import UploadForm
+from app.uploads.forms import FormLimits
 from app.uploads.intake.refusals import combined
 from app.uploads.receipts import Receipt, reserve
 from app.uploads.streaming import Upload, UploadLimits, received
@@ -78,27 +79,40 @@ class Incoming:
             return await to_thread.run_sync(looked, limiter=self.services.builds)
 
     async def once(
-        self, make: Callable[[Upload, Receipt], T], recall: Callable[[Made], T], *, status: int
+        self,
+        make: Callable[[Upload, Receipt], T],
+        recall: Callable[[Made], T],
+        *,
+        status: int,
+        most: int | None = None,
+        field: str = "file",
     ) -> tuple[T, bool]:
         """`make` something of the upload, once a key, or `recall` what was; whether it is a replay.
 
-        `make` answers its receipt in the transaction of its effect. Both block.
+        `make` answers its receipt in the transaction of its effect. Both block. A file of more than
+        `most` bytes is refused; a form calls it `field`.
         """
+        received = partial(self._received, most=most, field=field)
         key = idempotency.key_of(self.request, self.key_header, content=b"")
         lease = partial(reserve, self.services.sessions, key, status=status)
         receipt = await to_thread.run_sync(lease)
         if isinstance(receipt, Reply):
-            async with self._received() as upload:
+            async with received() as upload:
                 _check_same(receipt, upload)
             return await to_thread.run_sync(recall, receipt.body), True
-        async with receipt.kept(), self._received() as upload:
+        async with receipt.kept(), received() as upload:
             receipt.digest = _digest(upload)
             made = partial(make, upload, receipt)
             return await to_thread.run_sync(made, limiter=self.services.builds), False
 
-    def _received(self) -> AbstractAsyncContextManager[Upload]:
+    def _received(
+        self, *, most: int | None = None, field: str = "file"
+    ) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
-        return received(self.request, staging=staging(settings), limits=_upload_limits(settings))
+        limits = replace(
+            _upload_limits(settings), file_bytes=most, form=FormLimits(file_field=field)
+        )
+        return received(self.request, staging=staging(settings), limits=limits)
 
     def _version(self, made: Made) -> DatasetSnapshot:
         with reading(self.services.sessions) as session:

@@ -57,6 +57,8 @@ class UploadLimits:
     """The least average rate, once the grace is over."""
     idle_seconds: float = 60.0
     """The longest silence, however fast the body came before."""
+    file_bytes: int | None = None
+    """How large the file in it may be, where that is less."""
     form: FormLimits = field(default_factory=FormLimits)
 
 
@@ -170,11 +172,13 @@ async def _multipart(
     form = Form(boundary, lambda _name: spool.write, limits.form)
     async for data in _paced(request, limits):
         form.feed(data)
+        _check_file(spool, limits)
         await spool.flush(at_least=FLUSH)
     if not form.complete:
         raise bad("the multipart body ends too early")
     if not form.filenames:
-        raise HeadstartError("invalid_request", "the form has no file `file`", param="file")
+        name = limits.form.file_field
+        raise HeadstartError("invalid_request", f"the form has no file `{name}`", param=name)
     return form.filenames[0], form.fields
 
 
@@ -182,6 +186,7 @@ async def _raw(request: Request, spool: Spool, limits: UploadLimits) -> tuple[st
     """Name and fields from the query, the file from the body."""
     async for data in _paced(request, limits):
         spool.write(data)
+        _check_file(spool, limits)
         await spool.flush(at_least=FLUSH)
     own = own_queries(request)
     fields = {name: told for name, told in request.query_params.items() if name not in own}
@@ -215,6 +220,12 @@ async def _paced(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]
         if size > limits.body_bytes:
             raise _too_large(limits)
         yield data
+
+
+def _check_file(spool: Spool, limits: UploadLimits) -> None:
+    if limits.file_bytes is not None and spool.size > limits.file_bytes:
+        why = f"the file may have {limits.file_bytes:,} bytes at most"
+        raise HeadstartError("payload_too_large", why)
 
 
 def _too_large(limits: UploadLimits) -> HeadstartError:

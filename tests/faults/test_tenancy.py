@@ -34,13 +34,21 @@ MISSING = {
     "name": "nothing",
     "key_id": "key_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "number": "1",
+    "upload_id": "upload_01ke4bz3r0h5d8g2j4n6p9s1v3",
 }
 BODIES: dict[str, Any] = {
     "/v1/datasets/{dataset_id}/examples/{example_id}": {"json": {"label": "b"}},
     "/v1/models/{model}/predictions": {"json": {"inputs": [{"text": "hello"}]}},
     "/v1/embeddings": {"json": {"model": "all-MiniLM-L6-v2", "input": "hello"}},
+    "/v1/uploads/{upload_id}/parts": {"files": {"data": ("blob", b"hello")}},
 }
-PREDICTING = ("/predictions", "/v1/embeddings", "/infer")
+PREDICTING = (
+    "/predictions",
+    "/v1/embeddings",
+    "/infer",
+    "/v1/chat/completions",
+    "/v1/responses",
+)
 TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["hello"]}
 
 
@@ -118,8 +126,11 @@ def owned(service: Service) -> Owned:
         asked = {"model": model, "dataset": dataset}
         batch = client.post("/v1/batch_predictions", json=asked).json()["id"]
         example = examples(client, dataset)[0]["id"]
+        announced = {"filename": "x", "bytes": 1, "mime_type": "text/csv", "purpose": "batch"}
+        upload = client.post("/v1/uploads", json=announced).json()["id"]
     ids = {"dataset_id": dataset, "file_id": dataset, "example_id": example, "job_id": job}
     ids |= {"model": model, "name": "production", "key_id": str(key_id), "batch_id": batch}
+    ids |= {"upload_id": upload}
     return Owned(ids)
 
 

@@ -48,7 +48,7 @@ OF_ALL = {
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.work": "seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
-    "app.infra.repositories.holds": "drop expire",
+    "app.infra.repositories.holds": "drop expire is_held",
     "worker.trainer.idle.references": (
         "unnamed _runs _is_artifact_needed _is_result_needed _is_segment_needed"
     ),

@@ -11,6 +11,7 @@ from app.infra.orm.batches import BatchPartRow, BatchRow
 from app.infra.orm.blobs import ErasureRow, HeldBlobRow
 from app.infra.orm.datasets import DatasetRow, DatasetVersionRow
 from app.infra.orm.embeddings import EmbeddingRow, SegmentRow
+from app.infra.orm.files import FileRow, UploadPartRow, UploadRow
 from app.infra.orm.hooks import (
     HookMessageRow,
     HookRow,
@@ -37,6 +38,7 @@ __all__ = [
     "EmbeddingRow",
     "ErasureRow",
     "EventRow",
+    "FileRow",
     "HeldBlobRow",
     "HookMessageRow",
     "HookRow",
@@ -47,6 +49,8 @@ __all__ = [
     "OrganisationRow",
     "PromotionRow",
     "SegmentRow",
+    "UploadPartRow",
+    "UploadRow",
     "WebhookDeliveryRow",
     "WebhookRow",
     "WorkRow",

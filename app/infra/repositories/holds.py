@@ -53,12 +53,17 @@ def expire(session: Session) -> int:
     return ended.rowcount
 
 
+def is_held(session: Session, key: str) -> bool:
+    """Whether somebody is about to name the file."""
+    return session.get(HeldBlobRow, key, populate_existing=True) is not None
+
+
 def is_needed(session: Session, key: str) -> bool:
     """Whether a pack or manifest is held, named or still to be read; if not, it never will be.
 
     Looks are in the order of its life: what ends between two has left the next to be seen.
     """
-    if session.get(HeldBlobRow, key, populate_existing=True) is not None:
+    if is_held(session, key):
         return True
     kind, organisation_id, name = key.split("/")
     sha256 = name.partition(".")[0]

@@ -13,14 +13,25 @@ from sqlalchemy.orm import Session
 
 from app.core.job_state import TERMINAL
 from app.infra import storage_keys
-from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, SegmentRow, WorkRow
+from app.infra.orm import (
+    BatchPartRow,
+    BatchRow,
+    DatasetVersionRow,
+    FileRow,
+    ModelRow,
+    SegmentRow,
+    UploadPartRow,
+    WorkRow,
+)
 from app.infra.repositories import exports, holds
 
 
 def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the keys that no row names; of them, somebody may still be about to name some."""
     folders = set(session.scalars(select(ModelRow.artifact)))
-    named = {*session.scalars(select(BatchPartRow.key)), *_blobs(session), *_segments(session)}
+    named = {*_blobs(session), *_segments(session)}
+    for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key):
+        named.update(session.scalars(select(column)))
     return {key for key in keys if key not in named and key.rpartition("/")[0] not in folders}
 
 
@@ -92,6 +103,14 @@ def _is_segment_needed(session: Session, key: str) -> bool:
     )
 
 
+def _is_file_needed(session: Session, key: str) -> bool:
+    """A file or an upload's part: held until a row names it."""
+    if holds.is_held(session, key):
+        return True
+    named = (select(of.id).where(of.key == key) for of in (FileRow, UploadPartRow))
+    return any(session.scalars(one).first() is not None for one in named)
+
+
 def _is_probe_needed(_session: Session, _key: str) -> bool:
     return False
 
@@ -101,6 +120,8 @@ _LOOKS = {
     storage_keys.ARTIFACTS: _is_artifact_needed,
     storage_keys.RESULTS: _is_result_needed,
     storage_keys.SEGMENTS: _is_segment_needed,
+    storage_keys.FILES: _is_file_needed,
+    storage_keys.PARTS: _is_file_needed,
     storage_keys.PACKS: holds.is_needed,
     storage_keys.MANIFESTS: holds.is_needed,
 }

@@ -26,6 +26,8 @@ _GRACED = (
     storage_keys.SEGMENTS,
     storage_keys.RESULTS,
     storage_keys.PROBES,
+    storage_keys.FILES,
+    storage_keys.PARTS,
 )
 
 

@@ -10,7 +10,8 @@ from app.core.exports import KEEP_SECONDS, key_of
 from app.infra import storage_keys
 from app.infra.database import now
 from app.infra.orm import ModelRow, WorkRow
-from app.infra.repositories import exports
+from app.infra.repositories import exports, holds
+from app.infra.repositories.openai import files, uploads
 from tests.worker_kit import Kit, add_dataset, add_job
 from worker.trainer.idle.sweeper import Sweeper
 from worker.trainer.registration import name_of
@@ -149,3 +150,30 @@ def test_a_suspect_that_finds_its_row_is_cleared(kit: Kit, sweeper: Sweeper, clo
     clock.seconds += 2 * HOUR
     sweeper.sweep()
     assert early in kept(kit)
+
+
+def test_a_file_and_a_part_stay_while_they_are_held_or_named(
+    kit: Kit, sweeper: Sweeper, clock: Clock
+) -> None:
+    add_dataset(kit, [("a", "a", b"a"), ("b", "b", b"b")])
+    held, named, orphan = (put(kit, storage_keys.file("acme", one)) for one in "abc")
+    part, lost = (put(kit, storage_keys.part("acme", "upload_1", one)) for one in "ab")
+
+    def name(session: Session) -> None:
+        holds.take(session, [held])
+        new = files.NewFile(
+            id="file-1", purpose="batch", filename="x", bytes=1, sha256="0", key=named
+        )
+        files.create(session, new, organisation_id="acme")
+        planned = uploads.PlannedUpload(filename="x", bytes=1, purpose="batch", form={})
+        row = uploads.create(session, planned, organisation_id="acme")
+        piece = uploads.NewPart(id="part_1", bytes=1, sha256="0", key=part)
+        uploads.add_part(session, row, piece, room=1)
+
+    kit.commit(name)
+    sweeper.sweep()
+    clock.seconds += HOUR
+    sweeper.sweep()
+    left = {*kit.storage.keys("files"), *kit.storage.keys("parts")}
+    assert left == {held, named, part}
+    assert {orphan, lost}.isdisjoint(left)

@@ -1,0 +1,65 @@
+"""Files that are kept as they came: the requests of a batch, and what a batch has put out."""
+
+from __future__ import annotations
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.http.dependencies import Services, writing
+from app.http.pages import looks_like
+from app.infra import erasure, storage_keys
+from app.infra.database import reading
+from app.infra.orm import FileRow
+from app.infra.repositories.openai import files
+from app.infra.repositories.openai.files import NewFile
+from app.uploads import blobs
+from app.uploads.receipts import Receipt
+from app.uploads.streaming import Upload
+
+
+def keep(
+    services: Services,
+    upload: Upload,
+    *,
+    purpose: str,
+    expires_after: int | None,
+    organisation_id: str,
+    receipt: Receipt,
+) -> FileRow:
+    """A file from a received upload, byte by byte. Blocks. Raises invalid_request for an empty one.
+
+    Raises storage_full, storage_unavailable.
+    """
+    if not upload.size:
+        raise HeadstartError("invalid_request", "file: it is empty", param="file")
+    file_id = new_id(files.PREFIX)
+    key = storage_keys.file(organisation_id, file_id)
+    new = NewFile(
+        id=file_id,
+        purpose=purpose,
+        filename=upload.filename,
+        bytes=upload.size,
+        sha256=upload.sha256,
+        key=key,
+        expires_after=expires_after,
+    )
+    stored = blobs.stored(services, {key: upload.path})
+    with stored as hold, receipt.hold(), writing(services) as session:
+        row = files.create(session, new, organisation_id=organisation_id)
+        hold.release(session)
+        receipt.answer(session, {"file": row.id})
+    return row
+
+
+def find(services: Services, file_id: str, *, organisation_id: str) -> FileRow | None:
+    """The organisation's plain file, if that is what the id is of."""
+    if not looks_like(file_id, files.PREFIX):
+        return None
+    with reading(services.sessions) as session:
+        return files.find(session, file_id, organisation_id=organisation_id)
+
+
+def remove(services: Services, file_id: str, *, organisation_id: str) -> None:
+    """Delete a file and its content. Raises not_found."""
+    with writing(services) as session:
+        key = files.remove(session, file_id, organisation_id=organisation_id)
+    erasure.delete(services.storage, [key])

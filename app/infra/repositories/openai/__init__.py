@@ -1,0 +1,1 @@
+"""What only OpenAI's routes keep: plain files and uploads in parts."""

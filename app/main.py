@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from app.accounts.endpoints import router as accounts
+from app.accounts.organisations import router as organisations
 from app.batches.endpoints import router as batches
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
@@ -24,6 +25,7 @@ from app.http.front import Front
 from app.http.gate import Gate
 from app.http.keyring import Keyring
 from app.http.network import cors
+from app.http.rates import Rates
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
@@ -34,7 +36,7 @@ from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
-from app.infra.turns import Turns
+from app.infra.turns import BUILDS_AT_ONCE, OWN_BUILDS, Turns
 from app.jobs.endpoints import router as jobs
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
@@ -46,10 +48,9 @@ from app.operations.tidying import tidied
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
 
-_BUILDS_AT_ONCE = 2
-
 ROOMS = (
     accounts,
+    organisations,
     datasets,
     files,
     uploads,
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         Gate,
         keyring=lambda: app.state.services.keyring,
+        rates=Rates(settings.broker_url),
         max_body=settings.max_request_bytes,
         max_upload=settings.max_upload_bytes,
         pace=Pace(settings.upload_grace_seconds, settings.upload_min_bytes_per_second),
@@ -128,12 +130,13 @@ def open_services(settings: Settings) -> Services:
         sessions=sessions,
         storage=storage,
         doorbell=open_doorbell(settings),
-        keyring=Keyring(sessions),
+        keyring=Keyring(sessions, settings),
         predictor=predictor,
         waiting=Waiting(engine),
         resolver=Resolver(sessions),
         turns=Turns(),
-        builds=CapacityLimiter(_BUILDS_AT_ONCE),
+        builds=CapacityLimiter(BUILDS_AT_ONCE),
+        own_builds=Turns(OWN_BUILDS),
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
         statistics=InferenceStatistics(),
     )

@@ -16,6 +16,7 @@ from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
+from app.infra.repositories import quotas
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
 
@@ -27,9 +28,14 @@ _LINKS = links("key_id", get=f"get_api_key_{_ONE}_get", revoke=f"revoke_api_key_
 @router.post(
     "",
     status_code=201,
-    responses={201: {"links": _LINKS}, **problems("invalid_json", "unsupported_media_type")},
+    responses={
+        201: {"links": _LINKS},
+        **problems("invalid_json", "unsupported_media_type", "quota_exceeded"),
+    },
 )
-def create_api_key(body: NewKey, caller: Admin, session: Writing, response: Response) -> CreatedKey:
+def create_api_key(
+    body: NewKey, caller: Admin, *, session: Writing, services: ServicesDep, response: Response
+) -> CreatedKey:
     """Make a key. Its secret is in this answer and nowhere else, so nothing replays it."""
     elsewhere = body.organization not in (None, caller.organisation_id)
     if elsewhere or "operator" in body.scopes:
@@ -40,6 +46,7 @@ def create_api_key(body: NewKey, caller: Admin, session: Writing, response: Resp
         name=body.name,
         scopes=list(dict.fromkeys(body.scopes)),
     )
+    quotas.check(session, services.settings, row.organisation_id, "keys")
     response.headers["location"] = f"/v1/api_keys/{row.id}"
     return CreatedKey(**key_of(row).model_dump(), key=key)
 

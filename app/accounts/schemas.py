@@ -71,6 +71,44 @@ class RevokedKey(BaseModel):
     deleted: Literal[True] = True
 
 
+class QuotaNumbers(BaseModel):
+    """Bounds of an organisation; 0 is none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stored_bytes: Annotated[int | None, Field(ge=0, description="Bytes of uploads.")] = None
+    examples: Annotated[
+        int | None, Field(ge=0, description="Examples of the datasets' latest versions.")
+    ] = None
+    jobs: Annotated[
+        int | None, Field(ge=0, description="Jobs and batches that have not ended.")
+    ] = None
+    keys: Annotated[int | None, Field(ge=0, description="Keys that are not revoked.")] = None
+    requests_per_minute: Annotated[
+        int | None, Field(ge=0, description="Requests that predict or embed.")
+    ] = None
+
+
+class OrganisationChange(BaseModel):
+    """Bounds of its own; those left out or null are everybody's."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"quotas": {"jobs": 20}}]}
+    )
+
+    quotas: QuotaNumbers
+
+
+class Organisation(BaseModel):
+    """A tenant: what it may hold and ask for, and what it holds."""
+
+    id: str
+    object: Literal["organization"] = "organization"
+    created_at: int
+    quotas: QuotaNumbers
+    usage: dict[str, int] = Field(description="What is counted, by the names of the quotas.")
+
+
 def key_of(row: ApiKeyRow) -> ApiKey:
     """The row as callers see it."""
     return ApiKey(

@@ -56,7 +56,7 @@ _WAITED: Responses = {
     },
     202: {"links": _LINKS},
 }
-_BAD = problems(*BAD_UPLOAD_CODES, "not_found", "not_ready", "dataset_failed")
+_BAD = problems(*BAD_UPLOAD_CODES, "quota_exceeded", "not_found", "not_ready", "dataset_failed")
 
 
 @router.post(

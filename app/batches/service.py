@@ -19,7 +19,7 @@ from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, erasures, targets
+from app.infra.repositories import batches, datasets, erasures, quotas, targets
 from app.infra.repositories.batches import PlannedBatch
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.targets import NotReady, ResolvedModel
@@ -52,7 +52,9 @@ def over_dataset(
         version=pinned.version.number,
     )
     chunk = services.settings.batch_chunk
-    return batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+    row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+    quotas.check(session, services.settings, organisation_id, "jobs")
+    return row
 
 
 def resolve(session: Session, name: str, *, organisation_id: str) -> ResolvedModel:
@@ -121,6 +123,7 @@ def over_upload(
     stored = blobs.stored(services, files)
     with stored as hold, receipt.hold(), writing(services) as session:
         row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
+        quotas.check(session, services.settings, organisation_id, "jobs")
         hold.release(session)
         receipt.answer(session, {"batch": row.id})
     return row

@@ -88,6 +88,8 @@ TITLES: Mapping[str, str] = {
     "export_unsupported": "There is no such export of this",
     "export_failed": "The export does not answer as the service does",
     "overloaded": "Too much is queued",
+    "quota_exceeded": "The organisation has as much as it may",
+    "rate_limited": "The organisation asks too often",
     "deadline_exceeded": "The deadline has passed",
     "predictor_unavailable": "The predictor cannot be reached",
     "database_unavailable": "The database cannot be reached",

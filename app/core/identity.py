@@ -16,11 +16,15 @@ ORGANISATION = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 @dataclass(frozen=True)
 class Identity:
-    """Who calls: the organisation, the key, and what the key may do."""
+    """Who calls: the organisation, the key, and what the key may do.
+
+    `requests_per_minute` that predict are the organisation's bound; 0 is none.
+    """
 
     organisation_id: str
     key_id: str
     scopes: frozenset[str]
+    requests_per_minute: int = 0
 
     def require(self, scope: Scope) -> None:
         """Raise `forbidden` unless the key has `scope`; `admin` includes all but `operator`."""

@@ -21,7 +21,7 @@ from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.database import reading
 from app.infra.orm import DatasetRow, DatasetVersionRow
-from app.infra.repositories import datasets, pseudonyms, versions
+from app.infra.repositories import datasets, pseudonyms, quotas, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
 from app.infra.repositories.problems import SHOWN
 from app.infra.storage import scratch, staging
@@ -32,6 +32,8 @@ from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
 
 _TRIES = 8
+_HELD = ("stored_bytes", "examples")
+"""The quotas that an upload uses up."""
 
 
 def create(
@@ -65,6 +67,7 @@ def create(
             expires_after=form.expires_seconds,
         )
         version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
+        quotas.check(session, services.settings, organisation_id, *_HELD)
         snapshot = _snapshot(dataset, version, new.problems)
         hold.release(session)
         receipt.answer(session, _made(snapshot))
@@ -218,6 +221,8 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)
         version.pixel_scale = base.version.pixel_scale or None  # a scale stays, none may be found
+        if step.size:
+            quotas.check(session, services.settings, dataset.organisation_id, *_HELD)
         snapshot = _snapshot(dataset, version, step.new.problems)
         for hold in step.holds:
             hold.release(session)

@@ -42,7 +42,8 @@ class Services:
     turns: Turns
     """What blocks for an organisation's requests."""
     builds: CapacityLimiter
-    """Builds use the processor and the disk, and would only share it."""
+    """All organisations' uploads that are taken in."""
+    own_builds: Turns
     probe: Probe
     statistics: InferenceStatistics
 

@@ -20,6 +20,7 @@ from app.core.texts import digits
 from app.http.body import ENCODINGS, Body, Inflated, Message, Pace, Receive, drain, too_large
 from app.http.exception_handlers import problem_response
 from app.http.keyring import Keyring
+from app.http.rates import RateHeaders, Rates
 from app.infra.database import translate
 from app.infra.settings import MIB
 
@@ -53,12 +54,14 @@ class Gate:
         app: Application,
         *,
         keyring: Callable[[], Keyring],
+        rates: Rates,
         max_body: int,
         max_upload: int,
         pace: Pace = Pace(),  # noqa: B008 - it is frozen
     ) -> None:
         self.app = app
         self.keyring = keyring
+        self.rates = rates
         self.max_body = max_body
         self.max_upload = max_upload
         self.pace = pace
@@ -73,6 +76,7 @@ class Gate:
         reply = _Reply(send, _Rest(headers, body, receive))
         try:
             await self._admit(scope, headers)
+            reply.headers = await self._turn(scope)
             await self.app(scope, self._opened(scope, headers, body), reply.send)
         except HeadstartError as error:
             await reply.say(error, scope, receive)
@@ -94,6 +98,13 @@ class Gate:
         length, limit = digits(declared), self._limit(scope)
         if length is None or length > limit:
             raise too_large(limit)
+
+    async def _turn(self, scope: Scope) -> RateHeaders:
+        """Count a request that predicts. Raises rate_limited."""
+        if scope["method"] != "POST" or not _INPUTS.fullmatch(scope["path"]):
+            return []
+        identity = scope["state"]["identity"]
+        return await self.rates.take(identity.organisation_id, identity.requests_per_minute)
 
     async def _identify(self, authorization: str) -> Any:
         keyring = self.keyring()
@@ -158,10 +169,13 @@ class _Reply:
 
     def __init__(self, send: Send, rest: _Rest) -> None:
         self._send, self._rest, self.started = send, rest, False
+        self.headers: RateHeaders = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if self.headers:
+                message = {**message, "headers": [*message["headers"], *self.headers]}
             if self._rest.withheld:  # what comes next could be the body, or another request
                 MutableHeaders(scope=message)["connection"] = "close"
         elif not message.get("more_body", False) and self._rest.comes and not self._rest.withheld:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from dataclasses import replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,7 +12,9 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.identity import Identity, key_digest
 from app.infra.database import Sessions, reading
-from app.infra.orm import ApiKeyRow
+from app.infra.orm import ApiKeyRow, OrganisationRow
+from app.infra.repositories.quotas import quotas_of
+from app.infra.settings import Settings
 
 _CACHE_SECONDS = 1.0
 _CACHE_SIZE = 10_000
@@ -30,8 +33,8 @@ def find_key(session: Session, key: str) -> Identity | None:
 class Keyring:
     """Recognises keys; remembers each for a second, so that a busy caller costs no query."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+        self._sessions, self._settings = sessions, settings
         self._known: dict[str, tuple[float, object, Identity]] = {}
         self._era = object()
         """Since the last revocation; what was looked up in another one is not to be trusted."""
@@ -49,13 +52,20 @@ class Keyring:
         identity, era = None, self._era
         if scheme.lower() == "bearer" and key.startswith("hs_") and len(key) < 200:
             with reading(self._sessions) as session:
-                identity = find_key(session, key)
+                identity = self._bounded(session, find_key(session, key))
         if identity is None:
             raise HeadstartError("unauthenticated", "send a valid key: Authorization: Bearer hs_…")
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
         self._known[authorization] = (time.monotonic() + _CACHE_SECONDS, era, identity)
         return identity
+
+    def _bounded(self, session: Session, known: Identity | None) -> Identity | None:
+        if known is None:
+            return None
+        organisation = session.get(OrganisationRow, known.organisation_id)
+        most = quotas_of(organisation, self._settings).requests_per_minute
+        return replace(known, requests_per_minute=most)
 
     def forget(self) -> None:
         """Drop what is remembered, and what is being looked up: a key was revoked."""

@@ -96,6 +96,14 @@ class Settings(BaseSettings):
     heads_cache_bytes: int = Field(default=2048 * MIB, ge=0)
     prediction_cache_bytes: int = Field(default=64 * MIB, ge=0)
     predictor_queue: int = Field(default=1024, gt=0)
+    quota_stored_bytes: int = Field(default=0, ge=0)
+    """Of uploads that an organisation may hold; 0: any number. So with those that follow."""
+    quota_examples: int = Field(default=0, ge=0)
+    quota_jobs: int = Field(default=1000, ge=0)
+    """Jobs and batches at once that have not ended."""
+    quota_keys: int = Field(default=1000, ge=0)
+    quota_requests_per_minute: int = Field(default=0, ge=0)
+    """Requests that predict or embed."""
     log_level: str = "INFO"
 
     @field_validator("log_level")

@@ -13,6 +13,12 @@ AT_ONCE = 4
 """Of a process's threads (40, by default), those that one organisation's requests may hold."""
 
 
+BUILDS_AT_ONCE = 4
+"""Archives that a process takes in at once; they use the processor and the disk."""
+OWN_BUILDS = 2
+"""Those of one organisation, so that two slow ones do not stop all others' uploads."""
+
+
 class Turns:
     """A limiter for each organisation that has requests under way."""
 

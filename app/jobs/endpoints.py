@@ -85,6 +85,7 @@ _EVENTS: Responses = {
         "invalid_hyperparameter",
         "modality_mismatch",
         "dataset_failed",
+        "quota_exceeded",
         "idempotency_mismatch",
         "invalid_json",
         "bad_request",

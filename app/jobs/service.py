@@ -17,7 +17,16 @@ from app.core.ids import new_id
 from app.infra import weights
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
-from app.infra.repositories import chunks, datasets, job_queries, jobs, models, versions, work
+from app.infra.repositories import (
+    chunks,
+    datasets,
+    job_queries,
+    jobs,
+    models,
+    quotas,
+    versions,
+    work,
+)
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.job_queries import JobSnapshot
 from app.infra.settings import Settings
@@ -59,6 +68,7 @@ def create(
             chunk=settings.embed_chunk,
         )
     work.add(session, "fine_tune", organisation_id=organisation_id, payload={}, job_id=job.id)
+    quotas.check(session, settings, organisation_id, "jobs")
     session.flush()
     validation = plan.validation.version.number if plan.validation else None
     return JobSnapshot(job, plan.training.version.number, validation)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -16,12 +16,13 @@ from pydantic_core import ErrorDetails, to_json
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
+from app.core.texts import digits
 from app.http import idempotency
 from app.http.dependencies import Services, Writer, services
 from app.http.idempotency import KeyHeader
 from app.http.routes import takes_any_query, unknown
 from app.infra.database import reading
-from app.infra.repositories import datasets
+from app.infra.repositories import datasets, quotas
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.idempotency import Reply
 from app.infra.repositories.problems import SHOWN
@@ -75,8 +76,12 @@ class Incoming:
     async def inspect(self, look: Callable[[Upload, UploadForm], T]) -> T:
         """What `look` finds in the upload, which is gone afterwards; its key is not used."""
         async with self._received() as upload:
-            looked = partial(look, upload, parse_form(UploadForm, upload.fields))
-            return await to_thread.run_sync(looked, limiter=self.services.builds)
+            return await self._build(partial(look, upload, parse_form(UploadForm, upload.fields)))
+
+    async def _build(self, made: Callable[[], T]) -> T:
+        """Run what reads an archive, in the organisation's turn and then in everybody's."""
+        async with self.services.own_builds.of(self.organisation_id):
+            return await to_thread.run_sync(made, limiter=self.services.builds)
 
     async def once(
         self,
@@ -102,12 +107,24 @@ class Incoming:
             return await to_thread.run_sync(recall, receipt.body), True
         async with receipt.kept(), received() as upload:
             receipt.digest = _digest(upload)
-            made = partial(make, upload, receipt)
-            return await to_thread.run_sync(made, limiter=self.services.builds), False
+            return await self._build(partial(make, upload, receipt)), False
 
-    def _received(
+    @asynccontextmanager
+    async def _received(
         self, *, most: int | None = None, field: str = "file"
-    ) -> AbstractAsyncContextManager[Upload]:
+    ) -> AsyncIterator[Upload]:
+        await to_thread.run_sync(self._check_room)
+        async with self._spooled(most, field) as upload:
+            yield upload
+
+    def _check_room(self) -> None:
+        """Raise quota_exceeded for what could not be kept, before it is received."""
+        coming = digits(self.request.headers.get("content-length", "")) or 0
+        with reading(self.services.sessions) as session:
+            settings = self.services.settings
+            quotas.check_room(session, settings, self.organisation_id, coming=coming)
+
+    def _spooled(self, most: int | None, field: str) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
         limits = replace(
             _upload_limits(settings), file_bytes=most, form=FormLimits(file_field=field)

@@ -48,7 +48,7 @@ BAD_UPLOAD_CODES = (
     "storage_unavailable",
     "storage_full",
 )
-BAD_UPLOADS = problems(*BAD_UPLOAD_CODES)
+BAD_UPLOADS = problems(*BAD_UPLOAD_CODES, "quota_exceeded")
 """What an upload can be answered with beside its success."""
 
 _FILE = (

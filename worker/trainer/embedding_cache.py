@@ -117,14 +117,14 @@ class EmbeddingCache:
         )
 
     def evict(self) -> int:
-        """Drop the least recently used segments until 90% of the quota is left; bytes freed."""
+        """Drop segments, of whoever holds most, until 90% of the quota is left; bytes freed."""
         with reading(self._sessions) as session:
             total = embeddings.total_bytes(session)
         if total <= self._quota:
             return 0
         with transaction(self._sessions) as session:
             excess = embeddings.total_bytes(session) - int(KEPT_SHARE * self._quota)
-            victims = embeddings.oldest(session, excess=excess)
+            victims = embeddings.to_evict(session, excess=excess)
             embeddings.drop(session, [segment.id for segment in victims])
         self._delete_files(victims)
         return sum(segment.bytes for segment in victims)

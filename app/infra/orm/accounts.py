@@ -20,6 +20,8 @@ class OrganisationRow(Base):
     last_claimed_at: Mapped[float] = mapped_column(default=0.0, index=True)
     pseudonym_key: Mapped[str | None] = mapped_column(String(64))
     """What patients' ids are hashed with; null until a first one is."""
+    quotas: Mapped[dict[str, int] | None] = mapped_column(JSON)
+    """Bounds of its own, named as in `repositories.quotas`; others are the settings'."""
 
 
 class ApiKeyRow(Base):

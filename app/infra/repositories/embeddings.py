@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import Any
@@ -127,14 +128,20 @@ def total_bytes(session: Session) -> int:
     return int(session.scalar(select(func.coalesce(func.sum(SegmentRow.bytes), 0))) or 0)
 
 
-def oldest(session: Session, *, excess: int) -> list[SegmentRow]:
-    """The least recently used segments that together hold at least `excess` bytes."""
-    chosen: list[SegmentRow] = []
+def to_evict(session: Session, *, excess: int) -> list[SegmentRow]:
+    """Segments that together hold at least `excess` bytes: each the least recently used one of
+    the organisation that holds most by then, so that who embeds much evicts nobody else's.
+    """
+    owned: dict[str, deque[SegmentRow]] = defaultdict(deque)
     for segment in session.scalars(select(SegmentRow).order_by(SegmentRow.last_used_at)):
-        if excess <= 0:
-            break
-        chosen.append(segment)
-        excess -= segment.bytes
+        owned[segment.organisation_id].append(segment)
+    held = {owner: sum(one.bytes for one in some) for owner, some in owned.items()}
+    chosen: list[SegmentRow] = []
+    while excess > 0 and any(owned.values()):
+        owner = max((one for one in owned if owned[one]), key=held.__getitem__)
+        chosen.append(owned[owner].popleft())
+        held[owner] -= chosen[-1].bytes
+        excess -= chosen[-1].bytes
     return chosen
 
 

@@ -15,6 +15,7 @@ from app.http.keyring import Keyring
 from app.infra.database import Sessions, make_sessions, now, open_engine, transaction
 from app.infra.migrate import migrate
 from app.infra.orm import ApiKeyRow
+from app.infra.settings import Settings
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def revoke_all(sessions: Sessions) -> None:
 
 
 def test_a_key_is_remembered_until_one_is_revoked(sessions: Sessions) -> None:
-    keys, sent = Keyring(sessions), header(sessions)
+    keys, sent = Keyring(sessions, Settings()), header(sessions)
     assert keys.recall(sent) is None
     assert keys.look_up(sent) == keys.recall(sent)
     keys.forget()
@@ -45,7 +46,7 @@ def test_a_key_is_remembered_until_one_is_revoked(sessions: Sessions) -> None:
 
 
 def test_a_look_up_that_a_revocation_overtakes_is_not_remembered(sessions: Sessions) -> None:
-    keys, sent = Keyring(sessions), header(sessions)
+    keys, sent = Keyring(sessions, Settings()), header(sessions)
 
     def overtaken(_: Session, row: object) -> None:
         if isinstance(row, ApiKeyRow) and row.revoked_at is None:

@@ -92,6 +92,16 @@ def test_the_least_recently_used_make_way(kit: Kit, cache: EmbeddingCache) -> No
     assert cache.evict() == 0
 
 
+def test_who_embeds_much_makes_way_for_itself(kit: Kit, cache: EmbeddingCache) -> None:
+    quiet = Scope(organisation_id="quiet", key="k1")
+    small = add(kit, cache, {"q": 1}, quiet)
+    for part in range(5):
+        add(kit, cache, {f"{part} {i}": i for i in range(300)})
+    assert cache.evict() > 0
+    assert small in {segment.id for segment in segments(kit)}
+    assert read(cache, "q", scope=quiet) == [1]
+
+
 def test_small_segments_are_merged_without_their_dead_rows(
     kit: Kit, cache: EmbeddingCache, tmp_path: Path
 ) -> None:

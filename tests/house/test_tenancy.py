@@ -44,7 +44,7 @@ a lookup of what belongs to it, or a lock."""
 
 OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN",
-    "app.infra.repositories.embeddings": "total_bytes to_evict",
+    "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.work": "seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",

@@ -7,9 +7,10 @@ that a machine has besides these.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.modalities import MODALITIES, ModalitySpec
 
@@ -31,6 +32,13 @@ class Block:
     statistic: Statistic
     start: int
     stop: int
+    part: int = field(default=0, repr=False)
+    """Which of several backbones has it; not shown, as caches are called by how a layout reads."""
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class BackboneSpec:
     `input_size` is in pixels (the only side it reads if `fixed_size`) or in tokens at most.
     `prompt` are the pieces that an encoder of texts was taught to read before each of them.
     `package` is (module, path inside it); `url` is where they can be had; nothing is downloaded.
+    `members` are the backbones that one of several is made of, side by side.
     """
 
     name: str
@@ -55,11 +64,23 @@ class BackboneSpec:
     url: str | None = None
     fixed_size: bool = False
     prompt: tuple[str, ...] = ()
+    members: tuple[BackboneSpec, ...] = ()
+
+    @property
+    def parts(self) -> tuple[BackboneSpec, ...]:
+        """The backbones that an input goes through: itself, or its members."""
+        return self.members or (self,)
 
     @property
     def last(self) -> Block:
         """The mean of the last feature map: what the network's own classifier read."""
         return next(b for b in reversed(self.layout) if b.statistic == "mean")
+
+    @property
+    def lasts(self) -> tuple[Block, ...]:
+        """`last` of each part."""
+        means = [block for block in self.layout if block.statistic == "mean"]
+        return tuple({block.part: block for block in means}.values())
 
     @property
     def width(self) -> int:
@@ -169,6 +190,65 @@ BACKBONES: Mapping[str, BackboneSpec] = {
         E5,
     )
 }
+
+
+JOINT = "+"
+"""Between the names of several backbones that one model reads side by side."""
+
+MOST_MEMBERS = 4
+
+
+def member_names(name: str) -> tuple[str, ...]:
+    """The names of the backbones that `name` is made of."""
+    return tuple(name.split(JOINT))
+
+
+def combined(members: Sequence[BackboneSpec]) -> BackboneSpec:
+    """One backbone whose vector is its members' side by side; one alone is itself.
+
+    Raises invalid_request for a member named twice or too many, modality_mismatch for those that
+    read different things.
+    """
+    if len(members) == 1:
+        return members[0]
+    name = JOINT.join(one.name for one in members)
+    if len({one.name for one in members}) < len(members) or len(members) > MOST_MEMBERS:
+        said = f"model: name each backbone once, {MOST_MEMBERS} at most: {name}"
+        raise HeadstartError("invalid_request", said, param="model")
+    if len({one.modality for one in members}) > 1:
+        said = f"{name}: these backbones do not read the same modality"
+        raise HeadstartError("modality_mismatch", said, param="model")
+    return replace(
+        members[0],
+        name=name,
+        dim=sum(one.dim for one in members),
+        layout=_side_by_side([one.layout for one in members]),
+        licence="; ".join(dict.fromkeys(one.licence for one in members)),
+        package=None,
+        url=None,
+        fixed_size=any(one.fixed_size for one in members),
+        prompt=(),
+        members=tuple(members),
+    )
+
+
+def _side_by_side(layouts: Sequence[tuple[Block, ...]]) -> tuple[Block, ...]:
+    """The layouts' blocks one after the other, each knowing whose it is."""
+    blocks: list[Block] = []
+    for part, layout in enumerate(layouts):
+        at = blocks[-1].stop if blocks else 0
+        blocks += [replace(b, start=b.start + at, stop=b.stop + at, part=part) for b in layout]
+    return tuple(blocks)
+
+
+def taken_apart(layout: Sequence[Block]) -> list[tuple[Block, ...]]:
+    """Each part's own layout, as its backbone has it alone."""
+    layouts: list[tuple[Block, ...]] = []
+    for part in sorted({block.part for block in layout}):
+        own = [block for block in layout if block.part == part]
+        at = own[0].start
+        layouts.append(tuple(replace(b, start=b.start - at, stop=b.stop - at, part=0) for b in own))
+    return layouts
 
 
 def how_to_supply(spec: BackboneSpec) -> str:

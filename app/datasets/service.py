@@ -19,9 +19,10 @@ from app.datasets.content import Content, Revision, appended, dropped, relabelle
 from app.datasets.schemas import ExampleChange
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
+from app.infra.auto_backbone import AUTO
 from app.infra.database import reading
 from app.infra.orm import DatasetRow, DatasetVersionRow
-from app.infra.repositories import datasets, pseudonyms, quotas, versions
+from app.infra.repositories import chunks, datasets, pseudonyms, quotas, versions
 from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
 from app.infra.repositories.problems import SHOWN
 from app.infra.storage import scratch, staging
@@ -46,7 +47,7 @@ def create(
 ) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
     options = _options(form, pseudonym_key=partial(_pseudonym_key, services, organisation_id))
-    built, backbone = _take_in(services, upload, form, options)
+    built, (backbone, *further) = _take_in(services, upload, form, options)
     content = Content(built.examples, built.problems)
     listed = content.write(upload.folder)
     new = content.version(manifest_sha256=listed.name, backbone=backbone)
@@ -66,7 +67,12 @@ def create(
             upload_sha256=upload.sha256,
             expires_after=form.expires_seconds,
         )
-        version = datasets.add_version(session, dataset, new, chunk=services.settings.embed_chunk)
+        chunk = services.settings.embed_chunk
+        version = datasets.add_version(session, dataset, new, chunk=chunk)
+        for name in further:
+            chunks.ensure_embedded(
+                session, version, modality=dataset.modality, backbone=name, chunk=chunk
+            )
         quotas.check(session, services.settings, organisation_id, *_HELD)
         snapshot = _snapshot(dataset, version, new.problems)
         hold.release(session)
@@ -79,9 +85,9 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
 
     Raises the codes of bad inputs.
     """
-    built, backbone = _take_in(services, upload, form, _options(form))
+    built, names = _take_in(services, upload, form, _options(form))
     built.pack_path.unlink()
-    return built, backbone
+    return built, names[0]
 
 
 def _made(snapshot: DatasetSnapshot) -> dict[str, Any]:
@@ -97,12 +103,12 @@ def _snapshot(
 
 def _take_in(
     services: Services, upload: Upload, form: UploadForm, options: IntakeOptions
-) -> tuple[Built, str]:
-    """What was uploaded, and the backbone that is to embed it."""
+) -> tuple[Built, list[str]]:
+    """What was uploaded, and the backbones that are to embed it: the first decides about it."""
     if form.purpose != "fine-tune":
         why = "purpose: a dataset is for fine-tune; a batch's requests go to /v1/files"
         raise HeadstartError("invalid_request", why, param="purpose")
-    spec = _backbone(services, form.backbone) if form.backbone else None
+    spec = _backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
     built = build(
         upload.path,
         filename=upload.filename,
@@ -111,11 +117,11 @@ def _take_in(
         options=options,
     )
     if spec is None:
-        return built, _default_backbone(services, built.modality)
+        return built, [_default_backbone(services, built.modality)]
     if spec.modality != built.modality:
         why = f"{spec.name} reads {spec.modality}s, these are {built.modality}s"
         raise HeadstartError("modality_mismatch", why, param="backbone")
-    return built, spec.name
+    return built, [one.name for one in spec.parts]
 
 
 def append(
@@ -251,7 +257,7 @@ def _backbone(services: Services, name: str) -> backbones.BackboneSpec:
     """Raises unknown_backbone or backbone_unavailable."""
     try:
         spec = weights.get(name, services.settings.weights_dir)
-        weights.require(spec, services.settings.weights_dir)
+        weights.require_all(spec, services.settings.weights_dir)
         return spec
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param="backbone") from error

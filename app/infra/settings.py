@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     default_model: str = "default"
     """The alias of the caller's organisation that paths of services of one model mean (`/predict`,
     `/invocations`)."""
+    prediction_backbones: str = ""
+    """Backbones, by commas, that `auto` is made of and that the predictor loads as it starts: a
+    prediction of an `auto` model passes through each of its modality. Empty: the default ones, and
+    multilingual-e5-small beside that of texts."""
     precision: Choice = "auto"
     """What embeddings are computed in and new models fitted on; bf16 needs units for it. A model is
     answered in its own, where there are units."""

@@ -12,7 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from app.core.backbones import BACKBONES, BackboneSpec, how_to_supply, text_encoder
+from app.core.backbones import (
+    BACKBONES,
+    JOINT,
+    BackboneSpec,
+    combined,
+    how_to_supply,
+    member_names,
+    text_encoder,
+)
 from app.core.errors import HeadstartError
 
 SUFFIXES = (".safetensors", ".pth")
@@ -39,8 +47,13 @@ def registry(weights_dir: Path | None) -> dict[str, BackboneSpec]:
 
 
 def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
-    """The spec of `name`. Raises `unknown_backbone`."""
+    """The spec of `name`, or of several backbones `a+b`.
+
+    Raises `unknown_backbone`, and what `combined` raises.
+    """
     spec = BACKBONES.get(name) or registry(weights_dir).get(name)
+    if spec is None and JOINT in name:
+        return combined([get(one, weights_dir) for one in member_names(name)])
     if spec is None:
         known = ", ".join(registry(weights_dir))
         raise HeadstartError(
@@ -159,6 +172,12 @@ def availability(name: str, weights_dir: Path | None) -> Availability:
     if find(name, weights_dir) is not None:
         return Availability(available=True, reason=None)
     return Availability(available=False, reason=how_to_supply(get(name, weights_dir)))
+
+
+def require_all(spec: BackboneSpec, weights_dir: Path | None) -> None:
+    """Raises `backbone_unavailable` where weights of one of its parts are missing."""
+    for one in spec.parts:
+        require(one, weights_dir)
 
 
 def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.core.backbones import MOST_MEMBERS
 from app.core.job_state import JobStatus
 from app.http.openapi import Id
-from app.http.schemas import DatasetVersion
+from app.http.schemas import DatasetVersion, PredictionCost
 
 _JOB_ID = "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t"
 _DATASET_ID = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
@@ -21,6 +22,23 @@ Metadata = Annotated[
         Annotated[str, Field(max_length=512)],
     ],
     Field(max_length=MOST_METADATA),
+]
+
+
+BackboneName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _named(given: object) -> object:
+    """Raises ValueError for what is neither a name nor a list of some."""
+    names = given if isinstance(given, list) and 1 <= len(given) <= MOST_MEMBERS else [given]
+    if all(isinstance(name, str) and 1 <= len(name) <= 200 for name in names):
+        return given
+    raise ValueError(f"name a backbone, up to {MOST_MEMBERS} of them in a list, or `auto`")
+
+
+ModelNames = Annotated[
+    BackboneName | Annotated[list[BackboneName], Field(min_length=1, max_length=MOST_MEMBERS)],
+    BeforeValidator(_named),
 ]
 
 
@@ -70,10 +88,12 @@ class NewJob(BaseModel):
         },
     )
 
-    model: str = Field(
-        min_length=1,
-        max_length=200,
-        description="The backbone; or the id of a model of yours to grow from.",
+    model: ModelNames = Field(
+        "auto",
+        description="`auto`: the best that is here for what the dataset holds; a backbone; several "
+        "as `a+b` or a list, each of which a prediction passes through; or the id of a model of "
+        "yours to grow from.",
+        examples=["auto", "efficientnet_lite0", "all-MiniLM-L6-v2+multilingual-e5-small"],
     )
     training_file: Id = Field(description="A dataset; its latest version is pinned now.")
     validation_file: Id | None = Field(
@@ -165,6 +185,11 @@ class Job(BaseModel):
                     "progress": {"stage": "fitting", "done": 50, "total": 50},
                     "embedding": {"new": 0, "cached": 50},
                     "views": ["squish", "mirror"],
+                    "prediction": {
+                        "backbones": ["efficientnet_lite0"],
+                        "views": ["squish"],
+                        "passes": 1,
+                    },
                     "timing": {"waited": 0.021, "ran": 0.312},
                 }
             ]
@@ -198,6 +223,9 @@ class Job(BaseModel):
     progress: JobProgress | None
     embedding: EmbeddingPasses | None
     views: list[str] | None = Field(description="The views that the fit has used.")
+    prediction: PredictionCost | None = Field(
+        None, description="What a prediction of its model takes, once it is fitted."
+    )
     timing: JobTiming
 
 

@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
-from app.core.backbones import BackboneSpec
+from app.core.backbones import JOINT, BackboneSpec, how_to_supply
 from app.core.errors import HeadstartError
 from app.core.hyperparameters import ALIASES
 from app.core.ids import new_id
+from app.core.modalities import MODALITIES
 from app.infra import weights
+from app.infra.auto_backbone import AUTO, AutoBackbone, auto_backbone
 from app.infra.database import now
 from app.infra.orm import JobRow, ModelRow
 from app.infra.repositories import (
@@ -33,6 +35,7 @@ from app.infra.settings import Settings
 from app.jobs.schemas import MethodOptions, NewJob
 
 _DEFAULT_METHOD = "auto"
+_MOST_LETTERS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class Plan:
     """What a new job is to do, all of it checked."""
 
     backbone: BackboneSpec
+    missing: tuple[BackboneSpec, ...]
+    """What would be of `auto`, had it weights here."""
     method: str
     hyperparameters: Mapping[str, Any]
     from_model: str | None
@@ -60,13 +65,14 @@ def create(
     _tell_how_it_was_understood(session, job, plan)
     versions.settle_job(session, job)
     for dataset in filter(None, (plan.training, plan.validation)):
-        chunks.ensure_embedded(
-            session,
-            dataset.version,
-            modality=plan.backbone.modality,
-            backbone=plan.backbone.name,
-            chunk=settings.embed_chunk,
-        )
+        for one in plan.backbone.parts:
+            chunks.ensure_embedded(
+                session,
+                dataset.version,
+                modality=one.modality,
+                backbone=one.name,
+                chunk=settings.embed_chunk,
+            )
     work.add(session, "fine_tune", organisation_id=organisation_id, payload={}, job_id=job.id)
     quotas.check(session, settings, organisation_id, "jobs")
     session.flush()
@@ -85,14 +91,16 @@ def cancel(session: Session, job_id: str, *, organisation_id: str) -> JobSnapsho
 def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settings) -> Plan:
     method, options = _method(body)
     base = _base(session, body, options, organisation_id)
-    backbone = _backbone(body, base, settings)
+    meant = _meant(session, body, base, organisation_id, settings)
+    backbone = meant.spec
     inherited = _inherited(session, method, base)
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
     hyperparameters.check_modality(method, backbone.modality)
     _check_views(method, chosen, backbone)
-    weights.require(backbone, settings.weights_dir)
+    weights.require_all(backbone, settings.weights_dir)
     return Plan(
         backbone=backbone,
+        missing=meant.missing,
         method=method,
         hyperparameters=chosen,
         from_model=base.id if base else None,
@@ -129,18 +137,44 @@ def _base(
     session: Session, body: NewJob, options: MethodOptions, organisation_id: str
 ) -> ModelRow | None:
     """The model to grow from, if there is one. Raises not_found."""
-    name = options.from_model or (body.model if models.is_model_id(body.model) else None)
+    asked = _asked(body)
+    name = options.from_model or (asked if models.is_model_id(asked) else None)
     if name is None:
         return None
     return models.find(session, organisation_id=organisation_id, name=name)
 
 
+def _asked(body: NewJob) -> str:
+    """The model as one name."""
+    return body.model if isinstance(body.model, str) else JOINT.join(body.model)
+
+
+def _meant(
+    session: Session,
+    body: NewJob,
+    base: ModelRow | None,
+    organisation_id: str,
+    settings: Settings,
+) -> AutoBackbone:
+    """The backbone that is meant: of `auto` without a model to grow from what is best here."""
+    if base is not None or _asked(body) != AUTO:
+        return AutoBackbone(spec=_backbone(body, base, settings), missing=())
+    try:
+        dataset = datasets.pin(session, body.training_file, organisation_id=organisation_id)
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param="training_file") from error
+    return auto_backbone(MODALITIES[dataset.dataset.modality].name, settings)
+
+
 def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> BackboneSpec:
     """Raises unknown_backbone, or invalid_request where the model to grow from has another."""
-    name = body.model
-    if base is not None and models.is_model_id(name):
-        name = base.backbone if name == base.id else name
+    name = _asked(body)
+    if base is not None and name in (base.id, AUTO):
+        name = base.backbone
     backbone = weights.get(name, settings.weights_dir)
+    if len(backbone.name) > _MOST_LETTERS:
+        said = f"model: the names of several backbones have {_MOST_LETTERS} letters at most"
+        raise HeadstartError("invalid_request", said, param="model")
     if base is not None and base.backbone != backbone.name:
         raise HeadstartError(
             "invalid_request",
@@ -218,6 +252,13 @@ def _insert(session: Session, body: NewJob, plan: Plan, organisation_id: str) ->
 
 def _tell_how_it_was_understood(session: Session, job: JobRow, plan: Plan) -> None:
     jobs.add_event(session, job.id, f"Created fine-tuning job: {job.id}")
+    passes = len(plan.backbone.parts)
+    if passes > 1:
+        said = f"A prediction passes through {passes} backbones: {job.backbone}"
+        jobs.add_event(session, job.id, said)
+    for one in plan.missing:
+        said = f"auto goes without {one.name}: {how_to_supply(one)}"
+        jobs.add_event(session, job.id, said, level="warn")
     version = plan.training.version
     said = f"Validating training file: {job.dataset_id}, version {version.number}"
     jobs.add_event(session, job.id, said)

@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from app.core.job_state import JobStatus
 from app.core.times import whole
-from app.http.schemas import DatasetVersion
+from app.http.schemas import DatasetVersion, PredictionCost
 from app.infra.orm import CheckpointRow, EventRow, JobRow
 from app.infra.repositories.job_queries import JobSnapshot
 from app.jobs.schemas import (
@@ -49,18 +49,21 @@ def job_of(snapshot: JobSnapshot) -> Job:
         if validation is None
         else DatasetVersion(id=validation, version=snapshot.validation_version),
         timing=_timing(row),
-        **_told(row.progress or {}),
+        **_told(row),
     )
 
 
-def _told(progress: dict[str, Any]) -> dict[str, Any]:
-    """What the trainer notes of a job, as three members."""
-    rest = {key: value for key, value in progress.items() if key not in ("embedding", "views")}
-    embedding = progress.get("embedding")
+def _told(row: JobRow) -> dict[str, Any]:
+    """What the trainer notes of a job, as four members."""
+    progress: dict[str, Any] = row.progress or {}
+    apart = ("embedding", "views", "prediction_views")
+    rest = {key: value for key, value in progress.items() if key not in apart}
+    embedding, read = progress.get("embedding"), progress.get("prediction_views")
     return {
         "progress": JobProgress.model_validate(rest) if "stage" in rest else None,
         "embedding": EmbeddingPasses.model_validate(embedding) if embedding else None,
         "views": progress.get("views"),
+        "prediction": PredictionCost.of(row.backbone, read) if read else None,
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.http.schemas import Interval
+from app.http.schemas import Interval, PredictionCost
 
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
@@ -90,6 +90,11 @@ class ModelDetail(Model):
                     "name": _MODEL["id"],
                     "ready": True,
                     "precision": {"fitted": "openvino-bf16", "served": "openvino-bf16"},
+                    "prediction": {
+                        "backbones": ["efficientnet_lite0"],
+                        "views": ["squish"],
+                        "passes": 1,
+                    },
                     "card": {"labels": ["RBC", "WBC"], "views": ["squish"]},
                 }
             ]
@@ -99,6 +104,7 @@ class ModelDetail(Model):
     name: str = Field(description="The id, where KServe's clients read it.")
     ready: Literal[True] = Field(True, description="A registered model is; for KServe's clients.")
     precision: ModelPrecision
+    prediction: PredictionCost
     card: dict[str, Any] = Field(
         description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "
         "hyperparameters, evaluation, library versions."

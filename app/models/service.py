@@ -13,6 +13,8 @@ import structlog
 
 from app.core import exports
 from app.core.errors import HeadstartError
+from app.core.modalities import MODALITIES
+from app.http.schemas import PredictionCost
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions, fitted_on
 from app.infra.predictor_client import PredictorClient
@@ -60,7 +62,14 @@ def detail_of(row: ModelRow, names: Sequence[str], served: Precisions | None) ->
         fitted=fitted or None, served=served.serving(fitted) if served is not None else None
     )
     told = model_of(row, names).model_dump()
-    return ModelDetail(**told, name=row.id, card=row.card, precision=precision)
+    views = row.card.get("config", {}).get("prediction_views") or [MODALITIES[row.modality].primary]
+    return ModelDetail(
+        **told,
+        name=row.id,
+        card=row.card,
+        precision=precision,
+        prediction=PredictionCost.of(row.backbone, views),
+    )
 
 
 async def precisions_of(predictor: PredictorClient) -> Precisions | None:

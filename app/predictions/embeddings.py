@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from app.core.backbones import BackboneSpec
+from app.core.backbones import BackboneSpec, combined, member_names
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Call, Input, Options, Target
@@ -151,12 +151,14 @@ async def _backbone(services: Services, tenant: str, name: str) -> BackboneSpec:
     """The backbone called `name`, or of the model so called. Raises not_found and its like."""
     weights_dir = services.settings.weights_dir
     known = await run_in_threadpool(weights.registry, weights_dir)
-    if name not in known:
+    if not set(member_names(name)) <= known.keys():
         name = (await services.resolver.resolve(tenant, name)).backbone
-    if name not in known:
+    if name in known:
+        return known[name]
+    if not set(member_names(name)) <= known.keys():
         why = f"the model's backbone {name} is gone: put its folder back into WEIGHTS_DIR"
         raise HeadstartError("backbone_unavailable", why, param="model")
-    return known[name]
+    return combined([known[one] for one in member_names(name)])
 
 
 def _inputs(

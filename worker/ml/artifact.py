@@ -51,6 +51,8 @@ class HeadConfig:
     false_alarm: float = FALSE_ALARM
     exemplar_ids: tuple[str, ...] = ()
     statistics: str | None = None
+    shares: tuple[float, ...] = ()
+    """What each of several backbones counts for, in their order."""
     channels: tuple[Channel, ...] = ()
     attention: Attention | None = None
     lexical: Lexical | None = None
@@ -78,6 +80,7 @@ class HeadConfig:
         }
         return {
             **told,
+            **({"shares": list(self.shares)} if self.shares else {}),
             **self._channels_as_json(),
             **self._lexical_as_json(),
             **self._attention_as_json(),
@@ -127,6 +130,7 @@ class HeadConfig:
             false_alarm=float(told.get("unknown_false_alarm_rate", FALSE_ALARM)),
             exemplar_ids=tuple(told.get("exemplar_ids", ())),
             statistics=told.get("statistics"),
+            shares=tuple(float(share) for share in told.get("shares", ())),
             channels=tuple(
                 Channel(one["space"], tuple(one["views"])) for one in told.get("channels", ())
             ),

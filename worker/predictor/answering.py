@@ -120,9 +120,11 @@ class Answerer:
         return "data:image/png;base64," + image.decode()
 
     def _embeddings(self, items: Sequence[PendingInput], rows: Rows) -> list[bytes]:
-        """The last layer, L2-normalised, as base64 of little-endian float32."""
-        last = rows[:, self._spec.last.start : self._spec.last.stop]
-        unit = last / np.maximum(np.linalg.norm(last, axis=1, keepdims=True), 1e-12)
+        """The last layer, of each backbone L2-normalised, of length one together, as base64 of
+        little-endian float32.
+        """
+        parts = [_unit(rows[:, block.start : block.stop]) for block in self._spec.lasts]
+        unit = np.hstack(parts) / np.float32(len(parts) ** 0.5)
         return [
             b'{"index":%d,"embedding":"%s"}' % (item.index, b64encode(row.astype("<f4").tobytes()))
             for item, row in zip(items, unit, strict=True)
@@ -140,6 +142,12 @@ def _spread(
         for one in item.together
     ]
     return everyone, theirs
+
+
+def _unit(rows: Rows) -> Rows:
+    """Rows of length one."""
+    unit: Rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]:

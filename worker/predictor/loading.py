@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
+from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.engines import Engine, load_engine
+from worker.ml.engines.joint import joint
 from worker.predictor.answering import Answerer, Tokens
 from worker.predictor.batching import Batcher, Deliver, Work
 from worker.predictor.metrics import Metrics
@@ -26,11 +29,20 @@ def batcher_builder(
     metrics: Metrics,
     cache: PredictionCache,
 ) -> Callable[[str, Precision], Batcher]:
-    """`build(name, precision)`: load the backbone, warm it up, start its batcher."""
+    """`build(name, precision)`: load the backbone, warm it up, start its batcher.
+
+    Of several backbones `a+b` each is loaded once, whoever else reads it.
+    """
+    engines = _Engines(
+        lambda name, precision: load_engine(
+            name, weights_dir, cache_dir=cache_dir, precision=precision
+        ),
+        metrics,
+    )
 
     def build(name: str, precision: Precision) -> Batcher:
-        engine = load_engine(name, weights_dir, cache_dir=cache_dir, precision=precision)
-        metrics.networks.labels(name, engine.precision).inc()
+        spec = weights.get(name, weights_dir)
+        engine = joint(spec, [engines.get(one.name, precision) for one in spec.parts])
         sizes = [size for size in _SIZES if size <= engine.best_batch]
         reader = reader_for(engine, sizes)
         for size in sizes:
@@ -62,3 +74,22 @@ def _token_counter(engine: Engine) -> Tokens:
         return lambda texts: [0] * len(texts)
     counted: Tokens = encoder.counts
     return counted
+
+
+class _Engines:
+    """Every engine loaded so far, shared by the batchers that read it; threads may share it."""
+
+    def __init__(self, load: Callable[[str, Precision], Engine], metrics: Metrics) -> None:
+        self._load, self._metrics = load, metrics
+        self._loaded: dict[tuple[str, Precision], Engine] = {}
+        self._locks: dict[tuple[str, Precision], Lock] = {}
+
+    def get(self, name: str, precision: Precision) -> Engine:
+        """The engine of one backbone. Raises backbone_unavailable."""
+        network = name, precision
+        with self._locks.setdefault(network, Lock()):
+            if network not in self._loaded:
+                engine = self._load(name, precision)
+                self._metrics.networks.labels(name, engine.precision).inc()
+                self._loaded[network] = engine
+            return self._loaded[network]

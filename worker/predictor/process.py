@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from app.core.errors import HeadstartError
 from app.core.messages import Target
+from app.infra.auto_backbone import listed_backbones
 from app.infra.logs import configure_logs
 from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage, tidy
@@ -86,13 +87,19 @@ class Predictor:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _preload(self) -> None:
-        try:
-            await self.service.fleet.load(self.settings.default_backbone_image)
-        except HeadstartError as error:
-            log.error("the default backbone is missing", code=error.code, message=error.message)
-        except Exception:
-            log.exception("the default backbone cannot be loaded")
+        """Load what `auto` predicts with, as far as it is named, or else the default of images."""
+        named = listed_backbones(self.settings) or [self.settings.default_backbone_image]
+        for name in named:
+            await self._load(name)
         self.service.fleet.ready = True
+
+    async def _load(self, name: str) -> None:
+        try:
+            await self.service.fleet.load(name)
+        except HeadstartError as error:
+            log.error("a backbone is missing", code=error.code, message=error.message)
+        except Exception:
+            log.exception("a backbone cannot be loaded", backbone=name)
 
     def _connection(self) -> Connection:
         return Connection(

@@ -16,6 +16,7 @@ from app.core.image_header import inspect
 from app.core.modalities import IMAGE, View
 from worker.answers.scoring import Rows
 from worker.ml.engines import Engine, ImageEngine
+from worker.ml.engines.joint import JointEngine
 from worker.ml.heads.occlusion import occluded
 from worker.ml.images.decoding import is_large
 from worker.ml.images.views import as_view, decode_views
@@ -118,6 +119,28 @@ class TextReader:
         return list(rows[:, None])
 
 
+class JointReader:
+    """Of several backbones, each with a reader of its own, whose rows lie side by side."""
+
+    def __init__(self, engine: JointEngine, sizes: Sequence[int]) -> None:
+        self._parts = [reader_for(part, sizes) for part in engine.parts]
+        self.decoders = max(part.decoders for part in self._parts)
+        self.example = [part.example for part in self._parts]
+        self.is_large = self._parts[0].is_large
+
+    def prepare(self, item: PendingInput) -> list[Any]:
+        """What each backbone takes of an input."""
+        return [part.prepare(item) for part in self._parts]
+
+    def forward(self, batch: Sequence[list[Any]]) -> Sequence[Rows]:
+        """Every backbone is passed once."""
+        made = [
+            part.forward([prepared[place] for prepared in batch])
+            for place, part in enumerate(self._parts)
+        ]
+        return [np.concatenate(rows, 1) for rows in zip(*made, strict=True)]
+
+
 _READERS: Mapping[str, Callable[[Any, Sequence[int]], Reader]] = {
     "image": PictureReader,
     "text": TextReader,
@@ -126,6 +149,8 @@ _READERS: Mapping[str, Callable[[Any, Sequence[int]], Reader]] = {
 
 def reader_for(engine: Engine, sizes: Sequence[int]) -> Reader:
     """The reader of the engine's modality; `sizes` are those it has been warmed up for."""
+    if isinstance(engine, JointEngine):
+        return JointReader(engine, sizes)
     return _READERS[engine.spec.modality](engine, sizes)
 
 

@@ -24,6 +24,7 @@ from app.infra.storage import storage_errors
 from worker.formats import segments
 from worker.formats.channel import Message
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
+from worker.ml.engines.joint import joint
 from worker.ml.engines.precision import precisions
 from worker.ml.engines.readings import reading_of
 from worker.ml.engines.stream import embed_stream
@@ -39,7 +40,7 @@ from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
 
-MOST_ENGINES = 3
+MOST_ENGINES = 4
 GPU_SHARE = 0.4
 """Of a GPU's memory: the predictor, which somebody waits for, has the rest."""
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
@@ -76,10 +77,15 @@ class Tensors:
             self._warming.popleft()()
 
     def _engine(self, request: Message, precision: Precision | None = None) -> Engine:
-        """The engine of the request's backbone, in `precision` or in what the request asks for.
-
-        The least recently used one makes way. Raises backbone_unavailable, precision_unavailable.
+        """The engine of the request's backbone, in `precision` or in what the request asks for;
+        of several backbones, theirs. Raises backbone_unavailable, precision_unavailable.
         """
+        spec = weights.get(request["backbone"], _path(request["weights_dir"]))
+        engines = [self._one({**request, "backbone": one.name}, precision) for one in spec.parts]
+        return joint(spec, engines)
+
+    def _one(self, request: Message, precision: Precision | None) -> Engine:
+        """That of one backbone; the least recently used one makes way."""
         network = request["backbone"], precision or _precision(request)
         if network not in self._engines:
             self._engines[network] = load_engine(
@@ -254,6 +260,12 @@ def support(described: Mapping[str, Any]) -> Support:
 
 
 def _features(rows: Mapping[str, Any]) -> torch.Tensor:
+    """[n, D] fp16; the rows of several backbones are side by side."""
+    parts = [_picked(part) for part in (rows, *rows.get("beside", ()))]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def _picked(rows: Mapping[str, Any]) -> torch.Tensor:
     """[n, D] fp16: rows picked from memory-mapped segments, segment by segment."""
     files = [segments.load(Path(path)) for path in rows["segments"]]
     number, row = np.array(rows["segment"]), np.array(rows["row"])

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.backbones import JOINT
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.infra import storage_keys
+from app.infra import storage_keys, weights
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim
@@ -81,9 +82,15 @@ class Attempt:
     def engine(self, backbone: str, *, fitted: str = "") -> EngineFacts:
         """What the tensor process says of a backbone, as the engine `fitted` computes if it can.
 
-        Raises backbone_unavailable.
+        Of several backbones `a+b` it says it of each. Raises backbone_unavailable.
         """
-        return self.context.child.engine(backbone, self.guard, fitted=fitted)
+        names = [backbone]
+        if JOINT in backbone:
+            spec = weights.get(backbone, self.context.settings.weights_dir)
+            names = [one.name for one in spec.parts]
+        child = self.context.child
+        facts = [child.engine(name, self.guard, fitted=fitted) for name in names]
+        return facts[0] if len(facts) == 1 else EngineFacts.combined(facts)
 
     def ask(
         self, request: Message, on_message: Callable[[Message], None] | None = None

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
+from app.core.backbones import JOINT
 from app.infra import storage_keys
 from app.infra.database import now
 from app.infra.orm import ModelRow
@@ -65,7 +66,8 @@ def name_of(job_id: str) -> str:
 def model_id(data: JobData) -> str:
     """`ft:<backbone>:<organisation>:<suffix or nothing>:<id>`."""
     job = data.rows.job
-    parts = ("ft", job.backbone, job.organisation_id, job.suffix or "", name_of(job.id))
+    backbone = job.backbone.replace(JOINT, "_")  # a plus would be a space in a query
+    parts = ("ft", backbone, job.organisation_id, job.suffix or "", name_of(job.id))
     return ":".join(parts)
 
 
@@ -91,6 +93,7 @@ def card_of(
             "dim": facts.dim,
             "precision": facts.precision,
             "preprocessing": facts.preprocessing,
+            **_members(facts),
         },
         "method": job.method,
         "hyperparameters": result["hyperparameters"],
@@ -111,6 +114,22 @@ def card_of(
         "seconds": {"fit": result["seconds"]},
         "libraries": dict(facts.libraries),
     }
+
+
+def _members(facts: EngineFacts) -> dict[str, Any]:
+    """Of several backbones, what each of them is."""
+    if not facts.members:
+        return {}
+    told = [
+        {
+            "name": one.backbone,
+            "weights_sha256": one.weights_sha256,
+            "weights_source": one.weights_source,
+            "dim": one.dim,
+        }
+        for one in facts.members
+    ]
+    return {"members": told}
 
 
 def _evaluation(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:

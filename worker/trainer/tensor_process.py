@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from app.core.backbones import JOINT
 from app.core.errors import HeadstartError
 from app.infra.leash import leashed
 from app.infra.precision import Choice
@@ -57,10 +58,33 @@ class EngineFacts:
     """The most tokens of a text that count."""
     pixel_scale: Mapping[str, float] | None = None
     """What is black and white in deep pictures, where a dataset says so."""
+    members: tuple[EngineFacts, ...] = ()
+    """Those of the backbones that one of several is made of."""
+
+    @classmethod
+    def combined(cls, members: Sequence[EngineFacts]) -> EngineFacts:
+        """Of several backbones side by side; a view is what all of them have."""
+        first, views = members[0], set.intersection(*(set(one.keys) for one in members))
+        return replace(
+            first,
+            backbone=JOINT.join(one.backbone for one in members),
+            dim=sum(one.dim for one in members),
+            weights_sha256=JOINT.join(one.weights_sha256 for one in members),
+            weights_source="; ".join(one.weights_source for one in members),
+            keys={view: JOINT.join(one.keys[view] for one in members) for view in sorted(views)},
+            members=tuple(members),
+        )
+
+    @property
+    def parts(self) -> tuple[EngineFacts, ...]:
+        """Of each backbone that an input goes through."""
+        return self.members or (self,)
 
     def reading(self, pixel_scale: Mapping[str, float] | None) -> EngineFacts:
         """The same for pictures that are scaled so."""
-        return replace(self, pixel_scale=dict(pixel_scale) if pixel_scale else None)
+        scale = dict(pixel_scale) if pixel_scale else None
+        members = tuple(one.reading(pixel_scale) for one in self.members)
+        return replace(self, pixel_scale=scale, members=members)
 
     def key(self, view: str) -> str:
         """The name of a view's embedding cache; other pixels have one of their own."""

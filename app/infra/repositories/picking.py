@@ -6,13 +6,18 @@ IDLE = 10
 """The priority of idle-time work, which may wait for ever."""
 OVERDUE_SECONDS = 600.0
 
+_READS = (
+    "'+' || j.backbone || '+' <> replace('+' || j.backbone || '+', '+' || e.backbone || '+', '')"
+)
+"""Whether work is on the job's backbone, or on one of several that it names: `a+b`."""
+
 READY = """
   w.state = 'queued' AND w.not_before <= {clock} AND w.kind IN :kinds
   AND (w.kind <> 'fine_tune' OR NOT EXISTS (
     SELECT 1 FROM work e JOIN jobs j ON j.id = w.job_id
     WHERE e.kind = 'embed' AND e.priority = 0 AND e.state IN ('queued', 'running')
       AND e.version_id IN (j.version_id, j.validation_version_id)
-      AND (e.backbone = j.backbone OR EXISTS (
+      AND ({reads} OR EXISTS (
         SELECT 1 FROM dataset_versions v WHERE v.id = e.version_id AND v.status = 'processing'))))
   AND (w.kind <> 'batch' OR NOT EXISTS (
     SELECT 1 FROM batches b JOIN dataset_versions v ON v.id = b.version_id
@@ -47,7 +52,7 @@ _CLAIM = """
 def claim_sql(*, dialect: str, clock: str, overdue: bool) -> str:
     """Take the next work; with `overdue`, bulk that has waited for ten minutes ranks as urgent."""
     rank = _RANK.format(clock=clock) if overdue else "w.priority"
-    pick = _PICK[dialect].format(ready=READY.format(clock=clock), rank=rank)
+    pick = _PICK[dialect].format(ready=READY.format(clock=clock, reads=_READS), rank=rank)
     return _CLAIM.format(clock=clock, pick=pick)
 
 
@@ -63,5 +68,5 @@ def turn_sql(*, clock: str) -> str:
 
 def urgent_sql(*, clock: str) -> str:
     """One row where work of a priority below `:before` could be claimed now."""
-    ready = READY.format(clock=clock)
+    ready = READY.format(clock=clock, reads=_READS)
     return f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1"  # noqa: S608

@@ -6,10 +6,14 @@
 `all`   mean and max of every level as they are, each block of length one.
 `raw`   the last layer's embedding as it is.
 `look`  the last layer's embedding, half-whitened, length one: a part of `late` at a fixed length.
+
+Of several backbones a space is theirs side by side, each at the length of its share's root: inner
+products are the mean of the backbones' own by their shares.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +21,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from app.core.backbones import Block
+from app.core.backbones import Block, member_names, taken_apart
 from app.core.manifest import Modality
 from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.features.whitening import Statistics, Whitening, late, load
@@ -59,14 +63,86 @@ def unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows, dim=-1)
 
 
-@lru_cache(maxsize=16)
-def transform(layout: tuple[Block, ...], statistics: str | None) -> Transform:
-    """The transform of a layout with the named shipped statistics, made once."""
-    return Transform(layout, load(statistics, layout) if statistics else None)
+@lru_cache(maxsize=32)
+def transform(
+    layout: tuple[Block, ...], statistics: str | None, shares: tuple[float, ...] = ()
+) -> Transform:
+    """The transform of a layout with the named shipped statistics, made once.
+
+    `shares` are those of several backbones, in their order; none are equal ones.
+    """
+    layouts = taken_apart(layout)
+    if len(layouts) == 1:
+        return PartTransform(layout, load(statistics, layout) if statistics else None)
+    names = member_names(statistics or "+" * (len(layouts) - 1))
+    parts = [transform(own, name or None) for own, name in zip(layouts, names, strict=True)]
+    return JointTransform(parts, shares or (1 / len(parts),) * len(parts))
 
 
-class Transform:
-    """Embeddings [n, D] of one layout to any space [n, F]; without statistics, unwhitened."""
+def side_by_side(rows: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """Rows of length one [n, d] of each backbone as one of length one, by shares that sum to 1."""
+    if len(rows) == 1:
+        return rows[0]
+    return torch.cat([share**0.5 * x for x, share in zip(rows, shares, strict=True)], 1)
+
+
+class Transform(ABC):
+    """Embeddings [n, D] of one layout to any space [n, F]."""
+
+    layout: Sequence[Block]
+
+    @abstractmethod
+    def __call__(self, space: str, rows: Tensor) -> Tensor:
+        """[n, F] float32."""
+
+    @abstractmethod
+    def lift(self, weight: Tensor) -> Tensor:
+        """A weight [F, k] on `late` that is one on `look` [d, k], a part of it."""
+
+    @abstractmethod
+    def parts(self, space: str, rows: Tensor) -> list[Tensor]:
+        """A space of each backbone by itself [n, F]."""
+
+    def channels(
+        self, features: Mapping[str, Tensor], channels: Iterable[Channel]
+    ) -> dict[Channel, Tensor]:
+        """Each channel [n, F] of rows whose views are `features`, each space and view made once."""
+        wanted = list(dict.fromkeys(channels))
+        pairs = {(channel.space, view) for channel in wanted for view in channel.views}
+        made = {(space, view): self(space, features[view]) for space, view in sorted(pairs)}
+        return {c: mean([made[c.space, view] for view in c.views]) for c in wanted}
+
+    def novelty(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What novelty is told by, of length one [n, d]: the last layer, whitened, primary view."""
+        return self("look", features[primary(features)])
+
+
+class JointTransform(Transform):
+    """Of several backbones, whose vectors lie side by side."""
+
+    def __init__(self, parts: Sequence[Transform], shares: Sequence[float]) -> None:
+        self._parts, self._shares = parts, shares
+        self._widths = [part.layout[-1].stop for part in parts]
+        self.layout = ()
+
+    def __call__(self, space: str, rows: Tensor) -> Tensor:
+        """[n, F] float32; `raw` as it is."""
+        made = self.parts(space, rows)
+        return torch.cat(made, 1) if space == "raw" else side_by_side(made, self._shares)
+
+    def parts(self, space: str, rows: Tensor) -> list[Tensor]:
+        """A space of each backbone by itself [n, F]."""
+        own = rows.split(self._widths, 1)
+        return [part(space, x) for part, x in zip(self._parts, own, strict=True)]
+
+    def lift(self, weight: Tensor) -> Tensor:
+        """A weight on `late` that is one on `look`: each part's by itself."""
+        own = weight.split([last_block(part.layout).width for part in self._parts])
+        return torch.cat([part.lift(w) for part, w in zip(self._parts, own, strict=True)])
+
+
+class PartTransform(Transform):
+    """Of one backbone; without statistics, unwhitened."""
 
     def __init__(self, layout: Sequence[Block], statistics: Statistics | None) -> None:
         self.layout = layout
@@ -84,18 +160,13 @@ class Transform:
         }
         return makers[space](rows)
 
+    def parts(self, space: str, rows: Tensor) -> list[Tensor]:
+        """The one backbone's space."""
+        return [self(space, rows)]
+
     def weights(self, space: str) -> dict[Block, float]:
         """The blocks of `late` or `all` in their order, and what each weighs."""
         return {part.block: part.weight for part in (self._late if space == "late" else self._all)}
-
-    def channels(
-        self, features: Mapping[str, Tensor], channels: Iterable[Channel]
-    ) -> dict[Channel, Tensor]:
-        """Each channel [n, F] of rows whose views are `features`, each space and view made once."""
-        wanted = list(dict.fromkeys(channels))
-        pairs = {(channel.space, view) for channel in wanted for view in channel.views}
-        made = {(space, view): self(space, features[view]) for space, view in sorted(pairs)}
-        return {c: mean([made[c.space, view] for view in c.views]) for c in wanted}
 
     def lift(self, weight: Tensor) -> Tensor:
         """A weight [F, k] on `late` that is one on `look` [d, k], a part of it."""
@@ -106,10 +177,6 @@ class Transform:
         lifted = weight.new_zeros(sum(part.width for part in self._late), weight.shape[1])
         lifted[start : start + own.width] = length * weight
         return lifted
-
-    def novelty(self, features: Mapping[str, Tensor]) -> Tensor:
-        """What novelty is told by, of length one [n, d]: the last layer, whitened, primary view."""
-        return self._novelty(features[primary(features)])
 
     def _novelty(self, rows: Tensor) -> Tensor:
         return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))

@@ -33,7 +33,7 @@ class NumpySpaces:
     """Makes spaces of the rows of one layout."""
 
     def __init__(self, layout: tuple[Block, ...], statistics: str | None) -> None:
-        transform = spaces.transform(layout, statistics)
+        transform = spaces.PartTransform(layout, load(statistics, layout) if statistics else None)
         whitening = load(statistics, layout).whitening if statistics else {}
         self._last = spaces.last_block(layout)
         self._late = _Blocks(transform.weights("late"), whitening)

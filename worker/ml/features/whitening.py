@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from app.core.backbones import Block
+from app.core.backbones import JOINT, Block, member_names
 from app.core.errors import HeadstartError
 
 FOLDER = Path(__file__).parent / "generic_statistics"
@@ -61,7 +61,14 @@ def late(layout: Sequence[Block]) -> list[Block]:
 
 @lru_cache(maxsize=64)
 def find(backbone: str, weights_sha256: str | None) -> str | None:
-    """The name of the shipped statistics for exactly these weights, or None."""
+    """The name of the shipped statistics for exactly these weights, or None.
+
+    Of several backbones, theirs in order, joined as their names are; empty for one without.
+    """
+    digests = member_names(weights_sha256 or "")
+    if len(digests) > 1:
+        names = [find(*of) or "" for of in zip(member_names(backbone), digests, strict=True)]
+        return JOINT.join(names) if any(names) else None
     for path in sorted(FOLDER.glob(f"{backbone}.*.safetensors")):
         with safe_open(path, "pt") as file:
             if file.metadata()["weights_sha256"] == weights_sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from worker.ml.features import ngrams
+from worker.ml.features.spaces import side_by_side
 from worker.ml.solvers.factors import cholesky
 
 MOST_DUAL = 2000
@@ -23,13 +25,21 @@ ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel:
-    """Unit rows [N, D] and sparse rows [N] of the same texts; the last `anchors` are anchors.
+class Mix:
+    """What the n-grams count for beside the embedding, and each encoder (summing to 1) in it."""
 
-    Anchors are in every fit and judged in none. `labels` and `importance` are [N].
+    lexical: float
+    shares: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """Each encoder's unit rows [N, D] and sparse rows [N] of the same texts.
+
+    The last `anchors` are anchors: in every fit and judged in none. `labels`, `importance` are [N].
     """
 
-    rows: Tensor
+    parts: Sequence[Tensor]
     table: ngrams.SparseRows
     labels: Tensor
     importance: Tensor
@@ -50,7 +60,7 @@ class Kernel:
         """The examples `chosen`, and all anchors."""
         kept = torch.cat([chosen, torch.arange(self.count, len(self.labels))])
         return Kernel(
-            rows=self.rows[kept],
+            parts=[rows[kept] for rows in self.parts],
             table=ngrams.take(self.table, kept.numpy()),
             labels=self.labels[kept],
             importance=self.importance[kept],
@@ -58,28 +68,36 @@ class Kernel:
             anchors=self.anchors,
         )
 
-    def coordinates(self, w: float) -> Tensor:
+    def rows(self, mix: Mix) -> Tensor:
+        """The embeddings [N, D] by the encoders' shares, of length one."""
+        return side_by_side(self.parts, mix.shares)
+
+    def coordinates(self, mix: Mix) -> Tensor:
         """[N, r] float32 with inner products (1 - w)·embedding + w·n-grams."""
+        w = mix.lexical
         if self.folded:
-            return torch.cat([(1 - w) ** 0.5 * self.rows, w**0.5 * self._folded_rows], 1)
-        gram = (1 - w) * self._embedding_gram + w * self._lexical_gram
+            return torch.cat([(1 - w) ** 0.5 * self.rows(mix), w**0.5 * self._folded_rows], 1)
+        gram = w * self._lexical_gram
+        for share, own in zip(mix.shares, self._grams, strict=True):
+            gram += (1 - w) * share * own
         gram.diagonal().add_(ROUNDING)
         return cholesky(gram).float()
 
-    def weights(self, w: float, fitted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def weights(self, mix: Mix, fitted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From weights [r, k] on the coordinates those on embeddings [D, k] and on buckets [m, k].
 
         The first of the three are the buckets, int32 ascending [m].
         """
         if self.folded:
-            embedding, lexical = fitted.split([self.rows.shape[1], FOLDED])
+            w = mix.lexical
+            embedding, lexical = fitted.split([len(fitted) - FOLDED, FOLDED])
             buckets = torch.arange(FOLDED, dtype=torch.int32)
             return buckets, (1 - w) ** 0.5 * embedding, w**0.5 * lexical
-        factor = self.coordinates(w).double()
+        factor = self.coordinates(mix).double()
         dual = torch.linalg.solve_triangular(factor.T, fitted.double(), upper=True).float()
-        return self.spread(w, dual)
+        return self.spread(mix, dual)
 
-    def spread(self, w: float, dual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def spread(self, mix: Mix, dual: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Σ of the rows times their coefficients [N, k], as `weights` gives it."""
         table = ngrams.fold(self.table, FOLDED) if self.folded else self.table
         known, place = np.unique(table.buckets, return_inverse=True)
@@ -89,24 +107,25 @@ class Kernel:
         total = dual.new_zeros(len(known), dual.shape[1])
         total.index_add_(0, torch.from_numpy(place), dual[owner] * weight[:, None])
         buckets = torch.from_numpy(known.astype(np.int32))
-        return buckets, (1 - w) * self.rows.T @ dual, w * total
+        return buckets, (1 - mix.lexical) * self.rows(mix).T @ dual, mix.lexical * total
 
-    def similarity(self, w: float) -> Tensor:
+    def similarity(self, mix: Mix) -> Tensor:
         """Each example's mean inner product [n] with the other examples."""
         n = self.count
-        rows, table = self.rows[:n], ngrams.take(self.table, np.arange(n))
+        rows, table = self.rows(mix)[:n], ngrams.take(self.table, np.arange(n))
         owner = table.owners()
         total = np.bincount(table.buckets, weights=table.weights)
         crossed = np.bincount(owner, weights=table.weights * total[table.buckets], minlength=n)
         own = np.bincount(owner, weights=table.weights**2, minlength=n)
         lexical = torch.from_numpy(crossed - own).float()
         embedding = rows @ rows.sum(0) - rows.square().sum(1)
-        return ((1 - w) * embedding + w * lexical) / max(1, n - 1)
+        mixed = (1 - mix.lexical) * embedding + mix.lexical * lexical
+        return mixed / max(1, n - 1)
 
     @cached_property
-    def _embedding_gram(self) -> Tensor:
-        rows = self.rows.double()
-        return rows @ rows.T
+    def _grams(self) -> list[Tensor]:
+        """Inner products [N, N] of each encoder's rows."""
+        return [rows.double() @ rows.double().T for rows in self.parts]
 
     @cached_property
     def _lexical_gram(self) -> Tensor:

@@ -1,15 +1,18 @@
-"""One logistic regression on (1 - w)·embedding + w·character n-grams, and which w."""
+"""One logistic regression on (1 - w)·embedding + w·character n-grams, and which w.
+
+Of several encoders the embedding is theirs side by side, and their shares are chosen with w.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from worker.ml.assess import calibration
-from worker.ml.fitting.text_kernel import Kernel
+from worker.ml.fitting.text_kernel import Kernel, Mix
 from worker.ml.folds import assigned, estimable, first_of_each, fold_count
 from worker.ml.solvers import logistic
 from worker.ml.solvers.problem import Affine, SolverProblem
@@ -21,10 +24,16 @@ PRIOR_TEMPERATURE = {1: 0.5, 2: 0.42, 5: 0.42, 20: 0.45}
 """Examples per class → temperature expected before out-of-fold logits are seen (measured)."""
 
 GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
-"""The mixing weights that cross-validation chooses from."""
+"""The mixing weights of n-grams that cross-validation weighs."""
 
-GATE_SPREAD = 0.25
-"""How far (standard deviation of w) cross-validation may easily go from the label-free gate."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Likewise of the second of two encoders."""
+
+SPREAD = 0.25
+"""How far (standard deviation of each) cross-validation may easily go from the gate."""
+
+EXPONENT = 0.5
+"""Of the posterior by which what was tried is averaged: losses of few examples are mostly noise."""
 
 MOST_CHOOSING = 600
 """Examples that w is chosen on, and the learning curve's smaller sizes are measured on."""
@@ -39,33 +48,49 @@ MOST_NUMBERS = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Final:
-    """The fit on everything: weights [r, C] on the kernel's coordinates at `w`, bias [C]."""
+    """The fit on everything: weights [r, C] on the kernel's coordinates at `mix`, bias [C]."""
 
-    w: float
+    mix: Mix
     weight: Tensor
     bias: Tensor
 
 
-def gate(rows: Tensor) -> float:
-    """w without labels, from the mean cosine of different unit rows [n, D].
+def gate(kernel: Kernel) -> Mix:
+    """The mix without labels, from the mean cosine of different texts under each encoder.
 
-    An encoder that does not know the language maps all its texts close together: a mean cosine of
-    0.2 is usual in English on one narrow subject, 0.55 in Hausa, 0.8 where all words are unknown.
+    An encoder that does not know the language maps all its texts close together: under the first a
+    mean cosine of 0.2 is usual in English on one narrow subject, 0.55 in Hausa, 0.8 where all words
+    are unknown. The less it knows, the more the second and the n-grams count (measured on English
+    and two African languages: quality_text.json).
     """
+    if kernel.count < 2:
+        return Mix(lexical=0.5, shares=_equal(kernel))
+    means = [_mean_cosine(rows[: kernel.count]) for rows in kernel.parts]
+    shares = _equal(kernel)
+    if len(means) == 2:
+        second = min(max(0.3 + 2 * (means[0] - 0.2), 0.1), 0.85)
+        shares = (1 - second, second)
+    mean = sum(share * one for share, one in zip(shares, means, strict=True))
+    return Mix(lexical=min(max(0.05 + 1.8 * (mean - 0.2), 0.05), 0.95), shares=shares)
+
+
+def _equal(kernel: Kernel) -> tuple[float, ...]:
+    return (1 / len(kernel.parts),) * len(kernel.parts)
+
+
+def _mean_cosine(rows: Tensor) -> float:
+    """Of different unit rows [n, D], n ≥ 2."""
     n = len(rows)
-    if n < 2:
-        return 0.5
-    mean = float(rows.sum(0).square().sum() - rows.square().sum()) / (n * (n - 1))
-    return min(max(0.05 + 1.8 * (mean - 0.2), 0.05), 0.95)
+    return float(rows.sum(0).square().sum() - rows.square().sum()) / (n * (n - 1))
 
 
-def choose(kernel: Kernel, groups: Tensor) -> float:
-    """The w of greatest posterior: the gate as prior, out-of-fold likelihood where there is one.
+def choose(kernel: Kernel, groups: Tensor) -> Mix:
+    """The mean of the posterior: the gate as prior, out-of-fold likelihood where there is one.
 
-    `groups` [n] are the examples'. The likelihood has one peak in w, so the search goes uphill
-    from the gate.
+    `groups` [n] are the examples'. The likelihood has one peak, so the search goes uphill from the
+    gate, and what it met there is averaged.
     """
-    prior = gate(kernel.rows[: kernel.count])
+    prior = gate(kernel)
     labels = kernel.labels[: kernel.count]
     chosen = few(labels, kernel.classes)
     labels, groups, thin = labels[chosen], groups[chosen], kernel.take(chosen)
@@ -75,16 +100,57 @@ def choose(kernel: Kernel, groups: Tensor) -> float:
     fold = assigned(labels, groups, count)
     known = estimable(labels, fold, count)
 
-    def score(w: float, oof: Tensor) -> float:
-        return _likelihood(oof[known], labels[known]) - ((w - prior) / GATE_SPREAD) ** 2 / 2
+    def scores(mixes: Sequence[Mix]) -> Iterator[float]:
+        logits = out_of_fold(thin, mixes, fold, tolerance=ROUGH)
+        for mix, oof in zip(mixes, logits, strict=True):
+            yield _likelihood(oof[known], labels[known]) - _distance(mix, prior) / 2
 
-    tried: dict[int, float] = {}
-    best = min(range(len(GRID)), key=lambda place: abs(GRID[place] - prior))
-    while new := [p for p in (best - 1, best, best + 1) if 0 <= p < len(GRID) and p not in tried]:
-        logits = out_of_fold(thin, [GRID[place] for place in new], fold, tolerance=ROUGH)
-        tried |= {p: score(GRID[p], oof) for p, oof in zip(new, logits, strict=True)}
-        best = max(tried, key=lambda place: tried[place])
-    return GRID[best]
+    return _averaged(_uphill(prior, scores))
+
+
+def _uphill(prior: Mix, scores: Callable[[Sequence[Mix]], Iterator[float]]) -> dict[Mix, float]:
+    """The log-posterior of every mix met on the way from the prior to where no neighbour is more
+    likely.
+    """
+    tried: dict[Mix, float] = {}
+    best = min(_mixes(prior), key=lambda mix: _distance(mix, prior))
+    while new := [mix for mix in _neighbours(best, prior) if mix not in tried]:
+        tried |= dict(zip(new, scores(new), strict=True))
+        best = max(tried, key=lambda mix: tried[mix])
+    return tried
+
+
+def _mixes(prior: Mix) -> list[Mix]:
+    """The grid: only of two encoders the shares are chosen, too."""
+    shares = [(1 - share, share) for share in SHARES] if len(prior.shares) == 2 else [prior.shares]
+    return [Mix(lexical=w, shares=some) for some in shares for w in GRID]
+
+
+def _neighbours(mix: Mix, prior: Mix) -> list[Mix]:
+    """The mix and those of the grid that are one step from it."""
+    grid, wide = _mixes(prior), len(GRID)
+    at = grid.index(mix)
+    row, column = divmod(at, wide)
+    steps = ((0, 0), (0, -1), (0, 1), (-1, 0), (1, 0))
+    near = [(row + down, column + right) for down, right in steps]
+    rows = len(grid) // wide
+    return [grid[r * wide + c] for r, c in near if 0 <= r < rows and 0 <= c < wide]
+
+
+def _distance(mix: Mix, prior: Mix) -> float:
+    """Squared, in standard deviations of the prior."""
+    off = [mix.lexical - prior.lexical]
+    off += [mix.shares[-1] - prior.shares[-1]] if len(mix.shares) == 2 else []
+    return sum((one / SPREAD) ** 2 for one in off)
+
+
+def _averaged(tried: Mapping[Mix, float]) -> Mix:
+    """The mean of what was tried, by the posterior to the power EXPONENT."""
+    scores = torch.tensor(list(tried.values()), dtype=torch.double)
+    weights = (EXPONENT * scores).softmax(0)
+    mixes = torch.tensor([(mix.lexical, *mix.shares) for mix in tried], dtype=torch.double)
+    lexical, *shares = (weights @ mixes).tolist()
+    return Mix(lexical=lexical, shares=tuple(shares))
 
 
 def few(labels: Tensor, classes: int) -> Tensor:
@@ -94,13 +160,13 @@ def few(labels: Tensor, classes: int) -> Tensor:
 
 def out_of_fold(
     kernel: Kernel,
-    weights: Sequence[float],
+    mixes: Sequence[Mix],
     fold: Tensor,
     *,
     trained: Tensor | None = None,
     tolerance: float = EXACT,
 ) -> Tensor:
-    """Logits [S, n, C] at S mixing weights, each example's by the fit that did not see its fold.
+    """Logits [S, n, C] at S mixes, each example's by the fit that did not see its fold.
 
     `trained` [folds, n] is which examples each fold's fit has, if not all outside the fold.
     """
@@ -109,14 +175,14 @@ def out_of_fold(
         trained = (fold[None] != torch.arange(count)[:, None]).float()
     masks = torch.cat([trained, trained.new_ones(count, kernel.anchors)], 1)
     size = max(1, MOST_NUMBERS // (count * len(kernel.labels) * kernel.classes))
-    parts = [weights[start : start + size] for start in range(0, len(weights), size)]
+    parts = [mixes[start : start + size] for start in range(0, len(mixes), size)]
     return torch.cat([_judged(_solve(kernel, part, masks, tolerance), fold) for part in parts])
 
 
-def final(kernel: Kernel, w: float) -> Final:
+def final(kernel: Kernel, mix: Mix) -> Final:
     """The fit on every row."""
-    _, affine = _solve(kernel, [w], torch.ones(1, len(kernel.labels)), EXACT)
-    return Final(w=w, weight=affine.weight[0, 0], bias=affine.bias[0, 0])
+    _, affine = _solve(kernel, [mix], torch.ones(1, len(kernel.labels)), EXACT)
+    return Final(mix=mix, weight=affine.weight[0, 0], bias=affine.bias[0, 0])
 
 
 def _judged(solution: tuple[Tensor, Affine], fold: Tensor) -> Tensor:
@@ -127,10 +193,10 @@ def _judged(solution: tuple[Tensor, Affine], fold: Tensor) -> Tensor:
 
 
 def _solve(
-    kernel: Kernel, weights: Sequence[float], masks: Tensor, tolerance: float
+    kernel: Kernel, mixes: Sequence[Mix], masks: Tensor, tolerance: float
 ) -> tuple[Tensor, Affine]:
-    """The coordinates [S, N, r] at each weight, and the fits under each mask [P, N]."""
-    coordinates = torch.stack([kernel.coordinates(w) for w in weights])
+    """The coordinates [S, N, r] at each mix, and the fits under each mask [P, N]."""
+    coordinates = torch.stack([kernel.coordinates(mix) for mix in mixes])
     problem = SolverProblem(
         x=coordinates,
         labels=kernel.labels,

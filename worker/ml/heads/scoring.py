@@ -95,8 +95,8 @@ def predict(
     `texts` [n] are what the rows of a text backbone are embeddings of; some heads read both.
     """
     answers: dict[int, Prediction] = {}
-    for statistics, rows in _by_statistics(heads):
-        shared = _Rows(features, rows, heads, spaces.transform(tuple(layout), statistics))
+    for made_by, rows in _by_transform(heads):
+        shared = _Rows(features, rows, heads, spaces.transform(tuple(layout), *made_by))
         for head, members in _by_head(heads, rows):
             answers.update(zip(members, _answer(head, shared, members), strict=True))
     for head, members in _by_head(
@@ -127,9 +127,7 @@ def probabilities(
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
     """[n, k] by tensor operations alone, so that it can be traced for any n."""
-    made = spaces.transform(tuple(layout), head.config.statistics).channels(
-        features, head.config.channels
-    )
+    made = _transform(head.config, layout).channels(features, head.config.channels)
     logits = _logits(head, [made[channel] for channel in head.config.channels])
     return (logits / head.config.temperature).softmax(1)
 
@@ -151,7 +149,7 @@ def nearest(
 def _neighbours(
     head: LiveHead, features: Mapping[str, Tensor], layout: Sequence[Block], count: int
 ) -> list[Neighbour]:
-    rows = spaces.transform(tuple(layout), head.config.statistics).novelty(features)
+    rows = _transform(head.config, layout).novelty(features)
     cosines = (rows @ _exemplars(head).T)[0]
     best = cosines.topk(min(count, len(cosines)))
     ids, labels = head.config.exemplar_ids, head.artifact.tensors["exemplar_labels"]
@@ -199,8 +197,13 @@ def _read_texts(
     head: HeadArtifact, rows: Tensor, texts: Sequence[str], layout: Sequence[Block]
 ) -> TextAnswer:
     """Of a backbone's rows [n, D], centred where it has generic statistics."""
-    looked = spaces.transform(tuple(layout), head.config.statistics)("look", rows)
+    looked = _transform(head.config, layout)("look", rows)
     return scoring_text.answer(head, looked, texts)
+
+
+def _transform(config: HeadConfig, layout: Sequence[Block]) -> Transform:
+    """What the head's channels are made with."""
+    return spaces.transform(tuple(layout), config.statistics, config.shares)
 
 
 def _predictions(head: LiveHead, rows: Tensor, scores: Tensor) -> list[Prediction]:
@@ -254,13 +257,18 @@ def _exemplars(head: LiveHead) -> Tensor:
     return spaces.unit(head.tensor("exemplars"))
 
 
-def _by_statistics(heads: Sequence[LiveHead]) -> list[tuple[str | None, list[int]]]:
-    """The rows of heads that read channels, by the statistics that these are made with."""
-    rows_by_statistics: dict[str | None, list[int]] = {}
+_MadeBy = tuple[str | None, tuple[float, ...]]
+"""Statistics, and the shares of several backbones."""
+
+
+def _by_transform(heads: Sequence[LiveHead]) -> list[tuple[_MadeBy, list[int]]]:
+    """The rows of heads that read channels, by what these are made with."""
+    rows_by_transform: dict[_MadeBy, list[int]] = {}
     for row, head in enumerate(heads):
         if head.config.channels:
-            rows_by_statistics.setdefault(head.config.statistics, []).append(row)
-    return list(rows_by_statistics.items())
+            made_by = head.config.statistics, head.config.shares
+            rows_by_transform.setdefault(made_by, []).append(row)
+    return list(rows_by_transform.items())
 
 
 def _by_head(heads: Sequence[LiveHead], rows: Sequence[int]) -> list[tuple[LiveHead, list[int]]]:

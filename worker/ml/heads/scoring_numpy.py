@@ -67,7 +67,8 @@ def stacked(head: LiveHead) -> StackedHead | None:
     config, tensors = head.config, head.artifact.tensors
     names = tuple(channel.space for channel in config.channels)
     plain = all(channel.views == (PRIMARY["image"],) for channel in config.channels)
-    if not names or not plain or not _SPACES.issuperset(names) or "weight" not in tensors:
+    known = plain and _SPACES.issuperset(names) and not config.shares
+    if not names or not known or "weight" not in tensors:
         return None
     exemplars = tensors["exemplars"].contiguous()
     norms = torch.linalg.vector_norm(exemplars.float(), dim=1).clamp(min=1e-12)

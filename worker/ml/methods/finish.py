@@ -13,6 +13,8 @@ from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
 from worker.ml.assess import advice, calibration, distance_cooling, evaluation, novelty
 from worker.ml.assess.learning_curve import Point
 from worker.ml.assess.novelty import NoveltyDetector
+from worker.ml.features import spaces
+from worker.ml.features.spaces import Transform
 from worker.ml.folds import first_of_each
 from worker.ml.heads import scoring
 from worker.ml.lazily import lazily
@@ -57,6 +59,17 @@ class _Judged:
         return calibration.temperature(logits, labels, per_class=folds.per_class)
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """What each of several backbones counts for."""
+        return self.fitted.shares or self.setting.shares
+
+    @property
+    def transform(self) -> Transform:
+        """To what the head reads."""
+        setting = self.setting
+        return spaces.transform(tuple(setting.task.layout), setting.statistics, self.shares)
+
+    @property
     def as_they_come(self) -> bool:
         """Whether classes are to be as likely as they are frequent, not equally likely."""
         return bool(self.setting.asked("class_balance") == "none")
@@ -96,7 +109,7 @@ def _artifact(judged: _Judged) -> HeadArtifact:
     setting, fitted = judged.setting, judged.fitted
     canonical, labels = setting.canonical, setting.folds.labels
     kept = _exemplars(labels)
-    rows = setting.transform.novelty(setting.support.take(kept).features)
+    rows = judged.transform.novelty(setting.support.take(kept).features)
     tensors, divisor = _stored(_in_callers_order(judged))
     tensors["exemplars"] = fitted.novelty.kept(rows)
     tensors["exemplar_labels"] = canonical.numbers(labels[kept]).to(torch.int32)
@@ -108,6 +121,7 @@ def _artifact(judged: _Judged) -> HeadArtifact:
         false_alarm=judged.false_alarm,
         exemplar_ids=tuple(setting.support.ids[row] for row in kept.tolist()),
         statistics=setting.statistics,
+        shares=judged.shares,
         channels=fitted.channels,
         attention=fitted.attention,
         lexical=fitted.lexical,
@@ -255,13 +269,11 @@ def _own_point(judged: _Judged) -> Point | None:
 def _sets(judged: _Judged) -> list[advice.Set]:
     """The support, and what was held out unless that is a part of it."""
     support, held_out = judged.setting.support, _held_out(judged)
-    sets = [_set(judged.setting, support, "train")]
+    sets = [_set(judged, support, "train")]
     if held_out is not None and not set(support.ids).issuperset(held_out.ids):
-        sets.append(_set(judged.setting, held_out, "validation"))
+        sets.append(_set(judged, held_out, "validation"))
     return sets
 
 
-def _set(setting: Setting, support: Support, split: str) -> advice.Set:
-    return advice.Set(
-        rows=setting.transform.novelty(support.features), ids=support.ids, split=split
-    )
+def _set(judged: _Judged, support: Support, split: str) -> advice.Set:
+    return advice.Set(rows=judged.transform.novelty(support.features), ids=support.ids, split=split)

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from app.core.backbones import taken_apart
 from worker.ml.features import spaces
 from worker.ml.fitting import cross_fit
 from worker.ml.fitting.cross_fit import HeadFit
@@ -65,7 +66,7 @@ def recipes(setting: Setting) -> list[Recipe]:
     chosen = setting.asked("space")
     if chosen is not None:
         names: Sequence[str] = [chosen]
-    elif len(setting.task.layout) == 1:
+    elif all(len(own) == 1 for own in taken_apart(setting.task.layout)):
         names = ["late" if setting.statistics else "last"]  # one block, of texts: centred or not
     else:
         names = ["late", "last", "all"] if setting.folds.count else ["late"]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.core.backbones import taken_apart
 from app.core.manifest import Modality
 from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.artifact import Attention, Lexical
@@ -77,6 +78,12 @@ class Setting:
         return spaces.modality(self.support.features)
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Equal ones of several backbones; none of one."""
+        count = len(taken_apart(self.task.layout))
+        return (1 / count,) * count if count > 1 else ()
+
+    @property
     def primary(self) -> str:
         """What every prediction reads."""
         return PRIMARY[self.modality]
@@ -136,6 +143,8 @@ class Fitted:
     labelled: frozenset[str] = frozenset()
     attention: Attention | None = None
     lexical: Lexical | None = None
+    shares: tuple[float, ...] = ()
+    """Of several backbones, where the method weighs them."""
     temperature: float | None = None
     cooling: Tensor | None = None
     novelty: NoveltyEvidence = NoveltyEvidence()

@@ -1,22 +1,24 @@
-"""`auto` on texts: an encoder's embedding and character n-grams in one logistic regression."""
+"""`auto` on texts: encoders' embeddings and character n-grams in one logistic regression."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from app.core.backbones import member_names
 from app.core.errors import HeadstartError
 from worker.ml import threads
 from worker.ml.artifact import Lexical
 from worker.ml.assess import distance_cooling, learning_curve, novelty
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.learning_curve import Point
-from worker.ml.features import label_names, ngrams
+from worker.ml.features import label_names, ngrams, spaces
 from worker.ml.fitting import text_mix
-from worker.ml.fitting.text_kernel import Kernel
+from worker.ml.fitting.text_kernel import Kernel, Mix
 from worker.ml.heads import scoring_text
 from worker.ml.methods.setting import Fitted, NoveltyEvidence, Setting
 
@@ -36,23 +38,33 @@ def fit(setting: Setting) -> Fitted:
 
 def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
     """The fit at the best mixing weight, cooled where a text is unlike the others."""
-    w, folds = text_mix.choose(kernel, setting.support.groups), setting.folds
-    familiarity, factor = _familiarity(kernel, w)
+    mix, folds = text_mix.choose(kernel, setting.support.groups), setting.folds
+    familiarity, factor = _familiarity(kernel, mix)
     logits = torch.zeros(0, kernel.classes)
     if folds.count:
-        out_of_fold = text_mix.out_of_fold(kernel, [w], folds.fold)[0]
+        (out_of_fold,) = text_mix.out_of_fold(kernel, [mix], folds.fold)
         logits = distance_cooling.cooled(out_of_fold, factor)
     return Fitted(
-        tensors=_tensors(kernel, text_mix.final(kernel, w)),
+        tensors=_tensors(kernel, text_mix.final(kernel, mix)),
         out_of_fold=logits,
-        used={"l2": text_mix.L2, "lexical_weight": w, "label_names": kernel.anchors > 0},
+        used=_used(setting, kernel, mix),
+        shares=mix.shares if len(mix.shares) > 1 else (),
         by_class=frozenset({"weight", "bias", "bucket_weight"}),
         temperature=_temperature(setting, logits),
         cooling=factor,
-        lexical=Lexical(weight=w, folded=kernel.folded, familiarity=familiarity),
-        novelty=_novelty(kernel, w),
-        curve=_curve(setting, kernel, w, logits),
+        lexical=Lexical(weight=mix.lexical, folded=kernel.folded, familiarity=familiarity),
+        novelty=_novelty(kernel, mix.lexical),
+        curve=_curve(setting, kernel, mix, logits),
     )
+
+
+def _used(setting: Setting, kernel: Kernel, mix: Mix) -> dict[str, Any]:
+    """What "auto" became; of several encoders also what each counts for."""
+    told = {"l2": text_mix.L2, "lexical_weight": mix.lexical, "label_names": kernel.anchors > 0}
+    if len(mix.shares) == 1:
+        return told
+    names = member_names(setting.task.backbone)
+    return told | {"encoder_shares": dict(zip(names, mix.shares, strict=True))}
 
 
 def _temperature(setting: Setting, logits: Tensor) -> float:
@@ -66,37 +78,41 @@ def _temperature(setting: Setting, logits: Tensor) -> float:
 def _kernel(setting: Setting, texts: Sequence[str]) -> Kernel:
     """The examples, and the label names behind them as anchors."""
     support, folds = setting.support, setting.folds
-    embeddings = setting.transform("look", support.features[setting.primary])
+    embeddings = setting.transform.parts("look", support.features[setting.primary])
     anchors = _anchors(setting, embeddings)
-    said = [label_names.readable(label) for label in support.classes[: len(anchors)]]
+    count = len(anchors[0])
+    said = [label_names.readable(label) for label in support.classes[:count]]
     return Kernel(
-        rows=torch.cat([embeddings, anchors]),
+        parts=[torch.cat(both) for both in zip(embeddings, anchors, strict=True)],
         table=ngrams.rows([*texts, *said]),
-        labels=torch.cat([support.labels, torch.arange(len(anchors))]),
-        importance=torch.cat([folds.balance.float(), torch.ones(len(anchors))]),
+        labels=torch.cat([support.labels, torch.arange(count)]),
+        importance=torch.cat([folds.balance.float(), torch.ones(count)]),
         classes=folds.classes,
-        anchors=len(anchors),
+        anchors=count,
     )
 
 
-def _anchors(setting: Setting, embeddings: Tensor) -> Tensor:
-    """Unit rows [C, D] of the label names in canonical order, or none [0, D]."""
+def _anchors(setting: Setting, embeddings: Sequence[Tensor]) -> list[Tensor]:
+    """Each encoder's unit rows [C, D] of the label names in canonical order, or none [0, D]."""
     wanted, named = setting.asked("label_names"), setting.task.label_embeddings
+    none = [rows[:0] for rows in embeddings]
     if named is None or wanted is False:
-        return embeddings[:0]
-    anchors = setting.canonical.rows(setting.transform("look", named))
-    useful = wanted is True or label_names.helpful(anchors, embeddings, setting.support.labels)
-    return anchors if useful else anchors[:0]
+        return none
+    anchors = [setting.canonical.rows(rows) for rows in setting.transform.parts("look", named)]
+    equal = [1 / len(anchors)] * len(anchors)
+    names, texts = (spaces.side_by_side(rows, equal) for rows in (anchors, embeddings))
+    useful = wanted is True or label_names.helpful(names, texts, setting.support.labels)
+    return anchors if useful else none
 
 
-def _familiarity(kernel: Kernel, w: float) -> tuple[Familiarity, Tensor]:
+def _familiarity(kernel: Kernel, mix: Mix) -> tuple[Familiarity, Tensor]:
     """The support's, and the factor that each example's logits are divided by."""
-    similarity = kernel.similarity(w)
+    similarity = kernel.similarity(mix)
     usual = distance_cooling.of_support(similarity)
     return usual, usual.factor(similarity)
 
 
-def _curve(setting: Setting, kernel: Kernel, w: float, logits: Tensor) -> list[Point]:
+def _curve(setting: Setting, kernel: Kernel, mix: Mix, logits: Tensor) -> list[Point]:
     """Accuracy at all that a fold's fit has, and of a few examples at a quarter and at half."""
     folds = setting.folds
     if not folds.count:
@@ -106,9 +122,9 @@ def _curve(setting: Setting, kernel: Kernel, w: float, logits: Tensor) -> list[P
     thin, few = kernel.take(chosen), folds.take(chosen)
     for size in learning_curve.sizes(few.labels, few.fold)[-2:]:
         masks = learning_curve.masks(few.labels, few.fold, size)
-        rough = text_mix.out_of_fold(thin, [w], few.fold, trained=masks, tolerance=text_mix.ROUGH)[
-            0
-        ]
+        (rough,) = text_mix.out_of_fold(
+            thin, [mix], few.fold, trained=masks, tolerance=text_mix.ROUGH
+        )
         points.append(_point(rough, few.labels, folds.known[chosen], size))
     return points
 
@@ -144,8 +160,8 @@ def _tensors(kernel: Kernel, final: text_mix.Final) -> dict[str, Tensor]:
     """The head's tensors; the support's mean row is one more column beside the classes."""
     total = len(kernel.labels)
     share = (torch.arange(total) < kernel.count).float()[:, None] / kernel.count
-    buckets, embedding, lexical = kernel.weights(final.w, final.weight)
-    _, mean, lexical_mean = kernel.spread(final.w, share)
+    buckets, embedding, lexical = kernel.weights(final.mix, final.weight)
+    _, mean, lexical_mean = kernel.spread(final.mix, share)
     return {
         "weight": embedding.contiguous(),
         "mean": mean.half().contiguous(),

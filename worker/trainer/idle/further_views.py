@@ -8,6 +8,7 @@ from typing import cast
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.core.backbones import BackboneSpec
 from app.core.manifest import Example, Modality
 from app.core.modalities import IDLE, IDLE_CHUNK, IDLE_MOST_EXAMPLES
 from app.infra.database import now
@@ -26,10 +27,18 @@ def add(
     *,
     examples: Sequence[Example],
     usable: Sequence[Example],
+    beside: Sequence[BackboneSpec] = (),
 ) -> None:
-    """Queue the chunks of `examples` in which a view of a usable one is not cached yet."""
+    """Queue the chunks of `examples` in which a view of a usable one is not cached yet, and all of
+    them for the backbones `beside` the version's own: their chunks pass over what is cached.
+    """
     if len(examples) > IDLE_MOST_EXAMPLES:
         return
+    chunks = _chunks(examples)
+    for spec in beside:
+        for view in (spec.reads.primary, *IDLE[spec.modality]):
+            for start, stop in chunks if view in spec.views else ():
+                _queue(session, version, spec.name, view=view, start=start, stop=stop)
     contents = {example.sha256 for example in usable}
     for view in IDLE[cast(Modality, facts.modality)]:
         if view in facts.keys:
@@ -40,14 +49,24 @@ def add(
                 sha256s=contents,
             )
             lacking = contents - known.keys()
-            for start in range(0, len(examples), IDLE_CHUNK):
-                stop = min(len(examples), start + IDLE_CHUNK)
+            for start, stop in chunks:
                 if any(example.sha256 in lacking for example in examples[start:stop]):
-                    _queue(session, version, view=view, start=start, stop=stop)
+                    _queue(session, version, version.backbone, view=view, start=start, stop=stop)
+
+
+def _chunks(examples: Sequence[Example]) -> list[tuple[int, int]]:
+    starts = range(0, len(examples), IDLE_CHUNK)
+    return [(start, min(len(examples), start + IDLE_CHUNK)) for start in starts]
 
 
 def _queue(
-    session: Session, version: DatasetVersionRow, *, view: str, start: int, stop: int
+    session: Session,
+    version: DatasetVersionRow,
+    backbone: str,
+    *,
+    view: str,
+    start: int,
+    stop: int,
 ) -> None:
     row = work.add(
         session,
@@ -56,7 +75,7 @@ def _queue(
         payload={"view": view, "start": start, "stop": stop},
         priority=picking.IDLE,
         version_id=version.id,
-        backbone=version.backbone,
+        backbone=backbone,
     )
     row.not_before = row.created_at + _AFTER_SECONDS
 

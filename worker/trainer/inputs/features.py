@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -21,24 +21,55 @@ _TRIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """One view of some examples: segment files by id, and segment and row of every content."""
+    """One view of some examples: segment files by id, and segment and row of every content.
+
+    `beside` are the same of further backbones, whose rows go on where these end.
+    """
 
     segments: dict[str, str]
     places: dict[str, tuple[str, int]]
+    beside: tuple[Features, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Features, ...]:
+        """Each backbone's."""
+        return (self, *self.beside)
+
+    @property
+    def passes(self) -> int:
+        """The backbone passes that are in it."""
+        return sum(len(part.places) for part in self.parts)
+
+    @property
+    def read(self) -> set[str]:
+        """The segments that hold it."""
+        return {segment for part in self.parts for segment in part.segments}
 
     def rows(self, examples: Sequence[Example]) -> dict[str, Any]:
         """As the tensor process reads it: files, and file number and row of every example."""
         number = {segment: index for index, segment in enumerate(self.segments)}
         places = [self.places[example.sha256] for example in examples]
-        return {
+        told = {
             "segments": list(self.segments.values()),
             "segment": [number[segment] for segment, _ in places],
             "row": [row for _, row in places],
         }
+        beside = [part.rows(examples) for part in self.beside]
+        return told | {"beside": beside} if beside else told
 
 
-def gather(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> Features | None:
+def gather(
+    attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
+) -> Features | None:
     """Where a view of all the examples lies; None where one of them is not cached."""
+    organisation_id = attempt.claim.organisation_id
+    scopes = [scope_of(part, view, organisation_id) for part in facts.parts]
+    gathered = [_gather_part(attempt, scope, examples) for scope in scopes]
+    parts = [part for part in gathered if part is not None]
+    return replace(parts[0], beside=tuple(parts[1:])) if len(parts) == len(scopes) else None
+
+
+def _gather_part(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> Features | None:
     rows = {example.sha256: scope.row_of(example) for example in examples}
     wanted = set(rows.values())
     cached = attempt.context.cache.find(scope, wanted)
@@ -50,6 +81,17 @@ def gather(attempt: Attempt, scope: Scope, examples: Sequence[Example]) -> Featu
     segments = {segment: str(path) for segment, path in paths.items()}
     places = {sha256: cached[row] for sha256, row in rows.items()}
     return Features(segments=segments, places=places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A chunk of what one backbone has to embed: from `start` of `total`."""
+
+    facts: EngineFacts
+    view: str
+    scope: Scope
+    start: int
+    total: int
 
 
 class Gatherer:
@@ -91,25 +133,26 @@ class Gatherer:
         cached = {view: self._gather(view) for view in views}
         return {view: features for view, features in cached.items() if features}
 
-    def _scope(self, view: str) -> Scope:
-        return scope_of(self._facts, view, self._attempt.claim.organisation_id)
-
     def _gather(self, view: str) -> Features | None:
-        return gather(self._attempt, self._scope(view), self.data.examples)
+        return gather(self._attempt, self._facts, view, self.data.examples)
 
     def _embed(self, view: str) -> None:
         """Embed what the cache lacks of a view, chunk by chunk, each kept once it is done."""
-        todo = missing(self._attempt, self._scope(view), self.data.examples)
-        size = self._attempt.context.settings.embed_chunk
-        for start in range(0, len(todo), size):
-            self._embed_chunk(view, todo[start : start + size], start=start, total=len(todo))
+        for facts in self._facts.parts:
+            scope = scope_of(facts, view, self._attempt.claim.organisation_id)
+            todo = missing(self._attempt, scope, self.data.examples)
+            size = self._attempt.context.settings.embed_chunk
+            for start in range(0, len(todo), size):
+                part = _Part(facts=facts, view=view, scope=scope, start=start, total=len(todo))
+                self._embed_chunk(part, todo[start : start + size])
 
-    def _embed_chunk(self, view: str, chunk: list[Example], *, start: int, total: int) -> None:
+    def _embed_chunk(self, part: _Part, chunk: list[Example]) -> None:
+        start, total = part.start, part.total
         embedded = embed(
             self._attempt,
-            self._facts,
-            view=view,
-            scope=self._scope(view),
+            part.facts,
+            view=part.view,
+            scope=part.scope,
             examples=chunk,
             progress=lambda n: self._journal.stage("embedding", done=start + n, total=total),
         )

@@ -14,7 +14,6 @@ from app.infra.orm import DatasetRow, DatasetVersionRow
 from app.infra.repositories import versions
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import job_data
-from worker.trainer.inputs.embed_missing import scope_of
 from worker.trainer.inputs.features import gather
 from worker.trainer.inputs.job_data import JobData
 from worker.trainer.tensor_process import EngineFacts
@@ -34,8 +33,7 @@ def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[s
     for version in attempt.read(lambda session: _versions(session, data)):
         examples = [one for one in _examples(attempt, version) if one.content not in own]
         read = facts.reading(version.pixel_scale)
-        scope = scope_of(read, view, attempt.claim.organisation_id)
-        features = gather(attempt, scope, examples)
+        features = gather(attempt, read, view, examples)
         if features is not None and examples:
             classes = sorted({example.label for example in examples})
             labelled = job_data.labels(examples, classes)

@@ -145,7 +145,7 @@ class _Prediction:
         if self._wanted:
             answers = self._answers(facts, features)
             self._problem = _in_another_precision(self._fitted, facts.precision)
-        used = {segment for view in features.values() for segment in view.segments}
+        used = {segment for view in features.values() for segment in view.read}
         return self._written(answers), used
 
     def _features(self, facts: EngineFacts) -> dict[str, Features]:
@@ -154,17 +154,17 @@ class _Prediction:
         for _ in range(_TRIES):
             for view in views:
                 self._embed(facts, view)
-            cached = {view: self._gather(facts, view) for view in views}
+            cached = {view: gather(self._attempt, facts, view, self._wanted) for view in views}
             complete = {view: features for view, features in cached.items() if features}
             if len(complete) == len(cached):
                 return complete
         raise HeadstartError("storage_unavailable", "embeddings vanish as fast as they are made")
 
-    def _gather(self, facts: EngineFacts, view: str) -> Features | None:
-        scope = scope_of(facts, view, self._chunk.row.organisation_id)
-        return gather(self._attempt, scope, self._wanted)
-
     def _embed(self, facts: EngineFacts, view: str) -> None:
+        for part in facts.parts:
+            self._embed_part(part, view)
+
+    def _embed_part(self, facts: EngineFacts, view: str) -> None:
         """Embed what the cache lacks of a view; inputs that cannot be decoded get their fault."""
         scope = scope_of(facts, view, self._chunk.row.organisation_id)
         todo = missing(self._attempt, scope, self._wanted)

@@ -14,9 +14,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.backbones import JOINT, BackboneSpec, member_names
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
-from app.core.modalities import PRIMARY
+from app.core.modalities import MODALITIES, PRIMARY
+from app.infra.auto_backbone import further
 from app.infra.orm import DatasetVersionRow, JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.jobs import WAITING
@@ -63,6 +65,7 @@ def run(attempt: Attempt) -> None:
     left = _left(attempt, chunk, embedded)
     cut = long_texts.cut(attempt, facts, left.seen) if chunk.decides else []
     examples = _whole_version(attempt, chunk)
+    beside = _beside(attempt, facts) if chunk.decides else []
 
     def conclude(session: Session) -> None:
         if cut:
@@ -71,7 +74,11 @@ def run(attempt: Attempt) -> None:
         if decided is not None:
             if examples is None:
                 raise _LastAfterAllError
-            _finish(session, decided, facts, examples)
+            usable = _finish(session, decided, examples)
+            if usable:
+                further_views.add(
+                    session, decided, facts, examples=examples, usable=usable, beside=beside
+                )
 
     try:
         attempt.commit(conclude)
@@ -188,13 +195,19 @@ def _problems(examples: Sequence[Example], embedded: Embedded) -> list[Problem]:
 
 
 def _finish(
-    session: Session, version: DatasetVersionRow, facts: EngineFacts, examples: Sequence[Example]
-) -> None:
-    """The last chunk: the version is ready or failed, and idle time has something to do."""
+    session: Session, version: DatasetVersionRow, examples: Sequence[Example]
+) -> list[Example]:
+    """The last chunk: the version is ready with what is answered, or failed without any."""
     usable = versions.finish_version(session, version, examples)
     if usable:
         further_views.withdraw_older(session, version)
-        further_views.add(session, version, facts, examples=examples, usable=usable)
+    return usable
+
+
+def _beside(attempt: Attempt, facts: EngineFacts) -> list[BackboneSpec]:
+    """The further backbones of `auto`, which idle time embeds, too."""
+    modality = MODALITIES[facts.modality].name
+    return further(modality, attempt.context.settings, beside=facts.backbone)
 
 
 class _Progress:
@@ -227,7 +240,8 @@ def _note_progress(
     """Add to the progress and the count of backbone passes of every job that waits for these."""
     for job in _waiting_jobs(session, chunk.version.id, _backbone(claim)):
         before = job.progress or {}
-        total = before.get("total") or chunk.version.num_examples
+        parts = len(member_names(job.backbone))
+        total = before.get("total") or chunk.version.num_examples * parts
         passes = before.get("embedding", {}).get("new", 0) + new
         job.progress = {
             "stage": "embedding",
@@ -240,13 +254,18 @@ def _note_progress(
 def _waiting_jobs(session: Session, version_id: str, backbone: str) -> list[JobRow]:
     statement = select(JobRow.id).where(
         or_(JobRow.version_id == version_id, JobRow.validation_version_id == version_id),
-        JobRow.backbone == backbone,
+        or_(JobRow.backbone == backbone, JobRow.backbone.contains(JOINT)),
         JobRow.status.in_(WAITING),
     )
     ids = sorted(session.scalars(statement))
     work.lock_jobs(session, ids)
     locked = [jobs.lock_job(session, job_id) for job_id in ids]
-    return [job for job in locked if job.status in WAITING]
+    return [job for job in locked if job.status in WAITING and _reads(job, backbone)]
+
+
+def _reads(job: JobRow, backbone: str) -> bool:
+    """Whether the job's examples go through a backbone, alone or among several."""
+    return backbone == job.backbone or backbone in member_names(job.backbone)
 
 
 def fail(session: Session, claim: Claim, error: HeadstartError) -> None:

@@ -56,9 +56,10 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     with scratch(attempt.staging) as folder:
         result = attempt.fit(_request(attempt, facts, data, features, folder), journal.hear)
         passes = journal.progress["embedding"]
+        journal.progress["prediction_views"] = result["config"]["prediction_views"]
         card = card_of(data, facts, result, views=list(features), passes=passes)
         artifact = store(attempt, folder, card)
-    used = {segment for view in features.values() for segment in view.segments}
+    used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
 
 
@@ -68,7 +69,7 @@ def _announce(
     """Say which views are used, and how many of their embeddings were made for this job."""
     for warning in data.warnings:
         journal.say(warning, "warn")
-    used = sum(len(view.places) for view in features.values())
+    used = sum(view.passes for view in features.values())
     made = min(used, (journal.progress.get("embedding") or {}).get("new", 0) + new)
     journal.progress["views"] = list(features)
     journal.progress["embedding"] = {"new": made, "cached": used - made}

@@ -7,7 +7,7 @@ import torch
 from app.core.backbones import EFFICIENTNET, pyramid
 from tests.unit.worker.ml.tasks import LAYOUT, WIDTH
 from worker.ml.features import spaces, whitening
-from worker.ml.features.spaces import Channel, Transform
+from worker.ml.features.spaces import Channel, PartTransform
 from worker.ml.features.whitening import Statistics
 
 
@@ -22,7 +22,7 @@ def statistics() -> Statistics:
 
 
 def test_every_space_but_raw_has_rows_of_length_one() -> None:
-    for transform in (Transform(LAYOUT, None), Transform(LAYOUT, statistics())):
+    for transform in (PartTransform(LAYOUT, None), PartTransform(LAYOUT, statistics())):
         for space in ("last", "late", "all"):
             found = transform(space, rows()).norm(dim=1)
             torch.testing.assert_close(found, torch.ones(9))
@@ -38,7 +38,9 @@ def test_late_is_each_block_whitened_of_length_one_and_weighted() -> None:
         whitened = known.whitening[block](x[:, block.start : block.stop])
         parts.append(weight * spaces.unit(whitened))
     expected = spaces.unit(torch.cat(parts, 1))
-    torch.testing.assert_close(Transform(LAYOUT, known)("late", x), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        PartTransform(LAYOUT, known)("late", x), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_whitening_is_the_power_of_the_covariance() -> None:
@@ -52,7 +54,7 @@ def test_whitening_is_the_power_of_the_covariance() -> None:
 
 
 def test_channels_average_views() -> None:
-    transform = Transform(LAYOUT, None)
+    transform = PartTransform(LAYOUT, None)
     features = {"squish": rows(seed=3), "mirror": rows(seed=4)}
     channel = Channel("late", ("squish", "mirror"))
     found = transform.channels(features, [channel, channel])[channel]
@@ -61,7 +63,7 @@ def test_channels_average_views() -> None:
 
 
 def test_a_weight_on_the_look_is_one_on_late() -> None:
-    for transform in (Transform(LAYOUT, None), Transform(LAYOUT, statistics())):
+    for transform in (PartTransform(LAYOUT, None), PartTransform(LAYOUT, statistics())):
         x, weight = rows(), torch.randn(12, 3, generator=torch.Generator().manual_seed(5))
         look = transform.novelty({"squish": x})
         torch.testing.assert_close(look, transform("look", x))
@@ -71,7 +73,7 @@ def test_a_weight_on_the_look_is_one_on_late() -> None:
 
 def test_the_ramp_is_the_recipes_for_five_levels() -> None:
     assert {b.level for b in whitening.late(EFFICIENTNET.layout)} == {3, 4, 5, 6, 7}
-    transform = Transform(pyramid((3, 3, 3)), None)
+    transform = PartTransform(pyramid((3, 3, 3)), None)
     assert len(whitening.late(transform.layout)) == 6
 
 

@@ -21,7 +21,7 @@ from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.features import ngrams, spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.fitting import text_kernel, text_mix
-from worker.ml.fitting.text_kernel import Kernel
+from worker.ml.fitting.text_kernel import Kernel, Mix
 from worker.ml.folds import assigned
 from worker.ml.heads import scoring, scoring_text
 from worker.ml.methods import text
@@ -174,13 +174,13 @@ def both(kernel: Kernel, w: float) -> np.ndarray:
     known, place = np.unique(table.buckets, return_inverse=True)
     lexical = np.zeros((len(table), len(known)))
     lexical[table.owners(), place] = table.weights
-    return np.concatenate([np.sqrt(1 - w) * kernel.rows.numpy(), np.sqrt(w) * lexical], 1)
+    return np.concatenate([np.sqrt(1 - w) * kernel.parts[0].numpy(), np.sqrt(w) * lexical], 1)
 
 
 class TestKernel:
     def test_coordinates_have_the_mixtures_inner_products(self) -> None:
         _, kernel = kernel_of(drawn(5))
-        found, wanted = kernel.coordinates(0.3), both(kernel, 0.3)
+        found, wanted = kernel.coordinates(Mix(lexical=0.3)), both(kernel, 0.3)
         np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-4)
 
     def test_the_fit_is_scikit_learns_on_both_views(self) -> None:
@@ -188,21 +188,21 @@ class TestKernel:
         primal = both(kernel, 0.35)
         wanted = LogisticRegression(C=1 / text_mix.L2, tol=1e-8, max_iter=10_000)
         wanted.fit(primal, kept.labels.numpy())
-        final = text_mix.final(kernel, 0.35)
-        found = kernel.coordinates(0.35) @ final.weight + final.bias
+        final = text_mix.final(kernel, Mix(lexical=0.35))
+        found = kernel.coordinates(Mix(lexical=0.35)) @ final.weight + final.bias
         exact = wanted.decision_function(primal)
         found = found - found.mean(1, keepdim=True)
         np.testing.assert_allclose(found, exact - exact.mean(1, keepdims=True), atol=0.02)
 
     def test_served_weights_give_the_fits_logits(self) -> None:
         _, kernel = kernel_of(drawn(6))
-        final = text_mix.final(kernel, 0.35)
-        buckets, embedding, lexical = kernel.weights(0.35, final.weight)
+        final = text_mix.final(kernel, Mix(lexical=0.35))
+        buckets, embedding, lexical = kernel.weights(Mix(lexical=0.35), final.weight)
         inside = ngrams.within(kernel.table, buckets.numpy())
         rows = torch.from_numpy(ngrams.dense(inside, len(buckets)))
         torch.testing.assert_close(
-            kernel.rows @ embedding + rows @ lexical,
-            kernel.coordinates(0.35) @ final.weight,
+            kernel.parts[0] @ embedding + rows @ lexical,
+            kernel.coordinates(Mix(lexical=0.35)) @ final.weight,
             atol=5e-3,
             rtol=1e-2,
         )
@@ -211,12 +211,14 @@ class TestKernel:
         _, kernel = kernel_of(drawn(4))
         products = both(kernel, 0.4) @ both(kernel, 0.4).T
         np.fill_diagonal(products, 0)
-        np.testing.assert_allclose(kernel.similarity(0.4), products.sum(1) / 11, atol=1e-5)
+        np.testing.assert_allclose(
+            kernel.similarity(Mix(lexical=0.4)), products.sum(1) / 11, atol=1e-5
+        )
 
     def test_out_of_fold_is_really_leaving_out(self) -> None:
         kept, kernel = kernel_of(drawn(4))
         fold = assigned(kept.labels, kept.groups, 4)
-        found = text_mix.out_of_fold(kernel, [0.5], fold)[0]
+        found = text_mix.out_of_fold(kernel, [Mix(lexical=0.5)], fold)[0]
         rows = both(kernel, 0.5)
         for number in range(4):
             seen, left = (fold != number).numpy(), (fold == number).numpy()
@@ -260,8 +262,15 @@ class TestWeight:
     def test_the_gate_rises_with_how_alike_all_embeddings_are(self) -> None:
         shared, own = torch.zeros(10, 11), torch.eye(11)[:10]
         shared[:, 10] = 1
+        _, kernel = kernel_of(drawn(4))
         gates = [
-            text_mix.gate(alike**0.5 * shared + (1 - alike) ** 0.5 * own)
+            text_mix.gate(
+                replace(
+                    kernel,
+                    parts=[alike**0.5 * shared + (1 - alike) ** 0.5 * own],
+                    labels=kernel.labels[:10],
+                )
+            ).lexical
             for alike in (0.1, 0.4, 0.6, 0.95)
         ]
         assert gates == sorted(gates)

@@ -13,9 +13,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
 from app.infra.precision import Choice
 from app.infra.short_socket import socket_path
@@ -126,6 +127,16 @@ class Settings(BaseSettings):
         if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
             raise ValueError(f"/{path.split('/')[1]} is a path of the service itself")
         return path
+
+    @field_validator("prediction_backbones")
+    @classmethod
+    def _backbones(cls, text: str, info: ValidationInfo) -> str:
+        """Names of ours, or of folders that the operator has put there."""
+        folder = info.data.get("weights_dir")
+        for name in split_list(text):
+            if name not in BACKBONES and not (folder and (folder / name).is_dir()):
+                raise ValueError(f"no backbone is called {name!r}; known: {', '.join(BACKBONES)}")
+        return text
 
     @field_validator("trusted_proxies")
     @classmethod

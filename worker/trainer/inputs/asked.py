@@ -54,23 +54,24 @@ def rows_of(
         for view in views:
             bad = _embed(attempt, facts, view, kept)
             kept = [example for example in kept if example.sha256 not in bad]
-        found = {view: _gather(attempt, facts, view, kept) for view in views}
+        found = {view: gather(attempt, facts, view, kept) for view in views}
         whole = {view: features for view, features in found.items() if features is not None}
         if len(whole) == len(found):
             return whole, kept
     raise HeadstartError("storage_unavailable", "embeddings vanish as fast as they are made")
 
 
-def _gather(
-    attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
-) -> Features | None:
-    return gather(attempt, scope_of(facts, view, attempt.claim.organisation_id), examples)
-
-
 def _embed(
     attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
 ) -> set[str]:
     """Embed what the cache lacks of a view; the contents that cannot be decoded."""
+    bad = [_embed_part(attempt, part, view, examples) for part in facts.parts]
+    return set().union(*bad)
+
+
+def _embed_part(
+    attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
+) -> set[str]:
     scope = scope_of(facts, view, attempt.claim.organisation_id)
     todo, bad = missing(attempt, scope, examples), set()
     size = attempt.context.settings.embed_chunk

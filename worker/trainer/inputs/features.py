@@ -84,7 +84,7 @@ def _gather_part(attempt: Attempt, scope: Scope, examples: Sequence[Example]) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class _PartChunk:
     """A chunk of what one backbone has to embed: from `start` of `total`."""
 
     facts: EngineFacts
@@ -143,10 +143,10 @@ class Gatherer:
             todo = missing(self._attempt, scope, self.data.examples)
             size = self._attempt.context.settings.embed_chunk
             for start in range(0, len(todo), size):
-                part = _Part(facts=facts, view=view, scope=scope, start=start, total=len(todo))
+                part = _PartChunk(facts=facts, view=view, scope=scope, start=start, total=len(todo))
                 self._embed_chunk(part, todo[start : start + size])
 
-    def _embed_chunk(self, part: _Part, chunk: list[Example]) -> None:
+    def _embed_chunk(self, part: _PartChunk, chunk: list[Example]) -> None:
         start, total = part.start, part.total
         embedded = embed(
             self._attempt,

@@ -12,11 +12,11 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.orm import Session
 
 from app.infra.database import clock_sql, now
-from app.infra.orm import WorkRow
+from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.picking import OVERDUE_SECONDS, claim_sql
 from app.infra.repositories.work import MAX_LOSSES, Claim, LostClaimError
-from tests.worker_kit import Kit, organisation
+from tests.worker_kit import Kit, add_dataset, add_job, organisation
 
 KINDS = ("embed", "fine_tune")
 
@@ -250,3 +250,25 @@ def test_a_claim_under_way_locks_the_row_that_it_takes_and_no_other(kit: Kit) ->
         ).scalar_one()
         others = [must_claim(kit, worker="b").id, must_claim(kit, worker="c").id]
     assert {taken, *others} == {first, second, rivals}
+
+
+def test_a_job_on_several_backbones_waits_for_the_chunks_of_each_and_of_no_other(kit: Kit) -> None:
+    """`_` in a name is a letter: what reads like a pattern must not match other names."""
+    version = add_dataset(kit, [("a/0", "a", b"x"), ("b/0", "b", b"y")], backbone="lite_2")
+    kit.commit(
+        lambda session: session.execute(
+            update(DatasetVersionRow)
+            .where(DatasetVersionRow.id == version.id)
+            .values(status="ready")
+        )
+    )
+    own = must_claim(kit)
+    waiting = add_job(kit, version, backbone="lite0+lite_2")
+    other = add_job(kit, version, backbone="lite0+litex2")
+    for claimed in [must_claim(kit) for _ in range(2)]:
+        assert claimed.kind == "embed"
+        kit.commit(lambda session, c=claimed: work.finish(session, c))
+    assert must_claim(kit).job_id == other
+    assert claim(kit) is None
+    kit.commit(lambda session: work.finish(session, own))
+    assert must_claim(kit).job_id == waiting

@@ -1,0 +1,198 @@
+// @ts-check
+/** The frame: who is signed in, which page is shown, the keys that work everywhere. */
+import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
+import { ask, get, key, onSignedOut } from "./api.js";
+import { Button, Dialog, Failed, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
+
+/** @type {[RegExp, string, () => Promise<any>][]} */
+const ROOMS = [
+  [/^\/$/, "home", () => import("./rooms/home.js")],
+  [/^\/datasets$/, "datasets", () => import("./rooms/datasets.js")],
+  [/^\/report$/, "datasets", () => import("./rooms/report.js")],
+  [/^\/datasets\/([^/]+)$/, "datasets", () => import("./rooms/dataset.js")],
+  [/^\/models$/, "models", () => import("./rooms/models.js")],
+  [/^\/compare$/, "models", () => import("./rooms/compare.js")],
+  [/^\/models\/([^/]+)$/, "models", () => import("./rooms/model.js")],
+  [/^\/try(?:\/([^/]+))?$/, "try", () => import("./rooms/try.js")],
+  [/^\/aliases$/, "aliases", () => import("./rooms/aliases.js")],
+  [/^\/jobs$/, "jobs", () => import("./rooms/jobs.js")],
+  [/^\/jobs\/([^/]+)$/, "jobs", () => import("./rooms/job.js")],
+  [/^\/system$/, "system", () => import("./rooms/system.js")],
+  [/^\/keys$/, "keys", () => import("./rooms/keys.js")],
+  [/^\/more$/, "more", () => import("./rooms/more.js")],
+];
+/** @type {[string, string, any, string][][]} */
+const RAIL = [
+  [["home", "Home", "home", "#/"], ["datasets", "Datasets", "grid", "#/datasets"], ["models", "Models", "cube", "#/models"], ["try", "Try it", "play", "#/try"]],
+  [["aliases", "Aliases", "at", "#/aliases"]],
+  [["jobs", "Jobs", "line", "#/jobs"], ["system", "System", "rack", "#/system"]],
+];
+
+/** The page's address: what follows the `#`. */
+function address() {
+  const [path, query] = (location.hash.slice(1) || "/").split("?");
+  return { path: path || "/", query: new URLSearchParams(query) };
+}
+
+function useAddress() {
+  const [at, set] = useState(address());
+  useEffect(() => {
+    const moved = () => set(address());
+    window.addEventListener("hashchange", moved);
+    return () => window.removeEventListener("hashchange", moved);
+  }, []);
+  return at;
+}
+
+/** @param {{onDone: () => void}} props */
+function SignIn({ onDone }) {
+  const [text, set] = useState("");
+  const [busy, work] = useState(false);
+  const [error, fail] = useState(/** @type {any} */ (null));
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => { document.title = "Sign in · Headstart"; field.current?.focus(); }, []);
+  const go = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!text.trim()) return fail({ message: "Put your key here; it begins with hs_." });
+    work(true);
+    try {
+      await ask("GET", "v1/me", { key: text.trim() });
+      key.set(text.trim());
+      onDone();
+    } catch (refused) { fail(refused); work(false); field.current?.select(); }
+  };
+  const said = error && (error.status === 401 ? "This key is not known here. It may have been revoked, or part of it is missing." : error.message);
+  return html`<main class="signin"><form onSubmit=${go} noValidate>
+    <div class="brand"><${Logo} /><span>Headstart</span></div>
+    <h1>Sign in</h1>
+    <label class="field"><span>API key</span>
+      <input ref=${field} type="password" autocomplete="current-password" name="key" spellcheck=${false} placeholder="hs_…" value=${text} aria-invalid=${said ? "true" : null} aria-describedby="about" onInput=${(/** @type {any} */ event) => set(event.target.value)} />
+      <small id="about" class=${said ? "wrong" : ""} role=${said ? "alert" : null}>${said || html`The first key is in the file <code>api-key</code> of the service's data folder. It stays in this tab.`}</small>
+    </label>
+    <button class=${`btn primary ${busy ? "busy" : ""}`} type="submit" disabled=${busy}>Sign in</button>
+    <p class="hint"><a href="guide">Guide</a> · <a href="docs">HTTP API</a></p>
+  </form></main>`;
+}
+
+/** @param {{at: {path: string, query: URLSearchParams}, me: any}} props */
+function Room({ at, me }) {
+  const [room, set] = useState(/** @type {any} */ (null));
+  const [error, fail] = useState(/** @type {any} */ (null));
+  const found = ROOMS.map(([pattern, , load]) => ({ match: pattern.exec(at.path), load })).find((one) => one.match);
+  useEffect(() => {
+    let here = true;
+    fail(null);
+    if (!found) return set({ Nothing: true });
+    found.load().then((module) => { if (here) { set({ Page: module.default }); window.scrollTo(0, 0); } }, () => here && fail({ message: "This page could not be loaded.", code: "no_connection" }));
+    return () => { here = false; };
+  }, [at.path]);
+  if (error) return html`<${Failed} error=${error} again=${() => location.reload()} />`;
+  if (!room) return html`<${Loading} />`;
+  if (room.Nothing || !found) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;
+  return html`<${room.Page} key=${at.path} id=${decodeURIComponent(found.match?.[1] ?? "")} query=${at.query} me=${me} />`;
+}
+
+/** @param {{me: any, health: any, at: any, onKey: () => void, onFind: () => void}} props */
+function Rail({ me, health, at, onKey, onFind }) {
+  const here = ROOMS.find(([pattern]) => pattern.test(at.path))?.[1];
+  return html`<div class="rail">
+    <a class="brand" href="#/"><${Logo} /><span>Headstart</span></a>
+    <button type="button" class="find" onClick=${onFind} aria-label="Find or do" aria-keyshortcuts="Control+K Meta+K"><${Icon} name="search" size=${16} /><span>Find or do…</span><kbd>${/Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd></button>
+    <nav aria-label="Pages">${RAIL.map((group, n) => html`${n > 0 && html`<hr />`}${group.map(([name, title, icon, to]) => html`<a href=${to} aria-current=${here === name ? "page" : null} title=${title}><${Icon} name=${icon} size=${16} /><span>${title}</span></a>`)}`)}</nav>
+    <div class="foot">
+      <a href="guide"><${Icon} name="book" size=${14} /><span>Guide</span></a>
+      <a href="#/system"><i class=${`dot ${health.kind}`}></i><span>${health.text}</span></a>
+      <button type="button" onClick=${onKey} aria-haspopup="dialog"><${Icon} name="key" size=${14} /><span>${me.organization_id} · <code>${me.prefix.slice(0, 9)}…</code></span></button>
+    </div></div>`;
+}
+
+/** @param {{at: any}} props */
+function Phone({ at }) {
+  const [head, set] = useState({ title: "", back: "" });
+  useEffect(() => {
+    const heard = (/** @type {any} */ event) => set(event.detail);
+    window.addEventListener("titled", heard);
+    return () => window.removeEventListener("titled", heard);
+  }, []);
+  const here = ROOMS.find(([pattern]) => pattern.test(at.path))?.[1];
+  const five = [...RAIL[0], ["more", "More", "more", "#/more"]];
+  return html`<header class="top">${head.back ? html`<a href=${head.back} aria-label="Back"><${Icon} name="back" /></a>` : ""}<div class="title" aria-hidden="true">${head.title}</div><button type="button" aria-label="Find or do" onClick=${() => window.dispatchEvent(new CustomEvent("find"))}><${Icon} name="search" /></button></header>
+    <nav class="five" aria-label="Pages">${five.map(([name, title, icon, to]) => html`<a href=${to} aria-current=${here === name || (name === "more" && !five.some(([one]) => one === here)) ? "page" : null}><${Icon} name=${icon} size=${20} />${title}</a>`)}</nav>`;
+}
+
+/** @param {{me: any, onClose: () => void, onOut: () => void}} props */
+function KeyMenu({ me, onClose, onOut }) {
+  const [theme, set] = useState(localStorage.getItem("headstart.theme") ?? "system");
+  const [letters, setLetters] = useState(localStorage.getItem("headstart.letters") ?? "on");
+  const choose = (/** @type {string} */ value) => { localStorage.setItem("headstart.theme", value); set(value); dress(); };
+  const letter = (/** @type {string} */ value) => { localStorage.setItem("headstart.letters", value); setLetters(value); };
+  return html`<${Dialog} title="Key and appearance" onClose=${onClose}>
+    <h2>${me.name}</h2><p class="muted dense">of ${me.organization_id}, may ${me.scopes.join(", ")} · <code>${me.prefix}…</code></p>
+    <dl class="facts" style=${{ marginTop: "16px" }}>
+      <dt>Appearance</dt><dd><div class="seg" role="group" aria-label="Appearance">${["system", "light", "dark"].map((one) => html`<button type="button" aria-pressed=${theme === one} onClick=${() => choose(one)}>${one}</button>`)}</div></dd>
+      <dt>Single-letter keys</dt><dd><div class="seg" role="group" aria-label="Single-letter keys">${["on", "off"].map((one) => html`<button type="button" aria-pressed=${letters === one} onClick=${() => letter(one)}>${one}</button>`)}</div></dd>
+    </dl>
+    <div class="acts">${me.scopes.includes("admin") && html`<a class="btn" href="#/keys" onClick=${onClose}>All keys</a>`}<${Button} onClick=${onOut}>Sign out</${Button}></div></${Dialog}>`;
+}
+
+const HELP = [["?", "this list"], ["Ctrl K", "find a dataset, a model, an alias, an action"], ["g h, g d, g m, g t", "home, datasets, models, try it"], ["Enter, K, Z", "suspect label: relabel, keep, undo"], ["Arrows", "move in a grid or a matrix"], ["Y, N, 1–9", "try it: right, wrong, what it is"], ["Escape", "close"]];
+
+/** Light or dark, where a person has said so. */
+function dress() {
+  const theme = localStorage.getItem("headstart.theme");
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+}
+
+/** @param {any} ready what /readyz says @param {any} error */
+function healthOf(ready, error) {
+  if (error && !error.status) return { kind: "bad", text: "No connection" };
+  const checks = ready?.checks ?? {};
+  const down = Object.entries(checks).filter(([, said]) => said !== "ok").map(([name]) => name);
+  if (error && !down.length) return { kind: "bad", text: "Not ready" };
+  return down.length ? { kind: "miss", text: `${down.join(", ")} down` } : { kind: "", text: "All working" };
+}
+
+/** @param {{onOut: () => void}} props */
+function Frame({ onOut }) {
+  const at = useAddress();
+  const [me, setMe] = useState(/** @type {any} */ (null));
+  const [error, fail] = useState(/** @type {any} */ (null));
+  const [health, setHealth] = useState({ kind: "off", text: "…" });
+  const [open, set] = useState("");
+  const [Palette, load] = useState(/** @type {any} */ (null));
+  const look = () => get("readyz").then((ready) => setHealth(healthOf(ready, null)), (refused) => setHealth(healthOf(null, refused)));
+  const find = () => import("./parts/palette.js").then((module) => { load(() => module.Palette); set("find"); });
+  useEffect(() => { get("v1/me").then(setMe, fail); look(); }, []);
+  useEvery(look, 15);
+  useEffect(() => {
+    const heard = (/** @type {KeyboardEvent} */ event) => { if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") { event.preventDefault(); find(); } };
+    const drop = (/** @type {any} */ event) => { event.preventDefault(); if (event.type === "drop" && !event.defaultHandled) import("./parts/drop.js").then((module) => module.dropped(event)); };
+    document.addEventListener("keydown", heard);
+    window.addEventListener("find", find);
+    window.addEventListener("dragover", drop);
+    window.addEventListener("drop", drop);
+    return () => { document.removeEventListener("keydown", heard); window.removeEventListener("find", find); window.removeEventListener("dragover", drop); window.removeEventListener("drop", drop); };
+  }, []);
+  const went = useRef(0);
+  const go = (/** @type {string} */ to) => () => { if (Date.now() - went.current < 1200) location.hash = to; };
+  useKeys({ "?": () => set("keys"), g: () => { went.current = Date.now(); }, h: go("#/"), d: go("#/datasets"), m: go("#/models"), t: go("#/try") }, []);
+  if (error && !me) return html`<main class="signin"><div><${Failed} error=${error} again=${() => location.reload()} /></div></main>`;
+  if (!me) return html`<main class="page"><${Loading} /></main>`;
+  return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.querySelector("h1")?.focus(); }}>To the page</a>
+    <div class="frame"><${Rail} me=${me} health=${health} at=${at} onKey=${() => set("key")} onFind=${find} /><${Phone} at=${at} />
+    <main class="page" id="main"><${Room} at=${at} me=${{ ...me, health }} /></main></div>
+    ${open === "key" && html`<${KeyMenu} me=${me} onClose=${() => set("")} onOut=${onOut} />`}
+    ${open === "find" && Palette && html`<${Palette} onClose=${() => set("")} />`}
+    ${open === "keys" && html`<${Dialog} title="Keys" onClose=${() => set("")}><h2>Keys</h2><dl class="facts" style=${{ marginTop: "12px" }}>${HELP.map(([keys, what]) => html`<dt><kbd>${keys}</kbd></dt><dd>${what}</dd>`)}</dl></${Dialog}>`}`;
+}
+
+function App() {
+  const [signed, set] = useState(!!key.get());
+  const out = () => { key.drop(); set(false); };
+  onSignedOut.call = out;
+  return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
+}
+
+dress();
+render(html`<${App} />`, /** @type {Element} */ (document.getElementById("app")));

@@ -1,0 +1,40 @@
+// @ts-check
+/** Datasets as rows: six examples, name, interval on one common axis, aliases. */
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { ask, get } from "../api.js";
+import { Interval, Picture } from "./ui.js";
+import { ago, count, label, percent, range, several, thing } from "./words.js";
+
+/** What an example says, if it is a text. @param {string} dataset @param {string} example */
+export const textOf = async (dataset, example) => (await ask("GET", `v1/datasets/${dataset}/examples/${example}/content`)).text();
+
+/** @param {{dataset: any}} props */
+function Glimpse({ dataset }) {
+  const [examples, set] = useState(/** @type {any[]} */ ([]));
+  useEffect(() => {
+    let here = true;
+    const texts = dataset.modality === "text";
+    get(`v1/datasets/${dataset.id}/examples`, { limit: texts ? 3 : 6, order: "classes", excluded: false }).then(async (page) => {
+      if (texts) await Promise.all(page.data.map(async (/** @type {any} */ one) => { one.text = await textOf(dataset.id, one.id); }));
+      if (here) set(page.data);
+    }, () => {});
+    return () => { here = false; };
+  }, [dataset.id, dataset.version, dataset.status === "ready"]);
+  if (dataset.modality === "text") return html`<div class="quotes">${examples.map((one) => html`<span>“${one.text.slice(0, 80)}”</span>`)}</div>`;
+  return html`<div class="strip">${examples.map((one) => html`<${Picture} key=${one.id} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`${label(one.label)}, ${one.split}, ${one.path}`} edge=${44} />`)}</div>`;
+}
+
+/** @param {{datasets: any[], models: any[]}} props */
+export function DatasetRows({ datasets, models }) {
+  return html`<div class="list">${datasets.map((dataset) => {
+    const own = models.filter((model) => model.dataset?.id === dataset.id);
+    const best = own.find((model) => model.aliases.length) ?? own[0];
+    const aliases = own.flatMap((model) => model.aliases);
+    return html`<a class="item datasets" href=${`#/datasets/${dataset.id}`} key=${dataset.id}>
+      ${dataset.status === "processing" ? html`<div><small>embedding ${count(dataset.num_examples)} ${thing(dataset.modality, dataset.num_examples)}</small></div>` : html`<${Glimpse} dataset=${dataset} />`}
+      <div style=${{ minWidth: 0 }}><div class="name" title=${dataset.name}>${dataset.name}</div><small>${several(dataset.classes.length, "class", "classes")} · ${several(dataset.num_examples, dataset.modality === "text" ? "text" : "example")} · version ${dataset.version}</small></div>
+      <div>${best ? html`<div><b>${percent(best.accuracy?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(best.accuracy)}</small></div><${Interval} figure=${best.accuracy} target=${dataset.target} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
+      <div class="row">${aliases.length ? aliases.slice(0, 3).map((name) => html`<span class="chip accent" title=${name}>${name}</span>`) : html`<small>${best ? "no alias" : ""}</small>`}</div>
+      <small class="right">${ago(dataset.created_at)}</small></a>`;
+  })}</div>`;
+}

@@ -1,0 +1,57 @@
+// @ts-check
+/** Starting a job: one button; what is advanced is folded, made from the methods' JSON Schemas. */
+import { html, useState } from "../vendor/preact.js";
+import { get, send } from "../api.js";
+import { Button, Dialog, Failed, Fold, Same, curl, python, useLoad } from "./ui.js";
+
+/** A name that an id can carry. @param {string} name */
+export const suffixOf = (name) => name.normalize("NFKD").replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
+
+/** The field of one hyperparameter. @param {{name: string, schema: any, value: any, onChange: (value: any) => void}} props */
+function Parameter({ name, schema, value, onChange }) {
+  const kinds = schema.anyOf ?? [schema];
+  const choices = kinds.flatMap((/** @type {any} */ one) => one.enum ?? (one.const !== undefined ? [one.const] : []));
+  const number = kinds.find((/** @type {any} */ one) => one.type === "number" || one.type === "integer");
+  const said = schema.description ?? "";
+  if (number) return html`<label class="field" style=${{ marginTop: "12px" }}><span>${name}</span><input type="number" step="any" min=${number.minimum ?? number.exclusiveMinimum} max=${number.maximum} placeholder=${String(schema.default ?? "auto")} value=${value ?? ""} onInput=${(/** @type {any} */ event) => onChange(event.target.value === "" ? undefined : Number(event.target.value))} /><small>${said}</small></label>`;
+  if (!choices.length) return null;
+  return html`<label class="field" style=${{ marginTop: "12px" }}><span>${name}</span><select value=${value ?? ""} onChange=${(/** @type {any} */ event) => onChange(event.target.value || undefined)}><option value="">${String(schema.default ?? "auto")}</option>${choices.filter((/** @type {any} */ one) => one !== schema.default).map((/** @type {any} */ one) => html`<option value=${one}>${String(one)}</option>`)}</select><small>${said}</small></label>`;
+}
+
+/** @param {{dataset: any, onClose: () => void}} props */
+export function TrainSheet({ dataset, onClose }) {
+  const { data, error } = useLoad(async () => {
+    const [methods, backbones] = await Promise.all([get("v1/methods"), get("v1/backbones")]);
+    return { methods: methods.data.filter((/** @type {any} */ one) => one.modalities.includes(dataset.modality)), backbones: backbones.data.filter((/** @type {any} */ one) => one.modality === dataset.modality) };
+  }, []);
+  const [method, choose] = useState("auto");
+  const [backbone, use] = useState("");
+  const [seed, sow] = useState("");
+  const [suffix, name] = useState(suffixOf(dataset.name));
+  const [values, set] = useState(/** @type {Record<string, any>} */ ({}));
+  const [busy, work] = useState(false);
+  const [refused, fail] = useState(/** @type {any} */ (null));
+  const used = backbone || dataset.backbone;
+  const schema = data?.methods.find((/** @type {any} */ one) => one.id === method);
+  const given = Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== undefined && schema?.hyperparameters.properties?.[key]));
+  const body = {
+    model: used, training_file: dataset.id, ...(suffix ? { suffix } : {}), ...(seed ? { seed: Number(seed) } : {}),
+    ...(method !== "auto" || Object.keys(given).length ? { method: { type: method, [method]: { hyperparameters: given } } } : {}),
+  };
+  const go = () => { work(true); fail(null); send("POST", "v1/fine_tuning/jobs", body).then((job) => { location.hash = `#/jobs/${job.id}`; }, (answer) => { fail(answer); work(false); }); };
+  const text = JSON.stringify(body, null, 2);
+  return html`<${Dialog} title="Train a model" kind="sheet" onClose=${onClose}><h2>Train a model</h2>
+    <p class="muted" style=${{ margin: "8px 0 20px" }}>On ${dataset.name}, version ${dataset.latest ?? dataset.version}. It takes about a second once everything is read; the figures come with their interval.</p>
+    <${Failed} error=${error ?? refused} />
+    <${Button} kind="primary" busy=${busy} onClick=${go}>Train</${Button}>
+    <div class="folds" style=${{ marginTop: "24px" }}>
+      <${Fold} title="Backbone" summary=${used}>${data?.backbones.map((/** @type {any} */ one) => html`<label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="backbone" disabled=${!one.available} checked=${used === one.id} onChange=${() => use(one.id)} /><span>${one.name}${one.id === dataset.backbone && html` <span class="chip">read already</span>`}<br /><small class="hint">${one.available ? `${one.dim} numbers a ${dataset.modality === "text" ? "text" : "picture"}, ${one.licence}` : one.reason}</small></span></label>`)}</${Fold}>
+      <${Fold} title="Method" summary=${method}>${data?.methods.map((/** @type {any} */ one) => html`<label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="method" checked=${method === one.id} onChange=${() => { choose(one.id); set({}); }} /><span>${one.id}<br /><small class="hint">${one.description}</small></span></label>`)}</${Fold}>
+      <${Fold} title="Hyperparameters" summary=${Object.keys(given).length ? Object.entries(given).map(([key, value]) => `${key} ${value}`).join(", ") : "all chosen by itself"}>${Object.entries(schema?.hyperparameters.properties ?? {}).map(([key, one]) => html`<${Parameter} key=${`${method}.${key}`} name=${key} schema=${one} value=${values[key]} onChange=${(/** @type {any} */ value) => set({ ...values, [key]: value })} />`)}</${Fold}>
+      <${Fold} title="Name and seed" summary=${`${suffix || "no name"}${seed ? `, seed ${seed}` : ""}`}><label class="field"><span>Name</span><input type="text" value=${suffix} pattern="[A-Za-z0-9._-]{1,64}" onInput=${(/** @type {any} */ event) => name(suffixOf(event.target.value))} /><small>Becomes part of the model's id.</small></label><label class="field" style=${{ marginTop: "12px" }}><span>Seed</span><input type="number" min="0" value=${seed} onInput=${(/** @type {any} */ event) => sow(event.target.value)} /><small>The same seed and data make the same model.</small></label></${Fold}>
+      <${Same} curl=${curl("v1/fine_tuning/jobs", `-H "Content-Type: application/json" -d '${text}'`)} python=${python(`job = client.post(\n    "v1/fine_tuning/jobs",\n    json=${pythonic(text)},\n    headers={"Prefer": "wait=60"},\n).json()\nprint(job["fine_tuned_model"])`)} />
+    </div></${Dialog}>`;
+}
+
+/** JSON as Python writes it. @param {string} json */
+export const pythonic = (json) => json.replace(/: (true|false|null)\b/g, (_, word) => `: ${{ true: "True", false: "False", null: "None" }[/** @type {"true"} */ (word)]}`).replaceAll("\n", "\n    ");

@@ -1,0 +1,194 @@
+// @ts-check
+/** The components that every page is made of. */
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { ROOT, picture } from "../api.js";
+import { percent } from "./words.js";
+
+const PATHS = {
+  home: "M3 8l6-5 6 5v7h-4v-4H7v4H3z", grid: "M3 3h5v5H3zM10 3h5v5h-5zM3 10h5v5H3zM10 10h5v5h-5z",
+  cube: "M9 2l6 3.2v7.4L9 16l-6-3.4V5.2zM3.2 5.4L9 8.6l5.8-3.2M9 8.6V16", play: "M5 3l10 6-10 6z",
+  at: "M12 9a3 3 0 1 1-6 0 3 3 0 0 1 6 0v1a2 2 0 0 0 4 0V9a7 7 0 1 0-3 5.7", bolt: "M10 2L4 10h4l-1 6 6-8H9z",
+  inbox: "M3 10l2-7h8l2 7v5H3zM3 10h4l1 2h2l1-2h4", line: "M2 14l4-5 3 3 6-8", rack: "M3 3h12v5H3zM3 10h12v5H3zM6 5.5h.01M6 12.5h.01",
+  search: "M8 13A5 5 0 1 0 8 3a5 5 0 0 0 0 10zM12 12l4 4", up: "M9 12V3M5.5 6.5L9 3l3.5 3.5M3 11v4h12v-4", key: "M11 10a4 4 0 1 0-3.5-2.2L3 12.5V15h2.5v-2H8v-2l1.6-1.6",
+  more: "M4 9h.01M9 9h.01M14 9h.01", back: "M11 4L6 9l5 5", chevron: "M7 4l5 5-5 5", check: "M3.5 9.5l3.5 3.5 7.5-8", info: "M9 16A7 7 0 1 0 9 2a7 7 0 0 0 0 14zM9 8.5V12M9 6h.01",
+  copy: "M6 6V3h9v9h-3M3 6h9v9H3z", wifi: "M2 7a10 10 0 0 1 14 0M4.5 10a6.3 6.3 0 0 1 9 0M9 14h.01M7 12.3a3 3 0 0 1 4 0", camera: "M2 5h3l1.5-2h5L13 5h3v9H2zM9 12a2.7 2.7 0 1 0 0-5.4A2.7 2.7 0 0 0 9 12z",
+  paste: "M6 4H4v12h10V4h-2M6 3h6v3H6z", cross: "M4 4l10 10M14 4L4 14", book: "M9 4c-2-1.3-4-1.3-6-.5v11c2-.8 4-.8 6 .5 2-1.300 4-1.300 6-.5v-11c-2-.8-4-.8-6 .5zM9 4v11", undo: "M4 7h7a4 4 0 0 1 0 8H7M4 7l3-3M4 7l3 3",
+};
+
+/** @param {{name: keyof typeof PATHS, size?: number}} props */
+export const Icon = ({ name, size = 18 }) => html`<svg width=${size} height=${size} viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linejoin="round" stroke-linecap="round" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
+
+export const Logo = () => html`<svg width="22" height="22" viewBox="0 0 22 22" aria-hidden="true"><rect width="22" height="22" rx="6" fill="var(--accent)" /><path d="M5 7h10M7 11h10M5 15h6" stroke="#fff" stroke-width="2.4" stroke-linecap="round" /></svg>`;
+
+/** A button; `why` says why it cannot be pressed. @param {any} props */
+export function Button({ kind = "", busy = false, why = "", onClick, children, ...rest }) {
+  const off = busy || !!why;
+  return html`<button type="button" class=${`btn ${kind} ${busy ? "busy" : ""}`} aria-disabled=${off ? "true" : null} aria-busy=${busy ? "true" : null} title=${why || rest.title} ...${rest} onClick=${(/** @type {Event} */ event) => (off ? event.preventDefault() : onClick?.(event))}>${children}</button>`;
+}
+
+/** @param {{title: any, summary?: any, children?: any, open?: boolean, onOpen?: () => void}} props */
+export function Fold({ title, summary, children, open = false, onOpen }) {
+  return html`<details class="fold" open=${open} onToggle=${(/** @type {any} */ event) => event.currentTarget.open && onOpen?.()}><summary><${Icon} name="chevron" size=${14} />${title} <span>${summary}</span></summary><div>${children}</div></details>`;
+}
+
+/** @param {{kind?: string, icon?: keyof typeof PATHS, children?: any, role?: string}} props */
+export const Note = ({ kind = "", icon, children, role }) => html`<div class=${`note ${kind}`} role=${role}>${icon && html`<${Icon} name=${icon} />`}<div>${children}</div></div>`;
+
+/** What went wrong, its code, and what can be done about it. @param {{error: any, again?: () => void}} props */
+export function Failed({ error, again }) {
+  if (!error) return null;
+  const id = error.requestId ? html` <span class="mono">${error.requestId}</span>` : null;
+  return html`<${Note} kind="bad" icon="info" role="alert"><b>${error.message}</b> <span class="mono">${error.code ?? ""}</span>${id}${again && html` <button class="link" type="button" onClick=${again}>Try again</button>`}</${Note}>`;
+}
+
+/** @param {{lines?: number, height?: number}} props */
+export const Loading = ({ lines = 3, height = 64 }) => html`<div aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, () => html`<div class="skeleton" style=${{ height: `${height}px`, marginTop: "12px" }}></div>`)}</div>`;
+
+/** The head of a page. @param {{title: any, crumbs?: [string, string][], sub?: any, acts?: any}} props */
+export function Head({ title, crumbs = [], sub, acts }) {
+  useEffect(() => {
+    document.title = `${title} · Headstart`;
+    window.dispatchEvent(new CustomEvent("titled", { detail: { title, back: crumbs.at(-1)?.[1] } }));
+  }, [title]);
+  return html`
+    ${crumbs.length > 0 && html`<nav class="crumbs" aria-label="Breadcrumb">${crumbs.map(([name, to]) => html`<a href=${to}>${name}</a> / `)}</nav>`}
+    <div class="head"><div><h1 tabindex="-1">${title}</h1>${sub && html`<div class="sub">${sub}</div>`}</div>${acts && html`<div class="acts">${acts}</div>`}</div>`;
+}
+
+/**
+ * What a promise gives, again when `keys` change; old data stays meanwhile.
+ * @template T @param {(signal: AbortSignal) => Promise<T>} load @param {any[]} keys
+ * @returns {{data: T | undefined, error: any, again: () => void}}
+ */
+export function useLoad(load, keys) {
+  const [state, set] = useState(/** @type {any} */ ({}));
+  const [turn, again] = useState(0);
+  useEffect(() => {
+    const control = new AbortController();
+    load(control.signal).then(
+      (data) => !control.signal.aborted && set({ data }),
+      (error) => !control.signal.aborted && set((/** @type {any} */ old) => ({ data: old.data, error })),
+    );
+    return () => control.abort();
+  }, [...keys, turn]);
+  return { data: state.data, error: state.error, again: () => again((n) => n + 1) };
+}
+
+/** Call back every so many seconds while the tab is seen. @param {() => void} call @param {number} seconds 0 never */
+export function useEvery(call, seconds) {
+  const latest = useRef(call);
+  latest.current = call;
+  useEffect(() => {
+    if (!seconds) return;
+    const timer = setInterval(() => document.hidden || latest.current(), seconds * 1000);
+    return () => clearInterval(timer);
+  }, [seconds]);
+}
+
+/** Single letters, outside fields only; a person can switch them off. @param {Record<string, (event: KeyboardEvent) => void>} keys @param {any[]} deps */
+export function useKeys(keys, deps) {
+  useEffect(() => {
+    const heard = (/** @type {KeyboardEvent} */ event) => {
+      const at = /** @type {HTMLElement} */ (event.target);
+      if (event.metaKey || event.ctrlKey || event.altKey || at.closest?.("input, textarea, select, dialog, [contenteditable]")) return;
+      if (event.key === "Enter" && at.closest?.("a, button, summary")) return;
+      if (event.key.length === 1 && localStorage.getItem("headstart.letters") === "off") return;
+      const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      if (act) { event.preventDefault(); act(event); }
+    };
+    document.addEventListener("keydown", heard);
+    return () => document.removeEventListener("keydown", heard);
+  }, deps);
+}
+
+/** One picture of a dataset. @param {{dataset: string, example: string, version?: number, alt: string, whole?: boolean, mark?: boolean, edge?: number, wait?: boolean}} props */
+export function Picture({ dataset, example, version, alt, whole = false, mark = false, edge = 160, wait = false }) {
+  const [source, set] = useState("");
+  const [none, fail] = useState(false);
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    let here = true;
+    const load = () => picture(`v1/datasets/${dataset}/examples/${example}/content`, { version }, () => here).then(
+      (blob) => here && set(blob), (error) => here && error.name !== "AbortError" && fail(true));
+    const near = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) { near.disconnect(); load(); } }, { rootMargin: "300px" });
+    if (box.current) near.observe(box.current);
+    return () => { here = false; near.disconnect(); };
+  }, [dataset, example, version]);
+  const empty = none ? html`<span>cannot be shown</span>` : null;
+  return html`<span ref=${box} class=${`pic ${whole ? "whole" : ""} ${wait ? "wait" : ""} ${none ? "none" : ""}`}>${source && !none ? html`<img src=${source} alt=${alt} width=${edge} height=${edge} decoding="async" onError=${() => fail(true)} />` : empty}${mark && html`<i class="mark"></i>`}</span>`;
+}
+
+/** A figure with its interval on a track from `from` to `to`. @param {{figure: any, target?: number | null, from?: number, to?: number, grey?: boolean, name?: string}} props */
+export function Interval({ figure, target, from = 0, to = 1, grey = false, name = "accuracy" }) {
+  const at = (/** @type {number} */ share) => `${Math.min(100, Math.max(0, (100 * (share - from)) / (to - from)))}%`;
+  if (figure?.value == null) return html`<div class="interval" role="img" aria-label=${`${name}: too few to estimate`}></div>`;
+  const low = figure.low ?? figure.value, high = figure.high ?? figure.value;
+  const said = `${name} ${percent(figure.value)}, likely ${percent(low)} to ${percent(high)}${target ? `; asked for ${percent(target, 0)}` : ""}`;
+  return html`<div class=${`interval ${grey ? "grey" : ""}`} role="img" aria-label=${said}>
+    <i style=${{ left: at(low), right: `calc(100% - ${at(high)})` }}></i><b style=${{ left: at(figure.value) }}></b>
+    ${target ? html`<s style=${{ left: at(target) }}></s>` : null}</div>`;
+}
+
+/** The same by curl or Python, with real ids and never the key. @param {{curl: string, python?: string}} props */
+export function Same({ curl, python }) {
+  const [how, set] = useState("curl");
+  const text = how === "curl" ? curl : python ?? "";
+  return html`<${Fold} title="The same by curl or Python">
+    ${python && html`<div class="seg" role="group" aria-label="Language">${["curl", "python"].map((one) => html`<button type="button" aria-pressed=${how === one} onClick=${() => set(one)}>${one === "curl" ? "curl" : "Python"}</button>`)}</div>`}
+    <${Code} text=${text} /></${Fold}>`;
+}
+
+/** @param {{text: string}} props */
+export function Code({ text }) {
+  return html`<div class="code"><pre tabindex="0"><code>${text}</code></pre><${Button} kind="small" onClick=${() => copy(text)}><${Icon} name="copy" size=${14} /> Copy</${Button}></div>`;
+}
+
+export const service = () => ROOT.href.replace(/\/$/, "");
+/** @param {string} path @param {string} [more] */
+export const curl = (path, more = "") => `export HEADSTART_API_KEY=…   # your key\ncurl -H "Authorization: Bearer $HEADSTART_API_KEY" ${more ? more + " " : ""}\\\n  "${service()}/${path}"`;
+/** @param {string} lines */
+export const python = (lines) => `import os\nimport httpx\n\nclient = httpx.Client(\n    base_url="${service()}/",\n    headers={"Authorization": f"Bearer {os.environ['HEADSTART_API_KEY']}"},\n    timeout=60,\n)\n${lines}`;
+
+/** @param {string} text */
+export async function copy(text, said = "Copied") {
+  try { await navigator.clipboard.writeText(text); toast(said); } catch { toast("This browser does not let pages copy here: select it and copy."); }
+}
+
+/** A line at the foot, for eight seconds. @param {string} text @param {{label: string, act: () => void}} [action] */
+export function toast(text, action) {
+  window.dispatchEvent(new CustomEvent("toast", { detail: { text, action, id: Math.random() } }));
+}
+
+export function Toasts() {
+  const [shown, set] = useState(/** @type {any[]} */ ([]));
+  useEffect(() => {
+    const drop = (/** @type {number} */ id) => set((old) => old.filter((one) => one.id !== id));
+    const heard = (/** @type {any} */ event) => {
+      set((old) => [...old.slice(-2), event.detail]);
+      setTimeout(() => drop(event.detail.id), 8000);
+    };
+    window.addEventListener("toast", heard);
+    return () => window.removeEventListener("toast", heard);
+  }, []);
+  return html`<div class="toasts" role="status" aria-live="polite">${shown.map((one) => html`<div class="toast" key=${one.id}><span>${one.text}</span>${one.action && html`<button type="button" onClick=${() => { set((old) => old.filter((other) => other !== one)); one.action.act(); }}>${one.action.label}</button>`}</div>`)}</div>`;
+}
+
+/** A modal dialog; closes by Escape. @param {{title: string, kind?: string, onClose: () => void, children?: any}} props */
+export function Dialog({ title, kind = "", onClose, children }) {
+  const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current?.showModal();
+    return () => /** @type {any} */ (before)?.focus?.();
+  }, []);
+  return html`<dialog ref=${box} class=${kind} aria-label=${title} onClose=${onClose} onClick=${(/** @type {any} */ event) => event.target === box.current && onClose()}>${children}</dialog>`;
+}
+
+/** Only for what cannot be undone; the button names it. @param {{title: string, text: any, verb: string, onClose: () => void, act: () => Promise<any>}} props */
+export function Sure({ title, text, verb, onClose, act }) {
+  const [busy, work] = useState(false);
+  const [error, fail] = useState(/** @type {any} */ (null));
+  const go = () => { work(true); act().then(onClose, (refused) => { fail(refused); work(false); }); };
+  return html`<${Dialog} title=${title} onClose=${onClose}><h2>${title}</h2><p class="muted" style=${{ marginTop: "8px" }}>${text}</p><${Failed} error=${error} />
+    <div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="danger" busy=${busy} onClick=${go}>${verb}</${Button}></div></${Dialog}>`;
+}

@@ -1,0 +1,56 @@
+// @ts-check
+/** How numbers, times and names are said. */
+
+/** @param {number | null | undefined} share */
+export const percent = (share, digits = 1) => (share == null ? "–" : `${(share * 100).toFixed(digits)}%`);
+/** @param {number} n */
+export const count = (n) => n.toLocaleString("en");
+/** @param {number} n @param {string} one @param {string} [many] */
+export const several = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
+/** @param {{low: number | null, high: number | null} | null | undefined} figure */
+export const range = (figure) =>
+  figure?.low == null || figure.high == null ? "too few to estimate" : `${(figure.low * 100).toFixed(1)} to ${percent(figure.high)}`;
+
+/** @param {number} bytes */
+export function size(bytes) {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let at = 0;
+  while (bytes >= 1000 && at < 4) { bytes /= 1000; at++; }
+  return `${at && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[at]}`;
+}
+
+/** @param {number} seconds since 1970 */
+export function ago(seconds) {
+  const age = Date.now() / 1000 - seconds;
+  if (age < 60) return "now";
+  if (age < 3600) return `${Math.floor(age / 60)} min ago`;
+  if (age < 86400) return `${Math.floor(age / 3600)} h ago`;
+  if (age < 172800) return "yesterday";
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+}
+
+/** @param {number} seconds */
+export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+
+/** @param {number | null | undefined} seconds */
+export function lasted(seconds) {
+  if (seconds == null) return "";
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
+  return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** A class' name: `_` shows as a space. @param {string} label */
+export const label = (label) => label.replaceAll("_", " ");
+
+/** @param {string} modality @param {number} [n] */
+export const thing = (modality, n = 1) => (modality === "text" ? "text" : "picture") + (n === 1 ? "" : "s");
+
+/** A model's id, its middle left out. @param {string} id */
+export const short = (id) => (id.length > 34 ? `${id.slice(0, 20)}…${id.slice(-6)}` : id);
+
+/** What a model is called: its suffix, else its dataset's name, else its backbone. @param {any} model */
+export function called(model) {
+  return model.suffix || model.dataset?.name || model.id.split(":")[3] || model.backbone || model.id;
+}
+/** @param {any} model */
+export const ofVersion = (model) => called(model) + (model.dataset?.version ? `, of version ${model.dataset.version}` : "");

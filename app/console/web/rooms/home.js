@@ -1,0 +1,41 @@
+// @ts-check
+/** Home: how the service is, where to drop a folder, what waits, the datasets. */
+import { html, useState } from "../vendor/preact.js";
+import { all, ask, get } from "../api.js";
+import { DropArea, report } from "../parts/drop.js";
+import { Failed, Head, Loading, useEvery, useLoad } from "../parts/ui.js";
+import { DatasetRows } from "../parts/dataset_rows.js";
+
+/** The bundled digits, as a dropped file. */
+async function digits() {
+  const answer = await ask("GET", "console/digits.zip");
+  report([{ path: "digits.zip", file: new File([await answer.blob()], "digits.zip", { type: "application/zip" }) }]);
+}
+
+function Empty() {
+  const [error, fail] = useState(/** @type {any} */ (null));
+  return html`<div class="hero"><h1>Show it a few examples.<br />Try the result a minute later.</h1>
+    <p>Ten pictures of each class are a good start. Put each class in a folder of its own, named as you want the answer to read.</p>
+    <${DropArea} big />
+    <div class="row" style=${{ marginTop: "24px", alignItems: "flex-start", gap: "16px 24px" }}><pre class="mono faint" style=${{ margin: 0 }}>parts/\n  crack/   12 pictures\n  ok/      20 pictures</pre>
+    <div class="dense"><p class="muted">That is all it needs. Nothing leaves this machine.</p><button type="button" class="link" onClick=${() => digits().catch(fail)}>Try it with handwritten digits that come with Headstart</button></div></div>
+    <${Failed} error=${error} /></div>`;
+}
+
+/** @param {{me: any}} props */
+export default function Home({ me }) {
+  const { data, error, again } = useLoad(async () => {
+    const [datasets, models] = await Promise.all([get("v1/datasets", { limit: 20 }), get("v1/models")]);
+    return { datasets: datasets.data, more: datasets.has_more, models: models.data };
+  }, []);
+  const moving = data?.datasets.some((/** @type {any} */ one) => one.status === "processing");
+  useEvery(again, moving ? 2 : 30);
+  if (!data) return html`<${Head} title="Home" /><${Failed} error=${error} again=${again} />${!error && html`<${Loading} lines=${4} />`}`;
+  if (!data.datasets.length) return html`<${Empty} />`;
+  return html`<${Head} title="Home" sub=${html`<span class="row"><i class=${`dot ${me.health.kind}`}></i>${me.health.text}</span>`} />
+    <${Failed} error=${error} again=${again} />
+    <div style=${{ marginTop: "24px" }}><${DropArea} /></div>
+    <section><header><h2>Datasets</h2><small>${data.more ? "the newest 20" : data.datasets.length}</small><small class="grow right hide-phone">scale 0 to 100%; dashed: what was asked for</small></header>
+      <${DatasetRows} datasets=${data.datasets} models=${data.models} />
+      ${data.more && html`<p style=${{ marginTop: "12px" }}><a href="#/datasets">All datasets</a></p>`}</section>`;
+}

@@ -1,0 +1,157 @@
+// @ts-check
+/** The report of what was dropped: a dry run, of which nothing is kept. */
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { part, upload } from "../api.js";
+import { forget, isWhole, waiting } from "../parts/drop.js";
+import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python } from "../parts/ui.js";
+import { count, label, several, size, thing } from "../parts/words.js";
+import { look, pack } from "../parts/zip.js";
+
+const PICTURE = /\.(jpe?g|png|webp|gif|bmp|avif)$/i;
+const SHOWN = 5;
+
+/** The members of what was dropped, whichever way it came. @param {any[]} files */
+async function members(files) {
+  if (!isWhole(files)) return files.map(({ path, file }) => ({ path, file: async () => file }));
+  return /\.zip$/i.test(files[0].path) ? look(files[0].file).catch(() => []) : [];
+}
+
+/** Five pictures of each class, from the dropped file itself. @param {any[]} inside @param {string[]} labels */
+function samples(inside, labels) {
+  /** @type {Map<string, any[]>} */
+  const found = new Map(labels.map((name) => [name.trim().normalize(), []]));
+  for (const one of inside) {
+    if (!PICTURE.test(one.path)) continue;
+    const folder = one.path.split("/").slice(0, -1).reverse().find((/** @type {string} */ name) => found.has(name.trim().normalize()));
+    const some = folder !== undefined ? found.get(folder.trim().normalize()) : null;
+    if (some && some.length < SHOWN) some.push(one);
+  }
+  return found;
+}
+
+/** Whether names look as if several pictures showed the same thing: `p12_1.jpg`, `p12_2.jpg`. @param {any[]} inside */
+function seemGrouped(inside) {
+  /** @type {Map<string, number>} */
+  const stems = new Map();
+  for (const { path } of inside) {
+    const stem = /([A-Za-z]*\d+)[ _.-]+[A-Za-z]*\d{1,4}\.\w+$/.exec(path.split("/").at(-1))?.[1];
+    if (stem) stems.set(stem, (stems.get(stem) ?? 0) + 1);
+  }
+  const several = [...stems.values()].filter((n) => n > 1);
+  return several.reduce((sum, n) => sum + n, 0) > 0.5 * inside.length && stems.size > 2;
+}
+
+/** @param {{one: any, alt: string}} props */
+function Local({ one, alt }) {
+  const [source, set] = useState("");
+  useEffect(() => {
+    let made = "";
+    one.file().then((/** @type {Blob} */ blob) => { made = URL.createObjectURL(blob); set(made); }, () => {});
+    return () => URL.revokeObjectURL(made);
+  }, [one]);
+  return html`<span class="pic">${source && html`<img src=${source} alt=${alt} width="38" height="38" />`}</span>`;
+}
+
+/** @param {any} problem */
+function kindOf(problem) {
+  if (problem.excluded) return ["left out", "bad"];
+  return problem.code === "unsupported_member" ? ["ignored", ""] : ["kept", "miss"];
+}
+
+/** @param {{report: any}} props */
+function Problems({ report }) {
+  const [most, more] = useState(20);
+  if (!report.num_problems) return html`<${Note} kind="ok" icon="check">Nothing is left out, and nothing is doubtful.</${Note}>`;
+  return html`<section><header><h2>Left out or doubtful</h2><small>${count(report.num_problems)}</small></header>
+    <div class="scroll"><table class="blocks"><thead class="sr"><tr><th>What becomes of it</th><th>Where and why</th><th>Code</th></tr></thead><tbody>
+    ${report.problems.slice(0, most).map((/** @type {any} */ problem) => { const [said, kind] = kindOf(problem); return html`<tr><td style=${{ width: "84px", verticalAlign: "top" }}><span class=${`chip ${kind}`}>${said}</span></td><td style=${{ overflowWrap: "anywhere" }}>${problem.path && html`<b style=${{ fontWeight: 500 }}>${problem.path}</b><br />`}<span class="muted">${problem.message.replace(`${problem.path}: `, "")}</span></td><td class="right mono faint" style=${{ verticalAlign: "top" }}>${problem.code}</td></tr>`; })}
+    </tbody></table></div>${report.problems.length > most && html`<p><button type="button" class="link" onClick=${() => more(most + 200)}>More</button></p>`}</section>`;
+}
+
+/** @param {{report: any, inside: any[]}} props */
+function Classes({ report, inside }) {
+  const splits = report.splits.map((/** @type {any} */ one) => one.split);
+  const shown = samples(inside, report.classes.map((/** @type {any} */ one) => one.label));
+  const of = (/** @type {any} */ split, /** @type {string} */ name) => report.splits.find((/** @type {any} */ one) => one.split === split).classes.find((/** @type {any} */ one) => one.label === name)?.count ?? 0;
+  return html`<div class="panel flush"><table><thead><tr><th>Class</th><th></th>${splits.map((/** @type {string} */ one) => html`<th class="num">${one}</th>`)}</tr></thead><tbody>
+    ${report.classes.map((/** @type {any} */ one) => html`<tr><td style=${{ fontWeight: 500, overflowWrap: "anywhere" }} title=${one.label}>${label(one.label)}</td>
+      <td><div class="strip">${(shown.get(one.label.trim().normalize()) ?? []).map((some) => html`<div style=${{ width: "38px" }}><${Local} one=${some} alt=${`${label(one.label)}, ${some.path}`} /></div>`)}</div></td>
+      ${splits.map((/** @type {string} */ split) => { const n = of(split, one.label); return html`<td class=${`num ${split === "train" && n < 10 ? "miss-ink" : ""}`}>${n}</td>`; })}</tr>`)}</tbody></table></div>`;
+}
+
+const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export default function Report() {
+  const [turn, again] = useState(0);
+  const [stage, set] = useState({ text: "", share: 0 });
+  const [made, done] = useState(/** @type {any} */ (null));
+  const [error, fail] = useState(/** @type {any} */ (null));
+  const [name, rename] = useState("");
+  const [fields, change] = useState(/** @type {Record<string, string>} */ ({}));
+  const [keeping, keep] = useState(false);
+  const once = useRef("");
+  const control = useRef(new AbortController());
+  const given = waiting();
+
+  useEffect(() => {
+    const heard = () => again((n) => n + 1);
+    window.addEventListener("report", heard);
+    return () => { window.removeEventListener("report", heard); control.current.abort(); };
+  }, []);
+  useEffect(() => {
+    if (!given) return;
+    control.current.abort();
+    const mine = (control.current = new AbortController());
+    done(null); fail(null);
+    once.current = random();
+    read(given, mine.signal).then((found) => { if (!mine.signal.aborted) { done(found); rename((old) => old || found.report?.name || found.name.replace(/\.\w+$/, "")); } },
+      (refused) => refused.name !== "AbortError" && !mine.signal.aborted && fail(refused));
+  }, [turn, given]);
+
+  const options = () => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ""));
+  const read = async (/** @type {any} */ { files, to }, /** @type {AbortSignal} */ signal) => {
+    const whole = isWhole(files);
+    const top = files[0].path.split("/")[0];
+    const called = whole ? files[0].path : `${files.length > 1 && files[0].path.includes("/") ? top : "files"}.zip`;
+    if (!whole) set({ text: "Putting the files together", share: 0 });
+    const blob = whole ? files[0].file : await pack(files, (share) => set({ text: "Putting the files together", share }));
+    const inside = await members(files);
+    if (to) return { blob, name: called, inside, to };
+    set({ text: "Sending it for a look", share: 0 });
+    const began = performance.now();
+    const report = await upload("v1/datasets", { file: blob, name: called, fields: options(), query: { validate_only: true }, signal, progress: (share) => set({ text: share < 1 ? "Sending it for a look" : "Looking into it", share }) });
+    return { blob, name: called, inside, report, seconds: (performance.now() - began) / 1000 };
+  };
+  const save = async () => {
+    keep(true); fail(null);
+    try {
+      const path = made.to ? `v1/datasets/${part(made.to)}/examples` : "v1/datasets";
+      const sent = made.to ? {} : { ...options(), name };
+      const dataset = await upload(path, { file: made.blob, name: made.name, fields: sent, signal: control.current.signal, headers: { "idempotency-key": once.current }, progress: (share) => set({ text: "Sending it to be kept", share }) });
+      forget();
+      location.hash = `#/datasets/${dataset.id}`;
+    } catch (refused) { if (/** @type {any} */ (refused).name !== "AbortError") { fail(refused); keep(false); } }
+  };
+  const discard = () => { forget(); history.length > 1 ? history.back() : (location.hash = "#/"); };
+
+  if (!given) return html`<${Head} title="Report" crumbs=${[["Datasets", "#/datasets"]]} /><p class="empty">Nothing was dropped. <a href="#/">Drop a folder on the first page.</a></p>`;
+  const title = made?.name ?? given.files[0].path.split("/")[0];
+  const report = made?.report;
+  const out = report ? report.problems.filter((/** @type {any} */ one) => one.excluded).length : 0;
+  const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind="primary" busy=${keeping} onClick=${save}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}`;
+  return html`<${Head} title=${title} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`${made && html`<span>${size(made.blob.size)}</span>`}${made?.inside.length > 0 && html`<span>${several(made.inside.length, "file")}${made.seconds ? `, read in ${made.seconds.toFixed(1)} s` : ""}</span>`}<span class="chip">Nothing is kept yet</span>`} />
+    <${Failed} error=${error} again=${made ? save : () => again(turn + 1)} />
+    ${((!made && !error) || keeping) && html`<div class="panel" style=${{ marginTop: "24px" }} role="status"><div class="dense" style=${{ marginBottom: "8px" }}>${stage.text}…</div><div class="bar" role="progressbar" aria-valuenow=${Math.round(100 * stage.share)} aria-label=${stage.text}><i style=${{ width: `${100 * stage.share}%` }}></i></div></div>`}
+    ${report && html`<div class="wide-left" style=${{ marginTop: "28px", gridTemplateColumns: report.classes.length > 40 ? "minmax(0, 1fr)" : null }}><div>
+      <h2 style=${{ fontSize: "20px", lineHeight: "28px" }}>${count(report.num_examples)} of ${count(report.num_examples + out)} ${thing(report.modality, report.num_examples + out)} can be used, in ${several(report.classes.length, "class", "classes")}.</h2>
+      ${report.assumed.map((/** @type {string} */ said) => html`<p class="muted" style=${{ marginTop: "6px" }}>${said[0].toUpperCase() + said.slice(1)}.</p>`)}
+      <p class="muted" style=${{ marginTop: "6px" }}>${report.splits.map((/** @type {any} */ one) => `${count(one.num_examples)} to ${one.split}`).join(", ")}${report.splits.length === 1 ? ": the figures will come from folds" : ""}.</p>
+      <${Problems} report=${report} />
+      ${seemGrouped(made.inside) && html`<${Note} kind="miss" icon="info"><b>Do some ${thing(report.modality, 2)} show the same piece?</b> Their names suggest it. Then name its source in a column <code>group</code> of a <code>metadata.csv</code>; without it the figures come out too hopeful.</${Note}>`}
+      <div class="folds"><${Fold} title="Name, splits and backbone" summary=${`${name} · ${fields.test_fraction ? `${100 * Number(fields.test_fraction)}% kept aside` : "as in the folders"} · ${report.backbone}`}>
+        <label class="field"><span>Name</span><input type="text" value=${name} maxlength="200" onInput=${(/** @type {any} */ event) => rename(event.target.value)} /></label>
+        <label class="field" style=${{ marginTop: "12px" }}><span>Keep aside to measure with</span><select value=${fields.test_fraction ?? ""} onChange=${(/** @type {any} */ event) => { change({ ...fields, test_fraction: event.target.value }); setTimeout(() => again((n) => n + 1)); }}><option value="">as in the folders</option><option value="0.1">a tenth</option><option value="0.2">a fifth</option><option value="0.3">three tenths</option></select></label></${Fold}>
+        <${Same} curl=${curl("v1/datasets?validate_only=true", `-F file=@${JSON.stringify(made.name)}`)} python=${python(`with open(${JSON.stringify(made.name)}, "rb") as file:\n    report = client.post("v1/datasets", params={"validate_only": True}, files={"file": file}).json()\nprint(report["num_examples"], report["problems"])`)} /></div>
+    </div><${Classes} report=${report} inside=${made.inside} /></div>`}
+    ${made?.to && html`<p class="muted" style=${{ marginTop: "20px" }}>${several(made.inside.length || 1, "file")} will be added to the dataset as its next version. What is there already is replaced, not doubled; what cannot be read is listed under its problems.</p>`}`;
+}

@@ -1,0 +1,10 @@
+export type Setter<T> = (value: T | ((old: T) => T)) => void;
+export function html(strings: TemplateStringsArray, ...values: unknown[]): any;
+export function h(type: unknown, props: unknown, ...children: unknown[]): any;
+export function render(tree: unknown, parent: Element): void;
+export function useState<T>(initial: T | (() => T)): [T, Setter<T>];
+export function useEffect(effect: () => void | (() => void), inputs?: unknown[]): void;
+export function useLayoutEffect(effect: () => void | (() => void), inputs?: unknown[]): void;
+export function useRef<T>(initial: T): { current: T };
+export function useMemo<T>(make: () => T, inputs?: unknown[]): T;
+export function useCallback<T>(call: T, inputs: unknown[]): T;

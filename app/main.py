@@ -9,11 +9,13 @@ from functools import partial
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
+from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
 from app.batches.endpoints import router as batches
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
+from app.console.pages import router as console
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.datasets.in_parts.endpoints import router as uploads
@@ -51,6 +53,7 @@ from app.predictions.hot_path import HotPath
 ROOMS = (
     accounts,
     organisations,
+    me,
     datasets,
     files,
     uploads,
@@ -64,6 +67,7 @@ ROOMS = (
     batches,
     health,
     docs,
+    console,
 )
 
 

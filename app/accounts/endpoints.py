@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Select
 
-from app.accounts.schemas import ApiKey, CreatedKey, NewKey, RevokedKey, key_of
+from app.accounts.schemas import ApiKey, Caller, CreatedKey, NewKey, RevokedKey, key_of
 from app.accounts.service import create_key, find_live, live_keys
 from app.core.identity import ORGANISATION, Identity
 from app.http.dependencies import Admin, Reading, ServicesDep, Writing
@@ -19,6 +19,7 @@ from app.infra.orm import ApiKeyRow
 from app.infra.repositories import quotas
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/api_keys", tags=["api keys"])
+me = APIRouter(route_class=StrictRoute, prefix="/v1/me", tags=["api keys"])
 
 
 _ONE = "v1_api_keys__key_id_"
@@ -89,6 +90,15 @@ def revoke_api_key(key_id: str, caller: Admin, services: ServicesDep) -> Revoked
         find_live(session, _within_reach(caller), key_id).revoked_at = now(session)
     services.keyring.forget()
     return RevokedKey(id=key_id)
+
+
+@me.get("")
+def get_me(request: Request, session: Reading) -> Caller:
+    """The key that asks: its name, organisation and scopes. Any key may ask."""
+    identity = request.state.identity
+    assert isinstance(identity, Identity)
+    row = session.get_one(ApiKeyRow, identity.key_id)
+    return Caller(**key_of(row).model_dump())
 
 
 def _within_reach(caller: Identity) -> Select[ApiKeyRow]:

@@ -109,6 +109,12 @@ class Organisation(BaseModel):
     usage: dict[str, int] = Field(description="What is counted, by the names of the quotas.")
 
 
+class Caller(ApiKey):
+    """The key that asks, and so what it may do for whom."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CREATED]})
+
+
 def key_of(row: ApiKeyRow) -> ApiKey:
     """The row as callers see it."""
     return ApiKey(

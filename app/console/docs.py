@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from app.core.errors import HeadstartError
 
@@ -16,12 +16,6 @@ _ASSETS = frozenset(
     {"swagger-ui-bundle.js", "swagger-ui.css", "docs.js", "favicon-32x32.png", "LICENSE", "NOTICE"}
 )
 _POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-
-
-@router.get("/")
-def home() -> Response:
-    """People who open the address in a browser want the docs."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

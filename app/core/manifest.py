@@ -30,6 +30,8 @@ class Example(BaseModel):
     length: int
     identity: Annotated[str | None, Field(exclude_if=lambda told: told is None)] = None
     """The sha256 of a text's canonical form, where its bytes are not in it."""
+    confirmed: Annotated[bool, Field(exclude_if=lambda told: not told)] = False
+    """Somebody has looked, and said that the label is right."""
 
     @property
     def content(self) -> str:

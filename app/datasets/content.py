@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,14 +81,26 @@ class Revision:
         return content
 
 
-def relabelled(example_id: str, wanted: dict[str, object]) -> Revision:
-    """One example with other values."""
+def relabelled(wanted: Mapping[str, dict[str, object]]) -> Revision:
+    """Examples with other values, `wanted` by their ids. Raises not_found if one is missing.
+
+    What was confirmed was a label: another one is not.
+    """
 
     def change(examples: list[Example]) -> list[Example]:
-        at = _position(examples, example_id)
-        return [*examples[:at], examples[at].model_copy(update=wanted), *examples[at + 1 :]]
+        missing = wanted.keys() - {example.id for example in examples}
+        if missing:
+            raise _missing()
+        return [_changed(example, wanted.get(example.id)) for example in examples]
 
     return Revision(change=change)
+
+
+def _changed(example: Example, wanted: dict[str, object] | None) -> Example:
+    if wanted is None:
+        return example
+    doubted = {"confirmed": False} if wanted.get("label", example.label) != example.label else {}
+    return example.model_copy(update={**doubted, **wanted})
 
 
 def dropped(example_id: str) -> Revision:
@@ -124,4 +136,8 @@ def _position(examples: Sequence[Example], example_id: str) -> int:
     for at, example in enumerate(examples):
         if example.id == example_id:
             return at
-    raise HeadstartError("not_found", "the dataset's latest version has no such example")
+    raise _missing()
+
+
+def _missing() -> HeadstartError:
+    return HeadstartError("not_found", "the dataset's latest version has no such example")

@@ -9,12 +9,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
 from app.datasets import examples, exports, removal, service
-from app.datasets.lookup import DatasetId, find, settled
+from app.datasets.lookup import DatasetId, find, settled, usable
 from app.datasets.report import DatasetReport, report_of
 from app.datasets.schemas import (
     PROBLEM,
     Dataset,
     DatasetBrief,
+    DatasetChange,
     DatasetProblem,
     DeletedDataset,
     VersionBrief,
@@ -25,6 +26,7 @@ from app.datasets.schemas import (
     version_brief_of,
     version_of,
 )
+from app.datasets.statistics import VersionStatistics, statistics_of
 from app.http.answers import answer
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
@@ -129,6 +131,23 @@ async def get_dataset(
     return await answer(dataset_of, snapshot, response)
 
 
+@router.patch(
+    "/{dataset_id}", response_model=Dataset, responses=problems("not_found", "invalid_json")
+)
+async def change_dataset(
+    dataset_id: DatasetId,
+    *,
+    body: DatasetChange,
+    caller: Writer,
+    services: ServicesDep,
+    response: Response,
+) -> Response:
+    """Give the dataset another name, or say how accurate a model of it is to be; no new version."""
+    base = await to_thread.run_sync(find, services, caller, dataset_id)
+    snapshot = await to_thread.run_sync(service.change_dataset, services, base, body)
+    return await answer(dataset_of, snapshot, response)
+
+
 @router.get("/{dataset_id}/problems", responses=problems("not_found"))
 def list_problems(
     dataset_id: DatasetId,
@@ -194,3 +213,19 @@ async def get_version(
     turn = services.turns.of(caller.organisation_id)
     snapshot = await settled(services, wish, await to_thread.run_sync(look, limiter=turn))
     return await answer(version_of, snapshot, response)
+
+
+@router.get(
+    "/{dataset_id}/versions/{number}/statistics",
+    responses=problems("not_found", "storage_unavailable"),
+)
+def get_statistics(
+    dataset_id: DatasetId,
+    number: Annotated[int, Path(examples=[1])],
+    *,
+    caller: Reader,
+    services: ServicesDep,
+) -> VersionStatistics:
+    """What a version's usable examples are: how many of each class in each split."""
+    snapshot = find(services, caller, dataset_id, number)
+    return statistics_of(snapshot, usable(services, snapshot))

@@ -20,10 +20,12 @@ from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.schemas import (
     Dataset,
     ExampleChange,
+    ExampleChanges,
     ExampleItem,
     dataset_of,
     example_of,
 )
+from app.datasets.selection import ListOrder, Selection
 from app.http.answers import answer
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.idempotency import mark
@@ -32,8 +34,8 @@ from app.http.pages import Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
 from app.infra.database import reading
+from app.infra.repositories import problems as problem_rows
 from app.infra.repositories.datasets import DatasetSnapshot
-from app.infra.repositories.problems import excluded
 from app.uploads import blobs
 from app.uploads.form import SETTLED
 from app.uploads.incoming import IncomingDep
@@ -57,26 +59,31 @@ def list_examples(
     version: Version = None,
     label: Annotated[str | None, Query(max_length=256)] = None,
     split: Split | None = None,
+    excluded: Annotated[
+        bool | None, Query(description="Only those that a problem keeps from being used, or not.")
+    ] = None,
+    order: Annotated[
+        ListOrder, Query(description="`stored`: as in the manifest; `classes`: each in turn.")
+    ] = "stored",
     after: Annotated[str | None, cursor("ex_", rest="[0-9a-f]{24}")] = None,
     limit: ManyLimit = 100,
 ) -> Page[ExampleItem]:
-    """The examples of a version, in the order of its manifest."""
+    """The examples of a version, in the order of its manifest or one of each class in turn."""
     snapshot = find(services, caller, dataset_id, version)
-    wanted: list[Example] = []
-    for example in _examples(blobs.open_manifest(services, snapshot.version), after):
-        if label in (None, example.label) and split in (None, example.split):
-            wanted.append(example)
-            if len(wanted) > limit:
-                break
-    bad = _excluded(services, snapshot, [example.id for example in wanted])
+    selection = Selection(label=label, split=split, excluded=excluded, order=order)
+    known = _examples(blobs.open_manifest(services, snapshot.version))
+    bad = _excluded(services, snapshot, None)
+    wanted = selection.page(known, bad, after=after, limit=limit + 1)
     return page(wanted, limit, lambda one: example_of(one, excluded=one.id in bad))
 
 
-def _excluded(services: Services, snapshot: DatasetSnapshot, among: Sequence[str]) -> set[str]:
+def _excluded(
+    services: Services, snapshot: DatasetSnapshot, among: Sequence[str] | None
+) -> set[str]:
     if not snapshot.num_problems:
         return set()
     with reading(services.sessions) as session:
-        return excluded(session, snapshot.version.id, among)
+        return problem_rows.excluded(session, snapshot.version.id, among)
 
 
 @router.post(
@@ -131,7 +138,32 @@ async def change_example(
 ) -> Response:
     """Relabel an example, or move it to another group or split; makes a new version."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
-    step = partial(service.relabel, services, base, example_id, change)
+    step = partial(service.relabel, services, base, {example_id: change})
+    snapshot = await to_thread.run_sync(step, limiter=services.builds)
+    response.headers["location"] = _location(snapshot)
+    return await answer(dataset_of, await settled(services, wish, snapshot), response)
+
+
+@router.patch(
+    "",
+    response_model=Dataset,
+    responses=problems(*_CHANGES, "invalid_json", "label_too_long"),
+)
+async def change_examples(
+    dataset_id: DatasetId,
+    *,
+    body: ExampleChanges,
+    caller: Writer,
+    services: ServicesDep,
+    wish: WishDep,
+    response: Response,
+) -> Response:
+    """Relabel or confirm several examples; all of it makes one version, or none."""
+    changes = {one.id: one for one in body.changes}
+    if len(changes) < len(body.changes):
+        raise HeadstartError("invalid_request", "changes: one example twice", param="changes")
+    base = await to_thread.run_sync(find, services, caller, dataset_id)
+    step = partial(service.relabel, services, base, changes)
     snapshot = await to_thread.run_sync(step, limiter=services.builds)
     response.headers["location"] = _location(snapshot)
     return await answer(dataset_of, await settled(services, wish, snapshot), response)
@@ -206,13 +238,8 @@ def _example(services: Services, snapshot: DatasetSnapshot, example_id: str) -> 
     return Example.model_validate_json(line)
 
 
-def _examples(path: Path, after: str | None) -> Iterator[Example]:
-    """The examples behind `after`. Raises invalid_request where the manifest has no such one."""
+def _examples(path: Path) -> Iterator[Example]:
     with path.open("rb") as file:
-        if after is not None and not any(line.startswith(_start(after)) for line in file):
-            raise HeadstartError(
-                "invalid_request", "after: the version has no such example", param="after"
-            )
         for line in file:
             yield Example.model_validate_json(line)
 

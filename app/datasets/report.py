@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import manifest
-from app.core.manifest import Example, Modality, Problem, Split
-from app.core.splits import ORDER
+from app.core.manifest import Modality, Problem
 from app.datasets.schemas import ClassCount
+from app.datasets.statistics import SplitCount, by_split, classes
 from app.uploads.form import UploadForm
 from app.uploads.intake import Built
 from app.uploads.streaming import Upload
 
 MOST_PROBLEMS = 1000
-
-
-class SplitCount(BaseModel):
-    """The usable examples of one split."""
-
-    split: Split
-    num_examples: int
-    classes: list[ClassCount]
 
 
 class DatasetReport(BaseModel):
@@ -88,24 +79,9 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         bytes=upload.size,
         backbone=backbone,
         num_examples=len(usable),
-        classes=_classes(usable),
-        splits=_splits(usable),
+        classes=classes(usable),
+        splits=by_split(usable),
         num_problems=len(built.problems),
         problems=built.problems[:MOST_PROBLEMS],
         assumed=built.notes,
     )
-
-
-def _classes(examples: list[Example]) -> list[ClassCount]:
-    return [ClassCount.model_validate(one) for one in manifest.class_counts(examples)]
-
-
-def _splits(examples: list[Example]) -> list[SplitCount]:
-    by_split: dict[Split, list[Example]] = defaultdict(list)
-    for example in examples:
-        by_split[example.split].append(example)
-    return [
-        SplitCount(split=split, num_examples=len(some), classes=_classes(some))
-        for split in ORDER
-        if (some := by_split.get(split))
-    ]

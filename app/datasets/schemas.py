@@ -139,6 +139,9 @@ class DatasetBrief(BaseModel):
     created_at: int
     ready_at: int | None
     expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
+    target: float | None = Field(
+        None, description="The accuracy from which on a model of it is good enough."
+    )
 
 
 class Dataset(DatasetBrief):
@@ -192,6 +195,9 @@ class ExampleItem(BaseModel):
     sha256: str
     bytes: int
     excluded: bool = Field(description="A problem of the version keeps it from being used.")
+    confirmed: bool = Field(
+        False, description="Somebody has said that the label is right; no advice doubts it again."
+    )
 
 
 def _undefaulted(schema: dict[str, Any]) -> None:
@@ -213,11 +219,71 @@ class ExampleChange(BaseModel):
     )
     group: Annotated[Printable, Field(max_length=256)] | None = None
     split: Split = Field(default="train", json_schema_extra=_undefaulted)
+    confirmed: bool = Field(
+        default=False, json_schema_extra=_undefaulted, description="The label is right."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("name a label, a group or a split")
+            raise ValueError("name a label, a group or a split, or say that it is confirmed")
+        return self
+
+
+class OneOfChanges(ExampleChange):
+    """What is to be different of one example."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [], "required": ["id"]})
+
+    id: Annotated[str, Field(pattern="^ex_[0-9a-f]{24}$")]
+
+    @model_validator(mode="after")
+    def _says_more_than_its_id(self) -> Self:
+        if self.model_fields_set == {"id"}:
+            raise ValueError("name a label, a group or a split, or say that it is confirmed")
+        return self
+
+
+class ExampleChanges(BaseModel):
+    """Changes of several examples, which make one version."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "changes": [
+                        {"id": "ex_5b7e0a1c94d23f6688aa01bc", "label": "ok"},
+                        {"id": "ex_9f2c1f7a4b0d6e8c3a5b7d9f", "confirmed": True},
+                    ]
+                }
+            ]
+        },
+    )
+
+    changes: Annotated[list[OneOfChanges], Field(min_length=1, max_length=1000)]
+
+
+class DatasetChange(BaseModel):
+    """What is to be different of a dataset; what is left out stays."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"target": 0.9}], "minProperties": 1}
+    )
+
+    name: Annotated[Printable, Field(min_length=1, max_length=200)] = Field(
+        default="", json_schema_extra=_undefaulted
+    )
+    target: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        json_schema_extra=_undefaulted,
+        description="The accuracy from which on a model of it is good enough; null: none.",
+    )
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("say a name or a target")
         return self
 
 
@@ -244,6 +310,7 @@ def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
         "ready_at": whole(snapshot.version.ready_at),
         "expires_at": whole(row.expires_at),
     }
+    shown["target"] = row.target
     return DatasetBrief(**shown, **_state(snapshot), **times)
 
 

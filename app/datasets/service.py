@@ -6,7 +6,7 @@ else made meanwhile is built upon, by starting the step again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
-from app.datasets.schemas import ExampleChange
+from app.datasets.schemas import DatasetChange, ExampleChange
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.auto_backbone import AUTO
@@ -163,11 +163,30 @@ def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
 
 
 def relabel(
-    services: Services, base: DatasetSnapshot, example_id: str, change: ExampleChange
+    services: Services, base: DatasetSnapshot, changes: Mapping[str, ExampleChange]
 ) -> DatasetSnapshot:
-    """A new version in which one example has another label, group or split. Raises not_found."""
-    wanted = change.model_dump(exclude_unset=True)
-    return _derive(services, base, relabelled(example_id, wanted))
+    """A new version in which examples, by id, have other labels, groups or splits.
+
+    Raises not_found.
+    """
+    wanted = {
+        name: change.model_dump(exclude_unset=True, exclude={"id"})
+        for name, change in changes.items()
+    }
+    return _derive(services, base, relabelled(wanted))
+
+
+def change_dataset(
+    services: Services, base: DatasetSnapshot, change: DatasetChange
+) -> DatasetSnapshot:
+    """The dataset with another name or target. Raises not_found."""
+    organisation_id = base.dataset.organisation_id
+    with writing(services) as session:
+        row = datasets.lock(session, base.dataset.id, organisation_id=organisation_id)
+        for name, value in change.model_dump(exclude_unset=True).items():
+            setattr(row, name, value)
+        session.flush()
+        return datasets.get(session, row.id, organisation_id=organisation_id, shown=SHOWN)
 
 
 def drop(services: Services, base: DatasetSnapshot, example_id: str) -> DatasetSnapshot:

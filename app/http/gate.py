@@ -34,7 +34,8 @@ log = structlog.get_logger()
 MAX_JSON = MIB
 """Of a body that has no inputs in it: nothing there is longer for a good reason."""
 _OPEN = re.compile(
-    r"/(livez|readyz|ping|health|version|v2/health/(live|ready)|openapi\.json|docs(/.*)?)?"
+    r"/(livez|readyz|ping|health|version|v2/health/(live|ready)|openapi\.json|docs(/.*)?"
+    r"|console/.*|guide(/.*)?)?"
 )
 _UPLOADS = re.compile(
     r"/v1/(datasets(/[^/]+/examples)?|files|uploads/[^/]+/parts|batch_predictions)"

@@ -17,10 +17,11 @@ from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions
 from app.infra.repositories import aliases, models
-from app.models import exports, service
+from app.models import evaluations, exports, service
 from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"])
+router.include_router(evaluations.router)
 
 _EXAMPLE = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 Name = Annotated[str, path_id("The model's id, or an alias.", _EXAMPLE)]
@@ -37,7 +38,9 @@ def list_models(caller: Reader, session: Reading, *, _limit: Unread = None) -> P
     names = aliases.names_of(
         session, [row.id for row in rows], organisation_id=caller.organisation_id
     )
-    return Page(data=[service.model_of(row, names[row.id]) for row in rows], has_more=False)
+    made_of = models.origins(session, rows, organisation_id=caller.organisation_id)
+    data = [service.model_of(row, names[row.id], made_of.get(row.version_id)) for row in rows]
+    return Page(data=data, has_more=False)
 
 
 @router.get("/{model}", responses=problems("not_found"))
@@ -53,7 +56,9 @@ def _detail(
     with reading(services.sessions) as session:
         row = models.find(session, organisation_id=organisation_id, name=model)
         names = aliases.names_of(session, [row.id], organisation_id=organisation_id)
-        return service.detail_of(row, names[row.id], served)
+        made_of = models.origins(session, [row], organisation_id=organisation_id)
+        told = service.model_of(row, names[row.id], made_of.get(row.version_id))
+        return service.detail_of(told, row, served)
 
 
 @router.delete("/{model}", responses=problems("not_found", "in_use"))

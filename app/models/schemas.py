@@ -20,6 +20,9 @@ _MODEL: dict[str, Any] = {
     "bytes": 81234,
     "sha256": "9f2c1f7a4b0d6e8c3a5b7d9f1e2c4a6b8d0f2e4c6a8b0d2f4e6c8a0b2d4f6e8c",
     "aliases": ["cells@production"],
+    "suffix": "cells",
+    "dataset": {"id": "ds_01ke4bz3r0h5d8g2j4n6p9s1v3", "name": "cells", "version": 1},
+    "accuracy": {"value": 0.96, "low": 0.9, "high": 0.99},
 }
 _INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
 _ADVICE: dict[str, Any] = {
@@ -52,6 +55,14 @@ _ADVICE: dict[str, Any] = {
 }
 
 
+class ModelOrigin(BaseModel):
+    """The version of a dataset that a model was made of."""
+
+    id: str
+    name: str
+    version: int
+
+
 class Model(BaseModel):
     """A registered result: a head on a backbone."""
 
@@ -68,6 +79,13 @@ class Model(BaseModel):
     bytes: int = Field(description="Of the head's weights.")
     sha256: str = Field(description="Of the head's weights.")
     aliases: list[str]
+    suffix: str | None = Field(None, description="What its job called it.")
+    dataset: ModelOrigin | None = Field(
+        None, description="What it was made of; null once that is deleted."
+    )
+    accuracy: Interval | None = Field(
+        None, description="As in the evaluation; null where that has no such figure."
+    )
 
 
 class ModelPrecision(BaseModel):
@@ -134,8 +152,10 @@ class Advice(BaseModel):
     )
     confused: list[dict[str, Any]] = Field(
         [],
-        description="Pairs of classes (`labels`) taken for one another: `count`, its `share` of "
-        "their examples, `message`.",
+        description="Pairs of classes (`labels`) taken for one another among the training "
+        "examples, each judged by a fit that had not seen it: `count`, its `share` of their "
+        "examples, `message`. Where the figures are of held-out examples, `confusion_matrix` "
+        "counts those.",
     )
     probably_mislabelled: list[dict[str, Any]] = Field(
         [],
@@ -152,6 +172,13 @@ class Advice(BaseModel):
         description="Pairs (`example_ids`) from different `splits` that are almost the same, with "
         "their `cosine`.",
     )
+
+
+class Baseline(BaseModel):
+    """What always guessing one class would give."""
+
+    label: str
+    accuracy: float
 
 
 class Evaluation(BaseModel):
@@ -211,6 +238,14 @@ class Evaluation(BaseModel):
         None,
         description="`counts` of each class's training examples, `imbalance` of the largest to the "
         "smallest, and how the fit took it: `loss`, `logit_adjustment`.",
+    )
+    baseline: Baseline | None = Field(
+        None, description="What always guessing the most frequent class would have got right."
+    )
+    curves: dict[str, Any] | None = Field(
+        None,
+        description="`reliability`: bins of confidence, each with its `count`, mean `confidence` "
+        "and `accuracy` with an interval.",
     )
     advice: Advice | None = Field(None, description="Null for models from before it was given.")
 

@@ -7,19 +7,28 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import structlog
 
 from app.core import exports
 from app.core.errors import HeadstartError
 from app.core.modalities import MODALITIES
-from app.http.schemas import PredictionCost
+from app.http.schemas import Interval, PredictionCost
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions, fitted_on
 from app.infra.predictor_client import PredictorClient
+from app.infra.repositories.models import Origin
 from app.infra.storage import Storage
-from app.models.schemas import Evaluation, Model, ModelArtifact, ModelDetail, ModelPrecision
+from app.models.schemas import (
+    Baseline,
+    Evaluation,
+    Model,
+    ModelArtifact,
+    ModelDetail,
+    ModelOrigin,
+    ModelPrecision,
+)
 
 log = structlog.get_logger()
 
@@ -39,8 +48,8 @@ ARTIFACTS: Mapping[str, Stored] = {
 _SAME = {"head.safetensors": "head"}
 
 
-def model_of(row: ModelRow, names: Sequence[str]) -> Model:
-    """The model as its caller sees it, with the aliases that point to it."""
+def model_of(row: ModelRow, names: Sequence[str], origin: Origin | None) -> Model:
+    """The model as its caller sees it, with its aliases and what it was made of."""
     return Model(
         id=row.id,
         created=int(row.created_at),
@@ -52,16 +61,36 @@ def model_of(row: ModelRow, names: Sequence[str]) -> Model:
         bytes=row.bytes,
         sha256=row.sha256,
         aliases=list(names),
+        suffix=row.id.split(":")[3] or None,
+        dataset=origin_of(origin),
+        accuracy=Interval.model_validate(row.accuracy) if row.accuracy else None,
     )
 
 
-def detail_of(row: ModelRow, names: Sequence[str], served: Precisions | None) -> ModelDetail:
+def origin_of(origin: Origin | None) -> ModelOrigin | None:
+    """The version as callers see it."""
+    if origin is None:
+        return None
+    return ModelOrigin(id=origin.dataset_id, name=origin.name, version=origin.version)
+
+
+def baseline_of(evaluation: Mapping[str, Any]) -> Baseline | None:
+    """What the most frequent class among the judged examples makes of a guess."""
+    classes = evaluation.get("per_class") or []
+    total = sum(one["support"] for one in classes)
+    if not total:
+        return None
+    most = max(classes, key=lambda one: int(one["support"]))
+    return Baseline(label=most["label"], accuracy=most["support"] / total)
+
+
+def detail_of(model: Model, row: ModelRow, served: Precisions | None) -> ModelDetail:
     """The model with its card; `served` is what the predictor computes in, if it could be asked."""
     fitted = fitted_on(row.card)
     precision = ModelPrecision(
         fitted=fitted or None, served=served.serving(fitted) if served is not None else None
     )
-    told = model_of(row, names).model_dump()
+    told = model.model_dump()
     views = row.card.get("config", {}).get("prediction_views") or [MODALITIES[row.modality].primary]
     return ModelDetail(
         **told,
@@ -83,7 +112,12 @@ async def precisions_of(predictor: PredictorClient) -> Precisions | None:
 
 def evaluation_of(row: ModelRow) -> Evaluation:
     """How good the model is, and what would make it better."""
-    said = {**row.evaluation, "model": row.id, "advice": row.card.get("advice")}
+    said = {
+        **row.evaluation,
+        "model": row.id,
+        "advice": row.card.get("advice"),
+        "baseline": baseline_of(row.evaluation),
+    }
     return Evaluation.model_validate(said)
 
 

@@ -22,10 +22,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from app.core import held_out
 from app.core.errors import HeadstartError
 from app.infra.storage import Storage, storage_errors
 
 HEAD, CARD = "head.safetensors", "model.json"
+ANSWERS = held_out.FILE
 FORMAT = 1
 _CONFIG_SHA256 = "config_sha256"
 """In the head's metadata; heads from before it was written there have none."""
@@ -52,7 +54,7 @@ class StoredModel:
 
 
 def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) -> Artifact:
-    """Move `folder/head.safetensors` and its card into storage, durably.
+    """Move `folder/head.safetensors`, its card and its held-out answers into storage, durably.
 
     Raises weights_invalid for a head that could not be loaded again, and storage_full.
     """
@@ -67,6 +69,8 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
         path.write_text(json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     storage.put(f"{prefix}/{HEAD}", head)
     storage.put(f"{prefix}/{CARD}", path)
+    if (answers := folder / ANSWERS).exists():
+        storage.put(f"{prefix}/{ANSWERS}", answers)
     return Artifact(prefix=prefix, sha256=sha256, size=len(data), card=full)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.core.modalities import PRIMARY
+from worker.ml.assess.answers import HeldOutAnswers
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import Channel
@@ -177,3 +178,4 @@ class Fit:
     evaluation: dict[str, Any]
     hyperparameters: dict[str, Any]
     advice: dict[str, Any] = field(default_factory=dict)
+    answers: HeldOutAnswers | None = None

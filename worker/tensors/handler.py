@@ -21,7 +21,7 @@ from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
-from worker.formats import segments
+from worker.formats import models, segments
 from worker.formats.channel import Message
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
 from worker.ml.engines.joint import joint
@@ -33,7 +33,7 @@ from worker.ml.images import pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import Support, Task
-from worker.tensors import warmup
+from worker.tensors import held_out, warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
 from worker.tensors.likeness import likeness
 from worker.tensors.predict import predict
@@ -130,6 +130,7 @@ class Tensors:
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
         with storage_errors():
             Path(request["out"]).write_bytes(save(tensors))
+            held_out.write(Path(request["out"]).with_name(models.ANSWERS), fit.answers)
         return {
             "config": fit.head.config.as_json(),
             "evaluation": fit.evaluation,

@@ -110,7 +110,7 @@ def card_of(
         "views": list(views),
         "embedding": dict(passes),
         "evaluation": _evaluation(data, result["evaluation"]),
-        "advice": result["advice"],
+        "advice": _advice(data, result["advice"]),
         "seconds": {"fit": result["seconds"]},
         "libraries": dict(facts.libraries),
     }
@@ -140,6 +140,14 @@ def _evaluation(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
     return {**told, "how": {**how, "left_out": how["left_out"] + dropped}}
 
 
+def _advice(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said, without a doubt about labels that somebody has confirmed."""
+    confirmed = {example.id for example in data.train if example.confirmed}
+    suspects = told.get("probably_mislabelled", [])
+    kept = [one for one in suspects if one["example_id"] not in confirmed]
+    return {**told, "probably_mislabelled": kept} if suspects else dict(told)
+
+
 def final_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """The headline figures of an evaluation, those that could be estimated."""
     figures = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
@@ -167,6 +175,7 @@ def _register(session: Session, data: JobData, artifact: Artifact) -> None:
             bytes=artifact.size,
             card=dict(artifact.card),
             evaluation=artifact.card["evaluation"],
+            accuracy=artifact.card["evaluation"].get("accuracy"),
             created_at=now(session),
         )
     )

@@ -83,13 +83,13 @@ function Room({ at, me }) {
     let here = true;
     fail(null);
     if (!found) return set({ Nothing: true });
-    found.load().then((module) => { if (here) { set({ Page: module.default }); window.scrollTo(0, 0); } }, () => here && fail({ message: "This page could not be loaded.", code: "no_connection" }));
+    found.load().then((module) => { if (here) { set({ Page: module.default, path: at.path, id: decodeURIComponent(found.match?.[1] ?? "") }); window.scrollTo(0, 0); } }, () => here && fail({ message: "This page could not be loaded.", code: "no_connection" }));
     return () => { here = false; };
   }, [at.path]);
   if (error) return html`<${Failed} error=${error} again=${() => location.reload()} />`;
   if (!room) return html`<${Loading} />`;
-  if (room.Nothing || !found) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;
-  return html`<${room.Page} key=${at.path} id=${decodeURIComponent(found.match?.[1] ?? "")} query=${at.query} me=${me} />`;
+  if (room.Nothing) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;
+  return html`<${room.Page} key=${room.path} id=${room.id} query=${at.query} me=${me} />`;
 }
 
 /** @param {{me: any, health: any, at: any, onKey: () => void, onFind: () => void}} props */

@@ -27,6 +27,8 @@ class DatasetRow(Base):
     created_at: Mapped[float]
     expires_at: Mapped[float | None] = mapped_column(index=True)
     """When it is deleted, as its uploader wished; None: not by itself."""
+    target: Mapped[float | None]
+    """The accuracy from which on a model of it is good enough, where somebody has said so."""
 
 
 class DatasetVersionRow(Base):

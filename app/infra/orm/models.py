@@ -29,6 +29,8 @@ class ModelRow(Base):
     card: Mapped[dict[str, Any]]
     """The content of model.json."""
     evaluation: Mapped[dict[str, Any]]
+    accuracy: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """The evaluation's, `{value, low, high}`, for lists, which do not read the whole."""
     created_at: Mapped[float]
 
 

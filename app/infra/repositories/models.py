@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from app.core.errors import HeadstartError
-from app.infra.orm import AliasRow, ModelRow
+from app.infra.orm import AliasRow, DatasetRow, DatasetVersionRow, JobRow, ModelRow
 from app.infra.repositories import aliases, batches, exports
+
+_FEW = 100
+"""Models whose versions are named in a query; the versions of more are all read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,44 @@ def listing(session: Session, *, organisation_id: str) -> list[ModelRow]:
         .options(defer(ModelRow.card), defer(ModelRow.evaluation))
     )
     return list(session.scalars(statement))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The dataset's version that a model was made of."""
+
+    dataset_id: str
+    name: str
+    version: int
+
+
+def origins(
+    session: Session, rows: Sequence[ModelRow], *, organisation_id: str
+) -> dict[str | None, Origin]:
+    """By the models' `version_id`; without those whose dataset is gone."""
+    version, dataset = DatasetVersionRow, DatasetRow
+    wanted = (
+        select(version.id, dataset.id, dataset.name, version.number)
+        .join(dataset, dataset.id == version.dataset_id)
+        .where(version.organisation_id == organisation_id)
+    )
+    if len(rows) < _FEW:
+        wanted = wanted.where(version.id.in_([row.version_id for row in rows]))
+    return {row[0]: Origin(*row[1:]) for row in session.execute(wanted)}
+
+
+def judged_on(session: Session, row: ModelRow) -> Origin | None:
+    """The version that holds the examples a model was judged on; None where it is gone.
+
+    That of its job's validation file, where it had one.
+    """
+    job = session.get(JobRow, row.job_id) if row.job_id is not None else None
+    version_id = job.validation_version_id if job is not None else None
+    version = session.get(DatasetVersionRow, version_id or row.version_id)
+    if version is None:
+        return None
+    dataset = session.get_one(DatasetRow, version.dataset_id)
+    return Origin(dataset.id, dataset.name, version.number)
 
 
 def delete(session: Session, *, organisation_id: str, model_id: str) -> str:

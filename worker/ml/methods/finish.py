@@ -11,6 +11,7 @@ from torch import Tensor
 
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
 from worker.ml.assess import advice, calibration, distance_cooling, evaluation, novelty
+from worker.ml.assess.answers import HeldOutAnswers
 from worker.ml.assess.learning_curve import Point
 from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
@@ -35,9 +36,11 @@ def finish(setting: Setting, fitted: Fitted) -> Fit:
     """The head with classes in the caller's order, and everything that is said of it."""
     judged = _Judged(setting, fitted)
     head = _artifact(judged)
+    answers = _answers(judged, head)
     return Fit(
         head=head,
-        evaluation=_evaluation(judged, head) | {"class_balance": _class_balance(judged)},
+        answers=answers,
+        evaluation=_evaluation(judged, answers) | {"class_balance": _class_balance(judged)},
         hyperparameters=_resolved(judged),
         advice=_advice(judged),
     )
@@ -172,19 +175,44 @@ def _detector(judged: _Judged, kept: Tensor, rows: Tensor) -> NoveltyDetector:
     return novelty.fit_threshold(top[known].float(), likeness[known])
 
 
-def _evaluation(judged: _Judged, head: HeadArtifact) -> dict[str, Any]:
+def _evaluation(judged: _Judged, answers: HeldOutAnswers | None) -> dict[str, Any]:
     """On held-out examples, and out of fold unless the method held some out; else out of fold."""
-    held_out = _held_out(judged)
-    if held_out is None:
+    if answers is None or _held_out(judged) is None:
         return _out_of_fold(judged)
-    setting = judged.setting
-    rows = scoring.probabilities(
-        head, held_out.features, layout=setting.task.layout, texts=held_out.texts
+    said = evaluation.evaluate(
+        answers.probabilities, answers.labels, answers.classes, how="hold-out"
     )
-    said = evaluation.evaluate(rows, held_out.labels, held_out.classes, how="hold-out")
     if judged.fitted.held_out is not None:
         return said
     return said | {"out_of_fold": _out_of_fold(judged)}
+
+
+def _answers(judged: _Judged, head: HeadArtifact) -> HeldOutAnswers | None:
+    """To the held-out examples, or out of fold; None where there are neither."""
+    held_out, canonical, folds = _held_out(judged), judged.setting.canonical, judged.setting.folds
+    if held_out is not None:
+        rows = scoring.probabilities(
+            head,
+            held_out.features,
+            layout=judged.setting.task.layout,
+            texts=held_out.texts,
+        )
+        return HeldOutAnswers(
+            ids=held_out.ids,
+            labels=held_out.labels,
+            classes=held_out.classes,
+            probabilities=rows,
+            known=torch.ones(len(held_out), dtype=torch.bool),
+        )
+    if judged.probabilities is None:
+        return None
+    return HeldOutAnswers(
+        ids=judged.setting.support.ids,
+        labels=canonical.numbers(folds.labels),
+        classes=canonical.classes,
+        probabilities=canonical.columns(judged.probabilities),
+        known=folds.known,
+    )
 
 
 def _held_out(judged: _Judged) -> Support | None:

@@ -35,7 +35,7 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
   const [split, only] = useState("");
   const [order, sort] = useState("classes");
   const [open, show] = useState(/** @type {any} */ (null));
-  const counts = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/counts`), [dataset.id, dataset.version, dataset.status]);
+  const counts = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status]);
   const pages = usePages(`v1/datasets/${dataset.id}/examples`, { version: dataset.version, label: wanted, split, order, excluded: false }, [dataset.id, dataset.version, wanted, split, order, dataset.status]);
   /** @type {any[]} */
   const splits = counts.data?.splits ?? [];

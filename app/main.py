@@ -46,6 +46,7 @@ from app.models.endpoints import router as models
 from app.models.promotions import router as promotions
 from app.operations.health import router as health
 from app.operations.metrics import Measure
+from app.operations.system import router as system
 from app.operations.tidying import tidied
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
@@ -66,6 +67,7 @@ ROOMS = (
     compat,
     batches,
     health,
+    system,
     docs,
     console,
 )

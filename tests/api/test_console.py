@@ -94,7 +94,6 @@ def test_the_docs_load_only_their_own_files(anybody: httpx.Client) -> None:
         assert len(answer.content) > 100
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert anybody.get("/docs/LICENSE").status_code == 200
-    assert anybody.get("/").headers["location"] == "/docs"
     for name in ("docs.html", "..%2fdocs.py", "nothing.js", "%00"):
         assert anybody.get(f"/docs/{name}").status_code == 404
 
@@ -142,3 +141,84 @@ def test_links_lead_to_operations(anybody: httpx.Client) -> None:
     ]
     assert len(led) >= 8
     assert set(led) <= known
+
+
+def test_the_console_loads_only_its_own_files(anybody: httpx.Client) -> None:
+    page = anybody.get("/")
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    wanted = re.findall(r'(?:src|href)="(console/[^"]+)"', page.text)
+    assert len(wanted) == 5
+    seen = set(wanted)
+    for path in wanted:  # and every module that one of them names
+        answer = anybody.get(f"/{path}")
+        assert answer.status_code == 200, path
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        for name in re.findall(r'(?:from|import\() ?"(\.[^"]+)"', answer.text):
+            there = str(httpx.URL(f"http://x/{path}").join(name).path)[1:]
+            if there not in seen:
+                seen.add(there)
+                wanted.append(there)
+        assert "//cdn" not in answer.text
+    assert len(wanted) > 20
+
+
+def test_a_file_that_is_known_is_not_sent_again(anybody: httpx.Client) -> None:
+    first = anybody.get("/console/main.js")
+    assert first.headers["content-encoding"] == "gzip"
+    known = {"if-none-match": first.headers["etag"]}
+    again = anybody.get("/console/main.js", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    plain = anybody.get("/console/main.js", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == first.content
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index.html", "../pages.py", "..%2fpages.py", "%2e%2e/docs.py", "nothing.js", "%00", ""],
+)
+def test_nothing_else_is_handed_out(anybody: httpx.Client, name: str) -> None:
+    assert anybody.get(f"/console/{name}").status_code in (401, 404)
+
+
+def test_below_a_prefix_links_begin_with_it(tmp_path: Path) -> None:
+    with serve(Settings(data_dir=tmp_path, root_path="/headstart")) as service:
+        with service.client(None) as client:
+            assert 'src="/headstart/console/main.js"' in client.get("/").text
+
+
+def test_the_digits_are_a_dataset(anybody: httpx.Client, client: httpx.Client) -> None:
+    digits = anybody.get("/console/digits.zip")
+    assert digits.headers["content-type"] == "application/zip"
+    answer = client.post(
+        f"{DATASETS}?validate_only=true", files={"file": ("digits.zip", digits.content)}
+    )
+    report = answer.json()
+    assert (report["num_examples"], len(report["classes"])) == (300, 10)
+    assert [one["num_examples"] for one in report["splits"]] == [100, 200]
+
+
+def test_a_key_reads_who_it_is(service: Service) -> None:
+    key = make_key(service.services.sessions, "acme", scopes=["predict"])
+    with service.client(key) as client:
+        told = client.get("/v1/me").json()
+    assert (told["organization_id"], told["scopes"]) == ("acme", ["predict"])
+    assert key.startswith(told["prefix"])
+    assert "key" not in told
+    with service.client("hs_nonsense") as stranger:
+        assert code(stranger.get("/v1/me")) == (401, "unauthenticated")
+
+
+def test_the_system_tells_only_of_ones_own(service: Service, client: httpx.Client) -> None:
+    made(client)
+    own = client.get("/v1/system").json()
+    assert own["checks"]["database"] == "ok"
+    assert own["work"] == [{"kind": "embed", "queued": 1, "running": 0}]
+    assert own["stored_bytes"]["examples"] > 0
+    assert 0 < own["disk"]["free_bytes"] <= own["disk"]["total_bytes"]
+    with service.client(make_key(service.services.sessions, "other")) as stranger:
+        told = stranger.get("/v1/system").json()
+    assert told["work"] == []
+    assert told["stored_bytes"] == {"examples": 0, "embeddings": 0, "models": 0}

@@ -65,10 +65,10 @@ export function wilson(hits, n) {
 
 /** @param {{bins: any[], said: string}} props */
 export function Certainty({ bins, said }) {
-  const width = 300, height = 260, dots = merged(bins);
+  const width = 360, height = 260, dots = merged(bins);
   const low = floorOf(Math.min(...dots.map((one) => Math.min(one.low, one.sure))));
   const y = across({ low, high: 1, height });
-  const x = (/** @type {number} */ share) => LEFT + (width - LEFT - RIGHT) * ((share - low) / (1 - low || 1));
+  const x = (/** @type {number} */ share) => LEFT + (width - LEFT - RIGHT - 14) * ((share - low) / (1 - low || 1));
   const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].filter((tick) => tick >= low - 1e-9);
   const most = Math.max(...dots.map((one) => one.count));
   return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said}>

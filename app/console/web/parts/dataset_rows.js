@@ -24,8 +24,12 @@ function Glimpse({ dataset }) {
   return html`<div class="strip">${examples.map((one) => html`<${Picture} key=${one.id} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`${label(one.label)}, ${one.split}, ${one.path}`} edge=${44} />`)}</div>`;
 }
 
+/** Where one common axis of these figures begins: at half, or lower where one needs it. @param {any[]} figures */
+export const axis = (figures) => Math.min(0.5, ...figures.map((one) => (one?.low == null ? 1 : Math.floor(10 * one.low) / 10)));
+
 /** @param {{datasets: any[], models: any[]}} props */
 export function DatasetRows({ datasets, models }) {
+  const from = axis(models.map((model) => model.accuracy));
   return html`<div class="list">${datasets.map((dataset) => {
     const own = models.filter((model) => model.dataset?.id === dataset.id);
     const best = own.find((model) => model.aliases.length) ?? own[0];
@@ -33,7 +37,7 @@ export function DatasetRows({ datasets, models }) {
     return html`<a class="item datasets" href=${`#/datasets/${dataset.id}`} key=${dataset.id}>
       ${dataset.status === "processing" ? html`<div><small>embedding ${count(dataset.num_examples)} ${thing(dataset.modality, dataset.num_examples)}</small></div>` : html`<${Glimpse} dataset=${dataset} />`}
       <div style=${{ minWidth: 0 }}><div class="name" title=${dataset.name}>${dataset.name}</div><small>${several(dataset.classes.length, "class", "classes")} · ${several(dataset.num_examples, dataset.modality === "text" ? "text" : "example")} · version ${dataset.version}</small></div>
-      <div>${best ? html`<div><b>${percent(best.accuracy?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(best.accuracy)}</small></div><${Interval} figure=${best.accuracy} target=${dataset.target} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
+      <div>${best ? html`<div><b>${percent(best.accuracy?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(best.accuracy)}</small></div><${Interval} figure=${best.accuracy} target=${dataset.target} from=${from} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
       <div class="row">${aliases.length ? aliases.slice(0, 3).map((name) => html`<span class="chip accent" title=${name}>${name}</span>`) : html`<small>${best ? "no alias" : ""}</small>`}</div>
       <small class="right">${ago(dataset.created_at)}</small></a>`;
   })}</div>`;

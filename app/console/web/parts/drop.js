@@ -76,7 +76,7 @@ export function DropArea({ big = false, to = null }) {
     <${Icon} name="up" size=${22} />
     <div class="what"><b>${big ? "Drop a folder here" : "Drop a folder, a zip, or files"}</b><div class="muted dense">${big ? "or a zip, or a CSV of texts with their labels" : html`One folder per class, or a table with a column <code>label</code>. You see a report before anything is kept.`}</div></div>
     <div class="row"><${Button} kind="primary" onClick=${() => folder.current?.click()}>Choose a folder</${Button}><${Button} onClick=${() => files.current?.click()}>Files</${Button}></div>
-    <input ref=${folder} class="sr" type="file" webkitdirectory multiple tabindex="-1" aria-label="Choose a folder" onChange=${take} />
-    <input ref=${files} class="sr" type="file" multiple tabindex="-1" aria-label="Choose files" onChange=${take} />
+    <input ref=${folder} hidden type="file" webkitdirectory multiple onChange=${take} />
+    <input ref=${files} hidden type="file" multiple onChange=${take} />
   </div>`;
 }

@@ -1,10 +1,10 @@
 // @ts-check
 /** Home: how the service is, where to drop a folder, what waits, the datasets. */
 import { html, useState } from "../vendor/preact.js";
-import { all, ask, get } from "../api.js";
+import { ask, get } from "../api.js";
 import { DropArea, report } from "../parts/drop.js";
 import { Failed, Head, Loading, useEvery, useLoad } from "../parts/ui.js";
-import { DatasetRows } from "../parts/dataset_rows.js";
+import { DatasetRows, axis } from "../parts/dataset_rows.js";
 
 /** The bundled digits, as a dropped file. */
 async function digits() {
@@ -35,7 +35,7 @@ export default function Home({ me }) {
   return html`<${Head} title="Home" sub=${html`<span class="row"><i class=${`dot ${me.health.kind}`}></i>${me.health.text}</span>`} />
     <${Failed} error=${error} again=${again} />
     <div style=${{ marginTop: "24px" }}><${DropArea} /></div>
-    <section><header><h2>Datasets</h2><small>${data.more ? "the newest 20" : data.datasets.length}</small><small class="grow right hide-phone">scale 0 to 100%; dashed: what was asked for</small></header>
+    <section><header><h2>Datasets</h2><small>${data.more ? "the newest 20" : data.datasets.length}</small><small class="grow right hide-phone">${data.models.length > 0 && `scale ${Math.round(100 * axis(data.models.map((/** @type {any} */ one) => one.accuracy)))} to 100%; dashed: what was asked for`}</small></header>
       <${DatasetRows} datasets=${data.datasets} models=${data.models} />
       ${data.more && html`<p style=${{ marginTop: "12px" }}><a href="#/datasets">All datasets</a></p>`}</section>`;
 }

@@ -26,7 +26,7 @@ function Steps({ job, dataset, rate }) {
   /** @type {[string, any][]} */
   const steps = [
     ["Checked", job.status === "validating_files" ? `the ${things} are being read` : job.status === "queued" ? "waiting for a worker" : lasted(job.timing.waited)],
-    ["Embedding", job.embedding ? `${count(job.embedding.new)} new, ${count(job.embedding.cached ?? 0)} read before` : stage === "embedding" ? `${count(job.progress.done)} of ${count(job.progress.total)}${left != null ? ` · about ${lasted(left)} left` : ""}` : `each of the ${things} once, never again`],
+    ["Embedding", job.embedding && (job.embedding.new || job.embedding.cached) ? `${count(job.embedding.new)} new, ${count(job.embedding.cached ?? 0)} read before` : stage === "embedding" ? `${count(job.progress.done)} of ${count(job.progress.total)}${left != null ? ` · about ${lasted(left)} left` : ""}` : `each of the ${things} once, never again`],
     ["Fitting", over && job.timing.ran != null ? lasted(job.timing.ran) : "usually under 1 s"], ["Measuring", "folds, interval, advice"],
   ];
   return html`<ol class="steps">${steps.map(([name, text], n) => html`<li class=${n < at ? "done" : n === at && !over ? "now" : ""} aria-current=${n === at && !over ? "step" : null}><b>${n < at ? html`<${Icon} name="check" size=${16} />` : n === at && !over ? html`<i class="dot" style=${{ background: "var(--accent)" }}></i>` : ""}${name}</b>${text}${n === 1 && at === 1 && stage === "embedding" ? html`<div class="bar" role="progressbar" aria-label="Embedding" aria-valuenow=${Math.round(100 * share)}><i style=${{ width: `${100 * share}%` }}></i></div>` : ""}</li>`)}</ol>`;

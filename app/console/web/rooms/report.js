@@ -75,7 +75,7 @@ function Classes({ report, inside }) {
   const of = (/** @type {any} */ split, /** @type {string} */ name) => report.splits.find((/** @type {any} */ one) => one.split === split).classes.find((/** @type {any} */ one) => one.label === name)?.count ?? 0;
   return html`<div class="panel flush"><table><thead><tr><th>Class</th><th></th>${splits.map((/** @type {string} */ one) => html`<th class="num">${one}</th>`)}</tr></thead><tbody>
     ${report.classes.map((/** @type {any} */ one) => html`<tr><td style=${{ fontWeight: 500, overflowWrap: "anywhere" }} title=${one.label}>${label(one.label)}</td>
-      <td><div class="strip">${(shown.get(one.label.trim().normalize()) ?? []).map((some) => html`<div style=${{ width: "38px" }}><${Local} one=${some} alt=${`${label(one.label)}, ${some.path}`} /></div>`)}</div></td>
+      <td><div class="strip local">${(shown.get(one.label.trim().normalize()) ?? []).map((some) => html`<${Local} key=${some.path} one=${some} alt=${`${label(one.label)}, ${some.path}`} />`)}</div></td>
       ${splits.map((/** @type {string} */ split) => { const n = of(split, one.label); return html`<td class=${`num ${split === "train" && n < 10 ? "miss-ink" : ""}`}>${n}</td>`; })}</tr>`)}</tbody></table></div>`;
 }
 
@@ -142,7 +142,7 @@ export default function Report() {
   return html`<${Head} title=${title} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`${made && html`<span>${size(made.blob.size)}</span>`}${made?.inside.length > 0 && html`<span>${several(made.inside.length, "file")}${made.seconds ? `, read in ${made.seconds.toFixed(1)} s` : ""}</span>`}<span class="chip">Nothing is kept yet</span>`} />
     <${Failed} error=${error} again=${made ? save : () => again(turn + 1)} />
     ${((!made && !error) || keeping) && html`<div class="panel" style=${{ marginTop: "24px" }} role="status"><div class="dense" style=${{ marginBottom: "8px" }}>${stage.text}…</div><div class="bar" role="progressbar" aria-valuenow=${Math.round(100 * stage.share)} aria-label=${stage.text}><i style=${{ width: `${100 * stage.share}%` }}></i></div></div>`}
-    ${report && html`<div class="wide-left" style=${{ marginTop: "28px", gridTemplateColumns: report.classes.length > 40 ? "minmax(0, 1fr)" : null }}><div>
+    ${report && html`<div class=${`report ${report.classes.length > 40 ? "many" : ""}`} style=${{ marginTop: "28px" }}><div>
       <h2 style=${{ fontSize: "20px", lineHeight: "28px" }}>${count(report.num_examples)} of ${count(report.num_examples + out)} ${thing(report.modality, report.num_examples + out)} can be used, in ${several(report.classes.length, "class", "classes")}.</h2>
       ${report.assumed.map((/** @type {string} */ said) => html`<p class="muted" style=${{ marginTop: "6px" }}>${said[0].toUpperCase() + said.slice(1)}.</p>`)}
       <p class="muted" style=${{ marginTop: "6px" }}>${report.splits.map((/** @type {any} */ one) => `${count(one.num_examples)} to ${one.split}`).join(", ")}${report.splits.length === 1 ? ": the figures will come from folds" : ""}.</p>

@@ -52,7 +52,7 @@ def test_doubts_are_found_anew_and_facts_carried() -> None:
     first = appended([twin], []).of(Content(BASE, []))
     assert [problem.code for problem in first.problems] == ["label_conflict"] * 2
     assert first.version(manifest_sha256="m", backbone="x").num_examples == 3
-    settled = relabelled(twin.id, {"label": "a"}).of(first)
+    settled = relabelled({twin.id: {"label": "a"}}).of(first)
     assert [problem.code for problem in settled.problems] == ["duplicate_example"]
 
 
@@ -63,7 +63,7 @@ def test_a_dropped_example_takes_its_problem_along() -> None:
     assert found.problems == [undecodable(BASE[1])]
 
 
-@pytest.mark.parametrize("change", [dropped("ex_none"), relabelled("ex_none", {"label": "b"})])
+@pytest.mark.parametrize("change", [dropped("ex_none"), relabelled({"ex_none": {"label": "b"}})])
 def test_an_unknown_example_is_not_found(change: Revision) -> None:
     with pytest.raises(HeadstartError) as caught:
         change.of(Content(BASE, []))

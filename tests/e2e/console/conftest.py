@@ -1,0 +1,94 @@
+"""A headless Chromium of the system's, a service, and pages whose every error fails the test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from tests.e2e import conftest as e2e
+from tests.e2e.conftest import Service
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SHOTS = Path(__file__).parents[3] / "data" / "screenshots"
+SIZES = {"desktop": (1440, 900), "tablet": (900, 1100), "phone": (390, 844)}
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One embedded service for all pages."""
+    yield from e2e._embedded(tmp_path_factory.mktemp("console"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's browser; nothing is downloaded."""
+    if CHROMIUM is None:
+        pytest.skip("chromium not found: the console was not looked at")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong on it that nobody had asked for."""
+
+    page: Page
+    url: str
+    faults: list[str] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)
+    """Statuses that the test provokes."""
+
+    def open(self, address: str) -> None:
+        """Go to a page of the console."""
+        self.page.goto(f"{self.url}/#{address}")
+
+    def sign_in(self, key: str) -> None:
+        """As a person does."""
+        self.page.goto(self.url + "/")
+        self.page.get_by_label("API key").fill(key)
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("button", name="Choose a folder").wait_for()
+
+    def heard(self, kind: str, text: str) -> None:
+        """Note an error of the console's, unless it is of an expected status."""
+        if kind == "error" and not any(str(status) in text for status in self.expected):
+            self.faults.append(text)
+
+
+def watch(context: BrowserContext, url: str) -> Watched:
+    """A new page of the context, with an eye on it."""
+    page = context.new_page()
+    watched = Watched(page, url)
+    page.on("console", lambda message: watched.heard(message.type, message.text))
+    page.on("pageerror", lambda error: watched.faults.append(str(error)))
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((url, "blob:", "data:")):
+            watched.faults.append(f"a request left the host: {request.url}")
+
+    page.on("request", asked)
+    return watched
+
+
+def opened(chromium: Browser, live: Service, **options: Any) -> Iterator[Watched]:
+    """A page in a context of its own, closed afterwards and without a fault."""
+    context = chromium.new_context(locale="en-GB", **options)
+    context.set_default_timeout(60_000)
+    watched = watch(context, live.url)
+    yield watched
+    context.close()
+    assert watched.faults == []
+
+
+@pytest.fixture
+def console(chromium: Browser, live: Service) -> Iterator[Watched]:
+    """A desktop's page, not signed in."""
+    yield from opened(chromium, live, viewport={"width": 1440, "height": 900})

@@ -97,7 +97,7 @@ def get_me(request: Request, session: Reading) -> Caller:
     """The key that asks: its name, organisation and scopes. Any key may ask."""
     identity = request.state.identity
     assert isinstance(identity, Identity)
-    row = session.get_one(ApiKeyRow, identity.key_id)
+    row = find_live(session, live_keys(identity.organisation_id), identity.key_id)
     return Caller(**key_of(row).model_dump())
 
 

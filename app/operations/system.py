@@ -16,7 +16,7 @@ from app.http.dependencies import Reader, Services, ServicesDep
 from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.infra.database import reading
-from app.infra.repositories import overview
+from app.operations import overview
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/system", tags=["health"])
 

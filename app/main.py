@@ -36,6 +36,7 @@ from app.infra.logs import configure_logs
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
+from app.infra.remembered import Remembered
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
 from app.infra.turns import BUILDS_AT_ONCE, OWN_BUILDS, Turns
@@ -50,6 +51,8 @@ from app.operations.system import router as system
 from app.operations.tidying import tidied
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
+
+_LOOKS_BYTES = 32 * 1024 * 1024
 
 ROOMS = (
     accounts,
@@ -145,6 +148,7 @@ def open_services(settings: Settings) -> Services:
         own_builds=Turns(OWN_BUILDS),
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
         statistics=InferenceStatistics(),
+        looks=Remembered(_LOOKS_BYTES),
     )
 
 

@@ -75,6 +75,18 @@ def inspect(data: bytes) -> ImageHeader:
     return ImageHeader(image_format, width, height, frames)
 
 
+def measured(head: bytes) -> ImageHeader:
+    """What the first bytes of a checked image say; its frames are not counted.
+
+    Raises image_invalid, image_truncated or unsupported_image_format.
+    """
+    image_format = sniff(head)
+    try:
+        return ImageHeader(image_format, *_SIZES[image_format](head))
+    except (struct.error, IndexError, OverflowError) as error:
+        raise HeadstartError("image_truncated", "the image ends inside its header") from error
+
+
 def sniff(data: bytes) -> ImageFormat:
     """The format by content alone; raises image_invalid or unsupported_image_format."""
     for image_format, magics in _MAGICS.items():

@@ -55,6 +55,8 @@ class ModalitySpec:
     """Why a model is not exported as a whole network."""
     saliency: str | None = None
     """Why there are no saliency maps."""
+    thumbnail: str | None = None
+    """Why an example has no small picture."""
 
     @property
     def primary(self) -> str:
@@ -86,5 +88,6 @@ TEXT = ModalitySpec(
     "HEADSTART_WEIGHTS_DIR/{name}",
     bundled="a text model reads words beside its embedding, and is exported as `head` only",
     saliency="saliency maps are of images",
+    thumbnail="a text has no thumbnail: read its content",
 )
 MODALITIES: Mapping[str, ModalitySpec] = {one.name: one for one in (IMAGE, TEXT)}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
 
 INVISIBLE = (
     "\\u0000-\\u001f\\u007f-\\u009f"  # control characters
@@ -82,3 +85,25 @@ def told_apart(texts: list[str]) -> list[str]:
 def _escaped(mark: str) -> str:
     code = ord(mark)
     return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
+
+
+_JOINED = {"CJK": "Han", "HALFWIDTH": "Katakana", "FULLWIDTH": "Latin", "IDEOGRAPHIC": "Han"}
+
+
+def main_script(text: str) -> str | None:
+    """The script that most of the letters are in, such as `Latin`; None where there is none."""
+    counts = Counter(filter(None, map(_script, text)))
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def scripts(texts: Iterable[str]) -> Counter[str]:
+    """How many texts are mostly in each script; those without a letter count as `none`."""
+    return Counter(main_script(text) or "none" for text in texts)
+
+
+@lru_cache(maxsize=65_536)
+def _script(character: str) -> str | None:
+    if not character.isalpha():
+        return None
+    first = unicodedata.name(character, "UNKNOWN").partition(" ")[0].partition("-")[0]
+    return _JOINED.get(first, first.capitalize())

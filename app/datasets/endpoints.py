@@ -9,7 +9,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
 from app.datasets import examples, exports, removal, service
-from app.datasets.lookup import DatasetId, find, settled, usable
+from app.datasets.looks import endpoints as looks
+from app.datasets.looks import thumbnails
+from app.datasets.lookup import DatasetId, find, settled
 from app.datasets.report import DatasetReport, report_of
 from app.datasets.schemas import (
     PROBLEM,
@@ -26,7 +28,6 @@ from app.datasets.schemas import (
     version_brief_of,
     version_of,
 )
-from app.datasets.statistics import VersionStatistics, statistics_of
 from app.http.answers import answer
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.idempotency import mark
@@ -44,6 +45,8 @@ from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)
 router.include_router(exports.router)
+router.include_router(looks.router)
+router.include_router(thumbnails.router)
 
 _ONE = "v1_datasets__dataset_id_"
 _LINKS = links(
@@ -213,19 +216,3 @@ async def get_version(
     turn = services.turns.of(caller.organisation_id)
     snapshot = await settled(services, wish, await to_thread.run_sync(look, limiter=turn))
     return await answer(version_of, snapshot, response)
-
-
-@router.get(
-    "/{dataset_id}/versions/{number}/statistics",
-    responses=problems("not_found", "storage_unavailable"),
-)
-def get_statistics(
-    dataset_id: DatasetId,
-    number: Annotated[int, Path(examples=[1])],
-    *,
-    caller: Reader,
-    services: ServicesDep,
-) -> VersionStatistics:
-    """What a version's usable examples are: how many of each class in each split."""
-    snapshot = find(services, caller, dataset_id, number)
-    return statistics_of(snapshot, usable(services, snapshot))

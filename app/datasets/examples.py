@@ -118,7 +118,7 @@ def get_example(
     """One example of a version."""
     snapshot = find(services, caller, dataset_id, version)
     bad = _excluded(services, snapshot, [example_id])
-    return example_of(_example(services, snapshot, example_id), excluded=example_id in bad)
+    return example_of(pick(services, snapshot, example_id), excluded=example_id in bad)
 
 
 @router.patch(
@@ -207,7 +207,7 @@ def get_example_content(
 ) -> Response:
     """The example's own bytes: the image as it was uploaded, or the text."""
     snapshot = find(services, caller, dataset_id, version)
-    example = _example(services, snapshot, example_id)
+    example = pick(services, snapshot, example_id)
     pack = blobs.open_pack(services, caller.organisation_id, example.pack)
     headers = {
         "content-length": str(example.length),
@@ -227,7 +227,8 @@ def _location(snapshot: DatasetSnapshot) -> str:
     return f"/v1/datasets/{snapshot.dataset.id}/versions/{snapshot.version.number}"
 
 
-def _example(services: Services, snapshot: DatasetSnapshot, example_id: str) -> Example:
+def pick(services: Services, snapshot: DatasetSnapshot, example_id: str) -> Example:
+    """The version's example of this id. Raises not_found or storage_unavailable."""
     line = None
     if _EXAMPLE_ID.fullmatch(example_id):
         path = blobs.open_manifest(services, snapshot.version)

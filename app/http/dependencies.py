@@ -21,6 +21,7 @@ from app.infra.inference_statistics import InferenceStatistics
 from app.infra.predictor_client import PredictorClient
 from app.infra.probe import Probe
 from app.infra.queue import Doorbell
+from app.infra.remembered import Remembered
 from app.infra.settings import Settings
 from app.infra.storage import Storage
 from app.infra.turns import Turns
@@ -46,6 +47,8 @@ class Services:
     own_builds: Turns
     probe: Probe
     statistics: InferenceStatistics
+    looks: Remembered
+    """Small pictures, and what versions are like."""
 
 
 def services(request: Request) -> Services:

@@ -22,6 +22,8 @@ import httptools
 
 from app.core import messages
 from app.core.errors import HeadstartError
+from app.core.image_formats import small_pictures
+from app.core.image_formats.small_pictures import SmallPictureCall, SmallPictureFacts
 from app.core.messages import HEAVY, PRECISION_HEADER, Call
 from app.infra.precision import Precisions
 from app.infra.settings import Settings
@@ -31,6 +33,7 @@ _PRECISION = PRECISION_HEADER.encode()
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
+_PICTURE_SECONDS = 20.0
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -123,6 +126,15 @@ class PredictorClient:
     async def hold(self, call: Call) -> None:
         """Keep the head of `call` for its alias, or none where it is not pinned."""
         _checked(await self._post("/hold", messages.encode(call), call.options.timeout))
+
+    async def small_picture(
+        self, call: SmallPictureCall, data: bytes
+    ) -> tuple[SmallPictureFacts, bytes]:
+        """A small picture of the one in `data`. Raises what the predictor says of it."""
+        pieces = small_pictures.encode(call, data)
+        return small_pictures.read_facts(
+            _checked(await self._post("/small-picture", pieces, _PICTURE_SECONDS)).body
+        )
 
     async def precisions(self) -> Precisions:
         """What the predictor's machine computes in. Raises predictor_unavailable.

@@ -18,6 +18,7 @@ from app.core.messages import PRECISION_HEADER
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 JSON = "application/json"
+BYTES = "application/octet-stream"
 
 
 class Exchange:

@@ -21,9 +21,10 @@ from worker.predictor import joint
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
 from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
-from worker.predictor.http import Exchange
+from worker.predictor.http import BYTES, Exchange
 from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache, cache_key
+from worker.predictor.small_pictures import SmallPictures
 
 log = structlog.get_logger()
 Calls = Sequence[PendingCall]
@@ -44,6 +45,7 @@ class Service:
     ) -> None:
         self.fleet, self.heads, self.cache, self.metrics = fleet, heads, cache, metrics
         self._limit = limit
+        self._pictures = SmallPictures()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open_calls = 0
         self._idle = asyncio.Event()
@@ -60,6 +62,8 @@ class Service:
                 self._spawn(self._load(exchange))
             elif path == "/hold":
                 self._hold(exchange)
+            elif path == "/small-picture":
+                self._spawn(self._small_picture(exchange))
             elif path == "/precision":
                 exchange.respond(200, to_json(self.fleet.precisions))
             elif path == "/metrics":
@@ -242,6 +246,13 @@ class Service:
             head = await self.heads.get(target)
             await self.fleet.load(target.backbone, head.fitted)
             exchange.respond(200, b'{"loaded":true}')
+        except Exception as error:  # noqa: BLE001 - as in `handle`
+            _refuse(exchange, _told(error))
+
+    async def _small_picture(self, exchange: Exchange) -> None:
+        """A picture of a dataset for somebody to look at."""
+        try:
+            exchange.respond(200, await self._pictures.answer(exchange.body), kind=BYTES)
         except Exception as error:  # noqa: BLE001 - as in `handle`
             _refuse(exchange, _told(error))
 

@@ -36,6 +36,7 @@ from worker.ml.tasks import Support, Task
 from worker.tensors import held_out, warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
 from worker.tensors.likeness import likeness
+from worker.tensors.near_copies import near_copies
 from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -67,6 +68,7 @@ class Tensors:
             "fit": lambda: self._fit(request, report),
             "predict": lambda: self._predict(request),
             "likeness": lambda: self._likeness(request),
+            "near_copies": lambda: self._near_copies(request),
             "export": lambda: self._export(request),
         }
         return answer[request["op"]]()
@@ -149,6 +151,14 @@ class Tensors:
         """How near each of `rows` lies to any of `others`."""
         last = self._engine(request).spec.last
         return likeness(_features(request["rows"]), _features(request["others"]), last=last)
+
+    def _near_copies(self, request: Message) -> dict[str, Any]:
+        """Pairs of the examples that show one picture."""
+        scale = PixelScale.from_json(request.get("pixel_scale"))
+        last, rows = self._engine(request).spec.last, _features(request["rows"])
+        items = request["items"]
+        pairs = near_copies(rows, lambda at: blob(items, at), last=last, scale=scale)
+        return {"pairs": pairs}
 
     def _truncated(self, request: Message) -> dict[str, Any]:
         """Which of the texts go on behind what is read of them; what is no text does not."""
@@ -245,6 +255,13 @@ def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:
         ):
             handles[pack].seek(offset)
             yield handles[pack].read(length)
+
+
+def blob(items: Mapping[str, Any], at: int) -> bytes:
+    """The bytes of the item at a place."""
+    with Path(items["packs"][items["pack"][at]]).open("rb") as file:
+        file.seek(items["offset"][at])
+        return file.read(items["length"][at])
 
 
 def support(described: Mapping[str, Any]) -> Support:

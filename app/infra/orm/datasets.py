@@ -58,6 +58,8 @@ class DatasetVersionRow(Base):
     """`{low, high}`, the values that are black and white in pictures of more than eight bits a
     sample; empty where there are none, null until its pictures have been looked at.
     """
+    near_duplicates: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """`{looked_at, groups}`: ids of examples that are almost the same; null where nobody looked."""
     status: Mapped[str] = mapped_column(String(12), index=True)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[float]

@@ -25,8 +25,9 @@ from app.infra.repositories.jobs import WAITING
 from app.infra.repositories.work import Claim, LostClaimError
 from worker.trainer.attempt import Attempt
 from worker.trainer.idle import further_views
-from worker.trainer.inputs import long_texts
+from worker.trainer.inputs import long_texts, near_copies
 from worker.trainer.inputs.embed_missing import Embedded, embed, missing, scope_of
+from worker.trainer.inputs.near_copies import NearCopies
 from worker.trainer.inputs.pixel_scale import pixel_scale
 from worker.trainer.tensor_process import EngineFacts
 
@@ -65,6 +66,7 @@ def run(attempt: Attempt) -> None:
     left = _left(attempt, chunk, embedded)
     cut = long_texts.cut(attempt, facts, left.seen) if chunk.decides else []
     examples = _whole_version(attempt, chunk)
+    found = _near_copies(attempt, facts, chunk, left, examples)
     beside = _beside(attempt, facts) if chunk.decides else []
 
     def conclude(session: Session) -> None:
@@ -74,6 +76,8 @@ def run(attempt: Attempt) -> None:
         if decided is not None:
             if examples is None:
                 raise _LastAfterAllError
+            if found is not None:
+                found.note(decided)
             usable = _finish(session, decided, examples)
             if usable:
                 further_views.add(
@@ -84,6 +88,7 @@ def run(attempt: Attempt) -> None:
         attempt.commit(conclude)
     except _LastAfterAllError:
         examples = attempt.examples(chunk.version)
+        found = _near_copies(attempt, facts, chunk, left, examples)
         attempt.commit(conclude)
     attempt.context.cache.evict()
 
@@ -101,6 +106,30 @@ def _whole_version(attempt: Attempt, chunk: EmbedChunk) -> list[Example] | None:
         lambda session: versions.is_last_chunk(session, chunk.version, claim.id)
     )
     return attempt.examples(chunk.version) if last else None
+
+
+def _near_copies(
+    attempt: Attempt,
+    facts: EngineFacts,
+    chunk: EmbedChunk,
+    left: _Left,
+    examples: Sequence[Example] | None,
+) -> NearCopies | None:
+    """What the last chunk's worker finds in the whole version, this chunk's rows among it."""
+    if examples is None or left.start is not None:
+        return None
+    _index(attempt, left)
+    known = attempt.read(lambda session: versions.problems_by_id(session, chunk.version.id))
+    usable = manifest.usable(examples, [*known, *_problems(left.seen, left.embedded)])
+    return near_copies.look(attempt, facts, chunk.view, usable)
+
+
+def _index(attempt: Attempt, left: _Left) -> None:
+    """Make the chunk's own rows findable before it is concluded."""
+    segment = left.embedded.segment
+    if segment is not None and not left.indexed:
+        attempt.commit(lambda session: attempt.context.cache.index(session, segment))
+        left.indexed = True
 
 
 def _backbone(claim: Claim) -> str:
@@ -133,13 +162,15 @@ def _chunk_of(attempt: Attempt) -> EmbedChunk:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Left:
-    """What a pass leaves to be written down: of `seen`, and from manifest line `start` on."""
+    """What a pass leaves to be written down: of `seen`, and from manifest line `start` on;
+    `indexed` says that its segment is already."""
 
     embedded: Embedded
     seen: Sequence[Example]
     start: int | None
+    indexed: bool = False
 
 
 def _left(attempt: Attempt, chunk: EmbedChunk, embedded: Embedded) -> _Left:
@@ -157,7 +188,7 @@ def _conclude(
     Answers the locked version that has now been seen as a whole, if it has.
     """
     claim, embedded, seen = attempt.claim, left.embedded, left.seen
-    if embedded.segment is not None:
+    if embedded.segment is not None and not left.indexed:
         attempt.context.cache.index(session, embedded.segment)
     if chunk.decides:
         version = versions.lock_version(session, chunk.version.id)

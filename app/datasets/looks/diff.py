@@ -1,0 +1,72 @@
+"""How one version of a dataset differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.core.manifest import Example
+from app.datasets.looks.schemas import (
+    ChangedExample,
+    ChangedExamples,
+    KeptExample,
+    OnlyInOne,
+    VersionDiff,
+)
+
+MOST = 1000
+_TOLD = ("label", "group", "split")
+
+
+def diff_of(
+    before: Sequence[Example],
+    after: Sequence[Example],
+    *,
+    dataset_id: str,
+    numbers: tuple[int, int],
+) -> VersionDiff:
+    """What is new, gone, relabelled and moved, in the versions' order; `numbers` are from and to.
+
+    An example is the same where its content and its path are.
+    """
+    was, now = ({example.id: example for example in some} for some in (before, after))
+    both = [(was[one.id], one) for one in after if one.id in was]
+    relabelled = [pair for pair in both if pair[0].label != pair[1].label]
+    moved = [
+        pair for pair in both if pair[0].label == pair[1].label and _told(pair[0]) != _told(pair[1])
+    ]
+    return VersionDiff(
+        dataset_id=dataset_id,
+        from_version=numbers[0],
+        to_version=numbers[1],
+        unchanged=len(both) - len(relabelled) - len(moved),
+        added=_only([one for one in after if one.id not in was]),
+        removed=_only([one for one in before if one.id not in now]),
+        relabelled=_changes(relabelled),
+        moved=_changes(moved),
+    )
+
+
+def _told(example: Example) -> Mapping[str, str | None]:
+    return {name: getattr(example, name) for name in _TOLD}
+
+
+def _only(examples: Sequence[Example]) -> OnlyInOne:
+    shown = [
+        KeptExample(id=one.id, path=one.path, label=one.label, split=one.split)
+        for one in examples[:MOST]
+    ]
+    return OnlyInOne(count=len(examples), examples=shown)
+
+
+def _changes(pairs: Sequence[tuple[Example, Example]]) -> ChangedExamples:
+    return ChangedExamples(count=len(pairs), examples=[_changed(*pair) for pair in pairs[:MOST]])
+
+
+def _changed(before: Example, after: Example) -> ChangedExample:
+    differs = [name for name in _TOLD if getattr(before, name) != getattr(after, name)]
+    return ChangedExample(
+        id=after.id,
+        path=after.path,
+        before={name: getattr(before, name) for name in differs},
+        after={name: getattr(after, name) for name in differs},
+    )

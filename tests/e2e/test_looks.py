@@ -1,0 +1,79 @@
+"""A dataset that one can look at, over HTTP: small pictures, statistics, and near copies told."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.e2e.archives import zipped
+from tests.e2e.conftest import Service
+from tests.e2e.test_upload_to_prediction import upload
+from tests.unit.dicoms import CANARY, dicom, grey
+
+RANDOM = np.random.default_rng(3)
+
+
+def scene(tint: int) -> Image.Image:
+    coarse = RANDOM.integers(0, 256, (6, 6, 3))
+    coarse[..., 0] = (coarse[..., 0] + tint) // 2
+    return Image.fromarray(coarse.astype(np.uint8)).resize((120, 90), Image.Resampling.BICUBIC)
+
+
+def jpeg(image: Image.Image, quality: int = 95) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def test_a_near_copy_of_a_training_picture_is_not_judged_by(service: Service) -> None:
+    scenes = {label: [scene(tint) for _ in range(6)] for label, tint in (("a", 0), ("b", 255))}
+    files = {
+        f"train/{label}/{n}.jpg": jpeg(one)
+        for label in scenes
+        for n, one in enumerate(scenes[label])
+    }
+    files |= {f"test/{label}/{n}.jpg": jpeg(scene(9)) for label in scenes for n in range(3)}
+    files["test/a/again.jpg"] = jpeg(scenes["a"][0].resize((100, 75)), quality=70)
+    with service.client() as client:
+        dataset = upload(client, zipped(files))
+        found = [one for one in dataset["problems"] if one["code"] == "duplicate_across_splits"]
+        assert [(one["path"], one["excluded"]) for one in found] == [("test/a/again.jpg", True)]
+        assert "train/a/0.jpg" in found[0]["message"]
+        version = f"/v1/datasets/{dataset['id']}/versions/1"
+        told = client.get(f"{version}/statistics").json()
+        assert [len(group) for group in told["near_duplicates"]["groups"]] == [2]
+        assert told["near_duplicates"]["looked_at"] == len(files)
+        assert told["num_excluded"] == 1
+        assert 0 < told["image"]["brightness"]["spread"]["median"] < 1
+        one = client.get(f"/v1/datasets/{dataset['id']}/examples").json()["data"][0]["id"]
+        small = client.get(f"/v1/datasets/{dataset['id']}/examples/{one}/thumbnail?size=48")
+        assert Image.open(io.BytesIO(small.content)).size == (48, 36)
+
+
+def test_dicoms_are_learned_from_and_seen_without_their_patients(service: Service) -> None:
+    files = {
+        f"{label}/{n}.dcm": dicom(
+            np.flipud(grey(top=2000 + 99 * n)) if label == "up" else grey(top=2000 + 99 * n),
+            PatientID=f"{CANARY}-{n % 4}", BitsStored=12,
+        )
+        for label in ("up", "down")
+        for n in range(8)
+    }  # fmt: skip
+    with service.client() as client:
+        dataset = upload(client, zipped(files))
+        assert dataset["num_examples"] == 16
+        assert dataset["pixel_scale"] == {"low": 0.0, "high": 4095.0}
+        listed = client.get(f"/v1/datasets/{dataset['id']}/examples")
+        assert len({one["group"] for one in listed.json()["data"]}) == 4
+        assert CANARY not in listed.text
+        one = listed.json()["data"][0]["id"]
+        path = f"/v1/datasets/{dataset['id']}/examples/{one}"
+        content = client.get(f"{path}/content")
+        assert content.headers["content-type"] == "application/dicom"
+        assert CANARY.encode() not in content.content
+        assert client.get(f"{path}/thumbnail").headers["content-type"] == "image/jpeg"
+    for stored in service.data_dir.rglob("*"):
+        if stored.is_file() and stored.suffix not in (".log",):
+            assert CANARY.encode() not in stored.read_bytes(), stored

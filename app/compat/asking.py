@@ -14,11 +14,12 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, Options
 from app.core.modalities import MODALITIES
+from app.core.openai.inputs import READ
 from app.http.dependencies import caller
 from app.http.dependencies import services as services_of
 from app.http.openapi import Responses, path_id, problems
 from app.infra.repositories.targets import ResolvedModel
-from app.predictions.inputs import READ, matching
+from app.predictions.inputs import matching
 from app.predictions.options import cached
 from app.predictions.service import Question, ask, prediction_id, while_connected
 

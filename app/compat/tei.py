@@ -14,13 +14,14 @@ from pydantic import BaseModel, Field
 
 from app.compat.asking import PREDICTS, PROBLEMS, Default, Name, predictions, scores
 from app.core.errors import HeadstartError
+from app.core.openai.embeddings import EmbeddingRequest
 from app.http.dependencies import Asker, Predicter, Services, ServicesDep
 from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.infra import weights
 from app.infra.database import reading
 from app.infra.repositories import models
-from app.predictions.embeddings import CountedRoute, EmbeddingRequest
+from app.predictions.embeddings import CountedRoute
 from app.predictions.embeddings import embed as embeddings
 
 TAGS: list[str | Enum] = ["text embeddings inference"]

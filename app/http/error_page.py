@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from app.core.errors import TITLES
-from app.http.exception_handlers import FINAL_CONFLICTS, STATUSES
+from app.core.openai.problems import STATUSES
+from app.http.exception_handlers import FINAL_CONFLICTS
 
 _HEAD = """\
 # Errors

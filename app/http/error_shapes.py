@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.core.errors import HeadstartError
+from app.core.openai.problems import as_openai
 
 Shape = Callable[[HeadstartError, int], dict[str, Any]]
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _TEI_TYPES = {401: "unauthorized", 503: "overloaded", 504: "overloaded"}
 _MLFLOW_CODES = {
     401: "UNAUTHENTICATED",
@@ -23,11 +23,9 @@ _MLFLOW_CODES = {
 }
 
 
-def openai(error: HeadstartError, status: int) -> dict[str, Any]:
+def openai(error: HeadstartError, _status: int) -> dict[str, Any]:
     """The object that OpenAI's SDKs of Node, Go and Java read, and nothing beside it."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    told = {"type": _OPENAI_TYPES.get(status, kind), "code": error.code, "param": error.param}
-    return {"error": {**error.extra, "message": error.message, **told}}
+    return {"error": as_openai(error)}
 
 
 def open_inference(error: HeadstartError, _status: int) -> dict[str, Any]:

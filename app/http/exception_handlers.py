@@ -16,30 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.core.errors import TITLES, HeadstartError
+from app.core.openai.problems import STATUSES
 from app.http import error_shapes
 
 log = structlog.get_logger()
 
-_STATUS: Mapping[int, str] = {
-    400: "bad_request",
-    401: "unauthenticated",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    409: "in_flight invalid_transition in_use not_ready",
-    413: "payload_too_large archive_bomb too_many_entries row_too_large",
-    415: "unsupported_media_type",
-    429: "quota_exceeded rate_limited",
-    500: "internal training_failed worker_lost export_failed",
-    503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
-    " backbone_unavailable precision_unavailable",
-    504: "deadline_exceeded",
-    507: "storage_full",
-}
-STATUSES: Mapping[str, int] = dict.fromkeys(TITLES, 422) | {
-    code: status for status, codes in _STATUS.items() for code in codes.split()
-}
 FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready", "quota_exceeded"})
 """What would be refused again, although its status says to try."""
 _HTTP_CODES = {

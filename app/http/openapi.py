@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.errors import TITLES
-from app.http.exception_handlers import STATUSES
+from app.core.openai.problems import STATUSES
 
 Responses = dict[int | str, dict[str, Any]]
 

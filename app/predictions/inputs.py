@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, failed
-from app.core.openai.inputs import image_bytes, text_bytes
+from app.core.openai.inputs import READ
 from app.http.strict_json import parse, parsed
 from app.predictions import multipart
 
@@ -40,10 +39,6 @@ def is_json(content_type: str) -> bool:
     """Whether a body of this type is a JSON document."""
     kind = content_type.split(";", 1)[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json")
-
-
-READ: Mapping[str, Callable[[str], Input]] = {"image": image_bytes, "text": text_bytes}
-"""How each modality's input is read that JSON says as a string."""
 
 
 def read_document(body: bytes) -> Any:

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from app.core.errors import TITLES
+from app.core.openai.problems import STATUSES
 from app.http.error_page import page
-from app.http.exception_handlers import STATUSES
 from tests.house.reading import sources, text_of
 
 

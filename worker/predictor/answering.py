@@ -126,9 +126,16 @@ class Answerer:
         parts = [_unit(rows[:, block.start : block.stop]) for block in self._spec.lasts]
         unit = np.hstack(parts) / np.float32(len(parts) ** 0.5)
         return [
-            b'{"index":%d,"embedding":"%s"}' % (item.index, b64encode(row.astype("<f4").tobytes()))
+            b'{"index":%d,"embedding":"%s"%s}'
+            % (item.index, b64encode(row.astype("<f4").tobytes()), self._read(item))
             for item, row in zip(items, unit, strict=True)
         ]
+
+    def _read(self, item: PendingInput) -> bytes:
+        """How many tokens the text is, as a further member, where that is asked."""
+        if not item.call.request.options.tokens or item.input.kind != "text":
+            return b""
+        return b',"tokens":%d' % self._tokens([str(item.input.data, "utf-8")])[0]
 
 
 def _spread(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections.abc import Callable, Mapping
 
 from app.core.errors import HeadstartError
 from app.core.messages import Input, failed
@@ -48,3 +49,7 @@ def _decoded(encoded: bytes) -> bytes:
         piece = encoded[start : start + _BASE64_PIECE]
         pieces.append(binascii.a2b_base64(piece, strict_mode=True))
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+READ: Mapping[str, Callable[[str], Input]] = {"image": image_bytes, "text": text_bytes}
+"""How each modality's input is read that JSON says as a string."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Input, Options
@@ -32,7 +33,8 @@ class ModelReply:
 class ModelQuestion:
     """`inputs(modality)` is what to ask, `answer(reply)` the body to answer with.
 
-    `backbone`: whether a backbone may be asked by its name, and its own view is what is wanted.
+    `backbone`: whether a backbone may be asked by its name, and its own view is what is wanted;
+    `check(spec)` raises where that one cannot answer so.
     """
 
     model: str
@@ -40,6 +42,7 @@ class ModelQuestion:
     inputs: Callable[[Modality], tuple[Input, ...]]
     answer: Callable[[ModelReply], dict[str, Any]]
     backbone: bool = False
+    check: Callable[[BackboneSpec], None] = lambda _: None
 
 
 @dataclass(frozen=True, kw_only=True)

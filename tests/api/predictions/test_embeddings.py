@@ -13,7 +13,7 @@ import pytest
 
 from app.core.messages import Input, Target
 from app.http.strict_json import AT_ONCE
-from app.predictions import embeddings
+from app.core.openai import embeddings
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import register
 from tests.api.predictions.test_predictions import problem
@@ -35,6 +35,11 @@ def test_the_sdk_reads_an_embedding_of_length_one(sdk: openai.OpenAI) -> None:
     assert first.shape == (1280,)
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_a_texts_tokens_are_counted(sdk: openai.OpenAI) -> None:
+    answer = sdk.embeddings.create(model=kit.TEXT_BACKBONE, input=["where is my card", "card"])
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (5, 5)
 
 
 def test_floats_and_base64_are_the_same_numbers(client: httpx.Client, model: str) -> None:
@@ -69,9 +74,9 @@ def test_long_inputs_are_read_in_a_thread(
 ) -> None:
     names, read = [], embeddings._inputs
 
-    def noting(*given: Any) -> tuple[Input, ...]:
+    def noting(*given: Any, most: int) -> tuple[Input, ...]:
         names.append(threading.current_thread().name)
-        return read(*given)
+        return read(*given, most=most)
 
     monkeypatch.setattr(embeddings, "_inputs", noting)
     for length in (4, AT_ONCE):

@@ -13,6 +13,7 @@ from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
 from app.batches.endpoints import router as batches
+from app.batches.requests.endpoints import router as request_batches
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
 from app.console.pages import router as console
@@ -69,6 +70,7 @@ ROOMS = (
     predictions,
     compat,
     batches,
+    request_batches,
     health,
     system,
     docs,

@@ -9,7 +9,7 @@ from app.http.pages import looks_like
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import FileRow
-from app.infra.repositories.openai import files
+from app.infra.repositories.openai import files, request_batches
 from app.infra.repositories.openai.files import NewFile
 from app.uploads import blobs
 from app.uploads.receipts import Receipt
@@ -59,7 +59,8 @@ def find(services: Services, file_id: str, *, organisation_id: str) -> FileRow |
 
 
 def remove(services: Services, file_id: str, *, organisation_id: str) -> None:
-    """Delete a file and its content. Raises not_found."""
+    """Delete a file and its content. Raises not_found or in_use."""
     with writing(services) as session:
+        request_batches.refuse_if_used(session, file_id, organisation_id=organisation_id)
         key = files.remove(session, file_id, organisation_id=organisation_id)
     erasure.delete(services.storage, [key])

@@ -21,6 +21,7 @@ from app.infra.orm import (
     HookRunRow,
     JobRow,
     PromotionRow,
+    RequestBatchRow,
     WorkRow,
 )
 
@@ -39,6 +40,13 @@ JOB = Topic("job", lambda ids: select(JobRow.id, JobRow.status).where(JobRow.id.
 """A job's status."""
 BATCH = Topic("batch", lambda ids: select(BatchRow.id, BatchRow.status).where(BatchRow.id.in_(ids)))
 """A batch's status."""
+REQUESTS = Topic(
+    "requests",
+    lambda ids: select(RequestBatchRow.id, RequestBatchRow.status).where(
+        RequestBatchRow.id.in_(ids)
+    ),
+)
+"""The status of a batch of requests."""
 EVENTS = Topic(
     "events",
     lambda ids: (

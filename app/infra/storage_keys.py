@@ -7,7 +7,7 @@ export's key is made of its model's by `app.core.exports`.
 from __future__ import annotations
 
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
-FILES, PARTS = "files", "parts"
+FILES, PARTS, PIECES = "files", "parts", "requests"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 
 
@@ -44,6 +44,11 @@ def file(organisation_id: str, file_id: str) -> str:
 def part(organisation_id: str, upload_id: str, part_id: str) -> str:
     """A part of an upload that is not complete."""
     return f"{PARTS}/{organisation_id}/{upload_id}/{part_id}"
+
+
+def piece(organisation_id: str, work_id: str, *, kind: str, fence: int) -> str:
+    """What one attempt at a piece of a batch of requests was answered: `answers` or `errors`."""
+    return f"{PIECES}/{organisation_id}/{work_id}/{fence}-{kind}.jsonl"
 
 
 def probe(probe_id: str) -> str:

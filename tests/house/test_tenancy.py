@@ -34,6 +34,7 @@ BY_ID = {
     "app.infra.repositories.jobs": "lock_job add_checkpoints",
     "app.infra.repositories.retraining.hook_runs": "lock lock_hook of_job",
     "app.infra.repositories.retraining.promotions": "lock",
+    "app.infra.repositories.openai.request_batches": "pieces",
     "app.infra.repositories.versions": "lock_version problems_by_id settle_jobs",
     "app.infra.repositories.work": "withdraw _lock",
     "worker.trainer.inputs.job_data": "_version",
@@ -43,7 +44,7 @@ BY_ID = {
 a lookup of what belongs to it, or a lock."""
 
 OF_ALL = {
-    "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN",
+    "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.work": "seconds_to_next rescue prune",

@@ -19,7 +19,13 @@ from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
 _DELAY_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
 _REPORT = "try again, and if it fails again, the trainer's log has the reason under this id"
-_TRANSIENT = ("database_unavailable", "storage_unavailable")
+_TRANSIENT = (
+    "database_unavailable",
+    "storage_unavailable",
+    "predictor_unavailable",
+    "overloaded",
+    "deadline_exceeded",
+)
 
 
 def conclude(session: Session, claim: Claim, error: Exception) -> None:

@@ -22,6 +22,7 @@ from app.infra.orm.hooks import (
 from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
 from app.infra.orm.models import AliasRow, ModelRow
 from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow
+from app.infra.orm.request_batches import RequestBatchRow, RequestPieceRow
 from app.infra.orm.work import WorkRow
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "ModelRow",
     "OrganisationRow",
     "PromotionRow",
+    "RequestBatchRow",
+    "RequestPieceRow",
     "SegmentRow",
     "UploadPartRow",
     "UploadRow",

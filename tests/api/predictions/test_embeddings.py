@@ -12,8 +12,8 @@ import openai
 import pytest
 
 from app.core.messages import Input, Target
-from app.http.strict_json import AT_ONCE
 from app.core.openai import embeddings
+from app.http.strict_json import AT_ONCE
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import register
 from tests.api.predictions.test_predictions import problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from app.core.job_state import TERMINAL
@@ -19,6 +19,7 @@ from app.infra.orm import (
     DatasetVersionRow,
     FileRow,
     ModelRow,
+    RequestPieceRow,
     SegmentRow,
     UploadPartRow,
     WorkRow,
@@ -30,8 +31,9 @@ def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the keys that no row names; of them, somebody may still be about to name some."""
     folders = set(session.scalars(select(ModelRow.artifact)))
     named = {*_blobs(session), *_segments(session)}
-    for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key):
-        named.update(session.scalars(select(column)))
+    of = RequestPieceRow
+    for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key, of.answers, of.errors):
+        named.update(key for key in session.scalars(select(column)) if key is not None)
     return {key for key in keys if key not in named and key.rpartition("/")[0] not in folders}
 
 
@@ -111,6 +113,17 @@ def _is_file_needed(session: Session, key: str) -> bool:
     return any(session.scalars(one).first() is not None for one in named)
 
 
+def _is_piece_needed(session: Session, key: str) -> bool:
+    """What a piece of a batch of requests was answered: it is asked still, or a row names it."""
+    work_id, name = key.split("/")[2:4]
+    fence = name.partition("-")[0]
+    if fence.isdecimal() and _runs(session, WorkRow.id == work_id, int(fence)):
+        return True
+    of = RequestPieceRow
+    named = select(of.batch_id).where(or_(of.answers == key, of.errors == key))
+    return session.scalars(named.limit(1)).first() is not None
+
+
 def _is_probe_needed(_session: Session, _key: str) -> bool:
     return False
 
@@ -120,6 +133,7 @@ _LOOKS = {
     storage_keys.ARTIFACTS: _is_artifact_needed,
     storage_keys.RESULTS: _is_result_needed,
     storage_keys.SEGMENTS: _is_segment_needed,
+    storage_keys.PIECES: _is_piece_needed,
     storage_keys.FILES: _is_file_needed,
     storage_keys.PARTS: _is_file_needed,
     storage_keys.PACKS: holds.is_needed,

@@ -28,6 +28,7 @@ _GRACED = (
     storage_keys.PROBES,
     storage_keys.FILES,
     storage_keys.PARTS,
+    storage_keys.PIECES,
 )
 
 

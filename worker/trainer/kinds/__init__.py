@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.repositories import work
+from app.infra.repositories.openai import request_batches
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
-from worker.trainer.kinds import batch, embed, export, fine_tune, promote
+from worker.trainer.kinds import batch, embed, export, fine_tune, promote, requests
 
 
 def _nothing_to_note(_session: Session, _claim: Claim) -> bool:
@@ -65,6 +66,11 @@ KINDS: Mapping[str, Kind] = {
         on_failure=batch.fail,
     ),
     "export": Kind(run=export.run),
+    "requests": Kind(
+        run=requests.run,
+        begin=request_batches.begin,
+        on_failure=requests.fail,
+    ),
     "promote": Kind(run=promote.run, begin=promote.begin, on_failure=promote.fail),
 }
 

@@ -53,6 +53,12 @@ def find(session: Session, file_id: str, *, organisation_id: str) -> FileRow | N
     return session.scalars(one).one_or_none()
 
 
+def lock(session: Session, file_id: str, *, organisation_id: str) -> FileRow | None:
+    """The same; it cannot be deleted before the transaction ends."""
+    one = select(FileRow).where(FileRow.id == file_id, FileRow.organisation_id == organisation_id)
+    return session.scalars(one.with_for_update(read=True)).one_or_none()
+
+
 def listing(
     session: Session,
     *,

@@ -1,0 +1,149 @@
+"""`/v1/batches`: create, follow, list and cancel; what is asked, workers ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session
+
+from app.batches.requests.schemas import NewRequestBatch, RequestBatch, request_batch_of
+from app.http.dependencies import (
+    Reader,
+    Reading,
+    Services,
+    ServicesDep,
+    Writer,
+    caller,
+    writing,
+)
+from app.http.idempotency import IdempotencyDep, mark, once
+from app.http.openapi import CANCEL_PROBLEMS, Responses, links, path_id, problems
+from app.http.pages import Limit, Page, cursor, page
+from app.http.routes import StrictRoute
+from app.http.waiting import REQUESTS, WishDep
+from app.infra.database import reading
+from app.infra.orm import RequestBatchRow
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
+from app.infra.repositories.openai import request_batches
+from app.infra.repositories.openai.request_batches import ENDED, PlannedRequests
+
+router = APIRouter(route_class=StrictRoute, prefix="/v1/batches", tags=["batch predictions"])
+
+BatchId = Annotated[str, path_id("The batch's id.", "batch_req_01ke4c0f6v6z2k8m9q3w5x7y1t")]
+_ONE = "v1_batches__batch_id_"
+_LINKS: Responses = {
+    200: {
+        "links": links(
+            "batch_id",
+            get=f"get_request_batch_{_ONE}_get",
+            cancel=f"cancel_request_batch_{_ONE}_cancel_post",
+        )
+    }
+}
+
+
+@router.post(
+    "",
+    responses=_LINKS | problems("not_found", "idempotency_mismatch", "invalid_json"),
+    dependencies=[Depends(caller("predict"))],
+)
+def create_request_batch(
+    *,
+    body: NewRequestBatch,
+    caller: Writer,
+    services: ServicesDep,
+    key: IdempotencyDep,
+    response: Response,
+) -> RequestBatch:
+    """Answer a file of requests within a day: its lines are checked, then asked piece by piece."""
+    expiry = body.output_expires_after
+    new = PlannedRequests(
+        endpoint=body.endpoint,
+        input_file_id=body.input_file_id,
+        metadata=body.metadata,
+        output_seconds=expiry.seconds if expiry else None,
+    )
+    organisation = caller.organisation_id
+    return _once(
+        services,
+        key,
+        response,
+        lambda session: request_batches.create(session, new, organisation_id=organisation),
+    )
+
+
+def _once(
+    services: Services,
+    key: IdempotencyKey | None,
+    response: Response,
+    change: Callable[[Session], RequestBatchRow],
+) -> RequestBatch:
+    """The batch after a change that is made once for its key."""
+    with writing(services) as session:
+
+        def effect() -> Reply:
+            return Reply(status=200, body=request_batch_of(change(session)).model_dump(mode="json"))
+
+        reply, replayed = once(session, key, effect)
+    mark(response, replayed=replayed)
+    return RequestBatch.model_validate(reply.body)
+
+
+@router.get("")
+def list_request_batches(
+    caller: Reader,
+    session: Reading,
+    after: Annotated[str | None, cursor(request_batches.PREFIX)] = None,
+    limit: Limit = 20,
+) -> Page[RequestBatch]:
+    """The organisation's batches of requests, newest first."""
+    rows = request_batches.listing(
+        session, organisation_id=caller.organisation_id, after=after, limit=limit + 1
+    )
+    return page(rows, limit, request_batch_of)
+
+
+@router.get("/{batch_id}", responses=problems("not_found"))
+async def get_request_batch(
+    batch_id: BatchId, caller: Reader, services: ServicesDep, wish: WishDep
+) -> RequestBatch:
+    """One batch; with `Prefer: wait=N`, as soon as it has ended."""
+    organisation = caller.organisation_id
+    found = await to_thread.run_sync(_get, services, batch_id, organisation)
+    if found.status not in ENDED and await wish.grant(
+        services.waiting, REQUESTS, batch_id, done=_ended
+    ):
+        found = await to_thread.run_sync(_get, services, batch_id, organisation)
+    return found
+
+
+def _ended(status: object) -> bool:
+    return status is None or status in ENDED
+
+
+def _get(services: Services, batch_id: str, organisation_id: str) -> RequestBatch:
+    with reading(services.sessions) as session:
+        row = request_batches.get(session, batch_id, organisation_id=organisation_id)
+        return request_batch_of(row)
+
+
+@router.post("/{batch_id}/cancel", responses=CANCEL_PROBLEMS)
+def cancel_request_batch(
+    *,
+    batch_id: BatchId,
+    caller: Writer,
+    services: ServicesDep,
+    key: IdempotencyDep,
+    response: Response,
+) -> RequestBatch:
+    """Ask no more: it is `cancelling` until what was answered by then is written to its files."""
+    organisation = caller.organisation_id
+    return _once(
+        services,
+        key,
+        response,
+        lambda session: request_batches.cancel(session, batch_id, organisation_id=organisation),
+    )

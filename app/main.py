@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
 
 from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
@@ -17,10 +20,14 @@ from app.batches.requests.endpoints import router as request_batches
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
 from app.console.pages import router as console
+from app.core.errors import HeadstartError
 from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.datasets.in_parts.endpoints import router as uploads
 from app.datasets.removal import remove_expired
+from app.hooks.endpoints import router as hooks
+from app.hooks.scheduler import scheduling
+from app.hooks.webhooks import router as webhooks
 from app.http import exception_handlers, openapi
 from app.http.body import Pace
 from app.http.dependencies import Services
@@ -42,6 +49,8 @@ from app.infra.settings import Settings, make_folder, settings_or_exit, split_li
 from app.infra.storage import open_storage, tidy
 from app.infra.turns import BUILDS_AT_ONCE, OWN_BUILDS, Turns
 from app.jobs.endpoints import router as jobs
+from app.jobs.schemas import NewJob
+from app.jobs.service import create as create_job
 from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
@@ -67,6 +76,8 @@ ROOMS = (
     aliases,
     promotions,
     catalogue,
+    hooks,
+    webhooks,
     predictions,
     compat,
     batches,
@@ -90,7 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
             async with tidied(copies), tidied(expired, every=60.0):
-                with let_go_on_signals(held.waiting):
+                with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:
             await held.waiting.close()
@@ -151,7 +162,24 @@ def open_services(settings: Settings) -> Services:
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
         statistics=InferenceStatistics(),
         looks=Remembered(_LOOKS_BYTES),
+        make_job=partial(_make_job, settings),
+        pending_feedback=lambda _session, _organisation_id, _alias: 0,
+        apply_feedback=lambda _organisation_id, _alias, _dataset_id: None,
     )
+
+
+def _make_job(
+    settings: Settings, session: Session, body: Mapping[str, Any], organisation_id: str
+) -> str:
+    """A hook's job. Raises what a job's request would raise."""
+    try:
+        new = NewJob.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        param = ".".join(["job", *(str(part) for part in first["loc"])])
+        raise HeadstartError("invalid_request", f"{param}: {first['msg']}", param=param) from error
+    made = create_job(session, new, organisation_id=organisation_id, settings=settings)
+    return made.job.id
 
 
 app = create_app()

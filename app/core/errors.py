@@ -95,6 +95,7 @@ TITLES: Mapping[str, str] = {
     "database_unavailable": "The database cannot be reached",
     "storage_full": "The storage is full",
     "storage_unavailable": "The storage cannot be reached",
+    "replayed": "The signed message was taken before",
     "unsafe_webhook_url": "The webhook's address is not allowed",
     "internal": "Something went wrong on our side",
 }

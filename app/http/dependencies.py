@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
@@ -25,6 +25,10 @@ from app.infra.remembered import Remembered
 from app.infra.settings import Settings
 from app.infra.storage import Storage
 from app.infra.turns import Turns
+
+MakeJob = Callable[[Session, Mapping[str, Any], str], str]
+PendingFeedback = Callable[[Session, str, str], int]
+ApplyFeedback = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ class Services:
     statistics: InferenceStatistics
     looks: Remembered
     """Small pictures, and what versions are like."""
+    make_job: MakeJob
+    """Makes a job of a body and an organisation, in the caller's transaction; answers its id."""
+    pending_feedback: PendingFeedback
+    """How many labels an organisation's alias has been told and no dataset version has yet."""
+    apply_feedback: ApplyFeedback
+    """Makes a version of a dataset with what an organisation's alias has been told, if anything."""
 
 
 def services(request: Request) -> Services:

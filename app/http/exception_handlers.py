@@ -21,7 +21,9 @@ from app.http import error_shapes
 
 log = structlog.get_logger()
 
-FINAL_CONFLICTS = frozenset({"invalid_transition", "in_use", "not_ready", "quota_exceeded"})
+FINAL_CONFLICTS = frozenset(
+    {"invalid_transition", "in_use", "not_ready", "quota_exceeded", "replayed"}
+)
 """What would be refused again, although its status says to try."""
 _HTTP_CODES = {
     400: "bad_request",

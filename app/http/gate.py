@@ -40,6 +40,7 @@ _OPEN = re.compile(
 _UPLOADS = re.compile(
     r"/v1/(datasets(/[^/]+/examples)?|files|uploads/[^/]+/parts|batch_predictions)"
 )
+_SIGNED = re.compile(r"/v1/hooks/[^/]+/trigger")
 _INPUTS = re.compile(
     r"/v1/(models/[^/]+(/predictions|:predict)|predictions|embeddings|chat/completions|responses)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
@@ -93,7 +94,7 @@ class Gate:
             await reply.say(internal, scope, receive)
 
     async def _admit(self, scope: Scope, headers: Headers) -> None:
-        if not _OPEN.fullmatch(scope["path"]):
+        if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):
             scope["state"]["identity"] = await self._identify(headers.get("authorization", ""))
         declared = headers.get("content-length", "0")
         length, limit = digits(declared), self._limit(scope)
@@ -138,6 +139,12 @@ class Gate:
         if posted and _UPLOADS.fullmatch(scope["path"]):
             return self.max_upload
         return min(MAX_JSON, self.max_body)
+
+
+def _is_signed(scope: Scope, headers: Headers) -> bool:
+    """Whether a call comes without a key and with a signature, which its route is to verify."""
+    signed = "webhook-signature" in headers and "authorization" not in headers
+    return signed and scope["method"] == "POST" and _SIGNED.fullmatch(scope["path"]) is not None
 
 
 class _Rest:

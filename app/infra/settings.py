@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     """Addresses and networks, by commas, whose `Forwarded` and `X-Forwarded-*` are believed."""
     cors_origins: str = ""
     """Origins, by commas, whose pages may call the service from a browser; `*` is all of them."""
+    webhook_networks: str = ""
+    """Networks, by commas, that are not public and that webhooks may reach all the same, such as
+    `10.1.0.0/16`; empty: public addresses only."""
     keep_alive_seconds: int = Field(default=75, gt=0)
     """How long an idle connection stays open: longer than proxies keep theirs (60 s mostly)."""
 
@@ -138,7 +141,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"no backbone is called {name!r}; known: {', '.join(BACKBONES)}")
         return text
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         for one in split_list(text):

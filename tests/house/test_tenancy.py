@@ -26,6 +26,7 @@ QUERIES = {"select", "update", "delete", "delete_from", "get", "get_one", "inser
 OWNERS = {*TABLES, "Claim", "Attempt", "IdempotencyKey"}
 
 BY_ID = {
+    "app.hooks.runs": "_look",
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
     "app.infra.repositories.datasets": "_refuse_if_used _drop_empty",
     "app.infra.repositories.embeddings": "touch rows_of lock_segments wear mend",
@@ -47,7 +48,8 @@ OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
-    "app.infra.repositories.work": "seconds_to_next rescue prune",
+    "app.hooks.runs": "_with_labels",
+    "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire is_held",
     "worker.trainer.idle.references": (

@@ -216,18 +216,38 @@ def seconds_to_next(session: Session) -> float | None:
     return None if due is None else max(0.0, float(due))
 
 
-def rescue(session: Session) -> tuple[list[Claim], list[Claim]]:
-    """Take expired work from lost workers: (queued again, those whose budget is spent).
+def due(session: Session, *, kinds: Sequence[str]) -> set[str]:
+    """Which of the kinds have work that could be claimed, or rescued, now."""
+    clock = clock_sql(session)
+    rows = session.execute(
+        text(
+            "SELECT DISTINCT kind FROM work WHERE kind IN :kinds AND "  # noqa: S608
+            f"((state = 'queued' AND not_before <= {clock}) "
+            f"OR (state = 'running' AND lease_until < {clock}))"
+        ).bindparams(bindparam("kinds", expanding=True)),
+        {"kinds": list(kinds)},
+    )
+    return set(rows.scalars())
+
+
+def rescue(
+    session: Session, *, kinds: Sequence[str] | None = None
+) -> tuple[list[Claim], list[Claim]]:
+    """Take expired work, of all kinds or of these, from lost workers: (queued again, those whose
+    budget is spent).
 
     A spent claim stays running under our new fence until the caller finishes it as `worker_lost`.
     """
     clock = clock_sql(session)
     lock = " FOR UPDATE SKIP LOCKED" if session.get_bind().dialect.name == "postgresql" else ""
-    expired = session.execute(
-        text(
-            f"SELECT id FROM work WHERE state = 'running' AND lease_until < {clock} LIMIT 100{lock}"  # noqa: S608
-        )
-    ).scalars()
+    of = "" if kinds is None else "kind IN :kinds AND "
+    sql = text(
+        f"SELECT id FROM work WHERE {of}state = 'running' AND lease_until < {clock} "  # noqa: S608
+        f"LIMIT 100{lock}"
+    )
+    if kinds is not None:
+        sql = sql.bindparams(bindparam("kinds", list(kinds), expanding=True))
+    expired = session.execute(sql).scalars()
     queued: list[Claim] = []
     spent: list[Claim] = []
     for work_id in list(expired):

@@ -34,11 +34,15 @@ def emit(session: Session, type_: str, data: Mapping[str, Any], *, organisation_
     ]
     if not wanted:
         return
-    at, event_id = now(session), new_id("evt_")
-    told = {"type": type_, "timestamp": datetime.fromtimestamp(at, UTC).isoformat(), "data": data}
-    body = to_json(told).decode()
+    event_id, body = new_id("evt_"), body_of(session, type_, data)
     for row in wanted:
         add(session, row, event_id=event_id, type_=type_, body=body)
+
+
+def body_of(session: Session, type_: str, data: Mapping[str, Any]) -> str:
+    """An event as it is sent: what has happened, when, and to what."""
+    at = datetime.fromtimestamp(now(session), UTC).isoformat()
+    return to_json({"type": type_, "timestamp": at, "data": data}).decode()
 
 
 def add(

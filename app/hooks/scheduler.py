@@ -1,0 +1,144 @@
+"""What makes hooks run and events leave: one scheduler an app process, any number of them at once.
+
+Due work is claimed by the code that trainers claim with, so that of two schedulers one has it; one
+that dies loses its lease, and another takes over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.hooks import delivery, runs
+from app.http.dependencies import Services, writing
+from app.infra.database import reading, transaction
+from app.infra.repositories import work
+from app.infra.repositories.retraining import hook_runs, webhooks
+from app.infra.repositories.work import Claim, LostClaimError
+
+POLL_SECONDS = 0.25
+LOOK_SECONDS = 1.0
+AT_ONCE = 4
+"""Deliveries that wait for their receivers at the same time."""
+LEASE_SECONDS = 30.0
+"""Longer than any step takes: a delivery ends after 15 seconds."""
+_LONGEST_PAUSE = 60.0
+_GIVE_UP = 10
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """Claims and does what is due, in threads of its own, until it is stopped."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._name = f"scheduler:{new_id('')[-10:]}"
+        self._stop = threading.Event()
+        self._free = threading.Semaphore(AT_ONCE)
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._looked = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what is under way, and begin nothing more."""
+        self._stop.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                busy = self._turn()
+            except (HeadstartError, SQLAlchemyError, OSError) as error:
+                log.warning("the scheduler waits", reason=str(error))
+                busy = False
+                self._stop.wait(1.0)
+            if not busy:
+                self._stop.wait(POLL_SECONDS)
+
+    def _turn(self) -> bool:
+        """Do what is due once; whether there was anything."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            runs.look(self._services)
+        with reading(self._services.sessions) as session:
+            due = work.due(session, kinds=[hook_runs.KIND, webhooks.KIND])
+        did = [self._step() for _ in due if hook_runs.KIND in due]
+        return any([*did, webhooks.KIND in due and self._deliver()])
+
+    def _step(self) -> bool:
+        """The next step of a hook, here and now."""
+        claim = self._claim(hook_runs.KIND)
+        if claim is None:
+            return False
+        step = runs.come_due if "schedule" in claim.payload else runs.begin
+        self._attempt(claim, step)
+        return True
+
+    def _deliver(self) -> bool:
+        """The next delivery, in a thread if one is free."""
+        if not self._free.acquire(blocking=False):
+            return False
+        claim = self._claim(webhooks.KIND)
+        if claim is None:
+            self._free.release()
+            return False
+        done = self._pool.submit(self._attempt, claim, delivery.deliver)
+        done.add_done_callback(lambda _: self._free.release())
+        return True
+
+    def _claim(self, kind: str) -> Claim | None:
+        with transaction(self._services.sessions) as session:
+            work.rescue(session, kinds=[kind])
+            return work.claim(session, worker=self._name, kinds=[kind], lease_seconds=LEASE_SECONDS)
+
+    def _attempt(self, claim: Claim, step: Callable[[Services, Claim], None]) -> None:
+        """Do a step; whatever happens to it, it is tried again."""
+        try:
+            step(self._services, claim)
+        except LostClaimError:
+            log.info("claim lost, result discarded", work=claim.id)
+        except Exception as error:  # a poison row must not end the loop
+            expected = isinstance(error, HeadstartError)
+            log.warning("step failed", work=claim.id, reason=repr(error), exc_info=not expected)
+            self._again(claim, error)
+
+    def _again(self, claim: Claim, error: Exception) -> None:
+        """Queue the work once more, after ever longer; a run that keeps failing fails."""
+        told = error.message if isinstance(error, HeadstartError) else "an unexpected error"
+        errors = claim.errors + 1
+        pause = min(_LONGEST_PAUSE, 2.0**errors)
+        try:
+            with writing(self._services) as session:
+                if errors >= _GIVE_UP and "run" in claim.payload:
+                    work.finish(session, claim, "failed")
+                    run = hook_runs.lock(session, claim.payload["run"])
+                    if run is not None:
+                        hook_runs.finish(session, run, "failed", f"it could not begin: {told}")
+                    return
+                work.give_back(session, claim, delay=pause, errors=errors)
+        except (LostClaimError, HeadstartError, SQLAlchemyError) as failure:
+            log.warning("a failed step is left to its lease", reason=str(failure))
+
+
+@contextmanager
+def scheduling(services: Services) -> Iterator[None]:
+    """Schedule for as long as the block lasts."""
+    scheduler = Scheduler(services)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.stop()

@@ -1,0 +1,193 @@
+"""Make, change and show hooks; every rule about what a hook may be is here."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.core.promotion.gate import PromotionGate
+from app.core.times import whole
+from app.hooks.schemas import Hook, HookChange, HookRun, NewHook
+from app.http.dependencies import Services
+from app.infra import schedules, weights
+from app.infra.database import now
+from app.infra.orm import HookRow, HookRunRow
+from app.infra.repositories import datasets, work
+from app.infra.repositories.retraining import hook_runs, promotions
+
+_SECRET_BYTES = 24
+
+
+def new_secret() -> str:
+    """A secret as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def create(session: Session, services: Services, body: NewHook, *, organisation_id: str) -> HookRow:
+    """A new hook, all of it checked, its schedules queued. Raises what its job would raise."""
+    at = now(session)
+    row = HookRow(
+        id=new_id("hook_"),
+        organisation_id=organisation_id,
+        secret=new_secret(),
+        created_at=at,
+        updated_at=at,
+        **_columns(body.model_dump(exclude_none=True)),
+    )
+    check(session, services, row)
+    session.add(row)
+    session.flush()
+    schedule(session, row)
+    return row
+
+
+def change(session: Session, services: Services, row: HookRow, body: HookChange) -> None:
+    """Change a locked hook, schedules included. Raises what its job would raise."""
+    before = row.dataset_id
+    for field, value in _columns(body.model_dump(exclude_none=True)).items():
+        setattr(row, field, value)
+    if row.dataset_id != before:
+        row.trained_version, row.trained, row.looked_version = None, None, 0
+    check(session, services, row)
+    row.revision += 1
+    row.updated_at = now(session)
+    session.flush()
+    schedule(session, row)
+
+
+def _columns(told: dict[str, Any]) -> dict[str, Any]:
+    """What the body says, by the names of the row's columns."""
+    renamed = {"dataset": "dataset_id"}
+    return {renamed.get(name, name): value for name, value in told.items()}
+
+
+def check(session: Session, services: Services, row: HookRow) -> None:
+    """Whether the hook could run now; it counts labels from the version that there is.
+
+    Raises not_found, dataset_failed, modality_mismatch, invalid_value and what a job's body may.
+    """
+    for trigger in row.triggers:
+        if trigger["type"] == "schedule":
+            schedules.check(trigger["cron"], trigger["timezone"])
+    if row.alias in weights.registry(services.settings.weights_dir):
+        raise HeadstartError("invalid_value", "this is a backbone's name", param="alias")
+    try:
+        found = datasets.get(session, row.dataset_id, organisation_id=row.organisation_id)
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param="dataset") from error
+    gate = PromotionGate.model_validate(row.gate)
+    if gate.evaluation_set is not None:
+        modality = found.dataset.modality
+        promotions.pin(session, gate.evaluation_set, modality, row.organisation_id)
+    with session.begin_nested() as tried:
+        services.make_job(session, {**row.job, "training_file": row.dataset_id},
+                          row.organisation_id)  # fmt: skip
+        tried.rollback()
+    if row.trained_version is None:
+        row.trained_version = row.looked_version = found.version.number
+
+
+def schedule(session: Session, row: HookRow) -> None:
+    """Queue the next time of each of a hook's schedules; those of before know they are old."""
+    for place, trigger in enumerate(row.triggers):
+        if trigger["type"] == "schedule" and row.enabled:
+            schedule_next(session, row, place)
+
+
+def schedule_next(session: Session, row: HookRow, place: int) -> None:
+    """Queue the next time of one schedule, from now on."""
+    trigger = row.triggers[place]
+    due = schedules.next_due(trigger["cron"], trigger["timezone"], now(session))
+    queued = work.add(
+        session,
+        hook_runs.KIND,
+        organisation_id=row.organisation_id,
+        payload={"schedule": {"hook": row.id, "revision": row.revision, "place": place,
+                              "due": due}},
+    )  # fmt: skip
+    queued.not_before = due
+    session.flush()
+
+
+def get(session: Session, hook_id: str, *, organisation_id: str) -> HookRow:
+    """One hook. Raises not_found."""
+    row = session.get(HookRow, hook_id, populate_existing=True)
+    if row is None or row.organisation_id != organisation_id:
+        raise missing()
+    return row
+
+
+def lock(session: Session, hook_id: str, *, organisation_id: str) -> HookRow:
+    """One hook, locked until the transaction ends. Raises not_found."""
+    row = hook_runs.lock_hook(session, hook_id)
+    if row is None or row.organisation_id != organisation_id:
+        raise missing()
+    return row
+
+
+def missing() -> HeadstartError:
+    """The same answer for a hook that never was and for somebody else's."""
+    return HeadstartError("not_found", "there is no such hook")
+
+
+def listing(
+    session: Session, *, organisation_id: str, after: str | None, limit: int
+) -> list[HookRow]:
+    """At most `limit` hooks, newest first, those before `after`."""
+    statement = select(HookRow).where(HookRow.organisation_id == organisation_id)
+    if after is not None:
+        statement = statement.where(HookRow.id < after)
+    return list(session.scalars(statement.order_by(HookRow.id.desc()).limit(limit)))
+
+
+def hook_of(row: HookRow) -> Hook:
+    """A hook as its caller sees it."""
+    dues = [
+        schedules.next_due(one["cron"], one["timezone"], time.time())
+        for one in row.triggers
+        if one["type"] == "schedule" and row.enabled
+    ]
+    return Hook(
+        id=row.id,
+        name=row.name,
+        dataset=row.dataset_id,
+        alias=row.alias,
+        job=row.job,
+        gate=row.gate,
+        triggers=row.triggers,
+        debounce_seconds=row.debounce_seconds,
+        max_runs_per_day=row.max_runs_per_day,
+        apply_feedback=row.apply_feedback,
+        enabled=row.enabled,
+        trained_version=row.trained_version,
+        next_due=whole(min(dues)) if dues else None,
+        created_at=int(row.created_at),
+        updated_at=int(row.updated_at),
+    )
+
+
+def run_of(row: HookRunRow) -> HookRun:
+    """A run as its caller sees it."""
+    status: Any = row.status
+    return HookRun(
+        id=row.id,
+        hook=row.hook_id,
+        cause=row.cause,
+        status=status,
+        reason=row.reason,
+        joined=row.joined,
+        triggers=row.triggers,
+        dataset_version=row.dataset_version,
+        job=row.job_id,
+        promotion=row.promotion_id,
+        created_at=int(row.created_at),
+        started_at=whole(row.started_at),
+        finished_at=whole(row.finished_at),
+    )

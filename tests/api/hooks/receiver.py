@@ -1,0 +1,55 @@
+"""A receiver of webhooks on loopback, which fails as often as it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Receiver:
+    """What came: headers and body of every call, answered with what `answer` says."""
+
+    answer: Callable[[int], int] = lambda _: 200
+    url: str = ""
+    calls: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@contextmanager
+def receiving(answer: Callable[[int], int] = lambda _: 200) -> Iterator[Receiver]:
+    """Take calls until the block ends; `answer(n)` is the status of the n-th, from 0."""
+    found = Receiver(answer)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            call = ({name.lower(): value for name, value in self.headers.items()}, body)
+            with found.lock:
+                status = found.answer(len(found.calls))
+                found.calls.append(call)
+                if status < 300:
+                    found.taken.append(call)
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", found.url)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}/hook"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

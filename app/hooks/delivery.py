@@ -13,8 +13,8 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.core.errors import HeadstartError
+from app.hooks import outbound
 from app.http.dependencies import Services, writing
-from app.infra import outbound
 from app.infra.database import now, reading
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
 from app.infra.repositories import work

@@ -14,9 +14,10 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.promotion.gate import PromotionGate
 from app.core.times import whole
+from app.hooks import schedules
 from app.hooks.schemas import Hook, HookChange, HookRun, NewHook
 from app.http.dependencies import Services
-from app.infra import schedules, weights
+from app.infra import weights
 from app.infra.database import now
 from app.infra.orm import HookRow, HookRunRow
 from app.infra.repositories import datasets, work

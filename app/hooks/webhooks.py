@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.times import whole
+from app.hooks import outbound
 from app.hooks.service import new_secret
 from app.hooks.webhook_schemas import (
     NewWebhook,
@@ -23,7 +24,6 @@ from app.http.idempotency import IdempotencyDep, mark, once
 from app.http.openapi import DeletedObject, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
-from app.infra import outbound
 from app.infra.database import now
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
 from app.infra.repositories.idempotency import Reply

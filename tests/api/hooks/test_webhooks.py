@@ -166,7 +166,7 @@ def test_a_name_is_looked_up_again_by_each_try(
     service: Service, client: httpx.Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was public when it was registered and leads inside later is not called."""
-    from app.infra import outbound
+    from app.hooks import outbound
 
     resolved = outbound._resolved
     made = make(client, receiver.url)

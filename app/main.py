@@ -19,6 +19,7 @@ from app.batches.endpoints import router as batches
 from app.batches.requests.endpoints import router as request_batches
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
+from app.console.guide_pages import router as guide
 from app.console.pages import router as console
 from app.core.errors import HeadstartError
 from app.datasets.endpoints import router as datasets
@@ -86,6 +87,7 @@ ROOMS = (
     system,
     docs,
     console,
+    guide,
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from app.cli.commands import start
+from app.cli.embedded import start
 from app.cli.supervisor import Supervisor
 from app.infra.settings import load_settings
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import socket
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from rich.markup import escape
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from app.accounts.service import create_first_key
-from app.cli.folder import only_one, write_key
+from app.cli.embedded import prepare, prepared, start
+from app.cli.folder import only_one
 from app.cli.keys import keys, recognised
 from app.cli.options import DataDir, console, settings_of
+from app.cli.remote import commands as remote
+from app.cli.remote.doctor import doctor
+from app.cli.remote.training import train
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
-from app.infra.database import make_sessions, open_engine, transaction, translate
-from app.infra.migrate import migrate as migrate_database
-from app.infra.settings import Settings, make_folder
+from app.infra.database import translate
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Fine-tuning on few examples.")
+cli = typer.Typer(no_args_is_help=True, help="Fine-tuning on few examples.")
 cli.add_typer(keys, name="keys")
+cli.add_typer(remote.datasets, name="datasets")
+cli.add_typer(remote.jobs, name="jobs")
+for command in (remote.login, train, remote.predict, remote.models, remote.evaluate, remote.export):
+    cli.command()(command)
+cli.command()(doctor)
 Host = Annotated[str, typer.Option(help="`::` and `0.0.0.0` are all of the machine's addresses.")]
 
 
@@ -38,7 +43,7 @@ def up(
     leave_on_signals()
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
-        supervisor = _prepared(settings, host=host, port=port, lock=lock)
+        supervisor = prepared(settings, host=host, port=port, lock=lock)
         supervisor.obey_signals()
         console.print("Starting the app, the predictor and the trainer")
         try:
@@ -89,62 +94,16 @@ def prepare_command(data_dir: DataDir = None) -> None:
     prepare(settings_of(data_dir))
 
 
-def start(settings: Settings, *, host: str, port: int, lock: int | None = None) -> Supervisor:
-    """Migrate, make the first key, start every process; predictions work when this returns."""
-    supervisor = _prepared(settings, host=host, port=port, lock=lock)
-    supervisor.start()
-    return supervisor
-
-
-def _prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> Supervisor:
-    _require_worker()
-    prepare(settings)
-    return Supervisor(settings, host=host, port=_free_port(host, port), lock=lock)
-
-
-def prepare(settings: Settings) -> None:
-    """Bring the data folder into being: schema, first key (file `api-key`, mode 600)."""
-    make_folder(settings.data_dir)
-    engine = open_engine(settings.database)
-    migrate_database(engine)
-    path = settings.data_dir / "api-key"
-    if not path.exists():
-        with transaction(make_sessions(engine)) as session:
-            _, key = create_first_key(session)
-        write_key(path, key)
-    engine.dispose()
-
-
 def main() -> None:
-    """The console script: domain errors become one line and exit status 1."""
+    """The console script: errors become one line; status 1 refused, 2 misused, 3 no connection."""
     logging.basicConfig(level=logging.WARNING)
     try:
         cli()
+    except httpx.HTTPError as error:
+        console.print(f"[red]no connection[/]: {escape(str(error))}")
+        raise SystemExit(3) from None
     except (OperationalError, InterfaceError) as error:
         raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
         console.print(f"[red]{error.code}[/]: {escape(error.message)}")
         raise SystemExit(1) from None
-
-
-def _require_worker() -> None:
-    missing = [name for name in ("torch", "openvino") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise HeadstartError(
-            "internal",
-            f"{' and '.join(missing)} not installed; the embedded service needs the worker's"
-            " libraries: pip install 'headstart[api,worker]'",
-        )
-
-
-def _free_port(host: str, port: int) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise HeadstartError(
-                "in_use", f"port {port} on {host} is taken; choose another with --port ({error})"
-            ) from None
-        return int(probe.getsockname()[1])

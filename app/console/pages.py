@@ -25,7 +25,7 @@ POLICY = "; ".join(
         "connect-src 'self'",
         "img-src 'self' blob: data:",
         "media-src blob:",
-        "base-uri 'none'",
+        "base-uri 'self'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 import migrations
@@ -16,14 +17,24 @@ _PATIENCE = "10min"
 
 def migrate(engine: Engine) -> None:
     """Run every migration that `engine`'s database lacks, one process at a time."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config = _config()
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             _wait_for_others(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+def head() -> str | None:
+    """The newest schema's name."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config
 
 
 def _wait_for_others(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli.commands import start
+from app.cli.embedded import start
 from app.infra.settings import Settings
 from tests.servers import missing
 

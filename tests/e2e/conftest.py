@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli.commands import prepare, start
+from app.cli.embedded import prepare, start
 from app.infra.settings import Settings
 from tests.servers import free_port, postgres_server, redis_server, wait_for
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.commands import start
+from app.cli.embedded import start
 from app.infra.settings import Settings
 from tests.servers import wait_for
 

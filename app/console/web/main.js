@@ -2,6 +2,7 @@
 /** The frame: who is signed in, which page is shown, the keys that work everywhere. */
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, get, key, onSignedOut } from "./api.js";
+import { THEME, dress } from "./parts/theme.js";
 import { Button, Dialog, Failed, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
 
 /** @type {[RegExp, string, () => Promise<any>][]} */
@@ -122,9 +123,9 @@ function Phone({ at }) {
 
 /** @param {{me: any, onClose: () => void, onOut: () => void}} props */
 function KeyMenu({ me, onClose, onOut }) {
-  const [theme, set] = useState(localStorage.getItem("headstart.theme") ?? "system");
+  const [theme, set] = useState(localStorage.getItem(THEME) ?? "system");
   const [letters, setLetters] = useState(localStorage.getItem("headstart.letters") ?? "on");
-  const choose = (/** @type {string} */ value) => { localStorage.setItem("headstart.theme", value); set(value); dress(); };
+  const choose = (/** @type {string} */ value) => { localStorage.setItem(THEME, value); set(value); dress(); };
   const letter = (/** @type {string} */ value) => { localStorage.setItem("headstart.letters", value); setLetters(value); };
   return html`<${Dialog} title="Key and appearance" onClose=${onClose}>
     <h2>${me.name}</h2><p class="muted dense">of ${me.organization_id}, may ${me.scopes.join(", ")} · <code>${me.prefix}…</code></p>
@@ -136,13 +137,6 @@ function KeyMenu({ me, onClose, onOut }) {
 }
 
 const HELP = [["?", "this list"], ["Ctrl K", "find a dataset, a model, an alias, an action"], ["g h, g d, g m, g t", "home, datasets, models, try it"], ["Enter, K, Z", "suspect label: relabel, keep, undo"], ["Arrows", "move in a grid or a matrix"], ["Y, N, 1–9", "try it: right, wrong, what it is"], ["Escape", "close"]];
-
-/** Light or dark, where a person has said so. */
-function dress() {
-  const theme = localStorage.getItem("headstart.theme");
-  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-}
 
 /** @param {any} ready what /readyz says @param {any} error */
 function healthOf(ready, error) {
@@ -194,5 +188,4 @@ function App() {
   return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
 }
 
-dress();
 render(html`<${App} />`, /** @type {Element} */ (document.getElementById("app")));

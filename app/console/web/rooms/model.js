@@ -15,7 +15,7 @@ import { called, label, lasted, percent, range, several, short, thing } from "..
 function MixesUp({ evaluation, rows, model, dataset, onChanged }) {
   const matrix = evaluation.confusion_matrix;
   const order = matrix ? pairs(matrix) : [];
-  const [at, open] = useState(/** @type {any} */ (order[0] ? { row: order[0].row, column: order[0].column } : null));
+  const [at, open] = useState(/** @type {any} */ (order[0] ? { row: order[0].row, column: order[0].column } : { row: 0, column: 0 }));
   if (!matrix) return null;
   const n = matrix.labels.length;
   const step = (/** @type {number} */ by) => { const now = order.findIndex((one) => one.row === at?.row && one.column === at?.column); const next = order[(now + by + order.length) % order.length]; if (next) open({ row: next.row, column: next.column }); };

@@ -6,7 +6,7 @@ import { Button, Failed, Head, Loading, Same, copy, curl, python, useEvery, useL
 import { size } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
-const KINDS = { embed: "reading examples", fine_tune: "fine-tuning", batch: "batch predictions", export: "exports" };
+const KINDS = { embed: "Reading examples", fine_tune: "Fine-tuning", batch: "Batch predictions", export: "Exports", promote: "Promotions" };
 
 /** @param {{bytes: any, disk: any}} props */
 function Disk({ bytes, disk }) {
@@ -21,7 +21,7 @@ function Disk({ bytes, disk }) {
 function Backbones({ backbones }) {
   const ready = backbones.filter((one) => one.available).length;
   return html`<section><header><h2>Backbones</h2><small>${ready} ready, ${backbones.length - ready} need weights</small></header><div class="scroll"><table class="blocks"><thead><tr><th>Name</th><th>Reads</th><th class="num">Length</th><th>Weights</th><th>Licence</th><th class="num"></th></tr></thead><tbody>
-    ${backbones.map((one) => html`<tr key=${one.id}><td style=${{ fontWeight: 500 }}>${one.name} ${one.default && html`<span class="chip">default</span>`}</td><td class="muted">${one.modality === "text" ? "text" : "images"}</td><td class="num muted">${one.dim}</td><td class="faint" style=${{ overflowWrap: "anywhere" }}>${one.weights ? `from ${one.weights.source === "package" ? "the package" : `a ${one.weights.source}`} · ${one.weights.sha256.slice(0, 8)}…` : one.reason}</td><td class="muted">${one.licence}</td><td class="right" style=${{ whiteSpace: "nowrap" }}><i class=${`dot ${one.available ? "" : "off"}`}></i> ${one.available ? "ready" : "needs weights"}</td></tr>`)}</tbody></table></div></section>`;
+    ${backbones.map((one) => html`<tr key=${one.id}><td style=${{ fontWeight: 500 }}>${one.name} ${one.default && html`<span class="chip">default</span>`}</td><td class="muted">${one.modality === "text" ? "text" : "images"}</td><td class="num muted">${one.dim}</td><td class="faint" style=${{ overflowWrap: "anywhere" }}>${one.weights ? `from ${one.weights.source === "package" ? "the package" : `a ${one.weights.source}`} · ${one.weights.sha256.slice(0, 8)}…` : one.reason}</td><td class="muted" style=${{ whiteSpace: "nowrap" }}>${one.licence}</td><td class="right" style=${{ whiteSpace: "nowrap" }}><i class=${`dot ${one.available ? "" : "off"}`}></i> ${one.available ? "ready" : "needs weights"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 export default function System() {

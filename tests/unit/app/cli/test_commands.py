@@ -10,7 +10,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
-from app.cli.commands import cli, prepare
+from app.cli.commands import cli
+from app.cli.embedded import prepare
 from app.core.errors import HeadstartError
 from app.http.keyring import find_key
 from app.infra.database import make_sessions, open_engine, reading

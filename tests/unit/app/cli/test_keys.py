@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli.commands import cli, prepare
+from app.cli.commands import cli
+from app.cli.embedded import prepare
 from app.cli.keys import recognised
 from app.core.errors import HeadstartError
 from app.infra.settings import Settings

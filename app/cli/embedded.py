@@ -1,0 +1,64 @@
+"""The embedded service, as commands start it: prepared, on a free port, with all its processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+
+from app.accounts.service import create_first_key
+from app.cli.folder import write_key
+from app.cli.supervisor import Supervisor
+from app.core.errors import HeadstartError
+from app.infra.database import make_sessions, open_engine, transaction
+from app.infra.migrate import migrate as migrate_database
+from app.infra.settings import Settings, make_folder
+
+
+def start(settings: Settings, *, host: str, port: int, lock: int | None = None) -> Supervisor:
+    """Migrate, make the first key, start every process; predictions work when this returns."""
+    supervisor = prepared(settings, host=host, port=port, lock=lock)
+    supervisor.start()
+    return supervisor
+
+
+def prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> Supervisor:
+    """A supervisor of a prepared data folder, that has started nothing yet."""
+    _require_worker()
+    prepare(settings)
+    return Supervisor(settings, host=host, port=_free_port(host, port), lock=lock)
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the data folder into being: schema, first key (file `api-key`, mode 600)."""
+    make_folder(settings.data_dir)
+    engine = open_engine(settings.database)
+    migrate_database(engine)
+    path = settings.data_dir / "api-key"
+    if not path.exists():
+        with transaction(make_sessions(engine)) as session:
+            _, key = create_first_key(session)
+        write_key(path, key)
+    engine.dispose()
+
+
+def _require_worker() -> None:
+    missing = [name for name in ("torch", "openvino") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise HeadstartError(
+            "internal",
+            f"{' and '.join(missing)} not installed; the embedded service needs the worker's"
+            " libraries: pip install 'headstart[api,worker]'",
+        )
+
+
+def _free_port(host: str, port: int) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise HeadstartError(
+                "in_use", f"port {port} on {host} is taken; choose another with --port ({error})"
+            ) from None
+        return int(probe.getsockname()[1])

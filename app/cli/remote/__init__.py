@@ -1,0 +1,1 @@
+"""What `headstart` asks of a running service, over the public HTTP API alone."""

@@ -1,0 +1,232 @@
+"""`headstart login`, `datasets`, `predict`, `jobs`, `models`, `evaluate` and `export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from app.cli.options import console
+from app.cli.remote import training
+from app.cli.remote.connection import DEFAULT_URL, Address, client_of, connected, remember
+from app.cli.remote.show import AsJson, dump, figure, out, table
+from app.cli.remote.training import bars, push, watch
+from app.core.errors import HeadstartError
+
+datasets = typer.Typer(no_args_is_help=True, help="Upload and list datasets.")
+jobs = typer.Typer(no_args_is_help=True, help="List, watch and cancel jobs.")
+_AT_ONCE = 32
+_MOST = 1000
+ModelName = Annotated[str, typer.Argument(help="A model's id, an alias, or a model's name.")]
+
+
+def login(
+    url: Annotated[str, typer.Option(help="Where the service is.")] = DEFAULT_URL,
+    key: Annotated[
+        str | None,
+        typer.Option(help="The key; asked for, if left out.", envvar="HEADSTART_API_KEY"),
+    ] = None,
+) -> None:
+    """Remember a service and a key, for the commands that follow."""
+    given = key or typer.prompt("API key", hide_input=True)
+    address = Address(url.rstrip("/"), str(given).strip())
+    with client_of(address) as client:
+        told = client.get("/v1/me").json()
+    path = remember(address)
+    console.print(f"Signed in to {address.url} as “{told['name']}” of {told['organization_id']}")
+    console.print(f"It is kept in {path}, for you alone")
+
+
+@datasets.command("push")
+def push_command(
+    path: Annotated[Path, typer.Argument(help="A folder of class folders, a zip, or a table.")],
+    name: Annotated[str | None, typer.Option(help="The folder's, if left out.")] = None,
+    check: Annotated[bool, typer.Option(help="A dry run: say what it would become.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a folder, a zip or a table as a new dataset."""
+    with connected() as client, bars() as progress:
+        if check:
+            client.params = httpx.QueryParams({"validate_only": "true"})
+        told = push(client, path, name=name, progress=progress)
+    if as_json:
+        dump(told)
+        return
+    kept = "would be" if check else "are"
+    out.print(f"{told['num_examples']} examples of {len(told['classes'])} classes {kept} kept")
+    for problem in told["problems"][:20]:
+        out.print(f"  {problem['code']}: {problem['message']}", markup=False)
+    if told["num_problems"] > 20:
+        out.print(f"  and {told['num_problems'] - 20} further problems")
+    if not check:
+        out.print(f"dataset   [bold]{told['id']}[/]")
+        out.print(f"train     headstart train {told['id']}")
+
+
+@datasets.command("list")
+def list_datasets(as_json: AsJson = False) -> None:
+    """The newest hundred datasets."""
+    with connected() as client:
+        told = client.get("/v1/datasets", params={"limit": 100}).json()
+    if as_json:
+        dump(told["data"])
+        return
+    rows = [
+        (one["id"], one["name"], str(one["version"]), one["status"], str(one["num_examples"]))
+        for one in told["data"]
+    ]
+    table(("id", "name", "version", "status", "examples"), rows)
+
+
+def predict(
+    model: ModelName,
+    inputs: Annotated[list[str], typer.Argument(help="Files; or texts, for a model of texts.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show of each.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a model about pictures or texts; `-` reads texts from standard input, one a line."""
+    with connected() as client:
+        found = resolve(client, model)
+        given = sys.stdin.read().splitlines() if inputs == ["-"] else inputs
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(given), _AT_ONCE):
+            rows += _ask(client, found, given[start : start + _AT_ONCE])
+    told = [{"input": name, **row} for name, row in zip(given, rows, strict=True)]
+    if as_json:
+        dump(told)
+    else:
+        table(("input", "label", "probability"), [_shown(row, top) for row in told])
+    if any("error" in row for row in told):
+        raise typer.Exit(1)
+
+
+def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[dict[str, Any]]:
+    url = f"/v1/models/{model['id']}/predictions"
+    if model["modality"] == "text":
+        asked = [{"text": _text(one)} for one in given]
+        return list(client.post(url, json={"inputs": asked}).json()["data"])
+    missing = [one for one in given if not Path(one).is_file()]
+    if missing:
+        raise HeadstartError("not_found", f"there is no file {missing[0]}")
+    files = [("files", (Path(one).name, Path(one).read_bytes())) for one in given]
+    return list(client.post(url, files=files).json()["data"])
+
+
+def _text(given: str) -> str:
+    """A file's content, or the words themselves."""
+    path = Path(given)
+    return path.read_text("utf-8") if len(given) < 256 and path.is_file() else given
+
+
+def _shown(row: dict[str, Any], top: int) -> tuple[str, str, str]:
+    if "error" in row:
+        return row["input"], f"[red]{row['error']['code']}[/]", row["error"]["message"]
+    best = row["predictions"][:top]
+    labels = "\n".join(one["label"] for one in best)
+    unknown = " (unlike all it knows)" if row["unknown"] else ""
+    return row["input"], labels + unknown, "\n".join(f"{one['probability']:.1%}" for one in best)
+
+
+def resolve(client: httpx.Client, name: str) -> dict[str, Any]:
+    """The model that an id, an alias or a model's name means; the newest of that name.
+
+    Raises not_found.
+    """
+    known = client.get("/v1/models").json()["data"]
+    named = [one for one in known if name == one["id"] or name in one["aliases"]]
+    called = [one for one in known if name == one["suffix"]]
+    for found in (*named, *called):
+        return dict(found)
+    raise HeadstartError("not_found", f"there is no model, alias or model's name {name!r}")
+
+
+@jobs.command("list")
+def list_jobs(as_json: AsJson = False) -> None:
+    """The newest twenty jobs."""
+    with connected() as client:
+        told = client.get("/v1/fine_tuning/jobs").json()["data"]
+    if as_json:
+        dump(told)
+        return
+    rows = [(one["id"], one["status"], one["method"]["type"], one["model"]) for one in told]
+    table(("id", "status", "method", "backbone"), rows)
+
+
+@jobs.command("watch")
+def watch_job(job: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
+    """Follow a job to its end; the exit status tells how it ended."""
+    with connected() as client:
+        with bars() as progress:
+            ended = watch(client, job, progress)
+        training.tell(client, ended, as_json=as_json)
+
+
+@jobs.command("cancel")
+def cancel_job(job: Annotated[str, typer.Argument()]) -> None:
+    """Cancel a job."""
+    with connected() as client:
+        told = client.post(f"/v1/fine_tuning/jobs/{job}/cancel").json()
+    out.print(f"{told['id']} is {told['status']}")
+
+
+def models(as_json: AsJson = False) -> None:
+    """All models, newest first."""
+    with connected() as client:
+        told = client.get("/v1/models").json()["data"]
+    if as_json:
+        dump(told)
+        return
+    rows = [
+        (
+            one["suffix"] or "",
+            figure(one["accuracy"]),
+            one["method"],
+            ", ".join(one["aliases"]),
+            one["id"],
+        )
+        for one in told
+    ]
+    table(("name", "accuracy", "method", "aliases", "id"), rows)
+
+
+def evaluate(model: ModelName, as_json: AsJson = False) -> None:
+    """How good a model is, class by class, and what it mixes up."""
+    with connected() as client:
+        found = resolve(client, model)
+        told = client.get(f"/v1/models/{found['id']}/evaluation").json()
+    if as_json:
+        dump(told)
+        return
+    how = told["how"] or {}
+    out.print(f"accuracy           [bold]{figure(told['accuracy'])}[/]")
+    out.print(f"balanced accuracy  {figure(told['balanced_accuracy'])}")
+    out.print(f"measured by        {how.get('method')} on {how.get('num_examples')} examples")
+    rows = [
+        (one["label"], str(one["support"]), figure(one["recall"]), figure(one["precision"]))
+        for one in sorted(told["per_class"] or [], key=lambda one: one["f1"]["value"] or 0)
+    ]
+    table(("class", "tested", "found", "right when said"), rows)
+    for pair in (told["advice"] or {}).get("confused", [])[:5]:
+        out.print(f"  {pair['message']}", markup=False)
+
+
+def export(
+    model: ModelName,
+    to: Annotated[str, typer.Option("--format", help="onnx, openvino, torch or head.")] = "onnx",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to.")] = None,
+) -> None:
+    """Write a model's bundle to a file: the whole network, its labels, a script that runs it."""
+    with connected() as client:
+        found = resolve(client, model)
+        url = f"/v1/models/{found['id']}/artifacts/{to}"
+        with console.status(f"making the {to} bundle"):
+            answer = client.get(url, headers={"Prefer": "wait=110"})
+            while answer.status_code == httpx.codes.ACCEPTED:
+                answer = client.get(url, headers={"Prefer": "wait=110"})
+    told = answer.headers.get("content-disposition", "")
+    path = output or Path(Path(told.partition('filename="')[2].rstrip('"')).name or f"model-{to}")
+    path.write_bytes(answer.content)
+    out.print(f"{path}  {len(answer.content):,} bytes")

@@ -1,0 +1,163 @@
+"""`headstart doctor`: what is wrong here, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx
+import typer
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+
+from app.cli.options import DataDir, settings_of
+from app.cli.remote.connection import known_address
+from app.cli.remote.show import AsJson, dump, table
+from app.core.errors import HeadstartError
+from app.infra import weights
+from app.infra.database import open_engine
+from app.infra.migrate import head
+from app.infra.settings import Settings
+from app.infra.storage import open_storage
+
+_LEAST_FREE = 2_000_000_000
+_MOST_SKEW = 30.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    fine: bool
+    said: str
+
+
+def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Look at database, broker, storage, weights, disk, clock, migrations and the service."""
+    settings = settings_of(data_dir)
+    findings = list(examine(settings))
+    if as_json:
+        dump([vars(one) for one in findings])
+    else:
+        marks = {True: "[green]ok[/]", False: "[red]wrong[/]"}
+        table(("", "", ""), [(one.name, marks[one.fine], one.said) for one in findings])
+    if not all(one.fine for one in findings):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every finding, whatever the others are."""
+    checks: dict[str, Callable[[Settings], str]] = {
+        "libraries": _libraries,
+        "data folder": _folder,
+        "disk": _disk,
+        "database": _database,
+        "broker": _broker,
+        "storage": _storage,
+        "weights": _weights,
+        "service": _service,
+    }
+    for name, check in checks.items():
+        try:
+            yield Finding(name, True, check(settings))
+        except HeadstartError as error:
+            yield Finding(name, False, error.message)
+        except DBAPIError as error:
+            yield Finding(name, False, f"{error.orig}: mend it, or set it aside and start anew")
+        except OSError as error:
+            yield Finding(name, False, f"{error.strerror or error}")
+
+
+def _libraries(_: Settings) -> str:
+    missing = [name for name in ("torch", "openvino") if importlib.util.find_spec(name) is None]
+    if missing:
+        why = f"{' and '.join(missing)} not installed; pip install 'headstart[api,worker]'"
+        raise HeadstartError("backbone_unavailable", f"{why} to train and predict on this machine")
+    return "the worker's are installed"
+
+
+def _folder(settings: Settings) -> str:
+    if not settings.data_dir.is_dir():
+        return f"{settings.data_dir} is not there yet; `headstart up` makes it"
+    probe = settings.data_dir / ".doctor"
+    probe.write_bytes(b"probe")
+    probe.unlink()
+    return f"{settings.data_dir} can be written"
+
+
+def _disk(settings: Settings) -> str:
+    where = settings.data_dir if settings.data_dir.is_dir() else settings.data_dir.absolute().parent
+    while not where.is_dir():
+        where = where.parent
+    free = shutil.disk_usage(where).free
+    if free < _LEAST_FREE:
+        why = f"only {free / 1e9:.1f} GB are free; make room, or set HEADSTART_DATA_DIR elsewhere"
+        raise HeadstartError("storage_full", why)
+    return f"{free / 1e9:.0f} GB free"
+
+
+def _database(settings: Settings) -> str:
+    if not settings.database_url and not (settings.data_dir / "headstart.db").exists():
+        return "none yet; `headstart up` makes it"
+    engine = open_engine(settings.database)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    if current != head():
+        why = f"at migration {current}, this version wants {head()}; run `headstart prepare`"
+        raise HeadstartError("database_unavailable", why)
+    return f"answers, at migration {current}"
+
+
+def _broker(settings: Settings) -> str:
+    if not settings.broker_url:
+        return "none: workers watch the database"
+    import redis
+
+    try:
+        redis.Redis.from_url(settings.broker_url, socket_timeout=5).ping()
+    except redis.RedisError as error:
+        why = f"{error}; jobs go on by looking at the database, up to ten seconds later"
+        raise HeadstartError("overloaded", why) from error
+    return "answers"
+
+
+def _storage(settings: Settings) -> str:
+    open_storage(settings)
+    return settings.storage_url or "a folder of the data folder"
+
+
+def _weights(settings: Settings) -> str:
+    found = []
+    for name in (settings.default_backbone_image, settings.default_backbone_text):
+        weights.require(weights.get(name, settings.weights_dir), settings.weights_dir)
+        found.append(name)
+    return f"{' and '.join(found)} are here"
+
+
+def _service(_: Settings) -> str:
+    address = known_address()
+    if address is None:
+        return "no key yet; `headstart up` makes the first, `headstart login` remembers another"
+    try:
+        answer = httpx.get(f"{address.url}/readyz", timeout=10, trust_env=False)
+    except httpx.HTTPError:
+        return f"none answers at {address.url}; `headstart up` starts one"
+    if answer.is_error:
+        raise HeadstartError("overloaded", f"{address.url}: {answer.json().get('detail', answer)}")
+    told = answer.headers.get("date")
+    skew = abs(parsedate_to_datetime(told).timestamp() - time.time()) if told else 0.0
+    if skew > _MOST_SKEW:
+        why = f"its clock and this one's differ by {skew:.0f} s; set both by NTP"
+        raise HeadstartError("overloaded", why)
+    down = [f"{name}: {said}" for name, said in answer.json()["checks"].items() if said != "ok"]
+    if down:
+        raise HeadstartError("overloaded", f"{address.url}: {'; '.join(down)}")
+    return f"{address.url} is ready"

@@ -1,0 +1,71 @@
+"""A folder on its way up: one zip, nothing of it in memory."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from app.core.errors import HeadstartError
+
+_LEFT_OUT = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+
+
+@contextmanager
+def packed(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    """What to upload for `path`, by name: the file itself, or a zip of the folder.
+
+    Raises not_found, empty_dataset.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            yield path.name, file
+        return
+    if not path.is_dir():
+        raise HeadstartError("not_found", f"there is no file or folder {path}")
+    with tempfile.TemporaryFile() as file:
+        _zip(path, file)
+        file.seek(0)
+        yield f"{path.resolve().name}.zip", file
+
+
+def _zip(folder: Path, file: BinaryIO) -> None:
+    found = sorted(one for one in folder.rglob("*") if one.is_file() and not _hidden(one, folder))
+    if not found:
+        raise HeadstartError("empty_dataset", f"there is no file in {folder}")
+    with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
+        for one in found:
+            archive.write(one, one.relative_to(folder).as_posix())
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") or part in _LEFT_OUT for part in parts)
+
+
+class Counted:
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, file: BinaryIO, told: Callable[[int], None]) -> None:
+        self._file, self._told = file, told
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        data = self._file.read(size)
+        self._told(len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go there."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        """The descriptor, by which a client learns the length."""
+        return self._file.fileno()

@@ -1,0 +1,40 @@
+"""How answers are shown: a table for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+_WIDE = 10_000
+"""Columns of what no terminal shows: nothing is folded there."""
+out = Console(highlight=False, soft_wrap=True, width=None if Console().is_terminal else _WIDE)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def dump(told: Any) -> None:
+    """As JSON, on standard output."""
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """As a table; without colours or borders where nobody watches."""
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+def figure(interval: dict[str, Any] | None) -> str:
+    """`87.6% (84.8 to 89.9%)`."""
+    if not interval or interval.get("value") is None:
+        return "too few to tell"
+    if interval.get("low") is None:
+        return f"{interval['value']:.1%}"
+    return f"{interval['value']:.1%} ({100 * interval['low']:.1f} to {interval['high']:.1%})"

@@ -1,0 +1,142 @@
+"""`headstart train`: from a folder to a model in one line, with live bars."""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from pathlib import Path
+from typing import IO, Annotated, Any, cast
+
+import httpx
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.cli.options import console
+from app.cli.remote.connection import connected
+from app.cli.remote.pack import Counted, packed
+from app.cli.remote.show import AsJson, dump, figure, out
+from app.core.errors import HeadstartError
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+_POLL = 0.4
+_DATASET = re.compile("ds_[0-9a-z]{26}")
+
+
+def bars() -> Progress:
+    """Live bars on standard error, gone where nobody watches."""
+    return Progress(
+        TextColumn("{task.description:>12}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=not console.is_terminal,
+        disable=not console.is_terminal,
+    )
+
+
+def push(client: httpx.Client, path: Path, *, name: str | None, progress: Progress) -> Any:
+    """The dataset that became of a folder or a file."""
+    with packed(path) as (filename, file):
+        file.seek(0, 2)
+        task = progress.add_task("uploading", total=max(1, file.tell()))
+        file.seek(0)
+        counted = cast(IO[bytes], Counted(file, lambda size: progress.advance(task, size)))
+        fields = {"name": name} if name else {}
+        answer = client.post("/v1/datasets", files={"file": (filename, counted)}, data=fields)
+        progress.update(task, completed=progress.tasks[task].total)
+        return answer.json()
+
+
+def suffix_of(name: str) -> str:
+    """A name that a model's id can carry."""
+    plain = unicodedata.normalize("NFKD", name)
+    return re.sub("[^A-Za-z0-9._-]+", "-", plain).strip("-")[:64]
+
+
+def train(
+    source: Annotated[str, typer.Argument(help="A folder, a file, or a dataset's id.")],
+    *,
+    wait: Annotated[bool, typer.Option(help="Until the model is there.")] = True,
+    backbone: Annotated[str | None, typer.Option(help="The dataset's own, if left out.")] = None,
+    method: Annotated[str, typer.Option(help="`headstart methods` of the HTTP API.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Of the dataset and the model.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """From a folder to a model in one line: upload, embed, fit, measure."""
+    with connected() as client, bars() as progress:
+        dataset = _dataset(client, source, name=name, progress=progress)
+        body: dict[str, Any] = {
+            "model": backbone or dataset["backbone"],
+            "training_file": dataset["id"],
+            "method": {"type": method},
+        }
+        if suffix := suffix_of(name or dataset["name"]):
+            body["suffix"] = suffix
+        if seed is not None:
+            body["seed"] = seed
+        job = client.post("/v1/fine_tuning/jobs", json=body).json()
+        if wait:
+            job = watch(client, job["id"], progress)
+        progress.stop()
+        tell(client, job, as_json=as_json)
+
+
+def _dataset(client: httpx.Client, source: str, *, name: str | None, progress: Progress) -> Any:
+    if _DATASET.fullmatch(source):
+        return client.get(f"/v1/datasets/{source}").json()
+    return push(client, Path(source), name=name, progress=progress)
+
+
+def watch(client: httpx.Client, job_id: str, progress: Progress) -> Any:
+    """Follow the job to its end; a lost connection is taken up again."""
+    task = progress.add_task("waiting", total=1)
+    lost = 0
+    while True:
+        try:
+            job = client.get(f"/v1/fine_tuning/jobs/{job_id}").json()
+            lost = 0
+        except httpx.TransportError:
+            lost += 1
+            if lost > 60:
+                raise
+            time.sleep(min(5.0, lost))
+            continue
+        told = job["progress"] or {}
+        stage = {"validating_files": "reading", "running": told.get("stage", "running")}
+        progress.update(
+            task,
+            description=stage.get(job["status"], job["status"]),
+            total=told.get("total") or 1,
+            completed=told.get("done", 0),
+        )
+        if job["status"] in ENDED:
+            return job
+        time.sleep(_POLL)
+
+
+def tell(client: httpx.Client, job: Any, *, as_json: bool) -> None:
+    """Say what came of it. Raises training_failed for a job that came to nothing."""
+    evaluation = None
+    if job["status"] == "succeeded":
+        evaluation = client.get(f"/v1/models/{job['fine_tuned_model']}/evaluation").json()
+    if as_json:
+        dump({"job": job, "evaluation": evaluation})
+    if job["status"] in ("failed", "cancelled"):
+        fault = job["error"] or {"code": "cancelled", "message": "it was cancelled"}
+        raise HeadstartError(fault["code"], f"no model came of it: {fault['message']}")
+    if as_json:
+        return
+    if evaluation is None:
+        out.print(f"{job['id']} is {job['status']}; `headstart jobs watch {job['id']}` follows it")
+        return
+    out.print(f"model     [bold]{job['fine_tuned_model']}[/]")
+    out.print(f"accuracy  [bold]{figure(evaluation.get('accuracy'))}[/]", _how(evaluation))
+    out.print(f"try it    headstart predict {job['fine_tuned_model']} FILE")
+
+
+def _how(evaluation: Any) -> str:
+    how = evaluation.get("how") or {}
+    return f"on {how.get('num_examples', 0)} held-out examples, by {how.get('method', 'folds')}"

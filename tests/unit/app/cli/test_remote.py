@@ -1,0 +1,128 @@
+"""What the commands remember, pack and show before a service is asked."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli.remote import connection, show, training
+from app.cli.remote.commands import resolve
+from app.cli.remote.connection import Address, known_address, remember
+from app.cli.remote.doctor import examine
+from app.cli.remote.pack import Counted, packed
+from app.core.errors import HeadstartError
+from app.infra.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HEADSTART_URL", "HEADSTART_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HEADSTART_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_a_login_is_its_owners_alone(home: Path) -> None:
+    path = remember(Address("http://here:1", "hs_a"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert known_address() == Address("http://here:1", "hs_a")
+    remember(Address("http://there:2", "hs_b"))
+    assert known_address() == Address("http://there:2", "hs_b")
+
+
+def test_the_environment_goes_before_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(Address("http://here:1", "hs_a"))
+    monkeypatch.setenv("HEADSTART_API_KEY", "hs_c")
+    assert known_address() == Address("http://here:1", "hs_c")
+    monkeypatch.setenv("HEADSTART_URL", "http://other:3/")
+    assert known_address() == Address("http://other:3", "hs_c")
+
+
+def test_a_key_is_not_shown_to_another_service(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(Address("http://here:1", "hs_a"))
+    monkeypatch.setenv("HEADSTART_URL", "http://other:3")
+    assert known_address() is None
+    with pytest.raises(HeadstartError, match="no key for http://other:3"), connection.connected():
+        pass
+
+
+def test_a_damaged_login_is_none(home: Path) -> None:
+    path = remember(Address("http://here:1", "hs_a"))
+    path.write_text("{")
+    assert known_address() is None
+
+
+def test_a_folder_is_packed_without_what_is_hidden(tmp_path: Path) -> None:
+    root = tmp_path / "parts"
+    for name in ("ok/1.png", "crack/2.png", ".git/x", "ok/.DS_Store", "__MACOSX/ok/1.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    with packed(root) as (name, file):
+        assert name == "parts.zip"
+        with zipfile.ZipFile(file) as archive:
+            assert archive.namelist() == ["crack/2.png", "ok/1.png"]
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="no file or folder"), packed(tmp_path / "x"):
+        pass
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HeadstartError, match="no file in"), packed(tmp_path / "empty"):
+        pass
+
+
+def test_what_is_read_is_told(tmp_path: Path) -> None:
+    told: list[int] = []
+    path = tmp_path / "a"
+    path.write_bytes(b"abcde")
+    with path.open("rb") as file:
+        counted = Counted(file, told.append)
+        assert counted.read(3) + counted.read() == b"abcde"
+    assert sum(told) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("parts", "parts"), ("Größe, Kamera B", "Gro-e-Kamera-B"), ("  ", ""), ("x" * 90, "x" * 64)],
+)
+def test_a_name_becomes_a_suffix(name: str, suffix: str) -> None:
+    assert training.suffix_of(name) == suffix
+
+
+def test_a_figure_has_its_interval() -> None:
+    assert show.figure({"value": 0.876, "low": 0.848, "high": 0.899}) == "87.6% (84.8 to 89.9%)"
+    assert show.figure({"value": None, "low": None, "high": None}) == "too few to tell"
+    assert show.figure(None) == "too few to tell"
+
+
+def test_a_model_is_found_by_id_alias_or_name() -> None:
+    models = [
+        {"id": "ft:2", "aliases": [], "suffix": "parts"},
+        {"id": "ft:1", "aliases": ["parts@production"], "suffix": "parts"},
+    ]
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"data": models}))
+    with httpx.Client(transport=transport, base_url="http://x") as client:
+        assert resolve(client, "ft:1")["id"] == "ft:1"
+        assert resolve(client, "parts@production")["id"] == "ft:1"
+        assert resolve(client, "parts")["id"] == "ft:2", "the newest of that name"
+        with pytest.raises(HeadstartError):
+            resolve(client, "nothing")
+
+
+def test_a_doctor_looks_at_everything_whatever_is_wrong(home: Path) -> None:
+    (home / "data").mkdir()
+    (home / "data/headstart.db").write_bytes(b"this is no database, but long enough to be one")
+    found = {one.name: one for one in examine(Settings(data_dir=home / "data"))}
+    assert set(found) >= {"disk", "database", "broker", "storage", "weights", "service"}
+    assert not found["database"].fine
+    assert found["broker"].fine
+
+
+def test_a_doctor_finds_nothing_wrong_before_the_first_start(home: Path) -> None:
+    found = {one.name: one for one in examine(Settings(data_dir=home / "data"))}
+    assert found["database"].fine
+    assert "headstart up" in found["data folder"].said

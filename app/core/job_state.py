@@ -4,6 +4,7 @@ validating_files ─▶ queued ─▶ running ─▶ succeeded
         │              │  ▲       ├────▶ failed
         │              │  └───────┤          (back to queued: the worker was lost or drained)
         └──────────────┴──────────┴────▶ cancelled | failed
+        any of these three ◀──▶ paused ─▶ cancelled | failed   (a paused one goes on from its start)
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Literal, get_args
 
 from app.core.errors import HeadstartError
 
-JobStatus = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+JobStatus = Literal[
+    "validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"
+]
 
 STATUSES: tuple[JobStatus, ...] = get_args(JobStatus)
 TERMINAL: frozenset[JobStatus] = frozenset({"succeeded", "failed", "cancelled"})
@@ -24,9 +27,10 @@ def ended(status: object) -> bool:
 
 
 _MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    "validating_files": frozenset({"queued", "failed", "cancelled"}),
-    "queued": frozenset({"running", "failed", "cancelled"}),
-    "running": frozenset({"queued", "succeeded", "failed", "cancelled"}),
+    "validating_files": frozenset({"queued", "paused", "failed", "cancelled"}),
+    "queued": frozenset({"running", "paused", "failed", "cancelled"}),
+    "running": frozenset({"queued", "paused", "succeeded", "failed", "cancelled"}),
+    "paused": frozenset({"validating_files", "failed", "cancelled"}),
     "succeeded": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),

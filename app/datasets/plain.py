@@ -9,6 +9,7 @@ from app.http.pages import looks_like
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import FileRow
+from app.infra.repositories import quotas
 from app.infra.repositories.openai import files, request_batches
 from app.infra.repositories.openai.files import NewFile
 from app.uploads import blobs
@@ -47,6 +48,7 @@ def keep(
         row = files.create(session, new, organisation_id=organisation_id)
         hold.release(session)
         receipt.answer(session, {"file": row.id})
+        quotas.check(session, services.settings, organisation_id, "stored_bytes")
     return row
 
 

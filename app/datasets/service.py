@@ -73,10 +73,10 @@ def create(
             chunks.ensure_embedded(
                 session, version, modality=dataset.modality, backbone=name, chunk=chunk
             )
-        quotas.check(session, services.settings, organisation_id, *_HELD)
         snapshot = _snapshot(dataset, version, new.problems)
         hold.release(session)
         receipt.answer(session, _made(snapshot))
+        quotas.check(session, services.settings, organisation_id, *_HELD)
     return snapshot
 
 

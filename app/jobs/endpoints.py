@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
@@ -19,6 +21,7 @@ from app.http.waiting import JOB, WishDep
 from app.infra.database import reading
 from app.infra.repositories import job_queries
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
+from app.infra.repositories.job_queries import JobSnapshot
 from app.jobs import events, service
 from app.jobs.schemas import MOST_METADATA, Job, JobCheckpoint, JobEvent, NewJob
 from app.jobs.views import checkpoint_of, event_number, event_of, job_of
@@ -44,11 +47,38 @@ _METADATA_PARAMETER = {
     },
 }
 
+
+@dataclass(frozen=True)
+class JobChange:
+    """A request that moves a job to another state, once for its key."""
+
+    caller: Writer
+    services: ServicesDep
+    key: IdempotencyDep
+    response: Response
+
+    def __call__(self, change: Callable[..., JobSnapshot], job_id: str) -> Job:
+        """The job after `change(session, job_id, organisation_id=)`."""
+        with writing(self.services) as session:
+
+            def effect() -> Reply:
+                organisation = self.caller.organisation_id
+                snapshot = change(session, job_id, organisation_id=organisation)
+                return Reply(status=200, body=job_of(snapshot).model_dump(mode="json"))
+
+            reply, replayed = once(session, self.key, effect)
+        mark(self.response, replayed=replayed)
+        return Job.model_validate(reply.body)
+
+
+ChangeDep = Annotated[JobChange, Depends()]
 _ONE = "v1_fine_tuning_jobs__job_id_"
 _LINKS = links(
     "job_id",
     get=f"get_job_{_ONE}_get",
     cancel=f"cancel_job_{_ONE}_cancel_post",
+    pause=f"pause_job_{_ONE}_pause_post",
+    resume=f"resume_job_{_ONE}_resume_post",
     events=f"list_events_{_ONE}_events_get",
     checkpoints=f"list_checkpoints_{_ONE}_checkpoints_get",
 )
@@ -179,28 +209,25 @@ async def get_job(job_id: JobId, caller: Reader, services: ServicesDep, wish: Wi
     return job
 
 
-@router.post(
-    "/{job_id}/cancel",
-    responses=CANCEL_PROBLEMS,
-)
-def cancel_job(
-    *,
-    job_id: JobId,
-    caller: Writer,
-    services: ServicesDep,
-    key: IdempotencyDep,
-    response: Response,
-) -> Job:
+@router.post("/{job_id}/cancel", responses=CANCEL_PROBLEMS)
+def cancel_job(change: ChangeDep, job_id: JobId) -> Job:
     """Cancel: what is queued never runs, what runs is stopped, and no model will appear."""
-    with writing(services) as session:
+    return change(service.cancel, job_id)
 
-        def effect() -> Reply:
-            snapshot = service.cancel(session, job_id, organisation_id=caller.organisation_id)
-            return Reply(status=200, body=job_of(snapshot).model_dump(mode="json"))
 
-        reply, replayed = once(session, key, effect)
-    mark(response, replayed=replayed)
-    return Job.model_validate(reply.body)
+@router.post("/{job_id}/pause", responses=CANCEL_PROBLEMS)
+def pause_job(change: ChangeDep, job_id: JobId) -> Job:
+    """Hold the job: what waits is not begun, what runs is stopped within a second.
+
+    What it has embedded is kept.
+    """
+    return change(service.pause, job_id)
+
+
+@router.post("/{job_id}/resume", responses=CANCEL_PROBLEMS)
+def resume_job(change: ChangeDep, job_id: JobId) -> Job:
+    """Let a paused job wait for its turn again; what was embedded is there, its fit begins anew."""
+    return change(service.resume, job_id)
 
 
 @router.get(

@@ -88,6 +88,22 @@ def cancel(session: Session, job_id: str, *, organisation_id: str) -> JobSnapsho
     return job_queries.get(session, job_id, organisation_id=organisation_id)
 
 
+def pause(session: Session, job_id: str, *, organisation_id: str) -> JobSnapshot:
+    """Hold a job until it is resumed. Raises not_found, invalid_transition."""
+    job_queries.require(session, job_id, organisation_id=organisation_id)
+    jobs.pause_job(session, job_id)
+    session.flush()
+    return job_queries.get(session, job_id, organisation_id=organisation_id)
+
+
+def resume(session: Session, job_id: str, *, organisation_id: str) -> JobSnapshot:
+    """Let a paused job go on. Raises not_found, invalid_transition."""
+    job_queries.require(session, job_id, organisation_id=organisation_id)
+    versions.settle_job(session, jobs.resume_job(session, job_id))
+    session.flush()
+    return job_queries.get(session, job_id, organisation_id=organisation_id)
+
+
 def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settings) -> Plan:
     method, options = _method(body)
     base = _base(session, body, options, organisation_id)

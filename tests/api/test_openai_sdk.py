@@ -140,6 +140,24 @@ def test_a_cancel_is_final(sdk: OpenAI, data: str) -> None:
     assert no.value.code == "invalid_transition"
 
 
+def test_a_job_is_paused_and_resumed(service: Service, sdk: OpenAI, data: str) -> None:
+    jobs = sdk.fine_tuning.jobs
+    job = jobs.create(model=MODEL, training_file=data)
+    before = job.status
+    assert jobs.pause(job.id).status == "paused"
+    with transaction(service.services.sessions) as session:
+        assert claim_job(session) is None
+    with pytest.raises(openai.ConflictError, match="that is paused cannot become paused"):
+        jobs.pause(job.id)
+    assert jobs.resume(job.id).status == before
+    with pytest.raises(openai.ConflictError, match="cannot be resumed"):
+        jobs.resume(job.id)
+    said = [event.message for event in jobs.list_events(job.id)]
+    assert said.index("Job resumed") < said.index("Job paused")
+    jobs.pause(job.id)
+    assert jobs.cancel(job.id).status == "cancelled"
+
+
 def test_errors_say_something(sdk: OpenAI, data: str) -> None:
     with pytest.raises(openai.NotFoundError, match="no such fine-tuning job") as missing:
         sdk.fine_tuning.jobs.retrieve("ftjob-01ke4bz3r0h5d8g2j4n6p9s1v3")

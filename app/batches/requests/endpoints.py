@@ -26,6 +26,7 @@ from app.http.routes import StrictRoute
 from app.http.waiting import REQUESTS, WishDep
 from app.infra.database import reading
 from app.infra.orm import RequestBatchRow
+from app.infra.repositories import quotas
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 from app.infra.repositories.openai import request_batches
 from app.infra.repositories.openai.request_batches import ENDED, PlannedRequests
@@ -47,7 +48,8 @@ _LINKS: Responses = {
 
 @router.post(
     "",
-    responses=_LINKS | problems("not_found", "idempotency_mismatch", "invalid_json"),
+    responses=_LINKS
+    | problems("not_found", "idempotency_mismatch", "invalid_json", "quota_exceeded"),
     dependencies=[Depends(caller("predict"))],
 )
 def create_request_batch(
@@ -71,8 +73,16 @@ def create_request_batch(
         services,
         key,
         response,
-        lambda session: request_batches.create(session, new, organisation_id=organisation),
+        lambda session: _created(session, services, new, organisation),
     )
+
+
+def _created(
+    session: Session, services: Services, new: PlannedRequests, organisation_id: str
+) -> RequestBatchRow:
+    row = request_batches.create(session, new, organisation_id=organisation_id)
+    quotas.check(session, services.settings, organisation_id, "jobs")
+    return row
 
 
 def _once(

@@ -81,6 +81,7 @@ _PART_PROBLEMS = problems(
     "unsupported_media_type",
     "storage_full",
     "storage_unavailable",
+    "quota_exceeded",
 )
 
 

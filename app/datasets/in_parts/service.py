@@ -22,6 +22,7 @@ from app.http.idempotency import in_flight
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import UploadPartRow, UploadRow
+from app.infra.repositories import quotas
 from app.infra.repositories.openai import uploads
 from app.infra.repositories.openai.uploads import NewPart, PlannedUpload
 from app.infra.storage import scratch, staging, storage_errors
@@ -72,6 +73,7 @@ def add_part(
         row = uploads.lock(session, upload_id, organisation_id=organisation_id)
         uploads.require_pending(session, row)
         part = uploads.add_part(session, row, new, room=room)
+        quotas.check(session, services.settings, organisation_id, "stored_bytes")
         hold.release(session)
         receipt.answer(session, {"part": part.id})
     return part

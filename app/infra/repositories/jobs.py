@@ -152,3 +152,26 @@ def cancel_job(session: Session, job_id: str) -> JobRow:
     job = lock_job(session, job_id)
     advance_job(session, job, "cancelled")
     return job
+
+
+def pause_job(session: Session, job_id: str) -> JobRow:
+    """Hold a job until it is resumed: whoever works on it loses its claim in the same transaction.
+
+    What it has embedded is kept. Raises not_found, or invalid_transition where it has ended or
+    is paused.
+    """
+    work.suspend(session, job_id)
+    job = lock_job(session, job_id)
+    advance_job(session, job, "paused")
+    return job
+
+
+def resume_job(session: Session, job_id: str) -> JobRow:
+    """Let a paused job wait for its turn again. Raises not_found, invalid_transition."""
+    work.resume(session, job_id)
+    job = lock_job(session, job_id)
+    if job.status != "paused":
+        why = f"a job that is {job.status} cannot be resumed"
+        raise HeadstartError("invalid_transition", why, param="status")
+    advance_job(session, job, "validating_files", message="Job resumed")
+    return job

@@ -20,9 +20,13 @@ from app.infra.orm import (
     BatchRow,
     DatasetRow,
     DatasetVersionRow,
+    FileRow,
     JobRow,
     OrganisationRow,
+    RequestBatchRow,
+    UploadPartRow,
 )
+from app.infra.repositories.openai.request_batches import ENDED
 from app.infra.settings import Settings
 
 
@@ -108,8 +112,10 @@ def _count(session: Session, name: str, organisation_id: str) -> int:
 
 
 def _stored_bytes(organisation_id: str) -> tuple[Select[int], ...]:
-    own = DatasetRow.organisation_id == organisation_id
-    return (select(func.coalesce(func.sum(DatasetRow.bytes), 0)).where(own),)
+    return tuple(
+        select(func.coalesce(func.sum(of.bytes), 0)).where(of.organisation_id == organisation_id)
+        for of in (DatasetRow, FileRow, UploadPartRow)
+    )
 
 
 def _examples(organisation_id: str) -> tuple[Select[int], ...]:
@@ -125,9 +131,9 @@ def _examples(organisation_id: str) -> tuple[Select[int], ...]:
 def _jobs(organisation_id: str) -> tuple[Select[int], ...]:
     return tuple(
         select(func.count()).where(
-            kind.organisation_id == organisation_id, kind.status.not_in(TERMINAL)
+            kind.organisation_id == organisation_id, kind.status.not_in(ended)
         )
-        for kind in (JobRow, BatchRow)
+        for kind, ended in ((JobRow, TERMINAL), (BatchRow, TERMINAL), (RequestBatchRow, ENDED))
     )
 
 

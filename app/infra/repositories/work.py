@@ -19,6 +19,8 @@ from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
 from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
 
+_HELD = "held"
+"""The state of what a paused job would have done."""
 KEPT_SECONDS = 30 * 86_400.0
 """So long work that has ended stays for people to look into."""
 MAX_ERRORS, MAX_CRASHES, MAX_LOSSES = 3, 3, 20
@@ -158,10 +160,31 @@ def withdraw(
     about = next(column == value for column, value in of if value)
     session.execute(
         update(WorkRow)
-        .where(about, WorkRow.state.in_(["queued", "running"]))
+        .where(about, WorkRow.state.in_(["queued", "running", _HELD]))
         .values(state=state, fence=WorkRow.fence + 1, finished_at=now(session), claimed_by=None)
         .execution_options(synchronize_session=False)
     )
+
+
+def suspend(session: Session, job_id: str) -> None:
+    """Hold a job's work back, whoever has claimed it."""
+    session.execute(
+        update(WorkRow)
+        .where(WorkRow.job_id == job_id, WorkRow.state.in_(["queued", "running"]))
+        .values(state=_HELD, fence=WorkRow.fence + 1, claimed_by=None, lease_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def resume(session: Session, job_id: str) -> None:
+    """Queue a job's work again that was held back."""
+    session.execute(
+        update(WorkRow)
+        .where(WorkRow.job_id == job_id, WorkRow.state == _HELD)
+        .values(state="queued", not_before=0.0)
+        .execution_options(synchronize_session=False)
+    )
+    session.info["work_added"] = True
 
 
 def lock_jobs(session: Session, job_ids: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import { Failed, Head, Loading, Same, curl, python, useEvery, useLoad } from "..
 import { ago, lasted } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
-export const KINDS = { succeeded: "ok", failed: "bad", cancelled: "", running: "accent", queued: "", validating_files: "" };
+export const KINDS = { succeeded: "ok", failed: "bad", cancelled: "", running: "accent", queued: "", validating_files: "", paused: "" };
 /** @param {string} status */
 export const said = (status) => (status === "validating_files" ? "checking" : status);
 /** @param {any} job */

@@ -46,6 +46,7 @@ from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.remembered import Remembered
+from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
 from app.infra.turns import BUILDS_AT_ONCE, OWN_BUILDS, Turns
@@ -164,6 +165,7 @@ def open_services(settings: Settings) -> Services:
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
         statistics=InferenceStatistics(),
         looks=Remembered(_LOOKS_BYTES),
+        agreement=ShadowTally(),
         make_job=partial(_make_job, settings),
         pending_feedback=lambda _session, _organisation_id, _alias: 0,
         apply_feedback=lambda _organisation_id, _alias, _dataset_id: None,

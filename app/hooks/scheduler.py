@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -56,6 +56,8 @@ class Scheduler:
         self._stop.set()
         self._thread.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        with suppress(HeadstartError, SQLAlchemyError):
+            self._services.agreement.flush(self._services.sessions)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -72,6 +74,7 @@ class Scheduler:
         """Do what is due once; whether there was anything."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
+            self._services.agreement.flush(self._services.sessions)
             runs.look(self._services)
         with reading(self._services.sessions) as session:
             due = work.due(session, kinds=[hook_runs.KIND, webhooks.KIND])

@@ -229,3 +229,44 @@ class NewRollback(BaseModel):
     )
 
     reason: str | None = Field(None, max_length=1000)
+
+
+class ShadowAgreement(BaseModel):
+    """How often a shadow says what the model says that it stands beside."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "alias.shadow",
+                    "alias": "cells@production",
+                    "model": _MODEL,
+                    "shadow": _CANDIDATE,
+                    "compared": 1000,
+                    "agreed": 962,
+                    "agreement": {"value": 0.962, "low": 0.948, "high": 0.972},
+                    "differences": [{"label": "RBC", "shadow_label": "WBC", "count": 38}],
+                }
+            ]
+        }
+    )
+
+    object: Literal["alias.shadow"] = "alias.shadow"
+    alias: str
+    model: str
+    shadow: str
+    compared: int = Field(description="Inputs that both have answered.")
+    agreed: int
+    agreement: dict[str, float | None] = Field(description="With its 95% interval.")
+    differences: list[LabelDifference] = Field(description="Most frequent first.")
+
+
+class LabelDifference(BaseModel):
+    """Two labels for the same inputs."""
+
+    label: str
+    shadow_label: str
+    count: int
+
+
+ShadowAgreement.model_rebuild()

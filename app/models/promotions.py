@@ -8,6 +8,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Body, Response
 from sqlalchemy.orm import Session
 
+from app.core.class_figures import wilson
+from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.core.times import whole
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
@@ -20,15 +22,17 @@ from app.infra.database import reading
 from app.infra.orm import AliasMoveRow, PromotionRow
 from app.infra.repositories import aliases, targets
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
-from app.infra.repositories.retraining import endings, moves, promotions, webhooks
+from app.infra.repositories.retraining import agreement, endings, moves, promotions, webhooks
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.retraining.promotions import NewPromotion
 from app.models.alias_schemas import (
     Alias,
     AliasMove,
+    LabelDifference,
     NewPromotionRequest,
     NewRollback,
     Promotion,
+    ShadowAgreement,
 )
 from app.models.alias_views import Name, alias_of, refuse_backbone, sound_model
 from app.models.pins import hold, make_ready
@@ -174,6 +178,37 @@ def list_history(
         session, organisation_id=caller.organisation_id, alias=name, after=after, limit=limit + 1
     )
     return page(rows, limit, move_of)
+
+
+@router.get("/shadow", responses=problems("not_found"))
+def get_shadow(name: Name, caller: Reader, session: Reading) -> ShadowAgreement:
+    """How often the alias's shadow says what its model says, since it stands beside it."""
+    whose = caller.organisation_id
+    alias = aliases.find(session, organisation_id=whose, name=name)
+    if alias.shadow is None:
+        raise HeadstartError("not_found", "the alias has no shadow", param="name")
+    row = agreement.find(
+        session,
+        organisation_id=whose,
+        alias=name,
+        model_id=alias.model_id,
+        shadow_id=alias.shadow,
+    )
+    compared, agreed = (row.compared, row.agreed) if row is not None else (0, 0)
+    low, high = wilson(agreed, compared)
+    value = agreed / compared if compared else None
+    return ShadowAgreement(
+        alias=name,
+        model=alias.model_id,
+        shadow=alias.shadow,
+        compared=compared,
+        agreed=agreed,
+        agreement={"value": value, "low": low, "high": high},
+        differences=[
+            LabelDifference(label=label, shadow_label=other, count=number)
+            for label, other, number in (row.differences if row is not None else [])
+        ],
+    )
 
 
 @router.post(

@@ -126,8 +126,15 @@ PARAMETERS: list[dict[str, Any]] = [
     },
     CACHE,
 ]
+STICKY = {
+    "name": "x-headstart-key",
+    "in": "header",
+    "description": "Of an alias that is split: requests with the same one are answered by the same "
+    "model; without one, those of the same content.",
+    "schema": {"type": "string", "maxLength": 200},
+}
 OPENAPI: dict[str, Any] = {
-    "parameters": PARAMETERS,
+    "parameters": [*PARAMETERS, STICKY],
     "requestBody": {
         "required": True,
         "content": {**IMAGES, "application/json": _JSON},

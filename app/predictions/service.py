@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -19,11 +19,12 @@ from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import MODALITIES
 from app.http.body import Message, Receive
 from app.http.dependencies import Services
-from app.http.strict_json import SHORT
+from app.http.strict_json import AT_ONCE, SHORT
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import read_inputs
 from app.predictions.options import check_explainable, read_options
+from app.predictions.traffic_split import chosen, parted
 
 log = structlog.get_logger()
 _PATIENCE = 0.02
@@ -42,6 +43,8 @@ class Wanted:
     content_type: str
     cache: str
     request_id: str
+    sticky: str = ""
+    """Requests with the same one are answered by the same model of a split alias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class Question:
     others: tuple[str, ...] = ()
     long: bool = False
     """Whether reading the inputs takes more than a moment."""
+    sticky: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -91,6 +95,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         options=options,
         inputs=inputs,
         long=len(body) > SHORT and not wanted.content_type.lower().startswith("image/"),
+        sticky=wanted.sticky,
     )
     return await while_connected(receive, ask(held, question))
 
@@ -103,6 +108,8 @@ async def ask(held: Services, question: Question) -> Answer:
     """
     resolved = await _resolved(held, question)
     try:
+        if _is_shadowed(question, resolved):
+            return await _shadowed(held, question, resolved[0])
         return await held.predictor.predict(await _called(question, resolved))
     except HeadstartError as error:
         if error.code != "model_corrupt":
@@ -112,6 +119,32 @@ async def ask(held: Services, question: Question) -> Answer:
         if again == resolved:
             raise
         return await held.predictor.predict(await _called(question, again))
+
+
+def _is_shadowed(question: Question, resolved: list[ResolvedModel]) -> bool:
+    """Explanations are of one model, and a split's canaries are watched by themselves."""
+    alone = len(resolved) == 1 and not question.options.explain and not resolved[0].split
+    return alone and resolved[0].shadow is not None
+
+
+async def _shadowed(held: Services, question: Question, resolved: ResolvedModel) -> Answer:
+    """The alias's answer, while its shadow rides along; what is wrong with it is not told."""
+    call, shadow = await _called(question, [resolved]), resolved.shadow
+    assert shadow is not None
+    try:
+        both = await held.predictor.predict(replace(call, others=(_target(shadow),)))
+        body, labels = await _parted(both.body)
+    except (HeadstartError, KeyError, ValueError) as error:
+        answer = await held.predictor.predict(call)
+        log.warning("a shadow gave no answer", model=shadow.id, reason=str(error))
+        return answer
+    whose = (question.tenant, resolved.alias, resolved.id, shadow.id)
+    held.agreement.count(whose, labels)
+    return replace(both, body=body)
+
+
+async def _parted(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+    return parted(body) if len(body) <= AT_ONCE else await to_thread.run_sync(parted, body)
 
 
 async def _resolved(held: Services, question: Question) -> list[ResolvedModel]:
@@ -142,7 +175,8 @@ async def _called(question: Question, resolved: list[ResolvedModel]) -> Call:
 
 def _call(question: Question, resolved: list[ResolvedModel]) -> Call:
     inputs, single = question.inputs(resolved[0])
-    target, *others = map(_target, resolved)
+    models = [chosen(one, question.sticky, inputs) for one in resolved]
+    target, *others = map(_target, models)
     return Call(
         id=question.id,
         tenant=question.tenant,

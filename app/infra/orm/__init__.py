@@ -21,7 +21,7 @@ from app.infra.orm.hooks import (
 )
 from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
 from app.infra.orm.models import AliasRow, ModelRow
-from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow
+from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow, ShadowAgreementRow
 from app.infra.orm.request_batches import RequestBatchRow, RequestPieceRow
 from app.infra.orm.work import WorkRow
 
@@ -52,6 +52,7 @@ __all__ = [
     "RequestBatchRow",
     "RequestPieceRow",
     "SegmentRow",
+    "ShadowAgreementRow",
     "UploadPartRow",
     "UploadRow",
     "WebhookDeliveryRow",

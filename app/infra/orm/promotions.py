@@ -71,3 +71,20 @@ class AliasWearRow(Base):
     organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     alias: Mapped[str] = mapped_column(String(128), primary_key=True)
     asked: Mapped[dict[str, Any]]
+
+
+class ShadowAgreementRow(Base):
+    """How often a shadow has said the same as the model that an alias meant."""
+
+    __tablename__ = "shadow_agreements"
+
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(128), primary_key=True)
+    model_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    shadow_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    compared: Mapped[int]
+    agreed: Mapped[int]
+    differences: Mapped[list[Any]]
+    """`[[label, the shadow's label, how often], …]`, of the pairs that were seen first."""
+    created_at: Mapped[float]
+    updated_at: Mapped[float]

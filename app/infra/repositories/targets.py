@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,10 @@ class ResolvedModel:
     """The alias that was asked for, if it was one."""
     pinned: bool = False
     """Whether that alias keeps its head in memory."""
+    split: tuple[tuple[float, ResolvedModel], ...] = ()
+    """Other models that answer a part of the alias's requests, by weight."""
+    shadow: ResolvedModel | None = None
+    """A model that answers them unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def find_all(session: Session, names: Collection[Name]) -> dict[Name, ResolvedMo
     ids = {name for name in names if is_model_id(name[1])}
     jobs = {name for name in names if name[1].startswith("ftjob-")}
     resolved.update(_keep(session, _by_id(_second(ids)), ids))
-    resolved.update(_keep(session, _by_alias(set(names) - ids), set(names) - ids))
+    resolved.update(_of_aliases(session, set(names) - ids))
     if jobs:
         resolved.update(_by_job(session, jobs))
     return resolved
@@ -68,10 +72,44 @@ def _by_id(ids: set[str]) -> Any:
 
 def _by_alias(names: set[Name]) -> Any:
     return (
-        select(AliasRow.organisation_id, AliasRow.name, *_COLUMNS, AliasRow.name, AliasRow.pinned)
+        select(
+            AliasRow.organisation_id,
+            AliasRow.name,
+            *_COLUMNS,
+            AliasRow.name,
+            AliasRow.pinned,
+            AliasRow.split,
+            AliasRow.shadow,
+        )
         .join(ModelRow, AliasRow.model_id == ModelRow.id)
         .where(tuple_(AliasRow.organisation_id, AliasRow.name).in_(sorted(names)))
     )
+
+
+def _of_aliases(session: Session, names: set[Name]) -> dict[Name, ResolvedModel]:
+    """What aliases mean, and the models that answer beside what they mean."""
+    if not names:
+        return {}
+    rows = [row for row in session.execute(_by_alias(names)) if (row[0], row[1]) in names]
+    beside = {(row[0], one) for row in rows for one in _beside(row)}
+    others = _keep(session, _by_id(_second(beside)), beside) if beside else {}
+    return {(row[0], row[1]): _of_alias(row, others) for row in rows}
+
+
+def _beside(row: Any) -> list[str]:
+    shares = [str(share["model"]) for share in row.split or []]
+    return [*shares, row.shadow] if row.shadow else shares
+
+
+def _of_alias(row: Any, others: Mapping[Name, ResolvedModel]) -> ResolvedModel:
+    """A model that answers beside it and is gone answers nothing: its part is the alias's own."""
+    shares = [
+        (float(share["weight"]), others[row[0], share["model"]])
+        for share in row.split or []
+        if (row[0], share["model"]) in others
+    ]
+    shadow = others.get((row[0], row.shadow)) if row.shadow else None
+    return ResolvedModel(*row[2:9], split=tuple(shares), shadow=shadow)
 
 
 def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, ResolvedModel]:

@@ -1,0 +1,90 @@
+"""How often a shadow says what the model says: counted in memory, written down every second."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.infra.database import Sessions, now, transaction
+from app.infra.orm import ShadowAgreementRow
+
+Whose = tuple[str, str, str, str]
+"""Organisation, alias, the model that it means, and the shadow."""
+MOST_PAIRS = 200
+"""Different disagreements that are told apart."""
+
+
+class ShadowTally:
+    """One a process; any thread may count."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[Whose, Counter[tuple[str, str]]] = {}
+        self._lock = threading.Lock()
+
+    def count(self, whose: Whose, labels: Sequence[tuple[str, str]]) -> None:
+        """Add what both have said of some inputs."""
+        with self._lock:
+            self._pairs.setdefault(whose, Counter()).update(labels)
+
+    def flush(self, sessions: Sessions) -> int:
+        """Write down what was counted since the last time; of how many aliases."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, {}
+        if not pairs:
+            return 0
+        try:
+            with transaction(sessions) as session:
+                for whose, counts in sorted(pairs.items()):
+                    _add(session, whose, counts)
+        except Exception:
+            for whose, counts in pairs.items():
+                self.count(whose, list(counts.elements()))
+            raise
+        return len(pairs)
+
+
+def _add(session: Session, whose: Whose, counts: Counter[tuple[str, str]]) -> None:
+    organisation_id, alias, model_id, shadow_id = whose
+    statement = select(ShadowAgreementRow).where(
+        ShadowAgreementRow.organisation_id == organisation_id,
+        ShadowAgreementRow.alias == alias,
+        ShadowAgreementRow.model_id == model_id,
+        ShadowAgreementRow.shadow_id == shadow_id,
+    )
+    row = session.scalars(statement.with_for_update()).one_or_none()
+    at = now(session)
+    if row is None:
+        row = ShadowAgreementRow(
+            organisation_id=organisation_id,
+            alias=alias,
+            model_id=model_id,
+            shadow_id=shadow_id,
+            compared=0,
+            agreed=0,
+            differences=[],
+            created_at=at,
+        )
+        session.add(row)
+    row.compared += counts.total()
+    row.agreed += sum(number for (one, other), number in counts.items() if one == other)
+    row.differences = _merged(row.differences, counts)
+    row.updated_at = at
+
+
+def _merged(known: Sequence[Sequence[str | int]], counts: Counter[tuple[str, str]]) -> list[object]:
+    pairs = Counter({(str(one), str(other)): int(number) for one, other, number in known})
+    for pair, number in counts.items():
+        if pair[0] != pair[1] and (pair in pairs or len(pairs) < MOST_PAIRS):
+            pairs[pair] += number
+    return [[*pair, number] for pair, number in pairs.most_common()]
+
+
+def find(
+    session: Session, *, organisation_id: str, alias: str, model_id: str, shadow_id: str
+) -> ShadowAgreementRow | None:
+    """What is known of a shadow beside a model."""
+    return session.get(ShadowAgreementRow, (organisation_id, alias, model_id, shadow_id))

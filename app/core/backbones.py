@@ -6,7 +6,7 @@ that a machine has besides these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,6 +15,8 @@ from app.core.manifest import Modality
 from app.core.modalities import MODALITIES, ModalitySpec
 
 Statistic = Literal["mean", "max", "std"]
+SourceName = Literal["own", "torchvision", "timm", "hugging_face", "torch_hub", "graph"]
+"""Whose network it is; `own` are those whose levels are kept by hand."""
 STATISTICS: tuple[Statistic, ...] = ("mean", "max", "std")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -50,6 +52,7 @@ class BackboneSpec:
     `prompt` are the pieces that an encoder of texts was taught to read before each of them.
     `package` is (module, path inside it); `url` is where they can be had; nothing is downloaded.
     `members` are the backbones that one of several is made of, side by side.
+    Where `layout` is empty, `dim` is 0: only who loads the network can tell.
     """
 
     name: str
@@ -65,6 +68,7 @@ class BackboneSpec:
     fixed_size: bool = False
     prompt: tuple[str, ...] = ()
     members: tuple[BackboneSpec, ...] = ()
+    source: SourceName = "own"
 
     @property
     def parts(self) -> tuple[BackboneSpec, ...]:
@@ -104,10 +108,15 @@ class BackboneSpec:
 
 def pyramid(channels: Sequence[int]) -> tuple[Block, ...]:
     """The layout of levels with these channel counts, each as mean, max and std over space."""
-    return tuple(_blocks([(level, STATISTICS, count) for level, count in enumerate(channels)]))
+    return tiled((level, STATISTICS, count) for level, count in enumerate(channels))
 
 
-def _blocks(levels: Sequence[tuple[int, Sequence[Statistic], int]]) -> Iterator[Block]:
+def tiled(levels: Iterable[tuple[int, Sequence[Statistic], int]]) -> tuple[Block, ...]:
+    """The layout of levels of (number, statistics, channels), side by side."""
+    return tuple(_blocks(levels))
+
+
+def _blocks(levels: Iterable[tuple[int, Sequence[Statistic], int]]) -> Iterator[Block]:
     start = 0
     for level, statistics, count in levels:
         for statistic in statistics:
@@ -118,7 +127,7 @@ def _blocks(levels: Sequence[tuple[int, Sequence[Statistic], int]]) -> Iterator[
 def _vit_layout(dim: int) -> tuple[Block, ...]:
     """Patch tokens after a quarter, half, three quarters and all of the blocks, then [CLS]."""
     patches: list[tuple[int, Sequence[Statistic], int]] = [(i, STATISTICS, dim) for i in range(4)]
-    return tuple(_blocks([*patches, (4, ("mean",), dim)]))
+    return tiled([*patches, (4, ("mean",), dim)])
 
 
 def _torchvision(

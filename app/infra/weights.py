@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,12 +16,14 @@ from app.core.backbones import (
     BACKBONES,
     JOINT,
     BackboneSpec,
+    SourceName,
     combined,
     how_to_supply,
     member_names,
-    text_encoder,
 )
 from app.core.errors import HeadstartError
+from app.infra import found_backbones
+from app.infra.found_backbones import GRAPH_FOLDER, GRAPH_SUFFIXES, HUB_FILE
 
 SUFFIXES = (".safetensors", ".pth")
 
@@ -41,9 +43,10 @@ class Source(NamedTuple):
 
 
 def registry(weights_dir: Path | None) -> dict[str, BackboneSpec]:
-    """Every backbone known here: ours, and each Hugging Face encoder folder in `weights_dir`."""
-    local = {spec.name: spec for spec in _local_encoders(weights_dir)}
-    return {**local, **BACKBONES}
+    """Every backbone known here: ours, torchvision's, and each that lies in `weights_dir`."""
+    local = {spec.name: spec for spec in found_backbones.found(weights_dir)}
+    theirs = {spec.name: spec for spec in found_backbones.torchvision_specs()}
+    return {**local, **theirs, **BACKBONES}
 
 
 def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
@@ -60,23 +63,6 @@ def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
             "unknown_backbone", f"No backbone is called {name!r}. Known: {known}.", param="model"
         )
     return spec
-
-
-def _local_encoders(weights_dir: Path | None) -> Iterator[BackboneSpec]:
-    if weights_dir is None or not weights_dir.is_dir():
-        return
-    for config in sorted(weights_dir.glob("*/config.json")):
-        dim = _hidden_size(config)
-        if dim:
-            yield text_encoder(config.parent.name, dim, licence="as its folder says")
-
-
-def _hidden_size(config: Path) -> int | None:
-    try:
-        size = json.loads(config.read_text("utf-8")).get("hidden_size")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return size if isinstance(size, int) and size > 0 else None
 
 
 def window(folder: Path) -> int:
@@ -123,12 +109,21 @@ def find(name: str, weights_dir: Path | None) -> Source | None:
 def _in_folder(spec: BackboneSpec, weights_dir: Path | None) -> Source | None:
     if weights_dir is None:
         return None
-    path = _SUPPLIED[spec.modality](weights_dir / spec.name)
+    supplied = _SUPPLIED.get(spec.source) or _OWN[spec.modality]
+    path = supplied(weights_dir / spec.name)
     return None if path is None else Source("folder", path)
 
 
 def _supplied_file(named: Path) -> Path | None:
-    files = (named.with_name(f"{named.name}{suffix}") for suffix in SUFFIXES)
+    return _first_file(named, SUFFIXES)
+
+
+def _safetensors_file(named: Path) -> Path | None:
+    return _first_file(named, SUFFIXES[:1])
+
+
+def _first_file(named: Path, suffixes: Sequence[str]) -> Path | None:
+    files = (named.with_name(f"{named.name}{suffix}") for suffix in suffixes)
     return next((path for path in files if path.is_file()), None)
 
 
@@ -136,9 +131,24 @@ def _supplied_folder(named: Path) -> Path | None:
     return named if weights_file(named).is_file() else None
 
 
-_SUPPLIED: Mapping[str, Callable[[Path], Path | None]] = {
+def _graph(named: Path) -> Path | None:
+    return named if (named / GRAPH_FOLDER).is_file() else _first_file(named, GRAPH_SUFFIXES)
+
+
+def _hub(named: Path) -> Path | None:
+    return named if (named / HUB_FILE).is_file() else None
+
+
+_OWN: Mapping[str, Callable[[Path], Path | None]] = {
     "image": _supplied_file,
     "text": _supplied_folder,
+}
+_SUPPLIED: Mapping[SourceName, Callable[[Path], Path | None]] = {
+    "torchvision": _supplied_file,
+    "timm": _safetensors_file,
+    "hugging_face": _supplied_folder,
+    "torch_hub": _hub,
+    "graph": _graph,
 }
 
 
@@ -194,13 +204,29 @@ def weights_file(path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a weights file (of a folder: its tensors), read once per change."""
+    """The SHA-256 of a weights file, read once per change.
+
+    Of a folder it is that of `model.safetensors`; where it has none, one over all of its files.
+    """
     file = weights_file(path)
+    if file.is_file():
+        return _digest(file)
+    files = sorted(one for one in path.rglob("*") if one.is_file() and _counts(one))
+    told = "".join(f"{one.relative_to(path)}\0{_digest(one)}\n" for one in files)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _counts(file: Path) -> bool:
+    """Not what running a hub's code leaves behind."""
+    return "__pycache__" not in file.parts
+
+
+def _digest(file: Path) -> str:
     state = file.stat()
     return _sha256(file, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _sha256(path: Path, _mtime: int, _size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -306,6 +306,7 @@ class Backbone(BaseModel):
                     "name": "efficientnet_lite0",
                     "modality": "image",
                     "dim": 1280,
+                    "source": "own",
                     "licence": "Apache-2.0",
                     "input_size": 224,
                     "reads": None,
@@ -322,7 +323,12 @@ class Backbone(BaseModel):
     object: Literal["backbone"] = "backbone"
     name: str
     modality: Literal["image", "text"]
-    dim: int = Field(description="Length of the last layer's embedding.")
+    dim: int | None = Field(
+        description="Length of the last layer's embedding; null until a worker has loaded it."
+    )
+    source: Literal["own", "torchvision", "timm", "hugging_face", "torch_hub", "graph"] = Field(
+        description="Whose network it is; `own` are those that come with the service."
+    )
     licence: str
     input_size: int = Field(description="Pixels of a side, or word pieces of a text's window.")
     reads: int | None = Field(

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
 from worker.ml.artifact import HeadArtifact, HeadConfig
-from worker.ml.backbones.networks import pyramid
+from worker.ml.backbones.sources import image_network
 from worker.ml.engines import Engine
 from worker.ml.heads import export as exporter
 from worker.ml.heads import scoring
@@ -58,7 +58,7 @@ def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: P
     """Everything but the proof."""
     spec, to = engine.spec, request["format"]
     weights_dir = request["weights_dir"]
-    backbone, _ = pyramid(spec.name, Path(weights_dir) if weights_dir else None)
+    _, backbone = image_network(spec.name, Path(weights_dir) if weights_dir else None)
     inputs = exporter.inputs(head, spec.input_size)
     network = ExportedNetwork(backbone, head, spec.layout)
     exporter.write(network, [int(one["size"]) for one in inputs], to=to, folder=folder)

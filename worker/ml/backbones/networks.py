@@ -91,9 +91,9 @@ class TokenPyramid(Pyramid):
 
 
 def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
-    """The network of `name` with its real weights, frozen and in eval mode."""
+    """Of a backbone whose levels are kept here: its network with its real weights, frozen."""
     loaded = weights(name, weights_dir)
-    return build(get(name), loaded.state).eval().requires_grad_(False), loaded
+    return build(get(name, weights_dir), loaded.state).eval().requires_grad_(False), loaded
 
 
 def build(spec: BackboneSpec, state: State) -> Pyramid:

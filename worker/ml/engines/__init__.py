@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.infra import weights
 from app.infra.precision import Choice
+from worker.ml.backbones.sources import described
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
 from worker.ml.engines.precision import chosen
 
@@ -27,7 +27,7 @@ def load_engine(
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
     backbone_unavailable, weights_invalid or precision_unavailable.
     """
-    spec = weights.get(name, weights_dir)
+    spec = described(name, weights_dir, cache_dir)
     device = device or default_device()
     computed_in = chosen(precision, device)
     if device == "cpu":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.infra import weights
+from worker.ml.backbones import sources
 from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import Engine, Vectors, check_side
@@ -35,7 +36,8 @@ class OpenVinoImages:
         options: CpuOptions,
     ) -> None:
         self.spec = spec
-        self.weights_sha256 = self.fingerprint = weights_sha256
+        self.weights_sha256 = weights_sha256
+        self.fingerprint = sources.fingerprint(spec, weights_dir)
         self.precision = engine_name(options.precision, "cpu")
         self._weights_dir = weights_dir
         self._options = options

@@ -36,9 +36,9 @@ def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Mode
     """uint8 [n, side, side, 3] → float32 [n, D], for any n. Raises weights_invalid."""
     import torch
 
-    from worker.ml.backbones.networks import pyramid
+    from worker.ml.backbones.sources import image_network
 
-    network, _ = pyramid(spec.name, weights_dir)
+    _, network = image_network(spec.name, weights_dir)
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
     return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
 

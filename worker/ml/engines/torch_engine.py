@@ -14,8 +14,9 @@ from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.precision import Precision
+from worker.ml.backbones import sources
 from worker.ml.backbones.encoders import text_network
-from worker.ml.backbones.networks import pyramid
+from worker.ml.backbones.sources import image_network
 from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines.base import Engine, Vectors, check_side
 from worker.ml.engines.precision import torch_name
@@ -30,9 +31,9 @@ class TorchImages:
     def __init__(
         self, spec: BackboneSpec, *, weights_dir: Path | None, device: str, precision: Precision
     ) -> None:
-        network, loaded = pyramid(spec.name, weights_dir)
-        self.spec = spec
-        self.weights_sha256 = self.fingerprint = loaded.sha256
+        self.spec, network = image_network(spec.name, weights_dir)
+        self.weights_sha256 = sources.supplied(spec.name, weights_dir).sha256
+        self.fingerprint = sources.fingerprint(self.spec, weights_dir)
         self.best_batch = 256 if _is_cuda(device) else 16
         self.precision = torch_name(precision, device)
         self._device = torch.device(device)

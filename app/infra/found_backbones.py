@@ -1,0 +1,175 @@
+"""Pretrained networks by what lies in WEIGHTS_DIR, told by files alone: the app has no tensors.
+
+Beside `<name>.*` or `<name>/` there may be `<name>.json`: what a file of weights does not say of
+itself (`SideFile`). What only a loaded network tells, its width and levels, is left open here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
+from app.core.errors import HeadstartError
+
+GRAPH_SUFFIXES = (".tflite", ".onnx", ".pb")
+GRAPH_FOLDER = "saved_model.pb"
+HUB_FILE = "hubconf.py"
+UNSTATED = "not stated"
+SIDE = 224
+"""Pixels, where nothing says how many."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TABLE = Path(__file__).with_name("torchvision_networks.json")
+
+Colours = tuple[float, float, float]
+
+
+class SideFile(BaseModel):
+    """`<name>.json`: what is known of weights besides their numbers; every member may be left out.
+
+    `architecture` is the library's name of the network, where the file has another; `tap` the
+    tensor of a graph that is its embedding; colours are in [0, 1].
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str | None = None
+    entry_point: str | None = None
+    """Of a `hubconf.py`: the function that makes the network."""
+    tap: str | None = None
+    input_size: int | None = Field(default=None, gt=0, le=2048)
+    mean: Colours | None = None
+    std: Colours | None = None
+    licence: str | None = Field(default=None, max_length=200)
+
+
+def side_file(name: str, weights_dir: Path) -> SideFile:
+    """What `<name>.json` says. Raises weights_invalid."""
+    path = weights_dir / f"{name}.json"
+    if not path.is_file():
+        return SideFile()
+    try:
+        return SideFile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise HeadstartError("weights_invalid", f"{path.name}: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    one = error.errors()[0]
+    return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+
+
+@lru_cache(maxsize=1)
+def torchvision() -> Mapping[str, Mapping[str, Any]]:
+    """Of every classification network of torchvision: its default weights' url and transforms.
+
+    `worker.ml.backbones.sources.torchvision_networks`, run as a module, prints it.
+    """
+    table: Mapping[str, Mapping[str, Any]] = json.loads(_TABLE.read_text("utf-8"))
+    return table
+
+
+def torchvision_specs() -> Iterator[BackboneSpec]:
+    """Every network of torchvision, whether its weights are here or not."""
+    for name, told in torchvision().items():
+        yield _open(
+            name, "torchvision", licence="BSD-3-Clause", input_size=told["input_size"],
+            mean=tuple(told["mean"]), std=tuple(told["std"]), url=told["urls"][0],
+        )  # fmt: skip
+
+
+def found(weights_dir: Path | None) -> Iterator[BackboneSpec]:
+    """A backbone for each thing in the folder that reads like one, by name."""
+    if weights_dir is None or not weights_dir.is_dir():
+        return
+    for path in sorted(weights_dir.iterdir()):
+        spec = _folder(path) if path.is_dir() else _file(path)
+        if spec is not None and _NAME.fullmatch(spec.name):
+            yield _stated(spec, weights_dir)
+
+
+def _stated(spec: BackboneSpec, weights_dir: Path) -> BackboneSpec:
+    """With what its side file says; what is wrong with that is said when it is loaded."""
+    try:
+        side = side_file(spec.name, weights_dir)
+    except HeadstartError:
+        return spec
+    told = side.model_dump(include={"input_size", "mean", "std", "licence"}, exclude_none=True)
+    return replace(spec, **told)
+
+
+def _file(path: Path) -> BackboneSpec | None:
+    if path.suffix in GRAPH_SUFFIXES:
+        return _open(path.stem, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
+    if path.suffix != ".safetensors" or path.stem in torchvision():
+        return None
+    return _open(path.stem, "timm")
+
+
+def _folder(path: Path) -> BackboneSpec | None:
+    if (path / GRAPH_FOLDER).is_file():
+        return _open(path.name, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
+    if (path / HUB_FILE).is_file():
+        return _open(path.name, "torch_hub")
+    return _hugging_face(path) if (path / "config.json").is_file() else None
+
+
+def _open(
+    name: str,
+    source: SourceName,
+    *,
+    licence: str = UNSTATED,
+    input_size: int = SIDE,
+    mean: Colours | tuple[float, ...] = IMAGENET[0],
+    std: Colours | tuple[float, ...] = IMAGENET[1],
+    url: str | None = None,
+) -> BackboneSpec:
+    """An image backbone whose levels only its network can tell."""
+    return BackboneSpec(
+        name=name, modality="image", dim=0, layout=(), licence=licence, input_size=input_size,
+        mean=(mean[0], mean[1], mean[2]), std=(std[0], std[1], std[2]), url=url, source=source,
+        fixed_size=True,
+    )  # fmt: skip
+
+
+def _hugging_face(folder: Path) -> BackboneSpec | None:
+    """An encoder of texts by its width; what states a picture's side reads pictures."""
+    config = _read(folder / "config.json")
+    if _reads_pictures(folder, config):
+        return _open(folder.name, "hugging_face", licence=_LICENCE)
+    width = hidden_size(config)
+    return None if width is None else text_encoder(folder.name, width, licence=_LICENCE)
+
+
+_LICENCE = "as its folder says"
+
+
+def _reads_pictures(folder: Path, config: Mapping[str, Any]) -> bool:
+    stated = (folder / "preprocessor_config.json").is_file()
+    return stated or "image_size" in config or "vision_config" in config
+
+
+def hidden_size(config: Mapping[str, Any]) -> int | None:
+    """The width of an encoder of texts, by whichever name its family has for it."""
+    for key in ("hidden_size", "n_embd", "dim", "d_model"):
+        size = config.get(key)
+        if isinstance(size, int) and size > 0:
+            return size
+    return None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

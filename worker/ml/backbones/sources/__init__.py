@@ -1,0 +1,133 @@
+"""Where pretrained networks come from: one module a source, each of which reads a network.
+
+A source's `read(spec, path, side)` gives the network with its weights, and what it was taught to
+read; its levels are found, not listed. Graph files have no network: `graph_files` reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.core.backbones import BackboneSpec, SourceName
+from app.core.errors import HeadstartError
+from app.infra import weights
+from app.infra.found_backbones import SideFile, side_file
+from worker.ml.backbones.networks import Pyramid
+from worker.ml.backbones.networks import pyramid as own_pyramid
+from worker.ml.backbones.tapped import ReadNetwork, tapped
+
+VERSION = "1"
+"""Part of the name of what is kept of a network: raise it when it would be read differently."""
+_READERS: Mapping[SourceName, str] = {
+    "torchvision": "torchvision_networks",
+    "timm": "timm_networks",
+}
+_SPECS = TypeAdapter(BackboneSpec)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supplied:
+    """Weights on this machine, with what lies beside them; `sha256` is of the weights alone."""
+
+    spec: BackboneSpec
+    path: Path
+    side: SideFile
+    sha256: str
+
+    @property
+    def named(self) -> str:
+        """A name for all that decides what is read, the version of reading included."""
+        told = f"{self.sha256}\0{VERSION}\0{self.side.model_dump_json()}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def supplied(name: str, weights_dir: Path | None) -> Supplied:
+    """Raises unknown_backbone, backbone_unavailable or weights_invalid."""
+    spec = weights.get(name, weights_dir)
+    path = weights.require(spec, weights_dir).path
+    side = SideFile() if weights_dir is None else side_file(name, weights_dir)
+    return Supplied(spec=spec, path=path, side=side, sha256=weights.sha256(path))
+
+
+def image_network(name: str, weights_dir: Path | None) -> tuple[BackboneSpec, Pyramid]:
+    """What is known of an image backbone, and its frozen network.
+
+    Raises unknown_backbone, backbone_unavailable or weights_invalid.
+    """
+    found = supplied(name, weights_dir)
+    if found.spec.source == "own":
+        return found.spec, own_pyramid(name, weights_dir)[0]
+    return tapped(found.spec, _reader(found.spec)(found.spec, found.path, found.side))
+
+
+def fingerprint(spec: BackboneSpec, weights_dir: Path | None) -> str:
+    """A hash of all that decides an embedding.
+
+    Of our own networks that is the weights': their preprocessing never changes. Others' may, by a
+    side file, or with the version of the library that taught them.
+    """
+    found = supplied(spec.name, weights_dir)
+    if spec.source == "own":
+        return found.sha256
+    taught = repr((spec.mean, spec.std, spec.input_size))
+    return hashlib.sha256(f"{found.named}\0{taught}".encode()).hexdigest()
+
+
+def described(name: str, weights_dir: Path | None, cache_dir: Path | None) -> BackboneSpec:
+    """A backbone with its width and levels, which only its network tells; `cache_dir` keeps them.
+
+    Raises unknown_backbone, backbone_unavailable or weights_invalid.
+    """
+    found = supplied(name, weights_dir)
+    if found.spec.layout:
+        return found.spec
+    file = None if cache_dir is None else cache_dir / f"{name}-{found.named[:24]}.json"
+    kept = _kept(file)
+    known = kept or _told(found, weights_dir)
+    if file is not None and kept is None:
+        _keep(file, known)
+    return known
+
+
+def _told(found: Supplied, weights_dir: Path | None) -> BackboneSpec:
+    return image_network(found.spec.name, weights_dir)[0]
+
+
+def _kept(file: Path | None) -> BackboneSpec | None:
+    if file is None or not file.is_file():
+        return None
+    try:
+        return _SPECS.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        _log.warning("%s is made anew: %s", file.name, error)
+        return None
+
+
+def _keep(file: Path, spec: BackboneSpec) -> None:
+    """Where it can be: otherwise the next start loads the network once more."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        fresh.write_bytes(_SPECS.dump_json(spec))
+        fresh.replace(file)
+    except OSError as error:
+        _log.warning("%s cannot be kept: %s", file.name, error)
+
+
+def _reader(spec: BackboneSpec) -> Callable[[BackboneSpec, Path, SideFile], ReadNetwork]:
+    """A source's own; its libraries are only loaded by who needs them."""
+    try:
+        module = import_module(f"{__name__}.{_READERS[spec.source]}")
+    except ImportError as error:
+        told = f"{spec.name} needs the Python package {error.name}: pip install {error.name}"
+        raise HeadstartError("backbone_unavailable", told, param="model") from error
+    read: Callable[[BackboneSpec, Path, SideFile], ReadNetwork] = module.read
+    return read

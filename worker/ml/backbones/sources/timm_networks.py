@@ -1,0 +1,68 @@
+"""timm's networks by their names, preprocessed as their `pretrained_cfg` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+from torch import nn
+
+from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from app.infra.found_backbones import UNSTATED, SideFile
+from worker.ml.backbones.sources.loading import filled
+from worker.ml.backbones.tapped import ReadNetwork
+from worker.ml.backbones.weights import State
+from worker.ml.backbones.weights import read as read_state
+
+
+def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
+    """Raises weights_invalid for an unknown name, or tensors that are not this network's."""
+    name = side.architecture or spec.name
+    taught = _taught(name)
+    state = read_state(path)
+    classes = _classes(taught, state)
+    net = filled(spec.name, lambda: _built(name, classes, side.input_size), state)
+    return ReadNetwork(
+        net=net,
+        input_size=side.input_size or int(taught["input_size"][-1]),
+        mean=side.mean or tuple(taught["mean"]),
+        std=side.std or tuple(taught["std"]),
+        licence=side.licence or str(taught.get("license") or UNSTATED),
+    )
+
+
+def _taught(name: str) -> Mapping[str, Any]:
+    """What the library says of the weights under this name. Raises weights_invalid."""
+    if not timm.is_model(name):
+        told = (
+            f"timm knows no network called {name!r}: name the file as timm does, or write "
+            f'{{"architecture": "…"}} into {name}.json'
+        )
+        raise HeadstartError("weights_invalid", told)
+    try:
+        taught: Mapping[str, Any] = timm.get_pretrained_cfg(
+            name, allow_unregistered=False
+        ).to_dict()
+    except RuntimeError as error:  # a tag that it does not know
+        raise HeadstartError("weights_invalid", f"{name}: {error}") from error
+    return taught
+
+
+def _classes(taught: Mapping[str, Any], state: State) -> int:
+    """As many as the file's classifier has; 0 where it has none."""
+    named = taught.get("classifier") or ""
+    name = named if isinstance(named, str) else named[0]
+    weight = state.get(f"{name}.weight")
+    return 0 if weight is None else len(weight)
+
+
+def _built(name: str, classes: int, side: int | None) -> nn.Module:
+    sized = {} if side is None else {"img_size": side}
+    try:
+        net: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **sized)
+    except TypeError:  # it reads any side, and does not ask for one
+        net = timm.create_model(name, pretrained=False, num_classes=classes)
+    return net

@@ -1,0 +1,109 @@
+"""Any image network as a pyramid: read by hooks where `taps` found its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from app.core.backbones import STATISTICS, BackboneSpec, Block, Statistic, tiled
+from app.core.errors import HeadstartError
+from worker.ml.backbones.networks import Pyramid, pool
+from worker.ml.backbones.taps import BATCH, Tap, find, tensor_of
+
+Colours = tuple[float, float, float]
+_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadNetwork:
+    """A network with its weights, in eval mode, and what it was taught to read.
+
+    `input_size` in pixels; mean and deviation of colours in [0, 1].
+    """
+
+    net: nn.Module
+    input_size: int
+    mean: Colours
+    std: Colours
+    licence: str
+
+
+class TappedPyramid(Pyramid):
+    """uint8 images [n, s, s, 3] → float vectors [n, D]: one pass of the whole network."""
+
+    def __init__(self, spec: BackboneSpec, net: nn.Module, taps: Iterable[Tap]) -> None:
+        super().__init__(spec, [net])
+        self.statistics = [[b.statistic for b in spec.level(i)] for i, _ in enumerate(taps)]
+        self._pooled: dict[int, list[Tensor]] = {}
+        for level, tap in enumerate(taps):
+            self._listen(net.get_submodule(tap.module), level, tap)
+
+    def _listen(self, module: nn.Module, level: int, tap: Tap) -> None:
+        if tap.before:
+            module.register_forward_pre_hook(
+                lambda _, given: self._note(level, tap, tensor_of(given))
+            )
+        else:
+            module.register_forward_hook(
+                lambda _, __, gave: self._note(level, tap, tensor_of(gave))
+            )
+
+    def _note(self, level: int, tap: Tap, x: Any) -> None:
+        """Pooled at once: what follows may write into the same memory."""
+        self._pooled[level] = pool(tap.cells(x).float(), self.statistics[level])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        self._pooled.clear()
+        self.stages[0](self.normalised(pixels))
+        return torch.cat([row for level in sorted(self._pooled) for row in self._pooled[level]], 1)
+
+
+def tapped(spec: BackboneSpec, read: ReadNetwork) -> tuple[BackboneSpec, TappedPyramid]:
+    """What is known of the backbone once its network is here, and its pyramid.
+
+    Raises weights_invalid for a network that cannot read a batch of pictures of its own size.
+    """
+    net = read.net.eval().requires_grad_(False)
+    taps = _levels(spec.name, net, read.input_size)
+    layout = layout_of(taps)
+    known = replace(
+        spec, dim=taps[-1].channels, layout=layout, input_size=read.input_size, mean=read.mean,
+        std=read.std, licence=read.licence, fixed_size=not _any_side(net, read.input_size, taps),
+    )  # fmt: skip
+    return known, TappedPyramid(known, net, taps)
+
+
+def layout_of(taps: Iterable[Tap]) -> tuple[Block, ...]:
+    """Mean, max and deviation of each map; a vector as it is."""
+    return tiled((i, _statistics(tap), tap.channels) for i, tap in enumerate(taps))
+
+
+def _statistics(tap: Tap) -> tuple[Statistic, ...]:
+    return ("mean",) if tap.kind == "vector" else STATISTICS
+
+
+def _levels(name: str, net: nn.Module, side: int) -> list[Tap]:
+    try:
+        return find(net, _noise(side))
+    except HeadstartError as error:
+        raise HeadstartError(error.code, f"{name}: {error.message}") from error
+    except Exception as error:  # a network may raise anything on a shape that it does not read
+        told = f"{name} does not read pictures of {side} x {side}: {error}"
+        raise HeadstartError("weights_invalid", told) from error
+
+
+def _any_side(net: nn.Module, side: int, taps: list[Tap]) -> bool:
+    """Whether it reads larger squares too, at the same places."""
+    try:
+        return find(net, _noise(side * 9 // 7)) == taps
+    except Exception:  # noqa: BLE001  # whatever it raises, it does not
+        return False
+
+
+def _noise(side: int) -> Tensor:
+    generator = torch.Generator().manual_seed(_SEED)
+    return torch.randn(BATCH, 3, side, side, generator=generator)

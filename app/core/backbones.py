@@ -230,7 +230,7 @@ def combined(members: Sequence[BackboneSpec]) -> BackboneSpec:
     return replace(
         members[0],
         name=name,
-        dim=sum(one.dim for one in members),
+        dim=sum(one.dim for one in members) if all(one.dim for one in members) else 0,
         layout=_side_by_side([one.layout for one in members]),
         licence="; ".join(dict.fromkeys(one.licence for one in members)),
         package=None,

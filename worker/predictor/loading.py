@@ -42,7 +42,7 @@ def batcher_builder(
 
     def build(name: str, precision: Precision) -> Batcher:
         spec = weights.get(name, weights_dir)
-        engine = joint(spec, [engines.get(one.name, precision) for one in spec.parts])
+        engine = joint([engines.get(one.name, precision) for one in spec.parts])
         sizes = [size for size in _SIZES if size <= engine.best_batch]
         reader = reader_for(engine, sizes)
         for size in sizes:

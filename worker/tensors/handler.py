@@ -84,7 +84,7 @@ class Tensors:
         """
         spec = weights.get(request["backbone"], _path(request["weights_dir"]))
         engines = [self._one({**request, "backbone": one.name}, precision) for one in spec.parts]
-        return joint(spec, engines)
+        return joint(engines)
 
     def _one(self, request: Message, precision: Precision | None) -> Engine:
         """That of one backbone; the least recently used one makes way."""

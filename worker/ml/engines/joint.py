@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from app.core.backbones import JOINT, BackboneSpec
+from app.core.backbones import JOINT, BackboneSpec, combined
 from app.core.errors import HeadstartError
 from worker.ml.engines.base import Engine, TextEngine, Vectors, Windows
 
@@ -51,10 +51,11 @@ _JOINED: dict[str, Callable[[BackboneSpec, Sequence[Engine]], Engine]] = {
 }
 
 
-def joint(spec: BackboneSpec, parts: Sequence[Engine]) -> Engine:
-    """The engines of `spec.parts`, in that order, as one; one alone is itself."""
+def joint(parts: Sequence[Engine]) -> Engine:
+    """The engines of a backbone's parts, in their order, as one; one alone is itself."""
     if len(parts) == 1:
         return parts[0]
+    spec = combined([one.spec for one in parts])
     return _JOINED[spec.modality](spec, parts)
 
 

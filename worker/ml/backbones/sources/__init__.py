@@ -2,6 +2,7 @@
 
 A source's `read(spec, path, side)` gives the network with its weights, and what it was taught to
 read; its levels are found, not listed. Graph files have no network: `graph_files` reads them.
+No torch is imported before a network is asked for: a warm start needs none.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.core.backbones import BackboneSpec, SourceName
 from app.core.errors import HeadstartError
 from app.infra import weights
-from app.infra.found_backbones import SideFile, side_file
-from worker.ml.backbones.networks import Pyramid
-from worker.ml.backbones.networks import pyramid as own_pyramid
-from worker.ml.backbones.tapped import ReadNetwork, tapped
+from app.infra.found_backbones.side_file import SideFile, side_file
+
+if TYPE_CHECKING:
+    from worker.ml.backbones.networks import Pyramid
+    from worker.ml.backbones.tapped import ReadNetwork
 
 VERSION = "1"
 """Part of the name of what is kept of a network: raise it when it would be read differently."""
@@ -62,9 +65,12 @@ def image_network(name: str, weights_dir: Path | None) -> tuple[BackboneSpec, Py
 
     Raises unknown_backbone, backbone_unavailable or weights_invalid.
     """
+    from worker.ml.backbones.networks import pyramid
+    from worker.ml.backbones.tapped import tapped
+
     found = supplied(name, weights_dir)
     if found.spec.source == "own":
-        return found.spec, own_pyramid(name, weights_dir)[0]
+        return found.spec, pyramid(name, weights_dir)[0]
     return tapped(found.spec, _reader(found.spec)(found.spec, found.path, found.side))
 
 

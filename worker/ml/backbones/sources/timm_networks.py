@@ -11,7 +11,8 @@ from torch import nn
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
-from app.infra.found_backbones import UNSTATED, SideFile
+from app.infra.found_backbones import UNSTATED
+from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.weights import State

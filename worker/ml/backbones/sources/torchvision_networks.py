@@ -11,7 +11,7 @@ from torch import nn
 from torchvision import models
 
 from app.core.backbones import BackboneSpec
-from app.infra.found_backbones import SideFile
+from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.weights import read_hashed

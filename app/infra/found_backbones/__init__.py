@@ -1,7 +1,7 @@
 """Pretrained networks by what lies in WEIGHTS_DIR, told by files alone: the app has no tensors.
 
 Beside `<name>.*` or `<name>/` there may be `<name>.json`: what a file of weights does not say of
-itself (`SideFile`). What only a loaded network tells, its width and levels, is left open here.
+itself. What only a loaded network tells, its width and levels, is left open here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
 from app.core.errors import HeadstartError
+from app.infra.found_backbones.side_file import side_file
 
 GRAPH_SUFFIXES = (".tflite", ".onnx", ".pb")
 GRAPH_FOLDER = "saved_model.pb"
@@ -29,43 +28,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TABLE = Path(__file__).with_name("torchvision_networks.json")
 
 Colours = tuple[float, float, float]
-
-
-class SideFile(BaseModel):
-    """`<name>.json`: what is known of weights besides their numbers; every member may be left out.
-
-    `architecture` is the library's name of the network, where the file has another; `tap` the
-    tensor of a graph that is its embedding; colours are in [0, 1].
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: str | None = None
-    entry_point: str | None = None
-    """Of a `hubconf.py`: the function that makes the network."""
-    tap: str | None = None
-    input_size: int | None = Field(default=None, gt=0, le=2048)
-    mean: Colours | None = None
-    std: Colours | None = None
-    licence: str | None = Field(default=None, max_length=200)
-
-
-def side_file(name: str, weights_dir: Path) -> SideFile:
-    """What `<name>.json` says. Raises weights_invalid."""
-    path = weights_dir / f"{name}.json"
-    if not path.is_file():
-        return SideFile()
-    try:
-        return SideFile.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    one = error.errors()[0]
-    return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
 
 
 @lru_cache(maxsize=1)

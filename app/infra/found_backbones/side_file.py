@@ -1,0 +1,48 @@
+"""`<name>.json` in WEIGHTS_DIR: what is known of weights besides their numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.core.errors import HeadstartError
+
+Colours = tuple[float, float, float]
+
+
+class SideFile(BaseModel):
+    """`<name>.json`: what is known of weights besides their numbers; every member may be left out.
+
+    `architecture` is the library's name of the network, where the file has another; `tap` the
+    tensor of a graph that is its embedding; colours are in [0, 1].
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str | None = None
+    entry_point: str | None = None
+    """Of a `hubconf.py`: the function that makes the network."""
+    tap: str | None = None
+    input_size: int | None = Field(default=None, gt=0, le=2048)
+    mean: Colours | None = None
+    std: Colours | None = None
+    licence: str | None = Field(default=None, max_length=200)
+
+
+def side_file(name: str, weights_dir: Path) -> SideFile:
+    """What `<name>.json` says. Raises weights_invalid."""
+    path = weights_dir / f"{name}.json"
+    if not path.is_file():
+        return SideFile()
+    try:
+        return SideFile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise HeadstartError("weights_invalid", f"{path.name}: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    one = error.errors()[0]
+    return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"

@@ -93,6 +93,7 @@ async def received(
         try:
             filename, fields = await take(request, spool, limits)
             await spool.flush()
+            await spool.settle()
         finally:
             spool.close()
         yield Upload(folder, spool.path, filename, spool.hexdigest(), spool.size, fields)
@@ -100,7 +101,7 @@ async def received(
 
 
 class Spool:
-    """A file that is written and hashed off the event loop, a MiB at a time."""
+    """A file that is written and hashed off the event loop, a MiB at a time, while more comes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,6 +110,7 @@ class Spool:
         self._file = path.open("wb", buffering=0)
         self._waiting: list[bytes] = []
         self._bytes = 0
+        self._under_way: asyncio.Future[None] | None = None
 
     def write(self, data: bytes) -> None:
         """Keep `data` until the next flush."""
@@ -117,24 +119,41 @@ class Spool:
         self.size += len(data)
 
     async def flush(self, *, at_least: int = 1) -> None:
-        """Write what waits, if it is `at_least` so many bytes. Raises storage_full."""
+        """Have what waits written, if it is `at_least` so many bytes, while more comes in; the one
+        before has been, then. Raises storage_full."""
         if self._bytes >= at_least:
             waiting, self._waiting, self._bytes = self._waiting, [], 0
-            await asyncio.to_thread(self._write, waiting)
+            await self.settle()
+            loop = asyncio.get_running_loop()
+            self._under_way = loop.run_in_executor(None, self._write, waiting)
+
+    async def settle(self) -> None:
+        """Wait until all that was flushed is in the file. Raises storage_full."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await asyncio.shield(under_way)
 
     def _write(self, waiting: list[bytes]) -> None:
-        data = b"".join(waiting)
-        self._hash.update(data)
         with storage_errors():
-            written = 0
-            while written < len(data):
-                written += self._file.write(data[written:]) or 0
+            for data in waiting:
+                self._hash.update(data)
+                written = self._file.write(data) or 0
+                while written < len(data):
+                    written += self._file.write(data[written:]) or 0
 
     def hexdigest(self) -> str:
         """The sha256 of all that was flushed."""
         return self._hash.hexdigest()
 
     def close(self) -> None:
+        """Close the file, once what a thread still writes into it is written."""
+        if self._under_way is None or self._under_way.done():
+            self._file.close()
+        else:
+            self._under_way.add_done_callback(self._left)
+
+    def _left(self, written: asyncio.Future[None]) -> None:
+        written.exception()  # nobody asks for it any more
         self._file.close()
 
 

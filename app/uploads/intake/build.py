@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,12 @@ from app.core.modalities import MODALITIES
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
+from app.uploads.intake.ahead import read_ahead
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.drafts import Drafts, example
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
+from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
 from app.uploads.intake.rows import Row
@@ -110,8 +113,7 @@ class _Intake:
                 checks.labels(items, self._limits, self._refusals)
             else:
                 items = self._anything(opened, found, modality)
-            for item in items:
-                self._take(opened, item, modality)
+            self._take_all(opened, items, modality)
         return self._drafts.modality or modality
 
     def _table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
@@ -217,18 +219,33 @@ class _Intake:
             self._drafts.problems += layout.ignored(found, used)
         return items
 
-    def _take(self, opened: Archive, item: LabelledFile, modality: Modality) -> None:
-        """Check one member and pack it."""
+    def _take_all(self, opened: Archive, items: Sequence[LabelledFile], modality: Modality) -> None:
+        """Check the members, a few ahead of the one that is packed."""
+
+        def read(item: LabelledFile) -> MemberContent:
+            return members.content(opened, opened.entries[item.index], modality, self._limits)
+
+        sizes = opened.entries
+        with closing(read_ahead(read, items, lambda one: sizes[one.index].size)) as ahead:
+            for item, content in ahead:
+                self._take(item, content, modality)
+
+    def _take(
+        self, item: LabelledFile, content: Callable[[], MemberContent], modality: Modality
+    ) -> None:
+        """Pack one member, if it can be an example."""
         try:
-            held = members.content(opened, opened.entries[item.index], modality, self._limits)
+            held = content()
         except HeadstartError as error:
             self._drafts.refuse(error, item.path)
             return
         if not held.data:
             self._drafts.reject(members.empty(item.path))
             return
-        told = item if item.group else replace(item, group=self._drafts.patients.of(held.patient))
-        slot = self._drafts.add(held.data, item.path, told, modality=modality)
+        told = item
+        if held.patient and not item.group:
+            told = replace(item, group=self._drafts.patients.of(held.patient))
+        slot = self._drafts.add(held.data, item.path, told, modality=modality, sha256=held.sha256)
         if held.frames > 1:
             named = manifest.example_id(sha256=slot.sha256, path=item.path)
             self._drafts.problems.append(members.further_frames(held, named, item.path))

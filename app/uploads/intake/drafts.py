@@ -76,9 +76,10 @@ class Drafts:
         split: Split | None = None,
         *,
         modality: Modality,
+        sha256: str | None = None,
     ) -> Slot:
         """An example with the bytes `data`; `split` is that of the table that it is in."""
-        slot = self.pack.add(data)
+        slot = self.pack.add(data, sha256)
         identity = MODALITIES[modality].identity(data)
         self.listed.append(Draft(slot, path, told.label, told.group, told.split or split, identity))
         return slot
@@ -159,7 +160,8 @@ class Drafts:
         except HeadstartError as error:
             self.refuse(error, row.where)
             return
-        told = told if told.group else replace(told, group=self.patients.of(taken.patient))
+        if taken.patient and not told.group:
+            told = replace(told, group=self.patients.of(taken.patient))
         self.add(taken.data, row.where, told, split, modality="image")
 
     def splits(self) -> list[Split]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
@@ -40,6 +41,7 @@ class MemberContent:
     frames: int = 1
     format: str = "text"
     patient: str | None = None
+    sha256: str | None = None
 
 
 def head(opened: Archive, index: int) -> bytes:
@@ -53,7 +55,8 @@ def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -
     Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
     """
     data = archives.read(opened, entry, limits)
-    return _CHECKED[modality](data, entry, limits)
+    held = _CHECKED[modality](data, entry, limits)
+    return replace(held, sha256=hashlib.sha256(held.data).hexdigest())
 
 
 def _picture(data: bytes, entry: Entry, limits: Limits) -> MemberContent:  # noqa: ARG001

@@ -1,6 +1,7 @@
 """The pack: the bytes of one upload's examples, one after the other, in one file.
 
-Random bytes end it, so that its hash is a name that no other pack has had, or will have (ADR 19).
+Random bytes end it; the hash of them and of its contents' hashes is a name that no other pack has
+had, or will have (ADR 19).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from app.uploads.intake.limits import MIB
+
+AT_ONCE = MIB // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +32,42 @@ class PackWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("wb", buffering=4 * MIB)
+        self._file = path.open("wb", buffering=0)
         self._hash = hashlib.sha256()
         self._slots: dict[str, Slot] = {}
         self._length = 0
+        self._waiting = bytearray()
 
-    def add(self, data: bytes) -> Slot:
-        """The slot of `data`, which is written if it is new."""
-        digest = hashlib.sha256(data).hexdigest()
+    def add(self, data: bytes, sha256: str | None = None) -> Slot:
+        """The slot of `data`, which is written if it is new; `sha256` is its own, if known."""
+        digest = sha256 or hashlib.sha256(data).hexdigest()
         slot = self._slots.get(digest)
         if slot is None:
             slot = Slot(digest, self._length, len(data))
             self._slots[digest] = slot
+            self._hash.update(bytes.fromhex(digest))
             self._write(data)
-            self._length += len(data)
         return slot
 
     def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._hash.update(data)
+        """Small contents are collected: a file of texts would be a call to the system for each."""
+        self._length += len(data)
+        self._waiting += data
+        if len(self._waiting) >= AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        rest = memoryview(self._waiting)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+        self._waiting = bytearray()
 
     def finish(self) -> str:
-        """End the file; the sha256 of all of it."""
-        self._write(secrets.token_bytes(16))
+        """End the file; its name."""
+        salt = secrets.token_bytes(16)
+        self._hash.update(salt)
+        self._write(salt)
+        self._flush()
         self._file.close()
         return self._hash.hexdigest()
 

@@ -42,7 +42,8 @@ def test_examples_name_their_bytes(take: Take) -> None:
     members = folders({"b": 2, "a": 2})
     built = take(zipped(members))
     packed = built.pack_path.read_bytes()
-    assert built.pack_sha256 == hashlib.sha256(packed).hexdigest()
+    named = b"".join(bytes.fromhex(one.sha256) for one in built.examples) + packed[-16:]
+    assert built.pack_sha256 == hashlib.sha256(named).hexdigest()
     assert built.modality == "image"
     for one in built.examples:
         content = packed[one.offset : one.offset + one.length]

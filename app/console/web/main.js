@@ -16,6 +16,8 @@ const ROOMS = [
   [/^\/models\/([^/]+)$/, "models", () => import("./rooms/model.js")],
   [/^\/try(?:\/([^/]+))?$/, "try", () => import("./rooms/try.js")],
   [/^\/aliases$/, "aliases", () => import("./rooms/aliases.js")],
+  [/^\/aliases\/([^/]+)$/, "aliases", () => import("./rooms/alias.js")],
+  [/^\/hooks$/, "hooks", () => import("./rooms/hooks.js")],
   [/^\/jobs$/, "jobs", () => import("./rooms/jobs.js")],
   [/^\/jobs\/([^/]+)$/, "jobs", () => import("./rooms/job.js")],
   [/^\/system$/, "system", () => import("./rooms/system.js")],
@@ -25,7 +27,7 @@ const ROOMS = [
 /** @type {[string, string, any, string][][]} */
 const RAIL = [
   [["home", "Home", "home", "#/"], ["datasets", "Datasets", "grid", "#/datasets"], ["models", "Models", "cube", "#/models"], ["try", "Try it", "play", "#/try"]],
-  [["aliases", "Aliases", "at", "#/aliases"]],
+  [["aliases", "Aliases", "at", "#/aliases"], ["hooks", "Hooks", "bolt", "#/hooks"]],
   [["jobs", "Jobs", "line", "#/jobs"], ["system", "System", "rack", "#/system"]],
 ];
 

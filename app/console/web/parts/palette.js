@@ -6,7 +6,7 @@ import { Dialog } from "./ui.js";
 import { called, percent } from "./words.js";
 
 /** @type {[string, string, string][]} */
-const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Keys", "page", "#/keys"], ["Guide", "page", "guide"], ["HTTP API", "page", "docs"]];
+const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Hooks", "page", "#/hooks"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Keys", "page", "#/keys"], ["Guide", "page", "guide"], ["HTTP API", "page", "docs"]];
 
 /** @param {{onClose: () => void}} props */
 export function Palette({ onClose }) {
@@ -19,7 +19,7 @@ export function Palette({ onClose }) {
     Promise.all([get("v1/datasets", { limit: 100 }), get("v1/models"), get("v1/aliases", { limit: 100 })]).then(([datasets, models, aliases]) => add([
       ...ACTIONS,
       ...datasets.data.map((/** @type {any} */ one) => [one.name, "dataset", `#/datasets/${one.id}`]),
-      ...aliases.data.map((/** @type {any} */ one) => [one.name, "alias", `#/try/${part(one.name)}`]),
+      ...aliases.data.map((/** @type {any} */ one) => [one.name, "alias", `#/aliases/${part(one.name)}`]),
       ...models.data.map((/** @type {any} */ one) => [called(one), `model, ${percent(one.accuracy?.value)}`, `#/models/${part(one.id)}`]),
     ]), () => {});
   }, []);

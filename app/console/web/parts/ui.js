@@ -101,6 +101,9 @@ export function useKeys(keys, deps) {
   }, deps);
 }
 
+/** Sides of thumbnails: few, so that the service makes each once. */
+const SIZES = [96, 192, 384, 768];
+
 /** One picture of a dataset. @param {{dataset: string, example: string, version?: number, alt: string, whole?: boolean, mark?: boolean, edge?: number, wait?: boolean}} props */
 export function Picture({ dataset, example, version, alt, whole = false, mark = false, edge = 160, wait = false }) {
   const [source, set] = useState("");
@@ -108,8 +111,14 @@ export function Picture({ dataset, example, version, alt, whole = false, mark = 
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     let here = true;
-    const load = () => picture(`v1/datasets/${dataset}/examples/${example}/content`, { version }, () => here).then(
-      (blob) => here && set(blob), (error) => here && error.name !== "AbortError" && fail(true));
+    const path = `v1/datasets/${dataset}/examples/${example}`;
+    const size = SIZES.find((one) => one >= edge * (devicePixelRatio || 1)) ?? 1024;
+    // A predictor makes thumbnails; where none answers, the picture itself is shown if a browser can.
+    const small = () => picture(`${path}/thumbnail`, { version, size }, () => here).catch((error) => {
+      if (error.name === "AbortError" || error.status < 500) throw error;
+      return picture(`${path}/content`, { version }, () => here);
+    });
+    const load = () => small().then((blob) => here && set(blob), (error) => here && error.name !== "AbortError" && fail(true));
     const near = new IntersectionObserver(([seen]) => { if (seen.isIntersecting) { near.disconnect(); load(); } }, { rootMargin: "300px" });
     if (box.current) near.observe(box.current);
     return () => { here = false; near.disconnect(); };

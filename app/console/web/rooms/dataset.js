@@ -4,11 +4,11 @@ import { html, useEffect, useState } from "../vendor/preact.js";
 import { download, get, part, send } from "../api.js";
 import { DropArea, report, takeDrops } from "../parts/drop.js";
 import { ExampleDialog } from "../parts/example.js";
-import { Grid } from "../parts/grid.js";
+import { Grid, Text } from "../parts/grid.js";
 import { ModelRows } from "../parts/model_rows.js";
 import { Suspects } from "../parts/suspects.js";
 import { TrainSheet } from "../parts/train.js";
-import { Button, Dialog, Failed, Head, Loading, Note, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
 import { ago, count, label, several, size, thing } from "../parts/words.js";
 
 const PAGE = 500;
@@ -46,7 +46,8 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
     ? splits.filter((one) => !split || one.split === split).flatMap((one) => one.classes).filter((one) => !wanted || one.label === wanted).reduce((sum, one) => sum + one.count, 0)
     : dataset.num_examples;
   const least = [...dataset.classes].map((one) => ({ label: one.label, n: of(one.label) })).sort((a, b) => a.n - b.n);
-  const uneven = counts.data && least.length > 1 && least[0].n * 2 < least.at(-1).n ? [least[0], least.at(-1)] : null;
+  const [fewest, most] = [least[0], least[least.length - 1]];
+  const uneven = counts.data && least.length > 1 && fewest.n * 2 < most.n ? [fewest, most] : null;
   const marked = new Set(suspects.map((one) => one.example_id));
   return html`<div class="side" style=${{ marginTop: "28px" }}><div>
       <header class="row" style=${{ marginBottom: "8px" }}><h2 class="grow">Classes</h2><small class="hint">to ${split || "train"}</small></header>
@@ -66,6 +67,17 @@ function Problems({ dataset }) {
   if (!dataset.num_problems) return html`<p class="empty">Nothing was left out, and nothing is doubtful.</p>`;
   return html`<div class="panel flush blocks" style=${{ marginTop: "24px" }}><div class="scroll"><table><thead><tr><th>What became of it</th><th>Where and why</th><th class="num">Code</th></tr></thead><tbody>${pages.items.map((one) => html`<tr key=${one.id}><td><span class=${`chip ${one.excluded ? "bad" : "miss"}`}>${one.excluded ? "left out" : "kept"}</span></td><td style=${{ overflowWrap: "anywhere" }}>${one.path && html`<b style=${{ fontWeight: 500 }}>${one.path}</b><br />`}<span class="muted">${one.message.replace(`${one.path}: `, "")}</span></td><td class="right mono faint">${one.code}</td></tr>`)}</tbody></table></div></div>
     <${Failed} error=${pages.error} />${pages.more && html`<p style=${{ marginTop: "12px" }}><${Button} busy=${pages.busy} onClick=${pages.next}>More</${Button}></p>`}`;
+}
+
+/** @param {{dataset: any}} props */
+function Copies({ dataset }) {
+  const { data, error, again } = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status]);
+  if (!data) return html`<${Failed} error=${error} again=${again} />${!error && html`<${Loading} />`}`;
+  if (!data.near_duplicates) return html`<p class="empty">Not looked for yet: that is done when nothing else waits.</p>`;
+  const { groups, looked_at: n } = data.near_duplicates;
+  if (!groups.length) return html`<p class="empty">None among ${count(n)}.</p>`;
+  return html`<p class="muted" style=${{ marginTop: "20px" }}>${several(groups.length, "group")} of examples that are almost the same, among ${count(n)}. Where they show the same thing, give them one <code>group</code>; else the figures are too hopeful.</p>
+    ${groups.slice(0, 40).map((/** @type {string[]} */ ids) => html`<div class="panel" style=${{ marginTop: "12px" }}>${dataset.modality === "text" ? ids.slice(0, 6).map((id) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id }} /></div>`) : html`<div class="tiles">${ids.slice(0, 10).map((id) => html`<${Picture} key=${id} dataset=${dataset.id} example=${id} version=${dataset.version} alt="almost the same as its neighbours" edge=${92} />`)}</div>`}</div>`)}`;
 }
 
 /** @param {{dataset: any, versions: any[], models: any[]}} props */
@@ -98,7 +110,7 @@ export default function Dataset({ id, query }) {
   const acts = html`<${Button} onClick=${() => open("add")}>Add examples</${Button}><${Button} kind="primary" why=${dataset.status === "failed" ? "The dataset has failed; see below" : ""} onClick=${() => open("train")}>Train a model</${Button}>`;
   const splits = html`<span>${several(dataset.num_examples, dataset.modality === "text" ? "text" : "example")}</span><span>${several(dataset.classes.length, "class", "classes")}</span><span class="faint">${size(dataset.bytes)}, uploaded ${ago(dataset.created_at)}</span>`;
   /** @type {[string, string, any][]} */
-  const tabs = [["examples", "Examples", ""], ["problems", "Problems", dataset.num_problems], ["models", "Models", models.length], ["versions", "Versions", versions.length]];
+  const tabs = [["examples", "Examples", ""], ["problems", "Problems", dataset.num_problems], ["copies", "Near copies", ""], ["models", "Models", models.length], ["versions", "Versions", versions.length]];
   return html`<${Head} title=${dataset.name} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`<button type="button" class="chip" onClick=${() => go("versions")}>version ${dataset.version}${old ? "" : " · latest"}</button>${splits}`} />
     ${dataset.status === "processing" && html`<${Note} icon="info">Reading every ${thing(dataset.modality)} once. You can start training already: the job waits for it.</${Note}>`}
     ${dataset.status === "failed" && html`<${Note} kind="bad" icon="info" role="alert"><b>${dataset.error?.message}</b> <span class="mono">${dataset.error?.code}</span></${Note}>`}
@@ -106,6 +118,7 @@ export default function Dataset({ id, query }) {
     <div class="tabs" role="tablist">${tabs.map(([name, said, n]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}<span>${n}</span></button>`)}</div>
     ${tab === "examples" && html`${!old && html`<${Suspects} dataset=${dataset} suspects=${suspected.data ?? []} onChanged=${again} />`}<${Examples} dataset=${dataset} suspects=${suspected.data ?? []} onChanged=${again} wanted=${wanted} want=${want} />`}
     ${tab === "problems" && html`<${Problems} dataset=${dataset} />`}
+    ${tab === "copies" && html`<${Copies} dataset=${dataset} />`}
     ${tab === "models" && (models.length ? html`<div style=${{ marginTop: "24px" }}><${ModelRows} models=${models} /></div>` : html`<p class="empty">None yet. “Train a model” takes about a second once the ${thing(dataset.modality, 2)} are read.</p>`)}
     ${tab === "versions" && html`<${Versions} dataset=${dataset} versions=${versions} models=${models} />`}
     <div class="folds"><${Same} curl=${curl(`v1/datasets/${id}`)} python=${python(`dataset = client.get("v1/datasets/${id}").json()\nexamples = client.get("v1/datasets/${id}/examples").json()["data"]`)} /></div>

@@ -10,7 +10,7 @@ import { called, label, percent, range, thing } from "../parts/words.js";
 
 const KEPT = 12, SHOWN = 5, PAUSE = 300;
 
-/** @param {{answer: any, model: any, target: any}} props */
+/** @param {{answer: any, model: any, dataset: any}} props */
 function Answer({ answer, model, dataset }) {
   const best = answer.predictions[0];
   const unknown = answer.unknown;

@@ -1,0 +1,116 @@
+"""Every page, as people see it: screenshots in data/screenshots, axe-core, nothing sideways, fast.
+
+The pictures are for people to look at; what a machine can tell of them is asserted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Response
+
+from tests.conftest import SHARED
+from tests.e2e.conftest import Service
+from tests.e2e.console.conftest import SHOTS, Watched, watch
+from tests.e2e.console.rooms import LOOKS, audit, furnish, settle
+
+AXE = Path(__file__).parents[3] / "data/clients/node_modules/axe-core/axe.min.js"
+FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS = 150_000, 12
+
+
+@pytest.fixture(scope="session")
+def pages(live: Service) -> dict[str, str]:
+    """The addresses of the pages of a service with something in it."""
+    data = SHARED / "data"
+    with live.client() as client:
+        return furnish(client, data if data.is_dir() else None)
+
+
+@pytest.fixture(params=list(LOOKS))
+def looked(
+    request: pytest.FixtureRequest, chromium: Browser, live: Service
+) -> Iterator[tuple[str, Watched]]:
+    """A signed-in page of one size and theme, and what that is called."""
+    (width, height), scheme = LOOKS[request.param]
+    context = chromium.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    context.set_default_timeout(60_000)
+    watched = watch(context, live.url)
+    watched.sign_in(live.key)
+    yield request.param, watched
+    context.close()
+    assert watched.faults == []
+
+
+def test_every_page_is_fit_to_be_seen(looked: tuple[str, Watched], pages: dict[str, str]) -> None:
+    look, watched = looked
+    if not AXE.exists():
+        pytest.skip("axe-core not found (`make clients`): accessibility was not checked")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    axe = AXE.read_text("utf-8")
+    faults: list[str] = []
+    for name, address in pages.items():
+        watched.open(address)
+        settle(watched.page)
+        watched.page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
+        sideways = watched.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
+        faults += [f"{name}: {found}" for found in audit(watched.page, axe)]
+    assert faults == []
+
+
+def test_the_guide_is_fit_to_be_seen(looked: tuple[str, Watched], live: Service) -> None:
+    look, watched = looked
+    if not AXE.exists():
+        pytest.skip("axe-core not found (`make clients`): accessibility was not checked")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    watched.page.goto(f"{live.url}/guide/thresholds")
+    watched.page.screenshot(path=SHOTS / f"guide-{look}.png", full_page=True)
+    assert audit(watched.page, AXE.read_text("utf-8")) == []
+    assert watched.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_first_view_is_small(chromium: Browser, live: Service) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    seen: list[Response] = []
+    page.on("response", seen.append)
+    page.goto(live.url + "/")
+    page.get_by_label("API key").fill(live.key)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Choose a folder").wait_for()
+    page.wait_for_load_state("networkidle")
+    own = [one for one in seen if "/v1/" not in one.url and one.url.startswith("http")]
+    size = sum(one.request.sizes()["responseBodySize"] for one in own)
+    context.close()
+    assert len(own) <= FIRST_VIEW_REQUESTS, [one.url for one in own]
+    assert size <= FIRST_VIEW_BYTES
+
+
+def test_it_is_used_by_keyboard(looked: tuple[str, Watched], pages: dict[str, str]) -> None:
+    look, watched = looked
+    if not look.startswith("desktop"):
+        pytest.skip("keyboards are the desktop's")
+    page = watched.page
+    watched.open(pages["model"])
+    settle(page)
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("shapes")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="shapes, camera B").wait_for()
+    first = page.locator(".tile").first
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.dataset.at") == "1"
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()

@@ -31,6 +31,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title} · Headstart</title>
+<link rel="icon" href="../console/icon.svg">
 <link rel="stylesheet" href="../console/console.css">
 <script type="module" src="../console/parts/theme.js"></script>
 </head>
@@ -93,8 +94,8 @@ def _link(name: str, current: str) -> str:
 
 
 def _reachable(text: str) -> str:
-    """What is wider than the page scrolls by keyboard, too."""
-    framed = text.replace("<pre>", '<pre tabindex="0">')
+    """Links between pages as addresses; and what is wider than the page scrolls by keyboard."""
+    framed = text.replace('.md">', '">').replace("<pre>", '<pre tabindex="0">')
     return framed.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
         "</table>", "</table></div>"
     )

@@ -2,6 +2,7 @@
 /** The frame: who is signed in, which page is shown, the keys that work everywhere. */
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, get, key, onSignedOut } from "./api.js";
+import { dropped } from "./parts/drop.js";
 import { THEME, dress } from "./parts/theme.js";
 import { Button, Dialog, Failed, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
 
@@ -18,6 +19,7 @@ const ROOMS = [
   [/^\/aliases$/, "aliases", () => import("./rooms/aliases.js")],
   [/^\/aliases\/([^/]+)$/, "aliases", () => import("./rooms/alias.js")],
   [/^\/hooks$/, "hooks", () => import("./rooms/hooks.js")],
+  [/^\/webhooks$/, "hooks", () => import("./rooms/webhooks.js")],
   [/^\/jobs$/, "jobs", () => import("./rooms/jobs.js")],
   [/^\/jobs\/([^/]+)$/, "jobs", () => import("./rooms/job.js")],
   [/^\/system$/, "system", () => import("./rooms/system.js")],
@@ -163,7 +165,7 @@ function Frame({ onOut }) {
   useEvery(look, 15);
   useEffect(() => {
     const heard = (/** @type {KeyboardEvent} */ event) => { if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") { event.preventDefault(); find(); } };
-    const drop = (/** @type {any} */ event) => { event.preventDefault(); if (event.type === "drop" && !event.defaultHandled) import("./parts/drop.js").then((module) => module.dropped(event)); };
+    const drop = (/** @type {any} */ event) => { event.preventDefault(); if (event.type === "drop") dropped(event); }; // what was dropped is gone once this returns
     document.addEventListener("keydown", heard);
     window.addEventListener("find", find);
     window.addEventListener("dragover", drop);

@@ -85,7 +85,16 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
     talk = train(client, texts, "all-MiniLM-L6-v2", suffix="questions")
     client.patch(f"/v1/datasets/{several}", json={"target": 0.9})
     one = first["fine_tuned_model"]
+    client.put("/v1/aliases/clothing@production", json={"model": second["fine_tuned_model"]})
     client.put("/v1/aliases/clothing@production", json={"model": one})
+    hook = {
+        "name": "every 20 labels",
+        "dataset": several,
+        "alias": "clothing@production",
+        "job": {"model": "efficientnet_lite0"},
+        "triggers": [{"type": "labels", "count": 20}, {"type": "inbound"}],
+    }
+    assert client.post("/v1/hooks", json=hook).status_code == 201
     return {
         "home": "/",
         "datasets": "/datasets",
@@ -103,6 +112,9 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "try": f"/try/{one}",
         "try-text": f"/try/{talk['fine_tuned_model']}",
         "aliases": "/aliases",
+        "alias": "/aliases/clothing@production",
+        "hooks": "/hooks",
+        "webhooks": "/webhooks",
         "jobs": "/jobs",
         "job": f"/jobs/{first['id']}",
         "job-linear": f"/jobs/{second['id']}",
@@ -113,10 +125,14 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
 
 
 def settle(page: Page) -> None:
-    """Wait until nothing is loading any more."""
+    """Wait until nothing is loading any more that could be seen without scrolling."""
+    page.wait_for_timeout(300)
     page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(350)
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('.pic:not(.none)')].every((one) =>
+          one.querySelector('img') || one.getBoundingClientRect().top > innerHeight)"""
+    )
+    page.wait_for_timeout(400)
 
 
 def audit(page: Page, axe: str) -> list[str]:

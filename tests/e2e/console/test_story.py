@@ -112,3 +112,23 @@ def test_texts_answer_while_one_types(console: Watched, live: Service, tmp_path:
     expect(page.locator(".answer")).to_contain_text("card")
     page.get_by_label("Type or paste a text").fill("the payment did not go through")
     expect(page.locator(".answer")).to_contain_text("transfer")
+
+
+def test_what_is_dropped_anywhere_begins_a_report(console: Watched, live: Service) -> None:
+    page = console.page
+    console.sign_in(live.key)
+    console.open("/models")
+    page.get_by_role("heading", name="Models").wait_for()
+    page.evaluate(
+        """() => {
+          const given = new DataTransfer();
+          const rows = Array.from({ length: 4 }, (_, n) => `one ${n},a\\ntwo ${n},b`);
+          given.items.add(new File(["text,label\\n" + rows.join("\\n")], "dropped.csv"));
+          const how = { dataTransfer: given, bubbles: true, cancelable: true };
+          const drop = new DragEvent("drop", how);
+          document.body.dispatchEvent(drop);
+        }"""
+    )
+    expect(page.get_by_text("8 of 8 texts can be used, in 2 classes.")).to_be_visible()
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("heading", name="Models")).to_be_attached()

@@ -40,7 +40,7 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
   /** @type {any[]} */
   const splits = counts.data?.splits ?? [];
   const chosen = splits.find((one) => one.split === (split || splits[0]?.split));
-  const of = (/** @type {string} */ name) => (split ? chosen : splits.find((one) => one.split === "train"))?.classes.find((/** @type {any} */ one) => one.label === name)?.count ?? 0;
+  const of = (/** @type {string} */ name) => (!counts.data ? dataset : split ? chosen : splits.find((one) => one.split === "train"))?.classes.find((/** @type {any} */ one) => one.label === name)?.count ?? 0;
   const largest = Math.max(1, ...dataset.classes.map((/** @type {any} */ one) => of(one.label)));
   const total = wanted || split
     ? splits.filter((one) => !split || one.split === split).flatMap((one) => one.classes).filter((one) => !wanted || one.label === wanted).reduce((sum, one) => sum + one.count, 0)
@@ -50,7 +50,7 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
   const uneven = counts.data && least.length > 1 && fewest.n * 2 < most.n ? [fewest, most] : null;
   const marked = new Set(suspects.map((one) => one.example_id));
   return html`<div class="side" style=${{ marginTop: "28px" }}><div>
-      <header class="row" style=${{ marginBottom: "8px" }}><h2 class="grow">Classes</h2><small class="hint">to ${split || "train"}</small></header>
+      <header class="row" style=${{ marginBottom: "8px" }}><h2 class="grow">Classes</h2><small class="hint">${counts.data ? `to ${split || "train"}` : "in all"}</small></header>
       <div class="classbar" style=${{ display: "block", maxHeight: "560px", overflowY: "auto" }}>${dataset.classes.map((/** @type {any} */ one) => html`<button type="button" aria-pressed=${wanted === one.label} title=${one.label} onClick=${() => want(wanted === one.label ? "" : one.label)}><span>${label(one.label)}</span><span class=${`bar ${uneven && one.label === uneven[0].label ? "miss" : ""}`}><i style=${{ width: `${(100 * of(one.label)) / largest}%` }}></i></span><span class="right muted">${count(of(one.label))}</span></button>`)}</div>
       ${uneven && html`<p class="dense muted" style=${{ marginTop: "12px" }}><span class="miss-ink">${label(uneven[0].label)}</span> has fewest: ${uneven[0].n} against ${uneven[1].n} of ${label(uneven[1].label)}. The fit gives every class the same weight all the same.</p>`}
     </div><div>

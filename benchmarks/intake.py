@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from app.cli.commands import prepare
+from app.cli.embedded import prepare
 from app.infra.settings import load_settings
 from benchmarks.record import record, spread
 

@@ -149,6 +149,9 @@ class JobTiming(BaseModel):
 
     waited: float | None = Field(description="From the creation to the (latest) start.")
     ran: float | None = Field(description="From the start to the end.")
+    estimated: float | None = Field(
+        None, description="What `ran` was expected to be, by such jobs on this machine."
+    )
 
 
 class Job(BaseModel):

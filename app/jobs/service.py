@@ -32,6 +32,8 @@ from app.infra.repositories import (
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.job_queries import JobSnapshot
 from app.infra.settings import Settings
+from app.jobs import estimates
+from app.jobs.estimates import Estimate
 from app.jobs.schemas import MethodOptions, NewJob
 
 _DEFAULT_METHOD = "auto"
@@ -266,8 +268,18 @@ def _insert(session: Session, body: NewJob, plan: Plan, organisation_id: str) ->
     return job
 
 
+def _estimate(session: Session, job: JobRow, plan: Plan) -> Estimate | None:
+    """What the job will take, which it keeps."""
+    version, modality = plan.training.version, plan.backbone.modality
+    expected = estimates.estimate(session, job, version, modality=modality)
+    job.estimated_seconds = round(expected.seconds, 3) if expected else None
+    return expected
+
+
 def _tell_how_it_was_understood(session: Session, job: JobRow, plan: Plan) -> None:
-    jobs.add_event(session, job.id, f"Created fine-tuning job: {job.id}")
+    said = f"Created fine-tuning job: {job.id}"
+    expected = _estimate(session, job, plan)
+    jobs.add_event(session, job.id, f"{said} ({expected.said})" if expected else said)
     passes = len(plan.backbone.parts)
     if passes > 1:
         said = f"A prediction passes through {passes} backbones: {job.backbone}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
-from app.core.job_state import JobStatus
+from app.core.job_state import TERMINAL, JobStatus
 from app.core.times import whole
 from app.http.schemas import DatasetVersion, PredictionCost
 from app.infra.orm import CheckpointRow, EventRow, JobRow
@@ -48,6 +48,7 @@ def job_of(snapshot: JobSnapshot) -> Job:
         validation_dataset=None
         if validation is None
         else DatasetVersion(id=validation, version=snapshot.validation_version),
+        estimated_finish=_expected(row),
         timing=_timing(row),
         **_told(row),
     )
@@ -69,9 +70,17 @@ def _told(row: JobRow) -> dict[str, Any]:
 
 def _timing(row: JobRow) -> JobTiming:
     if row.started_at is None:
-        return JobTiming(waited=None, ran=None)
+        return JobTiming(waited=None, ran=None, estimated=row.estimated_seconds)
     ran = None if row.finished_at is None else round(row.finished_at - row.started_at, 3)
-    return JobTiming(waited=round(row.started_at - row.created_at, 3), ran=ran)
+    waited = round(row.started_at - row.created_at, 3)
+    return JobTiming(waited=waited, ran=ran, estimated=row.estimated_seconds)
+
+
+def _expected(row: JobRow) -> int | None:
+    """When it will end, as far as that is known; of a job that waits, had it begun."""
+    if row.estimated_seconds is None or row.status in TERMINAL or row.status == "paused":
+        return None
+    return int((row.started_at or row.created_at) + row.estimated_seconds)
 
 
 def event_of(row: EventRow) -> JobEvent:

@@ -48,6 +48,7 @@ OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
+    "app.infra.repositories.job_queries": "durations",
     "app.hooks.runs": "_with_labels",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",

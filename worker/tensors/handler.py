@@ -126,7 +126,7 @@ class Tensors:
             seed=request["seed"],
             pixel_scale=PixelScale.from_json(request.get("pixel_scale")),
             label_embeddings=self._names.of(engine, request["support"]["classes"]),
-            report=lambda event: report("event", {"step": event["step"], "data": event["data"]}),
+            report=lambda event: report(*_told(event)),
         )
         fit = fit_head(task)
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
@@ -213,6 +213,13 @@ class _Pass:
             for index, error in sorted(self._faults.items())
             if index < done
         ]
+
+
+def _told(event: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a fit reports, as a message to the trainer: a step's metrics, or a line to be said."""
+    if event["type"] == "message":
+        return "say", {"message": event["message"], "level": event["level"]}
+    return "event", {"step": event["step"], "data": event["data"]}
 
 
 def _collect(

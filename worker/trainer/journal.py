@@ -38,9 +38,12 @@ class Journal:
         self.flush_if_due()
 
     def hear(self, message: Message) -> None:
-        """An event of the tensor process: the metrics after one step."""
+        """An event of the tensor process: the metrics after one step, or a line for the history."""
         if message["type"] == "event":
             self.checkpoint(message["step"], message["data"])
+        elif message["type"] == "say":
+            self.say(message["message"], message["level"])
+            self.flush()
         self.flush_if_due()
 
     def checkpoint(self, step: int, metrics: dict[str, Any]) -> None:

@@ -38,6 +38,8 @@ class JobRow(Base):
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     model_id: Mapped[str | None] = mapped_column(String(200))
+    estimated_seconds: Mapped[float | None]
+    """From its start to its end, as it was made; None where nobody knew."""
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]

@@ -74,6 +74,18 @@ def _has(session: Session, key: str, value: str) -> ColumnElement[bool]:
     return exists(select(1).where(member.c.key == key, member.c.value == value))
 
 
+def durations(session: Session, *, method: str, backbone: str) -> list[tuple[float, int]]:
+    """Seconds and examples of the latest jobs that ended in a model, whoever's they were."""
+    of = DatasetVersionRow
+    recent = (
+        select(JobRow.finished_at - JobRow.started_at, of.num_examples)
+        .join(of, of.id == JobRow.version_id)
+        .where(JobRow.status == "succeeded", JobRow.method == method, JobRow.backbone == backbone)
+        .order_by(JobRow.id.desc())
+    )
+    return [(float(seconds or 0), examples) for seconds, examples in session.execute(recent.limit(9))]
+
+
 def newest_events(
     session: Session, job_id: str, *, before: int | None, limit: int
 ) -> list[EventRow]:

@@ -40,6 +40,16 @@ def problems_by_id(session: Session, version_id: str) -> list[Problem]:
     return problems_of(version) if version is not None else []
 
 
+def seconds_an_example(session: Session, backbone: str) -> list[float]:
+    """How long the latest versions took to become ready on a backbone, whoever's they are."""
+    of = DatasetVersionRow
+    took = (of.ready_at - of.created_at) / of.num_examples
+    recent = select(took).where(
+        of.backbone == backbone, of.status == "ready", of.ready_at.is_not(None), of.num_examples > 0
+    )
+    return [float(one or 0) for one in session.scalars(recent.order_by(of.id.desc()).limit(9))]
+
+
 def add_problems(version: DatasetVersionRow, problems: Sequence[Problem]) -> None:
     """Append problems to a version whose row the caller holds."""
     version.problems = [*version.problems, *(problem.model_dump() for problem in problems)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.core.manifest import Modality, Problem
 from app.infra.database import reading, transaction
@@ -62,7 +62,7 @@ def test_a_job_on_a_ready_dataset_is_queued_with_its_work(
     assert (job["seed"], job["suffix"], job["metadata"]) == (7, "cells", {"run": "nightly"})
     assert job["dataset"] == {"id": data, "version": 1}
     assert job["method"]["type"] == "auto"
-    assert job["estimated_finish"] is None
+    assert job["estimated_finish"] >= job["created_at"]
     assert job["result_files"] == []
     assert client.get(f"{JOBS}/{job['id']}").json() == job
     with reading(service.services.sessions) as session:
@@ -449,3 +449,32 @@ def test_text_reads_by_its_own_backbone(
     assert create(client, data, model="all-MiniLM-L6-v2")["status"] == "queued"
     sent = create(client, data, model="all-MiniLM-L6-v2", method={"type": "reptile"})
     assert sent["status"] == "queued"
+
+
+def test_what_a_job_takes_is_expected_from_such_jobs_on_this_machine(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    sessions = service.services.sessions
+    with transaction(sessions) as session:
+        dataset = make_dataset(session).dataset_id
+    body = {"model": "efficientnet_lite0", "training_file": dataset, "method": {"type": "matching"}}
+
+    def first_event(job: str) -> str:
+        events = client.get(f"/v1/fine_tuning/jobs/{job}/events").json()["data"]
+        return str(events[-1]["message"])
+
+    unknown = client.post("/v1/fine_tuning/jobs", json=body).json()
+    assert (unknown["timing"]["estimated"], unknown["estimated_finish"]) == (None, None)
+    assert first_event(unknown["id"]) == f"Created fine-tuning job: {unknown['id']}"
+    elsewhere = client.post("/v1/fine_tuning/jobs", json=body | {"method": None}).json()
+    assert "no such job has ended here yet" in first_event(elsewhere["id"])
+    with transaction(sessions) as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == unknown["id"])
+            .values(status="succeeded", started_at=1000.0, finished_at=1040.0)
+        )
+    known = client.post("/v1/fine_tuning/jobs", json=body).json()
+    assert known["timing"]["estimated"] == 40.0
+    assert known["estimated_finish"] == known["created_at"] + 40
+    assert "about 40 s, as such jobs took here" in first_event(known["id"])

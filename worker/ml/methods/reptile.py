@@ -20,6 +20,9 @@ from worker.ml.solvers.gradient_descent import refuse_steps
 from worker.ml.solvers.reptile import Episodes, ReptileSettings, Start
 from worker.ml.tasks import Support
 
+LONG_SECONDS = 5.0
+"""From here on a job says beforehand how long it will take."""
+
 
 def fit(setting: Setting) -> Fitted:
     """The adapted learner and its out-of-fold logits."""
@@ -28,6 +31,7 @@ def fit(setting: Setting) -> Fitted:
     tasks = _tasks(setting, design)
     episodes = (settings.meta_iterations if tasks else 0) + 1 + setting.folds.count
     refuse_steps(episodes * settings.inner_steps, "meta_iterations")
+    _warn(setting, design, tasks, settings)
     start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
     weight, bias, logits = _adapted(setting, design, start, settings)
     logits = logits - logits.mean(1, keepdim=True)
@@ -50,6 +54,19 @@ def fit(setting: Setting) -> Fitted:
         },
         curve=setting.ridge_curve(design.own),
     )
+
+
+def _warn(
+    setting: Setting, design: Design, tasks: Sequence[Episodes], settings: ReptileSettings
+) -> None:
+    """Say so before it starts where it will take more than a moment on this machine."""
+    labels = design.folds.labels[design.owner]
+    whole = Episodes(x=design.x, labels=labels, classes=setting.support.classes)
+    expected = reptile.seconds_expected(tasks, whole, settings, runs=1 + setting.folds.count)
+    if expected > LONG_SECONDS:
+        said = f"reptile takes about {round(expected):,} s here: {settings.meta_iterations:,} tasks"
+        told = f"{said} of {settings.inner_steps:,} steps; fewer meta_iterations take less"
+        setting.task.report({"type": "message", "level": "warn", "message": told})
 
 
 def _settings(setting: Setting) -> ReptileSettings:

@@ -7,14 +7,19 @@ at zero. start ← start + ε·(adapted - start) over episodes drawn from the ot
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
+from worker.ml import threads
 from worker.ml.solvers.problem import Affine
+
+_TRIED = 2
+"""Steps that are taken to see how long one takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,28 @@ def meta_learn(
     return start
 
 
+def seconds_expected(
+    tasks: Sequence[Episodes], whole: Episodes, settings: ReptileSettings, *, runs: int
+) -> float:
+    """What learning the start and `runs` adaptations to `whole` will take, by two steps of each."""
+    few, generator = replace(settings, inner_steps=_TRIED), torch.Generator().manual_seed(0)
+    steps = settings.inner_steps / _TRIED
+    expected = runs * steps * _seconds(whole, few)
+    if tasks:
+        largest = max(tasks, key=lambda task: len(task.classes))
+        episode = _episode(largest, settings.shots, generator)
+        expected += settings.meta_iterations * steps * _seconds(episode, few)
+    return expected
+
+
+def _seconds(task: Episodes, settings: ReptileSettings) -> float:
+    gain = task.x.new_zeros(task.x.shape[1])
+    start = Start(gain, gain.new_zeros(len(gain), 0), gain.new_zeros(0), ())
+    before = time.perf_counter()
+    adapt(start, task, torch.ones_like(task.x[:, 0]), settings)
+    return time.perf_counter() - before
+
+
 def adapt(
     start: Start, task: Episodes, weights: Tensor, settings: ReptileSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,12 +117,13 @@ def adapt(
     share = (weights / weights.sum())[:, None]
     targets = torch.nn.functional.one_hot(task.labels, len(task.classes)).to(task.x.dtype)
     rate = settings.inner_learning_rate
-    for _ in range(settings.inner_steps):
-        scaled = task.x * gain.exp()
-        error = share * ((scaled @ weight + bias).softmax(1) - targets)
-        by_weight, by_bias = scaled.T @ error, error.sum(0)
-        by_gain = (scaled * (error @ weight.T)).sum(0)
-        gain, weight, bias = gain - rate * by_gain, weight - rate * by_weight, bias - rate * by_bias
+    with threads.enough(task.x.numel() * len(task.classes)):
+        for _ in range(settings.inner_steps):
+            scaled = task.x * gain.exp()
+            error = share * ((scaled @ weight + bias).softmax(1) - targets)
+            by_gain = (scaled * (error @ weight.T)).sum(0)
+            gain = gain - rate * by_gain
+            weight, bias = weight - rate * (scaled.T @ error), bias - rate * error.sum(0)
     _refuse_divergence(gain, weight, bias)
     return gain, weight, bias
 

@@ -83,7 +83,8 @@ def durations(session: Session, *, method: str, backbone: str) -> list[tuple[flo
         .where(JobRow.status == "succeeded", JobRow.method == method, JobRow.backbone == backbone)
         .order_by(JobRow.id.desc())
     )
-    return [(float(seconds or 0), examples) for seconds, examples in session.execute(recent.limit(9))]
+    found = session.execute(recent.limit(9))
+    return [(float(seconds or 0), examples) for seconds, examples in found]
 
 
 def newest_events(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
 from app.infra.orm import BatchPartRow
@@ -32,6 +32,8 @@ COLUMNS = (
     "error_message",
     "familiarity",
 )
+SEVERAL = (*COLUMNS, "labels")
+"""Of a model that says several labels, or none."""
 _STEP = 256 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet compute a cell, which it must not with names from somebody's archive."""
@@ -43,12 +45,19 @@ def wanted(accept: str) -> Format:
     return "csv" if "text/csv" in kinds else "jsonl"
 
 
-def stream(storage: Storage, parts: Sequence[BatchPartRow], kind: Format) -> Iterator[bytes]:
-    """The bytes of all parts. Raises storage_unavailable, for the first of them at once."""
+def stream(
+    storage: Storage, parts: Sequence[BatchPartRow], kind: Format, *, several: bool = False
+) -> Iterator[bytes]:
+    """The bytes of all parts, of a model that says one label or `several`.
+
+    Raises storage_unavailable, for the first of them at once.
+    """
     if parts:
         _open(storage, parts[0])
     files = (_open(storage, part) for part in parts)
-    return _WRITERS[kind](files)
+    if kind == "csv":
+        return _csv(files, SEVERAL if several else COLUMNS)
+    return _jsonl(files)
 
 
 def _open(storage: Storage, part: BatchPartRow) -> Path:
@@ -67,14 +76,14 @@ def _jsonl(files: Iterator[Path]) -> Iterator[bytes]:
                 yield data
 
 
-def _csv(files: Iterator[Path]) -> Iterator[bytes]:
+def _csv(files: Iterator[Path], columns: Sequence[str]) -> Iterator[bytes]:
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\r\n")
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
     for path in files:
         with path.open("rb") as file:
             for line in file:
-                writer.writerow(_row(from_json(line)))
+                writer.writerow(_row(from_json(line), columns))
                 if out.tell() >= _STEP:
                     yield _taken(out)
     yield _taken(out)
@@ -87,10 +96,10 @@ def _taken(out: io.StringIO) -> bytes:
     return data
 
 
-def _row(item: dict[str, Any]) -> dict[str, Any]:
+def _row(item: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """One line of the results as cells; booleans as JSON writes them, no text a formula."""
     error = item.get("error", {})
-    cells = {name: item[name] for name in COLUMNS if name in item}
+    cells = {name: _cell(item[name]) for name in columns if name in item}
     if "unknown" in cells:
         cells["unknown"] = "true" if cells["unknown"] else "false"
     if error:
@@ -98,11 +107,10 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
     return {name: _inert(cell) for name, cell in cells.items()}
 
 
+def _cell(value: Any) -> Any:
+    """A list as JSON writes it."""
+    return to_json(value).decode() if isinstance(value, list) else value
+
+
 def _inert(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-_WRITERS: Mapping[Format, Callable[[Iterator[Path]], Iterator[bytes]]] = {
-    "jsonl": _jsonl,
-    "csv": _csv,
-}

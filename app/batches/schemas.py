@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Json
 from pydantic.config import JsonDict
 
 from app.core.job_state import TERMINAL, JobStatus
-from app.core.manifest import Problem
+from app.core.manifest import LabelMode, Problem
 from app.core.times import whole
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, Interval
@@ -56,6 +56,11 @@ _BATCH: JsonDict = {
 }
 
 
+Levels = Annotated[
+    dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]], Field(max_length=10_000)
+]
+
+
 class BatchOptions(BaseModel):
     """What every batch can be told."""
 
@@ -66,6 +71,14 @@ class BatchOptions(BaseModel):
     unknown: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Threshold of familiarity below which an input is `unknown`."
     )
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Probability from which a multi-label model says a label."
+    )
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The same by label."""
+        return {}
 
 
 class NewBatch(BatchOptions):
@@ -80,6 +93,12 @@ class NewBatch(BatchOptions):
     version: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
         None, description="The latest one, if left out; pinned now."
     )
+    thresholds: Levels = Field({}, description="Probability by label; `threshold` for the others.")
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The thresholds by label."""
+        return self.thresholds
 
 
 class BatchForm(BatchOptions):
@@ -89,6 +108,14 @@ class BatchForm(BatchOptions):
 
     text_column: Annotated[Printable, Field(max_length=200)] | None = None
     encoding: Encoding | None = None
+    thresholds: Json[Levels] | None = Field(
+        None, description='Probability by label, as a JSON object: `{"crack": 0.3}`.'
+    )
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """The thresholds by label."""
+        return self.thresholds or {}
 
 
 class BatchProgress(BaseModel):
@@ -126,6 +153,7 @@ class Agreement(BaseModel):
     """How the predictions agree with the labels of one split of the dataset."""
 
     split: Literal["train", "val", "test"]
+    label_mode: LabelMode = "single_label"
     num_examples: int
     left_out: int = Field(description="Examples of labels that the model does not know.")
     seen_in_training: int | None = Field(
@@ -133,10 +161,18 @@ class Agreement(BaseModel):
         description="Examples whose content the model was trained on; with any, the figures have no"
         " intervals, as they say nothing of new examples. Null where the training data is deleted.",
     )
-    accuracy: Interval
-    balanced_accuracy: Interval
+    accuracy: Interval = Field(
+        description="Of several labels, the share of examples whose labels are all right."
+    )
+    balanced_accuracy: Interval = Field(description="The mean recall of labels.")
+    micro_f1: Interval | None = Field(None, description="Of several labels, all together.")
+    macro_f1: Interval | None = Field(
+        None, description="The mean over labels; it has no interval of its own."
+    )
     per_class: list[ClassAgreement]
-    confusion_matrix: Matrix | None = Field(description="Null for more than 200 classes.")
+    confusion_matrix: Matrix | None = Field(
+        description="Null for more than 200 classes, and of several labels."
+    )
 
 
 class BatchFault(BaseModel):
@@ -167,6 +203,8 @@ class Batch(BaseModel):
     filename: str | None = Field(description="The uploaded archive's name.")
     top_k: int
     unknown: float | None
+    threshold: float | None = Field(None, description="Of a multi-label model, if it was asked.")
+    thresholds: dict[str, float] = Field({}, description="By label, if they were asked.")
     progress: BatchProgress
     embedding: Passes
     evaluation: list[Agreement] | None = Field(
@@ -204,7 +242,12 @@ def batch_of(row: BatchRow) -> Batch:
 
 
 def _told(options: dict[str, Any]) -> dict[str, Any]:
-    return {"top_k": options["top_k"], "unknown": options["unknown"]}
+    return {
+        "top_k": options["top_k"],
+        "unknown": options["unknown"],
+        "threshold": options.get("threshold"),
+        "thresholds": options.get("thresholds", {}),
+    }
 
 
 def _results(row: BatchRow) -> Results:

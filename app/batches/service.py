@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.batches.schemas import BatchForm, BatchOptions, NewBatch
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
+from app.core.messages import Options
 from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, erasures, quotas, targets
+from app.infra.repositories import batches, datasets, erasures, models, quotas, targets
 from app.infra.repositories.batches import PlannedBatch
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.targets import NotReady, ResolvedModel
@@ -39,6 +41,7 @@ def over_dataset(
     """
     organisation_id = dataset.dataset.organisation_id
     model = resolve(session, body.model, organisation_id=organisation_id)
+    several = _several(session, model, body, organisation_id=organisation_id)
     pinned = pin(session, body.dataset, dataset.version.number, organisation_id=organisation_id)
     _check(model, pinned)
     new = PlannedBatch(
@@ -46,7 +49,7 @@ def over_dataset(
         manifest_sha256=pinned.version.manifest_sha256,
         packs=pinned.version.packs,
         total=total,
-        options=_options(body),
+        options=_options(body, several=several),
         dataset_id=pinned.dataset.id,
         version_id=pinned.version.id,
         version=pinned.version.number,
@@ -106,6 +109,7 @@ def over_upload(
     """A batch over a received archive. Raises the codes of bad uploads, and keeps nothing then."""
     with reading(services.sessions) as session:
         model = resolve(session, form.model, organisation_id=organisation_id)
+        several = _several(session, model, form, organisation_id=organisation_id)
     built = build(
         upload.path,
         filename=upload.filename,
@@ -118,7 +122,8 @@ def over_upload(
         storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path,
         storage_keys.manifest(organisation_id, listed): upload.folder / listed,
     }
-    new = _of_upload(built, form, model, filename=upload.filename, manifest_sha256=listed)
+    told = _options(form, several=several)
+    new = _of_upload(built, told, model, filename=upload.filename, manifest_sha256=listed)
     chunk = services.settings.batch_chunk
     stored = blobs.stored(services, files)
     with stored as hold, receipt.hold(), writing(services) as session:
@@ -135,7 +140,12 @@ def _intake_options(form: BatchForm) -> IntakeOptions:
 
 
 def _of_upload(
-    built: Built, form: BatchForm, model: ResolvedModel, *, filename: str, manifest_sha256: str
+    built: Built,
+    options: dict[str, Any],
+    model: ResolvedModel,
+    *,
+    filename: str,
+    manifest_sha256: str,
 ) -> PlannedBatch:
     """The inputs' own faults are in the manifest; the other problems are the batch's."""
     return PlannedBatch(
@@ -143,14 +153,35 @@ def _of_upload(
         manifest_sha256=manifest_sha256,
         packs=[built.pack_sha256],
         total=len(built.examples),
-        options=_options(form),
+        options=options,
         filename=filename,
         problems=[problem for problem in built.problems if problem.example_id is None],
     )
 
 
-def _options(asked: BatchOptions) -> dict[str, float | int | None]:
-    return {"top_k": asked.top_k, "unknown": asked.unknown}
+def _several(
+    session: Session, model: ResolvedModel, asked: BatchOptions, *, organisation_id: str
+) -> bool:
+    """Whether the model says several labels. Raises invalid_request for thresholds it has not."""
+    row = models.find(session, organisation_id=organisation_id, name=model.id)
+    several = row.label_mode == "multi_label"
+    told = Options(level=asked.threshold, levels=asked.levels)
+    told.check_levels(row.card["labels"] if several else None)
+    return several
+
+
+def says_several(row: BatchRow) -> bool:
+    """Whether an input may have several labels in the batch's results."""
+    return row.options.get("label_mode") == "multi_label"
+
+
+def _options(asked: BatchOptions, *, several: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {"top_k": asked.top_k, "unknown": asked.unknown}
+    if several:
+        told["label_mode"] = "multi_label"
+    if asked.threshold is not None:
+        told["threshold"] = asked.threshold
+    return told | ({"thresholds": asked.levels} if asked.levels else {})
 
 
 def _write_manifest(folder: Path, inputs: Iterable[batch.BatchInput]) -> str:

@@ -26,6 +26,11 @@ class BatchInput(Example):
 
     fault: Fault | None = None
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it is known what it is."""
+        return bool(self.label) or self.labels is not None
+
 
 def inputs(examples: Iterable[Example], problems: Iterable[Problem]) -> Iterator[BatchInput]:
     """The examples of an unlabelled upload, each with the problem that excludes it, if any."""

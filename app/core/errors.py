@@ -75,6 +75,7 @@ TITLES: Mapping[str, str] = {
     "unknown_method": "No such method",
     "unknown_backbone": "No such backbone",
     "modality_mismatch": "Backbone and dataset differ in modality",
+    "label_mode_mismatch": "One has one label an example, the other several",
     "backbone_unavailable": "The backbone's weights are missing",
     "precision_unavailable": "This machine has no units for that precision",
     "dataset_failed": "The dataset has failed",

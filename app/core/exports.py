@@ -12,7 +12,7 @@ from app.core.hyperparameters import METHODS
 from app.core.modalities import MODALITIES
 
 FORMATS = ("onnx", "openvino", "torch")
-VERSION = 2
+VERSION = 3
 """Part of every export's name: raise it when the same model would give another bundle."""
 
 KEEP_SECONDS = 86_400.0

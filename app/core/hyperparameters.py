@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality
+from app.core.manifest import LabelMode, Modality
 from app.core.modalities import View
 
 Auto = Literal["auto"]
@@ -142,18 +142,24 @@ class MethodSpec:
     schema: type[Hyperparameters]
     source: str
     modalities: tuple[Modality, ...] = ("image", "text")
+    label_modes: tuple[LabelMode, ...] = ("single_label",)
     not_exported: frozenset[str] = frozenset()
     other_datasets: bool = False
     ignored: tuple[str, ...] = ()
 
 
+_BOTH: tuple[LabelMode, ...] = ("single_label", "multi_label")
+
 METHODS: Mapping[str, MethodSpec] = {
     "auto": MethodSpec(
-        AutoMethod, "ours", ignored=("n_epochs", "batch_size", "learning_rate_multiplier")
+        AutoMethod,
+        "ours",
+        label_modes=_BOTH,
+        ignored=("n_epochs", "batch_size", "learning_rate_multiplier"),
     ),
     "linear": MethodSpec(Linear, "textbook"),
-    "logistic": MethodSpec(Logistic, "Cox 1958"),
-    "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970"),
+    "logistic": MethodSpec(Logistic, "Cox 1958", label_modes=_BOTH),
+    "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970", label_modes=_BOTH),
     "lda": MethodSpec(Lda, "Fisher 1936; Friedman 1989"),
     "prototypical": MethodSpec(Prototypical, "Snell et al. 2017"),
     "matching": MethodSpec(Matching, "Vinyals et al. 2016", not_exported=frozenset({"torch"})),
@@ -181,6 +187,25 @@ def check_modality(method: str, modality: str) -> None:
     if modality not in known:
         said = f"The method {method} reads {' and '.join(known)}, not {modality}."
         raise HeadstartError("modality_mismatch", said, param="method")
+
+
+def check_label_mode(method: str, mode: str, chosen: Mapping[str, Any]) -> None:
+    """Raises label_mode_mismatch where the method fits no such heads, and
+    invalid_hyperparameter for what means nothing to heads against the rest.
+    """
+    if mode not in METHODS[method].label_modes:
+        able = [name for name, spec in METHODS.items() if mode in spec.label_modes]
+        why = f"The method {method} fits one label an example; of several, {', '.join(able)} do."
+        raise HeadstartError("label_mode_mismatch", why, param="method")
+    idle = [
+        name
+        for name, value in (("class_balance", "balanced"), ("label_names", True))
+        if mode == "multi_label" and chosen.get(name, "auto") == value
+    ]
+    if idle:
+        why = f"{idle[0]}: heads against the rest have no use for it"
+        where = f"method.{method}.hyperparameters.{idle[0]}"
+        raise HeadstartError("invalid_hyperparameter", why, param=where)
 
 
 def validate(
@@ -247,6 +272,7 @@ def catalogue() -> list[dict[str, Any]]:
             "description": (method.schema.__doc__ or "").strip(),
             "source": method.source,
             "modalities": list(method.modalities),
+            "label_modes": list(method.label_modes),
             "hyperparameters": method.schema.model_json_schema(),
         }
         for name, method in METHODS.items()

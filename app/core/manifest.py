@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "val", "test"]
 Modality = Literal["image", "text"]
+LabelMode = Literal["single_label", "multi_label"]
+"""Whether every example of a dataset has one label, or each may have several or none."""
 
 
 class Example(BaseModel):
@@ -32,6 +34,18 @@ class Example(BaseModel):
     """The sha256 of a text's canonical form, where its bytes are not in it."""
     confirmed: Annotated[bool, Field(exclude_if=lambda told: not told)] = False
     """Somebody has looked, and said that the label is right."""
+    labels: Annotated[tuple[str, ...] | None, Field(exclude_if=lambda told: told is None)] = None
+    """All labels in order, of an example of a multi-label dataset, whose `label` is empty."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels: the one that it has, or several, or none."""
+        return (self.label,) if self.labels is None else self.labels
+
+    @property
+    def caption(self) -> str:
+        """Its label; of several, all of them with commas between."""
+        return ", ".join(self.names)
 
     @property
     def content(self) -> str:
@@ -91,5 +105,30 @@ def usable(examples: Iterable[Example], problems: Iterable[Problem]) -> list[Exa
 
 def class_counts(examples: Iterable[Example]) -> list[dict[str, str | int]]:
     """`[{label, count}]` in the labels' order."""
-    counts = Counter(example.label for example in examples)
+    counts = Counter(name for example in examples for name in example.names)
     return [{"label": label, "count": counts[label]} for label in sorted(counts)]
+
+
+def negatives(examples: Iterable[Example]) -> int:
+    """How many belong to no class."""
+    return sum(example.labels == () for example in examples)
+
+
+def mode_of(examples: Iterable[Example]) -> LabelMode:
+    """The mode that the examples, which are of one dataset, are in."""
+    return "multi_label" if any(one.labels is not None for one in examples) else "single_label"
+
+
+def told_apart(examples: Sequence[Example]) -> set[str]:
+    """The labels that can be learned: of single ones each, of several those that some examples have
+    and others have not.
+    """
+    counts = Counter(name for example in examples for name in example.names)
+    if mode_of(examples) == "single_label":
+        return set(counts)
+    return {label for label, count in counts.items() if count < len(examples)}
+
+
+def least_classes(mode: LabelMode, minimum: int = 2) -> int:
+    """How many labels must be told apart: against the rest one is enough."""
+    return 1 if mode == "multi_label" else minimum

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
@@ -65,10 +65,29 @@ class Options:
 
     top_k: int | None = None
     threshold: float | None = None
+    level: float | None = None
+    """Probability from which a label is said, of all that `levels` does not name; of models that
+    say several."""
+    levels: Mapping[str, float] = field(default_factory=dict)
     cache: bool = True
     explain: tuple[str, ...] = ()
     timeout: float = 30.0
     tokens: bool = False
+
+    def check_levels(self, classes: Collection[str] | None) -> None:
+        """Raise invalid_request where thresholds are asked of a model that has none, its `classes`
+        being None, or of a label that it does not know.
+        """
+        if self.level is None and not self.levels:
+            return
+        name = "thresholds" if self.levels else "threshold"
+        if classes is None:
+            why = f"{name}: the model is single_label, and says the most probable class"
+            raise HeadstartError("invalid_request", why, param=name)
+        unknown = sorted(set(self.levels) - set(classes))
+        if unknown:
+            why = f"thresholds: the model has no label {unknown[0]!r}"
+            raise HeadstartError("invalid_request", why, param="thresholds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.core import splits
+from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
 from app.core.texts import squeezed, told_apart, visible
 
@@ -32,7 +32,7 @@ def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
     problems = [problem for copies in _copies(kept) for problem in _judge(copies)]
     kept = _grouped(kept, problems)
     fit = usable(kept, problems)
-    doubtful = _doubtful([example.label for example in fit])
+    doubtful = _doubtful([name for example in fit for name in example.names])
     return kept, [*problems, *_leaks(fit), *_collisions(fit), *doubtful, *_untrained(fit)]
 
 
@@ -46,14 +46,18 @@ def _copies(examples: Sequence[Example]) -> list[list[Example]]:
 
 
 def _judge(copies: Sequence[Example]) -> list[Problem]:
-    labels = sorted({example.label for example in copies})
+    labels = sorted({example.names for example in copies})
     if len(labels) > 1:
-        said = " and ".join(repr(label) for label in labels[:5])
+        said = " and ".join(_quoted(names) for names in labels[:5])
         return [
             _problem("label_conflict", f"labelled {said}", one, excluded=True) for one in copies
         ]
     first = copies[0]
     return [_copy_problem(one, first) for one in copies[1:]]
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return repr(names[0]) if len(names) == 1 else repr(list(names))
 
 
 def _copy_problem(example: Example, first: Example) -> Problem:
@@ -117,7 +121,7 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
 
 def _collisions(examples: Sequence[Example]) -> list[Problem]:
     alike: dict[str, set[str]] = defaultdict(set)
-    for label in {example.label for example in examples}:
+    for label in {name for example in examples for name in example.names}:
         alike[_whole(squeezed(label))].add(label)
     return [
         Problem(
@@ -137,12 +141,18 @@ def _whole(label: str) -> str:
 
 
 def _untrained(examples: Sequence[Example]) -> list[Problem]:
-    """Labels that are held out but never trained on."""
-    trained = {example.label for example in examples if example.split == "train"}
-    rest = sorted({example.label for example in examples} - trained)
+    """Labels that are held out but never trained on, or that all that is trained on has."""
+    train = [example for example in examples if example.split == "train"]
+    trained = {name for example in train for name in example.names}
+    rest = sorted({name for example in examples for name in example.names} - trained)
+    everywhere = sorted(trained - manifest.told_apart(train))
     return [
-        Problem(code="insufficient_classes", message=f"{label!r} has no example to train on")
-        for label in rest
+        Problem(code="insufficient_classes", message=f"{label!r} {why}")
+        for labels, why in (
+            (rest, "has no example to train on"),
+            (everywhere, "is on every example to train on: there is nothing to tell it from"),
+        )
+        for label in labels
     ]
 
 

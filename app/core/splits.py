@@ -50,7 +50,7 @@ def units(keys: Sequence[str], groups: Sequence[str | None]) -> list[int]:
 
 
 def split(
-    labels: Sequence[str],
+    labels: Sequence[str | tuple[str, ...]],
     *,
     keys: Sequence[str],
     groups: Sequence[str | None],
@@ -58,12 +58,16 @@ def split(
     test: float,
     seed: int,
 ) -> list[Split]:
-    """A split for each example, with every label in train. Raises ValueError for bad shares."""
+    """A split for each example of a label, or of several or none, with every label in train.
+
+    Raises ValueError for bad shares.
+    """
     if val < 0 or test < 0 or val + test >= 1:
         raise ValueError("val and test must be shares that leave something to train on")
     shares = (1 - val - test, val, test)
-    bundles = _bundles(labels, keys=keys, groups=groups, seed=seed)
-    quotas = _quotas(Counter(labels), shares)
+    names = [_counted(label) for label in labels]
+    bundles = _bundles(names, keys=keys, groups=groups, seed=seed)
+    quotas = _quotas(Counter(name for own in names for name in own), shares)
     for quota in quotas.values():
         _keep_one(quota)
     chosen = _share_out(bundles, quotas)
@@ -82,13 +86,22 @@ def folds(
     """A fold 0 … count-1 for each example. Raises ValueError below two folds."""
     if count < 2:
         raise ValueError("at least two folds are needed")
-    bundles = _bundles(labels, keys=keys, groups=groups, seed=seed)
+    bundles = _bundles([(label,) for label in labels], keys=keys, groups=groups, seed=seed)
     quotas = _quotas(Counter(labels), (1 / count,) * count)
     return _spread(bundles, _share_out(bundles, quotas), len(labels))
 
 
+def _counted(label: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What the example counts for: without a label, for the empty one, which is shared out too."""
+    return (label,) if isinstance(label, str) else label or ("",)
+
+
 def _bundles(
-    labels: Sequence[str], *, keys: Sequence[str], groups: Sequence[str | None], seed: int
+    labels: Sequence[tuple[str, ...]],
+    *,
+    keys: Sequence[str],
+    groups: Sequence[str | None],
+    seed: int,
 ) -> list[Unit]:
     """The units, largest first, those of one size in an order that only the seed decides."""
     together: dict[int, list[int]] = defaultdict(list)
@@ -98,7 +111,7 @@ def _bundles(
     for members in together.values():
         name = min((keys[at], groups[at] or "") for at in members)
         rank = hashlib.sha256(f"{seed}\0{name[0]}\0{name[1]}".encode()).digest()
-        counts = Counter(labels[at] for at in members)
+        counts = Counter(name for at in members for name in labels[at])
         made.append(Unit(tuple(members), counts, rank))
     return sorted(made, key=lambda unit: (-len(unit.members), unit.rank))
 

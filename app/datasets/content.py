@@ -27,6 +27,9 @@ _DOUBTS = frozenset(
 )
 """What is said anew of every version, by its review or as it is embedded; others are facts."""
 
+_SAID = ("label", "labels")
+"""What is no longer confirmed once it is another."""
+
 Change = Callable[[list[Example]], list[Example]]
 
 
@@ -48,6 +51,7 @@ class Content:
             num_examples=len(usable),
             classes=manifest.class_counts(usable),
             problems=self.problems,
+            negatives=manifest.negatives(usable),
         )
 
     def write(self, folder: Path) -> Path:
@@ -99,7 +103,8 @@ def relabelled(wanted: Mapping[str, dict[str, object]]) -> Revision:
 def _changed(example: Example, wanted: dict[str, object] | None) -> Example:
     if wanted is None:
         return example
-    doubted = {"confirmed": False} if wanted.get("label", example.label) != example.label else {}
+    same = all(getattr(example, name) == wanted.get(name, getattr(example, name)) for name in _SAID)
+    doubted = {} if same else {"confirmed": False}
     return example.model_copy(update={**doubted, **wanted})
 
 
@@ -125,11 +130,14 @@ def facts_of(problems: Iterable[Problem]) -> list[Problem]:
 
 def _check_classes(content: Content) -> None:
     usable = manifest.usable(content.examples, content.problems)
-    if len({example.label for example in usable if example.split == "train"}) < 2:
-        raise HeadstartError(
-            "insufficient_classes",
-            "the next version would have fewer than two classes with examples to train on",
-        )
+    mode = manifest.mode_of(content.examples)
+    labels = manifest.told_apart([one for one in usable if one.split == "train"])
+    if len(labels) < manifest.least_classes(mode):
+        why = {
+            "single_label": "fewer than two classes with examples to train on",
+            "multi_label": "no label that some examples to train on have and others have not",
+        }[mode]
+        raise HeadstartError("insufficient_classes", f"the next version would have {why}")
 
 
 def _position(examples: Sequence[Example], example_id: str) -> int:

@@ -9,6 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 
 from app.datasets import examples, exports, removal, service
+from app.datasets.change_schemas import DatasetChange
 from app.datasets.looks import endpoints as looks
 from app.datasets.looks import thumbnails
 from app.datasets.lookup import DatasetId, find, settled
@@ -17,7 +18,6 @@ from app.datasets.schemas import (
     PROBLEM,
     Dataset,
     DatasetBrief,
-    DatasetChange,
     DatasetProblem,
     DeletedDataset,
     VersionBrief,

@@ -16,11 +16,10 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Split
 from app.datasets import export, service
+from app.datasets.change_schemas import ExampleChange, ExampleChanges
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.schemas import (
     Dataset,
-    ExampleChange,
-    ExampleChanges,
     ExampleItem,
     dataset_of,
     example_of,

@@ -58,10 +58,13 @@ def read(pack: Path, example: Example) -> Iterator[bytes]:
             yield data
 
 
-def told(example: Example) -> dict[str, str]:
-    """Label, group and split, as far as there are."""
-    every = {"label": example.label, "group": example.group, "split": example.split}
-    return {name: value for name, value in every.items() if value is not None}
+def told(example: Example) -> dict[str, str | list[str]]:
+    """Label or labels, group and split, as far as there are."""
+    own: dict[str, str | list[str]] = {"label": example.label}
+    if example.labels is not None:
+        own = {"labels": list(example.labels)}
+    rest = {"group": example.group, "split": example.split}
+    return own | {name: value for name, value in rest.items() if value is not None}
 
 
 def file_name(example: Example) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import manifest
-from app.core.manifest import Modality, Problem
+from app.core.manifest import LabelMode, Modality, Problem
 from app.datasets.schemas import ClassCount
 from app.datasets.statistics import SplitCount, by_split, classes
 from app.uploads.form import UploadForm
@@ -29,9 +29,11 @@ class DatasetReport(BaseModel):
                     "name": "castings",
                     "filename": "castings.zip",
                     "modality": "image",
+                    "label_mode": "single_label",
                     "bytes": 482133,
                     "backbone": "efficientnet_lite0",
                     "num_examples": 32,
+                    "num_negatives": 0,
                     "classes": [{"label": "crack", "count": 12}, {"label": "ok", "count": 20}],
                     "splits": [
                         {
@@ -55,9 +57,11 @@ class DatasetReport(BaseModel):
     name: str
     filename: str
     modality: Modality
+    label_mode: LabelMode
     bytes: int = Field(description="Of the upload.")
     backbone: str = Field(description="The backbone that would embed it.")
     num_examples: int = Field(description="Usable ones.")
+    num_negatives: int = Field(description="Of them, those that belong to no class.")
     classes: list[ClassCount]
     splits: list[SplitCount] = Field(description="Those that have usable examples.")
     num_problems: int
@@ -76,9 +80,11 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         name=form.name or Path(upload.filename).stem,
         filename=upload.filename,
         modality=built.modality,
+        label_mode=built.label_mode,
         bytes=upload.size,
         backbone=backbone,
         num_examples=len(usable),
+        num_negatives=manifest.negatives(usable),
         classes=classes(usable),
         splits=by_split(usable),
         num_problems=len(built.problems),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
-from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality, Problem, Split
+from app.core.manifest import Example, LabelMode, Modality, Problem, Split
 from app.core.times import whole
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.problems import SHOWN
-from app.uploads.form import Printable
-from app.uploads.intake.limits import Limits
 
 Status = Literal["processing", "ready", "failed"]
 
@@ -33,11 +30,13 @@ _BRIEF: JsonDict = {
     "name": "castings",
     "filename": "castings.zip",
     "modality": "image",
+    "label_mode": "single_label",
     "bytes": 482133,
     "status": "ready",
     "version": 1,
     "backbone": "efficientnet_lite0",
     "num_examples": 32,
+    "num_negatives": 0,
     "classes": _CLASSES,
     "num_problems": 1,
     "error": None,
@@ -52,14 +51,11 @@ _SHOWN = (
 )
 
 
-def _label(text: str) -> str:
-    if len(text) > Limits().label_characters:
-        raise HeadstartError(
-            "label_too_long",
-            f"the label has {len(text):,} characters; {Limits().label_characters} are allowed",
-            param="label",
-        )
-    return text
+_MODE = (
+    "multi_label: each example has `labels`, several or none, and its models answer each class for"
+    " itself."
+)
+_NONE = "Of them, those of a multi-label dataset that belong to no class."
 
 
 class ClassCount(BaseModel):
@@ -94,9 +90,11 @@ class VersionBrief(BaseModel):
     dataset_id: str
     version: int
     modality: Modality
+    label_mode: LabelMode = "single_label"
     status: Status
     backbone: str = Field(description="The backbone that embeds the version as it becomes ready.")
     num_examples: int = Field(description="Usable ones.")
+    num_negatives: int = Field(0, description=_NONE)
     classes: list[ClassCount]
     num_problems: int
     pixel_scale: BlackAndWhite | None = Field(
@@ -127,11 +125,13 @@ class DatasetBrief(BaseModel):
     name: str
     filename: str
     modality: Modality
+    label_mode: LabelMode = Field("single_label", description=_MODE)
     bytes: int = Field(description="What was uploaded, all versions together.")
     status: Status
     version: int
     backbone: str
     num_examples: int
+    num_negatives: int = Field(0, description=_NONE)
     classes: list[ClassCount]
     num_problems: int
     pixel_scale: BlackAndWhite | None = None
@@ -175,6 +175,7 @@ class ExampleItem(BaseModel):
                     "id": "ex_5b7e0a1c94d23f6688aa01bc",
                     "object": "dataset.example",
                     "label": "crack",
+                    "labels": None,
                     "group": None,
                     "split": "train",
                     "path": "crack/007.jpg",
@@ -188,7 +189,10 @@ class ExampleItem(BaseModel):
 
     id: str
     object: Literal["dataset.example"] = "dataset.example"
-    label: str
+    label: str = Field(description="Of several labels, all of them with commas between.")
+    labels: list[str] | None = Field(
+        None, description="All that it has, of a multi-label dataset; null of another."
+    )
     group: str | None
     split: Split
     path: str
@@ -198,93 +202,6 @@ class ExampleItem(BaseModel):
     confirmed: bool = Field(
         False, description="Somebody has said that the label is right; no advice doubts it again."
     )
-
-
-def _undefaulted(schema: dict[str, Any]) -> None:
-    """What is left out stays as it is, so no default may be told."""
-    schema.pop("default")
-
-
-class ExampleChange(BaseModel):
-    """What is to be different in the next version; what is left out stays."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"label": "ok"}], "minProperties": 1}
-    )
-
-    label: Annotated[Printable, AfterValidator(_label)] = Field(
-        default="",
-        json_schema_extra=_undefaulted,
-        description=f"At most {Limits().label_characters} characters.",
-    )
-    group: Annotated[Printable, Field(max_length=256)] | None = None
-    split: Split = Field(default="train", json_schema_extra=_undefaulted)
-    confirmed: bool = Field(
-        default=False, json_schema_extra=_undefaulted, description="The label is right."
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("name a label, a group or a split, or say that it is confirmed")
-        return self
-
-
-class OneOfChanges(ExampleChange):
-    """What is to be different of one example."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [], "required": ["id"]})
-
-    id: Annotated[str, Field(pattern="^ex_[0-9a-f]{24}$")]
-
-    @model_validator(mode="after")
-    def _says_more_than_its_id(self) -> Self:
-        if self.model_fields_set == {"id"}:
-            raise ValueError("name a label, a group or a split, or say that it is confirmed")
-        return self
-
-
-class ExampleChanges(BaseModel):
-    """Changes of several examples, which make one version."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "changes": [
-                        {"id": "ex_5b7e0a1c94d23f6688aa01bc", "label": "ok"},
-                        {"id": "ex_9f2c1f7a4b0d6e8c3a5b7d9f", "confirmed": True},
-                    ]
-                }
-            ]
-        },
-    )
-
-    changes: Annotated[list[OneOfChanges], Field(min_length=1, max_length=1000)]
-
-
-class DatasetChange(BaseModel):
-    """What is to be different of a dataset; what is left out stays."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"target": 0.9}], "minProperties": 1}
-    )
-
-    name: Annotated[Printable, Field(min_length=1, max_length=200)] = Field(
-        default="", json_schema_extra=_undefaulted
-    )
-    target: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None,
-        json_schema_extra=_undefaulted,
-        description="The accuracy from which on a model of it is good enough; null: none.",
-    )
-
-    @model_validator(mode="after")
-    def _says_what(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("say a name or a target")
-        return self
 
 
 class DeletedDataset(BaseModel):
@@ -304,7 +221,10 @@ def dataset_of(snapshot: DatasetSnapshot) -> Dataset:
 def dataset_brief_of(snapshot: DatasetSnapshot) -> DatasetBrief:
     """The dataset without its problems."""
     row = snapshot.dataset
-    shown = {name: getattr(row, name) for name in ("id", "name", "filename", "bytes", "modality")}
+    shown = {
+        name: getattr(row, name)
+        for name in ("id", "name", "filename", "bytes", "modality", "label_mode")
+    }
     times = {
         "created_at": int(row.created_at),
         "ready_at": whole(snapshot.version.ready_at),
@@ -328,6 +248,7 @@ def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:
         id=row.id,
         dataset_id=snapshot.dataset.id,
         modality=snapshot.dataset.modality,
+        label_mode=snapshot.dataset.label_mode,
         **_state(snapshot),
         **times,
     )
@@ -336,6 +257,7 @@ def version_brief_of(snapshot: DatasetSnapshot) -> VersionBrief:
 def example_of(example: Example, *, excluded: bool) -> ExampleItem:
     """The example as callers see it."""
     told = example.model_dump(exclude={"pack", "offset", "length", "identity"})
+    told["label"] = example.caption
     return ExampleItem(**told, bytes=example.length, excluded=excluded)
 
 
@@ -352,6 +274,7 @@ def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:
         "version": row.number,
         "backbone": row.backbone,
         "num_examples": row.num_examples,
+        "num_negatives": row.negatives,
         "classes": row.classes,
         "num_problems": snapshot.num_problems,
         "pixel_scale": row.pixel_scale or None,

@@ -36,19 +36,20 @@ class Selection:
 
     def _takes(self, example: Example, bad: set[str]) -> bool:
         return (
-            self.label in (None, example.label)
+            self.label in (None, *example.names)
             and self.split in (None, example.split)
             and self.excluded in (None, example.id in bad)
         )
 
 
 def in_turn(examples: Sequence[Example]) -> list[Example]:
-    """One of each class in turn, the classes by name, each class' in their own order."""
+    """One of each class in turn (the first of several), by name, each class in its own order."""
     seen: Counter[str] = Counter()
     places: list[tuple[int, str]] = []
     for example in examples:
-        places.append((seen[example.label], example.label))
-        seen[example.label] += 1
+        name = example.names[0] if example.names else ""
+        places.append((seen[name], name))
+        seen[name] += 1
     order = sorted(range(len(examples)), key=places.__getitem__)
     return [examples[at] for at in order]
 

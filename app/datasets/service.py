@@ -14,9 +14,9 @@ from typing import Any
 
 from app.core import backbones
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality, Problem
+from app.core.manifest import LabelMode, Modality, Problem
+from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
-from app.datasets.schemas import DatasetChange, ExampleChange
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.auto_backbone import AUTO
@@ -46,7 +46,9 @@ def create(
     receipt: Receipt,
 ) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
-    options = _options(form, pseudonym_key=partial(_pseudonym_key, services, organisation_id))
+    options = _options(
+        form, form.asked_mode, pseudonym_key=partial(_pseudonym_key, services, organisation_id)
+    )
     built, (backbone, *further) = _take_in(services, upload, form, options)
     content = Content(built.examples, built.problems)
     listed = content.write(upload.folder)
@@ -63,6 +65,7 @@ def create(
             name=form.name or Path(upload.filename).stem,
             filename=upload.filename,
             modality=built.modality,
+            label_mode=built.label_mode,
             size=upload.size,
             upload_sha256=upload.sha256,
             expires_after=form.expires_seconds,
@@ -85,7 +88,7 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
 
     Raises the codes of bad inputs.
     """
-    built, names = _take_in(services, upload, form, _options(form))
+    built, names = _take_in(services, upload, form, _options(form, form.asked_mode))
     built.pack_path.unlink()
     return built, names[0]
 
@@ -144,7 +147,7 @@ def append(
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
-        options=_options(form, minimum_classes=1, pseudonym_key=pseudonym_key),
+        options=_options(form, label_mode_of(base), minimum_classes=1, pseudonym_key=pseudonym_key),
     )
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, files) as pack:
@@ -157,6 +160,8 @@ def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
     given = [sent for name, sent in SETTLED.items() if getattr(form, name) is not None]
     if form.modality not in (None, base.dataset.modality):
         given.append("modality")
+    if form.asked_mode not in (None, base.dataset.label_mode):
+        given.append("label_mode")
     if given:
         why = f"{given[0]}: it was settled when the dataset was made"
         raise HeadstartError("invalid_request", why, param=given[0])
@@ -169,10 +174,8 @@ def relabel(
 
     Raises not_found.
     """
-    wanted = {
-        name: change.model_dump(exclude_unset=True, exclude={"id"})
-        for name, change in changes.items()
-    }
+    mode = label_mode_of(base)
+    wanted = {name: change.wanted(mode) for name, change in changes.items()}
     return _derive(services, base, relabelled(wanted))
 
 
@@ -260,8 +263,16 @@ def _pseudonym_key(services: Services, organisation_id: str) -> str:
         return pseudonyms.key_of(session, organisation_id)
 
 
-def _options(form: UploadForm, **more: Any) -> IntakeOptions:
+def label_mode_of(base: DatasetSnapshot) -> LabelMode:
+    """Whether the dataset's examples may have several labels."""
+    return "multi_label" if base.dataset.label_mode == "multi_label" else "single_label"
+
+
+def _options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOptions:
     return IntakeOptions(
+        label_mode=mode,
+        label_separator=form.label_separator,
+        negative_label=form.negative_label,
         **more,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,

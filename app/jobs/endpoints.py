@@ -114,6 +114,7 @@ _EVENTS: Responses = {
         "unknown_method",
         "invalid_hyperparameter",
         "modality_mismatch",
+        "label_mode_mismatch",
         "dataset_failed",
         "quota_exceeded",
         "idempotency_mismatch",

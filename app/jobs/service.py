@@ -60,7 +60,7 @@ def create(
     """A new job and the work it needs, in the caller's transaction.
 
     Raises not_found, unknown_backbone, backbone_unavailable, unknown_method,
-    invalid_hyperparameter, modality_mismatch and dataset_failed.
+    invalid_hyperparameter, modality_mismatch, label_mode_mismatch and dataset_failed.
     """
     plan = _plan(session, body, organisation_id, settings)
     job = _insert(session, body, plan, organisation_id)
@@ -116,17 +116,31 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     hyperparameters.check_modality(method, backbone.modality)
     _check_views(method, chosen, backbone)
     weights.require_all(backbone, settings.weights_dir)
+    training = _dataset(session, body.training_file, "training_file", backbone, organisation_id)
+    mode = training.dataset.label_mode
+    hyperparameters.check_label_mode(method, mode, chosen)
+    validation = None
+    if body.validation_file is not None:
+        param = "validation_file"
+        validation = _dataset(session, body.validation_file, param, backbone, organisation_id)
+        _check_same_mode(mode, validation, param)
     return Plan(
         backbone=backbone,
         missing=meant.missing,
         method=method,
         hyperparameters=chosen,
         from_model=base.id if base else None,
-        training=_dataset(session, body.training_file, "training_file", backbone, organisation_id),
-        validation=None
-        if body.validation_file is None
-        else _dataset(session, body.validation_file, "validation_file", backbone, organisation_id),
+        training=training,
+        validation=validation,
     )
+
+
+def _check_same_mode(mode: str, validation: DatasetSnapshot, param: str) -> None:
+    """Raises label_mode_mismatch."""
+    other = validation.dataset.label_mode
+    if other != mode:
+        why = f"the training file is {mode}, this one is {other}"
+        raise HeadstartError("label_mode_mismatch", why, param=param)
 
 
 def _method(body: NewJob) -> tuple[str, MethodOptions]:

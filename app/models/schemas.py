@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.manifest import LabelMode
 from app.http.schemas import Interval, PredictionCost
 
 _MODEL: dict[str, Any] = {
@@ -16,6 +17,7 @@ _MODEL: dict[str, Any] = {
     "backbone": "efficientnet_lite0",
     "modality": "image",
     "method": "auto",
+    "label_mode": "single_label",
     "job": "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t",
     "bytes": 81234,
     "sha256": "9f2c1f7a4b0d6e8c3a5b7d9f1e2c4a6b8d0f2e4c6a8b0d2f4e6c8a0b2d4f6e8c",
@@ -75,6 +77,11 @@ class Model(BaseModel):
     backbone: str
     modality: Literal["image", "text"]
     method: str
+    label_mode: LabelMode = Field(
+        "single_label",
+        description="multi_label: each class is answered for itself, and `labels` are those"
+        " beyond their thresholds.",
+    )
     job: str | None
     bytes: int = Field(description="Of the head's weights.")
     sha256: str = Field(description="Of the head's weights.")
@@ -221,14 +228,26 @@ class Evaluation(BaseModel):
 
     object: Literal["model.evaluation"] = "model.evaluation"
     model: str
+    label_mode: LabelMode = "single_label"
     how: dict[str, Any] | None = Field(None, description="Hold-out, k-fold or leave-one-out.")
     estimable: bool | None = None
     accuracy: Interval | None = None
     balanced_accuracy: Interval | None = None
     log_loss: Interval | None = None
     calibration_error: Interval | None = None
+    mean_average_precision: Interval | None = Field(
+        None, description="Of a multi-label model, as are the next three."
+    )
+    micro_f1: Interval | None = Field(None, description="Of all labels together.")
+    macro_f1: Interval | None = Field(None, description="The mean over classes.")
+    exact_match: Interval | None = Field(
+        None, description="The share of examples whose labels are all right."
+    )
     per_class: list[dict[str, Any]] | None = Field(
-        None, description="Precision, recall and F1 of each class, each with its interval."
+        None,
+        description="Precision, recall and F1 of each class, each with its interval. Of a"
+        " multi-label model also `average_precision`, the `threshold` that the three are stated"
+        " of, and `operating_points` at others.",
     )
     confusion_matrix: dict[str, Any] | None = Field(
         None,
@@ -352,6 +371,7 @@ class Method(BaseModel):
                     "description": "Least squares on one-hot labels.",
                     "source": "Hoerl & Kennard 1970",
                     "modalities": ["image", "text"],
+                    "label_modes": ["single_label", "multi_label"],
                     "hyperparameters": {"type": "object", "properties": {}},
                 }
             ]
@@ -363,4 +383,5 @@ class Method(BaseModel):
     description: str
     source: str
     modalities: list[Literal["image", "text"]]
+    label_modes: list[LabelMode]
     hyperparameters: dict[str, Any] = Field(description="Their JSON Schema.")

@@ -13,6 +13,7 @@ import structlog
 
 from app.core import exports
 from app.core.errors import HeadstartError
+from app.core.manifest import LabelMode
 from app.core.modalities import MODALITIES
 from app.http.schemas import Interval, PredictionCost
 from app.infra.orm import ModelRow
@@ -57,6 +58,7 @@ def model_of(row: ModelRow, names: Sequence[str], origin: Origin | None) -> Mode
         backbone=row.backbone,
         modality=cast(Literal["image", "text"], row.modality),
         method=row.method,
+        label_mode=cast(LabelMode, row.label_mode),
         job=row.job_id,
         bytes=row.bytes,
         sha256=row.sha256,

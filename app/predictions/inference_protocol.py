@@ -2,14 +2,15 @@
 
 A model reads one BYTES tensor, `image` (files, or base64 in JSON) or `text`, of shape [n] or
 [n, 1], and gives `label` BYTES [n], `probability` FP32 [n], `unknown` BOOL [n] and `probabilities`
-FP32 [n, k].
+FP32 [n, k]; one that says several labels, also `labels` BYTES [n], a JSON array each.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -27,10 +28,11 @@ from app.infra.database import reading
 from app.infra.repositories import models
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
-from app.predictions.options import read_options
+from app.predictions.options import options_of, read_options
 from app.predictions.protocol_schemas import (
     INFER,
     OUTPUTS,
+    SEVERAL,
     InferenceAnswer,
     Liveness,
     ModelMetadata,
@@ -97,6 +99,7 @@ def metadata(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any
     with reading(services.sessions) as session:
         row = models.find(session, organisation_id=caller.organisation_id, name=model)
         labels, modality = sorted(row.card.get("labels", [])), row.modality
+        thresholds = _thresholds(row.card)
     return {
         "name": model,
         "versions": ["1"],
@@ -107,8 +110,9 @@ def metadata(model: Name, caller: Asker, services: ServicesDep) -> dict[str, Any
             {"name": "probability", "datatype": "FP32", "shape": [-1]},
             {"name": "unknown", "datatype": "BOOL", "shape": [-1]},
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(labels)]},
+            *([{"name": SEVERAL, "datatype": "BYTES", "shape": [-1]}] if thresholds else []),
         ],
-        "parameters": {"labels": labels},
+        "parameters": {"labels": labels, **thresholds},
     }
 
 
@@ -137,12 +141,13 @@ async def infer(
     body = await counted_body(services, caller.organisation_id, request.receive)
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
-    outputs = tensors.wanted_outputs(document, OUTPUTS)
+    outputs = tensors.wanted_outputs(document, (*OUTPUTS, SEVERAL))
+    usual = read_options("", request.headers.get("x-headstart-cache", ""))
     question = Question(
         id=new_id("pred_"),
         tenant=caller.organisation_id,
         model=model,
-        options=read_options("", request.headers.get("x-headstart-cache", "")),
+        options=replace(usual, **_levels(document)),
         inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
         long=len(body) > SHORT,
     )
@@ -158,6 +163,30 @@ async def infer(
     services.statistics.succeeded(whose, inputs=len(data), ns=taken, timing=answer.timing)
     response.headers.update(answer.headers)
     return response
+
+
+def _thresholds(card: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"thresholds": {label: probability}}` of a model that says several labels."""
+    config = card.get("config", {})
+    if "thresholds" not in config:
+        return {}
+    return {"thresholds": dict(zip(config["classes"], config["thresholds"], strict=True))}
+
+
+def _levels(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the request's parameters say of thresholds: a number, an object or its JSON.
+
+    Raises invalid_request.
+    """
+    given = document.get("parameters")
+    told = {} if not isinstance(given, dict) else given
+    by_label = told.get("thresholds")
+    if isinstance(by_label, dict):
+        by_label = json.dumps(by_label)
+    query = {"threshold": told.get("threshold"), "thresholds": by_label}
+    texts = {name: str(value) for name, value in query.items() if value is not None}
+    read = options_of(texts, cache=True)
+    return {"level": read.level, "levels": read.levels}
 
 
 async def _document(body: bytes) -> dict[str, Any]:
@@ -242,6 +271,11 @@ def _respond(
             error = item["error"]
             raise HeadstartError(error["code"], error["message"], param=f"inputs.0.{item['index']}")
     made = {output.name: output for output in _outputs(data)}
+    if not document.get("outputs"):
+        wanted = [one for one in wanted if one[0] in made]
+    if any(name not in made for name, _ in wanted):
+        why = f"{SEVERAL}: the model is single_label, and says the most probable class"
+        raise HeadstartError("invalid_request", why, param="outputs")
     head = {"model_name": model, "model_version": "1"}
     if isinstance(document.get("id"), str):
         head["id"] = document["id"]
@@ -268,4 +302,10 @@ def _outputs(data: Sequence[dict[str, Any]]) -> list[Output]:
             [count, len(labels)],
             [row[label] for row in rows for label in labels],
         ),
+        *([Output(SEVERAL, "BYTES", [count], _several(data))] if "labels" in data[0] else []),
     ]
+
+
+def _several(data: Sequence[dict[str, Any]]) -> list[str]:
+    """The labels of each input as a JSON array: no tensor has rows of different lengths."""
+    return [json.dumps(item["labels"], ensure_ascii=False) for item in data]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
@@ -14,7 +16,8 @@ from app.http.routes import refuse_unknown
 
 MAX_SALIENCY = 8
 """A map costs some forty forward passes."""
-QUERIES = frozenset({"explain", "timeout", "top_k", "unknown"})
+QUERIES = frozenset({"explain", "threshold", "thresholds", "timeout", "top_k", "unknown"})
+_LEVELS = TypeAdapter(dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]])
 _EXPLANATIONS = frozenset({"neighbours", "saliency"})
 _DEFAULT = Options()
 _UNCACHED = Options(cache=False)
@@ -40,11 +43,24 @@ def options_of(query: Mapping[str, str], cache: bool) -> Options:
     return Options(
         top_k=_number(query, "top_k", int, lambda value: 1 <= value <= 100_000),
         threshold=_number(query, "unknown", float, lambda value: 0 <= value <= 1),
+        level=_number(query, "threshold", float, lambda value: 0 <= value <= 1),
+        levels=levels_of(query.get("thresholds")),
         cache=cache,
         explain=_explanations(query.get("explain", "")),
         timeout=_number(query, "timeout", float, lambda value: 0 < value <= 300)
         or _DEFAULT.timeout,
     )
+
+
+def levels_of(told: str | None) -> Mapping[str, float]:
+    """Thresholds by label from a JSON object. Raises invalid_request."""
+    if told is None:
+        return {}
+    try:
+        return _LEVELS.validate_json(told)
+    except ValidationError as error:
+        why = 'thresholds is a JSON object of labels and numbers from 0 to 1, as {"crack": 0.3}'
+        raise HeadstartError("invalid_request", why, param="thresholds") from error
 
 
 def check_explainable(options: Options, modality: Modality, count: int) -> None:

@@ -10,6 +10,8 @@ from app.http.openapi import BINARY
 from app.predictions.schemas import CACHE
 
 OUTPUTS = ("label", "probability", "unknown", "probabilities")
+SEVERAL = "labels"
+"""Of multi-label models alone."""
 
 
 class ServerMetadata(BaseModel):
@@ -55,7 +57,8 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     parameters: dict[str, Any] = Field(
-        description="`labels`: the classes, in the order of `probabilities`.",
+        description="`labels`: the classes, in the order of `probabilities`; `thresholds`: those"
+        " of a multi-label model, by label.",
         examples=[{"labels": ["RBC", "WBC"]}],
     )
 
@@ -91,7 +94,7 @@ _OUTPUT = {
     "type": "object",
     "required": ["name"],
     "properties": {
-        "name": {"type": "string", "enum": list(OUTPUTS)},
+        "name": {"type": "string", "enum": [*OUTPUTS, SEVERAL]},
         "parameters": {"type": "object"},
     },
 }
@@ -102,7 +105,10 @@ _DOCUMENT = {
         "id": {"type": "string"},
         "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
         "outputs": {"type": "array", "items": _OUTPUT},
-        "parameters": {"type": "object"},
+        "parameters": {
+            "type": "object",
+            "description": "`threshold`, `thresholds`: as in the query of `…/predictions`.",
+        },
     },
 }
 _TEXTS = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["my card has not arrived"]}

@@ -20,7 +20,8 @@ class NearExample(BaseModel):
     """One training example near the input."""
 
     example_id: str
-    label: str
+    label: str = Field(description="Of several labels, all of them with commas between.")
+    labels: list[str] | None = None
     similarity: float
 
 
@@ -30,6 +31,11 @@ class PredictionItem(BaseModel):
     index: int
     label: str
     probability: float = Field(ge=0, le=1)
+    labels: list[str] | None = Field(
+        default=None,
+        description="Of a multi-label model: all labels whose probability is beyond their"
+        " threshold, most probable first, or none.",
+    )
     unknown: bool = Field(description="The input looks like none of the classes.")
     familiarity: float | None = Field(
         default=None, description="The share of known inputs that look stranger than this one."
@@ -111,6 +117,19 @@ PARAMETERS: list[dict[str, Any]] = [
         "in": "query",
         "description": "Familiarity below which an input is `unknown`: the share of false alarms.",
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    {
+        "name": "threshold",
+        "in": "query",
+        "description": "Probability from which a multi-label model says a label, instead of those"
+        " that were chosen out of fold.",
+        "schema": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    {
+        "name": "thresholds",
+        "in": "query",
+        "description": 'The same by label: a JSON object, as `{"crack": 0.3}`.',
+        "schema": {"type": "string"},
     },
     {
         "name": "explain",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality
+from app.core.manifest import LabelMode, Modality
 from app.core.texts import PRINTABLE
 from app.uploads.intake.code_pages import FilenameEncoding
 from app.uploads.intake.tables.encodings import Encoding
@@ -46,6 +46,21 @@ class IntakeForm(BaseModel):
     label_column: Annotated[Printable, Field(max_length=200)] | None = None
     group_column: Annotated[Printable, Field(max_length=200)] | None = None
     split_column: Annotated[Printable, Field(max_length=200)] | None = None
+    label_mode: LabelMode | None = Field(
+        default=None,
+        description="multi_label: an example may have several labels, or none. Left out, it is so"
+        " where an example of the upload has several.",
+    )
+    label_separator: Annotated[Printable, Field(max_length=10)] | None = Field(
+        default=None,
+        description="What parts the labels in a cell, such as `|`; a cell without any belongs to"
+        " no class. The dataset is multi_label.",
+    )
+    negative_label: Annotated[Printable, Field(max_length=256)] | None = Field(
+        default=None,
+        description="The label, or the folder, of examples that belong to no class, such as"
+        " `Negative`. The dataset is multi_label.",
+    )
     encoding: Encoding | None = None
     filename_encoding: FilenameEncoding | None = Field(
         default=None,
@@ -58,6 +73,18 @@ class IntakeForm(BaseModel):
         """The columns that the caller names, by their role."""
         told = {role: getattr(self, f"{role}_column") for role in ROLES}
         return {role: name for role, name in told.items() if name is not None}
+
+    @property
+    def asked_mode(self) -> LabelMode | None:
+        """The mode that the form says, by itself or by what only one of them has."""
+        several = self.label_separator is not None or self.negative_label is not None
+        return "multi_label" if several else self.label_mode
+
+    @model_validator(mode="after")
+    def _agrees_on_labels(self) -> Self:
+        if self.label_mode == "single_label" and self.asked_mode == "multi_label":
+            raise ValueError("label_separator and negative_label are of label_mode multi_label")
+        return self
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:

@@ -13,12 +13,15 @@ from app.core.messages import Options, error_body
 
 
 class Labels:
-    """A head's classes, and each as JSON, written once a head."""
+    """A head's classes, and each as JSON, written once a head; `thresholds` are of a head that says
+    several labels, or none.
+    """
 
-    __slots__ = ("names", "quoted")
+    __slots__ = ("names", "quoted", "thresholds")
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], thresholds: Sequence[float] | None = None) -> None:
         self.names = tuple(names)
+        self.thresholds = None if thresholds is None else tuple(thresholds)
         self.quoted = tuple(to_json(name).decode() for name in names)
 
 
@@ -41,6 +44,19 @@ class Scores:
         p = self.probabilities
         return self.labels.names[max(range(len(p)), key=p.__getitem__)]
 
+    def said(self, options: Options) -> list[int] | None:
+        """The places of the labels beyond their thresholds; None where one is always said."""
+        own = self.labels.thresholds
+        if own is None:
+            return None
+        least = own if options.level is None else (options.level,) * len(own)
+        if options.levels:
+            names = self.labels.names
+            least = tuple(options.levels.get(n, x) for n, x in zip(names, least, strict=True))
+        return [
+            at for at, (p, x) in enumerate(zip(self.probabilities, least, strict=True)) if p >= x
+        ]
+
 
 def render(scores: Scores, *, index: int, options: Options, extra: str = "") -> bytes:
     """One item of `data`; `extra` is further JSON members, with a leading comma."""
@@ -54,6 +70,7 @@ def render(scores: Scores, *, index: int, options: Options, extra: str = "") -> 
     unknown = _is_unknown(scores, p[best], options)
     return (
         f'{{"index":{index},"label":{quoted[best]},"probability":{p[best]:.7g},'
+        f"{_several(scores, order, options)}"
         f'"unknown":{"true" if unknown else "false"}{_familiar(scores)},'
         f'"predictions":[{listed}]{extra}}}'
     ).encode()
@@ -74,6 +91,15 @@ def assemble_joint(call_id: str, answers: Sequence[bytes]) -> bytes:
     """The answers of several models, in the order in which they were asked."""
     head = b'{"id":%s,"object":"list","data":[' % to_json(call_id)
     return head + b",".join(answers) + b"]}"
+
+
+def _several(scores: Scores, order: Sequence[int], options: Options) -> str:
+    """All labels that are said, the most probable first, of a head that says several."""
+    said = scores.said(options)
+    if said is None:
+        return ""
+    quoted = scores.labels.quoted
+    return f'"labels":[{",".join(quoted[at] for at in order if at in said)}],'
 
 
 def _familiar(scores: Scores) -> str:

@@ -54,7 +54,7 @@ def serving_head(live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "
     return ServingHead(
         live,
         stacked,
-        Labels(live.config.classes),
+        Labels(live.config.classes, live.config.thresholds),
         size + _overhead(live),
         intern(weights_sha256),
         intern(fitted),

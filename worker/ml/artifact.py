@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
@@ -16,8 +17,10 @@ from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import Channel
 from worker.ml.images.pixel_scale import PixelScale
 
-FORMAT = 2
-"""Of what is written; nothing older was ever released."""
+FORMAT, MULTI_LABEL_FORMAT = 2, 3
+"""Of what is written; nothing older was ever released. A release that knows no several labels must
+not read such a head as one of exclusive classes.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,15 @@ class HeadConfig:
     lexical: Lexical | None = None
     pixel_scale: PixelScale | None = None
     """Of the deep pictures of the dataset; an input's are scaled so, too."""
+    thresholds: tuple[float, ...] | None = None
+    """Of a head for several labels an example: the probability of each class from which it is said.
+    Its logits are each class's own, against the rest.
+    """
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an input may have several labels, or none."""
+        return self.thresholds is not None
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -67,10 +79,15 @@ class HeadConfig:
             return (PRIMARY["text"],)
         return tuple(dict.fromkeys(view for one in self.channels for view in one.views))
 
+    def likely(self, logits: Tensor) -> Tensor:
+        """Probabilities [n, k]: of exclusive classes, or of each class for itself."""
+        scaled = logits / self.temperature
+        return scaled.sigmoid() if self.multi_label else scaled.softmax(1)
+
     def as_json(self) -> dict[str, Any]:
         """What a model card keeps."""
         told = {
-            "format": FORMAT,
+            "format": MULTI_LABEL_FORMAT if self.multi_label else FORMAT,
             "method": self.method,
             "classes": list(self.classes),
             "prediction_views": list(self.views),
@@ -86,6 +103,7 @@ class HeadConfig:
             **self._lexical_as_json(),
             **self._attention_as_json(),
             **self._pixel_scale_as_json(),
+            **self._thresholds_as_json(),
         }
 
     def _channels_as_json(self) -> dict[str, Any]:
@@ -105,6 +123,11 @@ class HeadConfig:
             "familiarity": asdict(self.lexical.familiarity),
         }
 
+    def _thresholds_as_json(self) -> dict[str, Any]:
+        if self.thresholds is None:
+            return {}
+        return {"label_mode": "multi_label", "thresholds": list(self.thresholds)}
+
     def _pixel_scale_as_json(self) -> dict[str, Any]:
         return {} if self.pixel_scale is None else {"pixel_scale": asdict(self.pixel_scale)}
 
@@ -121,7 +144,7 @@ class HeadConfig:
 
     @classmethod
     def _read(cls, told: Mapping[str, Any]) -> HeadConfig:
-        if told["format"] > FORMAT:
+        if told["format"] > (MULTI_LABEL_FORMAT if "thresholds" in told else FORMAT):
             raise HeadstartError("model_corrupt", "the stored head is of a newer release")
         return cls(
             method=told["method"],
@@ -138,7 +161,18 @@ class HeadConfig:
             attention=_attention(told),
             lexical=_lexical(told),
             pixel_scale=PixelScale.from_json(told.get("pixel_scale")),
+            thresholds=_thresholds(told),
         )
+
+
+def _thresholds(told: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Raises ValueError where they are not one a class."""
+    if "thresholds" not in told:
+        return None
+    found = tuple(float(value) for value in told["thresholds"])
+    if len(found) != len(told["classes"]):
+        raise ValueError("a threshold for each class")
+    return found
 
 
 def _attention(told: Mapping[str, Any]) -> Attention | None:
@@ -163,6 +197,15 @@ class HeadArtifact:
 
     tensors: dict[str, Tensor]
     config: HeadConfig
+
+    def among(self, predicted: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels [e] of the exemplars, and those [n] that inputs are compared with: of several
+        labels an example all alike, as one may be like it in any.
+        """
+        if self.config.multi_label:
+            kept = len(self.tensors["exemplars"])
+            return predicted.new_zeros(kept), torch.zeros_like(predicted)
+        return self.tensors["exemplar_labels"].long(), predicted
 
     @property
     def nbytes(self) -> int:

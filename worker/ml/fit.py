@@ -11,6 +11,7 @@ from worker.ml.features import spaces
 from worker.ml.methods import METHODS
 from worker.ml.methods.finish import finish
 from worker.ml.methods.setting import Setting
+from worker.ml.multi_label import finish as multi_label
 from worker.ml.tasks import Support, Task
 
 __all__ = ["Fit", "Support", "Task", "fit"]
@@ -23,6 +24,8 @@ def fit(task: Task) -> Fit:
     """
     method = hyperparameters.method_name(task.method)
     task = replace(task, method=method, support=_chosen_views(task))
+    if task.support.marks is not None:
+        return multi_label.fit(task)
     if len(set(task.support.labels.tolist())) < 2:
         raise HeadstartError("insufficient_classes", param="training_file")
     setting = Setting.of(task)

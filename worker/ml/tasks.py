@@ -49,6 +49,10 @@ class Support:
     ids: Sequence[str]
     classes: Sequence[str]
     texts: Sequence[str] | None = None
+    marks: Tensor | None = None
+    """[n, C] bool, which classes each example has, where it may have several or none; `labels` then
+    say nothing.
+    """
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +67,7 @@ class Support:
             ids=[self.ids[row] for row in chosen],
             classes=self.classes,
             texts=None if self.texts is None else [self.texts[row] for row in chosen],
+            marks=None if self.marks is None else self.marks[rows],
         )
 
 

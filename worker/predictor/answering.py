@@ -102,7 +102,12 @@ class Answerer:
             features, [head.live], layout=self._spec.layout, count=NEIGHBOURS
         )
         listed = [
-            {"example_id": one.id, "label": one.label, "similarity": round(one.similarity, 6)}
+            {
+                "example_id": one.id,
+                "label": one.label,
+                **({} if one.labels is None else {"labels": one.labels}),
+                "similarity": round(one.similarity, 6),
+            }
             for one in nearest
         ]
         return to_json(listed).decode()

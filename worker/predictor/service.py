@@ -156,6 +156,7 @@ class Service:
             if call.head is not None:
                 trained, loaded = call.head.weights_sha256, call.batcher.weights_sha256
                 same_weights.check(call.batcher.name, trained=trained, loaded=loaded)
+                _check_thresholds(call)
         unanswered = [item for call in calls for item in self._unanswered(call)]
         for batcher, items in joint.rides(unanswered):
             if items[0].call.over:
@@ -266,6 +267,12 @@ class Service:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _check_thresholds(call: PendingCall) -> None:
+    """Raise invalid_request where the call asks for thresholds that its head has not."""
+    labels = call.head.labels
+    call.request.options.check_levels(None if labels.thresholds is None else labels.names)
 
 
 def _fitted(call: PendingCall) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cache
@@ -273,7 +273,7 @@ def blob(items: Mapping[str, Any], at: int) -> bytes:
 
 def support(described: Mapping[str, Any]) -> Support:
     """A labelled set with its cached embeddings, read from their segments."""
-    texts = described.get("texts")
+    texts, listed = described.get("texts"), described.get("marks")
     return Support(
         features={view: _features(rows) for view, rows in described["views"].items()},
         labels=torch.tensor(described["labels"], dtype=torch.long),
@@ -281,7 +281,16 @@ def support(described: Mapping[str, Any]) -> Support:
         ids=described["ids"],
         classes=described["classes"],
         texts=[blob.decode() for blob in blobs(texts)] if texts is not None else None,
+        marks=None if listed is None else _marks(listed, len(described["classes"])),
     )
+
+
+def _marks(listed: Sequence[Sequence[int]], classes: int) -> torch.Tensor:
+    """[n, C] bool from the classes that each example has."""
+    marks = torch.zeros(len(listed), classes, dtype=torch.bool)
+    for row, own in enumerate(listed):
+        marks[row, list(own)] = True
+    return marks
 
 
 def _features(rows: Mapping[str, Any]) -> torch.Tensor:

@@ -86,6 +86,7 @@ def card_of(
         "job": job.id,
         "modality": data.modality,
         "labels": data.classes,
+        **({"label_mode": data.label_mode} if data.label_mode == "multi_label" else {}),
         "backbone": {
             "name": facts.backbone,
             "weights_sha256": facts.weights_sha256,
@@ -150,7 +151,10 @@ def _advice(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def final_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """The headline figures of an evaluation, those that could be estimated."""
-    figures = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
+    figures = (
+        *("accuracy", "balanced_accuracy", "mean_average_precision", "micro_f1", "macro_f1"),
+        *("log_loss", "calibration_error"),
+    )
     values = {name: (evaluation.get(name) or {}).get("value") for name in figures}
     return {name: float(value) for name, value in values.items() if value is not None}
 
@@ -169,6 +173,7 @@ def _register(session: Session, data: JobData, artifact: Artifact) -> None:
             backbone=job.backbone,
             modality=data.modality,
             method=job.method,
+            label_mode=data.label_mode,
             version_id=job.version_id,
             artifact=artifact.prefix,
             sha256=artifact.sha256,

@@ -40,15 +40,16 @@ def folder(examples: Sequence[Example], open_pack: OpenPack, *, text: bool) -> I
 
 
 def coco(examples: Sequence[Example], open_pack: OpenPack) -> Iterator[bytes]:
-    """COCO with one box a picture, around all of it; `group` and `split` stand with the image."""
+    """COCO with a box a label, around the whole picture; `group`, `split` stand with the image."""
     names = {example.id: file_name(example) for example in examples}
-    labels = sorted({example.label for example in examples})
+    labels = sorted({name for example in examples for name in example.names})
     number = {label: at for at, label in enumerate(labels, 1)}
-    images, boxes = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for at, example in enumerate(examples, 1):
         image = _image(at, example, names, open_pack)
         images.append(image)
-        boxes.append(_box(at, number[example.label], image))
+        boxes += [_box(len(boxes) + 1, number[name], image) for name in example.names]
     categories = [{"id": at, "name": label} for label, at in number.items()]
     data = to_json({"images": images, "annotations": boxes, "categories": categories})
     yield from member("_annotations.coco.json", len(data), [data])
@@ -59,7 +60,7 @@ def coco(examples: Sequence[Example], open_pack: OpenPack) -> Iterator[bytes]:
 def _image(at: int, example: Example, names: Names, open_pack: OpenPack) -> dict[str, Any]:
     header = image_header.inspect(b"".join(read(open_pack(example.pack), example)))
     size = {"width": header.width, "height": header.height}
-    own = {name: value for name, value in told(example).items() if name != "label"}
+    own = {name: value for name, value in told(example).items() if not name.startswith("label")}
     return {"id": at, "file_name": names[example.id], **size, **own}
 
 
@@ -67,7 +68,7 @@ def _box(at: int, category: int, image: dict[str, Any]) -> dict[str, Any]:
     width, height = image["width"], image["height"]
     return {
         "id": at,
-        "image_id": at,
+        "image_id": image["id"],
         "category_id": category,
         "bbox": [0, 0, width, height],
         "area": width * height,
@@ -90,6 +91,6 @@ def _starts_with_mark(pieces: Iterator[bytes]) -> bool:
 
 def _place(example: Example, *, text: bool) -> str:
     """A path that says split and label as far as a path can."""
-    safe = _UNSAFE.sub("_", example.label).strip(" _")[:60].strip() or "class"
+    safe = _UNSAFE.sub("_", "_".join(example.names)).strip(" _")[:60].strip() or "class"
     last = f"{example.id}.txt" if text else PurePosixPath(file_name(example)).name
     return f"{example.split}/{safe}/{last}"

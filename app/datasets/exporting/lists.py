@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
 
-from app.core.manifest import Example
+from app.core.manifest import Example, mode_of
 from app.datasets.export import OpenPack, read
 
-COLUMNS = ("label", "group", "split")
+REST = ("group", "split")
 Names = Mapping[str, str]
 """The path in an archive of each example, by its id."""
 
 
 def csv_of_texts(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
     """RFC 4180, UTF-8 with the mark that Excel knows it by: text, label, group, split."""
-    yield b"\xef\xbb\xbf" + _line(["text", *COLUMNS])
-    for example in examples:
+    listed = list(examples)
+    yield b"\xef\xbb\xbf" + _line(["text", _label_column(listed), *REST])
+    for example in listed:
         yield _line([text_of(example, open_pack), *_cells(example)])
 
 
 def csv_of_images(examples: Iterable[Example], names: Names) -> tuple[str, bytes]:
     """The name and the content of a list of the images in an archive."""
-    rows = [_line([names[example.id], *_cells(example)]) for example in examples]
-    return "metadata.csv", _line(["path", *COLUMNS]) + b"".join(rows)
+    listed = list(examples)
+    rows = [_line([names[example.id], *_cells(example)]) for example in listed]
+    header = _line(["path", _label_column(listed), *REST])
+    return "metadata.csv", header + b"".join(rows)
 
 
 def tasks(examples: Iterable[Example], open_pack: OpenPack) -> Iterator[bytes]:
-    """A list of Label Studio's tasks, each with one choice."""
+    """A list of Label Studio's tasks, each with its choices."""
     yield from _list(_task(one, {"text": text_of(one, open_pack)}) for one in examples)
 
 
@@ -60,16 +63,24 @@ def _task(example: Example, data: Mapping[str, str]) -> Mapping[str, Any]:
         "from_name": "label",
         "to_name": next(iter(data)),
         "type": "choices",
-        "value": {"choices": [example.label]},
+        "value": {"choices": list(example.names)},
     }
+    chosen = [choice] if example.names else []
     return {
         "data": {**data, **{name: value for name, value in told.items() if value is not None}},
-        "annotations": [{"was_cancelled": False, "ground_truth": False, "result": [choice]}],
+        "annotations": [{"was_cancelled": False, "ground_truth": False, "result": chosen}],
     }
+
+
+def _label_column(examples: Sequence[Example]) -> str:
+    return "label" if mode_of(examples) == "single_label" else "labels"
 
 
 def _cells(example: Example) -> list[str]:
-    return [example.label, example.group or "", example.split]
+    """Of several labels, or none, a list as JSON writes it."""
+    several = example.labels is not None
+    label = to_json(list(example.names)).decode() if several else example.label
+    return [label, example.group or "", example.split]
 
 
 def _line(cells: list[str]) -> bytes:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality
+from app.core.manifest import Example, Modality, mode_of
 from app.datasets.export import OpenPack, told
 from app.infra.leash import leashed
 from app.infra.storage import storage_errors
@@ -38,7 +38,7 @@ def written(
             for example in examples:
                 place = (str(open_pack(example.pack)), example.offset, example.length)
                 out.write(to_json({"place": place, "id": example.id, **told(example)}) + b"\n")
-        _run(listed, target, modality)
+        _run(listed, target, modality, several=mode_of(examples) == "multi_label")
         file = target.open("rb")
     return _pieces(file)
 
@@ -49,8 +49,9 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
             yield data
 
 
-def _run(listed: Path, target: Path, modality: Modality) -> None:
-    bounds = json.dumps({"seconds": SECONDS, "memory": MEMORY, "modality": modality})
+def _run(listed: Path, target: Path, modality: Modality, *, several: bool) -> None:
+    told = {"seconds": SECONDS, "memory": MEMORY, "modality": modality, "several": several}
+    bounds = json.dumps(told)
     command = [sys.executable, "-I", str(CHILD), str(listed), str(target), bounds]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and script

@@ -18,6 +18,7 @@ from typing import Any
 AT_ONCE = 200
 """Rows of a row group: as many images are held in memory."""
 MISSING = 3
+_NAMES = ("label", "labels", "group", "split")
 
 
 def main(rows: str, target: str, bounds: dict[str, Any]) -> int:
@@ -32,19 +33,23 @@ def main(rows: str, target: str, bounds: dict[str, Any]) -> int:
     pyarrow.set_cpu_count(1)
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     first = ("text", pyarrow.string()) if bounds["modality"] == "text" else ("image", picture)
-    rest = [(name, pyarrow.string()) for name in ("label", "group", "split")]
-    schema = pyarrow.schema([first, *rest], metadata=_metadata(first[0]))
+    label = ("label", pyarrow.string())
+    if bounds["several"]:
+        label = ("labels", pyarrow.list_(pyarrow.string()))
+    rest = [label, *((name, pyarrow.string()) for name in ("group", "split"))]
+    schema = pyarrow.schema([first, *rest], metadata=_metadata(first[0], label[0]))
     with Path(rows).open(encoding="utf-8") as lines, parquet.ParquetWriter(target, schema) as out:
         while some := list(islice(_values(lines, first[0]), AT_ONCE)):
             out.write_table(pyarrow.Table.from_pylist(some, schema=schema))
     return 0
 
 
-def _metadata(first: str) -> dict[str, str]:
+def _metadata(first: str, label: str) -> dict[str, str]:
     """What makes `datasets` show pictures instead of their bytes."""
     text = {"dtype": "string", "_type": "Value"}
     features: dict[str, Any] = {first: {"_type": "Image"} if first == "image" else text}
-    features |= dict.fromkeys(("label", "group", "split"), text)
+    features |= dict.fromkeys(("group", "split"), text)
+    features[label] = text if label == "label" else [text]
     return {"huggingface": json.dumps({"info": {"features": features}})}
 
 
@@ -56,7 +61,7 @@ def _values(lines: Iterator[str], first: str) -> Iterator[dict[str, Any]]:
             pack.seek(offset)
             data = pack.read(length)
         value = data.decode() if first == "text" else {"bytes": data, "path": told["id"]}
-        yield {first: value, **{name: told.get(name) for name in ("label", "group", "split")}}
+        yield {first: value, **{name: told.get(name) for name in _NAMES}}
 
 
 if __name__ == "__main__":

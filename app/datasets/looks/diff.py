@@ -14,7 +14,7 @@ from app.datasets.looks.schemas import (
 )
 
 MOST = 1000
-_TOLD = ("label", "group", "split")
+_TOLD = ("group", "split")
 
 
 def diff_of(
@@ -30,9 +30,9 @@ def diff_of(
     """
     was, now = ({example.id: example for example in some} for some in (before, after))
     both = [(was[one.id], one) for one in after if one.id in was]
-    relabelled = [pair for pair in both if pair[0].label != pair[1].label]
+    relabelled = [pair for pair in both if pair[0].names != pair[1].names]
     moved = [
-        pair for pair in both if pair[0].label == pair[1].label and _told(pair[0]) != _told(pair[1])
+        pair for pair in both if pair[0].names == pair[1].names and _told(pair[0]) != _told(pair[1])
     ]
     return VersionDiff(
         dataset_id=dataset_id,
@@ -47,12 +47,12 @@ def diff_of(
 
 
 def _told(example: Example) -> Mapping[str, str | None]:
-    return {name: getattr(example, name) for name in _TOLD}
+    return {"label": example.caption, **{name: getattr(example, name) for name in _TOLD}}
 
 
 def _only(examples: Sequence[Example]) -> OnlyInOne:
     shown = [
-        KeptExample(id=one.id, path=one.path, label=one.label, split=one.split)
+        KeptExample(id=one.id, path=one.path, label=one.caption, split=one.split)
         for one in examples[:MOST]
     ]
     return OnlyInOne(count=len(examples), examples=shown)

@@ -143,7 +143,7 @@ async def _brightness(
                 if error.code in ("predictor_unavailable", "overloaded", "deadline_exceeded"):
                     raise
                 return None
-        return example.label, facts.brightness
+        return example.caption, facts.brightness
 
     try:
         told = await asyncio.gather(*map(of, statistics.evenly(examples, _LOOKED_AT)))

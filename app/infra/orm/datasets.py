@@ -21,6 +21,8 @@ class DatasetRow(Base):
     filename: Mapped[str] = mapped_column(String(255))
     purpose: Mapped[str] = mapped_column(String(40), default="fine-tune")
     modality: Mapped[str] = mapped_column(String(10))
+    label_mode: Mapped[str] = mapped_column(String(12), default="single_label")
+    """Whether an example has one label, or may have several or none: of all versions."""
     bytes: Mapped[int]
     upload_sha256: Mapped[str] = mapped_column(String(64))
     latest_version: Mapped[int]
@@ -53,6 +55,8 @@ class DatasetVersionRow(Base):
     """The backbone whose primary view decodes this version and makes it ready."""
     num_examples: Mapped[int]
     classes: Mapped[list[Any]]
+    negatives: Mapped[int] = mapped_column(default=0)
+    """Usable examples that belong to no class."""
     problems: Mapped[list[Any]]
     pixel_scale: Mapped[dict[str, float] | None] = mapped_column(JSON)
     """`{low, high}`, the values that are black and white in pictures of more than eight bits a

@@ -21,6 +21,7 @@ class ModelRow(Base):
     backbone: Mapped[str] = mapped_column(String(100))
     modality: Mapped[str] = mapped_column(String(10))
     method: Mapped[str] = mapped_column(String(40))
+    label_mode: Mapped[str] = mapped_column(String(12), default="single_label")
     version_id: Mapped[str | None] = mapped_column(String(40), index=True)
     artifact: Mapped[str] = mapped_column(String(300))
     sha256: Mapped[str] = mapped_column(String(64))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, defer
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.job_state import TERMINAL
-from app.core.manifest import Modality, Problem, windowed
+from app.core.manifest import LabelMode, Modality, Problem, windowed
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
 from app.infra.repositories import batches, chunks, embeddings, problems, work
@@ -33,6 +33,7 @@ class NewVersion:
     num_examples: int
     classes: Sequence[dict[str, Any]]
     problems: Sequence[Problem]
+    negatives: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def create(
     name: str,
     filename: str,
     modality: Modality,
+    label_mode: LabelMode = "single_label",
     size: int,
     upload_sha256: str,
     expires_after: int | None = None,
@@ -65,6 +67,7 @@ def create(
         name=name,
         filename=filename,
         modality=modality,
+        label_mode=label_mode,
         bytes=size,
         upload_sha256=upload_sha256,
         latest_version=0,
@@ -99,6 +102,7 @@ def add_version(
         backbone=new.backbone,
         num_examples=new.num_examples,
         classes=list(new.classes),
+        negatives=new.negatives,
         problems=[problem.model_dump() for problem in new.problems],
         status="processing",
         created_at=now(session),

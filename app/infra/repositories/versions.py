@@ -77,6 +77,7 @@ def finish_version(
     """
     left = manifest.usable(examples, problems_of(version))
     version.classes = manifest.class_counts(left)
+    version.negatives = manifest.negatives(left)
     version.num_examples = len(left)
     fault = _fault(left)
     if fault is not None:
@@ -91,12 +92,13 @@ def finish_version(
 def _fault(examples: Sequence[Example]) -> HeadstartError | None:
     if not examples:
         return HeadstartError("empty_dataset", "no example could be decoded")
-    labels = {example.label for example in examples}
-    if len(labels) < 2:
-        return HeadstartError(
-            "insufficient_classes", f"only one class is left: {next(iter(labels))}"
-        )
-    return None
+    mode, labels = manifest.mode_of(examples), manifest.told_apart(examples)
+    if len(labels) >= manifest.least_classes(mode):
+        return None
+    if mode == "multi_label":
+        why = "no label is left that some examples have and others have not"
+        return HeadstartError("insufficient_classes", why)
+    return HeadstartError("insufficient_classes", f"only one class is left: {next(iter(labels))}")
 
 
 def fail_version(session: Session, version: DatasetVersionRow, error: HeadstartError) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality, Problem, Split
+from app.core.manifest import Example, LabelMode, Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.core.review import review
 from app.infra.storage import scratch, storage_errors
@@ -49,6 +49,11 @@ class Built:
     notes: list[str] = field(default_factory=list)
     """In words, what was assumed of the upload's names and folders."""
 
+    @property
+    def label_mode(self) -> LabelMode:
+        """Whether its examples may have several labels."""
+        return manifest.mode_of(self.examples)
+
 
 def build(
     upload: Path,
@@ -65,6 +70,23 @@ def build(
     """
     asked = _asked(modality)
     options = options or IntakeOptions()
+    take = partial(_build, upload, filename=filename, staging=staging, asked=asked)
+    try:
+        return take(options=options)
+    except HeadstartError as error:
+        if options.label_mode is not None or "several_labels" not in _codes(error):
+            raise
+    return take(options=replace(options, label_mode="multi_label"))
+
+
+def _codes(error: HeadstartError) -> set[str]:
+    return {error.code} | {one["code"] for one in error.extra.get("errors", ())}
+
+
+def _build(
+    upload: Path, *, filename: str, staging: Path, asked: Modality | None, options: IntakeOptions
+) -> Built:
+    """In the mode of `options`, where it is not said that of one label an example."""
     with storage_errors(), scratch(staging) as folder, _new_pack(staging) as pack:
         drafts = Drafts(pack, options)
         try:
@@ -175,7 +197,13 @@ class _Intake:
         )
         places = layout.Places(tree, [entry.path for entry in opened.entries])
         try:
-            items = layout.by_rows(rows, places, limits=self._limits, refusals=self._refusals)
+            items = layout.by_rows(
+                rows,
+                places,
+                limits=self._limits,
+                refusals=self._refusals,
+                rules=self._options.rules,
+            )
         except HeadstartError as error:
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
             if sure or error.code != "schema_mismatch" or self._refusals or not in_folders:
@@ -298,6 +326,7 @@ class _Intake:
             paths=paths,
             columns=self._options.columns,
             encoding=self._options.encoding,
+            rules=self._options.rules,
             tell=self._drafts.tell,
         )
         listing = paths and picture_lists.is_list(name)
@@ -310,6 +339,8 @@ def _finish(drafts: Drafts, modality: Modality) -> Built:
         raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
     drafts.settle_patients()
     pack = drafts.pack.finish()
+    if drafts.rules.several and drafts.options.labelled:
+        drafts.unite()
     if not drafts.options.labelled:
         return _unlabelled(drafts, modality, pack)
     examples, found = review(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.uploads.intake import layout
@@ -16,7 +17,8 @@ from app.uploads.intake.rows import too_long
 
 def labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> None:
     """What folders' names may not be, before a byte is unpacked for them."""
-    for label, path in {item.label: item.path for item in reversed(items)}.items():
+    named = {item.label: item.path for item in reversed(items) if item.labels is None}
+    for label, path in named.items():
         if len(label) > limits.label_characters:
             why = too_long(label, limits)
             refusals.add(HeadstartError("label_too_long", why, param=shown(path)))
@@ -29,15 +31,17 @@ def labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> Non
 def classes(usable: list[Example], minimum: int) -> None:
     if not usable:
         raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
-    trained = {example.label for example in usable if example.split == "train"}
-    if len(trained) < minimum > 1:
+    trained = manifest.told_apart([one for one in usable if one.split == "train"])
+    mode = manifest.mode_of(usable)
+    least = manifest.least_classes(mode, minimum)
+    if minimum > 1 and len(trained) < least:
         found = ", ".join(shown(label, 40) for label in sorted(trained)) or "none"
         held = Counter(example.split for example in usable if example.split != "train")
         beside = "".join(f"; {count} example(s) are in {name}" for name, count in held.items())
-        raise HeadstartError(
-            "insufficient_classes",
-            f"at least {minimum} classes need an example to train on; found: {found}{beside}",
-        )
+        wanted = f"at least {least} classes need an example to train on"
+        if mode == "multi_label":
+            wanted = "a label must be on some examples to train on and missing on others"
+        raise HeadstartError("insufficient_classes", f"{wanted}; found: {found}{beside}")
 
 
 def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:

@@ -39,6 +39,12 @@ class Draft:
     group: str | None
     split: Split | None
     identity: str | None = None
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels: the one that it has, or several, or none."""
+        return (self.label,) if self.labels is None else self.labels
 
     @property
     def content(self) -> str:
@@ -58,6 +64,9 @@ class Drafts:
         self.listed: list[Draft] = []
         self.problems: list[Problem] = []
         self.notes: list[str] = []
+        self.rules = options.rules
+        self._placed: set[str] = set()
+        """Paths of examples whose label is their folder's name."""
         self.refusals = Refusals()
         self.patients = Pseudonyms(options.pseudonym_key)
         self.modality: Modality | None = None
@@ -81,8 +90,20 @@ class Drafts:
         """An example with the bytes `data`; `split` is that of the table that it is in."""
         slot = self.pack.add(data, sha256)
         identity = MODALITIES[modality].identity(data)
-        self.listed.append(Draft(slot, path, told.label, told.group, told.split or split, identity))
+        labels = self._labels(told)
+        if told.labels is None and labels is not None:
+            self._placed.add(path)
+        label = told.label if labels is None else ""
+        self.listed.append(
+            Draft(slot, path, label, told.group, told.split or split, identity, labels)
+        )
         return slot
+
+    def _labels(self, told: LabelledFile | TextRow) -> tuple[str, ...] | None:
+        """All labels where there may be several; a folder's name is one, or says there is none."""
+        if told.labels is not None or not (self.rules.several and self.options.labelled):
+            return told.labels
+        return () if told.label == self.rules.negative else (told.label,)
 
     def reject(self, problem: Problem) -> None:
         """An example that is none: what is only to be predicted keeps its place, empty."""
@@ -129,7 +150,7 @@ class Drafts:
                 self._take_row(row, split)
 
     def _take_row(self, row: Row, split: Split | None) -> None:
-        if self.options.labelled and is_unlabelled(row):
+        if self.options.labelled and is_unlabelled(row, self.rules):
             self.reject(_unlabelled(row))
         elif isinstance(row.values.get("image"), PictureCell):
             self._settle("image", row)
@@ -144,14 +165,16 @@ class Drafts:
         self.modality = modality
 
     def _take_text(self, row: Row, split: Split | None) -> None:
-        told = text_row(row, self.options.limits, labelled=self.options.labelled)
+        told = text_row(row, self.options.limits, labelled=self.options.labelled, rules=self.rules)
         if told.text:
             self.add(told.text.encode(), row.where, told, split, modality="text")
         else:
             self.reject(members.empty(row.where))
 
     def _take_picture(self, row: Row, picture: PictureCell, split: Split | None) -> None:
-        told = picture_row(row, self.options.limits, labelled=self.options.labelled)
+        told = picture_row(
+            row, self.options.limits, labelled=self.options.labelled, rules=self.rules
+        )
         try:
             if picture.length > self.options.limits.member_bytes:
                 raise HeadstartError("image_too_large", "it has too many bytes", param=row.where)
@@ -164,13 +187,36 @@ class Drafts:
             told = replace(told, group=self.patients.of(taken.patient))
         self.add(taken.data, row.where, told, split, modality="image")
 
+    def unite(self) -> None:
+        """Make one example of equal contents in several class folders, with all their labels; say
+        what belongs to no class.
+        """
+        first: dict[tuple[str, Split | None], int] = {}
+        united: list[Draft] = []
+        for draft in self.listed:
+            at = first.setdefault((draft.content, draft.split), len(united))
+            if at == len(united):
+                united.append(draft)
+            elif draft.path in self._placed and united[at].path in self._placed:
+                names = tuple(sorted({*united[at].names, *draft.names}))
+                united[at] = replace(united[at], labels=names)
+            else:
+                united.append(draft)
+        merged, self.listed = len(self.listed) - len(united), united
+        if merged:
+            said = f"{merged} file(s) lie in several class folders: each has the labels of all"
+            self.notes.append(said)
+        none = sum(not draft.names for draft in united)
+        if none:
+            self.notes.append(f"{none} example(s) have no label, and belong to no class")
+
     def splits(self) -> list[Split]:
         """The splits that the upload names, or drawn ones where it names none and some are due."""
         named = any(draft.split for draft in self.listed)
         if named or not (self.options.val_fraction or self.options.test_fraction):
             return [draft.split or "train" for draft in self.listed]
         return splits.split(
-            [draft.label for draft in self.listed],
+            [draft.names for draft in self.listed],
             keys=[draft.content for draft in self.listed],
             groups=[draft.group for draft in self.listed],
             val=self.options.val_fraction,
@@ -193,6 +239,7 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
         offset=draft.slot.offset,
         length=draft.slot.length,
         identity=draft.identity,
+        labels=draft.labels,
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.core.manifest import LabelMode
 from app.uploads.intake.code_pages import FilenameEncoding
+from app.uploads.intake.label_rules import LabelRules
 
 MIB = 1024 * 1024
 
@@ -53,6 +55,10 @@ class IntakeOptions:
     seed: int = 0
     filename_encoding: FilenameEncoding | None = None
     """The code page of names in an archive that do not state theirs; None to judge by the names."""
+    label_mode: LabelMode | None = "single_label"
+    """None, to judge by the examples: with several labels where one has several."""
+    label_separator: str | None = None
+    negative_label: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
     pseudonym_key: Callable[[], str] = secrets.token_hex
@@ -60,6 +66,16 @@ class IntakeOptions:
     alone, if it is not said."""
     encoding: str | None = None
     """What a table is encoded in; UTF-8 or, by its byte order mark, UTF-16 if it is not said."""
+
+    @property
+    def rules(self) -> LabelRules:
+        """How labels are read."""
+        return LabelRules(
+            several=self.label_mode == "multi_label",
+            judging=self.label_mode is None,
+            separator=self.label_separator,
+            negative=self.negative_label,
+        )
 
 
 Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx"]

@@ -14,7 +14,7 @@ from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.names import folded, shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
-from app.uploads.intake.tables import columns, delimited, encodings, json_stream, objects
+from app.uploads.intake.tables import columns, delimited, encodings, json_stream, marks, objects
 from app.uploads.intake.tables.source import TableFile
 
 MOST_NAMED = 100
@@ -107,7 +107,9 @@ def _coco(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     for number, (key, image) in enumerate(coco.images.items(), 1):
         row = Row(table.name, number, {})
         names = sorted({_category(row, coco, one) for one in coco.found.get(key, ())})
-        if len(names) > 1:
+        if table.rules.several:
+            yield Row(table.name, number, _values(image, names))
+        elif len(names) > 1:
             several.append(f"{shown(str(image['file_name']), 60)} ({', '.join(names[:5])})")
         elif names and not several:
             yield Row(table.name, number, _values(image, names[0]))
@@ -117,7 +119,7 @@ def _coco(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     _tell_unlabelled(table, without)
 
 
-def _values(image: Mapping[str, Any], label: str) -> dict[str, Any]:
+def _values(image: Mapping[str, Any], label: str | list[str]) -> dict[str, Any]:
     told = {name: image[name] for name in ("group", "split") if image.get(name) is not None}
     return {"path": image["file_name"], "label": label, **told}
 
@@ -173,15 +175,21 @@ def _not_coco(table: TableFile, why: str) -> HeadstartError:
 
 
 def _one_hot(file: BinaryIO, table: TableFile) -> Iterator[Row]:
-    """A table with one column a class, of which exactly one says 1 (`_classes.csv`)."""
+    """A table with one column a class, of which one says 1, or several or none (`_classes.csv`)."""
     names, records = delimited.plain(file, table)
     header = next(records)[0]
-    if not names or columns.folded(names[0]) not in columns.USUAL["path"] or len(names) < 3:
+    if (
+        not names
+        or columns.folded(names[0]) not in columns.USUAL["path"]
+        or (len(names) < (2 if table.rules.several else 3))
+    ):
         raise header.error("schema_mismatch", "its columns are not `filename` and the classes")
     several, without = [], 0
     for row, _, cells in records:
         marked = _marked(row, names, cells)
-        if len(marked) > 1:
+        if table.rules.several:
+            yield Row(table.name, row.number, {"path": cells[0], "label": marked})
+        elif len(marked) > 1:
             several.append(f"{row.number} ({', '.join(shown(name, 30) for name in marked[:5])})")
         elif marked and not several:
             yield Row(table.name, row.number, {"path": cells[0], "label": marked[0]})
@@ -196,13 +204,7 @@ def _marked(row: Row, names: Sequence[str], cells: Sequence[str]) -> list[str]:
     if len(cells) != len(names):
         raise row.error("schema_mismatch", f"it has {len(cells)} cells, the header {len(names)}")
     told = zip(names[1:], cells[1:], strict=True)
-    return [name for name, cell in told if _mark(row, name, cell)]
-
-
-def _mark(row: Row, name: str, cell: str) -> bool:
-    if cell.strip() not in ("0", "1", "0.0", "1.0"):
-        raise row.error("invalid_value", f"`{shown(name, 40)}` is neither 0 nor 1")
-    return cell.strip()[0] == "1"
+    return [name for name, cell in told if marks.read(row, name, cell)]
 
 
 def _several(table: TableFile, named: list[str], *, what: str) -> HeadstartError:
@@ -212,6 +214,9 @@ def _several(table: TableFile, named: list[str], *, what: str) -> HeadstartError
 
 
 def _tell_unlabelled(table: TableFile, without: int) -> None:
-    if without:
+    if without and table.rules.several:
+        told = f"{without} picture(s) have no class, and are taken to belong to none"
+        table.warn("unlabelled", told)
+    elif without:
         told = f"{without} picture(s) have no class, and are left out"
         table.tell(Problem(code="unlabelled", message=told, path=table.name, excluded=True))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Split
+from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE, shown
 from app.uploads.intake.splits import SPLITS
@@ -52,12 +53,13 @@ class PictureCell:
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """A labelled text; `text` is empty where the row has none."""
+    """A labelled text; `text` is empty where the row has none, `label` where it has `labels`."""
 
     text: str
     label: str
     group: str | None
     split: Split | None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,12 @@ class PathRow:
     label: str
     group: str | None
     split: Split | None
+    labels: tuple[str, ...] | None = None
 
 
-def text_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
+def text_row(
+    row: Row, limits: Limits, *, labelled: bool = True, rules: LabelRules = SINGLE
+) -> TextRow:
     """The row as a labelled text; OpenAI's chat and prompt forms are understood.
 
     Without `labelled` only its `text` counts. Raises schema_mismatch, invalid_value or
@@ -86,25 +91,29 @@ def text_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
         raise row.error("schema_mismatch", "it has no `label`")
     return TextRow(
         text,
-        label_of(row, values["label"], limits),
+        label_of(row, values["label"], limits, rules),
         group_of(row, values.get("group"), limits),
         split_of(row, values.get("split")),
+        labels_of(row, values["label"], limits, rules),
     )
 
 
-def picture_row(row: Row, limits: Limits, *, labelled: bool = True) -> TextRow:
+def picture_row(
+    row: Row, limits: Limits, *, labelled: bool = True, rules: LabelRules = SINGLE
+) -> TextRow:
     """The row's label, group and split, its picture being elsewhere. Raises as `text_row`."""
     if not labelled:
         return TextRow("", "", None, None)
     return TextRow(
         "",
-        label_of(row, row.values.get("label"), limits),
+        label_of(row, row.values.get("label"), limits, rules),
         group_of(row, row.values.get("group"), limits),
         split_of(row, row.values.get("split")),
+        labels_of(row, row.values.get("label"), limits, rules),
     )
 
 
-def path_row(row: Row, limits: Limits) -> PathRow:
+def path_row(row: Row, limits: Limits, rules: LabelRules = SINGLE) -> PathRow:
     """The row as a labelled path. Raises schema_mismatch, invalid_value or label_too_long."""
     path = next((row.values[name] for name in PATHS if name in row.values), None)
     if "label" not in row.values or path is None:
@@ -114,18 +123,44 @@ def path_row(row: Row, limits: Limits) -> PathRow:
         raise row.error("invalid_value", "`path` is empty")
     return PathRow(
         path,
-        label_of(row, row.values["label"], limits),
+        label_of(row, row.values["label"], limits, rules),
         group_of(row, row.values.get("group"), limits),
         split_of(row, row.values.get("split")),
+        labels_of(row, row.values["label"], limits, rules),
     )
 
 
-def label_of(row: Row, value: Any, limits: Limits) -> str:
-    """A label: a text, a number, or true or false as JSON writes them.
+def label_of(row: Row, value: Any, limits: Limits, rules: LabelRules = SINGLE) -> str:
+    """A label: a text, a number, or true or false as JSON writes them; "" where there are several.
 
     Raises invalid_value, label_too_long.
     """
-    label = _word(row, "label", _only(row, value))
+    if rules.several:
+        return ""
+    if isinstance(value, str) and rules.judging and rules.parted(value) is not None:
+        raise row.error("several_labels", "`label` is a list as a text; one label is read")
+    return _label(row, _only(row, value), limits)
+
+
+def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[str, ...] | None:
+    """All labels in order, where there may be several or none; else None. Raises as `label_of`."""
+    if not rules.several:
+        return None
+    parted = rules.parted(value) if isinstance(value, str) else None
+    listed = value if parted is None else parted
+    if not isinstance(listed, list | tuple):
+        listed = [listed]
+    _refuse_passages(row, listed)
+    names = sorted({_label(row, one, limits) for one in listed})
+    if rules.negative not in names:
+        return tuple(names)
+    if len(names) > 1:
+        raise row.error("invalid_value", f"it has {rules.negative!r} beside other labels")
+    return ()
+
+
+def _label(row: Row, value: Any, limits: Limits) -> str:
+    label = _word(row, "label", value)
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
     if len(label) > limits.label_characters:
@@ -133,21 +168,27 @@ def label_of(row: Row, value: Any, limits: Limits) -> str:
     return label
 
 
-def is_unlabelled(row: Row) -> bool:
-    """Whether the row says that it has no label: by an empty list of them."""
-    return row.values.get("label") == []
+def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
+    """Whether the row says that nobody has labelled it: by an empty list, or where one says that it
+    belongs to no class by null."""
+    label = row.values.get("label", "")
+    return label is None if rules.several else label == []
 
 
 def _only(row: Row, value: Any) -> Any:
     """The one label of a list. Raises several_labels, or invalid_value for marked passages."""
     if not isinstance(value, list):
         return value
-    if any(isinstance(one, list | dict) for one in value):
-        raise row.error("invalid_value", "`label` marks passages; one label for all of it is read")
+    _refuse_passages(row, value)
     if len(set(value)) > 1:
         some = ", ".join(shown(str(one), 30) for one in value[:5])
         raise row.error("several_labels", f"`label` has {len(value)} labels: {some}; one is read")
     return value[0] if value else None
+
+
+def _refuse_passages(row: Row, labels: Sequence[Any]) -> None:
+    if any(isinstance(one, list | dict) for one in labels):
+        raise row.error("invalid_value", "`label` marks passages; one label for all of it is read")
 
 
 def group_of(row: Row, value: Any, limits: Limits) -> str | None:

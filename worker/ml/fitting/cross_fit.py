@@ -70,7 +70,7 @@ def likelihoods(fits: Sequence[HeadFit], folds: Folds) -> list[float]:
 def by_ridge(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     """One fit a λ of l2 [Λ], its out-of-fold scores in closed form."""
     if design.many is not None:
-        return _in_span(design, folds, lambda _: ridge.from_moments(design.moments, l2), len(l2))
+        return in_span(design, folds, lambda _: ridge.from_moments(design.moments, l2), len(l2))
     precision = _precision(design, l2)
     solved = ridge.dual(
         design.gram.to(precision),
@@ -105,28 +105,28 @@ def _out_of_fold(solved: ridge.Dual, design: Design, folds: Folds) -> Tensor:
 def by_logistic(design: Design, folds: Folds, l2: Tensor) -> list[HeadFit]:
     """One fit a λ, all of them with all folds at once."""
     grid = _per_fold(l2, folds)
-    return _in_span(
+    return in_span(
         design, folds, lambda p: logistic.fit(p, grid, iterations=60, tolerance=1e-3), len(l2)
     )
 
 
 def by_lda(design: Design, folds: Folds, shrinkage: Tensor) -> list[HeadFit]:
     """One fit a shrinkage."""
-    return _in_span(
+    return in_span(
         design, folds, lambda _: lda.from_moments(design.moments, shrinkage), len(shrinkage)
     )
 
 
 def by_prototypes(design: Design, folds: Folds, settings: Tensor) -> list[HeadFit]:
     """The same fit for each of `settings`: it has none."""
-    return _in_span(design, folds, prototypical.fit, len(settings))
+    return in_span(design, folds, prototypical.fit, len(settings))
 
 
 def _per_fold(values: Tensor, folds: Folds) -> Tensor:
     return values.repeat_interleave(1 + folds.count)
 
 
-def _in_span(
+def in_span(
     design: Design, folds: Folds, fit: Callable[[SolverProblem], Affine], settings: int
 ) -> list[HeadFit]:
     """Fit in float32 on the span's coordinates, once on all rows and once without each fold."""

@@ -103,17 +103,17 @@ def choose(kernel: Kernel, groups: Tensor) -> Mix:
     def scores(mixes: Sequence[Mix]) -> Iterator[float]:
         logits = out_of_fold(thin, mixes, fold, tolerance=ROUGH)
         for mix, oof in zip(mixes, logits, strict=True):
-            yield _likelihood(oof[known], labels[known]) - _distance(mix, prior) / 2
+            yield _likelihood(oof[known], labels[known]) - distance(mix, prior) / 2
 
-    return _averaged(_uphill(prior, scores))
+    return averaged(uphill(prior, scores))
 
 
-def _uphill(prior: Mix, scores: Callable[[Sequence[Mix]], Iterator[float]]) -> dict[Mix, float]:
+def uphill(prior: Mix, scores: Callable[[Sequence[Mix]], Iterator[float]]) -> dict[Mix, float]:
     """The log-posterior of every mix met on the way from the prior to where no neighbour is more
     likely.
     """
     tried: dict[Mix, float] = {}
-    best = min(_mixes(prior), key=lambda mix: _distance(mix, prior))
+    best = min(_mixes(prior), key=lambda mix: distance(mix, prior))
     while new := [mix for mix in _neighbours(best, prior) if mix not in tried]:
         tried |= dict(zip(new, scores(new), strict=True))
         best = max(tried, key=lambda mix: tried[mix])
@@ -137,14 +137,14 @@ def _neighbours(mix: Mix, prior: Mix) -> list[Mix]:
     return [grid[r * wide + c] for r, c in near if 0 <= r < rows and 0 <= c < wide]
 
 
-def _distance(mix: Mix, prior: Mix) -> float:
+def distance(mix: Mix, prior: Mix) -> float:
     """Squared, in standard deviations of the prior."""
     off = [mix.lexical - prior.lexical]
     off += [mix.shares[-1] - prior.shares[-1]] if len(mix.shares) == 2 else []
     return sum((one / SPREAD) ** 2 for one in off)
 
 
-def _averaged(tried: Mapping[Mix, float]) -> Mix:
+def averaged(tried: Mapping[Mix, float]) -> Mix:
     """The mean of what was tried, by the posterior to the power EXPONENT."""
     scores = torch.tensor(list(tried.values()), dtype=torch.double)
     weights = (EXPONENT * scores).softmax(0)

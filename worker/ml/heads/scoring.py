@@ -70,6 +70,8 @@ class Neighbour:
     id: str
     label: str
     similarity: float
+    labels: tuple[str, ...] | None = None
+    """All that it has, of a head for several labels."""
 
 
 def load(artifact: HeadArtifact) -> LiveHead:
@@ -129,7 +131,7 @@ def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[
     """[n, k] by tensor operations alone, so that it can be traced for any n."""
     made = _transform(head.config, layout).channels(features, head.config.channels)
     logits = _logits(head, [made[channel] for channel in head.config.channels])
-    return (logits / head.config.temperature).softmax(1)
+    return head.config.likely(logits)
 
 
 def nearest(
@@ -152,11 +154,20 @@ def _neighbours(
     rows = _transform(head.config, layout).novelty(features)
     cosines = (rows @ _exemplars(head).T)[0]
     best = cosines.topk(min(count, len(cosines)))
-    ids, labels = head.config.exemplar_ids, head.artifact.tensors["exemplar_labels"]
     return [
-        Neighbour(ids[place], head.config.classes[int(labels[place])], cosine)
+        _neighbour(head, place, cosine)
         for place, cosine in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
+
+
+def _neighbour(head: LiveHead, place: int, cosine: float) -> Neighbour:
+    config, tensors = head.config, head.artifact.tensors
+    if not config.multi_label:
+        label = config.classes[int(tensors["exemplar_labels"][place])]
+        return Neighbour(config.exemplar_ids[place], label, cosine)
+    marked = torch.nonzero(tensors["exemplar_marks"][place])[:, 0].tolist()
+    labels = tuple(config.classes[c] for c in marked)
+    return Neighbour(config.exemplar_ids[place], ", ".join(labels), cosine, labels)
 
 
 class _Rows:
@@ -186,9 +197,9 @@ class _Rows:
 
 def _answer(head: LiveHead, shared: _Rows, rows: Sequence[int]) -> list[Prediction]:
     x = [shared.channel(channel, rows) for channel in head.config.channels]
-    told = (_logits(head, x) / head.config.temperature).softmax(1)
+    told = head.config.likely(_logits(head, x))
     top, predicted = novelty.confidence(told)
-    labels = head.artifact.tensors["exemplar_labels"].long()
+    labels, predicted = head.artifact.among(predicted)
     likeness = novelty.similarity(shared.novelty(rows), _exemplars(head), labels, predicted)
     return _predictions(head, told, head.config.novelty.score(top, likeness))
 

@@ -46,6 +46,7 @@ class StackedHead:
     spreads: tuple[float, float]
     thresholds: tuple[float, ...]
     false_alarm: float
+    multi_label: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -81,10 +82,11 @@ def stacked(head: LiveHead) -> StackedHead | None:
         temperature=config.temperature,
         exemplars=exemplars.numpy(),
         inverse=(1 / norms).numpy(),
-        labels=tensors["exemplar_labels"].long().numpy(),
+        labels=head.artifact.among(torch.zeros(1, dtype=torch.long))[0].numpy(),
         spreads=(detector.spreads[0] if detector.estimable else np.inf, detector.spreads[1]),
         thresholds=detector.thresholds,
         false_alarm=config.false_alarm,
+        multi_label=config.multi_label,
     )
 
 
@@ -145,7 +147,18 @@ def _softmax(
     p = np.exp(shifted)
     p /= p.sum(1, keepdims=True)
     softened = np.sqrt(p)
-    return p, softened.max(1) / softened.sum(1), predicted
+    top = softened.max(1) / softened.sum(1)
+    several = [place for place, head in enumerate(heads) if head.multi_label]
+    if several:
+        p[several] = _sigmoid(logits[several] / temperature[several, None])
+        predicted[several] = 0
+    return p, top, predicted
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    """Each class for itself; zero where a head has none."""
+    half: Floats = np.exp(-np.abs(logits))
+    return ((np.where(logits >= 0, 1, half)) / (1 + half)).astype(np.float32)
 
 
 def _likeness(cosines: Floats, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> Floats:

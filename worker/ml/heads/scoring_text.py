@@ -28,14 +28,10 @@ def answer(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> Text
     """
     unit, table = spaces.unit(embeddings.float()), ngrams.rows(texts)
     known = _known(head, table)
-    probabilities = (_logits(head, unit, known) / head.config.temperature).softmax(1)
+    probabilities = head.config.likely(_logits(head, unit, known))
     top, predicted = novelty.plain_confidence(probabilities)
-    cosine = novelty.similarity(
-        unit,
-        head.tensors["exemplars"].float(),
-        head.tensors["exemplar_labels"].long(),
-        predicted,
-    )
+    labels, predicted = head.among(predicted)
+    cosine = novelty.similarity(unit, head.tensors["exemplars"].float(), labels, predicted)
     w = _lexical(head).weight
     similarity = (1 - w) * cosine + w * coverage(known)
     score = head.config.novelty.score(top, similarity)

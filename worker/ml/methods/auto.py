@@ -202,7 +202,7 @@ def _fitted(setting: Setting, average: Average) -> Fitted:
     weights: dict[Channel, Tensor] = {}
     bias = torch.zeros(setting.folds.classes)
     for member in average.members.values():
-        channel, weight, offset = _affine(setting, member)
+        channel, weight, offset = affine(setting, member)
         weights[channel] = weights[channel] + weight if channel in weights else weight
         bias = bias + offset
     first = next(iter(average.members.values())).design
@@ -210,12 +210,12 @@ def _fitted(setting: Setting, average: Average) -> Fitted:
         channels=tuple(weights),
         tensors={"weight": torch.cat(list(weights.values())), "bias": bias},
         out_of_fold=average.out_of_fold,
-        used={"spaces": [_said(name, member) for name, member in average.members.items()]},
+        used={"spaces": [said(name, member) for name, member in average.members.items()]},
         curve=setting.ridge_curve(first.own),
     )
 
 
-def _affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:
+def affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:
     """A member's share of the logits, on a channel that predictions read."""
     fit = member.fit.scaled(member.share)
     weight, bias = member.design.folded(fit.alpha, fit.bias)
@@ -225,7 +225,8 @@ def _affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:
     return channel, weight, bias
 
 
-def _said(name: str, member: Member) -> dict[str, Any]:
+def said(name: str, member: Member) -> dict[str, Any]:
+    """What is told of a member."""
     return {
         "name": name,
         "space": member.design.channel.space,

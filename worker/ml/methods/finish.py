@@ -113,7 +113,7 @@ def _artifact(judged: _Judged) -> HeadArtifact:
     canonical, labels = setting.canonical, setting.folds.labels
     kept = _exemplars(labels)
     rows = judged.transform.novelty(setting.support.take(kept).features)
-    tensors, divisor = _stored(_in_callers_order(judged))
+    tensors, divisor = stored(_in_callers_order(judged))
     tensors["exemplars"] = fitted.novelty.kept(rows)
     tensors["exemplar_labels"] = canonical.numbers(labels[kept]).to(torch.int32)
     config = HeadConfig(
@@ -145,7 +145,7 @@ def _in_callers_order(judged: _Judged) -> dict[str, Tensor]:
     return tensors
 
 
-def _stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+def stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     """The tensors with weights in half precision, and what they and the temperature are divided by
 
     so that they fit in: those on features that hardly differ are large.

@@ -46,7 +46,7 @@ class Setting:
         return not torch.equal(self.told_groups, self.support.groups)
 
     @classmethod
-    def of(cls, task: Task) -> Setting:
+    def of(cls, task: Task, folding: Callable[[Support], Folds] = Folds.of) -> Setting:
         """Of a task whose support has the views to learn from."""
         statistics = whitening.find(task.backbone, task.weights_sha256)
         canonical = Canonical.of(task.support, task.seed)
@@ -55,13 +55,14 @@ class Setting:
         of = MODALITIES[spaces.modality(told.features)]
         if of.copied and len(told) <= near_copies.MOST:
             rows = transform.novelty(told.features)
-            together = near_copies.joined(rows, told.labels, told.groups)
+            alike = told.labels if told.marks is None else torch.zeros_like(told.labels)
+            together = near_copies.joined(rows, alike, told.groups)
         if together is not None:
             canonical = replace(canonical, support=replace(told, groups=together))
         return cls(
             task=task,
             canonical=canonical,
-            folds=Folds.of(canonical.support),
+            folds=folding(canonical.support),
             transform=transform,
             statistics=statistics,
             told_groups=told.groups,

@@ -45,7 +45,7 @@ def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
         (out_of_fold,) = text_mix.out_of_fold(kernel, [mix], folds.fold)
         logits = distance_cooling.cooled(out_of_fold, factor)
     return Fitted(
-        tensors=_tensors(kernel, text_mix.final(kernel, mix)),
+        tensors=tensors(kernel, text_mix.final(kernel, mix)),
         out_of_fold=logits,
         used=_used(setting, kernel, mix),
         shares=mix.shares if len(mix.shares) > 1 else (),
@@ -53,7 +53,7 @@ def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
         temperature=_temperature(setting, logits),
         cooling=factor,
         lexical=Lexical(weight=mix.lexical, folded=kernel.folded, familiarity=familiarity),
-        novelty=_novelty(kernel, mix.lexical),
+        novelty=novelty_evidence(kernel, mix.lexical),
         curve=_curve(setting, kernel, mix, logits),
     )
 
@@ -140,7 +140,7 @@ def _point(logits: Tensor, labels: Tensor, known: Tensor, per_class: float) -> P
     return Point(per_class=float(per_class), accuracy=accuracy, judged=len(right))
 
 
-def _novelty(kernel: Kernel, w: float) -> NoveltyEvidence:
+def novelty_evidence(kernel: Kernel, w: float) -> NoveltyEvidence:
     """By the embedding and the words alike; folded n-grams are all shared."""
     shared = torch.ones(kernel.count)
     if not kernel.folded:
@@ -156,7 +156,7 @@ def _elsewhere(table: ngrams.SparseRows) -> Tensor:
     return scoring_text.coverage(ngrams.within(table, buckets[rows > 1]))
 
 
-def _tensors(kernel: Kernel, final: text_mix.Final) -> dict[str, Tensor]:
+def tensors(kernel: Kernel, final: text_mix.Final) -> dict[str, Tensor]:
     """The head's tensors; the support's mean row is one more column beside the classes."""
     total = len(kernel.labels)
     share = (torch.arange(total) < kernel.count).float()[:, None] / kernel.count

@@ -1,11 +1,13 @@
-"""Multinomial logistic regression (Cox 1958) by L-BFGS (Liu & Nocedal 1989), many fits at once.
+"""Logistic regression (Cox 1958) by L-BFGS (Liu & Nocedal 1989), many fits at once.
 
-minimise  Σ wᵢ·cross-entropy(xᵢW + b, yᵢ) + ½ λ ‖W‖²  over W [d, k] and a free bias b [k].
+minimise  Σ wᵢ·cross-entropy(xᵢW + b, yᵢ) + ½ λ ‖W‖²  over W [d, k] and a free bias b [k], of one
+class among k, or of each class against all that do not have it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,8 +22,46 @@ def fit(
     problem: SolverProblem, l2: Tensor, *, iterations: int = 200, tolerance: float = 1e-5
 ) -> Affine:
     """All S by P minimisers together; `l2` is λ [P], `tolerance` bounds the gradient's share."""
-    return _Search(problem, l2).run(iterations, tolerance)
+    return _Search(problem, l2, problem.targets).run(iterations, tolerance)
 
+
+def one_against_rest(
+    problem: SolverProblem,
+    marks: Tensor,
+    l2: Tensor,
+    *,
+    iterations: int = 200,
+    tolerance: float = 1e-5,
+) -> Affine:
+    """The same with marks [n, C] in the labels' place: C binary fits for each of the S by P.
+
+    Each class is a fit of its own to the search, which shares every product with x.
+    """
+    size = max(1, MOST_LOGITS // (len(problem.weights) * problem.x.shape[0] * problem.x.shape[1]))
+    parts = [
+        _against_rest(problem, some, l2, iterations, tolerance) for some in marks.split(size, dim=1)
+    ]
+    return Affine(
+        torch.cat([part.weight for part in parts], -1), torch.cat([part.bias for part in parts], -1)
+    )
+
+
+def _against_rest(
+    problem: SolverProblem, marks: Tensor, l2: Tensor, iterations: int, tolerance: float
+) -> Affine:
+    classes, fits = marks.shape[1], len(problem.weights)
+    targets = marks.T.to(problem.x.dtype).repeat(fits, 1)[..., None]
+    each = replace(problem, weights=problem.weights.repeat_interleave(classes, 0), classes=1)
+    found = _BinarySearch(each, l2.repeat_interleave(classes), targets).run(iterations, tolerance)
+    spaces, _, width, _ = found.weight.shape
+    return Affine(
+        found.weight.reshape(spaces, fits, classes, width).transpose(2, 3).contiguous(),
+        found.bias.reshape(spaces, fits, classes),
+    )
+
+
+MOST_LOGITS = 8_000_000
+"""Logits of all binary fits that are searched for together."""
 
 Floats = NDArray[np.float64]
 _TINY = 1e-30
@@ -40,10 +80,10 @@ class _Search:
 
     HISTORY = 10
 
-    def __init__(self, problem: SolverProblem, l2: Tensor) -> None:
+    def __init__(self, problem: SolverProblem, l2: Tensor, targets: Tensor) -> None:
         x = problem.x
         self.x = torch.cat([x, torch.ones_like(x[..., :1])], -1)
-        self.targets = problem.targets
+        self.targets = targets
         self.weights = problem.weights.to(x.dtype)[None, :, :, None]
         self.ridge = l2.to(x.dtype)[None, :, None, None] * torch.ones_like(self.x[0, 0])[:, None]
         self.ridge[..., -1, :] = 0
@@ -80,7 +120,7 @@ class _Search:
 
     def _gradient(self, theta: Tensor, logits: Tensor) -> Tensor:
         spaces, fits, width, classes = self.shape
-        residual = self.weights * (logits.softmax(-1) - self.targets)
+        residual = self.weights * (self._likely(logits) - self.targets)
         flat = residual.transpose(1, 2).reshape(spaces, -1, fits * classes)
         product = (self.x.transpose(1, 2) @ flat).reshape(spaces, width, fits, classes)
         return product.transpose(1, 2) + self.ridge * theta
@@ -91,16 +131,24 @@ class _Search:
         linear = linear - _dot(self.weights * self.targets, change)
         t = torch.ones_like(linear)
         for _ in range(4):
-            p = (logits + t * change).softmax(-1)
-            mean = (p * change).sum(-1, keepdim=True)
+            mean, spread = self._moments(logits + t * change, change)
             slope = (self.weights * mean).sum((-1, -2), keepdim=True) + linear + t * curve
-            spread = (p * (change - mean).square()).sum(-1, keepdim=True)
             bend = (self.weights * spread).sum((-1, -2), keepdim=True) + curve
             before = t
             t = torch.minimum(torch.maximum(t - slope / bend.clamp(min=1e-30), t / 10), t * 10)
             if bool(((t - before).abs() <= 0.1 * before).all()):
                 break
         return t
+
+    def _likely(self, logits: Tensor) -> Tensor:
+        """Probabilities of the classes."""
+        return logits.softmax(-1)
+
+    def _moments(self, logits: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance [S, P, n, 1] of the change over the classes, which are so likely."""
+        p = logits.softmax(-1)
+        mean = (p * change).sum(-1, keepdim=True)
+        return mean, (p * (change - mean).square()).sum(-1, keepdim=True)
 
     def _believed(self, l2: Sequence[float]) -> list[tuple[list[int], Tensor]]:
         """The fits with each λ, and the inverse [S, d + 1, d + 1] of their Hessian."""
@@ -123,6 +171,17 @@ class _Search:
             solved = inverse @ flat
             out[:, own] = solved.reshape(spaces, width, len(own), classes).transpose(1, 2)
         return out
+
+
+class _BinarySearch(_Search):
+    """The same with one logit a fit: that of having the class, against zero."""
+
+    def _likely(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def _moments(self, logits: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        p = logits.sigmoid()
+        return p * change, p * (1 - p) * change.square()
 
 
 class _Memory:

@@ -43,6 +43,32 @@ def with_folds(problem: SolverProblem, *, fold: Tensor, count: int) -> list[Mome
     return [total, *(total.without(part) for part in parts)]
 
 
+def of_marks(
+    x: Tensor, marks: Tensor, weights: Tensor, *, fold: Tensor, count: int
+) -> list[Moments]:
+    """The same of rows x [n, d] with marks [n, C] instead of one label each, and weights [n].
+
+    The last of C + 1 counts and sums is what the others lack of all rows': with it they add up as
+    those of exclusive classes do, which is all that least squares asks.
+    """
+    rows = [torch.nonzero(fold == number)[:, 0] for number in range(count)] or [
+        torch.arange(len(x))
+    ]
+    parts = [_of_marks(x[some], marks[some], weights[some, None].to(x.dtype)) for some in rows]
+    total = _total(parts)
+    return [total, *(total.without(part) for part in parts if count)]
+
+
+def _of_marks(x: Tensor, marks: Tensor, own: Tensor) -> Moments:
+    mass = marks * own
+    counts, sums = mass.sum(0), mass.T @ x
+    return Moments(
+        torch.cat([counts, (own.sum() - counts.sum())[None]]),
+        torch.cat([sums, ((own * x).sum(0) - sums.sum(0))[None]]),
+        (x * own).T @ x,
+    )
+
+
 def _total(parts: Sequence[Moments]) -> Moments:
     total = parts[0]
     for part in parts[1:]:

@@ -116,7 +116,7 @@ def _ask(
 
 def _verdicted(said: dict[str, Any], label: str) -> Verdicted:
     """The answer, with what it gave the true label. Raises invalid_transition."""
-    if "label" not in said:
+    if "label" not in said or "labels" in said:
         why = "the gate compares models that give each input one label"
         raise HeadstartError("invalid_transition", why, param="candidate")
     listed = said.get("predictions") or [said]

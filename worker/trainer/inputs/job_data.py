@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Modality
+from app.core.manifest import Example, LabelMode, Modality
 from app.core.modalities import MODALITIES
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from app.infra.repositories import versions
@@ -51,6 +51,11 @@ class JobData:
     def modality(self) -> Modality:
         """image or text."""
         return MODALITIES[self.rows.dataset.modality].name
+
+    @property
+    def label_mode(self) -> LabelMode:
+        """Whether an example may have several labels."""
+        return manifest.mode_of(self.train)
 
     @property
     def examples(self) -> list[Example]:
@@ -108,17 +113,22 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
     """Leave out held-out examples learned from or that nothing could get right, and say so."""
     contents = {example.content for example in train}
     groups = {example.group for example in train} - {None} if rows.one_dataset else set()
-    classes = {example.label for example in train}
+    classes = {name for example in train for name in example.names}
     new, copies = _parted(held_out, lambda example: example.content in contents)
     apart, grouped = _parted(new, lambda example: example.group in groups)
-    validation, unknown = _parted(apart, lambda example: example.label not in classes)
+    judged, unknown = _parted(apart, lambda example: not classes.issuperset(example.names))
+    several = [example for example in unknown if example.labels is not None]
+    validation = judged if not several else apart
     return JobData(
         rows=rows,
         train=train,
         held_out=list(held_out),
         validation=validation,
         classes=sorted(classes),
-        warnings=_warnings(copies, grouped, unknown, left=len(validation)),
+        warnings=[
+            *_warnings(copies, grouped, [] if several else unknown, left=len(validation)),
+            *_beyond(several, classes),
+        ],
     )
 
 
@@ -148,18 +158,31 @@ def _warnings(
     return said
 
 
+def _beyond(examples: Sequence[Example], classes: set[str]) -> list[str]:
+    """What held-out examples with several labels have that nothing could get right."""
+    beyond = sorted({name for example in examples for name in example.names} - classes)
+    if not beyond:
+        return []
+    some = ", ".join(beyond[:10])
+    return [f"labels without a training example are not judged, {len(beyond)} of them: {some}"]
+
+
 def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any]:
-    """Labels as places in `classes`; groups as numbers: equal contents and named groups belong
-    together, every other example is alone.
+    """Labels as places in `classes`, of several as lists of places in `marks`; groups as numbers:
+    equal contents and named groups belong together, every other example is alone.
     """
     place = {label: index for index, label in enumerate(classes)}
     groups: dict[str, int] = {}
     names = [
         f"group {e.group}" if e.group is not None else f"content {e.content}" for e in examples
     ]
-    return {
+    told = {
         "ids": [example.id for example in examples],
-        "labels": [place[example.label] for example in examples],
+        "labels": [0 if e.labels is not None else place[e.label] for e in examples],
         "groups": [groups.setdefault(name, len(groups)) for name in names],
         "classes": list(classes),
     }
+    if manifest.mode_of(examples) == "single_label":
+        return told
+    marks = [[place[name] for name in one.names if name in place] for one in examples]
+    return told | {"marks": marks}

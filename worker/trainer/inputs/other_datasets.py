@@ -51,6 +51,7 @@ def _versions(session: Session, data: JobData) -> list[DatasetVersionRow]:
             DatasetVersionRow.status == "ready",
             DatasetVersionRow.num_examples <= MOST_EXAMPLES,
             DatasetRow.modality == data.modality,
+            DatasetRow.label_mode == "single_label",
             DatasetRow.id != data.rows.dataset.id,
         )
         .order_by(DatasetVersionRow.created_at.desc())

@@ -6,7 +6,7 @@ under the fence; what was embedded until then is cached by content, so no try be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,6 +38,9 @@ from worker.trainer.tensor_process import EngineFacts
 MOST_HALVINGS = 50
 """Enough for five inputs that kill; where everything does, the batch is to fail."""
 _TRIES = 3
+Said = str | list[str]
+"""The label of an input, or all of a model that says several."""
+Answers = dict[str, tuple[bytes, Said]]
 
 
 class _MadeWayError(Exception):
@@ -86,7 +89,7 @@ def _chunk_of(attempt: Attempt) -> BatchChunk:
     if "fault" in claim.payload:
         fault = Fault.model_validate(claim.payload["fault"])
         inputs = [one.model_copy(update={"fault": fault}) for one in inputs]
-    labelled = [one.id for one in inputs if one.label and one.id not in excluded]
+    labelled = [one.id for one in inputs if one.labelled and one.id not in excluded]
     trained = _trained_on(attempt, version, inputs) if labelled else None
     return BatchChunk(
         row=row, start=start, inputs=inputs, judged=frozenset(labelled), trained=trained
@@ -136,7 +139,7 @@ class _Prediction:
     def outcome(self) -> tuple[ChunkOutcome, set[str]]:
         """The stored file and what it adds to the batch; the segments that were read."""
         features: dict[str, Features] = {}
-        answers: dict[str, tuple[bytes, str]] = {}
+        answers: Answers = {}
         if self._wanted:
             facts = self._attempt.engine(self._chunk.row.backbone, fitted=self._fitted)
             facts = facts.reading(self._config.get("pixel_scale"))
@@ -187,9 +190,7 @@ class _Prediction:
 
         self._attempt.commit(index)
 
-    def _answers(
-        self, facts: EngineFacts, features: Mapping[str, Features]
-    ) -> dict[str, tuple[bytes, str]]:
+    def _answers(self, facts: EngineFacts, features: Mapping[str, Features]) -> Answers:
         """What the head says of each content: an item of an answer, and the label in it."""
         row = self._chunk.row
         unique = list({one.sha256: one for one in self._wanted}.values())
@@ -204,6 +205,8 @@ class _Prediction:
             "texts": texts(self._attempt, row.modality, unique),
             "top_k": row.options["top_k"],
             "unknown": row.options["unknown"],
+            "level": row.options.get("threshold"),
+            "levels": row.options.get("thresholds"),
             "out": str(file),
         }
         labels = self._attempt.ask(request)["labels"]
@@ -213,7 +216,7 @@ class _Prediction:
             for one, line, label in zip(unique, lines, labels, strict=True)
         }
 
-    def _written(self, answers: Mapping[str, tuple[bytes, str]]) -> ChunkOutcome:
+    def _written(self, answers: Mapping[str, tuple[bytes, Said]]) -> ChunkOutcome:
         """Store the lines of the whole chunk, in the inputs' order."""
         chunk, claim = self._chunk, self._attempt.claim
         part, failed = self._folder / "part.jsonl", 0
@@ -236,15 +239,32 @@ class _Prediction:
             problem=self._problem,
         )
 
-    def _tally(self, answers: Mapping[str, tuple[bytes, str]]) -> Tally:
+    def _tally(self, answers: Mapping[str, tuple[bytes, Said]]) -> Tally:
         known, tally = frozenset(self._config["classes"]), Tally()
         trained = self._chunk.trained
         for one in self._chunk.inputs:
             if one.id in self._chunk.judged and one.sha256 in answers:
-                label = answers[one.sha256][1] if one.label in known else None
                 seen = None if trained is None else one.content in trained
-                agreement.count(tally, split=one.split, label=one.label, predicted=label, seen=seen)
+                _count(tally, one, answers[one.sha256][1], known=known, seen=seen)
         return tally
+
+
+def _count(
+    tally: Tally,
+    one: BatchInput,
+    said: str | Sequence[str],
+    *,
+    known: Collection[str],
+    seen: bool | None,
+) -> None:
+    """Add one example; a model that says one label is judged by examples that have one."""
+    if not isinstance(said, str):
+        labels = [name for name in one.names if name in known]
+        agreement.count_several(tally, split=one.split, labels=labels, predicted=said, seen=seen)
+        return
+    label = one.names[0] if len(one.names) == 1 else ""
+    predicted = said if label in known else None
+    agreement.count(tally, split=one.split, label=label, predicted=predicted, seen=seen)
 
 
 def _in_another_precision(fitted: str, served: str) -> Problem | None:
@@ -259,8 +279,9 @@ def _in_another_precision(fitted: str, served: str) -> Problem | None:
 def _line(index: int, one: BatchInput, answer: bytes | Fault) -> bytes:
     """One line of the results: which input it is, then what is said of it."""
     told: dict[str, Any] = {"index": index, "id": one.id, "path": one.path}
-    if one.label:
-        told |= {"expected": one.label, "split": one.split}
+    if one.labelled:
+        expected = one.label if one.labels is None else list(one.labels)
+        told |= {"expected": expected, "split": one.split}
     if isinstance(answer, Fault):
         return to_json({**told, "error": answer.model_dump()}) + b"\n"
     return to_json(told)[:-1] + b"," + answer.partition(b",")[2] + b"\n"

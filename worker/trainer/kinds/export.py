@@ -83,10 +83,10 @@ def _version(
 
 
 def _spread(examples: Sequence[Example]) -> list[Example]:
-    """EXAMPLES of them: the first of every class, then the second of every class, and so on."""
-    seen: dict[str, int] = {}
+    """EXAMPLES of them: the first of every class or set of labels, then the second, and so on."""
+    seen: dict[tuple[str, ...], int] = {}
     turns = []
     for place, example in enumerate(examples):
-        turn = seen[example.label] = seen.get(example.label, 0) + 1
+        turn = seen[example.names] = seen.get(example.names, 0) + 1
         turns.append((turn, place))
     return [examples[place] for _, place in sorted(turns)[:EXAMPLES]]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
+from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role, is_metadata
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import clean, folded, shown
@@ -51,7 +52,12 @@ class Places:
 
 
 def by_rows(
-    rows: Iterable[tuple[FileInTree, Row]], places: Places, *, limits: Limits, refusals: Refusals
+    rows: Iterable[tuple[FileInTree, Row]],
+    places: Places,
+    *,
+    limits: Limits,
+    refusals: Refusals,
+    rules: LabelRules = SINGLE,
 ) -> list[LabelledFile]:
     """The members that the rows of metadata files name, below the folder of each file.
 
@@ -61,14 +67,14 @@ def by_rows(
     items: dict[int, LabelledFile] = {}
     for table, row in rows:
         with refusals.collecting(OF_ROW):
-            told = path_row(row, limits)
+            told = path_row(row, limits, rules)
             folder = table.path.rpartition("/")[0]
             member = _member(row, told, folder, places)
             if member.index in items:
                 raise row.error("duplicate_name", f"{shown(told.path)} has a row already")
             split = told.split or _split(folder)
             items[member.index] = LabelledFile(
-                member.index, member.path, told.label, told.group, split
+                member.index, member.path, told.label, told.group, split, told.labels
             )
     return sorted(items.values(), key=lambda item: item.index)
 

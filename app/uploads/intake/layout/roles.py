@@ -74,6 +74,7 @@ class LabelledFile:
     label: str
     group: str | None = None
     split: Split | None = None
+    labels: tuple[str, ...] | None = None
 
 
 def members(

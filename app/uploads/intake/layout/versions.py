@@ -34,7 +34,7 @@ def _original(item: LabelledFile) -> str | None:
     """The picture that it is a version of, where it has no group yet: of one label, as other
     pictures of that name may lie in other class folders."""
     found = _VERSION.fullmatch(item.path.rpartition("/")[2])
-    return f"{item.label}/{found[1]}" if found and item.group is None else None
+    return f"{item.label}{item.labels or ''}/{found[1]}" if found and item.group is None else None
 
 
 def _told(originals: set[str], count: int) -> Problem:

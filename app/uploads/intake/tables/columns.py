@@ -11,7 +11,7 @@ from app.core.errors import HeadstartError
 from app.core.texts import composed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PATHS, Row
-from app.uploads.intake.tables import split_guess
+from app.uploads.intake.tables import marks, split_guess
 from app.uploads.intake.tables.source import TableFile
 from app.uploads.intake.tables.split_guess import SplitGuess
 
@@ -32,7 +32,12 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
-OWN = {"group": {"group"}, "split": {"split"}, "path": set(PATHS)}
+OWN = {
+    "label": {"label", "labels"},
+    "group": {"group"},
+    "split": {"split"},
+    "path": set(PATHS),
+}
 READ_ANYWAY = ("messages", "prompt", "completion")
 """OpenAI's forms, in which text and label have other places."""
 
@@ -43,6 +48,8 @@ class Columns:
 
     places: Mapping[str, str]
     guess: SplitGuess | None = None
+    marks: tuple[str, ...] = ()
+    """Columns of zeros and ones, one a class, in the place of one that says the label."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -52,6 +59,8 @@ class Columns:
         told = {name: values[name] for name in READ_ANYWAY if name in values}
         told |= {role: values[role] for role in USUAL if role in values and role not in told}
         told |= {role: values[name] for role, name in self.places.items() if name in values}
+        if self.marks:
+            told["label"] = [name for name in self.marks if marks.read(row, name, values.get(name))]
         if self.guess is not None and "split" not in told:
             told["split"] = self.guess.see(row, values)
         return Row(row.table, row.number, told)
@@ -70,10 +79,12 @@ def find(
     number: int = 1,
     typed: Sequence[str] = (),
     images: Sequence[str] = (),
+    first: Mapping[str, Any] | None = None,
 ) -> Columns:
     """The columns of a table whose header is row `number`.
 
-    `typed` are columns that the file itself declares to be classes, `images` those with pictures.
+    `typed` are columns that the file itself declares to be classes, `images` those with pictures;
+    `first` is its first row: where no column is the label, those are that say 0 or 1 in it.
     Raises schema_mismatch where a role has no column, several, or one that is there twice.
     """
     header = Row(table.name, number, {})
@@ -86,11 +97,27 @@ def find(
     if images:
         own = [name for name in images if folded(name) == "image"]
         places["image"] = _one(header, "image", own[:1] or images)
-    _check_needed(table, header, places, names)
+    marked = _marked(table, places, names, first or {})
+    _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
     _say_unread(table, places, names)
-    return Columns(places, _guess(table, places, names))
+    return Columns(places, _guess(table, places, names), marked)
+
+
+def _marked(
+    table: TableFile, places: Mapping[str, str], names: Sequence[str], first: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The columns with one mark a class, where no column says the label; none where there are
+    fewer than two and nobody has said that there may be several labels."""
+    if not table.labelled or "label" in places or _is_chat(names):
+        return ()
+    found = marks.columns(first, [name for name in names if name not in places.values()])
+    if len(found) < (1 if table.rules.several else 2):
+        return ()
+    some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10]) + (", …" if found[10:] else "")
+    table.warn("column_assumed", f"columns of 0 and 1 are taken for the labels: {some}")
+    return tuple(found)
 
 
 def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> SplitGuess | None:

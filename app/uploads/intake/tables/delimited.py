@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
@@ -26,7 +27,9 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     """The rows below the header. Raises schema_mismatch, encoding, row_too_large, invalid_value."""
     names, records = plain(file, table)
     header = next(records)[0]
-    found = columns.find(table, names, number=header.number)
+    first, records = _peeked(records)
+    named = dict(zip(names, first, strict=False))
+    found = columns.find(table, names, number=header.number, first=named)
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
@@ -37,6 +40,20 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         watch.see(row, record, cells)
         yield found.read(row, named)
     watch.tell()
+
+
+def _peeked(records: Iterator[Record]) -> tuple[list[str], Iterator[Record]]:
+    """The first record's cells, and all records; what is wrong with it is said when it is met."""
+    try:
+        first = next(records, None)
+    except HeadstartError as error:
+        return [], _raising(error)
+    return ([], records) if first is None else (first[2], chain([first], records))
+
+
+def _raising(error: HeadstartError) -> Iterator[Record]:
+    raise error
+    yield
 
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:

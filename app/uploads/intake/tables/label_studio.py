@@ -27,17 +27,22 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
 
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
-    open_ones, settled = 0, 0
+    open_ones, settled, empty = 0, 0, 0
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
         label, disputed = _label(row, task, table)
         settled += disputed
         open_ones += label is None
+        empty += label == ()
         values = _content(row, task["data"], table)
         if label is not None or not table.labelled:
-            yield Row(row.table, row.number, {**values, "label": label})
+            told = list(label) if isinstance(label, tuple) else label
+            yield Row(row.table, row.number, {**values, "label": told})
     _tell(table, open_ones=open_ones if table.labelled else 0, settled=settled)
+    if empty and table.labelled:
+        said = f"{empty} task(s) were submitted without a choice, and are taken to belong to none"
+        table.warn("unlabelled", said)
 
 
 def _tell(table: TableFile, *, open_ones: int, settled: int) -> None:
@@ -85,7 +90,11 @@ def _is_picture(value: object) -> bool:
     return images.extension(value.partition("&")[0]) in images.EXTENSIONS
 
 
-def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[str | None, bool]:
+Chosen = str | tuple[str, ...] | None
+"""A choice, or all of them where there may be several; None where nobody has chosen."""
+
+
+def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[Chosen, bool]:
     """The label of the annotation that counts, and whether another one says otherwise.
 
     What is marked as ground truth counts before all others, then the latest.
@@ -107,7 +116,7 @@ def _when(annotation: Mapping[str, Any]) -> tuple[str, str]:
     return updated or created, created
 
 
-def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> str | None:
+def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> Chosen:
     """What one annotation chose, None where it chose nothing. Raises schema_mismatch."""
     chosen: dict[str, Sequence[Any]] = {}
     for part in _parts(annotation.get("result")):
@@ -123,6 +132,8 @@ def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> str | 
         why = f"several questions were answered: {some}; say which with label_column"
         raise row.error("schema_mismatch", why)
     choices = next(iter(chosen.values()), [])
+    if table.rules.several:
+        return tuple(sorted({str(one) for one in choices}))
     if len(choices) > 1:
         raise row.error("several_labels", f"it has {len(choices)} choices; one is read")
     return str(choices[0]) if choices else None

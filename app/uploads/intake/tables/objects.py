@@ -52,7 +52,7 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     if label_studio.is_task(first[1]):
         yield from label_studio.rows(_again(first, found), table)
         return
-    names = columns.find(table, list(first[1]), number=first[0].number)
+    names = columns.find(table, list(first[1]), number=first[0].number, first=first[1])
     for row, value in _again(first, found):
         yield names.read(row, value)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.manifest import Problem
+from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Kind, Limits
 
 
@@ -31,6 +32,7 @@ class TableFile:
     """Whether its rows name files, as a metadata file's do, instead of having texts."""
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
+    rules: LabelRules = SINGLE
     tell: Callable[[Problem], None] = _keep_quiet
 
     def warn_left_out(self, path: str, why: str) -> None:

@@ -1,9 +1,8 @@
-"""Classify pictures: `python run.py picture.jpg …` prints path, label and calibrated probability.
+"""Classify pictures: `python run.py picture.jpg …` prints path, label(s) and probability.
 
-Needs Pillow and numpy, and what runs the network beside this file: onnxruntime or openvino for
-`network.onnx`, openvino for `network.xml`, torch for `network.pt2`. Large JPEGs need simplejpeg to
-be decoded as the service does; deep colours and deep TIFFs need imagecodecs and tifffile, HEIC
-needs pillow-heif, and DICOM needs pydicom (and what it names for compressed ones).
+Needs Pillow, numpy and what runs the network beside this file: for `network.onnx` onnxruntime or
+openvino, `network.xml` openvino, `network.pt2` torch. Large JPEGs need simplejpeg, deep pictures
+imagecodecs and tifffile, HEIC pillow-heif, DICOM pydicom and what it names.
 """
 
 from __future__ import annotations
@@ -24,10 +23,8 @@ Pixels = Any  # uint8 [height, width, 3]
 Scale = dict[str, float]
 Network = Callable[[Sequence[Any]], Any]
 BICUBIC = Image.Resampling.BICUBIC
-DAMAGE = (
-    *(ValueError, SyntaxError, LookupError, RuntimeError, struct.error),
-    Image.DecompressionBombError,
-)
+_BROKEN = (ValueError, SyntaxError, LookupError, RuntimeError, struct.error)
+DAMAGE = (*_BROKEN, Image.DecompressionBombError)
 """What the decoders raise, besides OSError, on files that are no pictures."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
 
@@ -301,11 +298,14 @@ def render(image: Image.Image, view: str, size: int) -> Pixels:
 class Classifier:
     """The network of a bundle: pictures' bytes in, probabilities out."""
 
+    thresholds: list[float] | None = None
+
     def __init__(self, folder: Path) -> None:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.labels: list[str] = card["labels"]
         self.inputs: list[dict[str, Any]] = card["export"]["inputs"]
         self.scale: Scale | None = card["config"].get("pixel_scale")
+        self.thresholds = card["config"].get("thresholds")
         self.at_least: int = card["export"]["decode_at_least"]
         self.network, self.runtime = load(folder)
 
@@ -317,6 +317,11 @@ class Classifier:
             for one in self.inputs
         ]
         return self.network(batch)
+
+    def said(self, probabilities: Any) -> list[int]:
+        """Places of the label, or of all labels beyond their thresholds, most probable first."""
+        order, least = np.argsort(-probabilities, kind="stable").tolist(), self.thresholds
+        return [at for at in order if probabilities[at] >= least[at]] if least else order[:1]
 
 
 def load(folder: Path) -> tuple[Network, str]:
@@ -383,8 +388,9 @@ def said(classify: Classifier, path: str) -> int:
     except ImportError as error:
         why = f"pictures of its kind need {error.name} to be installed"
     else:
-        best = int(probabilities.argmax())
-        sys.stdout.write(f"{path}\t{classify.labels[best]}\t{probabilities[best]:.4f}\n")
+        places = classify.said(probabilities)
+        told = [classify.labels[at] for at in places], [f"{probabilities[at]:.4f}" for at in places]
+        sys.stdout.write("\t".join([path, *map(",".join, told)]) + "\n")
         return 0
     sys.stderr.write(f"{path}: {why}\n")
     return 1

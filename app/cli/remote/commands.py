@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from app.cli.options import console
 from app.cli.remote import training
 from app.cli.remote.connection import DEFAULT_URL, Address, client_of, connected, remember
+from app.cli.remote.custom_vision import CustomVision
 from app.cli.remote.show import AsJson, dump, figure, out, table
 from app.cli.remote.training import bars, push, watch
 from app.core.errors import HeadstartError
@@ -64,6 +66,30 @@ def push_command(
     if not check:
         out.print(f"dataset   [bold]{told['id']}[/]")
         out.print(f"train     headstart train {told['id']}")
+
+
+@datasets.command("pull-customvision")
+def pull_custom_vision(
+    project: Annotated[str, typer.Argument(help="The project's id, a UUID.")],
+    endpoint: Annotated[str, typer.Option(help="https://….cognitiveservices.azure.com")],
+    training_key: Annotated[
+        str, typer.Option(help="The training resource's key.", envvar="CUSTOM_VISION_TRAINING_KEY")
+    ],
+    to: Annotated[Path | None, typer.Option(help="Only keep the archive there.")] = None,
+) -> None:
+    """Pull an Azure Custom Vision project, pictures and tags, into a new dataset."""
+    with tempfile.TemporaryDirectory(prefix="headstart-pull-") as folder:
+        target = to or Path(folder) / "customvision.zip"
+        pulled = CustomVision(endpoint, key=training_key, project=project).pull(target)
+        out.print(f"{pulled.pictures} pictures of {len(pulled.labels)} tags", markup=False)
+        for why, count in pulled.left_out.items():
+            out.print(f"  {count} left out: {why}", markup=False)
+        if pulled.regions:
+            out.print(f"  {pulled.regions} regions: their tags are the whole picture's")
+        if to is None:
+            with connected() as client, bars() as progress:
+                told = push(client, target, name=pulled.name, progress=progress)
+            out.print(f"dataset   [bold]{told['id']}[/]")
 
 
 @datasets.command("list")

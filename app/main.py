@@ -17,6 +17,7 @@ from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
 from app.batches.endpoints import router as batches
 from app.batches.requests.endpoints import router as request_batches
+from app.compat.custom_vision.spelling import Spelling
 from app.compat.endpoints import router as compat
 from app.console.docs import router as docs
 from app.console.guide_pages import router as guide
@@ -134,6 +135,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_upload=settings.max_upload_bytes,
         pace=Pace(settings.upload_grace_seconds, settings.upload_min_bytes_per_second),
     )
+    app.add_middleware(Spelling)
     app.add_middleware(Measure)
     cors.allow(app, split_list(settings.cors_origins))
     app.add_middleware(

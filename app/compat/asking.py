@@ -63,6 +63,7 @@ Default = Annotated[str, Depends(_default)]
 class Answered:
     """The predictor's items in the inputs' order, none of them an error, and its headers."""
 
+    model: str
     items: list[dict[str, Any]]
     headers: dict[str, str]
     modality: Modality
@@ -97,12 +98,12 @@ async def predictions(
         long=not all(isinstance(value, bytes) for value in values),
     )
     answer = await while_connected(request.receive, ask(held, question))
-    items = from_json(answer.body)["data"]
-    for item in items:
+    told = from_json(answer.body)
+    for item in told["data"]:
         if "error" in item:
             error = item["error"]
             raise HeadstartError(error["code"], error["message"], param=f"inputs.{item['index']}")
-    return Answered(items, answer.headers, modality)
+    return Answered(told["model"], told["data"], answer.headers, modality)
 
 
 def scores(item: Mapping[str, Any], *, raw: bool = False) -> list[dict[str, Any]]:

@@ -5,9 +5,30 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.compat import mlflow, tei
+from app.compat.custom_vision import (
+    images,
+    iterations,
+    prediction,
+    projects,
+    publishing,
+    quick_test,
+)
 from app.compat.hugging_face import router as hugging_face
 from app.compat.kserve import router as kserve
 
 router = APIRouter()
-for one in (tei.router, tei.about, hugging_face, kserve, mlflow.router, mlflow.probes):
+for one in (
+    projects.router,
+    images.router,
+    iterations.router,
+    publishing.router,
+    quick_test.router,
+    prediction.router,
+    tei.router,
+    tei.about,
+    hugging_face,
+    kserve,
+    mlflow.router,
+    mlflow.probes,
+):
     router.include_router(one)

@@ -97,6 +97,8 @@ TITLES: Mapping[str, str] = {
     "storage_full": "The storage is full",
     "storage_unavailable": "The storage cannot be reached",
     "replayed": "The signed message was taken before",
+    "unsafe_url": "The address may not be fetched from",
+    "url_unreachable": "The address cannot be fetched",
     "unsafe_webhook_url": "The webhook's address is not allowed",
     "internal": "Something went wrong on our side",
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
+from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 
+_TAILED = re.compile(rf"(?:.*[-_:])?([0-7][{_ALPHABET}]{{25}})", re.DOTALL)
 _TAIL = 80
 """Random bits of an id."""
 
@@ -36,4 +39,24 @@ def new_id(prefix: str) -> str:
     Rows that one process makes within a millisecond keep their order.
     """
     number = _ascending.next((time.time_ns() // 1_000_000 << _TAIL) | secrets.randbits(_TAIL))
-    return prefix + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return prefix + _letters(number)
+
+
+def as_uuid(name: str) -> UUID | None:
+    """The 128 bits that an id of ours ends with; None where it ends otherwise."""
+    match = _TAILED.fullmatch(name)
+    if match is None:
+        return None
+    number = 0
+    for letter in match[1]:
+        number = number << 5 | _ALPHABET.index(letter)
+    return UUID(int=number)
+
+
+def from_uuid(prefix: str, told: UUID) -> str:
+    """The id with `prefix` whose `as_uuid` this is."""
+    return prefix + _letters(told.int)
+
+
+def _letters(number: int) -> str:
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))

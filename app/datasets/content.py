@@ -65,27 +65,28 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """A change of the examples, what its making noticed, and the example that it drops."""
+    """A change of the examples, what its making noticed, and the examples that it drops."""
 
     change: Change
     told: Sequence[Problem] = ()
-    drops: str | None = None
+    drops: frozenset[str] = frozenset()
+    minimum_classes: int = 2
 
     def of(self, base: Content) -> Content:
         """What the next version holds: nothing that could not be decoded, every rejection so far.
 
         Raises not_found or insufficient_classes.
         """
-        facts = [fact for fact in facts_of(base.problems) if fact.example_id != self.drops]
+        facts = [fact for fact in facts_of(base.problems) if fact.example_id not in self.drops]
         undecodable = {fact.example_id for fact in facts if fact.excluded}
         changed = self.change(list(base.examples))
         examples, doubts = review(one for one in changed if one.id not in undecodable)
         content = Content(examples, [*facts, *self.told, *doubts])
-        _check_classes(content)
+        _check_classes(content, self.minimum_classes)
         return content
 
 
-def relabelled(wanted: Mapping[str, dict[str, object]]) -> Revision:
+def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int = 2) -> Revision:
     """Examples with other values, `wanted` by their ids. Raises not_found if one is missing.
 
     What was confirmed was a label: another one is not.
@@ -97,7 +98,7 @@ def relabelled(wanted: Mapping[str, dict[str, object]]) -> Revision:
             raise _missing()
         return [_changed(example, wanted.get(example.id)) for example in examples]
 
-    return Revision(change=change)
+    return Revision(change=change, minimum_classes=minimum_classes)
 
 
 def _changed(example: Example, wanted: dict[str, object] | None) -> Example:
@@ -108,19 +109,27 @@ def _changed(example: Example, wanted: dict[str, object] | None) -> Example:
     return example.model_copy(update={**doubted, **wanted})
 
 
-def dropped(example_id: str) -> Revision:
-    """Everything but one example."""
+def dropped(*example_ids: str, minimum_classes: int = 2) -> Revision:
+    """Everything but these examples."""
+    wanted = frozenset(example_ids)
 
     def change(examples: list[Example]) -> list[Example]:
-        at = _position(examples, example_id)
-        return examples[:at] + examples[at + 1 :]
+        if wanted - {example.id for example in examples}:
+            raise _missing()
+        return [example for example in examples if example.id not in wanted]
 
-    return Revision(change=change, drops=example_id)
+    return Revision(change=change, drops=wanted, minimum_classes=minimum_classes)
 
 
-def appended(examples: Sequence[Example], problems: Iterable[Problem]) -> Revision:
+def appended(
+    examples: Sequence[Example], problems: Iterable[Problem], *, minimum_classes: int = 2
+) -> Revision:
     """More examples; one that is there already is replaced."""
-    return Revision(change=lambda known: [*known, *examples], told=facts_of(problems))
+    return Revision(
+        change=lambda known: [*known, *examples],
+        told=facts_of(problems),
+        minimum_classes=minimum_classes,
+    )
 
 
 def facts_of(problems: Iterable[Problem]) -> list[Problem]:
@@ -128,23 +137,16 @@ def facts_of(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.code not in _DOUBTS]
 
 
-def _check_classes(content: Content) -> None:
+def _check_classes(content: Content, minimum: int) -> None:
     usable = manifest.usable(content.examples, content.problems)
     mode = manifest.mode_of(content.examples)
     labels = manifest.told_apart([one for one in usable if one.split == "train"])
-    if len(labels) < manifest.least_classes(mode):
+    if len(labels) < min(minimum, manifest.least_classes(mode)):
         why = {
             "single_label": "fewer than two classes with examples to train on",
             "multi_label": "no label that some examples to train on have and others have not",
         }[mode]
         raise HeadstartError("insufficient_classes", f"the next version would have {why}")
-
-
-def _position(examples: Sequence[Example], example_id: str) -> int:
-    for at, example in enumerate(examples):
-        if example.id == example_id:
-            return at
-    raise _missing()
 
 
 def _missing() -> HeadstartError:

@@ -44,10 +44,14 @@ def create(
     *,
     organisation_id: str,
     receipt: Receipt,
+    minimum_classes: int = 2,
 ) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
     options = _options(
-        form, form.asked_mode, pseudonym_key=partial(_pseudonym_key, services, organisation_id)
+        form,
+        form.asked_mode,
+        minimum_classes=minimum_classes,
+        pseudonym_key=partial(_pseudonym_key, services, organisation_id),
     )
     built, (backbone, *further) = _take_in(services, upload, form, options)
     content = Content(built.examples, built.problems)
@@ -134,6 +138,7 @@ def append(
     *,
     base: DatasetSnapshot,
     receipt: Receipt,
+    minimum_classes: int = 2,
 ) -> DatasetSnapshot:
     """A new version that has the upload's examples too; one that is there already is replaced.
 
@@ -151,7 +156,7 @@ def append(
     )
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, files) as pack:
-        revision = appended(built.examples, built.problems)
+        revision = appended(built.examples, built.problems, minimum_classes=minimum_classes)
         return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=pack)
 
 
@@ -195,6 +200,11 @@ def change_dataset(
 def drop(services: Services, base: DatasetSnapshot, example_id: str) -> DatasetSnapshot:
     """A new version without one example. Raises not_found."""
     return _derive(services, base, dropped(example_id))
+
+
+def revise(services: Services, base: DatasetSnapshot, revision: Revision) -> DatasetSnapshot:
+    """The version that the revision makes of the latest one. Raises what it does."""
+    return _derive(services, base, revision)
 
 
 def _derive(

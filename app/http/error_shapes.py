@@ -23,6 +23,30 @@ _MLFLOW_CODES = {
 }
 
 
+_VISION_CODES = {
+    "unauthenticated": "Unauthorized",
+    "forbidden": "ForbiddenUserInsufficientCapability",
+    "not_found": "NotFound",
+    "not_ready": "BadRequestIterationIsNotTrained",
+    "in_use": "BadRequestIterationIsPublished",
+    "invalid_transition": "BadRequestIterationNotPublished",
+    "unsupported_media_type": "UnsupportedMediaType",
+    "insufficient_classes": "BadRequestTrainingValidationFailed",
+    "export_unsupported": "BadRequestProjectUnsupportedExportPlatform",
+    "image_invalid": "BadRequestImageFormat",
+    "image_truncated": "BadRequestImageFormat",
+    "unsupported_image_format": "BadRequestImageFormat",
+    "image_too_large": "BadRequestImageDimensions",
+    "image_dimensions": "BadRequestImageAspectRatio",
+    "payload_too_large": "BadRequestImageSizeBytes",
+    "unsafe_url": "BadRequestImageUrl",
+    "url_unreachable": "BadRequestImageUrl",
+    "overloaded": "ErrorPredictionServiceUnavailable",
+    "predictor_unavailable": "ErrorPredictionServiceUnavailable",
+    "deadline_exceeded": "ErrorServerTimeOut",
+}
+
+
 def openai(error: HeadstartError, _status: int) -> dict[str, Any]:
     """The object that OpenAI's SDKs of Node, Go and Java read, and nothing beside it."""
     return {"error": as_openai(error)}
@@ -50,11 +74,21 @@ def mlflow(_error: HeadstartError, status: int) -> dict[str, Any]:
     return {"error_code": _MLFLOW_CODES.get(status, default)}
 
 
+def custom_vision(error: HeadstartError, status: int) -> dict[str, Any]:
+    """Its `code`; ours stays the end of `type`."""
+    default = "ErrorUnknown" if status >= 500 else "BadRequest"
+    told = _VISION_CODES.get(error.code, default)
+    if error.code == "not_found":
+        told += (error.param or "").capitalize()
+    return {"code": told}
+
+
 _SHAPES: tuple[tuple[re.Pattern[str], Shape], ...] = (
     (re.compile(r"/v1/models/[^/]+:[a-z]+"), open_inference),
     (re.compile(r"/v1(/.*)?"), openai),
     (re.compile(r"/v2(/.*)?"), open_inference),
     (re.compile(r"(/tei/[^/]+)?/(predict|embed|info)"), text_embeddings_inference),
+    (re.compile(r"/customvision/.*"), custom_vision),
     (re.compile(r"/models/[^/]+"), hugging_face),
     (re.compile(r"(/mlflow/[^/]+)?/(invocations|ping|health|version)"), mlflow),
 )

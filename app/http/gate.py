@@ -45,6 +45,7 @@ _INPUTS = re.compile(
     r"/v1/(models/[^/]+(/predictions|:predict)|predictions|embeddings|chat/completions|responses)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
+    r"|/customvision/[^/]+/(prediction/.*|training/projects/[^/]+/(images(/files)?|quicktest/image))"
 )
 
 
@@ -95,7 +96,7 @@ class Gate:
 
     async def _admit(self, scope: Scope, headers: Headers) -> None:
         if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):
-            scope["state"]["identity"] = await self._identify(headers.get("authorization", ""))
+            scope["state"]["identity"] = await self._identify(_authorization(scope, headers))
         declared = headers.get("content-length", "0")
         length, limit = digits(declared), self._limit(scope)
         if length is None or length > limit:
@@ -145,6 +146,15 @@ def _is_signed(scope: Scope, headers: Headers) -> bool:
     """Whether a call comes without a key and with a signature, which its route is to verify."""
     signed = "webhook-signature" in headers and "authorization" not in headers
     return signed and scope["method"] == "POST" and _SIGNED.fullmatch(scope["path"]) is not None
+
+
+def _authorization(scope: Scope, headers: Headers) -> str:
+    """The key's header; Custom Vision's clients have headers of their own for it."""
+    if scope["path"].startswith("/customvision/"):
+        key = headers.get("prediction-key") or headers.get("training-key")
+        if key:
+            return f"Bearer {key}"
+    return headers.get("authorization", "")
 
 
 class _Rest:

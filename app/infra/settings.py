@@ -11,6 +11,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     upload_min_bytes_per_second: int = Field(default=1024, gt=0)
     """The least rate of any body, an upload's or not, once UPLOAD_GRACE_SECONDS are over."""
     upload_grace_seconds: float = Field(default=20.0, gt=0)
+
+    fetch_urls: Literal["public", "any", "none"] = "public"
+    """Where images are fetched from that requests name by a URL: public addresses, any, nowhere."""
 
     lease_seconds: float = Field(default=15.0, gt=0)
     heartbeat_seconds: float = Field(default=5.0, gt=0)

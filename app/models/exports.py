@@ -44,12 +44,12 @@ async def answer(
     services: Services, caller: Identity, name: str, *, export_format: str, wish: Wish
 ) -> Response:
     """The bundle; or 202 while it is being made. Raises what its making has failed of."""
-    look = partial(_standing, services, caller, name, export_format)
-    standing = await to_thread.run_sync(look)
-    if standing.file is None and await _wait(services, standing.work, wish):
-        standing = await to_thread.run_sync(look)
-    made = standing.file is not None
-    return _bundle(standing, export_format) if made else _pending(standing, export_format)
+    look = partial(standing, services, caller, name, export_format)
+    found = await to_thread.run_sync(look)
+    if found.file is None and await _wait(services, found.work, wish):
+        found = await to_thread.run_sync(look)
+    made = found.file is not None
+    return _bundle(found, export_format) if made else _pending(found, export_format)
 
 
 async def _wait(services: Services, work_id: str, wish: Wish) -> bool:
@@ -62,7 +62,7 @@ def _ended(state: Any) -> bool:
     return state not in _UNFINISHED
 
 
-def _standing(services: Services, caller: Identity, name: str, export_format: str) -> Standing:
+def standing(services: Services, caller: Identity, name: str, export_format: str) -> Standing:
     """How it stands now, its work queued if need be: that takes the scope `write`.
 
     Raises not_found, forbidden and why it has failed.

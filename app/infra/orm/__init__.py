@@ -23,6 +23,7 @@ from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
 from app.infra.orm.models import AliasRow, ModelRow
 from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow, ShadowAgreementRow
 from app.infra.orm.request_batches import RequestBatchRow, RequestPieceRow
+from app.infra.orm.vision import VisionProjectRow
 from app.infra.orm.work import WorkRow
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "ShadowAgreementRow",
     "UploadPartRow",
     "UploadRow",
+    "VisionProjectRow",
     "WebhookDeliveryRow",
     "WebhookRow",
     "WorkRow",

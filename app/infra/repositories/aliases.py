@@ -33,6 +33,14 @@ def listing(
     return list(session.scalars(statement.order_by(AliasRow.name).limit(limit)))
 
 
+def ending(session: Session, end: str, *, organisation_id: str) -> Sequence[AliasRow]:
+    """The organisation's aliases whose names end so, in the order of their names."""
+    statement = select(AliasRow).where(
+        AliasRow.organisation_id == organisation_id, AliasRow.name.endswith(end, autoescape=True)
+    )
+    return session.scalars(statement.order_by(AliasRow.name)).all()
+
+
 def names_of(
     session: Session, model_ids: Sequence[str], *, organisation_id: str
 ) -> dict[str, list[str]]:

@@ -1,0 +1,87 @@
+"""Trying an iteration before it is published."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from app.compat.asking import PREDICTS, predictions
+from app.compat.custom_vision.naming import AnyVersion, ProjectUuid
+from app.compat.custom_vision.pictures import pictures
+from app.compat.custom_vision.prediction import PICTURE, PICTURE_PROBLEMS, one, prediction_of
+from app.compat.custom_vision.shapes import ImagePrediction, ImageUrl
+from app.compat.custom_vision.training import model_of, newest_model
+from app.core.identity import Identity
+from app.http.dependencies import Services, ServicesDep
+from app.infra.fetching import fetch
+from app.predictions.embeddings import CountedRoute
+
+router = APIRouter(
+    route_class=CountedRoute,
+    prefix="/customvision/{version}/training/projects/{project}",
+    tags=["custom vision: training"],
+    dependencies=[AnyVersion],
+)
+
+
+IterationQuery = Annotated[UUID | None, Query(alias="iterationId")]
+
+
+@router.post(
+    "/quicktest/image",
+    responses=PICTURE_PROBLEMS,
+    openapi_extra=PICTURE,
+    dependencies=[PREDICTS],
+)
+async def custom_vision_quick_test_image(
+    project: ProjectUuid,
+    request: Request,
+    response: Response,
+    *,
+    services: ServicesDep,
+    iteration: IterationQuery = None,
+    store: bool = True,
+) -> ImagePrediction:
+    """Classify an image with an iteration, or the newest that is completed. It is not kept."""
+    _ = store
+    (data,) = one(pictures(await request.body(), request.headers.get("content-type", "")))
+    return await _tested(services, request, response, (project, iteration), data)
+
+
+@router.post("/quicktest/url", responses=PICTURE_PROBLEMS, dependencies=[PREDICTS])
+async def custom_vision_quick_test_url(
+    body: ImageUrl,
+    project: ProjectUuid,
+    request: Request,
+    response: Response,
+    *,
+    services: ServicesDep,
+    iteration: IterationQuery = None,
+    store: bool = True,
+) -> ImagePrediction:
+    """Classify an image at a public address with an iteration, or the newest."""
+    _ = store
+    data = await fetch(body.url, services.settings)
+    return await _tested(services, request, response, (project, iteration), data)
+
+
+async def _tested(
+    services: Services,
+    request: Request,
+    response: Response,
+    whose: tuple[UUID, UUID | None],
+    data: bytes,
+) -> ImagePrediction:
+    project, iteration = whose
+    caller: Identity = request.state.identity
+    look = partial(newest_model, services, caller, project)
+    if iteration is not None:
+        look = partial(model_of, services, caller, project, iteration)
+    model = await to_thread.run_sync(look)
+    answered = await predictions(request, model, [data])
+    response.headers.update(answered.headers)
+    return prediction_of(project, answered.model, answered.items[0])

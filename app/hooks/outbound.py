@@ -128,25 +128,40 @@ def post(url: str, body: bytes, headers: Mapping[str, str], allowed: Networks) -
 async def _post(
     url: str, body: bytes, headers: Mapping[str, str], allowed: Networks
 ) -> OutboundReply:
-    place = _placed(url)
-    addresses = await asyncio.to_thread(_resolved, place)
-    if not addresses:
-        raise OSError(f"{place.host} has no address")
-    _check(addresses, allowed)
+    place = await pinned(url, allowed)
     timeout = httpx.Timeout(SECONDS, connect=_CONNECT_SECONDS)
     async with httpx.AsyncClient(trust_env=False, timeout=timeout) as client:
         request = client.build_request(
             "POST",
-            _pinned(place, addresses[0]),
+            place.url,
             content=body,
-            headers={**headers, "host": _host(place)},
-            extensions={"sni_hostname": place.host},
+            headers={**headers, "host": place.host},
+            extensions={"sni_hostname": place.name},
         )
         answer = await client.send(request, stream=True, follow_redirects=False)
         try:
             return OutboundReply(answer.status_code, await _beginning(answer))
         finally:
             await answer.aclose()
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """Where a request goes: an address that was looked at, the Host header, the name for TLS."""
+
+    url: str
+    host: str
+    name: str
+
+
+async def pinned(url: str, allowed: Networks) -> Pinned:
+    """An address of the URL's host, all of which do. Raises unsafe_webhook_url, OSError."""
+    place = _placed(url)
+    addresses = await asyncio.to_thread(_resolved, place)
+    if not addresses:
+        raise OSError(f"{place.host} has no address")
+    _check(addresses, allowed)
+    return Pinned(_pinned(place, addresses[0]), _host(place), place.host)
 
 
 def _pinned(place: _Place, address: Address) -> str:

@@ -11,7 +11,13 @@ from uuid import UUID
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from app.compat.custom_vision.intake import Holding, ReceivedImage, SentImage, holding, take_in
+from app.compat.custom_vision.intake import (
+    ProjectImages,
+    ReceivedImage,
+    SentImage,
+    holding,
+    take_in,
+)
 from app.compat.custom_vision.naming import (
     AnyVersion,
     ProjectUuid,
@@ -35,6 +41,7 @@ from app.compat.custom_vision.shapes import (
     VisionImage,
     moment,
 )
+from app.compat.fetching import fetch
 from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
@@ -45,8 +52,7 @@ from app.datasets.content import dropped, relabelled
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.openapi import problems
 from app.infra.database import reading
-from app.infra.fetching import fetch
-from app.infra.repositories import vision_projects
+from app.infra.repositories.compat import vision_projects
 from app.predictions.embeddings import CountedRoute
 from app.uploads import blobs
 
@@ -197,7 +203,9 @@ async def _create(
     return ImagesCreated(is_batch_successful=good, images=shown)
 
 
-def _created(request: Request, held: Holding, taken: Sequence[ReceivedImage]) -> list[ImageCreated]:
+def _created(
+    request: Request, held: ProjectImages, taken: Sequence[ReceivedImage]
+) -> list[ImageCreated]:
     return [
         ImageCreated(
             source_url=one.sent.source,
@@ -349,7 +357,7 @@ def _retag(
     return set(changes)
 
 
-def _chosen(held: Holding, tag_ids: str | None, status: str | None) -> list[Example]:
+def _chosen(held: ProjectImages, tag_ids: str | None, status: str | None) -> list[Example]:
     """Newest first; with any of the tags."""
     if status == "Untagged":
         return []
@@ -358,7 +366,7 @@ def _chosen(held: Holding, tag_ids: str | None, status: str | None) -> list[Exam
     return found[::-1]
 
 
-def _image(request: Request, held: Holding, example: Example) -> VisionImage:
+def _image(request: Request, held: ProjectImages, example: Example) -> VisionImage:
     services: Services = request.app.state.services
     assert held.snapshot is not None
     dataset, created = held.snapshot.dataset, moment(held.snapshot.version.created_at)

@@ -21,7 +21,7 @@ from app.datasets.lookup import find, usable
 from app.http.dependencies import Services, writing
 from app.infra.database import now, reading
 from app.infra.orm import VisionProjectRow
-from app.infra.repositories import vision_projects
+from app.infra.repositories.compat import vision_projects
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.storage import scratch, staging, storage_errors
 from app.uploads.form import UploadForm
@@ -63,7 +63,7 @@ class ReceivedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class ProjectImages:
     """A project's images: the latest version of its dataset, if it has one."""
 
     project: VisionProjectRow
@@ -71,7 +71,7 @@ class Holding:
     examples: Sequence[Example] = ()
 
 
-def holding(services: Services, caller: Identity, project: UUID) -> Holding:
+def holding(services: Services, caller: Identity, project: UUID) -> ProjectImages:
     """What the project has now. Raises not_found."""
     with reading(services.sessions) as session:
         row = vision_projects.find(
@@ -84,13 +84,13 @@ def holding(services: Services, caller: Identity, project: UUID) -> Holding:
             raise
         snapshot = None  # deleted by its own name
     if snapshot is None:
-        return Holding(row, None)
-    return Holding(row, snapshot, usable(services, snapshot))
+        return ProjectImages(row, None)
+    return ProjectImages(row, snapshot, usable(services, snapshot))
 
 
 def take_in(
     services: Services, caller: Identity, project: UUID, sent: Sequence[SentImage]
-) -> tuple[list[ReceivedImage], Holding]:
+) -> tuple[list[ReceivedImage], ProjectImages]:
     """Keep what is new and good of the images; what became of each, and what there is then."""
     known = {Path(one.path).stem for one in holding(services, caller, project).examples}
     statuses: list[ImageStatus] = []
@@ -142,7 +142,7 @@ def _keep(
 
 def _first(
     services: Services, caller: Identity, project: UUID, upload: Upload, form: UploadForm
-) -> Holding:
+) -> ProjectImages:
     """Give the project a dataset of these images; what it has, if somebody else was faster."""
     row = holding(services, caller, project).project
     named = form.model_copy(update={"name": row.name})
@@ -156,7 +156,7 @@ def _first(
         minimum_classes=1,
     )
     if _claim(services, caller, project, seen=row.dataset_id, made=made.dataset.id):
-        return Holding(row, None)
+        return ProjectImages(row, None)
     removal.remove(services, made.dataset.id, organisation_id=organisation_id)
     return holding(services, caller, project)
 

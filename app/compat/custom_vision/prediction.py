@@ -18,10 +18,10 @@ from app.compat.custom_vision.naming import (
 )
 from app.compat.custom_vision.pictures import pictures
 from app.compat.custom_vision.shapes import ImagePrediction, ImageUrl, VisionPrediction
+from app.compat.fetching import fetch
 from app.core.errors import HeadstartError
 from app.http.dependencies import services as services_of
 from app.http.openapi import BINARY, Responses, problems
-from app.infra.fetching import fetch
 from app.predictions.embeddings import CountedRoute
 
 router = APIRouter(

@@ -36,7 +36,8 @@ from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.infra.database import now, reading
 from app.infra.orm import VisionProjectRow
-from app.infra.repositories import aliases, datasets, vision_projects
+from app.infra.repositories import aliases, datasets
+from app.infra.repositories.compat import vision_projects
 
 router = APIRouter(
     route_class=StrictRoute,

@@ -15,9 +15,9 @@ from app.compat.custom_vision.pictures import pictures
 from app.compat.custom_vision.prediction import PICTURE, PICTURE_PROBLEMS, one, prediction_of
 from app.compat.custom_vision.shapes import ImagePrediction, ImageUrl
 from app.compat.custom_vision.training import model_of, newest_model
+from app.compat.fetching import fetch
 from app.core.identity import Identity
 from app.http.dependencies import Services, ServicesDep
-from app.infra.fetching import fetch
 from app.predictions.embeddings import CountedRoute
 
 router = APIRouter(

@@ -17,7 +17,8 @@ from app.core.identity import Identity
 from app.http.dependencies import Services
 from app.infra.database import reading
 from app.infra.orm import JobRow
-from app.infra.repositories import job_queries, vision_projects
+from app.infra.repositories import job_queries
+from app.infra.repositories.compat import vision_projects
 
 PROJECT, NAME, DELETED = (f"custom_vision_{part}" for part in ("project", "name", "deleted"))
 """What a job's metadata says of the iteration that it is."""

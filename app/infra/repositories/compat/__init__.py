@@ -1,0 +1,1 @@
+"""Rows that only other services' shapes have."""

@@ -130,7 +130,7 @@ def _keep(
     """A version of the project's dataset that has these images, too."""
     with scratch(staging(services.settings)) as folder:
         upload = _packed(fresh, folder)
-        form = UploadForm(modality="image")
+        form = UploadForm(modality="image", label_mode="single_label")
         held = holding(services, caller, project)
         if held.snapshot is None:
             held = _first(services, caller, project, upload, form)

@@ -1,6 +1,7 @@
 """An Azure Custom Vision project as an archive: pictures, tags, and what is told of both.
 
-Walks the training API page by page. Shapes: the public SDK azure-cognitiveservices-vision-customvision.
+Walks the training API page by page, as Microsoft's SDK does (azure-cognitiveservices-vision-
+customvision).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import pytest
 
 from app.cli.remote.custom_vision import PAGE, CustomVision
 from app.core.errors import HeadstartError
+from app.uploads.intake import build
 from tests.archives import picture, png
 
 PROJECT = "2d5f0a9e-2a9d-4a1f-9c5e-6a54bd2d1a01"
@@ -131,6 +132,16 @@ def test_every_page_is_pulled_and_becomes_labels(azure: Azure, tmp_path: Path) -
     assert rows[129]["path"].endswith(".jpeg")
     assert "SECRET" not in noted
     assert all(key is None for path, key in azure.asked if path.startswith("/blobs/"))
+
+
+def test_the_archive_is_a_dataset(azure: Azure, tmp_path: Path) -> None:
+    for number in (2, 4, 6, 8):
+        azure.image(number, "cat" if number < 5 else "dog")
+    target = tmp_path / "a.zip"
+    pull(azure, target)
+    built = build(target, filename="a.zip", staging=tmp_path)
+    assert (built.examples[0].path, built.examples[0].label) == ("images/i-0002.png", "cat")
+    assert built.classes == [{"label": "cat", "count": 2}, {"label": "dog", "count": 2}]
 
 
 def test_an_older_api_is_asked_for_tagged_images(azure: Azure, tmp_path: Path) -> None:

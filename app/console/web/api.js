@@ -37,6 +37,9 @@ export function url(path, query = {}) {
   return made;
 }
 
+/** A page of the service that is none of the console's, whatever prefix it is shown under. @param {string} path */
+export const beside = (path) => new URL(path, ROOT).href;
+
 /** @param {string} id */
 export const part = (id) => encodeURIComponent(id).replaceAll("%3A", ":").replaceAll("%40", "@");
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame: who is signed in, which page is shown, the keys that work everywhere. */
 import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
-import { ask, get, key, onSignedOut } from "./api.js";
+import { ask, beside, get, key, onSignedOut } from "./api.js";
 import { dropped } from "./parts/drop.js";
 import { THEME, dress } from "./parts/theme.js";
 import { Button, Dialog, Failed, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
@@ -75,7 +75,7 @@ function SignIn({ onDone }) {
       <small id="about" class=${said ? "wrong" : ""} role=${said ? "alert" : null}>${said || html`The first key is in the file <code>api-key</code> of the service's data folder. It stays in this tab.`}</small>
     </label>
     <button class=${`btn primary ${busy ? "busy" : ""}`} type="submit" disabled=${busy}>Sign in</button>
-    <p class="hint"><a href="guide">Guide</a> · <a href="docs">HTTP API</a></p>
+    <p class="hint"><a href=${beside("guide")}>Guide</a> · <a href=${beside("docs")}>HTTP API</a></p>
   </form></main>`;
 }
 
@@ -105,7 +105,7 @@ function Rail({ me, health, at, onKey, onFind }) {
     <button type="button" class="find" onClick=${onFind} aria-label="Find or do" aria-keyshortcuts="Control+K Meta+K"><${Icon} name="search" size=${16} /><span>Find or do…</span><kbd>${/Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd></button>
     <nav aria-label="Pages">${RAIL.map((group, n) => html`${n > 0 && html`<hr />`}${group.map(([name, title, icon, to]) => html`<a href=${to} aria-current=${here === name ? "page" : null} title=${title}><${Icon} name=${icon} size=${16} /><span>${title}</span></a>`)}`)}</nav>
     <div class="foot">
-      <a href="guide"><${Icon} name="book" size=${14} /><span>Guide</span></a>
+      <a href=${beside("guide")}><${Icon} name="book" size=${14} /><span>Guide</span></a>
       <a href="#/system"><i class=${`dot ${health.kind}`}></i><span>${health.text}</span></a>
       <button type="button" onClick=${onKey} aria-haspopup="dialog"><${Icon} name="key" size=${14} /><span>${me.organization_id} · <code>${me.prefix.slice(0, 9)}…</code></span></button>
     </div></div>`;

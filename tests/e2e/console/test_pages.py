@@ -80,7 +80,11 @@ def test_the_first_view_is_small(chromium: Browser, live: Service) -> None:
     context = chromium.new_context()
     page = context.new_page()
     seen: list[Response] = []
-    page.on("response", seen.append)
+
+    def note(answer: Response) -> None:
+        seen.append(answer)
+
+    page.on("response", note)
     page.goto(live.url + "/")
     page.get_by_label("API key").fill(live.key)
     page.keyboard.press("Enter")

@@ -87,6 +87,26 @@ def test_from_a_folder_to_a_corrected_model(
 
     page.goto(f"{live.url}/#/compare?a={model}")
     expect(page.get_by_text("both right:")).to_be_visible()
+    promote_and_roll_back(console, model)
+
+
+def promote_and_roll_back(console: Watched, model: str) -> None:
+    """Name a model, let another take its place by force, and go back."""
+    page = console.page
+    console.open(f"/models/{model}?tab=use")
+    page.get_by_label("A name for it").fill("story@production")
+    page.get_by_role("button", name="Let it answer here").click()
+    expect(page.get_by_text("story@production answers with this model now.")).to_be_visible()
+    console.open("/aliases/story@production")
+    page.get_by_role("button", name="Offer a candidate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("a label was mended")
+    dialog.get_by_label("Move it without asking the gate").check()
+    dialog.get_by_role("button", name="Move it by force").click()
+    expect(page.get_by_text("forced", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(page.get_by_text("rolled back", exact=True)).to_be_visible()
 
 
 def test_texts_answer_while_one_types(console: Watched, live: Service, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 // @ts-check
 /** ⌘K: datasets, models, aliases, actions. */
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { get, part } from "../api.js";
+import { beside, get, part } from "../api.js";
 import { Dialog } from "./ui.js";
 import { called, percent } from "./words.js";
 
 /** @type {[string, string, string][]} */
-const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Hooks", "page", "#/hooks"], ["Webhooks", "page", "#/webhooks"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Keys", "page", "#/keys"], ["Guide", "page", "guide"], ["HTTP API", "page", "docs"]];
+const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Hooks", "page", "#/hooks"], ["Webhooks", "page", "#/webhooks"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Keys", "page", "#/keys"], ["Guide", "page", beside("guide")], ["HTTP API", "page", beside("docs")]];
 
 /** @param {{onClose: () => void}} props */
 export function Palette({ onClose }) {

@@ -19,7 +19,7 @@ export function Name({ model, onChanged }) {
     work(true); fail(null);
     send("PUT", `v1/aliases/${part(name.trim())}`, { model: model.id }).then(() => { toast(`${name.trim()} answers with this model now.`); set(""); work(false); onChanged(); }, (refused) => { fail(refused); work(false); });
   };
-  return html`<form onSubmit=${go} class="row" style=${{ flexWrap: "nowrap", maxWidth: "480px" }}><input type="text" aria-label="A name for it" placeholder="parts@production" value=${name} pattern="[A-Za-z0-9][A-Za-z0-9._@-]*" maxlength="128" onInput=${(/** @type {any} */ event) => set(event.target.value)} /><button class=${`btn ${busy ? "busy" : ""}`} type="submit" disabled=${!name.trim()}>Let it answer here</button></form><${Failed} error=${error} />`;
+  return html`<form onSubmit=${go} class="row" style=${{ flexWrap: "nowrap", maxWidth: "480px" }}><input type="text" aria-label="A name for it" placeholder="parts@production" value=${name} pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" maxlength="128" onInput=${(/** @type {any} */ event) => set(event.target.value)} /><button class=${`btn ${busy ? "busy" : ""}`} type="submit" disabled=${!name.trim()}>Let it answer here</button></form><${Failed} error=${error} />`;
 }
 
 /** @param {{model: any, onChanged: () => void}} props */

@@ -22,7 +22,7 @@ function Move({ name, current, models, onClose, onDone }) {
   };
   const why = !alias.trim() ? "Give it a name" : model === current?.id ? "It answers with this one already" : "";
   return html`<${Dialog} title=${name ? `Move ${name}` : "A new alias"} onClose=${onClose}><h2>${name ? `Move ${name}` : "A new alias"}</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>From the next request on, without an error in between.</p>
-    ${!name && html`<label class="field" style=${{ marginBottom: "12px" }}><span>Name</span><input type="text" placeholder="parts@production" value=${alias} pattern="[A-Za-z0-9][A-Za-z0-9._@-]*" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>`}
+    ${!name && html`<label class="field" style=${{ marginBottom: "12px" }}><span>Name</span><input type="text" placeholder="parts@production" value=${alias} pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>`}
     <label class="field"><span>Model</span><select value=${model} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${models.map((one) => html`<option value=${one.id}>${ofVersion(one)} · ${percent(one.accuracy?.value)} · ${one.id.slice(-6)}</option>`)}</select></label>
     <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${why} onClick=${go}>${name ? "Move it" : "Make it"}</${Button}></div></${Dialog}>`;
 }

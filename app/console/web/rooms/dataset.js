@@ -11,7 +11,7 @@ import { TrainSheet } from "../parts/train.js";
 import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
 import { ago, count, label, several, size, thing } from "../parts/words.js";
 
-const PAGE = 500;
+const PAGE = 1000;
 /** @type {[string, string][]} */
 const ORDERS = [["classes", "one of each class in turn"], ["stored", "as stored"]];
 

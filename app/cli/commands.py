@@ -16,6 +16,7 @@ from app.cli.folder import only_one
 from app.cli.keys import keys, recognised
 from app.cli.options import DataDir, console, settings_of
 from app.cli.remote import commands as remote
+from app.cli.remote import retraining
 from app.cli.remote.doctor import doctor
 from app.cli.remote.training import train
 from app.cli.serve import serve
@@ -27,8 +28,11 @@ cli = typer.Typer(no_args_is_help=True, help="Fine-tuning on few examples.")
 cli.add_typer(keys, name="keys")
 cli.add_typer(remote.datasets, name="datasets")
 cli.add_typer(remote.jobs, name="jobs")
+cli.add_typer(retraining.hooks, name="hooks")
 for command in (remote.login, train, remote.predict, remote.models, remote.evaluate, remote.export):
     cli.command()(command)
+for moving in (retraining.promote, retraining.rollback):
+    cli.command()(moving)
 cli.command()(doctor)
 Host = Annotated[str, typer.Option(help="`::` and `0.0.0.0` are all of the machine's addresses.")]
 

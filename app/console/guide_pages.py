@@ -21,6 +21,11 @@ FOLDER = Path(__file__).parent / "guide"
 CHAPTERS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("quickstart", "concepts"),
     "Tasks": ("images", "text", "groups", "thresholds", "tuning", "deployment", "security"),
+    "Keep it good": (
+        "retrain_every_night",
+        "retrain_from_your_labelling_tool",
+        "canary_and_roll_back",
+    ),
     "Coming from": ("from_custom_vision", "from_openai", "from_teachable_machine"),
 }
 PAGES = tuple(name for names in CHAPTERS.values() for name in names)

@@ -28,8 +28,8 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 1.0
 AT_ONCE = 4
 """Deliveries that wait for their receivers at the same time."""
-LEASE_SECONDS = 30.0
-"""Longer than any step takes: a delivery ends after 15 seconds."""
+DELIVERY_SECONDS = 30.0
+"""A delivery's lease: it ends after 15 seconds."""
 _LONGEST_PAUSE = 60.0
 _GIVE_UP = 10
 log = structlog.get_logger()
@@ -103,9 +103,11 @@ class Scheduler:
         return True
 
     def _claim(self, kind: str) -> Claim | None:
+        usual = self._services.settings.lease_seconds
+        lease = DELIVERY_SECONDS if kind == webhooks.KIND else usual
         with transaction(self._services.sessions) as session:
             work.rescue(session, kinds=[kind])
-            return work.claim(session, worker=self._name, kinds=[kind], lease_seconds=LEASE_SECONDS)
+            return work.claim(session, worker=self._name, kinds=[kind], lease_seconds=lease)
 
     def _attempt(self, claim: Claim, step: Callable[[Services, Claim], None]) -> None:
         """Do a step; whatever happens to it, it is tried again."""

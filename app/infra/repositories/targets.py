@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -109,7 +109,7 @@ def _of_alias(row: Any, others: Mapping[Name, ResolvedModel]) -> ResolvedModel:
         if (row[0], share["model"]) in others
     ]
     shadow = others.get((row[0], row.shadow)) if row.shadow else None
-    return ResolvedModel(*row[2:9], split=tuple(shares), shadow=shadow)
+    return replace(ResolvedModel(*row[2:9]), split=tuple(shares), shadow=shadow)
 
 
 def _keep(session: Session, statement: Any, wanted: set[Name]) -> dict[Name, ResolvedModel]:

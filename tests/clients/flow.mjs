@@ -27,7 +27,51 @@ const embedded = await client.embeddings.create({ model: 'all-MiniLM-L6-v2', inp
 assert.equal(embedded.data.length, 2);
 assert.equal(embedded.data[0].embedding.length, 384);
 
+// the fine-tuned classifier in a chat, a response, a batch
+const asked = [{ role: 'system', content: 'Classify.' }, { role: 'user', content: 'where is my parcel' }];
+const model = job.fine_tuned_model;
+const chat = await client.chat.completions.create({ model, messages: asked, logprobs: true, top_logprobs: 2 });
+assert.equal(chat.choices[0].message.content, 'delivery');
+const [token] = chat.choices[0].logprobs.content;
+const mass = token.top_logprobs.reduce((sum, one) => sum + Math.exp(one.logprob), 0);
+assert.ok(Math.abs(mass - 1) < 1e-4, String(mass));
+const streamed = await client.chat.completions.create({ model, messages: asked, stream: true, stream_options: { include_usage: true } });
+let text = '', usage = null;
+for await (const chunk of streamed) {
+  text += chunk.choices[0]?.delta?.content ?? '';
+  usage = chunk.usage ?? usage;
+}
+assert.equal(text, 'delivery');
+assert.equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
+assert.equal((await client.responses.create({ model, input: 'refund my invoice' })).output_text, 'billing');
+const kinds = [];
+for await (const event of await client.responses.create({ model, input: 'refund my invoice', stream: true })) kinds.push(event.type);
+assert.equal(kinds.at(-1), 'response.completed');
+
+const lines = [0, 1, 2].map((n) => JSON.stringify({
+  custom_id: `r${n}`, method: 'POST', url: '/v1/chat/completions', body: { model: n < 2 ? model : 'nope', messages: asked },
+}));
+const requests = Buffer.from(lines.join('\n'));
+const upload = await client.uploads.create({ filename: 'requests.jsonl', bytes: requests.length, mime_type: 'application/jsonl', purpose: 'batch' });
+const half = requests.length >> 1;
+const [second, first] = await Promise.all([requests.subarray(half), requests.subarray(0, half)].map(
+  async (data) => client.uploads.parts.create(upload.id, { data: await toFile(data, 'part') }),
+));
+const whole = await client.uploads.complete(upload.id, { part_ids: [first.id, second.id] });
+assert.equal(whole.status, 'completed');
+let batch = await client.batches.create({ input_file_id: whole.file.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
+while (!['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) {
+  await new Promise((done) => setTimeout(done, 200));
+  batch = await client.batches.retrieve(batch.id);
+}
+assert.deepEqual(batch.request_counts, { total: 3, completed: 2, failed: 1 }, JSON.stringify(batch.errors));
+const answers = (await (await client.files.content(batch.output_file_id)).text()).trim().split('\n').map(JSON.parse);
+assert.deepEqual(answers.map((one) => one.response.body.choices[0].message.content), ['delivery', 'delivery']);
+
 const refused = {
+  chat: [() => client.chat.completions.create({ model: 'nope', messages: asked }), /^404 there is no such model/, 'not_found', 'model'],
+  paused: [() => jobs.pause(job.id), /^409 .*succeeded/, 'invalid_transition', null],
+  completed: [() => client.uploads.cancel(upload.id), /^409 the upload is completed/, 'invalid_transition', null],
   backbone: [() => jobs.create({ model: 'nope', training_file: file.id }), /^422 No backbone is called 'nope'/, 'unknown_backbone', 'model'],
   model: [() => client.models.retrieve('nope'), /^404 there is no such model/, 'not_found', null],
   key: [() => new OpenAI({ baseURL: client.baseURL, apiKey: 'x', maxRetries: 0 }).models.list(), /^401 /, 'unauthenticated', null],

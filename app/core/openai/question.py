@@ -15,6 +15,8 @@ from app.core.manifest import Modality
 from app.core.messages import Input, Options
 from app.core.openai.schema import Ranked, Wording
 
+_SEVERAL = 100
+"""Classes that are told of a model that says several; the most probable are."""
 LEAST_LOGPROB = -9999.0
 """What OpenAI says of what is next to impossible; a probability of zero has no logarithm."""
 
@@ -51,6 +53,7 @@ class Told:
 
     content: str
     best: Ranked
+    said: Sequence[Ranked]
     ranked: Sequence[Ranked]
     item: Mapping[str, Any]
 
@@ -63,21 +66,36 @@ class Told:
     @property
     def prediction(self) -> dict[str, Any]:
         """What OpenAI's shapes have no place for, in the words of a prediction."""
-        kept = ("unknown", "familiarity")
+        kept = ("labels", "unknown", "familiarity")
         told = {name: self.item[name] for name in kept if name in self.item}
         return {"label": self.best.label, "probability": self.best.probability, **told}
 
     def logprobs(self, top: int) -> list[dict[str, Any]]:
-        """The content as tokens: the label is one, whose alternatives are the other classes."""
-        written, label = self.content, self.best.label
-        at = 0 if written == label else written.rfind(to_json(label).decode()) + 1
-        if not written.startswith(label, at):
-            at, label = 0, written
-        tail = written[at + len(label) :]
-        alternatives = [_logprob(one.label, one.probability) for one in self.ranked[:top]]
-        tokens = [{**_logprob(label, self.best.probability), "top_logprobs": alternatives}]
-        before = [_sure(written[:at])] if at else []
-        return before + tokens + ([_sure(tail)] if tail else [])
+        """The content as tokens: each label is one, whose alternatives are the other classes."""
+        written, start = self.content, 0
+        tokens: list[dict[str, Any]] = []
+        for one, at in self._places():
+            if at > start:
+                tokens.append(_sure(written[start:at]))
+            alternatives = [_logprob(other.label, other.probability) for other in self.ranked[:top]]
+            tokens.append({**_logprob(one.label, one.probability), "top_logprobs": alternatives})
+            start = at + len(one.label)
+        return tokens + ([_sure(written[start:])] if start < len(written) else [])
+
+    def _places(self) -> list[tuple[Ranked, int]]:
+        """The labels that are said, and where in the content; all of it where that is not seen."""
+        written, best = self.content, self.said[:1] or [self.best]
+        if len(self.said) == 1 and written == best[0].label:
+            return [(best[0], 0)]
+        places: list[tuple[Ranked, int]] = []
+        end = len(written)
+        for one in reversed(self.said):
+            at = written.rfind(to_json(one.label).decode(), 0, end) + 1
+            if not at or not written.startswith(one.label, at):
+                return [(Ranked(written, best[0].probability), 0)] if written else []
+            places.append((one, at))
+            end = at - 1
+        return places[::-1]
 
 
 def told(reply: ModelReply, form: Wording) -> Told:
@@ -87,12 +105,19 @@ def told(reply: ModelReply, form: Wording) -> Told:
         error = item["error"]
         raise HeadstartError(error["code"], error["message"], param=error.get("param"))
     ranked = form.choose([Ranked(**one) for one in item["predictions"]])
-    return Told(content=form.write(ranked[0]), best=ranked[0], ranked=ranked, item=item)
+    several = item.get("labels")
+    said = ranked[:1] if several is None else [one for one in ranked if one.label in several]
+    content = form.write(ranked[0]) if several is None else form.write_all(ranked[0], said)
+    return Told(content=content, best=ranked[0], said=said, ranked=ranked, item=item)
 
 
 def options(*, form: Wording, top: int) -> Options:
-    """How the predictor is asked: with as many classes as the answer needs."""
-    return Options(top_k=max(1, top) if form.allowed is None else None, tokens=True)
+    """How the predictor is asked: with as many classes as the answer needs.
+
+    A model that says several labels may say any number of them.
+    """
+    most = max(_SEVERAL, top) if form.allowed is None else None
+    return Options(top_k=most, tokens=True)
 
 
 def _logprob(token: str, probability: float) -> dict[str, Any]:

@@ -64,6 +64,19 @@ class Wording:
             raise self._bad("a classifier can fill in a label and its probability, and no more")
         return _dumped(value)
 
+    def write_all(self, best: Ranked, said: Sequence[Ranked]) -> str:
+        """All labels that are said: a JSON array, or what the schema's arrays take of them."""
+        labels = [one.label for one in said]
+        if self.schema is None:
+            return _dumped(labels)
+        if not self.schema:
+            return _dumped({"labels": labels})
+        filling = _Filling(self.schema, best, self.allowed is not None, labels)
+        value = filling.value(self.schema, "", 0)
+        if value is _MISSING:
+            raise self._bad("a classifier can fill in labels and a probability, and no more")
+        return _dumped(value)
+
     def _bad(self, why: str) -> HeadstartError:
         return HeadstartError("invalid_request", f"{self.param}: {why}", param=self.param)
 
@@ -71,8 +84,15 @@ class Wording:
 class _Filling:
     """Fills in one schema; where it has enums, only those take the label."""
 
-    def __init__(self, root: Mapping[str, Any], best: Ranked, enums: bool) -> None:
+    def __init__(
+        self,
+        root: Mapping[str, Any],
+        best: Ranked,
+        enums: bool,
+        several: Sequence[str] | None = None,
+    ) -> None:
         self._root, self._best, self._enums = root, best, enums
+        self._several = several
         self._free = True
 
     def value(self, schema: Any, name: str, depth: int) -> Any:
@@ -112,6 +132,8 @@ class _Filling:
             return self._object(schema, depth)
         if kind == "array":
             item = self.value(schema.get("items", {}), name, depth + 1)
+            if self._several is not None and item == self._best.label:
+                return list(self._several)
             return _MISSING if item is _MISSING else [item]
         if kind == "number" and name.lower() in _PROBABILITY:
             return self._best.probability

@@ -18,7 +18,7 @@ from app.core.backbones import BackboneSpec, member_names
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.manifest import Modality
-from app.core.messages import Call, Input, Options, Target
+from app.core.messages import Call, Input, Target
 from app.core.modalities import MODALITIES
 from app.core.openai import requests
 from app.core.openai.question import ModelQuestion, ModelReply
@@ -48,7 +48,7 @@ class _Asked:
 def ask_all(attempt: Attempt, asked: Sequence[BatchedRequest], *, endpoint: str) -> list[Outcome]:
     """One outcome a request. Raises TRANSIENT's codes, LostClaimError, DrainedError."""
     outcomes: list[Outcome | None] = [None] * len(asked)
-    ready: dict[tuple[Target, Options], list[_Asked]] = {}
+    ready: dict[str, list[_Asked]] = {}
     find = _Targets(attempt)
     for place, request in enumerate(asked):
         try:
@@ -56,7 +56,7 @@ def ask_all(attempt: Attempt, asked: Sequence[BatchedRequest], *, endpoint: str)
         except HeadstartError as error:
             outcomes[place] = error
         else:
-            ready.setdefault((one.target, one.question.options), []).append(one)
+            ready.setdefault(repr((one.target, one.question.options)), []).append(one)
     for group in ready.values():
         for some in _together(group):
             attempt.guard()

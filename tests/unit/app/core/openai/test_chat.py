@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import suppress
 from typing import Any
@@ -58,6 +59,27 @@ def test_within_json_the_tokens_are_the_content_and_the_label_has_the_probabilit
     assert "".join(one["token"] for one in tokens) == choice["message"]["content"]
     assert [one["token"] for one in tokens] == ['{"refund":"', "refund", '"}']
     assert [one["logprob"] for one in tokens] == [0.0, pytest.approx(math.log(0.5)), 0.0]
+
+
+def several(labels: list[str], **more: Any) -> dict[str, Any]:
+    item = {**ITEM, "labels": labels}
+    reply = ModelReply(id="chatcmpl-1", created=1, model="ft:m", items=[item])
+    (choice,) = chat.question(asked(**more)).answer(reply)["choices"]
+    return dict(choice)
+
+
+@pytest.mark.parametrize("labels", [["refund", "card"], ["card"], []])
+def test_a_model_of_several_labels_says_all_of_them(labels: list[str]) -> None:
+    choice = several(labels, logprobs=True)
+    assert json.loads(choice["message"]["content"]) == labels
+    tokens = choice["logprobs"]["content"]
+    assert "".join(one["token"] for one in tokens) == choice["message"]["content"]
+    assert [one["token"] for one in tokens if one["top_logprobs"] or one["logprob"]] == labels
+    schema = {"properties": {"intents": {"type": "array", "items": {"enum": ["refund", "card"]}}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    choice = several(labels, response_format=form)
+    assert json.loads(choice["message"]["content"]) == {"intents": labels}
+    assert choice["prediction"]["labels"] == labels
 
 
 def test_n_choices_are_equal_and_counted() -> None:

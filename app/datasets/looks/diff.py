@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app.core.manifest import Example
 from app.datasets.looks.schemas import (
@@ -46,8 +47,10 @@ def diff_of(
     )
 
 
-def _told(example: Example) -> Mapping[str, str | None]:
-    return {"label": example.caption, **{name: getattr(example, name) for name in _TOLD}}
+def _told(example: Example) -> Mapping[str, Any]:
+    several = example.labels is not None
+    labels = {"labels": list(example.names)} if several else {"label": example.label}
+    return {**labels, **{name: getattr(example, name) for name in _TOLD}}
 
 
 def _only(examples: Sequence[Example]) -> OnlyInOne:
@@ -63,10 +66,10 @@ def _changes(pairs: Sequence[tuple[Example, Example]]) -> ChangedExamples:
 
 
 def _changed(before: Example, after: Example) -> ChangedExample:
-    differs = [name for name in _TOLD if getattr(before, name) != getattr(after, name)]
+    was, now = _told(before), _told(after)
     return ChangedExample(
         id=after.id,
         path=after.path,
-        before={name: getattr(before, name) for name in differs},
-        after={name: getattr(after, name) for name in differs},
+        before={name: value for name, value in was.items() if now.get(name, was) != value},
+        after={name: value for name, value in now.items() if was.get(name, now) != value},
     )

@@ -133,7 +133,7 @@ async def _brightness(
     """Of a few pictures; None where no predictor answers."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def of(example: Example) -> tuple[str, float] | None:
+    async def of(example: Example) -> tuple[Example, float] | None:
         call = thumbnails.call_of(snapshot.version, _SMALL)
         async with turns:
             data = await thumbnails.content(services, snapshot.dataset.organisation_id, example)
@@ -143,17 +143,19 @@ async def _brightness(
                 if error.code in ("predictor_unavailable", "overloaded", "deadline_exceeded"):
                     raise
                 return None
-        return example.caption, facts.brightness
+        return example, facts.brightness
 
     try:
         told = await asyncio.gather(*map(of, statistics.evenly(examples, _LOOKED_AT)))
     except HeadstartError:
         return None
     by_class: dict[str, list[float]] = defaultdict(list)
-    for label, value in filter(None, told):
-        by_class[label].append(value)
+    seen = [one for one in told if one is not None]
+    for example, value in seen:
+        for label in example.names:
+            by_class[label].append(value)
     return Brightness(
-        looked_at=sum(map(len, by_class.values())),
-        spread=statistics.spread(value for values in by_class.values() for value in values),
+        looked_at=len(seen),
+        spread=statistics.spread(value for _, value in seen),
         by_class={label: round(fmean(values), 3) for label, values in sorted(by_class.items())},
     )

@@ -16,7 +16,7 @@ import pytest
 
 from app.cli.remote.custom_vision import PAGE, CustomVision
 from app.core.errors import HeadstartError
-from app.uploads.intake import build
+from app.uploads.intake import IntakeOptions, build
 from tests.archives import picture, png
 
 PROJECT = "2d5f0a9e-2a9d-4a1f-9c5e-6a54bd2d1a01"
@@ -58,7 +58,7 @@ class Azure:
             return (
                 (404, b"")
                 if number == 404
-                else (200, picture("JPEG") if number % 2 else png(number))
+                else (200, picture("JPEG") if number > 99 and number % 2 else png(number))
             )
         if key != "right":
             return 401, {"code": "Unauthorized", "message": "the key is wrong"}
@@ -168,8 +168,13 @@ def test_several_tags_are_lists_and_negative_is_none_of_them(azure: Azure, tmp_p
     azure.image(1, "cat", "dog")
     azure.image(2, "cat")
     azure.image(3, "none")
-    rows = pull(azure, tmp_path / "a.zip")[1]
-    assert [row["labels"] for row in rows] == [["cat", "dog"], ["cat"], []]
+    azure.image(4, "dog")
+    target = tmp_path / "a.zip"
+    rows = pull(azure, target)[1]
+    assert [row["labels"] for row in rows] == [["cat", "dog"], ["cat"], [], ["dog"]]
+    options = IntakeOptions(label_mode=None)
+    built = build(target, filename="a.zip", staging=tmp_path, options=options)
+    assert [one.labels for one in built.examples] == [("cat", "dog"), ("cat",), (), ("dog",)]
 
 
 def test_what_the_api_refuses_is_said_without_its_key(azure: Azure, tmp_path: Path) -> None:

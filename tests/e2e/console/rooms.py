@@ -130,7 +130,8 @@ def settle(page: Page) -> None:
     page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
     page.wait_for_function(
         """() => [...document.querySelectorAll('.pic:not(.none)')].every((one) =>
-          one.querySelector('img') || one.getBoundingClientRect().top > innerHeight)"""
+          one.querySelector('img') || !one.offsetParent ||
+          one.getBoundingClientRect().top > innerHeight)"""
     )
     page.wait_for_timeout(400)
 

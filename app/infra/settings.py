@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     storage_endpoint: str = ""
     """Endpoint of an S3-compatible store; credentials come from the usual AWS variables."""
     weights_dir: Path | None = None
+    allow_hub_code: bool = False
+    """Whether a `hubconf.py` in WEIGHTS_DIR may run: it does what it likes."""
     predictor_url: str = ""
     """`http://host:port`; empty: a Unix socket in DATA_DIR, or, where its path would be too long,
     in a private folder in the system's temporary one."""

@@ -24,6 +24,7 @@ from app.core.backbones import (
 from app.core.errors import HeadstartError
 from app.infra import found_backbones
 from app.infra.found_backbones import GRAPH_FOLDER, GRAPH_SUFFIXES, HUB_FILE
+from app.infra.settings import load_settings
 
 SUFFIXES = (".safetensors", ".pth")
 
@@ -179,9 +180,21 @@ def download_path(spec: BackboneSpec) -> Path | None:
 
 def availability(name: str, weights_dir: Path | None) -> Availability:
     """Whether the weights of `name` are here; if not, the reason says how to supply them."""
-    if find(name, weights_dir) is not None:
-        return Availability(available=True, reason=None)
-    return Availability(available=False, reason=how_to_supply(get(name, weights_dir)))
+    try:
+        require(get(name, weights_dir), weights_dir)
+    except HeadstartError as error:
+        return Availability(available=False, reason=error.message)
+    return Availability(available=True, reason=None)
+
+
+def check_hub_code(spec: BackboneSpec) -> None:
+    """Raises `backbone_unavailable` for a network whose own code must not run."""
+    if spec.source == "torch_hub" and not load_settings().allow_hub_code:
+        told = (
+            f"{spec.name} is built by the code of its hubconf.py: an operator who trusts it sets "
+            "HEADSTART_ALLOW_HUB_CODE=true"
+        )
+        raise HeadstartError("backbone_unavailable", told, param="model")
 
 
 def require_all(spec: BackboneSpec, weights_dir: Path | None) -> None:
@@ -192,6 +205,7 @@ def require_all(spec: BackboneSpec, weights_dir: Path | None) -> None:
 
 def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
     """Where the weights are. Raises `backbone_unavailable`, which says how to supply them."""
+    check_hub_code(spec)
     source = find(spec.name, weights_dir)
     if source is None:
         raise HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")

@@ -22,7 +22,8 @@ _SEED = 0
 class ReadNetwork:
     """A network with its weights, in eval mode, and what it was taught to read.
 
-    `input_size` in pixels; mean and deviation of colours in [0, 1].
+    `input_size` in pixels; mean and deviation of colours in [0, 1]; what is `headless` answers its
+    embedding, and has no classifier.
     """
 
     net: nn.Module
@@ -30,6 +31,7 @@ class ReadNetwork:
     mean: Colours
     std: Colours
     licence: str
+    headless: bool = False
 
 
 class TappedPyramid(Pyramid):
@@ -68,11 +70,11 @@ def tapped(spec: BackboneSpec, read: ReadNetwork) -> tuple[BackboneSpec, TappedP
     Raises weights_invalid for a network that cannot read a batch of pictures of its own size.
     """
     net = read.net.eval().requires_grad_(False)
-    taps = _levels(spec.name, net, read.input_size)
+    taps = _levels(spec.name, read)
     layout = layout_of(taps)
     known = replace(
         spec, dim=taps[-1].channels, layout=layout, input_size=read.input_size, mean=read.mean,
-        std=read.std, licence=read.licence, fixed_size=not _any_side(net, read.input_size, taps),
+        std=read.std, licence=read.licence, fixed_size=not _any_side(read, taps),
     )  # fmt: skip
     return known, TappedPyramid(known, net, taps)
 
@@ -86,9 +88,10 @@ def _statistics(tap: Tap) -> tuple[Statistic, ...]:
     return ("mean",) if tap.kind == "vector" else STATISTICS
 
 
-def _levels(name: str, net: nn.Module, side: int) -> list[Tap]:
+def _levels(name: str, read: ReadNetwork) -> list[Tap]:
+    side = read.input_size
     try:
-        return find(net, _noise(side))
+        return find(read.net, _noise(side), headless=read.headless)
     except HeadstartError as error:
         raise HeadstartError(error.code, f"{name}: {error.message}") from error
     except Exception as error:  # a network may raise anything on a shape that it does not read
@@ -96,10 +99,10 @@ def _levels(name: str, net: nn.Module, side: int) -> list[Tap]:
         raise HeadstartError("weights_invalid", told) from error
 
 
-def _any_side(net: nn.Module, side: int, taps: list[Tap]) -> bool:
+def _any_side(read: ReadNetwork, taps: list[Tap]) -> bool:
     """Whether it reads larger squares too, at the same places."""
     try:
-        return find(net, _noise(side * 9 // 7)) == taps
+        return find(read.net, _noise(read.input_size * 9 // 7), headless=read.headless) == taps
     except Exception:  # noqa: BLE001  # whatever it raises, it does not
         return False
 

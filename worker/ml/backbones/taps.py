@@ -86,14 +86,15 @@ def tensor_of(value: Any) -> Tensor | None:
     return tensor_of(value[0]) if isinstance(value, Sequence) and value else None
 
 
-def find(net: nn.Module, pixels: Tensor) -> list[Tap]:
+def find(net: nn.Module, pixels: Tensor, *, headless: bool = False) -> list[Tap]:
     """The levels of a network in eval mode, early to late, the embedding last.
 
-    `pixels` are noise [2, 3, s, s]. Raises weights_invalid for a network whose answer is no vector.
+    `pixels` are noise [2, 3, s, s]; what is `headless` answers its embedding. Raises
+    weights_invalid for a network whose answer is no vector.
     """
     seen, answer = _watched(net, pixels)
     maps = list(_maps(net, seen, pixels.shape[-1]))
-    last, vector = _embedding(net, _behind(maps, seen), answer)
+    last, vector = _embedding(net, [] if headless else _behind(maps, seen), answer)
     mean = seen[maps[-1].module].mean_gave if maps else None
     return maps if mean is not None and _same(mean, vector) else [*maps, last]
 
@@ -140,8 +141,11 @@ def _parts(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _maps(net: nn.Module, seen: Mapping[str, _Seen], side: int) -> Iterator[Tap]:
     """One level each time it has halved its `side`, or after each quarter of the blocks."""
     taps = {name: tap for name in _trunk(net, "", seen) if (tap := _tap(name, seen[name].gave))}
-    places = {name: _side(seen[name].gave) for name in taps}
-    steps = {round(math.log2(side / own)): name for name, own in places.items() if own > 1}
+    steps: dict[int, str] = {}
+    least = side
+    for name in taps:
+        if 1 < (own := _side(seen[name].gave)) <= least:  # what grows again is no map
+            steps[round(math.log2(side / own))], least = name, own
     if len(steps) >= LEAST_RESOLUTIONS:
         yield from (taps[name] for _, name in sorted(steps.items()))
         return
@@ -203,18 +207,21 @@ def _alike(net: nn.Module, name: str, seen: Mapping[str, _Seen]) -> list[str]:
     parts = [part for part in parts if part in seen]
     shapes = {seen[part].gave for part in parts}
     shape = next(iter(shapes)) if len(shapes) == 1 else ()
-    return parts if len(shape) == 3 and shape[0] == BATCH and _prefix(shape[1]) is not None else []
+    return (
+        parts if len(shape) == 3 and shape[0] == BATCH and prefix_of(shape[1]) is not None else []
+    )
 
 
-def _prefix(tokens: int) -> int | None:
+def prefix_of(tokens: int) -> int | None:
     """How many tokens are more than the largest square; None where they are no picture's."""
-    more = tokens - math.isqrt(tokens) ** 2
-    return more if more <= MOST_PREFIX and tokens > MOST_PREFIX else None
+    side = math.isqrt(tokens)
+    more = tokens - side**2
+    return more if side > 1 and more <= min(MOST_PREFIX, side) else None
 
 
 def _tokens(one: _Seen) -> Tap:
     _, count, channels = one.gave
-    return Tap(one.name, "tokens", int(channels), prefix=_prefix(count) or 0)
+    return Tap(one.name, "tokens", int(channels), prefix=prefix_of(count) or 0)
 
 
 def _embedding(net: nn.Module, behind: Sequence[_Seen], answer: Tensor) -> tuple[Tap, Tensor]:

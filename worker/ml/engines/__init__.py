@@ -23,12 +23,14 @@ def load_engine(
 ) -> Engine:
     """The engine of a backbone: OpenVINO on `cpu`, torch on `cuda` (the default if there is one).
 
+    Graph files are OpenVINO's everywhere.
+
     `cache_dir` keeps what was converted and compiled, so that the next start takes a fraction of
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
     backbone_unavailable, weights_invalid or precision_unavailable.
     """
     spec = described(name, weights_dir, cache_dir)
-    device = device or default_device()
+    device = "cpu" if spec.source == "graph" else device or default_device()
     computed_in = chosen(precision, device)
     if device == "cpu":
         from worker.ml.engines.openvino_engine import load_openvino

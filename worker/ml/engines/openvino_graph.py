@@ -14,7 +14,8 @@ from typing import Any
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra.precision import Precision
-from worker.ml.engines.openvino_runtime import ov
+from worker.ml.backbones.sources import graph_files, image_network, supplied
+from worker.ml.openvino_runtime import ov
 
 GRAPH_VERSION = "1"
 """Part of a stored graph's name: raise it when a conversion would give another graph."""
@@ -34,9 +35,10 @@ class CpuOptions:
 
 def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Model:
     """uint8 [n, side, side, 3] → float32 [n, D], for any n. Raises weights_invalid."""
+    if spec.source == "graph":
+        found = supplied(spec.name, weights_dir)
+        return graph_files.graph(spec, found.path, found.side)
     import torch
-
-    from worker.ml.backbones.sources import image_network
 
     _, network = image_network(spec.name, weights_dir)
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)

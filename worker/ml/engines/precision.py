@@ -50,7 +50,7 @@ def torch_name(precision: Precision, device: str) -> str:
 def _has_bf16(device: str) -> bool:
     """OpenVINO would emulate bf16 slowly where AVX-512 lacks units, and crash on less than that."""
     if device == "cpu":
-        from worker.ml.engines.openvino_runtime import ov
+        from worker.ml.openvino_runtime import ov
 
         able: list[str] = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return "BF16" in able

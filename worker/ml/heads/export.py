@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from app.core.backbones import Block
 from app.core.errors import HeadstartError
-from worker.ml.engines.openvino_runtime import ov
 from worker.ml.heads import scoring
 from worker.ml.heads.scoring import LiveHead
 from worker.ml.images.views import SHRINK, as_view, view_size
+from worker.ml.openvino_runtime import ov
 
 OPSET = 18
 _MOST = 4096

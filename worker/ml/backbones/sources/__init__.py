@@ -31,6 +31,8 @@ VERSION = "1"
 _READERS: Mapping[SourceName, str] = {
     "torchvision": "torchvision_networks",
     "timm": "timm_networks",
+    "hugging_face": "hugging_face_images",
+    "torch_hub": "torch_hub",
 }
 _SPECS = TypeAdapter(BackboneSpec)
 _log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ def supplied(name: str, weights_dir: Path | None) -> Supplied:
 def image_network(name: str, weights_dir: Path | None) -> tuple[BackboneSpec, Pyramid]:
     """What is known of an image backbone, and its frozen network.
 
-    Raises unknown_backbone, backbone_unavailable or weights_invalid.
+    Raises unknown_backbone, backbone_unavailable, weights_invalid, or export_unsupported for a
+    graph file.
     """
     from worker.ml.backbones.networks import pyramid
     from worker.ml.backbones.tapped import tapped
@@ -71,6 +74,9 @@ def image_network(name: str, weights_dir: Path | None) -> tuple[BackboneSpec, Py
     found = supplied(name, weights_dir)
     if found.spec.source == "own":
         return found.spec, pyramid(name, weights_dir)[0]
+    if found.spec.source == "graph":
+        told = f"{name} is a graph file, which OpenVINO alone runs"
+        raise HeadstartError("export_unsupported", told)
     return tapped(found.spec, _reader(found.spec)(found.spec, found.path, found.side))
 
 
@@ -104,6 +110,10 @@ def described(name: str, weights_dir: Path | None, cache_dir: Path | None) -> Ba
 
 
 def _told(found: Supplied, weights_dir: Path | None) -> BackboneSpec:
+    if found.spec.source == "graph":
+        from worker.ml.backbones.sources import graph_files
+
+        return graph_files.describe(found.spec, found.path, found.side)
     return image_network(found.spec.name, weights_dir)[0]
 
 

@@ -1,0 +1,117 @@
+"""Hugging Face folders of image networks: transformers builds them, safetensors fill them.
+
+Of two towers (CLIP, SigLIP) it is the one of pictures, whose embedding lies in the space of both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging
+
+from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from app.infra.found_backbones.side_file import SideFile
+from worker.ml.backbones.tapped import Colours, ReadNetwork
+from worker.ml.backbones.taps import prefix_of
+from worker.ml.backbones.weights import read as read_state
+
+POOLER = "pooler."
+"""What many files leave out; then nothing of it is read."""
+
+
+class PictureTower(nn.Module):
+    """Normalised pixels [n, 3, s, s] → an embedding [n, d].
+
+    That is what the network pools by weights from its file, projected where there is another tower;
+    else its [CLS] token, or the mean over tokens where it has none.
+    """
+
+    def __init__(self, model: nn.Module, *, pooled: bool) -> None:
+        super().__init__()
+        self.tower = getattr(model, "vision_model", model)
+        self.projection = getattr(model, "visual_projection", nn.Identity())
+        self._pooled = pooled
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        answer = self.tower(pixel_values=pixels)
+        if self._pooled:
+            return torch.flatten(self.projection(answer.pooler_output), 1)
+        states: Tensor = answer.last_hidden_state
+        if states.dim() == 4:
+            return states.mean((2, 3))
+        return states[:, 0] if prefix_of(states.shape[1]) else states.mean(1)
+
+
+def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
+    """Raises weights_invalid for a folder that transformers does not read, or lacks tensors."""
+    read_state(path / "model.safetensors")
+    model, missing = _loaded(path)
+    left = [key for key in missing if POOLER not in key]
+    if left:
+        told = f"{spec.name}: missing or misshapen: {', '.join(left[:5])}"
+        raise HeadstartError("weights_invalid", told)
+    told_of = _settings(path / "preprocessor_config.json")
+    mean, std = _colours(told_of)
+    return ReadNetwork(
+        net=PictureTower(model, pooled=not missing and _pools(model)),
+        input_size=side.input_size or _side(told_of, model.config, spec.input_size),
+        mean=side.mean or mean,
+        std=side.std or std,
+        licence=side.licence or spec.licence,
+        headless=True,
+    )
+
+
+def _loaded(folder: Path) -> tuple[Any, list[str]]:
+    """The network, and the names of what the file has not, or in another shape."""
+    logging.disable_progress_bar()
+    try:
+        model, loading = AutoModel.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise HeadstartError("weights_invalid", f"{folder.name}: {error}") from error
+    return model, [str(key) for key in (*loading["missing_keys"], *loading["mismatched_keys"])]
+
+
+def _pools(model: Any) -> bool:
+    """Whether its pooled output is an embedding: a dense layer there was taught something else."""
+    return not hasattr(getattr(model, "pooler", None), "dense")
+
+
+def _settings(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        told = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
+    return told if isinstance(told, dict) else {}
+
+
+def _colours(told: Mapping[str, Any]) -> tuple[Colours, Colours]:
+    """Mean and deviation that pixels in [0, 1] are normalised by. Raises weights_invalid."""
+    if not told.get("do_normalize", True):
+        return (0.0,) * 3, (1.0,) * 3
+    if "image_mean" not in told or "image_std" not in told:
+        why = "preprocessor_config.json has no image_mean and image_std: put them there"
+        raise HeadstartError("weights_invalid", why)
+    mean, std = told["image_mean"], told["image_std"]
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _side(told: Mapping[str, Any], config: Any, fallback: int) -> int:
+    """What it is cropped to, else resized to, else made for; in pixels."""
+    tower = getattr(config, "vision_config", config)
+    size = told.get("crop_size") if told.get("do_center_crop") else told.get("size")
+    if isinstance(size, Mapping):
+        size = size.get("height") or size.get("shortest_edge")
+    return int(size or getattr(tower, "image_size", None) or fallback)

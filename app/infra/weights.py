@@ -76,8 +76,9 @@ def window(folder: Path) -> int:
         return _positions(folder)
     config = _settings(folder / "config.json")
     stated = _settings(folder / "sentence_bert_config.json").get("max_seq_length")
-    table = int(config.get("max_position_embeddings") or 512)
-    return min(int(stated or table), table - 1 - int(config.get("pad_token_id") or 0))
+    table = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
+    pad = int(config.get("pad_token_id") or 0)
+    return min(int(stated or table), table - 1 - (pad if pad < table else 0))
 
 
 def _positions(packed: Path) -> int:

@@ -20,10 +20,12 @@ from app.infra.storage import storage_errors
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.backbones.sources import image_network
 from worker.ml.engines import Engine
+from worker.ml.engines.openvino_graph import image_graph
 from worker.ml.heads import export as exporter
-from worker.ml.heads import scoring
+from worker.ml.heads import graph_export, scoring
 from worker.ml.heads.bundle import run as script
 from worker.ml.heads.export import ExportedNetwork
+from worker.ml.heads.graph_export import HeadNetwork
 from worker.ml.heads.scoring import LiveHead
 from worker.tensors import parity
 from worker.tensors.parity import Pictures
@@ -57,11 +59,18 @@ def export(
 def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: Path) -> None:
     """Everything but the proof."""
     spec, to = engine.spec, request["format"]
-    weights_dir = request["weights_dir"]
-    _, backbone = image_network(spec.name, Path(weights_dir) if weights_dir else None)
     inputs = exporter.inputs(head, spec.input_size)
-    network = ExportedNetwork(backbone, head, spec.layout)
-    exporter.write(network, [int(one["size"]) for one in inputs], to=to, folder=folder)
+    sides = [int(one["size"]) for one in inputs]
+    weights_dir = Path(request["weights_dir"]) if request["weights_dir"] else None
+    if spec.source == "graph":
+        graph_export.check(to)
+        graphs = [image_graph(spec, weights_dir, side) for side in sides]
+        network = HeadNetwork(head, spec.layout)
+        graph_export.write(network, graphs, width=spec.width, folder=folder)
+    else:
+        _, backbone = image_network(spec.name, weights_dir)
+        whole = ExportedNetwork(backbone, head, spec.layout)
+        exporter.write(whole, sides, to=to, folder=folder)
     card = {
         **request["card"],
         "export": {

@@ -1,4 +1,4 @@
-"""Text encoders: a Hugging Face folder (safetensors) or a packed file → a unit vector a text."""
+"""Text encoders and decoders: a Hugging Face folder or a packed file → a unit vector a text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ UNUSED = ("pooler.", "embeddings.position_ids")
 
 
 class PooledEncoder(nn.Module):
-    """Token ids and mask [n, t] → float32 [n, d]: the mean over tokens (or [CLS]), length one."""
+    """Token ids and mask [n, t] → float32 [n, d] of length one: the mean over tokens, or one token.
+
+    That is the first (`cls`), or the last that is none of padding (`last`), which in a decoder has
+    read all others.
+    """
 
     def __init__(self, encoder: nn.Module, pooling: str) -> None:
         super().__init__()
@@ -34,6 +38,10 @@ class PooledEncoder(nn.Module):
         states = outputs[0].float()
         if self.pooling == "cls":
             return nn.functional.normalize(states[:, 0], dim=-1)
+        if self.pooling == "last":
+            ends = attention_mask.sum(1).clamp_min(1) - 1
+            own = torch.nn.functional.one_hot(ends, states.shape[1]).unsqueeze(-1).float()
+            return nn.functional.normalize((states * own).sum(1), dim=-1)
         mask = attention_mask.unsqueeze(-1).float()
         mean = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
         return nn.functional.normalize(mean, dim=-1)
@@ -53,6 +61,7 @@ def _of_folder(folder: Path) -> nn.Module:
     if missing or loading["mismatched_keys"]:
         wrong = ", ".join(map(str, [*missing, *loading["mismatched_keys"]][:5]))
         raise HeadstartError("weights_invalid", f"{folder.name}: missing or misshapen: {wrong}")
+    encoder.config.use_cache = False  # type: ignore[union-attr]  # of a decoder's own keys
     return encoder
 
 

@@ -25,7 +25,7 @@ class TextFiles(Protocol):
 
     @property
     def pooling(self) -> str:
-        """`mean` over tokens, or `cls`."""
+        """`mean` over tokens, `cls` or `last`."""
         ...
 
     def tokenizer(self) -> Tokenizer:
@@ -37,6 +37,10 @@ class TextFiles(Protocol):
         ...
 
 
+_POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
+"""What sentence-transformers writes of any other pooling than the mean."""
+
+
 class HuggingFaceFolder:
     """config.json, model.safetensors, tokenizer.json and perhaps 1_Pooling/config.json."""
 
@@ -44,7 +48,7 @@ class HuggingFaceFolder:
         self.folder = folder
         self.pad = int(_read_json(folder / "config.json").get("pad_token_id") or 0)
         stated = _read_json(folder / "1_Pooling" / "config.json")
-        self.pooling = "cls" if stated.get("pooling_mode_cls_token") else "mean"
+        self.pooling = next((name for key, name in _POOLINGS.items() if stated.get(key)), "mean")
 
     def tokenizer(self) -> Tokenizer:
         """Raises backbone_unavailable where there is none, weights_invalid for a damaged one."""

@@ -71,7 +71,7 @@ class Encoder:
         return _pooled(vectors, [[len(window) for window in some] for some in per_text])
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
-        longest = max(len(row) for row in rows)
+        longest = max(1, *(len(row) for row in rows))  # a decoder's empty text has no token
         length = min(self.most, -(-longest // ROUND) * ROUND)
         ids = np.full((len(rows), length), self.pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)

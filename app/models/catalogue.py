@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from statistics import median
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 
 from app.core import hyperparameters
 from app.core.backbones import MOST_WINDOWS, BackboneSpec
@@ -13,6 +15,8 @@ from app.http.dependencies import Reader, ServicesDep
 from app.http.pages import Page
 from app.http.routes import StrictRoute
 from app.infra import weights
+from app.infra.database import reading
+from app.infra.repositories import models, versions
 from app.infra.settings import Settings
 from app.models.schemas import Backbone, BackboneWeights, Method
 
@@ -24,7 +28,9 @@ def list_backbones(caller: Reader, services: ServicesDep) -> Page[Backbone]:  # 
     """Every backbone, whether its weights are here, and how to supply them where not."""
     settings = services.settings
     specs = weights.registry(settings.weights_dir).values()
-    return Page(data=[_backbone_of(spec, settings) for spec in specs], has_more=False)
+    with reading(services.sessions) as session:
+        data = [_used(_backbone_of(spec, settings), session) for spec in specs]
+    return Page(data=data, has_more=False)
 
 
 @router.get("/methods")
@@ -48,8 +54,19 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
         weights=_weights(spec, settings),
         available=available,
         reason=reason,
+        examples_per_second=None,
         default=spec.name in (settings.default_backbone_image, settings.default_backbone_text),
     )
+
+
+def _used(backbone: Backbone, session: Session) -> Backbone:
+    """With what its use has told: how fast it is here, and the width that its network has."""
+    if not backbone.available:
+        return backbone
+    seconds = versions.seconds_an_example(session, backbone.id)
+    rate = 1 / max(median(seconds), 1e-6) if seconds else None
+    dim = backbone.dim or models.width_on(session, backbone.id)
+    return backbone.model_copy(update={"examples_per_second": rate, "dim": dim})
 
 
 def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:

@@ -332,6 +332,7 @@ class Backbone(BaseModel):
                     "weights": {"sha256": "57934424…", "source": "package"},
                     "available": True,
                     "reason": None,
+                    "examples_per_second": 96.4,
                     "default": True,
                 }
             ]
@@ -343,7 +344,7 @@ class Backbone(BaseModel):
     name: str
     modality: Literal["image", "text"]
     dim: int | None = Field(
-        description="Length of the last layer's embedding; null until a worker has loaded it."
+        description="Length of the last layer's embedding; null until a model here was made on it."
     )
     source: Literal["own", "torchvision", "timm", "hugging_face", "torch_hub", "graph"] = Field(
         description="Whose network it is; `own` are those that come with the service."
@@ -356,6 +357,9 @@ class Backbone(BaseModel):
     weights: BackboneWeights | None
     available: bool = Field(description="Whether this process finds the weights.")
     reason: str | None = Field(description="How to supply them, where they are missing.")
+    examples_per_second: float | None = Field(
+        description="From upload to ready, the median of the latest datasets here; null before one."
+    )
     default: bool = Field(description="Whether uploads are embedded with it at once.")
 
 

@@ -107,7 +107,7 @@ def _proven(
     _json(folder / "parity.json", proof)
     (folder / "README.md").write_text(_readme(request, head, proof), encoding="utf-8")
     difference = proof["same_precision"]["max_abs_probability_difference"]
-    if not difference <= parity.TOLERANCE:
+    if not difference <= parity.tolerance(same):
         told = f"the bundle's probabilities differ from the service's by {difference:.3f} in f32"
         raise HeadstartError("export_failed", told)
     return proof

@@ -131,6 +131,14 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
     return row.artifact
 
 
+def width_on(session: Session, backbone: str) -> int | None:
+    """Numbers of a backbone's embedding, by the latest model on it, whoever's it is."""
+    latest = select(ModelRow.card).where(ModelRow.backbone == backbone)
+    card = session.scalar(latest.order_by(ModelRow.created_at.desc()).limit(1)) or {}
+    width = card.get("backbone", {}).get("dim")
+    return width if isinstance(width, int) else None
+
+
 def missing() -> HeadstartError:
     """The same answer for a model that never was and for somebody else's."""
     return HeadstartError("not_found", "there is no such model", param="model")

@@ -1,0 +1,85 @@
+"""Encoders and decoders of many families work from the folders that transformers saves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from app.infra import weights
+from worker.ml.engines import load_engine
+from worker.ml.engines.torch_engine import load_torch
+
+TEXTS = ["My card was stolen", "How do I report a lost card?", "", "word " * 200]
+WORDS = 30522
+BERT: dict[str, Any] = {
+    "vocab_size": WORDS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 64, "max_position_embeddings": 66,
+}  # fmt: skip
+FAMILIES: dict[str, Callable[[], Any]] = {
+    "xlm-roberta": lambda: hf.XLMRobertaModel(hf.XLMRobertaConfig(**BERT)),
+    "deberta": lambda: hf.DebertaV2Model(
+        hf.DebertaV2Config(**BERT, relative_attention=True, pos_att_type=["p2c", "c2p"])
+    ),
+    "distilbert": lambda: hf.DistilBertModel(
+        hf.DistilBertConfig(vocab_size=WORDS, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
+    ),
+    "gpt2": lambda: hf.GPT2LMHeadModel(
+        hf.GPT2Config(vocab_size=WORDS, n_embd=32, n_layer=2, n_head=2, n_positions=64)
+    ),
+    "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**BERT)),
+    "qwen2": lambda: hf.Qwen2ForCausalLM(hf.Qwen2Config(**BERT, num_key_value_heads=1)),
+}
+
+
+def saved(name: str, folder: Path) -> None:
+    torch.manual_seed(0)
+    FAMILIES[name]().save_pretrained(folder / name)
+    tokens = weights.find("all-MiniLM-L6-v2", None)
+    assert tokens is not None
+    shutil.copy(tokens.path / "tokenizer.json", folder / name)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_torch_and_the_cpu_engine_agree(name: str, tmp_path: Path) -> None:
+    saved(name, tmp_path)
+    ours: Any = load_engine(name, tmp_path, device="cpu", precision="f32")
+    theirs: Any = load_torch(ours.spec, tmp_path, "cpu")
+    vectors = ours.embed(TEXTS)
+    assert vectors.shape == (4, 32)
+    assert (vectors * theirs.embed(TEXTS)).sum(1).min() > 0.999
+    assert np.abs(ours.embed(TEXTS[:1]) - vectors[:1]).max() < 1e-4
+
+
+def test_a_decoder_may_be_read_at_its_last_token(tmp_path: Path) -> None:
+    saved("llama", tmp_path)
+    (tmp_path / "llama" / "1_Pooling").mkdir()
+    stated = {"pooling_mode_lasttoken": True}
+    (tmp_path / "llama" / "1_Pooling" / "config.json").write_text(json.dumps(stated))
+    engine: Any = load_engine("llama", tmp_path, device="cpu", precision="f32")
+    (window,) = engine.encoder.windows(TEXTS[:1])[0]
+    network = hf.LlamaModel.from_pretrained(tmp_path / "llama")
+    with torch.inference_mode():
+        states = network(torch.tensor([window])).last_hidden_state[0, -1]
+    own = torch.nn.functional.normalize(states, dim=-1).numpy()
+    assert np.abs(engine.embed(TEXTS)[0] - own).max() < 1e-4  # beside longer texts, too
+
+
+def test_an_empty_text_of_no_token_has_an_embedding(tmp_path: Path) -> None:
+    saved("gpt2", tmp_path)
+    plain = Tokenizer(models.WordLevel({"card": 0, "my": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    plain.save(str(tmp_path / "gpt2" / "tokenizer.json"))
+    engine: Any = load_engine("gpt2", tmp_path, device="cpu", precision="f32")
+    assert engine.encoder.windows([""]) == [[[]]]
+    alone = engine.embed([""])
+    assert np.isfinite(alone).all()
+    assert np.isfinite(engine.embed(["my card", ""])).all()

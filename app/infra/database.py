@@ -40,7 +40,7 @@ def _open_postgres(url: str) -> Engine:
         pool_size=10,
         max_overflow=10,
         pool_timeout=5,
-        connect_args={"connect_timeout": 3},
+        connect_args={"connect_timeout": 3, "client_encoding": "utf8"},
     )
 
     @event.listens_for(engine, "connect")

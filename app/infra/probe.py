@@ -58,6 +58,8 @@ class Probe:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(note, "database", self._check_database)
             tasks.start_soon(note, "storage", self._check_storage)
+            if self._settings.broker_url:
+                tasks.start_soon(note, "broker", self._check_broker)
             if self._settings.embedded:  # elsewhere a trainer's own health check tells
                 tasks.start_soon(note, "trainer", self._check_trainer)
             outcomes["predictor"] = "ok" if await self._predictor.ready() else "not ready"
@@ -78,6 +80,18 @@ class Probe:
     def _check_database(self) -> None:
         with reading(self._sessions) as session:
             session.execute(text("SELECT 1 FROM organisations LIMIT 1"))
+
+    def _check_broker(self) -> None:
+        """Without it work starts at a worker's next poll, POLL_SECONDS later at most."""
+        from redis import Redis, RedisError  # only where there is a broker
+
+        if not self._settings.broker_url.startswith(("redis", "unix")):
+            return
+        try:
+            with Redis.from_url(self._settings.broker_url, socket_timeout=SECONDS) as broker:
+                broker.ping()
+        except RedisError as error:
+            raise HeadstartError("internal", f"cannot be reached: {error}") from error
 
     def _check_trainer(self) -> None:
         beats = (self._settings.data_dir / "run").glob("trainer-*.alive")

@@ -99,6 +99,20 @@ def test_consumption_resumes_after_redis_restarts(
         assert worker.terminate() == 0
 
 
+def test_a_worker_that_never_met_redis_works_all_the_same(
+    celery_kit: Kit, redis_server: Redis
+) -> None:
+    """Promise 13: it starts while Redis is away, polls, and hears bells once Redis is there."""
+    redis_server.kill()
+    with workers(celery_kit, 1, command=LIGHT_CELERY) as (worker,):
+        version = ready_version(celery_kit)
+        celery_kit.wait_job(add_job(celery_kit, version), 60)
+        redis_server.start()
+        celery_kit.wait_job(add_job(celery_kit, version), 60)
+        assert worker.process.poll() is None
+        assert worker.terminate() == 0
+
+
 def test_a_ring_never_waits_for_redis(celery_kit: Kit, bell: Doorbell, redis_server: Redis) -> None:
     """A submit rings after its commit: it must not feel that Redis is dead or, worse, stalled."""
     slowest = 0.0

@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from app.infra.logs import configure_logs
 from app.infra.queue import open_celery
@@ -83,8 +83,9 @@ def _end_process() -> None:
 trainer = TrainerThread()
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator]
+@worker_init.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
+    """Before the consumer: while there is no broker, the loop polls."""
     try:
         trainer.start()
     except Exception:  # Celery would log whatever it is, and live on without us

@@ -97,6 +97,7 @@ def check(data: bytes, path: str) -> ImageHeader:
     if is_archive(data):
         raise nested(path)
     with _naming(path):
+        _check_read(extension(path))
         header = image_header.inspect(data)
         _check_name(header.format, extension(path))
     return header
@@ -111,10 +112,14 @@ def _naming(path: str) -> Iterator[None]:
         raise HeadstartError(error.code, why, param=shown(path)) from error
 
 
-def _check_name(image_format: str, suffix: str) -> None:
-    """JPEGs named .png abound and are harmless; a TIFF, with all it may hold, must say so."""
+def _check_read(suffix: str) -> None:
+    """What says that it is not read is not looked into: a camera's raw is a TIFF of sorts."""
     if suffix in FOREIGN:
         raise HeadstartError("unsupported_image_format", f"it is named {suffix}, which is not read")
+
+
+def _check_name(image_format: str, suffix: str) -> None:
+    """JPEGs named .png abound and are harmless; a TIFF, with all it may hold, must say so."""
     if image_format == "tiff" and suffix and suffix not in TIFF:
         raise HeadstartError("unsupported_image_format", f"a TIFF that is named {suffix}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from app.uploads.intake.tables.source import TableFile
 MOST_NAMED = 100
 """Rows that a refusal names."""
 MOST_BOXES = 5_000_000
+_LABEL_STUDIO = re.compile(r"project-\d+-at-\d{4}-")
+"""How Label Studio calls its exports."""
 LISTS = ("images", "annotations", "categories")
 
 
@@ -29,7 +32,8 @@ def is_list(path: str) -> bool:
     if name == "_classes.csv":
         return True
     told = any(word in name for word in ("coco", "annotation", "instances", "label-studio"))
-    return name.endswith(".json") and (told or name in ("result.json", "labels.json"))
+    own = name in ("result.json", "labels.json") or _LABEL_STUDIO.match(name) is not None
+    return name.endswith(".json") and (told or own)
 
 
 def lists(found: Sequence[FileInTree]) -> list[FileInTree]:

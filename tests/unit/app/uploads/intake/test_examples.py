@@ -137,7 +137,7 @@ def test_bad_images(refused: Refused, name: str, data: bytes, expected: str) -> 
 
 
 def test_what_is_not_read_and_says_so_is_left_out(take: Take) -> None:
-    beside = {"a/x.svg": b"<svg/>", "a/y.ico": png(1), "b/z.jxl": b"\xff\x0a"}
+    beside = {"a/x.svg": b"<svg/>", "a/y.ico": png(1), "b/z.jxl": b"\xff\x0a", "b/r.nef": b"MM\0*"}
     built = take(zipped({**folders({"a": 1, "b": 1}), **beside}))
     assert len(built.examples) == 2
     assert sorted(problems(built)) == [

@@ -245,3 +245,26 @@ class TestPictureLists:
         assert "2 (cat, dog); 4 (cat, dog)" in error.message
         odd = table.replace(b"2.png, 0, 1", b"2.png, 0, 2")
         assert refused(zipped({**files, "train/_classes.csv": odd})).code == "invalid_value"
+
+
+def test_label_studios_export_is_known_by_the_name_that_it_gives(take: Take) -> None:
+    tasks = [
+        {
+            "id": at,
+            "data": {"image": f"/data/upload/1/{at:08x}-im{at}.png"},
+            "annotations": [
+                {
+                    "was_cancelled": at == 3,
+                    "result": [
+                        {"type": "choices", "value": {"choices": ["cat" if at % 2 else "dog"]}}
+                    ],
+                }
+            ],
+        }
+        for at in range(5)
+    ]
+    pictures = {f"images/{at:08x}-im{at}.png": png(at) for at in range(5)}
+    name = "project-1-at-2024-03-05-12-00-1f2e3d4c.json"
+    built = take(zipped({name: as_json(tasks), **pictures}))
+    assert labels(built) == ["dog", "cat", "dog", "dog"]
+    assert ("unlabelled", True) in codes(built)

@@ -75,6 +75,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.textbook
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.waiting
+	$(BIN)/python -m benchmarks.promotion_gate
 	$(BIN)/python -m benchmarks.intake
 
 bench-serving: install ## Throughput and latency over HTTP against the bare engine

@@ -157,6 +157,7 @@ class Hook(BaseModel):
                     "max_runs_per_day": 24,
                     "apply_feedback": True,
                     "enabled": True,
+                    "notes": [],
                     "trained_version": 1,
                     "next_due": 1764039600,
                     "created_at": 1764000000,
@@ -178,6 +179,7 @@ class Hook(BaseModel):
     max_runs_per_day: int
     apply_feedback: bool
     enabled: bool
+    notes: list[str] = Field([], description="What of the hook has no effect now, and why.")
     trained_version: int | None = Field(
         description="The dataset's version since which labels are counted."
     )

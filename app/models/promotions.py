@@ -136,7 +136,7 @@ def _read(services: Services, organisation_id: str, name: str, promotion_id: str
         )
 
 
-@router.get("/promotions")
+@router.get("/promotions", responses=problems("not_found"))
 def list_promotions(
     name: Name,
     caller: Reader,
@@ -145,9 +145,12 @@ def list_promotions(
     limit: Limit = 20,
 ) -> Page[Promotion]:
     """What was tried on an alias, newest first."""
+    whose = caller.organisation_id
     rows = promotions.listing(
-        session, organisation_id=caller.organisation_id, alias=name, after=after, limit=limit + 1
+        session, organisation_id=whose, alias=name, after=after, limit=limit + 1
     )
+    if not rows:
+        _require(session, whose, name)
     return page(rows, limit, promotion_of)
 
 
@@ -165,7 +168,7 @@ async def get_promotion(
     return found
 
 
-@router.get("/history")
+@router.get("/history", responses=problems("not_found"))
 def list_history(
     name: Name,
     caller: Reader,
@@ -174,9 +177,10 @@ def list_history(
     limit: Limit = 20,
 ) -> Page[AliasMove]:
     """What an alias has meant, since when, by whom and why, newest first; it outlives the alias."""
-    rows = moves.listing(
-        session, organisation_id=caller.organisation_id, alias=name, after=after, limit=limit + 1
-    )
+    whose = caller.organisation_id
+    rows = moves.listing(session, organisation_id=whose, alias=name, after=after, limit=limit + 1)
+    if not rows:
+        _require(session, whose, name)
     return page(rows, limit, move_of)
 
 
@@ -286,6 +290,13 @@ def _rolled_back(
             "reason": reason}  # fmt: skip
     webhooks.emit(session, "model.rolled_back", told, organisation_id=organisation_id)
     return Reply(status=200, body=alias_of(row).model_dump(mode="json"))
+
+
+def _require(session: Session, organisation_id: str, name: str) -> None:
+    """Raise not_found where there neither is such an alias nor ever was."""
+    moved = moves.listing(session, organisation_id=organisation_id, alias=name, after=None, limit=1)
+    if not moved:
+        aliases.find(session, organisation_id=organisation_id, name=name)
 
 
 def promotion_of(row: PromotionRow) -> Promotion:

@@ -35,11 +35,18 @@ MISSING = {
     "key_id": "key_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "number": "1",
     "upload_id": "upload_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "hook_id": "hook_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "run_id": "run_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "promotion_id": "prom_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "webhook_id": "we_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "delivery_id": "dlv_01ke4bz3r0h5d8g2j4n6p9s1v3",
 }
 BODIES: dict[str, Any] = {
     "/v1/datasets/{dataset_id}/examples/{example_id}": {"json": {"label": "b"}},
     "/v1/models/{model}/predictions": {"json": {"inputs": [{"text": "hello"}]}},
     "/v1/embeddings": {"json": {"model": "all-MiniLM-L6-v2", "input": "hello"}},
+    "/v1/aliases/{name}/rollback": {"json": {}},
+    "/v1/hooks/{hook_id}/trigger": {"json": {}},
     "/v1/uploads/{upload_id}/parts": {"files": {"data": ("blob", b"hello")}},
 }
 PREDICTING = (
@@ -90,7 +97,11 @@ def queried(operation: dict[str, Any]) -> dict[str, Any]:
     """The query parameters that it cannot do without."""
     needed = [one for one in operation.get("parameters", []) if one["in"] == "query"]
     needed = [one for one in needed if one.get("required")]
-    return {"params": {one["name"]: one["schema"]["enum"][0] for one in needed}} if needed else {}
+    return (
+        {"params": {one["name"]: one["schema"].get("enum", ["x"])[0] for one in needed}}
+        if needed
+        else {}
+    )
 
 
 def call(document: dict[str, Any], path: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +142,35 @@ def owned(service: Service) -> Owned:
     ids = {"dataset_id": dataset, "file_id": dataset, "example_id": example, "job_id": job}
     ids |= {"model": model, "name": "production", "key_id": str(key_id), "batch_id": batch}
     ids |= {"upload_id": upload}
+    with service.client(key) as client:
+        ids |= retraining(client, dataset)
     return Owned(ids)
+
+
+def retraining(client: httpx.Client, dataset: str) -> dict[str, str]:
+    """A hook and its run, a promotion that waits, a webhook and a delivery."""
+    new = {
+        "name": "nightly",
+        "dataset": dataset,
+        "alias": "production",
+        "job": {"model": "efficientnet_lite0"},
+        "triggers": [{"type": "inbound"}],
+        "debounce_seconds": 3600,
+    }
+    hook = client.post("/v1/hooks", json=new).json()["id"]
+    run = client.post(f"/v1/hooks/{hook}/trigger").json()["id"]
+    webhook = client.post("/v1/webhooks", json={"url": "https://example.invalid/"}).json()["id"]
+    delivery = client.post(f"/v1/webhooks/{webhook}/test").json()["id"]
+    moved = client.post(
+        "/v1/aliases/staging/promotions", json={"candidate": "production", "force": True}
+    )
+    return {
+        "hook_id": hook,
+        "run_id": run,
+        "webhook_id": webhook,
+        "delivery_id": delivery,
+        "promotion_id": moved.json()["id"],
+    }
 
 
 def answer(client: httpx.Client, method: str, path: str, how: dict[str, Any]) -> tuple[int, Any]:

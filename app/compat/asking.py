@@ -116,7 +116,7 @@ def scores(item: Mapping[str, Any], *, raw: bool = False) -> list[dict[str, Any]
 
 def summary(item: Mapping[str, Any]) -> dict[str, Any]:
     """A prediction as one object, for services whose answers are whatever a model says."""
-    kept = ("label", "probability", "unknown")
+    kept = [name for name in ("label", "probability", "labels", "unknown") if name in item]
     listed = {one["label"]: one["probability"] for one in item["predictions"]}
     return {**{name: item[name] for name in kept}, "probabilities": listed}
 

@@ -12,6 +12,7 @@ from app.compat.custom_vision import (
     projects,
     publishing,
     quick_test,
+    tagging,
 )
 from app.compat.hugging_face import router as hugging_face
 from app.compat.kserve import router as kserve
@@ -20,6 +21,7 @@ router = APIRouter()
 for one in (
     projects.router,
     images.router,
+    tagging.router,
     iterations.router,
     publishing.router,
     quick_test.router,

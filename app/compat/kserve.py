@@ -41,6 +41,7 @@ class LabelledPrediction(BaseModel):
 
     label: str
     probability: float
+    labels: list[str] | None = Field(None, description="All, of a model that says several.")
     unknown: bool
     probabilities: dict[str, float]
 
@@ -51,7 +52,12 @@ class KServePredictions(BaseModel):
     predictions: list[LabelledPrediction]
 
 
-@router.post("/v1/models/{model}:predict", responses=PROBLEMS, dependencies=[PREDICTS])
+@router.post(
+    "/v1/models/{model}:predict",
+    responses=PROBLEMS,
+    dependencies=[PREDICTS],
+    response_model_exclude_none=True,
+)
 async def kserve_predict(
     body: KServeRequest,
     model: Name,

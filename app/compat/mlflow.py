@@ -83,7 +83,9 @@ async def _invoke(
     return KServePredictions.model_validate({"predictions": map(summary, answered.items)})
 
 
-@router.post("/invocations", responses=PROBLEMS, dependencies=[PREDICTS])
+@router.post(
+    "/invocations", responses=PROBLEMS, dependencies=[PREDICTS], response_model_exclude_none=True
+)
 async def mlflow_invoke(
     body: MlflowRequest,
     model: Default,
@@ -94,7 +96,12 @@ async def mlflow_invoke(
     return await _invoke(body, model, request, response)
 
 
-@router.post("/mlflow/{model}/invocations", responses=PROBLEMS, dependencies=[PREDICTS])
+@router.post(
+    "/mlflow/{model}/invocations",
+    responses=PROBLEMS,
+    dependencies=[PREDICTS],
+    response_model_exclude_none=True,
+)
 async def mlflow_invoke_with(
     body: MlflowRequest,
     model: Name,

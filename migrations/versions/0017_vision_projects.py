@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("description", sa.String(length=1000), nullable=False),
         sa.Column("domain_id", sa.String(length=40), nullable=False),
+        sa.Column("classification_type", sa.String(length=20), nullable=False),
         sa.Column("dataset_id", sa.String(length=40), nullable=True),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Float(precision=53), nullable=False),

@@ -225,3 +225,33 @@ def test_wrong_keys_are_told(service: Service) -> None:
             client.get_projects()
     assert refused.value.response.status_code == 401
     assert refused.value.error.message
+
+
+def test_an_image_may_have_several_tags(
+    trainer: CustomVisionTrainingClient, predictor: CustomVisionPredictionClient
+) -> None:
+    project = trainer.create_project("several", classification_type="Multilabel")
+    assert project.settings.classification_type == "Multilabel"
+    tags = {name: trainer.create_tag(project.id, name) for name in ("zero", "low", "two")}
+    told = {"0": ["zero", "low"], "1": ["low"], "2": ["two"]}
+    entries = [
+        ImageFileCreateEntry(
+            name=str(place), contents=data, tag_ids=[tags[name].id for name in told[label]]
+        )
+        for place, (data, label) in enumerate(DIGITS)
+    ]
+    made = trainer.create_images_from_files(project.id, ImageFileCreateBatch(images=entries))
+    assert made.is_batch_successful
+    assert {tag.tag_name for tag in made.images[0].image.tags} == {"zero", "low"}
+    last = made.images[-1].image.id
+    entry = ImageTagCreateEntry(image_id=last, tag_id=tags["low"].id)
+    assert len(trainer.create_image_tags(project.id, [entry]).created) == 1
+    assert len(trainer.create_image_tags(project.id, [entry]).duplicated) == 1
+    (image,) = trainer.get_images_by_ids(project.id, [last])
+    assert {tag.tag_name for tag in image.tags} == {"two", "low"}
+    iteration = until_trained(trainer, project, trainer.train_project(project.id))
+    assert iteration.classification_type == "Multilabel"
+    trainer.publish_iteration(project.id, iteration.id, "several", "/subscriptions/x")
+    found = predictor.classify_image(project.id, "several", HELD_OUT[0][0])
+    likely = {one.tag_name for one in found.predictions if one.probability > 0.5}
+    assert likely == {"zero", "low"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,23 +24,21 @@ from app.compat.custom_vision.naming import (
     example_id,
     image_uuid,
     outside,
-    project_id,
     tag_uuid,
 )
 from app.compat.custom_vision.pictures import pictures
 from app.compat.custom_vision.prediction import PICTURE
-from app.compat.custom_vision.projects import remove_dataset, tags_of
+from app.compat.custom_vision.projects import remove_dataset
 from app.compat.custom_vision.shapes import (
     ImageAddresses,
     ImageCreated,
     ImageFiles,
     ImagesCreated,
     ImageTag,
-    ImageTagged,
-    ImageTaggings,
     VisionImage,
     moment,
 )
+from app.compat.custom_vision.tagging import project_tags
 from app.compat.fetching import fetch
 from app.core import image_header
 from app.core.errors import HeadstartError
@@ -48,11 +46,9 @@ from app.core.identity import Identity
 from app.core.manifest import Example
 from app.core.openai.inputs import image_bytes
 from app.datasets import service
-from app.datasets.content import dropped, relabelled
+from app.datasets.content import dropped
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.openapi import problems
-from app.infra.database import reading
-from app.infra.repositories.compat import vision_projects
 from app.predictions.embeddings import CountedRoute
 from app.uploads import blobs
 
@@ -100,10 +96,10 @@ async def custom_vision_create_images_from_data(
 ) -> ImagesCreated:
     """Add images, raw or in a form, under one tag."""
     sent = pictures(await request.body(), request.headers.get("content-type", ""))
-    labels = await _labels(services, caller, project)
-    label = _label(labels, _split(tag_ids), None)
+    tags = await project_tags(services, caller, project)
+    labels = tags.named(_split(tag_ids), None)
     taken = [
-        SentImage(source=str(place), label=label, data=data) for place, data in enumerate(sent)
+        SentImage(source=str(place), labels=labels, data=data) for place, data in enumerate(sent)
     ]
     return await _create(request, response, project, taken)
 
@@ -119,11 +115,11 @@ async def custom_vision_create_images_from_files(
     response: Response,
 ) -> ImagesCreated:
     """Add up to 64 images, as base64, each under one tag."""
-    labels = await _labels(services, caller, project)
+    tags = await project_tags(services, caller, project)
     taken = [
         SentImage(
             source=one.name or str(place),
-            label=_label(labels, one.tag_ids, body.tag_ids),
+            labels=tags.named(one.tag_ids, body.tag_ids),
             data=bytes(image_bytes(one.contents).data),
         )
         for place, one in enumerate(body.images)
@@ -142,11 +138,11 @@ async def custom_vision_create_images_from_urls(
     response: Response,
 ) -> ImagesCreated:
     """Add up to 64 images from public addresses, each under one tag."""
-    labels = await _labels(services, caller, project)
-    told = [(one.url, _label(labels, one.tag_ids, body.tag_ids)) for one in body.images]
+    tags = await project_tags(services, caller, project)
+    told = [(one.url, tags.named(one.tag_ids, body.tag_ids)) for one in body.images]
     taken = [
-        SentImage(source=url, label=label, data=await _fetched(services, url))
-        for url, label in told
+        SentImage(source=url, labels=labels, data=await _fetched(services, url))
+        for url, labels in told
     ]
     return await _create(request, response, project, taken)
 
@@ -158,35 +154,8 @@ async def _fetched(services: Services, url: str) -> bytes | HeadstartError:
         return error
 
 
-async def _labels(services: Services, caller: Identity, project: UUID) -> dict[str, str]:
-    """The project's tags by their UUIDs."""
-
-    def read() -> dict[str, str]:
-        with reading(services.sessions) as session:
-            row = vision_projects.find(
-                session, project_id(project), organisation_id=caller.organisation_id
-            )
-            return {tag.id: tag.name for tag in tags_of(session, row)}
-
-    return await to_thread.run_sync(read)
-
-
 def _split(names: str | None) -> list[str]:
     return [name.strip() for name in (names or "").split(",") if name.strip()]
-
-
-def _label(
-    labels: Mapping[str, str], own: Sequence[str] | None, all_of: Sequence[str] | None
-) -> str:
-    """The one tag that an image is to have. Raises invalid_value, not_found."""
-    told = {name.lower() for name in [*(own or ()), *(all_of or ())]}
-    if len(told) != 1:
-        why = "an image has exactly one tag here, from when it is sent: tagIds names it"
-        raise HeadstartError("invalid_value", why, param="tagIds")
-    (name,) = told
-    if name not in labels:
-        raise HeadstartError("not_found", "the project has no such tag", param="tag")
-    return labels[name]
 
 
 async def _create(
@@ -325,38 +294,6 @@ def _delete(services: Services, caller: Identity, project: UUID, names: Sequence
         service.revise(services, held.snapshot, dropped(*sorted(wanted), minimum_classes=1))
 
 
-@router.post("/tags", responses=_PROBLEMS)
-async def custom_vision_tag_images(
-    body: ImageTaggings, project: ProjectUuid, caller: Writer, services: ServicesDep
-) -> ImageTagged:
-    """Give images other tags: each has one, so the new one takes the old one's place."""
-    labels = await _labels(services, caller, project)
-    wanted = {example_id(one.image_id): _label(labels, [one.tag_id], None) for one in body.tags}
-    if len(wanted) < len(body.tags):
-        raise HeadstartError("invalid_value", "an image has one tag", param="tags")
-    changed = await to_thread.run_sync(
-        _retag, services, caller, project, wanted, limiter=services.builds
-    )
-    new = [one for one in body.tags if example_id(one.image_id) in changed]
-    return ImageTagged(created=new, duplicated=[one for one in body.tags if one not in new])
-
-
-def _retag(
-    services: Services, caller: Identity, project: UUID, wanted: Mapping[str, str]
-) -> set[str]:
-    """The examples whose label this changes. Raises not_found."""
-    held = holding(services, caller, project)
-    had = {one.id: one.label for one in held.examples}
-    if not wanted.keys() <= had.keys() or held.snapshot is None:
-        raise HeadstartError("not_found", "the project has no such image", param="image")
-    changes: dict[str, dict[str, object]] = {
-        name: {"label": label} for name, label in wanted.items() if had[name] != label
-    }
-    if changes:
-        service.revise(services, held.snapshot, relabelled(changes, minimum_classes=1))
-    return set(changes)
-
-
 def _chosen(held: ProjectImages, tag_ids: str | None, status: str | None) -> list[Example]:
     """Newest first; with any of the tags."""
     if status == "Untagged":
@@ -374,7 +311,10 @@ def _image(request: Request, held: ProjectImages, example: Example) -> VisionIma
     path = f"v1/datasets/{dataset.id}/examples/{example.id}/content"
     address = f"{request.base_url}{path}"
     project = UUID(outside(held.project.id))
-    tag = ImageTag(tag_id=tag_uuid(project, example.label), tag_name=example.label, created=created)
+    tags = [
+        ImageTag(tag_id=tag_uuid(project, label), tag_name=label, created=created)
+        for label in example.names
+    ]
     return VisionImage(
         id=image_uuid(example.id),
         created=created,
@@ -383,7 +323,7 @@ def _image(request: Request, held: ProjectImages, example: Example) -> VisionIma
         resized_image_uri=address,
         thumbnail_uri=address,
         original_image_uri=address,
-        tags=[tag],
+        tags=tags,
     )
 
 

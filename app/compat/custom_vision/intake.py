@@ -12,10 +12,11 @@ from pathlib import Path
 from uuid import UUID
 
 from app.compat.custom_vision.naming import project_id
+from app.compat.custom_vision.projects import MULTILABEL
 from app.compat.custom_vision.shapes import ImageStatus
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
-from app.core.manifest import Example
+from app.core.manifest import Example, LabelMode
 from app.datasets import removal, service
 from app.datasets.lookup import find, usable
 from app.http.dependencies import Services, writing
@@ -43,7 +44,7 @@ class SentImage:
     """One image that was sent; its bytes, or why there are none."""
 
     source: str
-    label: str
+    labels: Sequence[str]
     data: bytes | HeadstartError
 
     @property
@@ -69,6 +70,11 @@ class ProjectImages:
     project: VisionProjectRow
     snapshot: DatasetSnapshot | None
     examples: Sequence[Example] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several tags."""
+        return self.project.classification_type == MULTILABEL
 
 
 def holding(services: Services, caller: Identity, project: UUID) -> ProjectImages:
@@ -128,10 +134,11 @@ def _keep(
     services: Services, caller: Identity, project: UUID, fresh: Mapping[str, SentImage]
 ) -> None:
     """A version of the project's dataset that has these images, too."""
+    held = holding(services, caller, project)
     with scratch(staging(services.settings)) as folder:
-        upload = _packed(fresh, folder)
-        form = UploadForm(modality="image", label_mode="single_label")
-        held = holding(services, caller, project)
+        upload = _packed(fresh, folder, several=held.several)
+        mode: LabelMode = "multi_label" if held.several else "single_label"
+        form = UploadForm(modality="image", label_mode=mode)
         if held.snapshot is None:
             held = _first(services, caller, project, upload, form)
         if held.snapshot is not None:
@@ -174,7 +181,7 @@ def _claim(
         return True
 
 
-def _packed(fresh: Mapping[str, SentImage], folder: Path) -> Upload:
+def _packed(fresh: Mapping[str, SentImage], folder: Path, *, several: bool) -> Upload:
     """The images as an archive with a list of their labels."""
     path = folder / "upload"
     with storage_errors(), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -183,7 +190,8 @@ def _packed(fresh: Mapping[str, SentImage], folder: Path) -> Upload:
             assert isinstance(one.data, bytes)
             member = f"{name}.{images.check(one.data, one.source).format}"
             archive.writestr(member, one.data)
-            lines.append(json.dumps({"path": member, "label": one.label}))
+            told = list(one.labels) if several else one.labels[0]
+            lines.append(json.dumps({"path": member, "label": told}))
         archive.writestr("metadata.jsonl", "\n".join(lines))
     digest = hashlib.sha256()
     with path.open("rb") as file:

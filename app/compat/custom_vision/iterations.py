@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.compat.custom_vision.intake import holding
 from app.compat.custom_vision.naming import AnyVersion, IterationUuid, ProjectUuid, tag_uuid
-from app.compat.custom_vision.projects import published_in
+from app.compat.custom_vision.projects import project_of, published_in
 from app.compat.custom_vision.shapes import (
     IterationChange,
     IterationPerformance,
@@ -22,12 +22,12 @@ from app.compat.custom_vision.training import (
     DELETED,
     NAME,
     PROJECT,
-    domain_of,
     iteration_of,
     job_of,
     jobs_of,
     model_of,
     notes_of,
+    settings_of,
     shown,
 )
 from app.core.errors import HeadstartError
@@ -87,7 +87,7 @@ def custom_vision_train(
     """
     _ = (training_type, reserved_budget_in_hours, force_train, notification_email_address)
     held = holding(services, caller, project)
-    if held.snapshot is None or len({one.label for one in held.examples}) < 2:
+    if held.snapshot is None or len({label for one in held.examples for label in one.names}) < 2:
         why = "training needs images of two tags at least"
         raise HeadstartError("insufficient_classes", why, param="project")
     body = NewJob(
@@ -104,7 +104,7 @@ def custom_vision_train(
         name = f"Iteration {len(jobs_of(session, caller, project))}"
         made.job.job_metadata = {PROJECT: str(project), NAME: name}
         session.flush()
-        return shown(made.job, {}, held.project.domain_id)
+        return shown(made.job, {}, project_of(held.project).settings)
 
 
 @router.get("/iterations", responses=_FOUND)
@@ -112,10 +112,10 @@ def custom_vision_iterations(
     project: ProjectUuid, caller: Reader, session: Reading
 ) -> list[VisionIteration]:
     """The project's iterations, oldest first."""
-    domain = domain_of(session, caller, project)
+    settings = settings_of(session, caller, project)
     published = published_in(session, project, organisation_id=caller.organisation_id)
     rows = [row for row in jobs_of(session, caller, project) if DELETED not in notes_of(row)]
-    return [shown(row, published, domain) for row in rows]
+    return [shown(row, published, settings) for row in rows]
 
 
 @router.get("/iterations/{iteration}", responses=_FOUND)

@@ -45,6 +45,7 @@ router = APIRouter(
     tags=["custom vision: training"],
     dependencies=[AnyVersion],
 )
+MULTILABEL = "Multilabel"
 _DOMAINS = {
     "ee85a74c-405e-4adc-bb47-ffa8ca0c9f31": "General",
     "a8e3c40f-fb4a-466f-832a-5e457ae4a344": "General [A1]",
@@ -98,10 +99,10 @@ def custom_vision_create_project(
         str | None, Query(alias="targetExportPlatforms", description="Taken; any can be asked for.")
     ] = None,
 ) -> VisionProject:
-    """A project without images; each image will have one tag (`Multiclass`)."""
+    """A project without images, each of which will have one tag, or several (`Multilabel`)."""
     _ = target_export_platforms
-    if classification_type != "Multiclass":
-        why = "an image has one tag here: classificationType is Multiclass"
+    if classification_type not in ("Multiclass", MULTILABEL):
+        why = "classificationType is Multiclass or Multilabel"
         raise HeadstartError("invalid_value", why, param="classificationType")
     if str(domain_id) not in _DOMAINS:
         why = "no such domain of classification; GET …/domains lists them"
@@ -112,6 +113,7 @@ def custom_vision_create_project(
         name=name,
         description=description,
         domain_id=str(domain_id),
+        classification_type=classification_type,
     )
     return project_of(row)
 
@@ -251,7 +253,9 @@ def project_of(row: VisionProjectRow) -> VisionProject:
         id=outside(row.id),
         name=row.name,
         description=row.description,
-        settings=VisionSettings(domain_id=row.domain_id),
+        settings=VisionSettings(
+            domain_id=row.domain_id, classification_type=row.classification_type
+        ),
         created=moment(row.created_at),
         last_modified=moment(row.updated_at),
     )

@@ -38,7 +38,7 @@ class VisionSettings(Camel):
     """How a project classifies."""
 
     domain_id: str
-    classification_type: Literal["Multiclass"] = "Multiclass"
+    classification_type: str = Field(examples=["Multiclass"])
     target_export_platforms: list[str] = []
     use_negative_set: bool = False
 
@@ -184,7 +184,7 @@ class VisionIteration(Camel):
     exportable: bool = True
     exportable_to: list[str] = ["ONNX", "OpenVino"]
     domain_id: str
-    classification_type: Literal["Multiclass"] = "Multiclass"
+    classification_type: str = Field(examples=["Multiclass"])
     training_type: Literal["Regular"] = "Regular"
     reserved_budget_in_hours: int = 0
     training_time_in_minutes: int

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.compat.custom_vision.naming import job_id, outside, project_id
-from app.compat.custom_vision.projects import published_in
-from app.compat.custom_vision.shapes import VisionIteration, moment
+from app.compat.custom_vision.projects import project_of, published_in
+from app.compat.custom_vision.shapes import VisionIteration, VisionSettings, moment
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.dependencies import Services
@@ -25,10 +25,10 @@ PROJECT, NAME, DELETED = (f"custom_vision_{part}" for part in ("project", "name"
 _MOST = 10_000
 
 
-def domain_of(session: Session, caller: Identity, project: UUID) -> str:
-    """The project's domain. Raises not_found."""
+def settings_of(session: Session, caller: Identity, project: UUID) -> VisionSettings:
+    """How the project classifies. Raises not_found."""
     row = vision_projects.find(session, project_id(project), organisation_id=caller.organisation_id)
-    return row.domain_id
+    return project_of(row).settings
 
 
 def jobs_of(session: Session, caller: Identity, project: UUID) -> list[JobRow]:
@@ -62,7 +62,7 @@ def iteration_of(
     """One iteration. Raises not_found."""
     row = job_of(session, caller, project, iteration)
     published = published_in(session, project, organisation_id=caller.organisation_id)
-    return shown(row, published, domain_of(session, caller, project))
+    return shown(row, published, settings_of(session, caller, project))
 
 
 def model_of(services: Services, caller: Identity, project: UUID, iteration: UUID) -> str:
@@ -86,7 +86,7 @@ _JOB_STATES: Mapping[str, Literal["Training", "Completed", "Failed"]] = {
 }
 
 
-def shown(row: JobRow, published: Mapping[str, str], domain: str) -> VisionIteration:
+def shown(row: JobRow, published: Mapping[str, str], settings: VisionSettings) -> VisionIteration:
     """The iteration as its caller sees it."""
     names = [name for name, model in published.items() if model == row.model_id]
     error = row.error or {}
@@ -99,7 +99,8 @@ def shown(row: JobRow, published: Mapping[str, str], domain: str) -> VisionItera
         last_modified=moment(finished or row.started_at or row.created_at),
         trained_at=moment(finished) if row.model_id and finished else None,
         project_id=notes_of(row)[PROJECT],
-        domain_id=domain,
+        domain_id=settings.domain_id,
+        classification_type=settings.classification_type,
         training_time_in_minutes=_minutes(row),
         publish_name=names[0] if names else None,
         training_error_details=error.get("message"),
@@ -115,7 +116,7 @@ def _minutes(row: JobRow) -> int:
 def newest_model(services: Services, caller: Identity, project: UUID) -> str:
     """The model of the newest iteration that has one. Raises not_found, not_ready."""
     with reading(services.sessions) as session:
-        domain_of(session, caller, project)
+        settings_of(session, caller, project)
         for row in reversed(jobs_of(session, caller, project)):
             if row.model_id and DELETED not in notes_of(row):
                 return row.model_id

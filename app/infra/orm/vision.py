@@ -21,6 +21,8 @@ class VisionProjectRow(Base):
     name: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(String(1000))
     domain_id: Mapped[str] = mapped_column(String(40))
+    classification_type: Mapped[str] = mapped_column(String(20))
+    """`Multiclass`, or `Multilabel`: an image may have several tags."""
     dataset_id: Mapped[str | None] = mapped_column(String(40))
     """No foreign key: a dataset may be deleted by its own name."""
     tags: Mapped[list[Any]]

@@ -15,7 +15,13 @@ from app.infra.orm import VisionProjectRow
 
 
 def create(
-    session: Session, *, organisation_id: str, name: str, description: str, domain_id: str
+    session: Session,
+    *,
+    organisation_id: str,
+    name: str,
+    description: str,
+    domain_id: str,
+    classification_type: str,
 ) -> VisionProjectRow:
     """A project without images."""
     at = now(session)
@@ -25,6 +31,7 @@ def create(
         name=name,
         description=description,
         domain_id=domain_id,
+        classification_type=classification_type,
         tags=[],
         created_at=at,
         updated_at=at,

@@ -84,6 +84,8 @@ def test_from_a_folder_to_a_corrected_model(
     page.locator("input[accept]").set_input_files(picture)
     expect(page.locator(".answer")).to_contain_text("disc")
     expect(page.get_by_text("Nearest examples it learned from")).to_be_visible()
+    page.get_by_role("button", name="Try test/bar").first.click()
+    expect(page.locator(".answer")).to_contain_text("bar")
 
     page.goto(f"{live.url}/#/compare?a={model}")
     expect(page.get_by_text("both right:")).to_be_visible()

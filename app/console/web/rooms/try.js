@@ -8,7 +8,7 @@ import { Webcam } from "../parts/webcam.js";
 import { Button, Failed, Head, Icon, Loading, Note, Picture, Same, curl, python, toast, useLoad } from "../parts/ui.js";
 import { called, label, percent, range, thing } from "../parts/words.js";
 
-const KEPT = 12, SHOWN = 5, PAUSE = 300;
+const KEPT = 12, SHOWN = 5, PAUSE = 300, HANDY = 8;
 
 /** @param {{answer: any, model: any, dataset: any}} props */
 function Answer({ answer, model, dataset }) {
@@ -63,6 +63,20 @@ async function blended(picture, saliency) {
   }
   pen.putImageData(shown, 0, 0);
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(URL.createObjectURL(blob)) : reject(new Error("no picture")))));
+}
+
+/** For whoever has nothing at hand: examples that were held out, so that it never learned from them. @param {{dataset: any, text: boolean, onPick: (blob: Blob, name: string) => void}} props */
+function AtHand({ dataset, text, onPick }) {
+  const { data } = useLoad(async () => {
+    for (const split of ["test", "val"]) {
+      const page = await get(`v1/datasets/${dataset.id}/examples`, { version: dataset.version, split, order: "classes", excluded: false, limit: HANDY });
+      if (page.data.length) return page.data;
+    }
+    return [];
+  }, [dataset.id, dataset.version]);
+  if (!data?.length) return null;
+  const pick = (/** @type {any} */ one) => ask("GET", `v1/datasets/${dataset.id}/examples/${one.id}/content`, { query: { version: dataset.version } }).then(async (answer) => onPick(await answer.blob(), one.path), (refused) => toast(refused.message));
+  return html`<div style=${{ marginTop: "20px" }}><h3 style=${{ marginBottom: "8px" }}>Nothing at hand? It never saw these</h3><div class=${text ? "" : "tiles"}>${data.map((/** @type {any} */ one) => html`<button type="button" class=${`tile ${text ? "text" : ""}`} key=${one.id} title=${`labelled ${one.label}`} onClick=${() => pick(one)}>${text ? html`<${Text} dataset=${dataset.id} example=${one} />` : html`<${Picture} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`Try ${one.path}`} />`}<small>${label(one.label)}</small></button>`)}</div></div>`;
 }
 
 /** @param {{id: string}} props */
@@ -136,7 +150,7 @@ export default function Try({ id }) {
       : film ? html`<${Webcam} onShot=${(/** @type {Blob} */ blob) => take(blob, "webcam")} onClose=${() => record(false)} />`
       : html`<${Stage} tried=${at} />`}
       ${!text && html`<div class="inputs"><${Button} onClick=${() => files.current?.click()}><${Icon} name="up" size=${15} /> Drop or choose</${Button}><${Button} onClick=${fromClipboard}><${Icon} name="paste" size=${15} /> Paste</${Button}><${Button} why=${navigator.mediaDevices ? "" : "Browsers give pages a camera over https or on localhost only"} onClick=${() => record(!film)}><${Icon} name="camera" size=${15} /> Webcam</${Button}></div>
-      <input ref=${files} hidden type="file" accept="image/*,.tif,.tiff,.dcm,.heic,.jp2" multiple onChange=${(/** @type {any} */ event) => { many(chosen(event.target.files)); event.target.value = ""; }} />`}</div>
+      <input ref=${files} hidden type="file" accept="image/*,.tif,.tiff,.dcm,.heic,.jp2" multiple onChange=${(/** @type {any} */ event) => { many(chosen(event.target.files)); event.target.value = ""; }} />`}${dataset && html`<${AtHand} dataset=${dataset} text=${text} onPick=${(/** @type {Blob} */ blob, /** @type {string} */ name) => (text ? blob.text().then(type) : take(blob, name))} />`}</div>
     <div aria-busy=${busy ? "true" : "false"}><${Failed} error=${error} />${at?.answer ? html`<${Answer} answer=${at.answer} model=${model} dataset=${dataset} />` : !error && html`<p class="muted">${text ? "The answer appears here." : html`Drop a picture, paste one, or hold it into the camera. It is kept nowhere.`}</p>`}</div></div>
     ${tried.length > 0 && html`<section><header><h2>Tried in this tab</h2><small>${tried.length}, kept nowhere</small></header><div class="tiles">${tried.map((one) => html`<button type="button" class="tile" key=${one.key} aria-pressed=${at?.key === one.key ? "true" : "false"} onClick=${() => choose(one)}><span class="pic" style=${at?.key === one.key ? { outline: "2px solid var(--accent)" } : {}}><img src=${one.url} alt=${one.name} /></span><small>${one.answer.unknown ? "unknown" : label(one.answer.label)}</small></button>`)}</div></section>`}
     <div class="folds"><${Same} curl=${text ? curl(`v1/models/${id || model.id}/predictions`, `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'`) : curl(`v1/models/${id || model.id}/predictions`, '-H "Content-Type: image/jpeg" --data-binary @picture.jpg')} python=${python(text ? `answer = client.post("v1/models/${id || model.id}/predictions", json={"inputs": [{"text": "…"}]}).json()\nprint(answer["data"])` : `with open("picture.jpg", "rb") as file:\n    answer = client.post("v1/models/${id || model.id}/predictions", files={"files": file}).json()\nprint(answer["data"])`)} /></div>`;

@@ -100,16 +100,23 @@ def balanced_accuracy(scores: Tensor, labels: Tensor) -> float:
 
 def _judged(found: Fit, scores: Tensor, labels: Tensor) -> Row:
     """Accuracy, what the interval said of it, and by bin: gap times count, and count."""
-    gaps, shares = calibration.calibration_gaps(scores, labels, bins=BINS)
     said = found.evaluation["accuracy"]
     return {
         "accuracy": balanced_accuracy(scores, labels),
-        "excess": (gaps * shares * len(labels)).tolist(),
-        "count": (shares * len(labels)).tolist(),
+        **binned(scores, labels),
         "low": said["low"],
         "high": said["high"],
         "w": found.hyperparameters["lexical_weight"],
         "names": found.hyperparameters["label_names"],
+    }
+
+
+def binned(scores: Tensor, labels: Tensor) -> Row:
+    """By bin of confidence: the gap to accuracy times the count, and the count."""
+    gaps, shares = calibration.calibration_gaps(scores, labels, bins=BINS)
+    return {
+        "excess": (gaps * shares * len(labels)).tolist(),
+        "count": (shares * len(labels)).tolist(),
     }
 
 
@@ -153,20 +160,21 @@ def _means(rows: Sequence[Row]) -> Row:
 def _mean_of(rows: Sequence[Row]) -> Row:
     return {
         "accuracy": round(statistics.mean(row["accuracy"] for row in rows), 1),
-        "calibration_error": _calibration_error(rows),
+        "calibration_error": calibration_error(rows),
         "lexical_weight": round(statistics.mean(row["w"] for row in rows), 2),
         "label_names_used": round(statistics.mean(row["names"] for row in rows), 2),
     }
 
 
-def _calibration_error(rows: Sequence[Row]) -> float:
+def calibration_error(rows: Sequence[Row]) -> float:
+    """Of all draws pooled, 15 bins."""
     excess = torch.tensor([row["excess"] for row in rows]).sum(0)
     return round(float(excess.abs().sum()) / sum(sum(row["count"]) for row in rows), 3)
 
 
 def _honesty(rows: Sequence[Row]) -> Row:
     """Of all draws: how often the stated interval holds the accuracy, and how wide it is."""
-    found: Row = {"draws": len(rows), "calibration_error": _calibration_error(rows)}
+    found: Row = {"draws": len(rows), "calibration_error": calibration_error(rows)}
     said = [row for row in rows if row["low"] is not None]
     if not said:
         return found

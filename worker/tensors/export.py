@@ -59,17 +59,17 @@ def export(
 def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: Path) -> None:
     """Everything but the proof."""
     spec, to = engine.spec, request["format"]
-    inputs = exporter.inputs(head, spec.input_size)
+    inputs = exporter.inputs(head, spec)
     sides = [int(one["size"]) for one in inputs]
     weights_dir = Path(request["weights_dir"]) if request["weights_dir"] else None
-    if spec.source == "graph":
-        graph_export.check(to)
+    if any(one.source == "graph" for one in spec.parts):
+        graph_export.check(to, spec)
         graphs = [image_graph(spec, weights_dir, side) for side in sides]
         network = HeadNetwork(head, spec.layout)
         graph_export.write(network, graphs, width=spec.width, folder=folder)
     else:
-        _, backbone = image_network(spec.name, weights_dir)
-        whole = ExportedNetwork(backbone, head, spec.layout)
+        networks = [image_network(one.name, weights_dir)[1] for one in spec.parts]
+        whole = ExportedNetwork(networks, head, spec.layout)
         exporter.write(whole, sides, to=to, folder=folder)
     card = {
         **request["card"],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.core.errors import HeadstartError
 from app.core.modalities import IMAGE
 from worker.ml.engines.base import Engine, Vectors
+from worker.ml.engines.joint import JointEngine
 from worker.ml.engines.readings import Asked, reading_of
 from worker.ml.images.pixel_scale import PixelScale
 
@@ -32,12 +33,35 @@ def embed_stream(
     read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
     Texts are UTF-8.
     """
+    if isinstance(engine, JointEngine):
+        yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)
+        return
     reading, network = reading_of(engine), embedder(engine)
     asked = Asked(view=view, threads=threads, scale=scale)
     with reading.rows(engine, blobs, asked) as rows:
         yield from _in_batches(
             rows, reading.together(engine), lambda some: network(reading.batch(some))
         )
+
+
+def _of_each(
+    engine: JointEngine,
+    blobs: Iterable[bytes],
+    *,
+    view: str,
+    threads: int | None,
+    scale: PixelScale | None,
+) -> Iterator[Result]:
+    """The vectors of several backbones side by side; all blobs are held meanwhile."""
+    held = list(blobs)
+    parts = [
+        dict(embed_stream(part, held, view=view, threads=threads, scale=scale))
+        for part in engine.parts
+    ]
+    for index in range(len(held)):
+        rows = [part[index] for part in parts]
+        bad = next((row for row in rows if isinstance(row, HeadstartError)), None)
+        yield index, bad or np.concatenate([r for r in rows if not isinstance(r, HeadstartError)])
 
 
 def embedder(engine: Engine) -> Callable[[Any], Vectors]:

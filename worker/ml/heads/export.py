@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from app.core.backbones import Block
+from app.core.backbones import BackboneSpec, Block
 from app.core.errors import HeadstartError
 from worker.ml.heads import scoring
 from worker.ml.heads.scoring import LiveHead
@@ -27,25 +27,43 @@ _MOST = 4096
 
 
 class ExportedNetwork(nn.Module):
-    """uint8 pixels [n, s, s, 3], one tensor for each view of the head → float32 [n, k]."""
+    """uint8 [n, s, s, 3], of each backbone one tensor a view of the head → float32 [n, k]."""
 
-    def __init__(self, backbone: nn.Module, head: LiveHead, layout: Sequence[Block]) -> None:
+    def __init__(
+        self, backbones: Sequence[nn.Module], head: LiveHead, layout: Sequence[Block]
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbones = nn.ModuleList(backbones)
         self._head = head
         self._layout = layout
 
     def forward(self, *pixels: Tensor) -> Tensor:
-        features = {
-            view: self.backbone(one)
-            for view, one in zip(self._head.config.views, pixels, strict=True)
-        }
+        views = self._head.config.views
+        passed = [
+            backbone(pixels[part * len(views) + place])
+            for part, backbone in enumerate(self.backbones)
+            for place in range(len(views))
+        ]
+        features = {view: _beside(passed[at :: len(views)]) for at, view in enumerate(views)}
         return scoring.forward(self._head, features, layout=self._layout)
 
 
-def inputs(head: LiveHead, size: int) -> list[dict[str, str | int]]:
-    """The network's inputs in order: which view, and its side in pixels."""
-    return [{"view": view, "size": view_size(as_view(view), size)} for view in head.config.views]
+def _beside(rows: Sequence[Tensor]) -> Tensor:
+    return rows[0] if len(rows) == 1 else torch.cat(list(rows), 1)
+
+
+def inputs(head: LiveHead, spec: BackboneSpec) -> list[dict[str, str | int]]:
+    """The network's inputs in order: which view, and its side in pixels.
+
+    Of several backbones each with the sides that a large JPEG keeps as it is decoded for it.
+    """
+    listed: list[dict[str, str | int]] = []
+    for part in spec.parts:
+        own = {"decode_at_least": decode_at_least(part.input_size)} if spec.members else {}
+        for view in head.config.views:
+            side = view_size(as_view(view), part.input_size)
+            listed.append({"view": view, "size": side, **own})
+    return listed
 
 
 def decode_at_least(size: int) -> int:

@@ -311,10 +311,14 @@ class Classifier:
 
     def __call__(self, pictures: Sequence[bytes]) -> Any:
         """float32 [number of pictures, number of labels]."""
-        images = [decode(data, self.at_least, self.scale) for data in pictures]
+        least = [one.get("decode_at_least", self.at_least) for one in self.inputs]
+        images = {
+            side: [decode(data, side, self.scale) for data in pictures]
+            for side in dict.fromkeys(least)
+        }
         batch = [
-            np.stack([render(image, one["view"], one["size"]) for image in images])
-            for one in self.inputs
+            np.stack([render(image, one["view"], one["size"]) for image in images[side]])
+            for one, side in zip(self.inputs, least, strict=True)
         ]
         return self.network(batch)
 

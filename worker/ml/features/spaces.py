@@ -3,6 +3,7 @@
 `last`  the last layer's embedding, length one.
 `late`  mean, max and deviation of the later levels, each block half-whitened by generic statistics
         and of length one, later levels weighing more.
+`mid`   the earlier levels of `late` by themselves, `top` its last two.
 `all`   mean and max of every level as they are, each block of length one.
 `raw`   the last layer's embedding as it is.
 `look`  the last layer's embedding, half-whitened, length one: a part of `late` at a fixed length.
@@ -96,8 +97,12 @@ class Transform(ABC):
         """[n, F] float32."""
 
     @abstractmethod
-    def lift(self, weight: Tensor) -> Tensor:
-        """A weight [F, k] on `late` that is one on `look` [d, k], a part of it."""
+    def lift(self, space: str, weight: Tensor) -> Tensor:
+        """A weight [F, k] on `late` that is one on a space which is a part of it [d, k]."""
+
+    @abstractmethod
+    def width(self, space: str) -> int:
+        """How many columns a part of `late` has."""
 
     @abstractmethod
     def parts(self, space: str, rows: Tensor) -> list[Tensor]:
@@ -135,10 +140,14 @@ class JointTransform(Transform):
         own = rows.split(self._widths, 1)
         return [part(space, x) for part, x in zip(self._parts, own, strict=True)]
 
-    def lift(self, weight: Tensor) -> Tensor:
-        """A weight on `late` that is one on `look`: each part's by itself."""
-        own = weight.split([last_block(part.layout).width for part in self._parts])
-        return torch.cat([part.lift(w) for part, w in zip(self._parts, own, strict=True)])
+    def lift(self, space: str, weight: Tensor) -> Tensor:
+        """A weight on `late` that is one on a part of it: each backbone's by itself."""
+        own = weight.split([part.width(space) for part in self._parts])
+        return torch.cat([part.lift(space, w) for part, w in zip(self._parts, own, strict=True)])
+
+    def width(self, space: str) -> int:
+        """All backbones' columns."""
+        return sum(part.width(space) for part in self._parts)
 
 
 class PartTransform(Transform):
@@ -154,6 +163,8 @@ class PartTransform(Transform):
         makers: Mapping[str, Callable[[Tensor], Tensor]] = {
             "last": lambda x: last(x, self.layout),
             "late": lambda x: _side_by_side(x, self._late),
+            "mid": lambda x: _side_by_side(x, self._within("mid")),
+            "top": lambda x: _side_by_side(x, self._within("top")),
             "all": lambda x: _side_by_side(x, self._all),
             "raw": lambda x: _raw(x, self.layout),
             "look": self._novelty,
@@ -168,15 +179,25 @@ class PartTransform(Transform):
         """The blocks of `late` or `all` in their order, and what each weighs."""
         return {part.block: part.weight for part in (self._late if space == "late" else self._all)}
 
-    def lift(self, weight: Tensor) -> Tensor:
-        """A weight [F, k] on `late` that is one on `look` [d, k], a part of it."""
-        place = _place_of_last(self._late, self.layout)
-        start = sum(part.width for part in self._late[:place])
-        own = self._late[place]
-        length = sum(part.weight**2 for part in self._late) ** 0.5 / own.weight
-        lifted = weight.new_zeros(sum(part.width for part in self._late), weight.shape[1])
-        lifted[start : start + own.width] = length * weight
+    def lift(self, space: str, weight: Tensor) -> Tensor:
+        """A weight [F, k] on `late` that is one on a space which is a part of it [d, k]."""
+        own = self._within(space)
+        length = (_squares(self._late) / _squares(own)) ** 0.5
+        kept = torch.cat([torch.full((part.width,), part in own) for part in self._late])
+        lifted = weight.new_zeros(len(kept), weight.shape[1])
+        lifted[kept] = length * weight
         return lifted
+
+    def width(self, space: str) -> int:
+        """How many columns a part of `late` has."""
+        return sum(part.width for part in self._within(space))
+
+    def _within(self, space: str) -> list[_Part]:
+        """The blocks of `late` that a space has: of `look` one, of `top` those of two levels."""
+        if space == "look":
+            return [self._late[_place_of_last(self._late, self.layout)]]
+        top = sorted({part.block.level for part in self._late})[-2:]
+        return [part for part in self._late if (part.block.level in top) == (space == "top")]
 
     def _novelty(self, rows: Tensor) -> Tensor:
         return unit(self._late[_place_of_last(self._late, self.layout)].of(rows))
@@ -225,6 +246,10 @@ def _side_by_side(rows: Tensor, parts: Sequence[_Part]) -> Tensor:
         scale = part.weight / length / torch.linalg.vector_norm(x, dim=1).clamp(min=1e-12)
         out.append(x * scale[:, None])
     return torch.cat(out, 1)
+
+
+def _squares(parts: Sequence[_Part]) -> float:
+    return sum(part.weight**2 for part in parts)
 
 
 def _weighted(blocks: Sequence[Block], statistics: Statistics | None) -> list[_Part]:

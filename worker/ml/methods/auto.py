@@ -220,8 +220,9 @@ def affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:
     fit = member.fit.scaled(member.share)
     weight, bias = member.design.folded(fit.alpha, fit.bias)
     channel = member.design.channel
-    if channel.space == "look":
-        channel, weight = Channel("late", channel.views), setting.transform.lift(weight)
+    if channel.space in ("look", "mid", "top"):
+        lifted = setting.transform.lift(channel.space, weight)
+        channel, weight = Channel("late", channel.views), lifted
     return channel, weight, bias
 
 

@@ -68,7 +68,7 @@ def test_a_weight_on_the_look_is_one_on_late() -> None:
         look = transform.novelty({"squish": x})
         torch.testing.assert_close(look, transform("look", x))
         expected = look @ weight
-        torch.testing.assert_close(transform("late", x) @ transform.lift(weight), expected)
+        torch.testing.assert_close(transform("late", x) @ transform.lift("look", weight), expected)
 
 
 def test_the_ramp_is_the_recipes_for_five_levels() -> None:

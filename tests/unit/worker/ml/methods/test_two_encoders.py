@@ -226,5 +226,8 @@ def test_a_weight_on_look_is_one_on_late_for_both() -> None:
     made, rows = spaces.transform(both.layout, None), rows_of(both.width, 4)
     weight = torch.randn(made("look", rows).shape[1], 3, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(
-        made("late", rows) @ made.lift(weight), made("look", rows) @ weight, atol=1e-4, rtol=1e-3
+        made("late", rows) @ made.lift("look", weight),
+        made("look", rows) @ weight,
+        atol=1e-4,
+        rtol=1e-3,
     )

@@ -82,3 +82,21 @@ def test_shipped_statistics_are_small_and_fit_only_their_weights() -> None:
     assert any(path.name.startswith("efficientnet_lite0.") for path in files)
     assert all(path.stat().st_size < 3_000_000 for path in files)
     assert whitening.find("efficientnet_lite0", "0" * 64) is None
+
+
+def test_a_weight_on_a_part_of_late_is_one_on_late() -> None:
+    for transform in (PartTransform(LAYOUT, None), PartTransform(LAYOUT, statistics())):
+        x = rows(5)
+        for space in ("mid", "top"):
+            part = transform(space, x)
+            assert part.shape[1] == transform.width(space)
+            torch.testing.assert_close(part.norm(dim=1), torch.ones(5))
+            weight = torch.randn(part.shape[1], 3, generator=torch.Generator().manual_seed(1))
+            torch.testing.assert_close(
+                transform("late", x) @ transform.lift(space, weight),
+                part @ weight,
+                atol=1e-4,
+                rtol=1e-3,
+            )
+        widths = [transform.width(space) for space in ("mid", "top")]
+        assert sum(widths) == transform("late", x).shape[1]

@@ -106,9 +106,13 @@ def fit(setting: Setting) -> Fitted:
     every_view = setting.asked("prediction_views") == "all"
     chosen = recipes(setting.support.features, average=every_view)
     if len(setting.support) > MOST_CHOOSING:
-        whole = {name: recipe for name, recipe in chosen.items() if name not in OF_FEW}
-        chosen = _on_some(setting, whole)
+        chosen = _on_some(setting, whole(chosen))
     return _fitted(setting, average(setting.designs, setting.folds, chosen))
+
+
+def whole(chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Without the spaces that are parts of another."""
+    return {name: recipe for name, recipe in chosen.items() if name not in OF_FEW}
 
 
 def _on_some(setting: Setting, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:

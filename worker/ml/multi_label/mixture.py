@@ -42,7 +42,7 @@ SHARPNESS = 2.0
 def fit_auto(setting: Setting, folds: MarkedFolds) -> Fitted:
     """Every head in every space, averaged by likelihood."""
     every_view = setting.asked("prediction_views") == "all"
-    chosen = auto.recipes(setting.support.features, average=every_view)
+    chosen = auto.whole(auto.recipes(setting.support.features, average=every_view))
     if len(setting.support) > auto.MOST_CHOOSING:
         chosen = _on_some(setting, folds, chosen)
     return _fitted(setting, _average(setting.designs, folds, chosen))

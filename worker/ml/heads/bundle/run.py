@@ -303,24 +303,24 @@ class Classifier:
     def __init__(self, folder: Path) -> None:
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.labels: list[str] = card["labels"]
-        self.inputs: list[dict[str, Any]] = card["export"]["inputs"]
+        told: dict[str, Any] = card["export"]
+        self.inputs = [
+            {"decode_at_least": told["decode_at_least"], **one} for one in told["inputs"]
+        ]
         self.scale: Scale | None = card["config"].get("pixel_scale")
         self.thresholds = card["config"].get("thresholds")
-        self.at_least: int = card["export"]["decode_at_least"]
         self.network, self.runtime = load(folder)
 
     def __call__(self, pictures: Sequence[bytes]) -> Any:
         """float32 [number of pictures, number of labels]."""
-        least = [one.get("decode_at_least", self.at_least) for one in self.inputs]
-        images = {
-            side: [decode(data, side, self.scale) for data in pictures]
-            for side in dict.fromkeys(least)
-        }
-        batch = [
-            np.stack([render(image, one["view"], one["size"]) for image in images[side]])
-            for one, side in zip(self.inputs, least, strict=True)
-        ]
-        return self.network(batch)
+        sides = {one["decode_at_least"] for one in self.inputs}
+        images = {side: [decode(data, side, self.scale) for data in pictures] for side in sides}
+
+        def read(one: dict[str, Any]) -> Any:
+            decoded = images[one["decode_at_least"]]
+            return np.stack([render(image, one["view"], one["size"]) for image in decoded])
+
+        return self.network([read(one) for one in self.inputs])
 
     def said(self, probabilities: Any) -> list[int]:
         """Places of the label, or of all labels beyond their thresholds, most probable first."""
@@ -365,11 +365,8 @@ def _onnxruntime(path: Path) -> tuple[Network, str]:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
-
-    def run(batch: Sequence[Any]) -> Any:
-        return session.run(None, dict(zip(names, batch, strict=True)))[0]
-
-    return run, f"onnxruntime {onnxruntime.__version__}"
+    version = f"onnxruntime {onnxruntime.__version__}"
+    return lambda batch: session.run(None, dict(zip(names, batch, strict=True)))[0], version
 
 
 def main(paths: Sequence[str]) -> int:

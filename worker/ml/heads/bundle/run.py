@@ -313,19 +313,13 @@ class Classifier:
 
     def __call__(self, pictures: Sequence[bytes]) -> Any:
         """float32 [number of pictures, number of labels]."""
-        sides = {one["decode_at_least"] for one in self.inputs}
-        images = {side: [decode(data, side, self.scale) for data in pictures] for side in sides}
-
-        def read(one: dict[str, Any]) -> Any:
-            decoded = images[one["decode_at_least"]]
-            return np.stack([render(image, one["view"], one["size"]) for image in decoded])
-
-        return self.network([read(one) for one in self.inputs])
-
-    def said(self, probabilities: Any) -> list[int]:
-        """Places of the label, or of all labels beyond their thresholds, most probable first."""
-        order, least = np.argsort(-probabilities, kind="stable").tolist(), self.thresholds
-        return [at for at in order if probabilities[at] >= least[at]] if least else order[:1]
+        sides = [one["decode_at_least"] for one in self.inputs]
+        images = {side: [decode(data, side, self.scale) for data in pictures] for side in {*sides}}
+        batch = [
+            np.stack([render(image, one["view"], one["size"]) for image in images[side]])
+            for one, side in zip(self.inputs, sides, strict=True)
+        ]
+        return self.network(batch)
 
 
 def load(folder: Path) -> tuple[Network, str]:

@@ -227,11 +227,12 @@ def combined(members: Sequence[BackboneSpec]) -> BackboneSpec:
     if len({one.modality for one in members}) > 1:
         said = f"{name}: these backbones do not read the same modality"
         raise HeadstartError("modality_mismatch", said, param="model")
+    known = all(one.layout for one in members)
     return replace(
         members[0],
         name=name,
-        dim=sum(one.dim for one in members) if all(one.dim for one in members) else 0,
-        layout=_side_by_side([one.layout for one in members]),
+        dim=sum(one.dim for one in members) if known else 0,
+        layout=_side_by_side([one.layout for one in members]) if known else (),
         licence="; ".join(dict.fromkeys(one.licence for one in members)),
         package=None,
         url=None,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from app.core.backbones import Block
+from app.core.backbones import BackboneSpec, Block
 from app.core.errors import HeadstartError
 from worker.ml.heads import scoring
 from worker.ml.heads.scoring import LiveHead
@@ -30,8 +30,13 @@ class HeadNetwork(nn.Module):
         return scoring.forward(self._head, features, layout=self._layout)
 
 
-def check(to: str) -> None:
-    """Raises export_unsupported: only OpenVINO's format holds whatever its front ends read."""
+def check(to: str, spec: BackboneSpec) -> None:
+    """Raises export_unsupported: only OpenVINO's format holds whatever its front ends read, and
+    only one backbone of such a kind.
+    """
+    if spec.members:
+        told = f"a graph file's backbone beside others ({spec.name}) is exported as `head` only"
+        raise HeadstartError("export_unsupported", told, param="name")
     if to != "openvino":
         told = f"a graph file's backbone is written as `openvino` only, not as `{to}`"
         raise HeadstartError("export_unsupported", told, param="name")

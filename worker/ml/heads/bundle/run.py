@@ -321,6 +321,11 @@ class Classifier:
         ]
         return self.network(batch)
 
+    def said(self, probabilities: Any) -> list[int]:
+        """Places of the label, or of all labels beyond their thresholds, most probable first."""
+        order, least = np.argsort(-probabilities, kind="stable").tolist(), self.thresholds
+        return [at for at in order if probabilities[at] >= least[at]] if least else order[:1]
+
 
 def load(folder: Path) -> tuple[Network, str]:
     """What runs the network in `folder`, and the name of the library that does."""

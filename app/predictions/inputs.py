@@ -27,7 +27,7 @@ def read_inputs(
         return tuple(matching(Input("image", one), modality) for one in data), False
     if is_json(kind):
         return from_document(read_document(body), modality=modality, most=most), False
-    if kind.startswith("image/") or kind == "application/octet-stream":
+    if kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
         return (matching(Input("image", body), modality),), True
     raise HeadstartError(
         "unsupported_media_type",

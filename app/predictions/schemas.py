@@ -97,6 +97,7 @@ RAW = {"schema": BINARY}
 IMAGES: dict[str, Any] = {
     "image/*": RAW,
     "application/octet-stream": RAW,
+    "application/dicom": RAW,
     "multipart/form-data": _FILES,
 }
 CACHE = {

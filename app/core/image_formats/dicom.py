@@ -20,7 +20,8 @@ _MAGIC_AT, _META_AT = 128, 132
 _WITHOUT_END = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MOST_DEPTH = 8
-_MOST_STEPS = 500_000
+_MOST_STEPS = 100_000
+"""Elements and items that are walked over: an enhanced object of a thousand frames has fewer."""
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN"}) | {
     b"UR", b"UT", b"UV",
 }  # fmt: skip
@@ -217,8 +218,11 @@ class _Walk:
         """What is kept of the elements between `at` and `end`, each as it is written."""
         if depth >= _MOST_DEPTH:
             raise _tangled()
-        kept, sizes = list[bytes](), dict[int, int]()
+        kept, sizes, seen = list[bytes](), dict[int, int](), set[int]()
         for element in self.elements(at, end):
+            if element.tag in seen:
+                continue
+            seen.add(element.tag)
             if element.tag in _SIZES:
                 sizes[element.tag] = self.number(element)
             if element.tag in PIXELS and depth == 0:

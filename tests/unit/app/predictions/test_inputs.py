@@ -82,7 +82,9 @@ def test_the_other_modality_is_that_items_error() -> None:
     assert code(read(b"x", "image/png", modality="text")[0]) == "modality_mismatch"
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "IMAGE/PNG", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "kind", ["image/jpeg", "IMAGE/PNG", "application/octet-stream", "application/dicom"]
+)
 def test_a_raw_body_is_one_image(kind: str) -> None:
     inputs, single = read_inputs(b"pixels", kind, modality="image", most=1)
     assert single

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from contextlib import suppress
 
 import numpy as np
@@ -118,6 +119,20 @@ def test_nothing_of_the_patient_is_left(syntax: str) -> None:
     assert picture_alone(alone) == alone
     assert (decode(alone) == decode(data)).all()
     assert "PatientID" not in pydicom.dcmread(io.BytesIO(alone))
+
+
+def test_parts_without_end_and_repeated_ones_are_bounded() -> None:
+    data = dicom(grey(), WindowCenter=2000, WindowWidth=4000)
+    at = data.index(struct.pack("<HH", 0x7FE0, 0x10))
+    window = struct.pack("<HH2sH", 0x28, 0x1050, b"DS", 2) + b"40"
+    often = data[:at] + window * 90_000 + data[at:]
+    assert len(picture_alone(often)) == len(picture_alone(data))
+    with pytest.raises(HeadstartError, match="too many parts"):
+        picture_alone(data[:at] + window * 110_000 + data[at:])
+    open_sequence = struct.pack("<HH2sHI", 0x5200, 0x9229, b"SQ", 0, 0xFFFFFFFF)
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    with pytest.raises(HeadstartError, match="too deep"):
+        picture_alone(data[:at] + (open_sequence + item) * 20 + data[at:])
 
 
 def test_a_report_is_no_picture() -> None:

@@ -37,5 +37,5 @@ class LenientRequest(BaseModel):
         """Raise ValueError where members contradict each other."""
 
 
-_OTHERS = frozenset({"tools", "prompt", "output", "includes"})
-"""OpenAI's own members that look like others."""
+_OTHERS = frozenset({"models"})
+"""Members that other services know, and that look like one of these."""

@@ -103,7 +103,13 @@ def test_a_demanded_tool_is_called_with_the_label() -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"temperature": 0}, {"max_tokens": 1, "seed": 7}, {"invented_next_year": True}, {"tools": []}],
+    [
+        {"temperature": 0},
+        {"max_tokens": 1, "seed": 7},
+        {"invented_next_year": True},
+        {"tools": []},
+        {"models": ["m", "n"]},
+    ],
 )
 def test_what_does_not_matter_is_let_pass(members: dict[str, Any]) -> None:
     assert asked(**members).model == "m"

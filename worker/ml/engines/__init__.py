@@ -30,7 +30,9 @@ def load_engine(
     backbone_unavailable, weights_invalid or precision_unavailable.
     """
     spec = described(name, weights_dir, cache_dir)
-    device = "cpu" if spec.source == "graph" else device or default_device()
+    device = device or default_device()
+    if spec.source == "graph" and device != "cpu":
+        device, precision = "cpu", "auto"  # the other device's units are not this one's
     computed_in = chosen(precision, device)
     if device == "cpu":
         from worker.ml.engines.openvino_engine import load_openvino

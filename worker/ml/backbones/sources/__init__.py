@@ -58,7 +58,8 @@ def supplied(name: str, weights_dir: Path | None) -> Supplied:
     """Raises unknown_backbone, backbone_unavailable or weights_invalid."""
     spec = weights.get(name, weights_dir)
     path = weights.require(spec, weights_dir).path
-    side = SideFile() if weights_dir is None else side_file(name, weights_dir)
+    own = spec.source == "own"  # kept by hand: a file beside it says nothing of it
+    side = SideFile() if own or weights_dir is None else side_file(name, weights_dir)
     return Supplied(spec=spec, path=path, side=side, sha256=weights.sha256(path))
 
 

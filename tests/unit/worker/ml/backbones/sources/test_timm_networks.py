@@ -97,3 +97,9 @@ def test_pickles_are_not_looked_at(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError) as caught:
         image_network("resnet10t", tmp_path)
     assert caught.value.code == "unknown_backbone"
+
+
+def test_a_file_beside_our_own_networks_says_nothing_of_them(tmp_path: Path) -> None:
+    (tmp_path / "efficientnet_lite0.json").write_text('{"whatever": 1}')
+    spec = described("efficientnet_lite0", tmp_path, None)
+    assert fingerprint(spec, tmp_path) == fingerprint(spec, None)

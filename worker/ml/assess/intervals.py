@@ -25,14 +25,16 @@ LEARNING = 0.25
 """Errors fall with the examples to the power of minus this, from a fold's fit to the final one."""
 
 
-def out_of_fold(share: float, n: float, *, trained: float) -> tuple[float, float]:
+def out_of_fold(
+    share: float, n: float, *, trained: float, extra: float = OVERDISPERSION
+) -> tuple[float, float]:
     """An interval for the final fit's share, from folds that trained on `trained` (≤ 1) of it all.
 
     p̃ = (n·share + 2)/(n + 4); its errors shrunk by trained^LEARNING; then ± 1.96 times
-    √(p̃(1-p̃)·(1/(n+4) + OVERDISPERSION)), kept within [0, 1].
+    √(p̃(1-p̃)·(1/(n+4) + extra)), kept within [0, 1].
     """
     middle = (n * share + 2) / (n + 4)
-    half = Z * math.sqrt(middle * (1 - middle) * (1 / (n + 4) + OVERDISPERSION))
+    half = Z * math.sqrt(middle * (1 - middle) * (1 / (n + 4) + extra))
     centre = 1 - (1 - middle) * trained**LEARNING
     return max(0.0, centre - half), min(1.0, centre + half)
 

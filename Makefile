@@ -83,6 +83,7 @@ bench-serving: install ## Throughput and latency over HTTP against the bare engi
 
 bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples; the price of bf16
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.quality.multi_label
 	$(BIN)/python -m benchmarks.quality.text --fresh
 	$(BIN)/python -m benchmarks.quality.text_e5
 	$(BIN)/python -m benchmarks.long_texts

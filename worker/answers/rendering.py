@@ -98,8 +98,8 @@ def _several(scores: Scores, order: Sequence[int], options: Options) -> str:
     said = scores.said(options)
     if said is None:
         return ""
-    quoted = scores.labels.quoted
-    return f'"labels":[{",".join(quoted[at] for at in order if at in said)}],'
+    quoted, places = scores.labels.quoted, set(said)
+    return f'"labels":[{",".join(quoted[at] for at in order if at in places)}],'
 
 
 def _familiar(scores: Scores) -> str:

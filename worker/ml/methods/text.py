@@ -105,9 +105,16 @@ def _anchors(setting: Setting, embeddings: Sequence[Tensor]) -> list[Tensor]:
     return anchors if useful else none
 
 
+def _likeness(mix: Mix) -> Mix:
+    """By what a text is told to be unlike the others: of several encoders by the first, as one of
+    many languages finds all texts alike, and is no less sure of those that it knows less.
+    """
+    return Mix(lexical=mix.lexical, shares=(1.0, *(0.0 for _ in mix.shares[1:])))
+
+
 def _familiarity(kernel: Kernel, mix: Mix) -> tuple[Familiarity, Tensor]:
     """The support's, and the factor that each example's logits are divided by."""
-    similarity = kernel.similarity(mix)
+    similarity = kernel.similarity(_likeness(mix))
     usual = distance_cooling.of_support(similarity)
     return usual, usual.factor(similarity)
 
@@ -161,7 +168,9 @@ def tensors(kernel: Kernel, final: text_mix.Final) -> dict[str, Tensor]:
     total = len(kernel.labels)
     share = (torch.arange(total) < kernel.count).float()[:, None] / kernel.count
     buckets, embedding, lexical = kernel.weights(final.mix, final.weight)
-    _, mean, lexical_mean = kernel.spread(final.mix, share)
+    _, mean, lexical_mean = kernel.spread(_likeness(final.mix), share)
+    first = kernel.parts[0].shape[1]
+    mean[:first] /= max(final.mix.shares[0], 1e-3) ** 0.5  # inputs' rows are by their own shares
     return {
         "weight": embedding.contiguous(),
         "mean": mean.half().contiguous(),

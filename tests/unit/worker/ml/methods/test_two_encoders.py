@@ -16,7 +16,7 @@ from app.core.hyperparameters import METHODS
 from app.infra import weights
 from tests.unit.worker.ml.methods.test_text import CLASSES, WIDTH, drawn, embedded
 from worker.ml.artifact import HeadArtifact, HeadConfig
-from worker.ml.features import spaces, whitening
+from worker.ml.features import ngrams, spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.fitting import text_mix
 from worker.ml.fitting.text_kernel import Kernel, Mix
@@ -231,3 +231,15 @@ def test_a_weight_on_look_is_one_on_late_for_both() -> None:
         atol=1e-4,
         rtol=1e-3,
     )
+
+
+def test_what_is_like_the_examples_is_told_by_the_first_encoder_and_the_words() -> None:
+    """As served: on rows by the mix's shares, an example counting among those it is like."""
+    kernel, mix = kernel_of(two(5, first=1.0, second=3.0)), Mix(lexical=0.4, shares=(0.25, 0.75))
+    kept = text.tensors(kernel, text_mix.final(kernel, mix))
+    within = ngrams.within(kernel.table, kept["buckets"].numpy())
+    words = torch.from_numpy(ngrams.dense(within, len(kept["buckets"])))
+    served = kernel.rows(mix) @ kept["mean"].float() + words @ kept["bucket_mean"].float()
+    others = kernel.similarity(Mix(lexical=0.4, shares=(1.0, 0.0)))
+    n = kernel.count
+    torch.testing.assert_close(served[:n, 0], (others * (n - 1) + 1) / n, atol=2e-3, rtol=1e-2)

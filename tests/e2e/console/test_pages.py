@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Response
+from playwright.sync_api import Browser, Response, expect
 
 from tests.conftest import SHARED
 from tests.e2e.conftest import Service
@@ -111,7 +111,7 @@ def test_it_is_used_by_keyboard(looked: tuple[str, Watched], pages: dict[str, st
     first = page.locator(".tile").first
     first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.dataset.at") == "1"
+    expect(page.locator('.tile[data-at="1"]')).to_be_focused()
     page.keyboard.press("Enter")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")

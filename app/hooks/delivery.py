@@ -60,7 +60,8 @@ def deliver(services: Services, claim: Claim) -> None:
     if row is None or webhook is None or row.status != "pending":
         _drop(services, claim)
         return
-    outcome = send(services, webhook, row, at=at)
+    disabled = Outcome(seconds=0.0, error="the webhook is disabled", final=True)
+    outcome = send(services, webhook, row, at=at) if webhook.enabled else disabled
     with writing(services) as session:
         work.hold(session, claim)
         fresh = session.get(WebhookDeliveryRow, row.id, populate_existing=True)

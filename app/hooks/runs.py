@@ -9,6 +9,7 @@ import hashlib
 import json
 from typing import Any
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,7 @@ from app.infra.repositories.retraining import hook_runs
 from app.infra.repositories.work import Claim
 from app.uploads import blobs
 
+log = structlog.get_logger()
 _AGAIN_SECONDS = 0.5
 """How soon a run that waits for another looks again."""
 
@@ -135,7 +137,16 @@ def look(services: Services) -> int:
     """Trigger the hooks whose datasets, or whose feedback, have enough new labels; how many."""
     with reading(services.sessions) as session:
         due = [row.id for row in _with_labels(session) if _news(session, services, row)]
-    return sum(_look(services, hook_id) for hook_id in due)
+    return sum(_looked(services, hook_id) for hook_id in due)
+
+
+def _looked(services: Services, hook_id: str) -> bool:
+    """A look at one hook; one whose files cannot be read must not keep others from theirs."""
+    try:
+        return _look(services, hook_id)
+    except (HeadstartError, OSError, ValueError) as error:
+        log.warning("new labels cannot be counted", hook=hook_id, reason=str(error))
+        return False
 
 
 def _with_labels(session: Session) -> list[HookRow]:

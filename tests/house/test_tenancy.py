@@ -51,6 +51,7 @@ OF_ALL = {
     "app.infra.repositories.job_queries": "durations",
     "app.infra.repositories.models": "width_on",
     "app.hooks.runs": "_with_labels",
+    "app.infra.repositories.retraining.webhooks": "prune",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire is_held",

@@ -124,6 +124,18 @@ def test_who_is_gone_is_asked_no_more(service: Service, client: httpx.Client) ->
     assert (enabled["enabled"], enabled["disabled_reason"]) == (True, None)
 
 
+def test_a_disabled_webhook_is_sent_nothing(
+    service: Service, client: httpx.Client, receiver: Receiver
+) -> None:
+    made = make(client, receiver.url)
+    client.patch(f"/v1/webhooks/{made['id']}", json={"enabled": False}).raise_for_status()
+    emit(service, 1)
+    client.post(f"/v1/webhooks/{made['id']}/test").raise_for_status()
+    (row,) = ended(client, made)
+    assert (row["type"], row["status"]) == ("webhook.test", "failed")
+    assert receiver.calls == []
+
+
 def test_a_redirect_is_not_followed_and_the_last_try_fails(
     service: Service, client: httpx.Client
 ) -> None:

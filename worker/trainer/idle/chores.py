@@ -16,6 +16,7 @@ from app.core.errors import HeadstartError
 from app.infra import erasure
 from app.infra.database import reading, transaction
 from app.infra.repositories import erasures, idempotency, work
+from app.infra.repositories.retraining import webhooks
 from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
 from worker.trainer.idle.sweeper import Sweeper
@@ -89,7 +90,7 @@ class Chores:
 
     def _prune(self) -> None:
         """Rows whose time is over, some at once, so that nobody waits long."""
-        for prune in (idempotency.prune, work.prune):
+        for prune in (idempotency.prune, work.prune, webhooks.prune):
             gone = _PRUNED_AT_ONCE
             while gone == _PRUNED_AT_ONCE:
                 with transaction(self._context.sessions) as session:

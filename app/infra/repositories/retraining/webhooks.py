@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -19,6 +19,8 @@ from app.infra.repositories.picking import IDLE
 
 KIND = "webhook"
 ALL = "*"
+KEPT_SECONDS = 30 * 86_400.0
+"""So long a delivery that has ended stays to be looked at."""
 
 
 def emit(session: Session, type_: str, data: Mapping[str, Any], *, organisation_id: str) -> None:
@@ -118,3 +120,15 @@ def delivery(session: Session, webhook: WebhookRow, delivery_id: str) -> Webhook
     if row is None or row.webhook_id != webhook.id:
         raise HeadstartError("not_found", "there is no such delivery")
     return row
+
+
+def prune(session: Session, *, limit: int) -> int:
+    """Drop some deliveries that ended long ago. How many."""
+    old = WebhookDeliveryRow.finished_at < now(session) - KEPT_SECONDS
+    ids = list(session.scalars(select(WebhookDeliveryRow.id).where(old).limit(limit)))
+    session.execute(
+        delete(WebhookDeliveryRow)
+        .where(WebhookDeliveryRow.id.in_(ids))
+        .execution_options(synchronize_session=False)
+    )
+    return len(ids)

@@ -18,7 +18,8 @@ from worker.trainer.inputs.asked import rows_of
 
 NEAR_COPY = 0.97
 """Cosine in the last layer from which an example may be a copy of a training example: of five sets
-of different pictures no test picture came as near to a training one (promotion_gate.json).
+of different pictures no test picture came as near to a training one
+(benchmarks/results/promotion_gate.json).
 """
 MUCH_NEARER = 0.25
 """Where all pictures are alike, as a fixed camera's are, a copy is nearer to its original than so

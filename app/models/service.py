@@ -80,7 +80,7 @@ def baseline_of(evaluation: Mapping[str, Any]) -> Baseline | None:
     """What the most frequent class among the judged examples makes of a guess."""
     classes = evaluation.get("per_class") or []
     total = sum(one["support"] for one in classes)
-    if not total:
+    if not total or evaluation.get("label_mode", "single_label") != "single_label":
         return None
     most = max(classes, key=lambda one: int(one["support"]))
     return Baseline(label=most["label"], accuracy=most["support"] / total)

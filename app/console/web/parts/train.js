@@ -22,7 +22,7 @@ function Parameter({ name, schema, value, onChange }) {
 export function TrainSheet({ dataset, onClose }) {
   const { data, error } = useLoad(async () => {
     const [methods, backbones] = await Promise.all([get("v1/methods"), get("v1/backbones")]);
-    return { methods: methods.data.filter((/** @type {any} */ one) => one.modalities.includes(dataset.modality)), backbones: backbones.data.filter((/** @type {any} */ one) => one.modality === dataset.modality && (one.available || one.source === "own")) };
+    return { methods: methods.data.filter((/** @type {any} */ one) => one.modalities.includes(dataset.modality) && (!one.label_modes || one.label_modes.includes(dataset.label_mode ?? "single_label"))), backbones: backbones.data.filter((/** @type {any} */ one) => one.modality === dataset.modality && (one.available || one.source === "own")) };
   }, []);
   const [method, choose] = useState("auto");
   const [backbone, use] = useState("");

@@ -23,12 +23,22 @@ function judged(figure, target, things, n) {
   return { chip: ["cannot be told yet", ""], say: html`<b>Cannot be told yet:</b> ${percent(target, 0)} lies inside the interval.${more ? ` About ${count(more)} more held-out ${things} would decide.` : ""}` };
 }
 
+/** Of a model that may give several labels, or none. @param {{evaluation: any, n: number, things: string}} props */
+function SeveralLabels({ evaluation, n, things }) {
+  const figure = evaluation.mean_average_precision;
+  if (figure?.value == null) return html`<p style=${{ marginTop: "24px", fontSize: "17px", lineHeight: "26px" }}><b>Too few examples to say how good it is.</b> <span class="muted">${evaluation.reason ?? ""}</span></p>`;
+  return html`<div class="verdict"><div><div class="figure"><b>${percent(figure.value)}</b><span>mean average precision, on ${count(n)} ${things}</span></div>
+    <p class="say">It may give several labels, or none. The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>.</p></div>
+    <div class="panel"><dl class="facts"><dt>F1, all labels</dt><dd>${percent(evaluation.micro_f1?.value)}</dd><dt>F1, mean of classes</dt><dd>${percent(evaluation.macro_f1?.value)}</dd></dl></div></div>`;
+}
+
 /** @param {{model: any, evaluation: any, dataset: any, onChanged: () => void}} props */
 export function Verdict({ model, evaluation, dataset, onChanged }) {
   const [error, fail] = useState(/** @type {any} */ (null));
   const figure = evaluation.accuracy, n = evaluation.how?.num_examples ?? 0;
   const things = thing(model.modality, 2);
   const target = dataset?.target ?? null;
+  if (evaluation.label_mode === "multi_label") return html`<${SeveralLabels} evaluation=${evaluation} n=${n} things=${thing(model.modality, n)} />`;
   if (figure?.value == null) return html`<div style=${{ marginTop: "24px" }}><p class="verdict" style=${{ display: "block", fontSize: "17px", lineHeight: "26px" }}><b>Too few examples to say how good it is.</b> <span class="muted">${evaluation.reason ?? "Give each class two or more, or hold some out in a folder test."}</span></p></div>`;
   const verdict = target ? judged(figure, target, things, n) : null;
   const guess = evaluation.baseline?.accuracy;

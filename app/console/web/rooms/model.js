@@ -79,7 +79,7 @@ export default function Model({ id, query }) {
   return html`<${Head} title=${called(model)} crumbs=${[["Models", "#/models"]]} acts=${acts} sub=${sub} />
     <div class="tabs" role="tablist">${[["good", "How good"], ["use", "Use it"], ["card", "Card"]].map(([name, said]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}</button>`)}</div>
     ${tab === "good" && html`<${Verdict} model=${model} evaluation=${evaluation} dataset=${dataset} onChanged=${again} />
-      ${evaluation.estimable !== false && html`<${MixesUp} key=${id} evaluation=${evaluation} rows=${rows} model=${model} dataset=${own} onChanged=${again} />
+      ${evaluation.estimable !== false && evaluation.label_mode !== "multi_label" && html`<${MixesUp} key=${id} evaluation=${evaluation} rows=${rows} model=${model} dataset=${own} onChanged=${again} />
       <${ClassTable} classes=${evaluation.per_class ?? []} rows=${rows.data} modality=${model.modality} onOpen=${miss} />
       ${missed && html`<div style=${{ marginTop: "16px" }}><${BehindCell} key=${missed} rows=${wrong} dataset=${own} modality=${model.modality} title=${`${label(missed)}, missed`} onChanged=${again} /></div>`}`}
       <${More} evaluation=${evaluation} dataset=${dataset} modality=${model.modality} />

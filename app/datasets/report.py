@@ -57,11 +57,17 @@ class DatasetReport(BaseModel):
     name: str
     filename: str
     modality: Modality
-    label_mode: LabelMode
+    label_mode: LabelMode = Field(
+        "single_label",
+        exclude_if=lambda told: told == "single_label",
+        description="Left out where every example has one label.",
+    )
     bytes: int = Field(description="Of the upload.")
     backbone: str = Field(description="The backbone that would embed it.")
     num_examples: int = Field(description="Usable ones.")
-    num_negatives: int = Field(description="Of them, those that belong to no class.")
+    num_negatives: int = Field(
+        0, exclude_if=lambda told: told == 0, description="Of them, those that belong to no class."
+    )
     classes: list[ClassCount]
     splits: list[SplitCount] = Field(description="Those that have usable examples.")
     num_problems: int

@@ -10,8 +10,9 @@ import pytest
 from app.core.identity import Identity
 from app.http.gate import MAX_JSON, Gate, Message, Receive, Scope, Send
 from app.http.keyring import Keyring
+from app.http.rates import Rates
 from app.infra.database import make_sessions, open_engine
-from app.infra.settings import MIB
+from app.infra.settings import MIB, Settings
 
 INPUTS, UPLOAD = 8 * MIB, 16 * MIB
 PREDICTIONS = (
@@ -46,8 +47,8 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
 
 def status(path: str, size: int, *, told: bool, method: str = "POST", most: int = INPUTS) -> int:
     """The answer to a body of this size, which is told in its head or found out."""
-    keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")))
-    gate = Gate(reads_all, keyring=lambda: keys, max_body=most, max_upload=UPLOAD)
+    keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")), Settings())
+    gate = Gate(reads_all, keyring=lambda: keys, rates=Rates(), max_body=most, max_upload=UPLOAD)
     headers = [(b"content-length", str(size).encode())] if told else []
     scope = {
         "type": "http",
@@ -93,8 +94,8 @@ def test_a_smaller_limit_of_the_operators_holds_for_documents_too() -> None:
 
 @pytest.mark.parametrize("length", [b"\xb2", b"-1", b"9" * 5000, b"x"])
 def test_a_length_that_is_none_is_refused(length: bytes) -> None:
-    keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")))
-    gate = Gate(reads_all, keyring=lambda: keys, max_body=INPUTS, max_upload=UPLOAD)
+    keys = Everybody(make_sessions(open_engine(f"sqlite:///{Path('nowhere')}")), Settings())
+    gate = Gate(reads_all, keyring=lambda: keys, rates=Rates(), max_body=INPUTS, max_upload=UPLOAD)
     headers = [(b"content-length", length)]
     scope = {
         "type": "http",

@@ -84,7 +84,7 @@ def custom_vision(error: HeadstartError, status: int) -> dict[str, Any]:
 
 
 _SHAPES: tuple[tuple[re.Pattern[str], Shape], ...] = (
-    (re.compile(r"/v1/models/[^/]+:[a-z]+"), open_inference),
+    (re.compile(r"/v1/models/[^/]+:predict"), open_inference),
     (re.compile(r"/v1(/.*)?"), openai),
     (re.compile(r"/v2(/.*)?"), open_inference),
     (re.compile(r"(/tei/[^/]+)?/(predict|embed|info)"), text_embeddings_inference),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -37,6 +38,7 @@ BETTER: dict[str, Rates] = {
 
 def main() -> None:
     """Simulate, measure, write down."""
+    ArgumentParser(description=__doc__).parse_args()
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as pool:
         alike = WORSE["by the margin, alike"]
         single = {name: pool.submit(_single, rates, 1) for name, rates in WORSE.items()}

@@ -23,6 +23,7 @@ UPLOADS = {
     ("POST", "/v1/datasets"),
     ("POST", "/v1/datasets/1/examples"),
     ("POST", "/v1/files"),
+    ("POST", "/v1/uploads/1/parts"),
     ("POST", "/v1/batch_predictions"),
 }
 ORIGIN = "https://app.example.com"
@@ -110,7 +111,8 @@ def test_a_prefix_is_known_everywhere(proxied: Service, prefix: str) -> None:
         assert made.headers["location"].startswith("/hs/v1/datasets/")
         assert client.get(made.headers["location"]).status_code == 200
     assert [server["url"] for server in document["servers"]] == ["/hs"]
-    assert home.headers["location"] == "/hs/docs"
+    assert home.status_code == 200
+    assert "/hs/" in home.text
 
 
 @pytest.mark.parametrize("keep", ["close", "keep-alive"])

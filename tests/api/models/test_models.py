@@ -57,6 +57,9 @@ def test_a_model_is_listed_and_read_back(client: httpx.Client, model: str) -> No
     detail = client.get(f"/v1/models/{model}").json()
     assert detail.pop("card") == {"labels": ["a", "b"], "views": ["squish"]}
     assert detail.pop("precision") == {"fitted": None, "served": None}
+    prediction = {"backbones": ["efficientnet_lite0"], "passes": 1, "views": ["squish"]}
+    assert detail.pop("prediction") == prediction
+    assert (detail.pop("name"), detail.pop("ready")) == (model, True)
     assert detail == found
 
 

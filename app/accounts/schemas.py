@@ -76,16 +76,21 @@ class QuotaNumbers(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    stored_bytes: Annotated[int | None, Field(ge=0, description="Bytes of uploads.")] = None
+    stored_bytes: Annotated[
+        int | None, Field(ge=0, strict=True, description="Bytes of uploads.")
+    ] = None
     examples: Annotated[
-        int | None, Field(ge=0, description="Examples of the datasets' latest versions.")
+        int | None,
+        Field(ge=0, strict=True, description="Examples of the datasets' latest versions."),
     ] = None
     jobs: Annotated[
-        int | None, Field(ge=0, description="Jobs and batches that have not ended.")
+        int | None, Field(ge=0, strict=True, description="Jobs and batches that have not ended.")
     ] = None
-    keys: Annotated[int | None, Field(ge=0, description="Keys that are not revoked.")] = None
+    keys: Annotated[
+        int | None, Field(ge=0, strict=True, description="Keys that are not revoked.")
+    ] = None
     requests_per_minute: Annotated[
-        int | None, Field(ge=0, description="Requests that predict or embed.")
+        int | None, Field(ge=0, strict=True, description="Requests that predict or embed.")
     ] = None
 
 

@@ -40,7 +40,7 @@ class TeiPredictRequest(BaseModel):
     truncate: bool = Field(
         False, description="Long texts are read in windows, as far as the backbone reads."
     )
-    truncation_direction: Literal["right", "Right"] | None = None
+    truncation_direction: Annotated[str, Field(pattern="^[Rr]ight$")] | None = None
 
 
 class TeiScore(BaseModel):
@@ -55,7 +55,7 @@ class TeiEmbedRequest(BaseModel):
 
     inputs: str | list[str] = Field(examples=["my card has not arrived"])
     truncate: bool = False
-    truncation_direction: Literal["right", "Right"] | None = None
+    truncation_direction: Annotated[str, Field(pattern="^[Rr]ight$")] | None = None
     normalize: Literal[True] = Field(True, description="Embeddings are of length one here.")
     dimensions: int | None = Field(None, ge=1, description="Only the backbone's own.")
 

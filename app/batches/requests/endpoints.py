@@ -49,7 +49,9 @@ _LINKS: Responses = {
 @router.post(
     "",
     responses=_LINKS
-    | problems("not_found", "idempotency_mismatch", "invalid_json", "quota_exceeded"),
+    | problems(
+        "not_found", "idempotency_mismatch", "invalid_json", "bad_request", "quota_exceeded"
+    ),
     dependencies=[Depends(caller("predict"))],
 )
 def create_request_batch(

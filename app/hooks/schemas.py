@@ -172,8 +172,8 @@ class Hook(BaseModel):
     name: str
     dataset: str
     alias: str
-    job: dict[str, Any]
-    gate: dict[str, Any]
+    job: dict[str, Any] = Field(title="Spec")
+    gate: dict[str, Any] = Field(title="Rules")
     triggers: list[HookTrigger]
     debounce_seconds: float
     max_runs_per_day: int

@@ -212,7 +212,7 @@ class Promotion(BaseModel):
         "the `alpha` that is spent and left, and how many `more_labels` would decide."
     )
     forced: bool
-    gate: dict[str, Any]
+    gate: dict[str, Any] = Field(title="Rules")
     requested_by: str = Field(description="The id of the key or the hook that asked.")
     note: str | None = Field(description="Why it was asked for.")
     run: str | None = Field(description="The hook's run that asked.")

@@ -114,8 +114,10 @@ def call(document: dict[str, Any], path: str, operation: dict[str, Any]) -> dict
     if "multipart/form-data" in content:
         return {"files": {"file": ("set.zip", small())}}
     if "application/json" in content:
-        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        return {"json": document["components"]["schemas"][name]["examples"][0]}
+        told = content["application/json"]
+        name = told["schema"].get("$ref", "").rpartition("/")[2]
+        shape = document["components"]["schemas"].get(name, told["schema"])
+        return {"json": told.get("example") or shape.get("examples", [{}])[0]}
     return {}
 
 

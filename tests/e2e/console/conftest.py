@@ -25,9 +25,12 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     yield from e2e._embedded(tmp_path_factory.mktemp("console"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's browser; nothing is downloaded."""
+    """The system's browser; nothing is downloaded.
+
+    It ends with its module: as long as it lives, an event loop runs in this thread.
+    """
     if CHROMIUM is None:
         pytest.skip("chromium not found: the console was not looked at")
     with sync_playwright() as playwright:

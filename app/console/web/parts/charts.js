@@ -30,7 +30,7 @@ export function LearningCurve({ curve, target, now, said }) {
   const ahead = [points.at(-1), ...forecast];
   const area = [...ahead.map((one) => `${x(one.per_class)},${y(one.high)}`), ...ahead.toReversed().map((one) => `${x(one.per_class)},${y(one.low)}`)].join(" ");
   const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].filter((tick) => tick >= low - 1e-9);
-  return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said}>
+  return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said || "Accuracy by examples a class; the table below says the same"}>
     <${Lines} ticks=${ticks} y=${y} width=${width} /><polygon class="area" points=${area} />
     ${target && html`<g><line class="dash" x1=${LEFT} x2=${width - RIGHT} y1=${y(target)} y2=${y(target)} /><text x=${LEFT + 4} y=${y(target) - 5}>${percent(target, 0)} asked for</text></g>`}
     ${every.map((one) => html`<line class="bandline" x1=${x(one.per_class)} x2=${x(one.per_class)} y1=${y(one.low)} y2=${y(one.high)} opacity=${points.includes(one) ? 1 : 0} />`)}
@@ -71,7 +71,7 @@ export function Certainty({ bins, said }) {
   const x = (/** @type {number} */ share) => LEFT + (width - LEFT - RIGHT - 14) * ((share - low) / (1 - low || 1));
   const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].filter((tick) => tick >= low - 1e-9);
   const most = Math.max(...dots.map((one) => one.count));
-  return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said}>
+  return html`<figure><svg class="svg" viewBox=${`0 0 ${width} ${height}`} width="100%" role="img" aria-label=${said || "How often it is right by how sure it says it is; the table below says the same"}>
     <${Lines} ticks=${ticks} y=${y} width=${width} /><line class="dash" x1=${x(low)} y1=${y(low)} x2=${x(1)} y2=${y(1)} />
     ${dots.map((one) => html`<g><line class="bandline" x1=${x(one.sure)} x2=${x(one.sure)} y1=${y(one.low)} y2=${y(one.high)} /><circle class="hit" cx=${x(one.sure)} cy=${y(one.right)} r=${2.5 + 4 * Math.sqrt(one.count / most)} /></g>`)}
     ${ticks.map((tick) => html`<text x=${x(tick)} y=${height - 22} text-anchor="middle">${percent(tick, 0)}</text>`)}

@@ -78,8 +78,9 @@ class Scheduler:
             runs.look(self._services)
         with reading(self._services.sessions) as session:
             due = work.due(session, kinds=[hook_runs.KIND, webhooks.KIND])
-        did = [self._step() for _ in due if hook_runs.KIND in due]
-        return any([*did, webhooks.KIND in due and self._deliver()])
+        stepped = hook_runs.KIND in due and self._step()
+        sent = webhooks.KIND in due and self._deliver()
+        return stepped or sent
 
     def _step(self) -> bool:
         """The next step of a hook, here and now."""

@@ -58,7 +58,7 @@ class Probe:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(note, "database", self._check_database)
             tasks.start_soon(note, "storage", self._check_storage)
-            if self._settings.broker_url:
+            if self._settings.broker_url.startswith(("redis", "unix")):
                 tasks.start_soon(note, "broker", self._check_broker)
             if self._settings.embedded:  # elsewhere a trainer's own health check tells
                 tasks.start_soon(note, "trainer", self._check_trainer)
@@ -85,8 +85,6 @@ class Probe:
         """Without it work starts at a worker's next poll, POLL_SECONDS later at most."""
         from redis import Redis, RedisError  # only where there is a broker
 
-        if not self._settings.broker_url.startswith(("redis", "unix")):
-            return
         try:
             with Redis.from_url(self._settings.broker_url, socket_timeout=SECONDS) as broker:
                 broker.ping()

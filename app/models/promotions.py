@@ -91,8 +91,8 @@ async def promote(
     reply, replayed = await to_thread.run_sync(_ask, services, asked, organisation_id, key)
     mark(response, replayed=replayed)
     found = Promotion.model_validate(reply.body)
-    seconds = wish.seconds or DEFAULT_SECONDS
-    if found.status == "waiting" and await _decided(services, wish, found.id, seconds):
+    if found.status == "waiting":
+        await _until_decided(services, wish, found.id)
         found = await to_thread.run_sync(_read, services, organisation_id, name, found.id)
     services.resolver.forget()
     response.status_code = 202 if found.status == "waiting" else 201
@@ -100,12 +100,11 @@ async def promote(
     return found
 
 
-async def _decided(services: Services, wish: WishDep, row_id: str, seconds: float) -> bool:
+async def _until_decided(services: Services, wish: WishDep, row_id: str) -> None:
     if wish.seconds:
         await wish.grant(services.waiting, PROMOTION, row_id, done=_over)
-        return True
-    await services.waiting.until(PROMOTION, row_id, done=_over, seconds=seconds)
-    return True
+    else:
+        await services.waiting.until(PROMOTION, row_id, done=_over, seconds=DEFAULT_SECONDS)
 
 
 def _over(status: str | None) -> bool:

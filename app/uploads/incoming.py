@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -34,6 +34,8 @@ from app.uploads.intake.refusals import combined
 from app.uploads.receipts import Receipt, reserve
 from app.uploads.streaming import Upload, UploadLimits, received
 
+_FORM_BYTES = 64 * 1024
+"""Of a body, what may be the form around the file: it is not kept."""
 Made = dict[str, Any]
 """What an upload's key remembers: the ids of what was made of it."""
 T = TypeVar("T")
@@ -105,26 +107,23 @@ class Incoming:
             async with received() as upload:
                 _check_same(receipt, upload)
             return await to_thread.run_sync(recall, receipt.body), True
-        async with receipt.kept(), received() as upload:
-            receipt.digest = _digest(upload)
-            return await self._build(partial(make, upload, receipt)), False
-
-    @asynccontextmanager
-    async def _received(
-        self, *, most: int | None = None, field: str = "file"
-    ) -> AsyncIterator[Upload]:
-        await to_thread.run_sync(self._check_room)
-        async with self._spooled(most, field) as upload:
-            yield upload
+        async with receipt.kept():
+            await to_thread.run_sync(self._check_room)
+            async with received() as upload:
+                receipt.digest = _digest(upload)
+                return await self._build(partial(make, upload, receipt)), False
 
     def _check_room(self) -> None:
         """Raise quota_exceeded for what could not be kept, before it is received."""
-        coming = digits(self.request.headers.get("content-length", "")) or 0
+        told = digits(self.request.headers.get("content-length", "")) or 0
+        coming = max(0, told - _FORM_BYTES)
         with reading(self.services.sessions) as session:
             settings = self.services.settings
             quotas.check_room(session, settings, self.organisation_id, coming=coming)
 
-    def _spooled(self, most: int | None, field: str) -> AbstractAsyncContextManager[Upload]:
+    def _received(
+        self, *, most: int | None = None, field: str = "file"
+    ) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
         limits = replace(
             _upload_limits(settings), file_bytes=most, form=FormLimits(file_field=field)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from app.datasets import service as datasets
 from app.infra.database import transaction
+from app.uploads.intake import Built
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, made, send, small
 from tests.factories import make_dataset, make_key
@@ -124,3 +129,38 @@ def test_only_an_operator_changes_bounds_or_sees_anothers(
     assert client.get(OWN).json()["quotas"]["jobs"] == 5
     bound(operator)
     assert client.get(OWN).json()["quotas"]["jobs"] == 1000
+
+
+def test_an_upload_that_used_up_the_bound_is_still_answered_again(
+    client: httpx.Client, operator: httpx.Client
+) -> None:
+    bound(operator, stored_bytes=len(small()))
+    key = {"idempotency-key": "upload-1"}
+    first = send(client, headers=key)
+    assert first.status_code == 201, first.text
+    again = send(client, headers=key)
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+    dry = send(client, to=f"{DATASETS}?validate_only=true")
+    assert dry.status_code == 200, dry.text
+    assert code(send(client)) == (429, "quota_exceeded")
+
+
+def test_slow_archives_of_one_organisation_leave_others_their_turn(
+    client: httpx.Client, other_client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, take_in = threading.Event(), datasets.build
+
+    def build(path: Path, *, filename: str, **options: Any) -> Built:
+        if filename == "slow.zip":
+            assert release.wait(60)
+        return take_in(path, filename=filename, **options)
+
+    monkeypatch.setattr(datasets, "build", build)
+    with ThreadPoolExecutor(6) as pool:
+        slow = [pool.submit(send, client, filename="slow.zip") for _ in range(6)]
+        try:
+            made(other_client)
+            assert not any(one.done() for one in slow)
+        finally:
+            release.set()
+        assert [one.result().status_code for one in slow] == [201] * 6

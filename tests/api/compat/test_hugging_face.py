@@ -75,3 +75,9 @@ def test_what_means_nothing_here_is_refused(client: httpx.Client, words: str, bo
         f"/models/{words}", content=b"{", headers={"content-type": "application/json"}
     )
     assert broken.json()["code"] == "invalid_json"
+
+
+def test_anothers_model_is_not_there(other_client: httpx.Client, words: str) -> None:
+    for name in (words, "nobody"):
+        answer = other_client.post(f"/models/{name}", json={"inputs": "where is my card"})
+        assert (answer.status_code, answer.json()["error"]) == (404, "there is no such model")

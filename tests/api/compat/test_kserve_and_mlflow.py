@@ -106,3 +106,10 @@ def test_probes_need_no_key(anonymous: httpx.Client) -> None:
     assert anonymous.get("/ping").text == anonymous.get("/health").text == "\n"
     assert anonymous.get("/version").text
     assert anonymous.post("/invocations", json={}).json()["error_code"] == "UNAUTHENTICATED"
+
+
+def test_anothers_model_is_not_there(other_client: httpx.Client, words: str) -> None:
+    for name in (words, "nobody"):
+        kserve = other_client.post(f"/v1/models/{name}:predict", json={"instances": ["x"]})
+        mlflow = other_client.post(f"/mlflow/{name}/invocations", json={"inputs": ["x"]})
+        assert (kserve.status_code, mlflow.status_code) == (404, 404), name

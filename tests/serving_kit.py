@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def _embedded(embed: Any, view: Any, examples: Sequence[tuple[bytes, str]]) -> A
     return embed.embed(np.stack(pixels))
 
 
+_COUNT = count(1)
 TEXT_BACKBONE = "all-MiniLM-L6-v2"
 TEXTS = [
     ("my card has not arrived yet", "card"),
@@ -165,7 +167,11 @@ def store_head(
     weights_sha256: str | None = None,
     fitted_on: str | None = None,
 ) -> Target:
-    """Write the artifact of a head over the engine `embed`; the target names it."""
+    """Write the artifact of a head over the engine `embed`; the target names it.
+
+    A number makes `name` unique: files of tests share a predictor, in whatever order they come.
+    """
+    name = f"{name}-{next(_COUNT)}"
     folder = settings.data_dir / "staging" / name
     folder.mkdir(parents=True)
     save_file(

@@ -52,7 +52,10 @@ def is_model_id(name: str) -> bool:
 def find(session: Session, *, organisation_id: str, name: str) -> ModelRow:
     """The whole row of the model that the id or alias `name` means. Raises not_found."""
     resolved = resolve(session, organisation_id=organisation_id, name=name)
-    return session.get_one(ModelRow, resolved.id)
+    row = session.get(ModelRow, resolved.id)
+    if row is None:  # deleted since it was resolved
+        raise missing()
+    return row
 
 
 def listing(session: Session, *, organisation_id: str) -> list[ModelRow]:
@@ -98,9 +101,9 @@ def judged_on(session: Session, row: ModelRow) -> Origin | None:
     job = session.get(JobRow, row.job_id) if row.job_id is not None else None
     version_id = job.validation_version_id if job is not None else None
     version = session.get(DatasetVersionRow, version_id or row.version_id)
-    if version is None:
+    dataset = session.get(DatasetRow, version.dataset_id) if version is not None else None
+    if version is None or dataset is None:
         return None
-    dataset = session.get_one(DatasetRow, version.dataset_id)
     return Origin(dataset.id, dataset.name, version.number)
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
 from app.infra.database import transaction
 from app.infra.orm import JobRow, ModelRow
+from app.infra.repositories import models
 from tests.api.service import Service
 from tests.factories import add_model, make_dataset
 
@@ -287,3 +289,18 @@ def test_the_catalogue_lists_backbones_and_methods(client: httpx.Client) -> None
     methods = {found["id"]: found for found in client.get("/v1/methods").json()["data"]}
     assert {"auto", "linear", "logistic", "prototypical", "matching", "reptile"} <= set(methods)
     assert "learning_rate" in methods["linear"]["hyperparameters"]["properties"]
+
+
+def test_a_model_deleted_while_it_is_looked_up_is_not_found(
+    client: httpx.Client, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = models.resolve
+
+    def then_deleted(session: Session, *, organisation_id: str, name: str) -> models.Resolved:
+        told = resolved(session, organisation_id=organisation_id, name=name)
+        assert client.delete(f"/v1/models/{told.id}").status_code == 200
+        session.close()  # what comes next sees the deletion, as at "read committed"
+        return told
+
+    monkeypatch.setattr(models, "resolve", then_deleted)
+    assert problem(client.get(f"/v1/models/{model}/evaluation")) == (404, "not_found")

@@ -93,6 +93,7 @@ def _build(
             modality = _Intake(drafts, folder).take(upload, filename, asked)
             return _finish(drafts, modality)
         except HeadstartError as error:
+            drafts.refuse_damaged()
             too_little = drafts.problems if error.code in OF_TOO_LITTLE else []
             raise drafts.refusals.closing(error, too_little) from error
 
@@ -117,6 +118,7 @@ class _Intake:
             modality = self._archive(path, kind, asked)
         else:
             modality = self._table(path, kind, name=name, asked=asked)
+        self._drafts.settle_damaged()
         self._refusals.check()
         return modality
 
@@ -265,7 +267,7 @@ class _Intake:
         try:
             held = content()
         except HeadstartError as error:
-            self._drafts.refuse(error, item.path)
+            self._drafts.refuse(error, item.path, item)
             return
         if not held.data:
             self._drafts.reject(members.empty(item.path))

@@ -11,6 +11,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members
+from app.uploads.intake.damage import Damaged
 from app.uploads.intake.layout import OF_ROW, LabelledFile
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.pack import PackWriter, Slot
@@ -68,6 +69,7 @@ class Drafts:
         self._placed: set[str] = set()
         """Paths of examples whose label is their folder's name."""
         self.refusals = Refusals()
+        self._damaged = Damaged()
         self.patients = Pseudonyms(options.pseudonym_key)
         self.modality: Modality | None = None
         """What the rows of tables turned out to be."""
@@ -115,17 +117,31 @@ class Drafts:
             update["example_id"] = where
         self.problems.append(problem.model_copy(update=update))
 
-    def refuse(self, error: HeadstartError, path: str) -> None:
-        """What is wrong with one example ends the upload, but lets the others be looked at; of
-        what is only to be predicted, or claims to be nothing that is read, it is that one's
-        problem. Raises what is wrong with all."""
+    def refuse(self, error: HeadstartError, path: str, told: LabelledFile | TextRow) -> None:
+        """What is wrong with one example lets the others be looked at. It is that one's problem
+        where it is only to be predicted, or claims to be nothing that is read; else all that is
+        damaged decides together. Raises what is wrong with all."""
         if error.code not in members.OF_ONE:
             raise error
         unread = error.code == "unsupported_image_format" and images.is_foreign(path)
-        if self.options.labelled and not unread:
+        if not self.options.labelled or unread:
+            self.reject(Problem(code=error.code, message=error.message, path=path))
+        elif error.code in members.ENDS_ALL:
             self.refusals.add(error)
         else:
-            self.reject(Problem(code=error.code, message=error.message, path=path))
+            self._damaged.add(error, path, self._labels(told) or (told.label,))
+
+    def settle_damaged(self) -> None:
+        """Leave out the few examples that cannot be read, and say so; many end the upload, and
+        so do few beside what ends it anyway."""
+        if not self.refusals and not self._damaged.are_many(len(self.listed)):
+            kept = {name for draft in self.listed for name in draft.names}
+            self.problems += self._damaged.taken().problems(kept)
+        self.refuse_damaged()
+
+    def refuse_damaged(self) -> None:
+        """Count what cannot be read, and is not left out, among what ends the upload."""
+        self.refusals.extend(self._damaged.taken().errors())
 
     def settle_patients(self) -> None:
         """Tell of the groups that are patients. Of a new dataset's only one nothing is made: every
@@ -181,7 +197,7 @@ class Drafts:
             data = picture.read()
             taken = images.take(data, row.where)
         except HeadstartError as error:
-            self.refuse(error, row.where)
+            self.refuse(error, row.where, told)
             return
         if taken.patient and not told.group:
             told = replace(told, group=self.patients.of(taken.patient))

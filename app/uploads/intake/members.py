@@ -31,6 +31,8 @@ OF_ONE = frozenset(
     }
 )
 """What may be wrong with one member while the archive around it is sound."""
+ENDS_ALL = frozenset({"unsupported_member"})
+"""Of these, what is no accident: an archive under another name."""
 
 
 @dataclass(frozen=True, slots=True)

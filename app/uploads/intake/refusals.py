@@ -39,6 +39,10 @@ class Refusals:
         if len(self._errors) >= MOST:
             self.check()
 
+    def extend(self, errors: Iterable[HeadstartError]) -> None:
+        """Keep all of the errors for later, however many."""
+        self._errors += errors
+
     def check(self) -> None:
         """Raise the refusal if anything was wrong."""
         if self._errors:

@@ -150,7 +150,7 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
     listed = value if parted is None else parted
     if not isinstance(listed, list | tuple):
         listed = [listed]
-    _refuse_passages(row, listed)
+    _check_listed(row, listed)
     names = sorted({_label(row, one, limits) for one in listed})
     if rules.negative not in names:
         return tuple(names)
@@ -179,16 +179,24 @@ def _only(row: Row, value: Any) -> Any:
     """The one label of a list. Raises several_labels, or invalid_value for marked passages."""
     if not isinstance(value, list):
         return value
-    _refuse_passages(row, value)
+    _check_listed(row, value)
     if len(set(value)) > 1:
         some = ", ".join(shown(str(one), 30) for one in value[:5])
         raise row.error("several_labels", f"`label` has {len(value)} labels: {some}; one is read")
     return value[0] if value else None
 
 
-def _refuse_passages(row: Row, labels: Sequence[Any]) -> None:
+def _check_listed(row: Row, labels: Sequence[Any]) -> None:
+    """Raise invalid_value for a list that has no labels in it, whatever it may look like."""
     if any(isinstance(one, list | dict) for one in labels):
         raise row.error("invalid_value", "`label` marks passages; one label for all of it is read")
+    marks = all(isinstance(one, int | float) and one in (0, 1) for one in labels)
+    if marks and len(labels) > len(set(labels)):
+        raise row.error(
+            "invalid_value",
+            "`label` is a 0 or 1 for each class, without their names: give the names that have a 1,"
+            " as a list, or a column a class",
+        )
 
 
 def group_of(row: Row, value: Any, limits: Limits) -> str | None:

@@ -40,17 +40,18 @@ def empty_classes(
     inside = {path.removeprefix(wrapper) for path in told if path.startswith(wrapper)}
     bare = {path.rstrip("/") for path in inside} - _filled(found, wrapper)
     empty = sorted(path for path in bare if path and not is_junk(path) and _parent(path) in parents)
-    return singly(
-        [
-            Problem(
-                code="empty_class",
-                message=f"{shown(path)} has no example, so it is no class",
-                path=path,
-                excluded=True,
-            )
-            for path in empty
-        ]
-    )
+    return singly([_lost(path, "has no example, so it is no class") for path in empty])
+
+
+def lost_classes(labels: Iterable[str]) -> list[Problem]:
+    """One problem for each label whose examples can all not be read."""
+    why = "is no class: none of its examples can be read"
+    return singly([_lost(label, why) for label in sorted(labels)])
+
+
+def _lost(path: str, why: str) -> Problem:
+    said = f"{shown(path)} {why}"
+    return Problem(code="empty_class", message=said, path=path, excluded=True)
 
 
 def _filled(found: Sequence[FileInTree], wrapper: str) -> set[str]:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 Row = dict[str, Any]
 WIDEST = 1000
-"""Columns of a workbook that are looked at."""
+"""Columns of a workbook, or of marks, that are looked at."""
 PICTURES = ("image", "img", "picture", "photo", "image_bytes", "image_data")
 """What a column of bytes is called that are pictures."""
 EMPTY_AT_ONCE = 100_000
@@ -93,6 +93,7 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
         classes = _classes(schema)
         images = [field.name for field in schema if _is_picture(field.name, field.type)]
         wanted = [name for name in schema.names if _is_wanted(name, bounds) or name in classes]
+        wanted += _marks(schema, bounds, classes)
         yield {"columns": schema.names, "classes": classes, "images": images, "told": []}
         at_once = 16 if images else 256
         left = bounds["rows"]
@@ -111,6 +112,20 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
 def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
     """Whether the column's name, spelled loosely, is one that may be read."""
     return _loose(name) in bounds["names"] or name in bounds["chosen"]
+
+
+def _marks(schema: Any, bounds: dict[str, Any], classes: dict[str, list[str]]) -> list[str]:
+    """Columns that may have a one or zero a class; none where a column says the labels itself."""
+    from pyarrow import types
+
+    if bounds["unmarked"] is None or classes:
+        return []
+    if {_loose(name) for name in schema.names} & set(bounds["unmarked"]):
+        return []
+    kinds = (types.is_boolean, types.is_integer, types.is_floating)
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)][
+        :WIDEST
+    ]
 
 
 def _loose(name: str) -> str:

@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,12 @@ def _told(
     blobs: Path,
 ) -> Iterator[Row]:
     classes: Mapping[str, list[str]] = header["classes"]
-    found = _found(header, table)
+    first = next(lines, None)
+    found = _found(header, table, first[1] if first else {})
     for said in header["told"]:
         table.warn("unsupported_member", f"{table.name}: {said}")
     unlabelled = 0
-    for number, line in lines:
+    for number, line in chain([first] if first else [], lines):
         row = found.read(Row(table.name, number, {}), line)
         values = _named(row, line, found, classes)
         if "image" in found.places:
@@ -78,11 +80,11 @@ def _told(
     _tell(table, unlabelled)
 
 
-def _found(header: Mapping[str, Any], table: TableFile) -> Columns:
+def _found(header: Mapping[str, Any], table: TableFile, first: Mapping[str, Any]) -> Columns:
     """The columns; that they are missed says also what of the file was not looked at."""
-    typed = list(header["classes"])
+    typed, images = list(header["classes"]), header["images"]
     try:
-        return columns.find(table, header["columns"], typed=typed, images=header["images"])
+        return columns.find(table, header["columns"], typed=typed, images=images, first=first)
     except HeadstartError as error:
         why = "; ".join([error.message, *header["told"]])
         raise HeadstartError(error.code, why, param=error.param) from error
@@ -110,10 +112,20 @@ def _named(
     for role, name in found.places.items():
         names, value = classes.get(name), line.get(name)
         if names is not None and isinstance(value, list):
-            values[role] = [_class(row, name, one, names) for one in value]
+            values[role] = _classes(row, name, value, names)
         elif names is not None:
             values[role] = _class(row, name, value, names)
     return values
+
+
+def _classes(row: Row, column: str, value: Sequence[Any], names: list[str]) -> list[str | None]:
+    """The names of several classes, by their numbers or by a one or zero for each of all classes.
+
+    More than two of those can be no numbers: one would be there twice.
+    """
+    if len(value) == len(names) > 2 and set(value) <= {0, 1}:
+        return [name for name, mark in zip(names, value, strict=True) if mark]
+    return [_class(row, column, one, names) for one in value]
 
 
 def _class(row: Row, column: str, value: Any, names: list[str]) -> str | None:
@@ -167,11 +179,19 @@ def _bounds(table: TableFile) -> dict[str, Any]:
             names | set(columns.READ_ANYWAY) | set(map(columns.folded, _chosen(table)))
         ),
         "chosen": _chosen(table),
+        "unmarked": _says_labels(table),
         "rows": limits.entries + 1,
         "seconds": limits.child_seconds,
         "memory": limits.child_bytes,
         "file": limits.unpacked_bytes,
     }
+
+
+def _says_labels(table: TableFile) -> list[str] | None:
+    """Columns beside which those of 0 and 1 are no labels; None where none ever are."""
+    if not table.labelled or "label" in table.columns:
+        return None
+    return [*columns.USUAL["label"], *columns.READ_ANYWAY]
 
 
 def _chosen(table: TableFile) -> list[str]:

@@ -204,3 +204,38 @@ def test_a_header_between_rows_is_no_example(take: Take) -> None:
 
 def test_a_row_of_too_few_cells_is_told_to_be_complete(refused: Refused) -> None:
     assert "needs its separator" in refused(b"text,label\nfine,x\nwell\n", "x.csv").message
+
+
+@every_table
+@pytest.mark.parametrize("yes", [1, 1.0, True])
+def test_a_column_a_class_says_the_labels(take: Take, kind: str, yes: Any) -> None:
+    no = type(yes)(0)
+    table = {
+        "id": [7, 8, 9],
+        "text": ["a", "b", "c"],
+        "toxic": [yes, no, no],
+        "rude": [yes, yes, no],
+    }
+    built = take(WRITERS[kind](table), f"x.{kind}", options=IntakeOptions(label_mode=None))
+    assert [list(one.names) for one in built.examples] == [["rude", "toxic"], ["rude"], []]
+
+
+@every_table
+def test_one_mark_a_row_is_a_single_label(take: Take, kind: str) -> None:
+    built = taken(take, kind, {"text": ["a", "b"], "toxic": [1, 0], "fine": [0, 1], "label": "xy"})
+    assert [one.label for one in built.examples] == ["x", "y"]
+    built = taken(take, kind, {"text": ["a", "b"], "toxic": [1, 0], "fine": [0, 1]})
+    assert [one.label for one in built.examples] == ["toxic", "fine"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_lists_are_labels_and_marks_without_names_are_none(
+    take: Take, refused: Refused, kind: str
+) -> None:
+    for rows_of_marks in ([[0, 1, 0], [1, 1, 0]], [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]):
+        marked = {"text": ["a", "b"], "labels": rows_of_marks}
+        error = refused(WRITERS[kind](marked), f"x.{kind}", options=IntakeOptions(label_mode=None))
+        assert (error.code, error.param) == ("invalid_value", f"x.{kind}:1")
+    lists = {"text": ["a", "b", "c"], "labels": [["y", "x"], [], ["x"]]}
+    built = take(WRITERS[kind](lists), f"x.{kind}", options=IntakeOptions(label_mode=None))
+    assert [list(one.names) for one in built.examples] == [["x", "y"], [], ["x"]]

@@ -70,6 +70,13 @@ def test_a_row_of_no_class_is_left_out_and_one_of_an_unknown_refused(
     assert codes(built) == [("unlabelled", True)]
 
 
+def test_a_list_of_marks_has_the_names_of_the_classes(take: Take) -> None:
+    columns = {"text": ["a", "b", "c"], "labels": [[0, 1, 1], [1, 0, 0], [0, 0, 0]]}
+    data = parquet(columns, {"labels": ["x", "y", "z"]}, listed=True)
+    built = take(data, "x.parquet", options=IntakeOptions(label_mode=None))
+    assert [list(one.names) for one in built.examples] == [["y", "z"], ["x"], []]
+
+
 def test_a_column_that_is_declared_to_be_classes_is_the_label(take: Take, refused: Refused) -> None:
     columns = {"text": ["a", "b"], "fine": [0, 1], "coarse": [1, 0]}
     several = parquet(columns, {"fine": ["x", "y"], "coarse": ["k", "l"]})

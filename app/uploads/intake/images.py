@@ -10,8 +10,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.image_formats import dicom
 from app.core.image_header import ImageHeader
-from app.uploads.intake import codecs
-from app.uploads.intake.containers import tars
+from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.names import shown
 
 EXTENSIONS = frozenset(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake import codecs, images
+from app.uploads.intake import images
 from app.uploads.intake.archive import Archive
-from app.uploads.intake.containers import tars
+from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
 from app.uploads.intake.layout import TABLES

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake import code_pages, codecs
+from app.uploads.intake import code_pages
 from app.uploads.intake.archive import (
     CHUNK,
     OF_MEMBERS,
@@ -28,6 +28,7 @@ from app.uploads.intake.archive import (
     too_many,
 )
 from app.uploads.intake.code_pages import CodePage, FilenameEncoding
+from app.uploads.intake.containers import codecs
 from app.uploads.intake.containers.zip_directory import (
     FULL,
     Directory,

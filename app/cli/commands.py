@@ -8,7 +8,7 @@ from typing import Annotated
 
 import httpx
 import typer
-from rich.markup import escape
+from rich.text import Text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.cli.embedded import prepare, prepared, start
@@ -61,7 +61,8 @@ def up(
 
 def _greet(supervisor: Supervisor) -> None:
     path = supervisor.settings.data_dir / "api-key"
-    console.print(f"[bold]Headstart[/] is at [bold]{supervisor.url}[/] · docs at /docs")
+    where = Text.assemble(("Headstart", "bold"), " is at ", (supervisor.url, "bold"))
+    console.print(where, "· docs at /docs")
     console.print(f"The API key is in {path} · Ctrl-C stops")
     if not recognised(supervisor.settings, path):
         console.print("That key was revoked: `headstart keys renew` makes another one")
@@ -104,10 +105,14 @@ def main() -> None:
     try:
         cli()
     except httpx.HTTPError as error:
-        console.print(f"[red]no connection[/]: {escape(str(error))}")
+        _complain("no connection", str(error))
         raise SystemExit(3) from None
     except (OperationalError, InterfaceError) as error:
         raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
-        console.print(f"[red]{error.code}[/]: {escape(error.message)}")
+        _complain(error.code, error.message)
         raise SystemExit(1) from None
+
+
+def _complain(what: str, why: str) -> None:
+    console.print(Text.assemble((what, "red"), f": {why}"))

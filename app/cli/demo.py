@@ -14,17 +14,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from app.cli.options import plain_console
 from app.core.class_figures import wilson
 from app.core.errors import HeadstartError
 
 _PER_CLASS = 10
 _BATCH = 32
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-console = Console()
+console = plain_console()
 
 
 @dataclass(frozen=True)
@@ -121,20 +122,24 @@ def _predict(
 def _print(
     url: str, job: dict[str, Any], outcomes: Sequence[DemoOutcome], *, times: dict[str, float]
 ) -> None:
-    right = sum(outcome.label == outcome.predicted for outcome in outcomes)
-    low, high = wilson(right, len(outcomes))
+    correct = sum(outcome.label == outcome.predicted for outcome in outcomes)
+    low, high = wilson(correct, len(outcomes))
     table = Table(title="Headstart", title_justify="left", show_header=False)
     for step, seconds in times.items():
         table.add_row(step, f"{seconds:.2f} s")
     table.add_row(
         f"accuracy on {len(outcomes)} held-out images",
-        f"[bold]{right / len(outcomes):.1%}[/] (95% interval {low:.1%} to {high:.1%})",
+        Text.assemble(
+            (f"{correct / len(outcomes):.1%}", "bold"), f" (95% interval {low:.1%} to {high:.1%})"
+        ),
     )
     table.add_row("model", job["fine_tuned_model"])
     console.print(table)
     for outcome in random.Random(0).sample(list(outcomes), min(5, len(outcomes))):
-        mark = "[green]✓[/]" if outcome.label == outcome.predicted else "[red]✗[/]"
-        console.print(f"  {mark} {outcome.label} → {outcome.predicted} ({outcome.probability:.0%})")
+        right = outcome.label == outcome.predicted
+        mark = Text("  ✓", "green") if right else Text("  ✗", "red")
+        told = f"{outcome.label} → {outcome.predicted} ({outcome.probability:.0%})"
+        console.print(mark, told)
     console.print(f"It answered at {url}; `make up` (or `headstart up`) keeps it running.")
 
 

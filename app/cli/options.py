@@ -10,7 +10,15 @@ from rich.console import Console
 
 from app.infra.settings import Settings, load_settings
 
-console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+def plain_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints what it is given: `[b]` and `:cat:` are a label, not a style."""
+    return Console(
+        stderr=stderr, width=width, soft_wrap=True, markup=False, emoji=False, highlight=False
+    )
+
+
+console = plain_console(stderr=True)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
 

@@ -14,7 +14,7 @@ from app.cli.options import console
 from app.cli.remote import training
 from app.cli.remote.connection import DEFAULT_URL, Address, client_of, connected, remember
 from app.cli.remote.custom_vision import CustomVision
-from app.cli.remote.show import AsJson, dump, figure, out, table
+from app.cli.remote.show import AsJson, dump, figure, out, strong, table
 from app.cli.remote.training import bars, push, watch
 from app.core.errors import HeadstartError
 
@@ -60,11 +60,11 @@ def push_command(
     kept = "would be" if check else "are"
     out.print(f"{told['num_examples']} examples of {len(told['classes'])} classes {kept} kept")
     for problem in told["problems"][:20]:
-        out.print(f"  {problem['code']}: {problem['message']}", markup=False)
+        out.print(f"  {problem['code']}: {problem['message']}")
     if told["num_problems"] > 20:
         out.print(f"  and {told['num_problems'] - 20} further problems")
     if not check:
-        out.print(f"dataset   [bold]{told['id']}[/]")
+        strong("dataset   ", told["id"])
         out.print(f"train     headstart train {told['id']}")
 
 
@@ -81,15 +81,15 @@ def pull_custom_vision(
     with tempfile.TemporaryDirectory(prefix="headstart-pull-") as folder:
         target = to or Path(folder) / "customvision.zip"
         pulled = CustomVision(endpoint, key=training_key, project=project).pull(target)
-        out.print(f"{pulled.pictures} pictures of {len(pulled.labels)} tags", markup=False)
+        out.print(f"{pulled.pictures} pictures of {len(pulled.labels)} tags")
         for why, count in pulled.left_out.items():
-            out.print(f"  {count} left out: {why}", markup=False)
+            out.print(f"  {count} left out: {why}")
         if pulled.regions:
             out.print(f"  {pulled.regions} regions: their tags are the whole picture's")
         if to is None:
             with connected() as client, bars() as progress:
                 told = push(client, target, name=pulled.name, progress=progress)
-            out.print(f"dataset   [bold]{told['id']}[/]")
+            strong("dataset   ", told["id"])
 
 
 @datasets.command("list")
@@ -227,7 +227,7 @@ def evaluate(model: ModelName, as_json: AsJson = False) -> None:
         dump(told)
         return
     how = told["how"] or {}
-    out.print(f"accuracy           [bold]{figure(told['accuracy'])}[/]")
+    strong("accuracy           ", figure(told["accuracy"]))
     out.print(f"balanced accuracy  {figure(told['balanced_accuracy'])}")
     out.print(f"measured by        {how.get('method')} on {how.get('num_examples')} examples")
     rows = [
@@ -236,7 +236,7 @@ def evaluate(model: ModelName, as_json: AsJson = False) -> None:
     ]
     table(("class", "tested", "found", "right when said"), rows)
     for pair in (told["advice"] or {}).get("confused", [])[:5]:
-        out.print(f"  {pair['message']}", markup=False)
+        out.print(f"  {pair['message']}")
 
 
 def export(

@@ -9,7 +9,7 @@ import typer
 
 from app.cli.remote.commands import ModelName, resolve
 from app.cli.remote.connection import connected
-from app.cli.remote.show import AsJson, dump, out, table
+from app.cli.remote.show import AsJson, dump, out, strong, table
 
 hooks = typer.Typer(no_args_is_help=True, help="Retrain by itself: make, list and call hooks.")
 AliasArgument = Annotated[str, typer.Argument(help="The alias, such as cells@production.")]
@@ -46,8 +46,8 @@ def promote(
     if as_json:
         dump(told)
     else:
-        out.print(f"[bold]{told['verdict']}[/]")
-        out.print(told["reason"], markup=False)
+        strong("", told["verdict"])
+        out.print(told["reason"])
     if told["verdict"] != "promoted":
         raise typer.Exit(_REFUSED)
 
@@ -94,8 +94,8 @@ def create_hook(
     if as_json:
         dump(told)
         return
-    out.print(f"hook    [bold]{told['id']}[/]")
-    out.print(f"secret  {told['secret']}", markup=False)
+    strong("hook    ", told["id"])
+    out.print(f"secret  {told['secret']}")
     out.print(f"next    {_when(told['next_due'])}")
 
 
@@ -152,7 +152,7 @@ def trigger_hook(
     if as_json:
         dump(told)
     else:
-        out.print(f"{told['id']} {told['status']}: {told['reason'] or ''}", markup=False)
+        out.print(f"{told['id']} {told['status']}: {told['reason'] or ''}")
     if told["status"] == "failed":
         raise typer.Exit(1)
 

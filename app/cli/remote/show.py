@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from app.cli.options import plain_console
 
 _WIDE = 10_000
 """Columns of what no terminal shows: nothing is folded there."""
-out = Console(highlight=False, soft_wrap=True, width=None if Console().is_terminal else _WIDE)
+out = plain_console(width=None if plain_console().is_terminal else _WIDE)
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+"""What a file's name may hold and a terminal would obey."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -21,13 +25,18 @@ def dump(told: Any) -> None:
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
 
 
+def strong(word: str, value: str, *more: str) -> None:
+    """One line on standard output: `word`, and `value` in bold."""
+    out.print(Text.assemble(word, (value, "bold")), *more)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """As a table; without colours or borders where nobody watches."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*(cell.translate(_CONTROLS) for cell in row))
     out.print(shown)
 
 

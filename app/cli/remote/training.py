@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from app.cli.options import console
 from app.cli.remote.connection import connected
 from app.cli.remote.pack import Counted, packed
-from app.cli.remote.show import AsJson, dump, figure, out
+from app.cli.remote.show import AsJson, dump, figure, out, strong
 from app.core.errors import HeadstartError
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -26,7 +26,7 @@ _DATASET = re.compile("ds_[0-9a-z]{26}")
 def bars() -> Progress:
     """Live bars on standard error, gone where nobody watches."""
     return Progress(
-        TextColumn("{task.description:>12}"),
+        TextColumn("{task.description:>12}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%"),
         TimeElapsedColumn(),
@@ -60,7 +60,7 @@ def train(
     *,
     wait: Annotated[bool, typer.Option(help="Until the model is there.")] = True,
     backbone: Annotated[str | None, typer.Option(help="The dataset's own, if left out.")] = None,
-    method: Annotated[str, typer.Option(help="`headstart methods` of the HTTP API.")] = "auto",
+    method: Annotated[str, typer.Option(help="One of GET /v1/methods.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Of the dataset and the model.")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     as_json: AsJson = False,
@@ -132,8 +132,8 @@ def tell(client: httpx.Client, job: Any, *, as_json: bool) -> None:
     if evaluation is None:
         out.print(f"{job['id']} is {job['status']}; `headstart jobs watch {job['id']}` follows it")
         return
-    out.print(f"model     [bold]{job['fine_tuned_model']}[/]")
-    out.print(f"accuracy  [bold]{figure(evaluation.get('accuracy'))}[/]", _how(evaluation))
+    strong("model     ", job["fine_tuned_model"])
+    strong("accuracy  ", figure(evaluation.get("accuracy")), _how(evaluation))
     out.print(f"try it    headstart predict {job['fine_tuned_model']} FILE")
 
 

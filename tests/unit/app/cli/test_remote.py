@@ -126,3 +126,24 @@ def test_a_doctor_finds_nothing_wrong_before_the_first_start(home: Path) -> None
     found = {one.name: one for one in examine(Settings(data_dir=home / "data"))}
     assert found["database"].fine
     assert "headstart up" in found["data folder"].said
+
+
+def test_what_people_wrote_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["ft:a:default:cl:01", "[red]", "[/b] :cat:", "\x1b[31mred"]
+    show.table(("name",), [(name,) for name in names])
+    show.strong("model ", "ft:a:default:cl:01", "on [/i] pictures")
+    shown = capsys.readouterr().out
+    assert [line.strip() for line in shown.splitlines()] == [
+        "name",
+        *names[:3],
+        "\N{REPLACEMENT CHARACTER}[31mred",
+        "model ft:a:default:cl:01 on [/i] pictures",
+    ]
+
+
+def test_no_console_reads_markup() -> None:
+    for path in Path("app/cli").rglob("*.py"):
+        source = path.read_text()
+        if path.name != "options.py":
+            assert " Console(" not in source, path
+        assert "[/]" not in source, path

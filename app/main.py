@@ -27,6 +27,8 @@ from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.datasets.in_parts.endpoints import router as uploads
 from app.datasets.removal import remove_expired
+from app.feedback.recording import recording
+from app.feedback.retention import remove_logged
 from app.hooks.endpoints import router as hooks
 from app.hooks.scheduler import scheduling
 from app.hooks.webhooks import router as webhooks
@@ -47,6 +49,7 @@ from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.remembered import Remembered
+from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
@@ -104,7 +107,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
-            async with tidied(copies), tidied(expired, every=60.0):
+            logged = partial(remove_logged, held)
+            sweeps = tidied(copies), tidied(expired, every=60.0), tidied(logged, every=60.0)
+            async with sweeps[0], sweeps[1], sweeps[2], recording(held):
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:
@@ -168,6 +173,7 @@ def open_services(settings: Settings) -> Services:
         statistics=InferenceStatistics(),
         looks=Remembered(_LOOKS_BYTES),
         agreement=ShadowTally(),
+        prediction_log=PredictionBuffer(),
         make_job=partial(_make_job, settings),
         pending_feedback=lambda _session, _organisation_id, _alias: 0,
         apply_feedback=lambda _organisation_id, _alias, _dataset_id: None,

@@ -21,7 +21,7 @@ from app.http.openapi import Responses, path_id, problems
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import matching
 from app.predictions.options import cached
-from app.predictions.service import Question, ask, prediction_id, while_connected
+from app.predictions.service import Question, ask, prediction_id, storable, while_connected
 
 Name = Annotated[
     str,
@@ -96,6 +96,7 @@ async def predictions(
         options=Options(top_k=top_k, cache=cached(request.headers.get("x-headstart-cache", ""))),
         inputs=inputs,
         long=not all(isinstance(value, bytes) for value in values),
+        store=_may_store(request),
     )
     answer = await while_connected(request.receive, ask(held, question))
     told = from_json(answer.body)
@@ -119,6 +120,12 @@ def summary(item: Mapping[str, Any]) -> dict[str, Any]:
     kept = [name for name in ("label", "probability", "labels", "unknown") if name in item]
     listed = {one["label"]: one["probability"] for one in item["predictions"]}
     return {**{name: item[name] for name in kept}, "probabilities": listed}
+
+
+def _may_store(request: Request) -> bool:
+    """Whether the caller has not refused, in a header or, as Custom Vision's do, in the path."""
+    told = storable(request.headers.get("cache-control", ""))
+    return told and not request.url.path.lower().endswith("/nostore")
 
 
 def _raw(probability: float) -> float:

@@ -25,6 +25,8 @@ _ARTIFACT = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){1,7}")
 
 PRECISION_HEADER = "x-headstart-precision"
 """What an answer was computed in, between app and predictor and to the caller."""
+PREDICTION_HEADER = "x-headstart-prediction-id"
+"""The id of an answer, which feedback on it names."""
 HEAVY = 256 * 1024
 """Bytes that weigh as much as one more input: a queue of 1024 then holds 256 MiB."""
 

@@ -22,6 +22,7 @@ from app.infra.predictor_client import PredictorClient
 from app.infra.probe import Probe
 from app.infra.queue import Doorbell
 from app.infra.remembered import Remembered
+from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings
 from app.infra.storage import Storage
@@ -56,6 +57,8 @@ class Services:
     """Small pictures, and what versions are like."""
     agreement: ShadowTally
     """What shadows say beside the models that aliases mean."""
+    prediction_log: PredictionBuffer
+    """Predictions that are to be written down."""
     make_job: MakeJob
     """Makes a job of a body and an organisation, in the caller's transaction; answers its id."""
     pending_feedback: PendingFeedback

@@ -24,7 +24,7 @@ from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.image_formats import small_pictures
 from app.core.image_formats.small_pictures import SmallPictureCall, SmallPictureFacts
-from app.core.messages import HEAVY, PRECISION_HEADER, Call
+from app.core.messages import HEAVY, PRECISION_HEADER, PREDICTION_HEADER, Call
 from app.infra.precision import Precisions
 from app.infra.settings import Settings
 
@@ -42,18 +42,20 @@ _GRACE = 2.0
 class Answer:
     """The predictor's answer: JSON ready to be forwarded, its Server-Timing, and what computed it.
 
-    `precision` is as `served_as` says it.
+    `precision` is as `served_as` says it; `prediction` is the id that feedback names.
     """
 
     status: int
     body: bytes
     timing: str
     precision: str = ""
+    prediction: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         """What its caller is told beside it."""
-        return {"server-timing": self.timing, PRECISION_HEADER: self.precision}
+        told = {"server-timing": self.timing, PRECISION_HEADER: self.precision}
+        return told | ({PREDICTION_HEADER: self.prediction} if self.prediction else {})
 
 
 class PredictorClient:

@@ -7,7 +7,7 @@ export's key is made of its model's by `app.core.exports`.
 from __future__ import annotations
 
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
-FILES, PARTS, PIECES = "files", "parts", "requests"
+FILES, PARTS, PIECES, LIVE = "files", "parts", "requests", "live"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 
 
@@ -49,6 +49,11 @@ def part(organisation_id: str, upload_id: str, part_id: str) -> str:
 def piece(organisation_id: str, work_id: str, *, kind: str, fence: int) -> str:
     """What one attempt at a piece of a batch of requests was answered: `answers` or `errors`."""
     return f"{PIECES}/{organisation_id}/{work_id}/{fence}-{kind}.jsonl"
+
+
+def live(organisation_id: str, name: str) -> str:
+    """Inputs of predictions that a log or feedback keeps."""
+    return f"{LIVE}/{organisation_id}/{name}"
 
 
 def probe(probe_id: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.core.live.rule import PredictionLog
 from app.core.promotion.gate import PromotionGate
 from app.http.openapi import Id
 
@@ -19,6 +20,7 @@ _ALIAS: dict[str, Any] = {
     "pinned": False,
     "split": [],
     "shadow": None,
+    "prediction_log": None,
     "updated_at": 1764000002,
 }
 _PROMOTION: dict[str, Any] = {
@@ -103,6 +105,12 @@ class AliasChange(BaseModel):
         description="A model that answers the same inputs unseen, while agreement is counted. "
         "`null` ends it.",
     )
+    prediction_log: PredictionLog | None = Field(
+        None,
+        description="Write down what the alias is asked and says, for feedback, audits, "
+        "suggestions and drift; requests with `Cache-Control: no-store` never. Off by default; "
+        "`null` ends it and deletes what was written down.",
+    )
 
 
 class Alias(BaseModel):
@@ -119,6 +127,9 @@ class Alias(BaseModel):
         [], description="Other models that answer a part of the requests."
     )
     shadow: str | None = Field(None, description="A model that answers unseen.")
+    prediction_log: PredictionLog | None = Field(
+        None, description="What of its predictions is written down."
+    )
     updated_at: int
 
 

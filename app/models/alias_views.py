@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Path
 
 from app.core.errors import HeadstartError
+from app.core.live.rule import PredictionLog
 from app.http.dependencies import Services
 from app.infra import weights
 from app.infra.database import reading
@@ -51,5 +52,8 @@ def alias_of(row: AliasRow) -> Alias:
         pinned=row.pinned,
         split=[TrafficShare.model_validate(share) for share in row.split or []],
         shadow=row.shadow,
+        prediction_log=PredictionLog.model_validate(row.prediction_log)
+        if row.prediction_log
+        else None,
         updated_at=int(row.updated_at),
     )

@@ -12,7 +12,9 @@ from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
+from app.infra import erasure
 from app.infra.repositories import aliases
+from app.infra.repositories.live import forgetting as live
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
 from app.models import traffic
@@ -88,7 +90,9 @@ def _put(services: Services, caller: Identity, name: str, model_id: str, pinned:
 async def change_alias(
     name: Name, body: AliasChange, caller: Writer, services: ServicesDep
 ) -> Alias:
-    """Let other models answer a part of an alias's requests, or all of them unseen."""
+    """Let other models answer a part of an alias's requests, or all of them unseen; or have what
+    it says written down.
+    """
     alias = await to_thread.run_sync(traffic.change, services, caller, name, body)
     services.resolver.forget()
     return alias
@@ -115,4 +119,6 @@ def _delete(services: Services, caller: Identity, name: str) -> None:
             move=move,
             models=(row.model_id, None),
         )
+        needless = live.forget_alias(session, row)
         aliases.delete(session, organisation_id=organisation_id, name=name)
+    erasure.delete(services.storage, needless)

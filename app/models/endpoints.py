@@ -13,10 +13,12 @@ from app.http.openapi import DeletedObject, path_id, problems
 from app.http.pages import Page
 from app.http.routes import StrictRoute
 from app.http.waiting import WishDep
+from app.infra import erasure
 from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions
 from app.infra.repositories import aliases, models
+from app.infra.repositories.live import forgetting as live
 from app.models import evaluations, exports, service
 from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
 
@@ -72,7 +74,9 @@ async def delete_model(model: ModelId, caller: Writer, services: ServicesDep) ->
 def _delete(services: Services, organisation_id: str, model_id: str) -> None:
     with writing(services) as session:
         prefix = models.delete(session, organisation_id=organisation_id, model_id=model_id)
+        needless = live.forget_model(session, organisation_id=organisation_id, model_id=model_id)
     service.remove_artifacts(services.storage, prefix)
+    erasure.delete(services.storage, needless)
 
 
 @router.get("/{model}/evaluation", responses=problems("not_found"))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.dependencies import Services, writing
+from app.infra import erasure
 from app.infra.database import reading
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases
+from app.infra.repositories.live import forgetting
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.targets import ResolvedModel
@@ -35,11 +39,25 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
         _set(row, values)
+        needless = _set_log(session, row, body)
         move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
         moves.record(session, organisation_id=organisation_id, alias=name, move=move,
                      models=(own.id, own.id))  # fmt: skip
         session.flush()
-        return alias_of(row)
+        told = alias_of(row)
+    erasure.delete(services.storage, needless)
+    return told
+
+
+def _set_log(session: Session, row: AliasRow, body: AliasChange) -> list[str]:
+    """Begin, change or end the log; files that its end leaves behind."""
+    if "prediction_log" not in body.model_fields_set:
+        return []
+    if body.prediction_log is not None:
+        row.prediction_log = body.prediction_log.model_dump()
+        return []
+    row.prediction_log = None
+    return forgetting.end_log(session, row)
 
 
 def _set(row: AliasRow, values: dict[str, Any]) -> None:
@@ -48,7 +66,8 @@ def _set(row: AliasRow, values: dict[str, Any]) -> None:
 
 
 def _told(row: AliasRow) -> dict[str, Any]:
-    return {"split": row.split or [], "shadow": row.shadow}
+    told = {"split": row.split or [], "shadow": row.shadow}
+    return told | ({"prediction_log": row.prediction_log} if row.prediction_log else {})
 
 
 def _split(

@@ -23,7 +23,7 @@ from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.completion_schemas import ChatCompletion, ModelResponse
 from app.predictions.embeddings import CountedRoute
-from app.predictions.service import Question, ask, while_connected
+from app.predictions.service import Question, ask, storable, while_connected
 
 router = APIRouter(route_class=CountedRoute, tags=["predictions"])
 
@@ -56,7 +56,9 @@ async def complete_chat(
     With `stream` in chunks, which all come at once: a class has no parts.
     """
     asked = chat.question(body)
-    whole, answer = await _answered(services, request, caller.organisation_id, asked, "chatcmpl-")
+    whole, answer = await _answered(
+        services, request, caller.organisation_id, asked, "chatcmpl-", store=_may_store(body)
+    )
     if not body.stream:
         return _json(whole, answer)
     frames = (format_sse_event(data_str=_dumped(one)) for one in chat.chunks(body, whole))
@@ -67,9 +69,11 @@ async def complete_chat(
 async def create_response(
     body: ResponseRequest, caller: Predicter, services: ServicesDep, request: Request
 ) -> Response:
-    """The label of the user's last turn as the text that is put out. Nothing is stored."""
+    """The label of the user's last turn as the text that is put out; none is to be retrieved."""
     asked = responses.question(body)
-    whole, answer = await _answered(services, request, caller.organisation_id, asked, "resp_")
+    whole, answer = await _answered(
+        services, request, caller.organisation_id, asked, "resp_", store=_may_store(body)
+    )
     if not body.stream:
         return _json(whole, answer)
     frames = (
@@ -80,7 +84,13 @@ async def create_response(
 
 
 async def _answered(
-    services: Services, request: Request, tenant: str, asked: ModelQuestion, prefix: str
+    services: Services,
+    request: Request,
+    tenant: str,
+    asked: ModelQuestion,
+    prefix: str,
+    *,
+    store: bool,
 ) -> tuple[dict[str, Any], Answer]:
     """The body to answer with, and the predictor's own. Raises what it says."""
 
@@ -94,6 +104,7 @@ async def _answered(
         options=asked.options,
         inputs=inputs,
         long=len(await request.body()) > SHORT,
+        store=store and storable(request.headers.get("cache-control", "")),
     )
     answer = await while_connected(request.receive, ask(services, question))
     told = from_json(answer.body)
@@ -104,6 +115,11 @@ async def _answered(
         items=told["data"],
     )
     return asked.answer(reply), answer
+
+
+def _may_store(body: ChatRequest | ResponseRequest) -> bool:
+    """OpenAI's own way to say no-store."""
+    return (body.model_extra or {}).get("store") is not False
 
 
 def _json(whole: dict[str, Any], answer: Answer) -> Response:

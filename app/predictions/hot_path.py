@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from app.http.dependencies import Services
 from app.http.gate import Application, Receive, Scope, Send
-from app.predictions.service import Wanted, predict
+from app.predictions.service import Wanted, predict, storable
 
 PATH = "/v1/models/{model}/predictions"
 _PATH = re.compile(r"/v1/models/([A-Za-z0-9._:@-]{1,200})/predictions")
@@ -48,6 +48,7 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
         cache=headers.get(b"x-headstart-cache", b"").decode("latin-1"),
         request_id=scope["state"]["request_id"],
         sticky=headers.get(b"x-headstart-key", b"").decode("latin-1"),
+        store=storable(headers.get(b"cache-control", b"").decode("latin-1")),
     )
     answered = await predict(held, wanted, receive)
     head = [

@@ -40,7 +40,7 @@ from app.predictions.protocol_schemas import (
     Readiness,
     ServerMetadata,
 )
-from app.predictions.service import Question, ask, counted_body, while_connected
+from app.predictions.service import Question, ask, counted_body, storable, while_connected
 from app.predictions.tensors import Output
 
 router = APIRouter(route_class=StrictRoute, prefix="/v2", tags=["open inference protocol"])
@@ -150,6 +150,7 @@ async def infer(
         options=replace(usual, **_levels(document)),
         inputs=lambda resolved: (_inputs(document, body[length:], resolved, services), False),
         long=len(body) > SHORT,
+        store=storable(request.headers.get("cache-control", "")),
     )
     try:
         answer = await while_connected(request.receive, ask(services, question))

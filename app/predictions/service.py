@@ -45,6 +45,8 @@ class Wanted:
     request_id: str
     sticky: str = ""
     """Requests with the same one are answered by the same model of a split alias."""
+    store: bool = True
+    """Whether the alias's log, if it has one, may write it down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Question:
     long: bool = False
     """Whether reading the inputs takes more than a moment."""
     sticky: str = ""
+    store: bool = False
+    """Whether the alias's log, if it has one, may write it down: its caller has not refused."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -96,6 +100,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         inputs=inputs,
         long=len(body) > SHORT and not wanted.content_type.lower().startswith("image/"),
         sticky=wanted.sticky,
+        store=wanted.store,
     )
     return await while_connected(receive, ask(held, question))
 
@@ -110,7 +115,7 @@ async def ask(held: Services, question: Question) -> Answer:
     try:
         if _is_shadowed(question, resolved):
             return await _shadowed(held, question, resolved[0])
-        return await held.predictor.predict(await _called(question, resolved))
+        return await _answered(held, question, resolved)
     except HeadstartError as error:
         if error.code != "model_corrupt":
             raise
@@ -118,7 +123,21 @@ async def ask(held: Services, question: Question) -> Answer:
         again = await _resolved(held, question)
         if again == resolved:
             raise
-        return await held.predictor.predict(await _called(question, again))
+        return await _answered(held, question, again)
+
+
+async def _answered(held: Services, question: Question, resolved: list[ResolvedModel]) -> Answer:
+    call = await _called(question, resolved)
+    return _noted(held, question, resolved[0], call, await held.predictor.predict(call))
+
+
+def _noted(
+    held: Services, question: Question, resolved: ResolvedModel, call: Call, answer: Answer
+) -> Answer:
+    """The answer with its id, which is drawn for the alias's log where it has one."""
+    if resolved.log is not None and question.store and not question.others:
+        held.prediction_log.offer(resolved.alias, resolved.log, call, answer.body)
+    return replace(answer, prediction=question.id)
 
 
 def _is_shadowed(question: Question, resolved: list[ResolvedModel]) -> bool:
@@ -137,10 +156,10 @@ async def _shadowed(held: Services, question: Question, resolved: ResolvedModel)
     except (HeadstartError, KeyError, ValueError) as error:
         answer = await held.predictor.predict(call)
         log.warning("a shadow gave no answer", model=shadow.id, reason=str(error))
-        return answer
+        return _noted(held, question, resolved, call, answer)
     whose = (question.tenant, resolved.alias, resolved.id, shadow.id)
     held.agreement.count(whose, labels)
-    return replace(both, body=body)
+    return _noted(held, question, resolved, call, replace(both, body=body))
 
 
 async def _parted(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
@@ -197,6 +216,11 @@ def _target(resolved: ResolvedModel) -> Target:
         alias=resolved.alias,
         pinned=resolved.pinned,
     )
+
+
+def storable(cache_control: str) -> bool:
+    """Whether a request with this `Cache-Control` may be written down."""
+    return "no-store" not in cache_control.lower()
 
 
 def prediction_id(request_id: str) -> str:

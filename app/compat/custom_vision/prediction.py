@@ -78,7 +78,7 @@ async def custom_vision_classify_image(
     response: Response,
     application: Application = None,  # noqa: ARG001 - declared, so that it is not refused
 ) -> ImagePrediction:
-    """Classify an image, raw or in a form. Nothing of it is kept, whichever path is asked."""
+    """Classify an image, raw or in a form. `…/nostore` keeps it out of the alias's log."""
     (data,) = one(pictures(await request.body(), request.headers.get("content-type", "")))
     return await classified(request, response, project, published, data)
 

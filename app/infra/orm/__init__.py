@@ -20,6 +20,13 @@ from app.infra.orm.hooks import (
     WebhookRow,
 )
 from app.infra.orm.jobs import CheckpointRow, EventRow, JobRow
+from app.infra.orm.live import (
+    DriftReferenceRow,
+    DriftWindowRow,
+    FeedbackRow,
+    LabellingProjectRow,
+    LoggedPredictionRow,
+)
 from app.infra.orm.models import AliasRow, ModelRow
 from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow, ShadowAgreementRow
 from app.infra.orm.request_batches import RequestBatchRow, RequestPieceRow
@@ -37,9 +44,12 @@ __all__ = [
     "CheckpointRow",
     "DatasetRow",
     "DatasetVersionRow",
+    "DriftReferenceRow",
+    "DriftWindowRow",
     "EmbeddingRow",
     "ErasureRow",
     "EventRow",
+    "FeedbackRow",
     "FileRow",
     "HeldBlobRow",
     "HookMessageRow",
@@ -47,6 +57,8 @@ __all__ = [
     "HookRunRow",
     "IdempotencyRow",
     "JobRow",
+    "LabellingProjectRow",
+    "LoggedPredictionRow",
     "ModelRow",
     "OrganisationRow",
     "PromotionRow",

@@ -49,4 +49,6 @@ class AliasRow(Base):
     """`[{model, weight}]`: what part of the requests other models answer."""
     shadow: Mapped[str | None] = mapped_column(String(200))
     """A model that answers unseen."""
+    prediction_log: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What of the predictions is written down (`core.live.rule`); None: nothing."""
     updated_at: Mapped[float]

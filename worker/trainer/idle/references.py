@@ -25,6 +25,7 @@ from app.infra.orm import (
     WorkRow,
 )
 from app.infra.repositories import exports, holds
+from app.infra.repositories.live import log
 
 
 def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
@@ -34,6 +35,7 @@ def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     of = RequestPieceRow
     for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key, of.answers, of.errors):
         named.update(key for key in session.scalars(select(column)) if key is not None)
+    named.update(log.named(session))
     return {key for key in keys if key not in named and key.rpartition("/")[0] not in folders}
 
 
@@ -124,6 +126,11 @@ def _is_piece_needed(session: Session, key: str) -> bool:
     return session.scalars(named.limit(1)).first() is not None
 
 
+def _is_live_needed(session: Session, key: str) -> bool:
+    """Inputs of predictions: held until a row names them."""
+    return holds.is_held(session, key) or log.is_named(session, key)
+
+
 def _is_probe_needed(_session: Session, _key: str) -> bool:
     return False
 
@@ -136,6 +143,7 @@ _LOOKS = {
     storage_keys.PIECES: _is_piece_needed,
     storage_keys.FILES: _is_file_needed,
     storage_keys.PARTS: _is_file_needed,
+    storage_keys.LIVE: _is_live_needed,
     storage_keys.PACKS: holds.is_needed,
     storage_keys.MANIFESTS: holds.is_needed,
 }

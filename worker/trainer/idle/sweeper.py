@@ -29,6 +29,7 @@ _GRACED = (
     storage_keys.FILES,
     storage_keys.PARTS,
     storage_keys.PIECES,
+    storage_keys.LIVE,
 )
 
 

@@ -1,0 +1,255 @@
+"""Writes drawn predictions down: beside the requests, some at once, embeddings included."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from random import random
+from typing import Any
+
+import structlog
+from anyio import to_thread
+from pydantic_core import from_json
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.core.live.rule import DAY_SECONDS
+from app.core.live.vectors import halved
+from app.core.messages import Call, Input, Options, Target
+from app.http.dependencies import Services, writing
+from app.infra import erasure, storage_keys
+from app.infra.database import now
+from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories.live import log as log_rows
+from app.infra.repositories.live.buffer import LoggedCall, counted
+from app.infra.storage import scratch, staging, storage_errors
+from app.uploads import blobs
+
+log = structlog.get_logger()
+_PAUSE = 0.2
+_AT_ONCE = 64
+"""Inputs that are written in one transaction, and embedded in one call."""
+_LAST_SECONDS = 5.0
+_TOLD = ("label", "probability", "unknown", "familiarity", "labels")
+_Whose = tuple[str, str, str]
+"""Organisation, alias and the model that answered."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    """One input that is to be written down."""
+
+    one: LoggedCall
+    place: int
+    model: str
+    item: dict[str, Any]
+    embedding: bytes | None = None
+
+    @property
+    def data(self) -> bytes:
+        return bytes(self.one.call.inputs[self.place].data)
+
+    @property
+    def whose(self) -> _Whose:
+        return self.one.call.tenant, self.one.alias, self.model
+
+
+@asynccontextmanager
+async def recording(services: Services) -> AsyncIterator[None]:
+    """Write for as long as the block lasts, and what is left at its end."""
+    task = asyncio.create_task(_record(services))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        with suppress(HeadstartError, SQLAlchemyError, OSError, TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await flush(services)
+
+
+async def _record(services: Services) -> None:
+    while True:
+        await asyncio.sleep(_PAUSE)
+        try:
+            await flush(services)
+        except (HeadstartError, SQLAlchemyError, OSError) as error:
+            log.warning("the prediction log waits", reason=str(error))
+            await asyncio.sleep(1.0)
+
+
+async def flush(services: Services) -> None:
+    """Write down all that waits. Raises database_unavailable, storage_full and their like; what
+    could not be written then waits on.
+    """
+    buffer = services.prediction_log
+    async with buffer.writing:
+        while taken := buffer.take(_AT_ONCE):
+            try:
+                await _written(services, taken)
+            except BaseException:
+                buffer.give_back(taken)
+                raise
+
+
+async def _written(services: Services, taken: Sequence[LoggedCall]) -> None:
+    entries = [entry for one in taken for entry in await _entries(services, one)]
+    for group in _by_backbone(entries):
+        await _embed(services, group)
+    await to_thread.run_sync(_write, services, entries)
+
+
+async def _entries(services: Services, one: LoggedCall) -> list[_Entry]:
+    """The inputs that were answered; of an answer that names only some classes, all are asked."""
+    told = await to_thread.run_sync(from_json, one.body)
+    items = {item["index"]: item for item in told["data"] if "label" in item}
+    if one.call.options.top_k is not None:
+        await _complete(services, one.call, items)
+    return [
+        _Entry(one=one, place=place, model=told["model"], item=item)
+        for place, item in items.items()
+    ]
+
+
+async def _complete(services: Services, call: Call, items: Mapping[int, dict[str, Any]]) -> None:
+    """Give the items every class's probability, which the predictor mostly remembers."""
+    whole = replace(call, options=Options(), single=False, others=())
+    try:
+        answer = await services.predictor.predict(whole)
+    except HeadstartError as error:
+        log.info("a logged answer has not every class", reason=error.message)
+        return
+    for item in (await to_thread.run_sync(from_json, answer.body))["data"]:
+        if item["index"] in items and "label" in item:
+            items[item["index"]]["predictions"] = item["predictions"]
+
+
+def _by_backbone(entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
+    """At most so many at once, of one organisation and one backbone."""
+    groups: dict[tuple[str, str], list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.one.call.tenant, entry.one.call.target.backbone].append(entry)
+    for group in groups.values():
+        yield from (group[at : at + _AT_ONCE] for at in range(0, len(group), _AT_ONCE))
+
+
+async def _embed(services: Services, group: Sequence[_Entry]) -> None:
+    """Give the entries the backbone's last layer; a predictor that has no time for it gives none:
+    those rows can be neither suggested nor tested for drift, and are counted.
+    """
+    inputs = [entry.one.call.inputs[entry.place] for entry in group]
+    first = group[0].one.call
+    try:
+        found = await embeddings(
+            services, first.tenant, backbone=first.target.backbone, inputs=inputs
+        )
+    except HeadstartError as error:
+        counted("without_embedding", len(group))
+        log.info("logged inputs have no embedding", number=len(group), reason=error.message)
+        return
+    for entry, embedding in zip(group, found, strict=True):
+        entry.embedding = embedding
+
+
+async def embeddings(
+    services: Services, tenant: str, *, backbone: str, inputs: Sequence[Input]
+) -> list[bytes | None]:
+    """The inputs' embeddings as half floats; None of one that is bad. Raises overloaded and what
+    else the predictor says.
+    """
+    call = Call(
+        id=new_id("emb_"),
+        tenant=tenant,
+        target=Target(model=backbone, backbone=backbone, artifact="", sha256=""),
+        options=Options(),
+        inputs=tuple(inputs),
+    )
+    answer = await services.predictor.predict(call)
+    told = await to_thread.run_sync(from_json, answer.body)
+    return [halved(item["embedding"]) if "embedding" in item else None for item in told["data"]]
+
+
+def _write(services: Services, entries: Sequence[_Entry]) -> None:
+    """All of it in one transaction, the inputs' files before."""
+    groups: dict[_Whose, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.whose].append(entry)
+    keys = {whose: storage_keys.live(whose[0], new_id("log_")) for whose in groups}
+    with scratch(staging(services.settings)) as folder:
+        files = {
+            keys[whose]: path
+            for whose, group in groups.items()
+            if (path := _packed(group, folder)) is not None
+        }
+        with blobs.stored(services, files) as hold, writing(services) as session:
+            unwanted = [
+                keys[whose]
+                for whose, group in groups.items()
+                if not _added(session, whose, group, keys[whose])
+            ]
+            hold.release(session)
+    erasure.delete(services.storage, set(unwanted) & files.keys())
+
+
+def _packed(group: Sequence[_Entry], folder: Path) -> Path | None:
+    """The inputs that are kept, one after another; None if none is."""
+    kept = [entry for entry in group if entry.one.rule.keeps_content]
+    if not kept:
+        return None
+    path = folder / new_id("log_")
+    with storage_errors(), path.open("wb") as file:
+        for entry in kept:
+            file.write(entry.data)
+    return path
+
+
+def _added(session: Session, whose: _Whose, group: Sequence[_Entry], key: str) -> bool:
+    """Add the rows, unless the alias, its log or the model has gone meanwhile."""
+    organisation_id, alias, model_id = whose
+    wanted = log_rows.is_wanted(
+        session, organisation_id=organisation_id, alias=alias, model_id=model_id
+    )
+    if wanted:
+        session.add_all(_rows(group, key, now(session)))
+    counted("written" if wanted else "unwanted", len(group))
+    return wanted
+
+
+def _rows(group: Sequence[_Entry], key: str, at: float) -> Iterator[LoggedPredictionRow]:
+    start = 0
+    for entry in group:
+        data, rule = entry.data, entry.one.rule
+        kept = rule.keeps_content
+        tenant, alias, model_id = entry.whose
+        yield LoggedPredictionRow(
+            id=new_id("log_"),
+            organisation_id=tenant,
+            alias=alias,
+            model_id=model_id,
+            prediction_id=entry.one.call.id,
+            place=entry.place,
+            sha256=sha256(data).hexdigest(),
+            answer=answer_of(entry.item),
+            embedding=entry.embedding,
+            content_key=key if kept else None,
+            content_start=start if kept else 0,
+            content_length=len(data),
+            lot=random(),
+            created_at=at,
+            expires_at=at + rule.retention_days * DAY_SECONDS,
+        )
+        start += len(data) if kept else 0
+
+
+def answer_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What rows keep of a prediction's item: what was said, and each class's probability."""
+    scores = {one["label"]: one["probability"] for one in item["predictions"]}
+    return {**{name: item[name] for name in _TOLD if name in item}, "scores": scores}

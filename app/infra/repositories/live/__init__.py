@@ -1,0 +1,1 @@
+"""Rows of models in use: the prediction log, feedback, drift."""

@@ -1,0 +1,63 @@
+"""Forgetting all that was written down of an alias or a model, when it is deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.infra.orm import (
+    AliasRow,
+    DriftReferenceRow,
+    DriftWindowRow,
+    FeedbackRow,
+    LabellingProjectRow,
+)
+from app.infra.repositories.live import log
+
+_DRIFT: tuple[Any, ...] = (DriftReferenceRow, DriftWindowRow)
+
+
+def end_log(session: Session, alias: AliasRow) -> list[str]:
+    """Delete the alias's log and what was measured on it; the files that it leaves."""
+    for of in _DRIFT:
+        session.execute(
+            delete(of).where(of.organisation_id == alias.organisation_id, of.alias == alias.name)
+        )
+    return log.forget_alias(session, alias)
+
+
+def forget_alias(session: Session, alias: AliasRow) -> list[str]:
+    """Delete the alias's log, feedback, drift and labelling projects; the files that they leave."""
+    organisation_id, name = alias.organisation_id, alias.name
+    of: Any = LabellingProjectRow
+    session.execute(delete(of).where(of.organisation_id == organisation_id, of.alias == name))
+    of = FeedbackRow
+    keys = session.scalars(
+        delete(of)
+        .where(of.organisation_id == organisation_id, of.alias == name)
+        .returning(of.content_key)
+    ).all()
+    return [*end_log(session, alias), *log.needless(session, keys)]
+
+
+def forget_model(session: Session, *, organisation_id: str, model_id: str) -> list[str]:
+    """Delete the model's log and drift, and feedback that was given of it by its id.
+
+    Feedback given under an alias stays: what it labels is true of any model.
+    """
+    for of in _DRIFT:
+        session.execute(
+            delete(of).where(of.organisation_id == organisation_id, of.model_id == model_id)
+        )
+    own = select(FeedbackRow.id).where(
+        FeedbackRow.organisation_id == organisation_id,
+        FeedbackRow.model_id == model_id,
+        FeedbackRow.alias == "",
+    )
+    keys = session.scalars(
+        delete(FeedbackRow).where(FeedbackRow.id.in_(own)).returning(FeedbackRow.content_key)
+    ).all()
+    gone = log.forget_model(session, organisation_id=organisation_id, model_id=model_id)
+    return [*gone, *log.needless(session, keys)]

@@ -1,0 +1,110 @@
+"""The prediction log: rows that end by their retention, or with their alias or model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from app.infra.database import now
+from app.infra.orm import AliasRow, FeedbackRow, LoggedPredictionRow, ModelRow
+
+
+def is_wanted(session: Session, *, organisation_id: str, alias: str, model_id: str) -> bool:
+    """Whether alias and model are there still and the log is on; held so until the commit."""
+    named = select(AliasRow.prediction_log).where(
+        AliasRow.organisation_id == organisation_id, AliasRow.name == alias
+    )
+    model = select(ModelRow.id).where(
+        ModelRow.organisation_id == organisation_id, ModelRow.id == model_id
+    )
+    rule = session.scalars(named.with_for_update(read=True)).one_or_none()
+    there = session.scalars(model.with_for_update(read=True)).one_or_none() is not None
+    return there and rule is not None
+
+
+def of_prediction(
+    session: Session, prediction_id: str, place: int, *, organisation_id: str
+) -> LoggedPredictionRow | None:
+    """One input of one answer, if it was written down."""
+    statement = select(LoggedPredictionRow).where(
+        LoggedPredictionRow.organisation_id == organisation_id,
+        LoggedPredictionRow.prediction_id == prediction_id,
+        LoggedPredictionRow.place == place,
+        LoggedPredictionRow.expires_at > now(session),
+    )
+    return session.scalars(statement.limit(1)).first()
+
+
+def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:
+    """Conditions: rows of an alias, of a model, or of both; `alias` empty: of any."""
+    found = [LoggedPredictionRow.organisation_id == organisation_id]
+    if alias:
+        found.append(LoggedPredictionRow.alias == alias)
+    if model_id is not None:
+        found.append(LoggedPredictionRow.model_id == model_id)
+    return found
+
+
+def count(session: Session, which: Iterable[ColumnElement[bool]]) -> int:
+    """How many rows."""
+    return int(
+        session.scalar(select(func.count()).select_from(LoggedPredictionRow).where(*which)) or 0
+    )
+
+
+def forget_alias(session: Session, alias: AliasRow) -> list[str]:
+    """Delete what was written down of an alias; the files that hold its contents."""
+    return _delete(session, organisation_id=alias.organisation_id, alias=alias.name)
+
+
+def forget_model(session: Session, *, organisation_id: str, model_id: str) -> list[str]:
+    """The same of a model."""
+    return _delete(session, organisation_id=organisation_id, model_id=model_id)
+
+
+def _delete(
+    session: Session, *, organisation_id: str, alias: str = "", model_id: str | None = None
+) -> list[str]:
+    which = whose(organisation_id, alias=alias, model_id=model_id)
+    keys = session.scalars(
+        select(LoggedPredictionRow.content_key)
+        .where(*which, LoggedPredictionRow.content_key.is_not(None))
+        .distinct()
+    ).all()
+    session.execute(delete(LoggedPredictionRow).where(*which))
+    return needless(session, keys)
+
+
+def needless(session: Session, keys: Iterable[str | None]) -> list[str]:
+    """Those of the keys that no row names any more."""
+    return [key for key in keys if key is not None and not is_named(session, key)]
+
+
+def is_named(session: Session, key: str) -> bool:
+    """Whether the log or feedback has inputs in this file."""
+    columns: tuple[Any, ...] = (LoggedPredictionRow.content_key, FeedbackRow.content_key)
+    named = (select(column).where(column == key).limit(1) for column in columns)
+    return any(session.scalars(one).first() is not None for one in named)
+
+
+def named(session: Session) -> set[str]:
+    """Every file that the log or feedback has inputs in."""
+    columns: tuple[Any, ...] = (LoggedPredictionRow.content_key, FeedbackRow.content_key)
+    return {key for column in columns for key in session.scalars(select(column)) if key is not None}
+
+
+def expire(session: Session, *, limit: int) -> tuple[int, list[str]]:
+    """Delete at most `limit` rows whose time is over; how many, and the files that they leave."""
+    due = (
+        select(LoggedPredictionRow.id)
+        .where(LoggedPredictionRow.expires_at <= now(session))
+        .limit(limit)
+    )
+    gone = session.execute(
+        delete(LoggedPredictionRow).where(LoggedPredictionRow.id.in_(due)).returning(LoggedPredictionRow.content_key)
+    ).scalars().all()  # fmt: skip
+    session.flush()
+    return len(gone), needless(session, set(gone))

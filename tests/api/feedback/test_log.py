@@ -1,0 +1,154 @@
+"""The prediction log: opt-in, sampled, its retention, and what it never keeps."""
+
+from __future__ import annotations
+
+import base64
+import time
+from hashlib import sha256
+
+import httpx
+from sqlalchemy import update
+
+from app.core.live.vectors import unpacked
+from app.feedback.retention import remove_logged
+from app.infra.database import transaction
+from app.infra.orm import LoggedPredictionRow
+from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
+from tests.api.service import Service
+
+
+def test_it_is_off_until_it_is_asked_for(client: httpx.Client, logged: Logged) -> None:
+    assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
+    ask(client, DIGITS[0][0])
+    time.sleep(0.5)
+    assert logged(0) == []
+
+
+def test_what_it_writes_is_what_was_answered(
+    client: httpx.Client, service: Service, model: str, logged: Logged
+) -> None:
+    told = switch_on(client)["prediction_log"]
+    assert (told["rate"], told["retention_days"], told["content"]) == (1.0, 30.0, "keep")
+    image = DIGITS[0][0]
+    answer = ask(client, image)
+    (row,) = logged(1)
+    assert answer.headers["x-headstart-prediction-id"] == answer.json()["id"] == row.prediction_id
+    (item,) = answer.json()["data"]
+    assert (row.answer["label"], row.model_id, row.place) == (item["label"], model, 0)
+    assert row.answer["scores"] == {one["label"]: one["probability"] for one in item["predictions"]}
+    assert row.sha256 == sha256(image).hexdigest()
+    assert row.content_key is not None
+    assert service.services.storage.fetch(row.content_key).read_bytes() == image
+    asked = {"model": model, "input": base64.b64encode(image).decode()}
+    said = client.post("/v1/embeddings", json=asked).json()["data"][0]["embedding"]
+    assert row.embedding is not None
+    halves = unpacked(row.embedding)
+    assert len(halves) == len(said)
+    assert max(abs(a - b) for a, b in zip(halves, said, strict=True)) < 1e-3
+    assert 29 < (row.expires_at - row.created_at) / 86_400 <= 30
+
+
+def test_every_input_of_a_list_is_a_row_and_bad_ones_are_none(
+    client: httpx.Client, logged: Logged
+) -> None:
+    switch_on(client)
+    images = [{"image": base64.b64encode(data).decode()} for data, _ in DIGITS[:3]]
+    body = {"inputs": [images[0], {"image": "bm90aGluZw=="}, images[2]]}
+    told = client.post(URL + "?top_k=1", json=body).raise_for_status().json()
+    rows = logged(2)
+    assert [row.place for row in rows] == [0, 2]
+    assert {row.prediction_id for row in rows} == {told["id"]}
+    assert all(len(row.answer["scores"]) == 3 for row in rows), "top_k hides classes from no log"
+
+
+def test_no_store_is_never_written(client: httpx.Client, logged: Logged) -> None:
+    switch_on(client)
+    ask(client, DIGITS[0][0], **{"cache-control": "private, No-Store"})
+    chat = {
+        "model": ALIAS,
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "image_url",
+                        "image_url": {
+                            "url": "data:image/png;base64,"
+                            + base64.b64encode(DIGITS[1][0]).decode()
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+    refused = client.post("/v1/chat/completions", json={**chat, "store": False})
+    assert refused.status_code == 200, refused.text
+    ask(client, DIGITS[2][0])
+    (row,) = logged(1)
+    assert row.sha256 == sha256(DIGITS[2][0]).hexdigest()
+    assert client.post("/v1/chat/completions", json=chat).status_code == 200
+    assert logged(2)[1].sha256 == sha256(DIGITS[1][0]).hexdigest()
+
+
+def test_hash_keeps_no_content(client: httpx.Client, service: Service, logged: Logged) -> None:
+    switch_on(client, content="hash")
+    ask(client, DIGITS[0][0])
+    (row,) = logged(1)
+    assert row.content_key is None
+    assert row.embedding is not None
+    assert list(service.services.storage.keys("live")) == []
+
+
+def test_a_rate_draws(client: httpx.Client, logged: Logged) -> None:
+    switch_on(client, rate=0)
+    for image, _ in DIGITS[:5]:
+        ask(client, image)
+    time.sleep(0.6)
+    assert logged(0) == []
+
+
+def test_retention_deletes_rows_and_files(
+    client: httpx.Client, service: Service, logged: Logged
+) -> None:
+    switch_on(client)
+    ask(client, DIGITS[0][0])
+    (row,) = logged(1)
+    assert remove_logged(service.services) == 0
+    with transaction(service.services.sessions) as session:
+        session.execute(
+            update(LoggedPredictionRow).where(LoggedPredictionRow.id == row.id).values(expires_at=1)
+        )
+    assert remove_logged(service.services) == 1
+    assert logged(0) == []
+    assert list(service.services.storage.keys("live")) == []
+
+
+def test_its_end_and_the_aliass_delete_it(
+    client: httpx.Client, service: Service, model: str, logged: Logged
+) -> None:
+    switch_on(client)
+    ask(client, DIGITS[0][0])
+    logged(1)
+    ended = client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None})
+    assert ended.json()["prediction_log"] is None
+    assert logged(0) == []
+    assert list(service.services.storage.keys("live")) == []
+    switch_on(client)
+    ask(client, DIGITS[0][0])
+    logged(1)
+    client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+    assert logged(0) == []
+    client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
+    assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
+
+
+def test_a_promotion_or_put_leaves_the_log_on(client: httpx.Client, model: str) -> None:
+    switch_on(client, rate=0.5)
+    client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
+    assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"]["rate"] == 0.5
+
+
+def test_bad_rules_are_refused(client: httpx.Client) -> None:
+    for rule in ({"rate": 1.1}, {"retention_days": 0}, {"content": "some"}, {"sample": 1}):
+        refused = client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": rule})
+        assert refused.status_code == 422, rule

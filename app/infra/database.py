@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.errors import HeadstartError
+from app.infra import postgres
 
 Sessions = sessionmaker[Session]
 
@@ -42,6 +43,10 @@ def _open_postgres(url: str) -> Engine:
         pool_timeout=5,
         connect_args={"connect_timeout": 3, "client_encoding": "utf8"},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        return postgres.connect(*args, **options)
 
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 import migrations
+from app.infra.postgres import PatientConnection
 
 _PATIENCE = "10min"
 """How long a replica waits for another's migration, which may rewrite a large table."""
@@ -20,6 +21,7 @@ def migrate(engine: Engine) -> None:
     config = _config()
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
+            _be_patient(connection)
             _wait_for_others(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -35,6 +37,14 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config
+
+
+def _be_patient(connection: Connection) -> None:
+    """A migration takes as long as it takes; the connection is not used for anything else."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, PatientConnection)
+    driver.patience = None
+    connection.detach()
 
 
 def _wait_for_others(connection: Connection) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,12 @@ OLD_SECONDS = 86_400.0
 _CACHE = "storage-cache"
 _SCRATCH = ".scratch-"
 _EVERYTHING = ""
+_S3_PATIENCE = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "15min"}
+"""A store that says nothing for so long is away; one that sends slowly is not."""
+_AWAY_SECONDS = 5.0
+"""A failure that took longer was a stall, and for so long nobody asks again."""
+_S3_RETRY = timedelta(seconds=15)
+"""After so long a request is not tried again."""
 
 
 class Storage(Protocol):
@@ -96,19 +103,20 @@ class S3Storage:
         options = {"endpoint": endpoint} if endpoint else {}
         self.store = S3Store.from_url(
             url,
-            client_options={"allow_http": endpoint.startswith("http://")},
+            client_options={"allow_http": endpoint.startswith("http://"), **_S3_PATIENCE},
             virtual_hosted_style_request=not endpoint,
-            retry_config={"max_retries": retries},
+            retry_config={"max_retries": retries, "retry_timeout": _S3_RETRY},
             **options,
         )
         self.cache = LocalStorage(cache)
         self._cache_bytes = cache_bytes
         self._fetched = 0
+        self._away_until = 0.0
 
     def put(self, key: str, source: Path) -> None:
         import obstore
 
-        with _s3_errors():
+        with self._asked():
             obstore.put(self.store, key, source)
 
     def fetch(self, key: str) -> Path:
@@ -121,7 +129,7 @@ class S3Storage:
             pass
         else:
             return cached
-        with _s3_errors(), scratch(self.cache.root) as folder:
+        with self._asked(), scratch(self.cache.root) as folder:
             part = folder / "part"
             with part.open("wb") as out:
                 for chunk in obstore.get(self.store, key).stream():
@@ -129,6 +137,25 @@ class S3Storage:
             self._make_room(part.stat().st_size)
             self.cache.put(key, part)
         return self.cache.fetch(key)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Raise storage_unavailable where the store fails; at once, where it has just stalled.
+
+        Whoever waits in line behind a stall would wait for it again, one after the other.
+        """
+        from obstore.exceptions import BaseError
+
+        began = time.monotonic()
+        if began < self._away_until:
+            raise _away()
+        try:
+            with storage_errors():
+                yield
+        except BaseError as error:
+            if time.monotonic() - began > _AWAY_SECONDS:
+                self._away_until = time.monotonic() + _AWAY_SECONDS
+            raise _away() from error
 
     def _make_room(self, size: int) -> None:
         """Trim the cache after every tenth of its size that was fetched."""
@@ -141,7 +168,7 @@ class S3Storage:
         import obstore
 
         self.cache.delete(key)
-        with _s3_errors():
+        with self._asked():
             try:
                 obstore.delete(self.store, key)
             except FileNotFoundError:
@@ -150,7 +177,7 @@ class S3Storage:
     def keys(self, prefix: str) -> Iterator[str]:
         import obstore
 
-        with _s3_errors():
+        with self._asked():
             for batch in obstore.list(self.store, prefix=prefix.rstrip("/") + "/"):
                 yield from (item["path"] for item in batch)
 
@@ -264,17 +291,10 @@ def storage_errors() -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _s3_errors() -> Iterator[None]:
-    from obstore.exceptions import BaseError
-
-    try:
-        with storage_errors():
-            yield
-    except BaseError as error:
-        raise HeadstartError(
-            "storage_unavailable", "the storage cannot be reached; try again", retry_after=5
-        ) from error
+def _away() -> HeadstartError:
+    return HeadstartError(
+        "storage_unavailable", "the storage cannot be reached; try again", retry_after=_AWAY_SECONDS
+    )
 
 
 def _sync(path: Path) -> None:

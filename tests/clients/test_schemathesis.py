@@ -11,6 +11,7 @@ from tests.clients.conftest import Running, run, tool
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.promise(18)
 def test_every_answer_is_one_that_the_document_promises(running: Running, tmp_path: Path) -> None:
     """No 500, no undocumented status, type or shape; what is invalid is refused, links hold.
 

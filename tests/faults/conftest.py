@@ -1,4 +1,8 @@
-"""Kits for the fault tests: short leases, or the promised ones where time itself is promised."""
+"""Kits for the fault tests: short leases, or the promised ones where time itself is promised.
+
+What a test notes with `record_property` are its figures; they are printed by promise, and kept in
+benchmarks/results/faults.json where the counts are the full ones.
+"""
 
 from __future__ import annotations
 

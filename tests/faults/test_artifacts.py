@@ -20,6 +20,7 @@ from tests.workers import workers
 pytestmark = pytest.mark.timeout(3600)
 
 
+@pytest.mark.promise(10)
 def test_kills_around_the_artifact_leave_only_whole_models(kit: Kit) -> None:
     """Promise 10: the kill falls between the first byte of the head and the last commit."""
     dice = random.Random(10)
@@ -53,6 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.promise(11)
 def test_a_full_disk_fails_the_job_and_nothing_else(small_disk: Path, tmp_path: Path) -> None:
     """Promise 11: storage is full, the database lies elsewhere or on the same disk."""
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
@@ -60,6 +62,7 @@ def test_a_full_disk_fails_the_job_and_nothing_else(small_disk: Path, tmp_path: 
     check_full_disk(kit, small_disk)
 
 
+@pytest.mark.promise(11)
 def test_a_full_disk_under_the_database_too(small_disk: Path) -> None:
     """The failure itself can only be written once there is space again."""
     kit = open_kit(small_disk, lease_seconds=2.0, heartbeat_seconds=0.5)
@@ -89,6 +92,7 @@ def check_full_disk(kit: Kit, disk: Path) -> None:
     kit.engine.dispose()
 
 
+@pytest.mark.promise(11)
 def test_a_full_disk_while_embedding_fails_the_waiting_job_by_its_name(
     small_disk: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def assert_swept(kit: Kit, batch_id: str) -> None:
     assert sorted(kit.storage.keys("batches")) == sorted(part_keys(kit, batch_id))
 
 
+@pytest.mark.promise(2)
 def test_a_batch_goes_on_where_its_worker_was_killed(kit: Kit) -> None:
     with workers(kit, 1) as (worker,):
         _, model = trained(kit, contents(6))
@@ -49,6 +50,7 @@ def test_a_batch_goes_on_where_its_worker_was_killed(kit: Kit) -> None:
     assert_swept(kit, batch_id)
 
 
+@pytest.mark.promise(2)
 def test_a_batch_survives_killings_at_random(kit: Kit) -> None:
     dice = random.Random(5)
     total = times(1600, 16000)

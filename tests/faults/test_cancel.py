@@ -132,6 +132,7 @@ def test_a_cancel_or_a_finish_that_comes_first_stays(
         assert check(sessions, job_id) == "succeeded"
 
 
+@pytest.mark.promise(8)
 def test_a_cancel_and_a_finish_at_once_leave_one_terminal_state(
     sessions: Sessions, version_id: str, tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_cancel_and_a_finish_at_once_leave_one_terminal_state(
         assert {check(sessions, job_id)} == answers & ends
 
 
+@pytest.mark.promise(8)
 def test_a_cancel_and_a_claim_never_run_a_cancelled_job(
     sessions: Sessions, version_id: str
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_cancel_and_a_claim_never_run_a_cancelled_job(
         assert (started is not None) == (answers[1] == "claimed")
 
 
+@pytest.mark.promise(8)
 def test_two_cancels_make_one(sessions: Sessions, version_id: str) -> None:
     for _ in range(RACES // 4):
         job_id = queue_job(sessions, version_id)

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 HOUR = 3600
 
 
+@pytest.mark.promise(14)
 def test_wrong_clocks_expire_nothing(postgres_kit: Kit) -> None:
     kit = postgres_kit
     with ExitStack() as stack:
@@ -32,6 +33,7 @@ def test_wrong_clocks_expire_nothing(postgres_kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("offset", [-HOUR, HOUR])
+@pytest.mark.promise(14)
 def test_a_wrong_clock_still_rescues_in_time(postgres_kit: Kit, offset: int) -> None:
     kit = postgres_kit
     with workers(kit, 1) as (lost,):

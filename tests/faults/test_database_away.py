@@ -17,6 +17,7 @@ from tests.workers import workers
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 
 
+@pytest.mark.promise(12)
 def test_postgres_restarts_lose_nothing(tmp_path: Path) -> None:
     with running_postgres() as server:
         kit = open_kit(tmp_path, database_url=server.url, **BRISK)

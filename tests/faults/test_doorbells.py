@@ -59,6 +59,7 @@ def test_a_doorbell_is_heard_long_before_the_next_poll(celery_kit: Kit, bell: Do
         assert time.monotonic() - rung < 5
 
 
+@pytest.mark.promise(5)
 def test_ten_doorbells_a_job_train_it_once(celery_kit: Kit, bell: Doorbell) -> None:
     """Promise 5: the visibility timeout of 5 seconds is far below a job's time."""
     seconds = times(7, 30)
@@ -76,6 +77,7 @@ def test_ten_doorbells_a_job_train_it_once(celery_kit: Kit, bell: Doorbell) -> N
     assert set(said(celery_kit, "Job started").values()) == {1}
 
 
+@pytest.mark.promise(13)
 def test_consumption_resumes_after_redis_restarts(
     celery_kit: Kit, bell: Doorbell, redis_server: Redis
 ) -> None:
@@ -99,6 +101,7 @@ def test_consumption_resumes_after_redis_restarts(
         assert worker.terminate() == 0
 
 
+@pytest.mark.promise(13)
 def test_a_worker_that_never_met_redis_works_all_the_same(
     celery_kit: Kit, redis_server: Redis
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_worker_that_never_met_redis_works_all_the_same(
         assert worker.terminate() == 0
 
 
+@pytest.mark.promise(13)
 def test_a_ring_never_waits_for_redis(celery_kit: Kit, bell: Doorbell, redis_server: Redis) -> None:
     """A submit rings after its commit: it must not feel that Redis is dead or, worse, stalled."""
     slowest = 0.0
@@ -130,6 +134,7 @@ def test_a_ring_never_waits_for_redis(celery_kit: Kit, bell: Doorbell, redis_ser
     assert threading.active_count() < 20
 
 
+@pytest.mark.promise(13)
 def test_liveness_proves_consumption(celery_kit: Kit) -> None:
     assert liveness(celery_kit) == 1
     with workers(celery_kit, 1, command=LIGHT_CELERY) as (worker,):

@@ -102,6 +102,7 @@ def _world(folder: Path, url: str) -> Iterator[World]:
     engine.dispose()
 
 
+@pytest.mark.promise(9)
 def test_each_key_makes_one_job(world: World) -> None:
     with world.app(), world.client() as client, ThreadPoolExecutor(50) as callers:
 
@@ -116,6 +117,7 @@ def test_each_key_makes_one_job(world: World) -> None:
     assert world.jobs() == KEYS
 
 
+@pytest.mark.promise(9)
 def test_a_kill_amid_requests_leaves_no_key_stuck(world: World) -> None:
     def call(client: httpx.Client, key: str) -> str | None:
         try:

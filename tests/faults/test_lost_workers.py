@@ -32,6 +32,7 @@ def all_ended(kit: Kit, job_ids: list[str]) -> Callable[[], bool]:
     return lambda: all(kit.job(job_id).status in ended for job_id in job_ids)
 
 
+@pytest.mark.promise(2)
 def test_nothing_is_lost_or_doubled_while_workers_are_killed(kit: Kit) -> None:
     """Promise 2."""
     dice = random.Random(2)
@@ -51,6 +52,7 @@ def test_nothing_is_lost_or_doubled_while_workers_are_killed(kit: Kit) -> None:
     assert_swept(kit)
 
 
+@pytest.mark.promise(3)
 def test_a_frozen_worker_writes_nothing_after_its_lease(kit: Kit) -> None:
     """Promise 3: stopped for three leases at random points of a job."""
     dice = random.Random(3)
@@ -78,6 +80,7 @@ def test_a_frozen_worker_writes_nothing_after_its_lease(kit: Kit) -> None:
 
 
 @pytest.mark.servers
+@pytest.mark.promise(3)
 def test_a_worker_frozen_within_a_transaction_lets_go(postgres_kit: Kit) -> None:
     """Its row locks end with its session, which Postgres ends after 15 seconds of silence."""
     kit = postgres_kit
@@ -105,6 +108,7 @@ def test_a_worker_frozen_within_a_transaction_lets_go(postgres_kit: Kit) -> None
     assert_once(kit, [job_id])
 
 
+@pytest.mark.promise(4)
 def test_a_poison_job_is_given_up_and_those_behind_it_finish(kit: Kit) -> None:
     """Promise 4."""
     with workers(kit, 1):
@@ -121,6 +125,7 @@ def test_a_poison_job_is_given_up_and_those_behind_it_finish(kit: Kit) -> None:
     assert_once(kit, healthy)
 
 
+@pytest.mark.promise(4)
 def test_a_poison_example_fails_its_dataset(kit: Kit) -> None:
     """A picture that kills the decoder is given up like a poison job."""
     with workers(kit, 1):
@@ -132,6 +137,7 @@ def test_a_poison_example_fails_its_dataset(kit: Kit) -> None:
     assert failed.error["code"] == "worker_lost"
 
 
+@pytest.mark.promise(6)
 def test_a_killed_job_starts_again_within_twenty_seconds(promised_kit: Kit) -> None:
     """Promise 6, with the promised heartbeat of 5 and lease of 15 seconds."""
     kit = promised_kit

@@ -51,6 +51,7 @@ def swapped(
         yield service, targets, key
 
 
+@pytest.mark.promise(19)
 def test_a_swap_under_load_is_neither_an_error_nor_a_mix(
     swapped: tuple[Service, list[Target], str],
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_killed_predictor_is_a_503_and_then_serves_again(
                 process.wait(10)
 
 
+@pytest.mark.promise(20)
 def test_memory_stays_flat(tmp_path: Path) -> None:
     """Promise 20: every other input is new to the cache, whose budget is soon full."""
     settings = Settings(data_dir=tmp_path)

@@ -55,6 +55,7 @@ def running(kit: Kit, job_id: str) -> JobRow:
     return kit.job(job_id)
 
 
+@pytest.mark.promise(7)
 def test_what_fits_the_grace_finishes(kit: Kit) -> None:
     with workers(kit, 1, drain_seconds=20) as (worker,):
         version = ready_version(kit)
@@ -66,6 +67,7 @@ def test_what_fits_the_grace_finishes(kit: Kit) -> None:
     assert kit.job(behind).status == "queued"
 
 
+@pytest.mark.promise(7)
 def test_what_does_not_fit_goes_back_uncharged(kit: Kit) -> None:
     with workers(kit, 1, drain_seconds=0.5) as (worker,):
         version = ready_version(kit)
@@ -79,6 +81,7 @@ def test_what_does_not_fit_goes_back_uncharged(kit: Kit) -> None:
     assert (row.state, row.errors, row.crashes, row.losses) == ("queued", 0, 0, 0)
 
 
+@pytest.mark.promise(7)
 def test_a_chunk_that_is_drained_keeps_what_it_has_embedded(kit: Kit) -> None:
     slow = [(f"c{i % 2}/{i}", f"c{i % 2}", f"slow {i}".encode()) for i in range(1500)]
     with workers(kit, 1) as (worker,):
@@ -95,6 +98,7 @@ def test_a_chunk_that_is_drained_keeps_what_it_has_embedded(kit: Kit) -> None:
     assert len(list(kit.storage.keys("embeddings"))) >= 2
 
 
+@pytest.mark.promise(8)
 def test_a_queued_job_that_is_cancelled_never_runs(kit: Kit) -> None:
     with workers(kit, 1):
         version = ready_version(kit)
@@ -108,6 +112,7 @@ def test_a_queued_job_that_is_cancelled_never_runs(kit: Kit) -> None:
     assert work_of(kit, second).state == "cancelled"
 
 
+@pytest.mark.promise(8)
 def test_a_running_job_that_is_cancelled_stops_within_two_seconds(kit: Kit) -> None:
     with workers(kit, 1) as (worker,):
         version = ready_version(kit)
@@ -121,6 +126,7 @@ def test_a_running_job_that_is_cancelled_stops_within_two_seconds(kit: Kit) -> N
         assert kit.wait_job(add_job(kit, version)).status == "succeeded"
 
 
+@pytest.mark.promise(8)
 def test_a_cancel_and_a_finish_have_one_outcome(kit: Kit) -> None:
     """Promise 8: wherever the cancel falls, there is one end, and no model after a cancel."""
     dice = random.Random(8)
@@ -143,6 +149,7 @@ def test_a_cancel_and_a_finish_have_one_outcome(kit: Kit) -> None:
     assert_swept(kit)
 
 
+@pytest.mark.promise(7)
 def test_a_signal_to_the_whole_group_drains_too(kit: Kit) -> None:
     """Ctrl-C and some service managers signal every process: the child must leave it to us."""
     with workers(kit, 1) as (worker,):

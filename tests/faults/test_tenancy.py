@@ -191,6 +191,7 @@ def answer(client: httpx.Client, method: str, path: str, how: dict[str, Any]) ->
     return got.status_code, said
 
 
+@pytest.mark.promise(16)
 def test_without_a_valid_key_nothing_answers(
     service: Service, operations: list[Any], owned: Owned
 ) -> None:
@@ -212,6 +213,7 @@ def test_without_a_valid_key_nothing_answers(
                 assert got.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.promise(16)
 def test_the_wrong_scope_opens_nothing(
     service: Service, operations: list[Any], owned: Owned
 ) -> None:
@@ -236,6 +238,7 @@ def test_the_wrong_scope_opens_nothing(
                 assert said.get("code", "forbidden") == "forbidden", (method, path)
 
 
+@pytest.mark.promise(16)
 def test_somebody_elses_things_look_like_none(
     service: Service, operations: list[Any], owned: Owned
 ) -> None:
@@ -255,6 +258,7 @@ def test_somebody_elses_things_look_like_none(
     assert checked >= 20
 
 
+@pytest.mark.promise(16)
 def test_a_stranger_cannot_name_what_is_not_his(service: Service, owned: Owned) -> None:
     """Ids within bodies: of datasets, of models to grow from or to give an alias."""
     jobs, mine = "/v1/fine_tuning/jobs", "efficientnet_lite0"
@@ -279,6 +283,7 @@ def test_a_stranger_cannot_name_what_is_not_his(service: Service, owned: Owned) 
         assert {status for status, _ in nobodys} == {404}
 
 
+@pytest.mark.promise(16)
 def test_lists_show_only_ones_own(
     service: Service, operations: list[Any], owned: Owned, tmp_path: Path
 ) -> None:

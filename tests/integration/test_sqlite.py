@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from app.infra.database import make_sessions, open_engine, reading, transaction
@@ -23,6 +24,7 @@ for _ in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.promise(12)
 def test_read_modify_writes_of_many_processes_all_count(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'counter.db'}"
     engine = open_engine(url)

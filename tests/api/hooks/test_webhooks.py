@@ -56,6 +56,7 @@ def ended(client: httpx.Client, webhook: Told) -> list[Told]:
     return found
 
 
+@pytest.mark.promise(15)
 def test_a_hundred_events_arrive_although_half_of_the_deliveries_fail(
     service: Service, client: httpx.Client
 ) -> None:
@@ -136,6 +137,7 @@ def test_a_disabled_webhook_is_sent_nothing(
     assert receiver.calls == []
 
 
+@pytest.mark.promise(15)
 def test_a_redirect_is_not_followed_and_the_last_try_fails(
     service: Service, client: httpx.Client
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_redirect_is_not_followed_and_the_last_try_fails(
         "file:///etc/passwd",
     ],
 )
+@pytest.mark.promise(15)
 def test_addresses_that_lead_inside(client: httpx.Client, url: str) -> None:
     assert problem(client.post("/v1/webhooks", json={"url": url})) == (422, "unsafe_webhook_url")
     assert client.get("/v1/webhooks").json()["data"] == []

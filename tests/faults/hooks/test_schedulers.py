@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import func, select
 
 from app.infra.orm import HookRunRow, JobRow
@@ -120,6 +121,7 @@ def test_a_thousand_triggers_are_the_runs_that_debounce_allows(kit: Kit) -> None
     assert made == len(alone) == len({row.job_id for row in alone})
 
 
+@pytest.mark.promise(2)
 def test_a_killed_scheduler_s_runs_are_run_once_by_others(kit: Kit) -> None:
     number, key = times(3, 20), make_key(kit.sessions)
     dataset = kit.commit(make_dataset).dataset_id

@@ -64,6 +64,7 @@ def assert_whole(footing: Kit, client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("step", [(1, True), (1, False), (2, True), (2, False)])
+@pytest.mark.promise(1)
 def test_an_upload_survives_all_that_deletes_its_content(
     footing: Kit, step: tuple[int, bool]
 ) -> None:
@@ -219,6 +220,7 @@ def process(footing: Kit) -> Iterator[str]:
         started.wait()
 
 
+@pytest.mark.promise(1)
 def test_two_processes_that_upload_and_delete_equal_contents_lose_none(footing: Kit) -> None:
     headers = {"authorization": f"Bearer {make_key(footing.sessions, 'acme')}"}
     stop, faults = threading.Event(), []

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import httpx
+import pytest
 
 from tests.factories import make_key
 from tests.faults.counts import times
@@ -58,6 +59,7 @@ def send_on(client: httpx.Client, upload: str, pieces: list[bytes]) -> list[str]
     return [came[hashlib.sha256(piece).hexdigest()] for piece in pieces]
 
 
+@pytest.mark.promise(1)
 def test_an_upload_goes_on_after_its_app_was_killed(footing: Kit) -> None:
     key, chance = make_key(footing.sessions, "acme"), random.Random(11)
     data = chance.randbytes(SIZE)

@@ -1,0 +1,47 @@
+"""Connections to Postgres that do not wait for ever for a server that has gone silent.
+
+A server that is frozen, a network that swallows packets and a proxy that stalls close no socket:
+without a bound every thread of the process would wait in `recv` until an operator restarts it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.errors import _WaitTimeout
+
+Awaited = TypeVar("Awaited")
+
+PATIENCE_SECONDS = 20.0
+"""For one statement: longer than a lock is waited for (10 s), and than any statement of ours."""
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""The kernel's own bounds, for peers that are gone without a word (libpq's parameters)."""
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """Gives up on a statement that is not answered in time, and then on the connection."""
+
+    patience: float | None = PATIENCE_SECONDS
+    """Seconds; None waits for ever, as a migration may."""
+
+    def wait(self, gen: PQGen[Awaited], *args: Any, **kwargs: Any) -> Awaited:
+        """psycopg's own, bounded. Raises OperationalError."""
+        kwargs.setdefault("timeout", self.patience)
+        try:
+            return super().wait(gen, *args, **kwargs)
+        except _WaitTimeout as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the server did not answer in time") from error
+
+
+def connect(*args: Any, **options: Any) -> PatientConnection:
+    """A connection, with what psycopg's `connect` takes. Raises OperationalError."""
+    return PatientConnection.connect(*args, **{**_KEEPALIVE, **options})

@@ -20,7 +20,7 @@ from app.http.dependencies import services as services_of
 from app.http.openapi import Responses, path_id, problems
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import matching
-from app.predictions.options import cached
+from app.predictions.options import cached, preferring
 from app.predictions.service import Question, ask, prediction_id, storable, while_connected
 
 Name = Annotated[
@@ -89,22 +89,24 @@ async def predictions(
         read = [_input(value, place, modality) for place, value in enumerate(values)]
         return tuple(read), False
 
+    told = request.headers
+    options = Options(top_k=top_k, cache=cached(told.get("x-headstart-cache", "")))
     question = Question(
         id=prediction_id(request.state.request_id),
         tenant=tenant,
         model=model,
-        options=Options(top_k=top_k, cache=cached(request.headers.get("x-headstart-cache", ""))),
+        options=preferring(options, told.get("prefer", "")),
         inputs=inputs,
         long=not all(isinstance(value, bytes) for value in values),
         store=_may_store(request),
     )
     answer = await while_connected(request.receive, ask(held, question))
-    told = from_json(answer.body)
-    for item in told["data"]:
+    found = from_json(answer.body)
+    for item in found["data"]:
         if "error" in item:
             error = item["error"]
             raise HeadstartError(error["code"], error["message"], param=f"inputs.{item['index']}")
-    return Answered(told["model"], told["data"], answer.headers, modality)
+    return Answered(found["model"], found["data"], answer.headers, modality)
 
 
 def scores(item: Mapping[str, Any], *, raw: bool = False) -> list[dict[str, Any]]:

@@ -62,7 +62,8 @@ class Target:
 class Options:
     """How one request is answered; `timeout` in seconds, `threshold` in 0..1.
 
-    `tokens`: each item also says how many tokens its text and its label are.
+    `tokens`: each item also says how many tokens its text and its label are. `wait`: seconds that
+    the request may wait for others before it; None: as many as the predictor's settings say.
     """
 
     top_k: int | None = None
@@ -74,6 +75,7 @@ class Options:
     cache: bool = True
     explain: tuple[str, ...] = ()
     timeout: float = 30.0
+    wait: float | None = None
     tokens: bool = False
 
     def check_levels(self, classes: Collection[str] | None) -> None:

@@ -66,6 +66,7 @@ def problem_response(error: HeadstartError, scope: Mapping[str, Any]) -> Respons
         headers["www-authenticate"] = 'Bearer realm="headstart"'
     if error.retry_after is not None or status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = str(math.ceil(error.retry_after or 1))
+        headers["retry-after-ms"] = str(math.ceil(1e3 * (error.retry_after or 1)))
     if error.code in FINAL_CONFLICTS:
         headers["x-should-retry"] = "false"
     return Response(

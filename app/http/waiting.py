@@ -47,6 +47,7 @@ __all__ = [
     "Waiting",
     "Wish",
     "WishDep",
+    "asked_wait",
 ]
 
 MAX_SECONDS = 300
@@ -233,8 +234,13 @@ def _wish(
         ),
     ] = None,
 ) -> Wish:
-    match = _WAIT.search(prefer or "")
-    return Wish(request, response, min(float(match[1]), MAX_SECONDS) if match else 0.0)
+    return Wish(request, response, asked_wait(prefer or "") or 0.0)
+
+
+def asked_wait(prefer: str) -> float | None:
+    """The seconds of `Prefer: wait=N`, MAX_SECONDS at most; None where it says nothing of them."""
+    match = _WAIT.search(prefer)
+    return min(float(match[1]), MAX_SECONDS) if match else None
 
 
 WishDep = Annotated[Wish, Depends(_wish)]

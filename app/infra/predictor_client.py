@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from random import sample
 from typing import Any, cast
@@ -50,12 +50,18 @@ class Answer:
     timing: str
     precision: str = ""
     prediction: str = ""
+    wait: float | None = None
+    """The seconds of `Prefer: wait` that it was asked with."""
 
     @property
     def headers(self) -> dict[str, str]:
         """What its caller is told beside it."""
         told = {"server-timing": self.timing, PRECISION_HEADER: self.precision}
-        return told | ({PREDICTION_HEADER: self.prediction} if self.prediction else {})
+        if self.wait is not None:
+            told["preference-applied"] = f"wait={self.wait:.0f}"
+        if self.prediction:
+            told[PREDICTION_HEADER] = self.prediction
+        return told
 
 
 class PredictorClient:
@@ -83,7 +89,8 @@ class PredictorClient:
         load = max(1, sum(item.weight for item in call.inputs))
         with self._under_way(call.tenant, load):
             seconds = call.options.timeout + _GRACE
-            return _checked(await self._post("/predict", messages.encode(call), seconds))
+            answer = _checked(await self._post("/predict", messages.encode(call), seconds))
+        return replace(answer, wait=call.options.wait) if call.options.wait is not None else answer
 
     @contextmanager
     def reading(self, tenant: str) -> Iterator[Callable[[int], None]]:

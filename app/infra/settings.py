@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     heads_cache_bytes: int = Field(default=2048 * MIB, ge=0)
     prediction_cache_bytes: int = Field(default=64 * MIB, ge=0)
     predictor_queue: int = Field(default=1024, gt=0)
+    predictor_wait_seconds: float = Field(default=1.0, gt=0)
+    """How long a prediction may wait for others before it; whoever would wait longer is told
+    `overloaded` at once. A request says its own by `Prefer: wait=N`."""
     quota_stored_bytes: int = Field(default=0, ge=0)
     """Of uploads that an organisation may hold; 0: any number. So with those that follow."""
     quota_examples: int = Field(default=0, ge=0)

@@ -23,6 +23,7 @@ from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.completion_schemas import ChatCompletion, ModelResponse
 from app.predictions.embeddings import CountedRoute
+from app.predictions.options import preferring
 from app.predictions.service import Question, ask, storable, while_connected
 
 router = APIRouter(route_class=CountedRoute, tags=["predictions"])
@@ -101,7 +102,7 @@ async def _answered(
         id=new_id("pred_"),
         tenant=tenant,
         model=asked.model,
-        options=asked.options,
+        options=preferring(asked.options, request.headers.get("prefer", "")),
         inputs=inputs,
         long=len(await request.body()) > SHORT,
         store=store and storable(request.headers.get("cache-control", "")),

@@ -20,6 +20,7 @@ from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.http.strict_json import SHORT
 from app.infra import weights
+from app.predictions.options import preferring
 from app.predictions.service import counted_body, replayed, while_connected
 
 
@@ -75,7 +76,7 @@ async def embed(
         id=new_id("emb_"),
         tenant=tenant,
         target=Target(model=body.model, backbone=spec.name, artifact="", sha256=""),
-        options=asked.options,
+        options=preferring(asked.options, request.headers.get("prefer", "")),
         inputs=await run_in_threadpool(asked.inputs, modality) if long else asked.inputs(modality),
     )
     answer = await while_connected(request.receive, services.predictor.predict(call))

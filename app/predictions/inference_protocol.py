@@ -28,7 +28,7 @@ from app.infra.database import reading
 from app.infra.repositories import models
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
-from app.predictions.options import options_of, read_options
+from app.predictions.options import options_of, preferring, read_options
 from app.predictions.protocol_schemas import (
     INFER,
     OUTPUTS,
@@ -142,7 +142,8 @@ async def infer(
     length = tensors.header_length(request.headers.get("inference-header-content-length"), body)
     document = await _document(body[:length])
     outputs = tensors.wanted_outputs(document, (*OUTPUTS, SEVERAL))
-    usual = read_options("", request.headers.get("x-headstart-cache", ""))
+    told = request.headers
+    usual = preferring(read_options("", told.get("x-headstart-cache", "")), told.get("prefer", ""))
     question = Question(
         id=new_id("pred_"),
         tenant=caller.organisation_id,

@@ -20,7 +20,7 @@ from app.http.routes import StrictRoute
 from app.http.strict_json import SHORT
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import from_document, is_json, parsed_document, read_inputs
-from app.predictions.options import cached, options_of
+from app.predictions.options import cached, options_of, preferring
 from app.predictions.schemas import IMAGES, JSON_INPUTS, PARAMETERS, Predictions
 from app.predictions.service import (
     Inputs,
@@ -104,7 +104,8 @@ async def predict_jointly(caller: Predicter, services: ServicesDep, request: Req
 
     JSON has `models` beside `inputs`; with a raw image or a form of files they are in the query.
     """
-    options = options_of(request.query_params, cached(request.headers.get("x-headstart-cache", "")))
+    told = request.headers
+    options = options_of(request.query_params, cached(told.get("x-headstart-cache", "")))
     body = await counted_body(services, caller.organisation_id, request.receive)
     names, inputs = await _asked(request, body, services)
     question = Question(
@@ -112,9 +113,9 @@ async def predict_jointly(caller: Predicter, services: ServicesDep, request: Req
         tenant=caller.organisation_id,
         model=names[0],
         others=tuple(names[1:]),
-        options=options,
+        options=preferring(options, told.get("prefer", "")),
         inputs=inputs,
-        long=len(body) > SHORT and is_json(request.headers.get("content-type", "")),
+        long=len(body) > SHORT and is_json(told.get("content-type", "")),
     )
     answer = await while_connected(request.receive, ask(services, question))
     joined = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,7 @@ from app.core.manifest import Modality
 from app.core.messages import Options
 from app.core.modalities import MODALITIES
 from app.http.routes import refuse_unknown
+from app.http.waiting import asked_wait
 
 MAX_SALIENCY = 8
 """A map costs some forty forward passes."""
@@ -36,6 +38,12 @@ def read_options(query_string: str, cache_header: str) -> Options:
 def cached(cache_header: str) -> bool:
     """Whether what was computed before may be the answer."""
     return cache_header.strip().lower() != "off"
+
+
+def preferring(options: Options, prefer: str) -> Options:
+    """The options with the wait of `Prefer: wait=N` (RFC 7240), their timeout at most."""
+    seconds = asked_wait(prefer) if prefer else None
+    return options if seconds is None else replace(options, wait=min(seconds, options.timeout))
 
 
 def options_of(query: Mapping[str, str], cache: bool) -> Options:

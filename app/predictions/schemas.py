@@ -106,6 +106,14 @@ CACHE = {
     "description": "`off` computes even what was computed before.",
     "schema": {"type": "string", "enum": ["on", "off"]},
 }
+PREFER = {
+    "name": "prefer",
+    "in": "header",
+    "description": "`wait=N`: the request may wait N seconds for others before it, its timeout at"
+    " most; by default one second. Who would wait longer is told `overloaded` at once (RFC 7240).",
+    "schema": {"type": "string"},
+    "example": "wait=5",
+}
 PARAMETERS: list[dict[str, Any]] = [
     {
         "name": "top_k",
@@ -145,6 +153,7 @@ PARAMETERS: list[dict[str, Any]] = [
         "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": 300, "default": 30},
     },
     CACHE,
+    PREFER,
 ]
 STICKY = {
     "name": "x-headstart-key",

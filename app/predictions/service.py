@@ -23,7 +23,7 @@ from app.http.strict_json import AT_ONCE, SHORT
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import read_inputs
-from app.predictions.options import check_explainable, read_options
+from app.predictions.options import check_explainable, preferring, read_options
 from app.predictions.traffic_split import chosen, parted
 
 log = structlog.get_logger()
@@ -42,6 +42,7 @@ class Wanted:
     query: str
     content_type: str
     cache: str
+    prefer: str
     request_id: str
     sticky: str = ""
     """Requests with the same one are answered by the same model of a split alias."""
@@ -82,7 +83,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     wanted.identity.require("predict")
     tenant = wanted.identity.organisation_id
     held.predictor.admit(tenant)
-    options = read_options(wanted.query, wanted.cache)
+    options = preferring(read_options(wanted.query, wanted.cache), wanted.prefer)
     body = await counted_body(held, tenant, receive)
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:

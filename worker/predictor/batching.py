@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +21,12 @@ import structlog
 from app.core.errors import HeadstartError
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput, Timing
 from worker.predictor.fair_queue import FairQueue
+from worker.predictor.held_wait import HeldWait
 from worker.predictor.metrics import Metrics
 
 log = structlog.get_logger()
+_LEFT = 1.0
+"""Seconds at least for which a call that had to leave the queue stays away."""
 Deliver = Callable[[list[InputOutcome]], None]
 
 
@@ -50,9 +52,10 @@ class Batcher:
     """`forwards` has one callable an engine; each runs one batch at a time.
 
     `decoders` is how many threads may decode while every engine is busy; one more is for what is
-    large, if the work knows of any. `limit` is of each of the two lines. `sizes` are the batch
-    sizes that the engine has been warmed up for, ascending from 1. `weights_sha256` is of the
-    weights that the engines have, `engine` their name, precision included.
+    large, if the work knows of any. `limit` is of each of the two lines, `wait` the seconds that a
+    call may have to wait if it does not say. `sizes` are the batch sizes that the engine has been
+    warmed up for, ascending from 1. `weights_sha256` is of the weights that the engines have,
+    `engine` their name, precision included.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Batcher:
         *,
         sizes: Sequence[int],
         limit: int,
+        wait: float,
         decoders: int,
         weights_sha256: str,
         engine: str,
@@ -73,14 +77,14 @@ class Batcher:
         self._work, self._sizes = work, tuple(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)
-        self._ready: deque[tuple[PendingInput, Any]] = deque()
-        self._room = 2 * sizes[-1] * len(forwards)
+        self._ready = FairQueue(None)
+        self._room, self._running = 2 * sizes[-1] * len(forwards), 0
+        self._wait = HeldWait(wait)
         self._lock = threading.Lock()
         self._work_to_do = threading.Condition(self._lock)
         self._large_to_do = threading.Condition(self._lock)
         self._free = list(forwards)
         self._closed = False
-        self._pace, self._last_done = 0.0, 0.0
         self._threads = [
             threading.Thread(target=self._loop, name=f"{name}-{place}", daemon=True)
             for place in range(decoders + len(forwards))
@@ -94,27 +98,36 @@ class Batcher:
     def submit(self, call: PendingCall, items: Sequence[PendingInput]) -> list[PendingCall]:
         """Queue a call's items; answers the calls evicted for them.
 
-        Raises overloaded where the queue is full, or so long that the answer would come too late.
+        Raises overloaded where the queue is full, or the wait longer than the call bears.
         """
         now = time.perf_counter()
         for item in items:
             item.queued = now
         with self._lock:
-            ahead = self._queue.ahead_of(call.tenant, len(items))
-            late = now + self._pace * ahead - call.deadline
-            if late > 0:
-                raise HeadstartError(
-                    "overloaded", "the answer would come too late", retry_after=max(1.0, late)
-                )
+            wait = min(self._bears(call), call.deadline - now)
+            ahead = self._queue.ahead_of(call.tenant, 1) + len(self._ready) + self._running
+            size = len(items) * max(1, self._queue.tenants)
+            self._wait.admit(call.tenant, ahead, wait=wait, now=now, size=size)
             evicted = self._queue.push(call.tenant, items)
             self._work_to_do.notify(len(items))
         return evicted
 
+    def retry_after(self, call: PendingCall) -> float:
+        """Seconds after which a call that had to leave may come back."""
+        with self._lock:
+            size = len(call.request.inputs) * max(1, self._queue.tenants)
+            return self._wait.retry_after(call.tenant, size, now=time.perf_counter(), late=_LEFT)
+
+    def _bears(self, call: PendingCall) -> float:
+        """Seconds that a call is ready to wait."""
+        asked = call.request.options.wait
+        return self._wait.seconds if asked is None else asked
+
     def cancel(self, call: PendingCall) -> None:
         """Drop what of `call` still waits."""
         with self._lock:
-            self._queue.discard(call)
-            self._large.discard(call)
+            for line in (self._queue, self._large, self._ready):
+                line.discard(call)
 
     @property
     def waiting(self) -> int:
@@ -141,12 +154,13 @@ class Batcher:
         while (item := self._next_large()) is not None:
             self._decode(item)
 
-    def _next(self) -> PendingInput | tuple[Forward, list[tuple[PendingInput, Any]]] | None:
+    def _next(self) -> PendingInput | tuple[Forward, list[PendingInput]] | None:
         """A batch and an engine for it, or an item to decode; waits for either, None at the end."""
         with self._lock:
             while not self._closed:
                 if self._ready and self._free:
-                    batch = [self._ready.popleft() for _ in range(self._size())]
+                    batch = self._batch()
+                    self._running += len(batch)
                     if self._queue:
                         self._work_to_do.notify(len(batch))
                     self._large_to_do.notify()
@@ -167,13 +181,15 @@ class Batcher:
                 self._large_to_do.wait()
             return None
 
-    def _size(self) -> int:
-        """The largest warm batch size that is filled; an item that wants a map rides alone."""
+    def _batch(self) -> list[PendingInput]:
+        """As many as fill the largest warm batch size; an item that wants a map rides alone."""
         size = self._sizes[bisect_right(self._sizes, len(self._ready)) - 1]
-        for place, (item, _) in zip(range(size), self._ready, strict=False):
-            if item.wants_saliency:
-                return max(1, place)
-        return size
+        batch = [self._ready.pop()]
+        while len(batch) < size and not (
+            batch[0].wants_saliency or self._ready.next.wants_saliency
+        ):
+            batch.append(self._ready.pop())
+        return batch
 
     def _decode(
         self, item: PendingInput, *, large: Callable[[PendingInput], bool] | None = None
@@ -186,7 +202,7 @@ class Batcher:
             if large is not None and large(item):
                 self._set_aside(item)
                 return
-            prepared = self._work.prepare(item)
+            item.prepared = self._work.prepare(item)
         except HeadstartError as error:
             self._deliver(_failed(item, error))
             return
@@ -197,7 +213,8 @@ class Batcher:
         item.decode_ms = (time.perf_counter() - started) * 1e3
         self._metrics.decode.observe(item.decode_ms / 1e3)
         with self._lock:
-            self._ready.append((item, prepared))
+            if not item.call.over:
+                self._ready.push(item.call.tenant, [item])
 
     def _set_aside(self, item: PendingInput) -> None:
         """Leave it to the thread for what is large, whose line is as fair and as bounded."""
@@ -210,17 +227,19 @@ class Batcher:
             return
         if evicted:
             firsts = [PendingInput(call, 0, call.request.inputs[0]) for call in evicted]
-            gone = HeadstartError("overloaded", "gave way to others", retry_after=1)
+            after = self.retry_after(evicted[0])
+            gone = HeadstartError("overloaded", "gave way to others", retry_after=after)
             self._deliver(_all_failed(firsts, gone))
 
-    def _run_batch(self, forward: Forward, batch: list[tuple[PendingInput, Any]]) -> None:
-        live = [(item, prepared) for item, prepared in batch if not self._is_over(item)]
-        if not live:
-            self._give_back(forward)
+    def _run_batch(self, forward: Forward, batch: list[PendingInput]) -> None:
+        items = [item for item in batch if not self._is_over(item)]
+        if not items:
+            self._give_back(forward, len(batch))
             return
-        items = [item for item, _ in live]
+        with self._lock:
+            self._running -= len(batch) - len(items)
         try:
-            outcomes = self._run(forward, items, [prepared for _, prepared in live])
+            outcomes = self._run(forward, items)
         except HeadstartError as error:
             outcomes = _all_failed(items, error)
         except Exception:
@@ -228,14 +247,14 @@ class Batcher:
             outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
         self._deliver(outcomes)
 
-    def _run(
-        self, forward: Forward, items: list[PendingInput], prepared: list[Any]
-    ) -> list[InputOutcome]:
+    def _run(self, forward: Forward, items: list[PendingInput]) -> list[InputOutcome]:
         started = time.perf_counter()
         try:
-            rows = forward(prepared)
+            rows = forward([item.prepared for item in items])
         finally:
-            self._give_back(forward)
+            for item in items:
+                item.prepared = None
+            self._give_back(forward, len(items))
         embedded = time.perf_counter()
         if len(rows) != len(items):
             raise HeadstartError("internal", f"{len(items)} inputs gave {len(rows)} rows")
@@ -244,7 +263,8 @@ class Batcher:
         if len(answers) != len(everyone):
             raise HeadstartError("internal", f"{len(everyone)} inputs gave {len(answers)} answers")
         done = time.perf_counter()
-        self._keep_pace(started, done, len(items))
+        with self._lock:
+            self._wait.served(len(items), started=started, done=done)
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
         timings = [
@@ -263,26 +283,28 @@ class Batcher:
             for one, answer, timing in zip(everyone, answers, timings, strict=True)
         ]
 
-    def _give_back(self, forward: Forward) -> None:
-        """Let another thread run the next batch while this one asks the heads."""
+    def _give_back(self, forward: Forward, count: int) -> None:
+        """Let another thread run the next batch while this one asks the heads of `count` rows."""
         with self._lock:
             self._free.append(forward)
+            self._running -= count
             if self._ready:
                 self._work_to_do.notify()
 
-    def _keep_pace(self, started: float, done: float, count: int) -> None:
-        """Seconds an item takes while there is always one, as a moving average."""
-        with self._lock:
-            began, self._last_done = max(started, self._last_done), done
-            self._pace += 0.1 * ((done - began) / count - self._pace)
-
     def _is_over(self, item: PendingInput) -> bool:
-        """Whether nobody waits for this item any more, or its deadline has passed."""
-        if item.call.over:
+        """Whether nobody waits for this item any more, or it has waited for too long."""
+        call = item.call
+        if call.over:
             return True
-        if time.perf_counter() <= item.call.deadline:
+        now = time.perf_counter()
+        if now > call.deadline:
+            error = HeadstartError("deadline_exceeded", "the answer would have come too late")
+        elif not call.begun and self._wait.misjudged(now - item.queued, wait=self._bears(call)):
+            after = self.retry_after(call)
+            error = HeadstartError("overloaded", "the wait was misjudged", retry_after=after)
+        else:
+            call.begun = True
             return False
-        error = HeadstartError("deadline_exceeded", "the answer would have come too late")
         self._deliver([InputOutcome(item, error=error, fatal=True)])
         return True
 

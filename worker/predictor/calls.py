@@ -36,7 +36,7 @@ class PendingCall:
     """What is asked and what became of its inputs; only the event loop's thread writes `answers`.
 
     `over` is set once, when the answer has left, failed or lost its client; threads that see it
-    drop the call's inputs uncomputed.
+    drop the call's inputs uncomputed. `begun` is set with the first of them that is decoded.
     """
 
     request: Call
@@ -47,6 +47,7 @@ class PendingCall:
     answers: list[bytes | None] = field(default_factory=list)
     remaining: int = 0
     over: bool = False
+    begun: bool = False
     timing: Timing = field(default_factory=Timing)
     born: float = field(default_factory=time.perf_counter)
 
@@ -82,6 +83,8 @@ class PendingInput:
     index: int
     input: Input
     key: bytes = b""
+    prepared: Any = None
+    """What the engine eats, between decoding and the forward pass."""
     queued: float = 0.0
     decode_ms: float = 0.0
     riders: tuple[PendingInput, ...] = ()

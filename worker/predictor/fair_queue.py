@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from math import inf
 
 from app.core.errors import HeadstartError
 from worker.predictor.calls import PendingCall, PendingInput
@@ -13,11 +14,12 @@ from worker.predictor.calls import PendingCall, PendingInput
 class FairQueue:
     """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait.
 
-    `limit` is of their weight, and so is a tenant's share. A queue that is empty takes any call.
+    `limit` is of their weight, and so is a tenant's share; None: it is never full. A queue that is
+    empty takes any call.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int | None) -> None:
+        self.limit: float = inf if limit is None else limit
         self._lines: dict[str, deque[PendingInput]] = {}
         self._turns: deque[str] = deque()
         self._weights: Counter[str] = Counter()
@@ -25,6 +27,16 @@ class FairQueue:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def tenants(self) -> int:
+        """How many have something here."""
+        return len(self._lines)
+
+    @property
+    def next(self) -> PendingInput:
+        """What `pop` would give. Raises IndexError when empty."""
+        return self._lines[self._turns[0]][0]
 
     def ahead_of(self, tenant: str, count: int) -> int:
         """How many items go before the last of `count` that `tenant` is about to queue.

@@ -45,6 +45,8 @@ _SWITCH_SECONDS = 0.0005
 """Python's threads hand over this often: the event loop must not wait 5 ms behind a decoder."""
 
 _TIDY_SECONDS = 3600.0
+_BACKLOG = 1024
+"""Connections that may come at once: a flood opens one a request."""
 
 log = structlog.get_logger()
 
@@ -64,11 +66,13 @@ class Predictor:
         loop, address = asyncio.get_running_loop(), self.settings.listen
         if address.startswith("unix:"):
             with _private_socket(Path(address.removeprefix("unix:"))) as bound:
-                self._server = await loop.create_unix_server(self._connection, sock=bound)
+                self._server = await loop.create_unix_server(
+                    self._connection, sock=bound, backlog=_BACKLOG
+                )
         else:
             url = urlsplit(address)
             self._server = await loop.create_server(
-                self._connection, url.hostname, url.port or 80, backlog=1024
+                self._connection, url.hostname, url.port or 80, backlog=_BACKLOG
             )
         await self._preload()
 
@@ -121,6 +125,7 @@ class Predictor:
             weights_dir=settings.weights_dir,
             cache_dir=settings.data_dir / "engines",
             limit=settings.predictor_queue,
+            wait=settings.predictor_wait_seconds,
             deliver=deliver,
             metrics=metrics,
             cache=cache,
@@ -150,7 +155,6 @@ def _private_socket(path: Path) -> Iterator[socket.socket]:
     try:
         bound.bind(str(path))
         path.chmod(0o600)
-        bound.listen(1024)
         yield bound
     except BaseException:
         bound.close()

@@ -162,7 +162,8 @@ class Service:
             if items[0].call.over:
                 return
             for other in batcher.submit(items[0].call, items):
-                other.end(HeadstartError("overloaded", "gave way to others", retry_after=1))
+                after = batcher.retry_after(other)
+                other.end(HeadstartError("overloaded", "gave way to others", retry_after=after))
 
     def _unanswered(self, call: PendingCall) -> list[PendingInput]:
         """The call's inputs but those that are errors already, or that the cache knows."""

@@ -15,6 +15,7 @@ _READABLE = (
     "location",
     "preference-applied",
     "retry-after",
+    "retry-after-ms",
     "server-timing",
     "www-authenticate",
     "x-request-id",

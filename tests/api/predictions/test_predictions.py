@@ -260,3 +260,24 @@ def test_too_many_saliency_maps_are_refused(client: httpx.Client, url: str) -> N
     files = [("files", (f"{n}.png", PNG)) for n in range(9)]
     answer = client.post(f"{url}?explain=saliency", files=files)
     assert problem(answer) == (422, "invalid_request")
+
+
+def test_how_long_it_may_wait_is_the_callers(client: httpx.Client, url: str) -> None:
+    applied = client.post(url, content=PNG, headers=RAW | {"prefer": "respond-async, wait=7"})
+    assert (applied.status_code, applied.headers["preference-applied"]) == (200, "wait=7")
+    bounded = client.post(url + "?timeout=3", content=PNG, headers=RAW | {"prefer": "wait=60"})
+    assert bounded.headers["preference-applied"] == "wait=3"
+    unsaid = client.post(url, content=PNG, headers=RAW | {"prefer": "handling=lenient"})
+    assert (unsaid.status_code, "preference-applied" in unsaid.headers) == (200, False)
+
+
+@pytest.mark.parametrize("path", ["/v2/models/{}/infer", "/v1/predictions?models={}", "/models/{}"])
+def test_other_shapes_know_it_too(client: httpx.Client, model: str, path: str) -> None:
+    encoded = b64encode(PNG).decode()
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [encoded]}
+    bodies = {"/v2": {"inputs": [tensor]}, "/v1": {"inputs": [{"image": encoded}]}}
+    body = bodies.get(path[:3], {"inputs": encoded})
+    answer = client.post(path.format(model), json=body, headers={"prefer": "wait=5"})
+    assert (answer.status_code, answer.headers.get("preference-applied")) == (200, "wait=5"), (
+        answer.text
+    )

@@ -18,7 +18,7 @@ from app.core.backbones import BackboneSpec, member_names
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.manifest import Modality
-from app.core.messages import Call, Input, Target
+from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import MODALITIES
 from app.core.openai import requests
 from app.core.openai.question import ModelQuestion, ModelReply
@@ -144,7 +144,7 @@ def _answers(attempt: Attempt, some: Sequence[_Asked], endpoint: str) -> list[Ou
         id=new_id("pred_"),
         tenant=attempt.claim.organisation_id,
         target=some[0].target,
-        options=some[0].question.options,
+        options=_patient(some[0].question.options),
         inputs=tuple(item for one in some for item in one.inputs),
     )
     try:
@@ -159,6 +159,11 @@ def _answers(attempt: Attempt, some: Sequence[_Asked], endpoint: str) -> list[Ou
         start += len(one.inputs)
         outcomes.append(_outcome(one, own, endpoint))
     return outcomes
+
+
+def _patient(options: Options) -> Options:
+    """Nobody waits for one answer of a batch: each may wait as long as a call may take at all."""
+    return replace(options, wait=options.timeout)
 
 
 async def _predicted(attempt: Attempt, call: Call) -> list[dict[str, Any]]:

@@ -82,6 +82,7 @@ class Bench:
             [list],
             sizes=(1, 2, 4),
             limit=100,
+            wait=60,
             decoders=1,
             weights_sha256=self.weights_sha256,
             engine=f"openvino-{precision}",

@@ -185,8 +185,13 @@ def predict(request: Message) -> dict[str, Any]:
     with storage_errors(), Path(request["out"]).open("w", encoding="utf-8") as out:
         for index, label in enumerate(labels):
             told = {"index": index, "label": label, "probability": 1.0, "unknown": False}
+            if request["use_unlabelled"]:
+                told["smoothed"] = len(labels) > 3
             out.write(json.dumps(told, separators=(",", ":")) + "\n")
-    return {"labels": labels}
+    if not request["use_unlabelled"]:
+        return {"labels": labels}
+    few = {"code": "too_few_inputs", "message": "fewer than four"}
+    return {"labels": labels, "left_off": None if len(labels) > 3 else few}
 
 
 def likeness(request: Message) -> dict[str, Any]:

@@ -219,5 +219,5 @@ def get_results(
     }
     if kind == "jsonl":
         headers["content-length"] = str(sum(part.bytes for part in parts))
-    body = results.stream(services.storage, parts, kind, several=service.says_several(row))
+    body = results.stream(services.storage, parts, kind, columns=service.columns_of(row))
     return StreamingResponse(body, media_type=MEDIA_TYPES[kind], headers=headers)

@@ -34,6 +34,8 @@ COLUMNS = (
 )
 SEVERAL = (*COLUMNS, "labels")
 """Of a model that says several labels, or none."""
+SMOOTHED = ("smoothed",)
+"""Further ones of a batch with `use_unlabelled`."""
 _STEP = 256 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet compute a cell, which it must not with names from somebody's archive."""
@@ -46,9 +48,13 @@ def wanted(accept: str) -> Format:
 
 
 def stream(
-    storage: Storage, parts: Sequence[BatchPartRow], kind: Format, *, several: bool = False
+    storage: Storage,
+    parts: Sequence[BatchPartRow],
+    kind: Format,
+    *,
+    columns: Sequence[str] = COLUMNS,
 ) -> Iterator[bytes]:
-    """The bytes of all parts, of a model that says one label or `several`.
+    """The bytes of all parts, CSV with these `columns`.
 
     Raises storage_unavailable, for the first of them at once.
     """
@@ -56,7 +62,7 @@ def stream(
         _open(storage, parts[0])
     files = (_open(storage, part) for part in parts)
     if kind == "csv":
-        return _csv(files, SEVERAL if several else COLUMNS)
+        return _csv(files, columns)
     return _jsonl(files)
 
 
@@ -100,8 +106,9 @@ def _row(item: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """One line of the results as cells; booleans as JSON writes them, no text a formula."""
     error = item.get("error", {})
     cells = {name: _cell(item[name]) for name in columns if name in item}
-    if "unknown" in cells:
-        cells["unknown"] = "true" if cells["unknown"] else "false"
+    for name in ("unknown", "smoothed"):
+        if name in cells:
+            cells[name] = "true" if cells[name] else "false"
     if error:
         cells |= {"error_code": error["code"], "error_message": error["message"]}
     return {name: _inert(cell) for name, cell in cells.items()}

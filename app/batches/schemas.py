@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, Json
 from pydantic.config import JsonDict
 
+from app.core.batch import Smoothing
 from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import LabelMode, Problem
 from app.core.times import whole
@@ -73,6 +74,14 @@ class BatchOptions(BaseModel):
     )
     threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Probability from which a multi-label model says a label."
+    )
+    use_unlabelled: bool = Field(
+        False,
+        description="Let inputs that look alike help each other: gains one to two points where the"
+        " model learned from one or two examples a class, less at 5 to 10, nothing beyond. Answers"
+        " then depend on the rest of the batch; inputs are taken in parts of some hundreds, in"
+        " their order. Left off, and the batch says so, for parts of few inputs or of unevenly"
+        " predicted classes. Not for multi-label models.",
     )
 
     @property
@@ -155,6 +164,9 @@ class Agreement(BaseModel):
     split: Literal["train", "val", "test"]
     label_mode: LabelMode = "single_label"
     num_examples: int
+    smoothed: int = Field(
+        0, description="Examples whose predictions leant on the rest of the batch."
+    )
     left_out: int = Field(description="Examples of labels that the model does not know.")
     seen_in_training: int | None = Field(
         None,
@@ -205,6 +217,10 @@ class Batch(BaseModel):
     unknown: float | None
     threshold: float | None = Field(None, description="Of a multi-label model, if it was asked.")
     thresholds: dict[str, float] = Field({}, description="By label, if they were asked.")
+    use_unlabelled: bool = False
+    smoothing: Smoothing | None = Field(
+        None, description="Of a batch with `use_unlabelled`, once a part of it is done."
+    )
     progress: BatchProgress
     embedding: Passes
     evaluation: list[Agreement] | None = Field(
@@ -230,6 +246,7 @@ def batch_of(row: BatchRow) -> Batch:
         filename=row.filename,
         **_told(row.options),
         progress=BatchProgress(done=row.done, total=row.total, failed=row.failed),
+        smoothing=Smoothing.model_validate(row.smoothing) if row.smoothing else None,
         embedding=Passes(new=row.passes),
         evaluation=[Agreement.model_validate(one) for one in row.evaluation or []] or None,
         problems=[Problem.model_validate(problem) for problem in row.problems],
@@ -247,6 +264,7 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
         "unknown": options["unknown"],
         "threshold": options.get("threshold"),
         "thresholds": options.get("thresholds", {}),
+        "use_unlabelled": options.get("use_unlabelled", False),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.batches import results
 from app.batches.schemas import BatchForm, BatchOptions, NewBatch
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
@@ -167,7 +168,16 @@ def _several(
     several = row.label_mode == "multi_label"
     told = Options(level=asked.threshold, levels=asked.levels)
     told.check_levels(row.card["labels"] if several else None)
+    if several and asked.use_unlabelled:
+        why = "use_unlabelled: the model is multi_label, and smoothing is for one label an input"
+        raise HeadstartError("invalid_request", why, param="use_unlabelled")
     return several
+
+
+def columns_of(row: BatchRow) -> tuple[str, ...]:
+    """The columns of the batch's results as CSV."""
+    further = results.SMOOTHED if row.options.get("use_unlabelled") else ()
+    return (*(results.SEVERAL if says_several(row) else results.COLUMNS), *further)
 
 
 def says_several(row: BatchRow) -> bool:
@@ -179,6 +189,8 @@ def _options(asked: BatchOptions, *, several: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"top_k": asked.top_k, "unknown": asked.unknown}
     if several:
         told["label_mode"] = "multi_label"
+    if asked.use_unlabelled:
+        told["use_unlabelled"] = True
     if asked.threshold is not None:
         told["threshold"] = asked.threshold
     return told | ({"thresholds": asked.levels} if asked.levels else {})

@@ -47,6 +47,13 @@ def count_several(
     _count_marks(entry, labels=labels, said=predicted)
 
 
+def note_smoothed(tally: Tally) -> None:
+    """Say of all that was counted that its predictions were smoothed over one another."""
+    for entry in tally.values():
+        counted = sum(sum(row.values()) for row in entry["counts"].values())
+        entry["smoothed"] = counted
+
+
 def merged(one: Tally, other: Tally) -> Tally:
     """Both together, as new data."""
     total: Tally = {}
@@ -56,6 +63,8 @@ def merged(one: Tally, other: Tally) -> Tally:
             into["left_out"] += entry["left_out"]
             into["seen"] = _plus(into["seen"], entry.get("seen"))
             _add_marks(into, entry)
+            if "smoothed" in entry:
+                into["smoothed"] = into.get("smoothed", 0) + entry["smoothed"]
             for label, row in entry["counts"].items():
                 _add(into["counts"].setdefault(label, {}), row)
     return total
@@ -85,6 +94,7 @@ def _of_split(split: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "split": split,
         "left_out": entry["left_out"],
         "seen_in_training": entry.get("seen"),
+        **({"smoothed": entry["smoothed"]} if "smoothed" in entry else {}),
     }
     if "marks" in entry:
         return told | _of_marks(entry, share)

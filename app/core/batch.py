@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.manifest import Example, Problem
+
+MOST_PARTS = 20
+"""Parts of a batch that are told of."""
 
 
 class Fault(BaseModel):
@@ -16,6 +19,34 @@ class Fault(BaseModel):
 
     code: str
     message: str
+
+
+class LeftOffPart(BaseModel):
+    """Inputs `start` to `stop - 1`, which were answered one by one, and why."""
+
+    start: int
+    stop: int
+    code: str = Field(description="`too_few_inputs`, `enough_examples`, `unbalanced` or `texts`.")
+    message: str
+
+
+class Smoothing(BaseModel):
+    """How the inputs of a batch with `use_unlabelled` were answered."""
+
+    smoothed: int = Field(0, description="Inputs answered with the help of the others.")
+    one_by_one: int = Field(0, description="Inputs answered as they would be alone.")
+    left_off: list[LeftOffPart] = Field(
+        [], description="The parts that were answered one by one, and why; the first of many."
+    )
+
+    def plus(self, other: Smoothing) -> Smoothing:
+        """Both together."""
+        parts = sorted([*self.left_off, *other.left_off], key=lambda part: part.start)
+        return Smoothing(
+            smoothed=self.smoothed + other.smoothed,
+            one_by_one=self.one_by_one + other.one_by_one,
+            left_off=parts[:MOST_PARTS],
+        )
 
 
 class BatchInput(Example):

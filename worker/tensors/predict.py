@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from app.core.messages import Options
 from app.infra.storage import storage_errors
 from worker.answers.rendering import Labels, Scores, render
 from worker.answers.scoring import live_head, scores_of
-from worker.ml.heads import scoring
+from worker.ml.features import spaces
+from worker.ml.heads import scoring, transduction
+from worker.ml.heads.scoring import LiveHead, Prediction
 
 
 def predict(
@@ -28,7 +31,7 @@ def predict(
     """Write an item of an answer for each row of `features` (view → [n, D]) to `out`.
 
     `texts` are what the rows are embeddings of, where they are texts. Answers the label of each, or
-    the labels.
+    the labels; and of rows that should be smoothed over one another, why they were not.
     Raises model_corrupt.
     """
     head = live_head(load_file(request["head"]), request["config"])
@@ -43,10 +46,38 @@ def predict(
     count = len(next(iter(rows.values())))
     with torch.inference_mode():
         predictions = scoring.predict(rows, [head] * count, layout=spec.layout, texts=texts)
+        told, predictions = _over_one_another(request, head, predictions, rows, spec)
     scores = [scores_of(labels, one) for one in predictions]
-    lines = [render(one, index=index, options=options) for index, one in enumerate(scores)]
+    extra = f',"smoothed":{"true" if told["left_off"] is None else "false"}' if told else ""
+    lines = [
+        render(one, index=index, options=options, extra=extra) for index, one in enumerate(scores)
+    ]
     _write(Path(request["out"]), lines)
-    return {"labels": [_said(one, options) for one in scores]}
+    return {"labels": [_said(one, options) for one in scores], **told}
+
+
+def _over_one_another(
+    request: Mapping[str, Any],
+    head: LiveHead,
+    predictions: list[Prediction],
+    features: Mapping[str, Tensor],
+    spec: BackboneSpec,
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """The predictions, smoothed where that is asked for and should help; else why they are not.
+
+    Whether an input is unknown, it alone says.
+    """
+    if not request.get("use_unlabelled"):
+        return {}, predictions
+    if spec.modality == "text":
+        return {"left_off": asdict(transduction.OF_TEXTS)}, predictions
+    probabilities = torch.stack([one.probabilities for one in predictions])
+    made = spaces.transform(tuple(spec.layout), head.config.statistics, head.config.shares)
+    rows = made("late", features[spaces.primary(features)])
+    smooth, why = transduction.over(probabilities, rows, per_class=request["per_class"])
+    both = zip(predictions, smooth, strict=True)
+    told = None if why is None else asdict(why)
+    return {"left_off": told}, [replace(one, probabilities=p) for one, p in both]
 
 
 def _said(scores: Scores, options: Options) -> str | list[str]:

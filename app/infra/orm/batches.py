@@ -47,6 +47,8 @@ class BatchRow(Base):
     evaluation: Mapped[list[Any] | None] = mapped_column(JSON)
     problems: Mapped[list[Any]]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    smoothing: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """How its inputs were answered, where `use_unlabelled` was asked; null before any was."""
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.core import agreement, job_state
 from app.core.agreement import Tally
+from app.core.batch import Smoothing
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.job_state import TERMINAL, JobStatus
@@ -58,6 +59,7 @@ class ChunkOutcome:
     failed: int
     tally: Tally
     problem: Problem | None = None
+    smoothing: Smoothing | None = None
 
 
 def pin_model(session: Session, model_id: str, *, organisation_id: str) -> ModelRow:
@@ -209,6 +211,9 @@ def finish_chunk(session: Session, claim: work.Claim, outcome: ChunkOutcome) -> 
     told = outcome.problem.model_dump() if outcome.problem is not None else None
     if told is not None and told not in row.problems:
         row.problems = [*row.problems, told]
+    if outcome.smoothing is not None:
+        before = Smoothing.model_validate(row.smoothing or {})
+        row.smoothing = before.plus(outcome.smoothing).model_dump()
     if not _pending(session, row.id):
         row.evaluation = agreement.evaluate(row.tally) or None
         advance(session, row, "succeeded")

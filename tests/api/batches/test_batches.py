@@ -162,6 +162,40 @@ def test_the_same_results_as_csv(caller: httpx.Client, trained: dict[str, str]) 
     assert code(caller.get(path, params={"format": "xml"})) == (422, "invalid_request")
 
 
+def test_inputs_help_each_other_where_that_is_asked(
+    caller: httpx.Client, trained: dict[str, str]
+) -> None:
+    """Of ten inputs, in parts of at most four, the light process smooths those of four."""
+    members = {
+        f"{label}/{at}.png": png(4000 + 9 * ord(label) + at) for label in "ab" for at in range(5)
+    }
+    dataset = made(caller, zipped(members), headers=WAIT)["id"]
+    batch = start(caller, model=trained["model"], dataset=dataset, use_unlabelled=True)
+    assert batch["use_unlabelled"] is True
+    told = batch["smoothing"]
+    assert (told["smoothed"], told["one_by_one"]) == (4, 6)
+    assert [part["code"] for part in told["left_off"]] == ["too_few_inputs"] * 2
+    found = lines(caller, batch["id"])
+    for part in told["left_off"]:
+        assert not any(one["smoothed"] for one in found[part["start"] : part["stop"]])
+    assert sum(one["smoothed"] for one in found) == 4
+    (figures,) = batch["evaluation"]
+    assert (figures["num_examples"], figures["smoothed"]) == (10, 4)
+    rows = list(
+        csv.DictReader(caller.get(f"{BATCHES}/{batch['id']}/results?format=csv").text.splitlines())
+    )
+    assert [row["smoothed"] == "true" for row in rows] == [one["smoothed"] for one in found]
+    plain = start(caller, model=trained["model"], dataset=dataset)
+    assert (plain["use_unlabelled"], plain["smoothing"]) == (False, None)
+    assert not any("smoothed" in one for one in lines(caller, plain["id"]))
+
+
+def test_an_upload_asks_for_it_in_a_field(caller: httpx.Client, trained: dict[str, str]) -> None:
+    data = zipped({f"{at}.png": png(5000 + at) for at in range(4)})
+    batch = send(caller, data, model=trained["model"], use_unlabelled="true").json()
+    assert batch["smoothing"] == {"smoothed": 4, "one_by_one": 0, "left_off": []}
+
+
 def test_an_alias_and_a_job_mean_their_model(caller: httpx.Client, trained: dict[str, str]) -> None:
     caller.put("/v1/aliases/shapes@production", json={"model": trained["model"]}).raise_for_status()
     for name in ("shapes@production", trained["job"]):

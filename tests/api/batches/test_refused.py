@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.infra.database import transaction
-from app.infra.orm import JobRow
+from app.infra.orm import JobRow, ModelRow
 from tests.api.batches.batching import BACKBONE, BATCHES, NOBODYS, send
 from tests.api.service import Service
 from tests.api.uploading import code, finish, leftovers, made, works
@@ -43,6 +43,16 @@ def test_what_is_asked_for_must_be_there(client: httpx.Client, known: dict[str, 
         assert code(call(f"{BATCHES}/{NOBODYS}{path}")) == (404, "not_found")
 
 
+def test_several_labels_are_not_smoothed(
+    service: Service, client: httpx.Client, known: dict[str, str]
+) -> None:
+    with transaction(service.services.sessions) as session:
+        session.get_one(ModelRow, known["model"]).label_mode = "multi_label"
+    answer = client.post(BATCHES, json=known | {"use_unlabelled": True})
+    assert code(answer) == (422, "invalid_request")
+    assert answer.json()["param"] == "use_unlabelled"
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -51,6 +61,7 @@ def test_what_is_asked_for_must_be_there(client: httpx.Client, known: dict[str, 
         ({"version": 0}, "version"),
         ({"extra": 1}, "extra"),
         ({"model": "a/b"}, "model"),
+        ({"use_unlabelled": "perhaps"}, "use_unlabelled"),
         ({"dataset": None}, "dataset"),
     ],
 )

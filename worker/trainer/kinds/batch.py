@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.core import agreement, batch
 from app.core.agreement import Tally
-from app.core.batch import BatchInput, Fault
+from app.core.batch import BatchInput, Fault, Smoothing
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Problem
@@ -134,7 +134,9 @@ class _Prediction:
         self._config: Mapping[str, Any] = stored.card["config"]
         self._trained = same_weights.trained_on(stored.card)
         self._fitted = fitted_on(stored.card)
+        self._per_class = _per_class(stored.card)
         self._problem: Problem | None = None
+        self._smoothing: Smoothing | None = None
 
     def outcome(self) -> tuple[ChunkOutcome, set[str]]:
         """The stored file and what it adds to the batch; the segments that were read."""
@@ -207,14 +209,27 @@ class _Prediction:
             "unknown": row.options["unknown"],
             "level": row.options.get("threshold"),
             "levels": row.options.get("thresholds"),
+            "use_unlabelled": row.options.get("use_unlabelled", False),
+            "per_class": self._per_class,
             "out": str(file),
         }
-        labels = self._attempt.ask(request)["labels"]
+        answer = self._attempt.ask(request)
+        labels = answer["labels"]
+        if "left_off" in answer:
+            self._smoothing = self._smoothed(answer["left_off"])
         lines = file.read_bytes().splitlines()
         return {
             one.sha256: (line, label)
             for one, line, label in zip(unique, lines, labels, strict=True)
         }
+
+    def _smoothed(self, left_off: Mapping[str, str] | None) -> Smoothing:
+        """What is said of the chunk's inputs that have an answer."""
+        start, count = self._chunk.start, len(self._wanted)
+        if left_off is None:
+            return Smoothing(smoothed=count)
+        part = {"start": start, "stop": start + len(self._chunk.inputs), **left_off}
+        return Smoothing(one_by_one=count, left_off=[part])
 
     def _written(self, answers: Mapping[str, tuple[bytes, Said]]) -> ChunkOutcome:
         """Store the lines of the whole chunk, in the inputs' order."""
@@ -237,15 +252,19 @@ class _Prediction:
             failed=failed,
             tally=self._tally(answers),
             problem=self._problem,
+            smoothing=self._smoothing,
         )
 
     def _tally(self, answers: Mapping[str, tuple[bytes, Said]]) -> Tally:
         known, tally = frozenset(self._config["classes"]), Tally()
         trained = self._chunk.trained
+        smoothed = self._smoothing is not None and self._smoothing.smoothed > 0
         for one in self._chunk.inputs:
             if one.id in self._chunk.judged and one.sha256 in answers:
                 seen = None if trained is None else one.content in trained
                 _count(tally, one, answers[one.sha256][1], known=known, seen=seen)
+        if smoothed:
+            agreement.note_smoothed(tally)
         return tally
 
 
@@ -265,6 +284,12 @@ def _count(
     label = one.names[0] if len(one.names) == 1 else ""
     predicted = said if label in known else None
     agreement.count(tally, split=one.split, label=label, predicted=predicted, seen=seen)
+
+
+def _per_class(card: Mapping[str, Any]) -> float | None:
+    """Examples a class that a model learned from; None where its card does not say."""
+    learned = card.get("dataset", {}).get("train")
+    return None if learned is None else learned / len(card["config"]["classes"])
 
 
 def _in_another_precision(fitted: str, served: str) -> Problem | None:

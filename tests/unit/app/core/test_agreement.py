@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-from app.core.agreement import Tally, count, evaluate, merged
+from app.core.agreement import Tally, count, evaluate, merged, note_smoothed
 from app.core.class_figures import wilson
 
 LABELS = st.sampled_from(["a", "b", "c"])
@@ -138,3 +138,16 @@ def test_what_was_counted_before_or_is_not_known_stays_unknown() -> None:
     gone: Tally = {}
     count(gone, split="test", label="a", predicted="a", seen=None)
     assert evaluate(merged(tally_of([("a", "a")]), gone))[0]["seen_in_training"] is None
+
+
+def test_smoothed_predictions_are_counted_apart() -> None:
+    one: Tally = {}
+    count(one, split="val", label="a", predicted="a", seen=False)
+    count(one, split="val", label="b", predicted=None, seen=False)
+    note_smoothed(one)
+    other: Tally = {}
+    count(other, split="val", label="a", predicted="b", seen=False)
+    (figures,) = evaluate(merged(one, other))
+    assert (figures["smoothed"], figures["num_examples"]) == (1, 2)
+    (plain,) = evaluate(merged({}, other))
+    assert "smoothed" not in plain

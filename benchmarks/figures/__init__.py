@@ -1,0 +1,1 @@
+"""Whether what the service says of itself holds."""

@@ -69,7 +69,7 @@ def _over_one_another(
     """
     if not request.get("use_unlabelled"):
         return {}, predictions
-    if spec.modality == "text":
+    if spec.reads.read_by_heads:
         return {"left_off": asdict(transduction.OF_TEXTS)}, predictions
     probabilities = torch.stack([one.probabilities for one in predictions])
     made = spaces.transform(tuple(spec.layout), head.config.statistics, head.config.shares)

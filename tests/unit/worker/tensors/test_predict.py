@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import save_file
 
+from app.core.modalities import IMAGE, TEXT, ModalitySpec
 from tests.unit.worker.ml.tasks import LAYOUT, clouds, task
 from worker.ml import fit
 from worker.tensors.predict import _over_one_another, predict
@@ -20,7 +21,7 @@ class Spec:
     """Of the made-up backbone."""
 
     layout = LAYOUT
-    modality: str = "image"
+    reads: ModalitySpec = IMAGE
 
 
 Said = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -77,7 +78,7 @@ def test_where_it_is_left_off_answers_are_as_alone(tmp_path: Path) -> None:
 
 def test_texts_are_answered_one_by_one() -> None:
     nothing: Any = None
-    texts: Any = Spec(modality="text")
+    texts: Any = Spec(reads=TEXT)
     told, same = _over_one_another({"use_unlabelled": True}, nothing, [], {}, texts)
     assert told["left_off"]["code"] == "texts"
     assert same == []

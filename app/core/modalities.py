@@ -36,8 +36,8 @@ class ModalitySpec:
 
     `views` are all ways to read an example; `in_tables`, whether a table's cells are examples;
     `windowed`, whether a backbone reads tokens, a window at a time; `deep`, whether samples may
-    have more than eight bits, so that a dataset has a scale; `copied`, whether examples come as
-    near copies of each other; `read_by_heads`, whether heads read them beside their embeddings.
+    have more than eight bits, so that a dataset has a scale; `copied`, whether embeddings
+    tell near copies of an example; `read_by_heads`, whether heads read them beside embeddings.
     """
 
     name: Modality

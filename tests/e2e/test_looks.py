@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 from PIL import Image
@@ -50,6 +51,29 @@ def test_a_near_copy_of_a_training_picture_is_not_judged_by(service: Service) ->
         one = client.get(f"/v1/datasets/{dataset['id']}/examples").json()["data"][0]["id"]
         small = client.get(f"/v1/datasets/{dataset['id']}/examples/{one}/thumbnail?size=48")
         assert Image.open(io.BytesIO(small.content)).size == (48, 36)
+
+
+def test_a_near_copy_of_a_training_text_is_not_judged_by(service: Service) -> None:
+    rows = [
+        ("How do I activate my new card?", "card", "train"),
+        ("Where is the card that you sent me?", "card", "train"),
+        ("Why was I charged a fee for this?", "fee", "train"),
+        ("There is a fee that I do not know", "fee", "train"),
+        ("how do i activate my new card", "card", "test"),
+        ("WHERE IS THE CARD THAT YOU SENT ME", "fee", "test"),
+        ("What does a transfer cost?", "fee", "test"),
+    ]
+    lines = [json.dumps({"text": t, "label": label, "split": s}) for t, label, s in rows]
+    with service.client() as client:
+        dataset = upload(client, "\n".join(lines).encode(), "bank.jsonl")
+        found = [one for one in dataset["problems"] if one["code"] == "duplicate_across_splits"]
+        told = [(one["path"], one["excluded"]) for one in found]
+        assert sorted(told) == [("bank.jsonl:5", True), ("bank.jsonl:6", False)]
+        assert dataset["num_examples"] == 6
+        statistics = client.get(f"/v1/datasets/{dataset['id']}/versions/1/statistics").json()
+        assert [len(group) for group in statistics["near_duplicates"]["groups"]] == [2, 2]
+        assert statistics["near_duplicates"]["looked_at"] == 7
+        assert statistics["text"]["scripts"] == {"Latin": 6}
 
 
 def test_dicoms_are_learned_from_and_seen_without_their_patients(service: Service) -> None:

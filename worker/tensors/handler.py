@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -37,6 +37,7 @@ from worker.tensors import held_out, warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import near_copies
+from worker.tensors.near_texts import near_texts
 from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -69,6 +70,7 @@ class Tensors:
             "predict": lambda: self._predict(request),
             "likeness": lambda: self._likeness(request),
             "near_copies": lambda: self._near_copies(request),
+            "near_texts": lambda: _near_texts(request),
             "export": lambda: self._export(request),
         }
         return answer[request["op"]]()
@@ -156,9 +158,8 @@ class Tensors:
         """Pairs of the examples that show one picture."""
         scale = PixelScale.from_json(request.get("pixel_scale"))
         last, rows = self._engine(request).spec.last, _features(request["rows"])
-        items = request["items"]
-        pairs = near_copies(rows, lambda at: blob(items, at), last=last, scale=scale)
-        return {"pairs": pairs}
+        with opened(request["items"]) as blob:
+            return {"pairs": near_copies(rows, blob, last=last, scale=scale)}
 
     def _truncated(self, request: Message) -> dict[str, Any]:
         """Which of the texts go on behind what is read of them; what is no text does not."""
@@ -264,11 +265,27 @@ def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:
             yield handles[pack].read(length)
 
 
-def blob(items: Mapping[str, Any], at: int) -> bytes:
-    """The bytes of the item at a place."""
-    with Path(items["packs"][items["pack"][at]]).open("rb") as file:
-        file.seek(items["offset"][at])
-        return file.read(items["length"][at])
+@contextmanager
+def opened(items: Mapping[str, Any]) -> Iterator[Callable[[int], bytes]]:
+    """What gives the bytes of the item at a place."""
+    with ExitStack() as stack:
+        handles = [stack.enter_context(Path(pack).open("rb")) for pack in items["packs"]]
+
+        def blob(at: int) -> bytes:
+            handle = handles[items["pack"][at]]
+            handle.seek(items["offset"][at])
+            data: bytes = handle.read(items["length"][at])
+            return data
+
+        yield blob
+
+
+def _near_texts(request: Message) -> dict[str, Any]:
+    """Pairs of the examples that have almost one text."""
+    items = request["items"]
+    with opened(items) as blob:
+        count = len(items["length"])
+        return {"pairs": near_texts(count, lambda at: blob(at).decode(errors="replace"))}
 
 
 def support(described: Mapping[str, Any]) -> Support:

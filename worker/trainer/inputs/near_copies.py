@@ -1,25 +1,28 @@
-"""Examples of a version that show one picture: told, and not judged by where one is trained on."""
+"""Examples of a version that are almost the same: told, and not judged by if one is trained on."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.manifest import Example, Problem
+from app.core.manifest import Example, Modality, Problem
 from app.core.modalities import MODALITIES
 from app.core.splits import ORDER
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import versions
+from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs.embed_missing import items
 from worker.trainer.inputs.features import gather
 from worker.trainer.tensor_process import EngineFacts
 
-MOST = 6000
+MOST: Mapping[Modality, int] = {"image": 6000, "text": 100_000}
 """Examples that are looked at, held-out ones before those that are trained on."""
 _SHOWN = 100
 """Groups that are kept."""
+_NOUNS: Mapping[Modality, str] = {"image": "picture", "text": "text"}
+Pairs = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,14 @@ class NearCopies:
 
     groups: Sequence[Sequence[Example]]
     looked_at: int
+    modality: Modality
 
     @property
     def problems(self) -> list[Problem]:
-        """One for each held-out example that another split shows, too: it is not judged by."""
-        return [told for group in self.groups for told in _leaks(group)]
+        """One for each held-out example that another split shows, too: it is not judged by, but
+        where the other one's label is another."""
+        noun = _NOUNS[self.modality]
+        return [told for group in self.groups for told in _leaks(group, noun)]
 
     def note(self, version: DatasetVersionRow) -> None:
         """Keep them with a locked version."""
@@ -45,28 +51,44 @@ class NearCopies:
 def look(
     attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
 ) -> NearCopies | None:
-    """Look for near copies among embedded examples; None where they are of no kind that has any."""
-    if not MODALITIES[facts.modality].copied:
-        return None
+    """Look for near copies among embedded examples; None where there are no two to compare."""
     order = sorted(examples, key=lambda one: -ORDER.index(one.split))
-    some = list({example.sha256: example for example in order}.values())[:MOST]
-    rows = gather(attempt, facts, view, some) if len(some) > 1 else None
+    modality = MODALITIES[facts.modality].name
+    some = list({one.content: one for one in order}.values())[: MOST[modality]]
+    if len(some) < 2:
+        return None
+    pairs = _pictures(attempt, facts, view, some) if modality == "image" else _texts(attempt, some)
+    return None if pairs is None else NearCopies(_groups(some, pairs), len(some), modality)
+
+
+def _pictures(
+    attempt: Attempt, facts: EngineFacts, view: str, some: Sequence[Example]
+) -> Pairs | None:
+    rows = gather(attempt, facts, view, some)
     if rows is None:
         return None
-    said = attempt.ask(
-        {
-            "op": "near_copies",
-            "backbone": facts.backbone,
-            "fitted": facts.precision,
-            "pixel_scale": facts.pixel_scale,
-            "rows": rows.rows(some),
-            "items": items(attempt, attempt.claim.organisation_id, some),
-        }
-    )
-    return NearCopies(_groups(some, said["pairs"]), looked_at=len(some))
+    asked = {
+        "op": "near_copies",
+        "backbone": facts.backbone,
+        "fitted": facts.precision,
+        "pixel_scale": facts.pixel_scale,
+        "rows": rows.rows(some),
+        "items": items(attempt, attempt.claim.organisation_id, some),
+    }
+    return _pairs(attempt, asked)
 
 
-def _groups(examples: Sequence[Example], pairs: Sequence[Sequence[int]]) -> list[list[Example]]:
+def _texts(attempt: Attempt, some: Sequence[Example]) -> Pairs:
+    listed = items(attempt, attempt.claim.organisation_id, some)
+    return _pairs(attempt, {"op": "near_texts", "backbone": "", "items": listed})
+
+
+def _pairs(attempt: Attempt, asked: Message) -> Pairs:
+    pairs: Pairs = attempt.ask(asked)["pairs"]
+    return pairs
+
+
+def _groups(examples: Sequence[Example], pairs: Pairs) -> list[list[Example]]:
     """Examples that pairs link, directly or not."""
     parent = list(range(len(examples)))
 
@@ -84,17 +106,20 @@ def _groups(examples: Sequence[Example], pairs: Sequence[Sequence[int]]) -> list
     return [group for group in together.values() if len(group) > 1]
 
 
-def _leaks(group: Sequence[Example]) -> list[Problem]:
+def _leaks(group: Sequence[Example], noun: str) -> list[Problem]:
     first = min(group, key=lambda one: ORDER.index(one.split))
-    return [
-        Problem(
-            code="duplicate_across_splits",
-            message=f"{one.path}: almost the same picture as {first.path}, which is in "
-            f"{first.split}",
-            path=one.path,
-            example_id=one.id,
-            excluded=True,
-        )
-        for one in group
-        if one.split != first.split
-    ]
+    return [_leak(one, first, noun) for one in group if one.split != first.split]
+
+
+def _leak(example: Example, first: Example, noun: str) -> Problem:
+    """Of pictures the same one is meant whatever they are called; a word more in a text may be what
+    makes it another class's."""
+    differs = noun == "text" and example.names != first.names
+    said = f"{example.path}: almost the same {noun} as {first.path}, which is in {first.split}"
+    return Problem(
+        code="duplicate_across_splits",
+        message=f"{said} under another label; it is kept" if differs else said,
+        path=example.path,
+        example_id=example.id,
+        excluded=not differs,
+    )

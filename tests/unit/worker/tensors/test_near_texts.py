@@ -1,0 +1,79 @@
+"""Near copies of texts: found whatever their order, and nothing else is."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.tensors.near_texts import near_texts
+
+RANDOM = random.Random(7)
+WORDS = ["".join(RANDOM.choices("abcdefghijklmnop", k=RANDOM.randint(2, 9))) for _ in range(800)]
+LONG = " ".join(RANDOM.choices(WORDS, k=400))
+
+
+def sentence(words: int = 60) -> str:
+    return " ".join(RANDOM.choices(WORDS, k=words))
+
+
+def pairs(*texts: str) -> list[tuple[int, int]]:
+    return near_texts(len(texts), texts.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I activate my card?", "how do i activate  my card"),
+        ("OK", "ok!"),
+        ("\uff26\uff55\uff4c\uff4c width", "full width"),
+        ("\u00c0 bient\u00f4t", "A\u0300 biento\u0302t"),
+        (LONG, LONG.replace(" ", "  ").upper()),
+        (LONG, LONG + " and one thing more"),
+        ("\u4f60\u597d\uff0c\u4e16\u754c\u3002", "\u4f60\u597d,\u4e16\u754c"),
+    ],
+)  # fmt: skip
+def test_what_differs_in_little_is_one(one: str, other: str) -> None:
+    assert pairs("something else", one, "another thing again", other) == [(1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("I love this film", "I hate this film"),
+        ("transfer 10 to savings", "transfer 20 to savings"),
+        ("!!!", "???"),
+        ("", "..."),
+        ("\u0932\u095c\u0915\u0940", "\u0932\u095c\u0915\u093e"),  # girl, boy: a vowel sign
+        (LONG, LONG[: len(LONG) // 2]),
+        (LONG, LONG[:1500] + sentence(200)),
+    ],
+)
+def test_what_differs_in_more_is_not(one: str, other: str) -> None:
+    assert pairs(one, other) == []
+
+
+def test_all_planted_copies_are_found_among_many() -> None:
+    texts = [sentence() for _ in range(2000)]
+    for at in range(100):
+        words = texts[at].split()
+        words[at % len(words)] = "changed"
+        texts[1000 + at] = " ".join(words)
+    assert sorted(pairs(*texts)) == [(at, 1000 + at) for at in range(100)]
+
+
+def test_copies_of_copies_are_one_group() -> None:
+    texts = [f"{LONG} {word}" for word in WORDS[:300]]
+    assert len(pairs(*texts)) == 299
+
+
+@given(st.lists(st.text(max_size=40), max_size=12))
+def test_pairs_are_places_in_order_and_form_no_circle(texts: list[str]) -> None:
+    found = pairs(*texts)
+    assert all(0 <= one < other < len(texts) for one, other in found)
+    assert len(found) < max(1, len(texts))
+    twice = near_texts(2 * len(texts), lambda at: texts[at % len(texts)])
+    lone = sum(bool("".join(filter(str.isalnum, text))) for text in texts)
+    assert len(twice) >= lone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.manifest import Example, Modality, Problem
@@ -22,6 +22,8 @@ MOST: Mapping[Modality, int] = {"image": 6000, "text": 100_000}
 _SHOWN = 100
 """Groups that are kept."""
 _NOUNS: Mapping[Modality, str] = {"image": "picture", "text": "text"}
+_FLIPPED: frozenset[Modality] = frozenset({"text"})
+"""Of what a little may make another class's."""
 Pairs = Sequence[Sequence[int]]
 
 
@@ -37,8 +39,7 @@ class NearCopies:
     def problems(self) -> list[Problem]:
         """One for each held-out example that another split shows, too: it is not judged by, but
         where the other one's label is another."""
-        noun = _NOUNS[self.modality]
-        return [told for group in self.groups for told in _leaks(group, noun)]
+        return [told for group in self.groups for told in _leaks(group, self.modality)]
 
     def note(self, version: DatasetVersionRow) -> None:
         """Keep them with a locked version."""
@@ -57,7 +58,7 @@ def look(
     some = list({one.content: one for one in order}.values())[: MOST[modality]]
     if len(some) < 2:
         return None
-    pairs = _pictures(attempt, facts, view, some) if modality == "image" else _texts(attempt, some)
+    pairs = _LOOK[modality](attempt, facts, view, some)
     return None if pairs is None else NearCopies(_groups(some, pairs), len(some), modality)
 
 
@@ -78,7 +79,8 @@ def _pictures(
     return _pairs(attempt, asked)
 
 
-def _texts(attempt: Attempt, some: Sequence[Example]) -> Pairs:
+def _texts(attempt: Attempt, facts: EngineFacts, view: str, some: Sequence[Example]) -> Pairs:
+    del facts, view
     listed = items(attempt, attempt.claim.organisation_id, some)
     return _pairs(attempt, {"op": "near_texts", "backbone": "", "items": listed})
 
@@ -86,6 +88,9 @@ def _texts(attempt: Attempt, some: Sequence[Example]) -> Pairs:
 def _pairs(attempt: Attempt, asked: Message) -> Pairs:
     pairs: Pairs = attempt.ask(asked)["pairs"]
     return pairs
+
+
+_LOOK: Mapping[Modality, Callable[..., Pairs | None]] = {"image": _pictures, "text": _texts}
 
 
 def _groups(examples: Sequence[Example], pairs: Pairs) -> list[list[Example]]:
@@ -106,16 +111,17 @@ def _groups(examples: Sequence[Example], pairs: Pairs) -> list[list[Example]]:
     return [group for group in together.values() if len(group) > 1]
 
 
-def _leaks(group: Sequence[Example], noun: str) -> list[Problem]:
+def _leaks(group: Sequence[Example], modality: Modality) -> list[Problem]:
     first = min(group, key=lambda one: ORDER.index(one.split))
-    return [_leak(one, first, noun) for one in group if one.split != first.split]
+    return [_leak(one, first, modality) for one in group if one.split != first.split]
 
 
-def _leak(example: Example, first: Example, noun: str) -> Problem:
+def _leak(example: Example, first: Example, modality: Modality) -> Problem:
     """Of pictures the same one is meant whatever they are called; a word more in a text may be what
     makes it another class's."""
-    differs = noun == "text" and example.names != first.names
-    said = f"{example.path}: almost the same {noun} as {first.path}, which is in {first.split}"
+    differs = modality in _FLIPPED and example.names != first.names
+    where = f"{_NOUNS[modality]} as {first.path}, which is in {first.split}"
+    said = f"{example.path}: almost the same {where}"
     return Problem(
         code="duplicate_across_splits",
         message=f"{said} under another label; it is kept" if differs else said,

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -53,7 +52,7 @@ from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
-from app.infra.turns import BUILDS_AT_ONCE, OWN_BUILDS, Turns
+from app.infra.turns import Builds, Turns
 from app.jobs.endpoints import router as jobs
 from app.jobs.schemas import NewJob
 from app.jobs.service import create as create_job
@@ -167,8 +166,7 @@ def open_services(settings: Settings) -> Services:
         waiting=Waiting(engine),
         resolver=Resolver(sessions),
         turns=Turns(),
-        builds=CapacityLimiter(BUILDS_AT_ONCE),
-        own_builds=Turns(OWN_BUILDS),
+        builds=Builds(),
         probe=Probe(settings, sessions, storage=storage, predictor=predictor),
         statistics=InferenceStatistics(),
         looks=Remembered(_LOOKS_BYTES),

@@ -79,6 +79,7 @@ TITLES: Mapping[str, str] = {
     "backbone_unavailable": "The backbone's weights are missing",
     "precision_unavailable": "This machine has no units for that precision",
     "dataset_failed": "The dataset has failed",
+    "dataset_corrupt": "The stored dataset is damaged",
     "worker_lost": "The worker was lost too often",
     "training_failed": "Training failed",
     "fit_too_long": "The fit takes too long",

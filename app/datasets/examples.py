@@ -43,13 +43,19 @@ from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 router = APIRouter(route_class=StrictRoute, prefix="/{dataset_id}/examples")
 
 _EXAMPLE_ID = re.compile("ex_[0-9a-f]{24}")
-_CHANGES = ("not_found", "in_flight", "insufficient_classes", "storage_unavailable")
+_CHANGES = (
+    "not_found",
+    "in_flight",
+    "insufficient_classes",
+    "dataset_corrupt",
+    "storage_unavailable",
+)
 
 Version = Annotated[int | None, Query(ge=1, lt=2**31, description="The latest one, if left out.")]
 ManyLimit = Annotated[int, Query(ge=1, le=1000, description="How many examples at most.")]
 
 
-@router.get("", responses=problems("not_found", "storage_unavailable"))
+@router.get("", responses=problems("not_found", "dataset_corrupt", "storage_unavailable"))
 def list_examples(
     dataset_id: DatasetId,
     caller: Reader,
@@ -105,7 +111,9 @@ async def append_examples(
     return await answer(dataset_of, snapshot, response, status=201)
 
 
-@router.get("/{example_id}", responses=problems("not_found", "storage_unavailable"))
+@router.get(
+    "/{example_id}", responses=problems("not_found", "dataset_corrupt", "storage_unavailable")
+)
 def get_example(
     dataset_id: DatasetId,
     example_id: ExampleId,
@@ -138,7 +146,7 @@ async def change_example(
     """Relabel an example, or move it to another group or split; makes a new version."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
     step = partial(service.relabel, services, base, {example_id: change})
-    snapshot = await to_thread.run_sync(step, limiter=services.builds)
+    snapshot = await services.builds.run(caller.organisation_id, step)
     response.headers["location"] = _location(snapshot)
     return await answer(dataset_of, await settled(services, wish, snapshot), response)
 
@@ -163,7 +171,7 @@ async def change_examples(
         raise HeadstartError("invalid_request", "changes: one example twice", param="changes")
     base = await to_thread.run_sync(find, services, caller, dataset_id)
     step = partial(service.relabel, services, base, changes)
-    snapshot = await to_thread.run_sync(step, limiter=services.builds)
+    snapshot = await services.builds.run(caller.organisation_id, step)
     response.headers["location"] = _location(snapshot)
     return await answer(dataset_of, await settled(services, wish, snapshot), response)
 
@@ -181,7 +189,7 @@ async def drop_example(
     """Leave an example out; makes a new version. Older versions keep it."""
     base = await to_thread.run_sync(find, services, caller, dataset_id)
     step = partial(service.drop, services, base, example_id)
-    snapshot = await to_thread.run_sync(step, limiter=services.builds)
+    snapshot = await services.builds.run(caller.organisation_id, step)
     response.headers["location"] = _location(snapshot)
     return await answer(dataset_of, await settled(services, wish, snapshot), response)
 
@@ -193,7 +201,7 @@ async def drop_example(
         200: files(
             "image/png", "image/jpeg", "image/webp", "image/heic", "application/dicom", "text/plain"
         ),
-        **problems("not_found", "storage_unavailable"),
+        **problems("not_found", "dataset_corrupt", "storage_unavailable"),
     },
 )
 def get_example_content(

@@ -28,7 +28,14 @@ MEDIA_TYPES = (
     "application/vnd.apache.parquet",
     "text/csv",
 )
-_CODES = ("not_found", "not_ready", "export_unsupported", "export_failed", "storage_unavailable")
+_CODES = (
+    "not_found",
+    "not_ready",
+    "export_unsupported",
+    "export_failed",
+    "dataset_corrupt",
+    "storage_unavailable",
+)
 
 
 @router.get(

@@ -88,7 +88,7 @@ def list_files(
     after: Annotated[str | None, cursor(f"(ds_|{plain_files.PREFIX})")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
-    purpose: Annotated[str | None, Query(max_length=100)] = None,
+    purpose: Annotated[str | None, Query(max_length=100, pattern="^[ -~]*$")] = None,
 ) -> Page[FileObject]:
     """The organisation's files of every kind, by the time of their making."""
     wanted: dict[str, Any] = {

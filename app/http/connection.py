@@ -1,4 +1,4 @@
-"""uvicorn's connection with what it leaves out: a clock on heads, half-closed clients, one write.
+"""uvicorn's connection with what it leaves out: bounds on heads, half-closed clients, one write.
 
 `uvicorn --http app.http.connection:ClientConnection`; all else works without it, too.
 """
@@ -13,12 +13,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 20.0
 """From a request's first byte to the end of its head."""
+HEAD_BYTES = 64 * 1024
+"""Of a head, of trailers or of a chunk's extensions, in the reads of a socket before the last."""
+_REFUSING_SECONDS = 1.0
+"""What still comes of a head that is too large is read for so long, so that its answer arrives."""
 _PATIENCE = 1.0
 _PROBE_SECONDS = 10.0
 _ECHO_SECONDS = 0.2
 """After a probe: a client that has gone answers it with a reset."""
 _TCP_CLOSE = 7
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"connection: close\r\ncontent-length: 0\r\n\r\n"
+)
 _PROBE = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
@@ -32,6 +40,9 @@ class ClientConnection(HttpToolsProtocol):
 
     _head: asyncio.TimerHandle | None = None
     _probe: asyncio.TimerHandle | None = None
+    _refusing: asyncio.TimerHandle | None = None
+    _unheard = 0
+    """Bytes that came since the parser last had a whole head, or any of a body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", _Gathered(transport, self.loop)))
@@ -43,11 +54,30 @@ class ClientConnection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._stop_clocks()
 
+    def data_received(self, data: bytes) -> None:
+        """Of what the parser only gathers, no more than HEAD_BYTES and a read of the socket."""
+        if self._refusing is not None:
+            return
+        if self._unheard > HEAD_BYTES:
+            self._refuse()
+            return
+        self._unheard += len(data)
+        super().data_received(data)
+
+    def on_body(self, body: bytes) -> None:
+        self._unheard = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unheard = 0
+        super().on_message_complete()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def on_headers_complete(self) -> None:
+        self._unheard = 0
         if self._head is not None:
             self._head.cancel()
         super().on_headers_complete()
@@ -80,13 +110,18 @@ class ClientConnection(HttpToolsProtocol):
         else:
             self._probe = self.loop.call_later(_PROBE_SECONDS, self._ask)
 
+    def _refuse(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_LARGE)
+        self._refusing = self.loop.call_later(_REFUSING_SECONDS, self.transport.close)
+
     def _head_is_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.write(_LATE)
             self.transport.close()
 
     def _stop_clocks(self) -> None:
-        for clock in (self._head, self._probe, self.timeout_keep_alive_task):
+        for clock in (self._head, self._probe, self._refusing, self.timeout_keep_alive_task):
             if clock is not None:
                 clock.cancel()
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -26,7 +25,7 @@ from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings
 from app.infra.storage import Storage
-from app.infra.turns import Turns
+from app.infra.turns import Builds, Turns
 
 MakeJob = Callable[[Session, Mapping[str, Any], str], str]
 PendingFeedback = Callable[[Session, str, str], int]
@@ -48,9 +47,8 @@ class Services:
     resolver: Resolver
     turns: Turns
     """What blocks for an organisation's requests."""
-    builds: CapacityLimiter
-    """All organisations' uploads that are taken in."""
-    own_builds: Turns
+    builds: Builds
+    """What takes uploads in and makes versions."""
     probe: Probe
     statistics: InferenceStatistics
     looks: Remembered

@@ -7,6 +7,7 @@ paths that our own code makes; content from outside never names a key.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -14,10 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from app.core.errors import HeadstartError
+from app.infra import storage_keys
 from app.infra.settings import Settings
 
 OLD_SECONDS = 86_400.0
@@ -276,6 +279,31 @@ def place(source: Path, target: Path) -> None:
     _sync(source)
     source.replace(target)
     _sync(target.parent)
+
+
+def fetch_manifest(storage: Storage, organisation_id: str, sha256: str) -> Path:
+    """A local, read-only file of a manifest, which is what its name says.
+
+    Raises storage_unavailable where it is gone, and dataset_corrupt.
+    """
+    try:
+        path = storage.fetch(storage_keys.manifest(organisation_id, sha256))
+        seen = path.stat()
+    except FileNotFoundError as error:
+        raise HeadstartError(
+            "storage_unavailable", "a part of this dataset cannot be read", retry_after=5
+        ) from error
+    if _sha256(path, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns) != sha256:
+        why = "its list of examples is not what was stored: restore it, or upload the dataset again"
+        raise HeadstartError("dataset_corrupt", why, retry_after=60)
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, *_state: int) -> str:
+    """Of a file in this state, which is read once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -37,7 +37,9 @@ Most = Annotated[int, Query(ge=1, le=1000, description="How many examples at mos
 Label = Annotated[str | None, Query(max_length=256)]
 
 
-@router.get("/evaluation/examples", responses=problems("not_found", "storage_unavailable"))
+@router.get(
+    "/evaluation/examples", responses=problems("not_found", "model_corrupt", "storage_unavailable")
+)
 async def list_evaluated_examples(
     model: Name,
     caller: Reader,
@@ -63,7 +65,7 @@ async def list_evaluated_examples(
     return await to_thread.run_sync(read)
 
 
-@router.get("/comparison", responses=problems("not_found", "storage_unavailable"))
+@router.get("/comparison", responses=problems("not_found", "model_corrupt", "storage_unavailable"))
 async def compare_models(
     model: Name,
     other: Other,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from app.core.errors import HeadstartError
 from app.core.held_out import FILE, HeldOutAnswer
@@ -66,7 +67,8 @@ class Cell:
 def answers(storage: Storage, row: ModelRow) -> Iterator[HeldOutAnswer]:
     """Every answer of the model, in the order in which they were judged.
 
-    Raises not_found for a model from before they were kept, or whose folds could judge nothing.
+    Raises not_found for a model from before they were kept, or whose folds could judge nothing, and
+    model_corrupt.
     """
     try:
         path = storage.fetch(f"{row.artifact}/{FILE}")
@@ -78,8 +80,20 @@ def answers(storage: Storage, row: ModelRow) -> Iterator[HeldOutAnswer]:
             param="model",
         ) from error
     with path.open("rb") as file:
+        registered = row.card.get("held_out", {}).get("sha256")
+        if registered not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
+            raise _corrupt()
+        file.seek(0)
         for line in file:
-            yield HeldOutAnswer.model_validate_json(line)
+            try:
+                yield HeldOutAnswer.model_validate_json(line)
+            except ValidationError as error:  # of a model from before their hash was kept
+                raise _corrupt() from error
+
+
+def _corrupt() -> HeadstartError:
+    why = f"the stored model is damaged: {FILE} is not what was stored"
+    return HeadstartError("model_corrupt", why, retry_after=60)
 
 
 def page_of(

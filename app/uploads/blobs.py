@@ -21,6 +21,7 @@ from app.infra import erasure, storage_keys
 from app.infra.database import transaction
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import holds
+from app.infra.storage import fetch_manifest
 
 log = structlog.get_logger()
 
@@ -84,8 +85,8 @@ def forget_contents(services: Services, organisation_id: str) -> None:
 
 
 def open_manifest(services: Services, version: DatasetVersionRow) -> Path:
-    """A local file of the version's manifest. Raises storage_unavailable."""
-    return _fetch(services, storage_keys.manifest(version.organisation_id, version.manifest_sha256))
+    """A local file of the version's manifest. Raises storage_unavailable, dataset_corrupt."""
+    return fetch_manifest(services.storage, version.organisation_id, version.manifest_sha256)
 
 
 def load_manifest(services: Services, version: DatasetVersionRow) -> list[Example]:

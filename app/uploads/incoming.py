@@ -78,12 +78,8 @@ class Incoming:
     async def inspect(self, look: Callable[[Upload, UploadForm], T]) -> T:
         """What `look` finds in the upload, which is gone afterwards; its key is not used."""
         async with self._received() as upload:
-            return await self._build(partial(look, upload, parse_form(UploadForm, upload.fields)))
-
-    async def _build(self, made: Callable[[], T]) -> T:
-        """Run what reads an archive, in the organisation's turn and then in everybody's."""
-        async with self.services.own_builds.of(self.organisation_id):
-            return await to_thread.run_sync(made, limiter=self.services.builds)
+            step = partial(look, upload, parse_form(UploadForm, upload.fields))
+            return await self.services.builds.run(self.organisation_id, step)
 
     async def once(
         self,
@@ -111,7 +107,8 @@ class Incoming:
             await to_thread.run_sync(self._check_room)
             async with received() as upload:
                 receipt.digest = _digest(upload)
-                return await self._build(partial(make, upload, receipt)), False
+                step = partial(make, upload, receipt)
+                return await self.services.builds.run(self.organisation_id, step), False
 
     def _check_room(self) -> None:
         """Raise quota_exceeded for what could not be kept, before it is received."""

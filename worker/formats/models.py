@@ -61,6 +61,8 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
     head, path = folder / HEAD, folder / CARD
     tensors = _parsed(head.read_bytes(), "weights_invalid")
     full = {"format": FORMAT, **card}
+    if (answers := folder / ANSWERS).exists():
+        full["held_out"] = {"file": ANSWERS, "sha256": _sha256(answers)}
     data = save_tensors(dict(tensors), metadata={_CONFIG_SHA256: _config_sha256(full)})
     sha256 = hashlib.sha256(data).hexdigest()
     full["head"] = _described(tensors, sha256=sha256, size=len(data))
@@ -69,7 +71,7 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
         path.write_text(json.dumps(full, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
     storage.put(f"{prefix}/{HEAD}", head)
     storage.put(f"{prefix}/{CARD}", path)
-    if (answers := folder / ANSWERS).exists():
+    if "held_out" in full:
         storage.put(f"{prefix}/{ANSWERS}", answers)
     return Artifact(prefix=prefix, sha256=sha256, size=len(data), card=full)
 
@@ -119,6 +121,11 @@ def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
             for name, value in sorted(tensors.items())
         },
     }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _config_sha256(card: Mapping[str, Any]) -> str:

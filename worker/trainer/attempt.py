@@ -14,11 +14,11 @@ from app.core import manifest
 from app.core.backbones import JOINT
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.infra import storage_keys, weights
+from app.infra import weights
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim
-from app.infra.storage import staging
+from app.infra.storage import fetch_manifest, staging
 from worker.formats.channel import Message
 from worker.trainer.context import Context, DrainedError
 from worker.trainer.lease import Lease
@@ -146,5 +146,5 @@ class Attempt:
         return list(manifest.load(b"\n".join(lines)))
 
     def _manifest(self, version: DatasetVersionRow) -> bytes:
-        key = storage_keys.manifest(version.organisation_id, version.manifest_sha256)
-        return self.context.storage.fetch(key).read_bytes()
+        storage, sha256 = self.context.storage, version.manifest_sha256
+        return fetch_manifest(storage, version.organisation_id, sha256).read_bytes()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.text import Text
 
 from app.cli.options import console
 from app.cli.remote import training
@@ -147,9 +148,9 @@ def _text(given: str) -> str:
     return path.read_text("utf-8") if len(given) < 256 and path.is_file() else given
 
 
-def _shown(row: dict[str, Any], top: int) -> tuple[str, str, str]:
+def _shown(row: dict[str, Any], top: int) -> tuple[str | Text, ...]:
     if "error" in row:
-        return row["input"], f"[red]{row['error']['code']}[/]", row["error"]["message"]
+        return row["input"], Text(row["error"]["code"], "red"), row["error"]["message"]
     best = row["predictions"][:top]
     labels = "\n".join(one["label"] for one in best)
     unknown = " (unlike all it knows)" if row["unknown"] else ""

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import typer
 from alembic.runtime.migration import MigrationContext
+from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
 from app.cli.options import DataDir, settings_of
@@ -44,7 +45,7 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         dump([vars(one) for one in findings])
     else:
-        marks = {True: "[green]ok[/]", False: "[red]wrong[/]"}
+        marks = {True: Text("ok", "green"), False: Text("wrong", "red")}
         table(("", "", ""), [(one.name, marks[one.fine], one.said) for one in findings])
     if not all(one.fine for one in findings):
         raise typer.Exit(1)

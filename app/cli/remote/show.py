@@ -15,7 +15,9 @@ from app.cli.options import plain_console
 _WIDE = 10_000
 """Columns of what no terminal shows: nothing is folded there."""
 out = plain_console(width=None if plain_console().is_terminal else _WIDE)
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+_CONTROLS = dict.fromkeys(
+    (*range(10), *range(11, 32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}"
+)
 """What a file's name may hold and a terminal would obey."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -30,14 +32,18 @@ def strong(word: str, value: str, *more: str) -> None:
     out.print(Text.assemble(word, (value, "bold")), *more)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """As a table; without colours or borders where nobody watches."""
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(cell.translate(_CONTROLS) for cell in row))
+        shown.add_row(*(_cell(one) for one in row))
     out.print(shown)
+
+
+def _cell(told: str | Text) -> str | Text:
+    return told.translate(_CONTROLS) if isinstance(told, str) else told
 
 
 def figure(interval: dict[str, Any] | None) -> str:

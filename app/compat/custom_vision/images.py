@@ -164,7 +164,7 @@ async def _create(
     services: Services = request.app.state.services
     caller: Identity = request.state.identity
     work = partial(take_in, services, caller, project, sent)
-    taken, held = await to_thread.run_sync(work, limiter=services.builds)
+    taken, held = await services.builds.run(caller.organisation_id, work)
     shown = await to_thread.run_sync(_created, request, held, taken)
     good = all(one.status in ("OK", "OKDuplicate") for one in shown)
     if not good:
@@ -276,7 +276,9 @@ async def custom_vision_delete_images(
     names = _split(image_ids)
     if bool(names) == all_images:
         raise HeadstartError("invalid_request", "send imageIds, or allImages", param="imageIds")
-    await to_thread.run_sync(_delete, services, caller, project, names, limiter=services.builds)
+    await services.builds.run(
+        caller.organisation_id, partial(_delete, services, caller, project, names)
+    )
     return Response(status_code=204)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from anyio import to_thread
@@ -80,8 +81,8 @@ async def custom_vision_tag_images(
     for one in body.tags:
         wanted.setdefault(example_id(one.image_id), []).append(one.tag_id)
     labels = {name: tags.named(told, None) for name, told in wanted.items()}
-    had = await to_thread.run_sync(
-        _retag, services, caller, project, labels, limiter=services.builds
+    had = await services.builds.run(
+        caller.organisation_id, partial(_retag, services, caller, project, labels)
     )
 
     def known(one: ImageTagging) -> bool:

@@ -19,8 +19,8 @@ _STATUS: Mapping[int, str] = {
     415: "unsupported_media_type",
     429: "quota_exceeded rate_limited",
     500: "internal training_failed worker_lost export_failed",
-    503: "model_corrupt overloaded predictor_unavailable database_unavailable storage_unavailable"
-    " backbone_unavailable precision_unavailable",
+    503: "dataset_corrupt model_corrupt overloaded predictor_unavailable database_unavailable"
+    " storage_unavailable backbone_unavailable precision_unavailable",
     504: "deadline_exceeded",
     507: "storage_full",
 }

@@ -80,6 +80,7 @@ _PART_PROBLEMS = problems(
     "payload_too_large",
     "unsupported_media_type",
     "storage_full",
+    "dataset_corrupt",
     "storage_unavailable",
     "quota_exceeded",
 )
@@ -171,7 +172,7 @@ async def complete_upload(
     work = partial(
         service.complete, services, upload_id, body, organisation_id=caller.organisation_id
     )
-    await to_thread.run_sync(work, limiter=services.builds)
+    await services.builds.run(caller.organisation_id, work)
     return await to_thread.run_sync(_shown, services, upload_id, caller.organisation_id)
 
 

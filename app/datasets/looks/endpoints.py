@@ -38,13 +38,13 @@ Number = Annotated[int, Path(examples=[1])]
 _LOOKED_AT = 64
 _AT_ONCE = 4
 _SMALL = 32
-_CODES = ("not_found", "not_ready", "storage_unavailable")
+_CODES = ("not_found", "not_ready", "dataset_corrupt", "storage_unavailable")
 
 
 @router.get(
     "/statistics",
     response_model=VersionStatistics,
-    responses=problems("not_found", "storage_unavailable"),
+    responses=problems("not_found", "dataset_corrupt", "storage_unavailable"),
 )
 async def get_statistics(
     dataset_id: DatasetId, number: Number, *, caller: Reader, services: ServicesDep

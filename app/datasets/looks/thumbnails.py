@@ -23,7 +23,13 @@ from app.uploads import blobs
 
 router = APIRouter(route_class=StrictRoute, prefix="/{dataset_id}/examples/{example_id}")
 
-_CODES = ("not_found", "modality_mismatch", "storage_unavailable", "predictor_unavailable")
+_CODES = (
+    "not_found",
+    "modality_mismatch",
+    "dataset_corrupt",
+    "storage_unavailable",
+    "predictor_unavailable",
+)
 Size = Annotated[int, Query(ge=16, le=1024, description="No side of it is above this.")]
 
 

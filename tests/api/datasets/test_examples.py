@@ -6,8 +6,10 @@ import threading
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app.core.manifest import Problem
+from app.infra import storage_keys
 from app.infra.database import transaction
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import versions
@@ -300,3 +302,23 @@ def test_an_example_that_could_not_be_decoded_can_be_dropped(
     assert examples(client, dataset)[0]["excluded"]
     found = client.delete(f"{DATASETS}/{dataset}/examples/{bad['id']}").json()
     assert found["problems"] == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "labels"])
+def test_a_manifest_that_is_not_what_was_stored_is_refused(
+    service: Service, client: httpx.Client, damage: str
+) -> None:
+    dataset = made(client, zipped(folders({"a": 4, "b": 3})))["id"]
+    with transaction(service.services.sessions) as session:
+        version = session.scalars(select(DatasetVersionRow)).one()
+        key = storage_keys.manifest(version.organisation_id, version.manifest_sha256)
+    path = service.services.storage.fetch(key)
+    whole = path.read_bytes()
+    changed = {"cut": whole[:-40], "garbage": b"{", "labels": whole.replace(b'"b"', b'"a"')}
+    assert examples(client, dataset)
+    path.write_bytes(changed[damage])
+    for part in ("examples", f"examples/ex_{0:024x}"):
+        answer = client.get(f"{DATASETS}/{dataset}/{part}")
+        assert code(answer) == (503, "dataset_corrupt"), part
+    path.write_bytes(whole)
+    assert len(examples(client, dataset)) == 7

@@ -105,6 +105,8 @@ def test_foreign_and_missing_files_are_alike(
     assert code(other_client.delete(f"{FILES}/{file}")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "10001"}, {"after": "x"}])
+@pytest.mark.parametrize(
+    "query", [{"limit": "0"}, {"limit": "10001"}, {"after": "x"}, {"purpose": "a\0"}]
+)
 def test_bad_queries_are_refused(client: httpx.Client, query: dict[str, str]) -> None:
     assert code(client.get(FILES, params=query)) == (422, "invalid_request")

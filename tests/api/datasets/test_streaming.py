@@ -162,7 +162,7 @@ def test_builds_take_turns(service: Service, client: httpx.Client) -> None:
 
     def watch() -> None:
         while not done.wait(0.001):
-            seen.append(service.services.builds.borrowed_tokens)
+            seen.append(service.services.builds.under_way)
 
     threads = [threading.Thread(target=made, args=(client,)) for _ in range(12)]
     watcher = threading.Thread(target=watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,28 @@ def test_the_baseline_is_the_most_frequent_class(
         row.evaluation = {**row.evaluation, "per_class": classes}
     told = client.get(f"/v1/models/{model}/evaluation").json()["baseline"]
     assert told == {"label": "a", "accuracy": 0.75}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"garbage", None])
+def test_answers_that_are_not_what_was_stored_are_refused(
+    service: Service, client: httpx.Client, model: str, damage: bytes | None
+) -> None:
+    with transaction(service.services.sessions) as session:
+        row = session.get_one(ModelRow, model)
+        path = service.services.storage.fetch(f"{row.artifact}/held_out.jsonl")
+        whole = path.read_bytes()
+        row.card = {**row.card, "held_out": {"sha256": hashlib.sha256(whole).hexdigest()}}
+    url = f"/v1/models/{model}/evaluation/examples"
+    assert client.get(url).status_code == 200
+    path.write_bytes(whole.replace(b'"a"', b'"b"') if damage is None else damage)
+    assert problem(client.get(url)) == (503, "model_corrupt")
+
+
+def test_damaged_answers_of_an_older_model_are_refused(
+    service: Service, client: httpx.Client, model: str
+) -> None:
+    with transaction(service.services.sessions) as session:
+        prefix = session.get_one(ModelRow, model).artifact
+    service.services.storage.fetch(f"{prefix}/held_out.jsonl").write_bytes(b"garbage\n")
+    answer = client.get(f"/v1/models/{model}/evaluation/examples")
+    assert problem(answer) == (503, "model_corrupt")

@@ -27,7 +27,7 @@ from app.infra.precision import fitted_on, precision_of
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import ChunkOutcome
 from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
-from app.infra.storage import scratch, storage_errors
+from app.infra.storage import fetch_manifest, scratch, storage_errors
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
@@ -83,8 +83,9 @@ def _chunk_of(attempt: Attempt) -> BatchChunk:
     claim = attempt.claim
     row, excluded, version = attempt.read(lambda session: _rows(session, claim))
     start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
-    key = storage_keys.manifest(row.organisation_id, row.manifest_sha256)
-    with attempt.context.storage.fetch(key).open("rb") as file:
+    storage = attempt.context.storage
+    listed = fetch_manifest(storage, row.organisation_id, row.manifest_sha256)
+    with listed.open("rb") as file:
         inputs = batch.load(islice(file, start, stop))
     if "fault" in claim.payload:
         fault = Fault.model_validate(claim.payload["fault"])

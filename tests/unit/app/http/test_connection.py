@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -14,6 +15,7 @@ import uvicorn
 from app.http import connection
 from app.http.gate import Receive, Scope, Send
 
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 ASK = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -38,7 +40,7 @@ class Slow:
 
 
 @contextmanager
-def serving(application: Slow) -> Iterator[tuple[str, int]]:
+def serving(application: Application) -> Iterator[tuple[str, int]]:
     config = uvicorn.Config(
         application, http=connection.ClientConnection, lifespan="off", log_level="error"
     )
@@ -99,3 +101,67 @@ def test_a_connection_serves_again_after_a_pause_longer_than_a_head_may_take(bri
             while not answer.endswith(b"ok"):
                 answer += asked.recv(65536)
             assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads its body to the end, and says how long it was."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d" % size})
+
+
+HUGE = b"x" * (8 << 20)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /0 HTTP/1.1\r\nHost: x\r\nx-one: " + HUGE,
+        b"GET /0 HTTP/1.1\r\nHost: x\r\n" + b"x-many: y\r\n" * (len(HUGE) // 11),
+        b"GET /0?" + HUGE,
+    ],
+    ids=["one header", "many headers", "the path"],
+)
+def test_a_head_without_end_is_refused(head: bytes) -> None:
+    slow = Slow()
+    with serving(slow) as address, socket.create_connection(address) as asked:
+        with suppress(ConnectionError):
+            asked.sendall(head)
+        assert everything(asked)[:12] == b"HTTP/1.1 431"
+    assert slow.outcomes == []
+
+
+def flood(asked: socket.socket, data: bytes) -> None:
+    for _ in range(200):
+        asked.sendall(data)
+        time.sleep(0.02)
+
+
+def test_trailers_without_end_are_refused() -> None:
+    with serving(Slow()) as address, socket.create_connection(address) as asked:
+        head = b"POST /5 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+        asked.settimeout(10)
+        asked.sendall(head)
+        with pytest.raises(ConnectionError):
+            flood(asked, b"x-many: y\r\n" * 100_000)
+
+
+def test_a_long_body_is_no_head() -> None:
+    with serving(counting) as address, socket.create_connection(address) as asked:
+        head = b"POST /0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        asked.sendall(head % len(HUGE) + HUGE)
+        assert b"%d" % len(HUGE) in everything(asked)
+
+
+def test_many_requests_on_one_connection_are_no_head() -> None:
+    with serving(Slow()) as address, socket.create_connection(address) as asked:
+        asked.settimeout(10)
+        told = b""
+        for _ in range(20):
+            asked.sendall(b"GET /0 HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 10_000 + b"\r\n\r\n")
+            while not told.endswith(b"ok"):
+                told += asked.recv(65536)
+            told = b""

@@ -8,7 +8,7 @@ import threading
 import anyio
 from anyio import to_thread
 
-from app.infra.turns import Turns
+from app.infra.turns import OWN_BUILDS, Builds, Turns
 
 
 def test_an_organisation_waits_behind_itself_alone() -> None:
@@ -49,3 +49,26 @@ def test_who_asks_nothing_is_forgotten() -> None:
         return len(turns._limiters)
 
     assert anyio.run(ask) == 0
+
+
+def test_many_builds_of_one_leave_a_turn_for_another() -> None:
+    builds, begun, over = Builds(), threading.Semaphore(0), threading.Event()
+
+    def slow() -> None:
+        begun.release()
+        assert over.wait(30)
+
+    async def all_of_it() -> str:
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(builds.run, "many", slow)
+            for _ in range(OWN_BUILDS):
+                await to_thread.run_sync(begun.acquire)
+            assert builds.under_way == OWN_BUILDS
+            answer = await builds.run("one", lambda: "made")
+            assert builds.under_way == OWN_BUILDS
+            over.set()
+        return answer
+
+    assert anyio.run(all_of_it) == "made"
+    assert builds.under_way == 0

@@ -189,3 +189,11 @@ def test_a_bad_head_is_refused_even_under_its_own_hash(
     with pytest.raises(HeadstartError) as raised:
         models.load(storage, PREFIX, hashlib.sha256(BAD_HEADS[name]).hexdigest())
     assert raised.value.code == "model_corrupt"
+
+
+def test_the_card_registers_the_held_out_answers(storage: LocalStorage, scratch: Path) -> None:
+    (scratch / models.ANSWERS).write_bytes(b"{}\n")
+    artifact = stored(storage, scratch)
+    told = artifact.card["held_out"]
+    assert told == {"file": "held_out.jsonl", "sha256": hashlib.sha256(b"{}\n").hexdigest()}
+    assert storage.fetch(f"{PREFIX}/held_out.jsonl").read_bytes() == b"{}\n"

@@ -288,6 +288,7 @@ def _options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOpt
         test_fraction=form.test_fraction,
         seed=form.seed,
         columns=form.columns,
+        crops=form.coco == "crops",
         encoding=form.encoding,
         filename_encoding=form.filename_encoding,
     )

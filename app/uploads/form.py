@@ -61,6 +61,11 @@ class IntakeForm(BaseModel):
         description="The label, or the folder, of examples that belong to no class, such as"
         " `Negative`. The dataset is multi_label.",
     )
+    coco: Literal["crops"] | None = Field(
+        default=None,
+        description="crops: each box of a COCO file is an example, cut out of its picture; the"
+        " boxes of a picture are one group. Left out, a picture is one example.",
+    )
     encoding: Encoding | None = None
     filename_encoding: FilenameEncoding | None = Field(
         default=None,

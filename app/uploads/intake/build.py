@@ -23,6 +23,7 @@ from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
 from app.uploads.intake.ahead import read_ahead
 from app.uploads.intake.archive import Archive
+from app.uploads.intake.crops.cutter import Cutter, name_of
 from app.uploads.intake.drafts import Drafts, example
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
@@ -108,16 +109,21 @@ class _Intake:
         self._refusals = drafts.refusals
         self._folder = folder
         self._junk: list[FileInTree] = []
+        self._cutter = Cutter(self._limits)
 
     def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
         """Take in whatever the upload is."""
         path, kind, name = opening.settle(
             upload, filename=filename, folder=self._folder, limits=self._limits
         )
-        if kind in ("zip", "tar"):
-            modality = self._archive(path, kind, asked)
-        else:
-            modality = self._table(path, kind, name=name, asked=asked)
+        with self._cutter:
+            if kind in ("zip", "tar"):
+                modality = self._archive(path, kind, asked)
+            else:
+                modality = self._table(path, kind, name=name, asked=asked)
+        if self._options.crops and not self._cutter.boxes:
+            why = "coco=crops: there is no COCO file with boxes, beside its pictures in an archive"
+            raise HeadstartError("schema_mismatch", why, param="coco")
         self._drafts.settle_damaged()
         self._refusals.check()
         return modality
@@ -263,9 +269,14 @@ class _Intake:
     def _take(
         self, item: LabelledFile, content: Callable[[], MemberContent], modality: Modality
     ) -> None:
-        """Pack one member, if it can be an example."""
+        """Pack one member, or a part of it, if it can be an example."""
+        box = item.box
+        if box is not None:
+            item = replace(item, path=name_of(item.path, box))
         try:
             held = content()
+            if box is not None:
+                held = MemberContent(self._cutter.cut(held, box, item.path))
         except HeadstartError as error:
             self._drafts.refuse(error, item.path, item)
             return
@@ -326,6 +337,7 @@ class _Intake:
             limits=self._limits,
             labelled=self._options.labelled,
             paths=paths,
+            crops=self._options.crops,
             columns=self._options.columns,
             encoding=self._options.encoding,
             rules=self._options.rules,

@@ -59,6 +59,8 @@ class IntakeOptions:
     """None, to judge by the examples: with several labels where one has several."""
     label_separator: str | None = None
     negative_label: str | None = None
+    crops: bool = False
+    """Whether each box of a COCO file is an example, instead of each picture."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
     pseudonym_key: Callable[[], str] = secrets.token_hex

@@ -13,7 +13,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.names import folded, shown
-from app.uploads.intake.rows import Row
+from app.uploads.intake.rows import Box, Row
 from app.uploads.intake.splits import read_name
 from app.uploads.intake.tables import columns, delimited, encodings, json_stream, marks, objects
 from app.uploads.intake.tables.source import TableFile
@@ -98,15 +98,20 @@ def _rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
 
 @dataclass(slots=True)
 class _Coco:
-    """What is kept of a COCO file: names, and the categories that each picture has."""
+    """What is kept of a COCO file: names, and the categories that each picture has; of `crops`
+    the boxes."""
 
     images: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
     categories: dict[Any, str] = field(default_factory=dict)
     found: dict[Any, set[Any]] = field(default_factory=dict)
+    boxes: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 def _coco(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     coco = _read_coco(file, table)
+    if table.crops:
+        yield from _crops(coco, table)
+        return
     several, without = [], 0
     for number, (key, image) in enumerate(coco.images.items(), 1):
         row = Row(table.name, number, {})
@@ -121,6 +126,42 @@ def _coco(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     if several:
         raise _several(table, several, what="categories")
     _tell_unlabelled(table, without)
+
+
+def _crops(coco: _Coco, table: TableFile) -> Iterator[Row]:
+    """A row for each box of a picture, but for crowds, which are of several things at once."""
+    without = 0
+    for number, told in enumerate(coco.boxes, 1):
+        row = Row(table.name, number, {})
+        image, place = coco.images.get(told["image_id"]), _place(told.get("bbox"))
+        if image is None:
+            raise row.error("schema_mismatch", f"its image {told['image_id']} is not in `images`")
+        if place is None or told.get("iscrowd"):
+            without += 1
+            continue
+        box = Box(str(told.get("id", number)), place, _size(image))
+        label = _category(row, coco, told["category_id"])
+        yield Row(table.name, number, {**_values(image, label), "box": box})
+    if without:
+        said = f"{without} annotation(s) have no box of their own, and are left out"
+        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
+
+
+def _place(told: object) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height; None where there is no box."""
+    if not isinstance(told, list) or len(told) != 4:
+        return None
+    if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in told):
+        return None
+    left, top, width, height = map(float, told)
+    return (left, top, width, height) if width > 0 and height > 0 else None
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return width, height
+    return None
 
 
 def _values(image: Mapping[str, Any], label: str | list[str]) -> dict[str, Any]:
@@ -144,7 +185,8 @@ def _read_coco(file: BinaryIO, table: TableFile) -> _Coco:
         if number == 0 or not isinstance(value, dict):
             raise _not_coco(table, f"`{key}` is not a list of objects")
         boxes += key == "annotations"
-        if boxes > MOST_BOXES or len(coco.images) > table.limits.entries:
+        many = max(len(coco.images), len(coco.boxes)) > table.limits.entries
+        if boxes > MOST_BOXES or many:
             raise HeadstartError("too_many_entries", f"{table.name} lists too much")
         _keep(coco, str(key), value, table)
     if not {"images", "annotations"} <= seen:
@@ -155,7 +197,7 @@ def _read_coco(file: BinaryIO, table: TableFile) -> _Coco:
 def _keep(coco: _Coco, key: str, value: Mapping[str, Any], table: TableFile) -> None:
     try:
         if key == "images":
-            kept = ("file_name", "group", "split")
+            kept = ("file_name", "group", "split", "width", "height")
             coco.images[_id(value["id"])] = {name: value[name] for name in kept if name in value}
             if not isinstance(value["file_name"], str):
                 raise TypeError
@@ -163,6 +205,9 @@ def _keep(coco: _Coco, key: str, value: Mapping[str, Any], table: TableFile) -> 
             coco.categories[_id(value["id"])] = str(value["name"])
         else:
             coco.found.setdefault(_id(value["image_id"]), set()).add(_id(value["category_id"]))
+            if table.crops:
+                kept = ("id", "image_id", "category_id", "bbox", "iscrowd")
+                coco.boxes.append({name: value[name] for name in kept if name in value})
     except (KeyError, TypeError) as error:
         raise _not_coco(table, f"one of `{key}` lacks {error or 'its name'}") from error
 

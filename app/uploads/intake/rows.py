@@ -52,6 +52,16 @@ class PictureCell:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a picture: what it is called in its list, and left, top, width and height of it in
+    pixels; `size` is the picture's width and height, where the list says it."""
+
+    key: str
+    place: tuple[float, float, float, float]
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class TextRow:
     """A labelled text; `text` is empty where the row has none, `label` where it has `labels`."""
 
@@ -64,13 +74,14 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """A labelled member of the archive that the metadata file lies in."""
+    """A labelled member of the archive that the metadata file lies in, or a part of one."""
 
     path: str
     label: str
     group: str | None
     split: Split | None
     labels: tuple[str, ...] | None = None
+    box: Box | None = None
 
 
 def text_row(
@@ -127,6 +138,7 @@ def path_row(row: Row, limits: Limits, rules: LabelRules = SINGLE) -> PathRow:
         group_of(row, row.values.get("group"), limits),
         split_of(row, row.values.get("split")),
         labels_of(row, row.values["label"], limits, rules),
+        row.values.get("box"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -105,6 +106,27 @@ def test_a_refusal_is_the_same_and_lists_all(service: Service, client: httpx.Cli
         ]
         assert told[0]["message"] == answer.json()["message"]
     assert (rows(service), leftovers(service)) == (0, [])
+
+
+def test_boxes_of_a_coco_file_are_examples_by_wish(client: httpx.Client) -> None:
+    boxes = [(1, 0, [0, 0, 4, 3]), (1, 1, [2, 2, 4, 4]), (2, 1, [1, 1, 5, 5])]
+    listed = {
+        "images": [{"id": at, "file_name": f"{at}.png"} for at in (1, 2)],
+        "categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}],
+        "annotations": [
+            {"id": at, "image_id": image, "category_id": category, "bbox": box}
+            for at, (image, category, box) in enumerate(boxes)
+        ],
+    }
+    files = {f"{at}.png": png(at, width=8 + at, height=8) for at in (1, 2)}
+    files |= {"instances.json": json.dumps(listed).encode()}
+    answer = dry(client, zipped(files), coco="crops")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["num_examples"] == 3
+    assert {one["label"]: one["count"] for one in told["classes"]} == {"cat": 1, "dog": 2}
+    assert code(dry(client, zipped(files), coco="boxes")) == (422, "invalid_request")
+    assert code(dry(client, zipped(MEMBERS), coco="crops")) == (422, "schema_mismatch")
 
 
 def test_all_wrong_fields_are_listed(client: httpx.Client) -> None:

@@ -8,6 +8,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role, is_metadata
+from app.uploads.intake.layout.versions import original
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import clean, folded, shown
 from app.uploads.intake.refusals import Refusals
@@ -64,17 +65,19 @@ def by_rows(
     A folder's own name says the split of rows that do not. What is wrong with a row is collected:
     schema_mismatch, invalid_value, label_too_long, unsafe_path, unsafe_name or duplicate_name.
     """
-    items: dict[int, LabelledFile] = {}
+    items: dict[tuple[int, str], LabelledFile] = {}
     for table, row in rows:
         with refusals.collecting(OF_ROW):
             told = path_row(row, limits, rules)
             folder = table.path.rpartition("/")[0]
             member = _member(row, told, folder, places)
-            if member.index in items:
+            place = member.index, told.box.key if told.box else ""
+            if place in items:
                 raise row.error("duplicate_name", f"{shown(told.path)} has a row already")
             split = told.split or _split(folder)
-            items[member.index] = LabelledFile(
-                member.index, member.path, told.label, told.group, split, told.labels
+            group = told.group or (original(member.path) if told.box else None)
+            items[place] = LabelledFile(
+                member.index, member.path, told.label, group, split, told.labels, told.box
             )
     return sorted(items.values(), key=lambda item: item.index)
 

@@ -14,6 +14,7 @@ from app.uploads.intake import images
 from app.uploads.intake.limits import Kind
 from app.uploads.intake.names import is_junk
 from app.uploads.intake.refusals import Refusals
+from app.uploads.intake.rows import Box
 
 Role = Literal["image", "text", "table", "other", "aside", "junk"]
 """`aside` is a picture or a text that lies beside the folder around all examples."""
@@ -75,6 +76,8 @@ class LabelledFile:
     group: str | None = None
     split: Split | None = None
     labels: tuple[str, ...] | None = None
+    box: Box | None = None
+    """The part of it that is the example, if it is not all."""
 
 
 def members(

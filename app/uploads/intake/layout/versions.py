@@ -30,6 +30,13 @@ def together(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Pr
     return grouped, [_told(several, sum(counts[name] for name in several))]
 
 
+def original(path: str) -> str:
+    """What all versions of a picture are called, or the path of one that is none."""
+    folder, slash, name = path.rpartition("/")
+    found = _VERSION.fullmatch(name)
+    return found[1] if found else folder + slash + name
+
+
 def _original(item: LabelledFile) -> str | None:
     """The picture that it is a version of, where it has no group yet: of one label, as other
     pictures of that name may lie in other class folders."""

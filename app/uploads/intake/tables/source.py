@@ -30,6 +30,8 @@ class TableFile:
     labelled: bool = True
     paths: bool = False
     """Whether its rows name files, as a metadata file's do, instead of having texts."""
+    crops: bool = False
+    """Whether boxes of pictures are its rows, where it has any."""
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str | None = None
     rules: LabelRules = SINGLE

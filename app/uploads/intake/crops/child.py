@@ -1,0 +1,120 @@
+"""A program: cuts boxes out of pictures, as pictures are decoded only within limits of their own.
+
+Usage: child.py MEMORY SECONDS. It reads requests `{"length", "box", "size"}`, a line each, and
+after it that many bytes of a picture, none for the picture before. It answers `{"length"}` and a
+PNG (of floats and 32-bit integers a TIFF), or `{"code", "message"}`. It imports nothing of ours,
+so that it runs by path; its leash, which runs so too, ends it with its parent.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "JPEG2000", "PPM")
+KEPT = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
+"""Modes that a PNG has; floats and 32-bit integers become a TIFF, all else RGB."""
+
+
+def main(memory: int, seconds: int) -> int:
+    """Answer requests until there are none; the exit status."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from PIL import Image
+
+    Image.init()
+    Image.MAX_IMAGE_PIXELS = None  # the parent has looked at its size
+    source, out = sys.stdin.buffer, sys.stdout.buffer
+    picture: Any = None
+    while line := source.readline():
+        _allow(seconds)
+        asked = json.loads(line)
+        data = source.read(asked["length"])
+        told: dict[str, Any]
+        cut = b""
+        try:
+            picture = _opened(data) if data else picture
+            cut = _cut(picture, asked["box"], asked["size"])
+            told = {"length": len(cut)}
+        except _Refused as refused:
+            told = {"code": refused.args[0], "message": refused.args[1]}
+        except MemoryError:
+            told = {"code": "image_invalid", "message": "to decode it takes too much memory"}
+        out.write(json.dumps(told).encode() + b"\n" + cut)
+        out.flush()
+    return 0
+
+
+class _Refused(Exception):  # noqa: N818 - not an error of this program
+    """Code and message for the parent."""
+
+
+def _allow(seconds: int) -> None:
+    """So many seconds of processor time from now on; it is killed at their end."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _opened(data: bytes) -> Any:
+    """The decoded picture, or what is wrong with it, for all boxes that it has."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture.load()
+    except UnidentifiedImageError:
+        return _Refused("unsupported_image_format", f"boxes are cut out of {', '.join(FORMATS)}")
+    except MemoryError:
+        return _Refused("image_invalid", "to decode it takes too much memory")
+    except Exception as error:  # noqa: BLE001 - hostile bytes in a library
+        code = "image_truncated" if "truncated" in str(error) else "image_invalid"
+        return _Refused(code, "the picture cannot be decoded")
+    return picture
+
+
+def _cut(picture: Any, box: list[float], size: list[int] | None) -> bytes:
+    """The part of the picture in `box` (left, top, width, height), upright."""
+    if isinstance(picture, _Refused):
+        raise picture
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(picture)
+    as_stored = size is not None and tuple(size) == picture.size != upright.size
+    drawn_on = picture if as_stored else upright
+    if size is not None and tuple(size) != drawn_on.size:
+        what = f"{size[0]} x {size[1]} pixels, the picture has {drawn_on.size[0]} x"
+        raise _Refused("image_dimensions", f"the list says {what} {drawn_on.size[1]}")
+    part = drawn_on.crop(_within(box, drawn_on.size))
+    return _encoded(ImageOps.exif_transpose(part) if as_stored else part)
+
+
+def _within(box: list[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box in whole pixels, the parts of pixels included, as far as it lies in the picture."""
+    left, top = max(0, int(box[0])), max(0, int(box[1]))
+    right, bottom = (min(size[at], -int(-(box[at] + box[at + 2]) // 1)) for at in (0, 1))
+    if right <= left or bottom <= top:
+        raise _Refused("image_dimensions", "the box has no pixel of the picture")
+    return left, top, right, bottom
+
+
+def _encoded(part: Any) -> bytes:
+    out = io.BytesIO()
+    if part.mode == "I" and part.getextrema()[0] >= 0 and part.getextrema()[1] < 65536:
+        part = part.convert("I;16")
+    if part.mode in ("F", "I"):
+        part.save(out, "TIFF")
+    else:
+        kept = part if part.mode in KEPT else part.convert("RGB")
+        kept.save(out, "PNG", compress_level=1, exif=b"", icc_profile=part.info.get("icc_profile"))
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    runpy.run_path(str(Path(__file__).parents[3] / "infra" / "leash.py"))["obey"]()
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -41,7 +41,7 @@ def main(memory: int, seconds: int) -> int:
             picture = _opened(data) if data else picture
             cut = _cut(picture, asked["box"], asked["size"])
             told = {"length": len(cut)}
-        except _Refused as refused:
+        except _NotCut as refused:
             told = {"code": refused.args[0], "message": refused.args[1]}
         except MemoryError:
             told = {"code": "image_invalid", "message": "to decode it takes too much memory"}
@@ -50,7 +50,7 @@ def main(memory: int, seconds: int) -> int:
     return 0
 
 
-class _Refused(Exception):  # noqa: N818 - not an error of this program
+class _NotCut(Exception):  # noqa: N818 - not an error of this program
     """Code and message for the parent."""
 
 
@@ -69,18 +69,18 @@ def _opened(data: bytes) -> Any:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         picture.load()
     except UnidentifiedImageError:
-        return _Refused("unsupported_image_format", f"boxes are cut out of {', '.join(FORMATS)}")
+        return _NotCut("unsupported_image_format", f"boxes are cut out of {', '.join(FORMATS)}")
     except MemoryError:
-        return _Refused("image_invalid", "to decode it takes too much memory")
+        return _NotCut("image_invalid", "to decode it takes too much memory")
     except Exception as error:  # noqa: BLE001 - hostile bytes in a library
         code = "image_truncated" if "truncated" in str(error) else "image_invalid"
-        return _Refused(code, "the picture cannot be decoded")
+        return _NotCut(code, "the picture cannot be decoded")
     return picture
 
 
 def _cut(picture: Any, box: list[float], size: list[int] | None) -> bytes:
     """The part of the picture in `box` (left, top, width, height), upright."""
-    if isinstance(picture, _Refused):
+    if isinstance(picture, _NotCut):
         raise picture
     from PIL import ImageOps
 
@@ -89,7 +89,7 @@ def _cut(picture: Any, box: list[float], size: list[int] | None) -> bytes:
     drawn_on = picture if as_stored else upright
     if size is not None and tuple(size) != drawn_on.size:
         what = f"{size[0]} x {size[1]} pixels, the picture has {drawn_on.size[0]} x"
-        raise _Refused("image_dimensions", f"the list says {what} {drawn_on.size[1]}")
+        raise _NotCut("image_dimensions", f"the list says {what} {drawn_on.size[1]}")
     part = drawn_on.crop(_within(box, drawn_on.size))
     return _encoded(ImageOps.exif_transpose(part) if as_stored else part)
 
@@ -99,7 +99,7 @@ def _within(box: list[float], size: tuple[int, int]) -> tuple[int, int, int, int
     left, top = max(0, int(box[0])), max(0, int(box[1]))
     right, bottom = (min(size[at], -int(-(box[at] + box[at + 2]) // 1)) for at in (0, 1))
     if right <= left or bottom <= top:
-        raise _Refused("image_dimensions", "the box has no pixel of the picture")
+        raise _NotCut("image_dimensions", "the box has no pixel of the picture")
     return left, top, right, bottom
 
 

@@ -47,9 +47,10 @@ def up(
     leave_on_signals()
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
+        console.print(f"Preparing {settings.data_dir}", markup=False)
         supervisor = prepared(settings, host=host, port=port, lock=lock)
         supervisor.obey_signals()
-        console.print("Starting the app, the predictor and the trainer")
+        console.print("The data folder is up to date; the predictor and the app start")
         try:
             supervisor.start(console.print)
             if not supervisor.stopping:

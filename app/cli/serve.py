@@ -16,13 +16,14 @@ _SWITCH_SECONDS = 0.0005
 
 def serve(*, host: str, port: int) -> None:
     """Answer HTTP until SIGTERM or SIGINT, then drain."""
-    import uvicorn
-
-    sys.setswitchinterval(_SWITCH_SECONDS)
-
     settings = settings_or_exit(with_folder=True)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with leash.importing():
+        import uvicorn
+
+        from app.main import app
     uvicorn.run(
-        "app.main:app",
+        app,
         host=host,
         port=port,
         access_log=False,

@@ -30,6 +30,16 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PROBES = (("the app", "/readyz"), ("the predictor", "/v2/health/ready"))
 """What must answer before the service is ready, in the order in which it comes to that."""
+_LATER = "trainer"
+"""The child that starts when predictions work: it would take half of the processor from those that
+are waited for."""
+_PATIENCE = 5.0
+"""Seconds of silence before it is said what is waited for."""
+
+_DOES = {
+    "the app": "still starts",
+    "the predictor": "still loads its backbone, which the first start on a machine converts",
+}
 
 Say = Callable[[str], None]
 
@@ -97,7 +107,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
 
     def start(self, say: Say = lambda _: None) -> None:
-        """Start every child, wait until predictions work, and `say` what has come to be ready.
+        """Start every child, the trainer once predictions work; `say` what has come to be ready.
 
         Returns early where it is told to stop. Raises internal if a child ends before that, or
         after 180 s; whatever is raised, no child is left.
@@ -109,8 +119,11 @@ class Supervisor:
         self.children = [Child(name, command) for name, command in self._commands()]
         try:
             for child in self.children:
-                self._start(child)
+                if child.name != _LATER:
+                    self._start(child)
             self._wait_until_ready(say)
+            if not self.stopping:
+                self.run_once()
         except BaseException:
             self.stop()
             raise
@@ -118,10 +131,14 @@ class Supervisor:
     def run(self) -> None:
         """Restart what dies, until it is told to stop."""
         while not self.stopping:
-            for child in self.children:
-                if child.dead() and time.monotonic() >= child.not_before:
-                    self._start(child)
+            self.run_once()
             time.sleep(0.2)
+
+    def run_once(self) -> None:
+        """Start what does not run, unless it was started a moment ago."""
+        for child in self.children:
+            if child.dead() and time.monotonic() >= child.not_before:
+                self._start(child)
 
     def stop(self) -> None:
         """Ask all children at once to drain; kill what outlasts the grace, or a second signal."""
@@ -143,20 +160,24 @@ class Supervisor:
         python = sys.executable
         address = ["--host", self.host, "--port", str(self.port)]
         return [
-            ("app", [python, "-m", "app.cli.serve", *address]),
             ("predictor", [python, "-m", "worker.predictor"]),
-            ("trainer", [python, "-m", "worker.trainer"]),
+            ("app", [python, "-m", "app.cli.serve", *address]),
+            (_LATER, [python, "-m", "worker.trainer"]),
         ]
 
     def _wait_until_ready(self, say: Say) -> None:
-        began = time.monotonic()
+        began = said = time.monotonic()
         for name, path in _PROBES:
             while not self.stopping and not _answers(self.url + path):
                 self._check_children()
                 if time.monotonic() > began + _READY_SECONDS:
                     raise HeadstartError("internal", f"{name} was not ready in time")
+                if time.monotonic() > said + _PATIENCE:
+                    said = time.monotonic()
+                    say(f"{name} {_DOES[name]} ({said - began:.0f} s)")
                 time.sleep(0.05)
-            say(f"{name} is ready after {time.monotonic() - began:.1f} s")
+            said = time.monotonic()
+            say(f"{name} is ready after {said - began:.1f} s")
 
     def _check_children(self) -> None:
         for child in self.children:

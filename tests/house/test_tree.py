@@ -15,7 +15,10 @@ LONG = {
     "tests/api/jobs/test_jobs.py": "the jobs' routes as one list of promises",
 }
 MOST_FILES = 20
-FULL = {"docs/adr": "decisions are only ever added"}
+FULL = {
+    "docs/adr": "decisions are only ever added",
+    "benchmarks/results": "a figure a file, by the name of its benchmark",
+}
 TRACE = re.compile(
     "/" + r"work/|/" + r"root/|files\.python" + "hosted|--(extra-)?" + "index-url|/sim" + "ple/"
 )

@@ -4,6 +4,7 @@ from app.infra import leash
 
 if __name__ == "__main__":
     leash.obey()
-    from worker.predictor.process import main
+    with leash.importing():
+        from worker.predictor.process import main
 
     main()

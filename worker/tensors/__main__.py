@@ -6,6 +6,7 @@ from app.infra import leash
 
 if __name__ == "__main__":
     leash.obey()
-    from worker.tensors.process import serve, tensors
+    with leash.importing():
+        from worker.tensors.process import serve, tensors
 
     serve(int(sys.argv[1]), tensors)

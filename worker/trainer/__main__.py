@@ -4,6 +4,7 @@ from app.infra import leash
 
 if __name__ == "__main__":
     leash.obey()
-    from worker.trainer.loop import main
+    with leash.importing():
+        from worker.trainer.loop import main
 
     raise SystemExit(main())

@@ -11,6 +11,8 @@ import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from app.core import image_header
@@ -19,7 +21,7 @@ from tests.unit.worker.ml.drawn_images import difference, encoded, picture
 from tests.unit.worker.ml.images.test_deep import png, tiff
 from worker.ml.heads.bundle import run
 from worker.ml.images import decoding
-from worker.ml.images.views import decode
+from worker.ml.images.views import VIEWS, decode, render, view_size
 
 PICTURE = picture()
 GREY = PICTURE.mean(2)
@@ -94,6 +96,28 @@ def test_a_bundle_scales_as_the_service_does(name: str) -> None:
     ours = decoding.decode(FILES[name], header, at_least=None, ends=(100.0, 2000.0))
     theirs = run.decode(FILES[name], 10_000, {"low": 100.0, "high": 2000.0})
     assert difference(np.asarray(theirs), ours) <= 1
+
+
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    size=st.sampled_from([1, 7, 32, 224, 288]),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=40)
+def test_every_view_has_the_services_pixels(height: int, width: int, size: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    image = Image.fromarray(pixels)
+    for view, theirs in zip(VIEWS, render(pixels, VIEWS, size), strict=True):
+        side = view_size(view, size)
+        assert np.array_equal(run.render(image, view, side), theirs), view
+
+
+def test_a_large_picture_has_the_services_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    assert np.array_equal(
+        run.render(Image.fromarray(pixels), "pad", 224), render(pixels, ["pad"], 224)[0]
+    )
 
 
 class Even(run.Classifier):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.core.manifest import Example
 from app.core.promotion.gate import PromotionGate
-from app.infra.orm import AliasRow, DatasetVersionRow, PromotionRow
+from app.infra.orm import AliasRow, DatasetVersionRow, ModelRow, PromotionRow
 from app.infra.repositories.retraining import moves, promotions
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.retraining.promotions import NewPromotion
@@ -27,8 +27,8 @@ def held_out(members: list[Labelled], every: int = 3) -> Mapping[str, str]:
     return {path: "test" for place, (path, _, _) in enumerate(members) if place % every}
 
 
-def trained(kit: Kit, version: DatasetVersionRow) -> str:
-    job = kit.wait_job(add_job(kit, version), seconds=120)
+def trained(kit: Kit, version: DatasetVersionRow, method: str = "auto") -> str:
+    job = kit.wait_job(add_job(kit, version, method=method), seconds=120)
     assert job.status == "succeeded", job.error
     assert job.model_id is not None
     return job.model_id
@@ -112,6 +112,23 @@ def test_a_set_that_leaks_is_refused(kit: Kit, named: bool) -> None:
         gate = {"evaluation_set": version.dataset_id} if named else {}
         said = promote(kit, candidate, **gate)
     assert said.verdict == "refused"
+    assert said.reason == "the held-out set leaks: 26 of its 26 examples were trained on"
+
+
+def test_what_a_start_was_learned_from_leaks(kit: Kit) -> None:
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(20)]
+    others = [(f"c{n % 2}/{n}", f"c{n % 2}", f"other {n}".encode()) for n in range(26)]
+    with training(kit, LIGHT):
+        asked = add_dataset(kit, others)
+        incumbent = trained(kit, add_dataset(kit, members[:10]))
+        kit.wait(
+            lambda: kit.read(lambda s: s.get_one(DatasetVersionRow, asked.id)).status == "ready"
+        )
+        point(kit, incumbent)
+        candidate = trained(kit, add_dataset(kit, members[10:]), "reptile")
+        card = kit.read(lambda session: session.get_one(ModelRow, candidate)).card
+        said = promote(kit, candidate, evaluation_set=asked.dataset_id)
+    assert asked.dataset_id in [one["id"] for one in card["also_learned_from"]]
     assert said.reason == "the held-out set leaks: 26 of its 26 examples were trained on"
 
 

@@ -14,6 +14,7 @@ from app.core.modalities import MODALITIES
 from app.infra.orm import DatasetVersionRow, JobRow, ModelRow, PromotionRow
 from app.infra.repositories import versions
 from worker.trainer.attempt import Attempt
+from worker.trainer.inputs import learned_from
 from worker.trainer.inputs.asked import rows_of
 
 NEAR_COPY = 0.97
@@ -91,8 +92,9 @@ def find(attempt: Attempt, asked: Contest) -> HeldOut:
     if any(one is None for one in trained):
         unchecked = "a dataset that was trained on is deleted, so leaks cannot be ruled out"
         return HeldOut(examples=held, unchecked=unchecked)
-    known = [example for some in trained if some is not None for example in some[0]]
-    same = [some for some in trained if some is not None and some[1] == asked.version.dataset_id]
+    all_of_it = [one for some in trained if some is not None for one in some]
+    known = [example for some in all_of_it for example in some[0]]
+    same = [some for some in all_of_it if some[1] == asked.version.dataset_id]
     groups = {one.group for some in same for one in some[0]} - {None}
     return _apart(attempt, asked, held, known=known, groups=groups)
 
@@ -111,16 +113,15 @@ def _split(attempt: Attempt, asked: Contest, version: DatasetVersionRow) -> list
     return [] if own else all_of_it
 
 
-def _trained_on(attempt: Attempt, model: ModelRow) -> tuple[list[Example], str] | None:
-    """What a model was trained on, and of which dataset; None where that is gone."""
-    version = (
-        attempt.read(lambda session: session.get(DatasetVersionRow, model.version_id))
-        if model.version_id
-        else None
-    )
-    if version is None:
+def _trained_on(attempt: Attempt, model: ModelRow) -> list[tuple[list[Example], str]] | None:
+    """What a model was trained on, by dataset; None where some of it is gone."""
+    versions = attempt.read(lambda session: learned_from.versions_of(session, model))
+    if versions is None:
         return None
-    return [one for one in attempt.examples(version) if one.split == "train"], version.dataset_id
+    return [
+        ([one for one in attempt.examples(version) if one.split == "train"], version.dataset_id)
+        for version in versions
+    ]
 
 
 def _apart(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -22,14 +23,25 @@ MOST_DATASETS = 30
 MOST_EXAMPLES = 2000
 
 
-def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class OtherDatasets:
+    """Other versions, and the same as the fit is told of them."""
+
+    versions: list[DatasetVersionRow]
+    described: list[dict[str, Any]]
+
+
+NONE = OtherDatasets(versions=[], described=[])
+
+
+def learned_from(attempt: Attempt, facts: EngineFacts, data: JobData) -> OtherDatasets:
     """The newest ready versions whose primary view is cached; nothing is embedded for it.
 
     Contents of the job itself are left out: what judges it must not have been learned from.
     """
     own = {example.content for example in data.examples}
     view = PRIMARY[data.modality]
-    described = []
+    used, described = [], []
     for version in attempt.read(lambda session: _versions(session, data)):
         examples = [one for one in _examples(attempt, version) if one.content not in own]
         read = facts.reading(version.pixel_scale)
@@ -37,8 +49,9 @@ def supports(attempt: Attempt, facts: EngineFacts, data: JobData) -> list[dict[s
         if features is not None and examples:
             classes = sorted({example.label for example in examples})
             labelled = job_data.labels(examples, classes)
+            used.append(version)
             described.append(labelled | {"views": {view: features.rows(examples)}})
-    return described
+    return OtherDatasets(versions=used, described=described)
 
 
 def _versions(session: Session, data: JobData) -> list[DatasetVersionRow]:

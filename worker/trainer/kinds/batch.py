@@ -31,6 +31,7 @@ from app.infra.storage import fetch_manifest, scratch, storage_errors
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
+from worker.trainer.inputs import learned_from
 from worker.trainer.inputs.embed_missing import embed, missing, scope_of, texts
 from worker.trainer.inputs.features import Features, gather
 from worker.trainer.tensor_process import EngineFacts
@@ -81,7 +82,7 @@ def run(attempt: Attempt) -> None:
 def _chunk_of(attempt: Attempt) -> BatchChunk:
     """Read the rows and the manifest's lines. Raises LostClaimError when the batch is gone."""
     claim = attempt.claim
-    row, excluded, version = attempt.read(lambda session: _rows(session, claim))
+    row, excluded, seen = attempt.read(lambda session: _rows(session, claim))
     start, stop = int(claim.payload["start"]), int(claim.payload["stop"])
     storage = attempt.context.storage
     listed = fetch_manifest(storage, row.organisation_id, row.manifest_sha256)
@@ -91,35 +92,35 @@ def _chunk_of(attempt: Attempt) -> BatchChunk:
         fault = Fault.model_validate(claim.payload["fault"])
         inputs = [one.model_copy(update={"fault": fault}) for one in inputs]
     labelled = [one.id for one in inputs if one.labelled and one.id not in excluded]
-    trained = _trained_on(attempt, version, inputs) if labelled else None
+    trained = _trained_on(attempt, seen, inputs) if labelled else None
     return BatchChunk(
         row=row, start=start, inputs=inputs, judged=frozenset(labelled), trained=trained
     )
 
 
 def _trained_on(
-    attempt: Attempt, version: DatasetVersionRow | None, inputs: Sequence[BatchInput]
+    attempt: Attempt, seen: list[DatasetVersionRow] | None, inputs: Sequence[BatchInput]
 ) -> frozenset[str] | None:
-    """Which of the inputs' contents a version has in `train`; None where it is gone."""
-    if version is None:
+    """Which of the inputs' contents these versions have in `train`; None where one is gone."""
+    if seen is None:
         return None
     wanted = {one.content for one in inputs}
-    return frozenset(one.content for one in attempt.among(version, wanted) if one.split == "train")
+    there = [one for version in seen for one in attempt.among(version, wanted)]
+    return frozenset(one.content for one in there if one.split == "train")
 
 
 def _rows(
     session: Session, claim: Claim
-) -> tuple[BatchRow, set[str | None], DatasetVersionRow | None]:
-    """The batch, the ids of the examples whose labels its dataset doubts, and the version that its
-    model was made of, if that is still there."""
+) -> tuple[BatchRow, set[str | None], list[DatasetVersionRow] | None]:
+    """The batch, the ids of the examples whose labels its dataset doubts, and the versions that its
+    model was made of, if they are still there."""
     row = session.get(BatchRow, claim.batch_id)
     if row is None:
         raise LostClaimError(claim.id)
     problems = versions.problems_by_id(session, row.version_id) if row.version_id else []
     model = session.get(ModelRow, row.model_id)
-    made_of = model.version_id if model is not None else None
-    version = session.get(DatasetVersionRow, made_of) if made_of else None
-    return row, {problem.example_id for problem in problems if problem.excluded}, version
+    seen = learned_from.versions_of(session, model) if model is not None else None
+    return row, {problem.example_id for problem in problems if problem.excluded}, seen
 
 
 class _Prediction:

@@ -21,10 +21,11 @@ from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
 from worker.trainer.attempt import Attempt
-from worker.trainer.inputs import job_data, other_datasets
+from worker.trainer.inputs import job_data, learned_from, other_datasets
 from worker.trainer.inputs.embed_missing import texts
 from worker.trainer.inputs.features import Features, Gatherer
 from worker.trainer.inputs.job_data import JobData
+from worker.trainer.inputs.other_datasets import OtherDatasets
 from worker.trainer.journal import Journal
 from worker.trainer.registration import card_of, register, store
 from worker.trainer.tensor_process import EngineFacts
@@ -53,14 +54,26 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     features = gatherer.collect()
     data = gatherer.data
     _announce(journal, data, features, new=gatherer.new)
+    others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
-        result = attempt.fit(_request(attempt, facts, data, features, folder), journal.hear)
+        request = _request(attempt, facts, data, features, others=others, folder=folder)
+        result = attempt.fit(request, journal.hear)
         passes = journal.progress["embedding"]
         journal.progress["prediction_views"] = result["config"]["prediction_views"]
         card = card_of(data, facts, result, views=list(features), passes=passes)
-        artifact = store(attempt, folder, card)
+        artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
+
+
+def _others(attempt: Attempt, facts: EngineFacts, data: JobData, journal: Journal) -> OtherDatasets:
+    """What a method that learns from other datasets gets, and says that it got."""
+    if not hyperparameters.METHODS[data.rows.job.method].other_datasets:
+        return other_datasets.NONE
+    others = other_datasets.learned_from(attempt, facts, data)
+    names = ", ".join(one.dataset_id for one in others.versions)
+    journal.say(f"Its start is learned from {names or 'no other dataset'}")
+    return others
 
 
 def _announce(
@@ -85,6 +98,8 @@ def _request(
     facts: EngineFacts,
     data: JobData,
     features: Mapping[str, Features],
+    *,
+    others: OtherDatasets,
     folder: Path,
 ) -> dict[str, Any]:
     job = data.rows.job
@@ -100,9 +115,7 @@ def _request(
         "validation": support_of(attempt, data, data.validation, features)
         if data.validation
         else None,
-        "others": other_datasets.supports(attempt, facts, data)
-        if hyperparameters.METHODS[job.method].other_datasets
-        else [],
+        "others": others.described,
         "out": str(folder / models.HEAD),
     }
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 import structlog
@@ -27,6 +30,9 @@ from app.uploads import blobs
 log = structlog.get_logger()
 _AGAIN_SECONDS = 0.5
 """How soon a run that waits for another looks again."""
+_LOOKING_SECONDS = 2.0
+Counts = dict[tuple[str | None, str], int]
+"""New labels between two versions, by their ids: hooks on one dataset count them once."""
 
 
 def come_due(services: Services, claim: Claim) -> None:
@@ -134,16 +140,37 @@ def _print(hook: HookRow, version: DatasetVersionRow) -> str:
 
 
 def look(services: Services) -> int:
-    """Trigger the hooks whose datasets, or whose feedback, have enough new labels; how many."""
+    """Trigger the hooks whose datasets, or whose feedback, have enough new labels; how many.
+
+    Organisations take turns, and a look ends after a while: the next one begins with who is left.
+    """
+    end, triggered = time.monotonic() + _LOOKING_SECONDS, 0
     with reading(services.sessions) as session:
-        due = [row.id for row in _with_labels(session) if _news(session, services, row)]
-    return sum(_looked(services, hook_id) for hook_id in due)
+        due = [
+            (row.organisation_id, row.id)
+            for row in _with_labels(session)
+            if _news(session, services, row)
+        ]
+    counts: Counts = {}
+    for hook_id in in_turn(due):
+        triggered += _looked(services, hook_id, counts)
+        if time.monotonic() > end:
+            break
+    return triggered
 
 
-def _looked(services: Services, hook_id: str) -> bool:
+def in_turn(due: Iterable[tuple[str, str]]) -> list[str]:
+    """Hooks (organisation, id) so that each organisation's first comes before any one's second."""
+    queues: dict[str, list[str]] = {}
+    for organisation_id, hook_id in due:
+        queues.setdefault(organisation_id, []).append(hook_id)
+    return [hook_id for turn in zip_longest(*queues.values()) for hook_id in turn if hook_id]
+
+
+def _looked(services: Services, hook_id: str, counts: Counts) -> bool:
     """A look at one hook; one whose files cannot be read must not keep others from theirs."""
     try:
-        return _look(services, hook_id)
+        return _look(services, hook_id, counts)
     except (HeadstartError, OSError, ValueError) as error:
         log.warning("new labels cannot be counted", hook=hook_id, reason=str(error))
         return False
@@ -175,14 +202,14 @@ def _pending(session: Session, services: Services, hook: HookRow) -> int:
     return services.pending_feedback(session, hook.organisation_id, hook.alias)
 
 
-def _look(services: Services, hook_id: str) -> bool:
+def _look(services: Services, hook_id: str, counts: Counts) -> bool:
     """Count a hook's new labels and trigger it where they are enough."""
     with reading(services.sessions) as session:
         hook = session.get(HookRow, hook_id)
         if hook is None:
             return False
         versions = _versions(session, hook)
-    counted = _new_labels(services, *versions) if versions is not None else 0
+    counted = _counted_once(services, versions, counts) if versions is not None else 0
     with writing(services) as session:
         row = hook_runs.lock_hook(session, hook_id)
         if row is None or versions is None or not _news(session, services, row):
@@ -219,6 +246,18 @@ def _versions(
         )
     ).one_or_none()
     return base, latest.version
+
+
+def _counted_once(
+    services: Services,
+    versions: tuple[DatasetVersionRow | None, DatasetVersionRow],
+    counts: Counts,
+) -> int:
+    base, latest = versions
+    key = (base.id if base is not None else None, latest.id)
+    if key not in counts:
+        counts[key] = _new_labels(services, base, latest)
+    return counts[key]
 
 
 def _new_labels(

@@ -7,7 +7,6 @@ that dies loses its lease, and another takes over.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -45,16 +44,18 @@ class Scheduler:
         self._free = threading.Semaphore(AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-        self._looked = 0.0
+        self._looking = threading.Thread(target=self._look, name="looking", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._looking.start()
 
     def stop(self) -> None:
         """End what is under way, and begin nothing more."""
         self._stop.set()
         self._thread.join()
+        self._looking.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
         with suppress(HeadstartError, SQLAlchemyError):
             self._services.agreement.flush(self._services.sessions)
@@ -70,12 +71,17 @@ class Scheduler:
             if not busy:
                 self._stop.wait(POLL_SECONDS)
 
+    def _look(self) -> None:
+        """What needs a look at data, which may be long: nothing that is due waits for it."""
+        while not self._stop.wait(LOOK_SECONDS):
+            try:
+                self._services.agreement.flush(self._services.sessions)
+                runs.look(self._services)
+            except (HeadstartError, SQLAlchemyError, OSError) as error:
+                log.warning("new labels are looked for later", reason=str(error))
+
     def _turn(self) -> bool:
         """Do what is due once; whether there was anything."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked = time.monotonic()
-            self._services.agreement.flush(self._services.sessions)
-            runs.look(self._services)
         with reading(self._services.sessions) as session:
             due = work.due(session, kinds=[hook_runs.KIND, webhooks.KIND])
         stepped = hook_runs.KIND in due and self._step()

@@ -1,7 +1,8 @@
 """A child's leash: it ends the moment its parent has ended, however that came about.
 
 On Linux the kernel sees to it (`PR_SET_PDEATHSIG`, prctl(2)); elsewhere a thread looks twice a
-second. And what any process does while it imports. Standard library only: children that may import nothing else of ours run this file, too.
+second. And what any process does while it imports. Standard library only: children that may import
+nothing else of ours run this file, too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The bare pipeline in a process of its own: decode the JPEGs, run the engine, nothing else.
 
-`python -m benchmarks.serving.bare <folder>` reads commands, one a line (`throughput <seconds>` or
-`lone <times>`), and answers each with a line of JSON.
+`python -m benchmarks.serving.bare <folder>` reads commands, one a line (`throughput <seconds>`,
+`lone <times>` or `decoding <passes>`), and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class Bare:
         found: list[float] = self._ask(f"lone {times}")
         return found
 
+    def decoding(self) -> float:
+        """Core milliseconds to decode an image."""
+        return float(self._ask("decoding 2"))
+
     def _ask(self, command: str) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -73,6 +77,8 @@ def main() -> None:
         command, amount = line.split()
         if command == "lone":
             found: Any = lone(engine, blobs, size, int(amount))
+        elif command == "decoding":
+            found = decoding(blobs, size, int(amount))
         else:
             found = throughput(lambda: bare_loop(engine, blobs, size), len(blobs), float(amount))
         print(json.dumps(found), flush=True)
@@ -88,6 +94,16 @@ def throughput(once: Any, images: int, seconds: float) -> dict[str, float]:
     done = passes * images
     cpu_ms = (time.process_time() - cpu) / done * 1e3
     return {"images_per_second": done / took, "core_ms_per_image": cpu_ms}
+
+
+def decoding(blobs: list[bytes], size: int, passes: int) -> float:
+    """Core milliseconds an image, on one thread."""
+    from worker.ml.images.views import decode_to
+
+    began = time.process_time()
+    for blob in blobs * passes:
+        decode_to(blob, "squish", size)
+    return (time.process_time() - began) * 1e3 / len(blobs) / passes
 
 
 def lone(engine: Any, blobs: list[bytes], size: int, times: int) -> list[float]:

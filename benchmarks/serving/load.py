@@ -118,6 +118,7 @@ def _overloaded(outcomes: list[Outcome], capacity: float) -> dict[str, float]:
         "goodput_over_capacity": len(served) / last / capacity,
         "served": len(served),
         "served_p50_ms": percentile([outcome.took * 1e3 for outcome in served], 0.5),
+        "served_p99_ms": percentile([outcome.took * 1e3 for outcome in served], 0.99),
         "refused": len(refused),
         "refused_p50_ms": percentile(refused, 0.5),
         "refused_p99_ms": percentile(refused, 0.99),

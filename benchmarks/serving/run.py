@@ -24,6 +24,7 @@ from benchmarks.serving.bench import Bench, rounded
 from benchmarks.serving.competing import competitors
 from benchmarks.serving.load import at_rate, lone, overload, throughput
 from benchmarks.serving.models import cold, many, swap
+from benchmarks.serving.road import road
 from benchmarks.serving.soak import soak
 from benchmarks.serving.world import world
 
@@ -37,6 +38,7 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "swap": swap,
     "soak": soak,
     "competitors": competitors,
+    "road": road,
 }
 _NAME = "serving"
 

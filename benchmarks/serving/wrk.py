@@ -25,7 +25,7 @@ local function read(name)
 end
 function init(args)
   local folder = args[1]
-  local headers = {["X-Headstart-Cache"] = read(folder .. "/cache")}
+  local headers = {["X-Headstart-Cache"] = read(folder .. "/cache"), ["Prefer"] = "wait=30"}
   headers["Content-Type"] = read(folder .. "/type")
   headers["Authorization"] = read(folder .. "/key")
   for _, name in ipairs(lines(folder .. "/bodies")) do

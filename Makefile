@@ -76,6 +76,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.cold_job
 	$(BIN)/python -m benchmarks.textbook
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.first_prediction
 	$(BIN)/python -m benchmarks.waiting
 	$(BIN)/python -m benchmarks.promotion_gate
 	$(BIN)/python -m benchmarks.intake

@@ -20,7 +20,7 @@ from worker.ml.engines.openvino_engine import OpenVinoImages
 from worker.ml.engines.openvino_graph import CpuOptions
 from worker.predictor import process
 
-RATE = float(os.environ["STAND_IN_RATE"])
+RATE = float(os.environ.get("STAND_IN_RATE", "5000"))
 _load_openvino = openvino_engine.load_openvino
 
 

@@ -44,10 +44,14 @@ def lines(values: list[dict[str, Any]]) -> bytes:
     return "\n".join(json.dumps(value) for value in values).encode()
 
 
-def content(client: httpx.Client, dataset: str) -> list[tuple[str, str, str | None, str]]:
+def content(
+    client: httpx.Client, dataset: str
+) -> list[tuple[str, str | list[str], str | None, str]]:
     """What the examples of a dataset are, in no order."""
     found = client.get(f"{DATASETS}/{dataset}/examples").json()["data"]
-    told = [(one["sha256"], one["label"], one["group"], one["split"]) for one in found]
+    told = [
+        (one["sha256"], one["labels"] or one["label"], one["group"], one["split"]) for one in found
+    ]
     return sorted(told, key=str)
 
 
@@ -62,7 +66,13 @@ def round_trip(service: Service, client: httpx.Client, dataset: str, form: str) 
     name = answer.headers["content-disposition"].partition('filename="')[2].rstrip('"')
     back = made(client, answer.content, filename=name)
     assert content(client, back["id"]) == content(client, dataset)
-    assert [one["code"] for one in back["problems"]] == []
+    before = client.get(f"{DATASETS}/{dataset}").json()
+    assert codes(back) - {"unlabelled"} == codes(before)  # negatives may be told of, and are kept
+    assert back["num_negatives"] == before["num_negatives"]
+
+
+def codes(dataset: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in dataset["problems"]}
 
 
 @pytest.mark.parametrize("form", TEXT_FORMS)
@@ -78,6 +88,42 @@ def test_images(service: Service, client: httpx.Client, form: str) -> None:
     data = zipped({**files, "metadata.jsonl": lines(rows(path="{}.png"))})
     dataset = made(client, data)["id"]
     round_trip(service, client, dataset, form)
+
+
+SEVERAL: list[list[str]] = [
+    ["a, b", 'q"'],
+    [],
+    ["x/y z"],
+    ["a, b", "x/y z", "[c]"],
+    [],
+    [".d"],
+    ['q"'],
+]
+
+
+@pytest.mark.parametrize("form", TEXT_FORMS)
+def test_several_labels_of_texts_or_none(service: Service, client: httpx.Client, form: str) -> None:
+    told = [{**row, "text": text, "labels": labels} for row, text, labels in
+            zip(unlabelled(), TEXTS, SEVERAL, strict=True)]  # fmt: skip
+    dataset = made(client, lines(told), filename="t.jsonl")
+    assert (dataset["label_mode"], dataset["num_negatives"]) == ("multi_label", 2)
+    round_trip(service, client, dataset["id"], form)
+
+
+@pytest.mark.parametrize("form", IMAGE_FORMS)
+def test_several_labels_of_images_or_none(
+    service: Service, client: httpx.Client, form: str
+) -> None:
+    told = [{**row, "path": f"{at}.png", "labels": labels} for at, (row, labels) in
+            enumerate(zip(unlabelled(), SEVERAL, strict=True))]  # fmt: skip
+    files = {f"{at}.png": png(at) for at in range(7)}
+    dataset = made(client, zipped({**files, "metadata.jsonl": lines(told)}))
+    assert (dataset["label_mode"], dataset["num_negatives"]) == ("multi_label", 2)
+    round_trip(service, client, dataset["id"], form)
+
+
+def unlabelled() -> list[dict[str, Any]]:
+    return [{name: row[name] for name in ("group", "split")} for row in rows()]
 
 
 def test_folders_say_split_and_label(service: Service, client: httpx.Client) -> None:

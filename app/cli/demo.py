@@ -91,7 +91,12 @@ def _upload(
 
 def _fine_tune(client: httpx.Client, progress: Progress, dataset: dict[str, Any]) -> dict[str, Any]:
     task = progress.add_task("fitting", total=1)
-    body = {"training_file": dataset["id"], "model": "efficientnet_lite0", "suffix": "demo"}
+    body = {
+        "training_file": dataset["id"],
+        "model": "efficientnet_lite0",
+        "suffix": "demo",
+        "seed": 0,
+    }
     job = _answer(client.post("/v1/fine_tuning/jobs", json=body, headers={"Prefer": "wait=110"}))
     while job["status"] not in ("succeeded", "failed", "cancelled"):
         time.sleep(0.2)
@@ -125,6 +130,8 @@ def _print(
     correct = sum(outcome.label == outcome.predicted for outcome in outcomes)
     low, high = wilson(correct, len(outcomes))
     table = Table(title="Headstart", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for step, seconds in times.items():
         table.add_row(step, f"{seconds:.2f} s")
     table.add_row(

@@ -17,6 +17,8 @@ from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.waiting import RUN, WishDep
 from app.infra.database import reading
+from app.infra.orm import HookRow
+from app.infra.repositories import idempotency
 from app.infra.repositories.idempotency import Reply
 from app.infra.repositories.retraining import hook_runs
 
@@ -99,6 +101,7 @@ def delete_hook(hook_id: HookId, caller: Writer, services: ServicesDep) -> Delet
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
         session.delete(row)
+        idempotency.forget(session, caller.organisation_id, named=hook_id)
     return DeletedObject(id=hook_id, object="hook")
 
 
@@ -202,16 +205,24 @@ def _trigger(
 ) -> HookRun:
     if identity is not None:
         identity.require("write")
+    else:  # whoever has signed nothing waits for no lock, and holds none
+        with reading(services.sessions) as session:
+            _signed(session.get(HookRow, hook_id), body, headers)
     with writing(services) as session:
         row = hook_runs.lock_hook(session, hook_id)
         message_id = None
         if identity is None:
-            if row is None or not any(one["type"] == "inbound" for one in row.triggers):
-                raise inbound.refused()
-            message_id = inbound.verify(row, body, headers)
+            row, message_id = _signed(row, body, headers)
             inbound.take(session, row, message_id)
         elif row is None or row.organisation_id != identity.organisation_id:
             raise service.missing()
         call: TriggerCall = inbound.call_of(body)
         run = hook_runs.trigger(session, row, inbound.cause(identity, message_id, call))
         return service.run_of(run)
+
+
+def _signed(row: HookRow | None, body: bytes, headers: dict[str, str]) -> tuple[HookRow, str]:
+    """The hook that a caller without a key may trigger, and its message's id."""
+    if row is None or not any(one["type"] == "inbound" for one in row.triggers):
+        raise inbound.refused()
+    return row, inbound.verify(row, body, headers)

@@ -26,6 +26,7 @@ from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.infra.database import now
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
+from app.infra.repositories import idempotency
 from app.infra.repositories.idempotency import Reply
 from app.infra.repositories.retraining import webhooks
 from app.infra.settings import split_list
@@ -135,6 +136,7 @@ def delete_webhook(webhook_id: WebhookId, caller: Writer, services: ServicesDep)
     with writing(services) as session:
         row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
         session.delete(row)
+        idempotency.forget(session, caller.organisation_id, named=webhook_id)
     return DeletedObject(id=webhook_id, object="webhook")
 
 

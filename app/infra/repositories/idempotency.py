@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, select, text, update
+from sqlalchemy import CursorResult, String, cast, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from app.infra.database import now
@@ -100,6 +100,18 @@ def release(session: Session, key: IdempotencyKey, *, lease: float) -> None:
     session.execute(
         delete(IdempotencyRow)
         .where(*_is(key), IdempotencyRow.status.is_(None), IdempotencyRow.lease_until == lease)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget(session: Session, organisation_id: str, *, named: str) -> None:
+    """Drop the answers that name this id: what was told once, such as a secret, goes with it."""
+    session.execute(
+        delete(IdempotencyRow)
+        .where(
+            IdempotencyRow.organisation_id == organisation_id,
+            cast(IdempotencyRow.response, String).contains(named, autoescape=True),
+        )
         .execution_options(synchronize_session=False)
     )
 

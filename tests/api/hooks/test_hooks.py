@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook
 
-from app.infra.database import transaction
+from app.infra.database import reading, transaction
+from app.infra.orm import IdempotencyRow
 from app.infra.repositories import jobs
 from tests.api.hooks.conftest import Make, until
 from tests.api.service import Service
@@ -250,3 +252,24 @@ def test_a_schedule_comes_due_and_goes_on(
     (second,) = queued()
     assert second.id != first.id
     assert second.not_before > first.not_before - 1
+
+
+def test_a_deleted_hooks_secret_is_nowhere(
+    service: Service, client: httpx.Client, dataset: str
+) -> None:
+    body = {
+        "name": "n",
+        "dataset": dataset,
+        "alias": "cells@production",
+        "job": {"model": "efficientnet_lite0"},
+        "triggers": [{"type": "inbound"}],
+    }
+    keyed = {"Idempotency-Key": "once"}
+    made = client.post("/v1/hooks", json=body, headers=keyed).json()
+    url = "http://127.0.0.1:9/x"
+    told = client.post("/v1/webhooks", json={"url": url}, headers={"Idempotency-Key": "two"}).json()
+    assert client.post("/v1/hooks", json=body, headers=keyed).json()["id"] == made["id"]
+    for one in (f"/v1/hooks/{made['id']}", f"/v1/webhooks/{told['id']}"):
+        assert client.delete(one).status_code == 200
+    with reading(service.services.sessions) as session:
+        assert session.scalars(select(IdempotencyRow)).all() == []

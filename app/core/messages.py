@@ -77,6 +77,8 @@ class Options:
     timeout: float = 30.0
     wait: float | None = None
     tokens: bool = False
+    score: bool = False
+    """Whether each item also says its score of likeness, which `familiarity` is made of."""
 
     def check_levels(self, classes: Collection[str] | None) -> None:
         """Raise invalid_request where thresholds are asked of a model that has none, its `classes`

@@ -31,6 +31,11 @@ def artifact(*, organisation_id: str, name: str, fence: int) -> str:
     return f"{ARTIFACTS}/{organisation_id}/{name}/{fence}"
 
 
+def revision(prefix: str, revision_id: str) -> str:
+    """The folder of a model whose thresholds were set anew, of the folder that it had."""
+    return f"{prefix.rpartition('/')[0]}/{revision_id}"
+
+
 def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
     """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.manifest import LabelMode
-from app.http.schemas import Interval, PredictionCost
+from app.http.schemas import Calibration, Interval, PredictionCost
 
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
@@ -130,6 +130,9 @@ class ModelDetail(Model):
     ready: Literal[True] = Field(True, description="A registered model is; for KServe's clients.")
     precision: ModelPrecision
     prediction: PredictionCost
+    calibration: Calibration | None = Field(
+        None, description="By which unlabelled inputs its `unknown` was set anew, if by any."
+    )
     card: dict[str, Any] = Field(
         description="Backbone and its weights' sha256, preprocessing, labels, dataset version, "
         "hyperparameters, evaluation, library versions."

@@ -15,7 +15,7 @@ from app.core import exports
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode
 from app.core.modalities import MODALITIES
-from app.http.schemas import Interval, PredictionCost
+from app.http.schemas import Calibration, Interval, PredictionCost
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions, fitted_on
 from app.infra.predictor_client import PredictorClient
@@ -98,9 +98,15 @@ def detail_of(model: Model, row: ModelRow, served: Precisions | None) -> ModelDe
         **told,
         name=row.id,
         card=row.card,
+        calibration=_calibration(row),
         precision=precision,
         prediction=PredictionCost.of(row.backbone, views),
     )
+
+
+def _calibration(row: ModelRow) -> Calibration | None:
+    done = row.card.get("calibration")
+    return None if done is None else Calibration.model_validate(done)
 
 
 async def precisions_of(predictor: PredictorClient) -> Precisions | None:

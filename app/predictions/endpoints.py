@@ -14,6 +14,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import PRECISION_HEADER
 from app.http.openapi import path_id, problems
 from app.predictions import schemas
+from app.predictions.calibration import router as calibration
 from app.predictions.completions import router as completions
 from app.predictions.embeddings import router as embeddings
 from app.predictions.hot_path import PATH
@@ -22,6 +23,7 @@ from app.predictions.joint import router as joint
 from app.predictions.triton import router as triton
 
 router = APIRouter()
+router.include_router(calibration)
 router.include_router(embeddings)
 router.include_router(completions)
 router.include_router(triton)

@@ -37,6 +37,8 @@ class Scores:
     probabilities: array[float]
     unknown: bool = False
     familiarity: float | None = None
+    score: float | None = None
+    """High for what looks like the training examples; not remembered with the answer."""
 
     @property
     def label(self) -> str:

@@ -93,6 +93,7 @@ def scores_of(labels: Labels, prediction: scoring.Prediction) -> Scores:
         array("f", probabilities.tobytes()),
         prediction.unknown,
         prediction.familiarity,
+        prediction.score,
     )
 
 
@@ -115,6 +116,7 @@ def _stacked(
             array("f", one.probabilities.tobytes()),
             one.unknown,
             one.familiarity,
+            one.score,
         )
         for place, one in zip(places, predictions, strict=True)
     ]

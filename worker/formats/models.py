@@ -23,14 +23,13 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from app.core import held_out
+from app.core.calibration import head_files
 from app.core.errors import HeadstartError
 from app.infra.storage import Storage, storage_errors
 
 HEAD, CARD = "head.safetensors", "model.json"
 ANSWERS = held_out.FILE
 FORMAT = 1
-_CONFIG_SHA256 = "config_sha256"
-"""In the head's metadata; heads from before it was written there have none."""
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -63,7 +62,8 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
     full = {"format": FORMAT, **card}
     if (answers := folder / ANSWERS).exists():
         full["held_out"] = {"file": ANSWERS, "sha256": _sha256(answers)}
-    data = save_tensors(dict(tensors), metadata={_CONFIG_SHA256: _config_sha256(full)})
+    hashed = {head_files.CONFIG_SHA256: head_files.config_sha256(full)}
+    data = save_tensors(dict(tensors), metadata=hashed)
     sha256 = hashlib.sha256(data).hexdigest()
     full["head"] = _described(tensors, sha256=sha256, size=len(data))
     with storage_errors():
@@ -92,7 +92,8 @@ def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:
         tensors, sha256=sha256, size=len(data)
     ):
         raise _corrupt(f"{CARD} does not describe {HEAD}")
-    if _metadata(data).get(_CONFIG_SHA256) not in (None, _config_sha256(card)):
+    told = head_files.metadata(data).get(head_files.CONFIG_SHA256)
+    if told not in (None, head_files.config_sha256(card)):
         raise _corrupt(f"{CARD} is not what was stored")
     return StoredModel(card=card, tensors=tensors)
 
@@ -126,20 +127,6 @@ def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _config_sha256(card: Mapping[str, Any]) -> str:
-    """SHA-256 of what a card says that answers are computed from, as it is read back from JSON."""
-    told = json.loads(json.dumps(card.get("config")))
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _metadata(data: bytes) -> Mapping[str, str]:
-    """What a safetensors file that could be read says beside its tensors."""
-    end = 8 + int.from_bytes(data[:8], "little")
-    told: Mapping[str, str] = json.loads(data[8:end]).get("__metadata__") or {}
-    return told
 
 
 def _corrupt(why: str) -> HeadstartError:

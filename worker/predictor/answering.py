@@ -74,6 +74,8 @@ class Answerer:
         extra = self._explained(item, scores, rows) if options.explain else ""
         if options.tokens:
             extra += self._counted(item, scores)
+        if options.score and scores.score is not None:
+            extra += f',"score":{scores.score:.9g}'
         return render(scores, index=item.index, options=options, extra=extra)
 
     def _explained(self, item: PendingInput, scores: Scores, rows: Rows) -> str:

@@ -183,7 +183,7 @@ class Service:
         call = item.call
         item.key = cache_key(call.request.target, item.input)
         options = call.request.options
-        if options.explain or options.tokens:  # the cache has neither rows nor tokens
+        if options.explain or options.tokens or options.score:  # the cache has none of them
             return False
         scores = self.cache.get(item.key, head.labels)
         self.metrics.cache.labels("miss" if scores is None else "hit").inc()

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.core.calibration import recalibration
+
 NEAREST = 3
+RATES = recalibration.RATES
 FALSE_ALARM = 0.05
 """The default share of known inputs that are called unknown."""
-
-RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 LEAST_SPREAD = (0.15, 0.02)
 """Of probabilities and cosines: a support set on which all is sure must not make one part count."""

@@ -61,6 +61,7 @@ class Scored:
     probabilities: Floats
     familiarity: float
     unknown: bool
+    score: float
 
 
 def stacked(head: LiveHead) -> StackedHead | None:
@@ -174,7 +175,7 @@ def _likeness(cosines: Floats, labels: NDArray[np.int64], predicted: NDArray[np.
 
 def _scored(head: StackedHead, p: Floats, score: float) -> Scored:
     familiarity = _familiarity(head.thresholds, score)
-    return Scored(p[: len(head.bias)], familiarity, familiarity < head.false_alarm)
+    return Scored(p[: len(head.bias)], familiarity, familiarity < head.false_alarm, score)
 
 
 def _familiarity(thresholds: tuple[float, ...], score: float) -> float:

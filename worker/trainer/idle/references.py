@@ -30,7 +30,8 @@ from app.infra.repositories.live import log
 
 def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the keys that no row names; of them, somebody may still be about to name some."""
-    folders = set(session.scalars(select(ModelRow.artifact)))
+    read = select(BatchRow.artifact).where(BatchRow.status.not_in(TERMINAL))
+    folders = {*session.scalars(select(ModelRow.artifact)), *session.scalars(read)}
     named = {*_blobs(session), *_segments(session)}
     of = RequestPieceRow
     for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key, of.answers, of.errors):
@@ -70,7 +71,9 @@ def is_needed(session: Session, key: str) -> bool:
 
 
 def _is_artifact_needed(session: Session, key: str) -> bool:
-    """A model's file: its attempt runs, or the model is registered; an export: it is kept."""
+    """A model's file: its attempt runs, the model is registered, a batch reads it still, or it is
+    about to be named; an export: it is kept.
+    """
     folder = key.rpartition("/")[0]
     name, fence = key.split("/")[2:4]
     if fence.isdecimal() and _runs(
@@ -78,6 +81,9 @@ def _is_artifact_needed(session: Session, key: str) -> bool:
     ):
         return True
     if session.scalars(select(ModelRow.id).where(ModelRow.artifact == folder).limit(1)).first():
+        return True
+    read = select(BatchRow.id).where(BatchRow.artifact == folder, BatchRow.status.not_in(TERMINAL))
+    if session.scalars(read.limit(1)).first() or holds.is_held(session, key):
         return True
     return key in exports.kept(session)
 

@@ -1,0 +1,1 @@
+"""Thresholds set anew by unlabelled inputs."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from app.core.calibration import head_files, recalibration
@@ -136,12 +137,21 @@ def _accuracy(services: Services, row: ModelRow, confidences: Sequence[float]) -
 
 
 def _judged(services: Services, row: ModelRow) -> Judged | None:
-    """Of the examples that the model was judged on; None where it kept no answers to them."""
+    """Of the examples that the model was judged on; None where it kept no answers to them.
+
+    Raises model_corrupt.
+    """
     try:
-        lines = services.storage.fetch(f"{row.artifact}/{FILE}").read_bytes().splitlines()
+        data = services.storage.fetch(f"{row.artifact}/{FILE}").read_bytes()
     except FileNotFoundError:
         return None
-    answers = [HeldOutAnswer.model_validate_json(line) for line in lines]
+    registered = row.card.get("held_out", {}).get("sha256")
+    try:
+        answers = [HeldOutAnswer.model_validate_json(line) for line in data.splitlines()]
+    except ValidationError as error:
+        raise _corrupt(FILE) from error
+    if registered not in (None, hashlib.sha256(data).hexdigest()):
+        raise _corrupt(FILE)
     if not answers:
         return None
     return Judged(
@@ -200,10 +210,15 @@ def _head(services: Services, row: ModelRow) -> bytes:
     try:
         data = services.storage.fetch(f"{row.artifact}/{HEAD}").read_bytes()
     except FileNotFoundError as error:
-        raise HeadstartError("model_corrupt", "the stored model is damaged: no head") from error
+        raise _corrupt(HEAD) from error
     if hashlib.sha256(data).hexdigest() != row.sha256:
-        raise HeadstartError("model_corrupt", "the stored model is damaged: another head")
+        raise _corrupt(HEAD)
     return data
+
+
+def _corrupt(file: str) -> HeadstartError:
+    why = f"the stored model is damaged: {file} is not what was stored"
+    return HeadstartError("model_corrupt", why, retry_after=60)
 
 
 def _answers(services: Services, row: ModelRow, folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.manifest import LabelMode
 from app.http.schemas import Calibration, Interval, PredictionCost
+from app.models.advice_schemas import ADVICE, Advice
 
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
@@ -27,34 +28,6 @@ _MODEL: dict[str, Any] = {
     "accuracy": {"value": 0.96, "low": 0.9, "high": 0.99},
 }
 _INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
-_ADVICE: dict[str, Any] = {
-    "learning_curve": None,
-    "more_of_all": {
-        "add": 25,
-        "gain": 0.012,
-        "plus_minus": 0.008,
-        "message": "25 more of every class should bring +1.2 ± 0.8 points of accuracy",
-    },
-    "more_examples": [],
-    "confused": [
-        {
-            "labels": ["RBC", "WBC"],
-            "count": 2,
-            "share": 0.04,
-            "message": "`RBC` and `WBC`: 2 of 50 taken for one another",
-        }
-    ],
-    "probably_mislabelled": [
-        {
-            "example_id": "ex_9f2c1f7a4b0d6e8c3a5b7d9f",
-            "label": "RBC",
-            "suggested": "WBC",
-            "probability": 0.93,
-        }
-    ],
-    "near_copies": None,
-    "near_duplicates": [],
-}
 
 
 class ModelOrigin(BaseModel):
@@ -139,51 +112,6 @@ class ModelDetail(Model):
     )
 
 
-class Advice(BaseModel):
-    """What would help. Lists go from the most to the least important, and may be empty."""
-
-    model_config = ConfigDict(extra="allow")
-
-    learning_curve: dict[str, Any] | None = Field(
-        None,
-        description="`points`: accuracy measured with fewer examples a class; `forecast`: with "
-        "more, both with intervals; `exponent`: of the power law behind it. Null where too few "
-        "examples tell.",
-    )
-    more_of_all: dict[str, Any] | None = Field(
-        None,
-        description="What `add` more examples of every class should bring to the accuracy: `gain`, "
-        "`plus_minus`, and both as a `message`.",
-    )
-    more_examples: list[dict[str, Any]] = Field(
-        [],
-        description="What `add` more examples of the class `label` should bring to its F1: `gain`, "
-        "`plus_minus`, `message`.",
-    )
-    confused: list[dict[str, Any]] = Field(
-        [],
-        description="Pairs of classes (`labels`) taken for one another among the training "
-        "examples, each judged by a fit that had not seen it: `count`, its `share` of their "
-        "examples, `message`. Where the figures are of held-out examples, `confusion_matrix` "
-        "counts those.",
-    )
-    probably_mislabelled: list[dict[str, Any]] = Field(
-        [],
-        description="`example_id`, the `label` it has, the one `suggested`, and the `probability` "
-        "that the label is wrong.",
-    )
-    near_copies: dict[str, Any] | None = Field(
-        None,
-        description="Training examples much like another of their class outside their group, "
-        "which make the figures too hopeful: `count`, `of` how many, `pairs`, `message`.",
-    )
-    near_duplicates: list[dict[str, Any]] = Field(
-        [],
-        description="Pairs (`example_ids`) from different `splits` that are almost the same, with "
-        "their `cosine`.",
-    )
-
-
 class Baseline(BaseModel):
     """What always guessing one class would give."""
 
@@ -223,7 +151,7 @@ class Evaluation(BaseModel):
                         "loss": "balanced",
                         "logit_adjustment": "equal classes",
                     },
-                    "advice": _ADVICE,
+                    "advice": ADVICE,
                 }
             ]
         },

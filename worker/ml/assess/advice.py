@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.ml.assess import learning_curve
+from worker.ml.assess import label_errors, learning_curve
 from worker.ml.assess import near_copies as copies
 from worker.ml.assess.evaluation import ClassTally, tallied
+from worker.ml.assess.label_errors import Suspects
 
 MOST = 20
 """Items that each list has at most."""
@@ -25,9 +26,6 @@ LUCK = 0.42
 
 BELIEF = 4.0
 """Examples' worth of belief that a class is like the others."""
-
-WRONG = 0.175
-"""Share of labels believed wrong before an example is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,21 +124,13 @@ def confused(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
-    """Examples whose label the fit that had not seen them denies, most certain first.
-
-    By Bayes: a share WRONG of labels is some other class's, each alike. That share is set so that
-    of what is named at odds of one at least seven in ten were truly flipped, in most data.
-    """
+    """Examples whose label is probably wrong, most doubtful first, each with the reason."""
     if evidence.probabilities is None:
         return []
-    probs, labels = evidence.probabilities, evidence.labels
-    own = probs.gather(1, labels[:, None])[:, 0]
-    rival, said = probs.scatter(1, labels[:, None], 0.0).max(1)
-    wrong = WRONG * rival / (len(evidence.classes) - 1)
-    doubt = evidence.known * wrong / (wrong + (1 - WRONG) * own).clamp(min=1e-12)
-    order = doubt.argsort(descending=True, stable=True)[:MOST].tolist()
-    chosen = [row for row in order if float(doubt[row]) > 0.5 and float(rival[row]) > 0.5]
-    return [_suspect(evidence, row, int(said[row]), float(doubt[row])) for row in chosen]
+    found = label_errors.suspects(
+        evidence.probabilities, evidence.labels.long(), evidence.known, evidence.sets[0].rows
+    )
+    return [_suspect(evidence, found, place) for place in range(len(found.rows))]
 
 
 _TOGETHER = (
@@ -235,12 +225,25 @@ def _pair(
     }
 
 
-def _suspect(evidence: Evidence, row: int, said: int, probability: float) -> dict[str, Any]:
-    return {
+def _suspect(evidence: Evidence, found: Suspects, place: int) -> dict[str, Any]:
+    row, left = found.rows[place], found.left[place]
+    label = evidence.classes[int(evidence.labels[row])]
+    suggested = evidence.classes[found.suggested[place]]
+    told = {
         "example_id": evidence.sets[0].ids[row],
-        "label": evidence.classes[int(evidence.labels[row])],
-        "suggested": evidence.classes[said],
-        "probability": probability,
+        "label": label,
+        "suggested": suggested,
+        "probability": found.doubt[place],
+    }
+    said = f"fits that had not seen it leave {left:.1%} for `{label}`"
+    if not found.compared:
+        return told | {"out_of_fold_probability": left, "neighbours": None, "reason": said}
+    sharing, suggesting = found.sharing[place], found.suggesting[place]
+    near = f"of the {found.compared} examples most like it"
+    return told | {
+        "out_of_fold_probability": left,
+        "neighbours": {"of": found.compared, "label": sharing, "suggested": suggesting},
+        "reason": f"{said}; {near} {sharing} are `{label}` and {suggesting} `{suggested}`",
     }
 
 

@@ -61,6 +61,7 @@ def test_a_model_is_listed_and_read_back(client: httpx.Client, model: str) -> No
     assert detail.pop("precision") == {"fitted": None, "served": None}
     prediction = {"backbones": ["efficientnet_lite0"], "passes": 1, "views": ["squish"]}
     assert detail.pop("prediction") == prediction
+    assert detail.pop("calibration") is None
     assert (detail.pop("name"), detail.pop("ready")) == (model, True)
     assert detail == found
 

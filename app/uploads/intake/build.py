@@ -8,52 +8,33 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, LabelMode, Modality, Problem, Split
+from app.core.manifest import Modality, Problem, Split
 from app.core.modalities import MODALITIES
-from app.core.review import review
 from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
-from app.uploads.intake.ahead import read_ahead
 from app.uploads.intake.archive import Archive
+from app.uploads.intake.built import Built, finished
+from app.uploads.intake.containers.ahead import read_ahead
 from app.uploads.intake.crops.cutter import Cutter, name_of
-from app.uploads.intake.drafts import Drafts, example
-from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
+from app.uploads.intake.drafts import Drafts
+from app.uploads.intake.layout import FileInTree, LabelledFile, NamingTable, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
 from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import TableFile, naming
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What an upload became. `pack_path` lies in the staging folder, for storage to take over;
-    `classes` counts the usable examples of each label."""
-
-    pack_path: Path
-    pack_sha256: str
-    examples: list[Example]
-    problems: list[Problem]
-    modality: Modality
-    classes: list[dict[str, str | int]]
-    notes: list[str] = field(default_factory=list)
-    """In words, what was assumed of the upload's names and folders."""
-
-    @property
-    def label_mode(self) -> LabelMode:
-        """Whether its examples may have several labels."""
-        return manifest.mode_of(self.examples)
 
 
 def build(
@@ -92,7 +73,7 @@ def _build(
         drafts = Drafts(pack, options)
         try:
             modality = _Intake(drafts, folder).take(upload, filename, asked)
-            return _finish(drafts, modality)
+            return finished(drafts, modality)
         except HeadstartError as error:
             drafts.refuse_damaged()
             too_little = drafts.problems if error.code in OF_TOO_LITTLE else []
@@ -176,6 +157,8 @@ class _Intake:
         items = self._listed(opened, listing, tree) if listing else None
         if items is None:
             tree, wrapper = layout.unwrapped(found, modality)
+            items, listing = self._beside(opened, tree) if not in_tables else (None, listing)
+        if items is None:
             items = self._placed(opened, found, modality)
         else:
             self._drafts.problems += layout.unlisted(tree, items, modality)
@@ -203,15 +186,8 @@ class _Intake:
             for table in listing
             for row in self._rows(opened, table, paths=True)
         )
-        places = layout.Places(tree, [entry.path for entry in opened.entries])
         try:
-            items = layout.by_rows(
-                rows,
-                places,
-                limits=self._limits,
-                refusals=self._refusals,
-                rules=self._options.rules,
-            )
+            items = self._by_rows(opened, rows, tree)
         except HeadstartError as error:
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
             if sure or error.code != "schema_mismatch" or self._refusals or not in_folders:
@@ -220,6 +196,52 @@ class _Intake:
             return None
         self._refusals.check()
         return items
+
+    def _by_rows(
+        self,
+        opened: Archive,
+        rows: Iterable[tuple[FileInTree, Row]],
+        tree: Sequence[FileInTree],
+    ) -> list[LabelledFile]:
+        places = layout.Places(tree, [entry.path for entry in opened.entries])
+        return layout.by_rows(
+            rows,
+            places,
+            limits=self._limits,
+            refusals=self._refusals,
+            rules=self._options.rules,
+        )
+
+    def _beside(
+        self, opened: Archive, tree: list[FileInTree]
+    ) -> tuple[list[LabelledFile] | None, list[FileInTree]]:
+        """The members that tables beside the pictures name, and those tables; None where there
+        are no such tables, or folders say the labels."""
+        pictures = [one for one in tree if one.role == "image"]
+        tables_beside = list(self._naming(opened, tree, pictures))
+        decision = layout.decide(tables_beside, pictures)
+        self._drafts.notes += decision.notes
+        self._drafts.problems += decision.problems
+        if not decision.rows:
+            return None, []
+        items = self._by_rows(opened, decision.rows, tree)
+        self._refusals.check()
+        return items, [one for one in tree if one.index in decision.used]
+
+    def _naming(
+        self, opened: Archive, tree: list[FileInTree], pictures: list[FileInTree]
+    ) -> Iterator[NamingTable]:
+        ways = layout.Nearby(pictures), layout.Nearby(pictures, loose=True)
+        for member in layout.candidates(tree):
+            with self._copied(opened, member) as path:
+                kind = opening.table_kind(member.path)
+                table = self._table_file(path, kind, member.path, paths=True)
+                found = naming.naming_table(table, member, ways)
+            if found is not None:
+                yield found
+        told = naming.sidecars(pictures, members.small(opened, tree, ".json"))
+        if told is not None:
+            yield told
 
     def _placed(
         self, opened: Archive, found: list[FileInTree], modality: Modality
@@ -320,17 +342,27 @@ class _Intake:
 
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
+        with self._copied(opened, member) as path:
+            kind = opening.table_kind(member.path)
+            yield from self._read(path, kind, member.path, paths=paths)
+
+    @contextmanager
+    def _copied(self, opened: Archive, member: FileInTree) -> Iterator[Path]:
         target = self._folder / f"table-{member.index}"
         with target.open("wb") as out:
             for data in opened.chunks(opened.entries[member.index]):
                 out.write(data)
-        kind = opening.table_kind(member.path)
-        yield from self._read(target, kind, member.path, paths=paths)
+        yield target
         target.unlink()
 
     def _read(self, path: Path, kind: Kind, name: str, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table, or of what lists an archive's pictures."""
-        table = tables.TableFile(
+        table = self._table_file(path, kind, name, paths=paths)
+        listing = paths and picture_lists.is_list(name)
+        return picture_lists.rows(table) if listing else tables.read(table)
+
+    def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> TableFile:
+        return tables.TableFile(
             path=path,
             kind=kind,
             name=shown(name),
@@ -343,35 +375,6 @@ class _Intake:
             rules=self._options.rules,
             tell=self._drafts.tell,
         )
-        listing = paths and picture_lists.is_list(name)
-        return picture_lists.rows(table) if listing else tables.read(table)
-
-
-def _finish(drafts: Drafts, modality: Modality) -> Built:
-    """Close the pack, hold out what is to be held out, and review the whole."""
-    if not drafts.listed:
-        raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
-    drafts.settle_patients()
-    pack = drafts.pack.finish()
-    if drafts.rules.several and drafts.options.labelled:
-        drafts.unite()
-    if not drafts.options.labelled:
-        return _unlabelled(drafts, modality, pack)
-    examples, found = review(
-        example(draft, split, pack)
-        for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
-    )
-    problems = drafts.problems + found
-    usable = manifest.usable(examples, problems)
-    checks.classes(usable, drafts.options.minimum_classes)
-    classes = manifest.class_counts(usable)
-    return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)
-
-
-def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:
-    """The inputs as they are: what is doubtful about labels and splits is not asked."""
-    examples = [example(draft, "test", pack) for draft in drafts.listed]
-    return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [], drafts.notes)
 
 
 def _asked(modality: str | None) -> Modality | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
@@ -11,6 +11,7 @@ from app.core.manifest import Modality, Problem
 from app.uploads.intake import archive as archives
 from app.uploads.intake import images
 from app.uploads.intake.archive import Archive, Entry
+from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import shown
 
@@ -49,6 +50,16 @@ class MemberContent:
 def head(opened: Archive, index: int) -> bytes:
     """The first bytes of a member, unchecked."""
     return next(iter(opened.chunks(opened.entries[index])), b"")[:HEAD]
+
+
+def small(
+    opened: Archive, found: Iterable[FileInTree], suffix: str, most: int = 1 << 20
+) -> Iterator[tuple[FileInTree, bytes]]:
+    """The members whose names end in `suffix` and that are no larger than `most`, unchecked."""
+    for one in found:
+        entry = opened.entries[one.index]
+        if images.extension(one.path) == suffix and entry.size <= most:
+            yield one, b"".join(opened.chunks(entry))
 
 
 def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> MemberContent:

@@ -2,13 +2,16 @@
 
 `roles` tells examples from what lies beside them, `wrappers` looks through folders around
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
-`listed` reads them from metadata files, `doubts` says what is not clear, and `leftovers` names what
-is none of it. Pure, but for the rows of metadata files: paths only.
+`listed` reads them from metadata files, `beside` asks which tables beside pictures name them (as
+`named` finds them), `doubts` says what is not clear, and `leftovers` names what is none of it.
+Pure, but for the rows of tables: paths only.
 """
 
+from app.uploads.intake.layout.beside import NamingTable, candidates, decide
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
 from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
 from app.uploads.intake.layout.listed import OF_ROW, Places, by_rows, metadata, unlisted
+from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import (
     TABLES,
     FileInTree,
@@ -28,12 +31,16 @@ __all__ = [
     "TABLES",
     "FileInTree",
     "LabelledFile",
+    "NamingTable",
+    "Nearby",
     "Placed",
     "Places",
     "Role",
     "anywhere",
     "by_folder",
     "by_rows",
+    "candidates",
+    "decide",
     "empty_classes",
     "ignored",
     "is_metadata",

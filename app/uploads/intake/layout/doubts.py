@@ -147,6 +147,54 @@ def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
     )
 
 
+def table_read(path: str, named: int, pictures: int) -> str:
+    """That a table decides, though it is not called metadata."""
+    return (
+        f"{shown(path)} names {named} of {pictures} pictures and their labels: it is read, "
+        "and what the folders are called is not"
+    )
+
+
+def table_agrees(path: str, named: int) -> Problem:
+    """A table that says of the pictures what their folders say."""
+    message = f"{shown(path)} gives {named} pictures the classes of their folders, which are read"
+    return Problem(code="ambiguous_layout", message=message, path=path)
+
+
+def table_unread(path: str, why: str) -> Problem:
+    """A table that names pictures, and does not decide their labels."""
+    message = f"{shown(path)} names pictures and is not read: {why}"
+    return Problem(code="ambiguous_layout", message=message, path=path)
+
+
+def table_against_folders(path: str, example: str, said: str, folder: str) -> HeadstartError:
+    """A table and the folders give pictures different classes."""
+    return _ambiguous(
+        f"{shown(path)} says of {shown(example)} {shown(said, 60)!r}, its folder "
+        f"{shown(folder, 60)!r}: call the table metadata.csv (columns path and label) if it has "
+        "the classes, or leave it out if the folders do",
+        path,
+    )
+
+
+def table_without_labels(path: str, why: str) -> HeadstartError:
+    """A table names the pictures, folders do not tell their classes, and nor does the table."""
+    return _ambiguous(
+        f"{shown(path)} names the pictures, and no folder tells their classes, but {why}: "
+        "a header with the columns path and label is read, or say label_column",
+        path,
+    )
+
+
+def tables_disagree(path: str, other: str, example: str) -> HeadstartError:
+    """Two tables name one picture."""
+    return _ambiguous(
+        f"{shown(path)} and {shown(other)} both name {shown(example)}: leave one of them out, "
+        "or call the one to be read metadata.csv",
+        path,
+    )
+
+
 def _ambiguous(message: str, folder: str) -> HeadstartError:
     return HeadstartError("ambiguous_layout", message, param=shown(folder))
 

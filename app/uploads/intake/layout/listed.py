@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.label_rules import SINGLE, LabelRules
+from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role, is_metadata
 from app.uploads.intake.layout.versions import original
 from app.uploads.intake.limits import Limits
@@ -40,6 +41,7 @@ class Places:
         self._exact: dict[str, FileInTree] = {}
         self._alike: dict[str, set[int]] = {}
         self._found = {one.index: one for one in found}
+        self._nearby = Nearby(found)
         for one in found:
             for key in (paths[one.index], one.path):
                 self._exact[key] = one
@@ -49,7 +51,19 @@ class Places:
         """The member of this path; of one that differs in case or accents' form, if it is one."""
         alike = self._alike.get(folded(path), set())
         only = self._found[next(iter(alike))] if len(alike) == 1 else None
-        return self._exact.get(path) or only
+        return self._exact.get(path) or only or self._bare(path)
+
+    def missing(self, path: str) -> str:
+        """Why `find` finds nothing: that there is no such file, or several."""
+        several = [one.path for one in self._nearby.every(path.rpartition("/")[2])]
+        if not several:
+            return f"{shown(path)} is not in the archive"
+        some = ", ".join(shown(one, 60) for one in several[:3])
+        return f"{shown(path)} is not in the archive, but {some}: say the path from the top"
+
+    def _bare(self, path: str) -> FileInTree | None:
+        """The only file of a name that stands without folders."""
+        return None if "/" in path else self._nearby.find(path)
 
 
 def by_rows(
@@ -96,7 +110,7 @@ def _member(row: Row, told: PathRow, folder: str, places: Places) -> FileInTree:
         raise HeadstartError(error.code, why, param=error.param) from error
     member = places.find(f"{folder}/{path}" if folder else path)
     if member is None:
-        raise row.error("schema_mismatch", f"{shown(told.path)} is not in the archive")
+        raise row.error("schema_mismatch", places.missing(path))
     return member
 
 

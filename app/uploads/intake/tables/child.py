@@ -111,7 +111,7 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
 
 def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
     """Whether the column's name, spelled loosely, is one that may be read."""
-    return _loose(name) in bounds["names"] or name in bounds["chosen"]
+    return bounds["every"] or _loose(name) in bounds["names"] or name in bounds["chosen"]
 
 
 def _marks(schema: Any, bounds: dict[str, Any], classes: dict[str, list[str]]) -> list[str]:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,19 @@ def rows(table: TableFile) -> Iterator[Row]:
     finally:
         target.unlink(missing_ok=True)
         blobs.unlink(missing_ok=True)
+
+
+def plain(table: TableFile, most: int) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
+    """The names of all columns, and the first `most` rows with all that stands in them."""
+    target = table.path.with_name(table.path.name + ".sample")
+    try:
+        _run(table, target, every=True, most=most)
+        with target.open("rb") as file:
+            names = _header(file.readline())["columns"]
+            return names, list(islice(_lines(file, table), most))
+    finally:
+        target.unlink(missing_ok=True)
+        target.with_name(target.name + ".blobs").unlink(missing_ok=True)
 
 
 def _header(line: bytes) -> dict[str, Any]:
@@ -147,11 +160,14 @@ def _picture(row: Row, blobs: Path) -> PictureCell:
     return PictureCell(blobs, told["offset"], told["length"])
 
 
-def _run(table: TableFile, target: Path) -> None:
+def _run(table: TableFile, target: Path, *, every: bool = False, most: int | None = None) -> None:
+    bounds = _bounds(table) | {"every": every}
+    if most is not None:
+        bounds["rows"] = most
     command = [sys.executable, "-I", str(CHILD), str(table.path), str(target)]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and script
-            [*command, json.dumps(_bounds(table))],
+            [*command, json.dumps(bounds)],
             capture_output=True,
             check=False,
             timeout=2 * table.limits.child_seconds,
@@ -171,7 +187,8 @@ def _environment() -> dict[str, str]:
 
 def _bounds(table: TableFile) -> dict[str, Any]:
     limits = table.limits
-    names = {name for role in columns.USUAL if role != "path" for name in columns.USUAL[role]}
+    roles = [role for role in columns.USUAL if role != "path" or table.paths]
+    names = {name for role in roles for name in columns.USUAL[role]}
     names |= set(split_guess.NAMES)
     return {
         "kind": table.kind,

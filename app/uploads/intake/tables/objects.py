@@ -62,6 +62,11 @@ def _again(first: tuple[Row, dict[str, Any]], rest: Numbered) -> Numbered:
     yield from rest
 
 
+def plain(file: BinaryIO, table: TableFile) -> Iterator[dict[str, Any]]:
+    """The objects on the lines as they are. Raises as `lines`."""
+    return (value for _, value in _of_lines(file, table))
+
+
 def _of_lines(file: BinaryIO, table: TableFile) -> Numbered:
     for number, line in numbered(file, table):
         if line.strip():

@@ -15,7 +15,7 @@ from PIL import Image
 from app.core.errors import HeadstartError
 from app.core.manifest import example_id
 from app.uploads.intake import IntakeOptions, Limits
-from app.uploads.intake.build import Built
+from app.uploads.intake.built import Built
 from tests.archives import folders, gif, picture, png, png_header, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.build import Built
+from app.uploads.intake.built import Built
 from tests.archives import png, tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.core.errors import HeadstartError
 from app.uploads.intake import IntakeOptions, Limits, tables
-from app.uploads.intake.build import Built
+from app.uploads.intake.built import Built
 from app.uploads.intake.tables import columns
 from tests.archives import tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take

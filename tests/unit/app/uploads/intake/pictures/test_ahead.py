@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.uploads.intake.ahead import MOST, MOST_BYTES, read_ahead
+from app.uploads.intake.containers.ahead import MOST, MOST_BYTES, read_ahead
 
 
 @settings(deadline=None, max_examples=40)

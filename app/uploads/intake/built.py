@@ -1,0 +1,59 @@
+"""What an upload became: its examples, held out and reviewed, and its pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.core import manifest
+from app.core.manifest import Example, LabelMode, Modality, Problem
+from app.core.review import review
+from app.uploads.intake import checks
+from app.uploads.intake.drafts import Drafts, example
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What an upload became. `pack_path` lies in the staging folder, for storage to take over;
+    `classes` counts the usable examples of each label."""
+
+    pack_path: Path
+    pack_sha256: str
+    examples: list[Example]
+    problems: list[Problem]
+    modality: Modality
+    classes: list[dict[str, str | int]]
+    notes: list[str] = field(default_factory=list)
+    """In words, what was assumed of the upload's names and folders."""
+
+    @property
+    def label_mode(self) -> LabelMode:
+        """Whether its examples may have several labels."""
+        return manifest.mode_of(self.examples)
+
+
+def finished(drafts: Drafts, modality: Modality) -> Built:
+    """Close the pack, hold out what is to be held out, and review the whole."""
+    if not drafts.listed:
+        raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
+    drafts.settle_patients()
+    pack = drafts.pack.finish()
+    if drafts.rules.several and drafts.options.labelled:
+        drafts.unite()
+    if not drafts.options.labelled:
+        return _unlabelled(drafts, modality, pack)
+    examples, found = review(
+        example(draft, split, pack)
+        for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
+    )
+    problems = drafts.problems + found
+    usable = manifest.usable(examples, problems)
+    checks.classes(usable, drafts.options.minimum_classes)
+    classes = manifest.class_counts(usable)
+    return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)
+
+
+def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:
+    """The inputs as they are: what is doubtful about labels and splits is not asked."""
+    examples = [example(draft, "test", pack) for draft in drafts.listed]
+    return Built(drafts.pack.path, pack, examples, drafts.problems, modality, [], drafts.notes)

@@ -1,0 +1,200 @@
+"""Tables beside pictures that name them: whether they or the folders say what is to be learned.
+
+Never in silence: what is read is said, and what contradicts the folders is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem, Split
+from app.uploads.intake.layout import doubts, folders
+from app.uploads.intake.layout.named import Nearby
+from app.uploads.intake.layout.roles import FileInTree
+from app.uploads.intake.names import folded
+from app.uploads.intake.rows import Row
+from app.uploads.intake.splits import of_folders, of_tables
+
+DEEPEST = 3
+"""Parts of the path of a table that is looked at."""
+MOST = 50
+"""Tables that are looked at."""
+_GENERIC = (
+    "images image imgs img jpegimages pictures photos data dataset batch part folder dir set "
+    "session cam camera site scan chunk shard fold raw upload uploads all new"
+)
+GENERIC = frozenset(["", *_GENERIC.split()])
+"""Names of folders that are no classes where a table says what is."""
+_PATH_NAMES = (
+    "path file_name filename file filepath filepaths file_path image image_path image_name "
+    "image_id img img_path img_name id name picture photo"
+)
+PATH_NAMES = frozenset(_PATH_NAMES.split())
+
+
+@dataclass(frozen=True, slots=True)
+class NamingTable:
+    """A table that names pictures, its rows and what was told of it; `why` it says no labels."""
+
+    member: FileInTree
+    rows: Sequence[Row]
+    told: Sequence[Problem]
+    nearby: Nearby
+    why: str | None = None
+    files: frozenset[int] = frozenset()
+    """The members that it is, where it is several."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether its name says that it has the labels, whatever folders are called."""
+        return called_metadata(self.member)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """The tables' rows, each with the path of its picture from the top: none where folders say
+    the labels. What is to be told of either."""
+
+    rows: Sequence[tuple[FileInTree, Row]]
+    used: frozenset[int]
+    notes: Sequence[str]
+    problems: Sequence[Problem]
+
+
+def called_metadata(member: FileInTree) -> bool:
+    """Whether it is called metadata, whatever kind of table it is."""
+    return member.parts[-1].lower().rpartition(".")[0] == "metadata"
+
+
+def candidates(found: Sequence[FileInTree]) -> list[FileInTree]:
+    """The tables near the top; what is to be handed in somewhere is no source of labels."""
+    near = [one for one in found if one.role == "table" and len(one.parts) <= DEEPEST]
+    return [one for one in near if "submission" not in one.parts[-1].lower()][:MOST]
+
+
+def naming_column(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str | None:
+    """The column in which most rows name a picture each; None where there is none."""
+    hits: dict[str, int] = defaultdict(int)
+    files: dict[str, set[int]] = defaultdict(set)
+    for record in records:
+        for name, value in record.items():
+            one = nearby.find(_said(value)) if _said(value) else None
+            if one is not None:
+                hits[name] += 1
+                files[name].add(one.index)
+    good = [
+        name
+        for name in hits
+        if 2 * hits[name] >= len(records)
+        and (2 * len(files[name]) >= len(records) or folded(name) in PATH_NAMES)
+    ]
+    return max(good, key=lambda name: (len(files[name]), folded(name) in PATH_NAMES), default=None)
+
+
+def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> LabelSource:
+    """Which of the tables, or whether the folders, say the labels. Raises ambiguous_layout."""
+    by_folder = _by_folder(pictures)
+    labelling = [one for one in tables if one.why is None]
+    chosen = [one for one in labelling if one.decides] or labelling
+    problems = [
+        doubts.table_unread(one.member.path, one.why) for one in tables if one.why is not None
+    ]
+    if not chosen and tables and not by_folder:
+        raise doubts.table_without_labels(tables[0].member.path, str(tables[0].why))
+    if by_folder and not any(one.decides for one in chosen):
+        problems += [_beside_folders(one, by_folder) for one in chosen]
+        chosen = []
+    return _read(chosen, pictures, problems)
+
+
+def _read(
+    chosen: Sequence[NamingTable],
+    pictures: Sequence[FileInTree],
+    problems: list[Problem],
+) -> LabelSource:
+    splits = of_tables([one.member.path for one in chosen])
+    named = splits if len(set(splits)) > 1 else [None] * len(chosen)
+    tops = of_folders(folders.tops_of(pictures))
+    rows: list[tuple[FileInTree, Row]] = []
+    notes: list[str] = []
+    seen: dict[str, str] = {}
+    for table, split in zip(chosen, named, strict=True):
+        mine = list(_located(table, split, tops))
+        for _, row in mine:
+            path = str(row.values["path"])
+            other = seen.setdefault(path, table.member.path)
+            if other != table.member.path:
+                raise doubts.tables_disagree(table.member.path, other, path)
+        rows += mine
+        problems += table.told
+        notes.append(doubts.table_read(table.member.path, len(mine), len(pictures)))
+        problems.append(Problem(code="ambiguous_layout", message=notes[-1], path=table.member.path))
+    used = frozenset().union(*(one.files | {one.member.index} for one in chosen))
+    return LabelSource(rows, used, notes, problems)
+
+
+def _located(
+    table: NamingTable, split: Split | None, tops: Mapping[str, Split]
+) -> Iterator[tuple[FileInTree, Row]]:
+    """The rows with the whole path of what they name, and the split that names say of it."""
+    on_top = FileInTree(table.member.index, table.member.parts[-1], table.member.role)
+    for row in table.rows:
+        found = table.nearby.find(_said(row.values.get("path")))
+        values = dict(row.values)
+        values["path"] = found.path if found else _said(values.get("path"))
+        said = split or (tops.get(found.parts[0]) if found else None)
+        if said and not values.get("split"):
+            values["split"] = said
+        yield on_top, Row(row.table, row.number, values)
+
+
+def _by_folder(pictures: Sequence[FileInTree]) -> dict[int, str]:
+    """Each picture's class by its folder; none where folders do not tell classes apart."""
+    try:
+        placed = folders.by_folder(pictures, "image")
+    except HeadstartError:
+        return {}
+    labels = {one.label for one in placed.items}
+    if len(labels) < 2 or all(_plain(label) in GENERIC for label in labels):
+        return {}
+    return {one.index: one.label for one in placed.items}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\d\W_]+", "", folded(name))
+
+
+def _beside_folders(table: NamingTable, by_folder: Mapping[int, str]) -> Problem:
+    """That the folders are read, as the table says the same or little. Raises ambiguous_layout."""
+    pairs = {}
+    for row in table.rows:
+        one = table.nearby.find(_said(row.values.get("path")))
+        if one is not None and one.index in by_folder:
+            pairs[one.index] = (one.path, str(row.values.get("label")), by_folder[one.index])
+    told = {(said, folder) for _, said, folder in pairs.values()}
+    other = [pair for pair in pairs.values() if folded(pair[1]) != folded(pair[2])]
+    if not other or _one_to_one(told):
+        return doubts.table_agrees(table.member.path, len(pairs))
+    if 2 * len(pairs) < len(by_folder):
+        why = f"it has other labels than the folders, for {len(pairs)} of {len(by_folder)}"
+        return doubts.table_unread(table.member.path, why)
+    raise doubts.table_against_folders(table.member.path, *other[0])
+
+
+def _one_to_one(told: set[tuple[str, str]]) -> bool:
+    """Whether each label of the table is one folder and each folder one label: numbers of the
+    classes, as tables have them."""
+    said, labels = {folded(one) for one, _ in told}, {folded(one) for _, one in told}
+    return not said & labels and len(told) == len(said) == len(labels) > 1
+
+
+def _said(value: Any) -> str:
+    """What a cell says as a path; "" where it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value).strip()

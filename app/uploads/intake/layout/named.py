@@ -1,0 +1,47 @@
+"""Files by what tables call them: a bare name, a name without its ending, a path from elsewhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from app.uploads.intake.layout.roles import FileInTree
+from app.uploads.intake.names import folded
+
+
+class Nearby:
+    """Finds the files that lie deeper or less deep than the paths that are said; with `loose` in
+    other folders, too, as a table has them that was made elsewhere."""
+
+    def __init__(self, found: Sequence[FileInTree], *, loose: bool = False) -> None:
+        self._loose = loose
+        self._named: dict[str, list[FileInTree]] = defaultdict(list)
+        self._stems: dict[str, list[FileInTree]] = defaultdict(list)
+        for one in found:
+            name = folded(one.parts[-1])
+            self._named[name].append(one)
+            self._stems[name.rpartition(".")[0] or name].append(one)
+
+    def find(self, said: str) -> FileInTree | None:
+        """The only file that `said` may mean; None where there is none or several are."""
+        found = self.every(said)
+        return found[0] if len(found) == 1 else None
+
+    def every(self, said: str) -> list[FileInTree]:
+        """All files of the name that is said, where one path is the end of the other; only the
+        one of the whole path where there is one."""
+        parts = [one for one in folded(said.strip()).replace("\\", "/").split("/") if one]
+        parts = [one for one in parts if one != "."]
+        if not parts:
+            return []
+        named = self._named.get(parts[-1]) or self._stems.get(parts[-1], [])
+        ends = [one for one in named if self._loose or _is_end(parts[:-1], one.parts[:-1])]
+        whole = [one for one in ends if [folded(part) for part in one.parts[:-1]] == parts[:-1]]
+        return whole if len(whole) == 1 and len(parts) > 1 else ends
+
+
+def _is_end(said: Sequence[str], folders: Sequence[str]) -> bool:
+    """Whether the shorter of two lists of folders is the end of the longer."""
+    short = min(len(said), len(folders))
+    theirs = [folded(one) for one in folders[len(folders) - short :]]
+    return theirs == list(said[len(said) - short :])

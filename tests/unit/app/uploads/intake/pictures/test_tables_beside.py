@@ -1,0 +1,140 @@
+"""Tables beside pictures that name them: read where folders say nothing, never in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.built import Built
+from tests.archives import png, zipped
+from tests.unit.app.uploads.intake.conftest import Take
+
+Refused = Callable[..., HeadstartError]
+LABELS = ["hat", "hat", "shirt", "shirt"]
+
+
+def pictures(*folders: str) -> dict[str, bytes]:
+    """Four pictures, by turns in the folders."""
+    return {f"{folders[at % len(folders)]}/img{at}.png": png(at) for at in range(4)}
+
+
+def table(header: str, names: str = "img{}.png", separator: str = ",") -> bytes:
+    lines = [f"{names.format(at)}{separator}{label}" for at, label in enumerate(LABELS)]
+    return "\n".join([header, *lines]).encode()
+
+
+def labels(built: Built) -> list[str]:
+    return [one.label for one in sorted(built.examples, key=lambda one: one.path[-8:])]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.csv", table("id,label")),
+        ("labels.csv", table("id,label", "img{}")),
+        ("annotations.csv", table("filename,class")),
+        ("train.csv", table("image,category", "/kaggle/input/batch_1/../img{}.png")),
+        ("metadata.tsv", table("path\tlabel", separator="\t")),
+        (
+            "labels.jsonl",
+            "\n".join(
+                json.dumps({"file": f"img{at}.png", "label": label})
+                for at, label in enumerate(LABELS)
+            ).encode(),
+        ),
+    ],
+)
+@pytest.mark.parametrize("folders", [("images",), ("batch_1", "batch_2"), ("images", "images2")])
+def test_read_where_folders_are_no_classes(
+    take: Take, name: str, content: bytes, folders: tuple[str, ...]
+) -> None:
+    built = take(zipped({**pictures(*folders), name: content.replace(b"/batch_1/..", b"")}))
+    assert labels(built) == LABELS
+    assert any(f"{name} names 4 of 4 pictures" in note for note in built.notes)
+    assert any(one.path == name and not one.excluded for one in built.problems)
+
+
+def test_metadata_of_any_kind_decides(take: Take) -> None:
+    built = take(zipped({**pictures("alice", "bob"), "metadata.tsv": table("path,label")}))
+    assert labels(built) == LABELS
+
+
+def test_a_table_against_the_folders_is_refused(refused: Refused) -> None:
+    archive = zipped({**pictures("hat", "shirt"), "labels.csv": table("file,label")})
+    error = refused(archive)
+    assert (error.code, error.param) == ("ambiguous_layout", "labels.csv")
+    assert "metadata.csv" in error.message
+
+
+@pytest.mark.parametrize("told", [LABELS, ["0", "0", "1", "1"]])
+def test_a_table_that_agrees_leaves_the_folders_classes(take: Take, told: list[str]) -> None:
+    files = {f"{label}/img{at}.png": png(at) for at, label in enumerate(LABELS)}
+    lines = [f"img{at}.png,{label}" for at, label in enumerate(told)]
+    built = take(zipped({**files, "labels.csv": "\n".join(["file,label", *lines]).encode()}))
+    assert labels(built) == LABELS
+    assert "classes of their folders" in built.problems[0].message
+
+
+def test_swapped_classes_are_no_agreement(refused: Refused) -> None:
+    files = {f"{label}/img{at}.png": png(at) for at, label in enumerate(LABELS)}
+    swapped = table("file,label").replace(b"hat", b"x").replace(b"shirt", b"hat")
+    error = refused(zipped({**files, "labels.csv": swapped.replace(b",x", b",shirt")}))
+    assert error.code == "ambiguous_layout"
+
+
+def test_other_facts_of_pictures_in_class_folders_are_no_labels(take: Take) -> None:
+    content = b"file,width\n" + b"".join(b"img%d.png,%d\n" % (at, at * 7) for at in range(4))
+    built = take(zipped({**pictures("hat", "shirt"), "sizes.csv": content}))
+    assert {one.label for one in built.examples} == {"hat", "shirt"}
+    assert "sizes.csv names pictures and is not read" in built.problems[0].message
+
+
+def test_a_table_whose_label_nobody_knows_asks_for_it(refused: Refused, take: Take) -> None:
+    from app.uploads.intake import IntakeOptions
+
+    archive = zipped({**pictures("train"), "labels.csv": table("id,breed", "img{}")})
+    error = refused(archive)
+    assert error.code == "ambiguous_layout"
+    assert "label_column" in error.message
+    built = take(archive, options=IntakeOptions(columns={"label": "breed"}))
+    assert labels(built) == LABELS
+
+
+def test_a_sample_submission_is_no_source_of_labels(take: Take) -> None:
+    archive = {**pictures("hat", "shirt"), "sample_submission.csv": table("id,label", "img{}")}
+    assert {one.label for one in take(zipped(archive)).examples} == {"hat", "shirt"}
+
+
+def test_two_tables_of_one_picture_are_refused(refused: Refused) -> None:
+    both = {"a.csv": table("id,label"), "b.csv": table("id,label")}
+    assert refused(zipped({**pictures("images"), **both})).code == "ambiguous_layout"
+
+
+def test_folders_of_splits_stay_splits(take: Take) -> None:
+    files = {f"{'test' if at % 2 else 'train'}/img{at}.png": png(at) for at in range(8)}
+    lines = [f"img{at}.png,{'ab'[at // 4]}" for at in range(8)]
+    built = take(zipped({**files, "labels.csv": "\n".join(["id,label", *lines]).encode()}))
+    assert {(one.path, one.split) for one in built.examples} == {
+        (path, path.partition("/")[0]) for path in files
+    }
+
+
+@pytest.mark.parametrize("ending", [".json", ".png.json"])
+def test_sidecars_say_labels(take: Take, ending: str) -> None:
+    files = pictures("batch0", "batch1")
+    beside = {
+        path.removesuffix(".png") + ending: json.dumps({"label": label}).encode()
+        for path, label in zip(files, LABELS, strict=True)
+    }
+    built = take(zipped({**files, **beside}))
+    assert labels(built) == LABELS
+    assert not any(one.excluded for one in built.problems)
+
+
+def test_a_bare_name_that_several_have_is_refused(refused: Refused) -> None:
+    files = {"a/0.png": png(0), "b/0.png": png(1), "a/1.png": png(2)}
+    error = refused(zipped({**files, "metadata.csv": b"path,label\n0.png,x\n1.png,y\n"}))
+    assert "a/0.png, b/0.png: say the path from the top" in error.message

@@ -30,13 +30,20 @@ def out_of_fold(
 ) -> tuple[float, float]:
     """An interval for the final fit's share, from folds that trained on `trained` (≤ 1) of it all.
 
-    p̃ = (n·share + 2)/(n + 4); its errors shrunk by trained^LEARNING; then ± 1.96 times
-    √(p̃(1-p̃)·(1/(n+4) + extra)), kept within [0, 1].
+    p̃ = (n·share + 2)/(n + 4); the odds of its errors shrunk by trained^LEARNING, as errors are
+    where few are left, and not at all where nothing was learned; then ± 1.96 times
+    √(p̃(1-p̃)·(1/(n+4) + extra)), kept within [0, 1] and around the share itself (ADR 41).
     """
     middle = (n * share + 2) / (n + 4)
     half = Z * math.sqrt(middle * (1 - middle) * (1 / (n + 4) + extra))
-    centre = 1 - (1 - middle) * trained**LEARNING
-    return max(0.0, centre - half), min(1.0, centre + half)
+    centre = grown(middle, trained)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def grown(share: float, trained: float) -> float:
+    """What a share of a part's fit becomes in the whole one."""
+    left = (1 - share) * trained**LEARNING
+    return share / (share + left) if share > 0 else 0.0
 
 
 def loss_out_of_fold(

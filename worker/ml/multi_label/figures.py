@@ -88,7 +88,7 @@ class Resampled:
 def _widened(value: float, low: float, high: float, trained: float) -> tuple[float, float]:
     """As `intervals.out_of_fold` does to a share's: other draws, and a larger fit."""
     extra = intervals.Z * math.sqrt(max(0.0, value * (1 - value)) * intervals.OVERDISPERSION)
-    gain = (1 - value) * (1 - trained**intervals.LEARNING)
+    gain = intervals.grown(value, trained) - value
     below, above = math.hypot(value - low, extra), math.hypot(high - value, extra)
     return min(value, value + gain - below), value + gain + above
 

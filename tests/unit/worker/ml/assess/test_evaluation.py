@@ -244,7 +244,13 @@ class TestIntervals:
     @given(st.floats(0, 1), st.integers(1, 10**6), st.floats(0.5, 1))
     def test_shares_stay_shares(self, share: float, n: int, trained: float) -> None:
         low, high = intervals.out_of_fold(share, n, trained=trained)
-        assert 0 <= low <= high <= 1
+        assert 0 <= low <= share <= high <= 1
+
+    @pytest.mark.parametrize(("classes", "each"), [(300, 2), (100, 2), (40, 2), (100, 5)])
+    def test_nothing_learned_is_not_told_better_than_chance(self, classes: int, each: int) -> None:
+        trained = (each - 1) / each
+        low, high = intervals.out_of_fold(1 / classes, classes * each, trained=trained)
+        assert low <= 1 / classes <= high < 0.15
 
     @pytest.mark.parametrize(("freedom", "exact"), [(3, 3.1824), (5, 2.5706), (30, 2.0423)])
     def test_students_t(self, freedom: int, exact: float) -> None:

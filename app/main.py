@@ -26,8 +26,11 @@ from app.datasets.endpoints import router as datasets
 from app.datasets.files import router as files
 from app.datasets.in_parts.endpoints import router as uploads
 from app.datasets.removal import remove_expired
+from app.feedback import applying
+from app.feedback.endpoints import router as feedback
 from app.feedback.recording import recording
 from app.feedback.retention import remove_logged
+from app.feedback.watching import watch_quality
 from app.hooks.endpoints import router as hooks
 from app.hooks.scheduler import scheduling
 from app.hooks.webhooks import router as webhooks
@@ -49,6 +52,7 @@ from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.remembered import Remembered
 from app.infra.repositories.live.buffer import PredictionBuffer
+from app.infra.repositories.live.feedback import pending
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
@@ -80,6 +84,7 @@ ROOMS = (
     models,
     aliases,
     promotions,
+    feedback,
     catalogue,
     hooks,
     webhooks,
@@ -106,9 +111,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
-            logged = partial(remove_logged, held)
+            logged, quality = partial(remove_logged, held), partial(watch_quality, held)
             sweeps = tidied(copies), tidied(expired, every=60.0), tidied(logged, every=60.0)
-            async with sweeps[0], sweeps[1], sweeps[2], recording(held):
+            async with sweeps[0], sweeps[1], sweeps[2], recording(held), tidied(quality, every=2.0):
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:
@@ -173,9 +178,18 @@ def open_services(settings: Settings) -> Services:
         agreement=ShadowTally(),
         prediction_log=PredictionBuffer(),
         make_job=partial(_make_job, settings),
-        pending_feedback=lambda _session, _organisation_id, _alias: 0,
-        apply_feedback=lambda _organisation_id, _alias, _dataset_id: None,
+        pending_feedback=pending,
+        apply_feedback=_apply_feedback,
     )
+
+
+def _apply_feedback(services: Services, organisation_id: str, alias: str, dataset_id: str) -> None:
+    """Give a hook's dataset what its alias was told; one that is gone, the run itself reports."""
+    try:
+        applying.apply(services, organisation_id, alias, None, dataset_id)
+    except HeadstartError as error:
+        if error.code != "not_found":
+            raise
 
 
 def _make_job(

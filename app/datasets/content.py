@@ -122,11 +122,17 @@ def dropped(*example_ids: str, minimum_classes: int = 2) -> Revision:
 
 
 def appended(
-    examples: Sequence[Example], problems: Iterable[Problem], *, minimum_classes: int = 2
+    examples: Sequence[Example],
+    problems: Iterable[Problem],
+    *,
+    minimum_classes: int = 2,
+    first: Change = list,
 ) -> Revision:
-    """More examples; one that is there already is replaced."""
+    """More examples, after `first` has changed those there are; one that is there already is
+    replaced.
+    """
     return Revision(
-        change=lambda known: [*known, *examples],
+        change=lambda known: [*first(known), *examples],
         told=facts_of(problems),
         minimum_classes=minimum_classes,
     )

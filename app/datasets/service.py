@@ -16,7 +16,7 @@ from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality, Problem
 from app.datasets.change_schemas import DatasetChange, ExampleChange
-from app.datasets.content import Content, Revision, appended, dropped, relabelled
+from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys, weights
 from app.infra.auto_backbone import AUTO
@@ -139,8 +139,10 @@ def append(
     base: DatasetSnapshot,
     receipt: Receipt,
     minimum_classes: int = 2,
+    first: Change = list,
 ) -> DatasetSnapshot:
     """A new version that has the upload's examples too; one that is there already is replaced.
+    `first` changes what was there in the same step.
 
     Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
     """
@@ -156,7 +158,9 @@ def append(
     )
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, files) as pack:
-        revision = appended(built.examples, built.problems, minimum_classes=minimum_classes)
+        revision = appended(
+            built.examples, built.problems, minimum_classes=minimum_classes, first=first
+        )
         return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=pack)
 
 

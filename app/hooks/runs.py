@@ -54,7 +54,7 @@ def begin(services: Services, claim: Claim) -> None:
         run = session.get(HookRunRow, claim.payload["run"])
         hook = session.get(HookRow, run.hook_id) if run is not None else None
     if hook is not None and hook.apply_feedback and hook.enabled:
-        services.apply_feedback(hook.organisation_id, hook.alias, hook.dataset_id)
+        services.apply_feedback(services, hook.organisation_id, hook.alias, hook.dataset_id)
     with writing(services) as session:
         work.hold(session, claim)
         run = hook_runs.lock(session, claim.payload["run"])

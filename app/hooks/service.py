@@ -27,8 +27,6 @@ _SECRET_BYTES = 24
 _UNWATCHED = {
     "drift": "drift: nothing here watches an alias for drift yet; have your own monitor call the "
     "hook, with the cause as its reason",
-    "quality": "quality: there is no audited feedback yet to measure it by; have your own monitor "
-    "call the hook, with the cause as its reason",
 }
 """Triggers that are kept and that nothing pulls."""
 

@@ -29,7 +29,7 @@ from app.infra.turns import Builds, Turns
 
 MakeJob = Callable[[Session, Mapping[str, Any], str], str]
 PendingFeedback = Callable[[Session, str, str], int]
-ApplyFeedback = Callable[[str, str, str], None]
+ApplyFeedback = Callable[["Services", str, str, str], None]
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ async def tidied(sweep: Callable[[], int], *, every: float = 3600.0) -> AsyncIte
 
 
 async def _tidy(sweep: Callable[[], int], every: float) -> None:
+    name = getattr(getattr(sweep, "func", sweep), "__name__", "")
     while True:
         try:
             removed = await to_thread.run_sync(sweep)
             if removed:
-                log.info("swept up", number=removed)
+                log.info("swept up", what=name, number=removed)
         except (OSError, HeadstartError, OperationalError, InterfaceError) as error:
             log.warning("cannot sweep up", reason=str(error))
         await asyncio.sleep(every)

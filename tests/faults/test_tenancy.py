@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.infra.database import now, transaction
-from app.infra.orm import ApiKeyRow, JobRow
+from app.core.ids import new_id
+from app.infra.orm import ApiKeyRow, FeedbackRow, JobRow, LoggedPredictionRow
 from app.infra.settings import Settings
 from tests.api.service import Service, migrated, serve
 from tests.api.uploading import examples, finish, made, small
@@ -46,6 +47,8 @@ MISSING = {
     "promotion_id": "prom_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "webhook_id": "we_01ke4bz3r0h5d8g2j4n6p9s1v3",
     "delivery_id": "dlv_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "feedback_id": "fb_01ke4bz3r0h5d8g2j4n6p9s1v3",
+    "logged_id": "log_01ke4bz3r0h5d8g2j4n6p9s1v3",
 }
 BODIES: dict[str, Any] = {
     "/v1/datasets/{dataset_id}/examples/{example_id}": {"json": {"label": "b"}},
@@ -62,6 +65,7 @@ PREDICTING = (
     "/v1/chat/completions",
     "/v1/responses",
 )
+GIVING = ("POST", "/v1/models/{model}/feedback")
 TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["hello"]}
 
 
@@ -152,6 +156,7 @@ def owned(service: Service) -> Owned:
     ids |= {"upload_id": upload}
     with service.client(key) as client:
         ids |= retraining(client, dataset)
+    ids |= in_use(service, model)
     return Owned(ids)
 
 
@@ -179,6 +184,30 @@ def retraining(client: httpx.Client, dataset: str) -> dict[str, str]:
         "delivery_id": delivery,
         "promotion_id": moved.json()["id"],
     }
+
+
+def in_use(service: Service, model: str) -> dict[str, str]:
+    """Feedback and a logged input of the model."""
+    common = {"organisation_id": "default", "model_id": model, "place": 0, "sha256": "0" * 64}
+    said = {"label": "a", "probability": 1.0, "scores": {"a": 1.0}}
+    ids = {"feedback_id": new_id("fb_"), "logged_id": new_id("log_")}
+    with transaction(service.services.sessions) as session:
+        at = now(session)
+        session.add(
+            FeedbackRow(
+                id=ids["feedback_id"], **common, subject="s", alias="", answer=said, unknown=False,
+                audited=True, source="api", actor="key_1", content_length=0, created_at=at,
+                updated_at=at,
+            )
+        )  # fmt: skip
+        session.add(
+            LoggedPredictionRow(
+                id=ids["logged_id"], **common, alias="production", prediction_id=new_id("pred_"),
+                answer=said, content_start=0, content_length=0, lot=0.5, created_at=at,
+                expires_at=at + 1000,
+            )
+        )  # fmt: skip
+    return ids
 
 
 def answer(client: httpx.Client, method: str, path: str, how: dict[str, Any]) -> tuple[int, Any]:
@@ -227,7 +256,7 @@ def test_the_wrong_scope_opens_nothing(
         for method, path, how in operations:
             if path in ANY_KEY or ELSEWHERE.fullmatch(path):
                 continue
-            predicts = path.endswith(PREDICTING)
+            predicts = path.endswith(PREDICTING) or (method, path) == GIVING
             wrong = [writer] if predicts else [predicter]
             wrong += [reader] if method != "GET" else []
             if method == "GET" and path.startswith("/v2/models/"):

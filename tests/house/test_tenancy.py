@@ -50,6 +50,7 @@ OF_ALL = {
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",
     "app.infra.repositories.live.log": "expire",
+    "app.infra.repositories.live.watched": "hooks",
     "app.infra.repositories.models": "width_on",
     "app.hooks.runs": "_with_labels",
     "app.infra.repositories.retraining.webhooks": "prune",

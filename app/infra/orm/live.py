@@ -64,7 +64,7 @@ class FeedbackRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     answer: Mapped[dict[str, Any]]
     label: Mapped[str | None] = mapped_column(String(256))
-    labels: Mapped[list[Any] | None] = mapped_column(JSON)
+    labels: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     correct: Mapped[bool | None]
     unknown: Mapped[bool]
     audited: Mapped[bool]
@@ -72,7 +72,7 @@ class FeedbackRow(Base):
     actor: Mapped[str] = mapped_column(String(100))
     content_key: Mapped[str | None] = mapped_column(String(300), index=True)
     content_length: Mapped[int]
-    applied: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    applied: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """`{dataset, version}` that has it last; None: none has what it says now."""
     created_at: Mapped[float]
     updated_at: Mapped[float]

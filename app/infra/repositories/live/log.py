@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import AliasRow, FeedbackRow, LoggedPredictionRow, ModelRow
 
@@ -36,6 +37,14 @@ def of_prediction(
         LoggedPredictionRow.expires_at > now(session),
     )
     return session.scalars(statement.limit(1)).first()
+
+
+def get(session: Session, logged_id: str, *, organisation_id: str) -> LoggedPredictionRow:
+    """One input that was written down. Raises not_found."""
+    row = session.get(LoggedPredictionRow, logged_id)
+    if row is None or row.organisation_id != organisation_id or row.expires_at <= now(session):
+        raise HeadstartError("not_found", "the log has no such input")
+    return row
 
 
 def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:

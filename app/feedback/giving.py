@@ -1,0 +1,236 @@
+"""One piece of feedback's way in: what it is about, what was answered, what is kept of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from anyio import to_thread
+from pydantic_core import from_json
+
+from app.core import messages
+from app.core.errors import HeadstartError
+from app.core.identity import Identity
+from app.core.ids import as_uuid, new_id
+from app.core.live.rule import DAY_SECONDS
+from app.core.messages import Call, Input, Options, Target
+from app.core.modalities import MODALITIES
+from app.core.openai.inputs import READ
+from app.feedback.recording import answer_of, flush
+from app.feedback.schemas import Feedback, FeedbackInput, NewFeedback
+from app.feedback.views import feedback_of
+from app.http.dependencies import Services, writing
+from app.infra import erasure, storage_keys
+from app.infra.database import reading
+from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories.live import feedback as rows
+from app.infra.repositories.live import log as log_rows
+from app.infra.repositories.targets import ResolvedModel
+from app.infra.storage import scratch, staging, storage_errors
+from app.predictions.inputs import matching
+from app.uploads import blobs
+
+_SOON = 10.0
+"""Seconds within which an answer of another process may still be on its way into the log."""
+_OTHERS = ("chatcmpl-", "resp_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What feedback is about, and what was answered."""
+
+    subject: str
+    model_id: str
+    prediction_id: str | None
+    place: int
+    sha256: str
+    answer: Mapping[str, Any]
+    data: bytes | None
+
+
+async def give(services: Services, caller: Identity, name: str, new: NewFeedback) -> Feedback:
+    """Keep feedback on a model or an alias. Raises not_found, in_flight, invalid_request, and what
+    is wrong with an input.
+    """
+    resolved = await services.resolver.resolve(caller.organisation_id, name)
+    if new.input is not None:
+        said = await asked(services, caller.organisation_id, resolved, new.input)
+    else:
+        said = await _recalled(services, caller.organisation_id, resolved, new)
+    values = {**worded(new, said.answer), "source": "api", "actor": caller.key_id}
+    return await to_thread.run_sync(
+        keep, services, caller.organisation_id, resolved.alias, said, values
+    )
+
+
+async def asked(
+    services: Services, tenant: str, resolved: ResolvedModel, told: FeedbackInput
+) -> Said:
+    """An input that was sent itself: the model is asked now what it says. Raises what is wrong."""
+    kind, value = told.told
+    modality = MODALITIES[resolved.modality].name
+    item = await to_thread.run_sync(lambda: matching(READ[kind](value), modality))
+    if item.kind == "error":
+        wrong = messages.read_error(bytes(item.data))
+        raise HeadstartError(wrong.code, wrong.message, param=f"input.{kind}")
+    answer = await answered(services, tenant, resolved, item)
+    data = bytes(item.data)
+    digest = sha256(data).hexdigest()
+    return Said(
+        subject=f"sha256:{resolved.alias or resolved.id}:{digest}",
+        model_id=resolved.id,
+        prediction_id=None,
+        place=0,
+        sha256=digest,
+        answer=answer,
+        data=data,
+    )
+
+
+async def answered(
+    services: Services, tenant: str, resolved: ResolvedModel, item: Input
+) -> dict[str, Any]:
+    """What the model says of an input. Raises what is wrong with it."""
+    target = Target(
+        model=resolved.id,
+        backbone=resolved.backbone,
+        artifact=resolved.artifact,
+        sha256=resolved.sha256,
+    )
+    call = Call(
+        id=new_id("pred_"),
+        tenant=tenant,
+        target=target,
+        options=Options(),
+        inputs=(item,),
+        single=True,
+    )
+    answer = await services.predictor.predict(call)
+    (said,) = from_json(answer.body)["data"]
+    return answer_of(said)
+
+
+async def _recalled(
+    services: Services, tenant: str, resolved: ResolvedModel, new: NewFeedback
+) -> Said:
+    assert new.prediction_id is not None
+    prediction_id = prediction_of(new.prediction_id)
+    found = await to_thread.run_sync(_find, services, tenant, prediction_id, new.index)
+    if found is None:
+        await flush(services)
+        found = await to_thread.run_sync(_find, services, tenant, prediction_id, new.index)
+    if found is None or not (
+        found.alias == resolved.alias if resolved.alias else found.model_id == resolved.id
+    ):
+        raise _missing(prediction_id)
+    return Said(
+        subject=f"{prediction_id}:{new.index}",
+        model_id=found.model_id,
+        prediction_id=prediction_id,
+        place=new.index,
+        sha256=found.sha256,
+        answer=found.answer,
+        data=await to_thread.run_sync(content_of, services, found),
+    )
+
+
+def prediction_of(told: str) -> str:
+    """A prediction's id, as the log has it, from what any answer is called."""
+    for prefix in _OTHERS:
+        if told.startswith(prefix):
+            return "pred_" + told.removeprefix(prefix)
+    return told
+
+
+def _find(
+    services: Services, tenant: str, prediction_id: str, place: int
+) -> LoggedPredictionRow | None:
+    with reading(services.sessions) as session:
+        return log_rows.of_prediction(session, prediction_id, place, organisation_id=tenant)
+
+
+def _missing(prediction_id: str) -> HeadstartError:
+    uuid = as_uuid(prediction_id)
+    age = time.time() - (uuid.int >> 80) / 1000 if uuid is not None else DAY_SECONDS
+    if 0 <= age < _SOON:
+        why = "the prediction is not in the log yet, if it was drawn for it"
+        return HeadstartError("in_flight", why, param="prediction_id", retry_after=1)
+    return HeadstartError(
+        "not_found",
+        "the log has no such prediction: it is off, did not draw it, was told no-store, or has "
+        "deleted it; send the input itself",
+        param="prediction_id",
+    )
+
+
+def content_of(services: Services, row: LoggedPredictionRow) -> bytes | None:
+    """The input's bytes; None where they are not kept, or have just been deleted."""
+    if row.content_key is None:
+        return None
+    try:
+        with services.storage.fetch(row.content_key).open("rb") as file:
+            file.seek(row.content_start)
+            return file.read(row.content_length)
+    except FileNotFoundError:
+        return None
+
+
+def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What rows keep of what was said. Raises invalid_request where the model says it otherwise."""
+    several = "labels" in answer
+    if new.label is not None and several:
+        raise HeadstartError("invalid_request", "label: the model says several; send labels",
+                             param="label")  # fmt: skip
+    if new.labels is not None and not several:
+        raise HeadstartError("invalid_request", "labels: the model says one label; send label",
+                             param="labels")  # fmt: skip
+    label, labels = new.label, sorted(set(new.labels)) if new.labels is not None else None
+    if new.correct is True:
+        label, labels = (None, sorted(answer["labels"])) if several else (answer["label"], None)
+    elif new.correct is False and label is not None and label == answer["label"]:
+        why = "correct: false, and the label is the one that was answered"
+        raise HeadstartError("invalid_request", why, param="correct")
+    if new.unknown and several:
+        labels = []
+    return {
+        "label": label,
+        "labels": labels,
+        "correct": new.correct,
+        "unknown": new.unknown,
+        "audited": new.audited,
+    }
+
+
+def keep(
+    services: Services, organisation_id: str, alias: str, said: Said, values: Mapping[str, Any]
+) -> Feedback:
+    """Write it down, and its input; what was said of the same before is no more."""
+    row = {
+        **values,
+        "alias": alias,
+        "model_id": said.model_id,
+        "prediction_id": said.prediction_id,
+        "place": said.place,
+        "sha256": said.sha256,
+        "answer": dict(said.answer),
+        "content_key": None,
+        "content_length": len(said.data or b""),
+    }
+    key = storage_keys.live(organisation_id, new_id("fb_"))
+    with scratch(staging(services.settings)) as folder:
+        path = folder / "content"
+        if said.data is not None:
+            row["content_key"] = key
+            with storage_errors():
+                path.write_bytes(said.data)
+        files = {key: path} if said.data is not None else {}
+        with blobs.stored(services, files) as hold, writing(services) as session:
+            found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
+            needless = log_rows.needless(session, [former])
+            told = feedback_of(found)
+            hold.release(session)
+    erasure.delete(services.storage, needless)
+    return told

@@ -1,0 +1,129 @@
+"""Rows of models in use as callers see them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.core.class_figures import wilson
+from app.core.live.quality import said_right
+from app.feedback.schemas import (
+    ClassRecall,
+    Feedback,
+    FeedbackApplied,
+    LiveAccuracy,
+    LoggedInput,
+    PredictedAnswer,
+)
+from app.http.schemas import Interval
+from app.infra.orm import FeedbackRow, LoggedPredictionRow
+
+
+def told_of(row: FeedbackRow) -> dict[str, Any]:
+    """What the feedback says."""
+    return {name: getattr(row, name) for name in ("label", "labels", "correct", "unknown")}
+
+
+def feedback_of(row: FeedbackRow) -> Feedback:
+    """One as its caller sees it."""
+    return Feedback(
+        id=row.id,
+        model=row.model_id,
+        alias=row.alias or None,
+        prediction_id=row.prediction_id,
+        index=row.place,
+        predicted=predicted_of(row.answer),
+        label=row.label,
+        labels=row.labels,
+        correct=said_right(row.answer, told_of(row)),
+        unknown=row.unknown,
+        audited=row.audited,
+        content=row.content_key is not None,
+        applied=FeedbackApplied.model_validate(row.applied) if row.applied else None,
+        notes=_notes(row),
+        source=row.source,
+        created_by=row.actor,
+        created_at=int(row.created_at),
+        updated_at=int(row.updated_at),
+    )
+
+
+def _notes(row: FeedbackRow) -> list[str]:
+    said = [row.label] if row.label is not None else row.labels or []
+    known = row.answer["scores"]
+    notes = [
+        f"the model has no class {label!r}: it will be a new one" for label in said
+        if label not in known
+    ]  # fmt: skip
+    if said and row.content_key is None:
+        notes.append("the input is not kept, so no dataset can have it: send the input itself")
+    return notes
+
+
+def predicted_of(answer: Mapping[str, Any]) -> PredictedAnswer:
+    """What the model said."""
+    return PredictedAnswer.model_validate({k: v for k, v in answer.items() if k != "scores"})
+
+
+def logged_of(row: LoggedPredictionRow, said: FeedbackRow | None = None) -> dict[str, Any]:
+    """A logged input's fields."""
+    where = f"/v1/models/{row.model_id}/logged/{row.id}/content"
+    found = LoggedInput(
+        id=row.id,
+        model=row.model_id,
+        prediction_id=row.prediction_id,
+        index=row.place,
+        predicted=predicted_of(row.answer),
+        content=where if row.content_key is not None else None,
+        feedback=said.id if said is not None else None,
+        created_at=int(row.created_at),
+    )
+    return found.model_dump()
+
+
+def interval(hits: int, count: int) -> Interval:
+    """A share with its 95% interval (Wilson); nulls without any."""
+    if not count:
+        return Interval(value=None, low=None, high=None)
+    low, high = wilson(hits, count)
+    return Interval(value=hits / count, low=low, high=high)
+
+
+def accuracy_of(
+    rows: Sequence[FeedbackRow], *, model: str, alias: str, volunteered: int
+) -> LiveAccuracy:
+    """How often the model was right, by audited feedback."""
+    said = [(row, said_right(row.answer, told_of(row))) for row in rows]
+    judged = [(row, right) for row, right in said if right is not None]
+    right_ones = sum(right for _, right in judged)
+    return LiveAccuracy(
+        model=model,
+        alias=alias or None,
+        accuracy=interval(right_ones, len(judged)),
+        audited=len(judged),
+        correct=right_ones,
+        per_class=_recalls(judged),
+        volunteered=volunteered,
+        basis=_basis(len(judged), volunteered),
+    )
+
+
+def _recalls(judged: Sequence[tuple[FeedbackRow, bool]]) -> list[ClassRecall]:
+    """Of each right label, in their order."""
+    hits, counts = Counter[str](), Counter[str]()
+    for row, right in judged:
+        if row.label is not None:
+            counts[row.label] += 1
+            hits[row.label] += right
+    return [
+        ClassRecall(label=label, count=count, recall=interval(hits[label], count))
+        for label, count in sorted(counts.items())
+    ]
+
+
+def _basis(audited: int, volunteered: int) -> str:
+    aside = f"{volunteered} volunteered ones are not counted: people report errors"
+    if not audited:
+        return f"no audited feedback yet: label what GET …/audit draws; {aside}"
+    return f"{audited} audited inputs, drawn at random as their callers say; {aside}"

@@ -1,0 +1,187 @@
+"""Feedback: what callers have said of predictions. Of one input the last word holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.infra.database import now
+from app.infra.orm import FeedbackRow, LoggedPredictionRow
+from app.infra.repositories.live import log
+
+
+def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:
+    """Conditions: feedback given under an alias, on a model's answers, or both; `alias` empty: all
+    that was said of the model."""
+    found = [FeedbackRow.organisation_id == organisation_id]
+    if alias:
+        found.append(FeedbackRow.alias == alias)
+    if model_id is not None:
+        found.append(FeedbackRow.model_id == model_id)
+    return found
+
+
+def put(
+    session: Session, subject: str, values: Mapping[str, Any], *, organisation_id: str
+) -> tuple[FeedbackRow, str | None]:
+    """The feedback on a subject, which is now this; and the file of inputs that it had before."""
+    of = FeedbackRow
+    statement = select(FeedbackRow).where(
+        of.organisation_id == organisation_id, of.subject == subject
+    )
+    row = session.scalars(statement.with_for_update()).one_or_none()
+    at, former = now(session), None
+    if row is None:
+        row = FeedbackRow(
+            id=new_id("fb_"), organisation_id=organisation_id, subject=subject, created_at=at
+        )
+        session.add(row)
+    else:
+        former = row.content_key
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.applied, row.updated_at = None, at
+    session.flush()
+    return row, former
+
+
+def get(session: Session, feedback_id: str, *, organisation_id: str) -> FeedbackRow:
+    """One. Raises not_found."""
+    row = session.get(FeedbackRow, feedback_id)
+    if row is None or row.organisation_id != organisation_id:
+        raise HeadstartError("not_found", "there is no such feedback")
+    return row
+
+
+def listing(
+    session: Session,
+    which: Sequence[ColumnElement[bool]],
+    *,
+    audited: bool | None,
+    after: str | None,
+    limit: int,
+    organisation_id: str,
+) -> list[FeedbackRow]:
+    """At most `limit`, newest first, those before `after`."""
+    statement = select(FeedbackRow).where(FeedbackRow.organisation_id == organisation_id, *which)
+    if audited is not None:
+        statement = statement.where(FeedbackRow.audited.is_(audited))
+    if after is not None:
+        statement = statement.where(FeedbackRow.id < after)
+    return list(session.scalars(statement.order_by(FeedbackRow.id.desc()).limit(limit)))
+
+
+def remove(session: Session, row: FeedbackRow) -> list[str]:
+    """Forget one; the file that it leaves."""
+    key = row.content_key
+    session.delete(row)
+    session.flush()
+    return log.needless(session, [key])
+
+
+def labelled(session: Session, *, organisation_id: str, alias: str, model_id: str | None) -> Any:
+    """Those that say what an input is, oldest first."""
+    of = FeedbackRow
+    statement = select(FeedbackRow).where(
+        *whose(organisation_id, alias=alias, model_id=model_id),
+        or_(of.label.is_not(None), of.labels.is_not(None)),
+    )
+    return session.scalars(statement.order_by(of.updated_at, of.id)).all()
+
+
+def pending(session: Session, organisation_id: str, alias: str) -> int:
+    """How many labels an alias was told that no dataset version has yet, and that one could have:
+    their inputs are kept."""
+    of = FeedbackRow
+    statement = select(func.count(func.distinct(of.sha256))).where(
+        FeedbackRow.organisation_id == organisation_id,
+        of.alias == alias,
+        or_(of.label.is_not(None), of.labels.is_not(None)),
+        of.content_key.is_not(None),
+        of.applied.is_(None),
+    )
+    return int(session.scalar(statement) or 0)
+
+
+def applied(
+    session: Session, ids: Sequence[str], told: Mapping[str, Any], *, organisation_id: str
+) -> None:
+    """Note what became of these, unless somebody has said something else meanwhile."""
+    for at in range(0, len(ids), 500):
+        session.execute(
+            update(FeedbackRow)
+            .where(
+                FeedbackRow.organisation_id == organisation_id,
+                FeedbackRow.id.in_(ids[at : at + 500]),
+            )
+            .values(applied=dict(told))
+        )
+
+
+def undrawn(
+    session: Session, which: Sequence[ColumnElement[bool]], *, limit: int, organisation_id: str
+) -> list[tuple[LoggedPredictionRow, FeedbackRow | None]]:
+    """Logged inputs that no audited feedback is on, in the order of their lots; what volunteers
+    have said of them does not keep them out: they would be missed where they tell of errors.
+    """
+    said = aliased(FeedbackRow)
+    of = LoggedPredictionRow
+    statement = (
+        select(LoggedPredictionRow, said)
+        .outerjoin(said, _same(said))
+        .where(of.organisation_id == organisation_id, *which, of.expires_at > now(session))
+        .where(or_(said.id.is_(None), said.audited.is_(False)))
+        .order_by(of.lot, of.id)
+        .limit(limit)
+    )
+    return [(row, found) for row, found in session.execute(statement)]
+
+
+def unsaid(
+    session: Session, *, organisation_id: str, alias: str, model_id: str, limit: int
+) -> list[LoggedPredictionRow]:
+    """A model's latest logged inputs that have an embedding and no feedback, one a content."""
+    said, of = aliased(FeedbackRow), LoggedPredictionRow
+    own = None if alias else model_id
+    known = select(FeedbackRow.sha256).where(*whose(organisation_id, alias=alias, model_id=own))
+    which = log.whose(organisation_id, alias=alias, model_id=model_id)
+    statement = (
+        select(LoggedPredictionRow)
+        .outerjoin(said, _same(said))
+        .where(*which, of.expires_at > now(session))
+        .where(said.id.is_(None), of.embedding.is_not(None), of.sha256.not_in(known))
+        .order_by(of.id.desc())
+        .limit(limit)
+    )
+    found = {row.sha256: row for row in reversed(session.scalars(statement).all())}
+    return list(found.values())
+
+
+def _same(said: Any) -> ColumnElement[bool]:
+    of = LoggedPredictionRow
+    return and_(
+        said.organisation_id == of.organisation_id,
+        said.prediction_id == of.prediction_id,
+        said.place == of.place,
+    )
+
+
+def audited(
+    session: Session, *, organisation_id: str, alias: str, model_id: str
+) -> list[FeedbackRow]:
+    """Feedback on inputs that were drawn at random, oldest first."""
+    which = whose(organisation_id, alias=alias, model_id=model_id)
+    statement = select(FeedbackRow).where(*which, FeedbackRow.audited)
+    return list(session.scalars(statement.order_by(FeedbackRow.id)))
+
+
+def volunteered(session: Session, *, organisation_id: str, alias: str, model_id: str) -> int:
+    """How much feedback was not drawn."""
+    which = whose(organisation_id, alias=alias, model_id=model_id)
+    statement = select(func.count()).select_from(FeedbackRow).where(*which, ~FeedbackRow.audited)
+    return int(session.scalar(statement) or 0)

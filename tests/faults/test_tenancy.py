@@ -13,8 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from app.infra.database import now, transaction
 from app.core.ids import new_id
+from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow, FeedbackRow, JobRow, LoggedPredictionRow
 from app.infra.settings import Settings
 from tests.api.service import Service, migrated, serve

@@ -27,8 +27,10 @@ from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import now
 from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories.live import drift
 from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.live.buffer import LoggedCall, counted
+from app.infra.repositories.live.drift import Watched
 from app.infra.storage import scratch, staging, storage_errors
 from app.uploads import blobs
 
@@ -219,6 +221,9 @@ def _added(session: Session, whose: _Whose, group: Sequence[_Entry], key: str) -
     )
     if wanted:
         session.add_all(_rows(group, key, now(session)))
+        session.flush()
+        of = Watched(organisation_id=organisation_id, alias=alias, model_id=model_id)
+        drift.queue(session, of, group[-1].one.rule)
     counted("written" if wanted else "unwanted", len(group))
     return wanted
 

@@ -12,7 +12,7 @@ from app.infra.repositories import work
 from app.infra.repositories.openai import request_batches
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
-from worker.trainer.kinds import batch, embed, export, fine_tune, promote, requests
+from worker.trainer.kinds import batch, drift, embed, export, fine_tune, promote, requests
 
 
 def _nothing_to_note(_session: Session, _claim: Claim) -> bool:
@@ -65,6 +65,7 @@ KINDS: Mapping[str, Kind] = {
         on_crash=batch.isolate,
         on_failure=batch.fail,
     ),
+    "drift": Kind(run=drift.run),
     "export": Kind(run=export.run),
     "requests": Kind(
         run=requests.run,

@@ -1,0 +1,202 @@
+"""Drift: how often it is told when nothing has changed, and how soon when something has.
+
+`python -m benchmarks.drift FOLDER` with image sets as `<name>/{train,test}/<class>/`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance, ImageFilter
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.record import record
+from worker.ml.engines import load_engine
+from worker.ml.images.views import decode_to
+from worker.trainer import two_samples
+from worker.trainer.kinds.drift import Sample, tested
+
+BACKBONE = "efficientnet_lite0"
+SETS = ("clothing", "sign_digits")
+PER_CLASS = 20
+POOL = 400
+REFERENCE, WINDOW = 200, 100
+MONTHS, WINDOWS = 200, 30
+TRIALS = 40
+LATEST = 3
+"""Windows after which a shift that was not told counts as missed."""
+Rows = NDArray[np.float64]
+
+
+def _brightness(factor: float) -> Callable[[Image.Image], Image.Image]:
+    return lambda image: ImageEnhance.Brightness(image).enhance(factor)
+
+
+def _jpeg(image: Image.Image) -> Image.Image:
+    out = io.BytesIO()
+    image.save(out, "jpeg", quality=15)
+    return Image.open(io.BytesIO(out.getvalue())).convert("RGB")
+
+
+SHIFTS: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+    "brightness x 0.6": _brightness(0.6),
+    "brightness x 1.5": _brightness(1.5),
+    "blur of 2 pixels in 224": lambda image: image.filter(ImageFilter.GaussianBlur(2)),
+    "JPEG quality 15": _jpeg,
+}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What inputs are drawn from: embeddings, probabilities and labels, the same places in each."""
+
+    embeddings: Rows
+    scores: Rows
+    labels: NDArray[np.int_]
+
+    def draw(self, random: np.random.Generator, size: int, weights: Rows | None = None) -> Sample:
+        """Inputs drawn with replacement, as a live stream has them."""
+        places = random.choice(len(self.labels), size, p=weights)
+        answers = [
+            {"label": str(row.argmax()), "scores": {str(n): p for n, p in enumerate(row)}}
+            for row in self.scores[places]
+        ]
+        return Sample(embeddings=self.embeddings[places], answers=answers, labels=[None] * size)
+
+
+def main(folder: Path) -> None:
+    """Measure every set, and write it down."""
+    with tempfile.TemporaryDirectory() as cache:
+        engine = load_engine(BACKBONE, None, cache_dir=Path(cache))
+        results = {name: _measured(engine, folder / name) for name in SETS}
+    record(
+        "drift",
+        figure="False alarms in 200 simulated months of 30 windows each, and the windows that it "
+        "takes until a shift is told.",
+        method=f"{BACKBONE}'s embeddings of real pictures of the sets' test parts and train parts, "
+        f"of which {PER_CLASS} a class fitted a logistic regression (the head's outputs) and were "
+        f"set aside; a reference of {REFERENCE} and windows of {WINDOW} drawn from the rest with "
+        "replacement; the trainer's own test. Shifts: the same pictures changed before they are "
+        f"embedded, or one class four times as frequent; {TRIALS} trials each.",
+        results={
+            "stated": {
+                "alpha_per_window": two_samples.ALPHA,
+                "false_alarms_expected_at_most": two_samples.ALPHA * MONTHS * WINDOWS,
+                "least_effect": two_samples.LEAST_EFFECT,
+                "reference": REFERENCE,
+                "window": WINDOW,
+            },
+            **results,
+        },
+    )
+
+
+def _measured(engine: Any, folder: Path) -> dict[str, Any]:
+    pictures, labels, known = _pictures(folder)
+    plain = _embedded(engine, pictures)
+    head = LogisticRegression(C=10, max_iter=2000).fit(plain[known], labels[known])
+    rest = ~known
+
+    def pool(rows: Rows) -> Pool:
+        return Pool(rows[rest], head.predict_proba(rows[rest]), labels[rest])
+
+    own = pool(plain)
+    delays = {
+        name: _delays(own, pool(_embedded(engine, [shift(one) for one in pictures])), None)
+        for name, shift in SHIFTS.items()
+    }
+    often = np.where(own.labels == own.labels[0], 4.0, 1.0)
+    delays["class mix: one class four times as frequent"] = _delays(own, own, often / often.sum())
+    return {"pool": len(own.labels), "nothing changed": _months(own), "shifts": delays}
+
+
+def _pictures(folder: Path) -> tuple[list[Image.Image], NDArray[np.int_], NDArray[np.bool_]]:
+    """Pictures squished to 224 pixels, their labels, and which are set aside for the head."""
+    random = np.random.default_rng(1)
+    classes = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
+    found: list[Path] = []
+    labels: list[int] = []
+    known: list[bool] = []
+    each = PER_CLASS + POOL // len(classes)
+    for place, name in enumerate(classes):
+        paths = sorted(p for part in ("train", "test") for p in (folder / part / name).glob("*.*"))
+        picked = [paths[at] for at in random.permutation(len(paths))[:each]]
+        found += picked
+        labels += [place] * len(picked)
+        known += [at < PER_CLASS for at in range(len(picked))]
+    images = [Image.open(path).convert("RGB").resize((224, 224)) for path in found]
+    return images, np.array(labels), np.array(known)
+
+
+def _embedded(engine: Any, pictures: list[Image.Image]) -> Rows:
+    """The last layer, of length one, in half precision as the log keeps it."""
+    rows = []
+    for start in range(0, len(pictures), 32):
+        pixels = [
+            decode_to(_png(one), "squish", engine.spec.input_size)
+            for one in pictures[start : start + 32]
+        ]
+        rows.append(engine.embed(np.stack(pixels)))
+    (block,) = engine.spec.lasts
+    last = np.vstack(rows)[:, block.start : block.stop].astype(np.float64)
+    unit = last / np.linalg.norm(last, axis=1, keepdims=True)
+    halved: Rows = unit.astype("<f2").astype(np.float64)
+    return halved
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "png", compress_level=1)
+    return out.getvalue()
+
+
+def _months(pool: Pool) -> dict[str, Any]:
+    """A reference and 30 windows a month; nothing changes."""
+    random = np.random.default_rng(2)
+    alarms, months = 0, 0
+    for _ in range(MONTHS):
+        reference = pool.draw(random, REFERENCE)
+        told = [
+            tested(reference, pool.draw(random, WINDOW), number)["drifted"]
+            for number in range(WINDOWS)
+        ]
+        alarms, months = alarms + sum(told), months + any(told)
+    return {
+        "months": MONTHS,
+        "windows": MONTHS * WINDOWS,
+        "false_alarms": alarms,
+        "months_with_one": months,
+    }
+
+
+def _delays(before: Pool, after: Pool, weights: Rows | None) -> dict[str, Any]:
+    """In how many windows a shift is told, and how large the test says it is."""
+    random = np.random.default_rng(3)
+    delays, effects = [], []
+    for trial in range(TRIALS):
+        reference = before.draw(random, REFERENCE)
+        for number in range(1, LATEST + 1):
+            found = tested(reference, after.draw(random, WINDOW, weights), 100 * trial + number)
+            if number == 1:
+                effects.append(found["inputs"]["effect"])
+            if found["drifted"]:
+                delays.append(number)
+                break
+    return {
+        "trials": TRIALS,
+        "told_in_window_1": sum(one == 1 for one in delays),
+        f"told_within_{LATEST}": len(delays),
+        "median_effect": round(float(np.median(effects)), 4),
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -27,6 +27,7 @@ from app.datasets.files import router as files
 from app.datasets.in_parts.endpoints import router as uploads
 from app.datasets.removal import remove_expired
 from app.feedback import applying
+from app.feedback.drift import router as drift
 from app.feedback.endpoints import router as feedback
 from app.feedback.recording import recording
 from app.feedback.retention import remove_logged
@@ -85,6 +86,7 @@ ROOMS = (
     aliases,
     promotions,
     feedback,
+    drift,
     catalogue,
     hooks,
     webhooks,

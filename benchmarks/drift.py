@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from sklearn.linear_model import LogisticRegression
 
+from app.core.live import drifting
 from benchmarks.record import record
 from worker.ml.engines import load_engine
 from worker.ml.images.views import decode_to
-from worker.trainer import two_samples
-from worker.trainer.kinds.drift import Sample, tested
+from worker.trainer.kinds.drift import Sample, window_result
 
 BACKBONE = "efficientnet_lite0"
 SETS = ("clothing", "sign_digits")
@@ -88,9 +88,9 @@ def main(folder: Path) -> None:
         f"embedded, or one class four times as frequent; {TRIALS} trials each.",
         results={
             "stated": {
-                "alpha_per_window": two_samples.ALPHA,
-                "false_alarms_expected_at_most": two_samples.ALPHA * MONTHS * WINDOWS,
-                "least_effect": two_samples.LEAST_EFFECT,
+                "alpha_per_window": drifting.ALPHA,
+                "false_alarms_expected_at_most": drifting.ALPHA * MONTHS * WINDOWS,
+                "least_effect": drifting.LEAST_EFFECT,
                 "reference": REFERENCE,
                 "window": WINDOW,
             },
@@ -165,7 +165,7 @@ def _months(pool: Pool) -> dict[str, Any]:
     for _ in range(MONTHS):
         reference = pool.draw(random, REFERENCE)
         told = [
-            tested(reference, pool.draw(random, WINDOW), number)["drifted"]
+            window_result(reference, pool.draw(random, WINDOW), number)["drifted"]
             for number in range(WINDOWS)
         ]
         alarms, months = alarms + sum(told), months + any(told)
@@ -184,7 +184,9 @@ def _delays(before: Pool, after: Pool, weights: Rows | None) -> dict[str, Any]:
     for trial in range(TRIALS):
         reference = before.draw(random, REFERENCE)
         for number in range(1, LATEST + 1):
-            found = tested(reference, after.draw(random, WINDOW, weights), 100 * trial + number)
+            found = window_result(
+                reference, after.draw(random, WINDOW, weights), 100 * trial + number
+            )
             if number == 1:
                 effects.append(found["inputs"]["effect"])
             if found["drifted"]:

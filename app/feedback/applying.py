@@ -81,6 +81,8 @@ def apply(
         found = rows.labelled(
             session, organisation_id=organisation_id, alias=alias, model_id=model_id
         )
+    if not found:
+        return base, _Plan().counts
     plan = _planned(services, base, found)
     made = _made(services, base, plan) if plan.added or plan.relabelled else base
     told = {"dataset": dataset_id, "version": made.version.number}

@@ -72,7 +72,7 @@ class InboundTrigger(BaseModel):
 
 
 class DriftTrigger(BaseModel):
-    """The alias's inputs or answers have drifted."""
+    """The alias's inputs or answers have drifted; its prediction log must be on."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -24,11 +24,6 @@ from app.infra.repositories import datasets, work
 from app.infra.repositories.retraining import hook_runs, promotions
 
 _SECRET_BYTES = 24
-_UNWATCHED = {
-    "drift": "drift: nothing here watches an alias for drift yet; have your own monitor call the "
-    "hook, with the cause as its reason",
-}
-"""Triggers that are kept and that nothing pulls."""
 
 
 def new_secret() -> str:
@@ -172,7 +167,6 @@ def hook_of(row: HookRow) -> Hook:
         max_runs_per_day=row.max_runs_per_day,
         apply_feedback=row.apply_feedback,
         enabled=row.enabled,
-        notes=[_UNWATCHED[one["type"]] for one in row.triggers if one["type"] in _UNWATCHED],
         trained_version=row.trained_version,
         next_due=whole(min(dues)) if dues else None,
         created_at=int(row.created_at),

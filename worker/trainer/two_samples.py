@@ -15,20 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.live.drifting import ALPHA, LEAST_EFFECT
+
 Matrix = NDArray[np.float64]
 PERMUTATIONS = 4999
-ALPHA = 0.002
-"""A window's false alarms: on the average at most one in 500 windows is told to have drifted when
-nothing has changed, so that two alarms that are none are 500 windows apart, or more."""
 _FIRST = 499
 _LARGE = 0.05
-LEAST_EFFECT = 0.01
-"""Coefficient from which on a difference is told; of more inputs ever smaller ones are evident."""
 NEAREST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class EnergyTest:
     """`p` by permutation; `effect` in [0, 1]: the energy distance as a part of twice the mean
     distance between the samples (their coefficient of inhomogeneity).
     """
@@ -50,7 +47,7 @@ def distances(rows: Matrix) -> Matrix:
 
 def compare(
     apart: Matrix, sizes: tuple[int, int], seed: int, strata: Sequence[Any] | None = None
-) -> Difference:
+) -> EnergyTest:
     """The difference of two samples of these sizes, whose distances are `apart` [n, n].
 
     Where a tenth of the permutations leaves no doubt that p is large, the rest is not made: that
@@ -66,7 +63,7 @@ def compare(
         if beyond > _FIRST * _LARGE:
             break
     effect = max(0.0, own) / scale if scale > 0 else 0.0
-    return Difference((1 + beyond) / (1 + made), effect)
+    return EnergyTest((1 + beyond) / (1 + made), effect)
 
 
 class _Labelling:
@@ -108,7 +105,7 @@ def strangeness(apart: Matrix, first: int) -> Matrix:
     return far
 
 
-def judged(tests: Sequence[Difference]) -> tuple[float, bool]:
+def judged(tests: Sequence[EnergyTest]) -> tuple[float, bool]:
     """The window's p, which allows for the number of tests (Bonferroni); whether it drifted."""
     p = min(1.0, len(tests) * min(one.p for one in tests))
     evident = [one for one in tests if len(tests) * one.p <= ALPHA]

@@ -65,6 +65,8 @@ def test_an_input_itself_needs_no_log(client: httpx.Client, model: str) -> None:
     assert unknown["correct"] is unknown["predicted"]["unknown"]
     by_id = client.post(f"/v1/models/{model}/feedback", json={"input": image(data), "label": "1"})
     assert by_id.json()["alias"] is None
+    gone = client.delete(f"/v1/models/{model}/feedback/{by_id.json()['id']}")
+    assert gone.json()["deleted"] is True
 
 
 def test_what_says_nothing_or_two_things_is_refused(client: httpx.Client) -> None:

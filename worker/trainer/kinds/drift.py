@@ -50,7 +50,7 @@ def run(attempt: Attempt) -> None:
         attempt.commit(lambda session: work.finish(session, attempt.claim))
         return
     sample = sample_of(rows, labels)
-    result = None if known is None else tested(reference_of(known), sample, number)
+    result = None if known is None else window_result(reference_of(known), sample, number)
     if result is not None:
         result["strangest"] = [_named(rows[place], far) for place, far in result["strangest"]]
 
@@ -111,7 +111,7 @@ def _matrix(halves: bytes, size: int) -> Matrix:
     return np.frombuffer(halves, "<f2").reshape(size, -1).astype(np.float64)
 
 
-def tested(reference: Sample, window: Sample, number: int) -> dict[str, Any]:
+def window_result(reference: Sample, window: Sample, number: int) -> dict[str, Any]:
     """What is different in a window: of the inputs, of the answers, and within classes.
 
     `number` seeds the permutations, so that who tests it again finds the same.

@@ -84,6 +84,16 @@ def waiting(session: Session, of: Watched) -> int:
     return int(session.scalar(statement) or 0)
 
 
+def oldest(session: Session, of: Watched) -> float | None:
+    """When the first input that no window has had was written down."""
+    organisation_id = of.organisation_id
+    statement = select(func.min(LoggedPredictionRow.created_at)).where(
+        LoggedPredictionRow.organisation_id == organisation_id,
+        *_waiting(of, last_tested(session, of)),
+    )
+    return session.scalar(statement)
+
+
 def following(session: Session, of: Watched, after: str, limit: int) -> list[LoggedPredictionRow]:
     """The next inputs, in the order in which they were written down."""
     statement = select(LoggedPredictionRow).where(

@@ -1,0 +1,138 @@
+"""Drift as a trainer's work: the reference, windows that do not overlap, events and hooks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from app.core.ids import new_id
+from app.core.live.rule import PredictionLog
+from app.infra.database import now
+from app.infra.orm import (
+    AliasRow,
+    DriftReferenceRow,
+    DriftWindowRow,
+    HookRow,
+    HookRunRow,
+    LoggedPredictionRow,
+    ModelRow,
+    WebhookDeliveryRow,
+    WebhookRow,
+    WorkRow,
+)
+from app.infra.repositories.live import drift
+from app.infra.repositories.live.drift import Watched
+from tests.integration.worker.conftest import LIGHT, training
+from tests.worker_kit import Kit, organisation
+
+OF = Watched(organisation_id="acme", alias="live", model_id="ft:efficientnet_lite0:acme::m1")
+RULE = PredictionLog(reference=60, window=30)
+
+
+def prepare(kit: Kit) -> None:
+    """An alias with a log, a webhook and a hook."""
+    organisation(kit)
+
+    def add(session: Any) -> None:
+        at = now(session)
+        common = {"organisation_id": "acme", "created_at": at}
+        session.add(
+            ModelRow(
+                id=OF.model_id, backbone="efficientnet_lite0", modality="image", method="auto",
+                artifact="models/acme/m1/1", sha256="0" * 64, bytes=1, card={},
+                evaluation={}, **common,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            AliasRow(
+                organisation_id="acme", name="live", model_id=OF.model_id, updated_at=at,
+                prediction_log=RULE.model_dump(),
+            )
+        )  # fmt: skip
+        session.add(
+            WebhookRow(
+                id=new_id("we_"), url="https://example.invalid", description="", events=["*"],
+                secret="whsec_", updated_at=at, **common,
+            )
+        )  # fmt: skip
+        session.add(
+            HookRow(
+                id="hook_1", name="h", dataset_id="ds_1", alias="live", job={}, gate={},
+                triggers=[{"type": "drift"}], debounce_seconds=3600, max_runs_per_day=1,
+                secret="whsec_", updated_at=at, **common,
+            )
+        )  # fmt: skip
+
+    kit.commit(add)
+
+
+def log(kit: Kit, random: np.random.Generator, count: int, shift: float = 0.0) -> None:
+    """Inputs as the app writes them down, and the work that it queues for them."""
+
+    def add(session: Any) -> None:
+        at = now(session)
+        for _ in range(count):
+            row = random.normal(size=16) + shift
+            session.add(
+                LoggedPredictionRow(
+                    id=new_id("log_"), organisation_id="acme", alias="live", model_id=OF.model_id,
+                    prediction_id=new_id("pred_"), place=0, sha256="0" * 64,
+                    answer={"label": "a", "probability": 0.9, "scores": {"a": 0.9, "b": 0.1}},
+                    embedding=row.astype("<f2").tobytes(), content_start=0, content_length=0,
+                    lot=0.5, created_at=at, expires_at=at + 1000,
+                )
+            )  # fmt: skip
+            session.flush()
+            drift.queue(session, OF, RULE)
+
+    kit.commit(add)
+
+
+def windows(kit: Kit) -> list[DriftWindowRow]:
+    return kit.read(
+        lambda session: list(
+            session.scalars(select(DriftWindowRow).order_by(DriftWindowRow.number))
+        )
+    )
+
+
+def queued(kit: Kit) -> int:
+    return kit.read(
+        lambda session: len(
+            session.scalars(
+                select(WorkRow.id).where(WorkRow.kind == "drift", WorkRow.state == "queued")
+            ).all()
+        )
+    )
+
+
+def test_windows_are_tested_once_each_and_a_shift_is_told(kit: Kit) -> None:
+    random = np.random.default_rng(1)
+    prepare(kit)
+    log(kit, random, 59)
+    assert queued(kit) == 0
+    log(kit, random, 1 + 30 + 30 + 10)
+    assert queued(kit) == 1, "one look is queued, however many inputs come"
+    with training(kit, LIGHT):
+        kit.wait(lambda: len(windows(kit)) == 2)
+        log(kit, random, 20, shift=1.5)
+        kit.wait(lambda: len(windows(kit)) == 3)
+        log(kit, random, 30, shift=1.5)
+        kit.wait(lambda: len(windows(kit)) == 4)
+    found = windows(kit)
+    assert [row.number for row in found] == [1, 2, 3, 4]
+    assert [row.size for row in found] == [30] * 4
+    assert [row.drifted for row in found] == [False, False, True, True]
+    assert all(a.last_id < b.last_id for a, b in pairwise(found))
+    assert len(found[3].result["strangest"]) == 5
+    reference = kit.read(lambda session: session.scalars(select(DriftReferenceRow)).one())
+    assert reference.size == 60
+    runs = kit.read(lambda session: list(session.scalars(select(HookRunRow))))
+    assert {run.cause["type"] for run in runs} == {"drift"}
+    assert {run.cause["number"] for run in runs} == {3, 4}
+    told = kit.read(lambda session: list(session.scalars(select(WebhookDeliveryRow.type))))
+    assert told.count("drift.detected") == 2

@@ -42,7 +42,7 @@ _UPLOADS = re.compile(
 )
 _SIGNED = re.compile(r"/v1/hooks/[^/]+/trigger")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+(/predictions|:predict)|predictions|embeddings|chat/completions|responses)"
+    r"/v1/(models/[^/]+(/predictions|/feedback|:predict)|predictions|embeddings|chat/completions|responses)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
     r"|/customvision/[^/]+/(prediction/.*|training/projects/[^/]+/(images(/files)?|quicktest/image))"

@@ -18,6 +18,7 @@ from app.batches.endpoints import router as batches
 from app.batches.requests.endpoints import router as request_batches
 from app.compat.custom_vision.spelling import Spelling
 from app.compat.endpoints import router as compat
+from app.compat.label_studio.pulling import pulling
 from app.console.docs import router as docs
 from app.console.guide_pages import router as guide
 from app.console.pages import router as console
@@ -115,7 +116,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             copies = partial(tidy, settings, held.storage)
             logged, quality = partial(remove_logged, held), partial(watch_quality, held)
             sweeps = tidied(copies), tidied(expired, every=60.0), tidied(logged, every=60.0)
-            async with sweeps[0], sweeps[1], sweeps[2], recording(held), tidied(quality, every=2.0):
+            async with (
+                sweeps[0],
+                sweeps[1],
+                sweeps[2],
+                recording(held),
+                pulling(held),
+                tidied(quality, every=2.0),
+            ):
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:

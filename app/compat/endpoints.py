@@ -16,6 +16,7 @@ from app.compat.custom_vision import (
 )
 from app.compat.hugging_face import router as hugging_face
 from app.compat.kserve import router as kserve
+from app.compat.label_studio.endpoints import router as label_studio
 
 router = APIRouter()
 for one in (
@@ -30,6 +31,7 @@ for one in (
     tei.about,
     hugging_face,
     kserve,
+    label_studio,
     mlflow.router,
     mlflow.probes,
 ):

@@ -16,7 +16,7 @@ _WINDOW: dict[str, Any] = {
     "p": 0.0004,
     "inputs": {"p": 0.0002, "effect": 0.094},
     "outputs": {"p": 0.012, "effect": 0.021},
-    "given_class": None,
+    "given_class": {"p": 0.31, "effect": 0.002, "labelled": [41, 26]},
     "class_mix": [{"label": "RBC", "reference": 0.61, "window": 0.48}],
     "strangest": [
         {

@@ -136,8 +136,7 @@ async def apply_feedback(
         told = version_brief_of(snapshot).model_dump()
         return FeedbackVersion(**told, feedback=counts)
 
-    async with services.own_builds.of(caller.organisation_id):
-        version = await to_thread.run_sync(made, limiter=services.builds)
+    version = await services.builds.run(caller.organisation_id, made)
     response.headers["location"] = f"/v1/datasets/{body.dataset}/versions/{version.version}"
     return version
 

@@ -50,6 +50,19 @@ class Said:
     answer: Mapping[str, Any]
     data: bytes | None
 
+    @classmethod
+    def of(cls, subject: str, model_id: str, answer: Mapping[str, Any], data: bytes) -> Said:
+        """About an input that was sent itself."""
+        return cls(
+            subject=subject,
+            model_id=model_id,
+            prediction_id=None,
+            place=0,
+            sha256=sha256(data).hexdigest(),
+            answer=answer,
+            data=data,
+        )
+
 
 async def give(services: Services, caller: Identity, name: str, new: NewFeedback) -> Feedback:
     """Keep feedback on a model or an alias. Raises not_found, in_flight, invalid_request, and what
@@ -78,16 +91,8 @@ async def asked(
         raise HeadstartError(wrong.code, wrong.message, param=f"input.{kind}")
     answer = await answered(services, tenant, resolved, item)
     data = bytes(item.data)
-    digest = sha256(data).hexdigest()
-    return Said(
-        subject=f"sha256:{resolved.alias or resolved.id}:{digest}",
-        model_id=resolved.id,
-        prediction_id=None,
-        place=0,
-        sha256=digest,
-        answer=answer,
-        data=data,
-    )
+    subject = f"sha256:{resolved.alias or resolved.id}:{sha256(data).hexdigest()}"
+    return Said.of(subject, resolved.id, answer, data)
 
 
 async def answered(

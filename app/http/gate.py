@@ -6,6 +6,7 @@ It is plain ASGI because it runs on every request, predictions included, and cos
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -42,7 +43,8 @@ _UPLOADS = re.compile(
 )
 _SIGNED = re.compile(r"/v1/hooks/[^/]+/trigger")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+(/predictions|/feedback|:predict)|predictions|embeddings|chat/completions|responses)"
+    r"/v1/(models/[^/]+(/predictions|/feedback|:predict)|predictions|embeddings)"
+    r"|/v1/(chat/completions|responses)|/label-studio/[^/]+/predict"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
     r"|/customvision/[^/]+/(prediction/.*|training/projects/[^/]+/(images(/files)?|quicktest/image))"
@@ -154,7 +156,23 @@ def _authorization(scope: Scope, headers: Headers) -> str:
         key = headers.get("prediction-key") or headers.get("training-key")
         if key:
             return f"Bearer {key}"
+    if scope["path"].startswith("/label-studio/"):
+        return _of_label_studio(headers.get("authorization", ""))
     return headers.get("authorization", "")
+
+
+def _of_label_studio(told: str) -> str:
+    """Label Studio sends a user and a password, of which the password is the key; or a token."""
+    scheme, _, value = told.partition(" ")
+    if scheme.lower() == "token":
+        return f"Bearer {value.strip()}"
+    if scheme.lower() != "basic":
+        return told
+    try:
+        user, _, password = b64decode(value.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return ""
+    return f"Bearer {password or user}"
 
 
 class _Rest:

@@ -114,16 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
-            logged, quality = partial(remove_logged, held), partial(watch_quality, held)
-            sweeps = tidied(copies), tidied(expired, every=60.0), tidied(logged, every=60.0)
-            async with (
-                sweeps[0],
-                sweeps[1],
-                sweeps[2],
-                recording(held),
-                pulling(held),
-                tidied(quality, every=2.0),
-            ):
+            async with tidied(copies), tidied(expired, every=60.0), in_use(held):
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:
@@ -162,6 +153,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     openapi.complete(app)
     return app
+
+
+@asynccontextmanager
+async def in_use(held: Services) -> AsyncIterator[None]:
+    """What goes on beside requests for models in use: their log, its end, limits, annotations."""
+    logged, quality = partial(remove_logged, held), partial(watch_quality, held)
+    async with (
+        tidied(logged, every=60.0),
+        tidied(quality, every=2.0),
+        recording(held),
+        pulling(held),
+    ):
+        yield
 
 
 def open_services(settings: Settings) -> Services:

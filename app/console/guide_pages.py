@@ -22,6 +22,7 @@ CHAPTERS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("quickstart", "concepts"),
     "Tasks": ("images", "text", "groups", "thresholds", "tuning", "deployment", "security"),
     "Keep it good": (
+        "is_my_model_still_good",
         "retrain_every_night",
         "retrain_from_your_labelling_tool",
         "canary_and_roll_back",

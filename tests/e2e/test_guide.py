@@ -34,7 +34,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-BY_HAND = {"retrain_from_your_labelling_tool", "canary_and_roll_back"}
+BY_HAND = {
+    "is_my_model_still_good",
+    "retrain_from_your_labelling_tool",
+    "canary_and_roll_back",
+}
 """Pages of curl alone, about an alias that has lived for a while."""
 
 

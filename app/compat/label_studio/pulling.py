@@ -113,7 +113,7 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     resolved = await services.resolver.resolve(row.organisation_id, row.alias)
     config = read_config(row.label_config, resolved.modality)
     studio = Studio(row.hostname, row.token, services.settings)
-    prefix = f"{labelling.SOURCE}:{row.alias}:{row.project}:"
+    prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
     counts = {"tasks": 0, "changed": 0, "unchanged": 0, "unreadable": 0, "removed": 0}
     seen = set()
@@ -124,10 +124,15 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
         subject = f"{prefix}{task.get('id')}"
         seen.add(subject)
         counts["tasks"] += 1
-        counts[await _task(services, row, (resolved, config, studio), task, subject, known)] += 1
+        counts[await _task(services, row, (resolved, config, studio), task, known)] += 1
     gone = [known[subject][2] for subject in known.keys() - seen]
     await to_thread.run_sync(_remove, services, row, gone)
     return {**counts, "removed": len(gone)}
+
+
+def _prefix(row: LabellingProjectRow) -> str:
+    """How the subjects of a project's tasks begin."""
+    return f"{labelling.SOURCE}:{row.alias}:{row.project}:"
 
 
 def _known(services: Services, row: LabellingProjectRow, prefix: str) -> Known:
@@ -140,12 +145,11 @@ async def _task(
     row: LabellingProjectRow,
     means: tuple[ResolvedModel, ChoiceConfig, Studio],
     task: dict[str, Any],
-    subject: str,
     known: Known,
 ) -> str:
-    """What became of a task: changed, unchanged or unreadable."""
+    """What became of an annotated task: changed, unchanged or unreadable."""
     resolved, config, studio = means
-    said = last_word(task, config) or []
+    said, subject = last_word(task, config) or [], f"{_prefix(row)}{task.get('id')}"
     before = known.get(subject)
     if before is not None and said in ([before[0]], before[1]):
         return "unchanged"

@@ -1,0 +1,198 @@
+"""Label Studio's calls in its own shapes, and a stand-in that speaks its API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.infra.settings import Settings
+from tests.api.feedback.conftest import ALIAS, DIGITS
+from tests.api.hooks.conftest import until
+from tests.api.predictions.conftest import Serving, register
+from tests.api.service import Service, serve
+from tests.factories import make_key
+
+TOKEN = "1f0c2b"
+CONFIG = """<View><Image name="img" value="$image"/><Choices name="digit" toName="img">
+<Choice value="0"/><Choice value="1"/><Choice value="2"/></Choices></View>"""
+HERE = f"/label-studio/{ALIAS}"
+
+
+class StandIn(ThreadingHTTPServer):
+    """A Label Studio with one project, number 7: its export, and the files of its tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.tasks: list[dict[str, Any]] = []
+        self.files: dict[str, bytes] = {}
+        self.fails = 0
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def do_GET(self) -> None:
+        here = self.server
+        here.asked.append(self.path)
+        if self.headers["authorization"] != f"Token {TOKEN}":
+            self._send(401, b"{}")
+        elif here.fails:
+            here.fails -= 1
+            self._send(502, b"")
+        elif self.path == "/api/projects/7/export?exportType=JSON":
+            self._send(200, json.dumps(here.tasks).encode())
+        elif self.path in here.files:
+            self._send(200, here.files[self.path])
+        else:
+            self._send(404, b"")
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Quietly."""
+
+
+@pytest.fixture
+def studio() -> Iterator[StandIn]:
+    server = StandIn()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def service(
+    serving: Serving, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("app")
+    shutil.copy(empty_database, folder / "headstart.db")
+    settings = Settings(
+        data_dir=serving.settings.data_dir,
+        database_url=f"sqlite:///{folder / 'headstart.db'}",
+        webhook_networks="127.0.0.0/8",
+    )
+    with serve(settings) as running:
+        make_key(running.services.sessions)
+        register(running.services.sessions, serving.target, name=serving.target.model)
+        yield running
+
+
+@pytest.fixture
+def tool(service: Service, key: str) -> Iterator[httpx.Client]:
+    """Label Studio's side: basic authentication, the key as the password."""
+    with httpx.Client(base_url=service.url, auth=("headstart", key), timeout=60) as found:
+        yield found
+
+
+def task(studio: StandIn, number: int, label: str | None) -> dict[str, Any]:
+    """A task as an export has it; its picture lies with the tool."""
+    path = f"/data/upload/7/{number}.png"
+    studio.files[path] = DIGITS[number][0]
+    region = {
+        "from_name": "digit",
+        "to_name": "img",
+        "type": "choices",
+        "value": {"choices": [label]},
+    }
+    said = [] if label is None else [
+        {"id": number * 10, "result": [region], "was_cancelled": False, "ground_truth": False}
+    ]  # fmt: skip
+    return {"id": number, "data": {"image": path}, "annotations": said, "predictions": []}
+
+
+def setup(tool: httpx.Client, studio: StandIn) -> httpx.Response:
+    body = {"project": "7.1764000000", "schema": CONFIG, "hostname": studio.url}
+    return tool.post(f"{HERE}/setup", json=body | {"access_token": TOKEN, "extra_params": ""})
+
+
+def given(client: httpx.Client) -> dict[str, str]:
+    """Labels of the feedback that came from the tool."""
+    found = client.get(f"/v1/models/{ALIAS}/feedback?limit=100").json()["data"]
+    return {one["id"]: one["label"] for one in found if one["source"] == "label_studio"}
+
+
+def test_it_answers_whom_it_knows(
+    tool: httpx.Client, service: Service, key: str, model: str
+) -> None:
+    up = tool.get(f"{HERE}/health")
+    assert (up.json()["status"], up.json()["model_version"]) == ("UP", model)
+    with httpx.Client(base_url=service.url) as anybody:
+        assert anybody.get(f"{HERE}/health").status_code == 401
+        assert anybody.get(f"{HERE}/health", auth=("x", "hs_wrong")).status_code == 401
+        assert (
+            anybody.get(f"{HERE}/health", headers={"authorization": "Basic %"}).status_code == 401
+        )
+        token = {"authorization": f"Token {key}"}
+        assert anybody.get(f"{HERE}/health", headers=token).status_code == 200
+    assert tool.post(f"{HERE}/validate", json={"config": CONFIG}).json() == {"valid": True}
+    assert tool.post(f"{HERE}/validate", json={"config": "<View/>"}).status_code == 422
+    assert tool.post(f"{HERE}/versions", json={"project": "7"}).json() == {"versions": [model]}
+    assert tool.get("/label-studio/nothing/health").status_code == 404
+
+
+def test_predictions_have_its_shape_and_one_bad_task_stops_no_other(
+    tool: httpx.Client, studio: StandIn, model: str
+) -> None:
+    assert setup(tool, studio).json() == {"model_version": model}
+    inline = "data:image/png;base64," + base64.b64encode(DIGITS[40][0]).decode()
+    tasks = [
+        task(studio, 0, None),
+        {"id": 2, "data": {"image": inline}},
+        {"id": 3, "data": {"image": "/data/upload/7/gone.png"}},
+        {"id": 4, "data": {}},
+    ]
+    body = {"tasks": tasks, "project": "7.1764000000", "label_config": CONFIG}
+    told = tool.post(f"{HERE}/predict", json=body | {"params": {"context": None}})
+    assert told.status_code == 200, told.text
+    results = told.json()["results"]
+    assert [len(one["result"]) for one in results] == [1, 1, 0, 0]
+    (region,) = results[1]["result"]
+    assert (region["from_name"], region["to_name"], region["type"]) == ("digit", "img", "choices")
+    assert region["value"]["choices"][0] in {"0", "1", "2"}
+    assert 0 < results[1]["score"] <= 1
+    assert {one["model_version"] for one in results} == {model}
+
+
+def test_annotations_are_pulled_and_reconciled(
+    tool: httpx.Client, client: httpx.Client, studio: StandIn
+) -> None:
+    studio.tasks = [task(studio, 0, "0"), task(studio, 40, "1"), task(studio, 80, None)]
+    studio.fails = 1
+    setup(tool, studio)
+    first = until(lambda: len(given(client)) == 2 and given(client))
+    assert sorted(first.values()) == ["0", "1"]
+    studio.tasks = [task(studio, 0, "2"), task(studio, 40, "1"), task(studio, 80, "2")]
+    event = {"action": "ANNOTATIONS_CREATED", "project": {"id": 7}}
+    assert tool.post(f"{HERE}/webhook", json=event).status_code == 201
+    second = until(lambda: len(given(client)) == 3 and given(client))
+    assert sorted(second.values()) == ["1", "2", "2"]
+    assert first.keys() < second.keys()
+    files = [path for path in studio.asked if path.endswith("/40.png")]
+    assert len(files) == 1, "what has not changed is not fetched again"
+    studio.tasks = studio.tasks[1:]
+    event = {"action": "ANNOTATIONS_DELETED", "project": {"id": 7}, "annotation": {"id": 1}}
+    assert tool.post(f"{HERE}/webhook", json=event).json() == {"status": "pulling"}
+    until(lambda: len(given(client)) == 2)
+    ignored = tool.post(f"{HERE}/webhook", json={"action": "TASKS_CREATED", "project": {"id": 7}})
+    assert ignored.json() == {"status": "ignored"}

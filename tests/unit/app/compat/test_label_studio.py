@@ -1,0 +1,64 @@
+"""Label Studio's configurations and annotations, as its users write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.compat.label_studio.config import ChoiceConfig, last_word, read_config
+from app.core.errors import HeadstartError
+
+IMAGE = """<View>
+  <Header value="Which cell?"/>
+  <Image name="img" value="$image"/>
+  <Choices name="kind" toName="img" choice="single" showInLine="true">
+    <Choice value="Red cell" alias="RBC"/><Choice value="WBC"/>
+  </Choices>
+  <Text name="note" value="$note"/>
+</View>"""
+
+
+def test_the_control_over_what_the_model_reads_is_found() -> None:
+    config = read_config(IMAGE, "image")
+    assert config == ChoiceConfig("kind", "img", "image", frozenset({"RBC", "WBC"}))
+    later = IMAGE.replace("<View>", '<View><Choices name="q" toName="note"><Choice value="x"/>'
+                          "</Choices>", 1)  # fmt: skip
+    assert read_config(later, "image").from_name == "kind"
+    assert read_config(later, "text") == ChoiceConfig("q", "note", "note", frozenset({"x"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<View/>",
+        '<View><Image name="img" value="$image"/></View>',
+        '<View><Choices name="k" toName="gone"><Choice value="a"/></Choices></View>',
+        "<" * 10_000,
+        "x" * 600_000,
+        '<!DOCTYPE x [<!ENTITY a "b">]><View>&a;</View>',
+    ],
+)
+def test_what_has_no_such_control_is_refused(text: str) -> None:
+    with pytest.raises(HeadstartError):
+        read_config(text, "image")
+
+
+def annotation(number: int, label: str | None, **more: Any) -> dict[str, Any]:
+    region = {"from_name": "kind", "to_name": "img", "type": "choices",
+              "value": {"choices": [label]}}  # fmt: skip
+    return {"id": number, "result": [] if label is None else [region], **more}
+
+
+def test_the_last_annotation_that_says_something_holds() -> None:
+    config = read_config(IMAGE, "image")
+    first = annotation(1, "RBC", updated_at="2026-11-01T10:00:00Z")
+    second = annotation(2, "WBC", updated_at="2026-11-02T10:00:00Z")
+    skipped = annotation(3, "RBC", updated_at="2026-11-03T10:00:00Z", was_cancelled=True)
+    empty = annotation(4, None, updated_at="2026-11-04T10:00:00Z")
+    assert last_word({"annotations": [second, first, skipped, empty]}, config) == ["WBC"]
+    truth = annotation(5, "RBC", updated_at="2026-10-01T10:00:00Z", ground_truth=True)
+    assert last_word({"annotations": [second, truth]}, config) == ["RBC"]
+    for nothing in ({}, {"annotations": None}, {"annotations": [skipped]}, {"annotations": ["x"]}):
+        assert last_word(nothing, config) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 ALPHA = 0.002
 """A window's false alarms: of 500 windows in which nothing has changed, one is expected to be told
 at most, whatever the distribution is."""
-LEAST_EFFECT = 0.01
+LEAST_EFFECT = 0.001
 """Coefficient from which on a difference is told; of more inputs ever smaller ones are evident."""
 METHOD = (
     "windows that do not overlap, each tested once against the first inputs that the model was "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from app.accounts.audit import router as audit_log
 from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
@@ -73,6 +74,7 @@ ROOMS = (
     accounts,
     organisations,
     me,
+    audit_log,
     datasets,
     files,
     uploads,
@@ -107,8 +109,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
             logged = partial(remove_logged, held)
-            sweeps = tidied(copies), tidied(expired, every=60.0), tidied(logged, every=60.0)
-            async with sweeps[0], sweeps[1], sweeps[2], recording(held):
+            async with AsyncExitStack() as running:
+                await running.enter_async_context(tidied(copies))
+                for sweep in (expired, logged, held.keyring.note_used):
+                    await running.enter_async_context(tidied(sweep, every=60.0))
+                await running.enter_async_context(recording(held))
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:

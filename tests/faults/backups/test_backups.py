@@ -24,6 +24,7 @@ from app.infra.settings import Settings
 from app.infra.storage import open_storage
 from app.operations.backups import service as backups
 from app.operations.backups.service import back_up, restore
+from app.operations.backups.shelves import hash_of
 from tests.api.service import serve
 from tests.api.uploading import DATASETS, made
 from tests.archives import png, zipped
@@ -47,7 +48,8 @@ def everything(settings: Settings) -> dict[str, Any]:
     engine.dispose()
     storage = open_storage(settings)
     for top in ("packs", "manifests", "embeddings", "models", "files", "parts"):
-        found[top] = {key: storage.fetch(key).read_bytes() for key in storage.keys(top)}
+        stored = {key: hash_of(storage.fetch(key)) for key in storage.keys(top)}
+        found[top] = sorted(stored.items())
     return found
 
 

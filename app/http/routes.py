@@ -53,7 +53,7 @@ class StrictRoute(APIRoute):
         async def noted(request: Request) -> Response:
             if not audit.is_deed(request.method, self.path_format, scopes):
                 return await strict(request)
-            entry = audit.Entry(request, self.name)
+            entry = audit.Pending(request, self.name)
             request.scope["fastapi_function_astack"].push_async_exit(entry.write)
             entry.answer = await strict(request)
             return entry.answer

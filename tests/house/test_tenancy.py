@@ -46,6 +46,8 @@ a lookup of what belongs to it, or a lock."""
 
 OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
+    "app.http.keyring": "Keyring.note_used",
+    "app.infra.repositories.audit": "prune",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",

@@ -32,7 +32,7 @@ def is_deed(method: str, path: str, scopes: Iterable[str]) -> bool:
     return "predict" not in scopes and not path.startswith("/v2/")
 
 
-class Entry:
+class Pending:
     """The entry of a request under way."""
 
     def __init__(self, request: Request, action: str) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, reading
 from app.infra.orm import Base, DatasetRow
+from app.infra.repositories import references
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
 from app.operations.backups import service as backups
@@ -37,7 +38,7 @@ from tests.workers import workers
 
 
 def everything(settings: Settings) -> dict[str, Any]:
-    """Every row and every stored file's content."""
+    """Every row, and every stored file that one names, by its hash."""
     engine = open_engine(settings.database)
     with engine.connect() as connection:
         found: dict[str, Any] = {
@@ -45,11 +46,13 @@ def everything(settings: Settings) -> dict[str, Any]:
                 select(table).order_by(*table.primary_key.columns))]
             for table in Base.metadata.sorted_tables
         }  # fmt: skip
+    with reading(make_sessions(engine)) as session:
+        named = references.named(session)
     engine.dispose()
     storage = open_storage(settings)
     for top in ("packs", "manifests", "embeddings", "models", "files", "parts"):
-        stored = {key: hash_of(storage.fetch(key)) for key in storage.keys(top)}
-        found[top] = sorted(stored.items())
+        stored = {key: hash_of(storage.fetch(key)) for key in storage.keys(top) if key in named}
+        found[f"stored {top}"] = sorted(stored.items())
     return found
 
 

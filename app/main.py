@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from app.accounts.audit import router as audit_log
 from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
@@ -79,6 +80,7 @@ ROOMS = (
     accounts,
     organisations,
     me,
+    audit_log,
     datasets,
     files,
     uploads,
@@ -114,7 +116,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
-            async with tidied(copies), tidied(expired, every=60.0), in_use(held):
+            async with AsyncExitStack() as running:
+                await running.enter_async_context(tidied(copies))
+                for sweep in (expired, held.keyring.note_used):
+                    await running.enter_async_context(tidied(sweep, every=60.0))
+                await running.enter_async_context(in_use(held))
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
         finally:

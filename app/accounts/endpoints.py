@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Select
 
-from app.accounts.schemas import ApiKey, Caller, CreatedKey, NewKey, RevokedKey, key_of
-from app.accounts.service import create_key, find_live, live_keys
+from app.accounts.schemas import ApiKey, Caller, CreatedKey, KeyRotation, NewKey, RevokedKey, key_of
+from app.accounts.service import create_key, find_live, live_keys, rotate
 from app.core.identity import ORGANISATION, Identity
 from app.http.dependencies import Admin, Reading, ServicesDep, Writing
 from app.http.openapi import links, problems
@@ -46,6 +46,7 @@ def create_api_key(
         organisation_id=body.organization or caller.organisation_id,
         name=body.name,
         scopes=list(dict.fromkeys(body.scopes)),
+        expires_at=body.expires_at,
     )
     quotas.check(session, services.settings, row.organisation_id, "keys")
     response.headers["location"] = f"/v1/api_keys/{row.id}"
@@ -90,6 +91,28 @@ def revoke_api_key(key_id: str, caller: Admin, services: ServicesDep) -> Revoked
         find_live(session, _within_reach(caller), key_id).revoked_at = now(session)
     services.keyring.forget()
     return RevokedKey(id=key_id)
+
+
+@router.post(
+    "/{key_id}/rotate",
+    status_code=201,
+    responses={201: {"links": _LINKS}, **problems("not_found", "invalid_json")},
+)
+def rotate_api_key(
+    key_id: str, body: KeyRotation, caller: Admin, *, services: ServicesDep, response: Response
+) -> CreatedKey:
+    """Make a key of the same name and scopes; the former goes on for the overlap, if any.
+
+    With the scope `operator`, any organisation's.
+    """
+    with transaction(services.sessions) as session:
+        former = find_live(session, _within_reach(caller), key_id)
+        if "operator" in former.scopes:
+            caller.require("operator")
+        row, key = rotate(session, former, overlap_seconds=body.overlap_seconds)
+    services.keyring.forget()
+    response.headers["location"] = f"/v1/api_keys/{row.id}"
+    return CreatedKey(**key_of(row).model_dump(), key=key)
 
 
 @me.get("")

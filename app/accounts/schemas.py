@@ -19,6 +19,8 @@ _CREATED: JsonDict = {
     "scopes": ["read", "write"],
     "organization_id": "default",
     "created_at": 1764000000,
+    "expires_at": 1795536000,
+    "last_used_at": 1764000600,
 }
 
 
@@ -39,6 +41,22 @@ class NewKey(BaseModel):
             description="Another tenant, made if it is new; needs the scope `operator`.",
         ),
     ] = None
+    expires_at: Annotated[
+        int | None,
+        Field(gt=0, lt=2**53, description="When it stops to open anything; null: never."),
+    ] = None
+
+
+class KeyRotation(BaseModel):
+    """How a key is replaced."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"overlap_seconds": 86400}]}
+    )
+
+    overlap_seconds: Annotated[
+        int, Field(ge=0, le=30 * 86_400, description="How long the former key goes on.")
+    ] = 0
 
 
 class ApiKey(BaseModel):
@@ -53,6 +71,8 @@ class ApiKey(BaseModel):
     scopes: list[Scope]
     organization_id: str
     created_at: int
+    expires_at: int | None = Field(default=None, description="Null: it does not expire.")
+    last_used_at: int | None = Field(default=None, description="To the minute; null: never yet.")
 
 
 class CreatedKey(ApiKey):
@@ -129,4 +149,6 @@ def key_of(row: ApiKeyRow) -> ApiKey:
         scopes=row.scopes,
         organization_id=row.organisation_id,
         created_at=int(row.created_at),
+        expires_at=None if row.expires_at is None else int(row.expires_at),
+        last_used_at=None if row.last_used_at is None else int(row.last_used_at),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from collections.abc import Sequence
@@ -19,12 +20,19 @@ PREFIX_LENGTH = len("hs_") + 12
 
 
 def create_key(
-    session: Session, *, organisation_id: str, name: str, scopes: Sequence[str]
+    session: Session,
+    *,
+    organisation_id: str,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: float | None = None,
 ) -> tuple[ApiKeyRow, str]:
     """A new key of an organisation (made if it is new): its row, and the secret, told only now.
 
-    Raises invalid_value for a name that no organisation can have.
+    Raises invalid_value for a name that no organisation can have, and for a time that has passed.
     """
+    if expires_at is not None and expires_at <= now(session):
+        raise HeadstartError("invalid_value", "it would have expired already", param="expires_at")
     if not re.fullmatch(ORGANISATION, organisation_id):
         raise HeadstartError(
             "invalid_value", f"an organisation's name fits {ORGANISATION}", param="organisation"
@@ -40,6 +48,7 @@ def create_key(
         secret_sha256=key_digest(key),
         scopes=list(scopes),
         created_at=now(session),
+        expires_at=expires_at,
     )
     session.add(row)
     session.flush()
@@ -82,3 +91,21 @@ def find_live(session: Session, among: Select[ApiKeyRow], key: str) -> ApiKeyRow
     if row is None:
         raise HeadstartError("not_found", "no such API key")
     return row
+
+
+def rotate(session: Session, row: ApiKeyRow, *, overlap_seconds: float) -> tuple[ApiKeyRow, str]:
+    """A key in another's place, which opens nothing any more once the overlap is over.
+
+    Its life is as long as the other's was to be.
+    """
+    at = now(session)
+    life = row.expires_at - row.created_at if row.expires_at is not None else None
+    made = create_key(
+        session,
+        organisation_id=row.organisation_id,
+        name=row.name,
+        scopes=row.scopes,
+        expires_at=None if life is None else at + life,
+    )
+    row.expires_at = min(at + overlap_seconds, row.expires_at or math.inf)
+    return made

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from app.cli.backups import backup, restore
 from app.cli.embedded import prepare, prepared, start
 from app.cli.folder import only_one
 from app.cli.keys import keys, recognised
@@ -33,7 +34,8 @@ for command in (remote.login, train, remote.predict, remote.models, remote.evalu
     cli.command()(command)
 for moving in (retraining.promote, retraining.rollback):
     cli.command()(moving)
-cli.command()(doctor)
+for keeping in (backup, restore, doctor):
+    cli.command()(keeping)
 Host = Annotated[str, typer.Option(help="`::` and `0.0.0.0` are all of the machine's addresses.")]
 
 

@@ -6,12 +6,12 @@ import hmac
 import time
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity, key_digest
-from app.infra.database import Sessions, reading
+from app.infra.database import Sessions, now, reading, transaction
 from app.infra.orm import ApiKeyRow, OrganisationRow
 from app.infra.repositories.quotas import quotas_of
 from app.infra.settings import Settings
@@ -21,10 +21,12 @@ _CACHE_SIZE = 10_000
 
 
 def find_key(session: Session, key: str) -> Identity | None:
-    """Whose key this is, or None if it is unknown or revoked."""
+    """Whose key this is, or None if it is unknown, revoked or expired."""
     row = session.scalars(
         select(ApiKeyRow).where(ApiKeyRow.prefix == key[:15], ApiKeyRow.revoked_at.is_(None))
     ).one_or_none()
+    if row is not None and row.expires_at is not None and row.expires_at <= now(session):
+        return None
     if row is None or not hmac.compare_digest(row.secret_sha256, key_digest(key)):
         return None
     return Identity(row.organisation_id, row.id, frozenset(row.scopes))
@@ -36,6 +38,7 @@ class Keyring:
     def __init__(self, sessions: Sessions, settings: Settings) -> None:
         self._sessions, self._settings = sessions, settings
         self._known: dict[str, tuple[float, object, Identity]] = {}
+        self._used: set[str] = set()
         self._era = object()
         """Since the last revocation; what was looked up in another one is not to be trusted."""
 
@@ -55,6 +58,7 @@ class Keyring:
                 identity = self._bounded(session, find_key(session, key))
         if identity is None:
             raise HeadstartError("unauthenticated", "send a valid key: Authorization: Bearer hs_…")
+        self._used.add(identity.key_id)
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
         self._known[authorization] = (time.monotonic() + _CACHE_SECONDS, era, identity)
@@ -66,6 +70,18 @@ class Keyring:
         organisation = session.get(OrganisationRow, known.organisation_id)
         most = quotas_of(organisation, self._settings).requests_per_minute
         return replace(known, requests_per_minute=most)
+
+    def note_used(self) -> int:
+        """Write down which keys were used since this was asked last; 0, for nothing is removed."""
+        used, self._used = self._used, set()
+        if used:
+            with transaction(self._sessions) as session:
+                of = update(ApiKeyRow).where(ApiKeyRow.id.in_(used))
+                session.execute(
+                    of.values(last_used_at=now(session)),
+                    execution_options={"synchronize_session": False},
+                )
+        return 0
 
     def forget(self) -> None:
         """Drop what is remembered, and what is being looked up: a key was revoked."""

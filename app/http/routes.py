@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from app.core.errors import HeadstartError
 from app.core.identity import Scope
+from app.http import audit
 from app.http.body import Receive
 from app.http.dependencies import scope_of, services
 from app.http.strict_json import StrictRequest, require_json
@@ -49,7 +50,15 @@ class StrictRoute(APIRoute):
             async with services(request).turns.of(caller.organisation_id):
                 return await handler(asked)
 
-        return strict
+        async def noted(request: Request) -> Response:
+            if not audit.is_deed(request.method, self.path_format, scopes):
+                return await strict(request)
+            entry = audit.Pending(request, self.name)
+            request.scope["fastapi_function_astack"].push_async_exit(entry.write)
+            entry.answer = await strict(request)
+            return entry.answer
+
+        return noted
 
     async def opened(self, request: Request) -> Receive:
         """How the handler reads the body."""

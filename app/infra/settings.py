@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     quota_keys: int = Field(default=1000, ge=0)
     quota_requests_per_minute: int = Field(default=0, ge=0)
     """Requests that predict or embed."""
+    audit_days: int = Field(default=365, ge=0)
+    """How long the audit log keeps an entry; 0: for ever."""
     log_level: str = "INFO"
 
     @field_validator("log_level")

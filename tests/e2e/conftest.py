@@ -25,6 +25,7 @@ class Service:
     url: str
     key: str
     data_dir: Path
+    database_url: str = ""
 
     def client(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
@@ -84,7 +85,8 @@ def _production(folder: Path) -> Iterator[Service]:
         try:
             url = f"http://127.0.0.1:{ports[0]}"
             wait_for(lambda: httpx.get(url + "/readyz").status_code == 200, seconds=120)
-            yield Service("production", url, (folder / "api-key").read_text().strip(), folder)
+            key = (folder / "api-key").read_text().strip()
+            yield Service("production", url, key, folder, database_url)
         finally:
             for process in processes:
                 process.terminate()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from random import Random
+from typing import Any
 
+import httpx
 import numpy as np
 from PIL import Image
 
 from tests.e2e.archives import zipped
 from tests.e2e.conftest import Service
-from tests.e2e.test_upload_to_prediction import upload
+from tests.e2e.test_upload_to_prediction import fine_tune, upload
 from tests.unit.dicoms import CANARY, dicom, grey
 
 RANDOM = np.random.default_rng(3)
@@ -74,6 +77,63 @@ def test_a_near_copy_of_a_training_text_is_not_judged_by(service: Service) -> No
         assert [len(group) for group in statistics["near_duplicates"]["groups"]] == [2, 2]
         assert statistics["near_duplicates"]["looked_at"] == 7
         assert statistics["text"]["scripts"] == {"Latin": 6}
+
+
+def by_coin(client: httpx.Client, dataset: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """What a model's evaluation says that was trained on labels that mean nothing."""
+    job = fine_tune(client, dataset["id"], **fields)
+    return dict(client.get(f"/v1/models/{job['fine_tuned_model']}/evaluation").json())
+
+
+def holds_a_half(evaluation: dict[str, Any]) -> bool:
+    return bool(evaluation["accuracy"]["low"] <= 0.5 <= evaluation["accuracy"]["high"])
+
+
+def test_pictures_and_their_thumbnails_tell_nothing_of_labels_by_coin(service: Service) -> None:
+    scenes = [scene(99 * (n % 3)) for n in range(40)]
+    pairs = {"": 120, "-small": 60}
+    files = {
+        f"{'ab'[RANDOM.integers(2) if n > 3 else n % 2]}/{n}": one for n, one in enumerate(scenes)
+    }
+    copies = {
+        f"{path}{name}.jpg": jpeg(one.resize((side, side * 3 // 4)), quality=85)
+        for path, one in files.items()
+        for name, side in pairs.items()
+    }
+    with service.client() as client:
+        evaluation = by_coin(client, upload(client, zipped(copies)))
+    assert evaluation["how"]["near_copies"] == "judged together"
+    assert evaluation["advice"]["near_copies"]["count"] == len(copies)
+    assert holds_a_half(evaluation), evaluation["accuracy"]
+
+
+def said(seed: int) -> str:
+    random = Random(seed)
+    words = "card fee cash bank loan rate limit phone money app code pin transfer account balance"
+    return f"{random.choice(['Why', 'When', 'How'])} {' '.join(random.sample(words.split(), 6))}?"
+
+
+def test_texts_and_their_retweets_tell_nothing_of_labels_by_coin(service: Service) -> None:
+    random = Random(5)
+    rows = [(said(n), random.choice("ab")) for n in range(40)]
+    lines = [
+        json.dumps({"text": text, "label": label})
+        for one, label in rows
+        for text in (one, f"RT @bob: {one.upper()} https://t.co/x")
+    ]
+    others = [json.dumps({"text": text.upper(), "label": label}) for text, label in rows]
+    others += [json.dumps({"text": said(n), "label": random.choice("ab")}) for n in range(90, 120)]
+    with service.client() as client:
+        dataset = upload(client, "\n".join(lines).encode(), "tweets.jsonl")
+        evaluation = by_coin(client, dataset, model="all-MiniLM-L6-v2")
+        held_out = upload(client, "\n".join(others).encode(), "held_out.jsonl")
+        fields = {"model": "all-MiniLM-L6-v2", "validation_file": held_out["id"]}
+        compared = by_coin(client, dataset, **fields)
+    assert evaluation["how"]["near_copies"] == "judged together"
+    assert evaluation["advice"]["near_copies"]["count"] == 80
+    assert holds_a_half(evaluation), evaluation["accuracy"]
+    assert compared["how"]["num_examples"] == 30
+    assert holds_a_half(compared), compared["accuracy"]
 
 
 def test_dicoms_are_learned_from_and_seen_without_their_patients(service: Service) -> None:

@@ -46,6 +46,8 @@ a lookup of what belongs to it, or a lock."""
 
 OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
+    "app.http.keyring": "Keyring.note_used",
+    "app.infra.repositories.audit": "prune",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",
@@ -58,8 +60,8 @@ OF_ALL = {
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire is_held",
-    "worker.trainer.idle.references": (
-        "unnamed _runs _is_artifact_needed _is_result_needed _is_segment_needed"
+    "app.infra.repositories.references": (
+        "named _runs _is_artifact_needed _is_result_needed _is_segment_needed"
     ),
 }
 """Of every organisation at once, and none of it is told to a tenant: claims, quotas, sweeps,

@@ -19,6 +19,7 @@ MOST_FILES = 20
 FULL = {
     "docs/adr": "decisions are only ever added",
     "benchmarks/results": "a figure a file, by the name of its benchmark",
+    "migrations/versions": "as migrations are",
 }
 TRACE = re.compile(
     "/" + r"work/|/" + r"root/|files\.python" + "hosted|--(extra-)?" + "index-url|/sim" + "ple/"

@@ -53,6 +53,8 @@ class Support:
     """[n, C] bool, which classes each example has, where it may have several or none; `labels` then
     say nothing.
     """
+    copies: Tensor | None = None
+    """[n] long, equal where examples were found to be near copies by what they are made of."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,6 +70,7 @@ class Support:
             classes=self.classes,
             texts=None if self.texts is None else [self.texts[row] for row in chosen],
             marks=None if self.marks is None else self.marks[rows],
+            copies=None if self.copies is None else self.copies[rows],
         )
 
 

@@ -36,7 +36,7 @@ from worker.ml.tasks import Support, Task
 from worker.tensors import held_out, warmup
 from worker.tensors.label_embeddings import LabelEmbeddings
 from worker.tensors.likeness import likeness
-from worker.tensors.near_copies import near_copies
+from worker.tensors.near_copies import Fingerprints, near_copies
 from worker.tensors.near_texts import near_texts
 from worker.tensors.predict import predict
 
@@ -57,6 +57,7 @@ class Tensors:
         self._stopped = stopped
         self._engines: OrderedDict[tuple[str, Precision], Engine] = OrderedDict()
         self._names = LabelEmbeddings()
+        self._prints = Fingerprints()
         self._warming: deque[Callable[[], object]] = deque()
 
     def handle(self, request: Message, report: Report) -> dict[str, Any]:
@@ -156,10 +157,10 @@ class Tensors:
 
     def _near_copies(self, request: Message) -> dict[str, Any]:
         """Pairs of the examples that show one picture."""
-        scale = PixelScale.from_json(request.get("pixel_scale"))
-        last, rows = self._engine(request).spec.last, _features(request["rows"])
+        scale, threads = PixelScale.from_json(request.get("pixel_scale")), request["threads"]
         with opened(request["items"]) as blob:
-            return {"pairs": near_copies(rows, blob, last=last, scale=scale)}
+            prints = self._prints.of(request["names"], blob, scale=scale, threads=threads)
+        return {"pairs": near_copies(prints)}
 
     def _truncated(self, request: Message) -> dict[str, Any]:
         """Which of the texts go on behind what is read of them; what is no text does not."""
@@ -291,6 +292,7 @@ def _near_texts(request: Message) -> dict[str, Any]:
 def support(described: Mapping[str, Any]) -> Support:
     """A labelled set with its cached embeddings, read from their segments."""
     texts, listed = described.get("texts"), described.get("marks")
+    copies = described.get("copies")
     return Support(
         features={view: _features(rows) for view, rows in described["views"].items()},
         labels=torch.tensor(described["labels"], dtype=torch.long),
@@ -299,6 +301,7 @@ def support(described: Mapping[str, Any]) -> Support:
         classes=described["classes"],
         texts=[blob.decode() for blob in blobs(texts)] if texts is not None else None,
         marks=None if listed is None else _marks(listed, len(described["classes"])),
+        copies=None if copies is None else torch.tensor(copies, dtype=torch.long),
     )
 
 

@@ -6,6 +6,7 @@ Work rows carry the truth of who may write: a worker's every write is `WHERE id 
 from __future__ import annotations
 
 from app.infra.orm.accounts import ApiKeyRow, IdempotencyRow, OrganisationRow
+from app.infra.orm.audit import AuditEntryRow
 from app.infra.orm.base import Base
 from app.infra.orm.batches import BatchPartRow, BatchRow
 from app.infra.orm.blobs import ErasureRow, HeldBlobRow
@@ -38,6 +39,7 @@ __all__ = [
     "AliasRow",
     "AliasWearRow",
     "ApiKeyRow",
+    "AuditEntryRow",
     "Base",
     "BatchPartRow",
     "BatchRow",

@@ -37,6 +37,9 @@ class ApiKeyRow(Base):
     scopes: Mapped[list[Any]]
     created_at: Mapped[float]
     revoked_at: Mapped[float | None]
+    expires_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]
+    """To the minute; null until it is used."""
 
 
 class IdempotencyRow(Base):

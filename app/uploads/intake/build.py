@@ -105,6 +105,7 @@ class _Intake:
         if self._options.crops and not self._cutter.boxes:
             why = "coco=crops: there is no COCO file with boxes, beside its pictures in an archive"
             raise HeadstartError("schema_mismatch", why, param="coco")
+        self._drafts.settle_unlabelled()
         self._drafts.settle_damaged()
         self._refusals.check()
         return modality
@@ -205,7 +206,7 @@ class _Intake:
     ) -> list[LabelledFile]:
         places = layout.Places(tree, [entry.path for entry in opened.entries])
         return layout.by_rows(
-            rows,
+            self._drafts.labelled(rows),
             places,
             limits=self._limits,
             refusals=self._refusals,

@@ -49,4 +49,7 @@ def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
     empty = next((one for one in problems if one.code == "empty_dataset"), None)
     if empty is not None:
         return HeadstartError(empty.code, empty.message, param=empty.path)
+    if any(one.code == "unlabelled" for one in problems):
+        why = "no row has a label: give each row the label that is to be learned from it"
+        return HeadstartError("empty_dataset", why)
     return layout.nothing(labelled=labelled)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from app.core import manifest, splits
 from app.core.errors import HeadstartError
@@ -12,7 +12,7 @@ from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
-from app.uploads.intake.layout import OF_ROW, LabelledFile
+from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.pack import PackWriter, Slot
 from app.uploads.intake.patients import Pseudonyms
@@ -26,6 +26,7 @@ from app.uploads.intake.rows import (
     text_row,
 )
 
+Told = TypeVar("Told")
 EXAMPLE_FIELDS = set(Example.model_fields)
 """One set for all of them: each its own would be a third of a large upload's memory."""
 
@@ -70,6 +71,8 @@ class Drafts:
         """Paths of examples whose label is their folder's name."""
         self.refusals = Refusals()
         self._damaged = Damaged()
+        self._without_label: list[Problem] = []
+        self._further_without = 0
         self.patients = Pseudonyms(options.pseudonym_key)
         self.modality: Modality | None = None
         """What the rows of tables turned out to be."""
@@ -159,21 +162,46 @@ class Drafts:
     def take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
         """The examples that the rows of a table are; what is wrong with a row is collected, but
         for the first, as where it has no label none will. Raises the codes of bad rows."""
-        before = len(self.listed) + len(self.problems)
+        before = self._seen
         for row in rows:
-            first = len(self.listed) + len(self.problems) == before
+            first = self._seen == before
             with self.refusals.collecting(OF_ROW - {"schema_mismatch"} if first else OF_ROW):
                 self._take_row(row, split)
 
+    @property
+    def _seen(self) -> int:
+        return len(self.listed) + len(self.problems) + len(self._without_label)
+
     def _take_row(self, row: Row, split: Split | None) -> None:
-        if self.options.labelled and is_unlabelled(row, self.rules):
-            self.reject(_unlabelled(row))
-        elif isinstance(row.values.get("image"), PictureCell):
+        if self._is_left_out(row):
+            return
+        if isinstance(row.values.get("image"), PictureCell):
             self._settle("image", row)
             self._take_picture(row, row.values["image"], split)
         else:
             self._settle("text", row)
             self._take_text(row, split)
+
+    def labelled(self, rows: Iterable[tuple[Told, Row]]) -> Iterator[tuple[Told, Row]]:
+        """The rows that have a label; the others are told at the end."""
+        return ((told, row) for told, row in rows if not self._is_left_out(row))
+
+    def _is_left_out(self, row: Row) -> bool:
+        left_out = self.options.labelled and is_unlabelled(row, self.rules)
+        if left_out and len(self._without_label) < doubts.SINGLY:
+            self._without_label.append(_unlabelled(row))
+        elif left_out:
+            self._further_without += 1
+        return left_out
+
+    def settle_unlabelled(self) -> None:
+        """Tell of the rows without a label, of very many the last in one."""
+        if self._further_without:
+            last = self._without_label[-1]
+            message = f"{last.message} (and so are {self._further_without:,} more rows)"
+            self._without_label[-1] = last.model_copy(update={"message": message})
+        self.problems += self._without_label
+        self._without_label, self._further_without = [], 0
 
     def _settle(self, modality: Modality, row: Row) -> None:
         if self.modality not in (None, modality):
@@ -260,5 +288,5 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 
 
 def _unlabelled(row: Row) -> Problem:
-    said = f"{row.where}: no label"
+    said = f"{row.table}, row {row.number} has no label, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)

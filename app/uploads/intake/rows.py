@@ -17,6 +17,9 @@ from app.uploads.intake.splits import SPLITS
 PATHS = ("path", "file_name")
 """What a metadata file may call its first column; the second is Hugging Face's word."""
 
+TRUTHS = frozenset({"True", "TRUE", "true", "False", "FALSE", "false"})
+"""True and false as pandas, workbooks and JSON write them: one label each, written as JSON does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -173,6 +176,8 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
 
 def _label(row: Row, value: Any, limits: Limits) -> str:
     label = _word(row, "label", value)
+    if label is not None and label.strip() in TRUTHS:
+        label = label.strip().lower()
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
     if len(label) > limits.label_characters:
@@ -181,10 +186,14 @@ def _label(row: Row, value: Any, limits: Limits) -> str:
 
 
 def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
-    """Whether the row says that nobody has labelled it: by an empty list, or where one says that it
-    belongs to no class by null."""
-    label = row.values.get("label", "")
-    return label is None if rules.several else label == []
+    """Whether nobody has labelled the row: it has no label, null or an empty cell, or where an
+    example has one label an empty list. An empty cell that would be parted says: no class."""
+    if "label" not in row.values:
+        return not any(name in row.values for name in ("messages", "prompt"))
+    label = row.values["label"]
+    if isinstance(label, str) and rules.separator is None:
+        return not label.strip()
+    return label is None or (label == [] and not rules.several)
 
 
 def _only(row: Row, value: Any) -> Any:

@@ -55,6 +55,8 @@ class Evidence:
     own: learning_curve.Point | None = None
     copies_together: bool = False
     """Whether near copies that `groups` does not tell of are judged together."""
+    copies: Tensor | None = None
+    """As `Support.copies`."""
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def mislabelled(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 _TOGETHER = (
-    "They are many, so copies are judged together, never one by a fit that has seen the other; name"
+    "Copies are judged together, never one by a fit that has seen the other; name"
     " the source of each in `group` where you know better"
 )
 _APART = (
@@ -150,10 +152,13 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
     support = evidence.sets[0]
     cosines = copies.cosines(support.rows, evidence.labels, evidence.groups)
     n = len(cosines)
-    count = int((cosines.max(1).values >= copies.ALIKE).sum())
+    sure = _same(evidence.copies, n) & (cosines > -1)
+    near = sure | (cosines >= copies.ALIKE)
+    count = int(near.any(1).sum())
     if count == 0:
         return None
-    order = cosines.triu(1).flatten().topk(min(MOST, count)).indices.tolist()
+    ranked = torch.where(near, cosines + 2.0 * sure, -1.0).triu(1).flatten()
+    order = ranked.topk(min(MOST, count)).indices.tolist()
     pairs = [divmod(place, n) for place in order]
     what_now = _TOGETHER if evidence.copies_together else _APART
     return {
@@ -162,11 +167,19 @@ def near_copies(evidence: Evidence) -> dict[str, Any] | None:
         "pairs": [
             {"example_ids": [support.ids[a], support.ids[b]], "cosine": float(cosines[a, b])}
             for a, b in pairs
-            if cosines[a, b] >= copies.ALIKE
+            if a < b and near[a, b]
         ],
         "judged_together": evidence.copies_together,
         "message": f"{count} of {n} examples have a near copy in their class. {what_now}",
     }
+
+
+def _same(told: Tensor | None, count: int) -> Tensor:
+    """[n, n] bool, which of the first `count` are told to be copies of one another."""
+    if told is None:
+        return torch.eye(count, dtype=torch.bool)
+    some = told[:count]
+    return some[:, None] == some
 
 
 def near_duplicates(sets: Sequence[Set]) -> list[dict[str, Any]]:

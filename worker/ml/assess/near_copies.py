@@ -41,6 +41,27 @@ def cosines(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
     return (rows @ rows.T).where(alike, -1.0)
 
 
+def known(copies: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
+    """Groups [n] in which examples of one class that `copies` [n] calls equal are one, numbered by
+    first row.
+
+    None where none are, or that would leave too little to judge by. More than half of a class stay
+    as they are: a class of one thing has nothing else to be judged by.
+    """
+    alike = torch.unique(torch.stack([copies, labels], 1), dim=0, return_inverse=True)[1]
+    size = torch.bincount(alike)[alike]
+    some = (size > 1) & (size * 2 <= torch.bincount(labels)[labels])
+    first: dict[int, int] = {}
+    links = [
+        (row, first.setdefault(number, row))
+        for row, (number, linked) in enumerate(zip(alike.tolist(), some.tolist(), strict=True))
+        if linked
+    ]
+    together = _numbered(groups.tolist(), links)
+    told = _numbered(groups.tolist(), [])
+    return None if torch.equal(together, told) or not fold_count(labels, together) else together
+
+
 def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
     """Groups [n] in which linked near copies are one, numbered by first row.
 

@@ -272,6 +272,7 @@ def _advice(judged: _Judged) -> dict[str, Any]:
         labels=folds.labels,
         groups=setting.told_groups,
         copies_together=setting.copies_together,
+        copies=setting.support.copies,
         known=folds.known,
         classes=support.classes,
         points=judged.fitted.curve,

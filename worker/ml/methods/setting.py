@@ -52,11 +52,15 @@ class Setting:
         canonical = Canonical.of(task.support, task.seed)
         transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
         together = None
+        alike = told.labels if told.marks is None else torch.zeros_like(told.labels)
+        if told.copies is not None:
+            together = near_copies.known(told.copies, alike, told.groups)
         of = MODALITIES[spaces.modality(told.features)]
         if of.copied and len(told) <= near_copies.MOST:
             rows = transform.novelty(told.features)
-            alike = told.labels if told.marks is None else torch.zeros_like(told.labels)
-            together = near_copies.joined(rows, alike, told.groups)
+            groups = told.groups if together is None else together
+            linked = near_copies.joined(rows, alike, groups)
+            together = together if linked is None else linked
         if together is not None:
             canonical = replace(canonical, support=replace(told, groups=together))
         return cls(

@@ -237,6 +237,7 @@ def _advice(heads: _Heads) -> dict[str, Any]:
         labels=support.labels,
         groups=setting.told_groups,
         copies_together=setting.copies_together,
+        copies=setting.support.copies,
         known=heads.folds.known,
         classes=(),
         points=(),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from app.core.errors import HeadstartError
 from app.infra import erasure
 from app.infra.database import reading, transaction
-from app.infra.repositories import erasures, idempotency, work
+from app.infra.repositories import audit, erasures, idempotency, work
 from app.infra.repositories.retraining import webhooks
 from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
@@ -90,7 +91,8 @@ class Chores:
 
     def _prune(self) -> None:
         """Rows whose time is over, some at once, so that nobody waits long."""
-        for prune in (idempotency.prune, work.prune, webhooks.prune):
+        old = partial(audit.prune, days=self._context.settings.audit_days)
+        for prune in (idempotency.prune, work.prune, webhooks.prune, old):
             gone = _PRUNED_AT_ONCE
             while gone == _PRUNED_AT_ONCE:
                 with transaction(self._context.sessions) as session:

@@ -15,9 +15,8 @@ from collections.abc import Callable
 
 from app.infra import storage_keys
 from app.infra.database import Sessions, reading, transaction
-from app.infra.repositories import holds
+from app.infra.repositories import holds, references
 from app.infra.storage import Storage
-from worker.trainer.idle import references
 
 GRACE_SECONDS = 3600.0
 _GRACED = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,9 @@ from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from app.infra.repositories import versions
 from app.infra.repositories.work import LostClaimError
 from worker.trainer.attempt import Attempt
+from worker.trainer.inputs.near_copies import FLIPPED
+
+_NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class JobData:
     validation: list[Example]
     classes: list[str]
     warnings: list[str] = field(default_factory=list)
+    copies: Mapping[str, int] = field(default_factory=dict)
+    """By content, a number that near copies share; other contents have none."""
 
     @property
     def modality(self) -> Modality:
@@ -68,6 +73,24 @@ class JobData:
             self.rows,
             [example for example in self.train if example.sha256 not in contents],
             [example for example in self.held_out if example.sha256 not in contents],
+        )
+
+    def without_copies(self, groups: Sequence[Sequence[Example]]) -> JobData:
+        """The same where `groups` are near copies: held-out ones of what is trained on are left
+        out, and said."""
+        numbers = {one.content: number for number, group in enumerate(groups) for one in group}
+
+        def answer(example: Example) -> tuple[object, ...]:
+            names = example.names if self.modality in FLIPPED else ()
+            return numbers.get(example.content, example.content), names
+
+        taught = set(map(answer, self.train))
+        judged, copies = _parted(self.validation, lambda example: answer(example) in taught)
+        return replace(
+            self,
+            validation=judged,
+            warnings=[*self.warnings, *_warnings(near=copies, left=len(judged))],
+            copies=numbers,
         )
 
 
@@ -143,13 +166,19 @@ def _parted(
 
 
 def _warnings(
-    copies: Sequence[Example], grouped: Sequence[Example], unknown: Sequence[Example], *, left: int
+    copies: Sequence[Example] = (),
+    grouped: Sequence[Example] = (),
+    unknown: Sequence[Example] = (),
+    near: Sequence[Example] = (),
+    *,
+    left: int,
 ) -> list[str]:
     """What of the hold-out is not used, and that folds judge where nothing of it is left."""
     labels = ", ".join(sorted({example.label for example in unknown})[:10])
     reasons = [
         (copies, "have the same content as a training example and are not used"),
         (grouped, "are in a group that is trained on and are not used"),
+        (near, "are near copies of a training example and are not used"),
         (unknown, f"are of classes without a training example and are not used: {labels}"),
     ]
     said = [f"{len(some)} held-out examples {why}" for some, why in reasons if some]
@@ -167,9 +196,12 @@ def _beyond(examples: Sequence[Example], classes: set[str]) -> list[str]:
     return [f"labels without a training example are not judged, {len(beyond)} of them: {some}"]
 
 
-def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any]:
+def labels(
+    examples: Sequence[Example], classes: Sequence[str], copies: Mapping[str, int] = _NONE
+) -> dict[str, Any]:
     """Labels as places in `classes`, of several as lists of places in `marks`; groups as numbers:
-    equal contents and named groups belong together, every other example is alone.
+    equal contents and named groups belong together, every other example is alone. `copies` are as
+    `JobData.copies`.
     """
     place = {label: index for index, label in enumerate(classes)}
     groups: dict[str, int] = {}
@@ -182,6 +214,10 @@ def labels(examples: Sequence[Example], classes: Sequence[str]) -> dict[str, Any
         "groups": [groups.setdefault(name, len(groups)) for name in names],
         "classes": list(classes),
     }
+    if copies:
+        contents = [example.content for example in examples]
+        alone = {content: len(copies) + at for at, content in enumerate(dict.fromkeys(contents))}
+        told["copies"] = [copies.get(content, alone[content]) for content in contents]
     if manifest.mode_of(examples) == "single_label":
         return told
     marks = [[place[name] for name in one.names if name in place] for one in examples]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.manifest import Example, Modality, Problem
@@ -11,10 +11,8 @@ from app.core.modalities import MODALITIES
 from app.core.splits import ORDER
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import versions
-from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs.embed_missing import items
-from worker.trainer.inputs.features import gather
 from worker.trainer.tensor_process import EngineFacts
 
 MOST: Mapping[Modality, int] = {"image": 6000, "text": 100_000}
@@ -22,7 +20,7 @@ MOST: Mapping[Modality, int] = {"image": 6000, "text": 100_000}
 _SHOWN = 100
 """Groups that are kept."""
 _NOUNS: Mapping[Modality, str] = {"image": "picture", "text": "text"}
-_FLIPPED: frozenset[Modality] = frozenset({"text"})
+FLIPPED: frozenset[Modality] = frozenset({"text"})
 """Of what a little may make another class's."""
 Pairs = Sequence[Sequence[int]]
 
@@ -49,48 +47,34 @@ class NearCopies:
         version.near_duplicates = {"looked_at": self.looked_at, "groups": told}
 
 
-def look(
-    attempt: Attempt, facts: EngineFacts, view: str, examples: Sequence[Example]
-) -> NearCopies | None:
+def look(attempt: Attempt, facts: EngineFacts, examples: Sequence[Example]) -> NearCopies | None:
     """Look for near copies among embedded examples; None where there are no two to compare."""
     order = sorted(examples, key=lambda one: -ORDER.index(one.split))
     modality = MODALITIES[facts.modality].name
-    some = list({one.content: one for one in order}.values())[: MOST[modality]]
+    found = linked(attempt, facts, order)
+    return None if found is None else NearCopies(*found, modality)
+
+
+def linked(
+    attempt: Attempt, facts: EngineFacts, examples: Sequence[Example]
+) -> tuple[list[list[Example]], int] | None:
+    """Groups of examples that are almost the same, and how many contents, from the first on, were
+    looked at; None where there are no two."""
+    modality = MODALITIES[facts.modality].name
+    some = list({one.content: one for one in examples}.values())[: MOST[modality]]
     if len(some) < 2:
         return None
-    pairs = _LOOK[modality](attempt, facts, view, some)
-    return None if pairs is None else NearCopies(_groups(some, pairs), len(some), modality)
-
-
-def _pictures(
-    attempt: Attempt, facts: EngineFacts, view: str, some: Sequence[Example]
-) -> Pairs | None:
-    rows = gather(attempt, facts, view, some)
-    if rows is None:
-        return None
     asked = {
-        "op": "near_copies",
-        "backbone": facts.backbone,
-        "fitted": facts.precision,
+        "op": _LOOK[modality],
+        "backbone": "",
         "pixel_scale": facts.pixel_scale,
-        "rows": rows.rows(some),
+        "names": [one.content for one in some],
         "items": items(attempt, attempt.claim.organisation_id, some),
     }
-    return _pairs(attempt, asked)
+    return _groups(some, attempt.ask(asked)["pairs"]), len(some)
 
 
-def _texts(attempt: Attempt, facts: EngineFacts, view: str, some: Sequence[Example]) -> Pairs:
-    del facts, view
-    listed = items(attempt, attempt.claim.organisation_id, some)
-    return _pairs(attempt, {"op": "near_texts", "backbone": "", "items": listed})
-
-
-def _pairs(attempt: Attempt, asked: Message) -> Pairs:
-    pairs: Pairs = attempt.ask(asked)["pairs"]
-    return pairs
-
-
-_LOOK: Mapping[Modality, Callable[..., Pairs | None]] = {"image": _pictures, "text": _texts}
+_LOOK: Mapping[Modality, str] = {"image": "near_copies", "text": "near_texts"}
 
 
 def _groups(examples: Sequence[Example], pairs: Pairs) -> list[list[Example]]:
@@ -112,14 +96,17 @@ def _groups(examples: Sequence[Example], pairs: Pairs) -> list[list[Example]]:
 
 
 def _leaks(group: Sequence[Example], modality: Modality) -> list[Problem]:
+    """Each is told with one of its own label, if an earlier split has one."""
     first = min(group, key=lambda one: ORDER.index(one.split))
-    return [_leak(one, first, modality) for one in group if one.split != first.split]
+    known = {one.names: one for one in reversed(group) if one.split == first.split}
+    held_out = [one for one in group if one.split != first.split]
+    return [_leak(one, known.get(one.names, first), modality) for one in held_out]
 
 
 def _leak(example: Example, first: Example, modality: Modality) -> Problem:
     """Of pictures the same one is meant whatever they are called; a word more in a text may be what
     makes it another class's."""
-    differs = modality in _FLIPPED and example.names != first.names
+    differs = modality in FLIPPED and example.names != first.names
     where = f"{_NOUNS[modality]} as {first.path}, which is in {first.split}"
     said = f"{example.path}: almost the same {where}"
     return Problem(

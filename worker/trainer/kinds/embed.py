@@ -121,7 +121,7 @@ def _near_copies(
     _index(attempt, left)
     known = attempt.read(lambda session: versions.problems_by_id(session, chunk.version.id))
     usable = manifest.usable(examples, [*known, *_problems(left.seen, left.embedded)])
-    return near_copies.look(attempt, facts, chunk.view, usable)
+    return near_copies.look(attempt, facts, usable)
 
 
 def _index(attempt: Attempt, left: _Left) -> None:

@@ -21,7 +21,7 @@ from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
 from worker.trainer.attempt import Attempt
-from worker.trainer.inputs import job_data, learned_from, other_datasets
+from worker.trainer.inputs import job_data, learned_from, near_copies, other_datasets
 from worker.trainer.inputs.embed_missing import texts
 from worker.trainer.inputs.features import Features, Gatherer
 from worker.trainer.inputs.job_data import JobData
@@ -52,7 +52,7 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
         )
     gatherer = Gatherer(attempt, facts, data, journal)
     features = gatherer.collect()
-    data = gatherer.data
+    data = _without_copies(attempt, facts, gatherer.data)
     _announce(journal, data, features, new=gatherer.new)
     others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
@@ -64,6 +64,11 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
         artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
+
+
+def _without_copies(attempt: Attempt, facts: EngineFacts, data: JobData) -> JobData:
+    found = near_copies.linked(attempt, facts, [*data.validation, *data.train])
+    return data if found is None else data.without_copies(found[0])
 
 
 def _others(attempt: Attempt, facts: EngineFacts, data: JobData, journal: Journal) -> OtherDatasets:
@@ -127,7 +132,7 @@ def support_of(
     features: Mapping[str, Features],
 ) -> dict[str, Any]:
     """Examples as the tensor process reads them; texts come from their packs."""
-    described = job_data.labels(examples, data.classes)
+    described = job_data.labels(examples, data.classes, data.copies)
     described["views"] = {view: one.rows(examples) for view, one in features.items()}
     described["texts"] = texts(attempt, data.modality, examples)
     return described

@@ -122,5 +122,7 @@ def unlisted(
     rest = [one.path for one in found if one.role == role and one.index not in listed]
     if not rest:
         return []
-    message = f"{len(rest)} file(s) without a metadata row, the first of them {shown(rest[0])}"
+    message = (
+        f"{len(rest)} file(s) without a row that labels them, the first of them {shown(rest[0])}"
+    )
     return [Problem(code="schema_mismatch", message=message, path=rest[0], excluded=True)]

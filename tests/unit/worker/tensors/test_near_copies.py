@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
-import torch
+import pytest
 from PIL import Image, ImageEnhance
 
-from app.core.backbones import Block
 from tests.unit.worker.ml.drawn_images import encoded, picture
-from worker.tensors.near_copies import near_copies
+from worker.tensors import near_copies as looked
+from worker.tensors.near_copies import Fingerprints
 
-LAST = Block(level=0, statistic="mean", start=0, stop=6)
 RANDOM = np.random.default_rng(0)
 
 
@@ -18,6 +19,12 @@ def scene() -> Image.Image:
     """A picture of smooth blotches, each another."""
     coarse = RANDOM.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC)
+
+
+def near_copies(*files: bytes) -> list[tuple[int, int]]:
+    names = [str(at) for at in range(len(files))]
+    prints = Fingerprints().of(names, files.__getitem__, scale=None, threads=2)
+    return sorted(looked.near_copies(prints))
 
 
 def test_copies_are_found_and_lookalikes_are_not() -> None:
@@ -29,13 +36,34 @@ def test_copies_are_found_and_lookalikes_are_not() -> None:
         encoded(other, "PNG"),
         encoded(picture(), "PNG"),
     ]
-    rows = torch.ones(5, 6)  # a network to which all of them are alike
-    rows[4] = torch.tensor([1.0, -1, 1, -1, 1, -1])
-    found = near_copies(rows, files.__getitem__, last=LAST, scale=None)
-    assert sorted(found) == [(0, 1), (0, 2), (1, 2)]
+    assert near_copies(*files) == [(0, 1), (0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("size", [(640, 480), (80, 60), (40, 30), (48, 48)])
+def test_a_copy_of_any_size_is_found(size: tuple[int, int]) -> None:
+    scenes = [scene() for _ in range(24)]
+    files = [encoded(one, "PNG") for one in scenes]
+    files += [encoded(one.resize(size), "JPEG", quality=85) for one in scenes]
+    assert near_copies(*files) == [(at, 24 + at) for at in range(24)]
+
+
+def test_what_a_fixed_camera_sees_is_told_apart() -> None:
+    background, files = np.asarray(scene()).astype(int), []
+    for _ in range(30):
+        seen = background + np.asarray(scene()).astype(int) // 6 - 20
+        files.append(encoded(np.clip(seen, 0, 255).astype(np.uint8), "PNG"))
+    again = Image.open(io.BytesIO(files[3])).resize((80, 60))
+    assert near_copies(*files, encoded(again, "PNG")) == [(3, 30)]
 
 
 def test_blank_and_damaged_pictures_are_no_copies() -> None:
     blank = encoded(np.full((30, 30, 3), 9, np.uint8), "PNG")
     files = [blank, encoded(np.full((30, 30, 3), 9, np.uint8), "BMP"), b"no picture"]
-    assert near_copies(torch.ones(3, 6), files.__getitem__, last=LAST, scale=None) == []
+    assert near_copies(*files) == []
+
+
+def test_what_was_looked_at_is_not_read_again() -> None:
+    files, prints, read = [encoded(scene(), "PNG")], Fingerprints(), []
+    for _ in range(2):
+        prints.of(["a"], lambda at: read.append(at) or files[at], scale=None, threads=1)  # type: ignore[func-returns-value]
+    assert read == [0]

@@ -47,11 +47,48 @@ def test_what_differs_in_little_is_one(one: str, other: str) -> None:
         ("!!!", "???"),
         ("", "..."),
         ("\u0932\u095c\u0915\u0940", "\u0932\u095c\u0915\u093e"),  # girl, boy: a vowel sign
-        (LONG, LONG[: len(LONG) // 2]),
+        (LONG, LONG[: len(LONG) // 4]),
         (LONG, LONG[:1500] + sentence(200)),
     ],
 )
 def test_what_differs_in_more_is_not(one: str, other: str) -> None:
+    assert pairs(one, other) == []
+
+
+QUESTION = "How do I locate my new card?"
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        QUESTION.upper(),
+        QUESTION.replace("?", "!!!"),
+        f"RT @bob: {QUESTION}",
+        f"@ann @bob_2 {QUESTION} https://t.co/abc",
+        f"&gt;&gt; {QUESTION} www.bank.example/card?a=b",
+        f"Dear support team, {QUESTION} Kind regards, John",
+        QUESTION.replace("a", "aa", 1),
+        QUESTION.replace("locate", "loacte"),
+        QUESTION.replace("locate", "lcate"),
+        QUESTION[: len(QUESTION) * 2 // 3],
+    ],
+)
+def test_what_people_and_programs_do_to_a_text_leaves_it_one(copy: str) -> None:
+    assert pairs("another thing again", copy, sentence(6), QUESTION) == [(1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Please send me 100 euros", "Please send me 1000 euros"),
+        ("Please do send me 10", "Please do send me 100"),
+        ("the light was on and it stayed so", "the right was off and it stayed so"),
+        ("https://t.co/abc", "https://t.co/abd"),
+        ("@ann", "@bob"),
+        ("a good film", "a good film, but not as good as the one before"),
+    ],
+)
+def test_what_is_said_otherwise_is_another_text(one: str, other: str) -> None:
     assert pairs(one, other) == []
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.core.errors import TITLES, HeadstartError
 from app.uploads.intake import Built, IntakeOptions, build
+from app.uploads.intake.rows import TRUTHS
 
 Rows = Sequence[tuple[str, str]]
 ANY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -55,8 +56,9 @@ class Taken:
 
 
 def kept(rows: Rows) -> list[tuple[str, str]]:
-    """The rows that have something to read."""
-    return [(text, label) for text, label in rows if text.strip()]
+    """The rows that have something to read, true and false as every table has them."""
+    truths = {word: word.lower() for word in TRUTHS}
+    return [(text, truths.get(label, label)) for text, label in rows if text.strip()]
 
 
 def as_csv(rows: Rows, mark: str, end: str) -> str:

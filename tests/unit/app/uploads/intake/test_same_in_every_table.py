@@ -102,12 +102,43 @@ def test_what_is_no_label_is_told_how_to_be_one(refused: Refused, label: Any, sa
     assert "write it as a text" in error.message
 
 
-@pytest.mark.parametrize(
-    "labels", [["0", "0.0"], ["1", "1."], ["-2.000", "-2"], ["yes", "Yes"], ["True", "TRUE"]]
-)
+@pytest.mark.parametrize("labels", [["0", "0.0"], ["1", "1."], ["-2.000", "-2"], ["yes", "Yes"]])
 def test_labels_that_are_written_in_two_ways_collide(take: Take, labels: list[str]) -> None:
     built = taken(take, "csv", {"text": ["a", "b"], "label": labels})
     assert [one.code for one in built.problems] == ["label_collision"]
+
+
+@pytest.mark.parametrize(
+    "labels", [["True", "False"], ["TRUE", "FALSE"], ["true", "false"], [True, False]]
+)
+@pytest.mark.parametrize("kind", WRITERS)
+def test_true_and_false_are_one_label_each(take: Take, kind: str, labels: list[Any]) -> None:
+    built = taken(take, kind, {"text": ["a", "b"], "label": labels})
+    assert [one.label for one in built.examples] == ["true", "false"]
+
+
+@pytest.mark.parametrize("none", [None, "", "  "])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_row_without_a_label_is_left_out(take: Take, kind: str, none: str | None) -> None:
+    built = taken(take, kind, {"text": ["a", "b", "c"], "label": ["x", none, "y"]})
+    assert [one.label for one in built.examples] == ["x", "y"]
+    assert [(one.code, one.excluded) for one in built.problems] == [("unlabelled", True)]
+
+
+def test_of_many_rows_without_a_label_the_last_are_counted(take: Take) -> None:
+    built = taken(
+        take, "csv", {"text": [f"t{at}" for at in range(252)], "label": ["x", "y"] + [""] * 250}
+    )
+    told = [one for one in built.problems if one.code == "unlabelled"]
+    assert len(told) == 100
+    assert "and so are 150 more rows" in told[-1].message
+
+
+def test_no_labels_at_all_are_refused(refused: Refused) -> None:
+    error = refused(b"text,label\na,\nb,\n", "x.csv")
+    assert error.code == "empty_dataset"
+    assert "no row has a label" in error.message
+    assert [one["code"] for one in error.extra["errors"]] == ["empty_dataset", *["unlabelled"] * 2]
 
 
 @pytest.mark.parametrize("labels", [["0", "0.1"], ["1", "10"], ["1.0", "1.0.0"], ["v1.0", "v1"]])

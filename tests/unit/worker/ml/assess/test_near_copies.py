@@ -52,3 +52,18 @@ def test_no_fold_tears_joined_copies_apart() -> None:
     support = type("Set", (), {"labels": labels, "groups": groups, "classes": ("a", "b")})
     fold = Folds.of(support).fold.reshape(20, 4)  # type: ignore[arg-type]
     assert (fold == fold[:, :1]).all()
+
+
+def test_what_is_known_to_be_copied_is_one_group_within_its_class() -> None:
+    labels, copies = torch.tensor([0, 0, 0, 0, 1, 1, 1]), torch.tensor([5, 5, 6, 7, 5, 8, 9])
+    groups = near_copies.known(copies, labels, torch.arange(7))
+    assert groups is not None
+    assert groups.tolist() == [0, 0, 1, 2, 3, 4, 5]
+
+
+def test_more_than_half_a_class_stays_as_it_is() -> None:
+    labels, copies = torch.tensor([0, 0, 0, 1, 1, 1, 1]), torch.tensor([1, 1, 1, 2, 2, 3, 4])
+    groups = near_copies.known(copies, labels, torch.arange(7))
+    assert groups is not None
+    assert groups.tolist() == [0, 1, 2, 3, 3, 4, 5]
+    assert near_copies.known(torch.arange(7), labels, torch.arange(7)) is None

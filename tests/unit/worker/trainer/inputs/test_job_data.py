@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.core.manifest import Example
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from worker.trainer.inputs import job_data
@@ -17,12 +19,15 @@ def example(
     )  # fmt: skip
 
 
-def rows(held_out: str | None = None) -> JobRows:
+def rows(held_out: str | None = None, modality: str = "text") -> JobRows:
     """Of a job on the dataset ds_1; what is held out is of another one, or of its own splits."""
     validation = None if held_out is None else DatasetVersionRow(dataset_id=held_out)
     version = DatasetVersionRow(dataset_id="ds_1")
     return JobRows(
-        job=JobRow(), dataset=DatasetRow(id="ds_1"), version=version, validation=validation
+        job=JobRow(),
+        dataset=DatasetRow(id="ds_1", modality=modality),
+        version=version,
+        validation=validation,
     )
 
 
@@ -108,3 +113,25 @@ def test_what_was_left_out_is_still_said_when_more_is() -> None:
     left = data.without({"bad"})
     assert [e.id for e in left.validation] == ["ex_5"]
     assert left.warnings == data.warnings
+
+
+@pytest.mark.parametrize(("modality", "left"), [("text", ["ex_v2", "ex_v3"]), ("image", ["ex_v3"])])
+def test_a_held_out_copy_is_left_out_and_said(modality: str, left: list[str]) -> None:
+    train = [example("1", "a"), example("2", "b")]
+    held_out = [example("v1", "a"), example("v2", "b"), example("v3", "b")]
+    data = job_data.assemble(rows("ds_2", modality), train, held_out)
+    data = data.without_copies([[train[0], held_out[0], held_out[1]]])
+    assert [one.id for one in data.validation] == left
+    many = len(held_out) - len(left)
+    said = f"{many} held-out examples are near copies of a training example and are not used"
+    assert data.warnings == [said]
+
+
+def test_copies_have_a_number_that_no_other_example_has() -> None:
+    train = [example(str(at), "a") for at in range(4)]
+    data = job_data.assemble(ROWS, train, []).without_copies([[train[1], train[3]]])
+    assert data.warnings == []
+    told = job_data.labels(data.train, data.classes, data.copies)["copies"]
+    assert told[1] == told[3]
+    assert len(set(told)) == 3
+    assert "copies" not in job_data.labels(train, ["a"])

@@ -6,7 +6,8 @@ whoever is let go of in between has left its row to be seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
@@ -30,14 +31,36 @@ from app.infra.repositories.live import log
 
 def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the keys that no row names; of them, somebody may still be about to name some."""
-    read = select(BatchRow.artifact).where(BatchRow.status.not_in(TERMINAL))
-    folders = {*session.scalars(select(ModelRow.artifact)), *session.scalars(read)}
-    named = {*_blobs(session), *_segments(session)}
+    needed = named(session)
+    return {key for key in keys if key not in needed}
+
+
+@dataclass(frozen=True)
+class Named:
+    """What rows name: files by their keys, models by their folders."""
+
+    keys: frozenset[str]
+    folders: frozenset[str]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys or str(key).rpartition("/")[0] in self.folders
+
+    def missing(self, there: Set[str]) -> list[str]:
+        """The keys, and the folders of models, of which nothing is there."""
+        filled = {key.rpartition("/")[0] for key in there}
+        return sorted((self.keys - there) | (self.folders - filled))
+
+
+def named(session: Session) -> Named:
+    """All that rows name."""
+    keys = {*_blobs(session), *_segments(session)}
     of = RequestPieceRow
     for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key, of.answers, of.errors):
-        named.update(key for key in session.scalars(select(column)) if key is not None)
-    named.update(log.named(session))
-    return {key for key in keys if key not in named and key.rpartition("/")[0] not in folders}
+        keys.update(key for key in session.scalars(select(column)) if key is not None)
+    keys.update(log.named(session))
+    read = select(BatchRow.artifact).where(BatchRow.status.not_in(TERMINAL))
+    folders = {*session.scalars(select(ModelRow.artifact)), *session.scalars(read)}
+    return Named(frozenset(keys), frozenset(folders))
 
 
 def _blobs(session: Session) -> Iterator[str]:
@@ -153,3 +176,6 @@ _LOOKS = {
     storage_keys.PACKS: holds.is_needed,
     storage_keys.MANIFESTS: holds.is_needed,
 }
+
+FOLDERS = tuple(folder for folder in _LOOKS if folder != storage_keys.PROBES)
+"""The top folders of what is kept."""

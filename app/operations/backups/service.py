@@ -1,0 +1,164 @@
+"""Backing a service up while it runs, and restoring it into an empty place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from app.core.errors import HeadstartError
+from app.infra.database import make_sessions, open_engine, reading
+from app.infra.migrate import head
+from app.infra.repositories import references
+from app.infra.repositories.references import Named
+from app.infra.settings import Settings, make_folder
+from app.infra.storage import Storage, open_storage, scratch, staging
+from app.operations.backups import DATABASE, FILES, MANIFEST, rows, shelves
+
+_ROUNDS = 5
+"""How often rows are read anew because a file that they name went meanwhile."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What was backed up; `missing` are files that rows name and that are not in storage."""
+
+    files: int
+    bytes: int
+    missing: list[str]
+
+
+def back_up(settings: Settings, target: Path) -> Backup:
+    """Write a backup of the service, which may run, to a folder or a tar file that is not there.
+
+    Raises in_use, not_ready, storage_full, storage_unavailable, database_unavailable.
+    """
+    shelves.require_free(target)
+    with _opened(settings) as (engine, storage, folder):
+        missing = _collect(engine, storage, folder)
+        files = {
+            name.relative_to(folder).as_posix(): name
+            for name in sorted(folder.rglob("*"))
+            if name.is_file()
+        }
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        shelves.write(target, files, {"made": made, "schema": head(), "missing": missing})
+        sizes = [file.stat().st_size for file in files.values()]
+    return Backup(files=len(sizes), bytes=sum(sizes), missing=missing)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Engine, Storage, Path]]:
+    """Database, storage and a folder to work in, whose files nobody else may read."""
+    engine = open_engine(settings.database)
+    try:
+        with shelves.readable_by_owner_only(), scratch(staging(settings)) as folder:
+            yield engine, open_storage(settings), folder
+    finally:
+        engine.dispose()
+
+
+def _collect(engine: Engine, storage: Storage, folder: Path) -> list[str]:
+    """Rows, and then the files that they name; again, while files go between the two.
+
+    No key is given twice, so what was copied for former rows is right for later ones, and each
+    round has less to copy. Answers what is missing after the last.
+    """
+    there: set[str] = set()
+    missing: list[str] = []
+    for _ in range(_ROUNDS):
+        rows.save(engine, folder / DATABASE)
+        named = _named_in(folder / DATABASE)
+        listed = {key for top in references.FOLDERS for key in storage.keys(top)}
+        for key in sorted(key for key in listed - there if key in named):
+            with suppress(FileNotFoundError):
+                _copy(storage, key, folder / FILES / key)
+                there.add(key)
+        missing = named.missing(there)
+        if not missing:
+            break
+    for key in [key for key in there if key not in named]:
+        (folder / FILES / key).unlink()
+    return missing
+
+
+def _named_in(file: Path) -> Named:
+    engine = rows.open_file(file)
+    try:
+        with reading(make_sessions(engine)) as session:
+            return references.named(session)
+    finally:
+        engine.dispose()
+
+
+def _copy(storage: Storage, key: str, target: Path) -> None:
+    """A link to the stored file where that can be: it stays what it is when the key goes."""
+    source = storage.fetch(key)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def restore(settings: Settings, source: Path) -> Backup:
+    """Put a backup where there is nothing yet; nothing runs there.
+
+    Files first, the rows last: what was interrupted has no rows and may be begun again. Raises
+    in_use over anything else, not_found, invalid_value for what is no backup or damaged.
+    """
+    document = shelves.listed_in(source)
+    listed: shelves.Listed = document["files"]
+    make_folder(settings.data_dir)
+    with _opened(settings) as (engine, storage, folder):
+        _require_empty(engine, storage, set(listed))
+        placed = _place(source, listed, storage=storage, folder=folder)
+        if lost := sorted(set(listed) - placed):
+            raise HeadstartError("invalid_value", f"the backup is damaged: no {lost[0]} in it")
+        copy = rows.open_file(folder / DATABASE)
+        rows.load(copy, folder / DATABASE, engine)
+        copy.dispose()
+    size = sum(one["bytes"] for one in listed.values())
+    return Backup(files=len(listed), bytes=size, missing=document["missing"])
+
+
+def _require_empty(engine: Engine, storage: Storage, coming: Set[str]) -> None:
+    there = {f"{FILES}/{key}" for top in references.FOLDERS for key in storage.keys(top)}
+    if there - coming or not rows.is_empty(engine):
+        raise HeadstartError(
+            "in_use",
+            "there is something already; a backup is restored into an empty database and an empty"
+            " storage only: name another --data-dir, or other HEADSTART_DATABASE_URL and"
+            " HEADSTART_STORAGE_URL",
+        )
+
+
+def _place(source: Path, listed: shelves.Listed, *, storage: Storage, folder: Path) -> set[str]:
+    """Store the backup's files, and put its rows into `folder`; the names of what was there."""
+    placed = set()
+    for name, file in shelves.contents(source):
+        if name not in listed:
+            raise HeadstartError("invalid_value", f"the backup does not list {name[:200]!r}")
+        target = folder / (DATABASE if name == DATABASE else "file")
+        shelves.take(file, target, listed[name])
+        if name != DATABASE:
+            storage.put(_key(name), target)
+        placed.add(name)
+    return placed
+
+
+def _key(name: str) -> str:
+    """The storage key of a file of a backup. Raises invalid_value for what can be none."""
+    top, _, key = name.partition("/")
+    plain = all(part not in ("", ".", "..") for part in key.split("/"))
+    if top != FILES or not plain or key.split("/")[0] not in references.FOLDERS:
+        raise HeadstartError("invalid_value", f"a backup has no file {name[:200]!r} ({MANIFEST})")
+    return key

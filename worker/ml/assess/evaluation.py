@@ -31,20 +31,24 @@ def evaluate(
     how: How,
     folds: int | None = None,
     known: Tensor | None = None,
+    apart: float = 1.0,
 ) -> dict[str, Any]:
     """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
 
     Probabilities are of held-out examples or out-of-fold. Out of fold, only `known` [n] examples
     were judged by a fit that had seen their class, and the others are left out; by default a class
     with one example is not known. When that leaves half of the classes or fewer, as when few of
-    them are among the held-out examples, nothing is estimable.
+    them are among the held-out examples, nothing is estimable. `apart` is the share of the examples
+    that are no copies of others: shares' intervals are as wide as so many tell.
     """
     if known is None:
         known = torch.ones(len(labels), dtype=torch.bool)
         if how != "hold-out":
             known = torch.bincount(labels.long(), minlength=len(classes))[labels.long()] > 1
     with threads.enough(probabilities.numel()):
-        return _evaluate(probabilities, labels, classes, how=how, folds=folds, kept=known)
+        return _evaluate(
+            probabilities, labels, classes, how=how, folds=folds, kept=known, apart=apart
+        )
 
 
 def _evaluate(
@@ -55,13 +59,14 @@ def _evaluate(
     how: How,
     folds: int | None,
     kept: Tensor,
+    apart: float,
 ) -> dict[str, Any]:
     result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
     probs, true = probabilities[kept].double(), labels[kept].long()
     if not _estimable(true, len(classes)):
         return result | _nothing(classes, how)
     trained = _trained(true, how, folds)
-    share = partial(_share, trained=trained)
+    share = partial(_share, trained=trained, apart=apart)
     said = probs.argmax(1)
     tally = tallied(said, true, len(classes))
     return result | {
@@ -161,14 +166,14 @@ def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
     return 1 - 1 / max(2, folds)
 
 
-def _share(hits: float, n: float, *, trained: float | None) -> Interval:
+def _share(hits: float, n: float, *, trained: float | None, apart: float) -> Interval:
     """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE
     if trained is None:
-        low, high = wilson(hits, n)
+        low, high = wilson(hits * apart, n * apart)
     else:
-        low, high = intervals.out_of_fold(hits / n, n, trained=trained)
+        low, high = intervals.out_of_fold(hits / n, n * apart, trained=trained)
     return {"value": hits / n, "low": low, "high": high}
 
 

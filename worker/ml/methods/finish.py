@@ -233,6 +233,7 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
         how="k-fold",
         folds=folds.count,
         known=folds.known,
+        apart=judged.setting.apart,
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}

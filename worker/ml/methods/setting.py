@@ -45,6 +45,11 @@ class Setting:
         """Whether near copies are judged together."""
         return not torch.equal(self.told_groups, self.support.groups)
 
+    @property
+    def apart(self) -> float:
+        """The share of what is told to be apart that is no near copy of another."""
+        return len(self.support.groups.unique()) / max(1, len(self.told_groups.unique()))
+
     @classmethod
     def of(cls, task: Task, folding: Callable[[Support], Folds] = Folds.of) -> Setting:
         """Of a task whose support has the views to learn from."""

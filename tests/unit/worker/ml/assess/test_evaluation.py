@@ -276,3 +276,12 @@ def test_many_classes_make_no_large_evaluation(classes: int) -> None:
     assert [one["support"] for one in found["per_class"]] == [2] * classes
     assert (found["confusion_matrix"] is None) == (classes > 200)
     assert len(json.dumps(found)) < 600 * classes + 200_000
+
+
+def test_copies_of_examples_tell_no_more_than_the_examples() -> None:
+    labels = torch.arange(20) % 2
+    probs = torch.nn.functional.one_hot((torch.arange(20) % 3 == 0).long(), 2).float()
+    fields: dict[str, Any] = {"how": "k-fold", "folds": 5}
+    once = evaluation.evaluate(probs, labels, "ab", **fields)
+    twice = evaluation.evaluate(probs.repeat(2, 1), labels.repeat(2), "ab", **fields, apart=0.5)
+    assert twice["accuracy"] == pytest.approx(once["accuracy"])

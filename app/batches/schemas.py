@@ -11,6 +11,7 @@ from app.core.batch import Smoothing
 from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import LabelMode, Problem
 from app.core.times import whole
+from app.http.front import link
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, Interval
 from app.infra.orm import BatchRow
@@ -269,5 +270,5 @@ def _told(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _results(row: BatchRow) -> Results:
-    path = f"{PATH}/{row.id}/results?format="
+    path = link(f"{PATH}/{row.id}/results?format=")
     return Results(jsonl=path + "jsonl", csv=path + "csv")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import partial
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,6 +18,8 @@ from app.http.body import Message, Receive
 from app.http.gate import Application, Scope, Send
 from app.http.network.forwarded import Trusted
 
+PREFIX: ContextVar[str] = ContextVar("prefix", default="")
+"""What stands before a path within the service in the request that is answered."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -40,11 +43,17 @@ class Front:
         request_id = _request_id(headers.get("x-request-id", ""))
         slash = scope["path"].endswith("/") and told["path"] != "/"
         told["state"] = {**scope.get("state", {}), "request_id": request_id, "slash": slash}
+        PREFIX.set(told["root_path"])
         send = partial(_named, send, request_id, told["root_path"])
         if scope["method"] == "HEAD":
             told["method"] = "GET"
             send = _Headless(send).send
         await self.app(told, receive, send)
+
+
+def link(path: str) -> str:
+    """The path within the service as the client that is being answered has to ask for it."""
+    return PREFIX.get() + path
 
 
 def _placed(scope: Scope, prefix: str) -> tuple[str, str]:

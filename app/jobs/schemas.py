@@ -67,6 +67,11 @@ class NewMethod(BaseModel):
     type: str = Field(max_length=64, examples=["auto"])
 
 
+def _by_name(given: object) -> object:
+    """A method's name alone stands for the method with its own defaults."""
+    return {"type": given} if isinstance(given, str) else given
+
+
 class NewJob(BaseModel):
     """A fine-tuning job to be made."""
 
@@ -99,7 +104,9 @@ class NewJob(BaseModel):
     validation_file: Id | None = Field(
         None, description="A dataset to measure on; without it a split of the first, or folds."
     )
-    method: NewMethod | None = None
+    method: Annotated[NewMethod | None, BeforeValidator(_by_name)] = Field(
+        None, description='The name alone, as in `"logistic"`, is taken, too.'
+    )
     hyperparameters: dict[str, Any] | None = Field(
         None,
         description="OpenAI's older place for them; means method `auto`.",

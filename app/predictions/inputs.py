@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -29,10 +30,14 @@ def read_inputs(
         return from_document(read_document(body), modality=modality, most=most), False
     if kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
         return (matching(Input("image", body), modality),), True
-    raise HeadstartError(
-        "unsupported_media_type",
-        "send an image, multipart/form-data with files, or application/json",
-    )
+    raise HeadstartError("unsupported_media_type", _TAKEN[modality])
+
+
+_TAKEN: Mapping[Modality, str] = {
+    "image": "send an image, multipart/form-data with files, or application/json",
+    "text": 'send texts as application/json: {"inputs": [{"text": "…"}]}',
+}
+"""What may be sent to a model of images or of texts."""
 
 
 def is_json(content_type: str) -> bool:

@@ -120,6 +120,11 @@ def wanted_outputs(document: dict[str, Any], names: Sequence[str]) -> list[tuple
         if not isinstance(name, str) or name not in names or name in wanted:
             why = f"outputs are {', '.join(names)}, each at most once"
             raise HeadstartError("invalid_request", why, param=f"outputs.{place}.name")
+        if "classification" in _parameters(output):
+            why = "no classes are ranked here (class_count): ask for label and probability"
+            raise HeadstartError(
+                "invalid_request", why, param=f"outputs.{place}.parameters.classification"
+            )
         wanted[name] = bool(_parameters(output).get("binary_data", default))
     return list(wanted.items())
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
@@ -35,6 +36,16 @@ def _shape(given: object) -> str:
     return "list" if isinstance(given, list) else "text" if isinstance(given, str) else "image"
 
 
+def _no_tokens(given: object) -> object:
+    """Refuse what clients that tokenize for themselves send: the numbers are another model's."""
+    first = given[0] if isinstance(given, list) and given else None
+    first = first[0] if isinstance(first, list) and first else first
+    if isinstance(first, int):
+        said = "tokens are not read, send texts (LangChain: check_embedding_ctx_length=False)"
+        raise PydanticCustomError("tokens", said)
+    return given
+
+
 class EmbeddingRequest(BaseModel):
     """`input` is one thing or many: texts for a text backbone, base64 images for an image one."""
 
@@ -48,6 +59,7 @@ class EmbeddingRequest(BaseModel):
             Tag("list"),
         ],
         Discriminator(_shape),
+        BeforeValidator(_no_tokens),
     ]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(default=None, ge=1, description="Only the backbone's own.")
@@ -93,7 +105,8 @@ def question(asked: EmbeddingRequest, *, most: int) -> ModelQuestion:
 def _check(asked: EmbeddingRequest, spec: BackboneSpec) -> None:
     """Raise invalid_value where another number of dimensions is wanted than there is."""
     if asked.dimensions not in (None, spec.dim):
-        raise HeadstartError("invalid_value", f"{spec.name} has {spec.dim}", param="dimensions")
+        why = f"the embeddings of {spec.name} have {spec.dim} dimensions, and no other number"
+        raise HeadstartError("invalid_value", why, param="dimensions")
 
 
 def _inputs(

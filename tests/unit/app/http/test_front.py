@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.http.body import Message, Receive
-from app.http.front import Front
+from app.http.front import Front, link
 from app.http.gate import Scope, Send
 
 Headers = dict[str, str]
@@ -128,3 +128,23 @@ def test_networks_and_sockets_are_trusted_too(peer: str) -> None:
 @pytest.mark.parametrize("prefix", ["//evil.example", "/a b", "http://x", "/../x?"])
 def test_a_prefix_that_is_none_is_not_believed(prefix: str) -> None:
     assert answered(through("/livez", x_forwarded_prefix=prefix)[1], b"location") == b"/docs"
+
+
+def test_a_link_in_a_body_has_the_prefix_of_the_request_that_it_answers() -> None:
+    import asyncio
+
+    found: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        found.append(link("/v1/models"))
+
+    async def ask(prefix: str) -> None:
+        front = Front(application, root_path=prefix, trusted=[])
+        scope = {"type": "http", "path": "/", "method": "GET", "headers": [], "client": None}
+        await front(scope, None, None)
+
+    async def both() -> None:
+        await asyncio.gather(ask("/hs"), ask(""))
+
+    asyncio.run(both())
+    assert found == ["/hs/v1/models", "/v1/models"]

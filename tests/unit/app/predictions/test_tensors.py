@@ -29,6 +29,13 @@ def test_an_output_has_a_known_name(name: object) -> None:
     assert caught.value.param == "outputs.0.name"
 
 
+def test_ranked_classes_are_refused_and_not_answered_as_numbers() -> None:
+    asked = {"outputs": [{"name": "probability", "parameters": {"classification": 2}}]}
+    with pytest.raises(HeadstartError, match="class_count") as caught:
+        wanted_outputs(asked, NAMES)
+    assert caught.value.param == "outputs.0.parameters.classification"
+
+
 def test_a_header_says_how_much_is_json() -> None:
     assert header_length(None, b"1234") == 4
     assert header_length("3", b"1234") == 3

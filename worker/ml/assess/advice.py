@@ -24,6 +24,9 @@ ALONE = 0.35
 LUCK = 0.42
 """Spread of that gain by which examples are added, over √(error(1-error)/examples) (measured)."""
 
+LUCK_OF_ALL = 0.55
+"""The same of what all classes gain together (docs/adr/0036)."""
+
 BELIEF = 4.0
 """Examples' worth of belief that a class is like the others."""
 
@@ -83,7 +86,8 @@ def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
     fall, spread = law.fall(now, now + add)
     error = law.error(now)
     gain = error * fall
-    plus_minus = math.hypot(gain * law.level_spread, error * spread)
+    luck = LUCK_OF_ALL * math.sqrt(error * (1 - error) / max(1, len(evidence.labels)))
+    plus_minus = math.hypot(gain * law.level_spread, error * spread, luck)
     said = f"{add} more of every class should bring {_points(gain, plus_minus)} of accuracy"
     return {"add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
 

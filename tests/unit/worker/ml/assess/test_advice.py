@@ -174,3 +174,13 @@ class TestNearCopies:
 
 def test_all_of_it_is_json() -> None:
     json.dumps(advice.advise(evidence(sure(SAID), LABELS)), allow_nan=False)
+
+
+def test_what_all_classes_gain_has_the_luck_of_the_draw() -> None:
+    labels = torch.arange(30) % 3
+    few = advice.more_of_all(evidence(None, labels))
+    many = advice.more_of_all(evidence(None, labels.repeat(100)))
+    assert few is not None
+    assert many is not None
+    assert few["plus_minus"] >= advice.LUCK_OF_ALL * (0.1 * 0.9 / 30) ** 0.5
+    assert many["plus_minus"] < few["plus_minus"]

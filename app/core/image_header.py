@@ -47,6 +47,7 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"v/1\x01", "OpenEXR"),
     (b"#?RADIANCE", "HDR"),
     (b"qoif", "QOI"),
+    (b"version https://git-lfs", "a pointer of Git LFS, which `git lfs pull` replaces by the file"),
 )
 
 

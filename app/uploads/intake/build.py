@@ -191,7 +191,13 @@ class _Intake:
             items = self._by_rows(opened, rows, tree)
         except HeadstartError as error:
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
-            if sure or error.code != "schema_mismatch" or self._refusals or not in_folders:
+            if (
+                sure
+                or self._options.crops
+                or error.code != "schema_mismatch"
+                or self._refusals
+                or not in_folders
+            ):
                 raise
             self._drafts.problems.append(doubts.no_list(listing[0].path, error.message))
             return None

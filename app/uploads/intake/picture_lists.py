@@ -130,7 +130,7 @@ def _coco(file: BinaryIO, table: TableFile) -> Iterator[Row]:
 
 def _crops(coco: _Coco, table: TableFile) -> Iterator[Row]:
     """A row for each box of a picture, but for crowds, which are of several things at once."""
-    without = 0
+    without, seen = 0, set[str]()
     for number, told in enumerate(coco.boxes, 1):
         row = Row(table.name, number, {})
         image, place = coco.images.get(told["image_id"]), _place(told.get("bbox"))
@@ -139,12 +139,19 @@ def _crops(coco: _Coco, table: TableFile) -> Iterator[Row]:
         if place is None or told.get("iscrowd"):
             without += 1
             continue
-        box = Box(str(told.get("id", number)), place, _size(image))
+        box = Box(_key(told.get("id"), number, seen), place, _size(image))
         label = _category(row, coco, told["category_id"])
         yield Row(table.name, number, {**_values(image, label), "box": box})
     if without:
         said = f"{without} annotation(s) have no box of their own, and are left out"
         table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
+
+
+def _key(told: object, number: int, seen: set[str]) -> str:
+    """The annotation's id; its row where it has none, or one that merged files have twice."""
+    key = str(told) if isinstance(told, int | str) and str(told) not in seen else f"row{number}"
+    seen.add(key)
+    return key
 
 
 def _place(told: object) -> tuple[float, float, float, float] | None:

@@ -105,6 +105,16 @@ def test_floats_stay_floats(take: Take) -> None:
     np.testing.assert_array_equal(cut(built, 0), heat[4:14, 3:23])
 
 
+def test_boxes_without_an_id_of_their_own_are_named_by_their_row(take: Take) -> None:
+    listed = json.loads(coco(BOXES))
+    for box, key in zip(listed["annotations"], (7, 7, None), strict=True):
+        box["id"] = key
+    files = {"1.png": encoded(PIXELS), "2.png": encoded(PIXELS[::-1])}
+    data = zipped({**files, "_annotations.coco.json": json.dumps(listed).encode()})
+    built = take(data, options=CROPS)
+    assert [one.path for one in built.examples] == ["1#7.png", "1#row2.png", "2#row3.png"]
+
+
 def test_what_is_no_box_is_told(take: Take) -> None:
     good = [(picture, at % 2, [at, at, 9, 9]) for picture in (1, 2) for at in range(8)]
     odd = [(1, 0, None), (1, 0, [1, 1, 0, 5]), (1, 0, [200, 200, 5, 5])]

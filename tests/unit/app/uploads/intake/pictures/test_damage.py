@@ -27,6 +27,7 @@ DAMAGED = {
     "a/0.png": (b"%PDF-1.7 no picture", "unsupported_image_format"),
     "a/1.png": (b"only a note", "image_invalid"),
     "b/2.jpg": (picture("JPEG")[:40], "image_truncated"),
+    "b/3.jpg": (b"version https://git-lfs.github.com/spec/v1\n", "unsupported_image_format"),
     "b/3.png": (png_header(20_000, 20_000), "image_too_large"),
     "b/4.png": (picture("TIFF"), "unsupported_image_format"),
 }
@@ -37,15 +38,15 @@ def test_a_few_damaged_among_many_are_left_out_and_told(
     take: Take, pack: Callable[..., bytes]
 ) -> None:
     bad = {name: data for name, (data, _) in DAMAGED.items()}
-    built = take(pack({**folders({"a": 18, "b": 17}), **bad}))
-    assert counted(built) == {"a": 18, "b": 17}
+    built = take(pack({**folders({"a": 21, "b": 21}), **bad}))
+    assert counted(built) == {"a": 21, "b": 21}
     assert told(built) == [(code, name, True) for name, (_, code) in DAMAGED.items()]
     assert all("append" in one.message for one in built.problems)
 
 
 def test_one_more_and_the_upload_is_refused(refused: Refused) -> None:
     bad = {name: data for name, (data, _) in DAMAGED.items()}
-    error = refused(zipped({**folders({"a": 17, "b": 17}), **bad}))
+    error = refused(zipped({**folders({"a": 20, "b": 21}), **bad}))
     assert [one["param"] for one in error.extra["errors"]] == list(bad)
 
 

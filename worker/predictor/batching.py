@@ -25,6 +25,8 @@ from worker.predictor.held_wait import HeldWait
 from worker.predictor.metrics import Metrics
 
 log = structlog.get_logger()
+FEW = 16
+"""Calls of a tenant that may wait here for as long as it takes: few large requests are no flood."""
 _LEFT = 1.0
 """Seconds at least for which a call that had to leave the queue stays away."""
 Deliver = Callable[[list[InputOutcome]], None]
@@ -104,10 +106,10 @@ class Batcher:
         for item in items:
             item.queued = now
         with self._lock:
-            wait = min(self._bears(call), call.deadline - now)
+            call.bears = self._bears(call, call.deadline - now)
             ahead = self._queue.ahead_of(call.tenant, 1) + len(self._ready) + self._running
             size = len(items) * max(1, self._queue.tenants)
-            self._wait.admit(call.tenant, ahead, wait=wait, now=now, size=size)
+            self._wait.admit(call.tenant, ahead, wait=call.bears, now=now, size=size)
             evicted = self._queue.push(call.tenant, items)
             self._work_to_do.notify(len(items))
         return evicted
@@ -118,10 +120,15 @@ class Batcher:
             size = len(call.request.inputs) * max(1, self._queue.tenants)
             return self._wait.retry_after(call.tenant, size, now=time.perf_counter(), late=_LEFT)
 
-    def _bears(self, call: PendingCall) -> float:
-        """Seconds that a call is ready to wait."""
+    def _bears(self, call: PendingCall, left: float) -> float:
+        """Seconds that a call is ready to wait, of those that are `left` to it.
+
+        A tenant's few calls may wait to the end, unless they ask for less: they are no flood.
+        """
         asked = call.request.options.wait
-        return self._wait.seconds if asked is None else asked
+        if asked is None and not self._queue.has_calls(call.tenant, FEW):
+            return left
+        return min(self._wait.seconds if asked is None else asked, left)
 
     def cancel(self, call: PendingCall) -> None:
         """Drop what of `call` still waits."""
@@ -299,7 +306,7 @@ class Batcher:
         now = time.perf_counter()
         if now > call.deadline:
             error = HeadstartError("deadline_exceeded", "the answer would have come too late")
-        elif not call.begun and self._wait.misjudged(now - item.queued, wait=self._bears(call)):
+        elif not call.begun and self._wait.misjudged(now - item.queued, wait=call.bears):
             after = self.retry_after(call)
             error = HeadstartError("overloaded", "the wait was misjudged", retry_after=after)
         else:

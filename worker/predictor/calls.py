@@ -37,6 +37,7 @@ class PendingCall:
 
     `over` is set once, when the answer has left, failed or lost its client; threads that see it
     drop the call's inputs uncomputed. `begun` is set with the first of them that is decoded.
+    `bears` is how many seconds it may wait for others.
     """
 
     request: Call
@@ -48,6 +49,7 @@ class PendingCall:
     remaining: int = 0
     over: bool = False
     begun: bool = False
+    bears: float = 0.0
     timing: Timing = field(default_factory=Timing)
     born: float = field(default_factory=time.perf_counter)
 

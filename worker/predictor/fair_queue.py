@@ -48,6 +48,15 @@ class FairQueue:
         others = (len(line) for other, line in self._lines.items() if other != tenant)
         return turns - count + sum(min(waiting, turns) for waiting in others)
 
+    def has_calls(self, tenant: str, count: int) -> bool:
+        """Whether items of at least `count` calls of the tenant wait here."""
+        calls: set[int] = set()
+        for item in self._lines.get(tenant, ()):
+            calls.add(id(item.call))
+            if len(calls) >= count:
+                return True
+        return count <= 0
+
     def push(self, tenant: str, items: Sequence[PendingInput]) -> list[PendingCall]:
         """Queue `items`; answers the calls that had to leave for them. Raises overloaded."""
         evicted, wanted = [], sum(item.weight for item in items)

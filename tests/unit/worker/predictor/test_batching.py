@@ -73,6 +73,7 @@ def batcher(
     answers: Callable[..., list[bytes]] = answer,
     work: Callable[[PendingInput], int] = prepare,
     large: Callable[[PendingInput], bool] | None = None,
+    wait: float = 60,
 ) -> Iterator[Batcher]:
     made = Batcher(
         "test",
@@ -80,7 +81,7 @@ def batcher(
         [engine],
         sizes=(1, 2, 4),
         limit=limit,
-        wait=60,
+        wait=wait,
         decoders=2,
         weights_sha256="0",
         engine="openvino-f32",

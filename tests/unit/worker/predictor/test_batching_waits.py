@@ -10,6 +10,7 @@ from app.core.errors import HeadstartError
 from app.core.messages import Call, Input, Options
 from tests.unit.worker.predictor.test_batching import TARGET, Desk, Engine, _until, batcher, call
 from worker.predictor import held_wait
+from worker.predictor.batching import FEW, Batcher
 from worker.predictor.calls import PendingCall, PendingInput
 
 
@@ -69,3 +70,27 @@ def _bearing(data: str, *, wait: float) -> tuple[PendingCall, list[PendingInput]
     made, items = call(data)
     made.request = asked
     return made, items
+
+
+def test_few_calls_wait_for_as_long_as_it_takes() -> None:
+    desk = Desk()
+
+    def slow(batch: list[int]) -> list[int]:
+        time.sleep(0.02 * len(batch))
+        return batch
+
+    with batcher(slow, desk, wait=0.01) as made:
+        made.submit(*call(*map(str, range(20))))
+        desk.wait(20)  # the pace is known now
+        told = [_refused(made, number) for number in range(60)]
+        desk.wait(20 + told.count(False))
+    assert not any(told[:FEW]), "few are let in"
+    assert any(told), "a flood is not"
+
+
+def _refused(made: Batcher, number: int) -> bool:
+    try:
+        made.submit(*call(str(number)))
+    except HeadstartError as error:
+        return error.code == "overloaded"
+    return False

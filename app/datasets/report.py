@@ -18,6 +18,12 @@ from app.uploads.streaming import Upload
 MOST_PROBLEMS = 1000
 
 
+UNDECODED = (
+    "pixels are not decoded here: a picture that is damaged behind its header is found, and left "
+    "out, once the dataset is uploaded"
+)
+
+
 class DatasetReport(BaseModel):
     """What an upload would become; nothing of it is kept."""
 
@@ -76,7 +82,9 @@ class DatasetReport(BaseModel):
         "Headers are checked as for an "
         "upload that is kept; damage deeper in an image shows only when a kept one is decoded."
     )
-    assumed: list[str] = Field(description="In words, how names and folders were read.")
+    assumed: list[str] = Field(
+        description="In words, how names and folders were read, and what was not."
+    )
 
 
 def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) -> DatasetReport:
@@ -95,5 +103,5 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         splits=by_split(usable),
         num_problems=len(built.problems),
         problems=built.problems[:MOST_PROBLEMS],
-        assumed=built.notes,
+        assumed=[*built.notes, *([UNDECODED] if built.modality == "image" else [])],
     )

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.datasets.report import UNDECODED
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, leftovers, made, rows, send
 from tests.archives import Raw, folders, png, raw_zip, zipped
@@ -56,6 +57,7 @@ def test_the_report(service: Service, client: httpx.Client) -> None:
         "assumed": [
             "the folders on top are read as splits: Test/ is test, train/ is train",
             "the folder set/ around everything is looked through",
+            UNDECODED,
         ],
     }
     assert (rows(service), leftovers(service)) == (0, [])

@@ -113,7 +113,9 @@ def _resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    planes: Tensor = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    planes: Tensor = torch.from_numpy(np.require(pixels, requirements="W"))[None].permute(
+        0, 3, 1, 2
+    )
     small = interpolate(planes, size=(height, width), mode="bicubic", antialias=True)
     return small.permute(0, 2, 3, 1)[0].contiguous().numpy()
 

@@ -232,7 +232,10 @@ def _hint(many: bool) -> str:
 
 
 def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
-    return row.error("schema_mismatch", f"it is not readable: {error}")
+    why = f"it is not readable: {error}"
+    if "unexpected end of data" in str(error):
+        why = "a quotation mark that opens in it is never closed: close it, or write it twice"
+    return row.error("schema_mismatch", why)
 
 
 def _separator(header: str) -> str:

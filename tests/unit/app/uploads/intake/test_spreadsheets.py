@@ -237,3 +237,9 @@ class TestWorkbooks:
         assert refused(workbook(rows), "x.xlsx", options=few).code == "too_many_entries"
         small = IntakeOptions(limits=Limits(unpacked_bytes=10_000))
         assert refused(workbook(rows), "x.xlsx", options=small).code == "archive_bomb"
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named(refused: Refused) -> None:
+    error = refused(b'text,label\na,x\n"b,y\nc,x\n', "x.csv")
+    assert (error.code, error.param) == ("schema_mismatch", "x.csv:3")
+    assert "never closed" in error.message

@@ -255,23 +255,6 @@ def test_what_is_past_its_deadline_is_not_computed() -> None:
     assert engine.batches == [[0]]
 
 
-def test_what_would_come_too_late_is_refused_at_once() -> None:
-    desk = Desk()
-
-    def slow(batch: list[Any]) -> list[Any]:
-        time.sleep(0.05 * len(batch))
-        return batch
-
-    with batcher(slow, desk) as made:
-        for number in range(60):
-            made.submit(*call(str(number)))
-        desk.wait(20)
-        with pytest.raises(HeadstartError) as caught:
-            made.submit(*call("1", seconds=0.02))
-    assert caught.value.code == "overloaded"
-    assert caught.value.retry_after is not None
-
-
 class Large:
     """Numbers from 100 on are large; preparing one is held until it may go on."""
 

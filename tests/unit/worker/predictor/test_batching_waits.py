@@ -72,6 +72,23 @@ def _bearing(data: str, *, wait: float) -> tuple[PendingCall, list[PendingInput]
     return made, items
 
 
+def test_what_would_come_too_late_is_refused_at_once() -> None:
+    desk = Desk()
+
+    def slow(batch: list[int]) -> list[int]:
+        time.sleep(0.05 * len(batch))
+        return batch
+
+    with batcher(slow, desk) as made:
+        for number in range(60):
+            made.submit(*call(str(number)))
+        desk.wait(20)
+        with pytest.raises(HeadstartError) as caught:
+            made.submit(*call("1", seconds=0.02))
+    assert caught.value.code == "overloaded"
+    assert caught.value.retry_after is not None
+
+
 def test_few_calls_wait_for_as_long_as_it_takes() -> None:
     desk = Desk()
 

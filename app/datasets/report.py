@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import manifest
 from app.core.manifest import LabelMode, Modality, Problem
+from app.core.modalities import MODALITIES
 from app.datasets.schemas import ClassCount
 from app.datasets.statistics import SplitCount, by_split, classes
 from app.uploads.form import UploadForm
@@ -103,5 +104,5 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         splits=by_split(usable),
         num_problems=len(built.problems),
         problems=built.problems[:MOST_PROBLEMS],
-        assumed=[*built.notes, *([UNDECODED] if built.modality == "image" else [])],
+        assumed=[*built.notes, *([] if MODALITIES[built.modality].in_tables else [UNDECODED])],
     )

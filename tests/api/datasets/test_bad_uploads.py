@@ -85,7 +85,7 @@ TABLES = {
     "no label": ("t.csv", b"text,lable\nx,a\n", 422, "schema_mismatch"),
     "latin": ("t.csv", b"text,label\n\xe9t\xe9,a\n", 422, "encoding"),
     "long line": ("t.csv", b"text,label\n" + b"x" * (2 << 20) + b",a\n", 413, "row_too_large"),
-    "null label": ("t.jsonl", b'{"text":"x","label":null}\n', 422, "invalid_value"),
+    "null label": ("t.jsonl", b'{"text":"x","label":null}\n', 422, "empty_dataset"),
     "NaN": ("t.jsonl", b'{"text":"x","label":NaN}\n', 422, "invalid_json"),
     "NUL": ("t.csv", b"text,label\nx\0,a\n", 422, "invalid_value"),
     "bad footer": ("t.parquet", b"PAR1" + b"\0" * 100, 422, "archive_corrupt"),

@@ -38,8 +38,8 @@ def main() -> None:
         figure="labels found wrong where a tenth was flipped: precision, recall, and how many are "
         "named where none was flipped; in percent",
         method=f"{SHOTS} examples a class, {SEEDS} draws (banking77 one), each label flipped to any"
-        " other class; views squish and mirror; constants were chosen on other draws of these sets;"
-        " thirds: mean over bccd_cells, clothing, sign_digits and one set of texts",
+        " other class; views squish and mirror; constants were chosen on draws of these sets, "
+        "these among them; thirds: mean over bccd_cells, clothing, sign_digits and one text set",
         results={name: _table(rows) for name, rows in found.items()}
         | {f"thirds and {name}": _means(found, name) for name in TEXTS},
     )

@@ -11,7 +11,7 @@ import typer
 
 from app.accounts.service import create_first_key, create_key, find_live, live_keys
 from app.cli.folder import write_key
-from app.cli.options import DataDir, settings_of
+from app.cli.options import DataDir, console, settings_of
 from app.core.errors import HeadstartError
 from app.core.identity import SCOPES
 from app.http.keyring import find_key
@@ -33,7 +33,7 @@ def create(
     wanted = [scope.strip() for scope in scopes.split(",")]
     if unknown := sorted(set(wanted) - set(SCOPES)):
         raise HeadstartError("invalid_value", f"unknown scopes: {', '.join(unknown)}")
-    with _database(settings_of(data_dir)) as sessions, transaction(sessions) as session:
+    with _database(settings_of(data_dir), new=True) as sessions, transaction(sessions) as session:
         _, key = create_key(session, organisation_id=organisation, name=name, scopes=wanted)
     typer.echo(key)
 
@@ -89,7 +89,17 @@ def _written(path: Path) -> str:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Sessions]:
+def _database(settings: Settings, *, new: bool = False) -> Iterator[Sessions]:
+    """The database of this machine's service. Raises not_found where none is, unless it may be new.
+
+    `HEADSTART_URL` names no database, so a key made here opens nothing there.
+    """
+    own = settings.database_url == ""
+    if own and not (settings.data_dir / "headstart.db").exists():
+        where = f"no service has been at {settings.data_dir.resolve()}; --data-dir names another"
+        if not new:
+            raise HeadstartError("not_found", where)
+        console.print(f"{where}: a new database is made here")
     make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     try:

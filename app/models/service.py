@@ -149,7 +149,8 @@ def artifact_of(name: str) -> Stored:
     """The file behind an artifact's name. Raises not_found."""
     stored = ARTIFACTS.get(_SAME.get(name, name))
     if stored is None:
-        raise HeadstartError("not_found", "there is no such artifact", param="name")
+        others = ", ".join((*exports.FORMATS, *ARTIFACTS))
+        raise HeadstartError("not_found", f"no such artifact: there are {others}", param="name")
     return stored
 
 

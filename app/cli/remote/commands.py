@@ -125,7 +125,7 @@ def predict(
     if as_json:
         dump(told)
     else:
-        table(("input", "label", "probability"), [_shown(row, top) for row in told])
+        table(("input", "label", "probability"), [shown(row, top) for row in told])
     if any("error" in row for row in told):
         raise typer.Exit(1)
 
@@ -137,7 +137,8 @@ def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[
         return list(client.post(url, json={"inputs": asked}).json()["data"])
     missing = [one for one in given if not Path(one).is_file()]
     if missing:
-        raise HeadstartError("not_found", f"there is no file {missing[0]}")
+        kind = "is a folder: name its files" if Path(missing[0]).is_dir() else "is not there"
+        raise HeadstartError("not_found", f"{missing[0]} {kind}")
     files = [("files", (Path(one).name, Path(one).read_bytes())) for one in given]
     return list(client.post(url, files=files).json()["data"])
 
@@ -148,10 +149,15 @@ def _text(given: str) -> str:
     return path.read_text("utf-8") if len(given) < 256 and path.is_file() else given
 
 
-def _shown(row: dict[str, Any], top: int) -> tuple[str | Text, ...]:
+def shown(row: dict[str, Any], top: int) -> tuple[str | Text, ...]:
+    """An answer as a row of the table: the input, its label or labels, their probabilities."""
     if "error" in row:
         return row["input"], Text(row["error"]["code"], "red"), row["error"]["message"]
     best = row["predictions"][:top]
+    if row.get("labels") is not None:  # several are true, or none
+        best = [one for one in row["predictions"] if one["label"] in row["labels"]]
+    if not best:
+        return row["input"], Text("no label", "dim"), ""
     labels = "\n".join(one["label"] for one in best)
     unknown = " (unlike all it knows)" if row["unknown"] else ""
     return row["input"], labels + unknown, "\n".join(f"{one['probability']:.1%}" for one in best)
@@ -209,7 +215,7 @@ def models(as_json: AsJson = False) -> None:
     rows = [
         (
             one["suffix"] or "",
-            figure(one["accuracy"]),
+            "several labels" if one["label_mode"] == "multi_label" else figure(one["accuracy"]),
             one["method"],
             ", ".join(one["aliases"]),
             one["id"],
@@ -228,8 +234,13 @@ def evaluate(model: ModelName, as_json: AsJson = False) -> None:
         dump(told)
         return
     how = told["how"] or {}
-    strong("accuracy           ", figure(told["accuracy"]))
-    out.print(f"balanced accuracy  {figure(told['balanced_accuracy'])}")
+    if told["label_mode"] == "multi_label":
+        strong("mAP                ", figure(told["mean_average_precision"]))
+        for name in ("micro_f1", "macro_f1", "exact_match"):
+            out.print(f"{name.replace('_', ' '):<18} {figure(told[name])}")
+    else:
+        strong("accuracy           ", figure(told["accuracy"]))
+        out.print(f"balanced accuracy  {figure(told['balanced_accuracy'])}")
     out.print(f"measured by        {how.get('method')} on {how.get('num_examples')} examples")
     rows = [
         (one["label"], str(one["support"]), figure(one["recall"]), figure(one["precision"]))

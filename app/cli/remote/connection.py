@@ -84,6 +84,8 @@ def connected() -> Iterator[httpx.Client]:
         if address is None:
             why = f"no key for {where}: set HEADSTART_API_KEY, or run headstart login"
             raise HeadstartError("unauthenticated", why)
+        if not where.startswith(("http://", "https://")):
+            raise HeadstartError("invalid_value", f"{where}: begin it with http:// or https://")
         raise httpx.ConnectError(f"nothing answers at {where}; headstart login names another")
     with _started() as address, client_of(address) as client:
         yield client

@@ -15,8 +15,8 @@ hooks = typer.Typer(no_args_is_help=True, help="Retrain by itself: make, list an
 AliasArgument = Annotated[str, typer.Argument(help="The alias, such as cells@production.")]
 HookArgument = Annotated[str, typer.Argument(help="The hook's id.")]
 Reason = Annotated[str | None, typer.Option(help="Why, for the alias's history.")]
-_REFUSED = 3
-"""The exit status where the incumbent stays."""
+_REFUSED = 4
+"""The exit status where the incumbent stays; 3 is no connection."""
 
 
 def promote(
@@ -32,7 +32,7 @@ def promote(
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a model try to take an alias's place; the exit status is 3 where the incumbent stays."""
+    """Let a model try to take an alias's place; the exit status is 4 where the incumbent stays."""
     rule = "superior" if superior else "non_inferior"
     gate = {"evaluation_set": against, "rule": rule, "margin": margin}
     with connected() as client:

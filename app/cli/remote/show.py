@@ -46,6 +46,13 @@ def _cell(told: str | Text) -> str | Text:
     return told.translate(_CONTROLS) if isinstance(told, str) else told
 
 
+def headline(judged: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """What a model or an evaluation is told by: its accuracy; with several labels, its mAP."""
+    if judged.get("label_mode") == "multi_label":
+        return "mAP", judged.get("mean_average_precision")
+    return "accuracy", judged.get("accuracy")
+
+
 def figure(interval: dict[str, Any] | None) -> str:
     """`87.6% (84.8 to 89.9%)`."""
     if not interval or interval.get("value") is None:

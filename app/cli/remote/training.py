@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from app.cli.options import console
 from app.cli.remote.connection import connected
 from app.cli.remote.pack import Counted, packed
-from app.cli.remote.show import AsJson, dump, figure, out, strong
+from app.cli.remote.show import AsJson, dump, figure, headline, out, strong
 from app.core.errors import HeadstartError
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -59,7 +59,7 @@ def train(
     source: Annotated[str, typer.Argument(help="A folder, a file, or a dataset's id.")],
     *,
     wait: Annotated[bool, typer.Option(help="Until the model is there.")] = True,
-    backbone: Annotated[str | None, typer.Option(help="The dataset's own, if left out.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="The best here, if left out.")] = None,
     method: Annotated[str, typer.Option(help="One of GET /v1/methods.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Of the dataset and the model.")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
@@ -69,10 +69,11 @@ def train(
     with connected() as client, bars() as progress:
         dataset = _dataset(client, source, name=name, progress=progress)
         body: dict[str, Any] = {
-            "model": backbone or dataset["backbone"],
             "training_file": dataset["id"],
             "method": {"type": method},
         }
+        if backbone is not None:
+            body["model"] = backbone
         if suffix := suffix_of(name or dataset["name"]):
             body["suffix"] = suffix
         if seed is not None:
@@ -133,7 +134,8 @@ def tell(client: httpx.Client, job: Any, *, as_json: bool) -> None:
         out.print(f"{job['id']} is {job['status']}; `headstart jobs watch {job['id']}` follows it")
         return
     strong("model     ", job["fine_tuned_model"])
-    strong("accuracy  ", figure(evaluation.get("accuracy")), _how(evaluation))
+    name, told = headline(evaluation)
+    strong(f"{name:<10}" if len(name) < 10 else f"{name} ", figure(told), _how(evaluation))
     out.print(f"try it    headstart predict {job['fine_tuned_model']} FILE")
 
 

@@ -51,3 +51,15 @@ def test_the_first_key_is_renewed_whether_or_not_it_was_revoked(folder: Path) ->
         seen.add(path.read_text().strip())
         assert len(run(folder, "list").splitlines()) == 1
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("command", [["list"], ["revoke", "hs_x"], ["renew"]])
+def test_where_no_service_has_been_there_are_no_keys(tmp_path: Path, command: list[str]) -> None:
+    with pytest.raises(HeadstartError, match="no service has been at"):
+        run(tmp_path / "elsewhere", *command)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_first_key_may_be_made_before_the_service_is_up(tmp_path: Path) -> None:
+    assert run(tmp_path / "new", "create").startswith("hs_")
+    assert len(run(tmp_path / "new", "list").splitlines()) == 1

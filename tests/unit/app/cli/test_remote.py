@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.cli.remote import connection, show, training
-from app.cli.remote.commands import resolve
+from app.cli.remote.commands import resolve, shown
 from app.cli.remote.connection import Address, known_address, remember
 from app.cli.remote.doctor import examine
 from app.cli.remote.pack import Counted, packed
@@ -97,6 +97,25 @@ def test_a_figure_has_its_interval() -> None:
     assert show.figure({"value": 0.876, "low": 0.848, "high": 0.899}) == "87.6% (84.8 to 89.9%)"
     assert show.figure({"value": None, "low": None, "high": None}) == "too few to tell"
     assert show.figure(None) == "too few to tell"
+
+
+def test_several_labels_are_told_each_or_none() -> None:
+    predictions = [
+        {"label": "rude", "probability": 0.91},
+        {"label": "toxic", "probability": 0.8},
+        {"label": "spam", "probability": 0.1},
+    ]
+    row = {"input": "x", "predictions": predictions, "unknown": False, "label": "rude"}
+    assert shown({**row, "labels": ["rude", "toxic"]}, 1)[1:] == ("rude\ntoxic", "91.0%\n80.0%")
+    assert str(shown({**row, "labels": []}, 1)[1]) == "no label"
+    assert shown(row, 1)[1:] == ("rude", "91.0%")
+
+
+def test_several_labels_are_headed_by_their_average_precision() -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    judged = {"label_mode": "multi_label", "accuracy": None, "mean_average_precision": figure}
+    assert show.headline(judged) == ("mAP", figure)
+    assert show.headline({"label_mode": "single_label", "accuracy": figure}) == ("accuracy", figure)
 
 
 def test_a_model_is_found_by_id_alias_or_name() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from app.cli.folder import only_one
 from app.cli.options import DataDir, console, settings_of
@@ -45,6 +46,6 @@ def _told(done: Backup) -> str:
 def _tell_missing(done: Backup) -> None:
     """Status 1 where something that rows name was not in storage when it was backed up."""
     for key in done.missing:
-        console.print(f"[red]missing[/]: {key} was not in storage")
+        console.print(Text("missing", "red"), f"{key} was not in storage")
     if done.missing:
         raise typer.Exit(1)

@@ -49,7 +49,7 @@ def up(
     leave_on_signals()
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
-        console.print(f"Preparing {settings.data_dir}", markup=False)
+        console.print(f"Preparing {settings.data_dir}")
         supervisor = prepared(settings, host=host, port=port, lock=lock)
         supervisor.obey_signals()
         console.print("The data folder is up to date; the predictor and the app start")

@@ -91,6 +91,11 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.quality.text_e5
 	$(BIN)/python -m benchmarks.long_texts
 	$(BIN)/python -m benchmarks.precision
+	$(BIN)/python -m benchmarks.drift
+	$(BIN)/python -m benchmarks.figures.transduction
+	$(BIN)/python -m benchmarks.figures.calibrate
+	$(BIN)/python -m benchmarks.figures.label_errors
+	$(BIN)/python -m benchmarks.figures.advice
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

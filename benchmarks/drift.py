@@ -1,12 +1,12 @@
 """Drift: how often it is told when nothing has changed, and how soon when something has.
 
-`python -m benchmarks.drift FOLDER` with image sets as `<name>/{train,test}/<class>/`.
+`python -m benchmarks.drift`, some minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +20,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from sklearn.linear_model import LogisticRegression
 
 from app.core.live import drifting
-from benchmarks.record import record
+from benchmarks.record import record, shared_data
 from worker.ml.engines import load_engine
 from worker.ml.images.views import decode_to
 from worker.trainer.kinds.drift import Sample, window_result
@@ -73,10 +73,11 @@ class Pool:
         return Sample(embeddings=self.embeddings[places], answers=answers, labels=[None] * size)
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Measure every set, and write it down."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with ProcessPoolExecutor(2) as pool:
-        told = pool.map(_measured, [folder / name for name in SETS])
+        told = pool.map(_measured, [shared_data() / name for name in SETS])
         results = dict(zip(SETS, told, strict=True))
     record(
         "drift",
@@ -207,4 +208,4 @@ def _delays(before: Pool, after: Pool, weights: Rows | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

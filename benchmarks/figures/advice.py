@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from statistics import fmean
 
@@ -21,6 +22,7 @@ SEEDS = range(100, 114)
 
 def main() -> None:
     """Measure and write the figure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     rows: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
     for name in SETS:

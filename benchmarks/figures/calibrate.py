@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from statistics import fmean
 from typing import Any
@@ -27,6 +28,7 @@ Found = dict[str, list[float]]
 
 def main() -> None:
     """Measure and write the figure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     found: dict[str, Found] = defaultdict(lambda: defaultdict(list))
     for name in pictures.SETS:

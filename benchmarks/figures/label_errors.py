@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ Rows = dict[str, list[float]]
 
 def main() -> None:
     """Measure and write the figure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     found: dict[str, Rows] = defaultdict(lambda: defaultdict(list))
     for name in SETS:

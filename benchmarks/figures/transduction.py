@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -32,6 +33,7 @@ Gains = dict[tuple[str, int], list[float]]
 
 def main() -> None:
     """Measure and write the figure."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     gains: Gains = defaultdict(list)
     for name in pictures.SETS:

@@ -11,9 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Receiver:
-    """What came: headers and body of every call, answered with what `answer` says."""
+    """What came: headers and body of every call, answered with what `answer` says.
+
+    `stumbling`: the first call of every event is refused, whatever else is.
+    """
 
     answer: Callable[[int], int] = lambda _: 200
+    stumbling: bool = False
     url: str = ""
     calls: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
@@ -21,16 +25,21 @@ class Receiver:
 
 
 @contextmanager
-def receiving(answer: Callable[[int], int] = lambda _: 200) -> Iterator[Receiver]:
+def receiving(
+    answer: Callable[[int], int] = lambda _: 200, *, stumbling: bool = False
+) -> Iterator[Receiver]:
     """Take calls until the block ends; `answer(n)` is the status of the n-th, from 0."""
-    found = Receiver(answer)
+    found = Receiver(answer, stumbling)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             call = ({name.lower(): value for name, value in self.headers.items()}, body)
             with found.lock:
+                known = {headers["webhook-id"] for headers, _ in found.calls}
                 status = found.answer(len(found.calls))
+                if found.stumbling and call[0]["webhook-id"] not in known:
+                    status = 500
                 found.calls.append(call)
                 if status < 300:
                     found.taken.append(call)

@@ -39,7 +39,8 @@ def test_what_is_restored_predicts_as_what_was_backed_up(
     service: Service, tmp_path: Path, shelf: str
 ) -> None:
     pictures = drawn(per_class=3, seed=9)
-    with service.client() as client, ExitStack() as opened:
+    with ExitStack() as opened:
+        client = opened.enter_context(service.client())
         dataset = upload(client, zipped(drawn(per_class=6)))["id"]
         job = fine_tune(client, dataset)
         model = job["fine_tuned_model"]
@@ -55,15 +56,15 @@ def test_what_is_restored_predicts_as_what_was_backed_up(
             empty = empty.model_copy(update={"database_url": url})
         restored = headstart(empty, "restore", str(tmp_path / shelf))
         assert restored.returncode == 0, restored.stderr
-    supervisor = start(empty, host="127.0.0.1", port=0)
-    try:
-        headers = {"Authorization": f"Bearer {service.key}"}
-        with httpx.Client(base_url=supervisor.url, headers=headers, timeout=120) as client:
-            path = f"/v1/models/{model}/predictions"
-            ping = {"files": ("x.png", next(iter(pictures.values())))}
-            wait_for(lambda: client.post(path, files=ping).status_code == 200, seconds=120)
-            assert asked(client, model, pictures) == before
-            assert client.get(f"/v1/fine_tuning/jobs/{job['id']}").json() == job
-            assert fine_tune(client, dataset)["status"] == "succeeded"
-    finally:
-        supervisor.stop()
+        supervisor = start(empty, host="127.0.0.1", port=0)
+        try:
+            headers = {"Authorization": f"Bearer {service.key}"}
+            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=120) as copy:
+                path = f"/v1/models/{model}/predictions"
+                ping = {"files": ("x.png", next(iter(pictures.values())))}
+                wait_for(lambda: copy.post(path, files=ping).status_code == 200, seconds=120)
+                assert asked(copy, model, pictures) == before
+                assert copy.get(f"/v1/fine_tuning/jobs/{job['id']}").json() == job
+                assert fine_tune(copy, dataset)["status"] == "succeeded"
+        finally:
+            supervisor.stop()

@@ -25,7 +25,7 @@ OPEN = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/health", "
 ANY_KEY = {"/v2", "/v1/me"}
 """The protocol's own name and version, and who the key is: a key is needed, but no scope."""
 ELSEWHERE = re.compile(
-    r"/(customvision|tei|models|mlflow)/.*|/(predict|embed|info|invocations|ping|health|version)"
+    r"/(customvision|tei|models|mlflow|label-studio)/.*|/(predict|embed|info|invocations|ping|health|version)"
     r"|/v1/models/{model}:predict|/v2/repository/.*|/v2/models/stats|/v1/organizations/.*"
     r"|/v2/models/{model}(/versions/{version})?/(config|stats)"
 )

@@ -13,7 +13,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -127,7 +127,8 @@ def contents(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def take(source: IO[bytes], target: Path, told: Mapping[str, Any]) -> None:
     """Copy a file of a backup to `target`. Raises invalid_value unless it is what the list says."""
     found, size = hashlib.sha256(), 0
-    with storage_errors(), target.open("wb") as out:
+    cut_short = suppress(tarfile.TarError, EOFError)  # its size and hash tell
+    with storage_errors(), target.open("wb") as out, cut_short:
         while piece := source.read(_PIECE):
             found.update(piece)
             size += len(piece)

@@ -94,10 +94,11 @@ def test_what_is_as_good_is_promoted_and_what_is_poisoned_is_not(sqlite_kit: Kit
         refused = promote(kit, bad, margin=0.1)
     assert (refused.verdict, meant(kit)) == ("refused", second)
     assert refused.reason is not None
-    assert "worse on 80 held-out examples: evidently" in refused.reason
     assert refused.evidence is not None
+    asked = refused.evidence["held_out"]["asked"]
+    assert f"worse on {asked} held-out examples: evidently" in refused.reason
     assert refused.evidence["alpha"]["look"] == 2
-    assert refused.evidence["held_out"]["asked"] == 80
+    assert 60 < asked <= 80  # near copies of what is trained on are not
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -104,6 +104,11 @@ class Transform(ABC):
     def width(self, space: str) -> int:
         """How many columns a part of `late` has."""
 
+    @property
+    @abstractmethod
+    def divides(self) -> bool:
+        """Whether there are levels below the last two: `mid` and `top` are parts of `late` then."""
+
     @abstractmethod
     def parts(self, space: str, rows: Tensor) -> list[Tensor]:
         """A space of each backbone by itself [n, F]."""
@@ -149,6 +154,11 @@ class JointTransform(Transform):
         """All backbones' columns."""
         return sum(part.width(space) for part in self._parts)
 
+    @property
+    def divides(self) -> bool:
+        """Whether each backbone's do."""
+        return all(part.divides for part in self._parts)
+
 
 class PartTransform(Transform):
     """Of one backbone; without statistics, unwhitened."""
@@ -191,6 +201,11 @@ class PartTransform(Transform):
     def width(self, space: str) -> int:
         """How many columns a part of `late` has."""
         return sum(part.width for part in self._within(space))
+
+    @property
+    def divides(self) -> bool:
+        """Whether there is anything in `mid`."""
+        return bool(self._within("mid"))
 
     def _within(self, space: str) -> list[_Part]:
         """The blocks of `late` that a space has: of `look` one, of `top` those of two levels."""

@@ -105,6 +105,8 @@ def fit(setting: Setting) -> Fitted:
     """Standardised heads averaged over heads and spaces, by likelihood; with one a class, fixed."""
     every_view = setting.asked("prediction_views") == "all"
     chosen = recipes(setting.support.features, average=every_view)
+    if not setting.transform.divides:
+        chosen = whole(chosen)
     if len(setting.support) > MOST_CHOOSING:
         chosen = _on_some(setting, whole(chosen))
     return _fitted(setting, average(setting.designs, setting.folds, chosen))

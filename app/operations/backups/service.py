@@ -21,7 +21,7 @@ from app.infra.settings import Settings, make_folder
 from app.infra.storage import Storage, open_storage, scratch, staging
 from app.operations.backups import DATABASE, FILES, MANIFEST, rows, shelves
 
-_ROUNDS = 5
+_ROUNDS = 20
 """How often rows are read anew because a file that they name went meanwhile."""
 
 

@@ -105,7 +105,7 @@ def test_a_backup_is_whole_while_others_upload_and_delete(filled: Kit, tmp_path:
     def churn(url: str) -> None:
         with serve(filled.settings) as service, service.client(key) as client:
             mine: list[str] = []
-            while not stop.is_set():
+            while not stop.wait(0.2):
                 seed = dice.randrange(10**6)
                 archive = zipped({"a/1.png": png(seed), "b/2.png": png(seed + 1)})
                 mine.append(made(client, archive)["id"])

@@ -20,6 +20,7 @@ from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
 from tests.api.uploading import code, small
 from tests.integration.worker.conftest import training
+from tests.servers import wait_for
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 
@@ -161,13 +162,17 @@ def test_a_cancelled_batch_ends_with_what_was_answered(
     batch_id = begun(sdk, [line("a", chat(intents, "hello"))])
     assert sdk.batches.cancel(batch_id).status == "cancelling"
     assert sdk.batches.cancel(batch_id).status == "cancelling"
+
+    def settled() -> bool:
+        with transaction(service.services.sessions) as session:
+            states = session.scalars(select(WorkRow.state).where(WorkRow.kind == "requests")).all()
+        return {"queued", "running"}.isdisjoint(states)
+
     with training(service):  # type: ignore[arg-type]
         batch = ended(sdk, batch_id)
+        wait_for(settled)
     assert batch.status == "cancelled"
     assert (batch.output_file_id, batch.error_file_id) == (None, None)
-    with transaction(service.services.sessions) as session:
-        states = session.scalars(select(WorkRow.state).where(WorkRow.kind == "requests")).all()
-    assert {"queued", "running"}.isdisjoint(states)
 
 
 def test_what_is_too_late_is_not_asked(sdk: openai.OpenAI, service: Service, intents: str) -> None:

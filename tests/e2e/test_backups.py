@@ -1,4 +1,4 @@
-"""A backup of a running service, of either footing, restored into an empty folder answers alike."""
+"""A backup of a running service, of either footing, restored into an empty place answers alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.infra.settings import Settings
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
 from tests.e2e.test_upload_to_prediction import fine_tune, upload
-from tests.servers import wait_for
+from tests.servers import postgres_server, wait_for
 from tests.workers import environment
 
 
@@ -36,7 +36,7 @@ def asked(client: httpx.Client, model: str, pictures: dict[str, bytes]) -> list[
 
 @pytest.mark.parametrize("shelf", ["backup", "backup.tar"])
 def test_what_is_restored_predicts_as_what_was_backed_up(
-    service: Service, tmp_path: Path, shelf: str
+    service: Service, tmp_path: Path, shelf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = drawn(per_class=3, seed=9)
     with ExitStack() as opened:
@@ -51,6 +51,10 @@ def test_what_is_restored_predicts_as_what_was_backed_up(
         assert headstart(settings, "backup", str(tmp_path / shelf)).returncode == 1
         assert "in_use" in headstart(settings, "restore", str(tmp_path / shelf)).stderr
         empty = Settings(data_dir=tmp_path / "elsewhere")
+        if service.database_url:
+            url = opened.enter_context(postgres_server())
+            monkeypatch.setenv("HEADSTART_DATABASE_URL", url)  # what `up` starts reads it there
+            empty = empty.model_copy(update={"database_url": url})
         restored = headstart(empty, "restore", str(tmp_path / shelf))
         assert restored.returncode == 0, restored.stderr
         supervisor = start(empty, host="127.0.0.1", port=0)

@@ -90,16 +90,20 @@ async def _record(services: Services) -> None:
 
 async def flush(services: Services) -> None:
     """Write down all that waits. Raises database_unavailable, storage_full and their like; what
-    could not be written then waits on.
+    could not be written then waits on. What can never be written is dropped, and counted: it must
+    not keep all that comes after it.
     """
     buffer = services.prediction_log
     async with buffer.writing:
         while taken := buffer.take(_AT_ONCE):
             try:
                 await _written(services, taken)
-            except BaseException:
+            except (HeadstartError, SQLAlchemyError, OSError, asyncio.CancelledError):
                 buffer.give_back(taken)
                 raise
+            except Exception:
+                counted("dropped", sum(len(one.call.inputs) for one in taken))
+                log.exception("predictions cannot be written down")
 
 
 async def _written(services: Services, taken: Sequence[LoggedCall]) -> None:

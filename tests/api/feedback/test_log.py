@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from hashlib import sha256
+from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import update
 
 from app.core.live.vectors import unpacked
+from app.feedback import recording
 from app.feedback.retention import remove_logged
 from app.infra.database import transaction
 from app.infra.orm import LoggedPredictionRow
@@ -152,3 +156,22 @@ def test_bad_rules_are_refused(client: httpx.Client) -> None:
     for rule in ({"rate": 1.1}, {"retention_days": 0}, {"content": "some"}, {"sample": 1}):
         refused = client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": rule})
         assert refused.status_code == 422, rule
+
+
+def test_what_can_never_be_written_keeps_nothing_else(
+    client: httpx.Client, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_on(client)
+    written, tried = recording._written, threading.Event()
+
+    async def stumbling(*given: Any) -> None:
+        if not tried.is_set():
+            tried.set()
+            raise KeyError("data")
+        await written(*given)
+
+    monkeypatch.setattr(recording, "_written", stumbling)
+    ask(client, DIGITS[0][0])
+    assert tried.wait(30)
+    second = ask(client, DIGITS[1][0]).json()["id"]
+    assert [row.prediction_id for row in logged(1)] == [second]

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from random import random
@@ -32,6 +33,7 @@ from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.live.buffer import LoggedCall, counted
 from app.infra.repositories.live.drift import Watched
 from app.infra.storage import scratch, staging, storage_errors
+from app.operations.tidying import repeated
 from app.uploads import blobs
 
 log = structlog.get_logger()
@@ -66,26 +68,21 @@ class _Entry:
 @asynccontextmanager
 async def recording(services: Services) -> AsyncIterator[None]:
     """Write for as long as the block lasts, and what is left at its end."""
-    task = asyncio.create_task(_record(services))
     try:
-        yield
+        async with repeated(partial(_record, services), every=_PAUSE):
+            yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         with suppress(HeadstartError, SQLAlchemyError, OSError, TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 await flush(services)
 
 
 async def _record(services: Services) -> None:
-    while True:
-        await asyncio.sleep(_PAUSE)
-        try:
-            await flush(services)
-        except (HeadstartError, SQLAlchemyError, OSError) as error:
-            log.warning("the prediction log waits", reason=str(error))
-            await asyncio.sleep(1.0)
+    try:
+        await flush(services)
+    except (HeadstartError, SQLAlchemyError, OSError) as error:
+        log.warning("the prediction log waits", reason=str(error))
+        await asyncio.sleep(1.0)
 
 
 async def flush(services: Services) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from app.infra.orm import LabellingProjectRow
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import labelling
 from app.infra.repositories.targets import ResolvedModel
+from app.operations.tidying import repeated
 
 log = structlog.get_logger()
 _PAUSE = 1.0
@@ -40,23 +42,16 @@ Known = dict[str, tuple[str | None, list[str] | None, str]]
 @asynccontextmanager
 async def pulling(services: Services) -> AsyncIterator[None]:
     """Pull for as long as the block lasts."""
-    task = asyncio.create_task(_pull(services))
-    try:
+    async with repeated(partial(_pull, services), every=_PAUSE):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _pull(services: Services) -> None:
-    while True:
-        await asyncio.sleep(_PAUSE)
-        try:
-            for row in await to_thread.run_sync(_taken, services):
-                await _project(services, row)
-        except (HeadstartError, SQLAlchemyError, OSError) as error:
-            log.warning("annotations cannot be pulled now", reason=str(error))
+    try:
+        for row in await to_thread.run_sync(_taken, services):
+            await _project(services, row)
+    except (HeadstartError, SQLAlchemyError, OSError) as error:
+        log.warning("annotations cannot be pulled now", reason=str(error))
 
 
 def _taken(services: Services) -> list[LabellingProjectRow]:

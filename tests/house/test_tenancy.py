@@ -2,7 +2,7 @@
 
 A function that queries a tenant's table names `organisation_id`, or is handed a row, a claim or a
 key that somebody has found through it. What remains is on one of two short lists. That routes
-answer 404 for other organisations' things is tested by tests/faults/test_tenancy.py.
+answer 404 for other organisations' things is tested by tests/hostile/test_authorisation.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -95,7 +97,10 @@ async def custom_vision_classify_url(
     application: Application = None,  # noqa: ARG001 - declared, so that it is not refused
 ) -> ImagePrediction:
     """Classify an image at a public address."""
-    data = await fetch(body.url, services_of(request).settings)
+    services, caller = services_of(request), request.state.identity
+    with _named(published):
+        await services.resolver.resolve(caller.organisation_id, alias_of(project, published))
+    data = await fetch(body.url, services.settings)
     return await classified(request, response, project, published, data)
 
 
@@ -103,16 +108,22 @@ async def classified(
     request: Request, response: Response, project: UUID, published: str, data: bytes
 ) -> ImagePrediction:
     """What the published name says of the image. Raises not_found, naming it."""
-    alias = alias_of(project, published)
+    with _named(published):
+        answered = await predictions(request, alias_of(project, published), [data])
+    response.headers.update(answered.headers)
+    return prediction_of(project, answered.model, answered.items[0])
+
+
+@contextmanager
+def _named(published: str) -> Iterator[None]:
+    """Say of what is not found that it is not published."""
     try:
-        answered = await predictions(request, alias, [data])
+        yield
     except HeadstartError as error:
         if error.code != "not_found":
             raise
         why = f"nothing is published as {published!r} in this project"
         raise HeadstartError("not_found", why, param="iteration") from error
-    response.headers.update(answered.headers)
-    return prediction_of(project, answered.model, answered.items[0])
 
 
 def one(found: list[bytes]) -> list[bytes]:

@@ -49,7 +49,8 @@ async def custom_vision_quick_test_image(
     """Classify an image with an iteration, or the newest that is completed. It is not kept."""
     _ = store
     (data,) = one(pictures(await request.body(), request.headers.get("content-type", "")))
-    return await _tested(services, request, response, (project, iteration), data)
+    model = await _model(services, request, project, iteration)
+    return await _tested(request, response, project, model, data)
 
 
 @router.post("/quicktest/url", responses=PICTURE_PROBLEMS, dependencies=[PREDICTS])
@@ -65,23 +66,25 @@ async def custom_vision_quick_test_url(
 ) -> ImagePrediction:
     """Classify an image at a public address with an iteration, or the newest."""
     _ = store
+    model = await _model(services, request, project, iteration)
     data = await fetch(body.url, services.settings)
-    return await _tested(services, request, response, (project, iteration), data)
+    return await _tested(request, response, project, model, data)
 
 
-async def _tested(
-    services: Services,
-    request: Request,
-    response: Response,
-    whose: tuple[UUID, UUID | None],
-    data: bytes,
-) -> ImagePrediction:
-    project, iteration = whose
+async def _model(
+    services: Services, request: Request, project: UUID, iteration: UUID | None
+) -> str:
+    """The model that is to be tried. Raises not_found, before anything is fetched for it."""
     caller: Identity = request.state.identity
     look = partial(newest_model, services, caller, project)
     if iteration is not None:
         look = partial(model_of, services, caller, project, iteration)
-    model = await to_thread.run_sync(look)
+    return await to_thread.run_sync(look)
+
+
+async def _tested(
+    request: Request, response: Response, project: UUID, model: str, data: bytes
+) -> ImagePrediction:
     answered = await predictions(request, model, [data])
     response.headers.update(answered.headers)
     return prediction_of(project, answered.model, answered.items[0])

@@ -8,7 +8,7 @@ PORT ?= 8000
 SEED := $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' '))
 SHUFFLED = --random-order-bucket=module --random-order-seed=$(SEED)
 FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webhooks.py \
-	tests/clients/test_schemathesis.py
+	tests/clients/test_schemathesis.py tests/hostile
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
 test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e tests/faults tests/clients
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/e2e tests/faults tests/hostile tests/clients
 
 test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeats an order), with coverage
 	@echo "SEED=$(SEED)"

@@ -13,9 +13,11 @@ _WINDOW: dict[str, Any] = {
     "number": 7,
     "size": 100,
     "drifted": True,
-    "p": 0.0004,
+    "p": 0.0008,
     "inputs": {"p": 0.0002, "effect": 0.094},
     "outputs": {"p": 0.012, "effect": 0.021},
+    "inputs_mean": {"p": 0.0002, "effect": 0.031},
+    "outputs_mean": {"p": 0.0016, "effect": 0.12},
     "given_class": {"p": 0.31, "effect": 0.002, "labelled": [41, 26]},
     "class_mix": [{"label": "RBC", "reference": 0.61, "window": 0.48}],
     "strangest": [
@@ -38,7 +40,9 @@ class DriftTest(BaseModel):
     p: float
     effect: float = Field(
         description="The energy distance as a part of twice the mean distance between the samples: "
-        "0 where they have one distribution, 1 where they have nothing in common."
+        "0 where they have one distribution, 1 where they have nothing in common. Of `inputs_mean` "
+        "the distances are squared, between inputs scaled to one variance in all directions; of "
+        "`outputs_mean` it is the largest difference of a class's mean probability."
     )
 
 
@@ -76,9 +80,19 @@ class DriftWindow(BaseModel):
     number: int
     size: int
     drifted: bool
-    p: float = Field(description="Of both tests together (Bonferroni).")
+    p: float = Field(description="Of the tests together (Bonferroni).")
     inputs: DriftTest = Field(description="On the backbone's embeddings.")
     outputs: DriftTest = Field(description="On the probabilities that the model gave.")
+    inputs_mean: DriftTest | None = Field(
+        None,
+        description="On the mean of the embeddings: finds small changes that all inputs share, as "
+        "of light. Null of windows that were tested before this test was.",
+    )
+    outputs_mean: DriftTest | None = Field(
+        None,
+        description="On each class's mean probability: finds another mix of classes. Null as of "
+        "`inputs_mean`.",
+    )
     given_class: DriftGivenClass | None = Field(
         description="Null where feedback names the class of fewer than 20 inputs of either: then "
         "another mix of the same classes is drift, too."

@@ -9,9 +9,10 @@ LEAST_EFFECT = 0.001
 """Coefficient from which on a difference is told; of more inputs ever smaller ones are evident."""
 METHOD = (
     "windows that do not overlap, each tested once against the first inputs that the model was "
-    "asked about: energy distance on embeddings and on the model's probabilities, p by permuting "
-    f"both samples together, both tests within one level of {ALPHA:g} (Bonferroni), and an effect "
-    f"of at least {LEAST_EFFECT:g}"
+    "asked about: energy distance on embeddings and on the model's probabilities, and the "
+    "difference of their means (on embeddings a regularised Hotelling's T², on probabilities the "
+    "largest of a class); p by permuting both samples together, all four tests within one level "
+    f"of {ALPHA:g} (Bonferroni), and an effect of at least {LEAST_EFFECT:g}"
 )
 FALSE_ALARMS = (
     f"where nothing changes, at most one window in {round(1 / ALPHA)} is expected to be told; this "

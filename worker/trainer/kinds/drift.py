@@ -18,7 +18,7 @@ from app.infra.repositories.live import drift
 from app.infra.repositories.live.drift import Watched
 from worker.trainer import two_samples
 from worker.trainer.attempt import Attempt
-from worker.trainer.two_samples import Matrix
+from worker.trainer.two_samples import Matrix, TwoSampleTest
 
 STRANGEST = 5
 _LEAST_LABELLED = 20
@@ -116,22 +116,32 @@ def window_result(reference: Sample, window: Sample, number: int) -> dict[str, A
 
     `number` seeds the permutations, so that who tests it again finds the same.
     """
-    sizes = (len(reference), len(window))
     apart = two_samples.distances(np.vstack([reference.embeddings, window.embeddings]))
-    inputs = two_samples.compare(apart, sizes, number)
-    answers = two_samples.distances(_scores(reference, window))
-    outputs = two_samples.compare(answers, sizes, number)
-    p, drifted = two_samples.judged([inputs, outputs])
+    tests = _tests(reference, window, apart, number)
+    p, drifted = two_samples.judged(list(tests.values()))
     far = two_samples.strangeness(apart, len(reference))
     order = np.argsort(-far)[:STRANGEST]
     return {
         "drifted": drifted,
         "p": p,
-        "inputs": inputs.told(),
-        "outputs": outputs.told(),
+        **{name: test.told() for name, test in tests.items()},
         "given_class": _given_class(reference, window, apart, number),
         "class_mix": _class_mix(reference, window),
         "strangest": [(int(place), float(far[place])) for place in order],
+    }
+
+
+def _tests(
+    reference: Sample, window: Sample, apart: Matrix, number: int
+) -> dict[str, TwoSampleTest]:
+    """What a window is told by: of inputs and answers the distributions and the means."""
+    sizes = (len(reference), len(window))
+    rows, scores = np.vstack([reference.embeddings, window.embeddings]), _scores(reference, window)
+    return {
+        "inputs": two_samples.compare(apart, sizes, number),
+        "outputs": two_samples.compare(two_samples.distances(scores), sizes, number),
+        "inputs_mean": two_samples.compare(two_samples.whitened(rows), sizes, number),
+        "outputs_mean": two_samples.compare_means(scores, sizes, number),
     }
 
 

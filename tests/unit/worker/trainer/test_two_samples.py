@@ -51,9 +51,58 @@ def test_another_mix_of_the_same_classes_is_none_within_the_classes() -> None:
     assert p_value(rows, strata=labels) > 0.05
 
 
+def test_a_small_shift_where_little_varies_is_found_by_the_whitened_mean() -> None:
+    random = np.random.default_rng(4)
+    rows = random.normal(size=(70, 6)) * np.array([10, 10, 10, 10, 10, 2.0])
+    rows[40:, 5] += 4.0
+    found = two_samples.compare(two_samples.whitened(rows), SIZES, 1)
+    assert found.p < 0.001 < p_value(rows)
+    assert 0.01 < found.effect < 1
+
+
+def test_whitening_heeds_no_scale_and_no_labels() -> None:
+    rows = np.random.default_rng(4).normal(size=(70, 6))
+    apart = two_samples.whitened(rows)
+    assert np.allclose(apart, two_samples.whitened(5 * rows + 3))
+    order = np.random.default_rng(1).permutation(70)
+    assert np.allclose(two_samples.whitened(rows[order]), apart[np.ix_(order, order)])
+
+
+def test_p_of_the_means_is_uniform_where_nothing_differs() -> None:
+    random = np.random.default_rng(6)
+    found = []
+    for seed in range(200):
+        rows = random.dirichlet(np.full(5, 0.3), 70)
+        found.append(
+            [
+                two_samples.compare_means(rows, SIZES, seed).p,
+                two_samples.compare(two_samples.whitened(rows), SIZES, seed).p,
+            ]
+        )
+    assert ((np.array(found) <= 0.05).mean(0) <= 0.09).all()
+    assert (np.abs(np.mean(found, 0) - 0.5) < 0.1).all()
+
+
+def test_one_class_that_comes_more_often_is_found_among_many() -> None:
+    random = np.random.default_rng(6)
+    classes = np.append(random.integers(0, 20, 40), random.integers(0, 20, 30))
+    classes[55:] = 3
+    rows = 0.8 * np.eye(20)[classes] + 0.01
+    found = two_samples.compare_means(rows, SIZES, 1)
+    assert found.p < 0.0005
+    own = rows[40:, 3].mean() - rows[:40, 3].mean()
+    assert found.effect == pytest.approx(own)
+
+
+def test_equal_answers_have_no_mean_that_differs() -> None:
+    found = two_samples.compare_means(np.full((70, 3), 1 / 3), SIZES, 0)
+    assert (found.p, found.effect) == (1.0, 0.0)
+
+
 def test_equal_inputs_differ_in_nothing() -> None:
     found = two_samples.compare(np.zeros((70, 70)), SIZES, 0)
     assert (found.p, found.effect) == (1.0, 0.0)
+    assert two_samples.compare(two_samples.whitened(np.ones((70, 3))), SIZES, 0).p == 1.0
 
 
 def test_a_large_p_needs_no_more_permutations_and_alarms_neither_way() -> None:

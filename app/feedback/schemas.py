@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.core.held_out import ClassShare
 from app.datasets.schemas import VersionBrief
 from app.http.openapi import Id
 from app.http.schemas import Interval
@@ -204,6 +205,10 @@ class LoggedInput(BaseModel):
                     "model": _MODEL,
                     **_SUBJECT,
                     "predicted": _PREDICTED,
+                    "predictions": [
+                        {"label": "RBC", "probability": 0.71},
+                        {"label": "WBC", "probability": 0.22},
+                    ],
                     "content": f"/v1/models/{_MODEL}/logged/log_01ke4e2b7c9d1f3g5h7j9k1m3n/content",
                     "feedback": None,
                     "created_at": 1764000000,
@@ -218,6 +223,7 @@ class LoggedInput(BaseModel):
     prediction_id: str
     index: int
     predicted: PredictedAnswer
+    predictions: list[ClassShare] = Field([], description="The ten most probable classes.")
     content: str | None = Field(description="Where its bytes are; null where only a hash is kept.")
     feedback: str | None = Field(None, description="What volunteers have said of it.")
     created_at: int

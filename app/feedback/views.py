@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.class_figures import wilson
+from app.core.held_out import ClassShare
 from app.core.live.quality import said_right
 from app.feedback.schemas import (
     ClassRecall,
@@ -18,6 +19,8 @@ from app.feedback.schemas import (
 )
 from app.http.schemas import Interval
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
+
+_SHOWN = 10
 
 
 def told_of(row: FeedbackRow) -> dict[str, Any]:
@@ -66,6 +69,12 @@ def predicted_of(answer: Mapping[str, Any]) -> PredictedAnswer:
     return PredictedAnswer.model_validate({k: v for k, v in answer.items() if k != "scores"})
 
 
+def _most_probable(scores: Mapping[str, float]) -> list[ClassShare]:
+    """The classes that come first, with their probabilities."""
+    first = sorted(scores.items(), key=lambda one: -one[1])[:_SHOWN]
+    return [ClassShare(label=label, probability=probability) for label, probability in first]
+
+
 def logged_of(row: LoggedPredictionRow, said: FeedbackRow | None = None) -> dict[str, Any]:
     """A logged input's fields."""
     where = f"/v1/models/{row.model_id}/logged/{row.id}/content"
@@ -75,6 +84,7 @@ def logged_of(row: LoggedPredictionRow, said: FeedbackRow | None = None) -> dict
         prediction_id=row.prediction_id,
         index=row.place,
         predicted=predicted_of(row.answer),
+        predictions=_most_probable(row.answer["scores"]),
         content=where if row.content_key is not None else None,
         feedback=said.id if said is not None else None,
         created_at=int(row.created_at),

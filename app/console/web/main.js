@@ -19,6 +19,7 @@ const ROOMS = [
   [/^\/aliases$/, "aliases", () => import("./rooms/aliases.js")],
   [/^\/aliases\/([^/]+)$/, "aliases", () => import("./rooms/alias.js")],
   [/^\/hooks$/, "hooks", () => import("./rooms/hooks.js")],
+  [/^\/feedback(?:\/([^/]+))?$/, "feedback", () => import("./rooms/feedback.js")],
   [/^\/webhooks$/, "hooks", () => import("./rooms/webhooks.js")],
   [/^\/jobs$/, "jobs", () => import("./rooms/jobs.js")],
   [/^\/jobs\/([^/]+)$/, "jobs", () => import("./rooms/job.js")],
@@ -29,7 +30,7 @@ const ROOMS = [
 /** @type {[string, string, any, string][][]} */
 const RAIL = [
   [["home", "Home", "home", "#/"], ["datasets", "Datasets", "grid", "#/datasets"], ["models", "Models", "cube", "#/models"], ["try", "Try it", "play", "#/try"]],
-  [["aliases", "Aliases", "at", "#/aliases"], ["hooks", "Hooks", "bolt", "#/hooks"]],
+  [["aliases", "Aliases", "at", "#/aliases"], ["hooks", "Hooks", "bolt", "#/hooks"], ["feedback", "Feedback", "inbox", "#/feedback"]],
   [["jobs", "Jobs", "line", "#/jobs"], ["system", "System", "rack", "#/system"]],
 ];
 
@@ -100,7 +101,7 @@ function Room({ at, me }) {
 /** @param {{me: any, health: any, at: any, onKey: () => void, onFind: () => void}} props */
 function Rail({ me, health, at, onKey, onFind }) {
   const here = ROOMS.find(([pattern]) => pattern.test(at.path))?.[1];
-  return html`<div class="rail">
+  return html`<header class="rail">
     <a class="brand" href="#/"><${Logo} /><span>Headstart</span></a>
     <button type="button" class="find" onClick=${onFind} aria-label="Find or do" aria-keyshortcuts="Control+K Meta+K"><${Icon} name="search" size=${16} /><span>Find or do…</span><kbd>${/Mac/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd></button>
     <nav aria-label="Pages">${RAIL.map((group, n) => html`${n > 0 && html`<hr />`}${group.map(([name, title, icon, to]) => html`<a href=${to} aria-current=${here === name ? "page" : null} title=${title}><${Icon} name=${icon} size=${16} /><span>${title}</span></a>`)}`)}</nav>
@@ -108,7 +109,7 @@ function Rail({ me, health, at, onKey, onFind }) {
       <a href=${beside("guide")}><${Icon} name="book" size=${14} /><span>Guide</span></a>
       <a href="#/system"><i class=${`dot ${health.kind}`}></i><span>${health.text}</span></a>
       <button type="button" onClick=${onKey} aria-haspopup="dialog"><${Icon} name="key" size=${14} /><span>${me.organization_id} · <code>${me.prefix.slice(0, 9)}…</code></span></button>
-    </div></div>`;
+    </div></header>`;
 }
 
 /** @param {{at: any}} props */
@@ -120,7 +121,7 @@ function Phone({ at }) {
     return () => window.removeEventListener("titled", heard);
   }, []);
   const here = ROOMS.find(([pattern]) => pattern.test(at.path))?.[1];
-  const five = [...RAIL[0], ["more", "More", "more", "#/more"]];
+  const five = [RAIL[0][0], RAIL[0][1], RAIL[0][3], RAIL[1][2], ["more", "More", "more", "#/more"]];
   return html`<header class="top">${head.back ? html`<a href=${head.back} aria-label="Back"><${Icon} name="back" /></a>` : ""}<div class="title" aria-hidden="true">${head.title}</div><button type="button" aria-label="Find or do" onClick=${() => window.dispatchEvent(new CustomEvent("find"))}><${Icon} name="search" /></button></header>
     <nav class="five" aria-label="Pages">${five.map(([name, title, icon, to]) => html`<a href=${to} aria-current=${here === name || (name === "more" && !five.some(([one]) => one === here)) ? "page" : null}><${Icon} name=${icon} size=${20} />${title}</a>`)}</nav>`;
 }
@@ -140,7 +141,7 @@ function KeyMenu({ me, onClose, onOut }) {
     <div class="acts">${me.scopes.includes("admin") && html`<a class="btn" href="#/keys" onClick=${onClose}>All keys</a>`}<${Button} onClick=${onOut}>Sign out</${Button}></div></${Dialog}>`;
 }
 
-const HELP = [["?", "this list"], ["Ctrl K", "find a dataset, a model, an alias, an action"], ["g h, g d, g m, g t", "home, datasets, models, try it"], ["Enter, K, Z", "suspect label: relabel, keep, undo"], ["Arrows", "move in a grid or a matrix"], ["Y, N, 1–9", "try it: right, wrong, what it is"], ["Escape", "close"]];
+const HELP = [["?", "this list"], ["Ctrl K", "find a dataset, a model, an alias, an action"], ["g h, g d, g m, g t", "home, datasets, models, try it"], ["Enter, K, Z", "suspect label: relabel, keep, undo"], ["Arrows", "move in a grid or a matrix"], ["Y, N, 1–9", "try it: right, wrong, what it is"], ["1–9, 0, Enter, U, X, Z", "feedback: what it is, right, none of these, leave out, undo"], ["Escape", "close"]];
 
 /** @param {any} ready what /readyz says @param {any} error */
 function healthOf(ready, error) {
@@ -174,7 +175,7 @@ function Frame({ onOut }) {
   }, []);
   const went = useRef(0);
   const go = (/** @type {string} */ to) => () => { if (Date.now() - went.current < 1200) location.hash = to; };
-  useKeys({ "?": () => set("keys"), g: () => { went.current = Date.now(); }, h: go("#/"), d: go("#/datasets"), m: go("#/models"), t: go("#/try") }, []);
+  useKeys({ "?": () => set("keys"), g: () => { went.current = Date.now(); }, h: go("#/"), d: go("#/datasets"), m: go("#/models"), t: go("#/try") });
   if (error && !me) return html`<main class="signin"><div><${Failed} error=${error} again=${() => location.reload()} /></div></main>`;
   if (!me) return html`<main class="page"><${Loading} /></main>`;
   return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.querySelector("h1")?.focus(); }}>To the page</a>

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL import Image, ImageEnhance
 from playwright.sync_api import Page
 
 from tests.e2e.archives import drawn, of_folder, zipped
+from tests.servers import wait_for
 
 WAIT = {"Prefer": "wait=100"}
 LOOKS: Mapping[str, tuple[tuple[int, int], str]] = {
@@ -87,6 +90,8 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
     one = first["fine_tuned_model"]
     client.put("/v1/aliases/clothing@production", json={"model": second["fine_tuned_model"]})
     client.put("/v1/aliases/clothing@production", json={"model": one})
+    client.put("/v1/aliases/questions@staging", json={"model": talk["fine_tuned_model"]})
+    live_in(client, "clothing@production", shared)
     hook = {
         "name": "every 20 labels",
         "dataset": several,
@@ -114,6 +119,9 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "aliases": "/aliases",
         "alias": "/aliases/clothing@production",
         "hooks": "/hooks",
+        "feedback": "/feedback/clothing@production",
+        "feedback-random": "/feedback/clothing@production?draw=random",
+        "feedback-off": "/feedback/questions@staging",
         "webhooks": "/webhooks",
         "jobs": "/jobs",
         "job": f"/jobs/{first['id']}",
@@ -122,6 +130,47 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "keys": "/keys",
         "more": "/more",
     }
+
+
+def live_in(client: httpx.Client, alias: str, shared: Path | None) -> None:
+    """Let an alias be asked by one camera, then by a darker one, and some of it be labelled."""
+    rule = {"prediction_log": {"reference": 50, "window": 25}}
+    assert client.patch(f"/v1/aliases/{alias}", json=rule).status_code == 200
+    for at, data in enumerate(_asked(shared)):
+        answer = client.post(
+            f"/v1/models/{alias}/predictions", files={"files": data if at < 75 else darker(data)}
+        )
+        assert answer.status_code == 200, answer.text
+    wait_for(lambda: len(_windows(client, alias)) == 2, seconds=120)
+    assert [one["drifted"] for one in _windows(client, alias)] == [True, False]
+    for one in client.get(f"/v1/models/{alias}/audit?n=12").json()["data"]:
+        said = {"prediction_id": one["prediction_id"], "correct": True, "audited": True}
+        assert client.post(f"/v1/models/{alias}/feedback", json=said).status_code == 201
+
+
+def _windows(client: httpx.Client, alias: str) -> list[dict[str, Any]]:
+    """What of its inputs was compared with the first ones, newest first."""
+    return list(client.get(f"/v1/models/{alias}/drift").json()["windows"])
+
+
+def _asked(shared: Path | None) -> list[bytes]:
+    """A hundred pictures in no order, no class more often than another."""
+    if shared is None:
+        members = [data for _, data in sorted(drawn(per_class=50, seed=77).items())]
+    else:
+        folders = sorted((shared / "clothing/test").iterdir())
+        members = [one.read_bytes() for root in folders for one in sorted(root.iterdir())[:10]]
+    random.Random(3).shuffle(members)
+    return members
+
+
+def darker(data: bytes) -> bytes:
+    """A picture as a poor camera in the evening takes it."""
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    small = picture.resize((max(8, picture.width // 4), max(8, picture.height // 4)))
+    out = io.BytesIO()
+    ImageEnhance.Brightness(small).enhance(0.35).save(out, "jpeg", quality=20)
+    return out.getvalue()
 
 
 def settle(page: Page) -> None:

@@ -23,7 +23,7 @@ export function Suspects({ dataset, suspects, onChanged }) {
   const relabel = (/** @type {any} */ one) => ({ label: one.suggested });
   const keep = () => ({ confirmed: true });
   const undo = () => set(done.slice(0, -1));
-  useKeys({ Enter: act(relabel), k: act(keep), z: undo }, [left.length, done.length]);
+  useKeys({ Enter: act(relabel), k: act(keep), z: undo });
   const save = () => {
     work(true); fail(null);
     send("PATCH", `v1/datasets/${part(dataset.id)}/examples`, { changes: done }).then((made) => { set([]); work(false); toast(`${several(done.length, "label")} settled in version ${made.version}.`); onChanged(); }, (refused) => { fail(refused); work(false); });

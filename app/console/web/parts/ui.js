@@ -85,20 +85,23 @@ export function useEvery(call, seconds) {
   }, [seconds]);
 }
 
-/** Single letters, outside fields only; a person can switch them off. @param {Record<string, (event: KeyboardEvent) => void>} keys @param {any[]} deps */
-export function useKeys(keys, deps) {
+/** Single letters, outside fields only; a person can switch them off. Who types fast is heard too: each key meets the newest page. @param {Record<string, (event: KeyboardEvent) => void>} keys */
+export function useKeys(keys) {
+  const newest = useRef(keys);
+  newest.current = keys;
   useEffect(() => {
     const heard = (/** @type {KeyboardEvent} */ event) => {
       const at = /** @type {HTMLElement} */ (event.target);
+      if (event.repeat && !event.key.startsWith("Arrow")) return; // a key held down says nothing twice
       if (event.metaKey || event.ctrlKey || event.altKey || at.closest?.("input, textarea, select, dialog, [contenteditable]")) return;
       if (event.key === "Enter" && at.closest?.("a, button, summary")) return;
       if (event.key.length === 1 && localStorage.getItem("headstart.letters") === "off") return;
-      const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      const act = newest.current[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (act) { event.preventDefault(); act(event); }
     };
     document.addEventListener("keydown", heard);
     return () => document.removeEventListener("keydown", heard);
-  }, deps);
+  }, []);
 }
 
 /** Sides of thumbnails: few, so that the service makes each once. */

@@ -4,25 +4,30 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { ask, get, part } from "../api.js";
 import { chosen, takeDrops } from "../parts/drop.js";
 import { Text } from "../parts/grid.js";
+import { IsRight } from "../parts/is_right.js";
 import { Webcam } from "../parts/webcam.js";
 import { Button, Failed, Head, Icon, Loading, Note, Picture, Same, curl, python, toast, useLoad } from "../parts/ui.js";
-import { called, label, percent, range, thing } from "../parts/words.js";
+import { called, chance, label, percent, range, thing } from "../parts/words.js";
 
 const KEPT = 12, SHOWN = 5, PAUSE = 300, HANDY = 8;
 
-/** @param {{answer: any, model: any, dataset: any}} props */
-function Answer({ answer, model, dataset }) {
+/** @param {{tried: any, model: any, dataset: any, target: string, card: any}} props */
+function Answer({ tried, model, dataset, target, card }) {
+  const answer = tried.answer;
+  const own = Object.fromEntries((card?.config?.classes ?? []).map((/** @type {string} */ name, /** @type {number} */ n) => [name, card.config.thresholds?.[n]]));
   const best = answer.predictions[0];
   const unknown = answer.unknown;
   const things = thing(model.modality, 2);
   const sure = best.probability >= 0.9 ? "Sure." : best.probability >= 0.6 ? "Fairly sure." : "Not sure.";
-  const times = Math.round(10 * best.probability);
+  const often = best.probability >= 0.95 ? "almost always" : `about ${Math.round(10 * best.probability)} times in 10`;
   const several = model.label_mode === "multi_label" ? answer.labels ?? [] : null;
-  return html`<div><p class="muted">It says</p><p class="answer" role="status">${several ? several.map(label).join(", ") || "None of its labels" : unknown ? "Not one of its classes" : label(best.label)} ${!several && !unknown && html`<span class="muted" style=${{ fontSize: "20px", fontWeight: 400 }}>${percent(best.probability)}</span>`}</p>
-    <p class="muted" style=${{ margin: "6px 0 16px" }}>${several ? "Each label is given where its probability is above its own threshold." : unknown ? `Nothing it learned from looks like this${answer.familiarity != null ? `: of a thousand known ${things}, ${Math.round(1000 * answer.familiarity)} would look stranger` : ""}. If it had to choose: ${label(best.label)}, ${percent(best.probability, 0)}.` : `${sure} ${things[0].toUpperCase() + things.slice(1)} it is this sure of should be right about ${times} times in 10.`}</p>
-    ${answer.predictions.slice(0, SHOWN).map((/** @type {any} */ one, /** @type {number} */ n) => html`<div class="prob"><span title=${one.label} style=${{ fontWeight: n === 0 && !unknown ? 600 : 400 }}>${label(one.label)}</span><div class=${`bar ${n === 0 && !unknown ? "" : "grey"}`}><i style=${{ width: `${100 * one.probability}%` }}></i></div><span class="right">${percent(one.probability)}</span></div>`)}
+  return html`<div><p class="muted">It says</p><p class="answer" role="status">${several ? several.map(label).join(", ") || "None of its labels" : unknown ? "Not one of its classes" : label(best.label)} ${!several && !unknown && html`<span class="muted" style=${{ fontSize: "20px", fontWeight: 400 }}>${chance(best.probability)}</span>`}</p>
+    <p class="muted" style=${{ margin: "6px 0 16px" }}>${several ? "Each label is given from its own threshold on: the tick on its bar." : unknown ? `Nothing it learned from looks like this${answer.familiarity != null ? `: of a thousand known ${things}, ${Math.round(1000 * answer.familiarity)} would look stranger` : ""}. If it had to choose: ${label(best.label)}, ${percent(best.probability, 0)}.` : `${sure} ${things[0].toUpperCase() + things.slice(1)} it is this sure of should be right ${often}.`}</p>
+    ${answer.predictions.slice(0, SHOWN).map((/** @type {any} */ one, /** @type {number} */ n) => { const is = several ? several.includes(one.label) : n === 0 && !unknown; const least = several ? own[one.label] : null;
+      return html`<div class="prob"><span title=${one.label} style=${{ fontWeight: is ? 600 : 400 }}>${label(one.label)}</span><div class=${`bar ${is ? "" : "grey"} ${least != null ? "ticked" : ""}`}><i style=${{ width: `${100 * one.probability}%` }}></i>${least != null && html`<s style=${{ left: `${100 * least}%` }} title=${`given from ${percent(least, 0)} on`}></s>`}</div><span class="right">${chance(one.probability)}</span></div>`; })}
     ${answer.predictions.length > SHOWN && html`<p class="hint" style=${{ marginTop: "4px" }}>and ${answer.predictions.length - SHOWN} classes that are less likely</p>`}
-    ${answer.neighbours?.length > 0 && dataset && html`<h3 style=${{ margin: "24px 0 8px" }}>${unknown ? "Nearest it has, and far away" : "Nearest examples it learned from"}</h3>
+    <${IsRight} key=${tried.key} target=${target} model=${model} classes=${card?.labels ?? []} tried=${tried} />
+    ${answer.neighbours?.length > 0 && dataset && html`<h2 style=${{ margin: "24px 0 8px", fontSize: "14px" }}>${unknown ? "Nearest it has, and far away" : "Nearest examples it learned from"}</h2>
       ${model.modality === "text" ? answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id: one.example_id }} /><small>${label(one.label)} · ${one.similarity.toFixed(2)}</small></div>`)
         : html`<div class="tiles" style=${{ gridTemplateColumns: "repeat(5, minmax(0, 1fr))" }}>${answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile" style=${{ cursor: "default" }}><${Picture} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${`${label(one.label)}, likeness ${one.similarity.toFixed(2)}`} /><small>${label(one.label)} <span class="faint">${one.similarity.toFixed(2)}</span></small></div>`)}</div>`}`}</div>`;
 }
@@ -77,7 +82,7 @@ function AtHand({ dataset, text, onPick }) {
   }, [dataset.id, dataset.version]);
   if (!data?.length) return null;
   const pick = (/** @type {any} */ one) => ask("GET", `v1/datasets/${dataset.id}/examples/${one.id}/content`, { query: { version: dataset.version } }).then(async (answer) => onPick(await answer.blob(), one.path), (refused) => toast(refused.message));
-  return html`<div style=${{ marginTop: "20px" }}><h3 style=${{ marginBottom: "8px" }}>Nothing at hand? It never saw these</h3><div class=${text ? "" : "tiles"}>${data.map((/** @type {any} */ one) => html`<button type="button" class=${`tile ${text ? "text" : ""}`} key=${one.id} title=${`labelled ${one.label}`} onClick=${() => pick(one)}>${text ? html`<${Text} dataset=${dataset.id} example=${one} />` : html`<${Picture} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`Try ${one.path}`} />`}<small>${label(one.label)}</small></button>`)}</div></div>`;
+  return html`<div style=${{ marginTop: "20px" }}><h2 style=${{ marginBottom: "8px", fontSize: "14px" }}>Nothing at hand? It never saw these</h2><div class=${text ? "" : "tiles"}>${data.map((/** @type {any} */ one) => html`<button type="button" class=${`tile ${text ? "text" : ""}`} key=${one.id} title=${`labelled ${one.label}`} onClick=${() => pick(one)}>${text ? html`<${Text} dataset=${dataset.id} example=${one} />` : html`<${Picture} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`Try ${one.path}`} />`}<small>${label(one.label)}</small></button>`)}</div></div>`;
 }
 
 /** @param {{id: string}} props */
@@ -93,6 +98,7 @@ export default function Try({ id }) {
   const turn = useRef(0);
   const model = (models.data?.data ?? []).find((/** @type {any} */ one) => (id ? one.id === id || one.aliases.includes(id) : true));
   const dataset = model?.dataset;
+  const detail = useLoad(async () => (model ? get(`v1/models/${part(model.id)}`) : null), [model?.id]);
   const text = model?.modality === "text";
 
   const predict = async (/** @type {any} */ one) => {
@@ -100,11 +106,12 @@ export default function Try({ id }) {
     work(true); fail(null);
     try {
       const query = { explain: text ? "neighbours" : "neighbours,saliency" };
+      const headers = { "cache-control": "no-store" }; // what is tried here is in no prediction log
       const options = text ? { json: { inputs: [{ text: one.text }] } } : { body: formOf(one) };
       const path = `v1/models/${part(id || model.id)}/predictions`;
-      const answer = await (await ask("POST", path, { query, ...options }).catch((refused) => {
+      const answer = await (await ask("POST", path, { query, headers, ...options }).catch((refused) => {
         if (refused.param !== "explain") throw refused; // a model that cannot explain itself still answers
-        return ask("POST", path, { ...options, body: text ? undefined : formOf(one) });
+        return ask("POST", path, { headers, ...options, body: text ? undefined : formOf(one) });
       })).json();
       if (mine !== turn.current) return;
       const row = answer.data[0];
@@ -152,7 +159,7 @@ export default function Try({ id }) {
       : html`<${Stage} tried=${at} />`}
       ${!text && html`<div class="inputs"><${Button} onClick=${() => files.current?.click()}><${Icon} name="up" size=${15} /> Drop or choose</${Button}><${Button} onClick=${fromClipboard}><${Icon} name="paste" size=${15} /> Paste</${Button}><${Button} why=${navigator.mediaDevices ? "" : "Browsers give pages a camera over https or on localhost only"} onClick=${() => record(!film)}><${Icon} name="camera" size=${15} /> Webcam</${Button}></div>
       <input ref=${files} hidden type="file" accept="image/*,.tif,.tiff,.dcm,.heic,.jp2" multiple onChange=${(/** @type {any} */ event) => { many(chosen(event.target.files)); event.target.value = ""; }} />`}${dataset && html`<${AtHand} dataset=${dataset} text=${text} onPick=${(/** @type {Blob} */ blob, /** @type {string} */ name) => (text ? blob.text().then(type) : take(blob, name))} />`}</div>
-    <div aria-busy=${busy ? "true" : "false"}><${Failed} error=${error} />${at?.answer ? html`<${Answer} answer=${at.answer} model=${model} dataset=${dataset} />` : !error && html`<p class="muted">${text ? "The answer appears here." : html`Drop a picture, paste one, or hold it into the camera. It is kept nowhere.`}</p>`}</div></div>
-    ${tried.length > 0 && html`<section><header><h2>Tried in this tab</h2><small>${tried.length}, kept nowhere</small></header><div class="tiles">${tried.map((one) => html`<button type="button" class="tile" key=${one.key} aria-pressed=${at?.key === one.key ? "true" : "false"} onClick=${() => choose(one)}><span class="pic" style=${at?.key === one.key ? { outline: "2px solid var(--accent)" } : {}}><img src=${one.url} alt=${one.name} /></span><small>${one.answer.unknown ? "unknown" : label(one.answer.label)}</small></button>`)}</div></section>`}
+    <div aria-busy=${busy ? "true" : "false"}><${Failed} error=${error} />${at?.answer ? html`<${Answer} tried=${at} model=${model} dataset=${dataset} target=${id || model.id} card=${detail.data?.card} />` : !error && html`<p class="muted">${text ? "The answer appears here." : html`Drop a picture, paste one, or hold it into the camera. It is kept nowhere.`}</p>`}</div></div>
+    ${tried.length > 0 && html`<section><header><h2>Tried in this tab</h2><small>${tried.length}, kept nowhere</small></header><div class="tiles">${tried.map((one) => html`<button type="button" class="tile" key=${one.key} aria-pressed=${at?.key === one.key ? "true" : "false"} onClick=${() => choose(one)}><span class="pic" style=${at?.key === one.key ? { outline: "2px solid var(--accent)" } : {}}><img src=${one.url} alt=${one.name} /></span><small>${one.answer.labels ? one.answer.labels.map(label).join(", ") || "none" : one.answer.unknown ? "unknown" : label(one.answer.label)}</small></button>`)}</div></section>`}
     <div class="folds"><${Same} curl=${text ? curl(`v1/models/${id || model.id}/predictions`, `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'`) : curl(`v1/models/${id || model.id}/predictions`, '-H "Content-Type: image/jpeg" --data-binary @picture.jpg')} python=${python(text ? `answer = client.post("v1/models/${id || model.id}/predictions", json={"inputs": [{"text": "…"}]}).json()\nprint(answer["data"])` : `with open("picture.jpg", "rb") as file:\n    answer = client.post("v1/models/${id || model.id}/predictions", files={"files": file}).json()\nprint(answer["data"])`)} /></div>`;
 }

@@ -2,11 +2,11 @@
 /** Feedback: what an alias was asked, to be labelled by keyboard; how often it is right; what others said. */
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
-import { ApplyFeedback, unapplied } from "../parts/apply_feedback.js";
-import { LiveAccuracy, Volunteered } from "../parts/live_accuracy.js";
-import { FindClass, KEYS, LabelKeys, handy } from "../parts/label_keys.js";
-import { LoggedInput, prefetch } from "../parts/logged.js";
-import { LogSwitch, logSaid } from "../parts/prediction_log.js";
+import { ApplyFeedback, unapplied } from "../parts/live/apply_feedback.js";
+import { LiveAccuracy, Volunteered } from "../parts/live/live_accuracy.js";
+import { FindClass, KEYS, LabelKeys, handy } from "../parts/live/label_keys.js";
+import { LoggedInput, prefetch } from "../parts/live/logged.js";
+import { LogSwitch, logSaid } from "../parts/live/prediction_log.js";
 import { Button, Failed, Fold, Head, Loading, Same, curl, python, useKeys, useLoad } from "../parts/ui.js";
 import { count, label, percent, several, thing } from "../parts/words.js";
 

@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { ask, get, part } from "../api.js";
 import { chosen, takeDrops } from "../parts/drop.js";
 import { Text } from "../parts/grid.js";
-import { IsRight } from "../parts/is_right.js";
+import { IsRight } from "../parts/live/is_right.js";
 import { Webcam } from "../parts/webcam.js";
 import { Button, Failed, Head, Icon, Loading, Note, Picture, Same, curl, python, toast, useLoad } from "../parts/ui.js";
 import { called, chance, label, percent, range, thing } from "../parts/words.js";

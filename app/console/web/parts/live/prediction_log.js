@@ -1,9 +1,9 @@
 // @ts-check
 /** The switch of an alias's prediction log: what of its requests is written down, and for how long. */
-import { html, useState } from "../vendor/preact.js";
-import { part, send } from "../api.js";
-import { Button, Dialog, Failed, Sure, toast } from "./ui.js";
-import { percent, several } from "./words.js";
+import { html, useState } from "../../vendor/preact.js";
+import { part, send } from "../../api.js";
+import { Button, Dialog, Failed, Sure, toast } from "../ui.js";
+import { percent, several } from "../words.js";
 
 /** @type {[number, string][]} */
 const RATES = [[1, "every request"], [0.5, "every second one"], [0.2, "one in five"], [0.1, "one in ten"], [0.01, "one in a hundred"], [0, "none for now (a pause)"]];

@@ -1,11 +1,11 @@
 // @ts-check
 /** “Is that right?”: what a person says of an answer goes to the model's feedback, with the input. */
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { part, send } from "../api.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { part, send } from "../../api.js";
 import { ApplyFeedback } from "./apply_feedback.js";
 import { FindClass } from "./label_keys.js";
-import { Button, Failed, Icon, useKeys } from "./ui.js";
-import { label, thing } from "./words.js";
+import { Button, Failed, Icon, useKeys } from "../ui.js";
+import { label, thing } from "../words.js";
 
 const MOST = 9;
 

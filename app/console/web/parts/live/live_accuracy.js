@@ -1,9 +1,9 @@
 // @ts-check
 /** How often a model in use is right, from what was drawn at random; and what volunteers said, apart from it. */
-import { html, useState } from "../vendor/preact.js";
-import { part, send } from "../api.js";
-import { Button, Failed, Fold, Interval } from "./ui.js";
-import { ago, label, percent, range, several } from "./words.js";
+import { html, useState } from "../../vendor/preact.js";
+import { part, send } from "../../api.js";
+import { Button, Failed, Fold, Interval } from "../ui.js";
+import { ago, label, percent, range, several } from "../words.js";
 
 /** The figure with its interval and what it is of. @param {{live: any}} props */
 export function LiveFigure({ live }) {

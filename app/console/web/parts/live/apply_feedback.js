@@ -1,9 +1,9 @@
 // @ts-check
 /** What feedback brought becomes a dataset's next version. */
-import { html, useState } from "../vendor/preact.js";
-import { all, part, send } from "../api.js";
-import { Button, Dialog, Failed, Loading, useLoad } from "./ui.js";
-import { several } from "./words.js";
+import { html, useState } from "../../vendor/preact.js";
+import { all, part, send } from "../../api.js";
+import { Button, Dialog, Failed, Loading, useLoad } from "../ui.js";
+import { several } from "../words.js";
 
 /** Feedback that a dataset could have and has not. @param {any[]} given */
 export const unapplied = (given) => given.filter((one) => !one.applied && one.content && (one.label != null || one.labels != null));

@@ -1,7 +1,7 @@
 // @ts-check
 /** An input from the prediction log: its picture or its text, fetched with the key. */
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { ask, picture } from "../api.js";
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { ask, picture } from "../../api.js";
 
 /** Where the content of a logged input is, from what the API answers. @param {string} content */
 const where = (content) => content.replace(/^\//, "");

@@ -1,8 +1,8 @@
 // @ts-check
 /** What an input can be called, by keys: up to ten classes have one each, others are found by name. */
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { Dialog } from "./ui.js";
-import { label, percent } from "./words.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { Dialog } from "../ui.js";
+import { label, percent } from "../words.js";
 
 export const KEYS = "1234567890";
 

@@ -67,6 +67,8 @@ from app.models.aliases import router as aliases
 from app.models.catalogue import router as catalogue
 from app.models.endpoints import router as models
 from app.models.promotions import router as promotions
+from app.operations.deletions import contents
+from app.operations.deletions import router as deletions
 from app.operations.health import router as health
 from app.operations.metrics import Measure
 from app.operations.system import router as system
@@ -79,6 +81,8 @@ _LOOKS_BYTES = 32 * 1024 * 1024
 ROOMS = (
     accounts,
     organisations,
+    contents,
+    deletions,
     me,
     audit_log,
     datasets,
@@ -118,6 +122,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             copies = partial(tidy, settings, held.storage)
             async with AsyncExitStack() as running:
                 await running.enter_async_context(tidied(copies))
+                idle = partial(held.looks.forget_idle, 3600.0)
+                await running.enter_async_context(tidied(idle))
                 for sweep in (expired, held.keyring.note_used):
                     await running.enter_async_context(tidied(sweep, every=60.0))
                 await running.enter_async_context(in_use(held))

@@ -177,8 +177,8 @@ def cancel_batch(
 @router.delete("/{batch_id}", responses=problems("not_found", "in_use"))
 def delete_batch(batch_id: BatchId, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Delete a batch that has ended: its results, and what was uploaded and embedded for it."""
-    service.remove(services, batch_id, organisation_id=caller.organisation_id)
-    return DeletedObject(id=batch_id, object="batch_prediction")
+    deletion = service.remove(services, batch_id, organisation_id=caller.organisation_id)
+    return DeletedObject(id=batch_id, object="batch_prediction", deletion=deletion)
 
 
 @router.get(

@@ -19,15 +19,17 @@ from app.core import batch, manifest
 from app.core.errors import HeadstartError
 from app.core.messages import Options
 from app.http.dependencies import Services, writing
-from app.infra import erasure, storage_keys
+from app.http.schemas import Deletion
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import BatchRow
-from app.infra.repositories import batches, datasets, erasures, models, quotas, targets
+from app.infra.repositories import batches, datasets, deletions, erasures, models, quotas, targets
 from app.infra.repositories.batches import PlannedBatch
 from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.targets import NotReady, ResolvedModel
 from app.infra.storage import storage_errors
-from app.uploads import blobs
+from app.uploads import blobs, deleting
 from app.uploads.intake import Built, IntakeOptions, build
 from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
@@ -219,7 +221,7 @@ def cancel(session: Session, batch_id: str, *, organisation_id: str) -> BatchRow
     return batches.get(session, batch_id, organisation_id=organisation_id)
 
 
-def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
+def remove(services: Services, batch_id: str, *, organisation_id: str) -> Deletion:
     """Delete a batch that has ended, its results, and what was embedded for it alone.
 
     Raises not_found or in_use.
@@ -227,8 +229,12 @@ def remove(services: Services, batch_id: str, *, organisation_id: str) -> None:
     with writing(services) as session:
         keys = [part.key for part in batches.parts(session, batch_id)]
         row = batches.remove(session, batch_id, organisation_id=organisation_id)
+        keys += [storage_keys.pack(organisation_id, pack) for pack in row.packs]
+        doomed = Doomed(object="batch_prediction", id=batch_id, files=keys)
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
         if row.dataset_id is None:
-            erasures.add(session, [row.manifest_sha256], organisation_id=organisation_id)
-    erasure.delete(services.storage, keys)
-    blobs.discard(services, [storage_keys.pack(organisation_id, pack) for pack in row.packs])
-    blobs.forget_contents(services, organisation_id)
+            manifests = [row.manifest_sha256]
+            erasures.add(
+                session, manifests, organisation_id=organisation_id, deletion_id=deletion_id
+            )
+    return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)

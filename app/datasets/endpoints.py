@@ -173,8 +173,8 @@ def list_problems(
 def delete_dataset(dataset_id: DatasetId, caller: Writer, services: ServicesDep) -> DeletedDataset:
     """Delete the dataset, its examples and their cached embeddings; models made of it stay."""
     find(services, caller, dataset_id)
-    removal.remove(services, dataset_id, organisation_id=caller.organisation_id)
-    return DeletedDataset(id=dataset_id)
+    deletion = removal.remove(services, dataset_id, organisation_id=caller.organisation_id)
+    return DeletedDataset(id=dataset_id, deletion=deletion)
 
 
 @router.get("/{dataset_id}/versions", responses=problems("not_found"))

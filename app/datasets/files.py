@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, StreamingResponse
 
 from app.core.errors import HeadstartError
@@ -20,6 +20,7 @@ from app.http.idempotency import mark
 from app.http.openapi import files, links, problems
 from app.http.pages import Order, Page, cursor, page
 from app.http.routes import StrictRoute
+from app.http.schemas import Deletion
 from app.http.waiting import WishDep
 from app.infra.orm import FileRow
 from app.infra.repositories import datasets
@@ -43,6 +44,7 @@ class DeletedFile(BaseModel):
     id: str
     object: Literal["file"] = "file"
     deleted: Literal[True] = True
+    deletion: Deletion = Field(description="How far its removal from storage is.")
 
 
 _ONE = "v1_files__file_id_"
@@ -124,8 +126,8 @@ def delete_file(file_id: FileId, caller: Writer, services: ServicesDep) -> Delet
     organisation = caller.organisation_id
     found = files_service.find(services, file_id, organisation_id=organisation)
     remove = plain.remove if isinstance(found, FileRow) else removal.remove
-    remove(services, file_id, organisation_id=organisation)
-    return DeletedFile(id=file_id)
+    deletion = remove(services, file_id, organisation_id=organisation)
+    return DeletedFile(id=file_id, deletion=deletion)
 
 
 _CONTENT: dict[int | str, dict[str, Any]] = {200: files("application/x-tar", "application/jsonl")}

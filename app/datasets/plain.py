@@ -6,13 +6,15 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.http.dependencies import Services, writing
 from app.http.pages import looks_like
-from app.infra import erasure, storage_keys
+from app.http.schemas import Deletion
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import FileRow
-from app.infra.repositories import quotas
+from app.infra.repositories import deletions, quotas
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.openai import files, request_batches
 from app.infra.repositories.openai.files import NewFile
-from app.uploads import blobs
+from app.uploads import blobs, deleting
 from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
 
@@ -60,9 +62,11 @@ def find(services: Services, file_id: str, *, organisation_id: str) -> FileRow |
         return files.find(session, file_id, organisation_id=organisation_id)
 
 
-def remove(services: Services, file_id: str, *, organisation_id: str) -> None:
+def remove(services: Services, file_id: str, *, organisation_id: str) -> Deletion:
     """Delete a file and its content. Raises not_found or in_use."""
     with writing(services) as session:
         request_batches.refuse_if_used(session, file_id, organisation_id=organisation_id)
         key = files.remove(session, file_id, organisation_id=organisation_id)
-    erasure.delete(services.storage, [key])
+        doomed = Doomed(object="file", id=file_id, files=[key])
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+    return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)

@@ -9,6 +9,7 @@ from pydantic.config import JsonDict, JsonValue
 
 from app.core.manifest import Example, LabelMode, Modality, Problem, Split
 from app.core.times import whole
+from app.http.schemas import Deletion
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.problems import SHOWN
 
@@ -210,6 +211,7 @@ class DeletedDataset(BaseModel):
     id: str
     object: Literal["dataset"] = "dataset"
     deleted: Literal[True] = True
+    deletion: Deletion = Field(description="How far its removal from storage is.")
 
 
 def dataset_of(snapshot: DatasetSnapshot) -> Dataset:

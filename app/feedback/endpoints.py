@@ -38,12 +38,15 @@ from app.http.dependencies import (
 from app.http.openapi import DeletedObject, files, path_id, problems
 from app.http.pages import Limit, Page, cursor, looks_like, page
 from app.http.routes import StrictRoute
-from app.infra import erasure
+from app.http.schemas import Deletion
 from app.infra.database import reading
 from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories import deletions
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.targets import ResolvedModel
+from app.uploads import deleting
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/models/{model}", tags=["models in use"])
 _EXAMPLE = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -163,15 +166,17 @@ async def delete_feedback(
 ) -> DeletedObject:
     """Forget feedback and its input; versions that have it keep it."""
     await services.resolver.resolve(caller.organisation_id, model)
-    await to_thread.run_sync(_removed, services, caller, feedback_id)
-    return DeletedObject(id=feedback_id, object="feedback")
+    deletion = await to_thread.run_sync(_removed, services, caller.organisation_id, feedback_id)
+    return DeletedObject(id=feedback_id, object="feedback", deletion=deletion)
 
 
-def _removed(services: Services, caller: Identity, feedback_id: str) -> None:
+def _removed(services: Services, organisation_id: str, feedback_id: str) -> Deletion:
     with writing(services) as session:
-        row = rows.get(session, feedback_id, organisation_id=caller.organisation_id)
-        needless = rows.remove(session, row)
-    erasure.delete(services.storage, needless)
+        row = rows.get(session, feedback_id, organisation_id=organisation_id)
+        files = rows.remove(session, row)
+        doomed = Doomed(object="feedback", id=feedback_id, removed={"feedback": 1}, files=files)
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+    return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)
 
 
 @router.get("/accuracy", responses=problems("not_found", "not_ready"))

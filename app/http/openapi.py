@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.errors import TITLES
 from app.core.openai.problems import STATUSES
+from app.http.schemas import Deletion
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -80,6 +81,10 @@ class DeletedObject(BaseModel):
     id: str
     object: str
     deleted: Literal[True] = True
+    deletion: Deletion | None = Field(
+        default=None,
+        description="How far its removal from storage is; null where it had nothing there.",
+    )
 
 
 def path_id(description: str, example: str, *, max_length: int = 200) -> Any:

@@ -20,6 +20,58 @@ class Interval(BaseModel):
     high: float | None
 
 
+class DeletedPart(BaseModel):
+    """What a deletion is of."""
+
+    object: str = Field(examples=["dataset"])
+    id: str = Field(examples=["ds_01jd3v6s0q8m4f2k9x7c5b1n3a"])
+
+
+class Deletion(BaseModel):
+    """How far the removal of what was deleted is; nothing of it can be read any more.
+
+    Counts are of `versions`, `examples`, `models`, `logged_predictions`, `feedback` and the like
+    as rows; `contents` are distinct inputs, `embeddings` their vectors, `files` those in storage.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "del_01jd3v6s0q8m4f2k9x7c5b1n3a",
+                    "object": "deletion",
+                    "subject": {"object": "dataset", "id": "ds_01jd3v6s0q8m4f2k9x7c5b1n3a"},
+                    "status": "done",
+                    "created_at": 1764000000,
+                    "finished_at": 1764000000,
+                    "copies_gone_at": 1764007200,
+                    "removed": {"versions": 1, "contents": 90, "embeddings": 90, "files": 3},
+                    "kept": {"contents": 10, "files": 0},
+                    "remaining": {},
+                }
+            ]
+        }
+    )
+
+    id: str
+    object: Literal["deletion"] = "deletion"
+    subject: DeletedPart
+    status: Literal["pending", "done"] = Field(
+        description="`done`: no row and no stored file has any of it."
+    )
+    created_at: int
+    finished_at: int | None = Field(description="When it was done.")
+    copies_gone_at: int | None = Field(
+        description="By when what nobody can reach any more is gone from memory and from copies "
+        "that other hosts have fetched, too. Backups have what they had."
+    )
+    removed: dict[str, int] = Field(description="What is gone so far.")
+    kept: dict[str, int] = Field(
+        description="What something else of the organisation has, too, and so stays."
+    )
+    remaining: dict[str, int] = Field(description="What is still to go; empty once it is done.")
+
+
 class DatasetVersion(BaseModel):
     """An immutable version of a dataset; `version` is null once the dataset is gone."""
 

@@ -1,57 +1,138 @@
-"""Forgetting what only deleted datasets and batches had: embeddings, then the manifests themselves.
+"""Forgetting what only deleted things had: files, embeddings, then the lists of contents.
 
-Whoever deletes their rows leaves erasures in that transaction, and then does them; what a killed
-process has not done, a trainer does. An erasure looks for who else has a content after its own rows
-are gone, so that of two deletions that share one the later forgets it.
+Whoever deletes rows notes in that transaction what is to go (`repositories.deletions`), and then
+does it; what a killed process has not done, a trainer does. An erasure looks for who else has a
+content after its own rows are gone, so that of two deletions that share one the later forgets it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra import storage_keys
 from app.infra.database import Sessions, reading, transaction
-from app.infra.repositories import batches, datasets, erasures, holds
+from app.infra.repositories import batches, datasets, deletions, embeddings, erasures, references
 from app.infra.storage import Storage
 
 log = structlog.get_logger()
 _AT_ONCE = 500
 """Contents forgotten in one transaction: other writers wait for no more."""
+_FILES_AT_ONCE = 50
 _SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
 def finish(sessions: Sessions, storage: Storage, organisation_id: str) -> int:
-    """Do the organisation's erasures; how many there were. Raises storage_unavailable."""
+    """Do what the organisation's deletions have left to do; how many erasures there were.
+
+    Raises storage_unavailable where contents could not be looked up.
+    """
     with reading(sessions) as session:
         pending = erasures.pending(session, organisation_id)
         others = datasets.manifests(session, organisation_id=organisation_id)
         others |= batches.own_manifests(session, organisation_id=organisation_id)
-    contents = _only_in(storage, organisation_id, set(pending.values()), others)
-    for start in range(0, len(contents), _AT_ONCE):
-        _forget(sessions, storage, organisation_id, contents[start : start + _AT_ONCE])
+        ends = {
+            row.id: row.created_at
+            for row in deletions.unfinished(session, organisation_id=organisation_id)
+        }
+    for deletion_id, noted in pending.items():
+        _Part(sessions, storage, organisation_id, deletion_id).erase(noted, others)
+    for deletion_id, at in ends.items():
+        _Part(sessions, storage, organisation_id, deletion_id).drop_segments(at)
+    remove_files(sessions, storage, organisation_id)
     with transaction(sessions) as session:
-        erasures.drop(session, pending, organisation_id=organisation_id)
-    manifests = [storage_keys.manifest(organisation_id, name) for name in pending.values()]
-    discard(sessions, storage, manifests)
-    return len(pending)
+        deletions.settle(session)
+    return sum(map(len, pending.values()))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one deletion, or none (empty), has left to do."""
+
+    sessions: Sessions
+    storage: Storage
+    organisation_id: str
+    deletion_id: str
+
+    def erase(self, noted: Mapping[str, str], others: Iterable[str]) -> None:
+        """Forget what its manifests name and no other does, and then those."""
+        manifests = set(noted.values())
+        contents, shared = _only_in(self.storage, self.organisation_id, manifests, others)
+        for start in range(0, len(contents), _AT_ONCE):
+            self._forget(contents[start : start + _AT_ONCE])
+        with transaction(self.sessions) as session:
+            if not erasures.drop(session, noted, organisation_id=self.organisation_id):
+                return
+            files = [storage_keys.manifest(self.organisation_id, name) for name in manifests]
+            self._note(session, files, removed={"contents": len(contents)})
+            self._count(session, kept={"contents": shared}, forgotten=True)
+
+    def _forget(self, contents: Sequence[str]) -> None:
+        with transaction(self.sessions) as session:
+            dropped, empty = datasets.forget_embeddings(
+                session, contents, organisation_id=self.organisation_id
+            )
+            files = [storage_keys.segment(self.organisation_id, one.key, one.id) for one in empty]
+            self._note(session, files, removed={"embeddings": dropped})
+
+    def drop_segments(self, at: float) -> None:
+        """Forget what was embedded before all that the organisation held was deleted, at `at`."""
+        while self._drop_segment(at):
+            pass
+
+    def _drop_segment(self, at: float) -> bool:
+        with transaction(self.sessions) as session:
+            one = embeddings.one_before(session, at, organisation_id=self.organisation_id)
+            if one is None:
+                return False
+            rows = len(embeddings.rows_of(session, [one.id])[one.id])
+            embeddings.drop(session, [one.id])
+            file = storage_keys.segment(self.organisation_id, one.key, one.id)
+            self._note(session, [file], removed={"embeddings": rows})
+        return True
+
+    def _note(self, session: Session, files: Iterable[str], *, removed: Mapping[str, int]) -> None:
+        deletions.note_files(
+            session, files, organisation_id=self.organisation_id, deletion_id=self.deletion_id
+        )
+        self._count(session, removed=removed)
+
+    def _count(self, session: Session, **more: Any) -> None:
+        deletions.count(session, self.deletion_id, organisation_id=self.organisation_id, **more)
+
+    def remove(self, noted: Sequence[str]) -> None:
+        """Delete some of its files, or folders of them."""
+        keys = list(dict.fromkeys(key for one in noted for key in _in(self.storage, one)))
+        with reading(self.sessions) as session:
+            needless = [key for key in keys if not references.is_needed(session, key)]
+        for key in needless:
+            self.storage.delete(key)
+        with transaction(self.sessions) as session:
+            whose = {"organisation_id": self.organisation_id}
+            if deletions.strike_out(session, self.deletion_id, noted, **whose):
+                kept = {"files": len(keys) - len(needless)}
+                self._count(session, removed={"files": len(needless)}, kept=kept)
 
 
 def _only_in(
     storage: Storage, organisation_id: str, manifests: Iterable[str], others: Iterable[str]
-) -> list[str]:
-    """The contents that these manifests name, and no other."""
+) -> tuple[list[str], int]:
+    """The contents that these manifests name and no other, and how many others do name."""
     contents: set[bytes] = set()
     for manifest in manifests:
         contents.update(_contents(storage, organisation_id, manifest))
+    total = len(contents)
     for manifest in others:
         if contents:
             contents.difference_update(_contents(storage, organisation_id, manifest))
-    return sorted(content.decode() for content in contents)
+    return sorted(content.decode() for content in contents), total - len(contents)
 
 
 def _contents(storage: Storage, organisation_id: str, manifest: str) -> Iterator[bytes]:
@@ -70,23 +151,22 @@ def _hashes(path: Path) -> Iterator[bytes]:
                 yield match[1]
 
 
-def _forget(
-    sessions: Sessions, storage: Storage, organisation_id: str, contents: Sequence[str]
-) -> None:
-    with transaction(sessions) as session:
-        empty = datasets.forget_embeddings(session, contents, organisation_id=organisation_id)
-    delete(storage, [storage_keys.segment(organisation_id, one.key, one.id) for one in empty])
-
-
-def discard(sessions: Sessions, storage: Storage, keys: Iterable[str]) -> None:
-    """Delete the packs and manifests that nothing needs any more."""
+def remove_files(sessions: Sessions, storage: Storage, organisation_id: str) -> None:
+    """Delete the files that rows have ceased to name; what cannot go now, a trainer deletes."""
     try:
         with reading(sessions) as session:
-            needless = [key for key in keys if not holds.is_needed(session, key)]
-    except HeadstartError as error:
-        log.warning("blobs are left to the sweeper", reason=str(error))
-    else:
-        delete(storage, needless)
+            noted = deletions.noted_files(session, organisation_id)
+        for deletion_id, keys in noted.items():
+            part = _Part(sessions, storage, organisation_id, deletion_id)
+            for start in range(0, len(keys), _FILES_AT_ONCE):
+                part.remove(keys[start : start + _FILES_AT_ONCE])
+    except (HeadstartError, OSError) as error:
+        log.warning("files are left to be deleted by a trainer", reason=str(error))
+
+
+def _in(storage: Storage, noted: str) -> list[str]:
+    """A file, or those of a folder."""
+    return list(storage.keys(noted.rstrip("/"))) if noted.endswith("/") else [noted]
 
 
 def delete(storage: Storage, keys: Iterable[str]) -> None:

@@ -36,6 +36,17 @@ def revision(prefix: str, revision_id: str) -> str:
     return f"{prefix.rpartition('/')[0]}/{revision_id}"
 
 
+def all_of_model(prefix: str) -> str:
+    """The folder of all that was made of a model: its tries, revisions and exports."""
+    return f"{prefix.rpartition('/')[0]}/"
+
+
+def all_of(organisation_id: str) -> list[str]:
+    """The folders of all that an organisation has."""
+    kinds = PACKS, MANIFESTS, SEGMENTS, FILES, PARTS, PIECES, LIVE, ARTIFACTS, RESULTS
+    return [f"{kind}/{organisation_id}/" for kind in kinds]
+
+
 def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
     """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"

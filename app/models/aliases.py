@@ -12,8 +12,9 @@ from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
-from app.infra import erasure
-from app.infra.repositories import aliases
+from app.http.schemas import Deletion
+from app.infra.repositories import aliases, deletions
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import forgetting as live
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
@@ -21,6 +22,7 @@ from app.models import traffic
 from app.models.alias_schemas import Alias, AliasChange, NewAlias
 from app.models.alias_views import Name, alias_of, refuse_backbone, sound_model
 from app.models.pins import hold, let_go, make_ready
+from app.uploads import deleting
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases", tags=["aliases"])
 
@@ -101,13 +103,13 @@ async def change_alias(
 @router.delete("/{name}", responses=problems("not_found"))
 async def delete_alias(name: Name, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Forget a name; its model stays."""
-    await to_thread.run_sync(_delete, services, caller, name)
+    deletion = await to_thread.run_sync(_delete, services, caller, name)
     services.resolver.forget()
     await let_go(services, caller.organisation_id, alias=name)
-    return DeletedObject(id=name, object="alias")
+    return DeletedObject(id=name, object="alias", deletion=deletion)
 
 
-def _delete(services: Services, caller: Identity, name: str) -> None:
+def _delete(services: Services, caller: Identity, name: str) -> Deletion:
     organisation_id = caller.organisation_id
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name)
@@ -119,6 +121,8 @@ def _delete(services: Services, caller: Identity, name: str) -> None:
             move=move,
             models=(row.model_id, None),
         )
-        needless = live.forget_alias(session, row)
+        gone = live.forget_alias(session, row)
         aliases.delete(session, organisation_id=organisation_id, name=name)
-    erasure.delete(services.storage, needless)
+        doomed = Doomed(object="alias", id=name, removed=gone.rows, files=gone.files)
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+    return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)

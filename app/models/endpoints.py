@@ -12,15 +12,18 @@ from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer
 from app.http.openapi import DeletedObject, path_id, problems
 from app.http.pages import Page
 from app.http.routes import StrictRoute
+from app.http.schemas import Deletion
 from app.http.waiting import WishDep
-from app.infra import erasure
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions
-from app.infra.repositories import aliases, models
-from app.infra.repositories.live import forgetting as live
+from app.infra.repositories import aliases, deletions, models
+from app.infra.repositories.deletions import Doomed
+from app.infra.repositories.live import forgetting
 from app.models import evaluations, exports, service
 from app.models.schemas import Evaluation, Export, Model, ModelArtifact, ModelDetail
+from app.uploads import deleting
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/models", tags=["models"])
 router.include_router(evaluations.router)
@@ -66,17 +69,23 @@ def _detail(
 @router.delete("/{model}", responses=problems("not_found", "in_use"))
 async def delete_model(model: ModelId, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Delete a model and its files. An alias that points to it has to go or move first."""
-    await to_thread.run_sync(_delete, services, caller.organisation_id, model)
+    deletion = await to_thread.run_sync(_delete, services, caller.organisation_id, model)
     services.resolver.forget()
-    return DeletedObject(id=model, object="model")
+    return DeletedObject(id=model, object="model", deletion=deletion)
 
 
-def _delete(services: Services, organisation_id: str, model_id: str) -> None:
+def _delete(services: Services, organisation_id: str, model_id: str) -> Deletion:
     with writing(services) as session:
         prefix = models.delete(session, organisation_id=organisation_id, model_id=model_id)
-        needless = live.forget_model(session, organisation_id=organisation_id, model_id=model_id)
-    service.remove_artifacts(services.storage, prefix)
-    erasure.delete(services.storage, needless)
+        live = forgetting.forget_model(session, organisation_id=organisation_id, model_id=model_id)
+        doomed = Doomed(
+            object="model",
+            id=model_id,
+            removed={"models": 1, **live.rows},
+            files=[storage_keys.all_of_model(prefix), *live.files],
+        )
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+    return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)
 
 
 @router.get("/{model}/evaluation", responses=problems("not_found"))

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import structlog
-
 from app.core import exports
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode
@@ -30,8 +28,6 @@ from app.models.schemas import (
     ModelOrigin,
     ModelPrecision,
 )
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -182,16 +178,6 @@ def _read(storage: Storage, prefix: str, stored: Stored) -> bytes:
         return storage.fetch(f"{prefix}/{stored.file}").read_bytes()
     except FileNotFoundError as error:
         raise _corrupt(f"{stored.file} is missing") from error
-
-
-def remove_artifacts(storage: Storage, prefix: str) -> None:
-    """Remove the files of a model that is gone; what is left now, the sweeper collects."""
-    try:
-        for folder in (prefix, exports.folder_of(prefix)):
-            for key in list(storage.keys(folder)):
-                storage.delete(key)
-    except (OSError, HeadstartError) as error:
-        log.warning("artifacts are left to the sweeper", prefix=prefix, error=str(error))
 
 
 def _corrupt(why: str) -> HeadstartError:

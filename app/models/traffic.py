@@ -9,16 +9,17 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.dependencies import Services, writing
-from app.infra import erasure
 from app.infra.database import reading
 from app.infra.orm import AliasRow
-from app.infra.repositories import aliases
+from app.infra.repositories import aliases, deletions
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import forgetting
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.targets import ResolvedModel
 from app.models.alias_schemas import Alias, AliasChange, TrafficShare
 from app.models.alias_views import alias_of, sound_model
+from app.uploads import deleting
 
 _ROUNDING = 1e-9
 
@@ -39,25 +40,29 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
         _set(row, values)
-        needless = _set_log(session, row, body)
+        ended = _set_log(session, row, body)
         move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
         moves.record(session, organisation_id=organisation_id, alias=name, move=move,
                      models=(own.id, own.id))  # fmt: skip
         session.flush()
         told = alias_of(row)
-    erasure.delete(services.storage, needless)
+    if ended:
+        deleting.finish(services, organisation_id)
     return told
 
 
-def _set_log(session: Session, row: AliasRow, body: AliasChange) -> list[str]:
-    """Begin, change or end the log; files that its end leaves behind."""
+def _set_log(session: Session, row: AliasRow, body: AliasChange) -> bool:
+    """Begin, change or end the log; whether it ended, and what was written down goes."""
     if "prediction_log" not in body.model_fields_set:
-        return []
+        return False
     if body.prediction_log is not None:
         row.prediction_log = body.prediction_log.model_dump()
-        return []
+        return False
     row.prediction_log = None
-    return forgetting.end_log(session, row)
+    gone = forgetting.end_log(session, row)
+    doomed = Doomed(object="prediction_log", id=row.name, removed=gone.rows, files=gone.files)
+    deletions.begin(session, doomed, organisation_id=row.organisation_id)
+    return True
 
 
 def _set(row: AliasRow, values: dict[str, Any]) -> None:

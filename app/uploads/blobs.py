@@ -6,7 +6,7 @@ a row names it (`repositories.holds`), so that no other process takes it for gar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,19 +69,6 @@ def _take_back(services: Services, keys: Sequence[str]) -> None:
         log.warning("blobs are left to the sweeper", keys=keys, reason=str(error))
     else:
         erasure.delete(services.storage, unnamed)
-
-
-def discard(services: Services, keys: Iterable[str]) -> None:
-    """Delete the blobs that nothing needs any more."""
-    erasure.discard(services.sessions, services.storage, keys)
-
-
-def forget_contents(services: Services, organisation_id: str) -> None:
-    """Forget what only deleted rows had; what cannot be done now, a trainer does."""
-    try:
-        erasure.finish(services.sessions, services.storage, organisation_id)
-    except (HeadstartError, OSError) as error:
-        log.warning("contents are left to be forgotten by a trainer", reason=str(error))
 
 
 def open_manifest(services: Services, version: DatasetVersionRow) -> Path:

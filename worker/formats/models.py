@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,19 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
     if "held_out" in full:
         storage.put(f"{prefix}/{ANSWERS}", answers)
     return Artifact(prefix=prefix, sha256=sha256, size=len(data), card=full)
+
+
+def gone(storage: Storage, prefixes: Iterable[str]) -> set[str]:
+    """Those of the models' folders that storage has no head in. Raises storage_unavailable."""
+    return {prefix for prefix in prefixes if not _is_there(storage, prefix)}
+
+
+def _is_there(storage: Storage, prefix: str) -> bool:
+    try:
+        storage.fetch(f"{prefix}/{HEAD}")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def load(storage: Storage, prefix: str, sha256: str) -> StoredModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Executor
 from typing import Generic, Protocol, TypeVar
 
@@ -71,6 +71,18 @@ class HeadCache(Generic[H]):
             task = self._loading[_key(target)] = asyncio.create_task(self._admit(target))
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The folders of the heads in memory."""
+        return [_artifact(key) for key in self._heads]
+
+    def forget(self, artifacts: Container[str]) -> None:
+        """Drop the heads of folders that are gone, pinned or not."""
+        for key in [key for key in self._heads if _artifact(key) in artifacts]:
+            self.nbytes -= self._heads.pop(key).nbytes
+        for name in [name for name, key in self._pins.items() if _artifact(key) in artifacts]:
+            del self._pins[name]
 
     def follow(self, tenant: str, target: Target) -> None:
         """Keep the head for the pinned alias that was asked for; an unpinned one keeps none."""
@@ -140,6 +152,10 @@ class HeadCache(Generic[H]):
 
 def _key(target: Target) -> str:
     return f"{target.artifact}\0{target.sha256}"
+
+
+def _artifact(key: str) -> str:
+    return key.partition("\0")[0]
 
 
 def _heard(task: asyncio.Task[H]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from array import array
 from collections import OrderedDict
 from threading import Lock
@@ -14,13 +15,17 @@ _OVERHEAD = 500
 """Bytes an entry costs beside its numbers (measured with tracemalloc, rounded up)."""
 
 
+_Entry = tuple[array[float], bool, float | None, float]
+"""Probabilities, unknown, familiarity, and when it was used last."""
+
+
 class PredictionCache:
     """Least recently used first to go, within `budget` bytes; threads may share it."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
         # numbers only: labels belong to a head, which they would outlive here
-        self._entries: OrderedDict[bytes, tuple[array[float], bool, float | None]] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._lock = Lock()
         self.nbytes = 0
 
@@ -30,22 +35,33 @@ class PredictionCache:
     def get(self, key: bytes, labels: Labels) -> Scores | None:
         """The scores under `key`, which become the most recently used; `labels` are the head's."""
         with self._lock:
-            numbers = self._entries.get(key)
-            if numbers is None:
+            entry = self._entries.pop(key, None)
+            if entry is None:
                 return None
-            self._entries.move_to_end(key)
-        return Scores(labels, *numbers)
+            self._entries[key] = (*entry[:3], time.monotonic())
+        return Scores(labels, *entry[:3])
 
     def put(self, key: bytes, scores: Scores) -> None:
         """Remember `scores`, and forget the oldest beyond the budget."""
         with self._lock:
             if key in self._entries:
                 return
-            self._entries[key] = (scores.probabilities, scores.unknown, scores.familiarity)
+            told = scores.probabilities, scores.unknown, scores.familiarity
+            self._entries[key] = (*told, time.monotonic())
             self.nbytes += _OVERHEAD + _nbytes(scores.probabilities)
             while self.nbytes > self._budget:
-                _, (oldest, *_) = self._entries.popitem(last=False)
-                self.nbytes -= _OVERHEAD + _nbytes(oldest)
+                self._drop_oldest()
+
+    def forget_idle(self, seconds: float) -> None:
+        """Forget what nobody has asked for so long, such as answers of deleted models."""
+        with self._lock:
+            until = time.monotonic() - seconds
+            while self._entries and next(iter(self._entries.values()))[3] < until:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, (oldest, *_) = self._entries.popitem(last=False)
+        self.nbytes -= _OVERHEAD + _nbytes(oldest)
 
 
 def cache_key(target: Target, item: Input) -> bytes:

@@ -29,6 +29,7 @@ from app.infra.logs import configure_logs
 from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage, tidy
 from worker.answers.scoring import ServingHead
+from worker.formats import models
 from worker.ml.engines import default_device
 from worker.ml.engines.precision import precisions
 from worker.predictor.calls import InputOutcome
@@ -169,19 +170,22 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     predictor = Predictor(settings)
     await predictor.start()
-    tidying = asyncio.create_task(_tidy(settings))
+    tidying = asyncio.create_task(_tidy(settings, predictor.service))
     log.info("predictor ready", address=settings.listen, pid=os.getpid())
     await stop.wait()
     tidying.cancel()
     await predictor.stop()
 
 
-async def _tidy(settings: Settings) -> None:
-    """By the hour, forget this host's copies of what was deleted elsewhere."""
+async def _tidy(settings: Settings, service: Service) -> None:
+    """By the hour, forget this host's copies of what was deleted elsewhere, in memory too."""
     storage = open_storage(settings)
     while True:
         try:
             await asyncio.to_thread(tidy, settings, storage)
+            held = service.heads.artifacts
+            service.heads.forget(await asyncio.to_thread(models.gone, storage, held))
+            service.cache.forget_idle(_TIDY_SECONDS)
         except (HeadstartError, OSError) as error:
             log.warning("old copies cannot be tidied up", reason=str(error))
         await asyncio.sleep(_TIDY_SECONDS)

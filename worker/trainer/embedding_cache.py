@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
 from app.core.manifest import Example, windowed
-from app.infra import storage_keys
+from app.infra import erasure, storage_keys
 from app.infra.database import Sessions, reading, transaction
 from app.infra.orm import SegmentRow
-from app.infra.repositories import embeddings
+from app.infra.repositories import deletions, embeddings
 from app.infra.repositories.embeddings import Place
 from app.infra.storage import Storage, scratch
 from worker.formats import segments
@@ -126,6 +126,7 @@ class EmbeddingCache:
             excess = embeddings.total_bytes(session) - int(KEPT_SHARE * self._quota)
             victims = embeddings.to_evict(session, excess=excess)
             embeddings.drop(session, [segment.id for segment in victims])
+            _note_files(session, victims)
         self._delete_files(victims)
         return sum(segment.bytes for segment in victims)
 
@@ -165,12 +166,9 @@ class EmbeddingCache:
         scope = Scope(organisation_id=old[0].organisation_id, key=old[0].key)
         with scratch(staging) as folder:
             merged = self._merge(scope, rows, folder / "merged.npy")
-        if not self._replace(rows, merged):
-            if merged is not None:
-                self._storage.delete(scope.file(merged.id))
-            return 0
+        replaced = self._replace(rows, merged)
         self._delete_files(old)
-        return len(old)
+        return len(old) if replaced else 0
 
     def _replace(self, rows: _Rows, merged: Segment | None) -> bool:
         """Index `merged` in place of the segments of `rows`, unless something there has changed."""
@@ -179,8 +177,11 @@ class EmbeddingCache:
             unchanged = embeddings.rows_of(session, ids, lock=True) == rows
             old = embeddings.lock_segments(session, ids)
             if not unchanged or len(old) < len(ids):
+                if merged is not None:
+                    _note_file(session, merged.scope, merged.id)
                 return False
             embeddings.drop(session, ids)
+            _note_files(session, old)
             if merged is not None:
                 self.index(session, merged, used_at=max(segment.last_used_at for segment in old))
         return True
@@ -200,6 +201,17 @@ class EmbeddingCache:
         return self.put(scope, file, sha256s)
 
     def _delete_files(self, segments: Iterable[SegmentRow]) -> None:
-        for segment in segments:
-            scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
-            self._storage.delete(scope.file(segment.id))
+        """Of segments that are no more; what cannot go now, a later chore deletes."""
+        for organisation_id in {segment.organisation_id for segment in segments}:
+            erasure.remove_files(self._sessions, self._storage, organisation_id)
+
+
+def _note_files(session: Session, segments: Iterable[SegmentRow]) -> None:
+    for segment in segments:
+        scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
+        _note_file(session, scope, segment.id)
+
+
+def _note_file(session: Session, scope: Scope, segment_id: str) -> None:
+    """A deletion is done only once such files are gone, too: they may hold what it forgot."""
+    deletions.note_files(session, [scope.file(segment_id)], organisation_id=scope.organisation_id)

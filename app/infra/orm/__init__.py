@@ -9,7 +9,7 @@ from app.infra.orm.accounts import ApiKeyRow, IdempotencyRow, OrganisationRow
 from app.infra.orm.audit import AuditEntryRow
 from app.infra.orm.base import Base
 from app.infra.orm.batches import BatchPartRow, BatchRow
-from app.infra.orm.blobs import ErasureRow, HeldBlobRow
+from app.infra.orm.blobs import DeletedFileRow, DeletionRow, ErasureRow, HeldBlobRow
 from app.infra.orm.datasets import DatasetRow, DatasetVersionRow
 from app.infra.orm.embeddings import EmbeddingRow, SegmentRow
 from app.infra.orm.files import FileRow, UploadPartRow, UploadRow
@@ -46,6 +46,8 @@ __all__ = [
     "CheckpointRow",
     "DatasetRow",
     "DatasetVersionRow",
+    "DeletedFileRow",
+    "DeletionRow",
     "DriftReferenceRow",
     "DriftWindowRow",
     "EmbeddingRow",

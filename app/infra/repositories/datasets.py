@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -281,12 +282,12 @@ def is_referenced(session: Session, kind: str, sha256: str, *, organisation_id: 
 
 def forget_embeddings(
     session: Session, sha256s: Iterable[str], *, organisation_id: str
-) -> list[SegmentRow]:
-    """Drop the organisation's embeddings of these contents; answers the segments left empty.
+) -> tuple[int, list[SegmentRow]]:
+    """Drop the organisation's embeddings of these contents; how many, and the segments left empty.
 
     A segment that others still use is worn from now on: a trainer rewrites it without these rows.
     """
-    touched: set[str] = set()
+    touched: Counter[str] = Counter()
     contents = set(sha256s)
     wanted = sorted(contents | set(map(windowed, contents)))
     caches = select(SegmentRow.key).where(SegmentRow.organisation_id == organisation_id).distinct()
@@ -301,10 +302,10 @@ def forget_embeddings(
                 )
                 .returning(EmbeddingRow.segment_id)
             )
-            touched |= set(session.scalars(dropped))
+            touched.update(session.scalars(dropped))
     empty = _drop_empty(session, sorted(touched))
-    embeddings.wear(session, touched - {segment.id for segment in empty})
-    return empty
+    embeddings.wear(session, touched.keys() - {segment.id for segment in empty})
+    return touched.total(), empty
 
 
 def _drop_empty(session: Session, segment_ids: Sequence[str]) -> list[SegmentRow]:

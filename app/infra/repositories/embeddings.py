@@ -123,6 +123,12 @@ def touch(session: Session, segment_ids: Iterable[str]) -> None:
         )
 
 
+def one_before(session: Session, at: float, *, organisation_id: str) -> SegmentRow | None:
+    """One of the organisation's segments of before a time; None if there is none."""
+    before = SegmentRow.organisation_id == organisation_id, SegmentRow.created_at <= at
+    return session.scalars(select(SegmentRow).where(*before).limit(1)).first()
+
+
 def total_bytes(session: Session) -> int:
     """Bytes of all segments together."""
     return int(session.scalar(select(func.coalesce(func.sum(SegmentRow.bytes), 0))) or 0)

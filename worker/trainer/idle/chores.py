@@ -16,7 +16,7 @@ import structlog
 from app.core.errors import HeadstartError
 from app.infra import erasure
 from app.infra.database import reading, transaction
-from app.infra.repositories import audit, erasures, idempotency, work
+from app.infra.repositories import audit, deletions, erasures, idempotency, work
 from app.infra.repositories.retraining import webhooks
 from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
@@ -59,6 +59,8 @@ class Chores:
 
     def _chore(self) -> bool:
         done = self._tidy() or self._erase() or self._sweep() or self._compact()
+        with transaction(self._context.sessions) as session:
+            deletions.settle(session)
         return done > 0
 
     def _tidy(self) -> int:
@@ -74,8 +76,11 @@ class Chores:
         """What a deletion was killed before, or could not do."""
         context = self._context
         with reading(context.sessions) as session:
-            whose = erasures.overdue(session, seconds=_ERASE_SECONDS)
-        done = sum(erasure.finish(context.sessions, context.storage, one) for one in whose[:1])
+            overdue = [
+                one.overdue(session, seconds=_ERASE_SECONDS) for one in (erasures, deletions)
+            ]
+        whose = sorted(set().union(*overdue))[:1]
+        done = sum(erasure.finish(context.sessions, context.storage, one) for one in whose)
         if done:
             log.info("deleted contents forgotten", number=done)
         return done
@@ -91,8 +96,9 @@ class Chores:
 
     def _prune(self) -> None:
         """Rows whose time is over, some at once, so that nobody waits long."""
-        old = partial(audit.prune, days=self._context.settings.audit_days)
-        for prune in (idempotency.prune, work.prune, webhooks.prune, old):
+        days = self._context.settings.audit_days
+        old = partial(audit.prune, days=days), partial(deletions.prune, days=days)
+        for prune in (idempotency.prune, work.prune, webhooks.prune, *old):
             gone = _PRUNED_AT_ONCE
             while gone == _PRUNED_AT_ONCE:
                 with transaction(self._context.sessions) as session:

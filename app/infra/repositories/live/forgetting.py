@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -19,17 +20,26 @@ from app.infra.repositories.live import log
 _DRIFT: tuple[Any, ...] = (DriftReferenceRow, DriftWindowRow)
 
 
-def end_log(session: Session, alias: AliasRow) -> list[str]:
-    """Delete the alias's log and what was measured on it; the files that it leaves."""
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows of what are gone, and the files that nothing names any more."""
+
+    rows: dict[str, int]
+    files: list[str]
+
+
+def end_log(session: Session, alias: AliasRow) -> Forgotten:
+    """Delete the alias's log and what was measured on it."""
     for of in _DRIFT:
         session.execute(
             delete(of).where(of.organisation_id == alias.organisation_id, of.alias == alias.name)
         )
-    return log.forget_alias(session, alias)
+    logged, files = log.forget_alias(session, alias)
+    return Forgotten({"logged_predictions": logged}, files)
 
 
-def forget_alias(session: Session, alias: AliasRow) -> list[str]:
-    """Delete the alias's log, feedback, drift and labelling projects; the files that they leave."""
+def forget_alias(session: Session, alias: AliasRow) -> Forgotten:
+    """Delete the alias's log, feedback, drift and labelling projects."""
     organisation_id, name = alias.organisation_id, alias.name
     of: Any = LabellingProjectRow
     session.execute(delete(of).where(of.organisation_id == organisation_id, of.alias == name))
@@ -39,10 +49,12 @@ def forget_alias(session: Session, alias: AliasRow) -> list[str]:
         .where(of.organisation_id == organisation_id, of.alias == name)
         .returning(of.content_key)
     ).all()
-    return [*end_log(session, alias), *log.needless(session, keys)]
+    ended = end_log(session, alias)
+    rows = {**ended.rows, "feedback": len(keys)}
+    return Forgotten(rows, [*ended.files, *log.needless(session, keys)])
 
 
-def forget_model(session: Session, *, organisation_id: str, model_id: str) -> list[str]:
+def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Forgotten:
     """Delete the model's log and drift, and feedback that was given of it by its id.
 
     Feedback given under an alias stays: what it labels is true of any model.
@@ -59,5 +71,6 @@ def forget_model(session: Session, *, organisation_id: str, model_id: str) -> li
     keys = session.scalars(
         delete(FeedbackRow).where(FeedbackRow.id.in_(own)).returning(FeedbackRow.content_key)
     ).all()
-    gone = log.forget_model(session, organisation_id=organisation_id, model_id=model_id)
-    return [*gone, *log.needless(session, keys)]
+    logged, files = log.forget_model(session, organisation_id=organisation_id, model_id=model_id)
+    rows = {"logged_predictions": logged, "feedback": len(keys)}
+    return Forgotten(rows, [*files, *log.needless(session, keys)])

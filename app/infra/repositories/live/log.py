@@ -64,27 +64,28 @@ def count(session: Session, which: Iterable[ColumnElement[bool]]) -> int:
     )
 
 
-def forget_alias(session: Session, alias: AliasRow) -> list[str]:
-    """Delete what was written down of an alias; the files that hold its contents."""
+def forget_alias(session: Session, alias: AliasRow) -> tuple[int, list[str]]:
+    """Delete what was written down of an alias; how much, and the files that hold its contents."""
     return _delete(session, organisation_id=alias.organisation_id, alias=alias.name)
 
 
-def forget_model(session: Session, *, organisation_id: str, model_id: str) -> list[str]:
+def forget_model(session: Session, *, organisation_id: str, model_id: str) -> tuple[int, list[str]]:
     """The same of a model."""
     return _delete(session, organisation_id=organisation_id, model_id=model_id)
 
 
 def _delete(
     session: Session, *, organisation_id: str, alias: str = "", model_id: str | None = None
-) -> list[str]:
+) -> tuple[int, list[str]]:
     which = whose(organisation_id, alias=alias, model_id=model_id)
     keys = session.scalars(
         select(LoggedPredictionRow.content_key)
         .where(*which, LoggedPredictionRow.content_key.is_not(None))
         .distinct()
     ).all()
+    gone = count(session, which)
     session.execute(delete(LoggedPredictionRow).where(*which))
-    return needless(session, keys)
+    return gone, needless(session, keys)
 
 
 def needless(session: Session, keys: Iterable[str | None]) -> list[str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.accounts.audit import router as audit_log
 from app.accounts.endpoints import me
 from app.accounts.endpoints import router as accounts
 from app.accounts.organisations import router as organisations
+from app.accounts.usage import router as usage
 from app.batches.endpoints import router as batches
 from app.batches.requests.endpoints import router as request_batches
 from app.compat.custom_vision.spelling import Spelling
@@ -57,6 +59,8 @@ from app.infra.remembered import Remembered
 from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.live.feedback import pending
 from app.infra.repositories.retraining.agreement import ShadowTally
+from app.infra.repositories.usage import stored
+from app.infra.repositories.usage.tally import UsageTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
 from app.infra.turns import Builds, Turns
@@ -83,6 +87,7 @@ ROOMS = (
     organisations,
     contents,
     deletions,
+    usage,
     me,
     audit_log,
     datasets,
@@ -126,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await running.enter_async_context(tidied(idle))
                 for sweep in (expired, held.keyring.note_used):
                     await running.enter_async_context(tidied(sweep, every=60.0))
+                await running.enter_async_context(metered(held))
                 await running.enter_async_context(in_use(held))
                 with let_go_on_signals(held.waiting), scheduling(held):
                     yield
@@ -180,6 +186,21 @@ async def in_use(held: Services) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def metered(held: Services) -> AsyncIterator[None]:
+    """Usage records: what was counted is written down, at the end too, and stores are measured."""
+    flush = partial(held.usage.flush, held.sessions)
+    try:
+        async with (
+            tidied(flush, every=5.0),
+            tidied(partial(stored.record, held.sessions)),
+        ):
+            yield
+    finally:
+        with suppress(HeadstartError, SQLAlchemyError):
+            flush()
+
+
 def open_services(settings: Settings) -> Services:
     """Connect to everything that the settings name."""
     make_folder(settings.data_dir)
@@ -202,6 +223,7 @@ def open_services(settings: Settings) -> Services:
         statistics=InferenceStatistics(),
         looks=Remembered(_LOOKS_BYTES),
         agreement=ShadowTally(),
+        usage=UsageTally(),
         prediction_log=PredictionBuffer(),
         make_job=partial(_make_job, settings),
         pending_feedback=pending,

@@ -97,7 +97,12 @@ class QuotaNumbers(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     stored_bytes: Annotated[
-        int | None, Field(ge=0, strict=True, description="Bytes of uploads.")
+        int | None,
+        Field(
+            ge=0,
+            strict=True,
+            description="Bytes of uploads, and of inputs that prediction logs and feedback keep.",
+        ),
     ] = None
     examples: Annotated[
         int | None,

@@ -61,7 +61,7 @@ _DRAWN = (
 _INPUT_PROBLEMS = (
     "not_found", "not_ready", "in_flight", "invalid_json", "modality_mismatch", "text_too_long",
     "image_invalid", "image_truncated", "model_corrupt", "backbone_unavailable", "overloaded",
-    "predictor_unavailable", "deadline_exceeded", "storage_unavailable",
+    "predictor_unavailable", "deadline_exceeded", "storage_unavailable", "quota_exceeded",
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories import quotas
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.targets import ResolvedModel
@@ -234,6 +235,8 @@ def keep(
         files = {key: path} if said.data is not None else {}
         with blobs.stored(services, files) as hold, writing(services) as session:
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
+            if files:
+                quotas.check(session, services.settings, organisation_id, "stored_bytes")
             needless = log_rows.needless(session, [former])
             told = feedback_of(found)
             hold.release(session)

@@ -28,10 +28,12 @@ from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import now
 from app.infra.orm import LoggedPredictionRow
+from app.infra.repositories import quotas
 from app.infra.repositories.live import drift
 from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.live.buffer import LoggedCall, counted
 from app.infra.repositories.live.drift import Watched
+from app.infra.settings import Settings
 from app.infra.storage import scratch, staging, storage_errors
 from app.operations.tidying import repeated
 from app.uploads import blobs
@@ -196,7 +198,7 @@ def _write(services: Services, entries: Sequence[_Entry]) -> None:
             unwanted = [
                 keys[whose]
                 for whose, group in groups.items()
-                if not _added(session, whose, group, keys[whose])
+                if not _added(session, services.settings, whose, group, keys[whose])
             ]
             hold.release(session)
     erasure.delete(services.storage, set(unwanted) & files.keys())
@@ -214,12 +216,21 @@ def _packed(group: Sequence[_Entry], folder: Path) -> Path | None:
     return path
 
 
-def _added(session: Session, whose: _Whose, group: Sequence[_Entry], key: str) -> bool:
-    """Add the rows, unless the alias, its log or the model has gone meanwhile."""
+def _added(
+    session: Session, settings: Settings, whose: _Whose, group: Sequence[_Entry], key: str
+) -> bool:
+    """Add the rows, unless the alias, its log or the model has gone meanwhile, or there is no room
+    for them in what the organisation may store.
+    """
     organisation_id, alias, model_id = whose
     wanted = log_rows.is_wanted(
         session, organisation_id=organisation_id, alias=alias, model_id=model_id
     )
+    coming = sum(len(entry.data) for entry in group)
+    if wanted and not quotas.has_room(session, settings, organisation_id, coming=coming):
+        counted("over_quota", len(group))
+        log.warning("the prediction log has no room", organisation=organisation_id, alias=alias)
+        return False
     if wanted:
         session.add_all(_rows(group, key, now(session)))
         session.flush()
@@ -247,7 +258,7 @@ def _rows(group: Sequence[_Entry], key: str, at: float) -> Iterator[LoggedPredic
             embedding=entry.embedding,
             content_key=key if kept else None,
             content_start=start if kept else 0,
-            content_length=len(data),
+            content_length=len(data) if kept else 0,
             lot=random(),
             created_at=at,
             expires_at=at + rule.retention_days * DAY_SECONDS,

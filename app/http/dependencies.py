@@ -23,6 +23,7 @@ from app.infra.queue import Doorbell
 from app.infra.remembered import Remembered
 from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
+from app.infra.repositories.usage.tally import UsageTally
 from app.infra.settings import Settings
 from app.infra.storage import Storage
 from app.infra.turns import Builds, Turns
@@ -55,6 +56,8 @@ class Services:
     """Small pictures, and what versions are like."""
     agreement: ShadowTally
     """What shadows say beside the models that aliases mean."""
+    usage: UsageTally
+    """What is used, until it is written down."""
     prediction_log: PredictionBuffer
     """Predictions that are to be written down."""
     make_job: MakeJob

@@ -81,7 +81,9 @@ class Gate:
         reply = _Reply(send, _Rest(headers, body, receive))
         try:
             await self._admit(scope, headers)
-            reply.headers = await self._turn(scope)
+            reply.headers, refused = await self._turn(scope)
+            if refused is not None:
+                raise refused
             await self.app(scope, self._opened(scope, headers, body), reply.send)
         except HeadstartError as error:
             await reply.say(error, scope, receive)
@@ -104,10 +106,10 @@ class Gate:
         if length is None or length > limit:
             raise too_large(limit)
 
-    async def _turn(self, scope: Scope) -> RateHeaders:
-        """Count a request that predicts. Raises rate_limited."""
+    async def _turn(self, scope: Scope) -> tuple[RateHeaders, HeadstartError | None]:
+        """Count a request that predicts; what to tell of it, and the refusal of one too many."""
         if scope["method"] != "POST" or not _INPUTS.fullmatch(scope["path"]):
-            return []
+            return [], None
         identity = scope["state"]["identity"]
         return await self.rates.take(identity.organisation_id, identity.requests_per_minute)
 

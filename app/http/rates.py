@@ -48,24 +48,18 @@ class Rates:
             self._shared = SlidingWindowCounterRateLimiter(storage)
         self._alone_until = 0.0
 
-    async def take(self, organisation_id: str, most: int) -> RateHeaders:
-        """Count one request; headers that tell how many are left. Raises rate_limited."""
+    async def take(
+        self, organisation_id: str, most: int
+    ) -> tuple[RateHeaders, HeadstartError | None]:
+        """Count one request: headers that tell how many are left, and the refusal where none is."""
         if not most:
-            return []
+            return [], None
         turn = None
         if self._shared is not None and time.monotonic() >= self._alone_until:
             turn = await to_thread.run_sync(self._together, organisation_id, most)
         if turn is None:
             turn = _take(self._own, organisation_id, most)
-        if not turn.taken:
-            raise HeadstartError(
-                "rate_limited",
-                f"the organisation may predict {most:,} times a minute",
-                param="requests_per_minute",
-                retry_after=turn.reset_seconds,
-                extra={"quota": {"name": "requests_per_minute", "limit": most}},
-            )
-        return _told(most, turn)
+        return _told(most, turn), None if turn.taken else _refused(most, turn)
 
     def _together(self, organisation_id: str, most: int) -> _Turn | None:
         """The turn in the count that is shared; None while that cannot be reached."""
@@ -86,9 +80,24 @@ def _take(limiter: SlidingWindowCounterRateLimiter, organisation_id: str, most: 
     return _Turn(taken, max(0, stats.remaining), seconds)
 
 
+def _refused(most: int, turn: _Turn) -> HeadstartError:
+    return HeadstartError(
+        "rate_limited",
+        f"the organisation may predict {most:,} times a minute",
+        param="requests_per_minute",
+        retry_after=turn.reset_seconds,
+        extra={"quota": {"name": "requests_per_minute", "limit": most}},
+    )
+
+
 def _told(most: int, turn: _Turn) -> RateHeaders:
-    """As OpenAI's SDKs and their users know them."""
+    """As OpenAI's SDKs and their users know them, and as draft-ietf-httpapi-ratelimit-headers-06
+    has them."""
     return [
+        (b"ratelimit-limit", str(most).encode()),
+        (b"ratelimit-remaining", str(turn.left).encode()),
+        (b"ratelimit-reset", str(turn.reset_seconds).encode()),
+        (b"ratelimit-policy", f"{most};w=60".encode()),
         (b"x-ratelimit-limit-requests", str(most).encode()),
         (b"x-ratelimit-remaining-requests", str(turn.left).encode()),
         (b"x-ratelimit-reset-requests", f"{turn.reset_seconds}s".encode()),

@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     """Requests that predict or embed."""
     audit_days: int = Field(default=365, ge=0)
     """How long the audit log keeps an entry; 0: for ever."""
+    usage_days: int = Field(default=1096, ge=0)
+    """How long usage records are kept; 0: for ever."""
     log_level: str = "INFO"
 
     @field_validator("log_level")

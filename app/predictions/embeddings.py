@@ -80,6 +80,7 @@ async def embed(
         inputs=await run_in_threadpool(asked.inputs, modality) if long else asked.inputs(modality),
     )
     answer = await while_connected(request.receive, services.predictor.predict(call))
+    services.usage.answered(call)
     response.headers.update(answer.headers)
     told = from_json(answer.body)
     reply = ModelReply(id=call.id, created=0, model=body.model, items=told["data"])

@@ -136,6 +136,7 @@ def _noted(
     held: Services, question: Question, resolved: ResolvedModel, call: Call, answer: Answer
 ) -> Answer:
     """The answer with its id, which is drawn for the alias's log where it has one."""
+    held.usage.answered(call)
     if resolved.log is not None and question.store and not question.others:
         held.prediction_log.offer(resolved.alias, resolved.log, call, answer.body)
     return replace(answer, prediction=question.id)

@@ -111,6 +111,9 @@ def test_who_asks_too_often_is_told_when_to_come_back(
     ) == ("1", "0")
     assert code(third) == (429, "rate_limited")
     assert 1 <= int(third.headers["retry-after"]) <= 120
+    assert third.headers["ratelimit-remaining"] == "0"
+    assert third.headers["ratelimit-reset"] == third.headers["retry-after"]
+    assert third.headers["ratelimit-policy"] == "2;w=60"
     free = other_client.post("/v1/models/nobody/predictions", json=ask)
     assert code(free) == (404, "not_found")
     assert "x-ratelimit-limit-requests" not in free.headers

@@ -7,6 +7,7 @@ import time
 from array import array
 from collections import OrderedDict
 from threading import Lock
+from typing import TypeAlias
 
 from app.core.messages import Input, Target
 from worker.answers.rendering import Labels, Scores
@@ -15,7 +16,7 @@ _OVERHEAD = 500
 """Bytes an entry costs beside its numbers (measured with tracemalloc, rounded up)."""
 
 
-_Entry = tuple[array[float], bool, float | None, float]
+_Entry: TypeAlias = "tuple[array[float], bool, float | None, float]"
 """Probabilities, unknown, familiarity, and when it was used last."""
 
 

@@ -18,6 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.queue import Doorbell, open_doorbell
+from app.infra.repositories.usage.tally import UsageTally
 from app.infra.settings import Settings, make_folder
 from app.infra.storage import Storage, open_storage
 from worker.trainer.bell import Bell
@@ -84,6 +85,7 @@ class Context:
     child: TensorProcess
     stop: Stop
     pulse: Pulse
+    usage: UsageTally = field(default_factory=UsageTally)
     name: str = field(default_factory=worker_name)
 
     def read(self, step: Callable[[Session], T]) -> T:

@@ -19,8 +19,9 @@ from app.core.manifest import Example, windowed
 from app.infra import erasure, storage_keys
 from app.infra.database import Sessions, reading, transaction
 from app.infra.orm import SegmentRow
-from app.infra.repositories import deletions, embeddings
+from app.infra.repositories import deletions, embeddings, usage
 from app.infra.repositories.embeddings import Place
+from app.infra.repositories.usage import Kind
 from app.infra.storage import Storage, scratch
 from worker.formats import segments
 
@@ -105,7 +106,11 @@ class EmbeddingCache:
 
     @staticmethod
     def index(session: Session, segment: Segment, *, used_at: float | None = None) -> None:
-        """Make a stored segment findable, last used at `used_at` or now."""
+        """Make a stored segment findable, last used at `used_at` or, as it is new, now."""
+        if used_at is None:
+            kind: Kind = "embedded_texts" if segment.scope.window else "embedded_images"
+            whose = segment.scope.organisation_id, kind, ""
+            usage.add(session, {whose: len(segment.sha256s)})
         embeddings.add_segment(
             session,
             segment.id,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -33,6 +35,8 @@ _OVERDUE_EVERY = 4
 """One claim in so many lets bulk that has waited long pass: urgent work without end must not stop
 it, nor may a batch that takes hours hold up the jobs of its own organisation."""
 
+_METER_SECONDS = 5.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +47,7 @@ class Trainer:
         self.context = context
         self._chores = Chores(context)
         self._claims = 0
+        self._metered = time.monotonic()
 
     def run(self) -> None:
         """Warm up, then work until the stop; the context is closed afterwards."""
@@ -51,9 +56,11 @@ class Trainer:
             log.info("trainer ready", worker=self.context.name)
             while not self.context.stop.requested:
                 self.context.bell.arm()
+                self._meter()
                 if not self._turn():
                     self.context.bell.wait(self._idle_seconds())
         finally:
+            self._meter(last=True)
             self.context.close()
             log.info("trainer stopped", worker=self.context.name)
 
@@ -111,6 +118,16 @@ class Trainer:
             self.context.doorbell.ring()
         return claim, begun
 
+    def _meter(self, *, last: bool = False) -> None:
+        """Write down what was used, every few seconds and at the end."""
+        if not last and time.monotonic() - self._metered < _METER_SECONDS:
+            return
+        self._metered = time.monotonic()
+        try:
+            self.context.usage.flush(self.context.sessions)
+        except (HeadstartError, SQLAlchemyError) as error:
+            log.warning("usage is written down later", reason=str(error))
+
     def _idle_seconds(self) -> float:
         """Until the next lease runs out or postponed work is due, at most the poll's period."""
         longest = self.context.settings.poll_seconds
@@ -123,7 +140,7 @@ class Trainer:
 
     def attempt(self, claim: Claim) -> None:
         """Try a claim once and write down how it ended, whatever happens."""
-        context = self.context
+        context, began = self.context, time.monotonic()
         bound = log.bind(work=claim.id, kind=claim.kind, job=claim.job_id, fence=claim.fence)
         try:
             held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
@@ -137,6 +154,8 @@ class Trainer:
             expected = isinstance(error, (HeadstartError, ChildCrashedError, DrainedError))
             bound.warning("attempt failed", reason=repr(error), exc_info=not expected)
             self._record(claim, error)
+        seconds = time.monotonic() - began
+        context.usage.count(claim.organisation_id, "worker_seconds", claim.kind, seconds)
         context.doorbell.ring()
         self._warm()
 

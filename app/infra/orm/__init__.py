@@ -31,6 +31,7 @@ from app.infra.orm.live import (
 from app.infra.orm.models import AliasRow, ModelRow
 from app.infra.orm.promotions import AliasMoveRow, AliasWearRow, PromotionRow, ShadowAgreementRow
 from app.infra.orm.request_batches import RequestBatchRow, RequestPieceRow
+from app.infra.orm.usage import UsageRow
 from app.infra.orm.vision import VisionProjectRow
 from app.infra.orm.work import WorkRow
 
@@ -72,6 +73,7 @@ __all__ = [
     "ShadowAgreementRow",
     "UploadPartRow",
     "UploadRow",
+    "UsageRow",
     "VisionProjectRow",
     "WebhookDeliveryRow",
     "WebhookRow",

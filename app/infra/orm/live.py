@@ -18,6 +18,7 @@ class LoggedPredictionRow(Base):
         Index("ix_logged_predictions_alias", "organisation_id", "alias", "model_id", "id"),
         Index("ix_logged_predictions_model", "organisation_id", "model_id", "lot"),
         Index("ix_logged_predictions_prediction", "organisation_id", "prediction_id", "place"),
+        Index("ix_logged_predictions_bytes", "organisation_id", "content_length"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -36,6 +37,7 @@ class LoggedPredictionRow(Base):
     """A file of several inputs' bytes; None where the log keeps no content."""
     content_start: Mapped[int]
     content_length: Mapped[int]
+    """Bytes that are kept: 0 where the log keeps no content."""
     lot: Mapped[float]
     """Drawn uniformly when it was written: the order in which audits draw."""
     created_at: Mapped[float]
@@ -50,6 +52,7 @@ class FeedbackRow(Base):
         Index("ix_feedback_subject", "organisation_id", "subject", unique=True),
         Index("ix_feedback_alias", "organisation_id", "alias", "id"),
         Index("ix_feedback_model", "organisation_id", "model_id", "id"),
+        Index("ix_feedback_bytes", "organisation_id", "content_length"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -25,7 +25,7 @@ from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import Problem
 from app.infra.database import now
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, WorkRow
-from app.infra.repositories import work
+from app.infra.repositories import usage, work
 
 PREFIX = "batch_"
 PRIORITY = 5
@@ -206,6 +206,7 @@ def finish_chunk(session: Session, claim: work.Claim, outcome: ChunkOutcome) -> 
         BatchPartRow(batch_id=row.id, start=outcome.start, key=outcome.key, bytes=outcome.bytes)
     )
     row.done += outcome.done
+    usage.add(session, {(row.organisation_id, "predictions", row.model_id): outcome.done})
     row.failed += outcome.failed
     row.tally = agreement.merged(row.tally, outcome.tally)
     told = outcome.problem.model_dump() if outcome.problem is not None else None

@@ -20,8 +20,10 @@ from app.infra.orm import (
     BatchRow,
     DatasetRow,
     DatasetVersionRow,
+    FeedbackRow,
     FileRow,
     JobRow,
+    LoggedPredictionRow,
     OrganisationRow,
     RequestBatchRow,
     UploadPartRow,
@@ -34,8 +36,9 @@ from app.infra.settings import Settings
 class Quotas:
     """Bounds of one organisation; 0 is none.
 
-    `stored_bytes` of uploads, `examples` of the datasets' latest versions, `jobs` and batches that
-    have not ended, `keys` that are not revoked, `requests_per_minute` that predict or embed.
+    `stored_bytes` of uploads and of inputs that logs and feedback keep, `examples` of the datasets'
+    latest versions, `jobs` and batches that have not ended, `keys` that are not revoked,
+    `requests_per_minute` that predict or embed.
     """
 
     stored_bytes: int
@@ -89,6 +92,12 @@ def check_room(
         raise exceeded("stored_bytes", most)
 
 
+def has_room(session: Session, settings: Settings, organisation_id: str, *, coming: int) -> bool:
+    """Whether so many bytes more can be kept."""
+    most = quotas_of(session.get(OrganisationRow, organisation_id), settings).stored_bytes
+    return not most or _count(session, "stored_bytes", organisation_id) + coming <= most
+
+
 def exceeded(name: str, most: int) -> HeadstartError:
     """The error that says which bound it is, and what to do."""
     return HeadstartError(
@@ -100,7 +109,7 @@ def exceeded(name: str, most: int) -> HeadstartError:
 
 
 _SAID = {
-    "stored_bytes": "bytes of uploads: delete datasets that are no longer needed",
+    "stored_bytes": "bytes of uploads and kept predictions: delete what is no longer needed",
     "examples": "examples: delete datasets that are no longer needed",
     "jobs": "jobs and batches at once: wait for one to end, or cancel it",
     "keys": "keys: revoke one",
@@ -115,6 +124,11 @@ def _stored_bytes(organisation_id: str) -> tuple[Select[int], ...]:
     return tuple(
         select(func.coalesce(func.sum(of.bytes), 0)).where(of.organisation_id == organisation_id)
         for of in (DatasetRow, FileRow, UploadPartRow)
+    ) + tuple(
+        select(func.coalesce(func.sum(of.content_length), 0)).where(
+            of.organisation_id == organisation_id
+        )
+        for of in (LoggedPredictionRow, FeedbackRow)
     )
 
 

@@ -19,6 +19,7 @@ from app.infra.database import transaction
 from app.infra.orm import LoggedPredictionRow
 from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
 from tests.api.service import Service
+from tests.factories import make_key
 
 
 def test_it_is_off_until_it_is_asked_for(client: httpx.Client, logged: Logged) -> None:
@@ -144,6 +145,58 @@ def test_its_end_and_the_aliass_delete_it(
     assert logged(0) == []
     client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
     assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
+
+
+def test_kept_inputs_count_as_stored_and_none_is_kept_beyond_the_bound(
+    client: httpx.Client, service: Service, logged: Logged
+) -> None:
+    switch_on(client)
+    image = DIGITS[0][0]
+    ask(client, image)
+    logged(1)
+    own = "/v1/organizations/me"
+    assert client.get(own).json()["usage"]["stored_bytes"] == len(image)
+    operator = make_key(service.services.sessions, "operators", scopes=("admin", "operator"))
+    with service.client(operator) as other:
+        for most in (len(image) + 1, 0):
+            quotas = {"quotas": {"stored_bytes": most}}
+            other.patch("/v1/organizations/default", json=quotas).raise_for_status()
+            if most:
+                ask(client, DIGITS[1][0])
+                client.get(f"/v1/models/{ALIAS}/audit").raise_for_status()
+                assert len(logged(1)) == 1
+                said = {"input": {"image": base64.b64encode(DIGITS[2][0]).decode()}, "label": "3"}
+                refused = client.post(f"/v1/models/{ALIAS}/feedback", json=said)
+                assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+    told = client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None})
+    assert told.status_code == 200
+    assert client.get(own).json()["usage"]["stored_bytes"] == 0
+    ended = next(
+        one
+        for one in client.get("/v1/deletions").json()["data"]
+        if one["subject"] == {"object": "prediction_log", "id": ALIAS}
+        and one["removed"]["logged_predictions"]
+    )
+    assert (ended["status"], ended["removed"]) == ("done", {"logged_predictions": 1, "files": 1})
+
+
+def test_what_is_answered_is_in_the_usage_records(
+    client: httpx.Client, service: Service, model: str
+) -> None:
+    def used() -> dict[str, Any]:
+        service.services.usage.flush(service.services.sessions)
+        told = client.get("/v1/usage", params={"model": model}).json()["total"]
+        return {name: told[name] for name in ("requests", "predictions")}
+
+    before = used()
+    ask(client, DIGITS[0][0])
+    images = [{"image": base64.b64encode(data).decode()} for data, _ in DIGITS[:3]]
+    client.post(URL, json={"inputs": images}).raise_for_status()
+    assert client.post(URL, content=b"no image", headers={"content-type": "image/png"}).is_error
+    assert used() == {
+        "requests": before["requests"] + 2,
+        "predictions": before["predictions"] + 4,
+    }
 
 
 def test_a_promotion_or_put_leaves_the_log_on(client: httpx.Client, model: str) -> None:

@@ -16,7 +16,7 @@ import structlog
 from app.core.errors import HeadstartError
 from app.infra import erasure
 from app.infra.database import reading, transaction
-from app.infra.repositories import audit, deletions, erasures, idempotency, work
+from app.infra.repositories import audit, deletions, erasures, idempotency, usage, work
 from app.infra.repositories.retraining import webhooks
 from app.infra.storage import staging, tidy
 from worker.trainer.context import Context
@@ -97,7 +97,11 @@ class Chores:
     def _prune(self) -> None:
         """Rows whose time is over, some at once, so that nobody waits long."""
         days = self._context.settings.audit_days
-        old = partial(audit.prune, days=days), partial(deletions.prune, days=days)
+        old: list[Callable[..., int]] = [
+            partial(audit.prune, days=days),
+            partial(deletions.prune, days=days),
+            partial(usage.prune, days=self._context.settings.usage_days),
+        ]
         for prune in (idempotency.prune, work.prune, webhooks.prune, *old):
             gone = _PRUNED_AT_ONCE
             while gone == _PRUNED_AT_ONCE:

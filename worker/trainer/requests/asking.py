@@ -171,6 +171,7 @@ async def _predicted(attempt: Attempt, call: Call) -> list[dict[str, Any]]:
     client = PredictorClient(settings.predictor, limit=settings.predictor_queue)
     try:
         answer = await client.predict(call)
+        attempt.context.usage.answered(call)
     finally:
         await client.close()
     items: list[dict[str, Any]] = from_json(answer.body)["data"]

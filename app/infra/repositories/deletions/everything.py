@@ -16,9 +16,10 @@ from app.infra.orm import (
     EmbeddingRow,
     OrganisationRow,
     SegmentRow,
+    UsageRow,
 )
 
-KEPT = {ApiKeyRow, AuditEntryRow, DeletionRow, DeletedFileRow, OrganisationRow}
+KEPT = {ApiKeyRow, AuditEntryRow, DeletionRow, DeletedFileRow, OrganisationRow, UsageRow}
 """What says who may do what, what was done, and what is still to go."""
 LATER = {SegmentRow, EmbeddingRow}
 """Too many for one transaction: `app.infra.erasure` drops them, segment by segment."""

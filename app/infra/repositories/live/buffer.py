@@ -81,5 +81,6 @@ class PredictionBuffer:
 
 
 def counted(outcome: str, inputs: int) -> None:
-    """Count inputs by what became of them: written, dropped, unwanted, without_embedding."""
+    """Count inputs by what became of them: written, dropped, unwanted, over_quota,
+    without_embedding."""
     _LOGGED.labels(outcome).inc(inputs)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.infra.orm import SegmentRow
-from app.infra.repositories import datasets, embeddings
+from app.infra.repositories import datasets, embeddings, usage
 from app.infra.storage import LocalStorage
 from tests.worker_kit import Kit
 from worker.formats import segments as segment_file
@@ -174,6 +174,18 @@ def test_of_deleted_contents_no_byte_stays(kit: Kit, cache: EmbeddingCache, widt
     for name, (segment, row) in places.items():
         stored = segment_file.load(paths[segment])[row]
         np.testing.assert_array_equal(stored, noise(int(name[1:]), width=width)[0])
+
+
+def test_what_is_embedded_is_counted_once_and_not_when_it_is_rewritten(
+    kit: Kit, cache: EmbeddingCache
+) -> None:
+    add_noise(kit, cache, [1, 2, 3, 4, 5], width=64)
+    add_noise(kit, cache, [6, 7], width=64)
+    kit.commit(lambda session: datasets.forget_embeddings(session, ["n2"], organisation_id="acme"))
+    rewrite(kit, cache)
+    period = usage.Period(0, 10**6)
+    told = kit.read(lambda session: usage.by_day(session, period, organisation_id="acme"))
+    assert [row[1:] for row in told] == [("embedded_images", "", 7.0)]
 
 
 def test_a_segment_that_is_whole_is_looked_at_once_and_kept(

@@ -70,7 +70,7 @@ _AMOUNTS: JsonDict = {
 _MODEL = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 
 
-class Usage(BaseModel):
+class UsageReport(BaseModel):
     """What an organisation has used, in all and day by day."""
 
     model_config = ConfigDict(
@@ -129,7 +129,7 @@ def get_usage(
         str | None,
         Query(pattern=ORGANISATION, description="Another tenant; needs the scope `operator`."),
     ] = None,
-) -> Usage:
+) -> UsageReport:
     """What the organisation has used: predictions, embeddings, seconds of work, bytes.
 
     It is some seconds behind; of a process that is killed, those seconds are missing.
@@ -140,7 +140,7 @@ def get_usage(
     period = _period(session, first, to)
     rows = usage.by_day(session, period, organisation_id=wanted, model=model)
     models = usage.by_model(session, period, organisation_id=wanted, limit=_MOST_MODELS)
-    return Usage(
+    return UsageReport(
         organization_id=wanted,
         first=_date(period.first),
         to=_date(period.last),

@@ -43,9 +43,9 @@ def finish(sessions: Sessions, storage: Storage, organisation_id: str) -> int:
             for row in deletions.unfinished(session, organisation_id=organisation_id)
         }
     for deletion_id, noted in pending.items():
-        _Part(sessions, storage, organisation_id, deletion_id).erase(noted, others)
+        _Unfinished(sessions, storage, organisation_id, deletion_id).erase(noted, others)
     for deletion_id, at in ends.items():
-        _Part(sessions, storage, organisation_id, deletion_id).drop_segments(at)
+        _Unfinished(sessions, storage, organisation_id, deletion_id).drop_segments(at)
     remove_files(sessions, storage, organisation_id)
     with transaction(sessions) as session:
         deletions.settle(session)
@@ -53,7 +53,7 @@ def finish(sessions: Sessions, storage: Storage, organisation_id: str) -> int:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Unfinished:
     """What one deletion, or none (empty), has left to do."""
 
     sessions: Sessions
@@ -157,7 +157,7 @@ def remove_files(sessions: Sessions, storage: Storage, organisation_id: str) -> 
         with reading(sessions) as session:
             noted = deletions.noted_files(session, organisation_id)
         for deletion_id, keys in noted.items():
-            part = _Part(sessions, storage, organisation_id, deletion_id)
+            part = _Unfinished(sessions, storage, organisation_id, deletion_id)
             for start in range(0, len(keys), _FILES_AT_ONCE):
                 part.remove(keys[start : start + _FILES_AT_ONCE])
     except (HeadstartError, OSError) as error:

@@ -48,6 +48,7 @@ OF_ALL = {
     "app.infra.changes": "JOB BATCH EVENTS VERSION WORK PROMOTION RUN REQUESTS",
     "app.http.keyring": "Keyring.note_used",
     "app.infra.repositories.audit": "prune",
+    "app.infra.repositories.deletions": "prune settle",
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",

@@ -32,6 +32,7 @@ MISSING = {
     "delivery_id": f"dlv_{ULID}",
     "feedback_id": f"fb_{ULID}",
     "logged_id": f"log_{ULID}",
+    "deletion_id": f"del_{ULID}",
     "organization": "nobody",
     "version": "v3.3",
     "project": UUID,

@@ -20,9 +20,11 @@ _PLACED: Mapping[str, str] = {
         GET /v1/api_keys/{key_id}
         POST /v1/api_keys/{key_id}/rotate
         GET /v1/audit-log
+        DELETE /v1/organizations/{organization}/content
     """,
     "admin and operator": """
         PATCH /v1/organizations/{organization}
+        GET /v1/usage/organizations
     """,
     "any": """
         GET /v1/me
@@ -125,6 +127,8 @@ _PLACED: Mapping[str, str] = {
         GET /v1/datasets/{dataset_id}/versions/{number}/diff
         GET /v1/datasets/{dataset_id}/versions/{number}/export
         GET /v1/datasets/{dataset_id}/versions/{number}/statistics
+        GET /v1/deletions
+        GET /v1/deletions/{deletion_id}
         GET /v1/files
         GET /v1/files/{file_id}
         GET /v1/files/{file_id}/content
@@ -155,6 +159,7 @@ _PLACED: Mapping[str, str] = {
         GET /v1/system
         GET /v1/uploads/{upload_id}
         GET /v1/uploads/{upload_id}/parts
+        GET /v1/usage
         GET /v1/webhooks
         GET /v1/webhooks/{webhook_id}
         GET /v1/webhooks/{webhook_id}/deliveries

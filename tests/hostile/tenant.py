@@ -9,7 +9,7 @@ from app.core.ids import new_id
 from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow, FeedbackRow, JobRow, LoggedPredictionRow
 from tests.api.service import Service
-from tests.api.uploading import examples, finish, made
+from tests.api.uploading import DATASETS, examples, finish, made
 from tests.factories import add_model, make_key
 
 VISION = "/customvision/v3.3/training/projects"
@@ -26,6 +26,8 @@ def endow(service: Service) -> dict[str, str]:
         ids |= _retraining(client, dataset)
         ids |= _custom_vision(client)
         announced = {"filename": "x", "bytes": 1, "mime_type": "text/csv", "purpose": "batch"}
+        gone = client.delete(f"{DATASETS}/{made(client)['id']}").json()["deletion"]
+        ids |= {"deletion_id": gone["id"]}
         ids |= {"upload_id": client.post("/v1/uploads", json=announced).json()["id"]}
     return ids | _in_use(service, ids["model"])
 

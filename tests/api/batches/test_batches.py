@@ -275,7 +275,9 @@ def test_a_deleted_batch_leaves_nothing(
     batch = send(caller, zipped({"new.png": png(777), **shared}), model=trained["model"]).json()
     assert len(leftovers(working)) > len(before)
     gone = caller.delete(f"{BATCHES}/{batch['id']}")
-    assert gone.json() == {"id": batch["id"], "object": "batch_prediction", "deleted": True}
+    told = gone.json()
+    assert told.pop("deletion")["status"] == "done"
+    assert told == {"id": batch["id"], "object": "batch_prediction", "deleted": True}
     idle(working)
     assert leftovers(working) == before
     assert not [work for work in works(working) if work.batch_id == batch["id"]]

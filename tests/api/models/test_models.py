@@ -105,7 +105,9 @@ def test_an_alias_moves_and_goes(
     rest = client.get("/v1/aliases", params={"after": "production"}).json()
     assert [(alias["id"], alias["model"]) for alias in rest["data"]] == [("staging", second)]
     gone = client.delete("/v1/aliases/staging")
-    assert gone.json() == {"id": "staging", "object": "alias", "deleted": True}
+    told = gone.json()
+    assert told.pop("deletion")["subject"] == {"object": "alias", "id": "staging"}
+    assert told == {"id": "staging", "object": "alias", "deleted": True}
     assert problem(client.delete("/v1/aliases/staging")) == (404, "not_found")
     assert problem(client.get("/v1/aliases/staging")) == (404, "not_found")
 
@@ -216,7 +218,11 @@ def test_a_deleted_model_is_gone_with_its_files(
     service: Service, client: httpx.Client, model: str, tmp_path: Path
 ) -> None:
     gone = client.delete(f"/v1/models/{model}")
-    assert gone.json() == {"id": model, "object": "model", "deleted": True}
+    told = gone.json()
+    deletion = told.pop("deletion")
+    assert told == {"id": model, "object": "model", "deleted": True}
+    assert (deletion["status"], deletion["removed"]["models"]) == ("done", 1)
+    assert deletion["removed"]["files"] >= 2
     assert client.get("/v1/models").json()["data"] == []
     assert problem(client.get(f"/v1/models/{model}")) == (404, "not_found")
     assert problem(client.delete(f"/v1/models/{model}")) == (404, "not_found")

@@ -15,6 +15,7 @@ from PIL import Image, ImageEnhance
 from playwright.sync_api import Page
 
 from tests.e2e.archives import drawn, of_folder, zipped
+from tests.e2e.test_several_labels import archive as marked_pictures
 from tests.servers import wait_for
 
 WAIT = {"Prefer": "wait=100"}
@@ -86,6 +87,8 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
     second = train(client, several, "efficientnet_lite0", suffix="clothing", method=linear)
     small = train(client, two, "efficientnet_lite0", suffix="shapes")
     talk = train(client, texts, "all-MiniLM-L6-v2", suffix="questions")
+    marked = upload(client, marked_pictures(6), "marks.zip", "marks on parts")
+    labels = train(client, marked, "efficientnet_lite0", suffix="marks")
     client.patch(f"/v1/datasets/{several}", json={"target": 0.9})
     one = first["fine_tuned_model"]
     client.put("/v1/aliases/clothing@production", json={"model": second["fine_tuned_model"]})
@@ -111,6 +114,9 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "model-linear": f"/models/{second['fine_tuned_model']}",
         "model-two-classes": f"/models/{small['fine_tuned_model']}",
         "model-many-classes": f"/models/{talk['fine_tuned_model']}",
+        "dataset-several-labels": f"/datasets/{marked}",
+        "model-several-labels": f"/models/{labels['fine_tuned_model']}",
+        "model-in-use": f"/models/{one}?tab=live",
         "model-use": f"/models/{one}?tab=use",
         "model-card": f"/models/{one}?tab=card",
         "compare": f"/compare?a={one}&b={second['fine_tuned_model']}",

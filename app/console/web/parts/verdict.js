@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { part, send } from "../api.js";
 import { Failed, Interval } from "./ui.js";
-import { count, percent, several, thing } from "./words.js";
+import { count, percent, range, several, thing } from "./words.js";
 
 /** How many more held-out examples would take the target out of the interval. @param {number} p @param {number} target @param {number} n */
 export function needed(p, target, n) {
@@ -23,13 +23,19 @@ function judged(figure, target, things, n) {
   return { chip: ["cannot be told yet", ""], say: html`<b>Cannot be told yet:</b> ${percent(target, 0)} lies inside the interval.${more ? ` About ${count(more)} more held-out ${things} would decide.` : ""}` };
 }
 
-/** Of a model that may give several labels, or none. @param {{evaluation: any, n: number, things: string}} props */
-function SeveralLabels({ evaluation, n, things }) {
+/** What the figures hold for, and what they leave out. @param {{dataset: any, how: any, things: string}} props */
+function Holds({ dataset, how, things }) {
+  const out = how?.left_out ?? 0, problems = dataset?.num_problems ?? 0;
+  return html`<p class="muted dense" style=${{ marginTop: "10px", maxWidth: "620px" }}>It holds for ${things} like those of the dataset; from another source, label some of those to know.${out ? ` ${several(out, "example")} could not be judged and ${out === 1 ? "is" : "are"} not counted.` : ""}${problems ? html` <a href=${`#/datasets/${dataset.id}?tab=problems`}>${several(problems, "file or row was", "files or rows were")} left out or ${problems === 1 ? "is" : "are"} doubtful</a>.` : ""}</p>`;
+}
+
+/** Of a model that may give several labels, or none. @param {{evaluation: any, n: number, things: string, dataset: any}} props */
+function SeveralLabels({ evaluation, n, things, dataset }) {
   const figure = evaluation.mean_average_precision;
   if (figure?.value == null) return html`<p style=${{ marginTop: "24px", fontSize: "17px", lineHeight: "26px" }}><b>Too few examples to say how good it is.</b> <span class="muted">${evaluation.reason ?? ""}</span></p>`;
   return html`<div class="verdict"><div><div class="figure"><b>${percent(figure.value)}</b><span>mean average precision, on ${count(n)} ${things}</span></div>
-    <p class="say">It may give several labels, or none. The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>.</p></div>
-    <div class="panel"><dl class="facts"><dt>F1, all labels</dt><dd>${percent(evaluation.micro_f1?.value)}</dd><dt>F1, mean of classes</dt><dd>${percent(evaluation.macro_f1?.value)}</dd></dl></div></div>`;
+    <p class="say">It may give several labels, or none. The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>.</p><${Holds} dataset=${dataset} how=${evaluation.how} things=${things} /></div>
+    <div class="panel"><dl class="facts"><dt>F1, all labels</dt><dd><b>${percent(evaluation.micro_f1?.value)}</b> <span class="faint">${range(evaluation.micro_f1)}</span></dd><dt>F1, mean of classes</dt><dd><b>${percent(evaluation.macro_f1?.value)}</b> <span class="faint">${range(evaluation.macro_f1)}</span></dd><dt>All labels right</dt><dd><b>${percent(evaluation.exact_match?.value)}</b> <span class="faint">${range(evaluation.exact_match)}</span></dd></dl><div style=${{ marginTop: "12px" }}><${Interval} figure=${figure} name="mean average precision" /><div class="scale"><span>0%</span><span>50%</span><span>100%</span></div></div></div></div>`;
 }
 
 /** @param {{model: any, evaluation: any, dataset: any, onChanged: () => void}} props */
@@ -38,7 +44,7 @@ export function Verdict({ model, evaluation, dataset, onChanged }) {
   const figure = evaluation.accuracy, n = evaluation.how?.num_examples ?? 0;
   const things = thing(model.modality, 2);
   const target = dataset?.target ?? null;
-  if (evaluation.label_mode === "multi_label") return html`<${SeveralLabels} evaluation=${evaluation} n=${n} things=${thing(model.modality, n)} />`;
+  if (evaluation.label_mode === "multi_label") return html`<${SeveralLabels} evaluation=${evaluation} n=${n} things=${thing(model.modality, n)} dataset=${dataset} />`;
   if (figure?.value == null) return html`<div style=${{ marginTop: "24px" }}><p class="verdict" style=${{ display: "block", fontSize: "17px", lineHeight: "26px" }}><b>Too few examples to say how good it is.</b> <span class="muted">${evaluation.reason ?? "Give each class two or more, or hold some out in a folder test."}</span></p></div>`;
   const verdict = target ? judged(figure, target, things, n) : null;
   const guess = evaluation.baseline?.accuracy;
@@ -51,7 +57,7 @@ export function Verdict({ model, evaluation, dataset, onChanged }) {
   const from = Math.min(0.5, Math.floor((figure.low ?? 0) * 10) / 10, target ? Math.floor(target * 10) / 10 : 1);
   return html`<div class="verdict"><div>
       <div class="figure"><b>${percent(figure.value)}</b><span>right, on ${several(n, thing(model.modality), things)}${evaluation.how?.method === "hold-out" ? " " : ", "}${evaluation.how?.method === "hold-out" ? "it never saw" : "each held out in turn"}</span></div>
-      <p class="say">${figure.low == null ? "" : html`The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>. `}${verdict?.say} ${guess != null && html`Always guessing one class would be right ${percent(guess, 0)} of the time.`}</p></div>
+      <p class="say">${figure.low == null ? "" : html`The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>. `}${verdict?.say} ${guess != null && html`Always guessing one class would be right ${percent(guess, 0)} of the time.`}</p><${Holds} dataset=${dataset} how=${evaluation.how} things=${things} /></div>
     <div class="panel"><div class="row"><label class="row">Good enough is <input type="number" min="1" max="99.9" step="any" aria-label="Good enough is, in percent" style=${{ width: "72px", minHeight: "28px", padding: "2px 6px" }} placeholder="–" value=${target ? Math.round(1000 * target) / 10 : ""} disabled=${!dataset} onChange=${set} /> % right</label><span class="grow"></span>${verdict && html`<span class=${`chip ${verdict.chip[1]}`}>${verdict.chip[0]}</span>`}</div>
       <div style=${{ marginTop: "12px" }}><${Interval} figure=${figure} target=${target} from=${from} /><div class="scale"><span>${percent(from, 0)}</span><span>${percent((1 + from) / 2, 0)}</span><span>100%</span></div></div>
       ${(more || suspects.length > 0) && html`<p class="dense muted" style=${{ marginTop: "10px" }}>${more && more.gain >= more.plus_minus ? `Nearest way up: ${more.add} more of every class, about +${(100 * more.gain).toFixed(1)} ± ${(100 * more.plus_minus).toFixed(1)} points. ` : ""}${suspects.length > 0 && dataset ? html`<a href=${`#/datasets/${dataset.id}`}>${several(suspects.length, "label looks", "labels look")} wrong.</a>` : ""}</p>`}

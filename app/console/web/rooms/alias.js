@@ -3,6 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { get, part, send } from "../api.js";
 import { Button, Dialog, Failed, Head, Interval, Loading, Same, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { InUse } from "../parts/live/in_use.js";
 import { axis } from "../parts/dataset_rows.js";
 import { ago, ofVersion, percent, range } from "../parts/words.js";
 
@@ -69,6 +70,7 @@ export default function Alias({ id }) {
   return html`<${Head} title=${alias.name} crumbs=${[["Aliases", "#/aliases"]]} acts=${acts} sub=${html`<span class="row"><i class="dot"></i>answers with ${named(alias.model)}</span><span class="faint">since ${ago(alias.updated_at)}</span>`} /><${Failed} error=${error} />
     <div class="panel half" style=${{ marginTop: "24px", gap: "16px 40px" }}><div><small class="hint">Answers</small><div class="row"><b style=${{ fontSize: "22px", lineHeight: "28px" }}>${percent(model?.accuracy?.value)}</b><span class="muted">${range(model?.accuracy)}</span></div><${Interval} figure=${model?.accuracy} from=${axis([model?.accuracy])} /></div>
       <div class="dense"><small class="hint">Shadow</small><p>${alias.shadow ? html`${named(alias.shadow)} answers unseen` : html`<span class="faint">none</span>`}</p><small class="hint">Split</small><p>${alias.split.length ? alias.split.map((/** @type {any} */ one) => html`<span>${percent(one.weight, 0)} to ${named(one.model)} </span>`) : html`<span class="faint">all of it goes to this model</span>`}</p>${left && html`<small class="hint">Looks left at the held-out set</small><p>${percent(left.left / (left.total || 1), 0)}</p>`}</div></div>
+    ${model && html`<${InUse} alias=${alias} modality=${model.modality} onChanged=${again} />`}
     <section><header><h2>Promotions</h2><small>newest first</small></header>${promotions.length ? html`<div class="list">${promotions.map((/** @type {any} */ one) => html`<${Promotion} key=${one.id} one=${one} named=${named} />`)}</div>` : html`<p class="muted">Nothing was offered yet. A candidate that is offered takes over only if held-out examples say that it is not worse.</p>`}</section>
     <section><header><h2>History</h2></header><div class="panel flush blocks"><table><thead><tr><th>When</th><th>How</th><th>From</th><th>To</th><th>Why</th></tr></thead><tbody>${history.map((/** @type {any} */ one) => html`<tr key=${one.id}><td class="faint">${ago(one.created_at)}</td><td><span class="chip">${{ put: "moved", promotion: "promoted", rollback: "rolled back", traffic: "traffic", deleted: "deleted" }[/** @type {"put"} */ (one.cause)]}</span></td><td>${named(one.from_model)}</td><td>${named(one.model)}</td><td class="muted" style=${{ overflowWrap: "anywhere" }}>${one.reason ?? ""}</td></tr>`)}</tbody></table></div></section>
     <div class="folds"><${Same} curl=${curl(`${base}/promotions`, `-H "Content-Type: application/json" -d '{"candidate": "${models.find((/** @type {any} */ one) => one.id !== alias.model)?.id ?? "ft:…"}"}'`)} python=${python(`made = client.post("${base}/promotions", json={"candidate": "ft:…"}).json()\nprint(made["verdict"], made["reason"])`)} /></div>

@@ -89,7 +89,7 @@ function Versions({ dataset, versions, models }) {
 /** @param {{id: string, query: URLSearchParams}} props */
 export default function Dataset({ id, query }) {
   const asked = Number(query.get("version")) || null;
-  const [tab, go] = useState("examples");
+  const [tab, go] = useState(query.get("tab") ?? "examples");
   const [sheet, open] = useState("");
   const [wanted, want] = useState(query.get("label") ?? "");
   const { data, error, again } = useLoad(async () => {

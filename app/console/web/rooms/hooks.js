@@ -3,15 +3,22 @@
 import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
 import { suffixOf } from "../parts/train.js";
-import { Button, Dialog, Failed, Head, Loading, Same, Sure, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
-import { ago } from "../parts/words.js";
+import { Button, Dialog, Failed, Head, Loading, Note, Same, Sure, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
+import { ago, percent } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
 const KINDS = { succeeded: "ok", failed: "bad", running: "accent", skipped: "", waiting: "" };
 
 /** @param {any} trigger */
 function saying(trigger) {
-  return { labels: `${trigger.count} new or corrected labels`, schedule: `the clock: ${trigger.cron} (${trigger.timezone})`, inbound: "a call from outside", drift: "drift of its inputs", quality: `an accuracy below ${Math.round(100 * trigger.below)}%` }[/** @type {"labels"} */ (trigger.type)];
+  return { labels: `${trigger.count} new or corrected labels`, schedule: `the clock: ${trigger.cron} (${trigger.timezone})`, inbound: "a call from outside", drift: "a change of what it is asked", quality: `being right less often than ${percent(trigger.below, 0)}, by what is drawn at random` }[/** @type {"labels"} */ (trigger.type)];
+}
+
+/** Why a run began. @param {any} cause */
+function because(cause) {
+  if (cause.type === "drift") return `what it is asked has changed (window ${cause.number}, by chance ${cause.p < 0.0001 ? "under 0.0001" : Number(cause.p).toPrecision(2)})`;
+  if (cause.type === "quality") return `right on ${percent(cause.accuracy)} of ${cause.audited} drawn at random, below ${percent(cause.below, 0)}`;
+  return { labels: "labels", schedule: "the clock", inbound: "a call" }[/** @type {"labels"} */ (cause.type)] ?? cause.type;
 }
 
 /** @param {{hook: any}} props */
@@ -20,22 +27,26 @@ function Runs({ hook }) {
   useEvery(again, data?.data.some((/** @type {any} */ one) => ["waiting", "running"].includes(one.status)) ? 2 : 30);
   if (!data) return html`<${Failed} error=${error} />`;
   if (!data.data.length) return html`<p class="muted dense">It has not run yet.</p>`;
-  return html`<table class="blocks"><thead class="sr"><tr><th>When</th><th>Outcome</th><th>Cause and reason</th><th>Job</th></tr></thead><tbody>${data.data.map((/** @type {any} */ one) => html`<tr key=${one.id}><td class="faint" style=${{ width: "90px" }}>${ago(one.created_at)}</td><td style=${{ width: "100px" }}><span class=${`chip ${KINDS[one.status]}`}>${one.status}</span></td><td>${one.cause.type}${one.triggers > 1 ? ` and ${one.triggers - 1} more` : ""}<br /><span class="muted">${one.reason ?? ""}</span></td><td class="right">${one.job ? html`<a href=${`#/jobs/${one.job}`}>job</a>` : ""}</td></tr>`)}</tbody></table>`;
+  return html`<table class="blocks"><thead class="sr"><tr><th>When</th><th>Outcome</th><th>Cause and reason</th><th>Job</th></tr></thead><tbody>${data.data.map((/** @type {any} */ one) => html`<tr key=${one.id}><td class="faint" style=${{ width: "90px" }}>${ago(one.created_at)}</td><td style=${{ width: "100px" }}><span class=${`chip ${KINDS[one.status]}`}>${one.status}</span></td><td>${because(one.cause)}${one.triggers > 1 ? ` and ${one.triggers - 1} more` : ""}<br /><span class="muted">${one.reason ?? ""}</span></td><td class="right">${one.job ? html`<a href=${`#/jobs/${one.job}`}>job</a>` : ""}</td></tr>`)}</tbody></table>`;
 }
 
-/** @param {{datasets: any[], onClose: () => void, onDone: () => void}} props */
-function NewHook({ datasets, onClose, onDone }) {
+/** @param {{datasets: any[], aliases: any[], onClose: () => void, onDone: () => void}} props */
+function NewHook({ datasets, aliases, onClose, onDone }) {
   const [name, call] = useState("");
   const [dataset, choose] = useState(datasets[0]?.id ?? "");
   const [alias, set] = useState("");
   const [labels, count] = useState(20);
   const [cron, at] = useState("");
   const [inbound, allow] = useState(true);
+  const [drift, watch] = useState(false);
+  const [below, fall] = useState("");
   const [made, show] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
   const [error, fail] = useState(/** @type {any} */ (null));
   const chosen = datasets.find((one) => one.id === dataset);
-  const triggers = [...(labels ? [{ type: "labels", count: labels }] : []), ...(cron.trim() ? [{ type: "schedule", cron: cron.trim(), timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" }] : []), ...(inbound ? [{ type: "inbound" }] : [])];
+  const triggers = [...(labels ? [{ type: "labels", count: labels }] : []), ...(cron.trim() ? [{ type: "schedule", cron: cron.trim(), timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" }] : []), ...(inbound ? [{ type: "inbound" }] : []), ...(drift ? [{ type: "drift" }] : []), ...(below && Number(below) > 0 ? [{ type: "quality", below: Math.min(100, Number(below)) / 100 }] : [])];
+  const named = alias.trim() || (chosen ? `${suffixOf(chosen.name)}@production` : "");
+  const unwatched = (drift || below) && !aliases.find((one) => one.name === named)?.prediction_log;
   const go = () => {
     work(true); fail(null);
     const body = { name: name.trim(), dataset, alias: alias.trim() || `${suffixOf(chosen.name)}@production`, job: { model: chosen.backbone, suffix: suffixOf(chosen.name) || undefined }, triggers };
@@ -49,13 +60,16 @@ function NewHook({ datasets, onClose, onDone }) {
     <label class="field" style=${{ marginTop: "12px" }}><span>After so many new or corrected labels</span><input type="number" min="0" value=${labels} onInput=${(/** @type {any} */ event) => count(Number(event.target.value))} /><small>0: not on labels.</small></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>At times</span><input type="text" value=${cron} placeholder="0 3 * * *" onInput=${(/** @type {any} */ event) => at(event.target.value)} /><small>Minute, hour, day, month, weekday; empty: not by the clock.</small></label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${inbound} onChange=${() => allow(!inbound)} /> When it is called from outside</label>
+    <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${drift} onChange=${() => watch(!drift)} /> When what the alias is asked has changed</label>
+    <label class="field" style=${{ marginTop: "12px" }}><span>When it is evidently right less often than, in percent</span><input type="number" min="1" max="100" step="any" placeholder="90" value=${below} onInput=${(/** @type {any} */ event) => fall(event.target.value)} /><small>Counted on labels that were drawn at random alone; empty: not by that.</small></label>
+    ${unwatched && html`<${Note} kind="miss" icon="info">Nothing that ${named} is asked is written down: let its <a href=${`#/aliases/${part(named)}`}>alias's page</a> write it down, or this never starts the hook.</${Note}>`}
     <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Give it a name" : triggers.length ? "" : "Let something start it"} onClick=${go}>Make the hook</${Button}></div></${Dialog}>`;
 }
 
 export default function Hooks() {
   const { data, error, again } = useLoad(async () => {
-    const [hooks, datasets] = await Promise.all([all("v1/hooks"), all("v1/datasets")]);
-    return { hooks, datasets };
+    const [hooks, datasets, aliases] = await Promise.all([all("v1/hooks"), all("v1/datasets"), all("v1/aliases")]);
+    return { hooks, datasets, aliases };
   }, []);
   const [making, make] = useState(false);
   const [gone, drop] = useState(/** @type {any} */ (null));
@@ -67,6 +81,6 @@ export default function Hooks() {
     ${data && (data.hooks.length ? data.hooks.map((hook) => html`<div class="panel" style=${{ marginTop: "20px" }} key=${hook.id}><div class="row"><h2 class="grow" style=${{ overflowWrap: "anywhere" }}>${hook.name} ${!hook.enabled && html`<span class="chip">off</span>`}</h2>${hook.triggers.some((/** @type {any} */ one) => one.type === "inbound") && html`<${Button} kind="small" onClick=${() => run(hook)}>Run now</${Button}>`}<${Button} kind="small" onClick=${() => turn(hook)}>${hook.enabled ? "Switch off" : "Switch on"}</${Button}><${Button} kind="small bare" onClick=${() => drop(hook)}>Delete…</${Button}></div>
       <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Runs} hook=${hook} /></div>`) : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
     <div class="folds"><${Same} curl=${curl("v1/hooks")} python=${python('for hook in client.get("v1/hooks").json()["data"]:\n    print(hook["name"], hook["enabled"])')} /></div>
-    ${making && html`<${NewHook} datasets=${data?.datasets ?? []} onClose=${() => make(false)} onDone=${again} />`}
+    ${making && html`<${NewHook} datasets=${data?.datasets ?? []} aliases=${data?.aliases ?? []} onClose=${() => make(false)} onDone=${again} />`}
     ${gone && html`<${Sure} title="Delete the hook" text=${`“${gone.name}” retrains no more. Its models stay.`} verb=${`Delete “${gone.name}”`} onClose=${() => drop(null)} act=${() => send("DELETE", `v1/hooks/${gone.id}`).then(again)} />`}`;
 }

@@ -5,6 +5,8 @@ import { all, get, part, send } from "../api.js";
 import { BehindCell } from "../parts/behind_cell.js";
 import { Certainty, LearningCurve, merged } from "../parts/charts.js";
 import { ClassTable } from "../parts/class_table.js";
+import { LabelTable } from "../parts/label_table.js";
+import { InUseOf } from "../parts/live/in_use.js";
 import { Matrix, Pairs, Small, pairs } from "../parts/matrix.js";
 import { UseIt } from "../parts/use_it.js";
 import { Verdict } from "../parts/verdict.js";
@@ -43,10 +45,21 @@ function More({ evaluation, dataset, modality }) {
   const dots = bins.length ? merged(bins) : [];
   const sure = dots.filter((one) => one.count >= 10).at(-1);
   const error = evaluation.calibration_error;
-  const trust = sure ? `Where it says ${percent(sure.sure, 0)}, it is right ${percent(sure.right, 0)} of the time.${error?.value != null ? ` Its certainty is off by ${Math.round(100 * error.value)} points on average${error.high != null ? ` (${Math.round(100 * error.low)} to ${Math.round(100 * error.high)})` : ""}.` : ""}` : "";
+  const trust = sure ? `Where it says ${percent(sure.sure, 0)}, it is right ${percent(sure.right, 0)} of the time (${percent(sure.low, 0)} to ${percent(sure.high, 0)}).${error?.value != null ? ` Its certainty is off by ${Math.round(100 * error.value)} points on average${error.high != null ? ` (${Math.round(100 * error.low)} to ${Math.round(100 * error.high)})` : ""}.` : ""}` : "";
   return html`<div class="half" style=${{ gridTemplateColumns: curve && bins.length ? null : "minmax(0, 1fr)" }}>
     ${curve && html`<section><header><h2>Would more examples help?</h2></header><p class="muted dense">${words}${ahead}</p><${LearningCurve} curve=${curve} target=${target} now=${now} said=${words + ahead} /></section>`}
     ${bins.length > 0 && html`<section><header><h2>Can its certainty be trusted?</h2></header><p class="muted dense">${trust}</p><div style=${{ maxWidth: "360px" }}><${Certainty} bins=${bins} said=${trust} /></div></section>`}</div>`;
+}
+
+/** What a figure is called. @type {[string, string][]} */
+const OTHERS = [["balanced_accuracy", "Balanced accuracy"], ["micro_f1", "F1, all labels together"], ["macro_f1", "F1, mean of classes"], ["exact_match", "All labels of an example right"], ["calibration_error", "Calibration error"]];
+
+/** @param {{evaluation: any}} props */
+function OtherFigures({ evaluation }) {
+  const shown = OTHERS.filter(([name]) => evaluation[name]?.value != null);
+  const loss = evaluation.log_loss;
+  if (!shown.length && loss?.value == null) return null;
+  return html`<${Fold} title="Other figures" summary=${[...shown.slice(0, 1).map(([name, said]) => `${said} ${percent(evaluation[name].value)}`), ...(loss?.value != null ? [`log loss ${loss.value.toFixed(2)}`] : [])].join(", ")}><dl class="facts">${shown.map(([name, said]) => html`<dt>${said}</dt><dd>${percent(evaluation[name].value)} (${range(evaluation[name])})</dd>`)}${loss?.value != null && html`<dt>Log loss</dt><dd>${loss.value.toFixed(3)}${loss.low != null ? ` (${loss.low.toFixed(3)} to ${loss.high.toFixed(3)})` : ""}</dd>`}</dl></${Fold}>`;
 }
 
 /** @param {any} how @param {string} modality */
@@ -66,8 +79,9 @@ export default function Model({ id, query }) {
     const dataset = model.dataset?.id ? await get(`v1/datasets/${model.dataset.id}`).catch(() => null) : null;
     return { model, evaluation, dataset };
   }, [id]);
-  const judged = useLoad(() => get(`v1/models/${part(id)}/evaluation/examples`, { limit: 1 }), [id]);
-  const rows = useLoad(() => all(`v1/models/${part(id)}/evaluation/examples`, { limit: 1000 }), [id]);
+  const singly = data && data.evaluation.estimable !== false && data.evaluation.label_mode !== "multi_label";
+  const judged = useLoad(async () => (singly ? get(`v1/models/${part(id)}/evaluation/examples`, { limit: 1 }) : undefined), [id, singly]);
+  const rows = useLoad(async () => (singly ? all(`v1/models/${part(id)}/evaluation/examples`, { limit: 1000 }) : undefined), [id, singly]);
   if (!data) return html`<${Head} title="Model" crumbs=${[["Models", "#/models"]]} /><${Failed} error=${error} again=${again} />${!error && html`<${Loading} lines=${4} />`}`;
   const { model, evaluation, dataset } = data;
   const own = judged.data?.dataset ?? model.dataset ?? {};
@@ -77,16 +91,18 @@ export default function Model({ id, query }) {
     <button type="button" class="link mono faint" title=${model.id} aria-label="Copy the model's id" onClick=${() => copy(model.id, "The model's id is copied")}>${short(model.id)} <${Icon} name="copy" size=${13} /></button>`;
   const wrong = (rows.data ?? []).filter((/** @type {any} */ row) => row.expected === missed && row.label !== missed);
   return html`<${Head} title=${called(model)} crumbs=${[["Models", "#/models"]]} acts=${acts} sub=${sub} />
-    <div class="tabs" role="tablist">${[["good", "How good"], ["use", "Use it"], ["card", "Card"]].map(([name, said]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}</button>`)}</div>
+    <div class="tabs" role="tablist">${[["good", "How good"], ["live", "In use"], ["use", "Use it"], ["card", "Card"]].map(([name, said]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}</button>`)}</div>
     ${tab === "good" && html`<${Verdict} model=${model} evaluation=${evaluation} dataset=${dataset} onChanged=${again} />
       ${evaluation.estimable !== false && evaluation.label_mode !== "multi_label" && html`<${MixesUp} key=${id} evaluation=${evaluation} rows=${rows} model=${model} dataset=${own} onChanged=${again} />
       <${ClassTable} classes=${evaluation.per_class ?? []} rows=${rows.data} modality=${model.modality} onOpen=${miss} />
       ${missed && html`<div style=${{ marginTop: "16px" }}><${BehindCell} key=${missed} rows=${wrong} dataset=${own} modality=${model.modality} title=${`${label(missed)}, missed`} onChanged=${again} /></div>`}`}
+      ${evaluation.label_mode === "multi_label" && evaluation.per_class?.length > 0 && html`<${LabelTable} classes=${evaluation.per_class} model=${model} />`}
       <${More} evaluation=${evaluation} dataset=${dataset} modality=${model.modality} />
       <div class="folds"><${Fold} title="How this was measured" summary=${measured(evaluation.how ?? {}, model.modality)}><dl class="facts">${Object.entries(evaluation.how ?? {}).map(([name, value]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${String(value)}</dd>`)}</dl></${Fold}>
-      <${Fold} title="Other figures" summary=${`balanced accuracy ${percent(evaluation.balanced_accuracy?.value)}${evaluation.log_loss?.value != null ? `, log loss ${evaluation.log_loss.value.toFixed(2)}` : ""}`}><dl class="facts"><dt>Balanced accuracy</dt><dd>${percent(evaluation.balanced_accuracy?.value)} (${range(evaluation.balanced_accuracy)})</dd><dt>Log loss</dt><dd>${evaluation.log_loss?.value?.toFixed(3) ?? "–"}</dd><dt>Calibration error</dt><dd>${percent(evaluation.calibration_error?.value)} (${range(evaluation.calibration_error)})</dd></dl></${Fold}>
+      <${OtherFigures} evaluation=${evaluation} />
       <${Same} curl=${curl(`v1/models/${model.id}/evaluation`)} python=${python(`evaluation = client.get("v1/models/${model.id}/evaluation").json()\nprint(evaluation["accuracy"])\nheld_out = client.get("v1/models/${model.id}/evaluation/examples").json()["data"]`)} /></div>
       <p style=${{ marginTop: "20px" }}><button type="button" class="link" onClick=${() => ask(true)}>Delete…</button></p>`}
+    ${tab === "live" && html`<${InUseOf} names=${model.aliases} modality=${model.modality} />`}
     ${tab === "use" && html`<${UseIt} model=${model} onChanged=${again} />`}
     ${tab === "card" && html`<section><header><h2>model.json</h2><small>everything one must know to use the head, and to make it again</small></header><pre class="panel mono" tabindex="0" style=${{ overflow: "auto", maxHeight: "70vh" }}>${JSON.stringify({ ...model.card, evaluation: undefined, advice: undefined }, null, 2)}</pre></section>`}
     ${sure && html`<${Sure} title="Delete the model" text=${`“${called(model)}” and its files are gone then. Its dataset stays, and the same seed makes the same model.`} verb="Delete the model" onClose=${() => ask(false)} act=${async () => { await send("DELETE", `v1/models/${part(model.id)}`); location.hash = "#/models"; }} />`}`;

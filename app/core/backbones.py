@@ -69,6 +69,13 @@ class BackboneSpec:
     prompt: tuple[str, ...] = ()
     members: tuple[BackboneSpec, ...] = ()
     source: SourceName = "own"
+    two_towers: bool = False
+    """Whether a second tower puts texts into the space of its pictures (CLIP, SigLIP)."""
+
+    @property
+    def reads_names(self) -> bool:
+        """Whether it can tell what a class is by its name alone."""
+        return any(one.two_towers or one.reads.read_by_heads for one in self.parts)
 
     @property
     def parts(self) -> tuple[BackboneSpec, ...]:

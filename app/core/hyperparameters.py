@@ -24,6 +24,11 @@ Count = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 Multiplier = Annotated[float, Field(strict=True, gt=0, le=1000, allow_inf_nan=False)]
 
 
+Prompt = Annotated[
+    str, Field(strict=True, min_length=2, max_length=200, pattern=r"^[^{}]*\{\}[^{}]*$")
+]
+
+
 class Hyperparameters(BaseModel):
     """What every method has: how sure `unknown` must be."""
 
@@ -51,6 +56,18 @@ class Frozen(Hyperparameters):
 
 class AutoMethod(Frozen):
     """Several spaces and heads, weighed by their out-of-fold likelihood and averaged."""
+
+    label_names: Auto | bool | Literal["alone"] = Field(
+        "auto",
+        description="Whether what the classes are called counts, on a backbone that reads names:"
+        " encoders of texts, and networks of two towers (CLIP, SigLIP). alone: examples only judge"
+        " it; so it is, too, where a class has no example. auto: as far as it proves useful.",
+    )
+    prompts: Auto | Annotated[list[Prompt], Field(min_length=1, max_length=80)] = Field(
+        "auto",
+        description="What is said of a name, which goes where `{}` is; the means of several count."
+        " Of pictures, auto is `a photo of a {}.` and `{}`.",
+    )
 
     n_epochs: Auto | Epochs = Field("auto", description="OpenAI's name; a closed form has none.")
     batch_size: Auto | Count = Field("auto", description="OpenAI's name; unused.")
@@ -199,8 +216,8 @@ def check_label_mode(method: str, mode: str, chosen: Mapping[str, Any]) -> None:
         raise HeadstartError("label_mode_mismatch", why, param="method")
     idle = [
         name
-        for name, value in (("class_balance", "balanced"), ("label_names", True))
-        if mode == "multi_label" and chosen.get(name, "auto") == value
+        for name, values in (("class_balance", ("balanced",)), ("label_names", (True, "alone")))
+        if mode == "multi_label" and chosen.get(name, "auto") in values
     ]
     if idle:
         why = f"{idle[0]}: heads against the rest have no use for it"

@@ -8,7 +8,7 @@ from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from worker.ml.artifact import Fit
 from worker.ml.features import spaces
-from worker.ml.methods import METHODS
+from worker.ml.methods import METHODS, names_alone
 from worker.ml.methods.finish import finish
 from worker.ml.methods.setting import Setting
 from worker.ml.multi_label import finish as multi_label
@@ -26,6 +26,8 @@ def fit(task: Task) -> Fit:
     task = replace(task, method=method, support=_chosen_views(task))
     if task.support.marks is not None:
         return multi_label.fit(task)
+    if names_alone.wanted(task):
+        return names_alone.fit(task)
     if len(set(task.support.labels.tolist())) < 2:
         raise HeadstartError("insufficient_classes", param="training_file")
     setting = Setting.of(task)

@@ -11,6 +11,8 @@ from torch import Tensor
 from app.core.backbones import Block
 from worker.ml.images.pixel_scale import PixelScale
 
+USUAL_SCALE = 20.0
+"""That sentence encoders are taught at (sentence-transformers' MultipleNegativesRankingLoss)."""
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -79,7 +81,9 @@ class Task:
     """One fit: what to fit, on what, and whom to tell.
 
     `others` are further labelled sets on the same backbone (reptile learns from them);
-    `label_embeddings` [C, D] are a text backbone's of the classes' readable names, in their order;
+    `label_embeddings` [C, D] are a backbone's of the classes' readable names, in their order: of
+    texts its embeddings, of pictures what its other tower says in the space of `raw`, zero where a
+    part of several has none; cosines times `label_scale` are logits;
     `pixel_scale` is that of the examples' deep pictures, and will be that of inputs;
     `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
     """
@@ -95,4 +99,5 @@ class Task:
     report: Report = lambda _event: None
     others: Sequence[Support] = ()
     label_embeddings: Tensor | None = None
+    label_scale: float = USUAL_SCALE
     pixel_scale: PixelScale | None = None

@@ -28,13 +28,14 @@ from worker.ml.engines.joint import joint
 from worker.ml.engines.precision import precisions
 from worker.ml.engines.readings import reading_of
 from worker.ml.engines.stream import embed_stream
+from worker.ml.features import label_names
 from worker.ml.fit import fit as fit_head
 from worker.ml.images import pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
-from worker.ml.tasks import Support, Task
+from worker.ml.tasks import USUAL_SCALE, Support, Task
 from worker.tensors import held_out, warmup
-from worker.tensors.label_embeddings import LabelEmbeddings
+from worker.tensors.label_embeddings import LabelEmbeddings, Named
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import Fingerprints, near_copies
 from worker.tensors.near_texts import near_texts
@@ -117,10 +118,11 @@ class Tensors:
         began = time.monotonic()
         engine = self._engine(request)
         spec = engine.spec
+        named = self._named(engine, request)
         task = Task(
             method=request["method"],
             hyperparameters=request["hyperparameters"],
-            support=support(request["support"]),
+            support=support(request["support"], width=spec.width),
             validation=support(request["validation"]) if request["validation"] else None,
             others=[support(other) for other in request["others"]],
             layout=spec.layout,
@@ -128,7 +130,8 @@ class Tensors:
             weights_sha256=engine.weights_sha256,
             seed=request["seed"],
             pixel_scale=PixelScale.from_json(request.get("pixel_scale")),
-            label_embeddings=self._names.of(engine, request["support"]["classes"]),
+            label_embeddings=None if named is None else named.rows,
+            label_scale=USUAL_SCALE if named is None else named.scale,
             report=lambda event: report(*_told(event)),
         )
         fit = fit_head(task)
@@ -143,6 +146,15 @@ class Tensors:
             "advice": fit.advice,
             "seconds": time.monotonic() - began,
         }
+
+    def _named(self, engine: Engine, request: Message) -> Named | None:
+        """The classes by their names, where the backbone reads any and they may count."""
+        asked = request["hyperparameters"]
+        if asked.get("label_names", "auto") is False or "marks" in request["support"]:
+            return None
+        prompts = label_names.prompts(asked, engine.spec.modality)
+        classes = request["support"]["classes"]
+        return self._names.of(engine, classes, prompts, _path(request["weights_dir"]))
 
     def _predict(self, request: Message) -> dict[str, Any]:
         """Write an answer for each row to `out`; the engine says what the rows are made of."""
@@ -289,12 +301,17 @@ def _near_texts(request: Message) -> dict[str, Any]:
         return {"pairs": near_texts(count, lambda at: blob(at).decode(errors="replace"))}
 
 
-def support(described: Mapping[str, Any]) -> Support:
-    """A labelled set with its cached embeddings, read from their segments."""
+def support(described: Mapping[str, Any], *, width: int = 0) -> Support:
+    """A labelled set with its cached embeddings, read from their segments; of no example at all
+    rows [0, width].
+    """
     texts, listed = described.get("texts"), described.get("marks")
     copies = described.get("copies")
     return Support(
-        features={view: _features(rows) for view, rows in described["views"].items()},
+        features={
+            view: _features(rows) if described["ids"] else torch.zeros(0, width).half()
+            for view, rows in described["views"].items()
+        },
         labels=torch.tensor(described["labels"], dtype=torch.long),
         groups=torch.tensor(described["groups"], dtype=torch.long),
         ids=described["ids"],

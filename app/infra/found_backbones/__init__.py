@@ -107,7 +107,8 @@ def _hugging_face(folder: Path) -> BackboneSpec | None:
     """An encoder of texts by its width; what states a picture's side reads pictures."""
     config = _read(folder / "config.json")
     if _reads_pictures(folder, config):
-        return _open(folder.name, "hugging_face", licence=_LICENCE)
+        spec = _open(folder.name, "hugging_face", licence=_LICENCE)
+        return replace(spec, two_towers=_has_two_towers(folder, config))
     width = hidden_size(config)
     return None if width is None else text_encoder(folder.name, width, licence=_LICENCE)
 
@@ -118,6 +119,12 @@ _LICENCE = "as its folder says"
 def _reads_pictures(folder: Path, config: Mapping[str, Any]) -> bool:
     stated = (folder / "preprocessor_config.json").is_file()
     return stated or "image_size" in config or "vision_config" in config
+
+
+def _has_two_towers(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether names can be read, too: by a tower of texts and its tokens."""
+    towers = all(isinstance(config.get(f"{one}_config"), dict) for one in ("vision", "text"))
+    return towers and (folder / "tokenizer.json").is_file()
 
 
 def hidden_size(config: Mapping[str, Any]) -> int | None:

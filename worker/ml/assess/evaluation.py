@@ -16,7 +16,7 @@ from app.core.class_figures import Interval, Share, wilson
 from worker.ml import threads
 from worker.ml.assess import calibration, intervals
 
-How = Literal["hold-out", "k-fold", "leave-one-out"]
+How = Literal["hold-out", "k-fold", "leave-one-out", "none"]
 
 MOST_MATRIX_CLASSES = 200
 """As of a batch's evaluation."""
@@ -139,6 +139,12 @@ def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
         "confusion_matrix": None,
         "curves": {"reliability": []},
     }
+
+
+def none(classes: Sequence[str], why: str) -> dict[str, Any]:
+    """The evaluation of a head that no example can judge."""
+    told = _obtained("none", None, n=0, left_out=0) | _nothing(classes, "none")
+    return told | {"reason": why}
 
 
 def _recalls(tally: ClassTally) -> list[tuple[float, float]]:

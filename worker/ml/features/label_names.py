@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from app.core.manifest import Modality
 from app.core.texts import composed
+
+PROMPTS: Mapping[Modality, tuple[str, ...]] = {
+    "image": ("a photo of a {}.", "{}"),
+    "text": ("{}",),
+}
+"""What is said of a name where nobody says otherwise; several are averaged (Radford et al. 2021,
+3.1.4).
+"""
 
 CHANCE = 0.02
 """Names are used when their hits would be this unlikely by chance."""
@@ -19,6 +30,17 @@ _BORDERS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 def readable(label: str) -> str:
     """A label as words: `Refund_not_showing_up` and `refundNotShowingUp` lose their joints."""
     return " ".join(word for word in _BORDERS.split(composed(label)) if word).lower() or label
+
+
+def prompts(hyperparameters: Mapping[str, Any], modality: Modality) -> tuple[str, ...]:
+    """Those that are asked for, each with `{}` where the name goes."""
+    asked = hyperparameters.get("prompts", "auto")
+    return PROMPTS[modality] if asked == "auto" else tuple(asked)
+
+
+def said(label: str, prompt: str) -> str:
+    """A label's name as the prompt has it; nothing else in it is a format."""
+    return prompt.replace("{}", readable(label))
 
 
 def helpful(names: Tensor, embeddings: Tensor, labels: Tensor) -> bool:

@@ -9,7 +9,7 @@ by. Chosen on image sets of other domains; the README has the measured table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from worker.ml import threads
+from worker.ml.features import label_names
 from worker.ml.features.spaces import Channel
 from worker.ml.fitting import cross_fit
 from worker.ml.fitting.cross_fit import HeadFit
 from worker.ml.fitting.design import Design
 from worker.ml.fitting.designs import Designs, Recipe
+from worker.ml.fitting.named import blend, centred
 from worker.ml.folds import Folds, first_of_each
+from worker.ml.methods.named_classes import NamedClasses
 from worker.ml.methods.setting import Fitted, Setting
 
 RECIPES: Mapping[str, Recipe] = {
@@ -109,7 +112,9 @@ def fit(setting: Setting) -> Fitted:
         chosen = whole(chosen)
     if len(setting.support) > MOST_CHOOSING:
         chosen = _on_some(setting, whole(chosen))
-    return _fitted(setting, average(setting.designs, setting.folds, chosen))
+    fitted = _fitted(setting, average(setting.designs, setting.folds, chosen))
+    named = _named(setting)
+    return fitted if named is None else _with_names(setting, fitted, named)
 
 
 def whole(chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
@@ -233,6 +238,33 @@ def _fitted(setting: Setting, average: Average) -> Fitted:
         used={"spaces": [said(name, member) for name, member in average.members.items()]},
         curve=setting.ridge_curve(main.own),
     )
+
+
+def _named(setting: Setting) -> NamedClasses | None:
+    """The classes by their names, where they may count."""
+    return None if setting.asked("label_names") is False else NamedClasses.of(setting.task)
+
+
+def _with_names(setting: Setting, fitted: Fitted, named: NamedClasses) -> Fitted:
+    """The fit and the names, weighed; no learning curve knows of names, so none is told."""
+    said = centred(setting.canonical.rows(named.logits(setting.support).T).T.double())
+    mix = blend(fitted.out_of_fold, said, setting.folds, temperature=named.temperature)
+    learned = {name: mix.learned * value for name, value in fitted.tensors.items()}
+    own = mix.named * centred(setting.canonical.rows(named.weight.T).T)
+    return replace(
+        fitted,
+        channels=(*fitted.channels, named.channel),
+        tensors={**learned, "weight": torch.cat([learned["weight"], own])},
+        out_of_fold=mix.learned * fitted.out_of_fold + mix.named * said,
+        temperature=mix.temperature,
+        used={**fitted.used, "label_names": True, "names_weight": mix.share, **_prompts(setting)},
+        curve=(),
+    )
+
+
+def _prompts(setting: Setting) -> dict[str, Any]:
+    said = label_names.prompts(setting.task.hyperparameters, setting.modality)
+    return {"prompts": list(said)}
 
 
 def affine(setting: Setting, member: Member) -> tuple[Channel, Tensor, Tensor]:

@@ -33,7 +33,8 @@ def text_engine(fingerprint: str = "f", precision: str = "f32") -> CountingEngin
 
 
 def of(known: LabelEmbeddings, engine: CountingEngine, *classes: str) -> torch.Tensor | None:
-    return known.of(cast("Engine", engine), classes)
+    found = known.of(cast("Engine", engine), classes, ("{}",), None)
+    return None if found is None else found.rows
 
 
 def test_rows_are_in_the_classes_order_and_readable() -> None:
@@ -69,3 +70,11 @@ def test_those_used_longest_ago_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
     for name in ("a", "b", "a", "c", "a", "b"):
         of(known, engine, name)
     assert engine.seen == ["a", "b", "c", "b"]
+
+
+def test_several_prompts_are_one_unit_row() -> None:
+    engine = text_engine()
+    found = LabelEmbeddings().of(cast("Engine", engine), ["a_b"], ("{}", "an {}!"), None)
+    assert engine.seen == ["a b", "an a b!"]
+    assert found is not None
+    assert found.rows.tolist() == [[1.0]]

@@ -52,7 +52,7 @@ class PictureTower(nn.Module):
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for a folder that transformers does not read, or lacks tensors."""
     read_state(path / "model.safetensors")
-    model, missing = _loaded(path)
+    model, missing = loaded(path)
     left = [key for key in missing if POOLER not in key]
     if left:
         told = f"{spec.name}: missing or misshapen: {', '.join(left[:5])}"
@@ -69,7 +69,7 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     )
 
 
-def _loaded(folder: Path) -> tuple[Any, list[str]]:
+def loaded(folder: Path) -> tuple[Any, list[str]]:
     """The network, and the names of what the file has not, or in another shape."""
     logging.disable_progress_bar()
     try:

@@ -147,12 +147,12 @@ class TestFit:
         assert found.evaluation["how"]["num_examples"] == 24
         assert found.evaluation["out_of_fold"]["how"]["method"] == "k-fold"
 
-    def test_a_class_without_examples_is_never_likely(self) -> None:
+    def test_a_class_without_examples_or_a_name_is_refused(self) -> None:
         support = drawn(5)
         kept = support.take((support.labels != 1).nonzero()[:, 0])
-        probabilities = logits_of(kept, drawn(20, seed=1)).softmax(1)
-        assert probabilities.shape[1] == 3
-        assert float(probabilities[:, 1].max()) < 0.34
+        with pytest.raises(HeadstartError, match=support.classes[1]) as caught:
+            logits_of(kept, drawn(20, seed=1))
+        assert caught.value.code == "insufficient_classes"
 
     def test_without_texts_it_refuses(self) -> None:
         support = drawn(2)

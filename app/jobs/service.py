@@ -115,6 +115,7 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
     hyperparameters.check_modality(method, backbone.modality)
     _check_views(method, chosen, backbone)
+    _check_names(method, chosen, backbone)
     weights.require_all(backbone, settings.weights_dir)
     training = _dataset(session, body.training_file, "training_file", backbone, organisation_id)
     mode = training.dataset.label_mode
@@ -234,6 +235,18 @@ def _check_views(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec)
             "invalid_hyperparameter",
             f"views: {backbone.name} has no view {missing[0]!r}",
             param=f"method.{method}.hyperparameters.views",
+        )
+
+
+def _check_names(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec) -> None:
+    """Raises invalid_hyperparameter where names are to count on a backbone that reads none."""
+    given = {"label_names": chosen.get("label_names"), "prompts": chosen.get("prompts")}
+    asked = [name for name, value in given.items() if value not in (None, "auto", False)]
+    if asked and not backbone.reads_names:
+        raise HeadstartError(
+            "invalid_hyperparameter",
+            f"{asked[0]}: {backbone.name} reads no names; networks of two towers do (CLIP, SigLIP)",
+            param=f"method.{method}.hyperparameters.{asked[0]}",
         )
 
 

@@ -35,7 +35,7 @@ from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import USUAL_SCALE, Support, Task
 from worker.tensors import held_out, warmup
-from worker.tensors.label_embeddings import LabelEmbeddings, Named
+from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import Fingerprints, near_copies
 from worker.tensors.near_texts import near_texts
@@ -147,7 +147,7 @@ class Tensors:
             "seconds": time.monotonic() - began,
         }
 
-    def _named(self, engine: Engine, request: Message) -> Named | None:
+    def _named(self, engine: Engine, request: Message) -> NameRows | None:
         """The classes by their names, where the backbone reads any and they may count."""
         asked = request["hyperparameters"]
         if asked.get("label_names", "auto") is False or "marks" in request["support"]:

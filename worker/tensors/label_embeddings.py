@@ -26,7 +26,7 @@ _Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Named:
+class NameRows:
     """Rows [C, D] of classes by their names; cosines times `scale` are logits."""
 
     rows: Tensor
@@ -46,7 +46,7 @@ class LabelEmbeddings:
         classes: Sequence[str],
         prompts: Sequence[str],
         weights_dir: Path | None,
-    ) -> Named | None:
+    ) -> NameRows | None:
         """Of the readable labels in their order, the mean over prompts; None where the backbone
         reads no names. Raises weights_invalid.
         """
@@ -55,13 +55,13 @@ class LabelEmbeddings:
             rows = self._mean(
                 engine, classes, prompts, lambda told: torch.from_numpy(np.asarray(embed(told)))
             )
-            return Named(rows, USUAL_SCALE)
+            return NameRows(rows, USUAL_SCALE)
         parts = parts_of(engine)
         if not any(one.spec.two_towers for one in parts):
             return None
         beside = [self._of_tower(one, classes, prompts, weights_dir) for one in parts]
         scale = next(self._scales[o.fingerprint] for o in parts if o.spec.two_towers)
-        return Named(torch.cat(beside, 1), scale)
+        return NameRows(torch.cat(beside, 1), scale)
 
     def _of_tower(
         self,

@@ -441,6 +441,29 @@ def test_views_that_a_backbone_lacks_are_refused(
     assert refused(client, sent | {"model": model}) == (422, "invalid_hyperparameter", param)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("label_names", "alone", "reads no names"),
+        ("label_names", True, "reads no names"),
+        ("prompts", ["a photo of a {}."], "reads no names"),
+        ("prompts", ["a photo"], "match pattern"),
+        ("prompts", [], "at least 1"),
+        ("prompts", ["{} {}"], "match pattern"),
+    ],
+)
+def test_names_count_only_where_they_are_read(
+    service: Service, client: httpx.Client, name: str, value: object, told: str
+) -> None:
+    options = {"hyperparameters": {name: value}}
+    sent = body(dataset(service), method={"type": "auto", "auto": options})
+    answer = client.post("/v1/fine_tuning/jobs", json=sent)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid_hyperparameter"
+    assert answer.json()["param"].startswith(f"method.auto.hyperparameters.{name}")
+    assert told in answer.json()["message"]
+
+
 @pytest.mark.parametrize("modality", ["text"])
 def test_text_reads_by_its_own_backbone(
     service: Service, client: httpx.Client, modality: Modality

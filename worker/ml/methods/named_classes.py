@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from app.core.backbones import Block, taken_apart
-from app.core.modalities import PRIMARY
+from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.features import spaces, whitening
 from worker.ml.features.spaces import Channel
 from worker.ml.tasks import Support, Task
@@ -36,8 +36,9 @@ class NamedClasses:
             return None
         modality = spaces.modality(task.support.features)
         statistics = whitening.find(task.backbone, task.weights_sha256)
-        space = "late" if modality == "text" and statistics else "last"
-        if modality == "text":
+        texts = MODALITIES[modality].read_by_heads
+        space = "late" if texts and statistics else "last"
+        if texts:
             weight = spaces.transform(layout, statistics)(space, names).T
         else:
             weight = _of_towers(names.float(), layout)

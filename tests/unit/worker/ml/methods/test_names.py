@@ -20,7 +20,7 @@ from worker.ml.features import label_names
 from worker.ml.fit import fit
 from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.tasks import Support, Task
-from worker.tensors.label_embeddings import LabelEmbeddings, Named
+from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 
 NOISE = 0.3
 DRAWS = 4
@@ -35,7 +35,7 @@ class Towers:
         self.engine: Any = load_engine("clip", folder, device="cpu", precision="f32")
         self.known = LabelEmbeddings()
 
-    def named(self, classes: Sequence[str] = NAMES) -> Named:
+    def named(self, classes: Sequence[str] = NAMES) -> NameRows:
         prompts = label_names.PROMPTS["image"]
         found = self.known.of(self.engine, classes, prompts, self.folder)
         assert found is not None

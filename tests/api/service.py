@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -42,6 +43,31 @@ class Service:
         return httpx.Client(base_url=self.url, headers=headers, timeout=30, verify=False)
 
 
+class PromptServer(uvicorn.Server):
+    """uvicorn's server, which ends at once when asked: hundreds of tests wait for it.
+
+    The original looks ten times a second whether it should end, and sleeps a tenth of a second
+    between telling its connections so and looking at what they do.
+    """
+
+    async def main_loop(self) -> None:
+        """Serve until asked to end."""
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what runs finish, then end the app."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.wait_for(
+            self._wait_tasks_to_complete(), self.config.timeout_graceful_shutdown
+        )
+        await self.lifespan.shutdown()
+
+
 @contextmanager
 def serve(settings: Settings) -> Iterator[Service]:
     """Serve the app in a thread of this process until the block ends."""
@@ -55,7 +81,7 @@ def serve(settings: Settings) -> Iterator[Service]:
             access_log=False,
             timeout_graceful_shutdown=2,
         )
-        server = uvicorn.Server(config)
+        server = PromptServer(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -17,6 +17,8 @@ from app.core.errors import HeadstartError
 _DEEPEST = 20
 _LARGEST = 10_000
 """Values in a schema that are looked at."""
+_MOST_STEPS = 5_000
+"""Steps of filling in: by references to itself, a schema of a line can ask for any number."""
 _PROBABILITY = frozenset({"confidence", "probability", "score", "certainty", "likelihood"})
 _MISSING = object()
 
@@ -59,7 +61,7 @@ class Wording:
             return best.label
         if not self.schema:
             return _dumped({"label": best.label})
-        value = _Filling(self.schema, best, self.allowed is not None).value(self.schema, "", 0)
+        value = self._filled(_Filling(self.schema, best, self.allowed is not None))
         if value is _MISSING:
             raise self._bad("a classifier can fill in a label and its probability, and no more")
         return _dumped(value)
@@ -71,14 +73,23 @@ class Wording:
             return _dumped(labels)
         if not self.schema:
             return _dumped({"labels": labels})
-        filling = _Filling(self.schema, best, self.allowed is not None, labels)
-        value = filling.value(self.schema, "", 0)
+        value = self._filled(_Filling(self.schema, best, self.allowed is not None, labels))
         if value is _MISSING:
             raise self._bad("a classifier can fill in labels and a probability, and no more")
         return _dumped(value)
 
+    def _filled(self, filling: _Filling) -> Any:
+        try:
+            return filling.value(self.schema, "", 0)
+        except _EndlessError as error:
+            raise self._bad("the schema is too large, or refers to itself again and again") from error
+
     def _bad(self, why: str) -> HeadstartError:
         return HeadstartError("invalid_request", f"{self.param}: {why}", param=self.param)
+
+
+class _EndlessError(Exception):
+    """Filling in takes more steps than any schema of a person."""
 
 
 class _Filling:
@@ -94,13 +105,23 @@ class _Filling:
         self._root, self._best, self._enums = root, best, enums
         self._several = several
         self._free = True
+        self._steps = 0
+
+    def _spend(self, steps: int) -> None:
+        """Raises _EndlessError."""
+        self._steps += steps
+        if self._steps > _MOST_STEPS:
+            raise _EndlessError
 
     def value(self, schema: Any, name: str, depth: int) -> Any:
         """What belongs at a place of the schema; _MISSING where a classifier has nothing."""
+        self._spend(1)
         if not isinstance(schema, Mapping) or depth > _DEEPEST:
             return _MISSING
         if "$ref" in schema:
-            return self.value(_pointed(self._root, schema["$ref"]), name, depth + 1)
+            reference = str(schema["$ref"])
+            self._spend(len(reference) // 100)
+            return self.value(_pointed(self._root, reference), name, depth + 1)
         if "const" in schema:
             return schema["const"]
         for key in ("anyOf", "oneOf", "allOf"):
@@ -116,6 +137,7 @@ class _Filling:
         return next((one for one in told if one is not None), None if told else _MISSING)
 
     def _of_enum(self, values: Sequence[Any]) -> Any:
+        self._spend(len(values) // 100)
         if len(values) == 1:
             return values[0]
         return self._best.label if self._best.label in values else _MISSING
@@ -123,6 +145,7 @@ class _Filling:
     def _of_type(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         kinds = schema.get("type", "object" if "properties" in schema else "string")
         for kind in kinds if isinstance(kinds, list) else [kinds]:
+            self._spend(1)
             if (value := self._of_kind(kind, schema, name, depth)) is not _MISSING:
                 return value
         return _MISSING
@@ -148,7 +171,10 @@ class _Filling:
             return _MISSING
         filled = {name: self.value(one, name, depth + 1) for name, one in properties.items()}
         kept = {name: one for name, one in filled.items() if one is not _MISSING}
-        complete = all(name in kept for name in schema.get("required") or ())
+        required = schema.get("required")
+        wanted = required if isinstance(required, list) else []
+        self._spend(len(wanted) // 100)
+        complete = all(isinstance(name, str) and name in kept for name in wanted)
         return kept if kept and complete else _MISSING
 
 
@@ -166,10 +192,10 @@ def _enums(schema: Any) -> Iterator[list[str]]:
             waiting += node
 
 
-def _pointed(root: Mapping[str, Any], reference: Any) -> Any:
+def _pointed(root: Mapping[str, Any], reference: str) -> Any:
     """What `#/$defs/Name` points to."""
     node: Any = root
-    for step in str(reference).removeprefix("#").split("/")[1:]:
+    for step in reference.removeprefix("#").split("/")[1:]:
         node = node.get(step) if isinstance(node, Mapping) else None
     return node
 

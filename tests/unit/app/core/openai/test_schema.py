@@ -122,3 +122,32 @@ JSON = st.recursive(
 def test_no_schema_does_more_than_be_refused(schema: Any) -> None:
     with suppress(HeadstartError):
         json.loads(Wording(schema).write(BEST))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"$ref": "#"}] * 100},
+        {"type": "array", "items": {"oneOf": [{"$ref": "#"}] * 3}},
+        {"properties": {str(name): {"$ref": "#"} for name in range(50)}},
+        {"anyOf": [{"$ref": "#/" + "x" * 100_000}] * 10_000},
+        {"anyOf": [{"type": ["none"] * 1000, "enum": None}] * 1000},
+    ],
+    ids=["choices", "items", "properties", "long references", "kinds"],
+)
+def test_what_would_never_be_filled_in_is_refused_soon(schema: Any) -> None:
+    with pytest.raises(HeadstartError, match="again and again"):
+        Wording(schema).write(BEST)
+
+
+def test_a_schema_of_a_tree_is_filled_in() -> None:
+    node = strict(intent=ENUM)
+    tree = {**node, "properties": {**node["properties"], "children": {
+        "type": ["array", "null"], "items": {"$ref": "#"}}}}  # fmt: skip
+    assert json.loads(Wording(tree).write(BEST))["intent"] == "refund"
+
+
+@pytest.mark.parametrize("required", [5, [["intent"]], "intent", [None], {}])
+def test_what_is_required_in_no_list_of_names_harms_nothing(required: Any) -> None:
+    with suppress(HeadstartError):
+        Wording({"properties": {"intent": ENUM}, "required": required}).write(BEST)

@@ -52,8 +52,7 @@ class PromptServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until asked to end."""
-        await self.on_tick(0)
-        while not self.should_exit:
+        while not await self.on_tick(0):  # noqa: ASYNC110 - the flag is a plain one of uvicorn's
             await asyncio.sleep(0.01)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

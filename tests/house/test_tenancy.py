@@ -52,7 +52,7 @@ OF_ALL = {
     "app.infra.repositories.embeddings": "total_bytes",
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",
-    "app.infra.repositories.live.labelling": "is_any_pending take_pending",
+    "app.infra.repositories.live.labelling": "is_any_due",
     "app.infra.repositories.live.log": "expire",
     "app.infra.repositories.live.watched": "hooks",
     "app.infra.repositories.models": "width_on",

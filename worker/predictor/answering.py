@@ -148,14 +148,22 @@ class Answerer:
 def _spread(
     items: Sequence[PendingInput], rows: Sequence[Rows]
 ) -> tuple[list[PendingInput], list[Rows]]:
-    """Items and riders, each with the rows of the views that its own head reads."""
+    """Items and riders, each with the rows of the views that its own head reads; who rides alone
+    keeps all rows.
+    """
     everyone = [one for item in items for one in item.together]
     theirs = [
-        row[[item.views.index(view) for view in one.call.head.live.config.views]]
+        row if not item.riders else row[[item.views.index(view) for view in _views(one)]]
         for item, row in zip(items, rows, strict=True)
         for one in item.together
     ]
     return everyone, theirs
+
+
+def _views(item: PendingInput) -> tuple[str, ...]:
+    """The views that the item's own head reads; none for an embedding."""
+    views: tuple[str, ...] = () if item.call.head is None else item.call.head.live.config.views
+    return views
 
 
 def _unit(rows: Rows) -> Rows:
@@ -168,6 +176,5 @@ def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]
     """Places of the items by the views that their heads read; none for embeddings."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, item in enumerate(items):
-        views = item.call.head.live.config.views if item.call.head is not None else ()
-        groups.setdefault(views, []).append(place)
+        groups.setdefault(_views(item), []).append(place)
     return groups

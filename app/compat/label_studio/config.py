@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from xml.parsers import expat
 
 from app.core.errors import HeadstartError
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.tables.json_stream import elements
 
 MOST_CHARACTERS = 500_000
+MOST_TASKS = 200_000
+_LIMITS = Limits()
 _READS = {"image": ("image",), "text": ("text", "hypertext", "paragraphs")}
 Attributes = Mapping[str, str]
 
@@ -88,6 +93,44 @@ def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | N
             if isinstance(choices, list) and all(isinstance(one, str) for one in choices):
                 return choices
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A task that somebody labelled: its number, what it shows, and the choices."""
+
+    id: str
+    shows: Any
+    choices: list[str]
+
+
+def annotated(export: bytes, config: ChoiceConfig) -> list[Annotated]:
+    """The tasks of an export that an annotation says something of; read one by one.
+
+    Raises url_unreachable where it is no list of tasks, or has too many.
+    """
+    found = []
+    try:
+        for _, number, task in elements(io.BytesIO(export), "the export", _LIMITS):
+            if number > MOST_TASKS:
+                raise _no_export(f"it has more than {MOST_TASKS:,} tasks")
+            if not isinstance(task, dict):
+                raise _no_export("it is no list of tasks")
+            if (said := last_word(task, config)) is not None:
+                found.append(Annotated(str(task.get("id")), shown(task, config), said))
+    except HeadstartError as error:
+        raise _no_export(error.message) from error
+    return found
+
+
+def shown(task: Mapping[str, Any], config: ChoiceConfig) -> Any:
+    """What a task shows: the value of the key that the labelled tag reads."""
+    data = task.get("data")
+    return data.get(config.key) if isinstance(data, dict) else None
+
+
+def _no_export(why: str) -> HeadstartError:
+    return HeadstartError("url_unreachable", f"Label Studio's export: {why}", param="hostname")
 
 
 def last_word(task: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
-from app.compat.label_studio.config import ChoiceConfig, read_config
+from app.compat.label_studio.config import ChoiceConfig, read_config, shown
 from app.compat.label_studio.studio import Studio
 from app.core.errors import HeadstartError
 from app.core.messages import Input, Options, failed
@@ -29,7 +30,7 @@ router = APIRouter(route_class=StrictRoute, prefix="/label-studio/{alias}", tags
 Name = Annotated[str, path_id("The alias whose model is asked.", "cells@production")]
 _PROBLEMS = problems("not_found", "not_ready", "invalid_json")
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-_ANY = ConfigDict(extra="allow")
+_FILES_AT_ONCE = 8
 
 
 class LabelStudioHealth(BaseModel):
@@ -207,7 +208,7 @@ async def label_studio_predict(
     resolved = await services.resolver.resolve(tenant, alias)
     studio, text = await _connected(services, tenant, alias, body)
     config = read_config(text, resolved.modality)
-    inputs = [await input_of(task, config, resolved, studio) for task in body.tasks]
+    inputs = await _inputs(body.tasks, config, resolved, studio)
     most = services.settings.max_predict_items
     results: list[LabelStudioPrediction] = []
     for start in range(0, len(inputs), most):
@@ -224,6 +225,19 @@ async def label_studio_predict(
         told = from_json(answer.body)
         results += [_result(item, config, told["model"]) for item in told["data"]]
     return LabelStudioResults(results=results)
+
+
+async def _inputs(
+    tasks: list[dict[str, Any]], config: ChoiceConfig, resolved: ResolvedModel, studio: Studio
+) -> list[Input]:
+    """What tasks show: their files are fetched a few at a time."""
+    room = asyncio.Semaphore(_FILES_AT_ONCE)
+
+    async def one(task: dict[str, Any]) -> Input:
+        async with room:
+            return await input_of(shown(task, config), config, resolved, studio)
+
+    return await asyncio.gather(*(one(task) for task in tasks))
 
 
 def _told(part: tuple[Input, ...]) -> Any:
@@ -251,11 +265,9 @@ async def _connected(
 
 
 async def input_of(
-    task: dict[str, Any], config: ChoiceConfig, resolved: ResolvedModel, studio: Studio
+    value: Any, config: ChoiceConfig, resolved: ResolvedModel, studio: Studio
 ) -> Input:
-    """What a task shows, or the error that it is."""
-    data = task.get("data")
-    value = data.get(config.key) if isinstance(data, dict) else None
+    """What a task shows, as an input; or the error that it is."""
     if not isinstance(value, str) or not value:
         why = f"the task has no {config.key}"
         return failed(HeadstartError("invalid_value", why, param=config.key))

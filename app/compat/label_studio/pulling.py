@@ -16,7 +16,7 @@ import structlog
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.compat.label_studio.config import ChoiceConfig, last_word, read_config
+from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, read_config
 from app.compat.label_studio.endpoints import input_of, start_training
 from app.compat.label_studio.studio import Studio
 from app.core import messages
@@ -34,73 +34,86 @@ from app.operations.tidying import repeated
 
 log = structlog.get_logger()
 _PAUSE = 1.0
+_AT_ONCE = 8
+"""Organisations whose projects a process pulls at a time: one's slow tool holds up no other's."""
+_PULL_SECONDS = 300.0
+_LEASE_SECONDS = _PULL_SECONDS + 60.0
+_TASKS_AT_ONCE = 4
 _LONGEST = 600.0
 _GIVE_UP = 20
 Known = dict[str, tuple[str | None, list[str] | None, str]]
+Pulls = dict[str, "asyncio.Task[None]"]
+"""Pulls under way, by organisation."""
 
 
 @asynccontextmanager
 async def pulling(services: Services) -> AsyncIterator[None]:
-    """Pull for as long as the block lasts."""
-    async with repeated(partial(_pull, services), every=_PAUSE):
-        yield
-
-
-async def _pull(services: Services) -> None:
+    """Pull for as long as the block lasts; what is under way at its end is pulled by the next."""
+    under_way: Pulls = {}
     try:
-        for row in await to_thread.run_sync(_taken, services):
-            await _project(services, row)
-    except (HeadstartError, SQLAlchemyError, OSError) as error:
+        async with repeated(partial(_pull, services, under_way), every=_PAUSE):
+            yield
+    finally:
+        for pull in under_way.values():
+            pull.cancel()
+        if under_way:
+            await asyncio.wait(under_way.values())
+
+
+async def _pull(services: Services, under_way: Pulls) -> None:
+    for organisation in [one for one, pull in under_way.items() if pull.done()]:
+        del under_way[organisation]
+    try:
+        room = _AT_ONCE - len(under_way)
+        taken = await to_thread.run_sync(_taken, services, set(under_way), room) if room else []
+    except (SQLAlchemyError, OSError) as error:
         log.warning("annotations cannot be pulled now", reason=str(error))
+        return
+    for row in taken:
+        under_way[row.organisation_id] = asyncio.create_task(_project(services, row))
 
 
-def _taken(services: Services) -> list[LabellingProjectRow]:
-    """Most of the time nothing is pending, and nobody need write to know that."""
+def _taken(services: Services, busy: set[str], room: int) -> list[LabellingProjectRow]:
+    """Most of the time nothing is due, and nobody need write to know that."""
     with reading(services.sessions) as session:
-        if not labelling.is_any_pending(session):
+        if not labelling.is_any_due(session):
             return []
     with writing(services) as session:
-        return labelling.take_pending(session)
+        return labelling.claim(session, most=room, busy=busy, seconds=_LEASE_SECONDS)
 
 
 async def _project(services: Services, row: LabellingProjectRow) -> None:
     """One project; what stops it is kept, and tried again later: no webhook comes twice."""
-    tries = int(row.told.get("tries", 0))
     try:
-        told = await reconcile(services, row)
+        async with asyncio.timeout(_PULL_SECONDS):
+            told = await reconcile(services, row)
+        if row.told.get("train"):
+            await to_thread.run_sync(start_training, services, row.organisation_id, row.alias)
     except asyncio.CancelledError:
-        await asyncio.shield(to_thread.run_sync(_note, services, row, {**row.told}, True))
+        await asyncio.shield(to_thread.run_sync(_release, services, row, row.told, 0.0))
         raise
     except Exception as error:  # one project must not keep others from theirs
-        expected = isinstance(error, HeadstartError)
-        why = str(error) if expected else "an unexpected error"
+        expected = isinstance(error, HeadstartError | TimeoutError)
+        why = _reason(error) if expected else "an unexpected error"
         log.warning("annotations cannot be pulled", project=row.project, reason=why,
                     exc_info=not expected)  # fmt: skip
-        failed = {**row.told, "error": why, "tries": tries + 1}
-        await to_thread.run_sync(_note, services, row, failed, False)
-        if tries + 1 < _GIVE_UP:
-            pause = min(_LONGEST, 2.0 ** (tries + 1))
-            asyncio.get_running_loop().call_later(pause, _again, services, row, failed)
+        tries = int(row.told.get("tries", 0)) + 1
+        pause = None if tries >= _GIVE_UP else min(_LONGEST, 2.0**tries)
+        told = {**row.told, "error": why, "tries": tries}
+        await to_thread.run_sync(_release, services, row, told, pause)
         return
-    await to_thread.run_sync(_note, services, row, told, False)
-    if row.told.get("train"):
-        await to_thread.run_sync(start_training, services, row.organisation_id, row.alias)
+    await to_thread.run_sync(_release, services, row, told, None)
 
 
-def _again(services: Services, row: LabellingProjectRow, told: dict[str, Any]) -> None:
-    task = asyncio.ensure_future(to_thread.run_sync(_note, services, row, told, True))
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+def _reason(error: Exception) -> str:
+    return str(error) or f"it took more than {_PULL_SECONDS:.0f} s; what came is kept"
 
 
-def _note(
-    services: Services, row: LabellingProjectRow, told: dict[str, Any], pending: bool
+def _release(
+    services: Services, row: LabellingProjectRow, told: dict[str, Any], again_in: float | None
 ) -> None:
     with writing(services) as session:
-        of = {"organisation_id": row.organisation_id, "alias": row.alias}
-        if labelling.find(session, **of, project=row.project) is not None:
-            labelling.put(
-                session, **of, project=row.project, told=told, pending=True if pending else None
-            )
+        labelling.release(session, row, told, again_in=again_in)
 
 
 async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, Any]:
@@ -110,17 +123,23 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     studio = Studio(row.hostname, row.token, services.settings)
     prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
-    counts = {"tasks": 0, "changed": 0, "unchanged": 0, "unreadable": 0, "removed": 0}
-    seen = set()
-    for task in await studio.tasks(row.project):
-        said = last_word(task, config)
-        if said is None:
-            continue
-        subject = f"{prefix}{task.get('id')}"
-        seen.add(subject)
-        counts["tasks"] += 1
-        counts[await _task(services, row, (resolved, config, studio), task, known)] += 1
-    gone = [known[subject][2] for subject in known.keys() - seen]
+    export = await studio.export(row.project)
+    tasks = await to_thread.run_sync(annotated, export, config)
+    del export
+    counts = {"tasks": len(tasks), "changed": 0, "unchanged": 0, "unreadable": 0, "removed": 0}
+    new = []
+    for task in tasks:
+        before = known.get(prefix + task.id)
+        if before is not None and task.choices in ([before[0]], before[1]):
+            counts["unchanged"] += 1
+        else:
+            new.append(task)
+    means = (resolved, config, studio)
+    for start in range(0, len(new), _TASKS_AT_ONCE):
+        part = new[start : start + _TASKS_AT_ONCE]
+        for became in await asyncio.gather(*(_task(services, row, means, each) for each in part)):
+            counts[became] += 1
+    gone = [known[subject][2] for subject in known.keys() - {prefix + task.id for task in tasks}]
     await to_thread.run_sync(_remove, services, row, gone)
     return {**counts, "removed": len(gone)}
 
@@ -139,27 +158,22 @@ async def _task(
     services: Services,
     row: LabellingProjectRow,
     means: tuple[ResolvedModel, ChoiceConfig, Studio],
-    task: dict[str, Any],
-    known: Known,
+    task: Annotated,
 ) -> str:
-    """What became of an annotated task: changed, unchanged or unreadable."""
+    """What became of a task that is annotated otherwise than before: changed or unreadable."""
     resolved, config, studio = means
-    said, subject = last_word(task, config) or [], f"{_prefix(row)}{task.get('id')}"
-    before = known.get(subject)
-    if before is not None and said in ([before[0]], before[1]):
-        return "unchanged"
-    item = await input_of(task, config, resolved, studio)
+    item = await input_of(task.shows, config, resolved, studio)
     try:
         if item.kind == "error":
             raise messages.read_error(bytes(item.data))
         answer = await giving.answered(services, row.organisation_id, resolved, item)
-        values = _values(said, answer)
+        values = _values(task.choices, answer)
     except HeadstartError as error:
         if error.code in ("overloaded", "predictor_unavailable", "database_unavailable"):
             raise
-        log.info("a task gives no example", task=task.get("id"), reason=error.message)
+        log.info("a task gives no example", task=task.id, reason=error.message)
         return "unreadable"
-    found = Said.of(subject, resolved.id, answer, bytes(item.data))
+    found = Said.of(_prefix(row) + task.id, resolved.id, answer, bytes(item.data))
     actor = f"{labelling.SOURCE}:{row.project}"
     values |= {"source": labelling.SOURCE, "actor": actor}
     await to_thread.run_sync(giving.keep, services, row.organisation_id, row.alias, found, values)

@@ -82,7 +82,9 @@ class Wording:
         try:
             return filling.value(self.schema, "", 0)
         except _EndlessError as error:
-            raise self._bad("the schema is too large, or refers to itself again and again") from error
+            raise self._bad(
+                "the schema is too large, or refers to itself again and again"
+            ) from error
 
     def _bad(self, why: str) -> HeadstartError:
         return HeadstartError("invalid_request", f"{self.param}: {why}", param=self.param)

@@ -137,6 +137,8 @@ class LabellingProjectRow(Base):
     label_config: Mapped[str]
     pending: Mapped[bool]
     """There may be annotations that no pull has seen."""
+    not_before: Mapped[float | None]
+    """Until when its pull has time, or a failed one waits; one that never ended is taken again."""
     told: Mapped[dict[str, Any]]
     """What the last pull found."""
     created_at: Mapped[float]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from app.http.dependencies import writing
+from app.infra.database import reading
+from app.infra.orm import LabellingProjectRow
+from app.infra.repositories.live import labelling
 from app.infra.settings import Settings
 from tests.api.feedback.conftest import ALIAS, DIGITS
 from tests.api.hooks.conftest import until
@@ -196,3 +203,68 @@ def test_annotations_are_pulled_and_reconciled(
     until(lambda: len(given(client)) == 2)
     ignored = tool.post(f"{HERE}/webhook", json={"action": "TASKS_CREATED", "project": {"id": 7}})
     assert ignored.json() == {"status": "ignored"}
+
+
+def project(service: Service) -> LabellingProjectRow:
+    with reading(service.services.sessions) as session:
+        return session.scalars(select(LabellingProjectRow)).one()
+
+
+def test_a_token_goes_to_the_host_that_it_came_with_alone(
+    tool: httpx.Client, service: Service, studio: StandIn
+) -> None:
+    setup(tool, studio)
+    assert project(service).token == TOKEN
+    elsewhere = {"project": "7", "schema": CONFIG, "hostname": "http://127.0.0.1:9"}
+    assert tool.post(f"{HERE}/setup", json=elsewhere).status_code == 200
+    assert project(service).token is None
+    setup(tool, studio)
+    again = {"project": "7", "schema": CONFIG, "hostname": studio.url + "/"}
+    tool.post(f"{HERE}/setup", json=again)
+    assert project(service).token == TOKEN, "the same host keeps it"
+
+
+def connect(service: Service, url: str, organisation_id: str, **values: Any) -> None:
+    """A project as `setup` would have it, without a pull by itself."""
+    with writing(service.services) as session:
+        row = labelling.put(session, organisation_id=organisation_id, alias=ALIAS, project="7",
+                            hostname=url, token=TOKEN, label_config=CONFIG)  # fmt: skip
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+def test_a_pull_that_never_ended_is_taken_again(
+    client: httpx.Client, service: Service, studio: StandIn
+) -> None:
+    studio.tasks = [task(studio, 0, "0")]
+    connect(service, studio.url, "default", not_before=time.time() + 1)
+    until(lambda: len(given(client)) == 1)
+    until(lambda: project(service).not_before is None)
+
+
+def test_a_slow_tool_holds_up_no_other_organisation(
+    client: httpx.Client, other_client: httpx.Client, service: Service, studio: StandIn,
+    serving: Serving,
+) -> None:  # fmt: skip
+    register(service.services.sessions, serving.target, name="ft:mine", organisation="other")
+    told = other_client.put(f"/v1/aliases/{ALIAS}", json={"model": "ft:mine"})
+    assert told.status_code == 200, told.text
+    studio.tasks = [task(studio, 0, "2")]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connect(service, f"http://127.0.0.1:{silent.getsockname()[1]}", "other", pending=True)
+        silent.settimeout(30)
+        asked, _ = silent.accept()
+        with asked:
+            connect(service, studio.url, "default", pending=True)
+            until(lambda: list(given(client).values()) == ["2"])
+    other_client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+
+
+@pytest.mark.parametrize("export", [{"a": 1}, [1, 2], "x", [{}] * 200_001])
+def test_an_export_that_is_none_is_said(
+    tool: httpx.Client, service: Service, studio: StandIn, export: Any
+) -> None:
+    studio.tasks = export
+    setup(tool, studio)
+    told = until(lambda: project(service).told.get("error"))
+    assert "export" in told

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, cast
+from urllib.parse import urlsplit
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.infra.database import now
 from app.infra.orm import FeedbackRow, LabellingProjectRow
 
 SOURCE = "label_studio"
+_DECIDE = ("hostname", "token", "label_config")
 
 
 def put(
@@ -22,12 +25,16 @@ def put(
     if row is None:
         row = LabellingProjectRow(
             organisation_id=organisation_id, alias=alias, project=project, hostname="", token=None,
-            label_config="", pending=False, told={}, created_at=at,
+            label_config="", pending=False, not_before=None, told={}, created_at=at,
         )  # fmt: skip
         session.add(row)
-    for name, value in values.items():
-        if value is not None:
-            setattr(row, name, value)
+    if values.get("hostname") and urlsplit(values["hostname"])[:2] != urlsplit(row.hostname)[:2]:
+        row.token = None  # a token is its own host's, and no other's to read
+    told = {name: value for name, value in values.items() if value is not None}
+    if any(name in told and told[name] != getattr(row, name) for name in _DECIDE):
+        row.not_before = None  # what made a pull fail may be mended
+    for name, value in told.items():
+        setattr(row, name, value)
     row.updated_at = at
     session.flush()
     return row
@@ -49,19 +56,60 @@ def latest(session: Session, *, organisation_id: str, alias: str) -> LabellingPr
     return session.scalars(statement.order_by(of.updated_at.desc()).limit(1)).first()
 
 
-def is_any_pending(session: Session) -> bool:
-    """Whether a project's annotations are to be pulled."""
-    statement = select(LabellingProjectRow.project).where(LabellingProjectRow.pending)
+def _is_due(at: float) -> ColumnElement[bool]:
+    of = LabellingProjectRow
+    return or_(of.pending & of.not_before.is_(None), of.not_before <= at)
+
+
+def is_any_due(session: Session) -> bool:
+    """Whether a project's annotations are to be pulled now."""
+    statement = select(LabellingProjectRow.project).where(_is_due(now(session)))
     return session.scalars(statement.limit(1)).first() is not None
 
 
-def take_pending(session: Session) -> list[LabellingProjectRow]:
-    """Projects whose annotations are to be pulled; nobody else takes them, until they are asked
-    for again.
+def claim(
+    session: Session, *, most: int, busy: Collection[str], seconds: float
+) -> list[LabellingProjectRow]:
+    """At most one project an organisation that is to be pulled, of those that are not `busy`.
+
+    Nobody else takes it for so many seconds; then it is anybody's again, whatever became of who
+    took it.
     """
+    of, at = LabellingProjectRow, now(session)
+    due = select(of).where(_is_due(at), of.organisation_id.not_in(busy)).order_by(of.updated_at)
+    firsts: dict[str, LabellingProjectRow] = {}
+    for row in session.scalars(due.limit(1000)):
+        firsts.setdefault(row.organisation_id, row)
+    taken = []
+    for row in list(firsts.values())[:most]:
+        statement = update(of).where(_of(row), _is_due(at))
+        statement = statement.values(pending=False, not_before=at + seconds)
+        if cast(CursorResult[Any], session.execute(statement)).rowcount:
+            session.refresh(row)
+            taken.append(row)
+    return taken
+
+
+def release(
+    session: Session, row: LabellingProjectRow, told: dict[str, Any], *, again_in: float | None
+) -> None:
+    """A claimed project's pull is over: what it found, and in how many seconds it is repeated."""
     of = LabellingProjectRow
-    statement = update(LabellingProjectRow).where(of.pending).values(pending=False).returning(of)
-    return list(session.scalars(statement))
+    fresh = session.scalars(select(of).where(_of(row)).with_for_update()).first()
+    if fresh is None or fresh.not_before != row.not_before:
+        return
+    fresh.not_before = None if again_in is None else now(session) + again_in
+    asked = fresh.pending and fresh.told.get("train")
+    fresh.told = {**told, "train": True} if asked else told
+
+
+def _of(row: LabellingProjectRow) -> ColumnElement[bool]:
+    of = LabellingProjectRow
+    return (
+        (of.organisation_id == row.organisation_id)
+        & (of.alias == row.alias)
+        & (of.project == row.project)
+    )
 
 
 def said(

@@ -5,7 +5,8 @@ import { part, upload } from "../api.js";
 import { forget, isWhole, waiting } from "../parts/drop.js";
 import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python } from "../parts/ui.js";
 import { count, label, several, size, thing } from "../parts/words.js";
-import { look, pack } from "../parts/zip.js";
+import { ReadAs } from "../parts/upload/read_as.js";
+import { look, pack } from "../parts/upload/zip.js";
 
 const PICTURE = /\.(jpe?g|png|webp|gif|bmp|avif)$/i;
 const SHOWN = 5;
@@ -88,6 +89,7 @@ export default function Report() {
   const [error, fail] = useState(/** @type {any} */ (null));
   const [name, rename] = useState("");
   const [fields, change] = useState(/** @type {Record<string, string>} */ ({}));
+  const [told, tell] = useState(/** @type {Record<string, string>} */ ({}));
   const [keeping, keep] = useState(false);
   const once = useRef("");
   const control = useRef(new AbortController());
@@ -108,7 +110,9 @@ export default function Report() {
       (refused) => refused.name !== "AbortError" && !mine.signal.aborted && fail(refused));
   }, [turn, given]);
 
-  const options = () => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ""));
+  const options = () => Object.fromEntries(Object.entries(told).filter(([, value]) => value !== ""));
+  const dirty = JSON.stringify(fields) !== JSON.stringify(told);
+  const reread = () => { tell(fields); again(turn + 1); };
   const read = async (/** @type {any} */ { files, to }, /** @type {AbortSignal} */ signal) => {
     const whole = isWhole(files);
     const top = files[0].path.split("/")[0];
@@ -138,9 +142,10 @@ export default function Report() {
   const title = made?.name ?? given.files[0].path.split("/")[0];
   const report = made?.report;
   const out = report ? report.problems.filter((/** @type {any} */ one) => one.excluded).length : 0;
-  const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind="primary" busy=${keeping} onClick=${save}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}`;
+  const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind="primary" busy=${keeping} why=${dirty && !made.to ? "Read it again first: what you said has changed" : ""} onClick=${save}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}`;
   return html`<${Head} title=${title} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`${made && html`<span>${size(made.blob.size)}</span>`}${made?.inside.length > 0 && html`<span>${several(made.inside.length, "file")}${made.seconds ? `, read in ${made.seconds.toFixed(1)} s` : ""}</span>`}<span class="chip">Nothing is kept yet</span>`} />
     <${Failed} error=${error} again=${made ? save : () => again(turn + 1)} />
+    ${error && !made && !given.to && html`<div class="folds" style=${{ marginTop: "16px" }}><${ReadAs} fields=${fields} open onChange=${change} onRead=${reread} dirty=${dirty} /></div>`}
     ${((!made && !error) || keeping) && html`<div class="panel" style=${{ marginTop: "24px" }} role="status"><div class="dense" style=${{ marginBottom: "8px" }}>${stage.text}…</div><div class="bar" role="progressbar" aria-valuenow=${Math.round(100 * stage.share)} aria-label=${stage.text}><i style=${{ width: `${100 * stage.share}%` }}></i></div></div>`}
     ${report && html`<div class=${`report ${report.classes.length > 40 ? "many" : ""}`} style=${{ marginTop: "28px" }}><div>
       <h2 style=${{ fontSize: "20px", lineHeight: "28px" }}>${count(report.num_examples)} of ${count(report.num_examples + out)} ${thing(report.modality, report.num_examples + out)} can be used, in ${several(report.classes.length, "class", "classes")}.</h2>
@@ -148,10 +153,10 @@ export default function Report() {
       <p class="muted" style=${{ marginTop: "6px" }}>${report.splits.map((/** @type {any} */ one) => `${count(one.num_examples)} to ${one.split}`).join(", ")}${report.splits.length === 1 ? ": the figures will come from folds" : ""}.</p>
       <${Problems} report=${report} />
       ${seemGrouped(made.inside) && html`<${Note} kind="miss" icon="info"><b>Do some ${thing(report.modality, 2)} show the same piece?</b> Their names suggest it. Then name its source in a column <code>group</code> of a <code>metadata.csv</code>; without it the figures come out too hopeful.</${Note}>`}
-      <div class="folds"><${Fold} title="Name, splits and backbone" summary=${`${name} · ${fields.test_fraction ? `${100 * Number(fields.test_fraction)}% kept aside` : "as in the folders"} · ${report.backbone}`}>
-        <label class="field"><span>Name</span><input type="text" value=${name} maxlength="200" onInput=${(/** @type {any} */ event) => rename(event.target.value)} /></label>
-        <label class="field" style=${{ marginTop: "12px" }}><span>Keep aside to measure with</span><select value=${fields.test_fraction ?? ""} onChange=${(/** @type {any} */ event) => { change({ ...fields, test_fraction: event.target.value }); setTimeout(() => again((n) => n + 1)); }}><option value="">as in the folders</option><option value="0.1">a tenth</option><option value="0.2">a fifth</option><option value="0.3">three tenths</option></select></label></${Fold}>
-        <${Same} curl=${curl("v1/datasets?validate_only=true", `-F file=@${JSON.stringify(made.name)}`)} python=${python(`with open(${JSON.stringify(made.name)}, "rb") as file:\n    report = client.post("v1/datasets", params={"validate_only": True}, files={"file": file}).json()\nprint(report["num_examples"], report["problems"])`)} /></div>
+      <div class="folds"><${Fold} title="Name and backbone" summary=${`${name} · ${report.backbone}`}>
+        <label class="field"><span>Name</span><input type="text" value=${name} maxlength="200" onInput=${(/** @type {any} */ event) => rename(event.target.value)} /></label></${Fold}>
+        <${ReadAs} fields=${fields} onChange=${change} onRead=${reread} dirty=${dirty} />
+        <${Same} curl=${curl("v1/datasets?validate_only=true", `${Object.entries(options()).map(([field, value]) => `-F ${field}=${JSON.stringify(value)} `).join("")}-F file=@${JSON.stringify(made.name)}`)} python=${python(`with open(${JSON.stringify(made.name)}, "rb") as file:\n    report = client.post("v1/datasets", params={"validate_only": True}, data=${JSON.stringify(options())}, files={"file": file}).json()\nprint(report["num_examples"], report["problems"])`)} /></div>
     </div><${Classes} report=${report} inside=${made.inside} /></div>`}
     ${made?.to && html`<p class="muted" style=${{ marginTop: "20px" }}>${several(made.inside.length || 1, "file")} will be added to the dataset as its next version. What is there already is replaced, not doubled; what cannot be read is listed under its problems.</p>`}`;
 }

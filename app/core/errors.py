@@ -83,6 +83,8 @@ TITLES: Mapping[str, str] = {
     "worker_lost": "The worker was lost too often",
     "training_failed": "Training failed",
     "fit_too_long": "The fit takes too long",
+    "fit_too_large": "The fit needs more memory than there is",
+    "cut_unavailable": "The backbone cannot be tuned in part",
     "diverged": "Training diverged",
     # models and serving
     "weights_invalid": "The weights are not valid",

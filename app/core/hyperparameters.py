@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
 from app.core.modalities import View
@@ -121,6 +122,29 @@ class Reptile(OneSpace):
     inner_learning_rate: Auto | Rate = Field("auto", description="Their length.")
 
 
+class Partial(Hyperparameters):
+    """The network's last stages tuned from the frozen heads, and blended with them out of fold."""
+
+    epochs: Auto | Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
+        "auto",
+        validation_alias=AliasChoices("epochs", "n_epochs"),
+        description="At most so many a training (auto: by the number of examples, 3 to 10).",
+    )
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr"),
+        description="Of the last stage; earlier ones have less (auto: 1e-3).",
+    )
+    share: Auto | Share = Field(
+        "auto",
+        description="What the tuned network counts for beside the frozen heads "
+        "(auto: chosen out of fold; 0 where it is no better).",
+    )
+    class_balance: Auto | Literal["balanced", "none"] = Field(
+        "auto", description="balanced: every class has the same say (auto: balanced)."
+    )
+
+
 class Linear(Hyperparameters):
     """The textbook recipe: a new fully connected layer by gradient descent."""
 
@@ -163,6 +187,8 @@ class MethodSpec:
     not_exported: frozenset[str] = frozenset()
     other_datasets: bool = False
     ignored: tuple[str, ...] = ()
+    tunes: bool = False
+    """Whether it trains a part of the network, on activations that are kept for it."""
 
 
 _BOTH: tuple[LabelMode, ...] = ("single_label", "multi_label")
@@ -173,6 +199,12 @@ METHODS: Mapping[str, MethodSpec] = {
         "ours",
         label_modes=_BOTH,
         ignored=("n_epochs", "batch_size", "learning_rate_multiplier"),
+    ),
+    "partial": MethodSpec(
+        Partial,
+        "Kumar et al. 2022; Wortsman et al. 2022",
+        modalities=("image",),
+        tunes=True,
     ),
     "linear": MethodSpec(Linear, "textbook"),
     "logistic": MethodSpec(Logistic, "Cox 1958", label_modes=_BOTH),
@@ -204,6 +236,16 @@ def check_modality(method: str, modality: str) -> None:
     if modality not in known:
         said = f"The method {method} reads {' and '.join(known)}, not {modality}."
         raise HeadstartError("modality_mismatch", said, param="method")
+
+
+def check_tunable(method: str, backbone: BackboneSpec) -> None:
+    """Raises cut_unavailable where the method tunes the network and this one has no part to tune:
+    of several backbones none is the model's own, and a graph file cannot be trained.
+    """
+    if METHODS[method].tunes and (backbone.members or backbone.source == "graph"):
+        why = "several backbones side by side" if backbone.members else "a graph file"
+        said = f"The method {method} tunes one network, and {backbone.name} is {why}."
+        raise HeadstartError("cut_unavailable", said, param="model")
 
 
 def check_label_mode(method: str, mode: str, chosen: Mapping[str, Any]) -> None:

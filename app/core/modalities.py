@@ -16,6 +16,29 @@ from app.core.manifest import Modality
 View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
 """What a picture is read as."""
 
+MAP = "map:"
+"""Before a view's name: of that view not the embedding, but the activations at the cut."""
+
+
+def mapped(view: str) -> str:
+    """The name of a view's activations."""
+    return f"{MAP}{view}"
+
+
+TUNED_VIEWS = ("squish", "mirror", "crop", "pad")
+"""Those of pictures on whose activations a network is tuned."""
+
+
+def pictured(view: str) -> str:
+    """The view whose pixels a view of either kind is made of."""
+    return view.removeprefix(MAP)
+
+
+def is_mapped(view: str) -> bool:
+    """Whether it is of activations."""
+    return view.startswith(MAP)
+
+
 PRIMARY: Mapping[Modality, str] = {"image": "squish", "text": "text"}
 """The view on a cold job's path: it decodes every example, and every model can use it alone."""
 
@@ -51,6 +74,8 @@ class ModalitySpec:
     """The sha256 of what is the same in equal examples, where it is not that of the bytes."""
     weights: str
     """What to put where, so that a backbone called `{name}` has its weights."""
+    tuned: tuple[str, ...] = ()
+    """The views on whose activations a network is tuned, all of its own side."""
     bundled: str | None = None
     """Why a model is not exported as a whole network."""
     saliency: str | None = None
@@ -72,6 +97,7 @@ IMAGE = ModalitySpec(
     deep=True,
     copied=True,
     read_by_heads=False,
+    tuned=TUNED_VIEWS,
     identity=lambda data: None,  # noqa: ARG005
     weights="put {name}.safetensors or {name}.pth into HEADSTART_WEIGHTS_DIR",
 )

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.backbones import member_names
+from app.core.modalities import pictured
 
 
 class Interval(BaseModel):
@@ -90,7 +91,8 @@ class PredictionCost(BaseModel):
     def of(cls, backbone: str, views: Sequence[str]) -> PredictionCost:
         """Of a model on a backbone, or on several `a+b`, that reads `views`."""
         names = list(member_names(backbone))
-        return cls(backbones=names, views=list(views), passes=len(names) * len(views))
+        pictures = list(dict.fromkeys(map(pictured, views)))
+        return cls(backbones=names, views=pictures, passes=len(names) * len(pictures))
 
 
 class CalibratedThreshold(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
 FILES, PARTS, PIECES, LIVE = "files", "parts", "requests", "live"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
+TUNINGS = "tunings"
 
 
 def pack(organisation_id: str, sha256: str) -> str:
@@ -43,8 +44,18 @@ def all_of_model(prefix: str) -> str:
 
 def all_of(organisation_id: str) -> list[str]:
     """The folders of all that an organisation has."""
-    kinds = PACKS, MANIFESTS, SEGMENTS, FILES, PARTS, PIECES, LIVE, ARTIFACTS, RESULTS
+    kinds = PACKS, MANIFESTS, SEGMENTS, FILES, PARTS, PIECES, LIVE, ARTIFACTS, RESULTS, TUNINGS
     return [f"{kind}/{organisation_id}/" for kind in kinds]
+
+
+def tunings(organisation_id: str, job_id: str) -> str:
+    """The folder of what a job's tries have kept to go on from."""
+    return f"{TUNINGS}/{organisation_id}/{job_id}"
+
+
+def tuning(organisation_id: str, job_id: str, *, fence: int, number: int) -> str:
+    """What one try kept after so many epochs; names sort by age."""
+    return f"{tunings(organisation_id, job_id)}/{fence:09}-{number:06}.safetensors"
 
 
 def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:

@@ -114,6 +114,7 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     inherited = _inherited(session, method, base)
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
     hyperparameters.check_modality(method, backbone.modality)
+    hyperparameters.check_tunable(method, backbone)
     _check_views(method, chosen, backbone)
     _check_names(method, chosen, backbone)
     weights.require_all(backbone, settings.weights_dir)

@@ -19,6 +19,7 @@ from worker.answers.rendering import Labels, Scores
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.heads.scoring_numpy import StackedHead
+from worker.ml.heads.tuned_suffix import MakeSuffix
 
 Rows = NDArray[np.float32]
 
@@ -40,9 +41,12 @@ class ServingHead:
     fitted: str = ""
 
 
-def live_head(tensors: dict[str, Tensor], config: Any) -> scoring.LiveHead:
-    """A head of verified tensors and the card's `config`. Raises model_corrupt."""
-    return scoring.load(HeadArtifact(tensors=tensors, config=HeadConfig.from_json(config)))
+def live_head(tensors: dict[str, Tensor], config: Any, *, suffix: MakeSuffix) -> scoring.LiveHead:
+    """A head of verified tensors and the card's `config`; `suffix` is its backbone's, which only
+    tuned heads ask for. Raises model_corrupt.
+    """
+    artifact = HeadArtifact(tensors=tensors, config=HeadConfig.from_json(config))
+    return scoring.load(artifact, suffix)
 
 
 def serving_head(live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "") -> ServingHead:

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from app.core.modalities import PRIMARY
+from app.core.modalities import PRIMARY, pictured
 from worker.ml.assess.answers import HeldOutAnswers
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
-from worker.ml.features.spaces import Channel
+from worker.ml.features.spaces import TUNED, Channel
 from worker.ml.images.pixel_scale import PixelScale
 
-FORMAT, MULTI_LABEL_FORMAT = 2, 3
+FORMAT, MULTI_LABEL_FORMAT, TUNED_FORMAT = 2, 3, 4
 """Of what is written; nothing older was ever released. A release that knows no several labels must
-not read such a head as one of exclusive classes.
+not read such a head as one of exclusive classes, nor may one that tunes no networks a tuned one.
 """
 
 
@@ -73,11 +73,21 @@ class HeadConfig:
         return self.thresholds is not None
 
     @property
+    def tuned(self) -> bool:
+        """Whether it has a part of the network of its own."""
+        return any(channel.space == TUNED for channel in self.channels)
+
+    @property
     def views(self) -> tuple[str, ...]:
         """The views a prediction needs, the primary one first."""
         if not self.channels:
             return (PRIMARY["text"],)
         return tuple(dict.fromkeys(view for one in self.channels for view in one.views))
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The views whose pixels these are made of: activations come with an embedding."""
+        return tuple(dict.fromkeys(map(pictured, self.views)))
 
     def likely(self, logits: Tensor) -> Tensor:
         """Probabilities [n, k]: of exclusive classes, or of each class for itself."""
@@ -87,7 +97,7 @@ class HeadConfig:
     def as_json(self) -> dict[str, Any]:
         """What a model card keeps."""
         told = {
-            "format": MULTI_LABEL_FORMAT if self.multi_label else FORMAT,
+            "format": _format(several=self.multi_label, tuned=self.tuned),
             "method": self.method,
             "classes": list(self.classes),
             "prediction_views": list(self.views),
@@ -144,7 +154,8 @@ class HeadConfig:
 
     @classmethod
     def _read(cls, told: Mapping[str, Any]) -> HeadConfig:
-        if told["format"] > (MULTI_LABEL_FORMAT if "thresholds" in told else FORMAT):
+        tuned = any(one["space"] == TUNED for one in told.get("channels", ()))
+        if told["format"] > _format(several="thresholds" in told, tuned=tuned):
             raise HeadstartError("model_corrupt", "the stored head is of a newer release")
         return cls(
             method=told["method"],
@@ -163,6 +174,12 @@ class HeadConfig:
             pixel_scale=PixelScale.from_json(told.get("pixel_scale")),
             thresholds=_thresholds(told),
         )
+
+
+def _format(*, several: bool, tuned: bool) -> int:
+    if tuned:
+        return TUNED_FORMAT
+    return MULTI_LABEL_FORMAT if several else FORMAT
 
 
 def _thresholds(told: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
+from app.core.modalities import is_mapped
 from worker.ml.artifact import Fit
 from worker.ml.features import spaces
 from worker.ml.methods import METHODS, names_alone
@@ -41,5 +42,6 @@ def _chosen_views(task: Task) -> Support:
     features = task.support.features
     if chosen == "auto":
         return task.support
-    kept = {spaces.primary(features), *chosen}
+    maps = {view for view in features if is_mapped(view)}
+    kept = {spaces.primary(features), *chosen, *maps}
     return replace(task.support, features={v: x for v, x in features.items() if v in kept})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from app.core.backbones import Block
 from worker.ml.images.pixel_scale import PixelScale
+
+if TYPE_CHECKING:
+    from worker.ml.backbones.cuts import Suffix
 
 USUAL_SCALE = 20.0
 """That sentence encoders are taught at (sentence-transformers' MultipleNegativesRankingLoss)."""
@@ -77,6 +80,19 @@ class Support:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a method that tunes the network needs: the part behind the cut and where it is tuned.
+
+    `keep` is handed named tensors from which a later try can go on, `kept` are those of a former.
+    """
+
+    suffix: Suffix
+    device: str = "cpu"
+    keep: Callable[[dict[str, Tensor]], None] = lambda _state: None
+    kept: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One fit: what to fit, on what, and whom to tell.
 
@@ -84,6 +100,7 @@ class Task:
     `label_embeddings` [C, D] are a backbone's of the classes' readable names, in their order: of
     texts its embeddings, of pictures what its other tower says in the space of `raw`, zero where a
     part of several has none; cosines times `label_scale` are logits;
+    `tuning` is there for methods that tune the network;
     `pixel_scale` is that of the examples' deep pictures, and will be that of inputs;
     `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
     """
@@ -101,3 +118,9 @@ class Task:
     label_embeddings: Tensor | None = None
     label_scale: float = USUAL_SCALE
     pixel_scale: PixelScale | None = None
+    tuning: Tuning | None = None
+
+    def suffix(self) -> Suffix:
+        """That of the network which is tuned."""
+        assert self.tuning is not None
+        return self.tuning.suffix

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.core.modalities import is_mapped, pictured
 from worker.answers.rendering import Scores, render
 from worker.answers.scoring import Rows, ServingHead, predict
 from worker.ml.heads import occlusion, scoring
@@ -29,8 +30,8 @@ class Answerer:
         self._spec, self._cache, self._tokens = spec, cache, tokens
 
     def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
-        """One answer an item and each of its riders; `rows[i]` is [views, D], in the order of the
-        item's views.
+        """One answer an item and each of its riders; `rows[i]` is [pictures, D], in the order of
+        the item's pictures; behind them, of what is mapped, activations.
 
         Where an item wants a saliency map, the rows of its picture with each window hidden follow.
         """
@@ -47,12 +48,13 @@ class Answerer:
     def _group(
         self, views: tuple[str, ...], items: Sequence[PendingInput], rows: Sequence[Rows]
     ) -> list[bytes]:
-        stacked = np.stack([row[: max(1, len(views))] for row in rows])
+        pictures = len(set(map(pictured, views))) or 1
+        stacked = np.stack([row[:pictures] for row in rows])
         if not np.isfinite(stacked).all():
             raise HeadstartError("internal", "the backbone gave numbers that are not finite")
         if not views:
             return self._embeddings(items, stacked[:, 0])
-        features = {view: stacked[:, at] for at, view in enumerate(views)}
+        features = self._features(views, stacked)
         heads: list[ServingHead] = [item.call.head for item in items]
         texts = self._texts(items)
         scores = predict(features, heads, layout=self._spec.layout, texts=texts)
@@ -60,6 +62,16 @@ class Answerer:
             self._answer(item, its_scores, row)
             for item, its_scores, row in zip(items, scores, rows, strict=True)
         ]
+
+    def _features(self, views: Sequence[str], stacked: Rows) -> dict[str, Rows]:
+        """Each view's [n, D], or of the activations at the cut [n, width], of [n, pictures, …]."""
+        pictures, width = list(dict.fromkeys(map(pictured, views))), self._spec.width
+        return {
+            view: stacked[:, pictures.index(pictured(view)), width:]
+            if is_mapped(view)
+            else stacked[:, pictures.index(view), :width]
+            for view in views
+        }
 
     def _texts(self, items: Sequence[PendingInput]) -> list[str] | None:
         """What the rows are embeddings of, where the heads read that too."""
@@ -99,7 +111,9 @@ class Answerer:
         views = head.live.config.views
         if "exemplars" not in head.live.artifact.tensors:
             return "[]"
-        features = {view: torch.from_numpy(rows[at : at + 1]) for at, view in enumerate(views)}
+        pictures = len(head.live.config.pictures)
+        made = self._features(views, rows[None, :pictures])
+        features = {view: torch.from_numpy(own) for view, own in made.items()}
         (nearest,) = scoring.nearest(
             features, [head.live], layout=self._spec.layout, count=NEIGHBOURS
         )
@@ -115,10 +129,14 @@ class Answerer:
         return to_json(listed).decode()
 
     def _saliency(self, head: ServingHead, scores: Scores, rows: Rows) -> str:
-        """A PNG as a `data:` URL; `rows` [views + windows, D]: windows are hidden in the first."""
+        """A PNG as a `data:` URL; `rows` [pictures + windows, D]: windows are hidden in the first
+        picture.
+        """
         views, count = head.live.config.views, occlusion.WINDOWS
-        features = {view: np.repeat(rows[at : at + 1], count, 0) for at, view in enumerate(views)}
-        features[views[0]] = rows[len(views) :]
+        pictures = len(head.live.config.pictures)
+        hidden_rows = np.repeat(rows[None, :pictures], count, 0)
+        hidden_rows[:, 0] = rows[pictures:]
+        features = self._features(views, hidden_rows)
         covered = predict(features, [head] * count, layout=self._spec.layout)
         best = scores.labels.names.index(scores.label)
         hidden = np.array([one.probabilities[best] for one in covered], np.float32)
@@ -153,16 +171,16 @@ def _spread(
     """
     everyone = [one for item in items for one in item.together]
     theirs = [
-        row if not item.riders else row[[item.views.index(view) for view in _views(one)]]
+        row if not item.riders else row[[item.pictures.index(view) for view in _pictures(one)]]
         for item, row in zip(items, rows, strict=True)
         for one in item.together
     ]
     return everyone, theirs
 
 
-def _views(item: PendingInput) -> tuple[str, ...]:
-    """The views that the item's own head reads; none for an embedding."""
-    views: tuple[str, ...] = () if item.call.head is None else item.call.head.live.config.views
+def _pictures(item: PendingInput) -> tuple[str, ...]:
+    """The views whose pixels the item's own head reads; none for an embedding."""
+    views: tuple[str, ...] = () if item.call.head is None else item.call.head.live.config.pictures
     return views
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input
+from app.core.modalities import is_mapped, pictured
 
 
 @dataclass(slots=True)
@@ -103,6 +104,16 @@ class PendingInput:
         if len(heads) == 1:
             return tuple(heads[0].live.config.views)
         return tuple(dict.fromkeys(view for head in heads for view in head.live.config.views))
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The views whose pixels these are made of."""
+        return tuple(dict.fromkeys(map(pictured, self.views)))
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a head also reads what is at the cut of the network."""
+        return any(map(is_mapped, self.views))
 
     @property
     def weight(self) -> int:

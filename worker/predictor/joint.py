@@ -24,19 +24,20 @@ def rides(items: Sequence[PendingInput]) -> Iterator[tuple[Batcher, list[Pending
     """The items that each batcher is to run; what can share a pass rides with the first of it.
 
     Heads on the same network and pixel scale do: the pass then has every view that one of them
-    reads.
+    reads. Those with a tuned part of the network ride with each other.
     """
     calls = {item.call for item in items}
     if len(calls) == 1:
         yield calls.pop().batcher, list(items)
         return
-    first: dict[tuple[Batcher, Any, int], PendingInput] = {}
+    first: dict[tuple[Batcher, Any, bool, int], PendingInput] = {}
     for item in items:
-        leader = first.setdefault((item.call.batcher, _scale(item), item.index), item)
+        alike = (item.call.batcher, _scale(item), item.mapped, item.index)
+        leader = first.setdefault(alike, item)
         if leader is not item:
             leader.riders += (item,)
     batches: dict[Batcher, list[PendingInput]] = {}
-    for (batcher, _, _), item in first.items():
+    for (batcher, *_), item in first.items():
         batches.setdefault(batcher, []).append(item)
     yield from batches.items()
 

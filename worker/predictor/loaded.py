@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -10,12 +14,28 @@ from app.infra.precision import fitted_on
 from app.infra.storage import Storage
 from worker.answers.scoring import ServingHead, live_head, serving_head
 from worker.formats import models, same_weights
+from worker.ml.backbones.cuts import suffix_of
 
 
-def load_head(storage: Storage, target: Target) -> ServingHead:
-    """Read, verify and check a head. Raises model_corrupt, storage_unavailable."""
+def load_head(
+    storage: Storage,
+    target: Target,
+    weights_dir: Path | None,
+    *,
+    observe: Callable[[float], None] = lambda _seconds: None,
+) -> ServingHead:
+    """Read, verify and check a head; `observe` is told the seconds of a tuned one's own passes.
+
+    Raises model_corrupt, storage_unavailable, and as a network that cannot be loaded or cut.
+    """
     stored = models.load(storage, target.artifact, target.sha256)
     tensors = {name: torch.from_numpy(np.array(value)) for name, value in stored.tensors.items()}
-    live = live_head(tensors, stored.card.get("config"))
+    live = live_head(
+        tensors,
+        stored.card.get("config"),
+        suffix=lambda: suffix_of(target.backbone, weights_dir),
+    )
+    if live.tuned is not None:
+        live = replace(live, tuned=replace(live.tuned, observe=observe))
     trained = same_weights.trained_on(stored.card)
     return serving_head(live, weights_sha256=trained, fitted=fitted_on(stored.card))

@@ -30,6 +30,12 @@ class Metrics:
         self.heads_time = Histogram(
             prefix + "heads_seconds", "All heads of a batch", buckets=_SECONDS, registry=registry
         )
+        self.suffix = Histogram(
+            prefix + "suffix_seconds",
+            "One pass of a model's own tuned part of a network",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self.batch_size = Histogram(
             prefix + "batch_size", "Inputs a forward pass", buckets=_SIZES, registry=registry
         )

@@ -115,7 +115,7 @@ class Predictor:
         settings, metrics, storage = self.settings, Metrics(), open_storage(self.settings)
 
         def load(target: Target) -> ServingHead:
-            return load_head(storage, target)
+            return load_head(storage, target, settings.weights_dir, observe=metrics.suffix.observe)
 
         def deliver(outcomes: list[InputOutcome]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits

@@ -6,6 +6,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from app.core.errors import HeadstartError
 from app.core.image_header import inspect
 from app.core.modalities import IMAGE, View
 from worker.answers.scoring import Rows
-from worker.ml.engines import Engine, ImageEngine
+from worker.ml.engines import Engine
 from worker.ml.engines.joint import JointEngine
 from worker.ml.heads.occlusion import occluded
 from worker.ml.images.decoding import is_large
@@ -23,6 +24,7 @@ from worker.ml.images.views import as_view, decode_views
 from worker.predictor.calls import PendingInput
 
 Pixels = NDArray[np.uint8]
+Embed = Callable[[Pixels], Rows]
 _HEAD = 2**16
 """Bytes within which most images say their size."""
 
@@ -53,6 +55,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPicture:
+    """The pixels of each view, and whether what is at the network's cut is wanted of them."""
+
+    pixels: list[Pixels]
+    mapped: bool = False
+
+
 class PictureReader:
     """Decodes straight to the network's size, each view that the item's heads read."""
 
@@ -60,15 +70,16 @@ class PictureReader:
         self._engine, self._sizes = engine, sizes
         self._side = engine.spec.input_size
         self.decoders = cores()
-        self.example = [np.zeros((self._side, self._side, 3), np.uint8)]
+        self.example = PreparedPicture([np.zeros((self._side, self._side, 3), np.uint8)])
 
-    def prepare(self, item: PendingInput) -> list[Pixels]:
+    def prepare(self, item: PendingInput) -> PreparedPicture:
         """One array a view, and of each hidden window where a saliency map is wanted."""
         head = item.call.head
         scale = head.live.config.pixel_scale if head is not None else None
-        views = cast("Sequence[View]", item.views) or (as_view(IMAGE.primary),)
+        views = cast("Sequence[View]", item.pictures) or (as_view(IMAGE.primary),)
         pixels = decode_views(bytes(item.input.data), views, self._side, scale=scale)
-        return pixels + occluded(pixels[0]) if item.wants_saliency else pixels
+        every = pixels + occluded(pixels[0]) if item.wants_saliency else pixels
+        return PreparedPicture(every, mapped=item.mapped)
 
     @staticmethod
     def is_large(item: PendingInput) -> bool:
@@ -80,21 +91,35 @@ class PictureReader:
                 return is_large(inspect(bytes(part)))
         return False
 
-    def forward(self, batch: Sequence[list[Pixels]]) -> Sequence[Rows]:
-        """One pass for each side length among the views, almost always one."""
-        flat = [pixels for views in batch for pixels in views]
+    def forward(self, batch: Sequence[PreparedPicture]) -> Sequence[Rows]:
+        """One pass for each side length among the views, almost always one.
+
+        Of what is mapped, rows are [views, D + width], in one more pass.
+        """
+        mapped = [place for place, picture in enumerate(batch) if picture.mapped]
+        if not mapped:
+            return self._rows(batch, self._engine.embed)
+        plain = [place for place, picture in enumerate(batch) if not picture.mapped]
+        rows: dict[int, Rows] = {}
+        for places, embed in ((plain, self._engine.embed), (mapped, self._engine.embed_with_map)):
+            made = self._rows([batch[place] for place in places], embed) if places else []
+            rows.update(zip(places, made, strict=True))
+        return [rows[place] for place in range(len(batch))]
+
+    def _rows(self, batch: Sequence[PreparedPicture], embed: Embed) -> Sequence[Rows]:
+        flat = [pixels for picture in batch for pixels in picture.pixels]
         same = len(flat) == 1 or len({pixels.shape for pixels in flat}) == 1
-        rows = self._in_sizes(flat) if same else _by_shape(self._engine, flat)
-        counts = np.cumsum([len(views) for views in batch])[:-1]
+        rows = self._in_sizes(flat, embed) if same else _by_shape(embed, flat)
+        counts = np.cumsum([len(picture.pixels) for picture in batch])[:-1]
         return np.split(rows, counts)
 
-    def _in_sizes(self, flat: Sequence[Pixels]) -> Rows:
+    def _in_sizes(self, flat: Sequence[Pixels], embed: Embed) -> Rows:
         """In passes of sizes that the engine has been warmed up for."""
         passes: list[Rows] = []
         at = 0
         while at < len(flat):
             size = self._sizes[bisect_right(self._sizes, len(flat) - at) - 1]
-            passes.append(self._engine.embed(np.stack(flat[at : at + size])))
+            passes.append(embed(np.stack(flat[at : at + size])))
             at += size
         return passes[0] if len(passes) == 1 else np.concatenate(passes)
 
@@ -154,11 +179,11 @@ def reader_for(engine: Engine, sizes: Sequence[int]) -> Reader:
     return _READERS[engine.spec.modality](engine, sizes)
 
 
-def _by_shape(engine: ImageEngine, flat: Sequence[Pixels]) -> Rows:
+def _by_shape(embed: Embed, flat: Sequence[Pixels]) -> Rows:
     rows: list[Rows | None] = [None] * len(flat)
     for shape in {pixels.shape for pixels in flat}:
         places = [place for place, pixels in enumerate(flat) if pixels.shape == shape]
-        embedded = engine.embed(np.stack([flat[place] for place in places]))
+        embedded = embed(np.stack([flat[place] for place in places]))
         for place, row in zip(places, embedded, strict=True):
             rows[place] = row
     return np.stack([row for row in rows if row is not None])

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
 from worker.ml.artifact import HeadArtifact, HeadConfig
+from worker.ml.backbones import cuts
 from worker.ml.backbones.sources import image_network
 from worker.ml.engines import Engine
 from worker.ml.engines.openvino_graph import image_graph
@@ -45,7 +46,9 @@ def export(
     artifact = HeadArtifact(
         tensors=load_file(request["head"]), config=HeadConfig.from_json(request["config"])
     )
-    head = scoring.load(artifact)
+    head = scoring.load(
+        artifact, lambda: cuts.suffix_of(request["backbone"], _weights_dir(request))
+    )
     exporter.check(head, request["format"])
     folder = Path(request["out"]).with_suffix("")
     with storage_errors():
@@ -56,19 +59,24 @@ def export(
     return proof
 
 
+def _weights_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["weights_dir"]) if request["weights_dir"] else None
+
+
 def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: Path) -> None:
     """Everything but the proof."""
     spec, to = engine.spec, request["format"]
     inputs = exporter.inputs(head, spec)
     sides = [int(one["size"]) for one in inputs]
-    weights_dir = Path(request["weights_dir"]) if request["weights_dir"] else None
+    weights_dir = _weights_dir(request)
     if any(one.source == "graph" for one in spec.parts):
         graph_export.check(to, spec)
         graphs = [image_graph(spec, weights_dir, side) for side in sides]
         network = HeadNetwork(head, spec.layout)
         graph_export.write(network, graphs, width=spec.width, folder=folder)
     else:
-        networks = [image_network(one.name, weights_dir)[1] for one in spec.parts]
+        read = [image_network(one.name, weights_dir) for one in spec.parts]
+        networks = [cuts.cut_network(*one) if head.tuned else one[1] for one in read]
         whole = ExportedNetwork(networks, head, spec.layout)
         exporter.write(whole, sides, to=to, folder=folder)
     card = {
@@ -132,7 +140,7 @@ def _readme(request: Mapping[str, Any], head: LiveHead, proof: Mapping[str, Any]
         model=request["card"].get("id", ""),
         network=_NETWORK[to],
         needs=_NEEDS[to],
-        views=", ".join(head.config.views),
+        views=", ".join(head.config.pictures),
         classes=len(head.config.classes),
         fitted=request["fitted"] or "an engine that its card does not name",
         exact=same["max_abs_probability_difference"],

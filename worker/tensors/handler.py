@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.core.modalities import mapped
 from app.infra import weights
 from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
@@ -34,7 +36,7 @@ from worker.ml.images import pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import USUAL_SCALE, Support, Task
-from worker.tensors import held_out, warmup
+from worker.tensors import held_out, tuning, warmup
 from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import Fingerprints, near_copies
@@ -69,6 +71,7 @@ class Tensors:
             "embed": lambda: self._embed(request, report),
             "truncated": lambda: self._truncated(request),
             "fit": lambda: self._fit(request, report),
+            "tunable": lambda: tuning.check(self._engine(request).spec, request),
             "predict": lambda: self._predict(request),
             "likeness": lambda: self._likeness(request),
             "near_copies": lambda: self._near_copies(request),
@@ -119,6 +122,7 @@ class Tensors:
         engine = self._engine(request)
         spec = engine.spec
         named = self._named(engine, request)
+        tuned = tuning.of(engine, request, report) if request.get("tuning") else None
         task = Task(
             method=request["method"],
             hyperparameters=request["hyperparameters"],
@@ -133,6 +137,7 @@ class Tensors:
             label_embeddings=None if named is None else named.rows,
             label_scale=USUAL_SCALE if named is None else named.scale,
             report=lambda event: report(*_told(event)),
+            tuning=tuned,
         )
         fit = fit_head(task)
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}
@@ -360,9 +365,16 @@ def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
         "weights_source": f"{source.kind}: {source.path.name}" if source is not None else "",
         "preprocessing": PREPROCESSING_VERSION,
         "libraries": libraries(),
-        "keys": {view: embedding_key(engine, view) for view in spec.views},
+        "keys": {view: embedding_key(engine, view) for view in (*spec.views, *_maps(spec))},
         **reading_of(engine).lengths(engine),
     }
+
+
+def _maps(spec: BackboneSpec) -> list[str]:
+    """The views of activations that may be kept: whether the network can be cut is seen then."""
+    if spec.members or spec.source == "graph":
+        return []
+    return [mapped(view) for view in spec.reads.tuned]
 
 
 @cache

@@ -16,6 +16,7 @@ from app.core.messages import Options
 from app.infra.storage import storage_errors
 from worker.answers.rendering import Labels, Scores, render
 from worker.answers.scoring import live_head, scores_of
+from worker.ml.backbones.cuts import suffix_of
 from worker.ml.features import spaces
 from worker.ml.heads import scoring, transduction
 from worker.ml.heads.scoring import LiveHead, Prediction
@@ -34,7 +35,11 @@ def predict(
     the labels; and of rows that should be smoothed over one another, why they were not.
     Raises model_corrupt.
     """
-    head = live_head(load_file(request["head"]), request["config"])
+    head = live_head(
+        load_file(request["head"]),
+        request["config"],
+        suffix=lambda: suffix_of(request["backbone"], _weights_dir(request)),
+    )
     labels = Labels(head.config.classes, head.config.thresholds)
     options = Options(
         top_k=request["top_k"],
@@ -78,6 +83,10 @@ def _over_one_another(
     both = zip(predictions, smooth, strict=True)
     told = None if why is None else asdict(why)
     return {"left_off": told}, [replace(one, probabilities=p) for one, p in both]
+
+
+def _weights_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["weights_dir"]) if request["weights_dir"] else None
 
 
 def _said(scores: Scores, options: Options) -> str | list[str]:

@@ -23,7 +23,7 @@ _CLASSES, _EXAMPLES = 3, 15
 def steps(engine: Engine) -> Iterator[Callable[[], object]]:
     """Short pieces of work, the most useful first."""
     for batch in reading_of(engine).rehearsals(engine):
-        yield partial(embedder(engine), batch)
+        yield partial(embedder(engine, PRIMARY[engine.spec.modality]), batch)
     if not engine.spec.reads.read_by_heads:
         yield lambda: fit(_rehearsal(engine))
 

@@ -94,7 +94,7 @@ def predicted(kit: Kit, model: str, members: Sequence[Labelled]) -> list[Told]:
     """The probabilities of each picture by the predictor's own code, in full precision."""
     row = kit.read(lambda session: session.get_one(ModelRow, model))
     target = Target(model=row.id, backbone=row.backbone, artifact=row.artifact, sha256=row.sha256)
-    head = load_head(kit.storage, target)
+    head = load_head(kit.storage, target, None)
     engine: Any = load_engine(row.backbone, None, cache_dir=kit.settings.data_dir / "engines")
     features = {}
     for view in head.live.config.views:

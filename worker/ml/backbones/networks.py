@@ -36,6 +36,11 @@ class Pyramid(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / (255 * torch.tensor(spec.std).view(1, 3, 1, 1)))
 
+    @property
+    def levels(self) -> Sequence[nn.Module]:
+        """What gives each level's map, early to late."""
+        return list(self.stages)
+
     def cast(self, dtype: torch.dtype) -> None:
         """Compute in `dtype`; pixels are still normalised, and maps still pooled, in float32."""
         mean, scale = self.mean, self.scale

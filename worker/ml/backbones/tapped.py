@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,10 +39,17 @@ class TappedPyramid(Pyramid):
 
     def __init__(self, spec: BackboneSpec, net: nn.Module, taps: Iterable[Tap]) -> None:
         super().__init__(spec, [net])
+        taps = list(taps)
+        self._maps = [tap.module for tap in taps if tap.module and not tap.before]
         self.statistics = [[b.statistic for b in spec.level(i)] for i, _ in enumerate(taps)]
         self._pooled: dict[int, list[Tensor]] = {}
         for level, tap in enumerate(taps):
             self._listen(net.get_submodule(tap.module), level, tap)
+
+    @property
+    def levels(self) -> Sequence[nn.Module]:
+        """What gives each level's map, early to late; not what only reads the embedding."""
+        return [self.stages[0].get_submodule(name) for name in self._maps]
 
     def _listen(self, module: nn.Module, level: int, tap: Tap) -> None:
         if tap.before:

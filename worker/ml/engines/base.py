@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.core.modalities import is_mapped
 
+CUT_VERSION = "1"
+"""Part of the key of what is kept at a cut: raise it when networks are cut elsewhere."""
 Vectors = NDArray[np.float32]
 Batch = TypeVar("Batch", contravariant=True)  # noqa: PLC0105
 
@@ -43,6 +47,13 @@ class _Engine(Protocol[Batch]):
 
 class ImageEngine(_Engine[NDArray[np.uint8]], Protocol):
     """Embeds uint8 images [n, s, s, 3], s = input_size or, unless fixed, any other side."""
+
+    def embed_with_map(self, batch: NDArray[np.uint8]) -> Vectors:
+        """[n, D + width], s = input_size: the vector, and behind it the activations at the cut.
+
+        Raises cut_unavailable where the network has none.
+        """
+        ...
 
 
 class Windows(Protocol):
@@ -77,10 +88,17 @@ def check_side(spec: BackboneSpec, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_mapped_side(spec: BackboneSpec, shape: tuple[int, ...]) -> None:
+    """As `check_side`, but of no other side than the network's: activations have one shape."""
+    check_side(replace(spec, fixed_size=True), shape)
+
+
 def embedding_key(engine: _Engine[Any], view: str) -> str:
     """A short name for everything but the content that decides an embedding's numbers."""
     from worker.ml.images.views import PREPROCESSING_VERSION
 
-    parts = (engine.fingerprint, view, PREPROCESSING_VERSION, engine.precision)
+    parts: tuple[str, ...] = (engine.fingerprint, view, PREPROCESSING_VERSION, engine.precision)
+    if is_mapped(view):
+        parts = (*parts, CUT_VERSION)
     layout = repr(engine.spec.layout)
     return hashlib.sha256("\0".join((*parts, layout)).encode()).hexdigest()[:24]

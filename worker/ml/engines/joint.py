@@ -44,6 +44,10 @@ class JointImages(JointEngine):
         """Raises internal: there is no picture that all of them read."""
         raise HeadstartError("internal", f"{self.spec.name} reads a picture a backbone")
 
+    def embed_with_map(self, batch: Any) -> Vectors:
+        """Raises internal, likewise."""
+        return self.embed(batch)
+
 
 _JOINED: dict[str, Callable[[BackboneSpec, Sequence[Engine]], Engine]] = {
     "text": JointTexts,

@@ -16,10 +16,13 @@ from app.infra import weights
 from worker.ml.backbones import sources
 from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines import openvino_graph as graphs
-from worker.ml.engines.base import Engine, Vectors, check_side
+from worker.ml.engines.base import CUT_VERSION, Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.openvino_graph import CpuOptions
 from worker.ml.engines.precision import engine_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens
+
+_CUT = 0
+"""Where the request of the cut network lies among those by side."""
 
 
 class OpenVinoImages:
@@ -48,19 +51,38 @@ class OpenVinoImages:
     def embed(self, batch: NDArray[np.uint8]) -> Vectors:
         """uint8 [n, s, s, 3] → float32 [n, D]."""
         check_side(self.spec, batch.shape)
-        vectors = np.empty((len(batch), self.spec.width), np.float32)
         with self._lock:
-            request = self._request(batch.shape[1])
-            for start in range(0, len(batch), self.best_batch):
-                piece = slice(start, start + self.best_batch)
-                result = request.infer([np.ascontiguousarray(batch[piece])], share_inputs=True)
-                vectors[piece] = result[0]
-        return vectors
+            return self._passed(self._request(batch.shape[1]), batch)
+
+    def embed_with_map(self, batch: NDArray[np.uint8]) -> Vectors:
+        """uint8 [n, s, s, 3] → float32 [n, D + width]. Raises cut_unavailable."""
+        check_mapped_side(self.spec, batch.shape)
+        with self._lock:
+            if _CUT not in self._requests:
+                self._requests[_CUT] = self._cut().create_infer_request()
+            return self._passed(self._requests[_CUT], batch)
+
+    def _passed(self, request: Any, batch: NDArray[np.uint8]) -> Vectors:
+        """What the request gives, a piece at a time; it keeps nothing that is given."""
+        rows: list[Vectors] = []
+        for start in range(0, len(batch), self.best_batch):
+            piece = np.ascontiguousarray(batch[start : start + self.best_batch])
+            rows.append(request.infer([piece], share_inputs=True)[0].copy())
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _request(self, side: int) -> Any:
         if side not in self._requests:
             self._requests[side] = self._compiled(side).create_infer_request()
         return self._requests[side]
+
+    def _cut(self) -> Any:
+        spec = self.spec
+        graph = graphs.stored(
+            self._options.cache_dir,
+            (spec.name, self.fingerprint, repr(spec.layout), "cut", CUT_VERSION),
+            make=lambda: graphs.cut_graph(spec, self._weights_dir),
+        )
+        return graphs.compiled(graph, self._options)
 
     def _compiled(self, side: int) -> Any:
         spec = self.spec

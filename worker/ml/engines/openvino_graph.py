@@ -45,6 +45,24 @@ def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Mode
     return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
 
 
+def cut_graph(spec: BackboneSpec, weights_dir: Path | None) -> Model:
+    """uint8 [n, s, s, 3] → float32 [n, D + width]: the vector, then what is at the cut.
+
+    Raises cut_unavailable.
+    """
+    import torch
+
+    from worker.ml.backbones import cuts
+
+    if spec.source == "graph":
+        raise cuts.no_cut(spec.name, "it is a graph file, which OpenVINO alone runs")
+    side = spec.input_size
+    _, network = image_network(spec.name, weights_dir)
+    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    cut = cuts.cut_network(spec, network)
+    return _convert(cut, example, [ov.PartialShape([-1, side, side, 3])])
+
+
 def text_graph(path: Path, pooling: str) -> Model:
     """int64 ids and mask [n, t] → float32 [n, d], for any n and t. Raises weights_invalid."""
     import torch

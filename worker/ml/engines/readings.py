@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from app.core.errors import HeadstartError
-from app.core.modalities import IDLE, IMAGE, View
+from app.core.modalities import IDLE, IMAGE, View, pictured
 from worker.ml.engines.base import Engine
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import Pixels, as_view, decode_to, view_size
@@ -72,7 +72,7 @@ class ImageReading:
     @contextmanager
     def rows(self, engine: Engine, blobs: Iterable[bytes], asked: Asked) -> Iterator[Rows]:
         """Pixels, `AHEAD` batches decoded ahead."""
-        view, side = as_view(asked.view), engine.spec.input_size
+        view, side = as_view(pictured(asked.view)), engine.spec.input_size
         decode = partial(_pixels, view=view, size=side, scale=asked.scale)
         threads = asked.threads or len(os.sched_getaffinity(0))
         with ThreadPoolExecutor(threads, initializer=_one_thread_each) as pool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
-from app.core.modalities import IMAGE
-from worker.ml.engines.base import Engine, Vectors
+from app.core.modalities import IMAGE, is_mapped
+from worker.ml.engines.base import Engine, ImageEngine, Vectors
 from worker.ml.engines.joint import JointEngine
 from worker.ml.engines.readings import Asked, reading_of
 from worker.ml.images.pixel_scale import PixelScale
@@ -36,7 +36,7 @@ def embed_stream(
     if isinstance(engine, JointEngine):
         yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)
         return
-    reading, network = reading_of(engine), embedder(engine)
+    reading, network = reading_of(engine), embedder(engine, view)
     asked = Asked(view=view, threads=threads, scale=scale)
     with reading.rows(engine, blobs, asked) as rows:
         yield from _in_batches(
@@ -64,9 +64,12 @@ def _of_each(
         yield index, bad or np.concatenate([r for r in rows if not isinstance(r, HeadstartError)])
 
 
-def embedder(engine: Engine) -> Callable[[Any], Vectors]:
+def embedder(engine: Engine, view: str) -> Callable[[Any], Vectors]:
     """The engine's pass over a batch that its own reading has made."""
-    return engine.embed
+    if not is_mapped(view):
+        return engine.embed
+    images, width = cast("ImageEngine", engine), engine.spec.width
+    return lambda batch: images.embed_with_map(batch)[:, width:]
 
 
 def _in_batches(

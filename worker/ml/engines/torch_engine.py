@@ -15,10 +15,11 @@ from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.backbones import sources
+from worker.ml.backbones.cuts import CutNetwork, cut_network
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.sources import image_network
 from worker.ml.backbones.text_files import fingerprint
-from worker.ml.engines.base import Engine, Vectors, check_side
+from worker.ml.engines.base import Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.precision import torch_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens
 
@@ -39,6 +40,7 @@ class TorchImages:
         self._device = torch.device(device)
         network.cast(_DTYPES[precision])
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._cut: CutNetwork | None = None
         self._lock = Lock()
 
     @torch.inference_mode()
@@ -48,6 +50,18 @@ class TorchImages:
         pixels = torch.from_numpy(np.ascontiguousarray(batch))
         with self._lock:
             pieces = [self._forward(piece) for piece in torch.split(pixels, self.best_batch)]
+            return torch.cat(pieces).cpu().numpy()
+
+    @torch.inference_mode()
+    def embed_with_map(self, batch: NDArray[np.uint8]) -> Vectors:
+        """uint8 [n, s, s, 3] → float32 [n, D + width]. Raises cut_unavailable."""
+        check_mapped_side(self.spec, batch.shape)
+        pixels = torch.from_numpy(np.ascontiguousarray(batch))
+        with self._lock:
+            if self._cut is None:
+                self._cut = cut_network(self.spec, self._network)
+            cut = self._cut
+            pieces = [cut(piece.to(self._device)) for piece in torch.split(pixels, self.best_batch)]
             return torch.cat(pieces).cpu().numpy()
 
     def _forward(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@
 `mid`   the earlier levels of `late` by themselves, `top` its last two.
 `all`   mean and max of every level as they are, each block of length one.
 `raw`   the last layer's embedding as it is.
+`tuned` the last layer's embedding of a head's own tuned network, as it is (`heads.scoring`).
 `look`  the last layer's embedding, half-whitened, length one: a part of `late` at a fixed length.
 
 Of several backbones a space is theirs side by side, each at the length of its share's root: inner
@@ -26,6 +27,9 @@ from app.core.backbones import Block, member_names, taken_apart
 from app.core.manifest import Modality
 from app.core.modalities import MODALITIES, PRIMARY
 from worker.ml.features.whitening import Statistics, Whitening, late, load
+
+TUNED = "tuned"
+"""The last layer's embedding as a head's own tuned suffix makes it: of that head alone."""
 
 RAMP = (0.6, 0.8, 1.0, 1.2, 1.6)
 """Weights of the late levels, early to late; other numbers of levels are read off between."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from app.core.backbones import BackboneSpec, Block
 from app.core.errors import HeadstartError
+from app.core.modalities import is_mapped, pictured
 from worker.ml.heads import scoring
 from worker.ml.heads.scoring import LiveHead
 from worker.ml.images.views import SHRINK, as_view, view_size
@@ -27,7 +28,10 @@ _MOST = 4096
 
 
 class ExportedNetwork(nn.Module):
-    """uint8 [n, s, s, 3], of each backbone one tensor a view of the head → float32 [n, k]."""
+    """uint8 [n, s, s, 3], of each backbone one tensor a picture of the head → float32 [n, k].
+
+    The backbone of a tuned head is a `CutNetwork`.
+    """
 
     def __init__(
         self, backbones: Sequence[nn.Module], head: LiveHead, layout: Sequence[Block]
@@ -38,13 +42,18 @@ class ExportedNetwork(nn.Module):
         self._layout = layout
 
     def forward(self, *pixels: Tensor) -> Tensor:
-        views = self._head.config.views
+        pictures = self._head.config.pictures
         passed = [
-            backbone(pixels[part * len(views) + place])
+            backbone(pixels[part * len(pictures) + place])
             for part, backbone in enumerate(self.backbones)
-            for place in range(len(views))
+            for place in range(len(pictures))
         ]
-        features = {view: _beside(passed[at :: len(views)]) for at, view in enumerate(views)}
+        rows = {one: _beside(passed[at :: len(pictures)]) for at, one in enumerate(pictures)}
+        width = self._layout[-1].stop
+        features = {
+            view: rows[pictured(view)][:, width:] if is_mapped(view) else rows[view][:, :width]
+            for view in self._head.config.views
+        }
         return scoring.forward(self._head, features, layout=self._layout)
 
 
@@ -60,7 +69,7 @@ def inputs(head: LiveHead, spec: BackboneSpec) -> list[dict[str, str | int]]:
     listed: list[dict[str, str | int]] = []
     for part in spec.parts:
         own = {"decode_at_least": decode_at_least(part.input_size)} if spec.members else {}
-        for view in head.config.views:
+        for view in head.config.pictures:
             side = view_size(as_view(view), part.input_size)
             listed.append({"view": view, "size": side, **own})
     return listed

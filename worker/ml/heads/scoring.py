@@ -15,17 +15,19 @@ from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.assess import novelty
 from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
-from worker.ml.features.spaces import Channel, Transform
+from worker.ml.features.spaces import TUNED, Channel, Transform
 from worker.ml.heads import scoring_text
 from worker.ml.heads.scoring_text import TextAnswer
+from worker.ml.heads.tuned_suffix import TOGETHER, MakeSuffix, TunedSuffix, without_suffix
 from worker.ml.solvers import matching
 
 
 @dataclass(frozen=True)
 class LiveHead:
-    """A head whose shapes and numbers were checked."""
+    """A head whose shapes and numbers were checked, with its own suffix if it has tuned one."""
 
     artifact: HeadArtifact
+    tuned: TunedSuffix | None = None
 
     @property
     def config(self) -> HeadConfig:
@@ -35,7 +37,7 @@ class LiveHead:
     @property
     def nbytes(self) -> int:
         """Bytes that the head keeps in memory."""
-        return self.artifact.nbytes
+        return self.artifact.nbytes + (0 if self.tuned is None else self.tuned.nbytes)
 
     def tensor(self, name: str) -> Tensor:
         """One of the head's tensors as float32."""
@@ -74,15 +76,21 @@ class Neighbour:
     """All that it has, of a head for several labels."""
 
 
-def load(artifact: HeadArtifact) -> LiveHead:
-    """Check a stored head's shapes and numbers; raises HeadstartError `model_corrupt`."""
+def load(artifact: HeadArtifact, suffix: MakeSuffix | None = None) -> LiveHead:
+    """Check a stored head's shapes and numbers; `suffix` makes that of its backbone, which only
+    tuned heads ask for. Raises model_corrupt.
+    """
     tensors, classes = artifact.tensors, len(artifact.config.classes)
     shapes = [tensors[name].shape[-1] for name in ("bias", "weight") if name in tensors]
     if not shapes or set(shapes) != {classes}:
         raise HeadstartError("model_corrupt", "The stored head lacks numbers for its classes.")
     if not all(bool(value.isfinite().all()) for value in tensors.values()):
         raise HeadstartError("model_corrupt", "The stored head has numbers that are not finite.")
-    return LiveHead(artifact)
+    if not artifact.config.tuned:
+        return LiveHead(artifact)
+    assert suffix is not None
+    tuned = TunedSuffix.of(suffix(), artifact.tensors)
+    return LiveHead(HeadArtifact(without_suffix(artifact.tensors), artifact.config), tuned)
 
 
 def predict(
@@ -118,10 +126,16 @@ def probabilities(
     *,
     layout: Sequence[Block],
     texts: Sequence[str] | None = None,
+    suffix: MakeSuffix | None = None,
 ) -> Tensor:
     """[n, k] of many rows under one head."""
     if artifact.config.lexical is None:
-        return forward(load(artifact), features, layout=layout)
+        head, count = load(artifact, suffix), len(next(iter(features.values())))
+        if head.tuned is None:
+            return forward(head, features, layout=layout)
+        parts = torch.arange(count).split(TOGETHER)
+        few = [{view: features[view][part] for view in head.config.views} for part in parts]
+        return torch.cat([forward(head, rows, layout=layout) for rows in few])
     assert texts is not None
     rows = features[PRIMARY["text"]]
     return _read_texts(artifact, rows, texts, layout).probabilities
@@ -129,8 +143,13 @@ def probabilities(
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
     """[n, k] by tensor operations alone, so that it can be traced for any n."""
-    made = _transform(head.config, layout).channels(features, head.config.channels)
-    logits = _logits(head, [made[channel] for channel in head.config.channels])
+    shared = [channel for channel in head.config.channels if channel.space != TUNED]
+    made = _transform(head.config, layout).channels(features, shared)
+    rows = [
+        made[channel] if channel in made else _traced(head, features[channel.views[0]])
+        for channel in head.config.channels
+    ]
+    logits = _logits(head, rows)
     return head.config.likely(logits)
 
 
@@ -181,27 +200,53 @@ class _Rows:
         transform: Transform,
     ) -> None:
         own = features if len(rows) == len(heads) else {v: x[rows] for v, x in features.items()}
-        channels = [channel for row in rows for channel in heads[row].config.channels]
+        every = [channel for row in rows for channel in heads[row].config.channels]
+        channels = [channel for channel in every if channel.space != TUNED]
+        self._own = own
         self._place = {row: place for place, row in enumerate(rows)}
         self._channels = transform.channels(own, channels)
         self._novelty = transform.novelty(own)
 
     def channel(self, channel: Channel, rows: Sequence[int]) -> Tensor:
         """[len(rows), F]."""
-        return self._channels[channel][[self._place[row] for row in rows]]
+        return self._channels[channel][self._places(rows)]
+
+    def view(self, view: str, rows: Sequence[int]) -> Tensor:
+        """[len(rows), D] as they came."""
+        return self._own[view][self._places(rows)]
 
     def novelty(self, rows: Sequence[int]) -> Tensor:
         """[len(rows), d]."""
-        return self._novelty[[self._place[row] for row in rows]]
+        return self._novelty[self._places(rows)]
+
+    def _places(self, rows: Sequence[int]) -> list[int]:
+        return [self._place[row] for row in rows]
 
 
 def _answer(head: LiveHead, shared: _Rows, rows: Sequence[int]) -> list[Prediction]:
-    x = [shared.channel(channel, rows) for channel in head.config.channels]
+    x = [
+        shared.channel(channel, rows)
+        if channel.space != TUNED
+        else _tuned(head, shared.view(channel.views[0], rows))
+        for channel in head.config.channels
+    ]
     told = head.config.likely(_logits(head, x))
     top, predicted = novelty.confidence(told)
     labels, predicted = head.artifact.among(predicted)
     likeness = novelty.similarity(shared.novelty(rows), _exemplars(head), labels, predicted)
     return _predictions(head, told, head.config.novelty.score(top, likeness))
+
+
+def _tuned(head: LiveHead, activations: Tensor) -> Tensor:
+    """[n, d] as the head's own suffix embeds activations [n, width]."""
+    assert head.tuned is not None
+    return head.tuned(activations)
+
+
+def _traced(head: LiveHead, activations: Tensor) -> Tensor:
+    """The same, so that it can be traced."""
+    assert head.tuned is not None
+    return head.tuned.traced(activations)
 
 
 def _read_texts(

@@ -196,6 +196,7 @@ def _answers(judged: _Judged, head: HeadArtifact) -> HeldOutAnswers | None:
             held_out.features,
             layout=judged.setting.task.layout,
             texts=held_out.texts,
+            suffix=judged.setting.task.suffix,
         )
         return HeldOutAnswers(
             ids=held_out.ids,

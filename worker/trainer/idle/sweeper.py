@@ -29,6 +29,7 @@ _GRACED = (
     storage_keys.PARTS,
     storage_keys.PIECES,
     storage_keys.LIVE,
+    storage_keys.TUNINGS,
 )
 
 

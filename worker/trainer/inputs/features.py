@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.core.modalities import IDLE, PRIMARY
+from app.core.modalities import IDLE, PRIMARY, TUNED_VIEWS, is_mapped, mapped
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Scope
 from worker.trainer.inputs.embed_missing import embed, missing, scope_of
@@ -17,6 +18,8 @@ from worker.trainer.journal import Journal
 from worker.trainer.tensor_process import EngineFacts
 
 _TRIES = 3
+MAPPED_CHUNK = 200
+"""Examples whose activations are made together: those of one are as large as ten embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +109,14 @@ class Gatherer:
         self.data = data
         self.new = 0
         chosen = data.rows.job.hyperparameters.get("views", "auto")
+        tunes = hyperparameters.METHODS[data.rows.job.method].tunes
+        self._maps = [mapped(view) for view in TUNED_VIEWS] if tunes else []
         self._forced = list(chosen) if isinstance(chosen, list) else None
 
     def collect(self) -> dict[str, Features]:
         """Every view to fit on; `data` has lost the examples that could not be embedded."""
         primary = PRIMARY[self.data.modality]
-        views = list(dict.fromkeys([primary, *(self._forced or [])]))
+        views = list(dict.fromkeys([primary, *(self._forced or []), *self._maps]))
         features = self._required(views)
         if self._forced is None:
             features |= self._optional()
@@ -142,6 +147,8 @@ class Gatherer:
             scope = scope_of(facts, view, self._attempt.claim.organisation_id)
             todo = missing(self._attempt, scope, self.data.examples)
             size = self._attempt.context.settings.embed_chunk
+            if is_mapped(view):
+                size = min(size, MAPPED_CHUNK)
             for start in range(0, len(todo), size):
                 part = _PartChunk(facts=facts, view=view, scope=scope, start=start, total=len(todo))
                 self._embed_chunk(part, todo[start : start + size])

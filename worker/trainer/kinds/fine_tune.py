@@ -15,11 +15,13 @@ from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Example
+from app.core.modalities import pictured
 from app.infra.orm import JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
+from worker.trainer import tuning
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import job_data, learned_from, near_copies, other_datasets
 from worker.trainer.inputs.embed_missing import texts
@@ -50,6 +52,9 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
             "modality_mismatch",
             f"{facts.backbone} reads {facts.modality}, the dataset holds {data.modality}",
         )
+    tunes = hyperparameters.METHODS[data.rows.job.method].tunes
+    if tunes:
+        tuning.check(attempt, facts, examples=len(data.examples))
     gatherer = Gatherer(attempt, facts, data, journal)
     features = gatherer.collect()
     data = _without_copies(attempt, facts, gatherer.data)
@@ -57,13 +62,18 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
         request = _request(attempt, facts, data, features, others=others, folder=folder)
-        result = attempt.fit(request, journal.hear)
+        if tunes:
+            result = tuning.fit(attempt, request, folder, journal)
+        else:
+            result = attempt.fit(request, journal.hear)
         passes = journal.progress["embedding"]
         journal.progress["prediction_views"] = result["config"]["prediction_views"]
-        card = card_of(data, facts, result, views=list(features), passes=passes)
+        card = card_of(data, facts, result, views=_pictures(features), passes=passes)
         artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
+    if tunes:
+        tuning.forget(attempt)
 
 
 def _without_copies(attempt: Attempt, facts: EngineFacts, data: JobData) -> JobData:
@@ -89,13 +99,18 @@ def _announce(
         journal.say(warning, "warn")
     used = sum(view.passes for view in features.values())
     made = min(used, (journal.progress.get("embedding") or {}).get("new", 0) + new)
-    journal.progress["views"] = list(features)
+    journal.progress["views"] = _pictures(features)
     journal.progress["embedding"] = {"new": made, "cached": used - made}
     journal.say(
         f"Fitting on {len(data.train)} examples of {len(data.classes)} classes,"
-        f" views {', '.join(features)}: {made} new backbone passes, {used - made} cached"
+        f" views {', '.join(_pictures(features))}: {made} new backbone passes, {used - made} cached"
     )
     journal.stage("fitting", done=0, total=len(data.train))
+
+
+def _pictures(features: Mapping[str, Features]) -> list[str]:
+    """The views as they are called outside: how a picture is looked at."""
+    return list(dict.fromkeys(map(pictured, features)))
 
 
 def _request(

@@ -19,6 +19,7 @@ from app.infra.orm import (
     BatchRow,
     DatasetVersionRow,
     FileRow,
+    JobRow,
     ModelRow,
     RequestPieceRow,
     SegmentRow,
@@ -160,12 +161,19 @@ def _is_live_needed(session: Session, key: str) -> bool:
     return holds.is_held(session, key) or log.is_named(session, key)
 
 
+def _is_tuning_needed(session: Session, key: str) -> bool:
+    """What a job's try has kept: until the job has ended."""
+    job = session.get(JobRow, key.split("/")[2])
+    return job is not None and job.status not in TERMINAL
+
+
 def _is_probe_needed(_session: Session, _key: str) -> bool:
     return False
 
 
 _LOOKS = {
     storage_keys.PROBES: _is_probe_needed,
+    storage_keys.TUNINGS: _is_tuning_needed,
     storage_keys.ARTIFACTS: _is_artifact_needed,
     storage_keys.RESULTS: _is_result_needed,
     storage_keys.SEGMENTS: _is_segment_needed,

@@ -1,0 +1,191 @@
+"""Tuned once for each part of the folds that is left out, and the weights of all averaged.
+
+Each training has not seen what it is judged by, so that the numbers are honest; all begin at the
+same pretrained weights, so that their mean is a network as good as one tuned on everything (model
+soups, Wortsman et al. 2022), at no further cost. Averaged with the start as well (WiSE-FT, likewise
+2022) it keeps more of what the pretrained network knows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from worker.ml.backbones.cuts import Suffix
+from worker.ml.fitting import cross_fit
+from worker.ml.folds import Folds
+from worker.ml.tasks import Report
+from worker.ml.tuning.descent import Descent, State, TrainingPlan, logits
+from worker.ml.tuning.rows import TuningRows
+
+ROUNDS = 3
+PATIENCE = 2
+"""Epochs without a better one before a training ends."""
+AVERAGES = (0.5, 1.0)
+"""How far from the pretrained weights to the tuned ones."""
+
+Keep = Callable[[State], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossTuned:
+    """Of each average the tensors, and logits [n, k] of trainings that had not seen the row."""
+
+    tensors: Mapping[float, State]
+    out_of_fold: Mapping[float, Tensor]
+    epochs: list[int]
+
+
+@dataclass
+class _TuningState:
+    """What is finished, and the state of the training under way."""
+
+    finished: list[State] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
+    best: State = field(default_factory=dict)
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    epoch: int = 0
+    descent: State = field(default_factory=dict)
+
+    def packed(self) -> State:
+        """As named tensors."""
+        told = {
+            "epochs": torch.tensor([len(self.finished), *self.epochs, self.epoch, self.best_epoch]),
+            "best_loss": torch.tensor(self.best_loss, dtype=torch.double),
+        }
+        for place, one in enumerate(self.finished):
+            told |= {f"finished/{place}/{name}": value for name, value in one.items()}
+        told |= {f"best/{name}": value for name, value in self.best.items()}
+        return told | {f"descent/{name}": value for name, value in self.descent.items()}
+
+    @classmethod
+    def unpacked(cls, told: Mapping[str, Tensor]) -> _TuningState:
+        """Of what `packed` gave."""
+        count, *epochs, epoch, best_epoch = told["epochs"].tolist()
+        return cls(
+            finished=[_under(told, f"finished/{place}/") for place in range(count)],
+            epochs=epochs,
+            best=_under(told, "best/"),
+            best_epoch=best_epoch,
+            best_loss=float(told["best_loss"]),
+            epoch=epoch,
+            descent=_under(told, "descent/"),
+        )
+
+
+def _under(told: Mapping[str, Tensor], prefix: str) -> State:
+    return {
+        name.removeprefix(prefix): value for name, value in told.items() if name.startswith(prefix)
+    }
+
+
+class CrossTuning:
+    """Tunes a suffix on rows in folds; `keep` is handed what a later try can go on from."""
+
+    def __init__(
+        self,
+        suffix: Suffix,
+        rows: TuningRows,
+        folds: Folds,
+        plan: TrainingPlan,
+        *,
+        report: Report,
+        keep: Keep,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._suffix, self._rows, self._plan = suffix, rows, plan
+        self._report, self._keep = report, keep
+        self._rounds = min(ROUNDS, folds.count)
+        self._round = folds.fold * self._rounds // folds.count
+        self._progress = _TuningState() if kept is None else _TuningState.unpacked(kept)
+        self._began, self._resumed_at = time.monotonic(), self._done
+
+    def run(self) -> CrossTuned:
+        """Every round, then the averages. Raises diverged."""
+        while len(self._progress.finished) < self._rounds:
+            self._train(len(self._progress.finished))
+        return self._averaged()
+
+    def _train(self, number: int) -> None:
+        held_out = self._round == number
+        seen, judged = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
+        descent = Descent(self._suffix, self._rows, seen, self._plan, number=number)
+        now = self._progress
+        if now.descent:
+            descent.resume(now.descent)
+        while now.epoch < self._plan.epochs and now.epoch - now.best_epoch < PATIENCE:
+            loss = descent.epoch(now.epoch + 1)
+            now.epoch += 1
+            self._judge(descent, judged, loss)
+            now.descent = descent.state()
+            self._keep(now.packed())
+        self._finish(descent.start)
+
+    def _judge(self, descent: Descent, judged: Tensor, loss: float) -> None:
+        """Remember the epoch if it is the best so far, and tell of it."""
+        now, own = self._progress, descent.average
+        said = logits(self._suffix, own, self._rows.views[0][judged])
+        held_out = cross_fit.loss(said, self._rows.labels[judged])
+        right = (said.argmax(1) == self._rows.labels[judged]).float().mean()
+        if held_out < now.best_loss:
+            now.best = {name: value.detach().cpu().clone() for name, value in own.items()}
+            now.best_loss, now.best_epoch = held_out, now.epoch
+        self._report({"type": "metrics", "step": self._done, "data": {
+            "round": len(now.finished) + 1,
+            "epoch": now.epoch,
+            "train_loss": loss,
+            "valid_loss": held_out,
+            "valid_accuracy": float(right),
+            "steps": self._rounds * self._plan.epochs,
+            "seconds_left": self._left(),
+        }})  # fmt: skip
+
+    @property
+    def _done(self) -> int:
+        """Epochs, those that ended early counted as run."""
+        return len(self._progress.finished) * self._plan.epochs + self._progress.epoch
+
+    def _left(self) -> float:
+        """Seconds, if every round runs to its end."""
+        done = self._done - self._resumed_at
+        pace = (time.monotonic() - self._began) / max(1, done)
+        return round(pace * (self._rounds * self._plan.epochs - self._done), 1)
+
+    def _finish(self, start: State) -> None:
+        now = self._progress
+        self._progress = _TuningState(
+            finished=[*now.finished, now.best or start], epochs=[*now.epochs, now.best_epoch]
+        )
+        self._keep(self._progress.packed())
+
+    def _averaged(self) -> CrossTuned:
+        done, start = self._progress.finished, self._suffix.start
+        mean = {name: torch.stack([one[name] for one in done]).mean(0) for name in done[0]}
+        return CrossTuned(
+            tensors={share: _towards(start, mean, share) for share in AVERAGES},
+            out_of_fold={share: self._out_of_fold(share) for share in AVERAGES},
+            epochs=self._progress.epochs,
+        )
+
+    def _out_of_fold(self, share: float) -> Tensor:
+        rows = torch.zeros(len(self._rows), self._plan.classes)
+        for number, one in enumerate(self._progress.finished):
+            judged = torch.nonzero(self._round == number)[:, 0]
+            own = _towards(self._suffix.start, one, share)
+            moved = {name: value.to(self._plan.device) for name, value in own.items()}
+            rows[judged] = logits(self._suffix, moved, self._rows.views[0][judged])
+        return rows
+
+
+def _towards(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float) -> State:
+    """Weights a share of the way to the tuned ones; the new layer has no start but its own."""
+    return {
+        name: torch.lerp(start[name], value, share) if name in start else value
+        for name, value in tuned.items()
+    }

@@ -1,0 +1,188 @@
+"""One training of a suffix and a new layer, an epoch at a time, so that it can be resumed.
+
+AdamW, rates that fall towards the cut, a cosine, label smoothing, and an average of the weights on
+the way, which is what is judged. Norms are folded or frozen, so that a small batch moves none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from app.core.errors import HeadstartError
+from worker.ml.backbones.cuts import Suffix
+from worker.ml.tuning.probe import probe
+from worker.ml.tuning.rows import BATCH, TuningRows, embedded
+
+WEIGHT, BIAS = "probe.weight", "probe.bias"
+NEW_LAYER = 10.0
+"""The new layer's rate, in those of the suffix's last stage."""
+STAGE = 0.5
+"""A stage's rate, in those of the stage behind it."""
+SMOOTHING, DECAY, CLIP, WARM = 0.1, 0.02, 1.0, 0.1
+SLOWEST_AVERAGE = 0.98
+_STATES = ("exp_avg", "exp_avg_sq", "step")
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How long, how fast, and by which seed."""
+
+    epochs: int
+    learning_rate: float
+    seed: int
+    classes: int
+    device: torch.device
+
+
+class Descent:
+    """A training on the examples `seen` of `rows`; `number` tells it from others of the seed."""
+
+    def __init__(
+        self, suffix: Suffix, rows: TuningRows, seen: Tensor, plan: TrainingPlan, *, number: int
+    ) -> None:
+        self._suffix, self._rows, self._plan, self._number = suffix, rows, plan, number
+        self._seen = seen
+        self.start, length = _start(suffix, rows, seen, plan.classes)
+        self.tensors = {
+            name: value.detach().clone().to(plan.device).requires_grad_()
+            for name, value in self.start.items()
+        }
+        self.average = {name: value.detach().clone() for name, value in self.tensors.items()}
+        groups = _groups(self.tensors, suffix.stages, plan, length=length)
+        self._optimizer = torch.optim.AdamW(groups)
+        self.step = 0
+
+    @property
+    def steps(self) -> int:
+        """In an epoch."""
+        return math.ceil(len(self._seen) / BATCH)
+
+    def epoch(self, number: int) -> float:
+        """The mean loss of one pass over the examples. Raises diverged."""
+        draw = torch.Generator().manual_seed(
+            (self._plan.seed * 1009 + self._number) * 10_007 + number
+        )
+        order = self._seen[torch.randperm(len(self._seen), generator=draw)]
+        total = 0.0
+        for rows in order.split(BATCH):
+            total += len(rows) * self._one(rows, draw)
+        if not math.isfinite(total):
+            raise HeadstartError(
+                "diverged",
+                f"Tuning diverged in epoch {number}. Try a smaller learning_rate.",
+                param="learning_rate",
+            )
+        return total / len(self._seen)
+
+    def _one(self, rows: Tensor, draw: torch.Generator) -> float:
+        device = self._plan.device
+        self._schedule()
+        with torch.enable_grad():
+            activations = self._rows.drawn(rows, draw).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                x = self._suffix.embed(_behind(self.tensors), activations)
+            logits = x.float() @ self.tensors[WEIGHT].T + self.tensors[BIAS]
+            labels, weights = self._rows.labels[rows], self._rows.weights[rows].float()
+            each = cross_entropy(
+                logits, labels.to(device), reduction="none", label_smoothing=SMOOTHING
+            )
+            loss = (each * weights.to(device)).mean()
+            self._optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.tensors.values(), CLIP)
+        self._optimizer.step()
+        self.step += 1
+        self._follow()
+        return float(loss.detach())
+
+    def _schedule(self) -> None:
+        """A short rise, then a cosine down to nothing."""
+        done = self.step / max(1, self.steps * self._plan.epochs)
+        share = min(1.0, (done + 1e-3) / WARM) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = share * group["peak"]
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """An average over the steps, early ones soon forgotten."""
+        kept = min(SLOWEST_AVERAGE, self.step / (self.step + 9))
+        for name, value in self.tensors.items():
+            self.average[name].lerp_(value, 1 - kept)
+
+    def state(self) -> State:
+        """All that a further epoch depends on, by name."""
+        told = {"step": torch.tensor(self.step)}
+        for name, value in self.tensors.items():
+            told[f"now/{name}"], told[f"average/{name}"] = value.detach(), self.average[name]
+            for part, kept in self._optimizer.state.get(value, {}).items():
+                told[f"{part}/{name}"] = kept
+        return {key: value.cpu().contiguous() for key, value in told.items()}
+
+    @torch.no_grad()
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self.step = int(state["step"])
+        for name, value in self.tensors.items():
+            value.copy_(state[f"now/{name}"])
+            self.average[name].copy_(state[f"average/{name}"])
+            if f"exp_avg/{name}" in state:
+                kept = {part: state[f"{part}/{name}"].clone() for part in _STATES}
+                moved = {
+                    part: one if part == "step" else one.to(value.device)
+                    for part, one in kept.items()
+                }
+                self._optimizer.state[value] = moved
+
+
+def _start(suffix: Suffix, rows: TuningRows, seen: Tensor, classes: int) -> tuple[State, float]:
+    """The pretrained tensors and a probe of what they embed, whose mean length is told, too."""
+    x = embedded(suffix, suffix.start, rows.views[0][seen])
+    weight, bias = probe(x, rows.labels[seen], rows.weights[seen], classes=classes)
+    return {**suffix.start, WEIGHT: weight, BIAS: bias}, float(x.norm(dim=1).mean())
+
+
+def _behind(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the suffix."""
+    return {name: value for name, value in tensors.items() if name not in (WEIGHT, BIAS)}
+
+
+def logits(suffix: Suffix, tensors: Mapping[str, Tensor], activations: Tensor) -> Tensor:
+    """[n, k] of activations [n, width]."""
+    device = tensors[WEIGHT].device
+    own = _behind(tensors)
+    rows = [
+        embedded(suffix, own, some.to(device)) @ tensors[WEIGHT].T + tensors[BIAS]
+        for some in activations.split(1024)
+    ]
+    return torch.cat(rows).detach().cpu()
+
+
+def _groups(
+    tensors: Mapping[str, Tensor], stages: int, plan: TrainingPlan, *, length: float
+) -> list[dict[str, object]]:
+    """A group a tensor: rates halve with each stage towards the cut, smoothly.
+
+    The new layer's rate is meant for embeddings of length one; these are of `length`.
+    """
+    own = list(_behind(tensors))
+    rates = {WEIGHT: NEW_LAYER / max(length, 1e-6), BIAS: NEW_LAYER} | {
+        name: STAGE ** ((stages - 1) * (1 - place / max(1, len(own) - 1)))
+        for place, name in enumerate(own)
+    }
+    return [
+        {
+            "params": [value],
+            "lr": 0.0,
+            "peak": plan.learning_rate * rates[name],
+            "weight_decay": DECAY if value.dim() > 1 else 0.0,
+        }
+        for name, value in tensors.items()
+    ]

@@ -1,0 +1,115 @@
+"""What tuning needs of the tensor process: the suffix, room for it, and what a former try kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
+from app.core.modalities import TUNED_VIEWS
+from app.infra.storage import storage_errors
+from worker.ml import memory
+from worker.ml.backbones import cuts
+from worker.ml.engines import Engine, default_device
+from worker.ml.tasks import Tuning
+from worker.ml.tuning.rows import bytes_needed
+
+Report = Callable[[str, dict[str, Any]], None]
+
+KEEP_SECONDS = 10.0
+"""Between two states that are kept; what a killed worker has to do again is not much more."""
+_SIGNATURE = "signature"
+
+
+def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a fit on so many `examples` can be made. Raises cut_unavailable, fit_too_large."""
+    suffix = cuts.suffix_of(spec.name, _weights_dir(request))
+    needed = bytes_needed(suffix, examples=request["examples"], vector=spec.width)
+    room = memory.available()
+    if needed > room:
+        told = (
+            f"tuning {spec.name} on {request['examples']:,} examples needs about "
+            f"{needed / 2**30:.1f} GiB of memory, and {room / 2**30:.1f} GiB are free: give fewer "
+            "examples, a smaller backbone, or take the method auto"
+        )
+        raise HeadstartError("fit_too_large", told, param="training_file")
+    return {"bytes": needed}
+
+
+def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
+    """The suffix of the engine's network, and where a former try got to."""
+    asked = request["tuning"]
+    suffix = cuts.suffix_of(engine.spec.name, _weights_dir(request))
+    signature = _signature(engine, request, suffix)
+    return Tuning(
+        suffix=suffix,
+        device=default_device(),
+        keep=_Keeper(Path(asked["folder"]), signature, report),
+        kept=_kept(asked["kept"], signature, report),
+    )
+
+
+class _Keeper:
+    """Writes states into a folder, now and then, and tells the parent of each."""
+
+    def __init__(self, folder: Path, signature: str, report: Report) -> None:
+        self._folder, self._signature, self._report = folder, signature, report
+        self._last, self._number = time.monotonic(), 0
+
+    def __call__(self, state: Mapping[str, Tensor]) -> None:
+        """Keep a state, unless one was kept a moment ago."""
+        if time.monotonic() - self._last < KEEP_SECONDS:
+            return
+        self._number += 1
+        file = self._folder / f"state-{self._number}.safetensors"
+        own = {name: value.clone() for name, value in state.items()}  # none may share memory
+        with storage_errors():
+            save_file(own, file, metadata={_SIGNATURE: self._signature})
+        self._report("kept", {"file": str(file), "number": self._number})
+        self._last = time.monotonic()
+
+
+def _kept(file: str | None, signature: str, report: Report) -> dict[str, Tensor] | None:
+    """What a former try kept of exactly this fit; of another, nothing."""
+    if file is None:
+        return None
+    try:
+        with safe_open(file, framework="pt") as stored:
+            if (stored.metadata() or {}).get(_SIGNATURE) != signature:
+                return None
+            state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        told = f"What a former try had tuned cannot be read, so that it begins anew: {error}"
+        report("say", {"message": told, "level": "warn"})
+        return None
+    report("say", {"message": "Tuning goes on where a former try got to", "level": "info"})
+    return state
+
+
+def _signature(engine: Engine, request: Mapping[str, Any], suffix: cuts.Suffix) -> str:
+    """A hash of all that a training depends on."""
+    told = {
+        "weights": engine.weights_sha256,
+        "engine": engine.precision,
+        "cut": [suffix.cut.level, *suffix.cut.shape, sorted(suffix.start)],
+        "torch": torch.__version__,
+        "hyperparameters": dict(request["hyperparameters"]),
+        "seed": request["seed"],
+        "views": [*TUNED_VIEWS, *sorted(request["support"]["views"])],
+        "examples": [request["support"][name] for name in ("ids", "labels", "groups")],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["weights_dir"]) if request["weights_dir"] else None

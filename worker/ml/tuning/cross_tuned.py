@@ -1,8 +1,8 @@
 """Tuned once for each part of the folds that is left out, and the weights of all averaged.
 
-Each training has not seen what it is judged by, so that the numbers are honest; all begin at the
-same pretrained weights, so that their mean is a network as good as one tuned on everything (model
-soups, Wortsman et al. 2022), at no further cost. Averaged with the start as well (WiSE-FT, likewise
+Each training learns nothing from what it is judged by but when to end, so that the numbers are only
+a little kind; all begin at the same pretrained weights, so that their mean is one network (model
+soups, Wortsman et al. 2022). Averaged with the start as well (WiSE-FT, likewise
 2022) it keeps more of what the pretrained network knows.
 """
 

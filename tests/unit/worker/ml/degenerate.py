@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from app.core import hyperparameters
 from app.core.backbones import MINILM
-from tests.unit.worker.ml.tasks import LAYOUT, WIDTH
+from app.core.modalities import TUNED_VIEWS, mapped
+from tests.unit.worker.ml.tasks import LAYOUT, WIDTH, task
+from tests.unit.worker.ml.tiny_network import tiny_suffix
 from worker.ml.artifact import Fit
 from worker.ml.heads import scoring
-from worker.ml.tasks import Support, Task
+from worker.ml.tasks import Support, Task, Tuning
 
 Rows = Callable[[Tensor, int], Tensor]
 
@@ -85,6 +89,22 @@ def support_of(
                              for place, view in enumerate(views)})  # fmt: skip
 
 
+def with_maps(support: Support, rows: Rows) -> Support:
+    """The same examples, as degenerate at the cut of the tiny network as in their vectors."""
+    maps = rows(support.labels, tiny_suffix().cut.width).clamp(-65504, 65504).half()
+    return replace(support, features={
+        **support.features, **{mapped(view): maps for view in TUNED_VIEWS}
+    })  # fmt: skip
+
+
+def image_task(support: Support, rows: Rows, method: str) -> Task:
+    """A task of a method of pictures, with all that it needs to tune a network if it does."""
+    if not hyperparameters.METHODS[method].tunes:
+        return task(support, method)
+    tuned = task(with_maps(support, rows), method, epochs=2)
+    return replace(tuned, tuning=Tuning(suffix=tiny_suffix()))
+
+
 def texts_of(rows: Rows, text: Callable[[int, int], str], count: int, classes: int) -> Support:
     """`count` texts dealt to the classes, with embeddings."""
     labels = torch.arange(count) % classes
@@ -120,8 +140,10 @@ def assert_sound(found: Fit, support: Support) -> None:
     """Finite numbers, probabilities that sum to one, a head that loads, JSON."""
     told = [found.head.config.as_json(), found.evaluation, found.hyperparameters, found.advice]
     json.dumps(told, allow_nan=False)
-    scoring.load(found.head)
+    scoring.load(found.head, tiny_suffix)
     layout = LAYOUT if support.texts is None else MINILM.layout
-    said = scoring.probabilities(found.head, support.features, layout=layout, texts=support.texts)
+    said = scoring.probabilities(
+        found.head, support.features, layout=layout, texts=support.texts, suffix=tiny_suffix
+    )
     assert bool(said.isfinite().all())
     torch.testing.assert_close(said.sum(1), torch.ones(len(said)), atol=1e-4, rtol=0)

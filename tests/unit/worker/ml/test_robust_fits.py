@@ -11,6 +11,7 @@ from tests.unit.worker.ml.degenerate import (
     KINDS,
     TEXTS,
     assert_sound,
+    image_task,
     support_of,
     text_task,
     texts_of,
@@ -33,8 +34,8 @@ VIEW_SETS = st.sampled_from([("squish",), ("squish", "mirror"), ("squish", "rot9
 def test_images_of_every_kind(
     method: str, kind: str, size: tuple[int, int], views: tuple[str, ...]
 ) -> None:
-    support = support_of(KINDS[kind], *size, views=views)
-    assert_sound(fit.fit(task(support, method)), support)
+    asked = image_task(support_of(KINDS[kind], *size, views=views), KINDS[kind], method)
+    assert_sound(fit.fit(asked), asked.support)
 
 
 @pytest.mark.parametrize("method", METHODS["text"])
@@ -52,7 +53,8 @@ def test_many_images_are_spanned_by_landmarks(
 ) -> None:
     monkeypatch.setattr(folds, "MOST_DUAL", 60)
     support = support_of(KINDS[kind], 130, 2, views=("squish", "mirror"))
-    assert_sound(fit.fit(task(support, method)), support)
+    asked = image_task(support, KINDS[kind], method)
+    assert_sound(fit.fit(asked), asked.support)
 
 
 @pytest.mark.parametrize("text", ["a template", "numbered words"])

@@ -72,7 +72,8 @@ class _Keeper:
             return
         self._number += 1
         file = self._folder / f"state-{self._number}.safetensors"
-        own = {name: value.clone() for name, value in state.items()}  # none may share memory
+        packed = torch.contiguous_format  # each with its numbers in order, in memory of its own
+        own = {name: value.clone(memory_format=packed) for name, value in state.items()}
         with storage_errors():
             save_file(own, file, metadata={_SIGNATURE: self._signature})
         self._report("kept", {"file": str(file), "number": self._number})

@@ -1,0 +1,56 @@
+"""What a try keeps can be read by the next one, and by no other fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from worker.tensors import tuning
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "KEEP_SECONDS", 0.0)
+
+
+def kept(folder: Path, state: dict[str, torch.Tensor]) -> str:
+    told: list[tuple[str, dict[str, Any]]] = []
+    keeper = tuning._Keeper(folder, "this fit", lambda kind, data: told.append((kind, data)))
+    keeper(state)
+    ((kind, data),) = told
+    assert (kind, data["number"]) == ("kept", 1)
+    return str(data["file"])
+
+
+@pytest.mark.usefixtures("at_once")
+def test_tensors_of_any_layout_are_kept(tmp_path: Path) -> None:
+    whole = torch.arange(24.0).reshape(2, 3, 2, 2)
+    state = {"turned": whole.to(memory_format=torch.channels_last), "whole": whole, "part": whole[1]}
+    file = kept(tmp_path, state)
+    found = tuning._kept(file, "this fit", lambda *_: None)
+    assert found is not None
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_another_fit_kept_is_not_taken(tmp_path: Path) -> None:
+    file = kept(tmp_path, {"x": torch.zeros(2)})
+    assert tuning._kept(file, "another fit", lambda *_: None) is None
+
+
+def test_a_damaged_state_is_told_and_left(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"\x00" * 5)
+    told: list[dict[str, Any]] = []
+    found = tuning._kept(str(tmp_path / "state"), "", lambda _kind, data: told.append(data))
+    assert found is None
+    assert told[0]["level"] == "warn"
+
+
+def test_states_are_kept_now_and_then(tmp_path: Path) -> None:
+    told: list[str] = []
+    keeper = tuning._Keeper(tmp_path, "", lambda kind, _data: told.append(kind))
+    keeper({"x": torch.zeros(2)})
+    assert not told

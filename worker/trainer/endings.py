@@ -1,8 +1,8 @@
 """How an attempt ends when it does not succeed: the three budgets, and what each error costs.
 
 A domain error ends the work at once. An unexpected error may happen three times, a crash of the
-child under a live parent three times, the loss of a whole worker group twenty times. Being drained
-is free.
+child under a live parent three times, the loss of a whole worker group twenty times; what has kept
+a state since then has them anew. Being drained is free.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
 
 def crashed(session: Session, claim: Claim, why: str, *, blames_inputs: bool = True) -> None:
     """The child died under us: try again, or give the work up as a poison."""
-    crashes = claim.crashes + 1
+    crashes = work.cost(session, claim)[1] + 1
     if blames_inputs and kind_of(claim).on_crash(session, claim, why):
         return
     if crashes < MAX_CRASHES:
@@ -77,7 +77,7 @@ def crashed(session: Session, claim: Claim, why: str, *, blames_inputs: bool = T
 def _erred(session: Session, claim: Claim) -> None:
     """Something unexpected was raised, which the log tells: try again, or give up."""
     why = "an unexpected error"
-    errors = claim.errors + 1
+    errors = work.cost(session, claim)[0] + 1
     if errors < MAX_ERRORS:
         _retry(session, claim, why, delay=_DELAY_SECONDS, errors=errors)
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.infra import storage_keys
+from app.infra.repositories import work
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
 from worker.trainer.journal import Journal
@@ -49,7 +50,7 @@ def forget(attempt: Attempt) -> None:
 
 
 def _keep(attempt: Attempt, file: Path, number: int) -> None:
-    """Store a state, then drop those before it."""
+    """Store a state, then drop those before it; what the work has cost so far is forgiven."""
     claim, storage = attempt.claim, attempt.context.storage
     before = _keys(attempt)
     key = storage_keys.tuning(
@@ -57,6 +58,7 @@ def _keep(attempt: Attempt, file: Path, number: int) -> None:
     )
     storage.put(key, file)
     file.unlink(missing_ok=True)
+    attempt.commit(lambda session: work.forgive(session, claim))
     for old in before:
         if old < key:
             storage.delete(old)

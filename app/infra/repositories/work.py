@@ -127,6 +127,18 @@ def give_back(session: Session, claim: Claim, *, delay: float = 0.0, **changes: 
     )
 
 
+def forgive(session: Session, claim: Claim) -> None:
+    """What it has cost so far counts no more: it has got somewhere that a next try goes on from."""
+    _write(session, claim, errors=0, crashes=0, losses=0)
+
+
+def cost(session: Session, claim: Claim) -> tuple[int, int]:
+    """The errors and the crashes that count against it now."""
+    columns = select(WorkRow.errors, WorkRow.crashes)
+    errors, crashes = session.execute(columns.where(WorkRow.id == claim.id)).one()
+    return errors, crashes
+
+
 def _write(session: Session, claim: Claim, **values: Any) -> None:
     result = session.execute(
         update(WorkRow)

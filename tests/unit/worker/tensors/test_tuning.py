@@ -28,7 +28,11 @@ def kept(folder: Path, state: dict[str, torch.Tensor]) -> str:
 @pytest.mark.usefixtures("at_once")
 def test_tensors_of_any_layout_are_kept(tmp_path: Path) -> None:
     whole = torch.arange(24.0).reshape(2, 3, 2, 2)
-    state = {"turned": whole.to(memory_format=torch.channels_last), "whole": whole, "part": whole[1]}
+    state = {
+        "turned": whole.to(memory_format=torch.channels_last),
+        "whole": whole,
+        "part": whole[1],
+    }
     file = kept(tmp_path, state)
     found = tuning._kept(file, "this fit", lambda *_: None)
     assert found is not None

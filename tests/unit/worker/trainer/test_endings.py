@@ -10,12 +10,14 @@ from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import EventRow, WorkRow
 from app.infra.repositories import work
-from app.infra.repositories.work import Claim
+from app.infra.repositories.work import MAX_CRASHES, Claim
 from tests.worker_kit import Kit, add_dataset, add_job, organisation
 from worker.trainer.endings import conclude, rescue
 from worker.trainer.kinds import KINDS, kind_of
+from worker.trainer.tensor_process import ChildCrashedError
 
 AWAY = HeadstartError("storage_unavailable", "the storage is away")
+DIED = ChildCrashedError("the tensor process died")
 OTHER = HeadstartError("storage_unavailable", "a part cannot be read")
 
 
@@ -105,3 +107,14 @@ def test_work_of_a_kind_that_only_newer_workers_know_is_rescued_for_them(kit: Ki
     assert kit.commit(rescue) == 1
     assert kit.read(lambda session: session.get_one(WorkRow, work_id)).state == "queued"
     assert kit.commit(lambda s: work.claim(s, worker="w", kinds=[*KINDS], lease_seconds=9)) is None
+
+
+def test_who_got_somewhere_has_every_try_anew(kit: Kit, job_id: str) -> None:
+    for _ in range(2 * MAX_CRASHES):
+        claimed = claim(kit)
+        kit.commit(lambda session, held=claimed: work.forgive(session, held))
+        kit.commit(lambda session, held=claimed: conclude(session, held, DIED))
+        assert kit.job(job_id).status == "queued"
+    for _ in range(MAX_CRASHES - 1):
+        fails(kit, DIED)
+    assert kit.job(job_id).status == "failed"

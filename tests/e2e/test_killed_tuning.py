@@ -1,0 +1,145 @@
+"""A tuning that is killed goes on, and comes to the figures of one that is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.cli.embedded import start
+from app.infra.settings import Settings
+from tests.e2e.archives import drawn, zipped
+from tests.e2e.conftest import Service
+from tests.e2e.test_upload_to_prediction import upload
+from tests.servers import wait_for
+
+JOBS = "/v1/fine_tuning/jobs"
+KILLED = (b"worker.tensors", b"worker.trainer", b"worker.tensors")
+"""Whom SIGKILL meets, each time that a state has been kept."""
+SLOW = {"epochs": 40, "learning_rate": 3e-5, "share": 0.5}
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Service]:
+    """An embedded service whose supervisor starts again what dies."""
+    supervisor = start(Settings(data_dir=tmp_path), host="127.0.0.1", port=0)
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            supervisor.run_once()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield Service("embedded", supervisor.url, (tmp_path / "api-key").read_text(), tmp_path)
+    finally:
+        over.set()
+        watching.join()
+        supervisor.stop()
+
+
+def submitted(client: httpx.Client, dataset: str) -> str:
+    method = {"type": "partial", "partial": {"hyperparameters": SLOW}}
+    body = {"model": "efficientnet_lite0", "training_file": dataset, "seed": 1, "method": method}
+    return str(client.post(JOBS, json=body).raise_for_status().json()["id"])
+
+
+def ended(client: httpx.Client, job: str) -> dict[str, Any]:
+    """The job, when it has succeeded."""
+    told = wait_for(lambda: _over(client, job), seconds=280)
+    assert told["status"] == "succeeded", told
+    return dict(told)
+
+
+def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
+    told: dict[str, Any] = client.get(f"{JOBS}/{job}").json()
+    return told if told["status"] in ("succeeded", "failed") else None
+
+
+def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
+    with watched.client() as client:
+        dataset = upload(client, zipped(drawn(per_class=12, seed=40)))["id"]
+        unbroken = ended(client, submitted(client, dataset))
+        job = submitted(client, dataset)
+        seen: set[Path] = set()
+        for whom in KILLED:
+            seen |= {_kept(watched, job, seen)}
+            assert _over(client, job) is None
+            os.kill(_ours(whom), signal.SIGKILL)
+        broken = ended(client, job)
+        said = [one["message"] for one in _events(client, job)]
+        assert said.count("Tuning goes on where a former try got to") == len(KILLED)
+        assert not list(watched.data_dir.rglob(f"tunings/*/{job}/*")), "states go with the job"
+        assert not _differences(*(_evaluation(client, one) for one in (unbroken, broken)))
+
+
+def _kept(service: Service, job: str, seen: set[Path]) -> Path:
+    """A state that none has seen yet."""
+
+    def newest() -> Path | None:
+        there = set(service.data_dir.rglob(f"tunings/*/{job}/*.safetensors"))
+        return max(there - seen, default=None)
+
+    found: Path = wait_for(newest, seconds=200)
+    return found
+
+
+def _events(client: httpx.Client, job: str) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    while True:
+        after = {"after": events[-1]["id"]} if events else {}
+        page = client.get(f"{JOBS}/{job}/events", params={"limit": 100, **after}).json()
+        events += page["data"]
+        if not page["has_more"]:
+            return events
+
+
+def _evaluation(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = client.get(f"/v1/models/{job['fine_tuned_model']}/evaluation").json()
+    return {name: told[name] for name in ("accuracy", "log_loss", "calibration_error", "per_class")}
+
+
+def _differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two documents have not the same members, or numbers that are not the same."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        return [d for name in one for d in _differences(one[name], other[name], f"{where}.{name}")]
+    if isinstance(one, list):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [d for n, (a, b) in pairs for d in _differences(a, b, f"{where}[{n}]")]
+    same = one == (pytest.approx(other, abs=1e-3) if isinstance(other, float) else other)
+    return [] if same else [f"{where}: {one} and {other}"]
+
+
+def _ours(what: bytes) -> int:
+    """The process of that command that descends from this one."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
+
+    def is_ours(pid: int) -> bool:
+        while pid > 1 and pid != os.getpid():
+            pid = parents.get(pid, 0)
+        return pid == os.getpid()
+
+    (found,) = (pid for pid in parents if is_ours(pid) and what in _command(pid))
+    return found
+
+
+def _parent(folder: Path) -> int:
+    try:
+        return int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return 0
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

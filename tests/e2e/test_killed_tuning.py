@@ -38,7 +38,8 @@ def watched(tmp_path: Path) -> Iterator[Service]:
     watching = threading.Thread(target=watch)
     watching.start()
     try:
-        yield Service("embedded", supervisor.url, (tmp_path / "api-key").read_text(), tmp_path)
+        key = (tmp_path / "api-key").read_text().strip()
+        yield Service("embedded", supervisor.url, key, tmp_path)
     finally:
         over.set()
         watching.join()
@@ -63,6 +64,7 @@ def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
     return told if told["status"] in ("succeeded", "failed") else None
 
 
+@pytest.mark.timeout(900)
 def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
     with watched.client() as client:
         dataset = upload(client, zipped(drawn(per_class=12, seed=40)))["id"]

@@ -57,7 +57,7 @@ class Suffix:
 
     def embed(self, tensors: Mapping[str, Tensor], activations: Tensor) -> Tensor:
         """[n, d] of flat activations [n, width], by `tensors` in place of the pretrained ones."""
-        x = activations.reshape(-1, *self.cut.shape)
+        x = laid_out(activations.reshape(-1, *self.cut.shape))
         embedded: Tensor = torch.func.functional_call(self.graph, dict(tensors), (x,))
         return embedded
 
@@ -120,8 +120,13 @@ def suffix(spec: BackboneSpec, network: Pyramid) -> Suffix:
             raise no_cut(spec.name, f"torch.export does not follow it: {error}") from error
     graph = _behind(spec, whole)
     fold_norms(graph)
-    start = {key: value.detach() for key, value in graph.named_parameters()}
+    start = {key: laid_out(value.detach()) for key, value in graph.named_parameters()}
     return Suffix(cut, graph, start, stages=len(network.levels) - 1 - cut.level)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """The same numbers, channels side by side: convolutions of few pictures take half the time."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x.contiguous()
 
 
 def no_cut(name: str, why: str) -> HeadstartError:

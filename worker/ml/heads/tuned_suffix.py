@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from app.core.errors import HeadstartError
-from worker.ml.backbones.cuts import Suffix
+from worker.ml.backbones.cuts import Suffix, laid_out
 from worker.ml.features.spaces import TUNED
 
 MakeSuffix = Callable[[], Suffix]
@@ -44,7 +44,7 @@ class TunedSuffix:
             raise HeadstartError("model_corrupt", "The tuned tensors do not fit their network.")
         graph = copy.deepcopy(suffix.graph).requires_grad_(False)
         for name, value in graph.named_parameters():
-            value.data = own[name]
+            value.data = laid_out(own[name])
         return cls(graph, suffix.cut.shape)
 
     @property
@@ -54,15 +54,19 @@ class TunedSuffix:
 
     def traced(self, activations: Tensor) -> Tensor:
         """[n, d] of activations [n, width], by tensor operations alone."""
-        embedded: Tensor = self.graph(activations.float().reshape(-1, *self.shape))
+        embedded: Tensor = self.graph(self._shaped(activations))
         return embedded
 
     def __call__(self, activations: Tensor) -> Tensor:
         """The same of any number, some at a time."""
         began = time.perf_counter()
-        rows = torch.cat([self.traced(part) for part in activations.split(TOGETHER)])
+        parts = activations.split(TOGETHER)
+        rows = torch.cat([self.graph(laid_out(self._shaped(part))) for part in parts])
         self.observe(time.perf_counter() - began)
         return rows
+
+    def _shaped(self, activations: Tensor) -> Tensor:
+        return activations.float().reshape(-1, *self.shape)
 
 
 def without_suffix(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

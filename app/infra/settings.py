@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(default=20.0, ge=0)
     fit_seconds: float = Field(default=1800.0, gt=0)
     """What a job's fit may take: others wait for the same worker."""
+    tuning_keep_seconds: float = Field(default=10.0, ge=0)
+    """The least time between two states that a tuning keeps: a killed one has that to do again."""
     embed_chunk: int = Field(default=2000, gt=0)
     batch_chunk: int = Field(default=500, gt=0)
     """Inputs of a batch that are predicted and committed together."""

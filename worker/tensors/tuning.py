@@ -26,8 +26,6 @@ from worker.ml.tuning.rows import bytes_needed
 
 Report = Callable[[str, dict[str, Any]], None]
 
-KEEP_SECONDS = 10.0
-"""Between two states that are kept; what a killed worker has to do again is not much more."""
 _SIGNATURE = "signature"
 
 
@@ -54,21 +52,22 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
     return Tuning(
         suffix=suffix,
         device=default_device(),
-        keep=_Keeper(Path(asked["folder"]), signature, report),
+        keep=Keeper(Path(asked["folder"]), signature, report, seconds=asked["keep_seconds"]),
         kept=_kept(asked["kept"], signature, report),
     )
 
 
-class _Keeper:
-    """Writes states into a folder, now and then, and tells the parent of each."""
+class Keeper:
+    """Writes states into a folder, at most every so many seconds, and tells the parent of each."""
 
-    def __init__(self, folder: Path, signature: str, report: Report) -> None:
+    def __init__(self, folder: Path, signature: str, report: Report, *, seconds: float) -> None:
         self._folder, self._signature, self._report = folder, signature, report
+        self._seconds = seconds
         self._last, self._number = time.monotonic(), 0
 
     def __call__(self, state: Mapping[str, Tensor]) -> None:
         """Keep a state, unless one was kept a moment ago."""
-        if time.monotonic() - self._last < KEEP_SECONDS:
+        if time.monotonic() - self._last < self._seconds:
             return
         self._number += 1
         file = self._folder / f"state-{self._number}.safetensors"

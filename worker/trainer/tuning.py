@@ -40,7 +40,9 @@ def fit(
         if message["type"] == "event":
             journal.stage("tuning", done=message["step"], total=message["data"]["steps"])
 
-    return attempt.fit({**request, "tuning": {"folder": str(folder), "kept": kept}}, hear)
+    seconds = attempt.context.settings.tuning_keep_seconds
+    asked = {"folder": str(folder), "kept": kept, "keep_seconds": seconds}
+    return attempt.fit({**request, "tuning": asked}, hear)
 
 
 def forget(attempt: Attempt) -> None:

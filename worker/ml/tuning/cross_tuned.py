@@ -131,7 +131,7 @@ class CrossTuning:
         """Remember the epoch if it is the best so far, and tell of it."""
         now, own = self._progress, descent.average
         said = logits(self._suffix, own, self._rows.views[0][judged])
-        held_out = cross_fit.loss(said, self._rows.labels[judged])
+        held_out = abs(cross_fit.loss(said, self._rows.labels[judged]))  # a perfect one is -0.0
         right = (said.argmax(1) == self._rows.labels[judged]).float().mean()
         if held_out < now.best_loss:
             now.best = {name: value.detach().cpu().clone() for name, value in own.items()}

@@ -5,27 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from worker.tensors import tuning
 
 
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "KEEP_SECONDS", 0.0)
-
-
 def kept(folder: Path, state: dict[str, torch.Tensor]) -> str:
     told: list[tuple[str, dict[str, Any]]] = []
-    keeper = tuning._Keeper(folder, "this fit", lambda kind, data: told.append((kind, data)))
+    keeper = tuning.Keeper(folder, "this fit", lambda *said: told.append(said), seconds=0.0)
     keeper(state)
     ((kind, data),) = told
     assert (kind, data["number"]) == ("kept", 1)
     return str(data["file"])
 
 
-@pytest.mark.usefixtures("at_once")
 def test_tensors_of_any_layout_are_kept(tmp_path: Path) -> None:
     whole = torch.arange(24.0).reshape(2, 3, 2, 2)
     state = {
@@ -39,7 +32,6 @@ def test_tensors_of_any_layout_are_kept(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], value) for name, value in state.items())
 
 
-@pytest.mark.usefixtures("at_once")
 def test_what_another_fit_kept_is_not_taken(tmp_path: Path) -> None:
     file = kept(tmp_path, {"x": torch.zeros(2)})
     assert tuning._kept(file, "another fit", lambda *_: None) is None
@@ -55,6 +47,6 @@ def test_a_damaged_state_is_told_and_left(tmp_path: Path) -> None:
 
 def test_states_are_kept_now_and_then(tmp_path: Path) -> None:
     told: list[str] = []
-    keeper = tuning._Keeper(tmp_path, "", lambda kind, _data: told.append(kind))
+    keeper = tuning.Keeper(tmp_path, "", lambda kind, _data: told.append(kind), seconds=60.0)
     keeper({"x": torch.zeros(2)})
     assert not told

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from app.cli.embedded import start
+from app.core.modalities import IDLE, PRIMARY, TUNED_VIEWS, mapped
 from app.infra.settings import Settings
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
@@ -23,6 +25,9 @@ JOBS = "/v1/fine_tuning/jobs"
 KILLED = (b"worker.tensors", b"worker.trainer", b"worker.tensors")
 """Whom SIGKILL meets, each time that a state has been kept."""
 GIVEN = {"epochs": 8, "learning_rate": 1e-4, "share": 0.5}
+
+
+EXAMPLES = 48
 
 
 @pytest.fixture
@@ -50,7 +55,7 @@ def watched(tmp_path: Path) -> Iterator[Service]:
 
 def mixed_up() -> bytes:
     """Discs and bars under either label, so that a training does not soon come to its end."""
-    every = list(drawn(per_class=24, seed=40).values())
+    every = list(drawn(per_class=EXAMPLES // 2, seed=40).values())
     return zipped({f"{'ab'[n % 2]}/{n}.png": data for n, data in enumerate(every)})
 
 
@@ -76,29 +81,42 @@ def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
 def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
     with watched.client() as client:
         dataset = upload(client, mixed_up())["id"]
+        ended(client, submitted(client, dataset))
+        _wait_for_every_view(watched)
         unbroken = ended(client, submitted(client, dataset))
         job = submitted(client, dataset)
-        seen: set[Path] = set()
-        for whom in KILLED:
-            seen |= {_kept(watched, job, seen)}
+        for number, whom in enumerate(KILLED):
+            wait_for(lambda so_far=number: _resumed(client, job) == so_far, seconds=100)
+            _wait_for_state(watched, job)
             assert _over(client, job) is None
             os.kill(_ours(whom), signal.SIGKILL)
         broken = ended(client, job)
-        said = [one["message"] for one in _events(client, job)]
-        assert said.count("Tuning goes on where a former try got to") == len(KILLED)
+        assert _resumed(client, job) == len(KILLED)
         assert not list(watched.data_dir.rglob(f"tunings/*/{job}/*")), "states go with the job"
         assert not _differences(*(_evaluation(client, one) for one in (unbroken, broken)))
 
 
-def _kept(service: Service, job: str, seen: set[Path]) -> Path:
-    """A state that none has seen yet."""
+def _wait_for_every_view(service: Service) -> None:
+    """Until idle time has embedded all, so that the frozen heads of later jobs are the same."""
+    folder = service.data_dir / "storage" / "embeddings"
 
-    def newest() -> Path | None:
-        there = set(service.data_dir.rglob(f"tunings/*/{job}/*.safetensors"))
-        return max(there - seen, default=None)
+    def rows() -> int:
+        return sum(len(np.load(file, mmap_mode="r")) for file in folder.glob("**/*.npy"))
 
-    found: Path = wait_for(newest, seconds=200)
-    return found
+    every = {PRIMARY["image"], *IDLE["image"], *map(mapped, TUNED_VIEWS)}
+    wait_for(lambda: rows() == EXAMPLES * len(every), seconds=100)
+
+
+def _resumed(client: httpx.Client, job: str) -> int:
+    said = [one["message"] for one in _events(client, job)]
+    return said.count("Tuning goes on where a former try got to")
+
+
+def _wait_for_state(service: Service, job: str) -> None:
+    """Until one more has been kept."""
+    folder = service.data_dir / "storage" / "tunings"
+    seen = set(folder.glob(f"*/{job}/*.safetensors"))
+    wait_for(lambda: set(folder.glob(f"*/{job}/*.safetensors")) - seen, seconds=100)
 
 
 def _events(client: httpx.Client, job: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
-from app.core.modalities import TUNED_VIEWS
+from app.core.modalities import is_mapped
 from app.infra.storage import storage_errors
 from worker.ml import memory
 from worker.ml.backbones import cuts
@@ -97,7 +97,7 @@ def _kept(file: str | None, signature: str, report: Report) -> dict[str, Tensor]
 
 
 def _signature(engine: Engine, request: Mapping[str, Any], suffix: cuts.Suffix) -> str:
-    """A hash of all that a training depends on."""
+    """A hash of all that a training depends on: of views none but activations."""
     told = {
         "weights": engine.weights_sha256,
         "engine": engine.precision,
@@ -105,7 +105,7 @@ def _signature(engine: Engine, request: Mapping[str, Any], suffix: cuts.Suffix) 
         "torch": torch.__version__,
         "hyperparameters": dict(request["hyperparameters"]),
         "seed": request["seed"],
-        "views": [*TUNED_VIEWS, *sorted(request["support"]["views"])],
+        "views": sorted(filter(is_mapped, request["support"]["views"])),
         "examples": [request["support"][name] for name in ("ids", "labels", "groups")],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -194,5 +194,6 @@ def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]
     """Places of the items by the views that their heads read; none for embeddings."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, item in enumerate(items):
-        groups.setdefault(_views(item), []).append(place)
+        views = () if item.call.head is None else item.call.head.live.config.views
+        groups.setdefault(views, []).append(place)
     return groups

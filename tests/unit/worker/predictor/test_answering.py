@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.core.messages import Input
+from app.core.modalities import pictured
 from worker.predictor.answering import _spread
 from worker.predictor.calls import PendingInput
 
@@ -17,7 +18,8 @@ def item(*views: str) -> PendingInput:
 
     A head is stood in for by what is read of it here.
     """
-    head = SimpleNamespace(live=SimpleNamespace(config=SimpleNamespace(views=views)))
+    config = SimpleNamespace(views=views, pictures=tuple(dict.fromkeys(map(pictured, views))))
+    head = SimpleNamespace(live=SimpleNamespace(config=config))
     call: Any = SimpleNamespace(head=head if views else None)
     return PendingInput(call, 0, Input("image", b""))
 
@@ -33,3 +35,10 @@ def test_bystanders_of_riders_keep_their_rows() -> None:
     everyone, theirs = _spread([embedding, leader, explained], [rows(9), rows(1, 2), rows(3, 4, 5)])
     assert everyone == [embedding, leader, rider, explained]
     assert [each[:, 0].tolist() for each in theirs] == [[9], [1], [2, 1], [3, 4, 5]]
+
+
+def test_activations_come_in_the_rows_of_their_pictures() -> None:
+    leader, rider = item("flip", "plain", "map:plain"), item("plain", "map:plain")
+    leader.riders = (rider,)
+    _, theirs = _spread([leader], [rows(1, 2)])
+    assert [each[:, 0].tolist() for each in theirs] == [[1, 2], [2]]

@@ -56,6 +56,7 @@ from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
 from app.infra.remembered import Remembered
+from app.infra.repositories.audit.unwritten import UnwrittenDeeds
 from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.live.feedback import pending
 from app.infra.repositories.retraining.agreement import ShadowTally
@@ -188,17 +189,20 @@ async def in_use(held: Services) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def metered(held: Services) -> AsyncIterator[None]:
-    """Usage records: what was counted is written down, at the end too, and stores are measured."""
+    """What was counted, and audit entries that wait, are written down, at the end too."""
     flush = partial(held.usage.flush, held.sessions)
+    deeds = partial(held.unwritten_deeds.flush, held.sessions)
     try:
         async with (
             tidied(flush, every=5.0),
+            tidied(deeds, every=5.0),
             tidied(partial(stored.record, held.sessions)),
         ):
             yield
     finally:
-        with suppress(HeadstartError, SQLAlchemyError):
-            flush()
+        for last in (flush, deeds):
+            with suppress(HeadstartError, SQLAlchemyError):
+                last()
 
 
 def open_services(settings: Settings) -> Services:
@@ -224,6 +228,7 @@ def open_services(settings: Settings) -> Services:
         looks=Remembered(_LOOKS_BYTES),
         agreement=ShadowTally(),
         usage=UsageTally(),
+        unwritten_deeds=UnwrittenDeeds(),
         prediction_log=PredictionBuffer(),
         make_job=partial(_make_job, settings),
         pending_feedback=pending,

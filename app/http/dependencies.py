@@ -21,6 +21,7 @@ from app.infra.predictor_client import PredictorClient
 from app.infra.probe import Probe
 from app.infra.queue import Doorbell
 from app.infra.remembered import Remembered
+from app.infra.repositories.audit.unwritten import UnwrittenDeeds
 from app.infra.repositories.live.buffer import PredictionBuffer
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.repositories.usage.tally import UsageTally
@@ -58,6 +59,8 @@ class Services:
     """What shadows say beside the models that aliases mean."""
     usage: UsageTally
     """What is used, until it is written down."""
+    unwritten_deeds: UnwrittenDeeds
+    """Audit entries that wait for the database."""
     prediction_log: PredictionBuffer
     """Predictions that are to be written down."""
     make_job: MakeJob

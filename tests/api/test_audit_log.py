@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.infra.database import reading, transaction
 from app.infra.repositories import audit
@@ -77,6 +78,27 @@ def test_only_admins_read_their_own_and_operators_any(
         assert code(writer.get(LOG)) == (403, "forbidden")
     with service.client(make_key(sessions, "ops", scopes=["admin", "operator"])) as operator:
         assert len(deeds(operator, organization="default")) == 1
+
+
+def test_an_entry_that_cannot_be_written_is_written_later_and_fails_nothing(
+    service: Service, client: httpx.Client
+) -> None:
+    def rename(before: str, after: str) -> None:
+        with transaction(service.services.sessions) as session:
+            session.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    new = {"name": "late", "scopes": ["read"]}
+    rename("audit_log", "audit_log_away")
+    try:
+        made = client.post("/v1/api_keys", json=new)
+    finally:
+        rename("audit_log_away", "audit_log")
+    assert made.status_code == 201, made.text
+    service.services.unwritten_deeds.flush(service.services.sessions)
+    service.services.unwritten_deeds.flush(service.services.sessions)
+    listed = client.get("/v1/audit-log", params={"object_id": made.json()["id"]}).json()["data"]
+    assert [one["action"] for one in listed] == ["create_api_key"]
+    assert abs(listed[0]["created_at"] - made.json()["created_at"]) <= 2
 
 
 def test_nothing_changes_an_entry(client: httpx.Client) -> None:

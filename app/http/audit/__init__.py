@@ -1,8 +1,8 @@
 """Which requests the audit log tells of, and what.
 
 Every request that changes something, and those that take contents or models out; predictions are
-not deeds. An entry is written when the effect is committed and before the answer leaves: where it
-cannot be, the caller is told that the request failed.
+not deeds. An entry is written when the effect is committed and before the answer leaves; where it
+cannot be, later (`repositories.audit.unwritten`), for an effect that stands has not failed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from fastapi import Request, Response
 
 from app.core.identity import Identity
 from app.http.dependencies import services
-from app.infra.database import Sessions, transaction
-from app.infra.repositories import audit
 from app.infra.repositories.audit import Deed
 
 _TAKES_OUT = re.compile(r"/v1/.*/(content|export|artifacts/.*|results)|/v1/.*/output")
@@ -47,7 +45,8 @@ class Pending:
             return
         if isinstance(identity, Identity):
             deed = self._deed(identity, answer)
-            await to_thread.run_sync(_write, services(self._request).sessions, deed)
+            held = services(self._request)
+            await to_thread.run_sync(held.unwritten_deeds.write, held.sessions, deed)
 
     def _deed(self, identity: Identity, answer: Response) -> Deed:
         client = self._request.client
@@ -60,11 +59,6 @@ class Pending:
             address=client.host[:64] if client else None,
             status=answer.status_code,
         )
-
-
-def _write(sessions: Sessions, deed: Deed) -> None:
-    with transaction(sessions) as session:
-        audit.add(session, deed)
 
 
 def _object(request: Request, answer: Response) -> str | None:

@@ -25,11 +25,15 @@ class Deed:
     request_id: str
     address: str | None
     status: int
+    at: float | None = None
+    """When, of what is written later; None: now."""
 
 
 def add(session: Session, deed: Deed) -> None:
     """Write an entry."""
-    session.add(AuditEntryRow(id=new_id("audit_"), created_at=now(session), **asdict(deed)))
+    told = asdict(deed)
+    at = told.pop("at") or now(session)
+    session.add(AuditEntryRow(id=new_id("audit_"), created_at=at, **told))
 
 
 def newest(organisation_id: str, *, after: str | None = None) -> Select[AuditEntryRow]:

@@ -123,6 +123,19 @@ def test_pins_hold_half_the_budget_at_most() -> None:
     run(body)
 
 
+def test_heads_of_deleted_models_go_pinned_or_not() -> None:
+    async def body(cache: HeadCache[Weights], disk: Disk) -> None:
+        cache.follow("t", pinned("a", "a"))
+        for name in "abc":
+            await cache.get(target(name))
+        assert sorted(cache.artifacts) == ["models/a", "models/b", "models/c"]
+        cache.forget({"models/a", "models/b", "models/never"})
+        assert cache.artifacts == ["models/c"]
+        assert (cache.pins, cache.nbytes) == (0, 10)
+
+    run(body)
+
+
 def test_a_corrupt_head_is_never_kept_and_not_read_in_a_loop() -> None:
     async def body(cache: HeadCache[Weights], disk: Disk) -> None:
         disk.broken.add("a")

@@ -30,6 +30,16 @@ def test_the_key_is_content_kind_and_model_version() -> None:
     assert cache_key(target(), Input("image", memoryview(b"x"))) == cache_key(target(), image)
 
 
+def test_what_was_not_asked_for_lately_goes() -> None:
+    cache = PredictionCache(3000)
+    for name in (b"a", b"b"):
+        cache.put(name, SCORES)
+    cache.forget_idle(3600.0)
+    assert len(cache) == 2
+    cache.forget_idle(-1.0)
+    assert (len(cache), cache.nbytes) == (0, 0)
+
+
 def test_it_stays_within_its_budget_and_forgets_the_oldest() -> None:
     cache = PredictionCache(3000)
     for number in range(20):

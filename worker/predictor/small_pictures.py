@@ -12,7 +12,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.image_formats import small_pictures
 from app.core.image_formats.small_pictures import SmallPictureCall, SmallPictureFacts
-from worker.ml.images import decoding
+from worker.ml.images import apart
 
 QUALITY = 82
 _THREADS = 2
@@ -51,7 +51,7 @@ def _answer(body: bytes) -> bytes:
 def small(data: bytes, call: SmallPictureCall) -> tuple[SmallPictureFacts, bytes]:
     """A JPEG no side of which is above the call's size, and what it is like."""
     header = image_header.inspect(data)
-    pixels = decoding.decode(data, header, at_least=2 * call.size, ends=call.ends)
+    pixels = apart.decode(data, header, at_least=2 * call.size, ends=call.ends)
     image = Image.fromarray(pixels)
     image.thumbnail((call.size, call.size), Image.Resampling.BICUBIC, reducing_gap=2.0)
     out = BytesIO()

@@ -32,7 +32,7 @@ from worker.ml.engines.readings import reading_of
 from worker.ml.engines.stream import embed_stream
 from worker.ml.features import label_names
 from worker.ml.fit import fit as fit_head
-from worker.ml.images import pixel_scale
+from worker.ml.images import apart, pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import USUAL_SCALE, Support, Task
@@ -78,7 +78,8 @@ class Tensors:
             "near_texts": lambda: _near_texts(request),
             "export": lambda: self._export(request),
         }
-        return answer[request["op"]]()
+        with apart.everything(request.get("apart", False)):
+            return answer[request["op"]]()
 
     def rest(self) -> None:
         """Run the next step of getting ready, if there is one."""

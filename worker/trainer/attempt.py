@@ -95,8 +95,13 @@ class Attempt:
     def ask(
         self, request: Message, on_message: Callable[[Message], None] | None = None
     ) -> dict[str, Any]:
-        """A request to the tensor process, given up when the claim is lost."""
-        return self.context.child.ask(request, guard=self.guard, on_message=on_message)
+        """A request to the tensor process, given up when the claim is lost.
+
+        Where a try of the same work has ended the process, a picture may have: all are decoded
+        apart, so that one that does it again is a problem of its own.
+        """
+        told = {**request, "apart": True} if self.claim.crashes else request
+        return self.context.child.ask(told, guard=self.guard, on_message=on_message)
 
     def fit(self, request: Message, on_message: Callable[[Message], None]) -> dict[str, Any]:
         """The same, given up too when it takes longer than others are to wait for the worker.

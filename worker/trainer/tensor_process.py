@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -256,7 +257,7 @@ class TensorProcess:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with our package importable.
+    """Ours, with our package importable and without what opens the database or the store.
 
     OpenMP's threads sleep while they wait, after spinning for some microseconds: beside app and
     predictor on two cores, spinning on made a fit ten times slower, and not at all a tenth. Freed
@@ -272,7 +273,12 @@ def environment() -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that glibc takes
         "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
     }
-    return usual | os.environ | {"PYTHONPATH": path}
+    known = {name: value for name, value in os.environ.items() if not _SECRET.match(name)}
+    return usual | known | {"PYTHONPATH": path}
+
+
+_SECRET = re.compile(r"HEADSTART_(DATABASE|BROKER|STORAGE|API_KEY)|AWS_|PG")
+"""Variables that a process without a database and a store has no use for."""
 
 
 _FINAL = ("result", "error", "exception")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from io import BytesIO
 
@@ -53,6 +53,11 @@ def is_large(header: ImageHeader) -> bool:
     return header.width * header.height > most
 
 
+def turn(header: ImageHeader) -> AbstractContextManager[object]:
+    """While it lasts, no other large picture is decoded, if this one is large."""
+    return _ALONE if is_large(header) else nullcontext()
+
+
 def decode(
     data: bytes, header: ImageHeader, *, at_least: int | None, ends: Ends | None = None
 ) -> Pixels:
@@ -62,7 +67,7 @@ def decode(
     read, so a file that is cut short is found. Waits where another large picture is decoded.
     Raises image_truncated, image_invalid, image_too_large or image_dimensions.
     """
-    with _ALONE if is_large(header) else nullcontext():
+    with turn(header):
         try:
             return _decoded(data, header, at_least, ends)
         except DAMAGE as error:
@@ -74,7 +79,7 @@ def deep_samples(data: bytes, header: ImageHeader) -> Deep | None:
 
     Raises as `decode`.
     """
-    with _ALONE if is_large(header) else nullcontext():
+    with turn(header):
         try:
             return deep.read(data, header)
         except DAMAGE as error:

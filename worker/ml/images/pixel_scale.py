@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from app.core import image_header
 from app.core.errors import HeadstartError
-from worker.ml.images import decoding, deep
+from worker.ml.images import apart, deep
 
 MOST_SAMPLED = 2_000_000
 """Values in all that a scale is decided from, spread evenly over the pictures and their rows."""
@@ -93,13 +93,13 @@ def _look(data: bytes, most: int) -> tuple[NDArray[np.generic] | None, bool]:
     """Some values of a deep picture, else None; and whether a picture is of one colour."""
     with suppress(HeadstartError):
         header = image_header.inspect(data)
-        samples = decoding.deep_samples(data, header)
+        samples = apart.deep_samples(data, header)
         if samples is not None:
             flat = deep.finite(samples.values).reshape(-1)
             some = None if samples.ends else flat[:: max(1, flat.size // most)].copy()
             return some, bool((flat == flat[0]).all())
         most_bytes = EMPTY_BYTES + BYTES_A_PIXEL * header.width * header.height
         if len(data) < most_bytes or header.format in UNPACKED:
-            pixels = decoding.decode(data, header, at_least=None)
+            pixels = apart.decode(data, header, at_least=None)
             return None, bool((pixels == pixels[0, 0]).all())
     return None, False

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from app.core import image_header
 from app.core.modalities import View
-from worker.ml.images import decoding
+from worker.ml.images import apart
 from worker.ml.images.pixel_scale import PixelScale
 
 PREPROCESSING_VERSION = "1"
@@ -38,7 +38,7 @@ def decode(data: bytes) -> Pixels:
     Raises image_truncated, image_invalid, image_too_large, image_dimensions, too_many_frames or
     unsupported_image_format.
     """
-    return decoding.decode(data, image_header.inspect(data), at_least=None)
+    return apart.decode(data, image_header.inspect(data), at_least=None)
 
 
 def decode_to(data: bytes, view: View, size: int, *, scale: PixelScale | None = None) -> Pixels:
@@ -55,7 +55,7 @@ def decode_views(
     """
     at_least = SHRINK * view_size("large", size)
     header, ends = image_header.inspect(data), None if scale is None else (scale.low, scale.high)
-    pixels = decoding.decode(data, header, at_least=at_least, ends=ends)
+    pixels = apart.decode(data, header, at_least=at_least, ends=ends)
     return render(pixels, views, size)
 
 

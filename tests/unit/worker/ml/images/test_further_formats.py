@@ -19,7 +19,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from tests.unit.dicoms import grey
 from tests.unit.worker.ml.drawn_images import difference, picture
-from worker.ml.images import deep
+from worker.ml.images import decoding, deep
 from worker.ml.images.views import decode
 
 PICTURE = picture()
@@ -64,7 +64,7 @@ def test_a_heic_without_its_reader_says_what_to_install(monkeypatch: pytest.Monk
     data = FILES["heic"]()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(HeadstartError, match=r"headstart\[formats\]") as caught:
-        decode(data)
+        decoding.decode(data, image_header.inspect(data), at_least=None)
     assert caught.value.code == "unsupported_image_format"
 
 

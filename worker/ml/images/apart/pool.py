@@ -1,4 +1,4 @@
-"""The parent's side of the decoders: as many as there are cores, with one picture at a time each."""
+"""The parent's side of the decoders: as many as there are cores, one picture each at a time."""
 
 from __future__ import annotations
 

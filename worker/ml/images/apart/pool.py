@@ -66,6 +66,11 @@ class Pool:
         alpha = arrays[1] if len(arrays) > 1 else None
         return Deep(arrays[0], alpha=alpha, orientation=told["orientation"], ends=ends)
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the decoders that wait for a picture."""
+        return [decoder.pid for decoder in self._idle]
+
     def close(self) -> None:
         """End the decoders that are idle; they end by themselves with this process."""
         while self._idle:

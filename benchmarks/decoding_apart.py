@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -41,7 +42,8 @@ def _best(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Every kind here and apart; how long a decoder takes to start, and what it holds."""
-    pool, results, picture = Pool(), {}, _photograph()
+    pool, picture = Pool(), _photograph()
+    results: dict[str, Any] = {}
     began = time.perf_counter()
     for kind in KINDS:
         out = io.BytesIO()

@@ -14,6 +14,7 @@ import sys
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from app.core.errors import HeadstartError
 from app.core.image_header import ImageHeader
@@ -23,6 +24,7 @@ from worker.ml.images.apart.pool import OUT_OF_MEMORY
 
 def main(memory: int, seconds: int) -> int:
     """Answer requests until there are none; what is imported by then is not counted."""
+    Image.init()  # a reader that is loaded for its first picture would count as that one's
     resource.setrlimit(resource.RLIMIT_AS, (_addresses() + memory,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, out = sys.stdin.buffer, _answers()

@@ -163,8 +163,8 @@ def _array(source: IO[bytes], dtype: str, shape: list[int]) -> NDArray[Any]:
     kind = np.dtype(dtype)
     if kind.kind not in "buif" or kind.itemsize * prod(shape) > _MOST:
         raise RuntimeError(f"a decoder answered with {dtype} of {shape}")
-    array = np.empty(shape, kind)
-    view = memoryview(array).cast("B") if array.size else memoryview(b"")
+    array: NDArray[Any] = np.empty(shape, kind)
+    view = memoryview(array.data).cast("B") if array.size else memoryview(b"")
     read = 0
     while read < len(view):
         count = source.readinto(view[read:])  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,19 @@ def test_several_threads_have_a_decoder_each(pool: Pool) -> None:
 
 
 def test_too_much_memory_is_the_pictures_own_fault() -> None:
-    small = Pool(memory=8 * 2**20)
     large = encoded(Image.new("RGB", (4000, 3000)), "WEBP")
-    assert decoded(small, large) == "image_invalid"
-    assert decoded(small, PICTURES["PPM"]) == decoded(decoding, PICTURES["PPM"])
-    small.close()
+    with closing(Pool(memory=24 * 2**20)) as small:
+        assert decoded(small, large) == "image_invalid"
+        assert decoded(small, PICTURES["PPM"]) == decoded(decoding, PICTURES["PPM"])
 
 
 def test_too_much_time_is_the_pictures_own_fault() -> None:
-    brief = Pool(seconds=1)
     noise = np.random.default_rng(0).integers(0, 256, (3000, 3000, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).save(out, "JPEG2000", quality_mode="rates", quality_layers=[4])
-    assert decoded(brief, out.getvalue()) == "image_invalid"
-    assert decoded(brief, PICTURES["PPM"]) == decoded(decoding, PICTURES["PPM"])
-    brief.close()
+    with closing(Pool(seconds=1)) as brief:
+        assert decoded(brief, out.getvalue()) == "image_invalid"
+        assert decoded(brief, PICTURES["PPM"]) == decoded(decoding, PICTURES["PPM"])
 
 
 def test_a_decoder_that_others_ended_is_not_the_pictures_fault(pool: Pool) -> None:

@@ -80,7 +80,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.waiting
 	$(BIN)/python -m benchmarks.promotion_gate
 	$(BIN)/python -m benchmarks.intake
-	$(BIN)/python -m benchmarks.decoding_apart
+	$(BIN)/python -m benchmarks.figures.decoding_apart
 
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving

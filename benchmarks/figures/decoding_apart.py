@@ -60,7 +60,7 @@ def main() -> None:
     record(
         "decoding_apart",
         figure="what a picture of 640 x 480 takes to decode in this process and in a child",
-        method=f"best of {ROUNDS}, one thread; python -m benchmarks.decoding_apart",
+        method=f"best of {ROUNDS}, one thread; python -m benchmarks.figures.decoding_apart",
         results=results,
     )
 

@@ -78,6 +78,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.first_prediction
 	$(BIN)/python -m benchmarks.waiting
+	$(BIN)/python -m benchmarks.serving.console
 	$(BIN)/python -m benchmarks.promotion_gate
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.figures.decoding_apart

@@ -93,7 +93,7 @@ def find(services: Services, body: NewBatch, organisation_id: str) -> tuple[Data
         except HeadstartError as error:
             raise HeadstartError(error.code, error.message, param="dataset") from error
     with blobs.open_manifest(services, snapshot.version).open("rb") as lines:
-        return snapshot, sum(1 for _ in lines)
+        return snapshot, sum(not line.isspace() for line in lines)
 
 
 def _check(model: ResolvedModel, dataset: DatasetSnapshot) -> None:

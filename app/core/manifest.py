@@ -85,8 +85,10 @@ def dump(examples: Iterable[Example]) -> bytes:
 
 def once(data: bytes) -> bytes:
     """A manifest that has never been before, for those who read it the same: its hash is a name
-    that nothing else has had, or will have (ADR 19).
+    that nothing else has had, or will have (ADR 19). One without examples is blanks.
     """
+    if not data:
+        return bytes(secrets.choice(b" \t") for _ in range(128))
     first, end, rest = data.partition(b"\n")
     return b'%b,"salt":"%b"}%b%b' % (first[:-1], secrets.token_hex(8).encode(), end, rest)
 
@@ -94,7 +96,8 @@ def once(data: bytes) -> bytes:
 def load(data: bytes) -> Iterator[Example]:
     """The examples of `data`, in order."""
     for line in data.splitlines():
-        yield Example.model_validate_json(line)
+        if not line.isspace():
+            yield Example.model_validate_json(line)
 
 
 def usable(examples: Iterable[Example], problems: Iterable[Problem]) -> list[Example]:
@@ -103,10 +106,12 @@ def usable(examples: Iterable[Example], problems: Iterable[Problem]) -> list[Exa
     return [example for example in examples if example.id not in excluded]
 
 
-def class_counts(examples: Iterable[Example]) -> list[dict[str, str | int]]:
-    """`[{label, count}]` in the labels' order."""
+def class_counts(
+    examples: Iterable[Example], declared: Iterable[str] = ()
+) -> list[dict[str, str | int]]:
+    """`[{label, count}]` in the labels' order; of those declared, too, that have no example."""
     counts = Counter(name for example in examples for name in example.names)
-    return [{"label": label, "count": counts[label]} for label in sorted(counts)]
+    return [{"label": label, "count": counts[label]} for label in sorted({*counts, *declared})]
 
 
 def negatives(examples: Iterable[Example]) -> int:

@@ -39,6 +39,8 @@ class Content:
 
     examples: Sequence[Example]
     problems: Sequence[Problem]
+    declared: Sequence[str] = ()
+    """Classes whether they have examples or not."""
 
     def version(self, *, manifest_sha256: str, backbone: str) -> NewVersion:
         """The version that holds this."""
@@ -49,9 +51,10 @@ class Content:
             backbone=backbone,
             entries=len(self.examples),
             num_examples=len(usable),
-            classes=manifest.class_counts(usable),
+            classes=manifest.class_counts(usable, self.declared),
             problems=self.problems,
             negatives=manifest.negatives(usable),
+            declared=self.declared,
         )
 
     def write(self, folder: Path) -> Path:
@@ -81,7 +84,7 @@ class Revision:
         undecodable = {fact.example_id for fact in facts if fact.excluded}
         changed = self.change(list(base.examples))
         examples, doubts = review(one for one in changed if one.id not in undecodable)
-        content = Content(examples, [*facts, *self.told, *doubts])
+        content = Content(examples, [*facts, *self.told, *doubts], base.declared)
         _check_classes(content, self.minimum_classes)
         return content
 
@@ -147,6 +150,7 @@ def _check_classes(content: Content, minimum: int) -> None:
     usable = manifest.usable(content.examples, content.problems)
     mode = manifest.mode_of(content.examples)
     labels = manifest.told_apart([one for one in usable if one.split == "train"])
+    labels |= set(content.declared)
     if len(labels) < min(minimum, manifest.least_classes(mode)):
         why = {
             "single_label": "fewer than two classes with examples to train on",

@@ -76,7 +76,7 @@ ValidateOnly = Annotated[
     status_code=201,
     response_model=Dataset,
     responses={200: _REPORT, 201: {"links": _LINKS}, **BAD_UPLOADS},
-    openapi_extra=multipart_body(),
+    openapi_extra=multipart_body(required=()),
 )
 async def create_dataset(
     incoming: IncomingDep, wish: WishDep, response: Response, *, validate_only: ValidateOnly = False
@@ -86,7 +86,7 @@ async def create_dataset(
         report = await incoming.inspect(partial(_report, incoming.services))
         return await answer(lambda made: made, report, response)
     make = partial(service.create, incoming.services, organisation_id=incoming.organisation_id)
-    snapshot, replayed = await incoming.take(make, status=201)
+    snapshot, replayed = await incoming.take(make, status=201, instead="classes")
     mark(response, replayed=replayed)
     response.headers["location"] = f"/v1/datasets/{snapshot.dataset.id}"
     snapshot = await settled(incoming.services, wish, snapshot)

@@ -249,7 +249,8 @@ def pick(services: Services, snapshot: DatasetSnapshot, example_id: str) -> Exam
 def _examples(path: Path) -> Iterator[Example]:
     with path.open("rb") as file:
         for line in file:
-            yield Example.model_validate_json(line)
+            if not line.isspace():
+                yield Example.model_validate_json(line)
 
 
 def _start(example_id: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.core import backbones
 from app.core.errors import HeadstartError
-from app.core.manifest import LabelMode, Modality, Problem
+from app.core.manifest import LabelMode, Modality, Problem, least_classes
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
 from app.http.dependencies import Services, writing
@@ -30,7 +30,7 @@ from app.uploads import blobs
 from app.uploads.form import SETTLED, UploadForm
 from app.uploads.intake import Built, IntakeOptions, build
 from app.uploads.receipts import Receipt
-from app.uploads.streaming import Upload
+from app.uploads.streaming import NO_FILE, Upload
 
 _TRIES = 8
 _HELD = ("stored_bytes", "examples")
@@ -47,14 +47,17 @@ def create(
     minimum_classes: int = 2,
 ) -> DatasetSnapshot:
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
+    if upload.filename == NO_FILE:
+        return _declared(services, form, organisation_id=organisation_id, receipt=receipt)
     options = _options(
         form,
         form.asked_mode,
-        minimum_classes=minimum_classes,
+        minimum_classes=1 if form.classes else minimum_classes,
         pseudonym_key=partial(_pseudonym_key, services, organisation_id),
     )
     built, (backbone, *further) = _take_in(services, upload, form, options)
-    content = Content(built.examples, built.problems)
+    content = Content(built.examples, built.problems, form.classes or ())
+    _check_declared(content, built.label_mode)
     listed = content.write(upload.folder)
     new = content.version(manifest_sha256=listed.name, backbone=backbone)
     files = {
@@ -85,6 +88,61 @@ def create(
         receipt.answer(session, _made(snapshot))
         quotas.check(session, services.settings, organisation_id, *_HELD)
     return snapshot
+
+
+def _declared(
+    services: Services, form: UploadForm, *, organisation_id: str, receipt: Receipt
+) -> DatasetSnapshot:
+    """A dataset of classes alone, which is ready at once. Raises invalid_request, …"""
+    spec = _backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
+    modality = form.modality or (spec.modality if spec else None)
+    if modality is None:
+        why = "modality: without a file say what the inputs will be, image or text"
+        raise HeadstartError("invalid_request", why, param="modality")
+    if spec is not None and spec.modality != modality:
+        why = f"{spec.name} reads {spec.modality}s"
+        raise HeadstartError("modality_mismatch", why, param="backbone")
+    content = Content([], [], form.classes or ())
+    _check_declared(content, form.asked_mode or "single_label")
+    name = spec.name if spec else _default_backbone(services, modality)
+    with scratch(staging(services.settings)) as folder:
+        listed = content.write(folder)
+        new = content.version(manifest_sha256=listed.name, backbone=name)
+        files = {storage_keys.manifest(organisation_id, listed.name): listed}
+        stored = blobs.stored(services, files)
+        with stored as hold, receipt.hold(), writing(services) as session:
+            dataset = datasets.create(
+                session,
+                organisation_id=organisation_id,
+                name=form.name or "classes",
+                filename=NO_FILE,
+                modality=modality,
+                size=0,
+                upload_sha256=listed.name,
+                expires_after=form.expires_seconds,
+            )
+            version = datasets.add_version(
+                session, dataset, new, chunk=services.settings.embed_chunk
+            )
+            versions.finish_version(session, version, [])  # nothing is to be embedded
+            snapshot = _snapshot(dataset, version, new.problems)
+            hold.release(session)
+            receipt.answer(session, _made(snapshot))
+            quotas.check(session, services.settings, organisation_id, *_HELD)
+    return snapshot
+
+
+def _check_declared(content: Content, mode: LabelMode) -> None:
+    """Raises label_mode_mismatch, insufficient_classes where classes are declared."""
+    if not content.declared:
+        return
+    if mode == "multi_label":
+        why = "classes: heads against the rest need examples of each; leave it out"
+        raise HeadstartError("label_mode_mismatch", why, param="classes")
+    labels = {one.label for one in content.examples} | set(content.declared)
+    if len(labels) < least_classes(mode):
+        why = "classes: name two at least"
+        raise HeadstartError("insufficient_classes", why, param="classes")
 
 
 def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
@@ -227,7 +285,7 @@ def _derive(
             base = datasets.get(session, base.dataset.id, organisation_id=organisation_id)
             faults = versions.problems_of(base.version)
         known = blobs.load_manifest(services, base.version)
-        content = revision.of(Content(known, faults))
+        content = revision.of(Content(known, faults, base.version.declared or ()))
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
@@ -262,6 +320,8 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)
+        if not step.new.entries:
+            versions.finish_version(session, version, [])
         version.pixel_scale = base.version.pixel_scale or None  # a scale stays, none may be found
         if step.size:
             quotas.check(session, services.settings, dataset.organisation_id, *_HELD)

@@ -121,6 +121,7 @@ def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settin
     training = _dataset(session, body.training_file, "training_file", backbone, organisation_id)
     mode = training.dataset.label_mode
     hyperparameters.check_label_mode(method, mode, chosen)
+    _check_classes(method, chosen, backbone, training)
     validation = None
     if body.validation_file is not None:
         param = "validation_file"
@@ -249,6 +250,18 @@ def _check_names(method: str, chosen: Mapping[str, Any], backbone: BackboneSpec)
             f"{asked[0]}: {backbone.name} reads no names; networks of two towers do (CLIP, SigLIP)",
             param=f"method.{method}.hyperparameters.{asked[0]}",
         )
+
+
+def _check_classes(
+    method: str, chosen: Mapping[str, Any], backbone: BackboneSpec, training: DatasetSnapshot
+) -> None:
+    """Raises insufficient_classes where a class has no example, and no name can stand in."""
+    empty = [one["label"] for one in training.version.classes if not one["count"]]
+    named = method == "auto" and chosen.get("label_names") is not False and backbone.reads_names
+    if empty and not named:
+        why = f"no example of {', '.join(empty[:5])}: only auto, on a backbone that reads names"
+        told = f"{why} (CLIP, SigLIP, texts), does without"
+        raise HeadstartError("insufficient_classes", told, param="training_file")
 
 
 def _dataset(

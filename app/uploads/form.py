@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
@@ -21,6 +29,7 @@ ROLES = ("text", "label", "group", "split")
 SETTLED = {
     "name": "name",
     "backbone": "backbone",
+    "classes": "classes",
     "expires_anchor": "expires_after[anchor]",
     "expires_seconds": "expires_after[seconds]",
 }
@@ -98,10 +107,38 @@ class IntakeForm(BaseModel):
         return self
 
 
+def _listed(told: object) -> object:
+    """Raises ValueError for a text that is no JSON list."""
+    return from_json(told) if isinstance(told, str) else told
+
+
+def _different(labels: list[str]) -> list[str]:
+    """Raises ValueError for one that stands twice, or is blank at its ends."""
+    if len(set(labels)) < len(labels):
+        raise ValueError("name each class once")
+    if any(label != label.strip() for label in labels):
+        raise ValueError("a class begins and ends with no blank")
+    return labels
+
+
+DeclaredClasses = Annotated[
+    list[Annotated[Printable, Field(max_length=256)]],
+    Field(min_length=1, max_length=1000),
+    BeforeValidator(_listed),
+    AfterValidator(_different),
+]
+
+
 class UploadForm(IntakeForm):
     """The fields that may come with a file."""
 
     purpose: Purpose = "fine-tune"
+    classes: DeclaredClasses | None = Field(
+        default=None,
+        description="A JSON list of labels that are classes whether they have examples or not; with"
+        " it the file may be left out, and `modality` says what the inputs will be. Of a backbone"
+        " that reads names (CLIP, SigLIP, texts) a model then needs no example.",
+    )
     expires_anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
     expires_seconds: Lifetime | None = Field(None, alias="expires_after[seconds]")
     """OpenAI's: deleted so many seconds after it was made."""
@@ -114,7 +151,7 @@ class UploadForm(IntakeForm):
 
     def require_plain(self) -> None:
         """Raise invalid_request where a file that is kept as it is comes with wishes."""
-        told = self.model_fields_set & set(IntakeForm.model_fields)
+        told = self.model_fields_set & {*IntakeForm.model_fields, "classes"}
         if told:
             name = sorted(told)[0]
             why = f"{name}: it is for purpose fine-tune; a file of purpose {self.purpose} is kept"

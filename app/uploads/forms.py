@@ -33,6 +33,8 @@ class FormLimits:
     field_bytes: int = 1024 * 1024
     named: bool = True
     file_field: str = "file"
+    instead: str | None = None
+    """The field with which the file may be left out."""
 
 
 class Form:

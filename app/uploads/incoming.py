@@ -64,16 +64,19 @@ class Incoming:
         """Whose upload it is."""
         return self.identity.organisation_id
 
-    async def take(self, make: Make, *, status: int) -> tuple[DatasetSnapshot, bool]:
+    async def take(
+        self, make: Make, *, status: int, instead: str | None = None
+    ) -> tuple[DatasetSnapshot, bool]:
         """Receive the upload and `make` a version of it, once a key; whether it is a replay.
 
-        Raises the codes of bad uploads, in_flight and idempotency_mismatch.
+        With the field `instead` its file may be left out. Raises the codes of bad uploads,
+        in_flight and idempotency_mismatch.
         """
 
         def made(upload: Upload, receipt: Receipt) -> DatasetSnapshot:
             return make(upload, parse_form(UploadForm, upload.fields), receipt=receipt)
 
-        return await self.once(made, self._version, status=status)
+        return await self.once(made, self._version, status=status, instead=instead)
 
     async def inspect(self, look: Callable[[Upload, UploadForm], T]) -> T:
         """What `look` finds in the upload, which is gone afterwards; its key is not used."""
@@ -89,13 +92,14 @@ class Incoming:
         status: int,
         most: int | None = None,
         field: str = "file",
+        instead: str | None = None,
     ) -> tuple[T, bool]:
         """`make` something of the upload, once a key, or `recall` what was; whether it is a replay.
 
         `make` answers its receipt in the transaction of its effect. Both block. A file of more than
         `most` bytes is refused; a form calls it `field`.
         """
-        received = partial(self._received, most=most, field=field)
+        received = partial(self._received, most=most, field=field, instead=instead)
         key = idempotency.key_of(self.request, self.key_header, content=b"")
         lease = partial(reserve, self.services.sessions, key, status=status)
         receipt = await to_thread.run_sync(lease)
@@ -119,11 +123,13 @@ class Incoming:
             quotas.check_room(session, settings, self.organisation_id, coming=coming)
 
     def _received(
-        self, *, most: int | None = None, field: str = "file"
+        self, *, most: int | None = None, field: str = "file", instead: str | None = None
     ) -> AbstractAsyncContextManager[Upload]:
         settings = self.services.settings
         limits = replace(
-            _upload_limits(settings), file_bytes=most, form=FormLimits(file_field=field)
+            _upload_limits(settings),
+            file_bytes=most,
+            form=FormLimits(file_field=field, instead=instead),
         )
         return received(self.request, staging=staging(settings), limits=limits)
 

@@ -26,6 +26,8 @@ from app.infra.storage import scratch, storage_errors
 from app.uploads.forms import Form, FormLimits, bad, file_name
 
 FLUSH = 1024 * 1024
+NO_FILE = ""
+"""The name of a file that was left out."""
 RAW_TYPES = frozenset(
     {
         "application/zip",
@@ -196,6 +198,8 @@ async def _multipart(
     if not form.complete:
         raise bad("the multipart body ends too early")
     if not form.filenames:
+        if form.fields.get(limits.form.instead or ""):
+            return NO_FILE, form.fields
         name = limits.form.file_field
         raise HeadstartError("invalid_request", f"the form has no file `{name}`", param=name)
     return form.filenames[0], form.fields

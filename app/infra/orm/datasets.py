@@ -55,6 +55,8 @@ class DatasetVersionRow(Base):
     """The backbone whose primary view decodes this version and makes it ready."""
     num_examples: Mapped[int]
     classes: Mapped[list[Any]]
+    declared: Mapped[list[Any] | None] = mapped_column(JSON)
+    """Labels that are classes whether they have examples or not; null where none were named."""
     negatives: Mapped[int] = mapped_column(default=0)
     """Usable examples that belong to no class."""
     problems: Mapped[list[Any]]

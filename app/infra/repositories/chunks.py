@@ -45,9 +45,9 @@ def queue(
     chunk: int,
 ) -> None:
     """Embed work for `entries` lines of a manifest, in equal shares of at most `chunk`."""
-    count = math.ceil(entries / chunk)
+    count = max(1, math.ceil(entries / chunk))
     edges = [entries * part // count for part in range(count + 1)]
-    for start, stop in pairwise(edges):
+    for start, stop in pairwise(edges if entries else ()):
         work.add(
             session,
             "embed",

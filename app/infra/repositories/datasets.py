@@ -35,6 +35,8 @@ class NewVersion:
     classes: Sequence[dict[str, Any]]
     problems: Sequence[Problem]
     negatives: int = 0
+    declared: Sequence[str] = ()
+    """Classes whether they have examples or not."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def add_version(
         num_examples=new.num_examples,
         classes=list(new.classes),
         negatives=new.negatives,
+        declared=list(new.declared) or None,
         problems=[problem.model_dump() for problem in new.problems],
         status="processing",
         created_at=now(session),

@@ -76,10 +76,11 @@ def finish_version(
     Waiting jobs move on in the same transaction. Answers the usable examples ([] when failed).
     """
     left = manifest.usable(examples, problems_of(version))
-    version.classes = manifest.class_counts(left)
+    declared = version.declared or []
+    version.classes = manifest.class_counts(left, declared)
     version.negatives = manifest.negatives(left)
     version.num_examples = len(left)
-    fault = _fault(left)
+    fault = _fault(left, declared)
     if fault is not None:
         fail_version(session, version, fault)
         return []
@@ -89,10 +90,10 @@ def finish_version(
     return left
 
 
-def _fault(examples: Sequence[Example]) -> HeadstartError | None:
-    if not examples:
+def _fault(examples: Sequence[Example], declared: Sequence[str]) -> HeadstartError | None:
+    if not examples and not declared:
         return HeadstartError("empty_dataset", "no example could be decoded")
-    mode, labels = manifest.mode_of(examples), manifest.told_apart(examples)
+    mode, labels = manifest.mode_of(examples), manifest.told_apart(examples) | set(declared)
     if len(labels) >= manifest.least_classes(mode):
         return None
     if mode == "multi_label":

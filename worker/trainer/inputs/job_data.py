@@ -38,7 +38,8 @@ class JobRows:
 
 @dataclass(frozen=True, kw_only=True)
 class JobData:
-    """The examples of one job; `classes` are the labels of `train`, sorted.
+    """The examples of one job; `classes` are the labels of `train` and those
+    that the dataset declares, sorted.
 
     `validation` are those of `held_out` that can judge.
     """
@@ -136,7 +137,8 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
     """Leave out held-out examples learned from or that nothing could get right, and say so."""
     contents = {example.content for example in train}
     groups = {example.group for example in train} - {None} if rows.one_dataset else set()
-    classes = {name for example in train for name in example.names}
+    shown = {name for example in train for name in example.names}
+    classes = shown.union(rows.version.declared or ())
     new, copies = _parted(held_out, lambda example: example.content in contents)
     apart, grouped = _parted(new, lambda example: example.group in groups)
     judged, unknown = _parted(apart, lambda example: not classes.issuperset(example.names))
@@ -151,6 +153,7 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
         warnings=[
             *_warnings(copies, grouped, [] if several else unknown, left=len(validation)),
             *_beyond(several, classes),
+            *_nameless(classes - shown),
         ],
     )
 
@@ -194,6 +197,15 @@ def _beyond(examples: Sequence[Example], classes: set[str]) -> list[str]:
         return []
     some = ", ".join(beyond[:10])
     return [f"labels without a training example are not judged, {len(beyond)} of them: {some}"]
+
+
+def _nameless(empty: set[str]) -> list[str]:
+    """That names decide where a class has no example."""
+    if not empty:
+        return []
+    some = ", ".join(sorted(empty)[:10])
+    said = f"{len(empty)} classes have no example, so that names alone decide between all"
+    return [f"{said}, and examples only judge: {some}"]
 
 
 def labels(

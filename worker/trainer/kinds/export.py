@@ -69,6 +69,8 @@ def _pictures(attempt: Attempt, model: ModelRow) -> dict[str, Any]:
         return {"items": None, "examples_of": "drawn pictures (the dataset was deleted)"}
     usable = manifest.usable(attempt.examples(version), problems)
     chosen = _spread([one for one in usable if one.split == "train"])
+    if not chosen:
+        return {"items": None, "examples_of": "drawn pictures (the dataset has no example)"}
     return {
         "items": items(attempt, model.organisation_id, chosen),
         "examples_of": "of the model's training examples",

@@ -96,15 +96,17 @@ def revoke_api_key(key_id: str, caller: Admin, services: ServicesDep) -> Revoked
 @router.post(
     "/{key_id}/rotate",
     status_code=201,
-    responses={201: {"links": _LINKS}, **problems("not_found", "invalid_json")},
+    responses={201: {"links": _LINKS}, **problems("not_found", "invalid_json", "in_use")},
 )
 def rotate_api_key(
     key_id: str, body: KeyRotation, caller: Admin, *, services: ServicesDep, response: Response
 ) -> CreatedKey:
     """Make a key of the same name and scopes; the former goes on for the overlap, if any.
 
+    Asked again, a new one takes the place of the one made first, unless that is in use already.
     With the scope `operator`, any organisation's.
     """
+    services.keyring.note_used()
     with transaction(services.sessions) as session:
         former = find_live(session, _within_reach(caller), key_id)
         if "operator" in former.scopes:

@@ -96,10 +96,19 @@ def find_live(session: Session, among: Select[ApiKeyRow], key: str) -> ApiKeyRow
 def rotate(session: Session, row: ApiKeyRow, *, overlap_seconds: float) -> tuple[ApiKeyRow, str]:
     """A key in another's place, which opens nothing any more once the overlap is over.
 
-    Its life is as long as the other's was to be.
+    Its life is as long as the other's was to be. Asked again, because the answer was lost, it takes
+    the place of the first one, whose secret nobody has. Raises in_use where that one was used.
     """
-    at = now(session)
-    life = row.expires_at - row.created_at if row.expires_at is not None else None
+    at, life = now(session), None
+    lost = session.get(ApiKeyRow, row.replaced_by) if row.replaced_by is not None else None
+    if lost is not None and lost.last_used_at is not None:
+        why = f"the key was replaced by {lost.id}, which is in use: replace or revoke that one"
+        raise HeadstartError("in_use", why)
+    like = row if lost is None else lost
+    if like.expires_at is not None:
+        life = like.expires_at - like.created_at
+    if lost is not None:
+        lost.revoked_at = lost.revoked_at or at
     made = create_key(
         session,
         organisation_id=row.organisation_id,
@@ -108,4 +117,5 @@ def rotate(session: Session, row: ApiKeyRow, *, overlap_seconds: float) -> tuple
         expires_at=None if life is None else at + life,
     )
     row.expires_at = min(at + overlap_seconds, row.expires_at or math.inf)
+    row.replaced_by = made[0].id
     return made

@@ -67,6 +67,16 @@ def _with_driver(url: str) -> str:
     return url
 
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "journal_size_limit=0",
+)
+"""What is deleted is overwritten, in the log too; freed pages would keep it for long."""
+
+
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
@@ -80,7 +90,7 @@ def _open_sqlite(url: str) -> Engine:
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin in `begin` below
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

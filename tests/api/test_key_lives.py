@@ -48,6 +48,19 @@ def test_a_replaced_key_goes_on_for_the_overlap_alone(
         assert holder.get(DATASETS).status_code == 200
 
 
+def test_a_lost_answer_is_asked_for_again(service: Service, client: httpx.Client) -> None:
+    key = make(client, expires_at=int(time.time()) + 86_400)
+    url = f"{KEYS}/{key['id']}/rotate"
+    lost, second = (client.post(url, json={"overlap_seconds": 3}).json() for _ in range(2))
+    assert second["expires_at"] > time.time() + 86_000, "its life is not the overlap"
+    with service.client(lost["key"]) as nobody, service.client(second["key"]) as holder:
+        assert nobody.get(DATASETS).status_code == 401
+        assert holder.get(DATASETS).status_code == 200
+    told = client.post(url, json={"overlap_seconds": 3})
+    assert code(told) == (409, "in_use")
+    assert second["id"] in told.json()["detail"]
+
+
 def test_an_admin_replaces_no_operator_s_key_and_no_stranger_s(
     service: Service, client: httpx.Client
 ) -> None:

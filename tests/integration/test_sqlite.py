@@ -39,3 +39,16 @@ def test_read_modify_writes_of_many_processes_all_count(tmp_path: Path) -> None:
     with reading(sessions) as session:
         assert session.execute(text("SELECT n FROM counter")).scalar_one() == PROCESSES * WRITES
     engine.dispose()
+
+
+def test_what_is_deleted_is_not_in_the_files(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'headstart.db'}")
+    canary = "canary-" * 40
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (text)")
+        connection.exec_driver_sql("INSERT INTO kept VALUES (?)", (canary,))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM kept")
+    engine.dispose()  # the last connection's end writes the log into the file
+    for file in tmp_path.iterdir():
+        assert b"canary-" not in file.read_bytes(), file.name

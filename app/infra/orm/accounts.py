@@ -40,6 +40,7 @@ class ApiKeyRow(Base):
     expires_at: Mapped[float | None]
     last_used_at: Mapped[float | None]
     """To the minute; null until it is used."""
+    replaced_by: Mapped[str | None] = mapped_column(String(40))
 
 
 class IdempotencyRow(Base):

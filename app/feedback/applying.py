@@ -6,7 +6,7 @@ import hashlib
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from app.core.manifest import Example
 from app.core.modalities import MODALITIES
 from app.datasets import service
 from app.datasets.content import relabelled
+from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
 from app.http.dependencies import Services, writing
 from app.infra.database import reading
@@ -30,18 +31,21 @@ from app.uploads.intake import images
 from app.uploads.receipts import Receipt
 from app.uploads.streaming import Upload
 
+_Inputs = Iterator[tuple[str, FeedbackRow, bytes]]
+"""Contents, what was said of them, and the inputs' bytes."""
+
 
 @dataclass(kw_only=True)
 class _Plan:
     """What a version would change, by the ids of feedback."""
 
-    added: dict[str, tuple[FeedbackRow, bytes]] = field(default_factory=dict)
-    """By content."""
+    added: dict[str, FeedbackRow] = field(default_factory=dict)
+    """By content; the inputs are read again, one at a time, as they are packed."""
     relabelled: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By example."""
-    settled: list[str] = field(default_factory=list)
+    settled: list[FeedbackRow] = field(default_factory=list)
     unchanged: int = 0
-    left_out: list[LeftOutFeedback] = field(default_factory=list)
+    rejected: list[tuple[FeedbackRow, LeftOutFeedback]] = field(default_factory=list)
 
     @property
     def counts(self) -> FeedbackCounts:
@@ -49,12 +53,12 @@ class _Plan:
             added=len(self.added),
             relabelled=len(self.relabelled),
             unchanged=self.unchanged,
-            left_out=self.left_out,
+            left_out=[told for _, told in self.rejected],
         )
 
     def settle(self, row: FeedbackRow, examples: Sequence[Example]) -> None:
         """An input that the dataset has: it has the label, too, or will have it."""
-        self.settled.append(row.id)
+        self.settled.append(row)
         said = _said(row)
         wrong = [
             one
@@ -66,14 +70,16 @@ class _Plan:
             self.relabelled[one.id] = {**said, "confirmed": True}
 
     def leave_out(self, row: FeedbackRow, code: str, reason: str) -> None:
-        self.left_out.append(LeftOutFeedback(feedback=row.id, code=code, reason=reason))
+        told = LeftOutFeedback(feedback=row.id, code=code, reason=reason)
+        self.rejected.append((row, told))
 
 
 def apply(
     services: Services, organisation_id: str, alias: str, model_id: str | None, dataset_id: str
 ) -> tuple[DatasetSnapshot, FeedbackCounts]:
     """A version of the dataset with what was said under an alias, or of a model, if it has not all
-    of it: the same again changes nothing. Raises not_found, modality_mismatch,
+    of it. What a version of the dataset has had is not said again: a later correction or deletion
+    there holds until somebody gives feedback anew. Raises not_found, modality_mismatch,
     label_mode_mismatch, insufficient_classes.
     """
     with reading(services.sessions) as session:
@@ -81,46 +87,62 @@ def apply(
         found = rows.labelled(
             session, organisation_id=organisation_id, alias=alias, model_id=model_id
         )
-    if not found:
-        return base, _Plan().counts
     plan = _planned(services, base, found)
     made = _made(services, base, plan) if plan.added or plan.relabelled else base
     told = {"dataset": dataset_id, "version": made.version.number}
     with writing(services) as session:
-        rows.applied(session, plan.settled, told, organisation_id=organisation_id)
-        for one in plan.left_out:
+        for row in plan.settled:
+            rows.applied(session, row, told, organisation_id=organisation_id)
+        for row, one in plan.rejected:
             why = {"dataset": dataset_id, "version": None, "reason": one.code}
-            rows.applied(session, [one.feedback], why, organisation_id=organisation_id)
+            rows.applied(session, row, why, organisation_id=organisation_id)
     return made, plan.counts
 
 
 def _planned(services: Services, base: DatasetSnapshot, found: Sequence[FeedbackRow]) -> _Plan:
     """The last word on each input, held against what the dataset has."""
-    plan = _Plan()
+    done = [row for row in found if is_settled(row, base.dataset.id)]
+    plan = _Plan(unchanged=len({row.sha256 for row in done}))
+    fresh = [row for row in found if not is_settled(row, base.dataset.id)]
+    last = _last_words(services, base, fresh, plan)
+    if not last:
+        return plan
     known: dict[str, list[Example]] = defaultdict(list)
     for example in blobs.load_manifest(services, base.version):
         known[example.content].append(example)
-    modality = MODALITIES[base.dataset.modality]
-    last: dict[str, tuple[FeedbackRow, bytes]] = {}
-    for row in found:
+    words = {one: Word(sha256=row.sha256, at=row.updated_at) for one, row in last.items()}
+    newer = newer_words(services, base, words)
+    for content, row in last.items():
+        if content in newer:
+            plan.leave_out(row, rows.SUPERSEDED, newer[content])
+        elif content in known:
+            plan.settle(row, known[content])
+        else:
+            plan.settled.append(row)
+            plan.added[content] = row
+    return plan
+
+
+def _last_words(
+    services: Services, base: DatasetSnapshot, fresh: Iterable[FeedbackRow], plan: _Plan
+) -> dict[str, FeedbackRow]:
+    """By content, of what the dataset can have, oldest first; one input is in memory at a time."""
+    identity = MODALITIES[base.dataset.modality].identity
+    last: dict[str, FeedbackRow] = {}
+    for row in fresh:
         data = _data(services, row)
         if data is None:
             plan.leave_out(row, "not_found", "the input is not kept: send the input itself")
             continue
-        content = modality.identity(data) or hashlib.sha256(data).hexdigest()
-        if content in last:
-            plan.settled.append(last[content][0].id)
-        last[content] = (row, data)
-    for content, (row, data) in last.items():
         wrong = _unfit(base, row, data)
         if wrong is not None:
             plan.leave_out(row, wrong.code, wrong.message)
-        elif content in known:
-            plan.settle(row, known[content])
-        else:
-            plan.settled.append(row.id)
-            plan.added[content] = (row, data)
-    return plan
+            continue
+        content = identity(data) or hashlib.sha256(data).hexdigest()
+        if content in last:
+            plan.settled.append(last[content])
+        last[content] = row
+    return last
 
 
 def _data(services: Services, row: FeedbackRow) -> bytes | None:
@@ -170,7 +192,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
     if not plan.added:
         return service.revise(services, base, changes)
     with scratch(staging(services.settings)) as folder:
-        upload = _PACKED[base.dataset.modality](plan.added, folder)
+        upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder)
         mode = service.label_mode_of(base)
         modality = MODALITIES[base.dataset.modality].name
         form = UploadForm(modality=modality, label_mode=mode)
@@ -180,12 +202,19 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
         )  # fmt: skip
 
 
-def _packed_images(added: Mapping[str, tuple[FeedbackRow, bytes]], folder: Path) -> Upload:
+def _inputs(services: Services, plan: _Plan) -> _Inputs:
+    """Content, feedback and bytes of what is new; one that was deleted meanwhile is left out."""
+    for content, row in list(plan.added.items()):
+        data = _data(services, row)
+        if data is not None:
+            yield content, row, data
+
+
+def _packed_images(added: _Inputs, folder: Path) -> Upload:
     """An archive with a list of the labels; an example's path says what it is."""
-    path = folder / "upload"
+    path, lines = folder / "upload", []
     with storage_errors(), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        lines = []
-        for content, (row, data) in added.items():
+        for content, row, data in added:
             member = f"feedback/{content}.{images.check(data, 'image').format}"
             archive.writestr(member, data)
             lines.append(json.dumps({"path": member, "label": _told(row)}))
@@ -193,15 +222,14 @@ def _packed_images(added: Mapping[str, tuple[FeedbackRow, bytes]], folder: Path)
     return _upload(folder, path, "feedback.zip")
 
 
-def _packed_texts(added: Mapping[str, tuple[FeedbackRow, bytes]], folder: Path) -> Upload:
+def _packed_texts(added: _Inputs, folder: Path) -> Upload:
     """A line a text."""
-    path = folder / "upload"
-    lines = [
-        json.dumps({"text": data.decode(), "label": _told(row)}) for row, data in added.values()
-    ]
-    with storage_errors():
-        path.write_text("\n".join(lines) + "\n", "utf-8")
-    digest = hashlib.sha256("".join(sorted(added)).encode()).hexdigest()[:16]
+    path, contents = folder / "upload", []
+    with storage_errors(), path.open("w", encoding="utf-8") as file:
+        for content, row, data in added:
+            contents.append(content)
+            file.write(json.dumps({"text": data.decode(), "label": _told(row)}) + "\n")
+    digest = hashlib.sha256("".join(sorted(contents)).encode()).hexdigest()[:16]
     return _upload(folder, path, f"feedback-{digest}.jsonl")
 
 
@@ -213,5 +241,6 @@ def _told(row: FeedbackRow) -> Any:
 
 
 def _upload(folder: Path, path: Path, filename: str) -> Upload:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Upload(folder, path, filename, digest, path.stat().st_size, {})

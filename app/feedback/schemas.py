@@ -118,7 +118,11 @@ class FeedbackApplied(BaseModel):
 
     dataset: str
     version: int | None
-    reason: str | None = None
+    reason: str | None = Field(
+        None,
+        description="`superseded`: the example was corrected in the dataset, or deleted from it, "
+        "after the feedback was given; or the code of what is wrong with the input.",
+    )
 
 
 class Feedback(BaseModel):

@@ -7,8 +7,9 @@ that dies loses its lease, and another takes over.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -27,6 +28,8 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 1.0
 AT_ONCE = 4
 """Deliveries that wait for their receivers at the same time."""
+RUNS_AT_ONCE = 4
+"""Runs that begin at the same time, one an organisation: each may first apply much feedback."""
 DELIVERY_SECONDS = 30.0
 """A delivery's lease: it ends after 15 seconds."""
 _LONGEST_PAUSE = 60.0
@@ -43,6 +46,9 @@ class Scheduler:
         self._stop = threading.Event()
         self._free = threading.Semaphore(AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+        self._runs = ThreadPoolExecutor(RUNS_AT_ONCE, thread_name_prefix="run")
+        self._beginning: dict[Future[None], Claim] = {}
+        self._beaten = 0.0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
         self._looking = threading.Thread(target=self._look, name="looking", daemon=True)
 
@@ -57,6 +63,7 @@ class Scheduler:
         self._thread.join()
         self._looking.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._runs.shutdown(wait=True, cancel_futures=True)
         with suppress(HeadstartError, SQLAlchemyError):
             self._services.agreement.flush(self._services.sessions)
 
@@ -82,6 +89,7 @@ class Scheduler:
 
     def _turn(self) -> bool:
         """Do what is due once; whether there was anything."""
+        self._keep()
         with reading(self._services.sessions) as session:
             due = work.due(session, kinds=[hook_runs.KIND, webhooks.KIND])
         stepped = hook_runs.KIND in due and self._step()
@@ -89,13 +97,32 @@ class Scheduler:
         return stepped or sent
 
     def _step(self) -> bool:
-        """The next step of a hook, here and now."""
+        """A hook's next step: a schedule's here and now, a run's in a thread if one is free."""
+        if len(self._beginning) >= RUNS_AT_ONCE:
+            return False
         claim = self._claim(hook_runs.KIND)
         if claim is None:
             return False
-        step = runs.come_due if "schedule" in claim.payload else runs.begin
-        self._attempt(claim, step)
+        if "schedule" in claim.payload:
+            self._attempt(claim, runs.come_due)
+        elif any(one.organisation_id == claim.organisation_id for one in self._beginning.values()):
+            with transaction(self._services.sessions) as session:
+                work.give_back(session, claim, delay=POLL_SECONDS)
+            return False
+        else:
+            self._beginning[self._runs.submit(self._attempt, claim, runs.begin)] = claim
         return True
+
+    def _keep(self) -> None:
+        """Forget the runs that have begun, and keep the claims on those that take longer."""
+        self._beginning = {one: claim for one, claim in self._beginning.items() if not one.done()}
+        lease = self._services.settings.lease_seconds
+        if time.monotonic() - self._beaten < lease / 3:
+            return
+        self._beaten = time.monotonic()
+        for claim in self._beginning.values():
+            with suppress(LostClaimError), transaction(self._services.sessions) as session:
+                work.heartbeat(session, claim, lease_seconds=lease)
 
     def _deliver(self) -> bool:
         """The next delivery, in a thread if one is free."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -190,6 +192,61 @@ def test_applying_makes_one_version_and_nothing_twice(
     given = client.get(f"{HERE}/feedback").json()["data"]
     applied = {"dataset": dataset, "version": told["version"], "reason": None}
     assert [one["applied"] for one in given if one["label"] is not None] == [applied] * 4
+
+
+def test_what_was_corrected_or_deleted_in_the_dataset_since_stays_so(
+    client: httpx.Client, service: Service
+) -> None:
+    dataset = upload(client)
+    examples = f"/v1/datasets/{dataset}/examples"
+    data, deleted = DIGITS[1][0], DIGITS[2][0]
+    give(client, input=image(data), label="0")
+    give(client, input=image(deleted), label="0")
+    apply = partial(client.post, f"{HERE}/feedback/apply", json={"dataset": dataset})
+
+    def by_sha() -> dict[str, dict[str, Any]]:
+        found = client.get(f"{examples}?limit=100").json()["data"]
+        return {one["sha256"]: one for one in found}
+
+    def of(one: bytes) -> dict[str, Any] | None:
+        return by_sha().get(sha256(one).hexdigest())
+
+    apply().raise_for_status()
+    first, second = of(data), of(deleted)
+    assert first is not None
+    assert second is not None
+    client.patch(f"{examples}/{first['id']}", json={"label": "2"}).raise_for_status()
+    client.delete(f"{examples}/{second['id']}").raise_for_status()
+    again = apply().json()
+    assert again["feedback"] == {"added": 0, "relabelled": 0, "unchanged": 2, "left_out": []}
+    assert of(deleted) is None
+    assert (of(data) or {})["label"] == "2"
+
+    late = give(client, input=image(DIGITS[0][0]), label="1")
+    known = of(DIGITS[0][0])
+    assert known is not None
+    client.patch(f"{examples}/{known['id']}", json={"label": "2"}).raise_for_status()
+    told = apply().json()["feedback"]
+    assert [(one["feedback"], one["code"]) for one in told["left_out"]] == [
+        (late["id"], "superseded")
+    ]
+    assert (of(DIGITS[0][0]) or {})["label"] == "2"
+    assert pending(service.services) == 0
+
+    give(client, input=image(deleted), label="1")
+    give(client, input=image(data), label="1")
+    assert apply().json()["feedback"]["added"] == 1
+    assert (of(deleted) or {})["label"] == "1"
+    assert (of(data) or {})["label"] == "1"
+
+
+def test_what_two_datasets_have_is_said_again_to_neither(client: httpx.Client) -> None:
+    one, other = upload(client), upload(client)
+    give(client, input=image(DIGITS[1][0]), label="0")
+    for dataset, added in ((one, 1), (other, 1), (one, 0), (other, 0)):
+        made = client.post(f"{HERE}/feedback/apply", json={"dataset": dataset}).json()
+        assert made["feedback"]["added"] == added
+        assert made["version"] == 2
 
 
 def test_what_is_kept_as_a_hash_is_left_out_and_said(client: httpx.Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session, aliased
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import FeedbackRow, LoggedPredictionRow
+from app.infra.orm import DatasetVersionRow, FeedbackRow, LoggedPredictionRow
 from app.infra.repositories.live import log
+
+SUPERSEDED = "superseded"
+"""Why feedback is in no version: something newer was said of its input."""
 
 
 def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:
@@ -109,18 +112,62 @@ def pending(session: Session, organisation_id: str, alias: str) -> int:
 
 
 def applied(
-    session: Session, ids: Sequence[str], told: Mapping[str, Any], *, organisation_id: str
+    session: Session, row: FeedbackRow, told: Mapping[str, Any], *, organisation_id: str
 ) -> None:
-    """Note what became of these, unless somebody has said something else meanwhile."""
-    for at in range(0, len(ids), 500):
-        session.execute(
-            update(FeedbackRow)
-            .where(
-                FeedbackRow.organisation_id == organisation_id,
-                FeedbackRow.id.in_(ids[at : at + 500]),
-            )
-            .values(applied=dict(told))
+    """Note what became of feedback as it was read, unless something else was said meanwhile.
+
+    `also` names the other datasets that have it.
+    """
+    former = row.applied or {}
+    also = dict(former.get("also", {}))
+    if former.get("version") is not None:
+        also[former["dataset"]] = former["version"]
+    also.pop(told["dataset"], None)
+    session.execute(
+        update(FeedbackRow)
+        .where(
+            FeedbackRow.organisation_id == organisation_id,
+            FeedbackRow.id == row.id,
+            FeedbackRow.updated_at == row.updated_at,
         )
+        .values(applied={**told, **({"also": also} if also else {})})
+    )
+
+
+def given_in(
+    session: Session, dataset_id: str, *, sha256s: Collection[str], organisation_id: str
+) -> dict[tuple[str, int], float]:
+    """When feedback on these inputs was given, by input and the version that was made of it."""
+    found: dict[tuple[str, int], float] = {}
+    wanted = sorted(sha256s)
+    for at in range(0, len(wanted), 500):
+        statement = select(FeedbackRow).where(
+            FeedbackRow.organisation_id == organisation_id,
+            FeedbackRow.sha256.in_(wanted[at : at + 500]),
+            FeedbackRow.applied.is_not(None),
+        )
+        for row in session.scalars(statement):
+            told = row.applied or {}
+            if told["dataset"] == dataset_id and told["version"] is not None:
+                key = (row.sha256, told["version"])
+                found[key] = max(row.updated_at, found.get(key, 0.0))
+    return found
+
+
+def versions_since(
+    session: Session, latest: DatasetVersionRow, at: float
+) -> list[DatasetVersionRow]:
+    """The version that was the latest at a time, if there was one, and all that came after it."""
+    of = DatasetVersionRow
+    mine = select(DatasetVersionRow).where(
+        DatasetVersionRow.organisation_id == latest.organisation_id,
+        of.dataset_id == latest.dataset_id,
+        of.number <= latest.number,
+    )
+    then = session.scalars(mine.where(of.created_at <= at).order_by(of.number.desc()).limit(1))
+    first = then.first()
+    after = mine.where(of.number >= (first.number if first is not None else 0))
+    return list(session.scalars(after.order_by(of.number)))
 
 
 def undrawn(

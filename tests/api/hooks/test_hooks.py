@@ -68,7 +68,8 @@ def test_a_hook_is_made_read_changed_and_deleted(client: httpx.Client, hook: Mak
     assert client.get("/v1/hooks").json()["data"] == [made]
     changed = client.patch(path, json={"enabled": False, "name": "never"}).json()
     assert (changed["enabled"], changed["name"], changed["next_due"]) == (False, "never", None)
-    assert client.delete(path).json() == {"id": made["id"], "object": "hook", "deleted": True}
+    gone = {"id": made["id"], "object": "hook", "deleted": True, "deletion": None}
+    assert client.delete(path).json() == gone
     assert problem(client.get(path)) == (404, "not_found")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -124,19 +124,23 @@ async def _recalled(
 ) -> Said:
     assert new.prediction_id is not None
     prediction_id = prediction_of(new.prediction_id)
-    found = await to_thread.run_sync(_find, services, tenant, prediction_id, new.index)
-    if found is None:
+    logged = await to_thread.run_sync(_logged, services, tenant, prediction_id)
+    if not logged:
         await flush(services)
-        found = await to_thread.run_sync(_find, services, tenant, prediction_id, new.index)
-    if found is None or not (
-        found.alias == resolved.alias if resolved.alias else found.model_id == resolved.id
-    ):
+        logged = await to_thread.run_sync(_logged, services, tenant, prediction_id)
+    of = [
+        one
+        for one in logged
+        if (one.alias == resolved.alias if resolved.alias else one.model_id == resolved.id)
+    ]
+    if not of:
         raise _missing(prediction_id)
+    found = _meant(of, new.index)
     return Said(
-        subject=f"{prediction_id}:{new.index}",
+        subject=f"{prediction_id}:{found.place}",
         model_id=found.model_id,
         prediction_id=prediction_id,
-        place=new.index,
+        place=found.place,
         sha256=found.sha256,
         answer=found.answer,
         data=await to_thread.run_sync(content_of, services, found),
@@ -151,11 +155,28 @@ def prediction_of(told: str) -> str:
     return told
 
 
-def _find(
-    services: Services, tenant: str, prediction_id: str, place: int
-) -> LoggedPredictionRow | None:
+def _logged(services: Services, tenant: str, prediction_id: str) -> list[LoggedPredictionRow]:
     with reading(services.sessions) as session:
-        return log_rows.of_prediction(session, prediction_id, place, organisation_id=tenant)
+        return log_rows.of_prediction(session, prediction_id, organisation_id=tenant)
+
+
+def _meant(logged: Sequence[LoggedPredictionRow], index: int | None) -> LoggedPredictionRow:
+    """The input of an answer that feedback is about. Raises invalid_value where it is not told."""
+    places = [row.place for row in logged]
+    if index is None and places != [0]:
+        raise HeadstartError(
+            "invalid_value",
+            f"the answer had several inputs: say which (index: {places[0]} to {places[-1]})",
+            param="index",
+        )
+    found = [row for row in logged if row.place == (index or 0)]
+    if not found:
+        raise HeadstartError(
+            "invalid_value",
+            f"the log has inputs {places[0]} to {places[-1]} of the answer, and no {index}",
+            param="index",
+        )
+    return found[0]
 
 
 def _missing(prediction_id: str) -> HeadstartError:

@@ -88,13 +88,16 @@ async def _record(services: Services) -> None:
 
 
 async def flush(services: Services) -> None:
-    """Write down all that waits. Raises database_unavailable, storage_full and their like; what
-    could not be written then waits on. What can never be written is dropped, and counted: it must
-    not keep all that comes after it.
+    """Write down all that waits now; what comes meanwhile is for the next.
+
+    Raises database_unavailable, storage_full and their like; what could not be written then waits
+    on. What can never be written is dropped, and counted: it must not keep all that comes after it.
     """
     buffer = services.prediction_log
+    left = len(buffer)
     async with buffer.writing:
-        while taken := buffer.take(_AT_ONCE):
+        while left > 0 and (taken := buffer.take(_AT_ONCE)):
+            left -= len(taken)
             try:
                 await _written(services, taken)
             except (HeadstartError, SQLAlchemyError, OSError, asyncio.CancelledError):

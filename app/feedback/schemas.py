@@ -71,7 +71,12 @@ class NewFeedback(BaseModel):
         None,
         description="An answer's `id` (`x-headstart-prediction-id`), if the alias's log has it.",
     )
-    index: int = Field(0, ge=0, lt=2**31, description="Which of the answer's inputs.")
+    index: int | None = Field(
+        None,
+        ge=0,
+        lt=2**31,
+        description="Which of the answer's inputs; needed where it had several.",
+    )
     input: FeedbackInput | None = Field(None, description="Or the input itself.")
     label: LabelText | None = Field(None, description="The right label; it may be a new one.")
     labels: Annotated[list[LabelText], Field(max_length=1000)] | None = Field(

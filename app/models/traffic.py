@@ -56,7 +56,9 @@ def _set_log(session: Session, row: AliasRow, body: AliasChange) -> bool:
     if "prediction_log" not in body.model_fields_set:
         return False
     if body.prediction_log is not None:
-        row.prediction_log = body.prediction_log.model_dump()
+        told = body.prediction_log
+        kept = row.prediction_log or {}
+        row.prediction_log = told.model_dump() | kept | told.model_dump(exclude_unset=True)
         return False
     row.prediction_log = None
     gone = forgetting.end_log(session, row)

@@ -12,7 +12,7 @@ import httpx
 from app.http.dependencies import Services
 from app.infra.database import reading
 from app.infra.repositories.live import feedback as rows
-from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
+from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.archives import zipped
@@ -293,3 +293,18 @@ def test_a_hook_is_pulled_by_new_labels_and_by_a_fall_in_audited_quality(
     assert (quality[0]["accuracy"], quality[0]["below"]) == (0.0, 0.9)
     assert quality[0]["evidence"] >= 20
     client.delete(f"/v1/hooks/{hook['id']}").raise_for_status()
+
+
+def test_of_several_inputs_one_is_named(client: httpx.Client, logged: Logged) -> None:
+    switch_on(client)
+    files = [("files", (f"{n}.png", DIGITS[n][0], "image/png")) for n in (0, 40)]
+    answer = client.post(URL, files=files)
+    assert answer.status_code == 200, answer.text
+    logged(2)
+    said = {"prediction_id": answer.json()["id"], "label": "1"}
+    url = f"/v1/models/{ALIAS}/feedback"
+    for index in (None, 9):
+        told = client.post(url, json=said | ({} if index is None else {"index": index}))
+        assert (told.status_code, told.json()["code"]) == (422, "invalid_value"), told.text
+        assert told.json()["param"] == "index"
+    assert client.post(url, json=said | {"index": 1}).json()["index"] == 1

@@ -228,3 +228,11 @@ def test_what_can_never_be_written_keeps_nothing_else(
     assert tried.wait(30)
     second = ask(client, DIGITS[1][0]).json()["id"]
     assert [row.prediction_id for row in logged(1)] == [second]
+
+
+def test_a_change_of_one_part_keeps_the_others(client: httpx.Client) -> None:
+    switch_on(client, rate=0.2, content="hash")
+    told = switch_on(client, retention_days=10)["prediction_log"]
+    assert (told["rate"], told["content"], told["retention_days"]) == (0.2, "hash", 10)
+    client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None}).raise_for_status()
+    assert switch_on(client)["prediction_log"]["content"] == "keep", "a new log begins anew"

@@ -49,6 +49,9 @@ class PredictionBuffer:
         self.writing = asyncio.Lock()
         """Held by whoever writes what was taken."""
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def offer(self, alias: str, rule: PredictionLog, call: Call, body: bytes) -> None:
         """Draw a call for the log, at the rule's rate."""
         if random.random() < rule.rate:

@@ -27,16 +27,16 @@ def is_wanted(session: Session, *, organisation_id: str, alias: str, model_id: s
 
 
 def of_prediction(
-    session: Session, prediction_id: str, place: int, *, organisation_id: str
-) -> LoggedPredictionRow | None:
-    """One input of one answer, if it was written down."""
-    statement = select(LoggedPredictionRow).where(
-        LoggedPredictionRow.organisation_id == organisation_id,
-        LoggedPredictionRow.prediction_id == prediction_id,
-        LoggedPredictionRow.place == place,
-        LoggedPredictionRow.expires_at > now(session),
+    session: Session, prediction_id: str, *, organisation_id: str
+) -> list[LoggedPredictionRow]:
+    """The inputs of one answer that were written down, in their order."""
+    of = LoggedPredictionRow
+    statement = select(of).where(
+        of.organisation_id == organisation_id,
+        of.prediction_id == prediction_id,
+        of.expires_at > now(session),
     )
-    return session.scalars(statement.limit(1)).first()
+    return list(session.scalars(statement.order_by(of.place).limit(10_000)))
 
 
 def get(session: Session, logged_id: str, *, organisation_id: str) -> LoggedPredictionRow:

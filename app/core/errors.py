@@ -68,6 +68,7 @@ TITLES: Mapping[str, str] = {
     "group_assumed": "Examples are grouped by their names",
     "label_collision": "Labels differ only in how they are written",
     "label_conflict": "The same content has two labels",
+    "label_corrected": "What was there has the newer label",
     "duplicate_example": "The same content appears twice",
     "duplicate_across_splits": "The same content is in two splits",
     # jobs

@@ -11,6 +11,7 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.core.review import review
+from app.datasets import appending
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
 
@@ -18,6 +19,7 @@ _DOUBTS = frozenset(
     {
         "label_conflict",
         "duplicate_example",
+        appending.CORRECTED,
         "duplicate_across_splits",
         "label_collision",
         "labels_doubtful",
@@ -31,6 +33,12 @@ _SAID = ("label", "labels")
 """What is no longer confirmed once it is another."""
 
 Change = Callable[[list[Example]], list[Example]]
+Notice = Callable[[Sequence[Example]], Sequence[Problem]]
+
+
+def _nothing(known: Sequence[Example]) -> Sequence[Problem]:
+    del known
+    return ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class Revision:
 
     change: Change
     told: Sequence[Problem] = ()
+    notice: Notice = _nothing
+    """What is said of the change, given the examples that it changes."""
     drops: frozenset[str] = frozenset()
     minimum_classes: int = 2
 
@@ -84,7 +94,8 @@ class Revision:
         undecodable = {fact.example_id for fact in facts if fact.excluded}
         changed = self.change(list(base.examples))
         examples, doubts = review(one for one in changed if one.id not in undecodable)
-        content = Content(examples, [*facts, *self.told, *doubts], base.declared)
+        said = self.notice(base.examples)
+        content = Content(examples, [*facts, *self.told, *said, *doubts], base.declared)
         _check_classes(content, self.minimum_classes)
         return content
 
@@ -126,17 +137,23 @@ def dropped(*example_ids: str, minimum_classes: int = 2) -> Revision:
 
 def appended(
     examples: Sequence[Example],
-    problems: Iterable[Problem],
+    problems: Sequence[Problem],
     *,
     minimum_classes: int = 2,
     first: Change = list,
+    splits: bool = True,
 ) -> Revision:
-    """More examples, after `first` has changed those there are; one that is there already is
-    replaced.
+    """More examples, after `first` has changed those there are; of one that is there already the
+    newer label holds. `splits`: as `appending.merged` has it.
     """
+
+    def merged(known: Sequence[Example]) -> appending.Merged:
+        return appending.merged(first(list(known)), examples, problems, splits=splits)
+
     return Revision(
-        change=lambda known: [*first(known), *examples],
+        change=lambda known: merged(known).examples,
         told=facts_of(problems),
+        notice=lambda known: merged(known).told(),
         minimum_classes=minimum_classes,
     )
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 
 from app.datasets import examples, exports, removal, service
 from app.datasets.change_schemas import DatasetChange
 from app.datasets.looks import endpoints as looks
 from app.datasets.looks import thumbnails
 from app.datasets.lookup import DatasetId, find, settled
-from app.datasets.report import DatasetReport, report_of
+from app.datasets.report import REPORT, DatasetReport, ValidateOnly, report_of
 from app.datasets.schemas import (
     PROBLEM,
     Dataset,
@@ -58,24 +58,12 @@ _LINKS = links(
     versions=f"list_versions_{_ONE}_versions_get",
 )
 
-_REPORT: dict[str, Any] = {
-    "model": DatasetReport,
-    "description": "With `validate_only`: what the upload would become.",
-}
-ValidateOnly = Annotated[
-    bool,
-    Query(
-        description="A dry run: answer the report of the upload, with status 200, and keep nothing "
-        "of it. An Idempotency-Key is not used then."
-    ),
-]
-
 
 @router.post(
     "",
     status_code=201,
     response_model=Dataset,
-    responses={200: _REPORT, 201: {"links": _LINKS}, **BAD_UPLOADS},
+    responses={200: REPORT, 201: {"links": _LINKS}, **BAD_UPLOADS},
     openapi_extra=multipart_body(required=()),
 )
 async def create_dataset(

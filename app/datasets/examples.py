@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from app.core.manifest import Example, Split
 from app.datasets import export, service
 from app.datasets.change_schemas import ExampleChange, ExampleChanges
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
+from app.datasets.report import REPORT, DatasetReport, ValidateOnly, report_of
 from app.datasets.schemas import (
     Dataset,
     ExampleItem,
@@ -36,8 +38,9 @@ from app.infra.database import reading
 from app.infra.repositories import problems as problem_rows
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
-from app.uploads.form import SETTLED
+from app.uploads.form import SETTLED, UploadForm
 from app.uploads.incoming import IncomingDep
+from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/{dataset_id}/examples")
@@ -95,20 +98,37 @@ def _excluded(
     "",
     status_code=201,
     response_model=Dataset,
-    responses={**problems("not_found"), **BAD_UPLOADS},
+    responses={200: REPORT, **problems("not_found"), **BAD_UPLOADS},
     openapi_extra=multipart_body(without=tuple(SETTLED.values())),
 )
 async def append_examples(
-    dataset_id: DatasetId, incoming: IncomingDep, *, wish: WishDep, response: Response
+    dataset_id: DatasetId,
+    incoming: IncomingDep,
+    *,
+    wish: WishDep,
+    response: Response,
+    validate_only: ValidateOnly = False,
 ) -> Response:
-    """Add an upload's examples; the dataset's new version has all of them."""
+    """Add an upload's examples; of those that are there already, the newer label holds."""
     base = await to_thread.run_sync(find, incoming.services, incoming.identity, dataset_id)
+    if validate_only:
+        report = await incoming.inspect(partial(_report, incoming.services, base))
+        return await answer(lambda made: made, report, response)
     make = partial(service.append, incoming.services, base=base)
     snapshot, replayed = await incoming.take(make, status=201)
     mark(response, replayed=replayed)
     response.headers["location"] = _location(snapshot)
     snapshot = await settled(incoming.services, wish, snapshot)
     return await answer(dataset_of, snapshot, response, status=201)
+
+
+def _report(
+    services: Services, base: DatasetSnapshot, upload: Upload, form: UploadForm
+) -> DatasetReport:
+    built, content = service.inspect_append(services, upload, form, base=base)
+    whole = replace(built, examples=list(content.examples), problems=list(content.problems))
+    named = form.model_copy(update={"name": base.dataset.name})
+    return report_of(whole, base.version.backbone, upload=upload, form=named)
 
 
 @router.get(

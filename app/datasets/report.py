@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import manifest
@@ -106,3 +107,16 @@ def report_of(built: Built, backbone: str, *, upload: Upload, form: UploadForm) 
         problems=built.problems[:MOST_PROBLEMS],
         assumed=[*built.notes, *([] if MODALITIES[built.modality].in_tables else [UNDECODED])],
     )
+
+
+REPORT: dict[str, Any] = {
+    "model": DatasetReport,
+    "description": "With `validate_only`: what the upload would become.",
+}
+ValidateOnly = Annotated[
+    bool,
+    Query(
+        description="A dry run: answer the report of the upload, with status 200, and keep nothing "
+        "of it. An Idempotency-Key is not used then."
+    ),
+]

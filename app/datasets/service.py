@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.core import backbones
 from app.core.errors import HeadstartError
-from app.core.manifest import LabelMode, Modality, Problem, least_classes
+from app.core.manifest import LabelMode, Problem, least_classes
+from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
 from app.http.dependencies import Services, writing
-from app.infra import storage_keys, weights
+from app.infra import storage_keys
 from app.infra.auto_backbone import AUTO
 from app.infra.database import reading
 from app.infra.orm import DatasetRow, DatasetVersionRow
@@ -27,7 +27,7 @@ from app.infra.repositories.datasets import DatasetSnapshot, NewVersion
 from app.infra.repositories.problems import SHOWN
 from app.infra.storage import scratch, staging
 from app.uploads import blobs
-from app.uploads.form import SETTLED, UploadForm
+from app.uploads.form import UploadForm
 from app.uploads.intake import Built, IntakeOptions, build
 from app.uploads.receipts import Receipt
 from app.uploads.streaming import NO_FILE, Upload
@@ -49,7 +49,7 @@ def create(
     """A dataset from a received upload. Raises the codes of bad inputs, and keeps nothing then."""
     if upload.filename == NO_FILE:
         return _declared(services, form, organisation_id=organisation_id, receipt=receipt)
-    options = _options(
+    options = asking.options(
         form,
         form.asked_mode,
         minimum_classes=1 if form.classes else minimum_classes,
@@ -94,7 +94,7 @@ def _declared(
     services: Services, form: UploadForm, *, organisation_id: str, receipt: Receipt
 ) -> DatasetSnapshot:
     """A dataset of classes alone, which is ready at once. Raises invalid_request, …"""
-    spec = _backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
+    spec = asking.backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
     modality = form.modality or (spec.modality if spec else None)
     if modality is None:
         why = "modality: without a file say what the inputs will be, image or text"
@@ -104,7 +104,7 @@ def _declared(
         raise HeadstartError("modality_mismatch", why, param="backbone")
     content = Content([], [], form.classes or ())
     _check_declared(content, form.asked_mode or "single_label")
-    name = spec.name if spec else _default_backbone(services, modality)
+    name = spec.name if spec else asking.default_backbone(services, modality)
     with scratch(staging(services.settings)) as folder:
         listed = content.write(folder)
         new = content.version(manifest_sha256=listed.name, backbone=name)
@@ -150,7 +150,7 @@ def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built
 
     Raises the codes of bad inputs.
     """
-    built, names = _take_in(services, upload, form, _options(form, form.asked_mode))
+    built, names = _take_in(services, upload, form, asking.options(form, form.asked_mode))
     built.pack_path.unlink()
     return built, names[0]
 
@@ -173,7 +173,7 @@ def _take_in(
     if form.purpose != "fine-tune":
         why = "purpose: a dataset is for fine-tune; a batch's requests go to /v1/files"
         raise HeadstartError("invalid_request", why, param="purpose")
-    spec = _backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
+    spec = asking.backbone(services, form.backbone) if form.backbone not in (None, AUTO) else None
     built = build(
         upload.path,
         filename=upload.filename,
@@ -182,7 +182,7 @@ def _take_in(
         options=options,
     )
     if spec is None:
-        return built, [_default_backbone(services, built.modality)]
+        return built, [asking.default_backbone(services, built.modality)]
     if spec.modality != built.modality:
         why = f"{spec.name} reads {spec.modality}s, these are {built.modality}s"
         raise HeadstartError("modality_mismatch", why, param="backbone")
@@ -199,39 +199,55 @@ def append(
     minimum_classes: int = 2,
     first: Change = list,
 ) -> DatasetSnapshot:
-    """A new version that has the upload's examples too; one that is there already is replaced.
-    `first` changes what was there in the same step.
+    """A new version that has the upload's examples too; of one that is there already the newer
+    label holds. `first` changes what was there in the same step.
 
     Raises the codes of bad inputs, and invalid_request for what only a new dataset is told.
     """
-    _refuse_settled(form, base)
     organisation_id = base.dataset.organisation_id
-    pseudonym_key = partial(_pseudonym_key, services, organisation_id)
-    built = build(
+    built = _taken_for(services, upload, form, base)
+    files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
+    with blobs.stored(services, files) as pack:
+        revision = _appending(built, minimum_classes=minimum_classes, first=first)
+        held = (built.pack_sha256, pack)
+        return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=held)
+
+
+def inspect_append(
+    services: Services, upload: Upload, form: UploadForm, *, base: DatasetSnapshot
+) -> tuple[Built, Content]:
+    """What was built of the upload, and what the version would hold that `append` would make;
+    nothing of it is kept. Raises as `append` does.
+    """
+    built = _taken_for(services, upload, form, base)
+    built.pack_path.unlink()
+    return built, _appending(built).of(_latest(services, base)[1])
+
+
+def _taken_for(
+    services: Services, upload: Upload, form: UploadForm, base: DatasetSnapshot
+) -> Built:
+    """The upload's examples, read as those of the dataset."""
+    asking.refuse_settled(form, base)
+    pseudonym_key = partial(_pseudonym_key, services, base.dataset.organisation_id)
+    mode = label_mode_of(base)
+    return build(
         upload.path,
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
-        options=_options(form, label_mode_of(base), minimum_classes=1, pseudonym_key=pseudonym_key),
+        options=asking.options(form, mode, minimum_classes=1, pseudonym_key=pseudonym_key),
     )
-    files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
-    with blobs.stored(services, files) as pack:
-        revision = appended(
-            built.examples, built.problems, minimum_classes=minimum_classes, first=first
-        )
-        return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=pack)
 
 
-def _refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
-    """Raise invalid_request where the form would change what the dataset is."""
-    given = [sent for name, sent in SETTLED.items() if getattr(form, name) is not None]
-    if form.modality not in (None, base.dataset.modality):
-        given.append("modality")
-    if form.asked_mode not in (None, base.dataset.label_mode):
-        given.append("label_mode")
-    if given:
-        why = f"{given[0]}: it was settled when the dataset was made"
-        raise HeadstartError("invalid_request", why, param=given[0])
+def _appending(built: Built, *, minimum_classes: int = 2, first: Change = list) -> Revision:
+    return appended(
+        built.examples,
+        built.problems,
+        minimum_classes=minimum_classes,
+        first=first,
+        splits=built.names_splits,
+    )
 
 
 def relabel(
@@ -276,27 +292,37 @@ def _derive(
     *,
     size: int = 0,
     receipt: Receipt | None = None,
-    pack: blobs.Hold | None = None,
+    pack: tuple[str, blobs.Hold] | None = None,
 ) -> DatasetSnapshot:
-    """The version after the dataset's latest one; `size` bytes, in `pack`, were uploaded for it."""
+    """The version after the dataset's latest one; `size` bytes, in `pack`, were uploaded for it.
+
+    A pack that the version names nothing of stays held, and so is taken back.
+    """
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
-        with reading(services.sessions) as session:
-            base = datasets.get(session, base.dataset.id, organisation_id=organisation_id)
-            faults = versions.problems_of(base.version)
-        known = blobs.load_manifest(services, base.version)
-        content = revision.of(Content(known, faults, base.version.declared or ()))
+        base, held = _latest(services, base)
+        content = revision.of(held)
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
             new = content.version(manifest_sha256=listed.name, backbone=base.version.backbone)
             files = {storage_keys.manifest(organisation_id, listed.name): listed}
             with blobs.stored(services, files) as listing:
-                holds = [listing] if pack is None else [listing, pack]
+                holds = [listing, *([pack[1]] if pack and pack[0] in new.packs else [])]
                 step = Step(new, holds=holds, size=size, receipt=receipt or Receipt())
                 snapshot = _commit(services, base, step)
         if snapshot is not None:
             return snapshot
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
+
+
+def _latest(services: Services, base: DatasetSnapshot) -> tuple[DatasetSnapshot, Content]:
+    """The dataset at its latest version, and what that holds. Raises not_found."""
+    row = base.dataset
+    with reading(services.sessions) as session:
+        base = datasets.get(session, row.id, organisation_id=row.organisation_id)
+        faults = versions.problems_of(base.version)
+    known = blobs.load_manifest(services, base.version)
+    return base, Content(known, faults, base.version.declared or ())
 
 
 @dataclass(frozen=True)
@@ -340,37 +366,3 @@ def _pseudonym_key(services: Services, organisation_id: str) -> str:
 def label_mode_of(base: DatasetSnapshot) -> LabelMode:
     """Whether the dataset's examples may have several labels."""
     return "multi_label" if base.dataset.label_mode == "multi_label" else "single_label"
-
-
-def _options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOptions:
-    return IntakeOptions(
-        label_mode=mode,
-        label_separator=form.label_separator,
-        negative_label=form.negative_label,
-        **more,
-        val_fraction=form.val_fraction,
-        test_fraction=form.test_fraction,
-        seed=form.seed,
-        columns=form.columns,
-        crops=form.coco == "crops",
-        encoding=form.encoding,
-        filename_encoding=form.filename_encoding,
-    )
-
-
-def _backbone(services: Services, name: str) -> backbones.BackboneSpec:
-    """Raises unknown_backbone or backbone_unavailable."""
-    try:
-        spec = weights.get(name, services.settings.weights_dir)
-        weights.require_all(spec, services.settings.weights_dir)
-        return spec
-    except HeadstartError as error:
-        raise HeadstartError(error.code, error.message, param="backbone") from error
-
-
-def _default_backbone(services: Services, modality: Modality) -> str:
-    settings = services.settings
-    return {
-        "image": settings.default_backbone_image,
-        "text": settings.default_backbone_text,
-    }[modality]

@@ -25,6 +25,8 @@ class Built:
     classes: list[dict[str, str | int]]
     notes: list[str] = field(default_factory=list)
     """In words, what was assumed of the upload's names and folders."""
+    names_splits: bool = False
+    """Whether the upload itself says which split its examples are in."""
 
     @property
     def label_mode(self) -> LabelMode:
@@ -50,7 +52,9 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     usable = manifest.usable(examples, problems)
     checks.classes(usable, drafts.options.minimum_classes)
     classes = manifest.class_counts(usable)
-    return Built(drafts.pack.path, pack, examples, problems, modality, classes, drafts.notes)
+    named = any(draft.split for draft in drafts.listed)
+    path, notes = drafts.pack.path, drafts.notes
+    return Built(path, pack, examples, problems, modality, classes, notes, names_splits=named)
 
 
 def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:

@@ -129,19 +129,51 @@ def test_appending_the_same_again_changes_nothing_but_the_version(client: httpx.
     first = made(client, data)
     again = made(client, data, to=f"{DATASETS}/{first['id']}/examples")
     assert (again["version"], again["num_examples"]) == (2, 4)
-    assert again["problems"] == []
+    assert [one["code"] for one in again["problems"]] == ["duplicate_example"]
+    assert again["problems"][0]["message"].startswith("4 example(s) are in the dataset already")
 
 
-def test_appending_a_known_content_at_another_path_is_a_problem(client: httpx.Client) -> None:
+def test_the_newer_label_of_a_known_content_holds(client: httpx.Client) -> None:
     members = {"a/1.png": png(1), "b/2.png": png(2), "b/3.png": png(3)}
     dataset = made(client, zipped(members))["id"]
     found = appended(client, dataset, {"a/again.png": png(1), "a/2.png": png(2)})
-    told = sorted((one["code"], one["path"], one["excluded"]) for one in found["problems"])
-    assert told == [
-        ("duplicate_example", "a/again.png", False),
-        ("label_conflict", "a/2.png", True),
-        ("label_conflict", "b/2.png", True),
+    assert [one["code"] for one in found["problems"]] == ["label_corrected", "duplicate_example"]
+    told = sorted((one["path"], one["label"]) for one in examples(client, dataset))
+    assert told == [("a/1.png", "a"), ("b/2.png", "a"), ("b/3.png", "b")]
+
+
+def test_an_append_can_be_seen_before(service: Service, client: httpx.Client) -> None:
+    dataset = made(client, zipped({"a/1.png": png(1), "b/2.png": png(2), "b/3.png": png(3)}))["id"]
+    before = leftovers(service)
+    sent = zipped({"a/moved.png": png(2), "c/new.png": png(9)})
+    path = f"{DATASETS}/{dataset}/examples"
+    answer = send(client, sent, to=f"{path}?validate_only=true")
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    classes = [(one["label"], one["count"]) for one in report["classes"]]
+    assert classes == [("a", 2), ("b", 1), ("c", 1)]
+    assert leftovers(service) == before
+    real = made(client, sent, to=path)
+    assert [real[name] for name in ("classes", "problems")] == [
+        report[name] for name in ("classes", "problems")
     ]
+
+
+def test_an_edited_export_corrects_what_it_came_from(
+    service: Service, client: httpx.Client
+) -> None:
+    lines = [
+        f"note number {word},{label}"
+        for word, label in zip("one two six ten".split(), "abab", strict=True)
+    ]
+    data = "\n".join(["text,label", *lines]).encode()
+    dataset = made(client, data, filename="d.csv")["id"]
+    finish(service, dataset)
+    answer = client.get(f"{DATASETS}/{dataset}/versions/1/export", params={"format": "csv"})
+    edited = answer.content.replace(b"number one,a", b"number one,b")
+    assert edited != answer.content
+    found = made(client, edited, filename="v1.csv", to=f"{DATASETS}/{dataset}/examples")
+    assert found["classes"] == [{"label": "a", "count": 1}, {"label": "b", "count": 3}]
 
 
 def test_an_append_that_contradicts_the_last_class_is_refused(

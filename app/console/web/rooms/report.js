@@ -158,5 +158,5 @@ export default function Report() {
         <${ReadAs} fields=${fields} onChange=${change} onRead=${reread} dirty=${dirty} />
         <${Same} curl=${curl("v1/datasets?validate_only=true", `${Object.entries(options()).map(([field, value]) => `-F ${field}=${JSON.stringify(value)} `).join("")}-F file=@${JSON.stringify(made.name)}`)} python=${python(`with open(${JSON.stringify(made.name)}, "rb") as file:\n    report = client.post("v1/datasets", params={"validate_only": True}, data=${JSON.stringify(options())}, files={"file": file}).json()\nprint(report["num_examples"], report["problems"])`)} /></div>
     </div><${Classes} report=${report} inside=${made.inside} /></div>`}
-    ${made?.to && html`<p class="muted" style=${{ marginTop: "20px" }}>${several(made.inside.length || 1, "file")} will be added to the dataset as its next version. What is there already is replaced, not doubled; what cannot be read is listed under its problems.</p>`}`;
+    ${made?.to && html`<p class="muted" style=${{ marginTop: "20px" }}>${several(made.inside.length || 1, "file")} will be added to the dataset as its next version. What is there already is not doubled, and where its label differs the newer one holds; what cannot be read is listed under its problems.</p>`}`;
 }

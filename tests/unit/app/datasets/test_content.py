@@ -6,10 +6,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
+from app.core.review import review
 from app.datasets.content import Content, Revision, appended, dropped, relabelled
 
 
@@ -49,11 +52,54 @@ def test_what_could_not_be_decoded_goes_but_its_problem_stays() -> None:
 
 def test_doubts_are_found_anew_and_facts_carried() -> None:
     twin = example("b/twin", "b", content="a/0")
-    first = appended([twin], []).of(Content(BASE, []))
+    doubtful = Content([*BASE, twin], [])
+    first = appended([example("c/9", "a")], []).of(doubtful)
     assert [problem.code for problem in first.problems] == ["label_conflict"] * 2
-    assert first.version(manifest_sha256="m", backbone="x").num_examples == 3
+    assert first.version(manifest_sha256="m", backbone="x").num_examples == 4
     settled = relabelled({twin.id: {"label": "a"}}).of(first)
     assert [problem.code for problem in settled.problems] == ["duplicate_example"]
+
+
+def test_the_newer_label_holds_and_ends_a_conflict() -> None:
+    twin = example("b/twin", "b", content="a/0")
+    found = appended([example("x", "b", content="a/0")], []).of(Content([*BASE, twin], []))
+    assert [one.label for one in found.examples] == ["b", "a", "b", "b", "b"]
+    assert [one.code for one in found.problems] == [
+        "label_corrected",
+        "duplicate_example",
+        "duplicate_example",
+    ]
+    again = appended([example("n", "a")], []).of(found)
+    assert "label_corrected" not in [one.code for one in again.problems]
+
+
+def test_what_contradicts_itself_corrects_nothing() -> None:
+    pair = [example("x", "a", content="a/0"), example("y", "b", content="a/0")]
+    _, doubts = review(pair)
+    found = appended(pair, doubts).of(Content(BASE, []))
+    assert found.examples == BASE
+    assert [one.code for one in found.problems] == ["label_conflict"]
+
+
+def test_what_is_held_out_stays_so_unless_the_upload_says_otherwise() -> None:
+    held = BASE[0].model_copy(update={"split": "test"})
+    base = Content([held, *BASE[1:], example("a/9", "a")], [])
+    sent = [example("other.csv:2", "b", content="a/0")]
+    kept = appended(sent, [], splits=False).of(base)
+    assert (kept.examples[0].label, kept.examples[0].split) == ("b", "test")
+    assert appended(sent, []).of(base).examples[0].split == "train"
+
+
+@given(st.lists(st.tuples(st.sampled_from("pqrs"), st.sampled_from("ab")), max_size=12))
+def test_no_content_is_lost_or_doubled_by_an_append(told: list[tuple[str, str]]) -> None:
+    sent, doubts = review(
+        example(f"new.csv:{at}", label, content=content) for at, (content, label) in enumerate(told)
+    )
+    base = [*BASE, example("p", "a"), example("q", "b")]
+    after = appended(sent, doubts, minimum_classes=1).of(Content(base, [])).examples
+    assert [one.id for one in after[: len(base)]] == [one.id for one in base]
+    known = {one.content for one in base}
+    assert after[len(base) :] == [one for one in sent if one.content not in known]
 
 
 def test_a_dropped_example_takes_its_problem_along() -> None:

@@ -1,0 +1,62 @@
+"""What an upload's form asks for, held against the settings and the dataset it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core import backbones
+from app.core.errors import HeadstartError
+from app.core.manifest import LabelMode, Modality
+from app.http.dependencies import Services
+from app.infra import weights
+from app.infra.repositories.datasets import DatasetSnapshot
+from app.uploads.form import SETTLED, UploadForm
+from app.uploads.intake import IntakeOptions
+
+
+def refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
+    """Raise invalid_request where the form would change what the dataset is."""
+    given = [sent for name, sent in SETTLED.items() if getattr(form, name) is not None]
+    if form.modality not in (None, base.dataset.modality):
+        given.append("modality")
+    if form.asked_mode not in (None, base.dataset.label_mode):
+        given.append("label_mode")
+    if given:
+        why = f"{given[0]}: it was settled when the dataset was made"
+        raise HeadstartError("invalid_request", why, param=given[0])
+
+
+def options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOptions:
+    """How the upload is to be read."""
+    return IntakeOptions(
+        label_mode=mode,
+        label_separator=form.label_separator,
+        negative_label=form.negative_label,
+        **more,
+        val_fraction=form.val_fraction,
+        test_fraction=form.test_fraction,
+        seed=form.seed,
+        columns=form.columns,
+        crops=form.coco == "crops",
+        encoding=form.encoding,
+        filename_encoding=form.filename_encoding,
+    )
+
+
+def backbone(services: Services, name: str) -> backbones.BackboneSpec:
+    """Raises unknown_backbone or backbone_unavailable."""
+    try:
+        spec = weights.get(name, services.settings.weights_dir)
+        weights.require_all(spec, services.settings.weights_dir)
+        return spec
+    except HeadstartError as error:
+        raise HeadstartError(error.code, error.message, param="backbone") from error
+
+
+def default_backbone(services: Services, modality: Modality) -> str:
+    """The backbone of a dataset for which none is asked."""
+    settings = services.settings
+    return {
+        "image": settings.default_backbone_image,
+        "text": settings.default_backbone_text,
+    }[modality]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def _best(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Every kind here and apart; how long a decoder takes to start, and what it holds."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     pool, picture = Pool(), _photograph()
     results: dict[str, Any] = {}
     began = time.perf_counter()

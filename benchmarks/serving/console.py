@@ -6,6 +6,7 @@ service on the same machine: what the service needs for its answers is in the fi
 
 from __future__ import annotations
 
+import argparse
 import io
 import random
 import shutil
@@ -138,6 +139,7 @@ def _screen(client: httpx.Client, dataset: str, ids: list[str]) -> float:
 
 def main() -> None:
     """Measure, and write benchmarks/results/console.json."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise SystemExit("chromium not found: install the system's package, then run this again")

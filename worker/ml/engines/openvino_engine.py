@@ -51,6 +51,8 @@ class OpenVinoImages:
     def embed(self, batch: NDArray[np.uint8]) -> Vectors:
         """uint8 [n, s, s, 3] → float32 [n, D]."""
         check_side(self.spec, batch.shape)
+        if not len(batch):
+            return np.empty((0, self.spec.width), np.float32)
         with self._lock:
             return self._passed(self._request(batch.shape[1]), batch)
 

@@ -12,6 +12,8 @@ ADVICE: dict[str, Any] = {
         "add": 25,
         "gain": 0.012,
         "plus_minus": 0.008,
+        "low": -0.0076,
+        "high": 0.0316,
         "message": "25 more of every class should bring +1.2 ± 0.8 points of accuracy",
     },
     "more_examples": [],
@@ -54,7 +56,7 @@ class Advice(BaseModel):
     more_of_all: dict[str, Any] | None = Field(
         None,
         description="What `add` more examples of every class should bring to the accuracy: `gain`, "
-        "`plus_minus`, and both as a `message`.",
+        "`plus_minus` (68%), its 95% interval `low` to `high`, and the first two as a `message`.",
     )
     more_examples: list[dict[str, Any]] = Field(
         [],

@@ -28,6 +28,7 @@ _MODEL: dict[str, Any] = {
     "accuracy": {"value": 0.96, "low": 0.9, "high": 0.99},
 }
 _INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
+_EXPECTED: dict[str, Any] = {**_INTERVAL, "expected": 0.963}
 
 
 class ModelOrigin(BaseModel):
@@ -119,6 +120,15 @@ class Baseline(BaseModel):
     accuracy: float
 
 
+class NewSources(BaseModel):
+    """What to expect elsewhere: another camera, light, shop, hand."""
+
+    accuracy: Interval = Field(
+        description="A wide interval: what a new source changes is known from other data alone."
+    )
+    holds_for: str
+
+
 class Evaluation(BaseModel):
     """How good a model is, how that was found out, and what would make it better."""
 
@@ -129,10 +139,20 @@ class Evaluation(BaseModel):
                 {
                     "object": "model.evaluation",
                     "model": _MODEL["id"],
-                    "how": {"method": "k-fold", "folds": 5, "num_examples": 50, "left_out": 0},
+                    "how": {
+                        "method": "k-fold",
+                        "folds": 5,
+                        "num_examples": 50,
+                        "left_out": 0,
+                        "holds_for": "inputs that come as the examples came",
+                    },
                     "estimable": True,
-                    "accuracy": _INTERVAL,
-                    "balanced_accuracy": _INTERVAL,
+                    "accuracy": _EXPECTED,
+                    "balanced_accuracy": _EXPECTED,
+                    "new_sources": {
+                        "accuracy": {"value": 0.93, "low": 0.64, "high": 0.99},
+                        "holds_for": "inputs of a source that no judged example is from",
+                    },
                     "log_loss": {"value": 0.14, "low": 0.06, "high": 0.22},
                     "calibration_error": {"value": 0.05, "low": 0.0, "high": 0.11},
                     "per_class": [
@@ -160,10 +180,24 @@ class Evaluation(BaseModel):
     object: Literal["model.evaluation"] = "model.evaluation"
     model: str
     label_mode: LabelMode = "single_label"
-    how: dict[str, Any] | None = Field(None, description="Hold-out, k-fold or leave-one-out.")
+    how: dict[str, Any] | None = Field(
+        None,
+        description="Hold-out, k-fold or leave-one-out; `holds_for`: the inputs that the figures "
+        "hold for.",
+    )
     estimable: bool | None = None
-    accuracy: Interval | None = None
-    balanced_accuracy: Interval | None = None
+    accuracy: Interval | None = Field(
+        None,
+        description="`value` is the share of the judged examples that was right. Out of fold, each "
+        "was judged by a fit of fewer examples: `expected` is what the model itself should have, "
+        "and the interval is of that.",
+    )
+    balanced_accuracy: Interval | None = Field(None, description="As `accuracy`.")
+    new_sources: NewSources | None = Field(
+        None,
+        description="The accuracy to expect on inputs of a source that no example is from. Null "
+        "where nothing is estimable, of several labels, and of models from before it was given.",
+    )
     log_loss: Interval | None = None
     calibration_error: Interval | None = None
     mean_average_precision: Interval | None = Field(

@@ -99,6 +99,18 @@ def unseen(name: str, drift: str | None) -> Pictures:
 
 
 @cache
+def tested(name: str) -> Pictures:
+    """As `unseen`, with the views squish and mirror: to be learned from, too."""
+    return _split(name, "test", ("squish", "mirror"), None)
+
+
+def names(name: str, split: str) -> list[str]:
+    """What `groups.json` calls a split's pictures, in their order."""
+    folders = sorted((shared_data() / name / split).iterdir())
+    return ["/".join(path.parts[-3:]) for own in folders for path in sorted(own.iterdir())]
+
+
+@cache
 def weights_sha256() -> str:
     """Of the installed weights, which the generic statistics belong to."""
     found = weights.find(BACKBONE, None)

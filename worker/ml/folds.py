@@ -59,6 +59,11 @@ class Folds:
         return estimable(self.labels, self.fold, self.count)
 
     @property
+    def trained(self) -> float:
+        """The share of the examples that a fold's fit has; 1 without folds."""
+        return 1 - 1 / self.count if self.count else 1.0
+
+    @property
     def many(self) -> bool:
         """Whether only landmarks' rows span the fits."""
         return len(self.labels) > MOST_DUAL

@@ -24,8 +24,15 @@ ALONE = 0.35
 LUCK = 0.42
 """Spread of that gain by which examples are added, over √(error(1-error)/examples) (measured)."""
 
-LUCK_OF_ALL = 0.55
-"""The same of what all classes gain together (docs/adr/0036)."""
+LUCK_OF_ALL = 0.5
+"""The same of what all classes gain together (docs/adr/0046)."""
+
+FAR_OUT = 2.45
+"""Standard deviations to 95% of a gain: Student's t of six degrees of freedom, as sets differ in
+how well the law holds (docs/adr/0046)."""
+
+LEAST_SPREAD = 0.003
+"""Of any gain: further test inputs differ, too."""
 
 BELIEF = 4.0
 """Examples' worth of belief that a class is like the others."""
@@ -60,13 +67,27 @@ class Evidence:
     """Whether near copies that `groups` does not tell of are judged together."""
     copies: Tensor | None = None
     """As `Support.copies`."""
+    trained: float = 1.0
+    """The share of the examples that the fits of `own` had."""
+
+    @property
+    def now(self) -> float:
+        """Examples a class has, on average."""
+        return len(self.labels) / len(self.classes)
+
+    @property
+    def law(self) -> learning_curve.Law | None:
+        """From what the model is expected to have today."""
+        own = self.own and learning_curve.today(self.own, self.now, self.trained)
+        return learning_curve.law(self.points, own)
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
     """Everything as JSON; lists are ordered by importance and may be empty."""
-    now = len(evidence.labels) / len(evidence.classes)
     return {
-        "learning_curve": learning_curve.as_json(evidence.points, now, evidence.own),
+        "learning_curve": learning_curve.as_json(
+            evidence.points, evidence.now, evidence.own, evidence.trained
+        ),
         "more_of_all": more_of_all(evidence),
         "more_examples": more_examples(evidence),
         "confused": confused(evidence),
@@ -78,18 +99,24 @@ def advise(evidence: Evidence) -> dict[str, Any]:
 
 def more_of_all(evidence: Evidence) -> dict[str, Any] | None:
     """What as many examples again of every class should bring to the accuracy."""
-    law = learning_curve.law(evidence.points, evidence.own)
+    law, now = evidence.law, evidence.now
     if law is None:
         return None
-    now = len(evidence.labels) / len(evidence.classes)
     add = _some_more(now)
     fall, spread = law.fall(now, now + add)
     error = law.error(now)
     gain = error * fall
     luck = LUCK_OF_ALL * math.sqrt(error * (1 - error) / max(1, len(evidence.labels)))
-    plus_minus = math.hypot(gain * law.level_spread, error * spread, luck)
+    plus_minus = math.hypot(gain * law.level_spread, error * spread, luck, LEAST_SPREAD)
     said = f"{add} more of every class should bring {_points(gain, plus_minus)} of accuracy"
-    return {"add": add, "gain": gain, "plus_minus": plus_minus, "message": said}
+    return {
+        "add": add,
+        "gain": gain,
+        "plus_minus": plus_minus,
+        "low": gain - FAR_OUT * plus_minus,
+        "high": min(error, gain + FAR_OUT * plus_minus),
+        "message": said,
+    }
 
 
 def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
@@ -98,7 +125,7 @@ def more_examples(evidence: Evidence) -> list[dict[str, Any]]:
     As much as a share ALONE of what the learning curve's power law takes off its errors when all
     classes grow: to the accuracy of the others one class's growth does as much harm as good.
     """
-    law = learning_curve.law(evidence.points, evidence.own)
+    law = evidence.law
     if evidence.probabilities is None or law is None:
         return []
     tally = tallied(*_answers(evidence, evidence.probabilities), len(evidence.classes))

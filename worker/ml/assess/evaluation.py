@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from torch import Tensor
 from app.core import class_figures
 from app.core.class_figures import Interval, Share, wilson
 from worker.ml import threads
-from worker.ml.assess import calibration, intervals
+from worker.ml.assess import calibration, intervals, new_sources
 
 How = Literal["hold-out", "k-fold", "leave-one-out", "none"]
 
@@ -32,6 +32,7 @@ def evaluate(
     folds: int | None = None,
     known: Tensor | None = None,
     apart: float = 1.0,
+    grouped: bool = False,
 ) -> dict[str, Any]:
     """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
 
@@ -46,9 +47,11 @@ def evaluate(
         if how != "hold-out":
             known = torch.bincount(labels.long(), minlength=len(classes))[labels.long()] > 1
     with threads.enough(probabilities.numel()):
-        return _evaluate(
+        said = _evaluate(
             probabilities, labels, classes, how=how, folds=folds, kept=known, apart=apart
         )
+    said["how"] |= {"holds_for": new_sources.holds_for(said["how"], grouped=grouped)}
+    return said
 
 
 def _evaluate(
@@ -65,14 +68,17 @@ def _evaluate(
     probs, true = probabilities[kept].double(), labels[kept].long()
     if not _estimable(true, len(classes)):
         return result | _nothing(classes, how)
-    trained = _trained(true, how, folds)
-    share = partial(_share, trained=trained, apart=apart)
+    trained, per_class = _trained(true, how, folds), apart * len(true) / len(classes)
+    share = partial(_share, trained=trained, apart=apart, per_class=per_class)
+    final = partial(_expected, trained=trained, per_class=per_class)
     said = probs.argmax(1)
     tally = tallied(said, true, len(classes))
+    hits, count = float(tally.hits.sum()), float(tally.support.sum())
     return result | {
         "estimable": True,
-        "accuracy": share(float(tally.hits.sum()), float(tally.support.sum())),
-        "balanced_accuracy": class_figures.balanced_accuracy(_recalls(tally), share),
+        "accuracy": final(share(hits, count)),
+        "balanced_accuracy": final(class_figures.balanced_accuracy(_recalls(tally), share)),
+        "new_sources": _elsewhere(hits / count, count * apart, final),
         "log_loss": _log_loss(probs, true, trained),
         "calibration_error": _calibration_error(probs, true),
         "per_class": [_of_class(tally, c, label, share) for c, label in enumerate(classes)],
@@ -135,6 +141,7 @@ def _nothing(classes: Sequence[str], how: How) -> dict[str, Any]:
         "reason": "not estimable: too few classes have "
         + ("held-out examples" if how == "hold-out" else "two or more examples, or groups of them"),
         **dict.fromkeys(figures, NOT_ESTIMABLE),
+        "new_sources": None,
         "per_class": [{"label": label} | row for label in classes],
         "confusion_matrix": None,
         "curves": {"reliability": []},
@@ -172,14 +179,32 @@ def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
     return 1 - 1 / max(2, folds)
 
 
-def _share(hits: float, n: float, *, trained: float | None, apart: float) -> Interval:
+def _expected(figure: Interval, *, trained: float | None, per_class: float) -> Interval:
+    """The figure with what the final fit is expected to have: out of fold more than its parts."""
+    value = figure["value"]
+    if value is None or trained is None:
+        return {**figure, "expected": value}
+    return {**figure, "expected": intervals.grown(value, trained, per_class)}
+
+
+def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) -> dict[str, Any]:
+    """What `n` examples of which this share is right tell of inputs from new sources."""
+    middle = (n * share + 2) / (n + 4)
+    expected = final({"value": middle, "low": None, "high": None})["expected"]
+    assert expected is not None
+    return new_sources.new_sources(expected, intervals.variance(middle, n))
+
+
+def _share(
+    hits: float, n: float, *, trained: float | None, apart: float, per_class: float
+) -> Interval:
     """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE
     if trained is None:
         low, high = wilson(hits * apart, n * apart)
     else:
-        low, high = intervals.out_of_fold(hits / n, n * apart, trained=trained)
+        low, high = intervals.out_of_fold(hits / n, n * apart, trained=trained, per_class=per_class)
     return {"value": hits / n, "low": low, "high": high}
 
 

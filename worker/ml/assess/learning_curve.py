@@ -1,7 +1,8 @@
 """The learning curve: accuracy at fewer examples a class, measured, and at more, forecast.
 
 Errors follow a power law, error(m) = a·m^-b (Cortes et al. 1993; Hestness et al. 2017). Few points
-with few errors say little of b, so it is held back by what b is elsewhere.
+with few errors say little of b, so it is held back by what b is elsewhere. Beyond today's examples
+errors fall from what the model is expected to have, and faster while a class has few (`steps`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from app.core.class_figures import wilson
-from worker.ml.assess.intervals import OVERDISPERSION, Z
+from worker.ml.assess import intervals
+from worker.ml.assess.intervals import Z
 from worker.ml.folds import Folds
 from worker.ml.solvers import ridge
 
@@ -41,7 +43,10 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Law:
-    """error(m) = level·(m/reference)^-exponent; spreads are of ln level and of the exponent."""
+    """error(m) = level·(m/reference)^-exponent, faster where `reference` is small.
+
+    Spreads are of ln level and of the exponent.
+    """
 
     level: float
     reference: float
@@ -51,12 +56,12 @@ class Law:
 
     def error(self, per_class: float) -> float:
         """The expected share of errors, at most 1."""
-        more = math.log(per_class / self.reference)
+        more = intervals.steps(self.reference, self.reference / per_class)
         return min(1.0, self.level * math.exp(-self.exponent * more))
 
     def fall(self, before: float, after: float) -> tuple[float, float]:
         """Share of the errors that disappears from `before` to `after` examples, and its spread."""
-        ratio = math.log(after / before)
+        ratio = intervals.steps(before, before / after)
         left = math.exp(-self.exponent * ratio)
         return 1 - left, left * ratio * self.exponent_spread
 
@@ -155,21 +160,32 @@ def _logs(point: Point, reference: float) -> tuple[float, float, float]:
     return math.log(point.per_class / reference), math.log(error), 1 / variance
 
 
+def today(own: Point, now: float, trained: float) -> Point:
+    """What the model itself, with `now` examples a class, is expected to have of its `own` point,
+    which is of parts of this share.
+    """
+    accuracy = intervals.grown(own.accuracy, trained, now)
+    return replace(own, per_class=now, accuracy=accuracy)
+
+
 def as_json(
-    points: Sequence[Point], now: float, own: Point | None = None
+    points: Sequence[Point], now: float, own: Point | None = None, trained: float = 1.0
 ) -> dict[str, object] | None:
     """Measured points and a forecast beyond `now` examples a class, each with a 95% interval.
 
-    The last point is the model's `own`. No forecast is below it: more examples do no harm.
+    The last point is the model's `own`. No forecast is below it, nor below what the model is
+    expected to have today: more examples do no harm.
     """
-    known = law(points, own)
+    present = None if own is None else today(own, now, trained)
+    known = law(points, present)
     if known is None:
         return None
     by_size = {point.per_class: point for point in (*points, *([own] if own else ()))}
-    least = own.accuracy if own else 0.0
+    least = present.accuracy if present else 0.0
+    judged = max(point.judged for point in by_size.values())
     return {
         "points": [_measured(by_size[size]) for size in sorted(by_size)],
-        "forecast": [_forecast(known, now * multiple, least) for multiple in FORECAST],
+        "forecast": [_forecast(known, now * multiple, least, judged) for multiple in FORECAST],
         "exponent": {"value": known.exponent, "spread": known.exponent_spread},
     }
 
@@ -179,12 +195,14 @@ def _measured(point: Point) -> dict[str, float]:
     return {"per_class": point.per_class, "accuracy": point.accuracy, "low": low, "high": high}
 
 
-def _forecast(known: Law, per_class: float, least: float) -> dict[str, float]:
+def _forecast(known: Law, per_class: float, least: float, judged: int) -> dict[str, float]:
     """The law's accuracy, or `least`; the interval has the law's spreads and what folds miss."""
     error = known.error(per_class)
-    ratio = math.log(per_class / known.reference)
-    relative = math.hypot(known.level_spread, ratio * known.exponent_spread)
-    half = Z * math.sqrt((error * relative) ** 2 + OVERDISPERSION * error * (1 - error))
+    start = min(1.0, known.level)
+    more = intervals.steps(known.reference, known.reference / per_class)
+    middle = (judged * start + 2) / (judged + 4)
+    level = intervals.variance(middle, judged) * math.exp(-2 * known.exponent * more)
+    half = Z * math.sqrt(level + (error * more * known.exponent_spread) ** 2)
     return {
         "per_class": per_class,
         "accuracy": max(least, 1 - error),

@@ -235,6 +235,7 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
         folds=folds.count,
         known=folds.known,
         apart=judged.setting.apart,
+        grouped=judged.setting.grouped,
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
@@ -280,6 +281,7 @@ def _advice(judged: _Judged) -> dict[str, Any]:
         points=judged.fitted.curve,
         sets=_sets(judged),
         own=_own_point(judged),
+        trained=folds.trained,
     )
     return advice.advise(evidence)
 
@@ -291,7 +293,7 @@ def _own_point(judged: _Judged) -> Point | None:
         return None
     right = (judged.probabilities.argmax(1) == folds.labels)[folds.known]
     return Point(
-        per_class=folds.per_class * (folds.count - 1) / folds.count,
+        per_class=folds.per_class * folds.trained,
         accuracy=float(right.double().mean()),
         judged=len(right),
     )

@@ -46,6 +46,11 @@ class Setting:
         return not torch.equal(self.told_groups, self.support.groups)
 
     @property
+    def grouped(self) -> bool:
+        """Whether examples were told to belong together."""
+        return len(self.told_groups.unique()) < len(self.told_groups)
+
+    @property
     def apart(self) -> float:
         """The share of what is told to be apart that is no near copy of another."""
         return len(self.support.groups.unique()) / max(1, len(self.told_groups.unique()))

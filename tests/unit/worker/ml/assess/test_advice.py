@@ -184,3 +184,6 @@ def test_what_all_classes_gain_has_the_luck_of_the_draw() -> None:
     assert many is not None
     assert few["plus_minus"] >= advice.LUCK_OF_ALL * (0.1 * 0.9 / 30) ** 0.5
     assert many["plus_minus"] < few["plus_minus"]
+    for found in (few, many):
+        assert found["low"] < found["gain"] <= found["high"] <= 1
+        assert found["gain"] - found["low"] > 1.96 * found["plus_minus"]

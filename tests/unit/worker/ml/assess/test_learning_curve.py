@@ -49,7 +49,7 @@ class TestLaw:
     def test_doubling_takes_off_the_stated_share(self) -> None:
         found = law_of(0.5, 0.5, [1, 2, 4], judged=10**6)
         fall, spread = found.fall(4, 8)
-        assert fall == pytest.approx(1 - 2**-0.5, abs=0.01)
+        assert fall == pytest.approx(1 - 2 ** (-0.5 * (1 + 1 / 4)), abs=0.01)
         assert 0 < spread < 0.1
 
 
@@ -76,6 +76,16 @@ class TestOwnPoint:
         assert without is not None
         assert found.exponent == without.exponent
         assert found.error(4) == pytest.approx(0.1, abs=0.005)
+
+    def test_of_two_folds_the_forecast_starts_at_what_the_whole_fit_is_expected_to_have(
+        self,
+    ) -> None:
+        own = Point(per_class=1, accuracy=0.5, judged=10_000)
+        found = learning_curve.as_json([], 2, own, 0.5)
+        assert found is not None
+        assert found["points"][0]["accuracy"] == 0.5  # type: ignore[index]
+        first = found["forecast"][0]  # type: ignore[index]
+        assert first["accuracy"] > learning_curve.today(own, 2, 0.5).accuracy > 0.6
 
     def test_alone_leaves_the_expected_exponent(self) -> None:
         found = learning_curve.law([], Point(per_class=1, accuracy=0.5, judged=10))

@@ -18,6 +18,7 @@ from app.core.backbones import BACKBONES, E5
 from app.core.errors import HeadstartError
 from app.infra import weights
 from worker.ml.artifact import HeadArtifact, HeadConfig
+from worker.ml.assess import new_sources
 from worker.ml.features import ngrams, spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.fitting import text_kernel, text_mix
@@ -128,6 +129,7 @@ class TestFit:
             "num_examples": 30,
             "left_out": 0,
             "folds": 5,
+            "holds_for": new_sources.SAME,
         }
 
     def test_everything_but_tensors_is_json(self) -> None:

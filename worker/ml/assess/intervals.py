@@ -70,7 +70,7 @@ def steps(before: float, part: float) -> float:
     The logarithm of the ratio, and (1 + 1/before) times it: from one example to two errors fall
     twice as fast as from many to twice as many (measured, ADR 46).
     """
-    return -(1 + 1 / before) * math.log(part)
+    return -(1 + 1 / max(1.0, before)) * math.log(part)
 
 
 def loss_out_of_fold(

@@ -33,12 +33,12 @@ _SAID = ("label", "labels")
 """What is no longer confirmed once it is another."""
 
 Change = Callable[[list[Example]], list[Example]]
-Notice = Callable[[Sequence[Example]], Sequence[Problem]]
+Revise = Callable[[list[Example]], tuple[list[Example], Sequence[Problem]]]
+"""The examples afterwards, and what is said of the change."""
 
 
-def _nothing(known: Sequence[Example]) -> Sequence[Problem]:
-    del known
-    return ()
+def _silent(change: Change) -> Revise:
+    return lambda known: (change(known), ())
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,9 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """A change of the examples, what its making noticed, and the examples that it drops."""
+    """A change of the examples, and the examples that it drops."""
 
-    change: Change
-    told: Sequence[Problem] = ()
-    notice: Notice = _nothing
-    """What is said of the change, given the examples that it changes."""
+    revise: Revise
     drops: frozenset[str] = frozenset()
     minimum_classes: int = 2
 
@@ -92,16 +89,20 @@ class Revision:
         """
         facts = [fact for fact in facts_of(base.problems) if fact.example_id not in self.drops]
         undecodable = {fact.example_id for fact in facts if fact.excluded}
-        changed = self.change(list(base.examples))
-        examples, doubts = review(one for one in changed if one.id not in undecodable)
-        said = self.notice(base.examples)
-        content = Content(examples, [*facts, *self.told, *said, *doubts], base.declared)
+        revised, said = self.revise(list(base.examples))
+        examples, doubts = review(one for one in revised if one.id not in undecodable)
+        content = Content(examples, [*facts, *said, *doubts], base.declared)
         _check_classes(content, self.minimum_classes)
         return content
 
 
 def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int = 2) -> Revision:
-    """Examples with other values, `wanted` by their ids. Raises not_found if one is missing.
+    """Examples with other values, `wanted` by their ids. Raises not_found if one is missing."""
+    return Revision(revise=_silent(relabelling(wanted)), minimum_classes=minimum_classes)
+
+
+def relabelling(wanted: Mapping[str, dict[str, object]]) -> Change:
+    """The change that gives examples other values, `wanted` by their ids; it raises not_found.
 
     What was confirmed was a label: another one is not.
     """
@@ -112,7 +113,7 @@ def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int 
             raise _missing()
         return [_changed(example, wanted.get(example.id)) for example in examples]
 
-    return Revision(change=change, minimum_classes=minimum_classes)
+    return change
 
 
 def _changed(example: Example, wanted: dict[str, object] | None) -> Example:
@@ -132,7 +133,7 @@ def dropped(*example_ids: str, minimum_classes: int = 2) -> Revision:
             raise _missing()
         return [example for example in examples if example.id not in wanted]
 
-    return Revision(change=change, drops=wanted, minimum_classes=minimum_classes)
+    return Revision(revise=_silent(change), drops=wanted, minimum_classes=minimum_classes)
 
 
 def appended(
@@ -147,15 +148,11 @@ def appended(
     newer label holds. `splits`: as `appending.merged` has it.
     """
 
-    def merged(known: Sequence[Example]) -> appending.Merged:
-        return appending.merged(first(list(known)), examples, problems, splits=splits)
+    def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
+        made = appending.merged(first(known), examples, problems, splits=splits)
+        return made.examples, [*facts_of(problems), *made.told()]
 
-    return Revision(
-        change=lambda known: merged(known).examples,
-        told=facts_of(problems),
-        notice=lambda known: merged(known).told(),
-        minimum_classes=minimum_classes,
-    )
+    return Revision(revise=revise, minimum_classes=minimum_classes)
 
 
 def facts_of(problems: Iterable[Problem]) -> list[Problem]:

@@ -15,7 +15,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.core.modalities import MODALITIES
 from app.datasets import service
-from app.datasets.content import relabelled
+from app.datasets.content import relabelled, relabelling
 from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
 from app.http.dependencies import Services, writing
@@ -188,9 +188,8 @@ _CHECKS = {"image": _check_image, "text": _check_text}
 
 def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnapshot:
     """One version with all of it."""
-    changes = relabelled(plan.relabelled, minimum_classes=1)
     if not plan.added:
-        return service.revise(services, base, changes)
+        return service.revise(services, base, relabelled(plan.relabelled, minimum_classes=1))
     with scratch(staging(services.settings)) as folder:
         upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder)
         mode = service.label_mode_of(base)
@@ -198,7 +197,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
         form = UploadForm(modality=modality, label_mode=mode)
         return service.append(
             services, upload, form, base=base, receipt=Receipt(), minimum_classes=1,
-            first=changes.change,
+            first=relabelling(plan.relabelled),
         )  # fmt: skip
 
 

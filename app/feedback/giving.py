@@ -162,7 +162,7 @@ def _logged(services: Services, tenant: str, prediction_id: str) -> list[LoggedP
 
 def _meant(logged: Sequence[LoggedPredictionRow], index: int | None) -> LoggedPredictionRow:
     """The input of an answer that feedback is about. Raises invalid_value where it is not told."""
-    places = [row.place for row in logged]
+    places = sorted({row.place for row in logged})
     if index is None and places != [0]:
         raise HeadstartError(
             "invalid_value",

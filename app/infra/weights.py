@@ -74,8 +74,8 @@ def window(folder: Path) -> int:
     """
     if folder.is_file():
         return _positions(folder)
-    config = _settings(folder / "config.json")
-    stated = _settings(folder / "sentence_bert_config.json").get("max_seq_length")
+    config = settings_of(folder / "config.json")
+    stated = settings_of(folder / "sentence_bert_config.json").get("max_seq_length")
     table = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
     pad = int(config.get("pad_token_id") or 0)
     return min(int(stated or table), table - 1 - (pad if pad < table else 0))
@@ -91,7 +91,7 @@ def _positions(packed: Path) -> int:
     return int(sizes[5])
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def settings_of(file: Path) -> dict[str, Any]:
     """What a file of settings says; nothing where there is none."""
     if not file.is_file():
         return {}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def service(
     folder = tmp_path_factory.mktemp(request.param)
     run = _embedded if request.param == "embedded" else _production
     yield from run(folder)
+
+
+@contextmanager
+def served(data_dir: Path, weights_dir: Path) -> Iterator[httpx.Client]:
+    """A caller of an embedded service of its own, which finds these weights."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HEADSTART_WEIGHTS_DIR", str(weights_dir))
+        supervisor = start(Settings(data_dir=data_dir), host="127.0.0.1", port=0)
+        try:
+            key = (data_dir / "api-key").read_text().strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=180) as made:
+                yield made
+        finally:
+            supervisor.stop()
 
 
 def _embedded(folder: Path) -> Iterator[Service]:

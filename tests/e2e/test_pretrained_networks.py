@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import ViTConfig, ViTModel
 
-from app.cli.embedded import start
-from app.infra.settings import Settings
 from tests.e2e.archives import drawn, zipped
+from tests.e2e.conftest import served
 from worker.ml.backbones import networks
 
 TIMM, GRAPH, FOLDER = "tf_efficientnet_lite0", "mobilenet_v2_1.0_224_quant", "tiny-vit"
@@ -41,16 +40,8 @@ def client(
 ) -> Iterator[httpx.Client]:
     data_dir, weights_dir = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("weights")
     fill(weights_dir, shared_weights)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("HEADSTART_WEIGHTS_DIR", str(weights_dir))
-        supervisor = start(Settings(data_dir=data_dir), host="127.0.0.1", port=0)
-        try:
-            key = (data_dir / "api-key").read_text().strip()
-            headers = {"Authorization": f"Bearer {key}"}
-            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=180) as made:
-                yield made
-        finally:
-            supervisor.stop()
+    with served(data_dir, weights_dir) as made:
+        yield made
 
 
 @pytest.mark.parametrize(

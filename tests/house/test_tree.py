@@ -13,7 +13,6 @@ MOST_LINES = 400
 LONG = {
     "migrations/versions/0001_first_tables.py": "the first schema whole; what is released stays",
     "worker/ml/heads/bundle/run.py": "one file that is copied into bundles and needs no other",
-    "tests/api/jobs/test_jobs.py": "the jobs' routes as one list of promises",
 }
 MOST_FILES = 20
 FULL = {

@@ -12,10 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from app.cli.embedded import start
-from app.infra.settings import Settings
 from tests import tiny_clip
 from tests.e2e.archives import zipped
+from tests.e2e.conftest import served
 from tests.tiny_clip import NAMES
 
 CLIP = "tiny-clip"
@@ -41,16 +40,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     torch.set_num_threads(1)
     tiny_clip.save(tiny_clip.trained(), weights_dir / CLIP)
     torch.set_num_threads(threads)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("HEADSTART_WEIGHTS_DIR", str(weights_dir))
-        supervisor = start(Settings(data_dir=data_dir), host="127.0.0.1", port=0)
-        try:
-            key = (data_dir / "api-key").read_text().strip()
-            headers = {"Authorization": f"Bearer {key}"}
-            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=180) as made:
-                yield made
-        finally:
-            supervisor.stop()
+    with served(data_dir, weights_dir) as made:
+        yield made
 
 
 def declared(client: httpx.Client, **fields: str) -> Any:

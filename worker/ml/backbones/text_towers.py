@@ -5,7 +5,6 @@ It is loaded for a fit that needs names, and let go: predictions read pictures a
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from app.core.errors import HeadstartError
+from app.infra import weights
 from worker.ml.backbones.sources.hugging_face_images import loaded
 from worker.ml.backbones.text_files import HuggingFaceFolder
 from worker.ml.backbones.weights import read as read_state
@@ -93,19 +93,9 @@ def _scale(model: Any) -> float:
 
 def _pad(folder: Path, tokenizer: Tokenizer, stated: object) -> int:
     """The id that fills up: the tokens' own word for it, else the configuration's."""
-    token = _read(folder / "tokenizer_config.json").get("pad_token")
+    token = weights.settings_of(folder / "tokenizer_config.json").get("pad_token")
     name = token.get("content") if isinstance(token, Mapping) else token
     known = tokenizer.token_to_id(name) if isinstance(name, str) else None
     if known is not None:
         return int(known)
     return stated if isinstance(stated, int) and not isinstance(stated, bool) else 0
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        told = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
-    return told if isinstance(told, dict) else {}

@@ -5,7 +5,6 @@ Of two towers (CLIP, SigLIP) it is the one of pictures, whose embedding lies in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from transformers.utils import logging
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.infra import weights
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.tapped import Colours, ReadNetwork
 from worker.ml.backbones.taps import prefix_of
@@ -57,7 +57,7 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     if left:
         told = f"{spec.name}: missing or misshapen: {', '.join(left[:5])}"
         raise HeadstartError("weights_invalid", told)
-    told_of = _settings(path / "preprocessor_config.json")
+    told_of = weights.settings_of(path / "preprocessor_config.json")
     mean, std = _colours(told_of)
     return ReadNetwork(
         net=PictureTower(model, pooled=not missing and _pools(model)),
@@ -85,16 +85,6 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
 def _pools(model: Any) -> bool:
     """Whether its pooled output is an embedding: a dense layer there was taught something else."""
     return not hasattr(getattr(model, "pooler", None), "dense")
-
-
-def _settings(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        told = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
-    return told if isinstance(told, dict) else {}
 
 
 def _colours(told: Mapping[str, Any]) -> tuple[Colours, Colours]:

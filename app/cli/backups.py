@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 from app.cli.folder import only_one
-from app.cli.options import DataDir, console, settings_of
+from app.cli.options import DataDir, console, missing_service, settings_of
+from app.core.errors import HeadstartError
 from app.infra.settings import make_folder
 from app.operations.backups.service import Backup, back_up
 from app.operations.backups.service import restore as restore_backup
@@ -21,6 +22,9 @@ def backup(
 ) -> None:
     """Write everything the service keeps, as of one moment, while it may run."""
     settings = settings_of(data_dir)
+    where = missing_service(settings)
+    if where is not None:
+        raise HeadstartError("not_found", where)
     make_folder(settings.data_dir)
     done = back_up(settings, target)
     console.print(f"{_told(done)} are in {target}; it holds labels, contents and webhooks' secrets")

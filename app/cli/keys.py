@@ -11,7 +11,7 @@ import typer
 
 from app.accounts.service import create_first_key, create_key, find_live, live_keys
 from app.cli.folder import write_key
-from app.cli.options import DataDir, console, settings_of
+from app.cli.options import DataDir, console, missing_service, settings_of
 from app.core.errors import HeadstartError
 from app.core.identity import SCOPES
 from app.http.keyring import find_key
@@ -94,9 +94,8 @@ def _database(settings: Settings, *, new: bool = False) -> Iterator[Sessions]:
 
     `HEADSTART_URL` names no database, so a key made here opens nothing there.
     """
-    own = settings.database_url == ""
-    if own and not (settings.data_dir / "headstart.db").exists():
-        where = f"no service has been at {settings.data_dir.resolve()}; --data-dir names another"
+    where = missing_service(settings)
+    if where is not None:
         if not new:
             raise HeadstartError("not_found", where)
         console.print(f"{where}: a new database is made here")

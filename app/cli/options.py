@@ -23,6 +23,13 @@ console = plain_console(stderr=True)
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.")]
 
 
+def missing_service(settings: Settings) -> str | None:
+    """Why there is no service's database to be read, in words; None where there may be one."""
+    if settings.database_url or (settings.data_dir / "headstart.db").exists():
+        return None
+    return f"no service has been at {settings.data_dir.resolve()}; --data-dir names another"
+
+
 def settings_of(data_dir: Path | None) -> Settings:
     """The environment's settings, on another data folder if one is named."""
     settings = load_settings()

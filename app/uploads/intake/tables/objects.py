@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Problem
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, json_stream, label_studio
 from app.uploads.intake.tables.lines import numbered
@@ -19,6 +20,7 @@ READ = (
     "Studio and doccano export"
 )
 
+_JUDGED = frozenset({"accept", "reject", "ignore"})
 BESIDE = ("meta", "metadata", "entities", "relations")
 """What rows may have beside what is read."""
 
@@ -53,8 +55,29 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
         yield from label_studio.rows(_again(first, found), table)
         return
     names = columns.find(table, list(first[1]), number=first[0].number, first=first[1])
-    for row, value in _again(first, found):
+    every = _again(first, found)
+    judged = table.labelled and _is_judged(first[1])
+    for row, value in _accepted(every, table) if judged else every:
         yield names.read(row, value)
+
+
+def _is_judged(first: Mapping[str, Any]) -> bool:
+    """Whether somebody has judged whether each label is right, as Prodigy exports it."""
+    return "label" in first and first.get("answer") in _JUDGED
+
+
+def _accepted(found: Numbered, table: TableFile) -> Numbered:
+    """Those whose label was accepted; of a rejected one nothing says which is right."""
+    others = 0
+    for row, value in found:
+        if value.get("answer") == "accept":
+            yield row, value
+        else:
+            others += 1
+    if others:
+        said = f"{others} row(s) were rejected or ignored (`answer`), and are left out"
+        told = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
+        table.tell(told)
 
 
 def _again(first: tuple[Row, dict[str, Any]], rest: Numbered) -> Numbered:

@@ -168,6 +168,20 @@ class TestDoccano:
             assert (error.code, error.param) == (code, "all.jsonl:2")
 
 
+def test_what_prodigy_rejected_is_not_learned(take: Take) -> None:
+    said = [("a", "x", "accept"), ("b", "y", "reject"), ("c", "y", "accept"), ("d", "x", "ignore")]
+    rows = [{"text": text, "label": label, "answer": told} for text, label, told in said]
+    built = take(b"\n".join(map(as_json, rows)), "annotations.jsonl")
+    assert labels(built) == ["x", "y"]
+    assert codes(built) == [("unlabelled", True)]
+    assert "2 row(s)" in built.problems[0].message
+
+
+def test_another_answer_is_a_column_like_any(take: Take) -> None:
+    rows = [{"text": "a", "label": "x", "answer": "accepted"}, {"text": "b", "label": "y"}]
+    assert labels(take(b"\n".join(map(as_json, rows)), "qa.jsonl")) == ["x", "y"]
+
+
 def coco(images: dict[str, list[str]], **more: Any) -> bytes:
     names = sorted({name for some in images.values() for name in some})
     listed = [{"id": at, "file_name": name, **more} for at, name in enumerate(images)]

@@ -99,7 +99,7 @@ class UsageReport(BaseModel):
     models: list[UsageOfModel] = Field(description="The most used first, a thousand at most.")
 
 
-class OrganisationUsage(BaseModel):
+class UsageOfOrganisation(BaseModel):
     """What one of all organisations has used."""
 
     object: Literal["organization.usage"] = "organization.usage"
@@ -166,7 +166,7 @@ def list_usage_of_organizations(
         Query(pattern=ORGANISATION, description="The last organisation of the page before."),
     ] = None,
     limit: Limit = 20,
-) -> Page[OrganisationUsage]:
+) -> Page[UsageOfOrganisation]:
     """What each organisation has used, by their names; needs the scope `operator`."""
     caller.require("operator")
     period = _period(session, first, to)
@@ -174,8 +174,8 @@ def list_usage_of_organizations(
     return page(list(found.items()), limit, _of_organisation)
 
 
-def _of_organisation(of: tuple[str, list[_Row]]) -> OrganisationUsage:
-    return OrganisationUsage(organization_id=of[0], total=_amounts(of[1]))
+def _of_organisation(of: tuple[str, list[_Row]]) -> UsageOfOrganisation:
+    return UsageOfOrganisation(organization_id=of[0], total=_amounts(of[1]))
 
 
 def _period(session: Session, first: date | None, to: date | None) -> Period:

@@ -110,6 +110,9 @@ def test_the_quickstart_works_unchanged(
     with pytest.raises(TrainingError) as kept:
         trainer.delete_project(project.id)
     assert kept.value.response.status_code == 409
+    with pytest.raises(PredictionError) as inside:
+        predictor.classify_image_url(project.id, "digits", f"{service.url}/livez")
+    assert inside.value.error.code == "BadRequestImageUrl"
     trainer.unpublish_iteration(project.id, iteration.id)
     trainer.delete_iteration(project.id, iteration.id)
     assert trainer.get_iterations(project.id) == []
@@ -210,12 +213,12 @@ def test_bad_images_are_told_one_by_one(trainer: CustomVisionTrainingClient) -> 
     assert "exactly one tag" in untagged.value.error.message
 
 
-def test_the_url_road_does_not_lead_inside(
+def test_nothing_is_fetched_for_what_is_not_published(
     service: Service, predictor: CustomVisionPredictionClient
 ) -> None:
     with pytest.raises(PredictionError) as refused:
         predictor.classify_image_url(str(UUID(int=0)), "any", f"{service.url}/livez")
-    assert refused.value.error.code == "BadRequestImageUrl"
+    assert refused.value.error.code == "NotFoundIteration"
 
 
 def test_wrong_keys_are_told(service: Service) -> None:

@@ -89,7 +89,7 @@ def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
             wait_for(lambda so_far=number: _resumed(client, job) == so_far, seconds=100)
             _wait_for_state(watched, job)
             assert _over(client, job) is None
-            os.kill(_ours(whom), signal.SIGKILL)
+            os.kill(_of(watched, whom), signal.SIGKILL)
         broken = ended(client, job)
         assert _resumed(client, job) == len(KILLED)
         assert not list(watched.data_dir.rglob(f"tunings/*/{job}/*")), "states go with the job"
@@ -146,28 +146,17 @@ def _differences(one: Any, other: Any, where: str = "") -> list[str]:
     return [] if same else [f"{where}: {one} and {other}"]
 
 
-def _ours(what: bytes) -> int:
-    """The process of that command that descends from this one."""
-    parents = {int(path.name): _parent(path) for path in Path("/proc").glob("[0-9]*")}
-
-    def is_ours(pid: int) -> bool:
-        while pid > 1 and pid != os.getpid():
-            pid = parents.get(pid, 0)
-        return pid == os.getpid()
-
-    (found,) = (pid for pid in parents if is_ours(pid) and what in _command(pid))
+def _of(service: Service, what: bytes) -> int:
+    """The service's process of that command: its data folder is in the environment."""
+    where = str(service.data_dir).encode() + b"\0"
+    every = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    named = [pid for pid in every if what in _read(pid, "cmdline")]
+    (found,) = (pid for pid in named if where in _read(pid, "environ"))
     return found
 
 
-def _parent(folder: Path) -> int:
+def _read(pid: int, what: str) -> bytes:
     try:
-        return int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return Path(f"/proc/{pid}/{what}").read_bytes()
     except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-        return 0
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
         return b""

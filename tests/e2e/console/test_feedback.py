@@ -68,6 +68,7 @@ def test_a_queue_is_labelled_by_keyboard(console: Watched, live: Service, in_use
         page.keyboard.press("Enter")
         expect(page.get_by_text(re.compile("^3 of "))).to_be_visible()
         expect(page.get_by_role("button", name=re.compile("^Add [12] labels? to"))).to_be_visible()
+        wait_for(lambda: len(given(client)) == 3)
         said = {one["prediction_id"]: one for one in given(client)}
         order = [one["prediction_id"] for one in drawn_up]
         first = client.get("/v1/models/" + ALIAS).json()["card"]["labels"][0]

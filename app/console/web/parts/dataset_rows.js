@@ -17,7 +17,7 @@ function Glimpse({ dataset }) {
     get(`v1/datasets/${dataset.id}/examples`, { limit: texts ? 3 : 6, order: "classes", excluded: false }).then(async (page) => {
       if (texts) await Promise.all(page.data.map(async (/** @type {any} */ one) => { one.text = await textOf(dataset.id, one.id); }));
       if (here) set(page.data);
-    }, () => {});
+    }).catch(() => {});  // of the texts, too
     return () => { here = false; };
   }, [dataset.id, dataset.version, dataset.status === "ready"]);
   if (dataset.modality === "text") return html`<div class="quotes">${examples.map((one) => html`<span>“${one.text.slice(0, 80)}”</span>`)}</div>`;

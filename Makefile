@@ -99,6 +99,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.calibrate
 	$(BIN)/python -m benchmarks.figures.label_errors
 	$(BIN)/python -m benchmarks.figures.advice
+	$(BIN)/python -m benchmarks.figures.intervals
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

@@ -24,14 +24,15 @@ const ROOMS = [
   [/^\/jobs$/, "jobs", () => import("./rooms/jobs.js")],
   [/^\/jobs\/([^/]+)$/, "jobs", () => import("./rooms/job.js")],
   [/^\/system$/, "system", () => import("./rooms/system.js")],
-  [/^\/keys$/, "keys", () => import("./rooms/keys.js")],
+  [/^\/usage$/, "usage", () => import("./rooms/usage.js")],
+  [/^\/keys$/, "usage", () => import("./rooms/keys.js")],
   [/^\/more$/, "more", () => import("./rooms/more.js")],
 ];
 /** @type {[string, string, any, string][][]} */
 const RAIL = [
   [["home", "Home", "home", "#/"], ["datasets", "Datasets", "grid", "#/datasets"], ["models", "Models", "cube", "#/models"], ["try", "Try it", "play", "#/try"]],
   [["aliases", "Aliases", "at", "#/aliases"], ["hooks", "Hooks", "bolt", "#/hooks"], ["feedback", "Feedback", "inbox", "#/feedback"]],
-  [["jobs", "Jobs", "line", "#/jobs"], ["system", "System", "rack", "#/system"]],
+  [["jobs", "Jobs", "line", "#/jobs"], ["system", "System", "rack", "#/system"], ["usage", "Usage", "gauge", "#/usage"]],
 ];
 
 /** The page's address: what follows the `#`. */
@@ -138,7 +139,7 @@ function KeyMenu({ me, onClose, onOut }) {
       <dt>Appearance</dt><dd><div class="seg" role="group" aria-label="Appearance">${["system", "light", "dark"].map((one) => html`<button type="button" aria-pressed=${theme === one} onClick=${() => choose(one)}>${one}</button>`)}</div></dd>
       <dt>Single-letter keys</dt><dd><div class="seg" role="group" aria-label="Single-letter keys">${["on", "off"].map((one) => html`<button type="button" aria-pressed=${letters === one} onClick=${() => letter(one)}>${one}</button>`)}</div></dd>
     </dl>
-    <div class="acts">${me.scopes.includes("admin") && html`<a class="btn" href="#/keys" onClick=${onClose}>All keys</a>`}<${Button} onClick=${onOut}>Sign out</${Button}></div></${Dialog}>`;
+    <div class="acts">${me.scopes.includes("admin") && html`<a class="btn" href="#/keys" onClick=${onClose}>All keys</a>`}<a class="btn" href="#/usage" onClick=${onClose}>Usage</a><${Button} onClick=${onOut}>Sign out</${Button}></div></${Dialog}>`;
 }
 
 const HELP = [["?", "this list"], ["Ctrl K", "find a dataset, a model, an alias, an action"], ["g h, g d, g m, g t", "home, datasets, models, try it"], ["Enter, K, Z", "suspect label: relabel, keep, undo"], ["Arrows", "move in a grid or a matrix"], ["Y, N, 1–9", "try it: right, wrong, what it is"], ["1–9, 0, Enter, U, X, Z", "feedback: what it is, right, none of these, leave out, undo"], ["Escape", "close"]];

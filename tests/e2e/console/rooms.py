@@ -103,6 +103,8 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "triggers": [{"type": "labels", "count": 20}, {"type": "inbound"}],
     }
     assert client.post("/v1/hooks", json=hook).status_code == 201
+    bounds = {"stored_bytes": 2_000_000_000, "examples": 50_000, "requests_per_minute": 60_000}
+    assert client.patch("/v1/organizations/me", json={"quotas": bounds}).status_code == 200
     return {
         "home": "/",
         "datasets": "/datasets",
@@ -133,6 +135,7 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "job": f"/jobs/{first['id']}",
         "job-linear": f"/jobs/{second['id']}",
         "system": "/system",
+        "usage": "/usage",
         "keys": "/keys",
         "more": "/more",
     }

@@ -8,7 +8,7 @@ const PATHS = {
   home: "M3 8l6-5 6 5v7h-4v-4H7v4H3z", grid: "M3 3h5v5H3zM10 3h5v5h-5zM3 10h5v5H3zM10 10h5v5h-5z",
   cube: "M9 2l6 3.2v7.4L9 16l-6-3.4V5.2zM3.2 5.4L9 8.6l5.8-3.2M9 8.6V16", play: "M5 3l10 6-10 6z",
   at: "M12 9a3 3 0 1 1-6 0 3 3 0 0 1 6 0v1a2 2 0 0 0 4 0V9a7 7 0 1 0-3 5.7", bolt: "M10 2L4 10h4l-1 6 6-8H9z",
-  inbox: "M3 10l2-7h8l2 7v5H3zM3 10h4l1 2h2l1-2h4", line: "M2 14l4-5 3 3 6-8", rack: "M3 3h12v5H3zM3 10h12v5H3zM6 5.5h.01M6 12.5h.01",
+  inbox: "M3 10l2-7h8l2 7v5H3zM3 10h4l1 2h2l1-2h4", line: "M2 14l4-5 3 3 6-8", gauge: "M3 15V9M7 15V4M11 15v-4M15 15V7", rack: "M3 3h12v5H3zM3 10h12v5H3zM6 5.5h.01M6 12.5h.01",
   search: "M8 13A5 5 0 1 0 8 3a5 5 0 0 0 0 10zM12 12l4 4", up: "M9 12V3M5.5 6.5L9 3l3.5 3.5M3 11v4h12v-4", key: "M11 10a4 4 0 1 0-3.5-2.2L3 12.5V15h2.5v-2H8v-2l1.6-1.6",
   more: "M4 9h.01M9 9h.01M14 9h.01", back: "M11 4L6 9l5 5", chevron: "M7 4l5 5-5 5", check: "M3.5 9.5l3.5 3.5 7.5-8", info: "M9 16A7 7 0 1 0 9 2a7 7 0 0 0 0 14zM9 8.5V12M9 6h.01",
   copy: "M6 6V3h9v9h-3M3 6h9v9H3z", wifi: "M2 7a10 10 0 0 1 14 0M4.5 10a6.3 6.3 0 0 1 9 0M9 14h.01M7 12.3a3 3 0 0 1 4 0", camera: "M2 5h3l1.5-2h5L13 5h3v9H2zM9 12a2.7 2.7 0 1 0 0-5.4A2.7 2.7 0 0 0 9 12z",

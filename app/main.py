@@ -147,6 +147,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Fine-tuning-as-a-service on few examples.",
         version="0.1.0",
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -1,11 +1,11 @@
-"""`/docs`: Swagger UI from files of our own, so that it works with no network."""
+"""`/openapi.json`, and `/docs`: Swagger UI from files of our own, as there may be no network."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from app.core.errors import HeadstartError
 
@@ -16,6 +16,13 @@ _ASSETS = frozenset(
     {"swagger-ui-bundle.js", "swagger-ui.css", "docs.js", "favicon-32x32.png", "LICENSE", "NOTICE"}
 )
 _POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> Response:
+    """The document, whose server is where this request found the service."""
+    server = {"url": request.scope.get("root_path") or "/"}
+    return JSONResponse({**request.app.openapi(), "servers": [server]})
 
 
 @router.get("/docs")

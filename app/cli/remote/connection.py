@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from app.cli.options import console, settings_of
 from app.core.errors import HeadstartError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+_OF_PROXIES = {
+    413: "a proxy before the service takes no body of this size (nginx: client_max_body_size)",
+    502: "a proxy answers, but the service behind it does not (502)",
+    504: "a proxy before the service did not wait long enough (nginx: proxy_read_timeout)",
+}
+"""What is told where the answer is none of the service's own."""
 SECONDS = 600.0
 """A long upload's, or a wait's."""
 
@@ -75,7 +82,8 @@ def connected() -> Iterator[httpx.Client]:
     Raises unauthenticated where a service is named without a key.
     """
     address = known_address()
-    if address is not None and _answers(address.url):
+    silence = _silence(address.url) if address is not None else ""
+    if address is not None and not silence:
         with client_of(address) as client:
             yield client
         return
@@ -86,7 +94,8 @@ def connected() -> Iterator[httpx.Client]:
             raise HeadstartError("unauthenticated", why)
         if not where.startswith(("http://", "https://")):
             raise HeadstartError("invalid_value", f"{where}: begin it with http:// or https://")
-        raise httpx.ConnectError(f"nothing answers at {where}; headstart login names another")
+        told = f"nothing answers at {where} ({silence}); headstart login names another"
+        raise httpx.ConnectError(told)
     with _started() as address, client_of(address) as client:
         yield client
 
@@ -109,11 +118,13 @@ def _started() -> Iterator[Address]:
             console.print("Stopped it again; `headstart up` keeps one running.")
 
 
-def _answers(url: str) -> bool:
+def _silence(url: str) -> str:
+    """Why no service answers there; empty if one does."""
     try:
-        return httpx.get(f"{url}/livez", timeout=5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+        answer = httpx.get(f"{url}/livez", timeout=5, trust_env=False, verify=_trust())
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    return "" if answer.status_code == httpx.codes.OK else f"it says {answer.status_code}"
 
 
 def client_of(address: Address) -> httpx.Client:
@@ -123,8 +134,18 @@ def client_of(address: Address) -> httpx.Client:
         headers={"Authorization": f"Bearer {address.key}", "User-Agent": "headstart-cli"},
         timeout=httpx.Timeout(SECONDS, connect=10),
         trust_env=False,
+        verify=_trust(),
         event_hooks={"response": [_refuse]},
     )
+
+
+def _trust() -> ssl.SSLContext | bool:
+    """The certificates that `SSL_CERT_FILE` names, of a company's own authority, or the usual."""
+    named = os.environ.get("SSL_CERT_FILE")
+    try:
+        return ssl.create_default_context(cafile=named) if named else True
+    except OSError as error:
+        raise HeadstartError("invalid_value", f"SSL_CERT_FILE={named}: {error}") from None
 
 
 def _refuse(response: httpx.Response) -> None:
@@ -132,9 +153,9 @@ def _refuse(response: httpx.Response) -> None:
         return
     response.read()
     try:
-        told = response.json()
-    except ValueError:
+        told = dict(response.json())
+    except (TypeError, ValueError):
         told = {}
     code = str(told.get("code", "internal"))
-    message = str(told.get("detail") or f"the service answered {response.status_code}")
-    raise HeadstartError(code, message)
+    message = told.get("detail") or _OF_PROXIES.get(response.status_code)
+    raise HeadstartError(code, str(message or f"the service answered {response.status_code}"))

@@ -52,6 +52,7 @@ from app.http.waiting import Waiting, let_go_on_signals
 from app.infra.database import make_sessions, open_engine
 from app.infra.inference_statistics import InferenceStatistics
 from app.infra.logs import configure_logs
+from app.infra.orm import HookRow
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
 from app.infra.queue import open_doorbell
@@ -237,10 +238,11 @@ def open_services(settings: Settings) -> Services:
     )
 
 
-def _apply_feedback(services: Services, organisation_id: str, alias: str, dataset_id: str) -> None:
+def _apply_feedback(services: Services, hook: HookRow) -> None:
     """Give a hook's dataset what its alias was told; one that is gone, the run itself reports."""
     try:
-        applying.apply(services, organisation_id, alias, None, dataset_id)
+        given = applying.Given(alias=hook.alias, audited_only=hook.audited_only)
+        applying.apply(services, hook.organisation_id, given, hook.dataset_id)
     except HeadstartError as error:
         if error.code != "not_found":
             raise

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.core.ids import new_id
 from app.core.manifest import Modality
 from app.core.messages import Input, Options
 from app.core.modalities import MODALITIES
@@ -21,7 +22,7 @@ from app.http.openapi import Responses, path_id, problems
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import matching
 from app.predictions.options import cached, preferring
-from app.predictions.service import Question, ask, prediction_id, storable, while_connected
+from app.predictions.service import PREDICTION, Question, ask, storable, while_connected
 
 Name = Annotated[
     str,
@@ -92,7 +93,7 @@ async def predictions(
     told = request.headers
     options = Options(top_k=top_k, cache=cached(told.get("x-headstart-cache", "")))
     question = Question(
-        id=prediction_id(request.state.request_id),
+        id=new_id(PREDICTION),
         tenant=tenant,
         model=model,
         options=preferring(options, told.get("prefer", "")),

@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +74,28 @@ class _Plan:
         self.rejected.append((row, told))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Which feedback is meant: under an alias, or on a model's answers; all of it, or what is
+    audited."""
+
+    alias: str
+    model_id: str | None = None
+    audited_only: bool = False
+
+
 def apply(
-    services: Services, organisation_id: str, alias: str, model_id: str | None, dataset_id: str
+    services: Services, organisation_id: str, given: Given, dataset_id: str
 ) -> tuple[DatasetSnapshot, FeedbackCounts]:
-    """A version of the dataset with what was said under an alias, or of a model, if it has not all
-    of it. What a version of the dataset has had is not said again: a later correction or deletion
-    there holds until somebody gives feedback anew. Raises not_found, modality_mismatch,
+    """A version of the dataset with what was said, if it has not all of it.
+
+    What a version of the dataset has had is not said again: a later correction or deletion there
+    holds until somebody gives feedback anew. Raises not_found, modality_mismatch,
     label_mode_mismatch, insufficient_classes.
     """
     with reading(services.sessions) as session:
         base = datasets.get(session, dataset_id, organisation_id=organisation_id)
-        found = rows.labelled(
-            session, organisation_id=organisation_id, alias=alias, model_id=model_id
-        )
+        found = rows.labelled(session, organisation_id=organisation_id, **asdict(given))
     plan = _planned(services, base, found)
     made = _made(services, base, plan) if plan.added or plan.relabelled else base
     told = {"dataset": dataset_id, "version": made.version.number}
@@ -104,7 +113,7 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
     done = [row for row in found if is_settled(row, base.dataset.id)]
     plan = _Plan(unchanged=len({row.sha256 for row in done}))
     fresh = [row for row in found if not is_settled(row, base.dataset.id)]
-    last = _last_words(services, base, fresh, plan)
+    last = _last_words(services, base, _holding(fresh, found, plan), plan)
     if not last:
         return plan
     known: dict[str, list[Example]] = defaultdict(list)
@@ -121,6 +130,18 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
             plan.settled.append(row)
             plan.added[content] = row
     return plan
+
+
+def _holding(
+    fresh: Iterable[FeedbackRow], found: Iterable[FeedbackRow], plan: _Plan
+) -> Iterator[FeedbackRow]:
+    """Those that count: what callers report by themselves does not where the input is audited."""
+    audited = {row.sha256 for row in found if row.audited}
+    for row in fresh:
+        if row.sha256 in audited and not row.audited and row.source == "api":
+            plan.leave_out(row, rows.SUPERSEDED, "an audited label on the input holds")
+        else:
+            yield row
 
 
 def _last_words(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
@@ -40,7 +41,7 @@ from app.http.pages import Limit, Page, cursor, looks_like, page
 from app.http.routes import StrictRoute
 from app.http.schemas import Deletion
 from app.infra.database import reading
-from app.infra.orm import LoggedPredictionRow
+from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from app.infra.repositories import deletions
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import feedback as rows
@@ -65,12 +66,21 @@ _INPUT_PROBLEMS = (
 )  # fmt: skip
 
 
-@router.post("/feedback", status_code=201, responses=problems(*_INPUT_PROBLEMS))
+_HOLDS = {"model": Feedback, "description": "An audited label holds: nothing has changed."}
+
+
+@router.post("/feedback", status_code=201, responses={200: _HOLDS, **problems(*_INPUT_PROBLEMS)})
 async def give_feedback(
-    model: Name, body: NewFeedback, caller: Predicter, services: ServicesDep
+    model: Name, body: NewFeedback, caller: Predicter, services: ServicesDep, response: Response
 ) -> Feedback:
-    """Say what is right about a prediction; a second word on the same input replaces the first."""
-    return await giving.give(services, caller, model, body)
+    """Say what is right about a prediction; a second word on the same input replaces the first.
+
+    What is not audited replaces nothing that is: that feedback is answered then, with 200.
+    """
+    told = await giving.give(services, caller, model, body)
+    if told.audited and not body.audited:
+        response.status_code = 200
+    return told
 
 
 @router.get("/feedback", responses=problems("not_found"))
@@ -133,9 +143,10 @@ async def apply_feedback(
         raise HeadstartError("not_found", "there is no such dataset", param="dataset")
 
     def made() -> FeedbackVersion:
-        snapshot, counts = applying.apply(
-            services, caller.organisation_id, resolved.alias, _own(resolved), body.dataset
+        given = applying.Given(
+            alias=resolved.alias, model_id=_own(resolved), audited_only=body.audited_only
         )
+        snapshot, counts = applying.apply(services, caller.organisation_id, given, body.dataset)
         told = version_brief_of(snapshot).model_dump()
         return FeedbackVersion(**told, feedback=counts)
 
@@ -149,15 +160,23 @@ async def get_feedback(
     model: Name, feedback_id: FeedbackId, caller: Reader, services: ServicesDep
 ) -> Feedback:
     """One piece of feedback."""
-    await services.resolver.resolve(caller.organisation_id, model)
+    resolved = await services.resolver.resolve(caller.organisation_id, model)
 
     def found() -> Feedback:
         with reading(services.sessions) as session:
-            return feedback_of(
-                rows.get(session, feedback_id, organisation_id=caller.organisation_id)
-            )
+            return feedback_of(_given(session, resolved, feedback_id, caller.organisation_id))
 
     return await to_thread.run_sync(found)
+
+
+def _given(
+    session: Session, resolved: ResolvedModel, feedback_id: str, organisation_id: str
+) -> FeedbackRow:
+    """Raises not_found, for feedback on another model or under another alias too."""
+    row = rows.get(session, feedback_id, organisation_id=organisation_id)
+    if not giving.is_under(resolved, row):
+        raise rows.missing()
+    return row
 
 
 @router.delete("/feedback/{feedback_id}", responses=problems("not_found"))
@@ -165,14 +184,17 @@ async def delete_feedback(
     model: Name, feedback_id: FeedbackId, caller: Writer, services: ServicesDep
 ) -> DeletedObject:
     """Forget feedback and its input; versions that have it keep it."""
-    await services.resolver.resolve(caller.organisation_id, model)
-    deletion = await to_thread.run_sync(_removed, services, caller.organisation_id, feedback_id)
+    resolved = await services.resolver.resolve(caller.organisation_id, model)
+    organisation_id = caller.organisation_id
+    deletion = await to_thread.run_sync(_removed, services, organisation_id, resolved, feedback_id)
     return DeletedObject(id=feedback_id, object="feedback", deletion=deletion)
 
 
-def _removed(services: Services, organisation_id: str, feedback_id: str) -> Deletion:
+def _removed(
+    services: Services, organisation_id: str, resolved: ResolvedModel, feedback_id: str
+) -> Deletion:
     with writing(services) as session:
-        row = rows.get(session, feedback_id, organisation_id=organisation_id)
+        row = _given(session, resolved, feedback_id, organisation_id)
         files = rows.remove(session, row)
         doomed = Doomed(object="feedback", id=feedback_id, removed={"feedback": 1}, files=files)
         deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
@@ -282,8 +304,9 @@ async def get_logged_content(
     model: Name, logged_id: LoggedId, caller: Reader, services: ServicesDep
 ) -> Response:
     """A logged input's own bytes."""
-    await services.resolver.resolve(caller.organisation_id, model)
-    data, text = await to_thread.run_sync(_content, services, caller.organisation_id, logged_id)
+    resolved = await services.resolver.resolve(caller.organisation_id, model)
+    organisation_id = caller.organisation_id
+    data, text = await to_thread.run_sync(_content, services, organisation_id, resolved, logged_id)
     headers = {
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; sandbox",
@@ -293,9 +316,13 @@ async def get_logged_content(
     return Response(data, media_type=kind, headers=headers)
 
 
-def _content(services: Services, organisation_id: str, logged_id: str) -> tuple[bytes, bool]:
+def _content(
+    services: Services, organisation_id: str, resolved: ResolvedModel, logged_id: str
+) -> tuple[bytes, bool]:
     with reading(services.sessions) as session:
         row = log_rows.get(session, logged_id, organisation_id=organisation_id)
+    if not giving.is_under(resolved, row):
+        raise log_rows.missing()
     data = giving.content_of(services, row)
     if data is None:
         raise HeadstartError("not_found", "the input is not kept")

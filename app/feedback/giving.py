@@ -25,7 +25,7 @@ from app.feedback.views import feedback_of
 from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
-from app.infra.orm import LoggedPredictionRow
+from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from app.infra.repositories import quotas
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import log as log_rows
@@ -37,6 +37,7 @@ from app.uploads import blobs
 _SOON = 10.0
 """Seconds within which an answer of another process may still be on its way into the log."""
 _OTHERS = ("chatcmpl-", "resp_")
+HOLDS = "an audited label is here already and holds: what was said now has changed nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,10 @@ class Said:
 
 async def give(services: Services, caller: Identity, name: str, new: NewFeedback) -> Feedback:
     """Keep feedback on a model or an alias. Raises not_found, in_flight, invalid_request, and what
-    is wrong with an input.
+    is wrong with an input; forbidden where a key that may not write says that it has audited.
     """
+    if new.audited:
+        _may_audit(caller)
     resolved = await services.resolver.resolve(caller.organisation_id, name)
     if new.input is not None:
         said = await asked(services, caller.organisation_id, resolved, new.input)
@@ -78,6 +81,14 @@ async def give(services: Services, caller: Identity, name: str, new: NewFeedback
     return await to_thread.run_sync(
         keep, services, caller.organisation_id, resolved.alias, said, values
     )
+
+
+def _may_audit(caller: Identity) -> None:
+    try:
+        caller.require("write")
+    except HeadstartError as error:
+        why = f"audited: accuracy is told by it, and {error.message}; send it without, or ask a key"
+        raise HeadstartError(error.code, f"{why} that may write", param="audited") from error
 
 
 async def asked(
@@ -128,11 +139,7 @@ async def _recalled(
     if not logged:
         await flush(services)
         logged = await to_thread.run_sync(_logged, services, tenant, prediction_id)
-    of = [
-        one
-        for one in logged
-        if (one.alias == resolved.alias if resolved.alias else one.model_id == resolved.id)
-    ]
+    of = [one for one in logged if is_under(resolved, one)]
     if not of:
         raise _missing(prediction_id)
     found = _meant(of, new.index)
@@ -145,6 +152,11 @@ async def _recalled(
         answer=found.answer,
         data=await to_thread.run_sync(content_of, services, found),
     )
+
+
+def is_under(resolved: ResolvedModel, row: LoggedPredictionRow | FeedbackRow) -> bool:
+    """Whether it is of the alias that was named; or, where an id named a model, of that."""
+    return row.alias == resolved.alias if resolved.alias else row.model_id == resolved.id
 
 
 def prediction_of(told: str) -> str:
@@ -234,7 +246,9 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
 def keep(
     services: Services, organisation_id: str, alias: str, said: Said, values: Mapping[str, Any]
 ) -> Feedback:
-    """Write it down, and its input; what was said of the same before is no more."""
+    """Write it down, and its input; what was said of the same before is no more, unless that is
+    audited and this is not: then nothing changes, and the note says so.
+    """
     row = {
         **values,
         "alias": alias,
@@ -258,8 +272,10 @@ def keep(
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
             if files:
                 quotas.check(session, services.settings, organisation_id, "stored_bytes")
-            needless = log_rows.needless(session, [former])
+            needless = log_rows.needless(session, [former, *files])
             told = feedback_of(found)
+            if found.audited and not values["audited"]:
+                told.notes.insert(0, HOLDS)
             hold.release(session)
     erasure.delete(services.storage, needless)
     return told

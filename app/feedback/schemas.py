@@ -89,7 +89,8 @@ class NewFeedback(BaseModel):
     audited: bool = Field(
         False,
         description="The input was drawn at random, as `GET …/audit` draws. Accuracy is of these "
-        "alone: what people report by themselves is mostly errors.",
+        "alone: what people report by themselves is mostly errors. It needs the scope `write`, and "
+        "holds against whatever is said of the answer without it.",
     )
 
     @model_validator(mode="after")
@@ -126,12 +127,13 @@ class FeedbackApplied(BaseModel):
     reason: str | None = Field(
         None,
         description="`superseded`: the example was corrected in the dataset, or deleted from it, "
-        "after the feedback was given; or the code of what is wrong with the input.",
+        "after the feedback was given, or an audited label on the input holds; or the code "
+        "of what is wrong with the input.",
     )
 
 
 class Feedback(BaseModel):
-    """What somebody says of a prediction. Of one input the last word holds."""
+    """What somebody says of a prediction. Of one input the last word holds, or an audited one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_FEEDBACK]})
 
@@ -278,6 +280,10 @@ class FeedbackApplication(BaseModel):
     )
 
     dataset: Id
+    audited_only: bool = Field(
+        False,
+        description="Leave out what is not audited: keys that may only `predict` can say that.",
+    )
 
 
 class LeftOutFeedback(BaseModel):

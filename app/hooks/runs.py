@@ -54,7 +54,7 @@ def begin(services: Services, claim: Claim) -> None:
         run = session.get(HookRunRow, claim.payload["run"])
         hook = session.get(HookRow, run.hook_id) if run is not None else None
     if hook is not None and hook.apply_feedback and hook.enabled:
-        services.apply_feedback(services, hook.organisation_id, hook.alias, hook.dataset_id)
+        services.apply_feedback(services, hook)
     with writing(services) as session:
         work.hold(session, claim)
         run = hook_runs.lock(session, claim.payload["run"])
@@ -199,7 +199,8 @@ def _pending(session: Session, services: Services, hook: HookRow) -> int:
     """Labels that feedback has brought and no version has yet."""
     if not hook.apply_feedback:
         return 0
-    return services.pending_feedback(session, hook.organisation_id, hook.alias)
+    whose = (hook.organisation_id, hook.alias, hook.audited_only)
+    return services.pending_feedback(session, *whose)
 
 
 def _look(services: Services, hook_id: str, counts: Counts) -> bool:

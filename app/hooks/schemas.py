@@ -110,6 +110,11 @@ class _Rules(BaseModel):
     apply_feedback: bool = Field(
         True, description="Make a version of the dataset with the alias's labelled feedback first."
     )
+    audited_only: bool = Field(
+        False,
+        description="Of feedback, apply only what is audited: keys that may only `predict` cannot "
+        "say that, and so do not change what is trained on.",
+    )
     enabled: bool = True
 
 
@@ -140,6 +145,7 @@ class HookChange(BaseModel):
     debounce_seconds: float | None = Field(None, ge=0, le=86_400)
     max_runs_per_day: int | None = Field(None, ge=1, le=1440)
     apply_feedback: bool | None = None
+    audited_only: bool | None = None
     enabled: bool | None = None
 
 
@@ -156,6 +162,7 @@ class Hook(BaseModel):
                     "debounce_seconds": 60.0,
                     "max_runs_per_day": 24,
                     "apply_feedback": True,
+                    "audited_only": False,
                     "enabled": True,
                     "notes": [],
                     "trained_version": 1,
@@ -178,6 +185,7 @@ class Hook(BaseModel):
     debounce_seconds: float
     max_runs_per_day: int
     apply_feedback: bool
+    audited_only: bool
     enabled: bool
     notes: list[str] = Field([], description="What of the hook has no effect now, and why.")
     trained_version: int | None = Field(

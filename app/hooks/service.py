@@ -166,6 +166,7 @@ def hook_of(row: HookRow) -> Hook:
         debounce_seconds=row.debounce_seconds,
         max_runs_per_day=row.max_runs_per_day,
         apply_feedback=row.apply_feedback,
+        audited_only=row.audited_only,
         enabled=row.enabled,
         trained_version=row.trained_version,
         next_due=whole(min(dues)) if dues else None,

@@ -17,6 +17,7 @@ from app.http.resolver import Resolver
 from app.http.waiting import Waiting
 from app.infra.database import Sessions, reading, transaction
 from app.infra.inference_statistics import InferenceStatistics
+from app.infra.orm import HookRow
 from app.infra.predictor_client import PredictorClient
 from app.infra.probe import Probe
 from app.infra.queue import Doorbell
@@ -30,8 +31,8 @@ from app.infra.storage import Storage
 from app.infra.turns import Builds, Turns
 
 MakeJob = Callable[[Session, Mapping[str, Any], str], str]
-PendingFeedback = Callable[[Session, str, str], int]
-ApplyFeedback = Callable[["Services", str, str, str], None]
+PendingFeedback = Callable[[Session, str, str, bool], int]
+ApplyFeedback = Callable[["Services", HookRow], None]
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class Services:
     make_job: MakeJob
     """Makes a job of a body and an organisation, in the caller's transaction; answers its id."""
     pending_feedback: PendingFeedback
-    """How many labels an organisation's alias has been told and no dataset version has yet."""
+    """How many labels, or audited ones, an organisation's alias has been told and no dataset
+    version has yet."""
     apply_feedback: ApplyFeedback
-    """Makes a version of a dataset with what an organisation's alias has been told, if anything."""
+    """Makes a version of a hook's dataset with what its alias has been told, if anything."""
 
 
 def services(request: Request) -> Services:

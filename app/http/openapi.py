@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Path
+from anyio import to_thread
+from fastapi import FastAPI, Path, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
 
 from app.core.errors import TITLES
 from app.core.openai.problems import STATUSES
@@ -134,7 +137,18 @@ CANCEL_PROBLEMS = problems(
 
 
 def complete(app: FastAPI) -> None:
-    """Let `app` describe itself with our problem document and key in place of FastAPI's own."""
+    """Let `app` describe itself with our problem document and key in place of FastAPI's own.
+
+    The document takes a second to make, once: nobody else waits for it, nor a thread for each who
+    asks meanwhile.
+    """
+    one_at_a_time = asyncio.Lock()
+
+    async def served(request: Request) -> Response:
+        async with one_at_a_time:
+            return await to_thread.run_sync(_document, app, request.scope["root_path"])
+
+    app.add_route("/openapi.json", served, include_in_schema=False)
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -151,6 +165,15 @@ def complete(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, prefix: str) -> Response:
+    """What is served, whose paths are below `prefix`, if there is one."""
+    described = app.openapi()
+    servers = described.get("servers", [])
+    if prefix and prefix not in {server.get("url") for server in servers}:
+        described = {**described, "servers": [{"url": prefix}, *servers]}
+    return JSONResponse(described)
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from pydantic_core import from_json
 
+from app.core.ids import new_id
 from app.core.messages import Input, Options
 from app.core.modalities import MODALITIES
 from app.http.dependencies import ServicesDep, Writer
@@ -17,7 +18,7 @@ from app.http.schemas import Calibration
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import recalibrating, schemas
 from app.predictions.inputs import read_inputs
-from app.predictions.service import Question, ask, counted_body, prediction_id, while_connected
+from app.predictions.service import PREDICTION, Question, ask, counted_body, while_connected
 
 router = APIRouter(route_class=StrictRoute, tags=["models"])
 
@@ -68,7 +69,7 @@ async def calibrate_model(
         return read_inputs(body, kind, modality=modality, most=most)[0], False
 
     question = Question(
-        id=prediction_id(request.state.request_id),
+        id=new_id(PREDICTION),
         tenant=caller.organisation_id,
         model=model,
         options=Options(top_k=1, score=True),

@@ -47,7 +47,6 @@ async def answer(scope: Scope, receive: Receive, send: Send, *, model: str) -> N
         content_type=headers.get(b"content-type", b"").decode("latin-1"),
         cache=headers.get(b"x-headstart-cache", b"").decode("latin-1"),
         prefer=headers.get(b"prefer", b"").decode("latin-1"),
-        request_id=scope["state"]["request_id"],
         sticky=headers.get(b"x-headstart-key", b"").decode("latin-1"),
         store=storable(headers.get(b"cache-control", b"").decode("latin-1")),
     )

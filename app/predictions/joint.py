@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from app.core.errors import HeadstartError
+from app.core.ids import new_id
 from app.core.messages import Input
 from app.core.modalities import MODALITIES
 from app.http.dependencies import Predicter, Services, ServicesDep
@@ -23,11 +24,11 @@ from app.predictions.inputs import from_document, is_json, parsed_document, read
 from app.predictions.options import cached, options_of, preferring
 from app.predictions.schemas import IMAGES, JSON_INPUTS, PARAMETERS, Predictions
 from app.predictions.service import (
+    PREDICTION,
     Inputs,
     Question,
     ask,
     counted_body,
-    prediction_id,
     while_connected,
 )
 
@@ -109,7 +110,7 @@ async def predict_jointly(caller: Predicter, services: ServicesDep, request: Req
     body = await counted_body(services, caller.organisation_id, request.receive)
     names, inputs = await _asked(request, body, services)
     question = Question(
-        id=prediction_id(request.state.request_id),
+        id=new_id(PREDICTION),
         tenant=caller.organisation_id,
         model=names[0],
         others=tuple(names[1:]),

@@ -27,6 +27,10 @@ from app.predictions.options import check_explainable, preferring, read_options
 from app.predictions.traffic_split import chosen, parted
 
 log = structlog.get_logger()
+PREDICTION = "pred_"
+"""How predictions' ids begin. They are never made of a request's id, which a client may repeat:
+feedback finds one prediction by its id.
+"""
 _PATIENCE = 0.02
 """Seconds before a waiting request begins to watch whether its client is still there."""
 Inputs = Callable[[ResolvedModel], tuple[tuple[Input, ...], bool]]
@@ -43,7 +47,6 @@ class Wanted:
     content_type: str
     cache: str
     prefer: str
-    request_id: str
     sticky: str = ""
     """Requests with the same one are answered by the same model of a split alias."""
     store: bool = True
@@ -94,7 +97,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         return asked
 
     question = Question(
-        id=prediction_id(wanted.request_id),
+        id=new_id(PREDICTION),
         tenant=tenant,
         model=wanted.model,
         options=options,
@@ -223,13 +226,6 @@ def _target(resolved: ResolvedModel) -> Target:
 def storable(cache_control: str) -> bool:
     """Whether a request with this `Cache-Control` may be written down."""
     return "no-store" not in cache_control.lower()
-
-
-def prediction_id(request_id: str) -> str:
-    """Our own request ids are unique already."""
-    if request_id.startswith("req_") and len(request_id) == 30:
-        return "pred_" + request_id[4:]
-    return new_id("pred_")
 
 
 async def counted_body(held: Services, tenant: str, receive: Receive) -> bytes:

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from app.compat.label_studio.config import ChoiceConfig, read_config, shown
 from app.compat.label_studio.studio import Studio
 from app.core.errors import HeadstartError
+from app.core.ids import new_id
 from app.core.messages import Input, Options, failed
 from app.core.modalities import MODALITIES
 from app.core.openai.inputs import READ
@@ -24,7 +25,7 @@ from app.infra.database import reading
 from app.infra.repositories.live import labelling, watched
 from app.infra.repositories.retraining import hook_runs
 from app.infra.repositories.targets import ResolvedModel
-from app.predictions.service import Question, ask, prediction_id, storable, while_connected
+from app.predictions.service import PREDICTION, Question, ask, while_connected
 
 router = APIRouter(route_class=StrictRoute, prefix="/label-studio/{alias}", tags=["label studio"])
 Name = Annotated[str, path_id("The alias whose model is asked.", "cells@production")]
@@ -203,7 +204,11 @@ async def label_studio_predict(
     request: Request,
     response: Response,
 ) -> LabelStudioResults:
-    """Predict tasks. One that cannot be read has an empty result: the others have theirs."""
+    """Predict tasks. One that cannot be read has an empty result: the others have theirs.
+
+    None goes into the alias's prediction log: what is to be labelled is not what is asked in use,
+    and drift, audits and accuracy are of that alone.
+    """
     tenant = caller.organisation_id
     resolved = await services.resolver.resolve(tenant, alias)
     studio, text = await _connected(services, tenant, alias, body)
@@ -213,12 +218,11 @@ async def label_studio_predict(
     results: list[LabelStudioPrediction] = []
     for start in range(0, len(inputs), most):
         question = Question(
-            id=prediction_id(request.state.request_id if not start else ""),
+            id=new_id(PREDICTION),
             tenant=tenant,
             model=alias,
             options=Options(),
             inputs=_told(tuple(inputs[start : start + most])),
-            store=storable(request.headers.get("cache-control", "")),
         )
         answer = await while_connected(request.receive, ask(services, question))
         response.headers.update(answer.headers)

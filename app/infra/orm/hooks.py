@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.orm.base import Base
@@ -28,6 +28,8 @@ class HookRow(Base):
     debounce_seconds: Mapped[float]
     max_runs_per_day: Mapped[int]
     apply_feedback: Mapped[bool] = mapped_column(default=True)
+    audited_only: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Of feedback, what is not audited is not applied."""
     enabled: Mapped[bool] = mapped_column(default=True)
     secret: Mapped[str] = mapped_column(String(100))
     """What signs inbound calls; it must be read to check them."""

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from app.infra.database import reading
 from app.infra.orm import LabellingProjectRow
 from app.infra.repositories.live import labelling
 from app.infra.settings import Settings
-from tests.api.feedback.conftest import ALIAS, DIGITS
+from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service, serve
@@ -179,6 +180,19 @@ def test_predictions_have_its_shape_and_one_bad_task_stops_no_other(
     assert region["value"]["choices"][0] in {"0", "1", "2"}
     assert 0 < results[1]["score"] <= 1
     assert {one["model_version"] for one in results} == {model}
+
+
+def test_a_pool_to_be_labelled_is_not_what_an_alias_is_asked_in_use(
+    client: httpx.Client, tool: httpx.Client, studio: StandIn, logged: Logged
+) -> None:
+    switch_on(client)
+    setup(tool, studio)
+    body = {"tasks": [task(studio, 0, None), task(studio, 1, None)], "label_config": CONFIG}
+    assert len(tool.post(f"{HERE}/predict", json=body).json()["results"]) == 2
+    ask(client, DIGITS[5][0])
+    (row,) = logged(1)
+    assert row.sha256 == sha256(DIGITS[5][0]).hexdigest()
+    assert client.get(f"/v1/models/{ALIAS}/audit").json()["logged"] == 1
 
 
 def test_annotations_are_pulled_and_reconciled(

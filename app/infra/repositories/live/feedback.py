@@ -32,12 +32,17 @@ def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[Col
 def put(
     session: Session, subject: str, values: Mapping[str, Any], *, organisation_id: str
 ) -> tuple[FeedbackRow, str | None]:
-    """The feedback on a subject, which is now this; and the file of inputs that it had before."""
+    """The feedback on a subject, which is now this; and the file of inputs that it had before.
+
+    An audited label holds against what is not: the row is then left as it is.
+    """
     of = FeedbackRow
     statement = select(FeedbackRow).where(
         of.organisation_id == organisation_id, of.subject == subject
     )
     row = session.scalars(statement.with_for_update()).one_or_none()
+    if row is not None and row.audited and not values["audited"]:
+        return row, None
     at, former = now(session), None
     if row is None:
         row = FeedbackRow(
@@ -57,8 +62,13 @@ def get(session: Session, feedback_id: str, *, organisation_id: str) -> Feedback
     """One. Raises not_found."""
     row = session.get(FeedbackRow, feedback_id)
     if row is None or row.organisation_id != organisation_id:
-        raise HeadstartError("not_found", "there is no such feedback")
+        raise missing()
     return row
+
+
+def missing() -> HeadstartError:
+    """The same answer for feedback that never was, is somebody else's or is on something else."""
+    return HeadstartError("not_found", "there is no such feedback")
 
 
 def listing(
@@ -87,24 +97,37 @@ def remove(session: Session, row: FeedbackRow) -> list[str]:
     return log.needless(session, [key])
 
 
-def labelled(session: Session, *, organisation_id: str, alias: str, model_id: str | None) -> Any:
+def labelled(
+    session: Session,
+    *,
+    organisation_id: str,
+    alias: str,
+    model_id: str | None,
+    audited_only: bool = False,
+) -> Sequence[FeedbackRow]:
     """Those that say what an input is, oldest first."""
     of = FeedbackRow
     statement = select(FeedbackRow).where(
-        *whose(organisation_id, alias=alias, model_id=model_id),
-        or_(of.label.is_not(None), of.labels.is_not(None)),
+        *whose(organisation_id, alias=alias, model_id=model_id), *_says(audited_only)
     )
     return session.scalars(statement.order_by(of.updated_at, of.id)).all()
 
 
-def pending(session: Session, organisation_id: str, alias: str) -> int:
+def _says(audited_only: bool) -> list[ColumnElement[bool]]:
+    """Conditions: feedback that says a label, or labels."""
+    of = FeedbackRow
+    says = or_(of.label.is_not(None), of.labels.is_not(None))
+    return [says, of.audited.is_(True)] if audited_only else [says]
+
+
+def pending(session: Session, organisation_id: str, alias: str, audited_only: bool = False) -> int:
     """How many labels an alias was told that no dataset version has yet, and that one could have:
     their inputs are kept."""
     of = FeedbackRow
     statement = select(func.count(func.distinct(of.sha256))).where(
         FeedbackRow.organisation_id == organisation_id,
         of.alias == alias,
-        or_(of.label.is_not(None), of.labels.is_not(None)),
+        *_says(audited_only),
         of.content_key.is_not(None),
         of.applied.is_(None),
     )

@@ -43,8 +43,13 @@ def get(session: Session, logged_id: str, *, organisation_id: str) -> LoggedPred
     """One input that was written down. Raises not_found."""
     row = session.get(LoggedPredictionRow, logged_id)
     if row is None or row.organisation_id != organisation_id or row.expires_at <= now(session):
-        raise HeadstartError("not_found", "the log has no such input")
+        raise missing()
     return row
+
+
+def missing() -> HeadstartError:
+    """The same answer for inputs that never were, are somebody else's or another model's."""
+    return HeadstartError("not_found", "the log has no such input")
 
 
 def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:

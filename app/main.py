@@ -33,6 +33,7 @@ from app.datasets.removal import remove_expired
 from app.feedback import applying
 from app.feedback.drift import router as drift
 from app.feedback.endpoints import router as feedback
+from app.feedback.logged import router as logged
 from app.feedback.recording import recording
 from app.feedback.retention import remove_logged
 from app.feedback.watching import watch_quality
@@ -100,6 +101,7 @@ ROOMS = (
     aliases,
     promotions,
     feedback,
+    logged,
     drift,
     catalogue,
     hooks,

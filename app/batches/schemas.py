@@ -15,8 +15,7 @@ from app.http.front import link
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, Interval
 from app.infra.orm import BatchRow
-from app.uploads.form import Printable
-from app.uploads.intake.tables.encodings import Encoding
+from app.uploads.form import ENCODING, Printable, TextEncoding
 
 PATH = "/v1/batch_predictions"
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -117,7 +116,7 @@ class BatchForm(BatchOptions):
     model_config = ConfigDict(extra="forbid")
 
     text_column: Annotated[Printable, Field(max_length=200)] | None = None
-    encoding: Encoding | None = None
+    encoding: TextEncoding | None = ENCODING
     thresholds: Json[Levels] | None = Field(
         None, description='Probability by label, as a JSON object: `{"crack": 0.3}`.'
     )

@@ -37,6 +37,7 @@ def options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOpti
         test_fraction=form.test_fraction,
         seed=form.seed,
         columns=form.columns,
+        marks=form.marks,
         crops=form.coco == "crops",
         encoding=form.encoding,
         filename_encoding=form.filename_encoding,

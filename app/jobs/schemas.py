@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.core.backbones import MOST_MEMBERS
 from app.core.job_state import JobStatus
+from app.core.method_forms import as_meant
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, PredictionCost
 
@@ -16,6 +18,7 @@ _DATASET_ID = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
 _MODEL_ID = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 
 MOST_METADATA = 16
+_SUFFIX = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=64)],
@@ -67,9 +70,11 @@ class NewMethod(BaseModel):
     type: str = Field(max_length=64, examples=["auto"])
 
 
-def _by_name(given: object) -> object:
-    """A method's name alone stands for the method with its own defaults."""
-    return {"type": given} if isinstance(given, str) else given
+def _suffix(given: object) -> object:
+    """Raises ValueError for what a model's id cannot carry."""
+    if isinstance(given, str) and not _SUFFIX.fullmatch(given):
+        raise ValueError("a suffix has 1 to 64 letters (A to z), digits, dots, - and _")
+    return given
 
 
 class NewJob(BaseModel):
@@ -104,8 +109,10 @@ class NewJob(BaseModel):
     validation_file: Id | None = Field(
         None, description="A dataset to measure on; without it a split of the first, or folds."
     )
-    method: Annotated[NewMethod | None, BeforeValidator(_by_name)] = Field(
-        None, description='The name alone, as in `"logistic"`, is taken, too.'
+    method: Annotated[NewMethod | None, BeforeValidator(as_meant)] = Field(
+        None,
+        description="Its hyperparameters go into `method.<type>.hyperparameters`; the name alone, "
+        'as in `"logistic"`, and `{"type": "linear", "hyperparameters": {…}}` are taken, too.',
     )
     hyperparameters: dict[str, Any] | None = Field(
         None,
@@ -115,9 +122,9 @@ class NewJob(BaseModel):
     seed: int | None = Field(
         None, ge=0, lt=2**32, description="The same seed and data make the same model."
     )
-    suffix: str | None = Field(
+    suffix: Annotated[str | None, BeforeValidator(_suffix)] = Field(
         None,
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        pattern=_SUFFIX.pattern,
         description="Becomes part of the model's id.",
     )
     metadata: Metadata | None = None

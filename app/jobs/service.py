@@ -153,7 +153,8 @@ def _method(body: NewJob) -> tuple[str, MethodOptions]:
     if body.hyperparameters:
         raise HeadstartError(
             "invalid_request",
-            "hyperparameters: with a method, they belong into the method",
+            "hyperparameters: with a method, they go into "
+            f"method.{body.method.type}.hyperparameters",
             param="hyperparameters",
         )
     name = hyperparameters.method_name(body.method.type)

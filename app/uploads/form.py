@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -14,17 +15,26 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from app.core import text_encodings
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
-from app.core.texts import PRINTABLE
-from app.uploads.intake.code_pages import FilenameEncoding
-from app.uploads.intake.tables.encodings import Encoding
+from app.core.texts import INVISIBLE, PRINTABLE
 
 Purpose = Literal["fine-tune", "batch"]
 """A labelled dataset, or the requests of a batch."""
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
 
 
+TextEncoding = Annotated[
+    str,
+    Field(max_length=40, examples=["windows-1252", "gb18030", "cp1256"]),
+    AfterValidator(text_encodings.known),
+]
+ENCODING = Field(
+    default=None,
+    description="What a table is in, if not in UTF-8: any encoding of texts by Python's or the "
+    "IANA's name, such as `windows-1252` (Excel's ANSI in the West), `cp1256`, `gb18030`.",
+)
 ROLES = ("text", "label", "group", "split")
 SETTLED = {
     "name": "name",
@@ -53,6 +63,12 @@ class IntakeForm(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     text_column: Annotated[Printable, Field(max_length=200)] | None = None
     label_column: Annotated[Printable, Field(max_length=200)] | None = None
+    label_columns: Annotated[str, Field(max_length=20_000)] | None = Field(
+        default=None,
+        description="Columns of 0 and 1, one a class, with commas between their names (or as a JSON"
+        " list), where the table has others of the kind. The dataset is multi_label.",
+        examples=["toxic,obscene,threat"],
+    )
     group_column: Annotated[Printable, Field(max_length=200)] | None = None
     split_column: Annotated[Printable, Field(max_length=200)] | None = None
     label_mode: LabelMode | None = Field(
@@ -60,10 +76,12 @@ class IntakeForm(BaseModel):
         description="multi_label: an example may have several labels, or none. Left out, it is so"
         " where an example of the upload has several.",
     )
-    label_separator: Annotated[Printable, Field(max_length=10)] | None = Field(
+    label_separator: (
+        Annotated[str, Field(min_length=1, max_length=10, pattern=f"^[^{INVISIBLE}]+$")] | None
+    ) = Field(
         default=None,
-        description="What parts the labels in a cell, such as `|`; a cell without any belongs to"
-        " no class. The dataset is multi_label.",
+        description="What parts the labels in a cell, such as `|`, or a blank; a cell without any"
+        " belongs to no class. The dataset is multi_label.",
     )
     negative_label: Annotated[Printable, Field(max_length=256)] | None = Field(
         default=None,
@@ -75,8 +93,8 @@ class IntakeForm(BaseModel):
         description="crops: each box of a COCO file is an example, cut out of its picture; the"
         " boxes of a picture are one group. Left out, a picture is one example.",
     )
-    encoding: Encoding | None = None
-    filename_encoding: FilenameEncoding | None = Field(
+    encoding: TextEncoding | None = ENCODING
+    filename_encoding: TextEncoding | None = Field(
         default=None,
         description="The code page of names in an archive that do not state theirs; judged by "
         "the names, and said in a problem, if it is left out.",
@@ -89,15 +107,33 @@ class IntakeForm(BaseModel):
         return {role: name for role, name in told.items() if name is not None}
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """The columns that have a one or zero a class. Raises ValueError."""
+        told = (self.label_columns or "").strip()
+        listed = (
+            from_json(told)
+            if told.startswith("[")
+            else next(csv.reader([told], skipinitialspace=True), [])
+        )
+        names = [one.strip() for one in listed if isinstance(one, str)]
+        if len(names) < len(listed) or not all(names) or len(set(names)) < len(names):
+            raise ValueError("label_columns: name each column once, with commas between")
+        return tuple(names)
+
+    @property
     def asked_mode(self) -> LabelMode | None:
         """The mode that the form says, by itself or by what only one of them has."""
-        several = self.label_separator is not None or self.negative_label is not None
+        several = (self.label_separator, self.negative_label, self.label_columns) != (None,) * 3
         return "multi_label" if several else self.label_mode
 
     @model_validator(mode="after")
     def _agrees_on_labels(self) -> Self:
         if self.label_mode == "single_label" and self.asked_mode == "multi_label":
-            raise ValueError("label_separator and negative_label are of label_mode multi_label")
+            raise ValueError(
+                "label_separator, label_columns and negative_label are of label_mode multi_label"
+            )
+        if self.marks and self.label_column is not None:
+            raise ValueError("label_column or label_columns, not both")
         return self
 
     @model_validator(mode="after")

@@ -39,7 +39,7 @@ class Turn:
         if len(self.images) != 1:
             why = f"the model reads one picture, the user's last turn has {len(self.images)}"
             raise HeadstartError("invalid_request", f"{self.param}: {why}", param=self.param)
-        return image_bytes(_inline(self.images[0], self.param))
+        return image_bytes(inline(self.images[0], self.param))
 
     def _text(self) -> Input:
         if self.images:
@@ -108,7 +108,8 @@ def _url(told: Any, param: str) -> str:
     return url
 
 
-def _inline(url: str, param: str) -> str:
+def inline(url: str, param: str) -> str:
+    """The URL, if the picture is in it. Raises invalid_request."""
     if not url.startswith("data:"):
         why = "a picture comes as a data: URL; nothing is fetched from other addresses"
         raise HeadstartError("invalid_request", f"{param}: {why}", param=f"{param}.image_url")

@@ -378,6 +378,7 @@ class _Intake:
             paths=paths,
             crops=self._options.crops,
             columns=self._options.columns,
+            marks=self._options.marks,
             encoding=self._options.encoding,
             rules=self._options.rules,
             tell=self._drafts.tell,

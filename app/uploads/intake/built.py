@@ -49,6 +49,8 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
         for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
     )
     problems = drafts.problems + found
+    names = (name for one in examples for name in one.names)
+    problems += checks.joined_labels(names, drafts.rules)
     usable = manifest.usable(examples, problems)
     checks.classes(usable, drafts.options.minimum_classes)
     classes = manifest.class_counts(usable)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.uploads.intake import layout
+from app.uploads.intake.label_rules import LabelRules, joined
 from app.uploads.intake.layout import LabelledFile
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import shown
@@ -53,3 +55,19 @@ def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
         why = "no row has a label: give each row the label that is to be learned from it"
         return HeadstartError("empty_dataset", why)
     return layout.nothing(labelled=labelled)
+
+
+def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
+    """A warning of labels that seem to be several in one text."""
+    told = joined(set(names)) if rules.separator is None else None
+    if told is None:
+        return []
+    separator, found = told
+    some = ", ".join(repr(shown(label, 40)) for label in found[:3])
+    what = "a blank" if separator == " " else f"`{separator}`"
+    message = (
+        f"{len(found)} label(s) seem to be several with {what} between them, such as {some}: if "
+        f"they are, send {what} as label_separator; "
+        "read as they are, each is a class of its own"
+    )
+    return [Problem(code="labels_joined", message=message)]

@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.core.text_encodings import codec
 from app.uploads.intake.names import shown
 
-FilenameEncoding = Literal[
+OFFERED = (
     "utf-8", "cp437", "cp850", "cp852", "cp866", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254",
     "cp1255", "cp1256", "koi8-r", "latin-1", "gbk", "gb18030", "big5", "shift_jis", "euc_jp",
     "euc_kr", "cp932", "cp949", "cp950",
-]  # fmt: skip
-"""What a caller may say that names are in."""
+)  # fmt: skip
+"""What the console offers; a caller may say any encoding of texts that Python knows."""
 PLAUSIBLE = 0.75
 _WORD = re.compile(r"[^\W\d_]+")
 _FIELD = "filename_encoding"
@@ -48,14 +48,14 @@ class CodePage:
 
 
 def judge(
-    names: Sequence[bytes], *, asked: FilenameEncoding | None = None, of_windows: bool = False
+    names: Sequence[bytes], *, asked: str | None = None, of_windows: bool = False
 ) -> CodePage:
     """The page of `names` that state none: the one `asked` for, else what they look like.
 
     `of_windows` says that the writer was no Unix, where unstated names are hardly ever UTF-8.
     """
     if asked is not None:
-        return CodePage(asked)
+        return CodePage(codec(asked).name)
     foreign = [name for name in set(names) if not name.isascii()]
     if not foreign:
         return CodePage("utf-8")

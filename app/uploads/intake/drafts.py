@@ -18,6 +18,7 @@ from app.uploads.intake.pack import PackWriter, Slot
 from app.uploads.intake.patients import Pseudonyms
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import (
+    InlinePicture,
     PictureCell,
     Row,
     TextRow,
@@ -175,9 +176,10 @@ class Drafts:
     def _take_row(self, row: Row, split: Split | None) -> None:
         if self._is_left_out(row):
             return
-        if isinstance(row.values.get("image"), PictureCell):
+        picture = row.values.get("image")
+        if isinstance(picture, PictureCell | InlinePicture):
             self._settle("image", row)
-            self._take_picture(row, row.values["image"], split)
+            self._take_picture(row, picture, split)
         else:
             self._settle("text", row)
             self._take_text(row, split)
@@ -215,7 +217,9 @@ class Drafts:
         else:
             self.reject(members.empty(row.where))
 
-    def _take_picture(self, row: Row, picture: PictureCell, split: Split | None) -> None:
+    def _take_picture(
+        self, row: Row, picture: PictureCell | InlinePicture, split: Split | None
+    ) -> None:
         told = picture_row(
             row, self.options.limits, labelled=self.options.labelled, rules=self.rules
         )

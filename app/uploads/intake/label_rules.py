@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 LONGEST = 20_000
@@ -33,6 +33,30 @@ class LabelRules:
 
 
 SINGLE = LabelRules()
+
+
+def joined(labels: Collection[str]) -> tuple[str, list[str]] | None:
+    """What parts labels that seem to be several, and those: their parts are labels themselves, or
+    are few that come back again and again. None where there are none."""
+    for separator in PARTERS:
+        parts = {
+            label: frozenset(one.strip() for one in label.split(separator)) - {""}
+            for label in labels
+            if separator in label.strip()
+        }
+        several = {label: some for label, some in parts.items() if len(some) > 1}
+        found = sorted(label for label, some in several.items() if some <= set(labels))
+        again = set().union(*several.values())
+        if not found and separator in REPEATED and len(again) * REPEATED[separator] < len(several):
+            found = sorted(several)
+        if found:
+            return separator, found
+    return None
+
+
+PARTERS = ("|", ";", ",", "/", "+", " ")
+REPEATED: Mapping[str, int] = {"|": 1, ";": 1, ",": 1, " ": 2}
+"""How many times fewer the parts are than the labels made of them, where that tells."""
 
 
 def _list(text: str) -> list[str] | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.core.manifest import LabelMode
-from app.uploads.intake.code_pages import FilenameEncoding
 from app.uploads.intake.label_rules import LabelRules
 
 MIB = 1024 * 1024
@@ -53,7 +52,7 @@ class IntakeOptions:
     test_fraction: float = 0.0
     """Shares to hold out by stratified, group-aware splitting, if the upload names no split."""
     seed: int = 0
-    filename_encoding: FilenameEncoding | None = None
+    filename_encoding: str | None = None
     """The code page of names in an archive that do not state theirs; None to judge by the names."""
     label_mode: LabelMode | None = "single_label"
     """None, to judge by the examples: with several labels where one has several."""
@@ -63,6 +62,8 @@ class IntakeOptions:
     """Whether each box of a COCO file is an example, instead of each picture."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
+    marks: tuple[str, ...] = ()
+    """The columns of a table that have a one or zero a class, where it is said."""
     pseudonym_key: Callable[[], str] = secrets.token_hex
     """Draws the key that patients' ids are hashed with, if there are any; one for this upload
     alone, if it is not said."""

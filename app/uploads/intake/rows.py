@@ -55,6 +55,21 @@ class PictureCell:
 
 
 @dataclass(frozen=True, slots=True)
+class InlinePicture:
+    """A picture that a row holds as text, decoded."""
+
+    data: bytes
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def read(self) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """A part of a picture: what it is called in its list, and left, top, width and height of it in
     pixels; `size` is the picture's width and height, where the list says it."""
@@ -90,14 +105,14 @@ class PathRow:
 def text_row(
     row: Row, limits: Limits, *, labelled: bool = True, rules: LabelRules = SINGLE
 ) -> TextRow:
-    """The row as a labelled text; OpenAI's chat and prompt forms are understood.
+    """The row as a labelled text; OpenAI's older prompt form is understood.
 
     Without `labelled` only its `text` counts. Raises schema_mismatch, invalid_value or
     label_too_long.
     """
     if not labelled:
         return TextRow(_text(row, row.values), "", None, None)
-    values = _chat(row) if "messages" in row.values else row.values
+    values = row.values
     if "prompt" in values and "completion" in values and "text" not in values:
         values = {**values, "text": values["prompt"], "label": _stripped(values["completion"])}
     text = _text(row, values)
@@ -281,29 +296,6 @@ def _text(row: Row, values: Mapping[str, Any]) -> str:
     if "\0" in text:
         raise row.error("invalid_value", "`text` has a NUL character")
     return text if text.strip() else ""
-
-
-def _chat(row: Row) -> Mapping[str, Any]:
-    """OpenAI's chat form: what the user says is the text, what the assistant answers the label."""
-    messages = row.values["messages"]
-    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
-        raise row.error("schema_mismatch", "`messages` is not a list of objects")
-    asked = [_content(row, one) for one in messages if one.get("role") == "user"]
-    answers = [_content(row, one) for one in messages if one.get("role") == "assistant"]
-    if not asked or len(answers) != 1:
-        raise row.error("schema_mismatch", "`messages` needs a user and one assistant message")
-    return {**row.values, "text": "\n".join(asked), "label": _stripped(answers[0])}
-
-
-def _content(row: Row, message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, list) and all(
-        isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
-    ):
-        return "\n".join(part["text"] for part in content)
-    if not isinstance(content, str):
-        raise row.error("invalid_value", "a message's `content` is not text")
-    return content
 
 
 def _stripped(value: Any) -> Any:

@@ -47,6 +47,11 @@ def test_a_backbone_without_weights_is_refused_at_once(
             "method.ridge",
         ),
         (
+            {"method": {"linear": {"epochs": 3, "hyperparameters": {"epochs": 4}}}},
+            "invalid_request",
+            "method",
+        ),
+        (
             {"method": {"type": "auto"}, "hyperparameters": {"n_epochs": 3}},
             "invalid_request",
             "hyperparameters",
@@ -92,3 +97,15 @@ def test_openais_own_method_means_auto(
     assert job["hyperparameters"]["n_epochs"] == 3
     events = client.get(f"{JOBS}/{job['id']}/events").json()["data"]
     assert [event["level"] for event in events].count("warn") == 1
+
+
+@pytest.mark.parametrize("wrong", ["method.linear.hyperparameters.epoch"])
+def test_hyperparameters_are_read_where_people_put_them(
+    service: Service, client: httpx.Client, wrong: str
+) -> None:
+    data = dataset(service)
+    sent = body(data, method={"type": "linear", "hyperparameters": {"epochs": 3}})
+    job = client.post("/v1/fine_tuning/jobs", json=sent).json()
+    assert job["method"] == {"type": "linear", "linear": {"hyperparameters": {"epochs": 3}}}
+    sent = body(data, method={"type": "linear", "hyperparameters": {"epoch": 3}})
+    assert refused(client, sent) == (422, "invalid_hyperparameter", wrong)

@@ -27,7 +27,7 @@ from app.uploads.intake.archive import (
     exactly,
     too_many,
 )
-from app.uploads.intake.code_pages import CodePage, FilenameEncoding
+from app.uploads.intake.code_pages import CodePage
 from app.uploads.intake.containers import codecs
 from app.uploads.intake.containers.zip_directory import (
     FULL,
@@ -83,7 +83,7 @@ class ZipArchive:
             length = min(CHUNK, entry.packed - start)
             yield exactly(self._file, entry.offset + start, length)
 
-    def _judge(self, directory: Directory, asked: FilenameEncoding | None) -> CodePage:
+    def _judge(self, directory: Directory, asked: str | None) -> CodePage:
         """The code page of all names that state none."""
         unsaid, of_windows = set[bytes](), False
         for fields, name, extra in records(self._file, directory, self._limits):

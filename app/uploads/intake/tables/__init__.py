@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.core.manifest import Problem
 from app.uploads.intake.archive import too_many
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import columnar, delimited, encodings, objects
+from app.uploads.intake.tables import chats, columnar, delimited, encodings, objects
 from app.uploads.intake.tables.source import TableFile
 
 __all__ = ["TableFile", "read"]
@@ -22,7 +22,7 @@ def read(table: TableFile) -> Iterator[Row]:
     too_many_entries, empty_dataset, archive_corrupt or archive_bomb.
     """
     count = 0
-    for row in _rows(table):
+    for row in chats.read(_rows(table), table):
         count += 1
         if count > table.limits.entries:
             raise too_many(table.limits)

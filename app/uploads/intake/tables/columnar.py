@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.infra.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PictureCell, Row
 from app.uploads.intake.tables import columns, objects, split_guess
+from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
@@ -76,12 +77,12 @@ def _told(
     blobs: Path,
 ) -> Iterator[Row]:
     classes: Mapping[str, list[str]] = header["classes"]
-    first = next(lines, None)
-    found = _found(header, table, first[1] if first else {})
+    seen, lines = looked_ahead(lines, lambda told: len(repr(told[1])))
+    found = _found(header, table, [values for _, values in seen])
     for said in header["told"]:
         table.warn("unsupported_member", f"{table.name}: {said}")
     unlabelled = 0
-    for number, line in chain([first] if first else [], lines):
+    for number, line in lines:
         row = found.read(Row(table.name, number, {}), line)
         values = _named(row, line, found, classes)
         if "image" in found.places:
@@ -93,11 +94,13 @@ def _told(
     _tell(table, unlabelled)
 
 
-def _found(header: Mapping[str, Any], table: TableFile, first: Mapping[str, Any]) -> Columns:
+def _found(
+    header: Mapping[str, Any], table: TableFile, sample: Sequence[Mapping[str, Any]]
+) -> Columns:
     """The columns; that they are missed says also what of the file was not looked at."""
     typed, images = list(header["classes"]), header["images"]
     try:
-        return columns.find(table, header["columns"], typed=typed, images=images, first=first)
+        return columns.find(table, header["columns"], typed=typed, images=images, sample=sample)
     except HeadstartError as error:
         why = "; ".join([error.message, *header["told"]])
         raise HeadstartError(error.code, why, param=error.param) from error
@@ -189,6 +192,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     limits = table.limits
     roles = [role for role in columns.USUAL if role != "path" or table.paths]
     names = {name for role in roles for name in columns.USUAL[role]}
+    names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
     names |= set(split_guess.NAMES)
     return {
         "kind": table.kind,
@@ -212,7 +216,7 @@ def _says_labels(table: TableFile) -> list[str] | None:
 
 
 def _chosen(table: TableFile) -> list[str]:
-    return list(table.columns.values())
+    return [*table.columns.values(), *table.marks]
 
 
 def _error(status: int, said: bytes, name: str) -> HeadstartError:

@@ -29,6 +29,24 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "path": (*PATHS, "filename", "file", "image", "image_path", "file_path", "filepath"),
 }
 """What people and their tools call the columns; the first name of each is our own."""
+_TEXTS = (
+    "comment_text comments tweet_text tweet_content full_text text_content content_text body_text "
+    "review_body review_content reviews clean_text cleaned_text text_clean message_text post_text "
+    "question_text sentence_text sentence1 sms statement statements transcript "
+    "transcription article abstract narrative consumer_complaint_narrative news headlines title "
+    "description input inputs data paragraph passage verse lyrics resume_str complaint note notes"
+)
+_LABELS = (
+    "emotion emotions topic topics genre species breed diagnosis diagnoses disease condition dx "
+    "rating ratings stars polarity annotation gold gold_label majority_label ground_truth truth "
+    "sentiment_label airline_sentiment emotion_label label_id class_id class_index class_idx "
+    "category_name category_id cell_type defect defect_type output verdict language_label"
+)
+FURTHER: Mapping[str, tuple[str, ...]] = {
+    "text": tuple(_TEXTS.split()),
+    "label": tuple(_LABELS.split()),
+}
+"""What they are called as well, where no column has a usual name."""
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
@@ -79,12 +97,12 @@ def find(
     number: int = 1,
     typed: Sequence[str] = (),
     images: Sequence[str] = (),
-    first: Mapping[str, Any] | None = None,
+    sample: Sequence[Mapping[str, Any]] = (),
 ) -> Columns:
     """The columns of a table whose header is row `number`.
 
     `typed` are columns that the file itself declares to be classes, `images` those with pictures;
-    `first` is its first row: where no column is the label, those are that say 0 or 1 in it.
+    `sample` is its first rows: where no column is the label, those are that say 0 or 1 in them.
     Raises schema_mismatch where a role has no column, several, or one that is there twice.
     """
     header = Row(table.name, number, {})
@@ -97,7 +115,9 @@ def find(
     if images:
         own = [name for name in images if folded(name) == "image"]
         places["image"] = _one(header, "image", own[:1] or images)
-    marked = _marked(table, places, names, first or {})
+    marked = _marked(table, places, names, sample)
+    if marked:
+        places.pop("label", None)
     _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
@@ -106,17 +126,26 @@ def find(
 
 
 def _marked(
-    table: TableFile, places: Mapping[str, str], names: Sequence[str], first: Mapping[str, Any]
+    table: TableFile,
+    places: Mapping[str, str],
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
 ) -> tuple[str, ...]:
-    """The columns with one mark a class, where no column says the label; none where there are
-    fewer than two and nobody has said that there may be several labels."""
-    if not table.labelled or "label" in places or _is_chat(names):
+    """The columns with one mark a class: those that the caller names, or where no column says the
+    label those that have marks; none where there are fewer than two and nobody has said that there
+    may be several labels."""
+    if not table.labelled or _is_chat(names):
         return ()
-    found = marks.columns(first, [name for name in names if name not in places.values()])
-    if len(found) < (1 if table.rules.several else 2):
+    if table.marks:
+        return tuple(_matching(names, chosen)[0] for chosen in table.marks)
+    if "label" in places and folded(places["label"]) not in FURTHER["label"]:
+        return ()
+    found = marks.columns(sample, [name for name in names if name not in places.values()])
+    if len(found) < (1 if table.rules.several and "label" not in places else 2):
         return ()
     some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10]) + (", …" if found[10:] else "")
-    table.warn("column_assumed", f"columns of 0 and 1 are taken for the labels: {some}")
+    said = f"columns of 0 and 1 are taken for the labels: {some}"
+    table.warn("column_assumed", f"{said}; label_columns says otherwise")
     return tuple(found)
 
 
@@ -134,6 +163,11 @@ def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
             raise HeadstartError(
                 "schema_mismatch", f"{header.table}: {why}", param=f"{role}_column"
             )
+    for chosen in table.marks:
+        if not _matching(names, chosen):
+            why = f"label_columns names {shown(chosen, 60)!r}, but {_has(names)}"
+            told = f"{header.table}: {why}"
+            raise HeadstartError("schema_mismatch", told, param="label_columns")
 
 
 def _matching(names: Sequence[str], chosen: str) -> list[str]:
@@ -157,6 +191,7 @@ def _place(
     if role == "label":
         classes = [name for name in free if name in typed]
         usual = [name for name in usual if name in classes] or usual or classes
+    usual = usual or [name for name in free if folded(name) in FURTHER.get(role, ())]
     return _one(header, role, usual) if usual else None
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
+from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.lines import numbered, row_too_large
 from app.uploads.intake.tables.source import TableFile
 
@@ -27,9 +27,9 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     """The rows below the header. Raises schema_mismatch, encoding, row_too_large, invalid_value."""
     names, records = plain(file, table)
     header = next(records)[0]
-    first, records = _peeked(records)
-    named = dict(zip(names, first, strict=False))
-    found = columns.find(table, names, number=header.number, first=named)
+    seen, records = looked_ahead(records, lambda record: sum(map(len, record[2])))
+    sample = [dict(zip(names, cells, strict=False)) for _, _, cells in seen]
+    found = columns.find(table, names, number=header.number, sample=sample)
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
@@ -40,20 +40,6 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         watch.see(row, record, cells)
         yield found.read(row, named)
     watch.tell()
-
-
-def _peeked(records: Iterator[Record]) -> tuple[list[str], Iterator[Record]]:
-    """The first record's cells, and all records; what is wrong with it is said when it is met."""
-    try:
-        first = next(records, None)
-    except HeadstartError as error:
-        return [], _raising(error)
-    return ([], records) if first is None else (first[2], chain([first], records))
-
-
-def _raising(error: HeadstartError) -> Iterator[Record]:
-    raise error
-    yield
 
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:

@@ -6,37 +6,21 @@ import codecs
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from app.core.errors import HeadstartError
+from app.core.text_encodings import codec, readings
 from app.uploads.intake.archive import bomb
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.tables.source import TableFile
 
-Encoding = Literal[
-    "utf-8",
-    "utf-16",
-    "utf-16-le",
-    "utf-16-be",
-    "windows-1250",
-    "windows-1251",
-    "windows-1252",
-    "windows-1253",
-    "windows-1254",
-    "windows-1256",
-    "iso-8859-1",
-    "iso-8859-2",
-    "iso-8859-15",
-    "koi8-r",
-    "macintosh",
-    "shift_jis",
-    "euc-jp",
-    "gb18030",
-    "big5",
-    "euc-kr",
-]
-"""What a caller may say that a table is in."""
-PYTHONS = {"macintosh": "mac_roman"}
+OFFERED = (
+    *("utf-8", "utf-16", "utf-16-le", "utf-16-be"),
+    *("windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254"),
+    *("windows-1256", "iso-8859-1", "iso-8859-2", "iso-8859-15", "koi8-r", "macintosh"),
+    *("shift_jis", "euc-jp", "gb18030", "big5", "euc-kr"),
+)
+"""What the console offers; a caller may say any encoding of texts that Python knows."""
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -46,6 +30,8 @@ MARKS = (
 )
 """The byte order marks, the longer ones first where one begins with another."""
 HEAD = 64 * 1024
+MOST_READINGS = 6
+"""Encodings that a refusal names."""
 
 
 @contextmanager
@@ -56,9 +42,9 @@ def opened(table: TableFile) -> Iterator[BinaryIO]:
     """
     with table.path.open("rb") as source:
         head = source.read(HEAD)
-        encoding = table.encoding or guess(head)
+        encoding = codec(table.encoding).name if table.encoding else guess(head)
         source.seek(0)
-        if encoding == "utf-8" and not _ends_in_cr(head):
+        if encoding in ("utf-8", "utf-8-sig") and not _ends_in_cr(head):
             yield source
             return
         target = table.path.with_name(table.path.name + ".utf8")
@@ -91,7 +77,7 @@ def _ends_in_cr(head: bytes) -> bool:
 
 
 def _rewrite(source: BinaryIO, out: BinaryIO, *, encoding: str, table: TableFile) -> None:
-    inner = codecs.getincrementaldecoder(PYTHONS.get(encoding, encoding))()
+    inner = codecs.getincrementaldecoder(encoding)()
     decoder = io.IncrementalNewlineDecoder(inner, translate=True)
     written = 0
     while True:
@@ -119,12 +105,17 @@ def _undecodable(table: TableFile, encoding: str) -> HeadstartError:
 def not_utf8(byte: int, line: bytes) -> str:
     """What is wrong at `byte` (from 1) of a line, and what it may be instead."""
     said = f"byte {byte} is not UTF-8"
-    try:
-        likely = line.decode("windows-1252")
-    except UnicodeDecodeError:
+    likely = [(name, _around(byte, line, name)) for name, _ in readings(line)]
+    if not likely:
         return f"{said}; save the table as UTF-8, or send its `encoding`"
-    around = likely[max(0, byte - 12) : byte + 11].strip()
+    some = ", ".join(f"{text!r} in {name}" for name, text in likely[:MOST_READINGS])
     return (
-        f"{said}; as Windows-1252 it would be {around!r}: if that is right send "
-        "encoding=windows-1252, else save the table as UTF-8"
+        f"{said}; it would be {some}: send the one that is right, such as "
+        f"encoding={likely[0][0]}, or save the table as UTF-8"
     )
+
+
+def _around(byte: int, line: bytes, encoding: str) -> str:
+    """A few characters around a byte of a line that is in `encoding`."""
+    at = len(line[: byte - 1].decode(encoding, "ignore"))
+    return line.decode(encoding)[max(0, at - 11) : at + 12].strip()

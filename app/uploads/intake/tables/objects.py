@@ -11,6 +11,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, json_stream, label_studio
+from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
 
@@ -48,15 +49,17 @@ def document(file: BinaryIO, table: TableFile) -> Iterator[Row]:
 
 def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     """Rows by role; the first object decides which of its keys has which."""
-    first = next(found, None)
-    if first is None:
+    seen, every = looked_ahead(found, lambda told: len(repr(told[1])))
+    if not seen:
+        next(every, None)
         return
-    if label_studio.is_task(first[1]):
-        yield from label_studio.rows(_again(first, found), table)
+    row, first = seen[0]
+    if label_studio.is_task(first):
+        yield from label_studio.rows(every, table)
         return
-    names = columns.find(table, list(first[1]), number=first[0].number, first=first[1])
-    every = _again(first, found)
-    judged = table.labelled and _is_judged(first[1])
+    sample = [value for _, value in seen]
+    names = columns.find(table, list(first), number=row.number, sample=sample)
+    judged = table.labelled and _is_judged(first)
     for row, value in _accepted(every, table) if judged else every:
         yield names.read(row, value)
 
@@ -78,11 +81,6 @@ def _accepted(found: Numbered, table: TableFile) -> Numbered:
         said = f"{others} row(s) were rejected or ignored (`answer`), and are left out"
         told = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
         table.tell(told)
-
-
-def _again(first: tuple[Row, dict[str, Any]], rest: Numbered) -> Numbered:
-    yield first
-    yield from rest
 
 
 def plain(file: BinaryIO, table: TableFile) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class TableFile:
     crops: bool = False
     """Whether boxes of pictures are its rows, where it has any."""
     columns: Mapping[str, str] = field(default_factory=dict)
+    marks: Sequence[str] = ()
+    """Columns of zeros and ones, one a class, where the caller has said which."""
     encoding: str | None = None
     rules: LabelRules = SINGLE
     tell: Callable[[Problem], None] = _keep_quiet

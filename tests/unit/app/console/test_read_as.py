@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
 
 from app.uploads.form import IntakeForm
-from app.uploads.intake.code_pages import FilenameEncoding
-from app.uploads.intake.tables.encodings import Encoding
+from app.uploads.intake import code_pages
+from app.uploads.intake.tables import encodings
 
 READ_AS = Path(__file__).parents[4] / "app/console/web/parts/upload/read_as.js"
 SAID_ELSEWHERE = {"name", "modality", "backbone", "seed", "val_fraction"}
@@ -22,6 +21,6 @@ def test_every_field_of_the_form_is_offered() -> None:
 def test_every_encoding_is_offered() -> None:
     lists = re.findall(r'named\("as they seem", "([^"]+)"\)', READ_AS.read_text("utf-8"))
     assert [set(one.split()) for one in lists] == [
-        set(get_args(FilenameEncoding)),
-        set(get_args(Encoding)),
+        set(code_pages.OFFERED),
+        set(encodings.OFFERED),
     ]

@@ -16,6 +16,7 @@ const FIELDS = [
   ["label_mode", "Labels an example", "Several: each label is told for itself, and an example may have none.", [["", "as the file has them"], ["single_label", "one"], ["multi_label", "several, or none"]]],
   ["coco", "Boxes of a COCO file", "The boxes of a picture stay together when it is measured.", [["", "a picture is an example"], ["crops", "each box is an example, cut out"]]],
   ["label_column", "Column of the label", "Only where the table does not say it by its name.", null],
+  ["label_columns", "Columns of 0 and 1, one a label", "Their names, with commas between; only where the table has others of the kind.", null],
   ["text_column", "Column of the text", "", null],
   ["group_column", "Column of the group", "Examples of one group are never learned from and measured with at once: patient, camera, product.", null],
   ["split_column", "Column of the split", "With train, val and test.", null],

@@ -95,12 +95,20 @@ def test_other_facts_of_pictures_in_class_folders_are_no_labels(take: Take) -> N
 def test_a_table_whose_label_nobody_knows_asks_for_it(refused: Refused, take: Take) -> None:
     from app.uploads.intake import IntakeOptions
 
-    archive = zipped({**pictures("train"), "labels.csv": table("id,breed", "img{}")})
+    archive = zipped({**pictures("train"), "labels.csv": table("id,kennel", "img{}")})
     error = refused(archive)
     assert error.code == "ambiguous_layout"
     assert "label_column" in error.message
-    built = take(archive, options=IntakeOptions(columns={"label": "breed"}))
+    built = take(archive, options=IntakeOptions(columns={"label": "kennel"}))
     assert labels(built) == LABELS
+
+
+@pytest.mark.parametrize("name", ["breed", "diagnosis", "dx", "species", "class_index"])
+def test_usual_names_of_labels_at_competitions_are_known(take: Take, name: str) -> None:
+    archive = zipped({**pictures("train"), "labels.csv": table(f"id,{name}", "img{}")})
+    built = take(archive)
+    assert labels(built) == LABELS
+    assert any(f"`{name}` is taken for the label" in one.message for one in built.problems)
 
 
 def test_a_sample_submission_is_no_source_of_labels(take: Take) -> None:

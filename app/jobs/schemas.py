@@ -9,9 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.core.backbones import MOST_MEMBERS
 from app.core.job_state import JobStatus
-from app.core.method_forms import as_meant
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, PredictionCost
+from app.jobs.method_forms import as_meant
 
 _JOB_ID = "ftjob-01ke4c0f6v6z2k8m9q3w5x7y1t"
 _DATASET_ID = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"

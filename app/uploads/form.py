@@ -15,10 +15,10 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from app.core import text_encodings
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
 from app.core.texts import INVISIBLE, PRINTABLE
+from app.uploads import text_encodings
 
 Purpose = Literal["fine-tune", "batch"]
 """A labelled dataset, or the requests of a batch."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.core.text_encodings import codec
 from app.uploads.intake.names import shown
+from app.uploads.text_encodings import codec
 
 OFFERED = (
     "utf-8", "cp437", "cp850", "cp852", "cp866", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254",

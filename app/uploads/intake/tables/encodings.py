@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.core.text_encodings import codec, readings
 from app.uploads.intake.archive import bomb
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.tables.source import TableFile
+from app.uploads.text_encodings import codec, readings
 
 OFFERED = (
     *("utf-8", "utf-16", "utf-16-le", "utf-16-be"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.text_encodings import codec, known, readings
+from app.uploads.text_encodings import codec, known, readings
 
 
 @pytest.mark.parametrize(

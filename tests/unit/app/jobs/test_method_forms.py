@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.hyperparameters import METHODS
-from app.core.method_forms import as_meant, fields
+from app.jobs.method_forms import as_meant, fields
 
 WHOLE = {"type": "linear", "linear": {"hyperparameters": {"epochs": 3}}}
 

@@ -122,7 +122,7 @@ def _life(rates: Rates, seed: int) -> bool:
     incumbent = [random.random() < 0.9 for _ in marks]
     shared = [random.random() for _ in marks]
     for _ in range(RETRAINS):
-        left = budget(marks, asked, alpha=GATE.alpha)
+        left = budget([[one] for one in marks], asked, alpha=GATE.alpha)
         asked = ask(marks, asked)
         pairs = [
             _pair(place, (_answer(random, right, rates, shared[place]), right), str(place))

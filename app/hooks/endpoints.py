@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
 
 from app.core.identity import Identity
-from app.hooks import inbound, service
+from app.hooks import inbound, notes, service
 from app.hooks.schemas import Hook, HookChange, HookRun, HookWithSecret, NewHook, TriggerCall
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
 from app.http.idempotency import IdempotencyDep, mark, once
@@ -33,6 +35,7 @@ _MAKING = problems(
     "unknown_method",
     "invalid_hyperparameter",
     "modality_mismatch",
+    "label_mode_mismatch",
     "dataset_failed",
     "invalid_value",
     "idempotency_mismatch",
@@ -55,7 +58,7 @@ def create_hook(
 
         def effect() -> Reply:
             row = service.create(session, services, body, organisation_id=caller.organisation_id)
-            told = service.hook_of(row).model_dump(mode="json") | {"secret": row.secret}
+            told = _shown(session, services, row).model_dump(mode="json") | {"secret": row.secret}
             return Reply(status=201, body=told)
 
         reply, replayed = once(session, key, effect)
@@ -68,7 +71,9 @@ def create_hook(
 @router.get("")
 def list_hooks(
     caller: Reader,
+    services: ServicesDep,
     session: Reading,
+    *,
     after: Annotated[str | None, cursor("hook_")] = None,
     limit: Limit = 20,
 ) -> Page[Hook]:
@@ -76,14 +81,18 @@ def list_hooks(
     rows = service.listing(
         session, organisation_id=caller.organisation_id, after=after, limit=limit + 1
     )
-    return page(rows, limit, service.hook_of)
+    return page(rows, limit, partial(_shown, session, services))
+
+
+def _shown(session: Session, services: Services, row: HookRow) -> Hook:
+    return service.hook_of(row, notes.of(session, services, row))
 
 
 @router.get("/{hook_id}", responses=problems("not_found"))
-def get_hook(hook_id: HookId, caller: Reader, session: Reading) -> Hook:
+def get_hook(hook_id: HookId, caller: Reader, services: ServicesDep, session: Reading) -> Hook:
     """One hook."""
     row = service.get(session, hook_id, organisation_id=caller.organisation_id)
-    return service.hook_of(row)
+    return _shown(session, services, row)
 
 
 @router.patch("/{hook_id}", responses=_MAKING)
@@ -92,7 +101,7 @@ def change_hook(hook_id: HookId, body: HookChange, caller: Writer, services: Ser
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
         service.change(session, services, row, body)
-        return service.hook_of(row)
+        return _shown(session, services, row)
 
 
 @router.delete("/{hook_id}", responses=problems("not_found"))
@@ -111,7 +120,7 @@ def renew_secret(hook_id: HookId, caller: Writer, services: ServicesDep) -> Hook
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
         row.secret = service.new_secret()
-        shown = service.hook_of(row).model_dump()
+        shown = _shown(session, services, row).model_dump()
         return HookWithSecret(**shown, secret=row.secret)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.hooks import delivery, runs
+from app.hooks import delivery, new_labels, runs
 from app.http.dependencies import Services, writing
 from app.infra.database import reading, transaction
 from app.infra.repositories import work
@@ -83,7 +83,7 @@ class Scheduler:
         while not self._stop.wait(LOOK_SECONDS):
             try:
                 self._services.agreement.flush(self._services.sessions)
-                runs.look(self._services)
+                new_labels.look(self._services)
             except (HeadstartError, SQLAlchemyError, OSError) as error:
                 log.warning("new labels are looked for later", reason=str(error))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.core.promotion.gate import PromotionGate
+from app.core.promotion.gate import PromotionGate, in_the_gate
 from app.http.openapi import Id
 
 _JOB: dict[str, Any] = {"model": "efficientnet_lite0", "method": {"type": "auto"}}
@@ -30,13 +30,22 @@ _AliasName = Annotated[
 HookName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _by_name(given: object) -> object:
+    """A method's name alone stands for the method with its own defaults."""
+    return {"type": given} if isinstance(given, str) else given
+
+
 class HookJob(BaseModel):
     """The job that a hook asks for: a fine-tuning job's body, but for its `training_file`."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_JOB]})
 
-    model: str = Field(min_length=1, max_length=200, description="The backbone.")
-    method: dict[str, Any] | None = Field(None, description="As a job's.")
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="As a job's; left out, what a job without one takes: `auto`."
+    )
+    method: Annotated[dict[str, Any] | None, BeforeValidator(_by_name)] = Field(
+        None, description="As a job's."
+    )
     hyperparameters: dict[str, Any] | None = Field(None, description="As a job's.")
     validation_file: Id | None = None
     seed: int | None = Field(None, ge=0, lt=2**32)
@@ -126,9 +135,14 @@ class NewHook(_Rules):
     name: HookName
     dataset: Id
     alias: _AliasName = Field(description="What the model is promoted to; it may be new.")
-    job: HookJob
+    job: HookJob = Field(HookJob(), description="Left out: a job with every default.")
     gate: PromotionGate = PromotionGate()
     triggers: HookTriggers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_place(cls, given: object) -> object:
+        return in_the_gate(given)
 
 
 class HookChange(BaseModel):

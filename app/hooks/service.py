@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import secrets
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
@@ -19,11 +21,14 @@ from app.hooks.schemas import Hook, HookChange, HookRun, NewHook
 from app.http.dependencies import Services
 from app.infra import weights
 from app.infra.database import now
-from app.infra.orm import HookRow, HookRunRow
+from app.infra.orm import AliasRow, HookRow, HookRunRow, ModelRow
 from app.infra.repositories import datasets, work
+from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.retraining import hook_runs, promotions
 
 _SECRET_BYTES = 24
+_CHECKED = {"dataset", "alias", "job", "gate", "triggers"}
+"""What a hook is checked for when it is named, enabled or not."""
 
 
 def new_secret() -> str:
@@ -56,7 +61,8 @@ def change(session: Session, services: Services, row: HookRow, body: HookChange)
         setattr(row, field, value)
     if row.dataset_id != before:
         row.trained_version, row.trained, row.looked_version = None, None, 0
-    check(session, services, row)
+    if row.enabled or _CHECKED & body.model_fields_set:
+        check(session, services, row)
     row.revision += 1
     row.updated_at = now(session)
     session.flush()
@@ -80,19 +86,46 @@ def check(session: Session, services: Services, row: HookRow) -> None:
     if row.alias in weights.registry(services.settings.weights_dir):
         raise HeadstartError("invalid_value", "this is a backbone's name", param="alias")
     try:
-        found = datasets.get(session, row.dataset_id, organisation_id=row.organisation_id)
+        found = datasets.pin(session, row.dataset_id, organisation_id=row.organisation_id)
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param="dataset") from error
-    gate = PromotionGate.model_validate(row.gate)
-    if gate.evaluation_set is not None:
-        modality = found.dataset.modality
-        promotions.pin(session, gate.evaluation_set, modality, row.organisation_id)
+    _check_alias(session, row, found)
+    _check_gate(session, row, found)
+    validation = row.job.get("validation_file")
+    if validation is not None:
+        with suppress(HeadstartError):  # the job says it better
+            datasets.pin(session, validation, organisation_id=row.organisation_id)
     with session.begin_nested() as tried:
         services.make_job(session, {**row.job, "training_file": row.dataset_id},
                           row.organisation_id)  # fmt: skip
         tried.rollback()
     if row.trained_version is None:
         row.trained_version = row.looked_version = found.version.number
+
+
+def _check_alias(session: Session, row: HookRow, found: DatasetSnapshot) -> None:
+    """Raises modality_mismatch, label_mode_mismatch: such a model is never promoted there."""
+    alias = session.get(AliasRow, (row.organisation_id, row.alias))
+    meant = session.get(ModelRow, alias.model_id) if alias is not None else None
+    for name in ("modality", "label_mode"):
+        theirs, ours = getattr(meant, name, None), getattr(found.dataset, name)
+        if theirs is not None and theirs != ours:
+            why = f"{row.alias} means a model that is {theirs}, the dataset is {ours}"
+            raise HeadstartError(_MISMATCH[name], why, param="alias")
+
+
+_MISMATCH: Mapping[str, str] = {
+    "modality": "modality_mismatch",
+    "label_mode": "label_mode_mismatch",
+}
+
+
+def _check_gate(session: Session, row: HookRow, found: DatasetSnapshot) -> None:
+    """Raises what a promotion by this gate would, of models that this dataset makes."""
+    gate = PromotionGate.model_validate(row.gate)
+    if gate.evaluation_set is not None:
+        kind = (found.dataset.modality, found.dataset.label_mode)
+        promotions.pin(session, gate.evaluation_set, kind, row.organisation_id)
 
 
 def schedule(session: Session, row: HookRow) -> None:
@@ -148,8 +181,8 @@ def listing(
     return list(session.scalars(statement.order_by(HookRow.id.desc()).limit(limit)))
 
 
-def hook_of(row: HookRow) -> Hook:
-    """A hook as its caller sees it."""
+def hook_of(row: HookRow, notes: Sequence[str]) -> Hook:
+    """A hook as its caller sees it; `notes` say what of it has no effect."""
     dues = [
         schedules.next_due(one["cron"], one["timezone"], time.time())
         for one in row.triggers
@@ -168,6 +201,7 @@ def hook_of(row: HookRow) -> Hook:
         apply_feedback=row.apply_feedback,
         audited_only=row.audited_only,
         enabled=row.enabled,
+        notes=list(notes),
         trained_version=row.trained_version,
         next_due=whole(min(dues)) if dues else None,
         created_at=int(row.created_at),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.core.live.rule import PredictionLog
-from app.core.promotion.gate import PromotionGate
+from app.core.promotion.gate import PromotionGate, in_the_gate
 from app.http.openapi import Id
 
 _MODEL = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
@@ -200,6 +200,11 @@ class NewPromotionRequest(BaseModel):
         False, description="Move the alias without asking the gate; it is recorded as forced."
     )
     reason: str | None = Field(None, max_length=1000, description="Why, for the history.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_place(cls, given: object) -> object:
+        return in_the_gate(given)
 
 
 class Promotion(BaseModel):

@@ -53,6 +53,7 @@ PromotionId = Annotated[str, path_id("The promotion's id.", "prom_01ke4d8m3r5t7v
             "not_found",
             "not_ready",
             "modality_mismatch",
+            "label_mode_mismatch",
             "dataset_failed",
             "invalid_value",
             "model_corrupt",

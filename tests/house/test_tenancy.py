@@ -26,7 +26,7 @@ QUERIES = {"select", "update", "delete", "delete_from", "get", "get_one", "inser
 OWNERS = {*TABLES, "Claim", "Attempt", "IdempotencyKey"}
 
 BY_ID = {
-    "app.hooks.runs": "_look",
+    "app.hooks.new_labels": "_look",
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
     "app.infra.repositories.datasets": "_refuse_if_used _drop_empty",
     "app.infra.repositories.embeddings": "touch rows_of lock_segments wear mend",
@@ -56,7 +56,7 @@ OF_ALL = {
     "app.infra.repositories.live.log": "expire",
     "app.infra.repositories.live.watched": "hooks",
     "app.infra.repositories.models": "width_on",
-    "app.hooks.runs": "_with_labels",
+    "app.hooks.new_labels": "_with_labels",
     "app.infra.repositories.retraining.webhooks": "prune",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",

@@ -57,6 +57,17 @@ class PromotionGate(BaseModel):
     )
 
 
+def in_the_gate(given: object) -> object:
+    """A body with a gate, unless one of the gate's own members stands beside it. Raises ValueError,
+    which says where it belongs.
+    """
+    beside = PromotionGate.model_fields.keys() & given.keys() if isinstance(given, dict) else set()
+    if beside:
+        name = min(beside)
+        raise ValueError(f'`{name}` belongs into the gate: {{"gate": {{"{name}": …}}}}')
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the gate says, and what it has seen."""

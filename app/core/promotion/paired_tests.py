@@ -98,6 +98,19 @@ def least_pairs(level: float) -> int:
     return math.ceil(-math.log2(level))
 
 
+def least_examples(margin: float, level: float) -> int:
+    """With fewer examples than this, no candidate can be shown to lose less than `margin`: not even
+    one that is right wherever the incumbent is (Tango's test without a discordant pair).
+    """
+    return math.ceil(normal(level) ** 2 * (1 - margin) / margin)
+
+
+def least_margin(examples: int, level: float) -> float:
+    """The least margin that so many examples can show, if no pair is discordant."""
+    square = normal(level) ** 2
+    return square / (examples + square)
+
+
 def more_labels(*, effect: float, variance: float, count: float, level: float) -> int | None:
     """Examples that are still missing for a decision four times in five, if `effect` is the truth.
 

@@ -55,13 +55,16 @@ def mark(alias: str, content: str) -> str:
     return blake2b(content.encode(), key=alias.encode()[:64], digest_size=8).hexdigest()
 
 
-def budget(marks: Sequence[str], asked: Mapping[str, int], *, alpha: float) -> Budget:
-    """What is left for the examples with these marks, which were `asked` so often."""
-    if not marks:
+def budget(units: Sequence[Sequence[str]], asked: Mapping[str, int], *, alpha: float) -> Budget:
+    """What is left for units of examples that show the same thing, each by its marks.
+
+    A unit was asked as often as the most asked of its marks: a copy of what was asked is not fresh.
+    """
+    if not units:
         return Budget(alpha)
-    looks = 1 + sum(asked.get(one, 0) for one in marks) / len(marks)
-    fresh = sum(one not in asked for one in marks) / len(marks)
-    return Budget(alpha, looks, fresh)
+    times = [max((asked.get(one, 0) for one in marks), default=0) for marks in units]
+    looks = 1 + sum(times) / len(times)
+    return Budget(alpha, looks, times.count(0) / len(times))
 
 
 def ask(marks: Sequence[str], asked: Mapping[str, int]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from app.core.job_state import TERMINAL
 from app.core.manifest import LabelMode, Modality, Problem, windowed
 from app.infra.database import now
 from app.infra.orm import DatasetRow, DatasetVersionRow, EmbeddingRow, JobRow, SegmentRow, WorkRow
-from app.infra.repositories import batches, chunks, embeddings, problems, work
+from app.infra.repositories import batches, chunks, embeddings, needs, problems, work
 
 _AT_ONCE = 500
 
@@ -225,9 +225,11 @@ class Removed:
 
 
 def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Removed:
-    """Forget a dataset and all its versions. Raises not_found, or in_use while a job needs it.
+    """Forget a dataset and all its versions. Raises not_found, or in_use while a job or an enabled
+    hook needs it.
 
-    Versions are locked before jobs are looked for: `pin` makes a new job wait, or this wait for it.
+    Versions are locked before jobs and hooks are looked for: `pin` makes a new one wait, or this
+    wait for it.
     """
     dataset = lock(session, dataset_id, organisation_id=organisation_id)
     version = DatasetVersionRow
@@ -238,6 +240,7 @@ def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Remove
     rows = session.execute(versions.with_for_update()).all()
     ids = [row.id for row in rows]
     _refuse_if_used(session, ids)
+    needs.refuse_if_named(session, dataset_id, organisation_id=organisation_id)
     removed = Removed(
         frozenset(row.manifest_sha256 for row in rows),
         frozenset(pack for row in rows for pack in row.packs),

@@ -173,3 +173,41 @@ def test_a_forced_promotion_is_recorded_as_such(kit: Kit) -> None:
     alias = kit.read(lambda session: session.get_one(AliasRow, ("acme", ALIAS)))
     back = kit.read(lambda session: moves.former(session, organisation_id="acme", alias=alias))
     assert back == first
+
+
+def noisy(data: bytes, seed: int) -> bytes:
+    """The same picture as an augmenting exporter writes it: with noise that nobody sees."""
+    random = np.random.default_rng(seed)
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    pixels += random.integers(-3, 4, pixels.shape)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def test_copies_of_a_picture_count_once_in_the_gate_and_in_its_budget(sqlite_kit: Kit) -> None:
+    kit, members = sqlite_kit, unlike(pictures(30))
+    shown = unlike(pictures(5, seed=500))
+    copies = [
+        (f"{label}/{n} {path.rsplit('/')[-1]}", label, noisy(data, n))
+        for path, label, data in shown
+        for n in range(20)
+    ]
+    with training(kit, REAL):
+        point(kit, trained(kit, add_dataset(kit, members)))
+        candidate = trained(kit, add_dataset(kit, members[::2]))
+        once, often = add_dataset(kit, shown), add_dataset(kit, copies)
+        for version in (once, often):
+            kit.wait_version(version.id)
+        first = promote(kit, candidate, evaluation_set=once.dataset_id, margin=0.4)
+        point(kit, kit.read(lambda s: s.get_one(PromotionRow, first.id)).incumbent or "")
+        second = promote(kit, candidate, evaluation_set=often.dataset_id, margin=0.4)
+    assert first.evidence is not None
+    assert second.evidence is not None
+    few, many = first.evidence, second.evidence
+    assert (few["held_out"]["copies_of_one_another"], few["alpha"]["look"]) == (0, 1)
+    assert many["examples"] >= 160  # what nearly is a training picture is not asked
+    assert many["groups"] <= 10
+    assert many["held_out"]["copies_of_one_another"] == many["examples"]
+    assert many["alpha"]["look"] > 1.7
+    assert many["alpha"]["fresh"] < 0.3

@@ -56,6 +56,8 @@ class HeldOut:
     """
 
     examples: list[Example]
+    known: Sequence[Example] = ()
+    """What the models were trained on."""
     told: dict[str, Any] = field(default_factory=dict)
     refusal: str | None = None
     unchecked: str | None = None
@@ -149,7 +151,10 @@ def _apart(
         },
     }
     return HeldOut(
-        examples=kept, told=told, refusal=_refusal(len(held), leaked, grouped, list(copies))
+        examples=kept,
+        known=known,
+        told=told,
+        refusal=_refusal(len(held), leaked, grouped, list(copies)),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Example
 from app.core.promotion import gate, spending
 from app.core.promotion.gate import Decision, PromotionGate
 from app.core.promotion.pairs import Pair, Verdicted
@@ -17,7 +19,8 @@ from app.infra.repositories.retraining import endings, promotions
 from app.infra.repositories.retraining.promotions import MovedError
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
-from worker.trainer.inputs import held_out
+from worker.trainer.inputs import alike, asked_before, held_out
+from worker.trainer.inputs.alike import Unit
 from worker.trainer.inputs.asked import answers
 from worker.trainer.inputs.held_out import Contest, HeldOut
 
@@ -78,12 +81,28 @@ def _decide(
     stop = _stopped(asked, found)
     if stop is not None:
         return replace(stop, evidence={"held_out": found.told}), []
-    pairs = _pairs(attempt, asked, found)
-    marks = [spending.mark(asked.promotion.alias, one.content) for one in found.examples]
-    budget = spending.budget(marks, before, alpha=rule.alpha)
+    earlier = asked_before.examples(attempt, asked, before)
+    beside = [*earlier, *found.known]
+    units = alike.units(attempt, asked.candidate, found.examples, beside)
+    pairs = _pairs(attempt, asked, found.examples, alike.groups(found.examples, units))
+    marks = _marks(asked, [*found.examples, *earlier], units)
+    marked = {units[one.id]: marks[units[one.id]] for one in found.examples}
+    budget = spending.budget(list(marked.values()), before, alpha=rule.alpha)
     said = gate.decide(pairs, rule, budget)
-    told = replace(said, evidence={**said.evidence, "held_out": found.told})
-    return told, marks if asked.incumbent is not None and pairs else []
+    held = {**found.told, "copies_of_one_another": alike.copies(found.examples, units)}
+    told = replace(said, evidence={**said.evidence, "held_out": held})
+    looked = asked.incumbent is not None and pairs
+    return told, [one for some in marked.values() for one in some] if looked else []
+
+
+def _marks(
+    asked: Contest, examples: Sequence[Example], units: Mapping[str, Unit]
+) -> dict[Unit, list[str]]:
+    """By what an alias remembers that it has asked a unit: every content of it."""
+    marks: dict[Unit, list[str]] = defaultdict(list)
+    for one in examples:
+        marks[units[one.id]].append(spending.mark(asked.promotion.alias, one.content))
+    return marks
 
 
 def _stopped(asked: Contest, found: HeldOut) -> Decision | None:
@@ -100,19 +119,21 @@ def _stopped(asked: Contest, found: HeldOut) -> Decision | None:
     return None
 
 
-def _pairs(attempt: Attempt, asked: Contest, found: HeldOut) -> list[Pair]:
-    said = answers(attempt, asked.candidate, found.examples)
+def _pairs(
+    attempt: Attempt, asked: Contest, examples: Sequence[Example], groups: Mapping[str, str]
+) -> list[Pair]:
+    said = answers(attempt, asked.candidate, examples)
     other: dict[str, Verdicted] | None = None
     if asked.incumbent is not None:
-        other = answers(attempt, asked.incumbent, found.examples)
+        other = answers(attempt, asked.incumbent, examples)
     return [
         Pair(
             label=one.label,
-            group=f"group {one.group}" if one.group is not None else f"content {one.content}",
+            group=groups[one.id],
             candidate=said[one.id],
             incumbent=other[one.id] if other is not None else None,
         )
-        for one in found.examples
+        for one in examples
         if one.id in said and (other is None or one.id in other)
     ]
 

@@ -21,6 +21,11 @@ function because(cause) {
   return { labels: "labels", schedule: "the clock", inbound: "a call" }[/** @type {"labels"} */ (cause.type)] ?? cause.type;
 }
 
+/** What of a hook has no effect now. @param {{hook: any}} props */
+function Notes({ hook }) {
+  return hook.notes.map((/** @type {string} */ one) => html`<${Note} kind="miss" icon="info" key=${one}>${one}</${Note}>`);
+}
+
 /** @param {{hook: any}} props */
 function Runs({ hook }) {
   const { data, error, again } = useLoad(() => get(`v1/hooks/${hook.id}/runs`, { limit: 10 }), [hook.id]);
@@ -40,6 +45,7 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
   const [inbound, allow] = useState(true);
   const [drift, watch] = useState(false);
   const [below, fall] = useState("");
+  const [against, compare] = useState("");
   const [made, show] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
   const [error, fail] = useState(/** @type {any} */ (null));
@@ -49,14 +55,15 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
   const unwatched = (drift || below) && !aliases.find((one) => one.name === named)?.prediction_log;
   const go = () => {
     work(true); fail(null);
-    const body = { name: name.trim(), dataset, alias: alias.trim() || `${suffixOf(chosen.name)}@production`, job: { model: chosen.backbone, suffix: suffixOf(chosen.name) || undefined }, triggers };
+    const body = { name: name.trim(), dataset, alias: alias.trim() || `${suffixOf(chosen.name)}@production`, job: { model: chosen.backbone }, gate: { evaluation_set: against || null }, triggers };
     send("POST", "v1/hooks", body).then((hook) => { show(hook); onDone(); }, (refused) => { fail(refused); work(false); });
   };
-  if (made) return html`<${Dialog} title="The hook's secret" onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Calls from outside are signed with this secret. It is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.secret}</pre><div class="acts"><${Button} onClick=${() => copy(made.secret)}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
+  if (made) return html`<${Dialog} title="The hook's secret" onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Calls from outside are signed with this secret. It is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.secret}</pre><${Notes} hook=${made} /><div class="acts"><${Button} onClick=${() => copy(made.secret)}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
   return html`<${Dialog} title="A new hook" onClose=${onClose}><h2>A new hook</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>It retrains when one of these happens, and promotes the model only if the gate says that it is not worse.</p>
     <label class="field"><span>Name</span><input type="text" maxlength="200" value=${name} placeholder="every 20 labels" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>Dataset</span><select value=${dataset} onChange=${(/** @type {any} */ event) => choose(event.target.value)}>${datasets.map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>Alias</span><input type="text" value=${alias} placeholder=${chosen ? `${suffixOf(chosen.name)}@production` : "parts@production"} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label>
+    <label class="field" style=${{ marginTop: "12px" }}><span>Compare on</span><select value=${against} onChange=${(/** @type {any} */ event) => compare(event.target.value)}><option value="">what the dataset itself holds out</option>${datasets.filter((one) => one.id !== dataset && one.modality === chosen?.modality && one.label_mode === chosen?.label_mode).map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select><small>Examples that nobody trains on; on them a new model proves that it is not worse.</small></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>After so many new or corrected labels</span><input type="number" min="0" value=${labels} onInput=${(/** @type {any} */ event) => count(Number(event.target.value))} /><small>0: not on labels.</small></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>At times</span><input type="text" value=${cron} placeholder="0 3 * * *" onInput=${(/** @type {any} */ event) => at(event.target.value)} /><small>Minute, hour, day, month, weekday; empty: not by the clock.</small></label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${inbound} onChange=${() => allow(!inbound)} /> When it is called from outside</label>
@@ -66,20 +73,22 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
     <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Give it a name" : triggers.length ? "" : "Let something start it"} onClick=${go}>Make the hook</${Button}></div></${Dialog}>`;
 }
 
-export default function Hooks() {
+/** All hooks, or the one that is named. @param {{id?: string}} props */
+export default function Hooks({ id }) {
   const { data, error, again } = useLoad(async () => {
     const [hooks, datasets, aliases] = await Promise.all([all("v1/hooks"), all("v1/datasets"), all("v1/aliases")]);
     return { hooks, datasets, aliases };
   }, []);
+  const shown = data ? data.hooks.filter((one) => !id || one.id === id) : [];
   const [making, make] = useState(false);
   const [gone, drop] = useState(/** @type {any} */ (null));
   const [refused, fail] = useState(/** @type {any} */ (null));
   useEvery(again, 15);
   const run = (/** @type {any} */ hook) => send("POST", `v1/hooks/${hook.id}/trigger`).then(again, fail);
   const turn = (/** @type {any} */ hook) => send("PATCH", `v1/hooks/${hook.id}`, { enabled: !hook.enabled }).then(again, fail);
-  return html`<${Head} title="Hooks" sub=${html`<span>what retrains by itself</span>`} acts=${html`<a class="btn" href="#/webhooks">Webhooks</a><${Button} kind="primary" why=${data?.datasets.length ? "" : "First upload a dataset"} onClick=${() => make(true)}>New hook</${Button}>`} /><${Failed} error=${error ?? refused} again=${again} />${!data && !error && html`<${Loading} />`}
-    ${data && (data.hooks.length ? data.hooks.map((hook) => html`<div class="panel" style=${{ marginTop: "20px" }} key=${hook.id}><div class="row"><h2 class="grow" style=${{ overflowWrap: "anywhere" }}>${hook.name} ${!hook.enabled && html`<span class="chip">off</span>`}</h2>${hook.triggers.some((/** @type {any} */ one) => one.type === "inbound") && html`<${Button} kind="small" onClick=${() => run(hook)}>Run now</${Button}>`}<${Button} kind="small" onClick=${() => turn(hook)}>${hook.enabled ? "Switch off" : "Switch on"}</${Button}><${Button} kind="small bare" onClick=${() => drop(hook)}>Delete…</${Button}></div>
-      <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Runs} hook=${hook} /></div>`) : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
+  return html`<${Head} title=${id ? shown[0]?.name ?? "Hook" : "Hooks"} crumbs=${id ? [["Hooks", "#/hooks"]] : undefined} sub=${html`<span>what retrains by itself</span>`} acts=${html`<a class="btn" href="#/webhooks">Webhooks</a><${Button} kind="primary" why=${data?.datasets.length ? "" : "First upload a dataset"} onClick=${() => make(true)}>New hook</${Button}>`} /><${Failed} error=${error ?? refused} again=${again} />${!data && !error && html`<${Loading} />`}
+    ${data && (shown.length ? shown.map((hook) => html`<div class="panel" style=${{ marginTop: "20px" }} key=${hook.id}><div class="row"><h2 class="grow" style=${{ overflowWrap: "anywhere" }}><a href=${`#/hooks/${hook.id}`}>${hook.name}</a> ${!hook.enabled && html`<span class="chip">off</span>`}</h2>${hook.triggers.some((/** @type {any} */ one) => one.type === "inbound") && html`<${Button} kind="small" onClick=${() => run(hook)}>Run now</${Button}>`}<${Button} kind="small" onClick=${() => turn(hook)}>${hook.enabled ? "Switch off" : "Switch on"}</${Button}><${Button} kind="small bare" onClick=${() => drop(hook)}>Delete…</${Button}></div>
+      <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Notes} hook=${hook} /><${Runs} hook=${hook} /></div>`) : id ? html`<p class="empty">There is no such hook.</p>` : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
     <div class="folds"><${Same} curl=${curl("v1/hooks")} python=${python('for hook in client.get("v1/hooks").json()["data"]:\n    print(hook["name"], hook["enabled"])')} /></div>
     ${making && html`<${NewHook} datasets=${data?.datasets ?? []} aliases=${data?.aliases ?? []} onClose=${() => make(false)} onDone=${again} />`}
     ${gone && html`<${Sure} title="Delete the hook" text=${`“${gone.name}” retrains no more. Its models stay.`} verb=${`Delete “${gone.name}”`} onClose=${() => drop(null)} act=${() => send("DELETE", `v1/hooks/${gone.id}`).then(again)} />`}`;

@@ -42,7 +42,7 @@ class NewPromotion:
 def ask(session: Session, new: NewPromotion, *, organisation_id: str) -> PromotionRow:
     """A new promotion, decided at once where it is forced, else the work that will decide it.
 
-    Raises not_found, modality_mismatch, dataset_failed, invalid_value.
+    Raises not_found, modality_mismatch, label_mode_mismatch, dataset_failed, invalid_value.
     """
     candidate = _model(session, new.candidate, organisation_id)
     alias = session.get(AliasRow, (organisation_id, new.alias), populate_existing=True)
@@ -50,7 +50,7 @@ def ask(session: Session, new: NewPromotion, *, organisation_id: str) -> Promoti
         why = f"{new.alias} means this model already"
         raise HeadstartError("invalid_value", why, param="candidate")
     if alias is not None:
-        _check_modality(candidate, _model(session, alias.model_id, organisation_id))
+        _check_kind(candidate, _model(session, alias.model_id, organisation_id))
     row = PromotionRow(
         id=new_id("prom_"),
         organisation_id=organisation_id,
@@ -84,16 +84,20 @@ def _model(session: Session, model_id: str, organisation_id: str) -> ModelRow:
     return row
 
 
-def _check_modality(candidate: ModelRow, incumbent: ModelRow) -> None:
+def _check_kind(candidate: ModelRow, incumbent: ModelRow) -> None:
     if candidate.modality != incumbent.modality:
         why = f"the candidate reads {candidate.modality}, the incumbent {incumbent.modality}"
         raise HeadstartError("modality_mismatch", why, param="candidate")
+    if candidate.label_mode != incumbent.label_mode:
+        why = f"the candidate is {candidate.label_mode}, the incumbent {incumbent.label_mode}"
+        raise HeadstartError("label_mode_mismatch", why, param="candidate")
 
 
 def _queue(session: Session, row: PromotionRow, gate: PromotionGate, candidate: ModelRow) -> None:
     payload: dict[str, Any] = {"promotion": row.id, "version": None}
     if gate.evaluation_set is not None:
-        pinned = pin(session, gate.evaluation_set, candidate.modality, row.organisation_id)
+        kind = (candidate.modality, candidate.label_mode)
+        pinned = pin(session, gate.evaluation_set, kind, row.organisation_id)
         payload["version"] = pinned.version.id
     work.add(
         session,
@@ -106,11 +110,14 @@ def _queue(session: Session, row: PromotionRow, gate: PromotionGate, candidate: 
 
 
 def pin(
-    session: Session, dataset_id: str, modality: str, organisation_id: str
+    session: Session, dataset_id: str, kind: tuple[str, str], organisation_id: str
 ) -> datasets.DatasetSnapshot:
-    """The evaluation set at its latest version. Raises not_found, modality_mismatch,
-    dataset_failed, each naming the gate's field.
+    """The evaluation set at its latest version, for models of this modality and label mode.
+
+    Raises not_found, modality_mismatch, label_mode_mismatch, dataset_failed, each naming the gate's
+    field.
     """
+    modality, mode = kind
     param = "gate.evaluation_set"
     try:
         found = datasets.pin(session, dataset_id, organisation_id=organisation_id)
@@ -119,6 +126,9 @@ def pin(
     if found.dataset.modality != modality:
         why = f"the model reads {modality}, the dataset holds {found.dataset.modality}"
         raise HeadstartError("modality_mismatch", why, param=param)
+    if found.dataset.label_mode != mode:
+        why = f"the model is {mode}, the dataset {found.dataset.label_mode}"
+        raise HeadstartError("label_mode_mismatch", why, param=param)
     if found.version.status == "failed":
         raise HeadstartError("dataset_failed", "the dataset has failed", param=param)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.hooks.runs import in_turn
+from app.hooks.new_labels import in_turn
 
 
 def test_organisations_take_turns() -> None:

@@ -62,3 +62,16 @@ def test_groups_of_unrelated_answers_have_no_effect() -> None:
     assert discordance(pairs_of(won=5, lost=5, right=90)).effect == 1.0
     together = discordance(pairs_of(won=10, lost=10, right=80, group=10))
     assert together.effect > 5
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize("level", [0.05, 0.03, 0.001])
+def test_with_the_least_examples_a_margin_can_be_shown_and_with_one_less_it_cannot(
+    margin: float, level: float
+) -> None:
+    least = paired_tests.least_examples(margin, level)
+    assert paired_tests.non_inferiority(found(0, 0, least), margin, level) <= level
+    assert paired_tests.non_inferiority(found(0, 0, least - 1), margin, level) > level
+    wider = paired_tests.least_margin(least, level)
+    assert wider <= margin
+    assert paired_tests.least_margin(least - 1, level) > margin

@@ -15,7 +15,7 @@ def looks(marks: list[str], count: int) -> tuple[list[Budget], Mapping[str, int]
     asked: Mapping[str, int] = {}
     had = []
     for _ in range(count):
-        had.append(budget(marks, asked, alpha=0.05))
+        had.append(budget([[one] for one in marks], asked, alpha=0.05))
         asked = ask(marks, asked)
     return had, asked
 
@@ -41,3 +41,11 @@ def test_what_is_remembered_is_not_the_content_and_is_the_alias_s_own() -> None:
     one, other = mark("a@production", "0" * 64), mark("b@production", "0" * 64)
     assert one != other
     assert len(one) == 16
+
+
+def test_a_copy_of_what_was_asked_is_not_fresh() -> None:
+    asked = ask(["a"], {})
+    copied = budget([["a", "copy of a"], ["b"]], asked, alpha=0.05)
+    assert (copied.look, copied.fresh) == (1.5, 0.5)
+    many = budget([["a", *(f"copy {n}" for n in range(99))]], asked, alpha=0.05)
+    assert (many.look, many.fresh) == (2, 0)

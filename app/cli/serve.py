@@ -29,6 +29,7 @@ def serve(*, host: str, port: int) -> None:
         access_log=False,
         log_level="warning",
         http="app.http.connection:ClientConnection",
+        ws="none",
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         proxy_headers=False,  # app.http.front reads them, and knows whom to believe

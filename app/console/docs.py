@@ -15,7 +15,10 @@ STATIC = Path(__file__).parent / "static"
 _ASSETS = frozenset(
     {"swagger-ui-bundle.js", "swagger-ui.css", "docs.js", "favicon-32x32.png", "LICENSE", "NOTICE"}
 )
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @router.get("/openapi.json")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 20.0
@@ -27,6 +29,8 @@ _LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"connection: close\r\ncontent-length: 0\r\n\r\n"
 )
+_NOT_HTTP = "Invalid HTTP request received."
+_OF_UPGRADES = (b"upgrade", b"http2-settings")
 _PROBE = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
@@ -41,6 +45,8 @@ class ClientConnection(HttpToolsProtocol):
     _head: asyncio.TimerHandle | None = None
     _probe: asyncio.TimerHandle | None = None
     _refusing: asyncio.TimerHandle | None = None
+    _declined = False
+    """Whether the head that just came asks for another protocol."""
     _unheard = 0
     """Bytes that came since the parser last had a whole head, or any of a body."""
 
@@ -62,7 +68,36 @@ class ClientConnection(HttpToolsProtocol):
             self._refuse()
             return
         self._unheard += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning(_NOT_HTTP)
+            self.send_400_response(_NOT_HTTP)
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; who offers another protocol (h2c, as Java's client does with its first
+        request) is answered in this one (RFC 9110, 7.8), although the parser forgets its body.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._declined:
+                    return
+                self._declined = False
+                data = self._asked_again() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
+
+    def _asked_again(self) -> bytes:
+        """The head that just came, without the offer."""
+        version = self.parser.get_http_version().encode()
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
+        kept = [b"%s: %s\r\n" % pair for pair in _without_upgrade(self.headers)]
+        return b"%s%s\r\n" % (line, b"".join(kept))
 
     def on_body(self, body: bytes) -> None:
         self._unheard = 0
@@ -70,6 +105,8 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unheard = 0
+        if self._declined:
+            return
         super().on_message_complete()
 
     def on_message_begin(self) -> None:
@@ -80,7 +117,10 @@ class ClientConnection(HttpToolsProtocol):
         self._unheard = 0
         if self._head is not None:
             self._head.cancel()
-        super().on_headers_complete()
+        offers = self.parser.should_upgrade() and any(n == b"upgrade" for n, _ in self.headers)
+        self._declined = offers and self.parser.get_method() != b"CONNECT"
+        if not self._declined:
+            super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         """A request whose body still comes is answered: nothing can follow on this connection."""
@@ -124,6 +164,16 @@ class ClientConnection(HttpToolsProtocol):
         for clock in (self._head, self._probe, self._refusing, self.timeout_keep_alive_task):
             if clock is not None:
                 clock.cancel()
+
+
+def _without_upgrade(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers but those of an offered protocol; of `Connection` what else it says."""
+    for name, value in headers:
+        if name == b"connection":
+            options = [one.strip() for one in value.lower().split(b",")]
+            yield name, b", ".join(one for one in options if one not in _OF_UPGRADES)
+        elif name not in _OF_UPGRADES:
+            yield name, value
 
 
 class _Gathered:

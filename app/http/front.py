@@ -22,6 +22,15 @@ PREFIX: ContextVar[str] = ContextVar("prefix", default="")
 """What stands before a path within the service in the request that is answered."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_GUARDS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""On every answer that does not say it itself (OWASP, REST Security Cheat Sheet): a browser is to
+show it as what it is, in no frame of others, loading nothing."""
+
 
 class Front:
     """The outermost ASGI middleware."""
@@ -74,10 +83,13 @@ def _without(path: str, prefix: str) -> str:
 
 
 async def _named(send: Send, request_id: str, prefix: str, message: Message) -> None:
-    """Put the id on the answer; a link within the service gets the prefix."""
+    """Put the id on the answer, and what guards it; a link within the service gets the prefix."""
     if message["type"] == "http.response.start":
+        own = {name for name, _ in message["headers"]}
+        guards = [pair for pair in _GUARDS if pair[0] not in own]
+        named = (b"x-request-id", request_id.encode())
+        message["headers"] = [*message["headers"], named, *guards]
         headers = MutableHeaders(scope=message)
-        headers["x-request-id"] = request_id
         if prefix and headers.get("location", "").startswith("/"):
             headers["location"] = prefix + headers["location"]
     await send(message)

@@ -60,6 +60,17 @@ def test_both_forms_of_a_slash_are_one_path(client: httpx.Client) -> None:
             assert not answers[1].is_redirect, path
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/livez", "/v1/me", "/v1/nothing"])
+def test_no_answer_may_be_framed_or_taken_for_something_else(
+    client: httpx.Client, path: str
+) -> None:
+    said = client.get(path).headers
+    assert said["x-content-type-options"] == "nosniff"
+    assert said["x-frame-options"] == "DENY"
+    assert said["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in said["content-security-policy"]
+
+
 def test_unknown_query_parameters_are_refused_by_name(client: httpx.Client) -> None:
     """An upload's own are told among its fields, once it is known to whom they go."""
     for method, path in operations(client):

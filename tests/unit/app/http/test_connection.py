@@ -165,3 +165,46 @@ def test_many_requests_on_one_connection_are_no_head() -> None:
             while not told.endswith(b"ok"):
                 told += asked.recv(65536)
             told = b""
+
+
+OFFER = (
+    b"POST /0 HTTP/1.1\r\nHost: x\r\nConnection: %s\r\nUpgrade: %s\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nContent-Length: 70000\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_who_offers_another_protocol_keeps_its_body(pause: float, protocol: bytes) -> None:
+    """As Java's HttpClient does, which speaks HTTP/2 where it can."""
+    heads = [OFFER % (options, protocol) for options in (b"Upgrade, HTTP2-Settings", b"upgrade")]
+    last = OFFER % (b"close, Upgrade", protocol)
+    with serving(counting) as address, socket.create_connection(address) as asked:
+        for head in (*heads, last):
+            asked.sendall(head)
+            time.sleep(pause)
+            asked.sendall(b"x" * 70_000)
+        told = everything(asked)
+    assert told.count(b"HTTP/1.1 200") == 3
+    assert told.count(b"70000") == 3
+
+
+def test_many_offers_at_once_are_answered_one_after_another() -> None:
+    head = OFFER.replace(b"70000", b"1") % (b"upgrade", b"h2c")
+    last = b"GET /0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with serving(counting) as address, socket.create_connection(address) as asked:
+        asked.sendall((head + b"x") * 100 + last)
+        assert everything(asked).count(b"HTTP/1.1 200") == 101
+
+
+def test_a_tunnel_is_no_offer() -> None:
+    with serving(Slow()) as address, socket.create_connection(address) as asked:
+        asked.sendall(
+            b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"
+        )
+        asked.shutdown(socket.SHUT_WR)
+        everything(asked)
+        asked.close()
+    with serving(counting) as address, socket.create_connection(address) as asked:
+        asked.sendall(b"no HTTP\r\n\r\n")
+        assert everything(asked).startswith(b"HTTP/1.1 400")

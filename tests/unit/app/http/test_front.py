@@ -148,3 +148,28 @@ def test_a_link_in_a_body_has_the_prefix_of_the_request_that_it_answers() -> Non
 
     asyncio.run(both())
     assert found == ["/hs/v1/models", "/v1/models"]
+
+
+def test_an_answer_is_guarded_unless_it_guards_itself() -> None:
+    scope, sent = through("/livez")
+    assert answered(sent, b"x-content-type-options") == b"nosniff"
+    assert answered(sent, b"x-frame-options") == b"DENY"
+    assert answered(sent, b"referrer-policy") == b"no-referrer"
+    policy = answered(sent, b"content-security-policy")
+    assert policy == b"default-src 'none'; frame-ancestors 'none'"
+
+    own = (b"content-security-policy", b"default-src 'self'")
+
+    async def page(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [own]})
+
+    said: list[Message] = []
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    asyncio.run(Front(page, root_path="", trusted=[])(scope, receive, send))
+    assert [value for name, value in said[0]["headers"] if name == own[0]] == [own[1]]

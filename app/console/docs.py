@@ -1,11 +1,11 @@
-"""`/openapi.json`, and `/docs`: Swagger UI from files of our own, as there may be no network."""
+"""`/docs`: Swagger UI from files of our own, as there may be no network."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 
 from app.core.errors import HeadstartError
 
@@ -19,13 +19,6 @@ _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
     " base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-@router.get("/openapi.json")
-def openapi(request: Request) -> Response:
-    """The document, whose server is where this request found the service."""
-    server = {"url": request.scope.get("root_path") or "/"}
-    return JSONResponse({**request.app.openapi(), "servers": [server]})
 
 
 @router.get("/docs")

@@ -168,12 +168,8 @@ def complete(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI, prefix: str) -> Response:
-    """What is served, whose paths are below `prefix`, if there is one."""
-    described = app.openapi()
-    servers = described.get("servers", [])
-    if prefix and prefix not in {server.get("url") for server in servers}:
-        described = {**described, "servers": [{"url": prefix}, *servers]}
-    return JSONResponse(described)
+    """What is served: its server is where the request has found it, below a prefix or not."""
+    return JSONResponse({**app.openapi(), "servers": [{"url": prefix or "/"}]})
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

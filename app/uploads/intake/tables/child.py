@@ -19,6 +19,7 @@ from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import ZipFile
 
 Row = dict[str, Any]
 WIDEST = 1000
@@ -197,6 +198,7 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
 
     try:
         with open(source, "rb") as file:  # noqa: PTH123
+            _check_ratio(file, bounds)
             book = load_workbook(file, read_only=True, data_only=True)
             yield from _sheet(book, bounds["rows"])
     except (_Refused, MemoryError):
@@ -211,13 +213,23 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
         ) from error
 
 
+def _check_ratio(file: BinaryIO, bounds: dict[str, Any]) -> None:
+    """What unpacks to that much more than it takes is made to: reading it is for nothing."""
+    with ZipFile(file) as packed:
+        for part in packed.infolist():
+            most = max(bounds["ratio_from"], bounds["ratio"] * part.compress_size)
+            if part.file_size > most:
+                said = f"its {part.filename[:60]!r} unpacks to more than {bounds['ratio']} times"
+                raise _Refused("archive_bomb", f"{said} its size")
+
+
 def _sheet(book: Any, most: int) -> Iterator[Row]:
     """The first sheet: its first row that is not empty is the header."""
     sheets = book.worksheets
     if not sheets:
         raise _Refused("empty_dataset", "it has no sheet with cells")
     sheets[0].reset_dimensions()
-    rows = _filled(sheets[0].iter_rows(values_only=True, max_col=WIDEST))
+    rows = _filled(sheets[0].iter_rows(values_only=True))
     number, header = next(rows, (1, []))
     names = [str(cell) for cell in header]
     only = f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"
@@ -239,7 +251,7 @@ def _filled(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
     """The rows in which something stands, numbered from 1, without empty cells at the end."""
     empty = 0
     for number, row in enumerate(rows, 1):
-        cells = [_cell(value) for value in row]
+        cells = [_cell(value) for value in row[:WIDEST]] if row else []
         while cells and not cells[-1].strip():
             cells.pop()
         empty = 0 if cells else empty + 1

@@ -205,6 +205,8 @@ def _bounds(table: TableFile) -> dict[str, Any]:
         "seconds": limits.child_seconds,
         "memory": limits.child_bytes,
         "file": limits.unpacked_bytes,
+        "ratio": limits.ratio,
+        "ratio_from": limits.ratio_from,
     }
 
 

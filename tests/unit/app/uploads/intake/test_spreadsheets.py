@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -243,3 +244,31 @@ def test_a_quotation_mark_that_is_never_closed_is_named(refused: Refused) -> Non
     error = refused(b'text,label\na,x\n"b,y\nc,x\n', "x.csv")
     assert (error.code, error.param) == ("schema_mismatch", "x.csv:3")
     assert "never closed" in error.message
+
+
+def with_part(data: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A workbook with one of its files changed."""
+    told = io.BytesIO()
+    with ZipFile(io.BytesIO(data)) as before, ZipFile(told, "w", ZIP_DEFLATED) as after:
+        for part in before.namelist():
+            content = before.read(part)
+            after.writestr(part, change(content) if part.endswith(name) else content)
+    return told.getvalue()
+
+
+def test_one_cell_far_away_costs_nothing(take: Take) -> None:
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    data = with_part(
+        workbook([["text", "label"], *map(list, ROWS)]),
+        "sheet1.xml",
+        lambda sheet: sheet.replace(b"</sheetData>", far),
+    )
+    options = IntakeOptions(limits=Limits(child_seconds=5))
+    assert said(take(data, "x.xlsx", options=options)) == ROWS
+
+
+def test_a_part_that_unpacks_to_hundreds_of_times_its_size_is_not_read(refused: Refused) -> None:
+    rows = [["text", "label"], *map(list, ROWS)]
+    data = with_part(workbook(rows), "styles.xml", lambda text: text + b" " * 5_000_000)
+    error = refused(data, "x.xlsx")
+    assert (error.code, "styles.xml" in error.message) == ("archive_bomb", True)

@@ -99,7 +99,10 @@ class CalibratedThreshold(BaseModel):
     """How often `unknown` is said of inputs that are known."""
 
     stated: float = Field(description="The false-alarm rate that the model states.")
-    before: float = Field(description="Share of these inputs that were unknown before.")
+    before: float = Field(
+        description="Share of these inputs that are unknown to the model as it was made, whatever "
+        "has been calibrated since."
+    )
     plus_minus: float = Field(
         description="How far the rate on further inputs of this source may be from the stated one:"
         " 1.96 standard errors of so many inputs."
@@ -121,7 +124,8 @@ class Calibration(BaseModel):
     object: Literal["model.calibration"] = "model.calibration"
     model: str
     calibrated: bool = Field(description="Whether thresholds were set; see `warning` where not.")
-    num_inputs: int = Field(description="Inputs that it was made of.")
+    num_inputs: int = Field(description="Inputs that it was made of, all different.")
+    copies: int = Field(0, description="Inputs that were the same as others, and not counted.")
     failed: int = Field(description="Inputs that could not be read, and were left out.")
     unknown: CalibratedThreshold
     accuracy: ShiftedAccuracy

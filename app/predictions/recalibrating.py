@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +37,50 @@ DEFAULT_FALSE_ALARM = 0.05
 """Of heads from before they said theirs."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What was sent to calibrate by: how many inputs, and the answers to those that differ."""
+
+    count: int
+    answers: Sequence[Mapping[str, Any]]
+
+    @property
+    def readable(self) -> list[Mapping[str, Any]]:
+        """The answers that are none of an error."""
+        return [one for one in self.answers if "error" not in one]
+
+    @property
+    def failed(self) -> int:
+        """How many could not be read."""
+        return len(self.answers) - len(self.readable)
+
+
+def _own(row: ModelRow) -> Mapping[str, Any]:
+    """The thresholds that the model was made with, whatever has been calibrated since; none of a
+    model that cannot tell what is unknown.
+    """
+    made: Mapping[str, Any] = row.card.get("calibration", {}).get("before", {})
+    return made or row.card["config"].get("unknown", {})
+
+
 def calibrate(
-    services: Services, organisation_id: str, answer: Mapping[str, Any], *, known: bool
+    services: Services, organisation_id: str, model: str, sent: Sent, *, known: bool
 ) -> Calibration:
-    """Set the thresholds by the items of an answer, and keep what was done with the model.
+    """Set a model's thresholds by what it answered to inputs, and keep what was done.
 
     Raises invalid_request for too few inputs, not_found, model_corrupt.
     """
     with reading(services.sessions) as session:
-        row = models.find(session, organisation_id=organisation_id, name=answer["model"])
+        row = models.find(session, organisation_id=organisation_id, name=model)
         created_at = int(now(session))
-    items = [one for one in answer["data"] if "error" not in one]
-    _check(row, items, len(answer["data"]))
-    told = _told(services, row, items, failed=len(answer["data"]) - len(items), at=created_at)
+    own, items = _own(row), sent.readable
+    _check(own, sent)
+    told = _told(services, row, sent, at=created_at)
     if told.unknown.before > recalibration.DOUBTFUL and not known:
         return told
     told = told.model_copy(update={"calibrated": True})
     config = recalibration.recalibrated(row.card["config"], [one["score"] for one in items])
-    before = row.card.get("calibration", {}).get("before") or row.card["config"]["unknown"]
-    kept = {**told.model_dump(), "before": before}
+    kept = {**told.model_dump(), "before": own}
     _revise(services, row, {**row.card, "config": config, "calibration": kept})
     return told
 
@@ -72,51 +98,57 @@ def undo(services: Services, organisation_id: str, name: str) -> Calibration:
     return Calibration.model_validate(done)
 
 
-def _check(row: ModelRow, items: Sequence[Mapping[str, Any]], sent: int) -> None:
-    if len(items) < recalibration.LEAST:
-        why = f"{sent} inputs, {len(items)} of them readable: send {recalibration.LEAST} or more"
+def _check(own: Mapping[str, Any], sent: Sent) -> None:
+    different = len(sent.readable)
+    if different < recalibration.LEAST:
+        why = (
+            f"{sent.count} inputs, {different} of them readable and different: send "
+            f"{recalibration.LEAST} different ones or more"
+        )
         raise HeadstartError("invalid_request", why, param="inputs")
-    if any("score" not in one for one in items) or "unknown" not in row.card["config"]:
+    if not own or any("score" not in one for one in sent.readable):
         raise HeadstartError(
             "invalid_request", "this model cannot tell what is unknown", param="model"
         )
 
 
-def _told(
-    services: Services,
-    row: ModelRow,
-    items: Sequence[Mapping[str, Any]],
-    *,
-    failed: int,
-    at: int,
-) -> Calibration:
+def _told(services: Services, row: ModelRow, sent: Sent, *, at: int) -> Calibration:
     """What the inputs say, before anything is set."""
     rate = float(row.card["config"].get("unknown_false_alarm_rate", DEFAULT_FALSE_ALARM))
-    before = sum(one["unknown"] for one in items) / len(items)
+    known, items = _own(row)["thresholds"], sent.readable
+    scores = [one["score"] for one in items]
+    before = recalibration.unknown_share(scores, known, rate)
     return Calibration(
         model=row.id,
         calibrated=False,
         num_inputs=len(items),
-        failed=failed,
+        copies=sent.count - len(sent.answers),
+        failed=sent.failed,
         unknown=CalibratedThreshold(
-            stated=rate,
-            before=before,
-            plus_minus=recalibration.resolution(len(items), rate),
+            stated=rate, before=before, plus_minus=recalibration.resolution(len(items), rate)
         ),
         accuracy=_accuracy(services, row, [one["probability"] for one in items]),
-        warning=_warning(before),
+        warning=_warning(before, alike=recalibration.are_alike(scores, known)),
         created_at=at,
     )
 
 
-def _warning(before: float) -> str | None:
-    if before <= recalibration.DOUBTFUL:
-        return None
-    return (
-        f"{before:.0%} of these inputs look like nothing that the model learned from: a source "
-        "that is very different, or inputs of other classes; without labels nothing tells which."
-        " Send known=true if they are of its classes, and expect more errors than estimated"
-    )
+def _warning(before: float, *, alike: bool) -> str | None:
+    said = []
+    if before > recalibration.DOUBTFUL:
+        said.append(
+            f"{before:.0%} of these inputs look like nothing that the model learned from: a source "
+            "that is very different, or inputs of other classes; without labels nothing tells "
+            "which. Send known=true if they are of its classes, and expect more errors than "
+            "estimated"
+        )
+    if alike:
+        said.append(
+            "these inputs hardly differ from each other: if they are of one burst or one template, "
+            "further ones will be called unknown far more often than stated; send inputs as they "
+            "come over days"
+        )
+    return "; ".join(said) or None
 
 
 def _accuracy(services: Services, row: ModelRow, confidences: Sequence[float]) -> ShiftedAccuracy:

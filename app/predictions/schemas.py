@@ -82,16 +82,17 @@ _INPUT = {
     ]
 }
 JSON_INPUTS: dict[str, Any] = {"type": "array", "minItems": 1, "items": _INPUT}
+JSON_EXAMPLES: dict[str, Any] = {
+    "text": {"value": {"inputs": [{"text": "my card has not arrived"}]}},
+    "image": {"value": {"inputs": [{"image": "iVBORw0KGgo="}]}},
+}
 _JSON = {
     "schema": {
         "type": "object",
         "required": ["inputs"],
         "properties": {"inputs": JSON_INPUTS},
     },
-    "examples": {
-        "text": {"value": {"inputs": [{"text": "my card has not arrived"}]}},
-        "image": {"value": {"inputs": [{"image": "iVBORw0KGgo="}]}},
-    },
+    "examples": JSON_EXAMPLES,
 }
 RAW = {"schema": BINARY}
 IMAGES: dict[str, Any] = {

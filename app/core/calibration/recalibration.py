@@ -21,6 +21,10 @@ LEAST = 30
 DOUBTFUL = 0.5
 """The share of unknown inputs from which they may as well be of other classes."""
 
+ALIKE = 0.2
+"""Share of the spread of a model's own examples' scores below which inputs are suspiciously alike:
+the pictures of one burst are one input, however many they are."""
+
 RESIDUAL = 0.09
 """Standard deviation of what the estimate misses of the accuracy on new sources (measured)."""
 
@@ -55,6 +59,34 @@ def _quantile(ordered: Sequence[float], place: float, deviation: float) -> float
     lower = min(int(place), len(ordered) - 1)
     upper = min(lower + 1, len(ordered) - 1)
     return ordered[lower] + (place - lower) * (ordered[upper] - ordered[lower])
+
+
+def threshold(thresholds: Sequence[float], rate: float) -> float:
+    """Below which score a share `rate` of known inputs falls, linear between RATES."""
+    rate = min(max(rate, RATES[0]), RATES[-1])
+    upper = next(place for place, known in enumerate(RATES) if known >= rate)
+    lower = max(0, upper - 1)
+    width = RATES[upper] - RATES[lower]
+    share = (rate - RATES[lower]) / width if width else 0.0
+    return thresholds[lower] + share * (thresholds[upper] - thresholds[lower])
+
+
+def unknown_share(scores: Sequence[float], known: Sequence[float], rate: float) -> float:
+    """The share of inputs that thresholds `known` call unknown at this rate of false alarms."""
+    least = threshold(known, rate)
+    return sum(score < least for score in scores) / len(scores)
+
+
+def are_alike(scores: Sequence[float], known: Sequence[float]) -> bool:
+    """Whether inputs' scores differ far less than a model's own examples' do, whose thresholds are
+    `known`: both by how far the median is from what one in twenty falls below.
+    """
+    own, theirs = _lower_half(known), _lower_half(thresholds(scores))
+    return theirs < ALIKE * own
+
+
+def _lower_half(known: Sequence[float]) -> float:
+    return threshold(known, 0.5) - threshold(known, 0.05)
 
 
 def resolution(n: int, rate: float) -> float:

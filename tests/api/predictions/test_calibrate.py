@@ -20,6 +20,7 @@ from app.infra.storage import open_storage
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
+from tests.archives import zipped
 from tests.factories import make_key
 from worker.formats import models
 
@@ -73,13 +74,14 @@ def test_the_stated_rate_holds_at_the_new_source_until_it_is_undone(
     client: httpx.Client, service: Service, serving: Serving, name: str
 ) -> None:
     seen, further = pictures(200)[:100], pictures(200)[100:]
-    before = unknown(client, name, further)
+    before, unseen = unknown(client, name, further), unknown(client, name, seen)
     plain = client.get(f"/v1/models/{name}").json()
     assert plain["calibration"] is None
     told = calibrate(client, name, json=body(seen), params={"known": "true"})
     assert told["calibrated"] is True
     assert (told["model"], told["num_inputs"], told["failed"]) == (name, 100, 0)
-    assert told["unknown"]["before"] == pytest.approx(unknown_before(told), abs=1e-9)
+    assert told["unknown"]["before"] == unseen
+    assert told["copies"] == 0
     assert unknown(client, name, further) <= 0.15
     assert told["accuracy"]["evaluated"]["value"] == 0.9
     assert 0 <= told["accuracy"]["estimate"]["value"] <= 1
@@ -93,10 +95,6 @@ def test_the_stated_rate_holds_at_the_new_source_until_it_is_undone(
     assert again["calibration"] is None
     assert again["card"]["config"] == plain["card"]["config"]
     assert client.delete(f"/v1/models/{name}/calibrate").status_code == 404
-
-
-def unknown_before(told: dict[str, Any]) -> float:
-    return float(told["unknown"]["before"])
 
 
 def check_files(service: Service, serving: Serving, name: str) -> None:
@@ -132,6 +130,60 @@ def test_inputs_like_nothing_learned_set_nothing_unless_they_are_said_to_be_know
     said = calibrate(client, name, json=body(strange), params={"known": "true"})
     assert said["calibrated"] is True
     assert said["warning"] == told["warning"]
+
+
+def test_what_was_calibrated_opens_no_door_for_the_next(client: httpx.Client, name: str) -> None:
+    noise = np.random.default_rng(0)
+    strange = [kit.png(noise.random((64, 64)) * 255) for _ in range(40)]
+    first = calibrate(client, name, json=body(strange) | {"known": True})
+    assert first["calibrated"] is True
+    assert unknown(client, name, strange) < 0.2
+    again = calibrate(client, name, json=body(strange))
+    assert again["calibrated"] is False
+    assert again["unknown"] == first["unknown"]
+    assert "other classes" in again["warning"]
+
+
+def test_copies_say_nothing_more_of_a_source(client: httpx.Client, name: str) -> None:
+    path = f"/v1/models/{name}/calibrate"
+    same = client.post(path, json=body(pictures(1) * 40) | {"known": True})
+    assert (same.status_code, same.json()["param"]) == (422, "inputs")
+    assert "1 of them readable and different" in same.json()["message"]
+    told = calibrate(client, name, json=body(pictures(35) * 2) | {"known": True})
+    assert (told["num_inputs"], told["copies"]) == (35, 35)
+    assert told["warning"] is None
+    burst = [kit.png(load_digits().images[0] * 15 + at / 20) for at in range(60)]
+    alike = calibrate(client, name, json=body(burst) | {"known": True})
+    assert "hardly differ" in alike["warning"]
+
+
+def test_the_document_is_read_as_a_whole(client: httpx.Client, name: str) -> None:
+    path = f"/v1/models/{name}/calibrate"
+    for more, param in (({"known": "yes"}, "known"), ({"knwon": True}, "knwon")):
+        refused = client.post(path, json=body(pictures(30)) | more)
+        assert (refused.status_code, refused.json()["param"]) == (422, param)
+    archive = zipped({f"{at}.png": one for at, one in enumerate(pictures(30))})
+    for sent in (
+        {"files": [("files", ("a.zip", archive, "application/zip"))]},
+        {"content": archive, "headers": {"content-type": "application/octet-stream"}},
+    ):
+        refused = client.post(path, **sent)
+        assert refused.status_code == 422
+        assert "curl -F files=@" in refused.json()["message"]
+
+
+def test_with_the_model_go_its_former_thresholds(
+    client: httpx.Client, service: Service, serving: Serving, name: str
+) -> None:
+    with transaction(service.services.sessions) as session:
+        folder = session.get_one(ModelRow, name).artifact.rpartition("/")[0]
+    storage = open_storage(serving.settings)
+    for _ in range(2):
+        calibrate(client, name, json=body(pictures(30)), params={"known": "true"})
+    assert len({key.rpartition("/")[0] for key in storage.keys(folder)}) == 3
+    told = client.delete(f"/v1/models/{name}").json()
+    assert told["deletion"]["status"] == "done"
+    assert list(storage.keys(folder)) == []
 
 
 def test_files_of_a_form_and_bad_ones_among_them(client: httpx.Client, name: str) -> None:

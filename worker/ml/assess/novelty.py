@@ -61,12 +61,7 @@ class NoveltyDetector:
 
     def threshold(self, false_alarm: float = FALSE_ALARM) -> float:
         """Below which score a share `false_alarm` of known inputs falls, linear between RATES."""
-        rate = min(max(false_alarm, RATES[0]), RATES[-1])
-        upper = next(place for place, known in enumerate(RATES) if known >= rate)
-        lower = max(0, upper - 1)
-        width = RATES[upper] - RATES[lower]
-        share = (rate - RATES[lower]) / width if width else 0.0
-        return self.thresholds[lower] + share * (self.thresholds[upper] - self.thresholds[lower])
+        return recalibration.threshold(self.thresholds, false_alarm)
 
     def as_json(self) -> dict[str, Any]:
         """What a model card keeps."""

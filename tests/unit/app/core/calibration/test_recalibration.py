@@ -71,3 +71,19 @@ def test_only_thresholds_of_a_config_change() -> None:
     assert len(found["unknown"]["thresholds"]) == len(recalibration.RATES)
     assert {**found, "unknown": None} == {**config, "unknown": None}
     assert found["unknown"]["spreads"] == [1, 2]
+
+
+@given(SCORES, st.floats(0.001, 0.5))
+def test_of_what_thresholds_are_made_of_about_their_rate_is_unknown(
+    scores: list[float], rate: float
+) -> None:
+    share = recalibration.unknown_share(scores, recalibration.thresholds(scores), rate)
+    assert share <= rate + 1 / len(scores)
+
+
+def test_a_burst_is_alike_and_another_draw_is_not() -> None:
+    draw = random.Random(0)
+    known = recalibration.thresholds([draw.gauss(0, 2) for _ in range(200)])
+    for _ in range(100):
+        assert recalibration.are_alike([draw.gauss(-3, 0.1) for _ in range(30)], known)
+        assert not recalibration.are_alike([draw.gauss(-3, 2) for _ in range(30)], known)

@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  fi; \
 	fi
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[api,worker,formats,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[api,worker,formats,traces,dev]'
 	@touch $@
 
 demo: install ## The whole way, from an upload to predictions (DATA=path/to.zip for your own)

@@ -50,6 +50,7 @@ from app.http.network import cors
 from app.http.rates import Rates
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
+from app.infra import tracing
 from app.infra.database import make_sessions, open_engine
 from app.infra.inference_statistics import InferenceStatistics
 from app.infra.logs import configure_logs
@@ -80,6 +81,7 @@ from app.operations.health import router as health
 from app.operations.metrics import Measure
 from app.operations.system import router as system
 from app.operations.tidying import tidied
+from app.operations.traced import Traced
 from app.predictions.endpoints import router as predictions
 from app.predictions.hot_path import HotPath
 
@@ -125,6 +127,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs(settings.log_level)
+        tracing.collect(settings.otlp_endpoint, "app")
         app.state.services = held = open_services(settings)
         try:
             expired = partial(remove_expired, held)
@@ -170,6 +173,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(Spelling)
     app.add_middleware(Measure)
+    if settings.otlp_endpoint:
+        app.add_middleware(Traced)
     cors.allow(app, split_list(settings.cors_origins))
     app.add_middleware(
         Front, root_path=settings.root_path, trusted=split_list(settings.trusted_proxies)

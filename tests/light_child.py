@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
 from app.core.modalities import View
+from app.infra import tracing
 from app.infra.precision import precision_of
 from app.infra.storage import storage_errors
 from worker.formats import segments
@@ -209,4 +210,5 @@ def _rows(view: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 
 if __name__ == "__main__":
+    tracing.collect(os.environ.get("HEADSTART_OTLP_ENDPOINT", ""), "tensors")
     serve(int(sys.argv[1]), Light)

@@ -83,7 +83,7 @@ async def _record(services: Services) -> None:
     try:
         await flush(services)
     except (HeadstartError, SQLAlchemyError, OSError) as error:
-        log.warning("the prediction log waits", reason=str(error))
+        log.warning("the prediction log waits", reason=error)
         await asyncio.sleep(1.0)
 
 
@@ -133,7 +133,7 @@ async def _complete(services: Services, call: Call, items: Mapping[int, dict[str
     try:
         answer = await services.predictor.predict(whole)
     except HeadstartError as error:
-        log.info("a logged answer has not every class", reason=error.message)
+        log.info("a logged answer has not every class", reason=error)
         return
     for item in (await to_thread.run_sync(from_json, answer.body))["data"]:
         if item["index"] in items and "label" in item:
@@ -161,7 +161,7 @@ async def _embed(services: Services, group: Sequence[_Entry]) -> None:
         )
     except HeadstartError as error:
         counted("without_embedding", len(group))
-        log.info("logged inputs have no embedding", number=len(group), reason=error.message)
+        log.info("logged inputs have no embedding", number=len(group), reason=error)
         return
     for entry, embedding in zip(group, found, strict=True):
         entry.embedding = embedding

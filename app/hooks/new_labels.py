@@ -58,7 +58,7 @@ def _looked(services: Services, hook_id: str, counts: Counts) -> bool:
     try:
         return _look(services, hook_id, counts)
     except (HeadstartError, OSError, ValueError) as error:
-        log.warning("new labels cannot be counted", hook=hook_id, reason=str(error))
+        log.warning("new labels cannot be counted", hook=hook_id, reason=error)
         return False
 
 

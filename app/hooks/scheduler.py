@@ -72,7 +72,7 @@ class Scheduler:
             try:
                 busy = self._turn()
             except (HeadstartError, SQLAlchemyError, OSError) as error:
-                log.warning("the scheduler waits", reason=str(error))
+                log.warning("the scheduler waits", reason=error)
                 busy = False
                 self._stop.wait(1.0)
             if not busy:
@@ -85,7 +85,7 @@ class Scheduler:
                 self._services.agreement.flush(self._services.sessions)
                 new_labels.look(self._services)
             except (HeadstartError, SQLAlchemyError, OSError) as error:
-                log.warning("new labels are looked for later", reason=str(error))
+                log.warning("new labels are looked for later", reason=error)
 
     def _turn(self) -> bool:
         """Do what is due once; whether there was anything."""
@@ -151,7 +151,7 @@ class Scheduler:
             log.info("claim lost, result discarded", work=claim.id)
         except Exception as error:  # a poison row must not end the loop
             expected = isinstance(error, HeadstartError)
-            log.warning("step failed", work=claim.id, reason=repr(error), exc_info=not expected)
+            log.warning("step failed", work=claim.id, reason=error, exc_info=not expected)
             self._again(claim, error)
 
     def _again(self, claim: Claim, error: Exception) -> None:
@@ -169,7 +169,7 @@ class Scheduler:
                     return
                 work.give_back(session, claim, delay=pause, errors=errors)
         except (LostClaimError, HeadstartError, SQLAlchemyError) as failure:
-            log.warning("a failed step is left to its lease", reason=str(failure))
+            log.warning("a failed step is left to its lease", reason=failure)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from app.core.ids import new_id
 from app.http.body import Message, Receive
 from app.http.gate import Application, Scope, Send
 from app.http.network.forwarded import Trusted
+from app.infra import tracing
 
 PREFIX: ContextVar[str] = ContextVar("prefix", default="")
 """What stands before a path within the service in the request that is answered."""
@@ -53,6 +54,7 @@ class Front:
         slash = scope["path"].endswith("/") and told["path"] != "/"
         told["state"] = {**scope.get("state", {}), "request_id": request_id, "slash": slash}
         PREFIX.set(told["root_path"])
+        tracing.begin(request_id, headers.get("traceparent", ""))
         send = partial(_named, send, request_id, told["root_path"])
         if scope["method"] == "HEAD":
             told["method"] = "GET"

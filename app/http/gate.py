@@ -232,6 +232,7 @@ def _named(scope: Scope) -> dict[str, Any]:
     client = scope.get("client")
     return {
         "request_id": scope["state"]["request_id"],
-        "path": scope["path"],
+        "method": scope["method"],
+        "route": getattr(scope.get("route"), "path", None),  # a path may name what a caller has
         "client": client[0] if client else None,
     }

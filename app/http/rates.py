@@ -68,7 +68,7 @@ class Rates:
             return _take(self._shared, organisation_id, most)
         except StorageError as error:
             self._alone_until = time.monotonic() + _ALONE_SECONDS
-            log.warning("each process counts its requests alone", reason=str(error))
+            log.warning("each process counts its requests alone", reason=error)
             return None
 
 

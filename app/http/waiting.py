@@ -150,7 +150,7 @@ class Waiting:
             try:
                 self._tell(wanted, await to_thread.run_sync(look, limiter=limiter))
             except Exception as error:  # noqa: BLE001  # others wait on: it may be better soon
-                log.warning("cannot look for changes", reason=str(error))
+                log.warning("cannot look for changes", reason=error)
                 self._fresh = True
                 await asyncio.sleep(_AWAY_SECONDS)
             await asyncio.sleep(self._changes.interval)

@@ -37,6 +37,7 @@ def _open_postgres(url: str) -> Engine:
     """A process that freezes within a transaction must not hold its locks for ever."""
     engine = create_engine(
         _with_driver(url),
+        hide_parameters=True,  # of statements that errors and logs quote: callers' contents
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=10,
@@ -80,6 +81,7 @@ _PRAGMAS = (
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
+        hide_parameters=True,
         connect_args={"timeout": 15, "check_same_thread": False},
         pool_size=10,
         max_overflow=THREADS,

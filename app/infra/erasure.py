@@ -161,7 +161,7 @@ def remove_files(sessions: Sessions, storage: Storage, organisation_id: str) -> 
             for start in range(0, len(keys), _FILES_AT_ONCE):
                 part.remove(keys[start : start + _FILES_AT_ONCE])
     except (HeadstartError, OSError) as error:
-        log.warning("files are left to be deleted by a trainer", reason=str(error))
+        log.warning("files are left to be deleted by a trainer", reason=error)
 
 
 def _in(storage: Storage, noted: str) -> list[str]:
@@ -175,4 +175,4 @@ def delete(storage: Storage, keys: Iterable[str]) -> None:
         for key in keys:
             storage.delete(key)
     except (HeadstartError, OSError) as error:
-        log.warning("files are left to the sweeper", reason=str(error))
+        log.warning("files are left to the sweeper", reason=error)

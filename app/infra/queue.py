@@ -63,7 +63,7 @@ class Doorbell:
             try:
                 self._celery.send_task(TASK, queue=QUEUE, retry=False, expires=60)
             except (OperationalError, KombuError, OSError) as error:
-                log.warning("doorbell not sent", reason=str(error))
+                log.warning("doorbell not sent", reason=error)
 
 
 def open_celery(broker_url: str) -> Celery:

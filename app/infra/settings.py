@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -128,6 +129,8 @@ class Settings(BaseSettings):
     usage_days: int = Field(default=1096, ge=0)
     """How long usage records are kept; 0: for ever."""
     log_level: str = "INFO"
+    otlp_endpoint: str = ""
+    """Where traces go (OTLP over HTTP), such as `http://collector:4318`; empty: there are none."""
 
     @field_validator("log_level")
     @classmethod
@@ -135,6 +138,18 @@ class Settings(BaseSettings):
         if name.upper() not in logging.getLevelNamesMapping():
             raise ValueError("it is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
         return name.upper()
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if text and not (parts.scheme in ("http", "https") and parts.netloc):
+            raise ValueError("it is like http://collector:4318")
+        if text and find_spec("opentelemetry") and find_spec("opentelemetry.sdk"):
+            return text
+        if text:
+            raise ValueError("traces need OpenTelemetry: pip install 'headstart[traces]'")
+        return text
 
     @field_validator("root_path")
     @classmethod

@@ -63,4 +63,4 @@ async def _tidy(sweep: Callable[[], int]) -> None:
         if removed:
             log.info("swept up", what=name, number=removed)
     except (OSError, HeadstartError, OperationalError, InterfaceError) as error:
-        log.warning("cannot sweep up", reason=str(error))
+        log.warning("cannot sweep up", reason=error)

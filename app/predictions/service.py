@@ -160,7 +160,7 @@ async def _shadowed(held: Services, question: Question, resolved: ResolvedModel)
         body, labels = await _parted(both.body)
     except (HeadstartError, KeyError, ValueError) as error:
         answer = await held.predictor.predict(call)
-        log.warning("a shadow gave no answer", model=shadow.id, reason=str(error))
+        log.warning("a shadow gave no answer", model=shadow.id, reason=error)
         return _noted(held, question, resolved, call, answer)
     whose = (question.tenant, resolved.alias, resolved.id, shadow.id)
     held.agreement.count(whose, labels)

@@ -66,7 +66,7 @@ def _take_back(services: Services, keys: Sequence[str]) -> None:
         with transaction(services.sessions) as session:
             unnamed = holds.drop(session, keys)
     except HeadstartError as error:
-        log.warning("blobs are left to the sweeper", keys=keys, reason=str(error))
+        log.warning("blobs are left to the sweeper", keys=keys, reason=error)
     else:
         erasure.delete(services.storage, unnamed)
 

@@ -31,7 +31,7 @@ def finish(services: Services, organisation_id: str) -> None:
     try:
         erasure.finish(services.sessions, services.storage, organisation_id)
     except (HeadstartError, OSError) as error:
-        log.warning("contents are left to be forgotten by a trainer", reason=str(error))
+        log.warning("contents are left to be forgotten by a trainer", reason=error)
 
 
 def deletion_of(session: Session, row: DeletionRow) -> Deletion:

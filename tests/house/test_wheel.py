@@ -27,6 +27,8 @@ COMES_WITH = {
     "kombu": "celery",
 }
 """Packages that are a declared one's own surface."""
+SHARED = {"opentelemetry": ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]}
+"""Modules that many packages have a part of, and those that are in use."""
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,7 @@ def test_every_file_is_inside(wheel: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("app",), {"api", "worker"}),
+        (("app",), {"api", "worker", "traces"}),
         (("worker",), {"worker", "formats"}),
         (("migrations",), set()),
     ],
@@ -69,7 +71,7 @@ def test_what_is_imported_is_declared(
 
 def test_the_app_without_its_command_needs_nothing_of_the_workers(wheel: Path) -> None:
     used = {COMES_WITH.get(name, name) for name in _imported(("app",), besides="app/cli")}
-    assert used <= _declared(wheel, {"api"})
+    assert used <= _declared(wheel, {"api", "traces"})
 
 
 def test_a_fresh_environment_has_the_command_and_the_demos_digits(
@@ -102,7 +104,7 @@ def test_a_fresh_environment_has_the_command_and_the_demos_digits(
 def _imported(folders: tuple[str, ...], besides: str = "-") -> frozenset[str]:
     """The distributions, in their normal names, that modules under `folders` import."""
     found: set[str] = set()
-    by_module = packages_distributions()
+    by_module = {**packages_distributions(), **SHARED}
     for path in sources(*folders):
         if path.is_relative_to(besides):
             continue

@@ -187,7 +187,7 @@ async def _tidy(settings: Settings, service: Service) -> None:
             service.heads.forget(await asyncio.to_thread(models.gone, storage, held))
             service.cache.forget_idle(_TIDY_SECONDS)
         except (HeadstartError, OSError) as error:
-            log.warning("old copies cannot be tidied up", reason=str(error))
+            log.warning("old copies cannot be tidied up", reason=error)
         await asyncio.sleep(_TIDY_SECONDS)
 
 

@@ -7,6 +7,12 @@ from app.infra import leash
 if __name__ == "__main__":
     leash.obey()
     with leash.importing():
+        from app.infra import tracing
+        from app.infra.logs import configure_logs
+        from app.infra.settings import settings_or_exit
         from worker.tensors.process import serve, tensors
 
+    settings = settings_or_exit()
+    configure_logs(settings.log_level)
+    tracing.collect(settings.otlp_endpoint, "tensors")
     serve(int(sys.argv[1]), tensors)

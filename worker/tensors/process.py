@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import structlog
+
 from app.core.errors import HeadstartError
+from app.infra import tracing
+from app.infra.logs import told
 from worker.formats.channel import Message, MessageChannel
 
 Report = Callable[[str, dict[str, Any]], None]
 Stopped = Callable[[], bool]
 
 QUIET_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
 
 
 class Handler(Protocol):
@@ -94,8 +98,8 @@ def rest(handler: Handler) -> None:
     """A step of preparation; if it fails, so will the request that it prepares for, and say so."""
     try:
         handler.rest()
-    except Exception:  # noqa: BLE001  # whatever it is, it is nobody's request yet
-        traceback.print_exc(file=sys.stderr)
+    except Exception:  # whatever it is, it is nobody's request yet
+        log.exception("a preparation failed")
 
 
 def answer(channel: MessageChannel, handler: Handler, request: Message) -> None:
@@ -104,11 +108,19 @@ def answer(channel: MessageChannel, handler: Handler, request: Message) -> None:
     def report(kind: str, body: dict[str, Any]) -> None:
         channel.send({"id": request["id"], "type": kind, **body})
 
+    named = f"tensors {request['op']}"
+    with tracing.following(request.get("origin")), tracing.span(named) as current:
+        _handle(handler, request, report, current)
+
+
+def _handle(handler: Handler, request: Message, report: Report, current: tracing.TraceSpan) -> None:
     try:
         report("result", handler.handle(request, report))
     except HeadstartError as error:
         body = {"code": error.code, "message": error.message, "param": error.param}
+        current.fail(error)
         report("error", body)
-    except Exception as error:  # noqa: BLE001  # the parent counts it against the error budget
-        traceback.print_exc(file=sys.stderr)
-        report("exception", {"message": f"{type(error).__name__}: {error}"[:2000]})
+    except Exception as error:  # the parent counts it against the error budget
+        log.exception("a request failed", op=request["op"])
+        current.fail(error)
+        report("exception", {"message": told(error)})

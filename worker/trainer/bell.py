@@ -64,7 +64,7 @@ class Bell:
             connection = self._watching()
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
         except (sqlite3.Error, DBAPIError) as error:
-            log.warning("database not watched", reason=str(error))
+            log.warning("database not watched", reason=error)
             return None
 
     def _watching(self) -> sqlite3.Connection:

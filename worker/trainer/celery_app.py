@@ -12,8 +12,9 @@ import threading
 from typing import Any
 
 import structlog
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
+from app.infra import tracing
 from app.infra.logs import configure_logs
 from app.infra.queue import open_celery
 from app.infra.settings import settings_or_exit
@@ -46,6 +47,7 @@ class TrainerThread:
     def start(self) -> None:
         """Open the context and start the loop."""
         configure_logs(settings.log_level)
+        tracing.collect(settings.otlp_endpoint, "trainer")
         self.context = open_context(settings, child=self.child)
         self._thread = threading.Thread(target=self._run, args=(self.context,), name="trainer")
         self._thread.start()
@@ -81,6 +83,12 @@ def _end_process() -> None:
 
 
 trainer = TrainerThread()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log(**_: Any) -> None:
+    """As every process of ours, instead of as Celery would."""
+    configure_logs(settings.log_level)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

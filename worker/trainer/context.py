@@ -110,7 +110,7 @@ class Context:
             except HeadstartError as error:
                 if error.code not in ("database_unavailable", *also):
                     raise
-                log.warning("waiting for the database", reason=error.message)
+                log.warning("waiting for the database", reason=error)
             self.stop.check()
             time.sleep(_PAUSE_SECONDS)
 

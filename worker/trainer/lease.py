@@ -69,7 +69,7 @@ class Lease:
                 self._lost.set()
                 return
             except HeadstartError as error:  # the database is away: the fence decides afterwards
-                log.warning("lease not checked", work=self._claim.id, reason=error.message)
+                log.warning("lease not checked", work=self._claim.id, reason=error)
 
     def _beat(self) -> None:
         with transaction(self._sessions) as session:

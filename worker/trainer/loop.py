@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.infra import tracing
 from app.infra.database import reading, transaction
 from app.infra.logs import configure_logs
 from app.infra.repositories import work
@@ -78,17 +79,17 @@ class Trainer:
             self.context.child.engine(backbone, self.context.stop.check)
         except HeadstartError as error:
             if error.code == "precision_unavailable":
-                log.error("the trainer cannot start", code=error.code, reason=error.message)
+                log.error("the trainer cannot start", code=error.code, message=error.message)
                 raise
         except (ChildCrashedError, ChildExceptionError, DrainedError) as error:
-            log.warning("units not checked", reason=str(error))
+            log.warning("units not checked", reason=error)
 
     def _turn(self) -> bool:
         """Rescue, claim and work once; whether there was anything to do."""
         try:
             claim, begun = self._claim()
         except HeadstartError as error:
-            log.warning("no claim", reason=error.message)
+            log.warning("no claim", reason=error)
             self.context.stop.wait(1.0)
             return True
         self.context.pulse.beat()
@@ -126,7 +127,7 @@ class Trainer:
         try:
             self.context.usage.flush(self.context.sessions)
         except (HeadstartError, SQLAlchemyError) as error:
-            log.warning("usage is written down later", reason=str(error))
+            log.warning("usage is written down later", reason=error)
 
     def _idle_seconds(self) -> float:
         """Until the next lease runs out or postponed work is due, at most the poll's period."""
@@ -140,8 +141,19 @@ class Trainer:
 
     def attempt(self, claim: Claim) -> None:
         """Try a claim once and write down how it ended, whatever happens."""
+        bound = {"work": claim.id, "kind": claim.kind, "job": claim.job_id, "fence": claim.fence}
+        told = {"headstart.work.id": claim.id, "headstart.job.id": claim.job_id or ""}
         context, began = self.context, time.monotonic()
-        bound = log.bind(work=claim.id, kind=claim.kind, job=claim.job_id, fence=claim.fence)
+        named = tracing.span(f"work {claim.kind}", kind="consumer", **told)
+        with tracing.following(claim.origin, **bound), named as current:
+            self._try(claim, current)
+        seconds = time.monotonic() - began
+        context.usage.count(claim.organisation_id, "worker_seconds", claim.kind, seconds)
+        context.doorbell.ring()
+        self._warm()
+
+    def _try(self, claim: Claim, current: tracing.TraceSpan) -> None:
+        context = self.context
         try:
             held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
             with held as lease, storage_errors():
@@ -149,22 +161,19 @@ class Trainer:
                 may_pass = KINDS if kind.makes_way else ()
                 kind.run(Attempt(context, claim, lease, makes_way_to=may_pass))
         except LostClaimError:
-            bound.info("claim lost, result discarded")
-        except Exception as error:  # noqa: BLE001  # a poison row must not end the loop
+            log.info("claim lost, result discarded")
+        except Exception as error:  # a poison row must not end the loop
             expected = isinstance(error, (HeadstartError, ChildCrashedError, DrainedError))
-            bound.warning("attempt failed", reason=repr(error), exc_info=not expected)
+            log.warning("attempt failed", reason=error, exc_info=not expected)
+            current.fail(error)
             self._record(claim, error)
-        seconds = time.monotonic() - began
-        context.usage.count(claim.organisation_id, "worker_seconds", claim.kind, seconds)
-        context.doorbell.ring()
-        self._warm()
 
     def _record(self, claim: Claim, error: Exception) -> None:
         """Write down how a try ended; while that is impossible, wait."""
         try:
             self.context.commit_failure(lambda session: endings.conclude(session, claim, error))
         except LostClaimError:
-            log.info("claim lost before its failure was written", work=claim.id)
+            log.info("claim lost before its failure was written")
 
 
 def _begin(session: Session, claim: Claim) -> bool:
@@ -179,6 +188,7 @@ def main(child: str = "worker.tensors") -> int:
     """Run until SIGTERM or SIGINT; the handler only sets a flag, since it may run anywhere."""
     settings = settings_or_exit(with_folder=True)
     configure_logs(settings.log_level)
+    tracing.collect(settings.otlp_endpoint, "trainer")
     signals: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ import structlog
 
 from app.core.backbones import JOINT
 from app.core.errors import HeadstartError
+from app.infra import tracing
 from app.infra.leash import leashed
 from app.infra.precision import Choice
 from worker.formats.channel import Message, MessageChannel, pair
@@ -175,7 +176,7 @@ class TensorProcess:
         """
         self._ensure()
         try:
-            number = self._send(request)
+            number = self._send({**request, "origin": tracing.origin()})
             while True:
                 message = self._next(guard)
                 if message["id"] == number and message["type"] in _FINAL:

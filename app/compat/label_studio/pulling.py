@@ -67,7 +67,7 @@ async def _pull(services: Services, under_way: Pulls) -> None:
         room = _AT_ONCE - len(under_way)
         taken = await to_thread.run_sync(_taken, services, set(under_way), room) if room else []
     except (SQLAlchemyError, OSError) as error:
-        log.warning("annotations cannot be pulled now", reason=str(error))
+        log.warning("annotations cannot be pulled now", reason=error)
         return
     for row in taken:
         under_way[row.organisation_id] = asyncio.create_task(_project(services, row))
@@ -95,7 +95,7 @@ async def _project(services: Services, row: LabellingProjectRow) -> None:
     except Exception as error:  # one project must not keep others from theirs
         expected = isinstance(error, HeadstartError | TimeoutError)
         why = _reason(error) if expected else "an unexpected error"
-        log.warning("annotations cannot be pulled", project=row.project, reason=why,
+        log.warning("annotations cannot be pulled", project=row.project, reason=error,
                     exc_info=not expected)  # fmt: skip
         tries = int(row.told.get("tries", 0)) + 1
         pause = None if tries >= _GIVE_UP else min(_LONGEST, 2.0**tries)
@@ -171,7 +171,7 @@ async def _task(
     except HeadstartError as error:
         if error.code in ("overloaded", "predictor_unavailable", "database_unavailable"):
             raise
-        log.info("a task gives no example", task=task.id, reason=error.message)
+        log.info("a task gives no example", task=task.id, reason=error)
         return "unreadable"
     found = Said.of(_prefix(row) + task.id, resolved.id, answer, bytes(item.data))
     actor = f"{labelling.SOURCE}:{row.project}"

@@ -47,5 +47,7 @@ class WorkRow(Base):
     crashes: Mapped[int] = mapped_column(default=0)
     losses: Mapped[int] = mapped_column(default=0)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    origin: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """The request and the trace that it came of (`app.infra.tracing`)."""
     created_at: Mapped[float]
     finished_at: Mapped[float | None]

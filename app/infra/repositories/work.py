@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.infra import tracing
 from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
 from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
@@ -49,6 +50,8 @@ class Claim:
     losses: int
     error: dict[str, Any] | None
     """Why the last try was postponed, where it was."""
+    origin: dict[str, Any] | None = None
+    """The request and the trace that it came of."""
 
 
 def claim(
@@ -316,6 +319,7 @@ def _claim_of(row: WorkRow) -> Claim:
         crashes=row.crashes,
         losses=row.losses,
         error=row.error,
+        origin=row.origin,
     )
 
 
@@ -343,6 +347,7 @@ def add(
         version_id=version_id,
         backbone=backbone,
         payload=payload,
+        origin=tracing.origin(),
         created_at=now(session),
     )
     session.add(row)

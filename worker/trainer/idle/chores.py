@@ -54,7 +54,7 @@ class Chores:
         try:
             return self._chore()
         except (HeadstartError, OSError) as error:
-            log.warning("chore failed", reason=str(error))
+            log.warning("chore failed", reason=error)
             return False
 
     def _chore(self) -> bool:

@@ -32,7 +32,7 @@ class UnwrittenDeeds:
                 audit.add(session, deed)
         except (HeadstartError, SQLAlchemyError) as error:
             late = replace(deed, at=time.time())
-            log.error("an audit entry is written later", reason=str(error), **asdict(late))
+            log.error("an audit entry is written later", reason=error, **asdict(late))
             self._waiting.append(late)
 
     def flush(self, sessions: Sessions) -> int:

@@ -56,6 +56,7 @@ TITLES: Mapping[str, str] = {
     "several_labels": "An example has several labels",
     "unlabelled": "An example has no label",
     "column_assumed": "A column was taken for the text or the label",
+    "boxes_whole": "Pictures have the labels of their boxes",
     "column_unread": "A column that may say what belongs together is not read",
     "labels_joined": "Labels seem to be several in one text",
     "rows_joined": "Lines that look like rows are inside a cell",

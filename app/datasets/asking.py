@@ -38,7 +38,7 @@ def options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOpti
         seed=form.seed,
         columns=form.columns,
         marks=form.marks,
-        crops=form.coco == "crops",
+        crops=form.crops,
         encoding=form.encoding,
         filename_encoding=form.filename_encoding,
     )

@@ -89,9 +89,13 @@ class IntakeForm(BaseModel):
         " `Negative`. The dataset is multi_label.",
     )
     coco: Literal["crops"] | None = Field(
+        default=None, description="The older name of `boxes`.", deprecated=True
+    )
+    boxes: Literal["crops"] | None = Field(
         default=None,
-        description="crops: each box of a COCO file is an example, cut out of its picture; the"
-        " boxes of a picture are one group. Left out, a picture is one example.",
+        description="crops: each box of a list (COCO, CVAT, Datumaro, Pascal VOC, YOLO, LabelMe,"
+        " CreateML, CSV) is an example, cut out of its picture; those of a picture are one group."
+        " Left out, a picture is one example, with the labels of its boxes.",
     )
     encoding: TextEncoding | None = ENCODING
     filename_encoding: TextEncoding | None = Field(
@@ -119,6 +123,11 @@ class IntakeForm(BaseModel):
         if len(names) < len(listed) or not all(names) or len(set(names)) < len(names):
             raise ValueError("label_columns: name each column once, with commas between")
         return tuple(names)
+
+    @property
+    def crops(self) -> bool:
+        """Whether each box is an example."""
+        return "crops" in (self.boxes, self.coco)
 
     @property
     def asked_mode(self) -> LabelMode | None:

@@ -54,7 +54,8 @@ BAD_UPLOADS = problems(*BAD_UPLOAD_CODES, "quota_exceeded")
 _FILE = (
     "A zip or tar of class folders, or with a metadata.csv or .jsonl (path, label, group, split);"
     " for texts a CSV, JSON, JSONL, Parquet or xlsx file with the columns text and label, or with"
-    " such as text_column and label_column name; or an export of Label Studio or doccano."
+    " such as text_column and label_column name; or an export of a labelling tool: Label"
+    " Studio, CVAT, COCO, VOC, YOLO, Roboflow, doccano, Prodigy and others."
 )
 _FILENAME = {"filename": {"type": "string", "description": "The file's name."}}
 _ENCODING = {"file": {"contentType": "application/zip, application/x-tar, text/csv, */*"}}

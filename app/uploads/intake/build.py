@@ -19,19 +19,19 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import checks, code_pages, layout, members, opening, picture_lists, tables
+from app.uploads.intake import checks, code_pages, layout, lists, members, opening, tables
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.built import Built, finished
 from app.uploads.intake.containers.ahead import read_ahead
 from app.uploads.intake.crops.cutter import Cutter, name_of
 from app.uploads.intake.drafts import Drafts
-from app.uploads.intake.layout import FileInTree, LabelledFile, NamingTable, doubts
+from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
+from app.uploads.intake.lists.sources import Reading, Sources
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import TableFile, naming
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
@@ -103,8 +103,8 @@ class _Intake:
             else:
                 modality = self._table(path, kind, name=name, asked=asked)
         if self._options.crops and not self._cutter.boxes:
-            why = "coco=crops: there is no COCO file with boxes, beside its pictures in an archive"
-            raise HeadstartError("schema_mismatch", why, param="coco")
+            why = "boxes=crops: there is no list with boxes, beside its pictures in an archive"
+            raise HeadstartError("schema_mismatch", why, param="boxes")
         self._drafts.settle_unlabelled()
         self._drafts.settle_damaged()
         self._refusals.check()
@@ -152,9 +152,9 @@ class _Intake:
     ) -> list[LabelledFile]:
         """The members that are examples; what is left over becomes problems."""
         in_tables = MODALITIES[modality].in_tables
-        lists = [one for one in found if not in_tables and picture_lists.is_list(one.path)]
-        tree, wrapper = layout.unwrapped(found, modality, lists)
-        listing = layout.metadata(tree) or (picture_lists.lists(tree) if lists else [])
+        named = [one for one in found if not in_tables and lists.is_list(one.path)]
+        tree, wrapper = layout.unwrapped(found, modality, named)
+        listing = layout.metadata(tree) or (lists.lists(tree) if named else [])
         items = self._listed(opened, listing, tree) if listing else None
         if items is None:
             tree, wrapper = layout.unwrapped(found, modality)
@@ -181,9 +181,9 @@ class _Intake:
         """The members that metadata files name, or what labelling tools write; None where one of
         the latter is something else by its content, and folders can say the labels."""
         sure = any(layout.is_metadata(one.path) for one in listing)
-        nearest = picture_lists.Nearest([one for one in tree if one not in listing])
+        pictures = lists.Pictures([one for one in tree if one.role == "image"])
         rows = (
-            (table, row) if sure else nearest.located(table, row)
+            (table, row) if sure else lists.located(pictures, table, row)
             for table in listing
             for row in self._rows(opened, table, paths=True)
         )
@@ -225,8 +225,8 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        tables_beside = list(self._naming(opened, tree, pictures))
-        decision = layout.decide(tables_beside, pictures)
+        reading = Reading(partial(members.start, opened), partial(self._naming, opened))
+        decision = layout.decide(list(Sources(tree, reading).every()), pictures)
         self._drafts.notes += decision.notes
         self._drafts.problems += decision.problems
         if not decision.rows:
@@ -235,20 +235,11 @@ class _Intake:
         self._refusals.check()
         return items, [one for one in tree if one.index in decision.used]
 
-    def _naming(
-        self, opened: Archive, tree: list[FileInTree], pictures: list[FileInTree]
-    ) -> Iterator[NamingTable]:
-        ways = layout.Nearby(pictures), layout.Nearby(pictures, loose=True)
-        for member in layout.candidates(tree):
-            with self._copied(opened, member) as path:
-                kind = opening.table_kind(member.path)
-                table = self._table_file(path, kind, member.path, paths=True)
-                found = naming.naming_table(table, member, ways)
-            if found is not None:
-                yield found
-        told = naming.sidecars(pictures, members.small(opened, tree, ".json"))
-        if told is not None:
-            yield told
+    @contextmanager
+    def _naming(self, opened: Archive, member: FileInTree) -> Iterator[tables.TableFile]:
+        with self._copied(opened, member) as path:
+            kind = opening.table_kind(member.path)
+            yield self._table_file(path, kind, member.path, paths=True)
 
     def _placed(
         self, opened: Archive, found: list[FileInTree], modality: Modality
@@ -365,10 +356,9 @@ class _Intake:
     def _read(self, path: Path, kind: Kind, name: str, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table, or of what lists an archive's pictures."""
         table = self._table_file(path, kind, name, paths=paths)
-        listing = paths and picture_lists.is_list(name)
-        return picture_lists.rows(table) if listing else tables.read(table)
+        return lists.rows(table) if paths and lists.is_list(name) else tables.read(table)
 
-    def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> TableFile:
+    def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> tables.TableFile:
         return tables.TableFile(
             path=path,
             kind=kind,

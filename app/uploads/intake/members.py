@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
@@ -52,14 +52,14 @@ def head(opened: Archive, index: int) -> bytes:
     return next(iter(opened.chunks(opened.entries[index])), b"")[:HEAD]
 
 
-def small(
-    opened: Archive, found: Iterable[FileInTree], suffix: str, most: int = 1 << 20
-) -> Iterator[tuple[FileInTree, bytes]]:
-    """The members whose names end in `suffix` and that are no larger than `most`, unchecked."""
-    for one in found:
-        entry = opened.entries[one.index]
-        if images.extension(one.path) == suffix and entry.size <= most:
-            yield one, b"".join(opened.chunks(entry))
+def start(opened: Archive, member: FileInTree, most: int) -> bytes:
+    """Up to so many bytes of a member, unchecked."""
+    read = b""
+    for data in opened.chunks(opened.entries[member.index]):
+        read += data
+        if len(read) >= most:
+            break
+    return read[:most]
 
 
 def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> MemberContent:

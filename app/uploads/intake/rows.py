@@ -72,11 +72,13 @@ class InlinePicture:
 @dataclass(frozen=True, slots=True)
 class Box:
     """A part of a picture: what it is called in its list, and left, top, width and height of it in
-    pixels; `size` is the picture's width and height, where the list says it."""
+    pixels, or as fractions of its sides; `size` is the picture's width and height, where the list
+    says it."""
 
     key: str
     place: tuple[float, float, float, float]
     size: tuple[int, int] | None
+    fractions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """A program: cuts boxes out of pictures, as pictures are decoded only within limits of their own.
 
-Usage: child.py MEMORY SECONDS. It reads requests `{"length", "box", "size"}`, a line each, and
-after it that many bytes of a picture, none for the picture before. It answers `{"length"}` and a
-PNG (of floats and 32-bit integers a TIFF), or `{"code", "message"}`. It imports nothing of ours,
-so that it runs by path; its leash, which runs so too, ends it with its parent.
+Usage: child.py MEMORY SECONDS. It reads requests `{"length", "box", "size", "fractions"}`, a
+line each, and after it that many bytes of a picture, none for the picture before. It answers
+`{"length"}` and a PNG (of floats and 32-bit integers a TIFF), or `{"code", "message"}`. It
+imports nothing of ours, so that it runs by path; its leash, which runs so too, ends it with its
+parent.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(memory: int, seconds: int) -> int:
         cut = b""
         try:
             picture = _opened(data) if data else picture
-            cut = _cut(picture, asked["box"], asked["size"])
+            cut = _cut(picture, asked)
             told = {"length": len(cut)}
         except _NotCut as refused:
             told = {"code": refused.args[0], "message": refused.args[1]}
@@ -78,18 +79,22 @@ def _opened(data: bytes) -> Any:
     return picture
 
 
-def _cut(picture: Any, box: list[float], size: list[int] | None) -> bytes:
+def _cut(picture: Any, asked: dict[str, Any]) -> bytes:
     """The part of the picture in `box` (left, top, width, height), upright."""
     if isinstance(picture, _NotCut):
         raise picture
     from PIL import ImageOps
 
+    size = asked["size"]
     upright = ImageOps.exif_transpose(picture)
     as_stored = size is not None and tuple(size) == picture.size != upright.size
     drawn_on = picture if as_stored else upright
     if size is not None and tuple(size) != drawn_on.size:
         what = f"{size[0]} x {size[1]} pixels, the picture has {drawn_on.size[0]} x"
         raise _NotCut("image_dimensions", f"the list says {what} {drawn_on.size[1]}")
+    box = [float(one) for one in asked["box"]]
+    if asked["fractions"]:
+        box = [round(one * drawn_on.size[at % 2], 3) for at, one in enumerate(box)]
     part = drawn_on.crop(_within(box, drawn_on.size))
     return _encoded(ImageOps.exif_transpose(part) if as_stored else part)
 

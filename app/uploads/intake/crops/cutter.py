@@ -56,6 +56,7 @@ class Cutter:
         self._last = held.sha256
         sent = b"" if known else held.data
         asked = {"length": len(sent), "box": box.place, "size": box.size}
+        asked["fractions"] = box.fractions
         try:
             _of(child.stdin).write(to_json(asked) + b"\n" + sent)
             _of(child.stdin).flush()
@@ -85,8 +86,8 @@ class Cutter:
         _, said = child.communicate()
         self._child = None
         if b"ModuleNotFoundError" in said:
-            why = "coco=crops is read only where pillow is installed"
-            raise HeadstartError("unsupported_media_type", why, param="coco")
+            why = "boxes=crops is read only where pillow is installed"
+            raise HeadstartError("unsupported_media_type", why, param="boxes")
         if child.returncode > 0 and b"MemoryError" not in said:
             raise RuntimeError(f"the child that cuts boxes failed: {said[-2000:]!r}")
         return {"code": "image_invalid", "message": "to decode it takes too much memory or time"}

@@ -37,6 +37,9 @@ _PATH_NAMES = (
 PATH_NAMES = frozenset(_PATH_NAMES.split())
 
 
+HINT = "a header with the columns path and label is read, or say label_column"
+
+
 @dataclass(frozen=True, slots=True)
 class NamingTable:
     """A table that names pictures, its rows and what was told of it; `why` it says no labels."""
@@ -48,11 +51,21 @@ class NamingTable:
     why: str | None = None
     files: frozenset[int] = frozenset()
     """The members that it is, where it is several."""
+    hint: str = HINT
+    """What else can be done, where folders do not tell the classes."""
+    vague: bool = False
+    """Whether it only mentions pictures: beside folders of classes it is nothing to tell of."""
+    sure: bool = False
+    """Whether it decides, as its boxes are asked for."""
+    boxed: bool = False
+    """Whether its labels are those of boxes, which folders need not agree with."""
+    error: HeadstartError | None = None
+    """What ends the upload, where folders do not tell the classes."""
 
     @property
     def decides(self) -> bool:
         """Whether its name says that it has the labels, whatever folders are called."""
-        return called_metadata(self.member)
+        return self.sure or called_metadata(self.member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +115,15 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     labelling = [one for one in tables if one.why is None]
     chosen = [one for one in labelling if one.decides] or labelling
     problems = [
-        doubts.table_unread(one.member.path, one.why) for one in tables if one.why is not None
+        doubts.table_unread(one.member.path, one.why)
+        for one in tables
+        if one.why is not None and not (one.vague and by_folder)
     ]
     if not chosen and tables and not by_folder:
-        raise doubts.table_without_labels(tables[0].member.path, str(tables[0].why))
+        first = min(tables, key=lambda one: (one.error is None, one.vague))
+        if first.error is not None:
+            raise first.error
+        raise doubts.table_without_labels(first.member.path, str(first.why), first.hint)
     if by_folder and not any(one.decides for one in chosen):
         problems += [_beside_folders(one, by_folder) for one in chosen]
         chosen = []
@@ -182,6 +200,9 @@ def _beside_folders(table: NamingTable, by_folder: Mapping[int, str]) -> Problem
         return doubts.table_agrees(table.member.path, len(pairs))
     if 2 * len(pairs) < len(by_folder):
         why = f"it has other labels than the folders, for {len(pairs)} of {len(by_folder)}"
+        return doubts.table_unread(table.member.path, why)
+    if table.boxed:
+        why = "its boxes have other labels than the folders, which are read; boxes=crops reads them"
         return doubts.table_unread(table.member.path, why)
     raise doubts.table_against_folders(table.member.path, *other[0])
 

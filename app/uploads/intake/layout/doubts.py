@@ -177,13 +177,10 @@ def table_against_folders(path: str, example: str, said: str, folder: str) -> He
     )
 
 
-def table_without_labels(path: str, why: str) -> HeadstartError:
+def table_without_labels(path: str, why: str, hint: str) -> HeadstartError:
     """A table names the pictures, folders do not tell their classes, and nor does the table."""
-    return _ambiguous(
-        f"{shown(path)} names the pictures, and no folder tells their classes, but {why}: "
-        "a header with the columns path and label is read, or say label_column",
-        path,
-    )
+    said = f"{shown(path)} names the pictures, and no folder tells their classes, but {why}"
+    return _ambiguous(f"{said}: {hint}" if hint else said, path)
 
 
 def tables_disagree(path: str, other: str, example: str) -> HeadstartError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.manifest import Problem
 from app.uploads.intake import images
+from app.uploads.intake.layout.named import plain
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.source import TableFile
@@ -87,7 +88,7 @@ def _is_picture(value: object) -> bool:
     """Whether it is a path or an address of one, by its ending."""
     if not isinstance(value, str) or "\n" in value:
         return False
-    return images.extension(value.partition("&")[0]) in images.EXTENSIONS
+    return images.extension(plain(value).partition("&")[0]) in images.EXTENSIONS
 
 
 Chosen = str | tuple[str, ...] | None

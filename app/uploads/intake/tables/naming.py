@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,12 +46,15 @@ def naming_table(
 
 
 def sidecars(
-    found: Sequence[FileInTree], told: Iterable[tuple[FileInTree, bytes]]
+    nearby: Nearby, told: Iterable[tuple[FileInTree, str, bytes]]
 ) -> beside.NamingTable | None:
-    """The JSON files that lie beside a picture of their name and say its label, as one table."""
-    pictures = {one.path.rpartition(".")[0]: one.path for one in found}
-    nearby = Nearby(found)
-    rows = list(_sidecar_rows(pictures, told))
+    """The files that lie beside a picture of their name and say its label, as one table: of each
+    the file, the picture's path and what the file has."""
+    rows = [
+        (member, Row(member.path, number, {"path": picture, "label": label}))
+        for number, (member, picture, data) in enumerate(told, 1)
+        if (label := _label(member.path, data)) is not None
+    ]
     if not rows:
         return None
     first = rows[0][0]
@@ -59,25 +62,19 @@ def sidecars(
     return beside.NamingTable(first, [row for _, row in rows], [], nearby, files=files)
 
 
-def _sidecar_rows(
-    pictures: Mapping[str, str], files: Iterable[tuple[FileInTree, bytes]]
-) -> Iterator[tuple[FileInTree, Row]]:
-    for number, (member, data) in enumerate(files, 1):
-        stem = member.path.rpartition(".")[0]
-        picture = pictures.get(stem) or (stem if stem in pictures.values() else None)
-        label = _label(data)
-        if picture is not None and label is not None:
-            yield member, Row(member.path, number, {"path": picture, "label": label})
-
-
-def _label(data: bytes) -> Any:
-    """What an object says under a usual name of labels; None where it says nothing."""
+def _label(path: str, data: bytes) -> Any:
+    """What an object says under a usual name of labels, or all of webdataset's `.cls`; None where
+    it says nothing."""
+    if path.lower().endswith(".cls"):
+        return data.decode("utf-8", "replace").strip()[:1000] or None
     try:
         told = from_json(data)
     except ValueError:
         return None
     if not isinstance(told, dict):
         return None
-    said = [told[name] for name in told if columns.folded(str(name)) in columns.USUAL["label"]]
+    said = [
+        told[name] for name in told if columns.folded(str(name)) in (*columns.USUAL["label"], "cls")
+    ]
     plain = [one for one in said if isinstance(one, str | int | float | list)]
     return plain[0] if len(plain) == 1 else None

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import columns, json_stream, label_studio
+from app.uploads.intake.tables import columns, dialects, json_stream, label_studio
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
@@ -47,6 +47,14 @@ def document(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         )
 
 
+def has_tasks(file: BinaryIO) -> bool:
+    """Whether a list has Label Studio's tasks, the file being at its start again."""
+    head = _head(file)
+    return any(f'"{name}"'.encode() in head for name in label_studio.ANNOTATIONS) and (
+        b'"data"' in head and b'"result"' in head
+    )
+
+
 def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     """Rows by role; the first object decides which of its keys has which."""
     seen, every = looked_ahead(found, lambda told: len(repr(told[1])))
@@ -57,11 +65,22 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     if label_studio.is_task(first):
         yield from label_studio.rows(every, table)
         return
-    sample = [value for _, value in seen]
+    read = dialects.converter(first)
+    first, sample = dialects.converted(row, first, read), [value for _, value in seen[1:]]
+    sample = [first, *(_tried(value, read) for value in sample)]
+    every = ((row, dialects.converted(row, value, read)) for row, value in every)
     names = columns.find(table, list(first), number=row.number, sample=sample)
     judged = table.labelled and _is_judged(first)
     for row, value in _accepted(every, table) if judged else every:
         yield names.read(row, value)
+
+
+def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, Any]:
+    """The plain row, or one of nothing: what is wrong with it is said when it is met."""
+    try:
+        return dialects.converted(Row("", 0, {}), value, read)
+    except HeadstartError:
+        return {}
 
 
 def _is_judged(first: Mapping[str, Any]) -> bool:
@@ -84,8 +103,12 @@ def _accepted(found: Numbered, table: TableFile) -> Numbered:
 
 
 def plain(file: BinaryIO, table: TableFile) -> Iterator[dict[str, Any]]:
-    """The objects on the lines as they are. Raises as `lines`."""
-    return (value for _, value in _of_lines(file, table))
+    """The objects on the lines, or of the list, as plain rows. Raises as `lines`."""
+    found = _of_list(file, table) if _start(file) == b"[" else _of_lines(file, table)
+    read: dialects.Converter | None = None
+    for count, (row, value) in enumerate(found):
+        read = read if count else dialects.converter(value)
+        yield dialects.converted(row, value, read)
 
 
 def _of_lines(file: BinaryIO, table: TableFile) -> Numbered:
@@ -135,7 +158,8 @@ def _is_one_a_line(file: BinaryIO, table: TableFile) -> bool:
         return False
     if not isinstance(value, dict):
         return False
-    return label_studio.is_task(value) or not any(map(_is_nested, value.items()))
+    known = label_studio.is_task(value) or dialects.converter(value) is not None
+    return known or not any(map(_is_nested, value.items()))
 
 
 def _is_nested(told: tuple[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from app.uploads.intake import code_pages
 from app.uploads.intake.tables import encodings
 
 READ_AS = Path(__file__).parents[4] / "app/console/web/parts/upload/read_as.js"
-SAID_ELSEWHERE = {"name", "modality", "backbone", "seed", "val_fraction"}
+SAID_ELSEWHERE = {"name", "modality", "backbone", "seed", "val_fraction", "coco"}
 
 
 def test_every_field_of_the_form_is_offered() -> None:

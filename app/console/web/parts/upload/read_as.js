@@ -14,7 +14,7 @@ const ENCODINGS = named("as they seem", "utf-8 utf-16 utf-16-le utf-16-be window
 /** What is asked of whoever opens the fold. @type {[string, string, string, [string, string][] | null][]} */
 const FIELDS = [
   ["label_mode", "Labels an example", "Several: each label is told for itself, and an example may have none.", [["", "as the file has them"], ["single_label", "one"], ["multi_label", "several, or none"]]],
-  ["coco", "Boxes of a COCO file", "The boxes of a picture stay together when it is measured.", [["", "a picture is an example"], ["crops", "each box is an example, cut out"]]],
+  ["boxes", "Boxes of a list (COCO, CVAT, YOLO …)", "The boxes of a picture stay together when it is measured.", [["", "a picture is an example"], ["crops", "each box is an example, cut out"]]],
   ["label_column", "Column of the label", "Only where the table does not say it by its name.", null],
   ["label_columns", "Columns of 0 and 1, one a label", "Their names, with commas between; only where the table has others of the kind.", null],
   ["text_column", "Column of the text", "", null],

@@ -1,0 +1,126 @@
+"""What a list says of one picture, whichever tool wrote it, and the rows that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem
+from app.uploads.intake.names import shown
+from app.uploads.intake.rows import Box, Row
+from app.uploads.intake.tables.source import TableFile
+
+MOST_NAMED = 100
+"""Pictures that a refusal names."""
+
+
+@dataclass(slots=True)
+class Annotated:
+    """A picture by the name that its list has for it: the labels of the whole, and the boxes."""
+
+    path: str
+    number: int
+    tags: list[str] = field(default_factory=list)
+    boxes: list[tuple[str, Box]] = field(default_factory=list)
+    """Label and place."""
+    others: int = 0
+    """Annotations that are neither: crowds, lines, points."""
+    size: tuple[int, int] | None = None
+    group: Any = None
+    split: Any = None
+
+    @property
+    def labels(self) -> list[str]:
+        """All labels in order, those of boxes too: what is in the picture."""
+        return sorted({*self.tags, *(label for label, _ in self.boxes)})
+
+    def add(
+        self,
+        label: str,
+        place: tuple[float, float, float, float],
+        *,
+        key: object = None,
+        fractions: bool = False,
+    ) -> None:
+        """A box: left, top, width and height, in pixels or as fractions of the picture's sides."""
+        if not (place[2] > 0 and place[3] > 0 and all(abs(one) < 1e9 for one in place)):
+            self.others += 1
+            return
+        name = str(len(self.boxes) + 1) if key is None else str(key)
+        self.boxes.append((label, Box(name, place, self.size, fractions)))
+
+    def bound(self, label: str, points: Iterable[tuple[float, float]], key: object = None) -> None:
+        """The box around a polygon."""
+        xs, ys = zip(*points, strict=True)
+        left, top = min(xs), min(ys)
+        self.add(label, (left, top, max(xs) - left, max(ys) - top), key=key)
+
+    def values(self, label: str | list[str]) -> dict[str, Any]:
+        """The row of the picture, or of a box."""
+        told = {"group": self.group, "split": self.split}
+        kept = {name: value for name, value in told.items() if value is not None}
+        return {"path": self.path, "label": label, **kept}
+
+
+def rows(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+    """A row a picture, or a box where those are asked for. Raises several_labels."""
+    yield from (_crops(found, table) if table.crops else _whole(found, table))
+
+
+def _whole(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+    several: list[str] = []
+    without = boxed = 0
+    for one in found:
+        labels = one.labels
+        boxed += bool(one.boxes)
+        without += not labels
+        if table.rules.several:
+            yield Row(table.name, one.number, one.values(labels))
+        elif len(labels) > 1:
+            several.append(f"{shown(one.path, 60)} ({', '.join(labels[:5])})")
+        elif labels and not several:
+            yield Row(table.name, one.number, one.values(labels[0]))
+    if several:
+        raise too_many_labels(table, several, what="labels")
+    tell_unlabelled(table, without)
+    if boxed:
+        said = f"{boxed} picture(s) have the labels of their boxes"
+        table.warn("boxes_whole", f"{table.name}: {said}; boxes=crops makes each box an example")
+
+
+def _crops(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+    without = tags = 0
+    for one in found:
+        without += one.others
+        tags += bool(one.tags)
+        seen: set[str] = set()
+        for number, (label, box) in enumerate(one.boxes, 1):
+            key = box.key if box.key not in seen else f"row{number}"
+            seen.add(key)
+            own = Box(key, box.place, one.size, box.fractions)
+            yield Row(table.name, one.number, {**one.values(label), "box": own})
+    if without:
+        said = f"{without} annotation(s) have no box of their own, and are left out"
+        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
+    if tags:
+        said = f"the labels of {tags} whole picture(s) are not read, as boxes are cut out"
+        table.warn("column_unread", f"{table.name}: {said}")
+
+
+def too_many_labels(table: TableFile, named: list[str], *, what: str) -> HeadstartError:
+    """The refusal of pictures with several labels where one is read."""
+    some = "; ".join(named[:MOST_NAMED]) + ("; …" if len(named) > MOST_NAMED else "")
+    why = f"{table.name}: {len(named)} picture(s) have several {what}, one is read: {some}"
+    return HeadstartError("several_labels", why, param=table.name)
+
+
+def tell_unlabelled(table: TableFile, without: int) -> None:
+    """Say how many pictures have no class, and what that is taken for."""
+    if without and table.rules.several:
+        told = f"{without} picture(s) have no class, and are taken to belong to none"
+        table.warn("unlabelled", told)
+    elif without:
+        told = f"{without} picture(s) have no class, and are left out"
+        table.tell(Problem(code="unlabelled", message=told, path=table.name, excluded=True))

@@ -1,0 +1,67 @@
+"""CSV with a box a row, as TensorFlow's and Roboflow's: filename, class, xmin, ymin, xmax, ymax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import columns, delimited
+from app.uploads.intake.tables.source import TableFile
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_PATHS = (*columns.USUAL["path"], "imageid", "image_id", "image_name", "img", "id")
+_LABELS = (*columns.USUAL["label"], "labelname", "name")
+
+
+def columns_of(names: Sequence[str]) -> Mapping[str, int] | None:
+    """Where the picture, the class and the corners stand; None where it is no such table."""
+    plain = [columns.folded(name).replace("_", "") for name in names]
+    if not set(_CORNERS) <= set(plain):
+        return None
+    wide = [columns.folded(name) for name in names]
+    path = next((at for at, name in enumerate(wide) if name in _PATHS), None)
+    label = next((at for at, name in enumerate(wide) if name in _LABELS), None)
+    if path is None or label is None:
+        return None
+    sides = {name: plain.index(name) for name in ("width", "height") if name in plain}
+    return {"path": path, "label": label, **sides, **{n: plain.index(n) for n in _CORNERS}}
+
+
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+    """The pictures with their boxes; corners of at most 1 are fractions of the sides.
+
+    Raises schema_mismatch, invalid_value.
+    """
+    names, records = delimited.plain(file, table)
+    header = next(records)[0]
+    places = columns_of(names)
+    if places is None:
+        raise header.error(
+            "schema_mismatch", "its columns are not a file's name, a class and corners"
+        )
+    found: dict[str, Annotated] = {}
+    for row, _, cells in records:
+        if len(cells) < len(names):
+            raise row.error(
+                "schema_mismatch", f"it has {len(cells)} cells, the header {len(names)}"
+            )
+        path = cells[places["path"]]
+        one = found.setdefault(path, Annotated(path, row.number))
+        _add(one, row, {name: cells[at] for name, at in places.items()})
+    yield from found.values()
+
+
+def _add(one: Annotated, row: Row, told: Mapping[str, str]) -> None:
+    if not any(told[name].strip() for name in _CORNERS):
+        return  # a picture without a box
+    try:
+        left, top, right, bottom = (float(told[name]) for name in _CORNERS)
+        if "width" in told and "height" in told:
+            one.size = int(float(told["width"])), int(float(told["height"]))
+    except ValueError as error:
+        raise row.error("invalid_value", "a corner is no number") from error
+    fractions = max(left, top, right, bottom) <= 1
+    place = left, top, right - left, bottom - top
+    one.add(told["label"].strip(), place, fractions=fractions)

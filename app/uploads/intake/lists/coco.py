@@ -1,0 +1,138 @@
+"""COCO's files: images, annotations and categories, in one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import json_stream
+from app.uploads.intake.tables.source import TableFile
+
+MOST_BOXES = 5_000_000
+LISTS = ("images", "annotations", "categories")
+_OF_IMAGES = ("file_name", "group", "split", "width", "height")
+_OF_BOXES = ("category_id", "bbox", "iscrowd")
+
+
+@dataclass(slots=True)
+class _Coco:
+    """What is kept of a COCO file: names, and the categories that each picture has; of `crops`
+    the boxes."""
+
+    images: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    categories: dict[Any, str] = field(default_factory=dict)
+    found: dict[Any, set[Any]] = field(default_factory=dict)
+    boxes: dict[Any, list[Mapping[str, Any]]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+    """The pictures of a COCO file, with their categories, of `crops` with their boxes.
+
+    Raises schema_mismatch, invalid_json or too_many_entries.
+    """
+    coco = _read(file, table)
+    for number, (key, image) in enumerate(coco.images.items(), 1):
+        row = Row(table.name, number, {})
+        names = {_category(row, coco, one) for one in coco.found.get(key, ())}
+        one = Annotated(str(image["file_name"]), number, sorted(names), size=_size(image))
+        one.group, one.split = image.get("group"), image.get("split")
+        if table.crops:
+            one.tags = []
+            for box in coco.boxes.get(key, ()):
+                _add(one, box, _category(row, coco, box["category_id"]))
+        yield one
+    lost = next((key for key in coco.boxes if key not in coco.images), None)
+    if lost is not None:
+        raise _not_coco(table, f"the image {str(lost)[:40]} of an annotation is not in `images`")
+
+
+def _add(one: Annotated, box: Mapping[str, Any], label: str) -> None:
+    """The box, but for a crowd's, which is of several things at once."""
+    place = _place(box.get("bbox"))
+    if place is None or box.get("iscrowd"):
+        one.others += 1
+    else:
+        one.add(label, place, key=box["key"])
+
+
+def _key(told: object, number: int, seen: set[str]) -> str:
+    """The annotation's id; its row where it has none, or one that merged files have twice."""
+    key = str(told) if isinstance(told, int | str) and str(told) not in seen else f"row{number}"
+    seen.add(key)
+    return key
+
+
+def _place(told: object) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height; None where there is no box."""
+    if not isinstance(told, list) or len(told) != 4:
+        return None
+    if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in told):
+        return None
+    left, top, width, height = map(float, told)
+    return (left, top, width, height) if width > 0 and height > 0 else None
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return width, height
+    return None
+
+
+def _category(row: Row, coco: _Coco, key: object) -> str:
+    if key not in coco.categories:
+        raise row.error("schema_mismatch", f"its category {str(key)[:40]} is not in `categories`")
+    return coco.categories[key]
+
+
+def _read(file: BinaryIO, table: TableFile) -> _Coco:
+    """The three lists, element by element. Raises schema_mismatch or too_many_entries."""
+    coco, seen, boxes = _Coco(), set(), 0
+    for key, number, value in json_stream.elements(file, table.name, table.limits):
+        if key not in LISTS:
+            continue
+        seen.add(key)
+        if number == 0 or not isinstance(value, dict):
+            raise _not_coco(table, f"`{key}` is not a list of objects")
+        boxes += key == "annotations"
+        many = max(len(coco.images), len(coco.keys)) > table.limits.entries
+        if boxes > MOST_BOXES or many:
+            raise HeadstartError("too_many_entries", f"{table.name} lists too much")
+        _keep(coco, str(key), value, table)
+    if not {"images", "annotations"} <= seen:
+        raise _not_coco(table, f"it has no {' and no '.join(sorted(set(LISTS) - seen))}")
+    return coco
+
+
+def _keep(coco: _Coco, key: str, value: Mapping[str, Any], table: TableFile) -> None:
+    try:
+        if key == "images":
+            coco.images[_id(value["id"])] = {n: value[n] for n in _OF_IMAGES if n in value}
+            if not isinstance(value["file_name"], str):
+                raise TypeError
+        elif key == "categories":
+            coco.categories[_id(value["id"])] = str(value["name"])
+        else:
+            coco.found.setdefault(_id(value["image_id"]), set()).add(_id(value["category_id"]))
+            if table.crops:
+                box = {name: value[name] for name in _OF_BOXES if name in value}
+                box["key"] = _key(value.get("id"), len(coco.keys) + 1, coco.keys)
+                coco.boxes.setdefault(value["image_id"], []).append(box)
+    except (KeyError, TypeError) as error:
+        raise _not_coco(table, f"one of `{key}` lacks {error or 'its name'}") from error
+
+
+def _id(value: object) -> int | str:
+    if isinstance(value, int | str):
+        return value
+    raise TypeError("a usable id")
+
+
+def _not_coco(table: TableFile, why: str) -> HeadstartError:
+    said = f"{table.name}: {why}; read are COCO's images, annotations and categories"
+    return HeadstartError("schema_mismatch", said, param=table.name)

@@ -1,0 +1,87 @@
+"""Datumaro's JSON, as Datumaro, CVAT and Geti export it.
+
+https://openvinotoolkit.github.io/datumaro/latest/docs/data-formats/formats/datumaro.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.archive import too_many
+from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.tables import json_stream
+from app.uploads.intake.tables.source import TableFile
+
+SHAPES = frozenset({"polygon", "mask", "polyline", "points", "ellipse"})
+
+
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+    """The items with their labels and boxes. Raises schema_mismatch or too_many_entries."""
+    items: list[Mapping[str, Any]] = []
+    names: list[str] = []
+    for key, number, value in json_stream.elements(file, table.name, table.limits):
+        if key == "items" and number and isinstance(value, dict):
+            items.append(_kept(value))
+        elif key == "categories" and isinstance(value, dict):
+            names = _names(value)
+        if len(items) > table.limits.entries:
+            raise too_many(table.limits)
+    for number, item in enumerate(items, 1):
+        yield _image(item, number, names, table)
+
+
+def _kept(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    told_media = (item.get(name) for name in ("image", "media"))
+    media: Mapping[str, Any] = next((one for one in told_media if isinstance(one, dict)), {})
+    listed = item.get("annotations")
+    wanted = ("type", "label_id", "bbox", "points")
+    told = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return {
+        "path": media.get("path") or item.get("id"),
+        "size": media.get("size"),
+        "told": [{name: one[name] for name in wanted if name in one} for one in told],
+    }
+
+
+def _names(categories: Mapping[str, Any]) -> list[str]:
+    label = categories.get("label")
+    listed = label.get("labels") if isinstance(label, dict) else None
+    rows = listed if isinstance(listed, list) else []
+    return [str(one.get("name")) if isinstance(one, dict) else "" for one in rows]
+
+
+def _image(item: Mapping[str, Any], number: int, names: list[str], table: TableFile) -> Annotated:
+    one = Annotated(str(item["path"] or ""), number)
+    size = item["size"]
+    if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size):
+        one.size = (size[1], size[0]) if min(size) > 0 else None
+    for told in item["told"]:
+        try:
+            _add(one, told, names)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            why = f"item {number} has an annotation without a label or a place that can be read"
+            said = f"{table.name}: {why}"
+            raise HeadstartError("schema_mismatch", said, param=table.name) from error
+    return one
+
+
+def _add(one: Annotated, told: Mapping[str, Any], names: list[str]) -> None:
+    at = told.get("label_id")
+    if at is None:
+        one.others += 1
+        return
+    if not isinstance(at, int) or not 0 <= at < len(names):
+        raise IndexError
+    kind = told.get("type")
+    if kind == "label":
+        one.tags.append(names[at])
+    elif kind == "bbox":
+        left, top, width, height = map(float, told["bbox"])
+        one.add(names[at], (left, top, width, height))
+    elif kind == "polygon":
+        flat = list(map(float, told["points"]))
+        one.bound(names[at], list(zip(flat[::2], flat[1::2], strict=True)))
+    else:
+        one.others += 1

@@ -1,0 +1,69 @@
+"""Small JSON lists of pictures: FiftyOne's `labels.json` and CreateML's annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json
+
+from app.core.errors import HeadstartError
+from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.tables import json_stream
+from app.uploads.intake.tables.source import TableFile
+
+MOST_BYTES = 32 * 1024 * 1024
+
+
+def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+    """`{"classes": […], "labels": {name: index}}`; `FiftyOneImageClassificationDataset`.
+
+    Raises schema_mismatch.
+    """
+    try:
+        told = from_json(file.read(MOST_BYTES))
+        classes, labels = told.get("classes"), told["labels"]
+        for number, (name, said) in enumerate(labels.items(), 1):
+            listed = said if isinstance(said, list) else [] if said is None else [said]
+            yield Annotated(name, number, [_named(one, classes) for one in listed])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _wrong(table, "its `labels` are no names or numbers of `classes`") from error
+
+
+def _named(said: Any, classes: Any) -> str:
+    if isinstance(said, dict):
+        said = said["label"]
+    if isinstance(said, int) and isinstance(classes, list):
+        return str(classes[said])
+    return str(said)
+
+
+def create_ml(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+    """`[{"image", "annotations": [{"label", "coordinates": {x, y, width, height}}]}]`, of which x
+    and y are the centre. Raises schema_mismatch."""
+    for _, number, value in json_stream.elements(file, table.name, table.limits):
+        try:
+            one = Annotated(_path(value), number)
+            for told in value["annotations"]:
+                _add(one, told)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _wrong(table, f"its element {number} is no picture with labels") from error
+        yield one
+
+
+def _path(value: Mapping[str, Any]) -> str:
+    told = next(value[name] for name in ("image", "imagefilename", "filename") if name in value)
+    return str(told)
+
+
+def _add(one: Annotated, told: Mapping[str, Any]) -> None:
+    place = told.get("coordinates")
+    if place is None:
+        one.tags.append(str(told["label"]))
+        return
+    x, y, width, height = (float(place[name]) for name in ("x", "y", "width", "height"))
+    one.add(str(told["label"]), (x - width / 2, y - height / 2, width, height))
+
+
+def _wrong(table: TableFile, why: str) -> HeadstartError:
+    return HeadstartError("schema_mismatch", f"{table.name}: {why}", param=table.name)

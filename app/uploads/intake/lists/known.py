@@ -1,0 +1,64 @@
+"""Which tool has written a file, by how it begins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from app.uploads.intake.lists import coco, cvat, datumaro, json_lists
+from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.tables.source import TableFile
+
+Reader = Callable[[BinaryIO, TableFile], Iterator[Annotated]]
+_EXPORT = "export COCO, or a CSV with the columns path and label"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """A kind of list: how it is read, or else what it is and what to export instead."""
+
+    name: str
+    read: Reader | None = None
+    rows: bool = False
+    """Whether it is JSON whose objects are rows already."""
+
+    @property
+    def why(self) -> str:
+        """Why it is not read."""
+        return f"it is {self.name}, which is not read: {_EXPORT}"
+
+
+_KINDS: tuple[tuple[str, str, KnownList], ...] = (
+    (".xml", r"<annotations\b", KnownList("CVAT's XML", cvat.annotated)),
+    (
+        ".json",
+        r'^\{.*"(dm_format_version|label_id)"|^\{.*"categories"\s*:\s*\{',
+        KnownList("Datumaro's JSON", datumaro.annotated),
+    ),
+    (".json", r'^\{.*"(_via_\w+|region_attributes|file_attributes)"', KnownList("VIA's project")),
+    (".json", r'^\{.*"(file_name|image_id|supercategory)"', KnownList("COCO", coco.annotated)),
+    (".json", r'^\{.*"(classTitle|datasetId)"', KnownList("Supervisely's JSON")),
+    (".json", r'^\{.*"instances"\s*:\s*\[', KnownList("SuperAnnotate's JSON")),
+    (".json", r'^\{.*"item"\s*:\s*\{.*"slots"', KnownList("V7's JSON")),
+    (
+        ".json",
+        r'^\{\s*"(classes|labels)"\s*:',
+        KnownList("FiftyOne's labels", json_lists.fiftyone),
+    ),
+    (
+        ".json",
+        r'^\[.*"annotations"\s*:\s*\[\s*\{[^{}]*"(coordinates|label)"',
+        KnownList("CreateML's JSON", json_lists.create_ml),
+    ),
+    (".json", r"^\[\s*\{", KnownList("a list of objects", rows=True)),
+)
+_COMPILED = [(suffix, re.compile(told, re.DOTALL), kind) for suffix, told, kind in _KINDS]
+
+
+def known_list(suffix: str, head: bytes) -> KnownList | None:
+    """What a file with such an ending is that begins so."""
+    text = head.decode("utf-8", "replace").lstrip("\ufeff").lstrip()
+    found = (kind for ending, told, kind in _COMPILED if ending == suffix and told.search(text))
+    return next(found, None)

@@ -1,0 +1,176 @@
+"""JSON objects as other services write them, turned into plain rows: text or path, label, split.
+
+Vertex AI's import files, SageMaker Ground Truth's manifests, Azure ML's JSONL, Prodigy's choices,
+spaCy's categories, Label Studio's JSON-MIN. What is recognised and not read says what to export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.uploads.intake.rows import Row
+
+Value = Mapping[str, Any]
+Converter = Callable[[Value], dict[str, Any]]
+_USE = "aiplatform.googleapis.com/ml_use"
+_MANIFEST = "-metadata"
+
+
+def converter(first: Value) -> Converter | None:
+    """What makes plain rows of objects like the first; None where they are plain already."""
+    return next((read for known, read in _KNOWN if known(first)), None)
+
+
+def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
+    """The plain row. Raises schema_mismatch for what is recognised and not read."""
+    why = next((said for known, said in _UNREAD if known(value)), None)
+    if why is not None:
+        raise row.error("schema_mismatch", why)
+    try:
+        told = dict(value) if read is None else read(value)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        why = f"it is not as the rows before: {str(error)[:60] or 'a part is missing'}"
+        raise row.error("schema_mismatch", why) from error
+    return {name: _choices(one) for name, one in told.items()}
+
+
+def _choices(value: Any) -> Any:
+    """Label Studio's JSON-MIN has several choices so, and one as it is."""
+    if isinstance(value, dict) and value.keys() == {"choices"}:
+        return value["choices"]
+    return value
+
+
+def _vertex(value: Value) -> dict[str, Any]:
+    """https://cloud.google.com/vertex-ai/docs/image-data/classification/prepare-data"""
+    told: dict[str, Any] = {}
+    if "textContent" in value:
+        told["text"] = value["textContent"]
+    else:
+        told["path"] = value.get("imageGcsUri") or value["textGcsUri"]
+    one, several = value.get("classificationAnnotation"), value.get("classificationAnnotations")
+    if one is not None:
+        told["label"] = one["displayName"]
+    else:
+        listed: Any = value.get("boundingBoxAnnotations") if several is None else several
+        told["label"] = None if listed is None else sorted({each["displayName"] for each in listed})
+    use = (value.get("dataItemResourceLabels") or {}).get(_USE)
+    return {**told, "split": use} if use and use != "unassigned" else told
+
+
+def _ground_truth(value: Value) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html"""
+    told = {"text": value["source"]} if "source" in value else {"path": value["source-ref"]}
+    names = [name for name in value if name.endswith(_MANIFEST)]
+    if not names:
+        return {**told, "label": None}
+    if len(names) > 1:
+        raise ValueError(f"several jobs have labelled it: {', '.join(names)[:50]}")
+    about, label = value[names[0]], value.get(names[0].removesuffix(_MANIFEST))
+    if "class-name" in about:
+        told["label"] = about["class-name"]
+    elif isinstance(label, list):
+        told["label"] = [about["class-map"][str(number)] for number in label]
+    else:
+        ids = {str(box["class_id"]) for box in label["annotations"]}
+        told["label"] = sorted(about["class-map"][number] for number in ids)
+    return told
+
+
+def _azure(value: Value) -> dict[str, Any]:
+    """https://learn.microsoft.com/azure/machine-learning/reference-automl-images-schema"""
+    label = value.get("label")
+    if isinstance(label, list) and label and isinstance(label[0], dict):
+        label = sorted({one["label"] for one in label})
+    return {"path": value["image_url"], "label": label}
+
+
+def _accepted(value: Value) -> dict[str, Any]:
+    """Prodigy's `choice`: the ids that were chosen, where the answer counts."""
+    told = {name: one for name, one in value.items() if name not in ("accept", "options")}
+    counts = value.get("answer", "accept") == "accept"
+    return {**told, "label": list(value.get("accept") or []) if counts else None}
+
+
+def _cats(value: Value) -> dict[str, Any]:
+    """spaCy's `cats`: a probability a class, 1 and 0 where somebody has said so."""
+    told = {name: one for name, one in value.items() if name != "cats"}
+    cats = value["cats"]
+    return {**told, "label": [name for name, share in cats.items() if float(share) >= 0.5]}
+
+
+def _responses(value: Value) -> dict[str, Any]:
+    """Argilla's records: one question's responses, where all agree."""
+    names = [name for name in value if name.endswith(".responses")]
+    if len(names) != 1:
+        raise ValueError("several questions were answered: export one")
+    told = [one for one in value[names[0]] or [] if one is not None]
+    same = bool(told) and all(one == told[0] for one in told)
+    return {"text": value.get("text"), "label": told[0] if same else None}
+
+
+_KNOWN: tuple[tuple[Callable[[Value], bool], Converter], ...] = (
+    (
+        lambda one: bool({"textContent", "imageGcsUri", "textGcsUri"} & set(one)),
+        _vertex,
+    ),
+    (
+        lambda one: (
+            "source-ref" in one
+            or ("source" in one and any(name.endswith(_MANIFEST) for name in one))
+        ),
+        _ground_truth,
+    ),
+    (lambda one: "image_url" in one and "path" not in one, _azure),
+    (
+        lambda one: (
+            "label" not in one
+            and isinstance(one.get("accept"), list)
+            and ("answer" in one or "options" in one)
+        ),
+        _accepted,
+    ),
+    (
+        lambda one: "label" not in one and isinstance(one.get("cats"), dict) and bool(one["cats"]),
+        _cats,
+    ),
+    (
+        lambda one: "label" not in one and any(str(name).endswith(".responses") for name in one),
+        _responses,
+    ),
+)
+
+_PLAIN = "a CSV with the columns text and label, or path and label, is read"
+_UNREAD: tuple[tuple[Callable[[Value], bool], str], ...] = (
+    (
+        lambda one: "preferred_output" in one or {"chosen", "rejected"} <= set(one),
+        "it has a preferred and another answer, as for preference tuning, and no label: " + _PLAIN,
+    ),
+    (
+        lambda one: isinstance(one.get("fields"), dict) and "responses" in one,
+        "these are Argilla's records: export `dataset.records.to_datasets()` to CSV or Parquet; "
+        + _PLAIN,
+    ),
+    (
+        lambda one: "data_row" in one and "projects" in one,
+        "this is Labelbox's export, which is not read: convert it to COCO; " + _PLAIN,
+    ),
+    (
+        lambda one: isinstance(one.get("paragraphs"), list) and "label" not in one,
+        "this is spaCy's training JSON, which is not read: " + _PLAIN,
+    ),
+    (
+        lambda one: (
+            isinstance(one.get("annotations"), list)
+            and "text" in one
+            and not {"label", "labels", "data"} & set(one)
+            and any(
+                isinstance(each, dict) and isinstance(each.get("label"), int)
+                for each in one["annotations"]
+            )
+        ),
+        "this is doccano's older export, with numbers in the labels' place: export JSONL with "
+        "text labels",
+    ),
+)

@@ -27,7 +27,7 @@ from app.uploads.intake.crops.cutter import Cutter, name_of
 from app.uploads.intake.drafts import Drafts
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
-from app.uploads.intake.lists.sources import Reading, Sources
+from app.uploads.intake.lists.sources import ListReading, Sources
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter
@@ -181,7 +181,7 @@ class _Intake:
         """The members that metadata files name, or what labelling tools write; None where one of
         the latter is something else by its content, and folders can say the labels."""
         sure = any(layout.is_metadata(one.path) for one in listing)
-        pictures = lists.Pictures([one for one in tree if one.role == "image"])
+        pictures = lists.NamedPictures([one for one in tree if one.role == "image"])
         rows = (
             (table, row) if sure else lists.located(pictures, table, row)
             for table in listing
@@ -225,7 +225,7 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        reading = Reading(partial(members.start, opened), partial(self._naming, opened))
+        reading = ListReading(partial(members.start, opened), partial(self._naming, opened))
         decision = layout.decide(list(Sources(tree, reading).every()), pictures)
         self._drafts.notes += decision.notes
         self._drafts.problems += decision.problems

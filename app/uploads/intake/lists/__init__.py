@@ -14,12 +14,12 @@ from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.lists import annotated, coco, one_hot
 from app.uploads.intake.lists.known import known_list
-from app.uploads.intake.lists.located import Pictures, located
+from app.uploads.intake.lists.located import NamedPictures, located
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import encodings, objects
 from app.uploads.intake.tables.source import TableFile
 
-__all__ = ["Pictures", "is_list", "lists", "located", "rows"]
+__all__ = ["NamedPictures", "is_list", "lists", "located", "rows"]
 
 HEAD = 64 * 1024
 _LABEL_STUDIO = re.compile(r"project-\d+-at-\d{4}-")

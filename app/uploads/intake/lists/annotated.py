@@ -13,11 +13,11 @@ from app.uploads.intake.rows import Box, Row
 from app.uploads.intake.tables.source import TableFile
 
 MOST_NAMED = 100
-"""Pictures that a refusal names."""
+"""NamedPictures that a refusal names."""
 
 
 @dataclass(slots=True)
-class Annotated:
+class AnnotatedPicture:
     """A picture by the name that its list has for it: the labels of the whole, and the boxes."""
 
     path: str
@@ -64,12 +64,12 @@ class Annotated:
         return {"path": self.path, "label": label, **kept}
 
 
-def rows(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+def rows(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
     """A row a picture, or a box where those are asked for. Raises several_labels."""
     yield from (_crops(found, table) if table.crops else _whole(found, table))
 
 
-def _whole(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+def _whole(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
     several: list[str] = []
     without = boxed = 0
     for one in found:
@@ -90,7 +90,7 @@ def _whole(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
         table.warn("boxes_whole", f"{table.name}: {said}; boxes=crops makes each box an example")
 
 
-def _crops(found: Iterable[Annotated], table: TableFile) -> Iterator[Row]:
+def _crops(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
     without = tags = 0
     for one in found:
         without += one.others

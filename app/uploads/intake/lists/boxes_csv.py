@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, delimited
 from app.uploads.intake.tables.source import TableFile
@@ -29,7 +29,7 @@ def columns_of(names: Sequence[str]) -> Mapping[str, int] | None:
     return {"path": path, "label": label, **sides, **{n: plain.index(n) for n in _CORNERS}}
 
 
-def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """The pictures with their boxes; corners of at most 1 are fractions of the sides.
 
     Raises schema_mismatch, invalid_value.
@@ -41,19 +41,19 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
         raise header.error(
             "schema_mismatch", "its columns are not a file's name, a class and corners"
         )
-    found: dict[str, Annotated] = {}
+    found: dict[str, AnnotatedPicture] = {}
     for row, _, cells in records:
         if len(cells) < len(names):
             raise row.error(
                 "schema_mismatch", f"it has {len(cells)} cells, the header {len(names)}"
             )
         path = cells[places["path"]]
-        one = found.setdefault(path, Annotated(path, row.number))
+        one = found.setdefault(path, AnnotatedPicture(path, row.number))
         _add(one, row, {name: cells[at] for name, at in places.items()})
     yield from found.values()
 
 
-def _add(one: Annotated, row: Row, told: Mapping[str, str]) -> None:
+def _add(one: AnnotatedPicture, row: Row, told: Mapping[str, str]) -> None:
     if not any(told[name].strip() for name in _CORNERS):
         return  # a picture without a box
     try:

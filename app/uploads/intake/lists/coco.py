@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
@@ -30,7 +30,7 @@ class _Coco:
     keys: set[str] = field(default_factory=set)
 
 
-def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """The pictures of a COCO file, with their categories, of `crops` with their boxes.
 
     Raises schema_mismatch, invalid_json or too_many_entries.
@@ -39,7 +39,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
     for number, (key, image) in enumerate(coco.images.items(), 1):
         row = Row(table.name, number, {})
         names = {_category(row, coco, one) for one in coco.found.get(key, ())}
-        one = Annotated(str(image["file_name"]), number, sorted(names), size=_size(image))
+        one = AnnotatedPicture(str(image["file_name"]), number, sorted(names), size=_size(image))
         one.group, one.split = image.get("group"), image.get("split")
         if table.crops:
             one.tags = []
@@ -51,7 +51,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
         raise _not_coco(table, f"the image {str(lost)[:40]} of an annotation is not in `images`")
 
 
-def _add(one: Annotated, box: Mapping[str, Any], label: str) -> None:
+def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str) -> None:
     """The box, but for a crowd's, which is of several things at once."""
     place = _place(box.get("bbox"))
     if place is None or box.get("iscrowd"):

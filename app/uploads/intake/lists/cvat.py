@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.lists.tags import Tag, tags
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables.source import TableFile
@@ -17,9 +17,9 @@ from app.uploads.intake.tables.source import TableFile
 OTHERS = frozenset({"polyline", "points", "cuboid", "mask", "skeleton"})
 
 
-def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """The images with their tags and boxes. Raises schema_mismatch for tracks of a film."""
-    one: Annotated | None = None
+    one: AnnotatedPicture | None = None
     number = 0
     for tag in tags(file, table.name):
         if tag.opens and tag.name == "track":
@@ -35,9 +35,9 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
             one = None
 
 
-def _image(told: Mapping[str, str], number: int) -> Annotated:
+def _image(told: Mapping[str, str], number: int) -> AnnotatedPicture:
     sides = [int(float(told[name])) for name in ("width", "height") if _number(told.get(name))]
-    one = Annotated(told.get("name", ""), number)
+    one = AnnotatedPicture(told.get("name", ""), number)
     one.size = (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None
     one.split = SPLITS.get(told.get("subset", "").strip().lower())
     return one
@@ -47,7 +47,7 @@ def _number(text: str | None) -> bool:
     return bool(text) and str(text).replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
-def _add(one: Annotated, tag: Tag, table: TableFile) -> None:
+def _add(one: AnnotatedPicture, tag: Tag, table: TableFile) -> None:
     label = tag.attributes.get("label", "")
     try:
         if tag.name == "tag":

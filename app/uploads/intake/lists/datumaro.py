@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.archive import too_many
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
 SHAPES = frozenset({"polygon", "mask", "polyline", "points", "ellipse"})
 
 
-def annotated(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """The items with their labels and boxes. Raises schema_mismatch or too_many_entries."""
     items: list[Mapping[str, Any]] = []
     names: list[str] = []
@@ -52,8 +52,10 @@ def _names(categories: Mapping[str, Any]) -> list[str]:
     return [str(one.get("name")) if isinstance(one, dict) else "" for one in rows]
 
 
-def _image(item: Mapping[str, Any], number: int, names: list[str], table: TableFile) -> Annotated:
-    one = Annotated(str(item["path"] or ""), number)
+def _image(
+    item: Mapping[str, Any], number: int, names: list[str], table: TableFile
+) -> AnnotatedPicture:
+    one = AnnotatedPicture(str(item["path"] or ""), number)
     size = item["size"]
     if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size):
         one.size = (size[1], size[0]) if min(size) > 0 else None
@@ -67,7 +69,7 @@ def _image(item: Mapping[str, Any], number: int, names: list[str], table: TableF
     return one
 
 
-def _add(one: Annotated, told: Mapping[str, Any], names: list[str]) -> None:
+def _add(one: AnnotatedPicture, told: Mapping[str, Any], names: list[str]) -> None:
     at = told.get("label_id")
     if at is None:
         one.others += 1

@@ -8,14 +8,14 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
 MOST_BYTES = 32 * 1024 * 1024
 
 
-def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """`{"classes": […], "labels": {name: index}}`; `FiftyOneImageClassificationDataset`.
 
     Raises schema_mismatch.
@@ -25,7 +25,7 @@ def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
         classes, labels = told.get("classes"), told["labels"]
         for number, (name, said) in enumerate(labels.items(), 1):
             listed = said if isinstance(said, list) else [] if said is None else [said]
-            yield Annotated(name, number, [_named(one, classes) for one in listed])
+            yield AnnotatedPicture(name, number, [_named(one, classes) for one in listed])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _wrong(table, "its `labels` are no names or numbers of `classes`") from error
 
@@ -38,12 +38,12 @@ def _named(said: Any, classes: Any) -> str:
     return str(said)
 
 
-def create_ml(file: BinaryIO, table: TableFile) -> Iterator[Annotated]:
+def create_ml(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """`[{"image", "annotations": [{"label", "coordinates": {x, y, width, height}}]}]`, of which x
     and y are the centre. Raises schema_mismatch."""
     for _, number, value in json_stream.elements(file, table.name, table.limits):
         try:
-            one = Annotated(_path(value), number)
+            one = AnnotatedPicture(_path(value), number)
             for told in value["annotations"]:
                 _add(one, told)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -56,7 +56,7 @@ def _path(value: Mapping[str, Any]) -> str:
     return str(told)
 
 
-def _add(one: Annotated, told: Mapping[str, Any]) -> None:
+def _add(one: AnnotatedPicture, told: Mapping[str, Any]) -> None:
     place = told.get("coordinates")
     if place is None:
         one.tags.append(str(told["label"]))

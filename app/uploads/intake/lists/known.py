@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.uploads.intake.lists import coco, cvat, datumaro, json_lists
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.tables.source import TableFile
 
-Reader = Callable[[BinaryIO, TableFile], Iterator[Annotated]]
+Reader = Callable[[BinaryIO, TableFile], Iterator[AnnotatedPicture]]
 _EXPORT = "export COCO, or a CSV with the columns path and label"
 
 

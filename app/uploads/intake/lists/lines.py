@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.core.manifest import Split
-from app.uploads.intake.lists.annotated import Annotated
-from app.uploads.intake.lists.located import Pictures
+from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.located import NamedPictures
 from app.uploads.intake.splits import SPLITS
 
 MOST = 1000
@@ -26,8 +26,8 @@ def cells_of(line: str, *, commas: bool) -> list[str]:
 
 
 def annotated(
-    lines: Iterable[str], pictures: Pictures, folder: str, *, commas: bool
-) -> Iterator[Annotated]:
+    lines: Iterable[str], pictures: NamedPictures, folder: str, *, commas: bool
+) -> Iterator[AnnotatedPicture]:
     """The pictures that lines name, with the labels that follow the path or, as in MXNet's `.lst`,
     stand between a number and it; lines that name none as such."""
     for number, line in enumerate(lines, 1):
@@ -41,19 +41,19 @@ def annotated(
         yield _of(cells, at, number)
 
 
-def named_at(cells: Sequence[str], pictures: Pictures, folder: str) -> int | None:
+def named_at(cells: Sequence[str], pictures: NamedPictures, folder: str) -> int | None:
     """Which cell names a picture: one that is a path, if there is one."""
     paths = [at for at, cell in enumerate(cells) if re.search(r"[./]", cell)]
     return next((at for at in paths if pictures.find(cells[at], folder)), None)
 
 
-def _of(cells: Sequence[str], at: int | None, number: int) -> Annotated:
+def _of(cells: Sequence[str], at: int | None, number: int) -> AnnotatedPicture:
     if at is None:
         said = next((cell for cell in cells if "/" in cell or "." in cell), cells[0])
-        return Annotated(said, number, [])
+        return AnnotatedPicture(said, number, [])
     before, after = cells[:at], cells[at + 1 :]
     labels = after or before[1:]
-    one = Annotated(cells[at], number, [label for label in labels if label])
+    one = AnnotatedPicture(cells[at], number, [label for label in labels if label])
     if after and before:
         one.split = split_of(before[0])
     return one

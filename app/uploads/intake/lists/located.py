@@ -20,7 +20,7 @@ _NEUTRAL = frozenset(_KINDS.split())
 """Folders that say which kind of file lies in them, and not of which set it is."""
 
 
-class Pictures:
+class NamedPictures:
     """Finds pictures by paths, by addresses, and by the names of files that lie beside them."""
 
     def __init__(self, found: Sequence[FileInTree]) -> None:
@@ -87,7 +87,7 @@ def _neutral(folders: Sequence[str]) -> list[str]:
     return [one for one in folders if one not in _NEUTRAL]
 
 
-def located(pictures: Pictures, table: FileInTree, row: Row) -> tuple[FileInTree, Row]:
+def located(pictures: NamedPictures, table: FileInTree, row: Row) -> tuple[FileInTree, Row]:
     """The row with a path that leads to its picture, and the table that it is relative to.
 
     Of a picture that is not found the bare name is left, which says what is missing.

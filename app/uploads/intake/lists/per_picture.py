@@ -10,13 +10,13 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.lists.tags import tags
 
 _YOLO = re.compile(rb"\s*\d+(\s+-?[\d.]+(?:e-?\d+)?){4,}\s*")
 
 
-def voc(data: bytes, one: Annotated) -> None:
+def voc(data: bytes, one: AnnotatedPicture) -> None:
     """`annotation/object` with its `name` and `bndbox`. Raises schema_mismatch."""
     told: dict[str, str] = {}
     size: dict[str, str] = {}
@@ -37,7 +37,7 @@ def voc(data: bytes, one: Annotated) -> None:
             _add_object(one, told)
 
 
-def _add_object(one: Annotated, told: Mapping[str, str]) -> None:
+def _add_object(one: AnnotatedPicture, told: Mapping[str, str]) -> None:
     corners = [told.get(name) for name in ("xmin", "ymin", "xmax", "ymax")]
     if None in corners:
         one.others += 1
@@ -55,7 +55,7 @@ def _sides(width: object, height: object) -> tuple[int, int] | None:
     return sides if min(sides) > 0 else None
 
 
-def labelme(data: bytes, one: Annotated) -> None:
+def labelme(data: bytes, one: AnnotatedPicture) -> None:
     """`flags` of the whole, `shapes` in it. Raises KeyError, TypeError or ValueError."""
     told: dict[str, Any] = from_json(data)
     flags = told.get("flags") or {}
@@ -79,7 +79,9 @@ def is_yolo(data: bytes) -> bool:
     return bool(lines) and all(_YOLO.fullmatch(line) for line in lines)
 
 
-def yolo(data: bytes, one: Annotated, names: Sequence[str], *, keypoints: bool = False) -> None:
+def yolo(
+    data: bytes, one: AnnotatedPicture, names: Sequence[str], *, keypoints: bool = False
+) -> None:
     """A class's number, and a box (centre and sides) or a polygon, as fractions of the sides.
 
     https://docs.ultralytics.com/datasets/detect/ and /segment/. Raises ValueError.
@@ -129,7 +131,7 @@ def _bare(name: str) -> str:
     return name.strip().strip("'\"").strip()
 
 
-def told(reader: Any, data: bytes, one: Annotated, where: str) -> Annotated:
+def told(reader: Any, data: bytes, one: AnnotatedPicture, where: str) -> AnnotatedPicture:
     """What `reader` finds in a file. Raises schema_mismatch."""
     try:
         reader(data, one)

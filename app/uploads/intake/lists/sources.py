@@ -17,9 +17,9 @@ from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidate
 from app.uploads.intake.layout.named import plain
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, per_picture
-from app.uploads.intake.lists.annotated import Annotated
+from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.lists.known import KnownList, known_list
-from app.uploads.intake.lists.located import Pictures
+from app.uploads.intake.lists.located import NamedPictures
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
@@ -37,7 +37,7 @@ VAGUE = "it names pictures in a form that is not read: export COCO, or a CSV wit
 
 
 @dataclass(frozen=True)
-class Reading:
+class ListReading:
     """How the members of an archive are read."""
 
     head: Callable[[FileInTree, int], bytes]
@@ -49,11 +49,11 @@ class Reading:
 class Sources:
     """The tables and lists in an archive that name its pictures."""
 
-    def __init__(self, tree: Sequence[FileInTree], reading: Reading) -> None:
+    def __init__(self, tree: Sequence[FileInTree], reading: ListReading) -> None:
         self._tree = tree
         self._reading = reading
         self._found = [one for one in tree if one.role == "image"]
-        self._pictures = Pictures(self._found)
+        self._pictures = NamedPictures(self._found)
         self._nearby = Nearby(self._found)
         self._ways = self._nearby, Nearby(self._found, loose=True)
 
@@ -247,7 +247,7 @@ class Sources:
     def _read_each(
         self,
         members: Sequence[tuple[FileInTree, str]],
-        reader: Callable[[bytes, Annotated], None],
+        reader: Callable[[bytes, AnnotatedPicture], None],
     ) -> NamingTable:
         """The rows of files that `reader` reads, each its picture's."""
         first = members[0][0]
@@ -258,7 +258,7 @@ class Sources:
             per_picture.told(
                 reader,
                 self._reading.head(one, MOST_BYTES),
-                Annotated(path, number),
+                AnnotatedPicture(path, number),
                 one.path,
             )
             for number, (one, path) in enumerate(members, 1)

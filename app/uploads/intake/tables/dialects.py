@@ -49,8 +49,9 @@ def _vertex(value: Value) -> dict[str, Any]:
         told["text"] = value["textContent"]
     else:
         told["path"] = value.get("imageGcsUri") or value["textGcsUri"]
-    one, several = value.get("classificationAnnotation"), value.get("classificationAnnotations")
-    if one is not None:
+    one: Any = value.get("classificationAnnotation")
+    several = value.get("classificationAnnotations")
+    if isinstance(one, Mapping):
         told["label"] = one["displayName"]
     else:
         listed: Any = value.get("boundingBoxAnnotations") if several is None else several

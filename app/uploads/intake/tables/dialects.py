@@ -68,7 +68,8 @@ def _ground_truth(value: Value) -> dict[str, Any]:
         return {**told, "label": None}
     if len(names) > 1:
         raise ValueError(f"several jobs have labelled it: {', '.join(names)[:50]}")
-    about, label = value[names[0]], value.get(names[0].removesuffix(_MANIFEST))
+    about: Any = value[names[0]]
+    label: Any = value.get(names[0].removesuffix(_MANIFEST))
     if "class-name" in about:
         told["label"] = about["class-name"]
     elif isinstance(label, list):

@@ -19,7 +19,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import checks, code_pages, layout, lists, members, opening, tables
+from app.uploads.intake import checks, code_pages, foreign, layout, lists, members, opening, tables
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.built import Built, finished
 from app.uploads.intake.containers.ahead import read_ahead
@@ -118,6 +118,7 @@ class _Intake:
             peek = partial(members.head, opened)
             every = layout.members(paths, asked, peek, self._refusals)
             self._refusals.check()
+            self._refuse_foreign(every, peek)
             found = self._without_junk(every)
             modality = layout.modality(found, asked)
             if self._options.labelled:
@@ -127,6 +128,15 @@ class _Intake:
                 items = self._anything(opened, found, modality)
             self._take_all(opened, items, modality)
         return self._drafts.modality or modality
+
+    def _refuse_foreign(self, every: list[FileInTree], peek: layout.Peek) -> None:
+        """Raise not_an_archive where nothing can be read and something is known not to be."""
+        if any(one.role in ("image", "text") or layout.is_table(one.path) for one in every):
+            return
+        kept = [one for one in every if one.role != "junk"]
+        error = foreign.among([one.path for one in kept], lambda at: peek(kept[at].index))
+        if error is not None:
+            raise error
 
     def _table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
         self._drafts.take_rows(self._read(path, kind, name), None)

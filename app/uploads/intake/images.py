@@ -96,6 +96,9 @@ def check(data: bytes, path: str) -> ImageHeader:
     if is_archive(data):
         raise nested(path)
     with _naming(path):
+        if data.startswith(b"version https://git-lfs"):
+            why = "it is a pointer of Git LFS and not the picture: run `git lfs pull`"
+            raise HeadstartError("image_invalid", why)
         _check_read(extension(path))
         header = image_header.inspect(data)
         _check_name(header.format, extension(path))

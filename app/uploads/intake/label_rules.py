@@ -7,6 +7,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+MARK = "__label__"
+"""What fastText puts before a label."""
 LONGEST = 20_000
 """Characters of a cell that may be a list."""
 
@@ -73,3 +75,8 @@ def _list(text: str) -> list[str] | None:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         return None
     return found
+
+
+def is_fasttext(head: bytes) -> bool:
+    """Whether a file begins with a label of fastText's."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(MARK.encode())

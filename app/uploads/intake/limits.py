@@ -81,4 +81,4 @@ class IntakeOptions:
         )
 
 
-Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx"]
+Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx", "fasttext"]

@@ -5,8 +5,11 @@ Names are only ever compared and shown. Nothing is written under them, so that n
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import unicodedata
+from urllib.parse import unquote
 
 from app.core.errors import HeadstartError
 
@@ -131,3 +134,33 @@ class Names:
                 "duplicate_name", f"{shown(path)} is in the archive twice", param=shown(path)
             )
         self._seen.add(path)
+
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
+_UPLOADED = re.compile(r"[0-9a-f]{8}-")
+"""What Label Studio puts before the name of a file that was uploaded to it."""
+_RESOLVED = re.compile(r"[?&]fileuri=([A-Za-z0-9_=-]+)")
+
+
+def plain(said: str) -> str:
+    """The path in what a list says: without an address's beginning, query and escapes."""
+    resolved = _RESOLVED.search(said)
+    if resolved is not None:
+        said = _decoded(resolved[1]) or said
+    said = said.rpartition("?d=")[2]
+    scheme = _SCHEME.match(said)
+    if scheme is not None:
+        said = said[scheme.end() :].partition("?")[0]
+    return unquote(said).replace("\\", "/").strip()
+
+
+def _decoded(text: str) -> str | None:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def own_name(name: str) -> str:
+    """A file's name without what Label Studio puts before it."""
+    return _UPLOADED.sub("", name, count=1)

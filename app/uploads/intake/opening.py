@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake import images
+from app.uploads.intake import foreign, images
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
+from app.uploads.intake.label_rules import is_fasttext
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
@@ -68,9 +69,11 @@ def open_archive(file: BinaryIO, kind: Kind, options: IntakeOptions, refusals: R
 def kind_of(head: bytes, filename: str) -> Kind:
     """Raises not_an_archive, or archive_corrupt for what is Parquet by its name alone."""
     suffix = images.extension(filename)
-    refused = _refused(head, suffix, filename)
+    refused = foreign.refusal(head, filename) or _refused(head, suffix, filename)
     if refused is not None:
         raise refused
+    if is_fasttext(head):
+        return "fasttext"
     if head.startswith(ZIP):
         return "xlsx" if suffix in WORKBOOKS or b"xl/workbook" in head else "zip"
     if tars.is_header(head) or (suffix == ".tar" and not head.strip(b"\0")):
@@ -92,7 +95,8 @@ def kind_of(head: bytes, filename: str) -> Kind:
 
 def table_kind(path: str) -> Kind:
     """The kind of a table by its name."""
-    return TABLES.get(images.extension(path), "json")
+    suffix = images.extension(path)
+    return "fasttext" if suffix == ".txt" else TABLES.get(suffix, "json")
 
 
 def _refused(head: bytes, suffix: str, filename: str) -> HeadstartError | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.uploads.intake import images
+from app.uploads.intake import foreign, images
 from app.uploads.intake.layout.doubts import singly
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import is_junk, shown
@@ -82,4 +82,6 @@ def _kind(member: FileInTree) -> str:
     if member.role == "aside":
         return f"file(s) in {shown(member.parts[0], 60)}/, beside the folder of the classes,"
     suffix = images.extension(member.path)
+    if suffix in foreign.BESIDE:
+        return f"{suffix} file(s) ({foreign.BESIDE[suffix]})"
     return f"{suffix} file(s)" if suffix else "file(s) without an extension"

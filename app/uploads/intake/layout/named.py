@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections import defaultdict
 from collections.abc import Sequence
-from urllib.parse import unquote
 
 from app.uploads.intake.layout.roles import FileInTree
-from app.uploads.intake.names import folded
-
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
-_UPLOADED = re.compile(r"[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that was uploaded to it."""
-_RESOLVED = re.compile(r"[?&]fileuri=([A-Za-z0-9_=-]+)")
+from app.uploads.intake.names import folded, own_name, plain
 
 
 class Nearby:
@@ -56,27 +47,3 @@ def _is_end(said: Sequence[str], folders: Sequence[str]) -> bool:
     short = min(len(said), len(folders))
     theirs = [folded(one) for one in folders[len(folders) - short :]]
     return theirs == list(said[len(said) - short :])
-
-
-def plain(said: str) -> str:
-    """The path in what a list says: without an address's beginning, query and escapes."""
-    resolved = _RESOLVED.search(said)
-    if resolved is not None:
-        said = _decoded(resolved[1]) or said
-    said = said.rpartition("?d=")[2]
-    scheme = _SCHEME.match(said)
-    if scheme is not None:
-        said = said[scheme.end() :].partition("?")[0]
-    return unquote(said).replace("\\", "/").strip()
-
-
-def _decoded(text: str) -> str | None:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-
-
-def own_name(name: str) -> str:
-    """A file's name without what Label Studio puts before it."""
-    return _UPLOADED.sub("", name, count=1)

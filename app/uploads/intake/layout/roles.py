@@ -11,6 +11,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Split
 from app.uploads.intake import images
+from app.uploads.intake.label_rules import is_fasttext
 from app.uploads.intake.limits import Kind
 from app.uploads.intake.names import is_junk
 from app.uploads.intake.refusals import Refusals
@@ -104,7 +105,10 @@ def _is_json(one: FileInTree) -> bool:
 def _role(path: str, asked: Modality | None, head: Callable[[], bytes]) -> Role:
     if images.extension(path) in images.ARCHIVES:
         raise images.nested(path)
-    return _by_name(path, asked) or _by_content(path, head())
+    role = _by_name(path, asked)
+    if role == "text" and path.count("/") < 2 and is_fasttext(head()):
+        return "table"
+    return role or _by_content(path, head())
 
 
 def modality(found: Sequence[FileInTree], asked: Modality | None = None) -> Modality:
@@ -123,6 +127,11 @@ def mismatch(asked: str | None, natural: Modality) -> HeadstartError:
         f"the upload holds {natural} examples, the request says {asked}",
         param="modality",
     )
+
+
+def is_table(path: str) -> bool:
+    """Whether it is a table by its name."""
+    return images.extension(path) in TABLES
 
 
 def is_metadata(path: str) -> bool:

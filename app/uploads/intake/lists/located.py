@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from app.core.manifest import Split
 from app.uploads.intake.layout import FileInTree
-from app.uploads.intake.layout.named import own_name, plain
-from app.uploads.intake.names import folded
+from app.uploads.intake.names import folded, own_name, plain
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
 

@@ -14,13 +14,12 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
-from app.uploads.intake.layout.named import plain
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, per_picture
 from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.lists.known import KnownList, known_list
 from app.uploads.intake.lists.located import NamedPictures
-from app.uploads.intake.names import shown
+from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
 from app.uploads.intake.tables import delimited, encodings, naming, objects

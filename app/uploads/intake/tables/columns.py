@@ -221,6 +221,8 @@ def _check_needed(
     for role in needed:
         if role not in places:
             hint = "" if role == "path" else f"; {role}_column says which it is"
+            if role == "text" and "path" in places:
+                hint = "; it names pictures: send a zip of it and them"
             raise header.error(
                 "schema_mismatch", f"the header has no `{role}`; {_has(names)}{hint}"
             )

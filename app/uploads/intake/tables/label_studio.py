@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.core.manifest import Problem
 from app.uploads.intake import images
-from app.uploads.intake.layout.named import plain
-from app.uploads.intake.rows import Row
+from app.uploads.intake.names import plain, shown
+from app.uploads.intake.rows import Box, Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.source import TableFile
 
@@ -28,19 +29,30 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
 
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
-    open_ones, settled, empty = 0, 0, 0
+    open_ones, settled, empty, unread = 0, 0, 0, Counter[str]()
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
+        if table.crops and table.paths:
+            yield from _boxes(row, task, table)
+            continue
         label, disputed = _label(row, task, table)
+        others = _others(task) if label is None else set()
+        unread.update(others)
         settled += disputed
-        open_ones += label is None
+        open_ones += label is None and not others
         empty += label == ()
         values = _content(row, task["data"], table)
         if label is not None or not table.labelled:
             told = list(label) if isinstance(label, tuple) else label
             yield Row(row.table, row.number, {**values, "label": told})
     _tell(table, open_ones=open_ones if table.labelled else 0, settled=settled)
+    for kind, count in unread.items() if table.labelled else ():
+        said = (
+            f"{count} task(s) have answers of the kind {kind!r}, which is not read, and no choice"
+        )
+        problem = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
+        table.tell(problem)
     if empty and table.labelled:
         said = f"{empty} task(s) were submitted without a choice, and are taken to belong to none"
         table.warn("unlabelled", said)
@@ -100,15 +112,64 @@ def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[Chosen,
 
     What is marked as ground truth counts before all others, then the latest.
     """
-    listed = next(task[name] for name in ANNOTATIONS if isinstance(task.get(name), list))
-    valid = [one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")]
-    true = [one for one in valid if one.get("ground_truth")]
-    said = [(_when(one), _choice(row, one, table)) for one in true or valid]
+    said = [(_when(one), _choice(row, one, table)) for one in _counting(task)]
     labels = [(when, label) for when, label in said if label is not None]
     if not labels:
         return None, False
     latest = max(labels, key=lambda told: told[0])[1]
     return latest, any(label != latest for _, label in labels)
+
+
+def _counting(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The annotations that count: what is marked as ground truth, else all that was submitted."""
+    listed = next(task[name] for name in ANNOTATIONS if isinstance(task.get(name), list))
+    valid = [one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")]
+    return [one for one in valid if one.get("ground_truth")] or valid
+
+
+def _others(task: Mapping[str, Any]) -> set[str]:
+    """The kinds of answers that a task has: taxonomy, rating, labels of passages."""
+    parts = [part for one in _counting(task) for part in _parts(one.get("result"))]
+    return {shown(str(part.get("type")), 30) for part in parts} - {"choices"}
+
+
+def _boxes(row: Row, task: Mapping[str, Any], table: TableFile) -> Iterator[Row]:
+    """A row a box of the latest annotation that counts; turned ones are left out and told."""
+    latest = max(_counting(task), key=_when, default={})
+    values, turned = _content(row, task["data"], table), 0
+    for number, part in enumerate(_parts(latest.get("result")), 1):
+        value = _value(part)
+        labels = value.get("rectanglelabels")
+        if not isinstance(labels, list) or not labels:
+            continue
+        if value.get("rotation"):
+            turned += 1
+            continue
+        box = Box(str(number), _place(row, value), _size(part), fractions=True)
+        yield Row(row.table, row.number, {**values, "label": str(labels[0]), "box": box})
+    if turned:
+        told = f"{turned} box(es) that are turned"
+        table.warn_left_out(row.where, told)
+
+
+def _place(row: Row, value: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """As fractions; Label Studio has percents. Raises invalid_value."""
+    try:
+        left, top, width, height = (
+            float(value[one]) / 100 for one in ("x", "y", "width", "height")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise row.error("invalid_value", "a box has no place") from error
+    return left, top, width, height
+
+
+def _size(part: Mapping[str, Any]) -> tuple[int, int] | None:
+    sides = part.get("original_width"), part.get("original_height")
+    wide, high = (side if isinstance(side, int) and side > 0 else None for side in sides)
+    return (wide, high) if wide and high else None
+
+
+OF_PICTURES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
 
 
 def _when(annotation: Mapping[str, Any]) -> tuple[str, str]:
@@ -121,10 +182,11 @@ def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> Chosen
     """What one annotation chose, None where it chose nothing. Raises schema_mismatch."""
     chosen: dict[str, Sequence[Any]] = {}
     for part in _parts(annotation.get("result")):
-        value = part.get("value")
-        choices = value.get("choices") if isinstance(value, dict) else None
+        choices = _value(part).get("choices")
         if isinstance(choices, list) and choices:
             chosen[str(part.get("from_name"))] = choices
+    if table.paths and not chosen:
+        chosen = _of_shapes(annotation)
     wanted = table.columns.get("label")
     if wanted is not None:
         chosen = {name: value for name, value in chosen.items() if name == wanted}
@@ -138,6 +200,23 @@ def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> Chosen
     if len(choices) > 1:
         raise row.error("several_labels", f"it has {len(choices)} choices; one is read")
     return str(choices[0]) if choices else None
+
+
+def _of_shapes(annotation: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """The labels of what is drawn on a picture, by what it is drawn with."""
+    found: dict[str, list[Any]] = {}
+    for part in _parts(annotation.get("result")):
+        value = _value(part)
+        for name in OF_PICTURES:
+            labels = value.get(name)
+            if isinstance(labels, list):
+                found.setdefault(str(part.get("from_name")), []).extend(labels)
+    return {name: sorted({str(one) for one in labels}) for name, labels in found.items()}
+
+
+def _value(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = part.get("value")
+    return value if isinstance(value, dict) else {}
 
 
 def _parts(result: object) -> list[Mapping[str, Any]]:

@@ -269,7 +269,22 @@ WHOLE: dict[str, Files] = {
 }
 """Each names one class a picture."""
 
+
+def drawn(at: int, address: str, label: str) -> dict[str, Any]:
+    place = {"x": 10, "y": 10, "width": 50, "height": 80, "rotation": 0}
+    value = {**place, "rectanglelabels": [label]}
+    part = {"from_name": "label", "type": "rectanglelabels", "value": value}
+    part |= {"original_width": 20, "original_height": 10}
+    return {"id": at, "data": {"image": address}, "annotations": [{"result": [part]}]}
+
+
 BOXED: dict[str, Files] = {
+    "label studio": {
+        **pictures("images/"),
+        "export.json": as_json(
+            each(lambda at, n, la: drawn(at, f"/data/upload/1/12345678-{n}", la))
+        ),
+    },
     "coco": {**pictures("images/"), "result.json": coco()},
     "coco under another name": {**pictures("images/"), "my_export.json": coco()},
     "cvat, boxes": {**pictures("images/"), "annotations.xml": cvat(BOX)},

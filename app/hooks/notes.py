@@ -77,11 +77,11 @@ def _of_gate(
         return
     if not held:
         yield (
-            "nothing is held out to compare on, so that nothing can be promoted: name an "
-            "evaluation_set, or give the dataset a split `test`"
+            "nothing is held out: candidate and incumbent are compared on the training examples "
+            "that both share, each answered by fits that had not seen it; an evaluation_set or a "
+            "split `test` would judge the models themselves"
         )
-        return
-    yield from _too_few(gate, held)
+    yield from _too_few(gate, held or splits["train"])
     classes = {one["label"] for one in asked.version.classes if one["count"]}
     for label in sorted(gate.floors.keys() - classes):
         yield f"no example is of {label!r}, which has a floor: nothing can be promoted"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.core.promotion.gate import PromotionGate
+from app.core.promotion.gate import PromotionGate, metric_of
 from app.core.times import whole
 from app.hooks import schedules
 from app.hooks.schemas import Hook, HookChange, HookRun, NewHook
@@ -123,6 +123,7 @@ _MISMATCH: Mapping[str, str] = {
 def _check_gate(session: Session, row: HookRow, found: DatasetSnapshot) -> None:
     """Raises what a promotion by this gate would, of models that this dataset makes."""
     gate = PromotionGate.model_validate(row.gate)
+    metric_of(gate, several=found.dataset.label_mode == "multi_label")
     if gate.evaluation_set is not None:
         kind = (found.dataset.modality, found.dataset.label_mode)
         promotions.pin(session, gate.evaluation_set, kind, row.organisation_id)

@@ -10,8 +10,11 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.errors import HeadstartError
-from app.core.held_out import HeldOutAnswer
+from app.core.held_out import HeldOutAnswer, Several
+from app.core.promotion import evidence
 from app.core.promotion.paired_tests import mcnemar
+from app.core.promotion.pairs import Pair
+from app.core.promotion.several import PairedFigures
 from app.http.schemas import DatasetVersion
 
 Outcome = Literal["both_right", "only_this", "only_other", "both_wrong"]
@@ -32,6 +35,16 @@ class ComparedAnswer(BaseModel):
 
     label: str
     probability: float
+    labels: Several
+
+
+class ComparedFigures(BaseModel):
+    """Each model's figures on all the examples: `accuracy` (of several labels: the share whose
+    labels are all right), with `balanced_accuracy` and `log_loss`, or, of several labels,
+    `mean_average_precision` and `macro_f1`."""
+
+    this: dict[str, float]
+    other: dict[str, float]
 
 
 class ComparedExample(BaseModel):
@@ -39,6 +52,7 @@ class ComparedExample(BaseModel):
 
     example_id: str
     expected: str
+    expected_labels: Several
     outcome: Outcome
     this: ComparedAnswer
     other: ComparedAnswer
@@ -63,6 +77,10 @@ class ModelComparison(BaseModel):
                         "only_other": 8,
                         "both_wrong": 35,
                     },
+                    "figures": {
+                        "this": {"accuracy": 0.852, "balanced_accuracy": 0.84, "log_loss": 0.41},
+                        "other": {"accuracy": 0.766, "balanced_accuracy": 0.75, "log_loss": 0.63},
+                    },
                     "p_value": 0.000114,
                     "data": [],
                     "has_more": False,
@@ -78,6 +96,7 @@ class ModelComparison(BaseModel):
     num_examples: int
     left_out: int = Field(description="Judged by both, but under different labels.")
     counts: OutcomeCounts
+    figures: ComparedFigures
     p_value: float | None = Field(
         description="Exact McNemar test, two-sided: how likely at least so uneven a split of the "
         "examples that only one gets right would be by luck. Null where there are none. Examples "
@@ -114,6 +133,7 @@ def compared(
         dataset=dataset,
         num_examples=len(shared),
         left_out=left_out,
+        figures=_figures(shared),
         counts=OutcomeCounts(**{name: counts[name] for name in get_args(Outcome)}),
         p_value=luck(counts["only_this"], counts["only_other"]),
         data=wanted[:limit],
@@ -130,7 +150,7 @@ def luck(won: int, lost: int) -> float | None:
 
 def outcome_of(match: Match) -> Outcome:
     """Which of the two is right."""
-    this, other = (answer.label == answer.expected for answer in match)
+    this, other = (answer.correct for answer in match)
     if this:
         return "both_right" if other else "only_this"
     return "only_other" if other else "both_wrong"
@@ -142,7 +162,7 @@ def _matches(
     """Both models' answers to the same examples, and how many have different labels by now."""
     known = {answer.example_id: answer for answer in others}
     both = [(one, known[one.example_id]) for one in these if one.example_id in known]
-    same = [match for match in both if match[0].expected == match[1].expected]
+    same = [match for match in both if match[0].truth == match[1].truth]
     return same, len(both) - len(same)
 
 
@@ -161,7 +181,22 @@ def _shown(match: Match) -> ComparedExample:
     return ComparedExample(
         example_id=this.example_id,
         expected=this.expected,
+        expected_labels=this.expected_labels,
         outcome=outcome_of(match),
-        this=ComparedAnswer(label=this.label, probability=this.probability),
-        other=ComparedAnswer(label=other.label, probability=other.probability),
+        this=_answer(this),
+        other=_answer(other),
     )
+
+
+def _answer(one: HeldOutAnswer) -> ComparedAnswer:
+    return ComparedAnswer(label=one.label, probability=one.probability, labels=one.labels)
+
+
+def _figures(matches: Sequence[Match]) -> ComparedFigures:
+    pairs = [
+        Pair(this.truth, this.example_id, this.verdicted, other.verdicted)
+        for this, other in matches
+    ]
+    several = PairedFigures.of(pairs) if pairs[0].several else None
+    this, other = (evidence.model(pairs, several, incumbent=one) for one in (False, True))
+    return ComparedFigures(this=this, other=other)

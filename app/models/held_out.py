@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError
 
 from app.core.errors import HeadstartError
 from app.core.held_out import FILE, HeldOutAnswer
+from app.core.promotion.pairs import labels_of
 from app.http.pages import Page
 from app.http.schemas import DatasetVersion
 from app.infra.orm import ModelRow
@@ -58,9 +59,9 @@ class Cell:
     def takes(self, answer: HeldOutAnswer) -> bool:
         """Whether this is one of them."""
         return (
-            self.expected in (None, answer.expected)
-            and self.label in (None, answer.label)
-            and self.correct in (None, answer.label == answer.expected)
+            (self.expected is None or self.expected in labels_of(answer.truth))
+            and (self.label is None or self.label in labels_of(answer.said))
+            and self.correct in (None, answer.correct)
         )
 
 
@@ -73,12 +74,7 @@ def answers(storage: Storage, row: ModelRow) -> Iterator[HeldOutAnswer]:
     try:
         path = storage.fetch(f"{row.artifact}/{FILE}")
     except FileNotFoundError as error:
-        raise HeadstartError(
-            "not_found",
-            "this model has no held-out answers: it had too few examples, or was made before they "
-            "were kept; train it again",
-            param="model",
-        ) from error
+        raise HeadstartError("not_found", _why_none(row), param="model") from error
     with path.open("rb") as file:
         registered = row.card.get("held_out", {}).get("sha256")
         if registered not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
@@ -89,6 +85,14 @@ def answers(storage: Storage, row: ModelRow) -> Iterator[HeldOutAnswer]:
                 yield HeldOutAnswer.model_validate_json(line)
             except ValidationError as error:  # of a model from before their hash was kept
                 raise _corrupt() from error
+
+
+def _why_none(row: ModelRow) -> str:
+    """Why a model has no answers to examples that it never learned from."""
+    if not row.evaluation.get("estimable", True):
+        why = row.evaluation.get("reason", "its examples are too few to be held out")
+        return f"this model has no held-out answers ({why}): label more examples"
+    return "this model was made before held-out answers were kept: train it again"
 
 
 def _corrupt() -> HeadstartError:

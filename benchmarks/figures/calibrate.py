@@ -17,6 +17,7 @@ from benchmarks.quality.cells import LAYOUT, fitted
 from benchmarks.quality.draws import draw
 from benchmarks.record import record
 from worker.ml.artifact import Fit
+from worker.ml.assess.answers import HeldOutAnswers
 from worker.ml.heads import scoring
 
 SHOTS = (5, 10, 20)
@@ -78,7 +79,7 @@ def _judge(fit: Fit, test: pictures.Pictures, seed: int, rows: Found) -> None:
 
 
 def _judged(fit: Fit) -> Judged:
-    assert fit.answers is not None
+    assert isinstance(fit.answers, HeldOutAnswers)
     known: Tensor = fit.answers.known
     p, labels = fit.answers.probabilities[known], fit.answers.labels[known]
     top, said = p.max(1)

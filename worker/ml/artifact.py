@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.core.modalities import PRIMARY, pictured
-from worker.ml.assess.answers import HeldOutAnswers
+from worker.ml.assess.answers import Rows
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import TUNED, Channel
@@ -238,4 +238,4 @@ class Fit:
     evaluation: dict[str, Any]
     hyperparameters: dict[str, Any]
     advice: dict[str, Any] = field(default_factory=dict)
-    answers: HeldOutAnswers | None = None
+    answers: Rows | None = None

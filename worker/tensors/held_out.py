@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from worker.ml.assess.answers import HeldOutAnswers
+from worker.ml.assess.answers import Rows
 
 
-def write(path: Path, answers: HeldOutAnswers | None) -> None:
+def write(path: Path, answers: Rows | None) -> None:
     """Write the answers, if there are any."""
     if answers is None:
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean, pstdev
 
-from app.core.promotion.pairs import Pair, loss, right
+from app.core.promotion.pairs import Pair, labels_of, loss
 
 DRAWS = 1000
 _LEAST_DRAWS = 200
@@ -47,13 +47,13 @@ class _Unit:
 def balanced_accuracy(pairs: Sequence[Pair], *, seed: int, draws: int = DRAWS) -> Difference:
     """Of the mean recall over the classes that are there."""
     units = _units(pairs)
-    return _interval(_gain(units), [_gain(drawn) for drawn in _draws(units, seed, draws)])
+    return interval(_gain(units), [_gain(drawn) for drawn in _draws(units, seed, draws)])
 
 
 def log_loss(pairs: Sequence[Pair], *, seed: int, draws: int = DRAWS) -> Difference:
     """Of the mean loss in nats; below zero the candidate is better."""
     units = _units(pairs)
-    return _interval(_loss(units), [_loss(drawn) for drawn in _draws(units, seed, draws)])
+    return interval(_loss(units), [_loss(drawn) for drawn in _draws(units, seed, draws)])
 
 
 def _units(pairs: Sequence[Pair]) -> list[_Unit]:
@@ -65,9 +65,10 @@ def _units(pairs: Sequence[Pair]) -> list[_Unit]:
         assert pair.incumbent is not None
         unit.size += 1
         unit.losses += loss(pair.candidate) - loss(pair.incumbent)
-        unit.classes[pair.label] += 1
+        (label,) = labels_of(pair.label)
+        unit.classes[label] += 1
         if pair.gain:
-            unit.gains[pair.label] += pair.gain
+            unit.gains[label] += pair.gain
     return list(units.values())
 
 
@@ -92,7 +93,8 @@ def _loss(units: Sequence[_Unit]) -> float:
     return math.fsum(unit.losses for unit in units) / size if size else 0.0
 
 
-def _interval(value: float, drawn: list[float]) -> Difference:
+def interval(value: float, drawn: list[float]) -> Difference:
+    """The 95% of what was drawn, and its standard error."""
     if not drawn:
         return Difference(value, value, value, 0.0)
     drawn.sort()
@@ -104,8 +106,9 @@ def recalls(pairs: Sequence[Pair]) -> dict[str, tuple[int, int, int]]:
     """By class: how many examples, how many the candidate has right, how many the incumbent."""
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for pair in pairs:
-        row = counts[pair.label]
-        row[0] += 1
-        row[1] += right(pair.candidate, pair.label)
-        row[2] += right(pair.incumbent, pair.label)
+        for label in labels_of(pair.label):
+            row = counts[label]
+            row[0] += 1
+            row[1] += label in labels_of(pair.candidate.label)
+            row[2] += pair.incumbent is not None and label in labels_of(pair.incumbent.label)
     return {label: (row[0], row[1], row[2]) for label, row in sorted(counts.items())}

@@ -6,19 +6,27 @@ Three verdicts: `promoted`, `refused` where the candidate is evidently not good 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.core.promotion import bootstrap, paired_tests
-from app.core.promotion.bootstrap import DRAWS, Difference
-from app.core.promotion.pairs import Discordance, Pair, discordance, loss, right
+from app.core.errors import HeadstartError
+from app.core.promotion import evidence, paired_tests
+from app.core.promotion.bootstrap import DRAWS
+from app.core.promotion.evidence import Seen
+from app.core.promotion.pairs import Discordance, Pair, discordance
 from app.core.promotion.spending import Budget
 
 Verdict = Literal["promoted", "refused", "inconclusive"]
-Metric = Literal["accuracy", "balanced_accuracy", "log_loss"]
+Metric = Literal[
+    "auto", "accuracy", "balanced_accuracy", "log_loss", "mean_average_precision", "macro_f1"
+]
+OF_ONE: Sequence[Metric] = ("accuracy", "balanced_accuracy", "log_loss")
+OF_SEVERAL: Sequence[Metric] = ("mean_average_precision", "macro_f1", "accuracy")
+"""What can decide on models of several labels; `auto` is the first, of one label, too."""
 _EVIDENT = 0.05
 """The level at which a candidate is called worse: refusing costs no alpha."""
 LEAST_GROUPS = 5
@@ -49,12 +57,29 @@ class PromotionGate(BaseModel):
         le=0.2,
         description="The chance of a wrong promotion over all looks at the same examples.",
     )
-    metric: Metric = Field("accuracy", description="What decides; the others are told.")
+    metric: Metric = Field(
+        "auto",
+        description="What decides; the others are told. `auto`: `accuracy`, or with several labels "
+        "an example `mean_average_precision`. With several labels `accuracy` is the share of "
+        "examples whose labels are all right.",
+    )
     floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         default_factory=dict,
         max_length=MOST_FLOORS,
         description="The least recall of classes, by label.",
     )
+
+
+def metric_of(gate: PromotionGate, *, several: bool) -> Metric:
+    """What decides. Raises invalid_value where such models have no such figure."""
+    known = OF_SEVERAL if several else OF_ONE
+    if gate.metric == "auto":
+        return known[0]
+    if gate.metric not in known:
+        kind = "several labels" if several else "one label"
+        why = f"{gate.metric} is not of models of {kind}: {', '.join(known)} are"
+        raise HeadstartError("invalid_value", why, param="gate.metric")
+    return gate.metric
 
 
 def in_the_gate(given: object) -> object:
@@ -78,58 +103,85 @@ class Decision:
 
 
 def decide(
-    pairs: Sequence[Pair], gate: PromotionGate, budget: Budget, *, seed: int = 0, draws: int = DRAWS
+    pairs: Sequence[Pair],
+    gate: PromotionGate,
+    budget: Budget,
+    *,
+    asked: str = "held-out examples",
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> Decision:
-    """The verdict on a candidate whose answers, and the incumbent's, are `pairs`."""
+    """The verdict on a candidate whose answers, and the incumbent's, are `pairs`; `asked` is what
+    the reason calls the examples.
+    """
     if not pairs:
         return Decision("inconclusive", NOTHING_HELD_OUT)
     if pairs[0].incumbent is None:
         return _first(pairs, gate)
     found = discordance(pairs)
-    evidence = _evidence(pairs, found, gate, budget, seed=seed, draws=draws)
-    missed = _missed(evidence["floors"])
+    seen = evidence.of(pairs, found, gate.floors, seed=seed, draws=draws)
+    metric = metric_of(gate, several=pairs[0].several)
+    rule = _Rule(gate, metric, budget, seen, asked)
+    missed = _missed(seen.told["floors"]) or _unjudged(found, rule)
     if missed is not None:
-        return Decision(missed.verdict, missed.reason, evidence)
+        return Decision(missed.verdict, missed.reason, rule.told())
+    return _by_accuracy(found, rule) if rule.metric == "accuracy" else _by_bootstrap(found, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is asked of a candidate, and what was seen of it."""
+
+    gate: PromotionGate
+    metric: Metric
+    budget: Budget
+    seen: Seen
+    asked: str
+
+    @property
+    def superior(self) -> bool:
+        return self.gate.rule == "superior"
+
+    @property
+    def margin(self) -> float:
+        return 0.0 if self.superior else self.gate.margin
+
+    def told(self, **more: Any) -> dict[str, Any]:
+        """The evidence, with what it was read by."""
+        return {
+            **self.seen.told,
+            "metric": self.metric,
+            "rule": self.gate.rule,
+            "margin": None if self.superior else self.gate.margin,
+            "alpha": self.budget.told(),
+            **more,
+        }
+
+
+def _unjudged(found: Discordance, rule: _Rule) -> Decision | None:
+    """Why nothing can be told, if nothing can."""
     if found.grouped and found.groups < LEAST_GROUPS:
         few = f"the held-out examples are of {found.groups} groups, and at least {LEAST_GROUPS}"
-        return Decision("inconclusive", f"{few} are needed to tell anything", evidence)
-    if gate.metric == "accuracy":
-        return _by_accuracy(found, gate, budget, evidence)
-    return _by_bootstrap(found, gate, budget, evidence)
+        return Decision("inconclusive", f"{few} are needed to tell anything")
+    if rule.metric != "accuracy" and not rule.seen.alone:
+        why = "no class has two held-out examples, and one that lacks it"
+        return Decision("inconclusive", f"{why}: {_named(rule.metric)} cannot be told")
+    return None
 
 
 NOTHING_HELD_OUT = (
-    "no held-out example is left to compare on: name an evaluation_set, "
-    "or give the dataset a split `test`"
+    "no held-out example is left to compare on, and no example was judged out of fold by both: "
+    "name an evaluation_set, or give the dataset a split `test`"
 )
 
 
 def _first(pairs: Sequence[Pair], gate: PromotionGate) -> Decision:
     """There is no incumbent: only the floors can keep a candidate out."""
-    floors = _floors(pairs, gate)
-    evidence: dict[str, Any] = {
-        "examples": len(pairs),
-        "candidate": _figures(pairs, incumbent=False),
-        "incumbent": None,
-        "floors": floors,
-    }
-    missed = _missed(floors)
+    told = evidence.first(pairs, gate.floors)
+    missed = _missed(told["floors"])
     if missed is not None:
-        return Decision(missed.verdict, missed.reason, evidence)
-    return Decision("promoted", "there is no incumbent to compare with", evidence)
-
-
-def _floors(pairs: Sequence[Pair], gate: PromotionGate) -> list[dict[str, Any]]:
-    counts = bootstrap.recalls(pairs)
-    told = []
-    for label, floor in sorted(gate.floors.items()):
-        support, hits, _ = counts.get(label, (0, 0, 0))
-        recall = hits / support if support else None
-        met = None if recall is None else recall >= floor
-        told.append(
-            {"label": label, "floor": floor, "recall": recall, "support": support, "met": met}
-        )
-    return told
+        return Decision(missed.verdict, missed.reason, told)
+    return Decision("promoted", "there is no incumbent to compare with", told)
 
 
 def _missed(floors: Sequence[Mapping[str, Any]]) -> Decision | None:
@@ -145,25 +197,21 @@ def _missed(floors: Sequence[Mapping[str, Any]]) -> Decision | None:
     return None
 
 
-def _by_accuracy(
-    found: Discordance, gate: PromotionGate, budget: Budget, evidence: dict[str, Any]
-) -> Decision:
-    level = budget.level
-    superior = gate.rule == "superior"
-    margin = 0.0 if superior else gate.margin
-    p = _p_of_accuracy(found, margin, level, superior=superior)
-    worse = paired_tests.inferiority(found, margin, _EVIDENT)
-    evidence |= {"p_value": p, "level": level}
+def _by_accuracy(found: Discordance, rule: _Rule) -> Decision:
+    level = rule.budget.level
+    p = _p_of_accuracy(found, rule.margin, level, superior=rule.superior)
+    worse = paired_tests.inferiority(found, rule.margin, _EVIDENT)
     variance = max(found.won + found.lost, 1) / found.examples - found.share**2
     told = _Told(
-        gate=gate,
+        rule=rule,
+        p=p,
         difference=found.share,
         variance=variance * paired_tests.deflation(found, level),
         count=found.examples,
-        least=paired_tests.least_pairs(level) if superior else 0,
+        least=paired_tests.least_pairs(level) if rule.superior else 0,
         discordant=found.won + found.lost,
     )
-    return _concluded(p, worse, told, level, evidence)
+    return _concluded(told, worse)
 
 
 def _p_of_accuracy(found: Discordance, margin: float, level: float, *, superior: bool) -> float:
@@ -172,35 +220,43 @@ def _p_of_accuracy(found: Discordance, margin: float, level: float, *, superior:
     return paired_tests.non_inferiority(found, margin, level)
 
 
-def _by_bootstrap(
-    found: Discordance, gate: PromotionGate, budget: Budget, evidence: dict[str, Any]
-) -> Decision:
+def _by_bootstrap(found: Discordance, rule: _Rule) -> Decision:
     """A figure that is no share: its bootstrap error, in the tail of Student's law."""
-    told_difference = evidence["difference"][gate.metric]
-    gained = told_difference["value"] * (-1 if gate.metric == "log_loss" else 1)
-    margin = 0.0 if gate.rule == "superior" else gate.margin
-    level, error = budget.level, evidence["errors"][gate.metric]
+    difference, level = rule.seen.differences[rule.metric], rule.budget.level
+    gained = difference.value * (-1 if rule.metric == "log_loss" else 1)
     widen = paired_tests.student(level, found.groups - 1) / paired_tests.normal(level)
-    if not error:
-        p = worse = 1.0
-    else:
-        p = paired_tests.tail((gained + margin) / (error * widen))
-        worse = paired_tests.tail(-(gained + margin) / (error * widen))
-    evidence |= {"p_value": p, "level": level}
+    error = max(difference.error, _least_error(rule)) * widen
+    p = paired_tests.tail((gained + rule.margin) / error) if error else 1.0
+    worse = paired_tests.tail(-(gained + rule.margin) / error) if error else 1.0
     told = _Told(
-        gate=gate,
+        rule=rule,
+        p=p,
         difference=gained,
-        variance=(error * widen) ** 2 * found.examples,
+        variance=error**2 * found.examples,
         count=found.examples,
     )
-    return _concluded(p, worse, told, level, evidence)
+    return _concluded(told, worse)
+
+
+def _least_error(rule: _Rule) -> float:
+    """What a mean of shares varies by where the candidate is worse by just the margin: answers that
+    never differ, of which every draw is the same, prove no more than that.
+    """
+    if rule.metric == "log_loss" or not rule.seen.alone:
+        return 0.0
+    return math.sqrt(rule.margin * (1 - rule.margin) / rule.seen.alone)
+
+
+def _named(metric: Metric) -> str:
+    return metric.replace("_", " ").replace("f1", "F1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
     """What the sentence of a verdict is made of; `difference` is above 0 for a better candidate."""
 
-    gate: PromotionGate
+    rule: _Rule
+    p: float
     difference: float
     variance: float
     count: int
@@ -208,122 +264,69 @@ class _Told:
     discordant: int = 0
 
     @property
-    def name(self) -> str:
-        return self.gate.metric.replace("_", " ")
+    def level(self) -> float:
+        return self.rule.budget.level
 
     def difference_said(self) -> str:
-        how = "better" if self.difference > 0 else "worse"
-        unit = " nats" if self.gate.metric == "log_loss" else ""
+        name, how = _named(self.rule.metric), "better" if self.difference > 0 else "worse"
+        unit = " nats" if self.rule.metric == "log_loss" else ""
         if not self.difference:
-            return f"{self.name} is the same on {self.count} held-out examples"
-        return (
-            f"{self.name} is {abs(self.difference):.4f}{unit} {how} "
-            f"on {self.count} held-out examples"
-        )
+            return f"{name} is the same on {self.count} {self.rule.asked}"
+        how = f"{abs(self.difference):.4f}{unit} {how}"
+        return f"{name} is {how} on {self.count} {self.rule.asked}"
+
+    def decision(self, verdict: Verdict, reason: str, **more: Any) -> Decision:
+        return Decision(verdict, reason, self.rule.told(p_value=self.p, level=self.level, **more))
 
 
-def _concluded(
-    p: float, worse: float, told: _Told, level: float, evidence: dict[str, Any]
-) -> Decision:
-    said, margin = told.difference_said(), told.gate.margin
-    superior = told.gate.rule == "superior"
-    if p <= level:
-        also = _guarded(told.gate, evidence)
+def _concluded(told: _Told, worse: float) -> Decision:
+    said, rule = told.difference_said(), told.rule
+    margin = rule.gate.margin
+    if told.p <= told.level:
+        also = _guarded(rule)
         if also is not None:
-            return Decision("refused", also, evidence)
-        shown = "so it is better" if superior else f"so it is not worse by {margin:g} or more"
-        return Decision("promoted", f"{said}, {shown} (p = {p:.2g}, level {level:.2g})", evidence)
+            return told.decision("refused", also)
+        shown = "so it is better" if rule.superior else f"so it is not worse by {margin:g} or more"
+        return told.decision(
+            "promoted", f"{said}, {shown} (p = {told.p:.2g}, level {told.level:.2g})"
+        )
     if worse <= _EVIDENT:
-        shown = "no better" if superior else f"worse by more than {margin:g}"
-        return Decision("refused", f"{said}: evidently {shown} (p = {worse:.2g})", evidence)
-    return _undecided(p, told, level, evidence)
+        shown = "no better" if rule.superior else f"worse by more than {margin:g}"
+        return told.decision("refused", f"{said}: evidently {shown} (p = {worse:.2g})")
+    return _undecided(told)
 
 
-def _guarded(gate: PromotionGate, evidence: Mapping[str, Any]) -> str | None:
-    """Why a candidate that passed by its metric is refused: rare classes pay for it."""
-    balanced = evidence["difference"]["balanced_accuracy"]
-    limit = 0.0 if gate.rule == "superior" else -gate.margin
-    if gate.metric == "balanced_accuracy" or balanced["high"] >= limit:
-        return None
-    return (
-        f"balanced accuracy is {-balanced['value']:.4f} worse (95% interval up to "
-        f"{-balanced['high']:.4f}): rare classes pay for what others gain"
-    )
+_GUARDS: Sequence[Metric] = ("balanced_accuracy", "macro_f1")
+"""What must not evidently fall, whatever else decides: each is of one kind of models."""
 
 
-def _undecided(p: float, told: _Told, level: float, evidence: dict[str, Any]) -> Decision:
-    margin = 0.0 if told.gate.rule == "superior" else told.gate.margin
+def _guarded(rule: _Rule) -> str | None:
+    """Why a candidate that passed by its metric is refused: some classes pay for it."""
+    for metric in _GUARDS:
+        found = rule.seen.differences.get(metric)
+        if found is not None and metric != rule.metric and found.high < -rule.margin:
+            return (
+                f"{_named(metric)} is {-found.value:.4f} worse (95% interval up to "
+                f"{-found.high:.4f}): rare classes pay for what others gain"
+            )
+    return None
+
+
+def _undecided(told: _Told) -> Decision:
+    margin, level = told.rule.margin, told.level
     more = paired_tests.more_labels(
         effect=told.difference + margin,
         variance=told.variance,
         count=told.count,
         level=level if told.difference + margin > 0 else _EVIDENT,
     )
-    evidence["more_labels"] = more
-    said = f"{told.difference_said()}, which shows neither (p = {p:.2g}, level {level:.2g})"
+    said = f"{told.difference_said()}, which shows neither (p = {told.p:.2g}, level {level:.2g})"
     if told.least > told.discordant:
         said += (
             f"; the models differ in {told.discordant} of them, and below {told.least} "
             "nothing can be shown to be better"
         )
-    if more is None:
-        return Decision("inconclusive", f"{said}; more labels would hardly decide", evidence)
-    return Decision(
-        "inconclusive", f"{said}; about {more} more labelled examples would decide", evidence
-    )
-
-
-def _evidence(
-    pairs: Sequence[Pair],
-    found: Discordance,
-    gate: PromotionGate,
-    budget: Budget,
-    *,
-    seed: int,
-    draws: int,
-) -> dict[str, Any]:
-    balanced = bootstrap.balanced_accuracy(pairs, seed=seed, draws=draws)
-    losses = bootstrap.log_loss(pairs, seed=seed, draws=draws)
-    return {
-        "examples": found.examples,
-        "groups": found.groups if found.grouped else None,
-        "design_effect": found.effect,
-        "metric": gate.metric,
-        "rule": gate.rule,
-        "margin": gate.margin if gate.rule == "non_inferior" else None,
-        "candidate": _figures(pairs, incumbent=False),
-        "incumbent": _figures(pairs, incumbent=True),
-        "discordant": {"candidate_right": found.won, "incumbent_right": found.lost},
-        "difference": {
-            "accuracy": _accuracy(found).told(),
-            "balanced_accuracy": balanced.told(),
-            "log_loss": losses.told(),
-        },
-        "errors": {"balanced_accuracy": balanced.error, "log_loss": losses.error},
-        "alpha": budget.told(),
-        "floors": _floors(pairs, gate),
-        "classes": [
-            {"label": label, "support": n, "candidate_recall": a / n, "incumbent_recall": b / n}
-            for label, (n, a, b) in bootstrap.recalls(pairs).items()
-        ],
-        "more_labels": None,
-    }
-
-
-def _accuracy(found: Discordance) -> Difference:
-    variance = (found.won + found.lost) / found.examples - found.share**2
-    error = (max(variance, 0.0) * found.effect / found.examples) ** 0.5
-    reach = error * paired_tests.student(0.025, found.groups - 1)
-    return Difference(found.share, found.share - reach, found.share + reach, error)
-
-
-def _figures(pairs: Sequence[Pair], *, incumbent: bool) -> dict[str, float]:
-    answers = [(pair, pair.incumbent if incumbent else pair.candidate) for pair in pairs]
-    hits = [right(answer, pair.label) for pair, answer in answers]
-    at = 2 if incumbent else 1
-    counts = bootstrap.recalls(pairs).values()
-    return {
-        "accuracy": sum(hits) / len(hits),
-        "balanced_accuracy": sum(row[at] / row[0] for row in counts) / len(counts),
-        "log_loss": sum(loss(answer) for _, answer in answers if answer) / len(answers),
-    }
+    rest = "more labels would hardly decide"
+    if more is not None:
+        rest = f"about {more} more labelled examples would decide"
+    return told.decision("inconclusive", f"{said}; {rest}", more_labels=more)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 _LEAST = 1e-4
 """A probability counts as this at least: one confident error must not decide a mean."""
 
 
+Said = str | frozenset[str]
+"""One label; or, of models of several, all that are said or true, perhaps none."""
+
+
+def labels_of(said: Said) -> frozenset[str]:
+    """All labels of an answer or an example."""
+    return frozenset((said,)) if isinstance(said, str) else said
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicted:
-    """One model's answer to an example; `probability` is what it gave the true label."""
+    """One model's answer to an example; `probability` is what it gave the true label, or, of
+    several labels, `probabilities` what it gave each.
+    """
 
-    label: str
+    label: Said
     probability: float
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +38,15 @@ class Pair:
     Examples of one `group` are answered alike, and count together.
     """
 
-    label: str
+    label: Said
     group: str
     candidate: Verdicted
     incumbent: Verdicted | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether an example may have several labels, or none."""
+        return not isinstance(self.label, str)
 
     @property
     def gain(self) -> int:
@@ -37,8 +54,8 @@ class Pair:
         return int(right(self.candidate, self.label)) - int(right(self.incumbent, self.label))
 
 
-def right(answer: Verdicted | None, label: str) -> bool:
-    """Whether the answer is the true label."""
+def right(answer: Verdicted | None, label: Said) -> bool:
+    """Whether the answer is the true label; of several, all of them and no other."""
     return answer is not None and answer.label == label
 
 

@@ -178,3 +178,51 @@ def test_damaged_answers_of_an_older_model_are_refused(
     service.services.storage.fetch(f"{prefix}/held_out.jsonl").write_bytes(b"garbage\n")
     answer = client.get(f"/v1/models/{model}/evaluation/examples")
     assert problem(answer) == (503, "model_corrupt")
+
+
+def marked(number: int, expected: str, labels: str) -> dict[str, Any]:
+    """An answer of several labels, each of one letter."""
+    shares = [{"label": x, "probability": 0.9 if x in labels else 0.2} for x in "abc"]
+    shares.sort(key=lambda one: -float(str(one["probability"])))
+    return {
+        "example_id": f"ex_{number:024x}",
+        "expected": ", ".join(expected),
+        "expected_labels": list(expected),
+        "expected_probability": 0.5,
+        **shares[0],
+        "labels": list(labels),
+        "predictions": shares,
+    }
+
+
+def test_answers_of_several_labels_are_found_and_compared_by_label(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    this, other = (new_model(service, tmp_path, number=number) for number in (4, 5))
+    rows = [marked(1, "ab", "ab"), marked(2, "b", "bc"), marked(3, "", ""), marked(4, "ac", "a")]
+    judged(service, tmp_path, this, rows)
+    assert listed(client, this, expected="a") == ["1", "4"]
+    assert listed(client, this, expected="b", label="c") == ["2"]
+    assert listed(client, this, correct=True) == ["1", "3"]
+    first = client.get(f"/v1/models/{this}/evaluation/examples").json()["data"][0]
+    assert (first["expected_labels"], first["labels"]) == (["a", "b"], ["a", "b"])
+    theirs = [marked(1, "ab", "a"), marked(2, "b", "b"), marked(3, "", ""), marked(4, "a", "a")]
+    judged(service, tmp_path, other, theirs)
+    found = client.get(f"/v1/models/{this}/comparison", params={"other": other}).json()
+    assert (found["num_examples"], found["left_out"]) == (3, 1)
+    assert found["counts"] == {"both_right": 1, "only_this": 1, "only_other": 1, "both_wrong": 0}
+    assert found["figures"]["this"]["accuracy"] == pytest.approx(2 / 3)
+    assert found["figures"]["this"]["mean_average_precision"] == 1.0
+    assert set(found["data"][0]["this"]) == {"label", "probability", "labels"}
+
+
+def test_why_there_are_no_held_out_answers_is_told(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    bare = new_model(service, tmp_path, number=8)
+    with transaction(service.services.sessions) as session:
+        row = session.get_one(ModelRow, bare)
+        row.evaluation = {"estimable": False, "reason": "not estimable: one example of each"}
+    told = client.get(f"/v1/models/{bare}/evaluation/examples").json()["detail"]
+    assert "one example of each" in told
+    assert "train it again" not in told

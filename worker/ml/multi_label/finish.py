@@ -12,6 +12,7 @@ from app.core.errors import HeadstartError
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
 from worker.ml.assess import novelty
 from worker.ml.assess.advice import Evidence, Set
+from worker.ml.assess.answers import MarkedAnswers
 from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
 from worker.ml.features.spaces import Transform
@@ -110,9 +111,11 @@ class _Heads:
 
 def _finished(heads: _Heads) -> Fit:
     head = _artifact(heads)
+    judged = _on_held_out(heads, head)
     return Fit(
         head=head,
-        evaluation=_evaluation(heads, head) | {"class_balance": _class_balance(heads)},
+        evaluation=_evaluation(heads, judged) | {"class_balance": _class_balance(heads)},
+        answers=_answers(heads, judged),
         hyperparameters=_resolved(heads),
         advice=_advice(heads),
     )
@@ -163,16 +166,16 @@ def _detector(heads: _Heads, kept: Tensor, rows: Tensor) -> NoveltyDetector:
     return novelty.fit_threshold(None, heads.fitted.novelty.likeness(likeness, kept))
 
 
-def _evaluation(heads: _Heads, head: HeadArtifact) -> dict[str, Any]:
-    """On the validation set, and out of fold; without one, out of fold."""
+def _on_held_out(heads: _Heads, head: HeadArtifact) -> Answers | None:
+    """The head's own answers to the validation set, where there is one."""
     held_out = heads.task.validation
     if held_out is None or not len(held_out):
-        return _out_of_fold(heads)
+        return None
     assert held_out.marks is not None
     found = scoring.probabilities(
         head, held_out.features, layout=heads.task.layout, texts=held_out.texts
     ).double()
-    answers = Answers(
+    return Answers(
         scores=found,
         probabilities=found,
         said=found >= heads.thresholds,
@@ -181,13 +184,38 @@ def _evaluation(heads: _Heads, head: HeadArtifact) -> dict[str, Any]:
         groups=held_out.groups,
         trained=None,
     )
-    said = evaluation.evaluate(answers, head.config.classes, heads.thresholds, how="hold-out")
+
+
+def _evaluation(heads: _Heads, judged: Answers | None) -> dict[str, Any]:
+    """On the validation set, and out of fold; without one, out of fold."""
+    if judged is None:
+        return _out_of_fold(heads)
+    classes = heads.task.support.classes
+    said = evaluation.evaluate(judged, classes, heads.thresholds, how="hold-out")
     return said | {"out_of_fold": _out_of_fold(heads)}
 
 
-def _out_of_fold(heads: _Heads) -> dict[str, Any]:
+def _answers(heads: _Heads, judged: Answers | None) -> MarkedAnswers | None:
+    """To the validation set, or out of fold; None where no fold judges anything."""
+    held_out = heads.task.validation
+    if judged is None or held_out is None:
+        held_out, judged = heads.setting.support, _crossed(heads)
+    if not bool(judged.judged.any()):
+        return None
+    return MarkedAnswers(
+        ids=held_out.ids,
+        marks=judged.marks,
+        said=judged.said,
+        classes=heads.task.support.classes,
+        probabilities=judged.probabilities,
+        known=judged.judged.any(1),
+    )
+
+
+def _crossed(heads: _Heads) -> Answers:
+    """Out of fold."""
     folds, crossed = heads.folds, heads.cross_fitted
-    answers = Answers(
+    return Answers(
         scores=heads.fitted.out_of_fold,
         probabilities=crossed.probabilities,
         said=crossed.said,
@@ -196,8 +224,13 @@ def _out_of_fold(heads: _Heads) -> dict[str, Any]:
         groups=heads.setting.support.groups,
         trained=1 - 1 / max(2, folds.count),
     )
-    classes = heads.task.support.classes
-    said = evaluation.evaluate(answers, classes, heads.thresholds, how="k-fold", folds=folds.count)
+
+
+def _out_of_fold(heads: _Heads) -> dict[str, Any]:
+    classes, folds = heads.task.support.classes, heads.folds
+    said = evaluation.evaluate(
+        _crossed(heads), classes, heads.thresholds, how="k-fold", folds=folds.count
+    )
     if heads.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
     return said

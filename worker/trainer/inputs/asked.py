@@ -42,7 +42,7 @@ def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> d
         return {}
     said = _ask(attempt, facts, model, config=config, features=features, examples=unique)
     lines = {example.sha256: line for example, line in zip(unique, said, strict=True)}
-    return {one.id: _verdicted(lines[one.sha256], one.label) for one in kept}
+    return {one.id: _verdicted(lines[one.sha256], one) for one in kept}
 
 
 def rows_of(
@@ -114,11 +114,10 @@ def _ask(
         return [from_json(line) for line in file.read_bytes().splitlines()]
 
 
-def _verdicted(said: dict[str, Any], label: str) -> Verdicted:
-    """The answer, with what it gave the true label. Raises invalid_transition."""
-    if "label" not in said or "labels" in said:
-        why = "the gate compares models that give each input one label"
-        raise HeadstartError("invalid_transition", why, param="candidate")
+def _verdicted(said: dict[str, Any], example: Example) -> Verdicted:
+    """The answer, with what it gave the true label; of several, with what it gave each."""
     listed = said.get("predictions") or [said]
     given = {one["label"]: float(one["probability"]) for one in listed}
-    return Verdicted(said["label"], given.get(label, 0.0))
+    if "labels" in said:
+        return Verdicted(frozenset(said["labels"]), 0.0, given)
+    return Verdicted(said["label"], given.get(example.label, 0.0))

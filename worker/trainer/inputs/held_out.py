@@ -59,6 +59,8 @@ class HeldOut:
     known: Sequence[Example] = ()
     """What the models were trained on."""
     told: dict[str, Any] = field(default_factory=dict)
+    held: int = 0
+    """How many there were before any was left out."""
     refusal: str | None = None
     unchecked: str | None = None
 
@@ -93,7 +95,7 @@ def find(attempt: Attempt, asked: Contest) -> HeldOut:
     trained = [_trained_on(attempt, model) for model in asked.models]
     if any(one is None for one in trained):
         unchecked = "a dataset that was trained on is deleted, so leaks cannot be ruled out"
-        return HeldOut(examples=held, unchecked=unchecked)
+        return HeldOut(examples=held, held=len(held), unchecked=unchecked)
     all_of_it = [one for some in trained if some is not None for one in some]
     known = [example for some in all_of_it for example in some[0]]
     same = [some for some in all_of_it if some[1] == asked.version.dataset_id]
@@ -152,6 +154,7 @@ def _apart(
     }
     return HeldOut(
         examples=kept,
+        held=len(held),
         known=known,
         told=told,
         refusal=_refusal(len(held), leaked, grouped, list(copies)),

@@ -12,17 +12,18 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.core.promotion import gate, spending
 from app.core.promotion.gate import Decision, PromotionGate
-from app.core.promotion.pairs import Pair, Verdicted
+from app.core.promotion.pairs import Pair
 from app.infra.orm import PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import endings, promotions
 from app.infra.repositories.retraining.promotions import MovedError
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
-from worker.trainer.inputs import alike, asked_before, held_out
+from worker.trainer.inputs import alike, asked_before, held_out, out_of_fold
 from worker.trainer.inputs.alike import Unit
 from worker.trainer.inputs.asked import answers
 from worker.trainer.inputs.held_out import Contest, HeldOut
+from worker.trainer.inputs.out_of_fold import Shared
 
 _AGAIN_SECONDS = 1.0
 
@@ -78,18 +79,20 @@ def _decide(
     """The verdict, and the marks of the examples whose answers it has seen."""
     rule = PromotionGate.model_validate(asked.promotion.gate)
     found = held_out.find(attempt, asked)
-    stop = _stopped(asked, found)
+    shared = out_of_fold.find(attempt, asked) if _nothing_held_out(asked, found) else None
+    stop = _stopped(asked, found, shared)
     if stop is not None:
         return replace(stop, evidence={"held_out": found.told}), []
+    shared = shared or _asked(attempt, asked, found)
     earlier = asked_before.examples(attempt, asked, before)
     beside = [*earlier, *found.known]
-    units = alike.units(attempt, asked.candidate, found.examples, beside)
-    pairs = _pairs(attempt, asked, found.examples, alike.groups(found.examples, units))
-    marks = _marks(asked, [*found.examples, *earlier], units)
-    marked = {units[one.id]: marks[units[one.id]] for one in found.examples}
+    units = alike.units(attempt, asked.candidate, shared.examples, beside)
+    pairs = _pairs(shared, alike.groups(shared.examples, units))
+    marks = _marks(asked, [*shared.examples, *earlier], units)
+    marked = {units[one.id]: marks[units[one.id]] for one in shared.examples}
     budget = spending.budget(list(marked.values()), before, alpha=rule.alpha)
-    said = gate.decide(pairs, rule, budget)
-    held = {**found.told, "copies_of_one_another": alike.copies(found.examples, units)}
+    said = gate.decide(pairs, rule, budget, asked=shared.called)
+    held = {**shared.told, "copies_of_one_another": alike.copies(shared.examples, units)}
     told = replace(said, evidence={**said.evidence, "held_out": held})
     looked = asked.incumbent is not None and pairs
     return told, [one for some in marked.values() for one in some] if looked else []
@@ -105,13 +108,20 @@ def _marks(
     return marks
 
 
-def _stopped(asked: Contest, found: HeldOut) -> Decision | None:
+def _nothing_held_out(asked: Contest, found: HeldOut) -> bool:
+    """Whether folds must stand in: of an evaluation set that is named they never do."""
+    return found.refusal is None and not found.examples and not asked.named and not found.held
+
+
+def _stopped(asked: Contest, found: HeldOut, shared: Shared | None) -> Decision | None:
     """What is decided before anybody is asked."""
     rule = PromotionGate.model_validate(asked.promotion.gate)
     if found.refusal is not None:
         return Decision("refused", found.refusal)
     if asked.incumbent is None and not rule.floors:
         return Decision("promoted", "there is no incumbent to compare with")
+    if shared is not None and shared.examples:
+        return None
     if found.unchecked is not None:
         return Decision("inconclusive", found.unchecked)
     if not found.examples:
@@ -119,21 +129,23 @@ def _stopped(asked: Contest, found: HeldOut) -> Decision | None:
     return None
 
 
-def _pairs(
-    attempt: Attempt, asked: Contest, examples: Sequence[Example], groups: Mapping[str, str]
-) -> list[Pair]:
-    said = answers(attempt, asked.candidate, examples)
-    other: dict[str, Verdicted] | None = None
-    if asked.incumbent is not None:
-        other = answers(attempt, asked.incumbent, examples)
+def _asked(attempt: Attempt, asked: Contest, found: HeldOut) -> Shared:
+    """What both models say of the held-out examples."""
+    said = answers(attempt, asked.candidate, found.examples)
+    other = answers(attempt, asked.incumbent, found.examples) if asked.incumbent else None
+    return Shared(examples=found.examples, candidate=said, incumbent=other, told=found.told)
+
+
+def _pairs(shared: Shared, groups: Mapping[str, str]) -> list[Pair]:
+    said, other = shared.candidate, shared.incumbent
     return [
         Pair(
-            label=one.label,
+            label=one.label if one.labels is None else frozenset(one.labels),
             group=groups[one.id],
             candidate=said[one.id],
             incumbent=other[one.id] if other is not None else None,
         )
-        for one in examples
+        for one in shared.examples
         if one.id in said and (other is None or one.id in other)
     ]
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.promotion import spending
-from app.core.promotion.gate import Decision, PromotionGate
+from app.core.promotion.gate import Decision, PromotionGate, metric_of
 from app.infra.database import now
 from app.infra.orm import AliasRow, AliasWearRow, ModelRow, PromotionRow
 from app.infra.repositories import datasets, work
@@ -45,6 +45,7 @@ def ask(session: Session, new: NewPromotion, *, organisation_id: str) -> Promoti
     Raises not_found, modality_mismatch, label_mode_mismatch, dataset_failed, invalid_value.
     """
     candidate = _model(session, new.candidate, organisation_id)
+    metric_of(new.gate, several=candidate.label_mode == "multi_label")
     alias = session.get(AliasRow, (organisation_id, new.alias), populate_existing=True)
     if alias is not None and alias.model_id == candidate.id:
         why = f"{new.alias} means this model already"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -117,3 +118,28 @@ def test_neighbours_have_all_their_labels() -> None:
         own = support.marks[list(support.ids).index(one.id)]
         expected = [name for name, has in zip(support.classes, own.tolist(), strict=True) if has]
         assert one.labels == tuple(expected)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_answers_are_those_that_the_evaluation_counts(validated: bool) -> None:
+    support, other = marked(drawn(40), noise=2.0), marked(drawn(30, seed=9), seed=3, noise=2.0)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    made = fitted(support.take(order), validation=other if validated else None)
+    assert made.answers is not None
+    judged, rows = other if validated else support, list(made.answers.rows())
+    truth = dict(zip(judged.ids, _named(judged), strict=True))
+    assert {row["example_id"]: row["expected_labels"] for row in rows} == truth
+    right = sum(set(row["labels"]) == set(row["expected_labels"]) for row in rows) / len(rows)
+    assert made.evaluation["exact_match"]["value"] == pytest.approx(right)
+    assert right < 1
+    for row in rows:
+        assert row["expected"] == ", ".join(row["expected_labels"])
+        p = {one["label"]: one["probability"] for one in row["predictions"]}
+        own = [p[name] if name in row["expected_labels"] else 1 - p[name] for name in p]
+        assert row["expected_probability"] == pytest.approx(math.prod(own), abs=1e-4)
+        assert row["label"] == max(p, key=lambda name: p[name])
+
+
+def _named(support: Support) -> list[list[str]]:
+    assert support.marks is not None
+    return [[support.classes[c] for c in row.nonzero()[:, 0].tolist()] for row in support.marks]

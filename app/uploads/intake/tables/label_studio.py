@@ -123,7 +123,9 @@ def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[Chosen,
 def _counting(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The annotations that count: what is marked as ground truth, else all that was submitted."""
     listed = next(task[name] for name in ANNOTATIONS if isinstance(task.get(name), list))
-    valid = [one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")]
+    valid: list[Mapping[str, Any]] = [
+        one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")
+    ]
     return [one for one in valid if one.get("ground_truth")] or valid
 
 

@@ -13,7 +13,8 @@ from app.uploads.intake import Built, IntakeOptions
 from tests.archives import tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 from tests.unit.app.uploads.intake.formats import exports
-from tests.unit.app.uploads.intake.formats.exports import BOXED, LABELS, SIDES, UNREAD, WHOLE, Files
+from tests.unit.app.uploads.intake.formats.exports import BOXED, LABELS, SIDES, WHOLE, Files
+from tests.unit.app.uploads.intake.formats.unread import UNREAD
 
 Refused = Callable[..., HeadstartError]
 JUDGED = IntakeOptions(label_mode=None)

@@ -19,7 +19,7 @@ from app.core.live.rule import DAY_SECONDS
 from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import MODALITIES
 from app.core.openai.inputs import READ
-from app.feedback.recording import answer_of, flush
+from app.feedback.recording import answer_of, flush, kept_of
 from app.feedback.schemas import Feedback, FeedbackInput, NewFeedback
 from app.feedback.views import feedback_of
 from app.http.dependencies import Services, writing
@@ -53,8 +53,9 @@ class Said:
     data: bytes | None
 
     @classmethod
-    def of(cls, subject: str, model_id: str, answer: Mapping[str, Any], data: bytes) -> Said:
-        """About an input that was sent itself."""
+    def of(cls, subject: str, model_id: str, answer: Mapping[str, Any], item: Input) -> Said:
+        """About an input that was sent itself; without a DICOM's patient. Raises as that."""
+        data = kept_of(item)
         return cls(
             subject=subject,
             model_id=model_id,
@@ -102,9 +103,9 @@ async def asked(
         wrong = messages.read_error(bytes(item.data))
         raise HeadstartError(wrong.code, wrong.message, param=f"input.{kind}")
     answer = await answered(services, tenant, resolved, item)
-    data = bytes(item.data)
-    subject = f"sha256:{resolved.alias or resolved.id}:{sha256(data).hexdigest()}"
-    return Said.of(subject, resolved.id, answer, data)
+    digest = await to_thread.run_sync(lambda: sha256(kept_of(item)).hexdigest())
+    subject = f"sha256:{resolved.alias or resolved.id}:{digest}"
+    return await to_thread.run_sync(Said.of, subject, resolved.id, answer, item)
 
 
 async def answered(

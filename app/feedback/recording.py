@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.core.image_formats.dicom import without_patient
 from app.core.live.rule import DAY_SECONDS
 from app.core.live.vectors import halved
 from app.core.messages import Call, Input, Options, Target
@@ -56,11 +57,9 @@ class _Entry:
     place: int
     model: str
     item: dict[str, Any]
+    data: bytes
+    """The input as it is kept: it names no patient."""
     embedding: bytes | None = None
-
-    @property
-    def data(self) -> bytes:
-        return bytes(self.one.call.inputs[self.place].data)
 
     @property
     def whose(self) -> _Whose:
@@ -121,10 +120,22 @@ async def _entries(services: Services, one: LoggedCall) -> list[_Entry]:
     items = {item["index"]: item for item in told["data"] if "label" in item}
     if one.call.options.top_k is not None:
         await _complete(services, one.call, items)
-    return [
-        _Entry(one=one, place=place, model=told["model"], item=item)
-        for place, item in items.items()
-    ]
+    return await to_thread.run_sync(_entered, one, told["model"], items)
+
+
+def _entered(one: LoggedCall, model: str, items: Mapping[int, dict[str, Any]]) -> list[_Entry]:
+    """What is kept of each; one of which that cannot be said is dropped, and counted."""
+    entries = []
+    for place, item in items.items():
+        sent = one.call.inputs[place]
+        try:
+            data = kept_of(sent)
+        except HeadstartError as error:
+            counted("dropped", 1)
+            log.warning("an input is not written down", code=error.code)
+            continue
+        entries.append(_Entry(one=one, place=place, model=model, item=item, data=data))
+    return entries
 
 
 async def _complete(services: Services, call: Call, items: Mapping[int, dict[str, Any]]) -> None:
@@ -267,6 +278,12 @@ def _rows(group: Sequence[_Entry], key: str, at: float) -> Iterator[LoggedPredic
             expires_at=at + rule.retention_days * DAY_SECONDS,
         )
         start += len(data) if kept else 0
+
+
+def kept_of(item: Input) -> bytes:
+    """An input's bytes as they are kept: of a DICOM the picture alone."""
+    data = bytes(item.data)
+    return without_patient(data) if item.kind == "image" else data
 
 
 def answer_of(item: Mapping[str, Any]) -> dict[str, Any]:

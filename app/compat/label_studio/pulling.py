@@ -22,7 +22,6 @@ from app.compat.label_studio.studio import Studio
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.feedback import giving
-from app.feedback.giving import Said
 from app.http.dependencies import Services, writing
 from app.infra import erasure
 from app.infra.database import reading
@@ -173,7 +172,8 @@ async def _task(
             raise
         log.info("a task gives no example", task=task.id, reason=error)
         return "unreadable"
-    found = Said.of(_prefix(row) + task.id, resolved.id, answer, bytes(item.data))
+    subject = _prefix(row) + task.id
+    found = await to_thread.run_sync(giving.Said.of, subject, resolved.id, answer, item)
     actor = f"{labelling.SOURCE}:{row.project}"
     values |= {"source": labelling.SOURCE, "actor": actor}
     await to_thread.run_sync(giving.keep, services, row.organisation_id, row.alias, found, values)

@@ -124,6 +124,11 @@ def picture_alone(data: bytes) -> bytes:
     return b"".join([bytes(_MAGIC_AT), MAGIC, size, meta, *kept])
 
 
+def without_patient(data: bytes) -> bytes:
+    """What may be kept of a picture's bytes: of a DICOM the picture alone; raises as that."""
+    return picture_alone(data) if is_dicom(data) else data
+
+
 def _patient(told: str) -> str | None:
     low = re.sub(r"[\W_]+", "", told.lower())
     return None if low in _NOBODY or low.startswith("anonym") else told

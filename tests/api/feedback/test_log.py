@@ -12,14 +12,16 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from app.core.image_formats.dicom import picture_alone
 from app.core.live.vectors import unpacked
 from app.feedback import recording
 from app.feedback.retention import remove_logged
-from app.infra.database import transaction
-from app.infra.orm import LoggedPredictionRow
+from app.infra.database import reading, transaction
+from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
 from tests.api.service import Service
 from tests.factories import make_key
+from tests.unit.dicoms import CANARY, dicom, grey
 
 
 def test_it_is_off_until_it_is_asked_for(client: httpx.Client, logged: Logged) -> None:
@@ -236,3 +238,26 @@ def test_a_change_of_one_part_keeps_the_others(client: httpx.Client) -> None:
     assert (told["rate"], told["content"], told["retention_days"]) == (0.2, "hash", 10)
     client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None}).raise_for_status()
     assert switch_on(client)["prediction_log"]["content"] == "keep", "a new log begins anew"
+
+
+def test_of_a_dicom_the_picture_alone_is_kept(
+    client: httpx.Client, service: Service, logged: Logged
+) -> None:
+    switch_on(client)
+    told = {"PatientName": f"{CANARY}^Jane", "PatientID": CANARY}
+    one, other = (dicom(grey(top=top), **told) for top in (3000, 2000))
+    ask(client, one)
+    said = {"input": {"image": base64.b64encode(other).decode()}, "label": "1"}
+    given = client.post(f"/v1/models/{ALIAS}/feedback", json=said)
+    assert given.status_code == 201, given.text
+    (row,) = logged(1)
+    with reading(service.services.sessions) as session:
+        feedback = session.get_one(FeedbackRow, given.json()["id"])
+    for kept, sent in ((row, one), (feedback, other)):
+        assert CANARY.encode() in sent
+        assert kept.content_key is not None
+        stored = service.services.storage.fetch(kept.content_key).read_bytes()
+        assert stored == picture_alone(sent)
+        assert CANARY.encode() not in stored
+        assert kept.sha256 == sha256(stored).hexdigest()
+    client.delete(f"/v1/models/{ALIAS}/feedback/{given.json()['id']}").raise_for_status()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import structlog
 
 from app.core.errors import HeadstartError
+from worker.predictor.batch_sizes import BatchSizes
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput, Timing
 from worker.predictor.fair_queue import FairQueue
 from worker.predictor.held_wait import HeldWait
@@ -76,7 +76,7 @@ class Batcher:
         metrics: Metrics,
     ) -> None:
         self.name, self.weights_sha256, self.engine = name, weights_sha256, engine
-        self._work, self._sizes = work, tuple(sizes)
+        self._work, self._sizes = work, BatchSizes(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)
         self._ready = FairQueue(None)
@@ -106,8 +106,10 @@ class Batcher:
         for item in items:
             item.queued = now
         with self._lock:
+            self._sizes.asked(call.tenant, now=now)
             call.bears = self._bears(call, call.deadline - now)
-            ahead = self._queue.ahead_of(call.tenant, 1) + len(self._ready) + self._running
+            lines = (self._queue, self._ready)
+            ahead = sum(line.ahead_of(call.tenant, 1) for line in lines) + self._running
             size = len(items) * max(1, self._queue.tenants)
             self._wait.admit(call.tenant, ahead, wait=call.bears, now=now, size=size)
             evicted = self._queue.push(call.tenant, items)
@@ -172,10 +174,16 @@ class Batcher:
                         self._work_to_do.notify(len(batch))
                     self._large_to_do.notify()
                     return self._free.pop(), batch
-                if self._queue and len(self._ready) < self._room:
-                    return self._queue.pop()
+                if self._queue and (item := self._to_decode()) is not None:
+                    return item
                 self._work_to_do.wait()
             return None
+
+    def _to_decode(self) -> PendingInput | None:
+        """What may be decoded now: a tenant of which nothing is ready has a place of its own."""
+        if len(self._ready) < self._room:
+            return self._queue.pop()
+        return self._queue.pop_unlike(self._ready) if len(self._ready) < 2 * self._room else None
 
     def _next_large(self) -> PendingInput | None:
         """A large item to decode; what the last one became is for the other threads to run."""
@@ -189,8 +197,8 @@ class Batcher:
             return None
 
     def _batch(self) -> list[PendingInput]:
-        """As many as fill the largest warm batch size; an item that wants a map rides alone."""
-        size = self._sizes[bisect_right(self._sizes, len(self._ready)) - 1]
+        """As many as ride together now; an item that wants a map rides alone."""
+        size = self._sizes.pick(len(self._ready), now=time.perf_counter())
         batch = [self._ready.pop()]
         while len(batch) < size and not (
             batch[0].wants_saliency or self._ready.next.wants_saliency
@@ -271,7 +279,8 @@ class Batcher:
             raise HeadstartError("internal", f"{len(everyone)} inputs gave {len(answers)} answers")
         done = time.perf_counter()
         with self._lock:
-            self._wait.served(len(items), started=started, done=done)
+            taken = self._wait.served(len(items), started=started, done=done)
+            self._sizes.served(len(items), taken, now=done)
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
         timings = [

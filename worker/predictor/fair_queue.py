@@ -1,10 +1,15 @@
 """A bounded queue that is fair across tenants: turns are taken round robin, and when it is full the
-tenant with the heaviest line gives way to those below their fair share."""
+tenant with the heaviest line gives way to those below their fair share.
+
+Whoever has not had a turn lately goes before those who have, once a round: a lone request waits for
+none of a flood (the new flows of FlowQueue-CoDel, RFC 8290, 4.1).
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from itertools import chain
 from math import inf
 
 from app.core.errors import HeadstartError
@@ -21,7 +26,11 @@ class FairQueue:
     def __init__(self, limit: int | None) -> None:
         self.limit: float = inf if limit is None else limit
         self._lines: dict[str, deque[PendingInput]] = {}
+        self._fresh: deque[str] = deque()
         self._turns: deque[str] = deque()
+        """Who has had a turn since it came; also who rests: nothing of it waits, until its place
+        comes up."""
+        self._resting: set[str] = set()
         self._weights: Counter[str] = Counter()
         self._count = self._weight = 0
 
@@ -36,7 +45,7 @@ class FairQueue:
     @property
     def next(self) -> PendingInput:
         """What `pop` would give. Raises IndexError when empty."""
-        return self._lines[self._turns[0]][0]
+        return self._lines[self._whose_turn()][0]
 
     def ahead_of(self, tenant: str, count: int) -> int:
         """How many items go before the last of `count` that `tenant` is about to queue.
@@ -65,22 +74,24 @@ class FairQueue:
         line = self._lines.get(tenant)
         if line is None:
             line = self._lines[tenant] = deque()
-            self._turns.append(tenant)
+            if tenant in self._resting:
+                self._resting.remove(tenant)
+            else:
+                self._fresh.append(tenant)
         line.extend(items)
         self._add(tenant, count=len(items), weight=wanted)
         return evicted
 
     def pop(self) -> PendingInput:
         """The next item of the tenant whose turn it is. Raises IndexError when empty."""
-        tenant = self._turns.popleft()
-        line = self._lines[tenant]
-        item = line.popleft()
-        self._add(tenant, count=-1, weight=-item.weight)
-        if line:
-            self._turns.append(tenant)
-        else:
-            del self._lines[tenant]
-        return item
+        return self._pop(self._whose_turn())
+
+    def pop_unlike(self, other: FairQueue) -> PendingInput | None:
+        """The next item of a tenant that has nothing in `other`; None where there is none."""
+        for tenant in chain(self._fresh, self._turns):
+            if tenant in self._lines and tenant not in other._lines:
+                return self._pop(tenant)
+        return None
 
     def discard(self, call: PendingCall) -> None:
         """Forget every waiting item of `call`."""
@@ -94,8 +105,35 @@ class FairQueue:
         if kept:
             self._lines[call.tenant] = kept
         else:
-            del self._lines[call.tenant]
-            self._turns.remove(call.tenant)
+            self._fresh_or_turns(call.tenant).remove(call.tenant)
+            self._rest(call.tenant)
+
+    def _whose_turn(self) -> str:
+        if self._fresh:
+            return self._fresh[0]
+        while self._turns[0] in self._resting:
+            self._resting.remove(self._turns.popleft())
+        return self._turns[0]
+
+    def _pop(self, tenant: str) -> PendingInput:
+        self._fresh_or_turns(tenant).remove(tenant)
+        line = self._lines[tenant]
+        item = line.popleft()
+        self._add(tenant, count=-1, weight=-item.weight)
+        if line:
+            self._turns.append(tenant)
+        else:
+            self._rest(tenant)
+        return item
+
+    def _fresh_or_turns(self, tenant: str) -> deque[str]:
+        return self._fresh if tenant in self._fresh else self._turns
+
+    def _rest(self, tenant: str) -> None:
+        """Of a tenant of which nothing waits any more: it has had its turn of this round."""
+        del self._lines[tenant]
+        self._turns.append(tenant)
+        self._resting.add(tenant)
 
     def _make_room(self, tenant: str, wanted: int) -> PendingCall:
         """Evict the newest call of the heaviest line, if that leaves `tenant` within its share."""

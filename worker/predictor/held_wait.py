@@ -31,12 +31,13 @@ class HeldWait:
         self._last_done = 0.0
         self._returns: dict[str, float] = {}
 
-    def served(self, count: int, *, started: float, done: float) -> None:
-        """So many inputs were served together."""
+    def served(self, count: int, *, started: float, done: float) -> float:
+        """So many inputs were served together; the seconds that they took beyond those before."""
         began, self._last_done = max(started, self._last_done), done
         taken = (done - began) / count
         kept = (1 - _MEMORY) ** count if self.pace else 0.0
         self.pace = kept * self.pace + (1 - kept) * taken
+        return done - began
 
     def admit(self, tenant: str, ahead: int, *, wait: float, now: float, size: int) -> None:
         """Raise overloaded if the answers to `ahead` others take longer than `wait`.

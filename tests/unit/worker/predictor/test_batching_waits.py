@@ -29,9 +29,44 @@ def test_what_is_decoded_takes_turns_too() -> None:
     assert 7 in engine.batches[1]
 
 
+def test_a_lone_request_is_decoded_beside_a_flood_and_rides_next() -> None:
+    """Before what a flood has decoded, and before what it has not."""
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with batcher(engine, desk) as made:
+        made.submit(*call("0", tenant="loud"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*call(*map(str, range(1, 30)), tenant="loud"))
+        _until(lambda: len(made._ready) == 8)  # as many as there is room for
+        made.submit(*call("100", tenant="quiet"))
+        _until(lambda: len(made._ready) == 9)
+        engine.may_go_on.set()
+        desk.wait(31)
+    assert engine.batches[1][0] == 100
+
+
+def test_an_engine_that_is_shared_is_held_up_by_no_large_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with batcher(engine, desk) as made:
+        for size in (1, 2, 4):
+            made._sizes.served(size, 0.01 * size, now=time.perf_counter())
+        monkeypatch.setattr(made._sizes, "served", lambda *_args, **_more: None)
+        made.submit(*call("0", tenant="loud"))
+        _until(lambda: engine.batches == [[0]])
+        made.submit(*call(*map(str, range(1, 6)), tenant="loud"))
+        made.submit(*call("100", tenant="quiet"))
+        _until(lambda: len(made._ready) == 6)
+        engine.may_go_on.set()
+        desk.wait(7)
+    assert engine.batches == [[0], [100], [1], [2], [3], [4], [5]]
+
+
 def test_who_was_misjudged_is_sent_away_uncomputed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_wait, "GRACE", 0.0)
-    monkeypatch.setattr(held_wait.HeldWait, "served", lambda *_args, **_more: None)  # pace 0
+    monkeypatch.setattr(held_wait.HeldWait, "served", lambda *_args, **_more: 0.0)  # pace 0
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
     with batcher(engine, desk) as made:

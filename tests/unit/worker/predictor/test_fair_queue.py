@@ -38,6 +38,42 @@ def test_tenants_take_turns_however_much_one_sends() -> None:
     assert first == ["loud", "quiet", "third", "loud", "quiet", "loud"]
 
 
+def test_who_has_not_had_a_turn_lately_goes_first() -> None:
+    queue = FairQueue(100)
+    push(queue, "loud", 9)
+    push(queue, "other", 9)
+    assert [queue.pop().call.tenant for _ in range(3)] == ["loud", "other", "loud"]
+    push(queue, "lone", 1)
+    assert queue.next.call.tenant == "lone"
+    assert queue.pop().call.tenant == "lone"
+    push(queue, "lone", 1)
+    assert [queue.pop().call.tenant for _ in range(3)] == ["other", "loud", "lone"], "once a round"
+
+
+def test_many_who_ask_once_leave_the_others_their_turns() -> None:
+    queue, taken = FairQueue(100), []
+    push(queue, "loud", 20)
+    for _ in range(40):
+        for name in "abc":
+            if f"one {name}" not in queue._lines:
+                push(queue, f"one {name}", 1)
+        taken.append(queue.pop().call.tenant)
+    assert taken.count("loud") == 10
+
+
+def test_what_has_nothing_elsewhere_is_found() -> None:
+    queue, ready = FairQueue(100), FairQueue(None)
+    push(queue, "loud", 3)
+    push(queue, "lone", 2)
+    push(ready, "loud", 1)
+    found = queue.pop_unlike(ready)
+    assert found is not None
+    assert (found.call.tenant, found.index) == ("lone", 0)
+    push(ready, "lone", 1)
+    assert queue.pop_unlike(ready) is None
+    assert len(queue) == 4
+
+
 def test_what_goes_before_is_what_will_be_taken_before() -> None:
     queue = FairQueue(1000)
     push(queue, "loud", 236)
@@ -140,7 +176,12 @@ def test_its_size_is_what_it_holds_and_never_above_the_limit(
         elif step == "discard" and calls:
             queue.discard(calls[number % len(calls)])
         assert len(queue) <= 8
+        places = [*queue._fresh, *queue._turns]
+        assert len(places) == len(set(places))
+        assert set(places) == set(queue._lines) | queue._resting
     size = len(queue)
     assert len([queue.pop() for _ in range(size)]) == size
     with pytest.raises(IndexError):
         queue.pop()
+    assert not queue._fresh
+    assert set(queue._turns) == queue._resting

@@ -6,12 +6,9 @@ images a second, against decoding alone: what a faster engine would be held up b
 
 from __future__ import annotations
 
-import os
-import time
 from statistics import median
 from typing import Any
 
-from app.infra.leash import leashed
 from benchmarks.serving.bench import Bench, medians
 from benchmarks.serving.world import multipart
 from benchmarks.serving.wrk import Load
@@ -23,8 +20,8 @@ _PROCESSES = ("app_core_ms", "predictor_core_ms")
 def road(bench: Bench) -> dict[str, Any]:
     """Single images of 64 clients and requests of 32 images of 4, with either engine."""
     real = [_sides(bench, lambda: _bare_core_ms(bench)) for _ in range(bench.rounds)]
-    _stand_in(bench)
-    fast = [_sides(bench, bench.bare.decoding) for _ in range(bench.rounds)]
+    with bench.world.standing_in(RATE):
+        fast = [_sides(bench, bench.bare.decoding) for _ in range(bench.rounds)]
     names = ("single", "requests_of_32")
     return {
         "real_engine": {name: medians([one[name] for one in real]) for name in names},
@@ -61,19 +58,3 @@ def _sides(bench: Bench, below: Any) -> dict[str, dict[str, float]]:
 
 def _bare_core_ms(bench: Bench) -> float:
     return bench.bare.throughput(bench.seconds / 2)["core_ms_per_image"]
-
-
-def _stand_in(bench: Bench) -> None:
-    """Put the stand-in's predictor in the place of the real one."""
-    supervisor = bench.world.service.supervisor
-    child = next(child for child in supervisor.children if child.name == "predictor")
-    assert child.process is not None
-    child.process.terminate()
-    child.process.wait()
-    child.command = [child.command[0], "-m", "benchmarks.serving.stand_in"]
-    folder = str(supervisor.settings.data_dir)
-    told = {"HEADSTART_DATA_DIR": folder, "STAND_IN_RATE": str(RATE)}
-    child.start(leashed(os.environ) | told)
-    client = bench.world.service.client
-    while not client.get("/v2/health/ready").is_success:
-        time.sleep(0.1)

@@ -22,6 +22,7 @@ from benchmarks.serving import wrk
 from benchmarks.serving.bare import Bare
 from benchmarks.serving.bench import Bench, rounded
 from benchmarks.serving.competing import competitors
+from benchmarks.serving.fairness import fairness
 from benchmarks.serving.load import at_rate, lone, overload, throughput
 from benchmarks.serving.models import cold, many, swap
 from benchmarks.serving.road import road
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "soak": soak,
     "competitors": competitors,
     "road": road,
+    "fairness": fairness,
 }
 _NAME = "serving"
 

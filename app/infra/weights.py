@@ -23,7 +23,15 @@ from app.core.backbones import (
 )
 from app.core.errors import HeadstartError
 from app.infra import found_backbones
-from app.infra.found_backbones import GRAPH_FOLDER, GRAPH_SUFFIXES, HUB_FILE
+from app.infra.found_backbones import (
+    GGUF_SUFFIX,
+    GRAPH_FOLDER,
+    GRAPH_SUFFIXES,
+    HUB_FILE,
+    gguf_header,
+    whole,
+)
+from app.infra.found_backbones.side_file import side_file
 from app.infra.settings import load_settings
 
 SUFFIXES = (".safetensors", ".pth")
@@ -72,13 +80,23 @@ def window(folder: Path) -> int:
     RoBERTa-like position tables begin after the padding id; a packed file is a plain BERT, and says
     how many positions it has. Raises weights_invalid.
     """
+    if folder.suffix == GGUF_SUFFIX:
+        return gguf_header.stated(folder).window
     if folder.is_file():
         return _positions(folder)
     config = settings_of(folder / "config.json")
     stated = settings_of(folder / "sentence_bert_config.json").get("max_seq_length")
-    table = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
-    pad = int(config.get("pad_token_id") or 0)
-    return min(int(stated or table), table - 1 - (pad if pad < table else 0))
+    table = _count(config.get("max_position_embeddings")) or _count(config.get("n_positions"))
+    table, pad = table or 512, _count(config.get("pad_token_id"))
+    most = min(_count(stated) or table, table - 1 - (pad if pad < table else 0))
+    if most < 1:
+        raise HeadstartError("weights_invalid", f"{folder.name}: config.json leaves no window")
+    return most
+
+
+def _count(value: object) -> int:
+    """A whole number above 0, or 0 of what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _positions(packed: Path) -> int:
@@ -133,6 +151,10 @@ def _supplied_folder(named: Path) -> Path | None:
     return named if weights_file(named).is_file() else None
 
 
+def _text_source(named: Path) -> Path | None:
+    return _supplied_folder(named) or _first_file(named, (GGUF_SUFFIX,))
+
+
 def _graph(named: Path) -> Path | None:
     return named if (named / GRAPH_FOLDER).is_file() else _first_file(named, GRAPH_SUFFIXES)
 
@@ -143,7 +165,7 @@ def _hub(named: Path) -> Path | None:
 
 _OWN: Mapping[str, Callable[[Path], Path | None]] = {
     "image": _supplied_file,
-    "text": _supplied_folder,
+    "text": _text_source,
 }
 _SUPPLIED: Mapping[SourceName, Callable[[Path], Path | None]] = {
     "torchvision": _supplied_file,
@@ -205,11 +227,19 @@ def require_all(spec: BackboneSpec, weights_dir: Path | None) -> None:
 
 
 def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
-    """Where the weights are. Raises `backbone_unavailable`, which says how to supply them."""
+    """Where the weights are.
+
+    Raises `backbone_unavailable`, which says how to supply them, and `weights_invalid` for a file
+    that is cut short, and for what is wrong with what lies beside it.
+    """
     check_hub_code(spec)
+    if weights_dir is not None and spec.name not in BACKBONES:
+        side_file(spec.name, weights_dir)
     source = find(spec.name, weights_dir)
     if source is None:
         raise HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")
+    if (file := weights_file(source.path)).is_file():
+        whole.check(file)
     return source
 
 

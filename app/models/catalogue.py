@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from statistics import median
 
@@ -20,6 +21,8 @@ from app.infra.repositories import models, versions
 from app.infra.settings import Settings
 from app.models.schemas import Backbone, BackboneWeights, Method
 
+_PIECES = re.compile(r"\w+|[^\w\s{}]")
+"""Words and marks of a template: about a piece each."""
 router = APIRouter(route_class=StrictRoute, prefix="/v1", tags=["catalogue"])
 
 
@@ -90,4 +93,5 @@ def _reads(spec: BackboneSpec, settings: Settings) -> int | None:
     """Word pieces of a text that count: all windows', less a prompt's and the two at their ends."""
     if not spec.reads.windowed:
         return None
-    return MOST_WINDOWS * (_input_size(spec, settings) - 2 - len(spec.prompt))
+    said = len(spec.prompt) + len(_PIECES.findall(spec.template))
+    return MOST_WINDOWS * (_input_size(spec, settings) - 2 - said)

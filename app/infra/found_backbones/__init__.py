@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,15 +17,22 @@ from typing import Any
 
 from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
 from app.core.errors import HeadstartError
+from app.infra.found_backbones import gguf_header
 from app.infra.found_backbones.side_file import side_file
 
 GRAPH_SUFFIXES = (".tflite", ".onnx", ".pb")
+GGUF_SUFFIX = ".gguf"
 GRAPH_FOLDER = "saved_model.pb"
 HUB_FILE = "hubconf.py"
 UNSTATED = "not stated"
 SIDE = 224
 """Pixels, where nothing says how many."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_STATED: Mapping[str, set[str]] = {
+    "image": {"input_size", "mean", "std", "licence"},
+    "text": {"input_size", "licence", "template", "pooling", "layer"},
+}
+"""What a side file may say of a backbone of each modality."""
 _TABLE = Path(__file__).with_name("torchvision_networks.json")
 
 Colours = tuple[float, float, float]
@@ -65,16 +73,26 @@ def _stated(spec: BackboneSpec, weights_dir: Path) -> BackboneSpec:
         side = side_file(spec.name, weights_dir)
     except HeadstartError:
         return spec
-    told = side.model_dump(include={"input_size", "mean", "std", "licence"}, exclude_none=True)
+    told = side.model_dump(include=_STATED[spec.modality], exclude_none=True)
     return replace(spec, **told)
 
 
 def _file(path: Path) -> BackboneSpec | None:
+    if path.suffix == GGUF_SUFFIX:
+        return _gguf(path)
     if path.suffix in GRAPH_SUFFIXES:
         return _open(path.stem, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
     if path.suffix != ".safetensors" or path.stem in torchvision():
         return None
     return _open(path.stem, "timm")
+
+
+def _gguf(path: Path) -> BackboneSpec | None:
+    """A decoder by its width; a file that is none is said to be damaged, with no width."""
+    with suppress(HeadstartError):
+        told = gguf_header.stated(path)
+        return text_encoder(path.stem, told.width, licence=told.licence or UNSTATED)
+    return replace(text_encoder(path.stem, 0, licence=UNSTATED), layout=())
 
 
 def _folder(path: Path) -> BackboneSpec | None:

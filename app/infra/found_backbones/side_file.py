@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
 
 Colours = tuple[float, float, float]
@@ -15,7 +16,8 @@ class SideFile(BaseModel):
     """`<name>.json`: what is known of weights besides their numbers; every member may be left out.
 
     `architecture` is the library's name of the network, where the file has another; `tap` the
-    tensor of a graph that is its embedding; colours are in [0, 1].
+    tensor of a graph that is its embedding; colours are in [0, 1]. Of texts, `template` is what
+    stands around each, `{}` in its place; `pooling` and `layer` say where states are read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +30,16 @@ class SideFile(BaseModel):
     mean: Colours | None = None
     std: Colours | None = None
     licence: str | None = Field(default=None, max_length=200)
+    template: str | None = Field(default=None, max_length=500)
+    pooling: Pooling | None = None
+    layer: int | None = Field(default=None, gt=0, le=1000)
+
+    @field_validator("template")
+    @classmethod
+    def _one_place(cls, template: str | None) -> str | None:
+        if template is not None and template.count("{}") != 1:
+            raise ValueError("write {} once, where the text goes")
+        return template
 
 
 def side_file(name: str, weights_dir: Path) -> SideFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.utils import logging
 
+from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
-from worker.ml.backbones import packed_e5_network
+from app.infra.found_backbones import GGUF_SUFFIX
+from worker.ml.backbones import packed_e5_network, packed_gguf_network
 from worker.ml.backbones.packed_e5 import PackedE5
+from worker.ml.backbones.packed_gguf import GgufFile
 from worker.ml.backbones.weights import read
 
 UNUSED = ("pooler.", "embeddings.position_ids")
@@ -20,13 +24,12 @@ UNUSED = ("pooler.", "embeddings.position_ids")
 
 
 class PooledEncoder(nn.Module):
-    """Token ids and mask [n, t] → float32 [n, d] of length one: the mean over tokens, or one token.
+    """Token ids and mask [n, t], filled up behind → float32 [n, d] of length one.
 
-    That is the first (`cls`), or the last that is none of padding (`last`), which in a decoder has
-    read all others.
+    In a decoder the last token, of those that are none of padding, has read all others.
     """
 
-    def __init__(self, encoder: nn.Module, pooling: str) -> None:
+    def __init__(self, encoder: nn.Module, pooling: Pooling) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
@@ -35,22 +38,91 @@ class PooledEncoder(nn.Module):
         outputs = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, return_dict=False
         )
-        states = outputs[0].float()
-        if self.pooling == "cls":
-            return nn.functional.normalize(states[:, 0], dim=-1)
-        if self.pooling == "last":
-            ends = attention_mask.sum(1).clamp_min(1) - 1
-            own = torch.nn.functional.one_hot(ends, states.shape[1]).unsqueeze(-1).float()
-            return nn.functional.normalize((states * own).sum(1), dim=-1)
-        mask = attention_mask.unsqueeze(-1).float()
-        mean = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
-        return nn.functional.normalize(mean, dim=-1)
+        pooled = _POOLED[self.pooling](outputs[0].float(), attention_mask)
+        return nn.functional.normalize(pooled, dim=-1)
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype`, but turn positions by float32 angles: rounded ones are other places.
+
+        (Su et al. 2021: an angle is a position times a frequency, so its error grows with length.)
+        """
+        kept = {name: one for name, one in self.named_buffers() if name.endswith("inv_freq")}
+        self.to(dtype)
+        for name, angles in kept.items():
+            owner, _, leaf = name.rpartition(".")
+            setattr(self.get_submodule(owner), leaf, angles)
 
 
-def text_network(path: Path, pooling: str) -> PooledEncoder:
-    """The encoder of a packed file or a folder, frozen, in eval mode. Raises weights_invalid."""
-    encoder = packed_e5_network.network(PackedE5(path)) if path.is_file() else _of_folder(path)
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    return _weighted_mean(states, mask.float())
+
+
+def _by_place(states: Tensor, mask: Tensor) -> Tensor:
+    """A later token, which has read more, counts more."""
+    return _weighted_mean(states, (mask * mask.cumsum(1)).float())
+
+
+def _weighted_mean(states: Tensor, weights: Tensor) -> Tensor:
+    weights = weights.unsqueeze(-1)
+    return (states * weights).sum(1) / weights.sum(1).clamp_min(1)
+
+
+def _last(states: Tensor, mask: Tensor) -> Tensor:
+    ends = mask.sum(1).clamp_min(1) - 1
+    own = nn.functional.one_hot(ends, states.shape[1]).unsqueeze(-1).float()
+    return (states * own).sum(1)
+
+
+def _greatest(states: Tensor, mask: Tensor) -> Tensor:
+    return states.masked_fill(mask.unsqueeze(-1) == 0, -1e9).amax(1)
+
+
+_POOLED: Mapping[Pooling, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": _mean,
+    "cls": lambda states, _: states[:, 0],
+    "last": _last,
+    "weighted": _by_place,
+    "max": _greatest,
+}
+"""States [n, t, d] and mask [n, t] → [n, d]."""
+
+
+def text_network(path: Path, pooling: Pooling, *, layer: int | None = None) -> PooledEncoder:
+    """The encoder of a packed file or a folder, frozen, in eval mode, up to block `layer`.
+
+    Raises weights_invalid.
+    """
+    encoder = _of_file(path) if path.is_file() else _of_folder(path)
+    if layer is not None:
+        _end_after(encoder, layer, path.name)
     return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
+
+
+def _of_file(path: Path) -> nn.Module:
+    if path.suffix == GGUF_SUFFIX:
+        return packed_gguf_network.network(GgufFile(path))
+    encoder: nn.Module = packed_e5_network.network(PackedE5(path))
+    return encoder
+
+
+_TRUNKS = (("layers", "norm"), ("h", "ln_f"))
+"""What decoders call their blocks, and the norm behind the last."""
+
+
+def _end_after(encoder: Any, layer: int, name: str) -> None:
+    """Leave out what comes after a block, the last norm included: its states as they are.
+
+    Raises weights_invalid for a network without so many blocks, or whose blocks have other names.
+    """
+    for blocks, norm in _TRUNKS:
+        own = getattr(encoder, blocks, None)
+        if isinstance(own, nn.ModuleList) and hasattr(encoder, norm) and layer <= len(own):
+            setattr(encoder, blocks, own[:layer])
+            setattr(encoder, norm, nn.Identity())
+            encoder.config.num_hidden_layers = layer
+            return
+    told = f"{name} has no block {layer} that can be read: leave `layer` out of its side file"
+    raise HeadstartError("weights_invalid", told)
 
 
 def _of_folder(folder: Path) -> nn.Module:
@@ -72,6 +144,6 @@ def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
             str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
             attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # of a stranger's settings the library raises what it likes
         raise HeadstartError("weights_invalid", f"{folder.name}: {error}") from error
     return encoder, loading

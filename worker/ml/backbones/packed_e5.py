@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
 from app.infra import weights
 
@@ -73,7 +74,8 @@ class _Tensor:
 class PackedE5:
     """The file at `path`. Raises weights_invalid for what is none of these, or is cut short."""
 
-    pooling = "mean"
+    pooling: Pooling = "mean"
+    template = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path

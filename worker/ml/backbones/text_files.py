@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer, processors
 
-from app.core.backbones import BackboneSpec
+from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra import weights
+from app.infra.found_backbones import GGUF_SUFFIX
 from worker.ml.backbones.packed_e5 import PackedE5
+from worker.ml.backbones.packed_gguf import GgufFile
 
 
 class TextFiles(Protocol):
@@ -24,8 +26,13 @@ class TextFiles(Protocol):
         ...
 
     @property
-    def pooling(self) -> str:
-        """`mean` over tokens, `cls` or `last`."""
+    def pooling(self) -> Pooling:
+        """What of a text's tokens is its embedding, as far as the files say."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """What stands around every text, as far as the files say; `{}` in its place."""
         ...
 
     def tokenizer(self) -> Tokenizer:
@@ -37,8 +44,13 @@ class TextFiles(Protocol):
         ...
 
 
-_POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_lasttoken": "last"}
-"""What sentence-transformers writes of any other pooling than the mean."""
+_POOLINGS: dict[str, Pooling] = {
+    "cls": "cls", "cls_token": "cls", "lasttoken": "last", "mean": "mean", "mean_tokens": "mean",
+    "mean_sqrt_len_tokens": "mean", "weightedmean": "weighted", "weightedmean_tokens": "weighted",
+    "max": "max", "max_tokens": "max",
+}  # fmt: skip
+"""What sentence-transformers calls them, today and before; lengths come out as one of all."""
+_BEFORE = "pooling_mode_"
 
 
 class HuggingFaceFolder:
@@ -46,9 +58,9 @@ class HuggingFaceFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.pad = int(_read_json(folder / "config.json").get("pad_token_id") or 0)
-        stated = _read_json(folder / "1_Pooling" / "config.json")
-        self.pooling = next((name for key, name in _POOLINGS.items() if stated.get(key)), "mean")
+        self.pad = _pad(_read_json(folder / "config.json"))
+        self.pooling = _pooling(folder.name, _read_json(folder / "1_Pooling" / "config.json"))
+        self.template = _default_prompt(_read_json(folder / "config_sentence_transformers.json"))
 
     def tokenizer(self) -> Tokenizer:
         """Raises backbone_unavailable where there is none, weights_invalid for a damaged one."""
@@ -70,20 +82,50 @@ class HuggingFaceFolder:
         for name in ("config.json", "tokenizer.json", "1_Pooling/config.json"):
             file = self.folder / name
             digest.update(file.read_bytes() if file.is_file() else b"\0")
+        digest.update(self.template.encode())
         return digest.hexdigest()
+
+
+def _pad(config: dict[str, Any]) -> int:
+    """What fills up is masked, so that any token will do where the configuration names none."""
+    stated, words = config.get("pad_token_id"), config.get("vocab_size")
+    most = words if isinstance(words, int) else 1
+    return stated if isinstance(stated, int) and 0 < stated < most else 0
+
+
+def _pooling(name: str, stated: dict[str, Any]) -> Pooling:
+    """Raises weights_invalid for one that is not known, and for several side by side."""
+    told = stated.get("pooling_mode")
+    flags = [key.removeprefix(_BEFORE) for key in stated if key.startswith(_BEFORE) and stated[key]]
+    modes = ([told] if isinstance(told, str) else list(told or ())) or flags or ["mean"]
+    if len(modes) == 1 and modes[0] in _POOLINGS:
+        return _POOLINGS[modes[0]]
+    raise HeadstartError(
+        "weights_invalid",
+        f"{name}: 1_Pooling/config.json asks for {modes}: one of {', '.join(_POOLINGS)} is read",
+    )
+
+
+def _default_prompt(stated: dict[str, Any]) -> str:
+    """The prompt that sentence-transformers puts before every text unasked, as a template."""
+    prompts, name = stated.get("prompts"), stated.get("default_prompt_name")
+    said = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    return said.replace("{}", "") + "{}" if isinstance(said, str) and said else ""
 
 
 def text_files(path: Path) -> TextFiles:
     """Those of a packed file, or of a Hugging Face folder. Raises weights_invalid."""
+    if path.suffix == GGUF_SUFFIX:
+        return GgufFile(path)
     return PackedE5(path) if path.is_file() else HuggingFaceFolder(path)
 
 
 def fingerprint(spec: BackboneSpec, path: Path) -> str:
-    """That of the files, and of the prompt where every text has one."""
+    """That of the files, and of the prompt where every text has one, and of where they are read."""
     own = text_files(path).fingerprint()
-    if not spec.prompt:
-        return own
-    return hashlib.sha256("\0".join((own, *spec.prompt)).encode()).hexdigest()
+    read_at = (spec.template, spec.pooling, spec.layer)
+    parts = [*spec.prompt, *([repr(read_at)] if any(read_at) else [])]
+    return hashlib.sha256("\0".join((own, *parts)).encode()).hexdigest() if parts else own
 
 
 def prompted(tokenizer: Tokenizer, prompt: tuple[str, ...]) -> Tokenizer:
@@ -102,6 +144,52 @@ def prompted(tokenizer: Tokenizer, prompt: tuple[str, ...]) -> Tokenizer:
         single=f"{ends[0]} prompt $A {ends[1]}", special_tokens=[*marks, said]
     )
     return tokenizer
+
+
+def lead(template: str) -> str:
+    """The blank that a text begins with where its template has one before it.
+
+    A blank and the word behind it are one piece, so it must not stay with the template.
+    """
+    return " " if template.partition("{}")[0].endswith(" ") else ""
+
+
+def framed(tokenizer: Tokenizer, template: str) -> Tokenizer:
+    """The same, with the words of `template` around every window, inside its special tokens.
+
+    They are cut apart from the text's own, so that no word of it joins one of theirs; a blank right
+    before the text is the text's: `lead`.
+    """
+    if not template:
+        return tokenizer
+    said_before, said_after = template.split("{}")
+    before, after = (
+        tokenizer.encode(part, add_special_tokens=False)
+        for part in (said_before.removesuffix(lead(template)), said_after)
+    )
+    first, last = _ends(tokenizer)
+    pieces = {"before": before, "after": after}
+    said = [
+        {"id": name, "ids": part.ids, "tokens": part.tokens}
+        for name, part in pieces.items()
+        if part.ids
+    ]
+    around = {name: name if part.ids else "" for name, part in pieces.items()}
+    single = " ".join([*first, around["before"], "$A", around["after"], *last]).split()
+    marks = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*first, *last))]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=single, special_tokens=[*marks, *said]
+    )
+    return tokenizer
+
+
+def _ends(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """The special tokens before a text, and behind it."""
+    whole = tokenizer.encode("a")
+    own = [place for place, special in enumerate(whole.special_tokens_mask) if not special]
+    if not own:
+        return whole.tokens, []
+    return whole.tokens[: own[0]], whole.tokens[own[-1] + 1 :]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

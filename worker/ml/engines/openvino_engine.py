@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.infra import weights
+from app.infra.found_backbones import GGUF_SUFFIX
 from worker.ml.backbones import sources
 from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines import openvino_graph as graphs
@@ -111,7 +112,8 @@ class OpenVinoTexts:
         graph = graphs.stored(
             options.cache_dir,
             (spec.name, self.fingerprint, pooling),
-            make=lambda: graphs.text_graph(path, pooling),
+            make=lambda: graphs.text_graph(path, pooling, layer=spec.layer),
+            halved=path.suffix == GGUF_SUFFIX,
         )
         self._request = graphs.compiled(graph, options).create_infer_request()
         self._lock = Lock()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core.backbones import BackboneSpec
+from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra.precision import Precision
 from worker.ml.backbones.sources import graph_files, image_network, supplied
@@ -63,13 +63,13 @@ def cut_graph(spec: BackboneSpec, weights_dir: Path | None) -> Model:
     return _convert(cut, example, [ov.PartialShape([-1, side, side, 3])])
 
 
-def text_graph(path: Path, pooling: str) -> Model:
+def text_graph(path: Path, pooling: Pooling, *, layer: int | None = None) -> Model:
     """int64 ids and mask [n, t] → float32 [n, d], for any n and t. Raises weights_invalid."""
     import torch
 
     from worker.ml.backbones.encoders import text_network
 
-    network = text_network(path, pooling)
+    network = text_network(path, pooling, layer=layer)
     ids = torch.ones((2, 8), dtype=torch.long)
     return _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
 
@@ -81,13 +81,22 @@ def _convert(network: Any, example: Any, shapes: Sequence[Any]) -> Model:
         return ov.convert_model(network, example_input=example, input=list(shapes))
 
 
-def stored(cache_dir: Path | None, parts: tuple[str, ...], *, make: Callable[[], Model]) -> Model:
-    """The graph named by `parts` from `cache_dir`, made (and stored) if it is not there."""
+def stored(
+    cache_dir: Path | None,
+    parts: tuple[str, ...],
+    *,
+    make: Callable[[], Model],
+    halved: bool = False,
+) -> Model:
+    """The graph named by `parts` from `cache_dir`, made (and stored) if it is not there.
+
+    `halved` keeps its numbers in fp16: for those that were of fewer bits.
+    """
     if cache_dir is None:
         return make()
     name = hashlib.sha256("\0".join((*parts, GRAPH_VERSION, ov.__version__)).encode()).hexdigest()
     path = cache_dir / f"{parts[0]}-{name[:24]}.xml"
-    return _read(path) or _made(make(), path)
+    return _read(path) or _made(make(), path, halved=halved)
 
 
 def _read(path: Path) -> Model | None:
@@ -101,22 +110,22 @@ def _read(path: Path) -> Model | None:
         return None
 
 
-def _made(model: Model, path: Path) -> Model:
+def _made(model: Model, path: Path, *, halved: bool) -> Model:
     """As stored, where it can be: a full disk costs the next start some seconds, nothing else."""
     try:
-        _store(model, path)
+        _store(model, path, halved=halved)
     except (OSError, RuntimeError) as error:
         _log.warning("the graph %s cannot be stored: %s", path.name, error)
         return model
     return ov.Core().read_model(path)
 
 
-def _store(model: Model, path: Path) -> None:
+def _store(model: Model, path: Path, *, halved: bool) -> None:
     """Atomically: the XML, which is looked for, appears last."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         fresh = Path(folder) / path.name
-        ov.save_model(model, fresh, compress_to_fp16=False)
+        ov.save_model(model, fresh, compress_to_fp16=halved)
         fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
         fresh.replace(path)
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.backbones import MOST_WINDOWS, BackboneSpec
+from app.core.errors import HeadstartError
 from app.core.texts import canonical
 from app.infra import weights
-from worker.ml.backbones.text_files import prompted, text_files
+from worker.ml.backbones.text_files import framed, lead, prompted, text_files
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -30,16 +31,22 @@ class Encoder:
 
     def __init__(self, spec: BackboneSpec, path: Path) -> None:
         files = text_files(path)
-        self.pad, self.pooling = files.pad, files.pooling
+        self.pad, self.pooling = files.pad, spec.pooling or files.pooling
         self.most = min(spec.input_size, weights.window(path))
         self._tokenizer = prompted(files.tokenizer(), spec.prompt)
-        self._tokenizer.enable_truncation(self.most)
+        template = spec.template or files.template
+        self._tokenizer = framed(self._tokenizer, template)
+        self._lead = lead(template)
         self.most_windows = MOST_WINDOWS
         self.room = self.most - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if self.room < 1:
+            told = f"{spec.name}: its template leaves no room for a text in {self.most} tokens"
+            raise HeadstartError("weights_invalid", told)
+        self._tokenizer.enable_truncation(self.most)
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Token ids of each window of each text's canonical form, special tokens included."""
-        forms = [canonical(text) for text in texts]
+        forms = [self._lead + canonical(text) for text in texts]
         return [
             [part.ids for part in (whole, *whole.overflowing)]
             for whole in self._tokenizer.encode_batch_fast(forms)
@@ -58,8 +65,13 @@ class Encoder:
         ]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
-        """[n, width] in the order given; like lengths go through the network together."""
-        per_text = [some[: self.most_windows] for some in self.windows(texts)]
+        """[n, width] in the order given; like lengths go through the network together.
+
+        An empty text of which a decoder makes no token is read as what fills up: one row has to
+        stand for it.
+        """
+        cut = (some[: self.most_windows] for some in self.windows(texts))
+        per_text = [[window or [self.pad] for window in some] for some in cut]
         ids = [window for some in per_text for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
@@ -71,7 +83,7 @@ class Encoder:
         return _pooled(vectors, [[len(window) for window in some] for some in per_text])
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
-        longest = max(1, *(len(row) for row in rows))  # a decoder's empty text has no token
+        longest = max(len(row) for row in rows)
         length = min(self.most, -(-longest // ROUND) * ROUND)
         ids = np.full((len(rows), length), self.pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)

@@ -83,8 +83,9 @@ class TorchTexts:
         self.precision = torch_name(precision, device)
         self.encoder = Encoder(spec, path)
         self._device = torch.device(device)
-        network = text_network(path, self.encoder.pooling)
-        self._network = network.to(self._device, _DTYPES[precision])
+        network = text_network(path, self.encoder.pooling, layer=spec.layer)
+        network.cast(_DTYPES[precision])
+        self._network = network.to(self._device)
         self._lock = Lock()
 
     def embed(self, batch: Sequence[str]) -> Vectors:

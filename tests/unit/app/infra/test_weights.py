@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+import torch
+from safetensors.torch import save
+
 from app.infra.weights import availability, get, registry, sha256
 
 
@@ -25,8 +29,33 @@ def test_a_local_encoder_folder_is_a_backbone(tmp_path: Path) -> None:
     spec = get("afro-encoder", tmp_path)
     assert (spec.modality, spec.dim, spec.width) == ("text", 48, 48)
     assert not availability("afro-encoder", tmp_path).available
-    (folder / "model.safetensors").write_bytes(b"tensors")
+    file = folder / "model.safetensors"
+    file.write_bytes(save({"a": torch.zeros(3)}))
     assert availability("afro-encoder", tmp_path).available
     for broken in ("[]", "{", '{"hidden_size": "x"}', '{"hidden_size": -1}'):
         (folder / "config.json").write_text(broken)
         assert "afro-encoder" not in registry(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "long", "none", "hollow"])
+def test_a_damaged_file_is_listed_as_unavailable(damage: str, tmp_path: Path) -> None:
+    whole = save({"a": torch.zeros(30), "b": torch.ones(5)})
+    broken = {
+        "empty": b"", "short": whole[:-1], "long": whole + b"x", "none": b"PK\x03\x04" * 9,
+        "hollow": save({}),
+    }[damage]  # fmt: skip
+    (tmp_path / "resnet18.safetensors").write_bytes(whole)
+    assert availability("resnet18", tmp_path).available
+    (tmp_path / "resnet18.safetensors").write_bytes(broken)
+    available, reason = availability("resnet18", tmp_path)
+    assert not available
+    assert "resnet18.safetensors" in (reason or "")
+
+
+def test_a_wrong_side_file_is_said_in_the_listing(tmp_path: Path) -> None:
+    (tmp_path / "net.safetensors").write_bytes(save({"a": torch.zeros(3)}))
+    assert availability("net", tmp_path).available
+    (tmp_path / "net.json").write_text('{"input_sise": 224}')
+    available, reason = availability("net", tmp_path)
+    assert not available
+    assert "input_sise" in (reason or "")

@@ -66,7 +66,7 @@ def _greet(supervisor: Supervisor) -> None:
     path = supervisor.settings.data_dir / "api-key"
     where = Text.assemble(("Headstart", "bold"), " is at ", (supervisor.url, "bold"))
     console.print(where, "· docs at /docs")
-    console.print(f"The API key is in {path} · Ctrl-C stops")
+    console.print(f"Sign in there with the API key in {path} · Ctrl-C stops")
     if not recognised(supervisor.settings, path):
         console.print("That key was revoked: `headstart keys renew` makes another one")
 

@@ -20,7 +20,18 @@ router = APIRouter(tags=["docs"], include_in_schema=False)
 FOLDER = Path(__file__).parent / "guide"
 CHAPTERS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("quickstart", "concepts"),
-    "Tasks": ("images", "text", "groups", "thresholds", "tuning", "deployment", "security"),
+    "Tasks": (
+        "images",
+        "text",
+        "several_labels",
+        "classes_by_name",
+        "groups",
+        "thresholds",
+        "tuning",
+        "deployment",
+        "security",
+        "when_things_break",
+    ),
     "Keep it good": (
         "is_my_model_still_good",
         "retrain_every_night",

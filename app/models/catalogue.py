@@ -59,6 +59,7 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
         reason=reason,
         examples_per_second=None,
         default=spec.name in (settings.default_backbone_image, settings.default_backbone_text),
+        reads_names=spec.reads_names,
     )
 
 

@@ -299,6 +299,7 @@ class Backbone(BaseModel):
                     "reason": None,
                     "examples_per_second": 96.4,
                     "default": True,
+                    "reads_names": False,
                 }
             ]
         }
@@ -326,6 +327,9 @@ class Backbone(BaseModel):
         description="From upload to ready, the median of the latest datasets here; null before one."
     )
     default: bool = Field(description="Whether uploads are embedded with it at once.")
+    reads_names: bool = Field(
+        description="Whether names of classes count on it, and stand in for missing examples."
+    )
 
 
 class Method(BaseModel):

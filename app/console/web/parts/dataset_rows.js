@@ -2,8 +2,8 @@
 /** Datasets as rows: six examples, name, interval on one common axis, aliases. */
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { ask, get } from "../api.js";
-import { Interval, Picture } from "./ui.js";
-import { ago, count, label, percent, range, several, thing } from "./words.js";
+import { ModelFigure, Picture, evaluationOf } from "./ui.js";
+import { ago, count, label, several, thing } from "./words.js";
 
 /** What an example says, if it is a text. @param {string} dataset @param {string} example */
 export const textOf = async (dataset, example) => (await ask("GET", `v1/datasets/${dataset}/examples/${example}/content`)).text();
@@ -37,8 +37,25 @@ export function DatasetRows({ datasets, models }) {
     return html`<a class="item datasets" href=${`#/datasets/${dataset.id}`} key=${dataset.id}>
       ${dataset.status === "processing" ? html`<div><small>embedding ${count(dataset.num_examples)} ${thing(dataset.modality, dataset.num_examples)}</small></div>` : html`<${Glimpse} dataset=${dataset} />`}
       <div style=${{ minWidth: 0 }}><div class="name" title=${dataset.name}>${dataset.name}</div><small>${several(dataset.classes.length, "class", "classes")} · ${several(dataset.num_examples, dataset.modality === "text" ? "text" : "example")} · version ${dataset.version}</small></div>
-      <div>${best ? html`<div><b>${percent(best.accuracy?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(best.accuracy)}</small></div><${Interval} figure=${best.accuracy} target=${dataset.target} from=${from} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
+      <div>${best ? html`<${ModelFigure} model=${best} target=${dataset.target} from=${from} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
       <div class="row">${aliases.length ? aliases.slice(0, 3).map((name) => html`<span class="chip accent" title=${name}>${name}</span>`) : html`<small>${best ? "no alias" : ""}</small>`}</div>
       <small class="right">${ago(dataset.created_at)}</small></a>`;
   })}</div>`;
+}
+
+const ASKED = 3;
+
+/**
+ * Which labels of a dataset look wrong, as one of its models says, of those that have something to say.
+ * The model that is asked first is the wanted one, then those that answer under an alias, then the newest.
+ * @param {any[]} models of one dataset, newest first @param {string | null} [wanted]
+ * @returns {Promise<any[]>} each with its `model`
+ */
+export async function suspectsOf(models, wanted = null) {
+  const order = [...models].sort((a, b) => Number(b.id === wanted) - Number(a.id === wanted) || Number(b.aliases.length > 0) - Number(a.aliases.length > 0));
+  for (const model of order.slice(0, ASKED)) {
+    const found = (await evaluationOf(model.id)).advice?.probably_mislabelled ?? [];
+    if (found.length) return found.map((/** @type {any} */ one) => ({ ...one, model: model.id }));
+  }
+  return [];
 }

@@ -6,7 +6,7 @@ import { Dialog } from "./ui.js";
 import { called, percent } from "./words.js";
 
 /** @type {[string, string, string][]} */
-const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Hooks", "page", "#/hooks"], ["Feedback", "page", "#/feedback"], ["Webhooks", "page", "#/webhooks"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Usage and bounds", "page", "#/usage"], ["Keys", "page", "#/keys"], ["Guide", "page", beside("guide")], ["HTTP API", "page", beside("docs")]];
+const ACTIONS = [["Home", "page", "#/"], ["Datasets", "page", "#/datasets"], ["Name classes without examples", "action", "#/datasets?name"], ["Models", "page", "#/models"], ["Try it", "page", "#/try"], ["Compare two models", "page", "#/compare"], ["Aliases", "page", "#/aliases"], ["Hooks", "page", "#/hooks"], ["Feedback", "page", "#/feedback"], ["Webhooks", "page", "#/webhooks"], ["Jobs", "page", "#/jobs"], ["System", "page", "#/system"], ["Usage and bounds", "page", "#/usage"], ["Keys", "page", "#/keys"], ["Guide", "page", beside("guide")], ["HTTP API", "page", beside("docs")]];
 
 /** @param {{onClose: () => void}} props */
 export function Palette({ onClose }) {

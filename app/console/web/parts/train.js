@@ -7,6 +7,9 @@ import { Button, Dialog, Failed, Fold, Same, curl, python, useLoad } from "./ui.
 /** A name that an id can carry. @param {string} name */
 export const suffixOf = (name) => name.normalize("NFKD").replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
 
+/** Start a job that chooses everything itself. @param {any} dataset @returns {Promise<any>} */
+export const startOf = (dataset) => send("POST", "v1/fine_tuning/jobs", { training_file: dataset.id, ...(suffixOf(dataset.name) ? { suffix: suffixOf(dataset.name) } : {}) });
+
 /** The field of one hyperparameter. @param {{name: string, schema: any, value: any, onChange: (value: any) => void}} props */
 function Parameter({ name, schema, value, onChange }) {
   const kinds = schema.anyOf ?? [schema];
@@ -31,11 +34,10 @@ export function TrainSheet({ dataset, onClose }) {
   const [values, set] = useState(/** @type {Record<string, any>} */ ({}));
   const [busy, work] = useState(false);
   const [refused, fail] = useState(/** @type {any} */ (null));
-  const used = backbone || dataset.backbone;
   const schema = data?.methods.find((/** @type {any} */ one) => one.id === method);
   const given = Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== undefined && schema?.hyperparameters.properties?.[key]));
   const body = {
-    model: used, training_file: dataset.id, ...(suffix ? { suffix } : {}), ...(seed ? { seed: Number(seed) } : {}),
+    ...(backbone ? { model: backbone } : {}), training_file: dataset.id, ...(suffix ? { suffix } : {}), ...(seed ? { seed: Number(seed) } : {}),
     ...(method !== "auto" || Object.keys(given).length ? { method: { type: method, [method]: { hyperparameters: given } } } : {}),
   };
   const go = () => { work(true); fail(null); send("POST", "v1/fine_tuning/jobs", body).then((job) => { location.hash = `#/jobs/${job.id}`; }, (answer) => { fail(answer); work(false); }); };
@@ -45,7 +47,7 @@ export function TrainSheet({ dataset, onClose }) {
     <${Failed} error=${error ?? refused} />
     <${Button} kind="primary" busy=${busy} onClick=${go}>Train</${Button}>
     <div class="folds" style=${{ marginTop: "24px" }}>
-      <${Fold} title="Backbone" summary=${used}>${data?.backbones.map((/** @type {any} */ one) => html`<label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="backbone" disabled=${!one.available} checked=${used === one.id} onChange=${() => use(one.id)} /><span>${one.name}${one.id === dataset.backbone && html` <span class="chip">read already</span>`}<br /><small class="hint">${one.available ? `${one.dim ? `${one.dim} numbers a ${dataset.modality === "text" ? "text" : "picture"}, ` : ""}${one.licence}` : one.reason}</small></span></label>`)}</${Fold}>
+      <${Fold} title="Backbone" summary=${backbone || "chosen by itself"}><label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="backbone" checked=${!backbone} onChange=${() => use("")} /><span>chosen by itself<br /><small class="hint">${dataset.modality === "text" ? "all encoders that are here, weighed for these texts; the job says which" : "the default one; the job says which"}</small></span></label>${data?.backbones.map((/** @type {any} */ one) => html`<label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="backbone" disabled=${!one.available} checked=${backbone === one.id} onChange=${() => use(one.id)} /><span>${one.name}${one.id === dataset.backbone && html` <span class="chip">read already</span>`}<br /><small class="hint">${one.available ? `${one.dim ? `${one.dim} numbers a ${dataset.modality === "text" ? "text" : "picture"}, ` : ""}${one.licence}` : one.reason}</small></span></label>`)}</${Fold}>
       <${Fold} title="Method" summary=${method}>${data?.methods.map((/** @type {any} */ one) => html`<label class="row" style=${{ alignItems: "flex-start", padding: "5px 0", flexWrap: "nowrap" }}><input type="radio" name="method" checked=${method === one.id} onChange=${() => { choose(one.id); set({}); }} /><span>${one.id}<br /><small class="hint">${one.description}</small></span></label>`)}</${Fold}>
       <${Fold} title="Hyperparameters" summary=${Object.keys(given).length ? Object.entries(given).map(([key, value]) => `${key} ${value}`).join(", ") : "all chosen by itself"}>${Object.entries(schema?.hyperparameters.properties ?? {}).map(([key, one]) => html`<${Parameter} key=${`${method}.${key}`} name=${key} schema=${one} value=${values[key]} onChange=${(/** @type {any} */ value) => set({ ...values, [key]: value })} />`)}</${Fold}>
       <${Fold} title="Name and seed" summary=${`${suffix || "no name"}${seed ? `, seed ${seed}` : ""}`}><label class="field"><span>Name</span><input type="text" value=${suffix} pattern="[A-Za-z0-9._\\-]{1,64}" onInput=${(/** @type {any} */ event) => name(suffixOf(event.target.value))} /><small>Becomes part of the model's id.</small></label><label class="field" style=${{ marginTop: "12px" }}><span>Seed</span><input type="number" min="0" value=${seed} onInput=${(/** @type {any} */ event) => sow(event.target.value)} /><small>The same seed and data make the same model.</small></label></${Fold}>

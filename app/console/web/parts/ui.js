@@ -1,8 +1,8 @@
 // @ts-check
 /** The components that every page is made of. */
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { ROOT, picture } from "../api.js";
-import { percent } from "./words.js";
+import { ROOT, get, part, picture } from "../api.js";
+import { percent, range } from "./words.js";
 
 const PATHS = {
   home: "M3 8l6-5 6 5v7h-4v-4H7v4H3z", grid: "M3 3h5v5H3zM10 3h5v5h-5zM3 10h5v5H3zM10 10h5v5h-5z",
@@ -139,6 +139,26 @@ export function Interval({ figure, target, from = 0, to = 1, grey = false, name 
   return html`<div class=${`interval ${grey ? "grey" : ""}`} role="img" aria-label=${said}>
     <i style=${{ left: at(low), right: `calc(100% - ${at(high)})` }}></i><b style=${{ left: at(figure.value) }}></b>
     ${target ? html`<s style=${{ left: at(target) }}></s>` : null}</div>`;
+}
+
+/** @type {Map<string, Promise<any>>} */
+const evaluations = new Map();
+
+/** A model's evaluation, which never changes: asked once. @param {string} id @returns {Promise<any>} */
+export function evaluationOf(id) {
+  const found = evaluations.get(id) ?? get(`v1/models/${part(id)}/evaluation`);
+  evaluations.set(id, found);
+  found.catch(() => evaluations.delete(id));
+  return found;
+}
+
+/** The one figure a model is known by in lists: accuracy, or of several labels its mean average precision. @param {{model: any, target?: number | null, from: number}} props */
+export function ModelFigure({ model, target, from }) {
+  const several = model.label_mode === "multi_label";
+  const { data, error } = useLoad(async () => (several ? (await evaluationOf(model.id)).mean_average_precision : model.accuracy), [model.id]);
+  const figure = several ? data : model.accuracy;
+  if (several && !data && !error) return html`<div style=${{ minHeight: "34px" }}></div>`;
+  return html`<div><b>${percent(figure?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(figure)}</small></div><${Interval} figure=${figure} target=${several ? null : target} from=${from} name=${several ? "mean average precision" : "accuracy"} />${several && figure?.value != null && html`<small>mean average precision</small>`}`;
 }
 
 /** The same by curl or Python, with real ids and never the key. @param {{curl: string, python?: string}} props */

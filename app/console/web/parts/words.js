@@ -56,3 +56,6 @@ export function called(model) {
 }
 /** @param {any} model */
 export const ofVersion = (model) => called(model) + (model.dataset?.version ? `, of version ${model.dataset.version}` : "");
+
+/** @param {any} job */
+export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.status);

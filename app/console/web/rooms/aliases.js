@@ -2,8 +2,8 @@
 /** Aliases: which model each stable name answers with, moving one, and what there is to know of it. */
 import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
-import { Button, Dialog, Failed, Head, Interval, Loading, Same, Sure, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
-import { ago, called, ofVersion, percent, range } from "../parts/words.js";
+import { Button, Dialog, Failed, Head, Loading, ModelFigure, Same, Sure, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { ago, called, ofVersion, percent } from "../parts/words.js";
 
 /** @param {{name: string, current: any, models: any[], onClose: () => void, onDone: () => void}} props */
 function Move({ name, current, models, onClose, onDone }) {
@@ -39,7 +39,7 @@ export default function Aliases() {
   return html`<${Head} title="Aliases" sub=${html`<span>stable names that programs ask; each points to a model</span>`} acts=${data?.models.length > 0 && html`<${Button} kind="primary" onClick=${() => move({ name: "" })}>New alias</${Button}>`} /><${Failed} error=${error} again=${again} />${!data && !error && html`<${Loading} />`}
     ${data && (data.aliases.length ? html`<div class="list" style=${{ marginTop: "24px" }}>${data.aliases.map((alias) => { const model = of(alias.model);
       return html`<div class="item models" key=${alias.name}><div style=${{ minWidth: 0 }}><a class="name" style=${{ display: "block", color: "inherit" }} href=${`#/aliases/${part(alias.name)}`}>${alias.name}</a><small>${model ? html`answers with <a href=${`#/models/${part(model.id)}`}>${ofVersion(model)}</a>` : alias.model}</small></div>
-        <div>${model && html`<b>${percent(model.accuracy?.value)}</b> <small style=${{ display: "inline" }}>${range(model.accuracy)}</small><${Interval} figure=${model.accuracy} />`}</div>
+        <div>${model && html`<${ModelFigure} model=${model} from=${0} />`}</div>
         <div class="row"><a class="btn small" href=${`#/try/${part(alias.name)}`}>Try it</a><${Button} kind="small" onClick=${() => move({ name: alias.name, current: model })}>Move…</${Button}><${Button} kind="small bare" onClick=${() => drop(alias)}>Delete…</${Button}></div><small class="right">since ${ago(alias.updated_at)}</small></div>`; })}</div>` : html`<p class="empty">None yet. An alias, such as <code>parts@production</code>, keeps its name while the model behind it changes. ${data.models.length ? "" : html`First <a href="#/">train a model</a>.`}</p>`)}
     <div class="folds"><${Same} curl=${curl("v1/aliases/parts@production", `-X PUT -H "Content-Type: application/json" -d '{"model": "${data?.models[0]?.id ?? "ft:…"}"}'`)} python=${python(`client.put("v1/aliases/parts@production", json={"model": "${data?.models[0]?.id ?? "ft:…"}"})`)} /></div>
     ${moving && html`<${Move} name=${moving.name} current=${moving.current} models=${data?.models ?? []} onClose=${() => move(null)} onDone=${again} />`}

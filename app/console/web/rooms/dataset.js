@@ -7,6 +7,7 @@ import { ExampleDialog } from "../parts/example.js";
 import { Grid, Text } from "../parts/grid.js";
 import { ModelRows } from "../parts/model_rows.js";
 import { Suspects } from "../parts/suspects.js";
+import { suspectsOf } from "../parts/dataset_rows.js";
 import { TrainSheet } from "../parts/train.js";
 import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
 import { ago, count, label, several, size, thing } from "../parts/words.js";
@@ -51,7 +52,7 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
   const marked = new Set(suspects.map((one) => one.example_id));
   return html`<div class="side" style=${{ marginTop: "28px" }}><div>
       <header class="row" style=${{ marginBottom: "8px" }}><h2 class="grow">Classes</h2><small class="hint">${counts.data ? `to ${split || "train"}` : "in all"}</small></header>
-      <div class="classbar" style=${{ display: "block", maxHeight: "560px", overflowY: "auto" }}>${dataset.classes.map((/** @type {any} */ one) => html`<button type="button" aria-pressed=${wanted === one.label} title=${one.label} onClick=${() => want(wanted === one.label ? "" : one.label)}><span>${label(one.label)}</span><span class=${`bar ${uneven && one.label === uneven[0].label ? "miss" : ""}`}><i style=${{ width: `${(100 * of(one.label)) / largest}%` }}></i></span><span class="right muted">${count(of(one.label))}</span></button>`)}</div>
+      <div class=${`classbar ${dataset.classes.some((/** @type {any} */ one) => one.label.length > 14) ? "long" : ""}`} style=${{ display: "block", maxHeight: "560px", overflowY: "auto" }}>${dataset.classes.map((/** @type {any} */ one) => html`<button type="button" aria-pressed=${wanted === one.label} title=${one.label} onClick=${() => want(wanted === one.label ? "" : one.label)}><span>${label(one.label)}</span><span class=${`bar ${uneven && one.label === uneven[0].label ? "miss" : ""}`}><i style=${{ width: `${(100 * of(one.label)) / largest}%` }}></i></span><span class="right muted">${count(of(one.label))}</span></button>`)}</div>
       ${uneven && html`<p class="dense muted" style=${{ marginTop: "12px" }}><span class="miss-ink">${label(uneven[0].label)}</span> has fewest: ${uneven[0].n} against ${uneven[1].n} of ${label(uneven[1].label)}. The fit gives every class the same weight all the same.</p>`}
     </div><div>
       <div class="row" style=${{ marginBottom: "12px" }}>${splits.map((one) => html`<button type="button" class="chip" aria-pressed=${split === one.split} onClick=${() => only(split === one.split ? "" : one.split)}>to ${one.split} ${count(one.num_examples)}</button>`)}
@@ -98,10 +99,10 @@ export default function Dataset({ id, query }) {
     return { dataset: { ...latest, ...one, id: latest.id, name: latest.name, latest: latest.version }, versions: versions.data, models: models.data.filter((/** @type {any} */ model) => model.dataset?.id === id) };
   }, [id, asked]);
   const suspected = useLoad(async () => {
-    const model = data?.models[0];
-    if (!model || asked) return [];
-    return (await get(`v1/models/${part(model.id)}/evaluation`)).advice?.probably_mislabelled.map((/** @type {any} */ one) => ({ ...one, model: model.id })) ?? [];
-  }, [data?.models[0]?.id]);
+    if (!data || asked) return [];
+    const newest = Math.max(...data.models.map((/** @type {any} */ one) => one.dataset?.version ?? 0));
+    return suspectsOf(data.models.filter((/** @type {any} */ one) => one.dataset?.version === newest || one.id === query.get("model")), query.get("model"));
+  }, [data?.models[0]?.id, query.get("model")]);
   useEvery(again, data?.dataset.status === "processing" ? 1 : 0);
   useEffect(() => { takeDrops((files) => report(files, id)); return () => takeDrops(null); }, [id]);
   if (!data) return html`<${Head} title="Dataset" crumbs=${[["Datasets", "#/datasets"]]} /><${Failed} error=${error} again=${again} />${!error && html`<${Loading} lines=${4} />`}`;

@@ -4,8 +4,8 @@ import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { follow, get, part, save, send } from "../api.js";
 import { Epochs } from "../parts/charts.js";
 import { Button, Failed, Fold, Head, Icon, Loading, Note, Picture, Same, curl, python, useEvery, useLoad } from "../parts/ui.js";
-import { clock, count, label, lasted, several, thing } from "../parts/words.js";
-import { KINDS, ended, said } from "./jobs.js";
+import { clock, count, ended, label, lasted, several, thing } from "../parts/words.js";
+import { KINDS, said } from "./jobs.js";
 
 const FILM = 320;
 /** What a person can do about a failure. @type {Record<string, string>} */

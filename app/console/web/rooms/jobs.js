@@ -3,14 +3,12 @@
 import { html } from "../vendor/preact.js";
 import { get } from "../api.js";
 import { Failed, Head, Loading, Same, curl, python, useEvery, useLoad } from "../parts/ui.js";
-import { ago, lasted } from "../parts/words.js";
+import { ago, ended, lasted } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
 export const KINDS = { succeeded: "ok", failed: "bad", cancelled: "", running: "accent", queued: "", validating_files: "", paused: "" };
 /** @param {string} status */
 export const said = (status) => (status === "validating_files" ? "checking" : status);
-/** @param {any} job */
-export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.status);
 
 export default function Jobs() {
   const { data, error, again } = useLoad(async () => {

@@ -3,7 +3,8 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { part, upload } from "../api.js";
 import { forget, isWhole, waiting } from "../parts/drop.js";
-import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python } from "../parts/ui.js";
+import { startOf } from "../parts/train.js";
+import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python, toast } from "../parts/ui.js";
 import { count, label, several, size, thing } from "../parts/words.js";
 import { ReadAs } from "../parts/upload/read_as.js";
 import { look, pack } from "../parts/upload/zip.js";
@@ -80,6 +81,11 @@ function Classes({ report, inside }) {
       ${splits.map((/** @type {string} */ split) => { const n = of(split, one.label); return html`<td class=${`num ${split === "train" && n < 10 ? "miss-ink" : ""}`}>${n}</td>`; })}</tr>`)}</tbody></table></div>`;
 }
 
+/** A job that chooses everything itself, and its page; the dataset's where none could be started. @param {any} dataset */
+async function started(dataset) {
+  try { return `#/jobs/${(await startOf(dataset)).id}`; } catch (refused) { toast(/** @type {Error} */ (refused).message); return `#/datasets/${dataset.id}`; }
+}
+
 const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export default function Report() {
@@ -90,7 +96,7 @@ export default function Report() {
   const [name, rename] = useState("");
   const [fields, change] = useState(/** @type {Record<string, string>} */ ({}));
   const [told, tell] = useState(/** @type {Record<string, string>} */ ({}));
-  const [keeping, keep] = useState(false);
+  const [keeping, keep] = useState("");
   const once = useRef("");
   const control = useRef(new AbortController());
   const given = waiting();
@@ -120,31 +126,33 @@ export default function Report() {
     if (!whole) set({ text: "Putting the files together", share: 0 });
     const blob = whole ? files[0].file : await pack(files, (share) => set({ text: "Putting the files together", share }));
     const inside = await members(files);
-    if (to) return { blob, name: called, inside, to };
+    if (to) return { blob, title: whole ? called : top, name: called, inside, to };
     set({ text: "Sending it for a look", share: 0 });
     const began = performance.now();
     const report = await upload("v1/datasets", { file: blob, name: called, fields: options(), query: { validate_only: true }, signal, progress: (share) => set({ text: share < 1 ? "Sending it for a look" : "Looking into it", share }) });
-    return { blob, name: called, inside, report, seconds: (performance.now() - began) / 1000 };
+    return { blob, title: whole ? called : called.replace(/\.zip$/, ""), name: called, inside, report, seconds: (performance.now() - began) / 1000 };
   };
-  const save = async () => {
-    keep(true); fail(null);
+  const save = async (/** @type {boolean} */ train) => {
+    keep(train ? "train" : "keep"); fail(null);
     try {
       const path = made.to ? `v1/datasets/${part(made.to)}/examples` : "v1/datasets";
       const sent = made.to ? {} : { ...options(), name };
       const dataset = await upload(path, { file: made.blob, name: made.name, fields: sent, signal: control.current.signal, headers: { "idempotency-key": once.current }, progress: (share) => set({ text: "Sending it to be kept", share }) });
       forget();
-      location.hash = `#/datasets/${dataset.id}`;
-    } catch (refused) { if (/** @type {any} */ (refused).name !== "AbortError") { fail(refused); keep(false); } }
+      location.hash = train ? await started(dataset) : `#/datasets/${dataset.id}`;
+    } catch (refused) { if (/** @type {any} */ (refused).name !== "AbortError") { fail(refused); keep(""); } }
   };
   const discard = () => { forget(); history.length > 1 ? history.back() : (location.hash = "#/"); };
 
   if (!given) return html`<${Head} title="Report" crumbs=${[["Datasets", "#/datasets"]]} /><p class="empty">Nothing was dropped. <a href="#/">Drop a folder on the first page.</a></p>`;
-  const title = made?.name ?? given.files[0].path.split("/")[0];
+  const title = made?.title ?? given.files[0].path.split("/")[0];
   const report = made?.report;
   const out = report ? report.problems.filter((/** @type {any} */ one) => one.excluded).length : 0;
-  const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind="primary" busy=${keeping} why=${dirty && !made.to ? "Read it again first: what you said has changed" : ""} onClick=${save}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}`;
+  const trains = report?.classes.length > 1;
+  const stale = dirty && !made?.to ? "Read it again first: what you said has changed" : "";
+  const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind=${made.to || !trains ? "primary" : ""} busy=${keeping === "keep"} why=${keeping === "train" ? "It is being kept" : stale} onClick=${() => save(false)}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}${trains && html`<${Button} kind="primary" busy=${keeping === "train"} why=${keeping === "keep" ? "It is being kept" : stale} onClick=${() => save(true)}>Keep and train</${Button}>`}`;
   return html`<${Head} title=${title} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`${made && html`<span>${size(made.blob.size)}</span>`}${made?.inside.length > 0 && html`<span>${several(made.inside.length, "file")}${made.seconds ? `, read in ${made.seconds.toFixed(1)} s` : ""}</span>`}<span class="chip">Nothing is kept yet</span>`} />
-    <${Failed} error=${error} again=${made ? save : () => again(turn + 1)} />
+    <${Failed} error=${error} again=${made ? () => save(false) : () => again(turn + 1)} />
     ${error && !made && !given.to && html`<div class="folds" style=${{ marginTop: "16px" }}><${ReadAs} fields=${fields} open onChange=${change} onRead=${reread} dirty=${dirty} /></div>`}
     ${((!made && !error) || keeping) && html`<div class="panel" style=${{ marginTop: "24px" }} role="status"><div class="dense" style=${{ marginBottom: "8px" }}>${stage.text}…</div><div class="bar" role="progressbar" aria-valuenow=${Math.round(100 * stage.share)} aria-label=${stage.text}><i style=${{ width: `${100 * stage.share}%` }}></i></div></div>`}
     ${report && html`<div class=${`report ${report.classes.length > 40 ? "many" : ""}`} style=${{ marginTop: "28px" }}><div>

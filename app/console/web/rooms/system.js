@@ -1,8 +1,8 @@
 // @ts-check
 /** System: how it is, what waits, the disk, workers, backbones and how to get their weights. */
-import { html } from "../vendor/preact.js";
+import { html, useState } from "../vendor/preact.js";
 import { get } from "../api.js";
-import { Button, Failed, Head, Loading, Same, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
+import { Button, Failed, Fold, Head, Loading, Same, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
 import { size } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
@@ -17,11 +17,17 @@ function Disk({ bytes, disk }) {
     <dl class="facts" style=${{ marginTop: "8px" }}>${own.map(([name, n, fill]) => html`<dt class="row"><i class="dot" style=${{ background: fill }}></i>${name}</dt><dd><b>${size(Number(n))}</b></dd>`)}${disk && html`<dt class="row"><i class="dot" style=${{ background: "var(--sunk)" }}></i>Free</dt><dd><b>${size(disk.free_bytes)}</b> <span class="faint">of ${size(disk.total_bytes)}</span></dd>`}</dl></section>`;
 }
 
+/** @param {{some: any[]}} props */
+const Rows = ({ some }) => html`<div class="scroll"><table class="blocks"><thead><tr><th>Name</th><th>Reads</th><th class="num">Length</th><th>Weights</th><th>Licence</th><th class="num"></th></tr></thead><tbody>
+    ${some.map((one) => html`<tr key=${one.id}><td style=${{ fontWeight: 500 }}>${one.name} ${one.default && html`<span class="chip">default</span>`}</td><td class="muted">${one.modality === "text" ? "text" : "images"}</td><td class="num muted">${one.dim}</td><td class="faint" style=${{ overflowWrap: "anywhere" }}>${one.weights ? `from ${one.weights.source === "package" ? "the package" : `a ${one.weights.source}`} · ${one.weights.sha256.slice(0, 8)}…` : one.reason}</td><td class="muted" style=${{ whiteSpace: "nowrap" }}>${one.licence}</td><td class="right" style=${{ whiteSpace: "nowrap" }}><i class=${`dot ${one.available ? "" : "off"}`}></i> ${one.available ? "ready" : "needs weights"}</td></tr>`)}</tbody></table></div>`;
+
 /** @param {{backbones: any[]}} props */
 function Backbones({ backbones }) {
-  const ready = backbones.filter((one) => one.available).length;
-  return html`<section><header><h2>Backbones</h2><small>${ready} ready, ${backbones.length - ready} need weights</small></header><div class="scroll"><table class="blocks"><thead><tr><th>Name</th><th>Reads</th><th class="num">Length</th><th>Weights</th><th>Licence</th><th class="num"></th></tr></thead><tbody>
-    ${backbones.map((one) => html`<tr key=${one.id}><td style=${{ fontWeight: 500 }}>${one.name} ${one.default && html`<span class="chip">default</span>`}</td><td class="muted">${one.modality === "text" ? "text" : "images"}</td><td class="num muted">${one.dim}</td><td class="faint" style=${{ overflowWrap: "anywhere" }}>${one.weights ? `from ${one.weights.source === "package" ? "the package" : `a ${one.weights.source}`} · ${one.weights.sha256.slice(0, 8)}…` : one.reason}</td><td class="muted" style=${{ whiteSpace: "nowrap" }}>${one.licence}</td><td class="right" style=${{ whiteSpace: "nowrap" }}><i class=${`dot ${one.available ? "" : "off"}`}></i> ${one.available ? "ready" : "needs weights"}</td></tr>`)}</tbody></table></div></section>`;
+  const [wanted, set] = useState("");
+  const ready = backbones.filter((one) => one.available), others = backbones.filter((one) => !one.available);
+  const shown = others.filter((one) => `${one.name} ${one.id} ${one.modality}`.toLowerCase().includes(wanted.toLowerCase()));
+  return html`<section><header><h2>Backbones</h2><small>${ready.length} ready, ${others.length} need weights</small></header><${Rows} some=${ready} />
+    ${others.length > 0 && html`<div class="folds" style=${{ marginTop: "16px" }}><${Fold} title="What else could be used" summary=${`${others.length} that need weights, and where to put them`}><label class="field" style=${{ marginBottom: "8px" }}><span class="sr">Find a backbone</span><input type="search" placeholder="Find a backbone" value=${wanted} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label><${Rows} some=${shown} /></${Fold}></div>`}</section>`;
 }
 
 export default function System() {

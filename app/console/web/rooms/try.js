@@ -7,7 +7,7 @@ import { Text } from "../parts/grid.js";
 import { IsRight } from "../parts/live/is_right.js";
 import { Webcam } from "../parts/webcam.js";
 import { Button, Failed, Head, Icon, Loading, Note, Picture, Same, curl, python, toast, useLoad } from "../parts/ui.js";
-import { called, chance, label, percent, range, thing } from "../parts/words.js";
+import { called, chance, label, percent, range, several as severalOf, thing } from "../parts/words.js";
 
 const KEPT = 12, SHOWN = 5, PAUSE = 300, HANDY = 8;
 
@@ -20,12 +20,13 @@ function Answer({ tried, model, dataset, target, card }) {
   const things = thing(model.modality, 2);
   const sure = best.probability >= 0.9 ? "Sure." : best.probability >= 0.6 ? "Fairly sure." : "Not sure.";
   const often = best.probability >= 0.95 ? "almost always" : `about ${Math.round(10 * best.probability)} times in 10`;
+  const unchecked = model.accuracy?.value == null;
   const several = model.label_mode === "multi_label" ? answer.labels ?? [] : null;
   return html`<div><p class="muted">It says</p><p class="answer" role="status">${several ? several.map(label).join(", ") || "None of its labels" : unknown ? "Not one of its classes" : label(best.label)} ${!several && !unknown && html`<span class="muted" style=${{ fontSize: "20px", fontWeight: 400 }}>${chance(best.probability)}</span>`}</p>
-    <p class="muted" style=${{ margin: "6px 0 16px" }}>${several ? "Each label is given from its own threshold on: the tick on its bar." : unknown ? `Nothing it learned from looks like this${answer.familiarity != null ? `: of a thousand known ${things}, ${Math.round(1000 * answer.familiarity)} would look stranger` : ""}. If it had to choose: ${label(best.label)}, ${percent(best.probability, 0)}.` : `${sure} ${things[0].toUpperCase() + things.slice(1)} it is this sure of should be right ${often}.`}</p>
+    <p class="muted" style=${{ margin: "6px 0 16px" }}>${several ? "Each label is given from its own threshold on: the tick on its bar." : unknown ? `Nothing it learned from looks like this${answer.familiarity != null ? `: of a thousand known ${things}, ${Math.round(1000 * answer.familiarity)} would look stranger` : ""}. If it had to choose: ${label(best.label)}, ${percent(best.probability, 0)}.` : unchecked ? "No example has checked how often it is right: how sure it says it is is its own opinion." : `${sure} ${things[0].toUpperCase() + things.slice(1)} it is this sure of should be right ${often}.`}</p>
     ${answer.predictions.slice(0, SHOWN).map((/** @type {any} */ one, /** @type {number} */ n) => { const is = several ? several.includes(one.label) : n === 0 && !unknown; const least = several ? own[one.label] : null;
       return html`<div class="prob"><span title=${one.label} style=${{ fontWeight: is ? 600 : 400 }}>${label(one.label)}</span><div class=${`bar ${is ? "" : "grey"} ${least != null ? "ticked" : ""}`}><i style=${{ width: `${100 * one.probability}%` }}></i>${least != null && html`<s style=${{ left: `${100 * least}%` }} title=${`given from ${percent(least, 0)} on`}></s>`}</div><span class="right">${chance(one.probability)}</span></div>`; })}
-    ${answer.predictions.length > SHOWN && html`<p class="hint" style=${{ marginTop: "4px" }}>and ${answer.predictions.length - SHOWN} classes that are less likely</p>`}
+    ${answer.predictions.length > SHOWN && html`<p class="hint" style=${{ marginTop: "4px" }}>and ${severalOf(answer.predictions.length - SHOWN, "class that is", "classes that are")} less likely</p>`}
     <${IsRight} key=${tried.key} target=${target} model=${model} classes=${card?.labels ?? []} tried=${tried} />
     ${answer.neighbours?.length > 0 && dataset && html`<h2 style=${{ margin: "24px 0 8px", fontSize: "14px" }}>${unknown ? "Nearest it has, and far away" : "Nearest examples it learned from"}</h2>
       ${model.modality === "text" ? answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id: one.example_id }} /><small>${label(one.label)} · ${one.similarity.toFixed(2)}</small></div>`)
@@ -71,18 +72,18 @@ async function blended(picture, saliency) {
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(URL.createObjectURL(blob)) : reject(new Error("no picture")))));
 }
 
-/** For whoever has nothing at hand: examples that were held out, so that it never learned from them. @param {{dataset: any, text: boolean, onPick: (blob: Blob, name: string) => void}} props */
+/** For whoever has nothing at hand: examples that were held out; where there are none, some that it learned from, and that is said. @param {{dataset: any, text: boolean, onPick: (blob: Blob, name: string) => void}} props */
 function AtHand({ dataset, text, onPick }) {
   const { data } = useLoad(async () => {
-    for (const split of ["test", "val"]) {
+    for (const split of ["test", "val", "train"]) {
       const page = await get(`v1/datasets/${dataset.id}/examples`, { version: dataset.version, split, order: "classes", excluded: false, limit: HANDY });
-      if (page.data.length) return page.data;
+      if (page.data.length) return page.data.map((/** @type {any} */ one) => ({ ...one, split }));
     }
     return [];
   }, [dataset.id, dataset.version]);
   if (!data?.length) return null;
   const pick = (/** @type {any} */ one) => ask("GET", `v1/datasets/${dataset.id}/examples/${one.id}/content`, { query: { version: dataset.version } }).then(async (answer) => onPick(await answer.blob(), one.path), (refused) => toast(refused.message));
-  return html`<div style=${{ marginTop: "20px" }}><h2 style=${{ marginBottom: "8px", fontSize: "14px" }}>Nothing at hand? It never saw these</h2><div class=${text ? "" : "tiles"}>${data.map((/** @type {any} */ one) => html`<button type="button" class=${`tile ${text ? "text" : ""}`} key=${one.id} title=${`labelled ${one.label}`} onClick=${() => pick(one)}>${text ? html`<${Text} dataset=${dataset.id} example=${one} />` : html`<${Picture} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`Try ${one.path}`} />`}<small>${label(one.label)}</small></button>`)}</div></div>`;
+  return html`<div style=${{ marginTop: "20px" }}><h2 style=${{ marginBottom: "8px", fontSize: "14px" }}>Nothing at hand? ${data[0].split === "train" ? html`Some of its own <span class="faint">it learned from these: how well it knows them says little</span>` : "It never saw these"}</h2><div class=${text ? "" : "tiles"}>${data.map((/** @type {any} */ one) => html`<button type="button" class=${`tile ${text ? "text" : ""}`} key=${one.id} title=${`labelled ${one.label}`} onClick=${() => pick(one)}>${text ? html`<${Text} dataset=${dataset.id} example=${one} />` : html`<${Picture} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${`Try ${one.path}`} />`}<small>${label(one.label)}</small></button>`)}</div></div>`;
 }
 
 /** @param {{id: string}} props */
@@ -160,7 +161,7 @@ export default function Try({ id }) {
       : html`<${Stage} tried=${at} />`}
       ${!text && html`<div class="inputs"><${Button} onClick=${() => files.current?.click()}><${Icon} name="up" size=${15} /> Drop or choose</${Button}><${Button} onClick=${fromClipboard}><${Icon} name="paste" size=${15} /> Paste</${Button}><${Button} why=${navigator.mediaDevices ? "" : "Browsers give pages a camera over https or on localhost only"} onClick=${() => record(!film)}><${Icon} name="camera" size=${15} /> Webcam</${Button}></div>
       <input ref=${files} hidden type="file" accept="image/*,.tif,.tiff,.dcm,.heic,.jp2" multiple onChange=${(/** @type {any} */ event) => { many(chosen(event.target.files)); event.target.value = ""; }} />`}${dataset && html`<${AtHand} dataset=${dataset} text=${text} onPick=${(/** @type {Blob} */ blob, /** @type {string} */ name) => (text ? blob.text().then(type) : take(blob, name))} />`}</div>
-    <div aria-busy=${busy ? "true" : "false"}><${Failed} error=${error} />${at?.answer ? html`<${Answer} tried=${at} model=${model} dataset=${dataset} target=${id || model.id} card=${detail.data?.card} />` : !error && html`<p class="muted">${text ? "The answer appears here." : html`Drop a picture, paste one, or hold it into the camera. It is kept nowhere.`}</p>`}</div></div>
+    <div aria-busy=${busy ? "true" : "false"}><${Failed} error=${error} />${at?.answer ? html`<${Answer} tried=${at} model=${model} dataset=${dataset} target=${id || model.id} card=${detail.data?.card} />` : !error && html`<p class="muted" role="status">${busy ? "Asking. A model's first answer takes some seconds: it is being loaded." : text ? "The answer appears here." : html`Drop a picture, paste one, or hold it into the camera. It is kept nowhere.`}</p>`}</div></div>
     ${tried.length > 0 && html`<section><header><h2>Tried in this tab</h2><small>${tried.length}, kept nowhere</small></header><div class="tiles">${tried.map((one) => html`<button type="button" class="tile" key=${one.key} aria-pressed=${at?.key === one.key ? "true" : "false"} onClick=${() => choose(one)}><span class="pic" style=${at?.key === one.key ? { outline: "2px solid var(--accent)" } : {}}><img src=${one.url} alt=${one.name} /></span><small>${one.answer.labels ? one.answer.labels.map(label).join(", ") || "none" : one.answer.unknown ? "unknown" : label(one.answer.label)}</small></button>`)}</div></section>`}
     <div class="folds"><${Same} curl=${text ? curl(`v1/models/${id || model.id}/predictions`, `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'`) : curl(`v1/models/${id || model.id}/predictions`, '-H "Content-Type: image/jpeg" --data-binary @picture.jpg')} python=${python(text ? `answer = client.post("v1/models/${id || model.id}/predictions", json={"inputs": [{"text": "…"}]}).json()\nprint(answer["data"])` : `with open("picture.jpg", "rb") as file:\n    answer = client.post("v1/models/${id || model.id}/predictions", files={"files": file}).json()\nprint(answer["data"])`)} /></div>`;
 }

@@ -1,0 +1,42 @@
+"""Classes that are only named make a model of texts, and it is said what is not known of it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Service
+from tests.e2e.console.conftest import Watched
+
+
+def test_names_alone_make_a_model(console: Watched, live: Service) -> None:
+    page = console.page
+    console.sign_in(live.key)
+    console.open("/datasets")
+    page.get_by_role("button", name="Name classes…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Classes, one a line").fill(
+        "question about a delivery\n\ncomplaint about the price"
+    )
+    dialog.get_by_label("Name of the dataset").fill("first sorting")
+    dialog.get_by_role("button", name="Make a model").click()
+    expect(page).to_have_url(re.compile("#/models/"), timeout=60_000)
+    expect(page.get_by_text("Too few examples to say how good it is.")).to_be_visible()
+    page.locator("main").get_by_role("link", name="Try it").click()
+    page.get_by_label("Type or paste a text").fill("when will my parcel arrive?")
+    expect(page.locator(".answer")).to_contain_text("question about a delivery", timeout=60_000)
+    expect(page.get_by_text("No example has checked how often it is right")).to_be_visible()
+
+
+def test_pictures_need_a_network_that_reads_names(console: Watched, live: Service) -> None:
+    page = console.page
+    console.sign_in(live.key)
+    console.open("/datasets?name")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="pictures").click()
+    expect(dialog.get_by_text("No network is here that reads names of pictures.")).to_be_visible()
+    dialog.get_by_label("Classes, one a line").fill("rusty\nclean")
+    expect(dialog.get_by_role("button", name="Make a model")).to_have_attribute(
+        "aria-disabled", "true"
+    )

@@ -89,7 +89,9 @@ class IntakeForm(BaseModel):
         " `Negative`. The dataset is multi_label.",
     )
     coco: Literal["crops"] | None = Field(
-        default=None, description="The older name of `boxes`.", deprecated=True
+        default=None,
+        description="The older name of `boxes`.",
+        json_schema_extra={"deprecated": True},
     )
     boxes: Literal["crops"] | None = Field(
         default=None,

@@ -12,7 +12,7 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients errors-page bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients errors-page audit sbom bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -71,6 +71,20 @@ clients: ## Other people's generators, linters and SDKs, which tests/clients run
 
 errors-page: install ## docs/errors.md, from the table of codes
 	@$(BIN)/python -m app.http.error_page > docs/errors.md
+
+AUDIT = data/audit
+$(AUDIT)/.installed: deploy/audit.txt
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --disable-pip-version-check --quiet -r deploy/audit.txt
+	@touch $@
+
+audit: $(AUDIT)/.installed ## Known holes of the pinned dependencies (asks the vulnerability service of PyPI)
+	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints.txt || { \
+	  echo "Either the holes above, or the service did not know or was not reached: then nothing was audited." >&2; exit 1; }
+
+sbom: install $(AUDIT)/.installed ## What is installed, as CycloneDX: data/sbom.cdx.json
+	@$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o data/sbom.cdx.json $(BIN)/python
+	@echo data/sbom.cdx.json
 
 bench: bench-service bench-serving bench-quality bench-training ## Every figure in benchmarks/results
 

@@ -82,7 +82,10 @@ def _quoted(path: Path) -> list[str]:
 
 
 def _paths(quoted: str) -> Iterator[str]:
-    """The paths of this repository that `a/{b,c}.py` means; none where it is something else."""
+    """The paths of this repository that `a/{b,c}.py` or `a/b.py::test` means; none where it is
+    something else.
+    """
+    quoted = quoted.partition("::")[0]
     if quoted.split("/", maxsplit=1)[0] not in TOPS or re.search(r"[<>…\s(]", quoted):
         return
     parts = [part.split(",") for part in re.split(r"[{}]", quoted)]

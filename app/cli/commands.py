@@ -18,17 +18,21 @@ from app.cli.keys import keys, recognised
 from app.cli.options import DataDir, console, settings_of
 from app.cli.remote import commands as remote
 from app.cli.remote import retraining
+from app.cli.remote.datasets import datasets
 from app.cli.remote.doctor import doctor
+from app.cli.remote.jobs import jobs
 from app.cli.remote.training import train
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
 from app.infra.database import translate
 
+_FURTHER = 20
+"""Of what is wrong with an upload, so much is said."""
 cli = typer.Typer(no_args_is_help=True, help="Fine-tuning on few examples.")
 cli.add_typer(keys, name="keys")
-cli.add_typer(remote.datasets, name="datasets")
-cli.add_typer(remote.jobs, name="jobs")
+cli.add_typer(datasets, name="datasets")
+cli.add_typer(jobs, name="jobs")
 cli.add_typer(retraining.hooks, name="hooks")
 for command in (remote.login, train, remote.predict, remote.models, remote.evaluate, remote.export):
     cli.command()(command)
@@ -114,6 +118,8 @@ def main() -> None:
         raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
         _complain(error.code, error.message)
+        for one in error.extra.get("errors", ())[1:_FURTHER]:
+            console.print(f"  {one['code']}: {one['message']}")
         raise SystemExit(1) from None
 
 

@@ -1,9 +1,8 @@
-"""`headstart login`, `datasets`, `predict`, `jobs`, `models`, `evaluate` and `export`."""
+"""`headstart login`, `predict`, `models`, `evaluate` and `export`."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,17 +11,11 @@ import typer
 from rich.text import Text
 
 from app.cli.options import console
-from app.cli.remote import training
 from app.cli.remote.connection import DEFAULT_URL, Address, client_of, connected, remember
-from app.cli.remote.custom_vision import CustomVision
 from app.cli.remote.show import AsJson, dump, figure, out, strong, table
-from app.cli.remote.training import bars, push, watch
 from app.core.errors import HeadstartError
 
-datasets = typer.Typer(no_args_is_help=True, help="Upload and list datasets.")
-jobs = typer.Typer(no_args_is_help=True, help="List, watch and cancel jobs.")
 _AT_ONCE = 32
-_MOST = 1000
 ModelName = Annotated[str, typer.Argument(help="A model's id, an alias, or a model's name.")]
 
 
@@ -41,71 +34,6 @@ def login(
     path = remember(address)
     console.print(f"Signed in to {address.url} as “{told['name']}” of {told['organization_id']}")
     console.print(f"It is kept in {path}, for you alone")
-
-
-@datasets.command("push")
-def push_command(
-    path: Annotated[Path, typer.Argument(help="A folder of class folders, a zip, or a table.")],
-    name: Annotated[str | None, typer.Option(help="The folder's, if left out.")] = None,
-    check: Annotated[bool, typer.Option(help="A dry run: say what it would become.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Upload a folder, a zip or a table as a new dataset."""
-    with connected() as client, bars() as progress:
-        if check:
-            client.params = httpx.QueryParams({"validate_only": "true"})
-        told = push(client, path, name=name, progress=progress)
-    if as_json:
-        dump(told)
-        return
-    kept = "would be" if check else "are"
-    out.print(f"{told['num_examples']} examples of {len(told['classes'])} classes {kept} kept")
-    for problem in told["problems"][:20]:
-        out.print(f"  {problem['code']}: {problem['message']}")
-    if told["num_problems"] > 20:
-        out.print(f"  and {told['num_problems'] - 20} further problems")
-    if not check:
-        strong("dataset   ", told["id"])
-        out.print(f"train     headstart train {told['id']}")
-
-
-@datasets.command("pull-customvision")
-def pull_custom_vision(
-    project: Annotated[str, typer.Argument(help="The project's id, a UUID.")],
-    endpoint: Annotated[str, typer.Option(help="https://….cognitiveservices.azure.com")],
-    training_key: Annotated[
-        str, typer.Option(help="The training resource's key.", envvar="CUSTOM_VISION_TRAINING_KEY")
-    ],
-    to: Annotated[Path | None, typer.Option(help="Only keep the archive there.")] = None,
-) -> None:
-    """Pull an Azure Custom Vision project, pictures and tags, into a new dataset."""
-    with tempfile.TemporaryDirectory(prefix="headstart-pull-") as folder:
-        target = to or Path(folder) / "customvision.zip"
-        pulled = CustomVision(endpoint, key=training_key, project=project).pull(target)
-        out.print(f"{pulled.pictures} pictures of {len(pulled.labels)} tags")
-        for why, count in pulled.left_out.items():
-            out.print(f"  {count} left out: {why}")
-        if pulled.regions:
-            out.print(f"  {pulled.regions} regions: their tags are the whole picture's")
-        if to is None:
-            with connected() as client, bars() as progress:
-                told = push(client, target, name=pulled.name, progress=progress)
-            strong("dataset   ", told["id"])
-
-
-@datasets.command("list")
-def list_datasets(as_json: AsJson = False) -> None:
-    """The newest hundred datasets."""
-    with connected() as client:
-        told = client.get("/v1/datasets", params={"limit": 100}).json()
-    if as_json:
-        dump(told["data"])
-        return
-    rows = [
-        (one["id"], one["name"], str(one["version"]), one["status"], str(one["num_examples"]))
-        for one in told["data"]
-    ]
-    table(("id", "name", "version", "status", "examples"), rows)
 
 
 def predict(
@@ -174,35 +102,6 @@ def resolve(client: httpx.Client, name: str) -> dict[str, Any]:
     for found in (*named, *called):
         return dict(found)
     raise HeadstartError("not_found", f"there is no model, alias or model's name {name!r}")
-
-
-@jobs.command("list")
-def list_jobs(as_json: AsJson = False) -> None:
-    """The newest twenty jobs."""
-    with connected() as client:
-        told = client.get("/v1/fine_tuning/jobs").json()["data"]
-    if as_json:
-        dump(told)
-        return
-    rows = [(one["id"], one["status"], one["method"]["type"], one["model"]) for one in told]
-    table(("id", "status", "method", "backbone"), rows)
-
-
-@jobs.command("watch")
-def watch_job(job: Annotated[str, typer.Argument()], as_json: AsJson = False) -> None:
-    """Follow a job to its end; the exit status tells how it ended."""
-    with connected() as client:
-        with bars() as progress:
-            ended = watch(client, job, progress)
-        training.tell(client, ended, as_json=as_json)
-
-
-@jobs.command("cancel")
-def cancel_job(job: Annotated[str, typer.Argument()]) -> None:
-    """Cancel a job."""
-    with connected() as client:
-        told = client.post(f"/v1/fine_tuning/jobs/{job}/cancel").json()
-    out.print(f"{told['id']} is {told['status']}")
 
 
 def models(as_json: AsJson = False) -> None:

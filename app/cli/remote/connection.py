@@ -158,4 +158,7 @@ def _refuse(response: httpx.Response) -> None:
         told = {}
     code = str(told.get("code", "internal"))
     message = told.get("detail") or _OF_PROXIES.get(response.status_code)
-    raise HeadstartError(code, str(message or f"the service answered {response.status_code}"))
+    listed = told.get("errors")
+    extra = {"errors": listed} if isinstance(listed, list) else None
+    said = str(message or f"the service answered {response.status_code}")
+    raise HeadstartError(code, said, extra=extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
@@ -14,13 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.options import console
 from app.cli.remote.connection import connected
+from app.cli.remote.named import DATASET_ID, dataset_of
 from app.cli.remote.pack import Counted, packed
 from app.cli.remote.show import AsJson, dump, figure, headline, out, strong
 from app.core.errors import HeadstartError
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _POLL = 0.4
-_DATASET = re.compile("ds_[0-9a-z]{26}")
 
 
 def bars() -> Progress:
@@ -36,15 +37,21 @@ def bars() -> Progress:
     )
 
 
-def push(client: httpx.Client, path: Path, *, name: str | None, progress: Progress) -> Any:
-    """The dataset that became of a folder or a file."""
+def push(
+    client: httpx.Client,
+    path: Path,
+    *,
+    fields: Mapping[str, str],
+    progress: Progress,
+    to: str = "/v1/datasets",
+) -> Any:
+    """The dataset that became of a folder or a file, or that it was added `to`."""
     with packed(path) as (filename, file):
         file.seek(0, 2)
         task = progress.add_task("uploading", total=max(1, file.tell()))
         file.seek(0)
         counted = cast(IO[bytes], Counted(file, lambda size: progress.advance(task, size)))
-        fields = {"name": name} if name else {}
-        answer = client.post("/v1/datasets", files={"file": (filename, counted)}, data=fields)
+        answer = client.post(to, files={"file": (filename, counted)}, data=dict(fields))
         progress.update(task, completed=progress.tasks[task].total)
         return answer.json()
 
@@ -56,7 +63,7 @@ def suffix_of(name: str) -> str:
 
 
 def train(
-    source: Annotated[str, typer.Argument(help="A folder, a file, or a dataset's id.")],
+    source: Annotated[str, typer.Argument(help="A folder, a file, or a dataset's id or name.")],
     *,
     wait: Annotated[bool, typer.Option(help="Until the model is there.")] = True,
     backbone: Annotated[str | None, typer.Option(help="The best here, if left out.")] = None,
@@ -86,9 +93,10 @@ def train(
 
 
 def _dataset(client: httpx.Client, source: str, *, name: str | None, progress: Progress) -> Any:
-    if _DATASET.fullmatch(source):
-        return client.get(f"/v1/datasets/{source}").json()
-    return push(client, Path(source), name=name, progress=progress)
+    if DATASET_ID.fullmatch(source) or not Path(source).exists():
+        return dataset_of(client, source)
+    fields = {"name": name} if name else {}
+    return push(client, Path(source), fields=fields, progress=progress)
 
 
 def watch(client: httpx.Client, job_id: str, progress: Progress) -> Any:

@@ -218,14 +218,22 @@ def _check_needed(
     needed = ["label"] if table.labelled else []
     if "image" not in places:
         needed.append("path" if table.paths else "text")
-    for role in needed:
-        if role not in places:
-            hint = "" if role == "path" else f"; {role}_column says which it is"
-            if role == "text" and "path" in places:
-                hint = "; it names pictures: send a zip of it and them"
-            raise header.error(
-                "schema_mismatch", f"the header has no `{role}`; {_has(names)}{hint}"
-            )
+    missing = [role for role in needed if role not in places]
+    if missing:
+        lacks = ", no ".join(f"`{role}`" for role in missing)
+        raise header.error(
+            "schema_mismatch",
+            f"the header has no {lacks}; {_has(names)}{_hint(missing, places)}",
+        )
+
+
+def _hint(missing: Sequence[str], places: Mapping[str, str]) -> str:
+    """What says which columns they are."""
+    if "text" in missing and "path" in places:
+        return "; it names pictures: send a zip of it and them"
+    said = [f"{role}_column" for role in missing if role != "path"]
+    told = "says which it is" if len(said) == 1 else "say which they are"
+    return f"; {' and '.join(said)} {told}" if said else ""
 
 
 def _has(names: Sequence[str]) -> str:

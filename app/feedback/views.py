@@ -92,11 +92,12 @@ def logged_of(row: LoggedPredictionRow, said: FeedbackRow | None = None) -> dict
     return found.model_dump()
 
 
-def interval(hits: int, count: int) -> Interval:
-    """A share with its 95% interval (Wilson); nulls without any."""
+def interval(hits: int, count: int, *, alone: float | None = None) -> Interval:
+    """A share with its 95% interval (Wilson), as wide as `alone` of them tell; nulls of none."""
     if not count:
         return Interval(value=None, low=None, high=None)
-    low, high = wilson(hits, count)
+    tell = count if alone is None else alone
+    low, high = wilson(hits / count * tell, tell)
     return Interval(value=hits / count, low=low, high=high)
 
 
@@ -110,13 +111,20 @@ def accuracy_of(
     return LiveAccuracy(
         model=model,
         alias=alias or None,
-        accuracy=interval(right_ones, len(judged)),
+        accuracy=interval(right_ones, len(judged), alone=_alone(judged)),
         audited=len(judged),
         correct=right_ones,
         per_class=_recalls(judged),
         volunteered=volunteered,
         basis=_basis(len(judged), volunteered),
     )
+
+
+def _alone(judged: Sequence[tuple[FeedbackRow, bool]]) -> float:
+    """How many inputs say something of their own: a content again says nothing (Kish 1965)."""
+    times = Counter(row.sha256 or row.id for row, _ in judged)
+    squares = sum(count**2 for count in times.values())
+    return len(judged) ** 2 / squares if squares else 0.0
 
 
 def _recalls(judged: Sequence[tuple[FeedbackRow, bool]]) -> list[ClassRecall]:

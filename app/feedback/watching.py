@@ -52,7 +52,8 @@ def _cause(session: Session, hook: HookRow) -> dict[str, Any] | None:
         alias=hook.alias,
         model_id=alias.model_id,
     )
-    said = [said_right(row.answer, told_of(row)) for row in found]
+    once = {row.sha256 or row.id: row for row in reversed(found)}  # again it says nothing new
+    said = [said_right(row.answer, told_of(row)) for row in reversed(once.values())]
     right = [one for one in said if one is not None]
     before = watched.told_before(session, hook, "quality", alias.model_id)
     if len(right) <= before * _MORE:

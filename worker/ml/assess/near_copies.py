@@ -62,6 +62,17 @@ def known(copies: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
     return None if torch.equal(together, told) or not fold_count(labels, together) else together
 
 
+def merged(copies: Tensor | None, groups: Tensor) -> Tensor:
+    """Groups [n] in which examples that `copies` [n] calls equal are one, whatever that leaves: of
+    what is judged and not trained on.
+    """
+    if copies is None:
+        return groups
+    first: dict[int, int] = {}
+    links = [(row, first.setdefault(number, row)) for row, number in enumerate(copies.tolist())]
+    return _numbered(groups.tolist(), links)
+
+
 def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
     """Groups [n] in which linked near copies are one, numbered by first row.
 

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
-from worker.ml.assess import advice, calibration, distance_cooling, evaluation, novelty
+from worker.ml.assess import (
+    advice,
+    calibration,
+    distance_cooling,
+    evaluation,
+    near_copies,
+    novelty,
+)
 from worker.ml.assess.answers import HeldOutAnswers
 from worker.ml.assess.learning_curve import Point
 from worker.ml.assess.novelty import NoveltyDetector
@@ -177,11 +184,16 @@ def _detector(judged: _Judged, kept: Tensor, rows: Tensor) -> NoveltyDetector:
 
 def _evaluation(judged: _Judged, answers: HeldOutAnswers | None) -> dict[str, Any]:
     """On held-out examples, and out of fold unless the method held some out; else out of fold."""
-    if answers is None or _held_out(judged) is None:
+    held_out = _held_out(judged)
+    if answers is None or held_out is None:
         return _out_of_fold(judged)
+    together = near_copies.merged(held_out.copies, held_out.groups)
+    apart = len(together.unique()) / len(held_out.groups.unique())
     said = evaluation.evaluate(
-        answers.probabilities, answers.labels, answers.classes, how="hold-out"
+        answers.probabilities, answers.labels, answers.classes, how="hold-out", apart=apart
     )
+    if apart < 1:
+        said["how"] = said["how"] | {"near_copies": "judged together"}
     if judged.fitted.held_out is not None:
         return said
     return said | {"out_of_fold": _out_of_fold(judged)}

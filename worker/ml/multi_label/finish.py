@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
-from worker.ml.assess import novelty
+from worker.ml.assess import near_copies, novelty
 from worker.ml.assess.advice import Evidence, Set
 from worker.ml.assess.answers import MarkedAnswers
 from worker.ml.assess.novelty import NoveltyDetector
@@ -181,7 +181,7 @@ def _on_held_out(heads: _Heads, head: HeadArtifact) -> Answers | None:
         said=found >= heads.thresholds,
         marks=held_out.marks,
         judged=torch.ones_like(held_out.marks) & heads.folds.learnable,
-        groups=held_out.groups,
+        groups=near_copies.merged(held_out.copies, held_out.groups),
         trained=None,
     )
 

@@ -1,0 +1,46 @@
+"""Live accuracy: an input that came again says nothing of its own."""
+
+from __future__ import annotations
+
+from app.feedback.views import accuracy_of
+from app.infra.orm import FeedbackRow
+
+
+def rows(contents: list[str], wrong: int = 0) -> list[FeedbackRow]:
+    """Audited feedback on these contents, the first `wrong` of which were answered wrongly."""
+    return [
+        FeedbackRow(
+            id=f"fb_{place}",
+            sha256=content,
+            answer={"label": "a", "scores": {"a": 0.9}},
+            label="b" if place < wrong else "a",
+            labels=None,
+            correct=None,
+            unknown=False,
+            audited=True,
+        )
+        for place, content in enumerate(contents)
+    ]
+
+
+def width(contents: list[str], wrong: int = 0) -> float:
+    told = accuracy_of(rows(contents, wrong), model="m", alias="a", volunteered=0).accuracy
+    assert told.high is not None
+    assert told.low is not None
+    return told.high - told.low
+
+
+def test_the_same_content_again_does_not_narrow_the_interval() -> None:
+    once = [f"{n:064x}" for n in range(10)]
+    often = [name for name in once for _ in range(20)]
+    assert width(often) == width(once)
+    assert width([f"{n:064x}" for n in range(200)]) < width(once) / 2
+
+
+def test_what_has_no_hash_is_an_input_of_its_own() -> None:
+    assert width([""] * 50) == width([f"{n:064x}" for n in range(50)])
+
+
+def test_all_audited_inputs_are_counted() -> None:
+    told = accuracy_of(rows(["a" * 64] * 5, 2), model="m", alias="a", volunteered=1)
+    assert (told.audited, told.correct, told.accuracy.value) == (5, 3, 0.6)

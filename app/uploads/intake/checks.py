@@ -50,7 +50,9 @@ def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
     """There is no example; a table that has none says so itself."""
     empty = next((one for one in problems if one.code == "empty_dataset"), None)
     if empty is not None:
-        return HeadstartError(empty.code, empty.message, param=empty.path)
+        left_out = (one.message for one in problems if one.code == "unlabelled")
+        why = "; ".join([empty.message, *left_out][:3])
+        return HeadstartError(empty.code, why, param=empty.path)
     if any(one.code == "unlabelled" for one in problems):
         why = "no row has a label: give each row the label that is to be learned from it"
         return HeadstartError("empty_dataset", why)

@@ -54,12 +54,13 @@ def head(opened: Archive, index: int) -> bytes:
 
 def start(opened: Archive, member: FileInTree, most: int) -> bytes:
     """Up to so many bytes of a member, unchecked."""
-    read = b""
+    read, size = [], 0
     for data in opened.chunks(opened.entries[member.index]):
-        read += data
-        if len(read) >= most:
+        read.append(data)
+        size += len(data)
+        if size >= most:
             break
-    return read[:most]
+    return b"".join(read)[:most]
 
 
 def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> MemberContent:

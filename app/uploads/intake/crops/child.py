@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "JPEG2000", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF", "HEIF")
 KEPT = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 """Modes that a PNG has; floats and 32-bit integers become a TIFF, all else RGB."""
 
@@ -29,6 +29,7 @@ def main(memory: int, seconds: int) -> int:
     from PIL import Image
 
     Image.init()
+    _open_heif()
     Image.MAX_IMAGE_PIXELS = None  # the parent has looked at its size
     source, out = sys.stdin.buffer, sys.stdout.buffer
     picture: Any = None
@@ -51,6 +52,15 @@ def main(memory: int, seconds: int) -> int:
     return 0
 
 
+def _open_heif() -> None:
+    """Let HEIC be read, where what reads it is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return
+    register_heif_opener(thumbnails=False)
+
+
 class _NotCut(Exception):  # noqa: N818 - not an error of this program
     """Code and message for the parent."""
 
@@ -66,11 +76,12 @@ def _opened(data: bytes) -> Any:
     """The decoded picture, or what is wrong with it, for all boxes that it has."""
     from PIL import Image, UnidentifiedImageError
 
+    known = [name for name in FORMATS if name in Image.OPEN]
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture = Image.open(io.BytesIO(data), formats=known)
         picture.load()
     except UnidentifiedImageError:
-        return _NotCut("unsupported_image_format", f"boxes are cut out of {', '.join(FORMATS)}")
+        return _NotCut("unsupported_image_format", f"boxes are cut out of {', '.join(known)}")
     except MemoryError:
         return _NotCut("image_invalid", "to decode it takes too much memory")
     except Exception as error:  # noqa: BLE001 - hostile bytes in a library

@@ -16,7 +16,7 @@ from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import doubts, folders
 from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree
-from app.uploads.intake.names import folded
+from app.uploads.intake.names import folded, shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import of_folders, of_tables
 
@@ -61,6 +61,12 @@ class NamingTable:
     """Whether its labels are those of boxes, which folders need not agree with."""
     error: HeadstartError | None = None
     """What ends the upload, where folders do not tell the classes."""
+
+    @property
+    def title(self) -> str:
+        """What it is called where it is told of."""
+        more = len(self.files - {self.member.index})
+        return f"{shown(self.member.path)} (and {more} more)" if more else shown(self.member.path)
 
     @property
     def decides(self) -> bool:
@@ -150,7 +156,7 @@ def _read(
                 raise doubts.tables_disagree(table.member.path, other, path)
         rows += mine
         problems += table.told
-        notes.append(doubts.table_read(table.member.path, len(mine), len(pictures)))
+        notes.append(doubts.table_read(table.title, len(mine), len(pictures)))
         problems.append(Problem(code="ambiguous_layout", message=notes[-1], path=table.member.path))
     used = frozenset().union(*(one.files | {one.member.index} for one in chosen))
     return LabelSource(rows, used, notes, problems)

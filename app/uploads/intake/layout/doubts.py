@@ -147,10 +147,10 @@ def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
     )
 
 
-def table_read(path: str, named: int, pictures: int) -> str:
+def table_read(title: str, named: int, pictures: int) -> str:
     """That a table decides, though it is not called metadata."""
     return (
-        f"{shown(path)} names {named} of {pictures} pictures and their labels: it is read, "
+        f"{title} names {named} of {pictures} pictures and their labels: it is read, "
         "and what the folders are called is not"
     )
 

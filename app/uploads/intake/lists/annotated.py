@@ -8,10 +8,13 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.uploads.intake.archive import too_many
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Box, Row
 from app.uploads.intake.tables.source import TableFile
 
+MOST_BOXES = 100_000
+"""Of one picture."""
 MOST_NAMED = 100
 """NamedPictures that a refusal names."""
 
@@ -48,6 +51,8 @@ class AnnotatedPicture:
         if not (place[2] > 0 and place[3] > 0 and all(abs(one) < 1e9 for one in place)):
             self.others += 1
             return
+        if len(self.boxes) >= MOST_BOXES:
+            raise HeadstartError("too_many_entries", f"{shown(self.path)} has too many boxes")
         name = str(len(self.boxes) + 1) if key is None else str(key)
         self.boxes.append((label, Box(name, place, self.size, fractions)))
 
@@ -65,8 +70,15 @@ class AnnotatedPicture:
 
 
 def rows(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
-    """A row a picture, or a box where those are asked for. Raises several_labels."""
-    yield from (_crops(found, table) if table.crops else _whole(found, table))
+    """A row a picture, or a box where those are asked for.
+
+    Raises several_labels, too_many_entries.
+    """
+    made = _crops(found, table) if table.crops else _whole(found, table)
+    for count, row in enumerate(made):
+        if count >= table.limits.entries:
+            raise too_many(table.limits)
+        yield row
 
 
 def _whole(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
@@ -107,6 +119,18 @@ def _crops(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]
     if tags:
         said = f"the labels of {tags} whole picture(s) are not read, as boxes are cut out"
         table.warn("column_unread", f"{table.name}: {said}")
+
+
+def sides(width: object, height: object) -> tuple[int, int] | None:
+    """A picture's width and height as a list says them; None where it says none that can be."""
+    try:
+        told = int(float(str(width))), int(float(str(height)))
+    except (ValueError, OverflowError):
+        return None
+    return told if min(told) > 0 and max(told) < MOST_SIDE else None
+
+
+MOST_SIDE = 10_000_000
 
 
 def too_many_labels(table: TableFile, named: list[str], *, what: str) -> HeadstartError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, delimited
 from app.uploads.intake.tables.source import TableFile
@@ -58,8 +58,7 @@ def _add(one: AnnotatedPicture, row: Row, told: Mapping[str, str]) -> None:
         return  # a picture without a box
     try:
         left, top, right, bottom = (float(told[name]) for name in _CORNERS)
-        if "width" in told and "height" in told:
-            one.size = int(float(told["width"])), int(float(told["height"]))
+        one.size = sides(told.get("width"), told.get("height"))
     except ValueError as error:
         raise row.error("invalid_value", "a corner is no number") from error
     fractions = max(left, top, right, bottom) <= 1

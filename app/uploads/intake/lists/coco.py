@@ -24,7 +24,7 @@ class _Coco:
     the boxes."""
 
     images: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
-    categories: dict[Any, str] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
     found: dict[Any, set[Any]] = field(default_factory=dict)
     boxes: dict[Any, list[Mapping[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
@@ -85,9 +85,11 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _category(row: Row, coco: _Coco, key: object) -> str:
-    if key not in coco.categories:
+    """The name of a category, by a number that some write as a text. Raises schema_mismatch."""
+    name = coco.categories.get(str(key))
+    if name is None:
         raise row.error("schema_mismatch", f"its category {str(key)[:40]} is not in `categories`")
-    return coco.categories[key]
+    return name
 
 
 def _read(file: BinaryIO, table: TableFile) -> _Coco:
@@ -116,7 +118,7 @@ def _keep(coco: _Coco, key: str, value: Mapping[str, Any], table: TableFile) -> 
             if not isinstance(value["file_name"], str):
                 raise TypeError
         elif key == "categories":
-            coco.categories[_id(value["id"])] = str(value["name"])
+            coco.categories[str(_id(value["id"]))] = str(value["name"])
         else:
             coco.found.setdefault(_id(value["image_id"]), set()).add(_id(value["category_id"]))
             if table.crops:

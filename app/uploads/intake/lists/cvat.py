@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
 from app.uploads.intake.lists.tags import Tag, tags
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables.source import TableFile
@@ -36,15 +36,10 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
 
 
 def _image(told: Mapping[str, str], number: int) -> AnnotatedPicture:
-    sides = [int(float(told[name])) for name in ("width", "height") if _number(told.get(name))]
     one = AnnotatedPicture(told.get("name", ""), number)
-    one.size = (sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None
+    one.size = sides(told.get("width"), told.get("height"))
     one.split = SPLITS.get(told.get("subset", "").strip().lower())
     return one
-
-
-def _number(text: str | None) -> bool:
-    return bool(text) and str(text).replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
 def _add(one: AnnotatedPicture, tag: Tag, table: TableFile) -> None:

@@ -10,39 +10,63 @@ from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.archive import too_many
-from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
-SHAPES = frozenset({"polygon", "mask", "polyline", "points", "ellipse"})
+MOST_ANNOTATIONS = 1_000_000
 
 
 def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """The items with their labels and boxes. Raises schema_mismatch or too_many_entries."""
     items: list[Mapping[str, Any]] = []
     names: list[str] = []
+    boxes = 0
     for key, number, value in json_stream.elements(file, table.name, table.limits):
         if key == "items" and number and isinstance(value, dict):
-            items.append(_kept(value))
+            items.append(_tried(value, number, table))
+            boxes += len(items[-1]["told"])
         elif key == "categories" and isinstance(value, dict):
             names = _names(value)
-        if len(items) > table.limits.entries:
+        if len(items) > table.limits.entries or boxes > MOST_ANNOTATIONS:
             raise too_many(table.limits)
     for number, item in enumerate(items, 1):
         yield _image(item, number, names, table)
 
 
-def _kept(item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _tried(item: Mapping[str, Any], number: int, table: TableFile) -> Mapping[str, Any]:
+    try:
+        return _kept(item, crops=table.crops)
+    except (TypeError, ValueError) as error:
+        said = f"{table.name}: item {number} has a shape that cannot be read"
+        raise HeadstartError("schema_mismatch", said, param=table.name) from error
+
+
+def _kept(item: Mapping[str, Any], *, crops: bool) -> Mapping[str, Any]:
+    """What is needed of an item: of `crops` each box, else each kind of annotation once."""
     told_media = (item.get(name) for name in ("image", "media"))
     media: Mapping[str, Any] = next((one for one in told_media if isinstance(one, dict)), {})
     listed = item.get("annotations")
-    wanted = ("type", "label_id", "bbox", "points")
     told = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if not crops:
+        told = list(
+            {(str(one.get("type")), str(one.get("label_id"))): one for one in told}.values()
+        )
     return {
         "path": media.get("path") or item.get("id"),
         "size": media.get("size"),
-        "told": [{name: one[name] for name in wanted if name in one} for one in told],
+        "told": [_slim(one) for one in told],
     }
+
+
+def _slim(told: Mapping[str, Any]) -> dict[str, Any]:
+    """An annotation without what is long: of a polygon the bounds."""
+    kept = {name: told[name] for name in ("type", "label_id", "bbox") if name in told}
+    points = told.get("points")
+    if told.get("type") == "polygon" and isinstance(points, list) and len(points) >= 4:
+        xs, ys = points[::2], points[1::2]
+        kept["points"] = [min(xs), min(ys), max(xs), max(ys)]
+    return kept
 
 
 def _names(categories: Mapping[str, Any]) -> list[str]:
@@ -58,7 +82,7 @@ def _image(
     one = AnnotatedPicture(str(item["path"] or ""), number)
     size = item["size"]
     if isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size):
-        one.size = (size[1], size[0]) if min(size) > 0 else None
+        one.size = sides(size[1], size[0])
     for told in item["told"]:
         try:
             _add(one, told, names)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.uploads.intake.archive import too_many
 from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
@@ -21,7 +22,10 @@ def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     Raises schema_mismatch.
     """
     try:
-        told = from_json(file.read(MOST_BYTES))
+        data = file.read(MOST_BYTES)
+        if data.count(b"[") + data.count(b"{") > 3 * table.limits.entries:
+            raise too_many(table.limits)
+        told = from_json(data)
         classes, labels = told.get("classes"), told["labels"]
         for number, (name, said) in enumerate(labels.items(), 1):
             listed = said if isinstance(said, list) else [] if said is None else [said]

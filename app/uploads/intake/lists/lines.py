@@ -19,7 +19,10 @@ _USES = frozenset({"unassigned", "validate"})
 def cells_of(line: str, *, commas: bool) -> list[str]:
     """What stands in a line: between commas, tabs, or else blanks."""
     if commas:
-        return [one.strip() for one in next(csv.reader([line], skipinitialspace=True), [])]
+        try:
+            return [one.strip() for one in next(csv.reader([line], skipinitialspace=True), [])]
+        except csv.Error:
+            return []
     if "\t" in line:
         return [one.strip() for one in line.split("\t")]
     return line.split()

@@ -19,6 +19,10 @@ _NEUTRAL = frozenset(_KINDS.split())
 """Folders that say which kind of file lies in them, and not of which set it is."""
 
 
+MOST_ALIKE = 1000
+"""Pictures of one name that are told apart by their folders, one by one."""
+
+
 class NamedPictures:
     """Finds pictures by paths, by addresses, and by the names of files that lie beside them."""
 
@@ -26,9 +30,12 @@ class NamedPictures:
         self._paths = {folded(one.path): one.path for one in found}
         self._named: dict[str, list[str]] = defaultdict(list)
         self._stems: dict[str, list[str]] = defaultdict(list)
+        self._tails: dict[tuple[str, str], list[str]] = defaultdict(list)
         for one in found:
             name = folded(one.parts[-1])
             self._named[name].append(one.path)
+            if len(one.parts) > 1:
+                self._tails[folded(one.parts[-2]), name].append(one.path)
             self._stems[name.rpartition(".")[0] or name].append(one.path)
 
     def find(self, said: str, folder: str = "") -> str | None:
@@ -41,7 +48,10 @@ class NamedPictures:
         parts = [one for one in path.split("/") if one not in ("", ".")]
         if not parts:
             return None
-        named = self._called(parts[-1])
+        named = self._tails.get((parts[-2], parts[-1]), []) if len(parts) > 1 else []
+        named = named or self._called(parts[-1])
+        if len(named) > MOST_ALIKE:
+            return None
         best = max((_shared(parts[:-1], one) for one in named), default=0)
         named = [one for one in named if _shared(parts[:-1], one) == best]
         if len(named) > 1 and folder:
@@ -62,7 +72,7 @@ class NamedPictures:
         *folders, name = folded(path).split("/")
         stem = name.rpartition(".")[0]
         named = self._stems.get(stem, []) or self._named.get(stem, [])
-        if len(named) > 1:
+        if 1 < len(named) <= MOST_ALIKE:
             alike = [
                 one for one in named if _neutral(folded(one).split("/")[:-1]) == _neutral(folders)
             ]

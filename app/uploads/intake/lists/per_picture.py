@@ -10,9 +10,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
 from app.uploads.intake.lists.tags import tags
 
+MOST_POINTS = 200_000
 _YOLO = re.compile(rb"\s*\d+(\s+-?[\d.]+(?:e-?\d+)?){4,}\s*")
 
 
@@ -32,7 +33,7 @@ def voc(data: bytes, one: AnnotatedPicture) -> None:
         elif above[-1:] == ["bndbox"] or (above[-1:] == ["object"] and tag.name == "name"):
             told[tag.name] = tag.text
         elif tag.name == "size":
-            one.size = _sides(size.get("width"), size.get("height"))
+            one.size = sides(size.get("width"), size.get("height"))
         elif tag.name == "object":
             _add_object(one, told)
 
@@ -47,20 +48,14 @@ def _add_object(one: AnnotatedPicture, told: Mapping[str, str]) -> None:
     one.add(told.get("name", ""), (left, top, right - left, bottom - top))
 
 
-def _sides(width: object, height: object) -> tuple[int, int] | None:
-    try:
-        sides = int(float(str(width))), int(float(str(height)))
-    except ValueError:
-        return None
-    return sides if min(sides) > 0 else None
-
-
 def labelme(data: bytes, one: AnnotatedPicture) -> None:
     """`flags` of the whole, `shapes` in it. Raises KeyError, TypeError or ValueError."""
+    if data.count(b"[") > MOST_POINTS:
+        raise ValueError("too many points")
     told: dict[str, Any] = from_json(data)
     flags = told.get("flags") or {}
     one.tags += [str(name) for name, marked in flags.items() if marked is True]
-    one.size = _sides(told.get("imageWidth"), told.get("imageHeight"))
+    one.size = sides(told.get("imageWidth"), told.get("imageHeight"))
     for shape in told["shapes"]:
         points = [(float(x), float(y)) for x, y in shape["points"]]
         if shape.get("shape_type") == "circle" and len(points) == 2:
@@ -110,7 +105,7 @@ def yolo_names(path: str, data: bytes) -> tuple[list[str], bool]:
     return _of_yaml(text), re.search(r"^kpt_shape\s*:", text, re.M) is not None
 
 
-_FLOW = re.compile(r"^names\s*:\s*([\[{].*?[\]}])", re.M | re.S)
+_FLOW = re.compile(r"^names\s*:\s*[\[{]([^\[\]{}]*)[\]}]", re.M)
 _BLOCK = re.compile(r"^names\s*:[^\S\n]*(?:#.*)?\n((?:[ \t]*(?:-|\d+\s*:|#).*\n?|[ \t]*\n)+)", re.M)
 _IN_FLOW = re.compile(r"""(?:(\d+)\s*:\s*)?('[^']*'|"[^"]*"|[^,\[\]{}\n]+)""")
 _IN_BLOCK = re.compile(r"^[ \t]*(?:-|(\d+)\s*:)[ \t]+(.+?)[ \t]*(?:[ \t]#.*)?$", re.M)
@@ -137,7 +132,7 @@ def told(reader: Any, data: bytes, one: AnnotatedPicture, where: str) -> Annotat
         reader(data, one)
     except HeadstartError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         why = f"{where} is not readable: {str(error)[:80] or 'a part is missing'}"
         raise HeadstartError("schema_mismatch", why, param=where) from error
     return one

@@ -13,6 +13,7 @@ from functools import partial
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake import images
+from app.uploads.intake.archive import too_many
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, per_picture
@@ -31,6 +32,7 @@ LISTS = (".json", ".xml", ".jsonl", ".ndjson", ".manifest", ".lst", ".txt", ".ya
 HEAD = 64 * 1024
 MOST_BYTES = 32 * 1024 * 1024
 """Of a file that tells of one picture: LabelMe's has the picture itself in it."""
+MOST_SIDECAR = 1024 * 1024
 UNREAD = frozenset({"encoding", "archive_corrupt", "invalid_json", "schema_mismatch"})
 VAGUE = "it names pictures in a form that is not read: export COCO, or a CSV with path and label"
 
@@ -86,7 +88,7 @@ class Sources:
             return None
         with table.path.open("rb") as file:
             start = file.readline(HEAD).decode("utf-8-sig", "replace")
-        first = lines.cells_of(start, commas=True)
+        first = lines.cells_of(next(iter(start.splitlines()), ""), commas=True)
         folder = member.path.rpartition("/")[0]
         if len(first) < 2 or lines.named_at(first, self._pictures, folder) is None:
             return None
@@ -96,8 +98,11 @@ class Sources:
     def _text(self, table: TableFile) -> list[str]:
         try:
             with encodings.opened(table) as file:
-                return file.read(MOST_BYTES).decode().splitlines()
-        except (HeadstartError, UnicodeDecodeError):
+                data = file.read(MOST_BYTES + 1)
+                if len(data) > MOST_BYTES:
+                    raise too_many(table.limits)
+                return data.decode().splitlines()
+        except UnicodeDecodeError:
             return []
 
     def _singles(self) -> list[FileInTree]:
@@ -240,7 +245,7 @@ class Sources:
             return NamingTable(members[0][0], [], [], self._nearby, unread.why, hint="")
         return naming.sidecars(
             self._nearby,
-            ((one, path, self._reading.head(one, MOST_BYTES)) for one, path in members),
+            ((one, path, self._reading.head(one, MOST_SIDECAR)) for one, path in members),
         )
 
     def _read_each(

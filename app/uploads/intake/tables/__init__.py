@@ -33,7 +33,8 @@ def read(table: TableFile) -> Iterator[Row]:
             raise too_many(table.limits)
         yield row
     if not count:
-        said = f"{table.name} has no row with an example below its header"
+        below = " below its header" if table.kind in ("csv", "xlsx") else ""
+        said = f"{table.name} has no row with an example{below}"
         table.tell(Problem(code="empty_dataset", message=said, path=table.name, excluded=True))
 
 

@@ -233,6 +233,8 @@ def _hint(missing: Sequence[str], places: Mapping[str, str]) -> str:
         return "; it names pictures: send a zip of it and them"
     said = [f"{role}_column" for role in missing if role != "path"]
     told = "says which it is" if len(said) == 1 else "say which they are"
+    if {"label", "text"} <= set(missing):
+        told += " (the first row is read as the columns' names)"
     return f"; {' and '.join(said)} {told}" if said else ""
 
 

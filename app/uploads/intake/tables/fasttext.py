@@ -11,17 +11,17 @@ from app.uploads.intake.rows import Row
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
 
-_LABELS = re.compile(rf"(?:{MARK}(\S*?),?(?:\s+|$))")
+_LABEL = re.compile(rf"{MARK}(\S*?)(?:,?\s[\s,]*|,?$)")
 
 
 def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     """A row a line; several labels as a list. Raises encoding, row_too_large, invalid_value."""
     for number, line in numbered(file, table):
-        rest, labels = line.strip(), list[str]()
-        if not rest:
+        text, at, labels = line.strip(), 0, list[str]()
+        if not text:
             continue
-        while found := _LABELS.match(rest):
+        while found := _LABEL.match(text, at):
             labels.append(found[1])
-            rest = rest[found.end() :].lstrip(" ,\t")
+            at = found.end()
         label = labels[0] if len(labels) == 1 else labels or None
-        yield Row(table.name, number, {"text": rest, "label": label})
+        yield Row(table.name, number, {"text": text[at:], "label": label})

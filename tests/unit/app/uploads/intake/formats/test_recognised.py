@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.core.errors import HeadstartError
 from app.uploads.intake import Built, IntakeOptions
-from tests.archives import tarred, zipped
+from tests.archives import png, tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 from tests.unit.app.uploads.intake.formats import exports
 from tests.unit.app.uploads.intake.formats.exports import BOXED, LABELS, SIDES, WHOLE, Files
@@ -146,3 +146,86 @@ def test_pictures_that_are_missing_are_named(refused: Refused) -> None:
 @pytest.mark.parametrize("side", SIDES)
 def test_the_pictures_have_their_sides(side: int) -> None:
     assert side in Image.open(io.BytesIO(exports.picture("im1.png"))).size
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "JPEG"])
+def test_boxes_are_cut_out_of_what_telephones_take(take: Take, kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    suffix = {"HEIF": "heic"}.get(kind, kind.lower())
+    out = {}
+    for name in LABELS:
+        picture, file = Image.new("RGB", (80, 40), (int(name[2]) * 20, 0, 0)), io.BytesIO()
+        picture.save(file, kind)
+        out[f"images/{name[:3]}.{suffix}"] = file.getvalue()
+    rows = [f"{path},{LABELS[path[7:10] + '.png']},8,4,48,36" for path in out]
+    listed = "\n".join(["filename,class,xmin,ymin,xmax,ymax", *rows]).encode()
+    built = take(zipped({**out, "boxes.csv": listed}), options=IntakeOptions(crops=True))
+    assert [one.label for one in built.examples] == list(LABELS.values())
+    packed = built.pack_path.read_bytes()
+    one = built.examples[0]
+    assert Image.open(io.BytesIO(packed[one.offset : one.offset + one.length])).size == (40, 32)
+
+
+def test_numbers_of_categories_may_be_texts(take: Take) -> None:
+    listed = BOXED["coco"]["result.json"]
+    for at in range(2):
+        listed = listed.replace(f'"category_id": {at}'.encode(), f'"category_id": "{at}"'.encode())
+    assert labels(take(zipped({**BOXED["coco"], "result.json": listed}))) == LABELS
+
+
+HOSTILE = {
+    "sides without end": exports.cvat('<tag label="{label}"/>').replace(
+        b'width="20"', b'width="' + b"9" * 400 + b'"'
+    ),
+    "places that are no numbers": exports.cvat(exports.BOX.replace('xtl="2"', 'xtl="nan"')),
+    "places far away": exports.cvat(exports.BOX.replace('xtl="2"', 'xtl="-1e308"')),
+    "no places": exports.cvat('<box label="{label}"/>'),
+    "no XML": b"<annotations><image",
+    "no end": exports.cvat('<tag label="{label}"/>')[:-20],
+    "utf-16": exports.cvat('<tag label="{label}"/>').decode().encode("utf-16"),
+}
+
+
+def labels_or_code(take: Take, archive: bytes, *, crops: bool = False) -> set[str] | str:
+    """The labels that are read, or the code of the refusal."""
+    try:
+        built = take(archive, options=IntakeOptions(label_mode=None, crops=crops))
+    except HeadstartError as error:
+        return error.code
+    return set(labels(built).values())
+
+
+TOLD = ("schema_mismatch", "ambiguous_layout", "insufficient_classes", "encoding", "invalid_value")
+
+
+@pytest.mark.parametrize("listed", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("crops", [False, True])
+def test_hostile_xml_is_refused_or_read(take: Take, listed: bytes, crops: bool) -> None:
+    archive = zipped({**exports.pictures("images/"), "annotations.xml": listed})
+    assert labels_or_code(take, archive, crops=crops) in ({"cat", "dog"}, *TOLD)
+
+
+ODD = (
+    b"im0.png,cat\rim1.png,dog\r",
+    b'"im0.png,cat\n',
+    b"\xff\xfe\x00im0.png",
+    b"im0.png\0,cat\n",
+    b"filename,class,xmin,ymin,xmax,ymax\nim0.png,cat,1e999,nan,x,\n",
+    b"names: [" * 5000,
+)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "train.txt", "boxes.csv", "train.lst", "data.yaml"])
+@pytest.mark.parametrize("data", ODD)
+def test_odd_lists_are_refused_or_read(take: Take, name: str, data: bytes) -> None:
+    archive = zipped({**exports.pictures("images/"), name: data})
+    assert labels_or_code(take, archive) in ({"cat", "dog"}, *TOLD)
+
+
+def test_many_pictures_of_one_name_are_told_apart_by_their_folders(take: Take) -> None:
+    files = {f"scan_{n}/image.png": png(n) for n in range(1200)}
+    rows = "".join(f"s3://b/scan_{n}/image.png,{'ab'[n % 2]}\n" for n in range(1200))
+    built = take(zipped({**files, "import.csv": rows.encode()}), options=JUDGED)
+    assert {one.label for one in built.examples if one.path == "scan_7/image.png"} == {"b"}
+    assert len(built.examples) == 1200

@@ -8,6 +8,7 @@ import json
 import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -35,6 +36,12 @@ from app.infra.found_backbones.side_file import side_file
 from app.infra.settings import load_settings
 
 SUFFIXES = (".safetensors", ".pth")
+_REFUSED = ".refused"
+_SETTINGS = (
+    "config.json", "tokenizer.json", "preprocessor_config.json", "1_Pooling/config.json",
+    "config_sentence_transformers.json",
+)  # fmt: skip
+"""What decides, beside the tensors, whether a folder can be read."""
 
 
 class Availability(NamedTuple):
@@ -201,13 +208,56 @@ def download_path(spec: BackboneSpec) -> Path | None:
     return home / "hub" / "checkpoints" / spec.url.rsplit("/", 1)[1]
 
 
-def availability(name: str, weights_dir: Path | None) -> Availability:
-    """Whether the weights of `name` are here; if not, the reason says how to supply them."""
+def availability(
+    name: str, weights_dir: Path | None, cache_dir: Path | None = None
+) -> Availability:
+    """Whether the weights of `name` are here; if not, the reason says how to supply them.
+
+    In `cache_dir` it is kept of which weights a network could not be made.
+    """
     try:
-        require(get(name, weights_dir), weights_dir)
+        source = require(get(name, weights_dir), weights_dir)
     except HeadstartError as error:
         return Availability(available=False, reason=error.message)
-    return Availability(available=True, reason=None)
+    reason = _refusal(name, source, weights_dir, cache_dir)
+    return Availability(available=reason is None, reason=reason)
+
+
+def refuse(name: str, weights_dir: Path | None, cache_dir: Path, reason: str) -> None:
+    """Keep why no network could be made of these weights, until they change.
+
+    Where it cannot be kept, the next who loads them is told.
+    """
+    with suppress(OSError, HeadstartError):
+        source = require(get(name, weights_dir), weights_dir)
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        _refused(name, source, weights_dir, cache_dir).write_text(reason[:2000], "utf-8")
+
+
+def accept(name: str, weights_dir: Path | None, cache_dir: Path) -> None:
+    """Forget what was kept of these weights: a newer library may read them."""
+    with suppress(OSError, HeadstartError):
+        if any(cache_dir.glob(f"{name}-*{_REFUSED}")):
+            source = require(get(name, weights_dir), weights_dir)
+            _refused(name, source, weights_dir, cache_dir).unlink(missing_ok=True)
+
+
+def _refusal(
+    name: str, source: Source, weights_dir: Path | None, cache_dir: Path | None
+) -> str | None:
+    if cache_dir is None or not any(cache_dir.glob(f"{name}-*{_REFUSED}")):
+        return None
+    file = _refused(name, source, weights_dir, cache_dir)
+    return file.read_text("utf-8", "replace") if file.is_file() else None
+
+
+def _refused(name: str, source: Source, weights_dir: Path | None, cache_dir: Path) -> Path:
+    """Called by all that decides whether they can be loaded."""
+    digest = hashlib.sha256(sha256(source.path).encode())
+    more = [] if weights_dir is None else [weights_dir / f"{name}.json"]
+    for file in [*more, *(source.path / one for one in _SETTINGS)]:
+        digest.update(file.read_bytes() if file.is_file() else b"\0")
+    return cache_dir / f"{name}-{digest.hexdigest()[:24]}{_REFUSED}"
 
 
 def check_hub_code(spec: BackboneSpec) -> None:
@@ -251,13 +301,20 @@ def weights_file(path: Path) -> Path:
 def sha256(path: Path) -> str:
     """The SHA-256 of a weights file, read once per change.
 
-    Of a folder it is that of `model.safetensors`; where it has none, one over all of its files.
+    Of a graph that keeps tensors in other files it is one over all of them. Of a folder it is that
+    of `model.safetensors`; where it has none, one over all of its files.
     """
     file = weights_file(path)
     if file.is_file():
-        return _digest(file)
+        more = whole.beside(file)
+        return _together(file.parent, [file, *more]) if more else _digest(file)
     files = sorted(one for one in path.rglob("*") if one.is_file() and _counts(one))
-    told = "".join(f"{one.relative_to(path)}\0{_digest(one)}\n" for one in files)
+    return _together(path, files)
+
+
+def _together(folder: Path, files: Sequence[Path]) -> str:
+    """One over several files and their names."""
+    told = "".join(f"{one.relative_to(folder)}\0{_digest(one)}\n" for one in files)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

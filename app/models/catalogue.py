@@ -44,7 +44,8 @@ def list_methods(caller: Reader) -> Page[Method]:  # noqa: ARG001
 
 
 def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
-    available, reason = weights.availability(spec.name, settings.weights_dir)
+    engines = settings.data_dir / "engines"
+    available, reason = weights.availability(spec.name, settings.weights_dir, engines)
     return Backbone(
         id=spec.name,
         name=spec.name,
@@ -77,7 +78,9 @@ def _weights(spec: BackboneSpec, settings: Settings) -> BackboneWeights | None:
     source = weights.find(spec.name, settings.weights_dir)
     if source is None:
         return None
-    return BackboneWeights(sha256=weights.sha256(source.path), source=source.kind)
+    with suppress(HeadstartError):  # what is wrong with its files is said as the reason
+        return BackboneWeights(sha256=weights.sha256(source.path), source=source.kind)
+    return None
 
 
 def _input_size(spec: BackboneSpec, settings: Settings) -> int:

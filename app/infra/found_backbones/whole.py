@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+import re
 import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -12,6 +14,7 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import gguf_header
 
+_LOCATION = re.compile(rb"\n\x08location\x12[\x01-\x7f]", re.DOTALL)
 MOST_HEADER = 100_000_000
 """Bytes of a safetensors file's head, as its own library bounds it."""
 
@@ -25,6 +28,7 @@ def check(file: Path) -> None:
         damage = str(error)
     if damage is not None:
         raise HeadstartError("weights_invalid", f"{file.name}: {damage}", param="model")
+    beside(file)
 
 
 @lru_cache(maxsize=1024)
@@ -39,6 +43,38 @@ def _damage(file: Path, _mtime: int, size: int) -> str | None:
         return error.message
     except (ValueError, TypeError, KeyError, struct.error) as error:
         return f"this is no {file.suffix[1:]} file: {error}"
+
+
+def beside(file: Path) -> list[Path]:
+    """Files in which an ONNX graph keeps tensors of its own (`external_data`, key `location`).
+
+    Raises weights_invalid for one that is missing, or lies elsewhere.
+    """
+    if file.suffix != ".onnx":
+        return []
+    state = file.stat()
+    found = [file.parent / name for name in _locations(file, state.st_mtime_ns, state.st_size)]
+    for path in found:
+        if path.resolve().parent != file.parent.resolve():
+            told = f"{file.name} reads a file of another folder: save it with its data beside it"
+            raise HeadstartError("weights_invalid", told, param="model")
+        if not path.is_file():
+            told = f"{file.name} keeps tensors in {path.name}, which is not here: put it beside it"
+            raise HeadstartError("weights_invalid", told, param="model")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _locations(file: Path, _mtime: int, size: int) -> tuple[str, ...]:
+    """The names as protobuf writes them: field 1 `location`, field 2 a text of under 128 bytes."""
+    if size == 0:
+        return ()
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = {
+            data[one.end() : one.end() + data[one.end() - 1]].decode("utf-8", "replace")
+            for one in _LOCATION.finditer(data)
+        }
+    return tuple(sorted(found))
 
 
 def _safetensors(file: Path, size: int) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.core.errors import HeadstartError
+from app.infra import weights
 from app.infra.precision import Choice
 from worker.ml.backbones.sources import described
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
@@ -27,8 +29,36 @@ def load_engine(
 
     `cache_dir` keeps what was converted and compiled, so that the next start takes a fraction of
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
-    backbone_unavailable, weights_invalid or precision_unavailable.
+    backbone_unavailable, weights_invalid or precision_unavailable; weights that no network can be
+    made of are kept in mind there, too, for who lists backbones.
     """
+    try:
+        engine = _loaded(
+            name,
+            weights_dir,
+            device=device,
+            cache_dir=cache_dir,
+            threads=threads,
+            precision=precision,
+        )
+    except HeadstartError as error:
+        if error.code == "weights_invalid" and cache_dir is not None:
+            weights.refuse(name, weights_dir, cache_dir, error.message)
+        raise
+    if cache_dir is not None:
+        weights.accept(name, weights_dir, cache_dir)
+    return engine
+
+
+def _loaded(
+    name: str,
+    weights_dir: Path | None,
+    *,
+    device: str | None,
+    cache_dir: Path | None,
+    threads: int | None,
+    precision: Choice,
+) -> Engine:
     spec = described(name, weights_dir, cache_dir)
     device = device or default_device()
     if spec.source == "graph" and device != "cpu":

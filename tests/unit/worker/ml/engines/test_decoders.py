@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from app.core.errors import HeadstartError
 from app.infra import weights
@@ -161,3 +162,24 @@ def test_a_default_prompt_stands_before_every_text(tmp_path: Path) -> None:
     assert asked.fingerprint != plain.fingerprint
     edit(tmp_path / "own" / "config_sentence_transformers.json", default_prompt_name=None)
     assert loaded(tmp_path).fingerprint == plain.fingerprint
+
+
+def test_weights_that_make_no_network_are_listed_so_until_they_change(tmp_path: Path) -> None:
+    decoder("llama", tmp_path / "own")
+    file, cache = tmp_path / "own" / "model.safetensors", tmp_path / "engines"
+    whole = load_file(file)
+    kept = {name: one for name, one in whole.items() if "layers.1.mlp" not in name}
+    save_file(kept, file, metadata={"format": "pt"})
+    assert weights.availability("own", tmp_path, cache).available  # its head is whole
+    with pytest.raises(HeadstartError, match=r"layers\.1\.mlp"):
+        load_engine("own", tmp_path, device="cpu", precision="f32", cache_dir=cache)
+    available, reason = weights.availability("own", tmp_path, cache)
+    assert not available
+    assert "layers.1.mlp" in (reason or "")
+    save_file(whole, file, metadata={"format": "pt"})
+    assert weights.availability("own", tmp_path, cache).available
+    load_engine("own", tmp_path, device="cpu", precision="f32", cache_dir=cache)
+    weights.refuse("own", tmp_path, cache, "an older library did not read it")
+    assert not weights.availability("own", tmp_path, cache).available
+    load_engine("own", tmp_path, device="cpu", precision="f32", cache_dir=cache)
+    assert weights.availability("own", tmp_path, cache).available

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -121,3 +122,38 @@ def test_a_graph_is_no_torch_network(shared_weights: Path, tmp_path: Path) -> No
     with pytest.raises(HeadstartError) as caught:
         image_network(name, tmp_path)
     assert caught.value.code == "export_unsupported"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_beside_a_graph_are_part_of_its_weights(exported: Path) -> None:
+    model = onnx.load(exported / "small.onnx")
+    onnx.save(
+        model, exported / "apart.onnx", save_as_external_data=True, location="apart.data",
+        size_threshold=0,
+    )  # fmt: skip
+    say(exported, mean=[0.5] * 3, std=[0.5] * 3)
+    shutil.copy(exported / "small.json", exported / "apart.json")
+    ours, theirs = engine("apart", exported), engine("small", exported)
+    assert np.abs(ours.embed(noise(32)) - theirs.embed(noise(32))).max() < 1e-5
+    before = weights.sha256(exported / "apart.onnx")
+    data = exported / "apart.data"
+    data.write_bytes(data.read_bytes()[:-4] + b"\0\0\0\1")
+    assert weights.sha256(exported / "apart.onnx") != before
+    data.unlink()
+    available, reason = weights.availability("apart", exported)
+    assert not available
+    assert "apart.data" in (reason or "")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_reads_no_file_of_another_folder(exported: Path) -> None:
+    model = onnx.load(exported / "small.onnx")
+    onnx.save(
+        model, exported / "apart.onnx", save_as_external_data=True, location="0123456789",
+        size_threshold=0,
+    )  # fmt: skip
+    graph = exported / "apart.onnx"
+    graph.write_bytes(graph.read_bytes().replace(b"0123456789", b"../out.bin"))
+    available, reason = weights.availability("apart", exported)
+    assert not available
+    assert "another folder" in (reason or "")

@@ -57,7 +57,7 @@ def test_every_file_is_inside(wheel: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("app",), {"api", "worker", "traces"}),
+        (("app",), {"api", "worker", "traces", "formats"}),
         (("worker",), {"worker", "formats"}),
         (("migrations",), set()),
     ],
@@ -71,7 +71,7 @@ def test_what_is_imported_is_declared(
 
 def test_the_app_without_its_command_needs_nothing_of_the_workers(wheel: Path) -> None:
     used = {COMES_WITH.get(name, name) for name in _imported(("app",), besides="app/cli")}
-    assert used <= _declared(wheel, {"api", "traces"})
+    assert used <= _declared(wheel, {"api", "traces", "formats"})
 
 
 def test_a_fresh_environment_has_the_command_and_the_demos_digits(

@@ -97,6 +97,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.waiting
 	$(BIN)/python -m benchmarks.serving.console
 	$(BIN)/python -m benchmarks.promotion_gate
+	$(BIN)/python -m benchmarks.figures.feedback_to_live
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.figures.decoding_apart
 
@@ -118,6 +119,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.label_errors
 	$(BIN)/python -m benchmarks.figures.advice
 	$(BIN)/python -m benchmarks.figures.intervals
+	$(BIN)/python -m benchmarks.figures.promotion_folds
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

@@ -68,7 +68,9 @@ def create_hook(
     *,
     dataset: Annotated[str, typer.Option(help="What to train on.")],
     alias: Annotated[str, typer.Option(help="What to promote to.")],
-    backbone: Annotated[str, typer.Option(help="As a job's model.")] = "efficientnet_lite0",
+    backbone: Annotated[
+        str | None, typer.Option(help="As a job's model; else the best that is here.")
+    ] = None,
     against: Annotated[str | None, typer.Option(help="A dataset to compare on.")] = None,
     cron: Annotated[str | None, typer.Option(help="When: five fields.")] = None,
     timezone: Annotated[str, typer.Option(help="Of the cron fields.")] = "UTC",
@@ -85,7 +87,7 @@ def create_hook(
         "name": name,
         "dataset": dataset,
         "alias": alias,
-        "job": {"model": backbone},
+        "job": {"model": backbone} if backbone else {},
         "gate": {"evaluation_set": against},
         "triggers": triggers,
     }
@@ -97,6 +99,8 @@ def create_hook(
     strong("hook    ", told["id"])
     out.print(f"secret  {told['secret']}")
     out.print(f"next    {_when(told['next_due'])}")
+    for note in told["notes"]:
+        out.print(f"note    {note}")
 
 
 @hooks.command("list")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from app.cli.commands import cli
 from tests.api.models.test_models import new_model
 from tests.api.service import Service
+from tests.api.uploading import finish, made
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,17 @@ def test_an_alias_moves_and_goes_back(service: Service, key: str, tmp_path: Path
         said = json.loads(told("promote", "cells@production", model, "--force", "--json"))
         assert (said["verdict"], said["forced"]) == ("promoted", True)
     assert told("rollback", "cells@production") == f"cells@production means {first}\n"
+
+
+def test_a_hook_that_holds_nothing_out_says_so(service: Service, key: str) -> None:
+    with service.client(key) as client:
+        dataset = str(made(client)["id"])
+        finish(service, dataset)
+    said = " ".join(
+        told("hooks", "create", "n", "--dataset", dataset, "--alias", "n@production").split()
+    )
+    assert "note nothing is held out" in said
+    assert "6 examples decide" in said
 
 
 def test_a_hook_is_made_listed_called_and_deleted(dataset: str) -> None:

@@ -98,7 +98,7 @@ def check(data: bytes, path: str) -> ImageHeader:
     with _naming(path):
         if data.startswith(b"version https://git-lfs"):
             why = "it is a pointer of Git LFS and not the picture: run `git lfs pull`"
-            raise HeadstartError("image_invalid", why)
+            raise HeadstartError("unsupported_image_format", why)
         _check_read(extension(path))
         header = image_header.inspect(data)
         _check_name(header.format, extension(path))

@@ -264,7 +264,7 @@ def test_pointers_of_git_lfs_are_told_one_by_one(take: Take) -> None:
     files = folders({"a": 20, "b": 20}) | {"a/x.png": b"version https://git-lfs.github.com/spec/v1"}
     built = take(zipped(files))
     (problem,) = [one for one in built.problems if one.excluded]
-    assert (problem.code, problem.path) == ("image_invalid", "a/x.png")
+    assert (problem.code, problem.path) == ("unsupported_image_format", "a/x.png")
     assert "git lfs pull" in problem.message
 
 

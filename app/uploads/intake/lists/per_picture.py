@@ -30,7 +30,9 @@ def voc(data: bytes, one: AnnotatedPicture) -> None:
         above.pop()
         if above[-1:] == ["size"]:
             size[tag.name] = tag.text
-        elif above[-1:] == ["bndbox"] or (above[-1:] == ["object"] and tag.name == "name"):
+        elif above[-2:] == ["object", "bndbox"] or (
+            above[-1:] == ["object"] and tag.name == "name"
+        ):
             told[tag.name] = tag.text
         elif tag.name == "size":
             one.size = sides(size.get("width"), size.get("height"))

@@ -60,7 +60,8 @@ def voc(name: str, label: str) -> bytes:
         f"<annotation><folder>x</folder><filename>{name}</filename>"
         "<size><width>20</width><height>10</height><depth>3</depth></size>"
         f"<object><name>{label}</name><bndbox><xmin>2</xmin><ymin>1</ymin><xmax>12</xmax>"
-        "<ymax>9</ymax></bndbox></object></annotation>"
+        "<ymax>9</ymax></bndbox><part><name>head</name><bndbox><xmin>3</xmin><ymin>2</ymin>"
+        "<xmax>4</xmax><ymax>3</ymax></bndbox></part></object></annotation>"
     ).encode()
 
 

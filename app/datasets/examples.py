@@ -18,6 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Split
 from app.datasets import export, service
 from app.datasets.change_schemas import ExampleChange, ExampleChanges
+from app.datasets.lines import line_of
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.report import REPORT, DatasetReport, ValidateOnly, report_of
 from app.datasets.schemas import (
@@ -256,12 +257,10 @@ def _location(snapshot: DatasetSnapshot) -> str:
 
 def pick(services: Services, snapshot: DatasetSnapshot, example_id: str) -> Example:
     """The version's example of this id. Raises not_found or storage_unavailable."""
-    line = None
+    line = b""
     if _EXAMPLE_ID.fullmatch(example_id):
-        path = blobs.open_manifest(services, snapshot.version)
-        with path.open("rb") as file:
-            line = next((line for line in file if line.startswith(_start(example_id))), None)
-    if line is None:
+        line = line_of(blobs.open_manifest(services, snapshot.version), _start(example_id))
+    if not line:
         raise HeadstartError("not_found", "the version has no such example")
     return Example.model_validate_json(line)
 

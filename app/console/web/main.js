@@ -174,6 +174,7 @@ function Frame({ onOut }) {
     window.addEventListener("drop", drop);
     return () => { document.removeEventListener("keydown", heard); window.removeEventListener("find", find); window.removeEventListener("dragover", drop); window.removeEventListener("drop", drop); };
   }, []);
+  useEffect(() => set(""), [at.path]); // whoever goes back leaves what lies over the page, too
   const went = useRef(0);
   const go = (/** @type {string} */ to) => () => { if (Date.now() - went.current < 1200) location.hash = to; };
   useKeys({ "?": () => set("keys"), g: () => { went.current = Date.now(); }, h: go("#/"), d: go("#/datasets"), m: go("#/models"), t: go("#/try") });

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -53,13 +52,15 @@ async def get_example_thumbnail(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The example's picture, upright and small, in the greys that a model of the version sees."""
-    look = partial(find, services, caller, dataset_id, version)
+
+    def look() -> tuple[DatasetSnapshot, Example]:
+        snapshot = find(services, caller, dataset_id, version)
+        if why := MODALITIES[snapshot.dataset.modality].thumbnail:
+            raise HeadstartError("modality_mismatch", why)
+        return snapshot, examples.pick(services, snapshot, example_id)
+
     turn = services.turns.of(caller.organisation_id)
-    snapshot = await to_thread.run_sync(look, limiter=turn)
-    if why := MODALITIES[snapshot.dataset.modality].thumbnail:
-        raise HeadstartError("modality_mismatch", why)
-    pick = partial(examples.pick, services, snapshot, example_id)
-    example = await to_thread.run_sync(pick, limiter=turn)
+    snapshot, example = await to_thread.run_sync(look, limiter=turn)
     headers = _headers(example, snapshot.version, size)
     if if_none_match is not None and _names(if_none_match, headers["etag"]):
         return Response(status_code=304, headers=headers)

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
+from tests.conftest import SHARED
 from tests.e2e import conftest as e2e
 from tests.e2e.conftest import Service
+from tests.e2e.console.rooms import LOOKS, furnish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = Path(__file__).parents[3] / "data/clients/node_modules/axe-core/axe.min.js"
 SHOTS = Path(__file__).parents[3] / "data" / "screenshots"
 SIZES = {"desktop": (1440, 900), "tablet": (900, 1100), "phone": (390, 844)}
 
@@ -95,3 +98,31 @@ def opened(chromium: Browser, live: Service, **options: Any) -> Iterator[Watched
 def console(chromium: Browser, live: Service) -> Iterator[Watched]:
     """A desktop's page, not signed in."""
     yield from opened(chromium, live, viewport={"width": 1440, "height": 900})
+
+
+@pytest.fixture(scope="session")
+def pages(live: Service) -> dict[str, str]:
+    """The addresses of the pages of a service with something in it."""
+    data = SHARED / "data"
+    with live.client() as client:
+        return furnish(client, data if data.is_dir() else None)
+
+
+@pytest.fixture(params=list(LOOKS))
+def looked(
+    request: pytest.FixtureRequest, chromium: Browser, live: Service
+) -> Iterator[tuple[str, Watched]]:
+    """A signed-in page of one size and theme, and what that is called."""
+    (width, height), scheme = LOOKS[request.param]
+    context = chromium.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+        locale="en-GB",
+    )
+    context.set_default_timeout(60_000)
+    watched = watch(context, live.url)
+    watched.sign_in(live.key)
+    yield request.param, watched
+    context.close()
+    assert watched.faults == []

@@ -5,47 +5,14 @@ The pictures are for people to look at; what a machine can tell of them is asser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, Response, expect
 
-from tests.conftest import SHARED
 from tests.e2e.conftest import Service
-from tests.e2e.console.conftest import SHOTS, Watched, watch
-from tests.e2e.console.rooms import LOOKS, audit, furnish, settle
+from tests.e2e.console.conftest import AXE, SHOTS, Watched
+from tests.e2e.console.rooms import audit, settle
 
-AXE = Path(__file__).parents[3] / "data/clients/node_modules/axe-core/axe.min.js"
 FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS = 150_000, 12
-
-
-@pytest.fixture(scope="session")
-def pages(live: Service) -> dict[str, str]:
-    """The addresses of the pages of a service with something in it."""
-    data = SHARED / "data"
-    with live.client() as client:
-        return furnish(client, data if data.is_dir() else None)
-
-
-@pytest.fixture(params=list(LOOKS))
-def looked(
-    request: pytest.FixtureRequest, chromium: Browser, live: Service
-) -> Iterator[tuple[str, Watched]]:
-    """A signed-in page of one size and theme, and what that is called."""
-    (width, height), scheme = LOOKS[request.param]
-    context = chromium.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        reduced_motion="reduce",
-        locale="en-GB",
-    )
-    context.set_default_timeout(60_000)
-    watched = watch(context, live.url)
-    watched.sign_in(live.key)
-    yield request.param, watched
-    context.close()
-    assert watched.faults == []
 
 
 def test_every_page_is_fit_to_be_seen(looked: tuple[str, Watched], pages: dict[str, str]) -> None:

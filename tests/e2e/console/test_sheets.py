@@ -1,0 +1,76 @@
+"""What opens over a page, and the report: as people see it, and as axe-core does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.e2e.archives import drawn
+from tests.e2e.console.conftest import AXE, SHOTS, Watched
+from tests.e2e.console.rooms import audit, settle
+
+Sheet = tuple[str, Callable[[Page], None]]
+
+
+def press(name: str) -> Callable[[Page], None]:
+    return lambda page: page.get_by_role("button", name=name).first.click()
+
+
+def find(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("c")
+
+
+def drop(folder: Path) -> Callable[[Page], None]:
+    for name, content in drawn(per_class=6, seed=611).items():
+        path = folder / "shapes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def act(page: Page) -> None:
+        page.locator("input[webkitdirectory]").first.set_input_files(folder / "shapes")
+        page.get_by_role("button", name="Keep and train").wait_for()
+
+    return act
+
+
+def sheets(pages: dict[str, str], folder: Path) -> dict[str, Sheet]:
+    """By the names of their pictures: the page, and what opens it."""
+    return {
+        "new-key": (pages["keys"], press("New key")),
+        "replace-key": (pages["keys"], press("Replace…")),
+        "key-menu": (pages["home"], press("default · hs_")),
+        "name-classes": (pages["datasets"], press("Name classes…")),
+        "train-sheet": (pages["dataset"], press("Train a model")),
+        "add-examples": (pages["dataset"], press("Add examples")),
+        "new-hook": (pages["hooks"], press("New hook")),
+        "new-webhook": (pages["webhooks"], press("New webhook")),
+        "palette": (pages["models"], find),
+        "report": (pages["home"], drop(folder)),
+    }
+
+
+def test_what_opens_is_fit_to_be_seen(
+    looked: tuple[str, Watched], pages: dict[str, str], tmp_path: Path
+) -> None:
+    look, watched = looked
+    if not AXE.exists():
+        pytest.skip("axe-core not found (`make clients`): accessibility was not checked")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page, axe, faults = watched.page, AXE.read_text("utf-8"), []
+    for name, (address, act) in sheets(pages, tmp_path).items():
+        if name == "key-menu" and look.startswith("phone"):
+            continue  # a phone has it under "More"
+        watched.open("/more")
+        watched.open(address)
+        settle(page)
+        act(page)
+        settle(page)
+        page.screenshot(path=SHOTS / f"{name}-{look}.png")
+        sideways = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
+        faults += [f"{name}: {found}" for found in audit(page, axe)]
+    assert faults == []

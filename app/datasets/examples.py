@@ -18,7 +18,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Split
 from app.datasets import export, service
 from app.datasets.change_schemas import ExampleChange, ExampleChanges
-from app.datasets.lines import line_of
+from app.datasets.looks.lines import line_of
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.report import REPORT, DatasetReport, ValidateOnly, report_of
 from app.datasets.schemas import (

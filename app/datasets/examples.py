@@ -18,7 +18,6 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, Split
 from app.datasets import export, service
 from app.datasets.change_schemas import ExampleChange, ExampleChanges
-from app.datasets.looks.lines import line_of
 from app.datasets.lookup import DatasetId, ExampleId, find, settled
 from app.datasets.report import REPORT, DatasetReport, ValidateOnly, report_of
 from app.datasets.schemas import (
@@ -41,6 +40,7 @@ from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads import blobs
 from app.uploads.form import SETTLED, UploadForm
 from app.uploads.incoming import IncomingDep
+from app.uploads.lines import line_of
 from app.uploads.streaming import Upload
 from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets.looks.lines import line_of
+from app.uploads.lines import line_of
 
 PIECES = st.text(alphabet="ab\n", max_size=40).map(str.encode)
 

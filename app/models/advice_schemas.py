@@ -73,7 +73,9 @@ class Advice(BaseModel):
     probably_mislabelled: list[dict[str, Any]] = Field(
         [],
         description="`example_id`, the `label` it has, the one `suggested`, and the `probability` "
-        "that the label is wrong; the `reason` in words, and what it is made of: "
+        "that the label is wrong, of a set in which one in ten or twenty is, heeding how often the "
+        "fit is wrong itself: where none is, a few are named all the same; the `reason` in words, "
+        "and what it is made of: "
         "`out_of_fold_probability` of the label by fits that had not seen the example, and of "
         "`neighbours`, the examples most like it, how many have the `label` and the `suggested` "
         "one. Most doubtful first, at most 200.",

@@ -37,7 +37,8 @@ def main() -> None:
             _judge(name, seed, found[name])
     record(
         "label_errors",
-        figure="labels found wrong where a tenth was flipped: precision, recall, and how many are "
+        figure="labels found wrong where a tenth was flipped: precision, the mean probability that "
+        "is told of being so, recall, and how many are "
         "named where none was flipped; in percent",
         method=f"{SHOTS} examples a class, {SEEDS} draws (banking77 one), each label flipped to any"
         " other class; views squish and mirror; constants were chosen on draws of these sets, "
@@ -65,11 +66,14 @@ def _judge(name: str, seed: int, rows: Rows) -> None:
     wrong = torch.rand(len(support), generator=generator) < FLIPPED
     step = torch.randint(1, len(support.classes), (len(support),), generator=generator)
     labels = torch.where(wrong, (support.labels + step) % len(support.classes), support.labels)
-    named = _named(name, replace(support, labels=labels))
+    told = _told(name, replace(support, labels=labels))
+    named = set(told)
     truly = {support.ids[row] for row in wrong.nonzero()[:, 0].tolist()}
     rows["precision"].append(len(named & truly) / max(1, len(named)))
     rows["recall"].append(len(named & truly) / len(truly))
-    rows["named where none was flipped"].append(len(_named(name, support)) / len(support))
+    if told:
+        rows["told"].append(fmean(told.values()))
+    rows["named where none was flipped"].append(len(_told(name, support)) / len(support))
 
 
 def _support(name: str, seed: int) -> Support:
@@ -77,8 +81,10 @@ def _support(name: str, seed: int) -> Support:
     return part.support(draw(part.labels, SHOTS, seed))
 
 
-def _named(name: str, support: Support) -> set[str]:
-    return {one["example_id"] for one in _fit(name, support).advice["probably_mislabelled"]}
+def _told(name: str, support: Support) -> dict[str, float]:
+    """The examples that are named, and how sure it is of each that its label is wrong."""
+    named = _fit(name, support).advice["probably_mislabelled"]
+    return {one["example_id"]: one["probability"] for one in named}
 
 
 def _fit(name: str, support: Support) -> Fit:

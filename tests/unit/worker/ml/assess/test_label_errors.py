@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -73,3 +76,44 @@ def test_rows_that_are_all_alike_are_survived() -> None:
     p, labels, _ = drawn(3)
     for rows in (torch.zeros(len(labels), 4), torch.ones(len(labels), 4)):
         label_errors.suspects(p, labels, known(labels), rows)
+
+
+def poor(seed: int, count: int, sharpness: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities of a fit that errs as often as it says, labels of which one in twenty is
+    flipped, and which those are."""
+    generator = torch.Generator().manual_seed(seed)
+    p = (sharpness * torch.randn(count, 3, generator=generator)).softmax(1)
+    true = torch.multinomial(p, 1, generator=generator)[:, 0]
+    wrong = torch.rand(count, generator=generator) < 0.05
+    step = torch.randint(1, 3, (count,), generator=generator)
+    return p, torch.where(wrong, (true + step) % 3, true), wrong
+
+
+@pytest.mark.parametrize("count", [14, 60])
+@pytest.mark.parametrize("sharpness", [1.5, 2.5])
+def test_a_poor_fit_is_no_surer_than_it_is_right(count: int, sharpness: float) -> None:
+    told, right, errors = [], [], []
+    for seed in range(400):
+        p, labels, wrong = poor(seed, count, sharpness)
+        rows = torch.zeros(count, 2)
+        rows[:, 0] = 1
+        found = label_errors.suspects(p, labels, known(labels), rows)
+        told += found.doubt
+        right += wrong[found.rows].tolist()
+        errors.append(float((p.argmax(1) != labels).float().mean()))
+    assert 0.15 < fmean(errors) < 0.5
+    assert len(told) > 100
+    assert fmean(told) <= fmean(right) + 0.1
+
+
+def test_fewer_examples_are_less_sure() -> None:
+    _, labels, _ = drawn(0, per_class=2)
+    doubts = []
+    for repeats in (1, 20):
+        told = flipped(labels, [3]).repeat(repeats)
+        sharp = torch.nn.functional.one_hot(labels, CLASSES).float().mul(8).softmax(1)
+        one = label_errors.suspects(
+            sharp.repeat(repeats, 1), told, known(told), torch.ones(len(told), 2)
+        )
+        doubts.append(one.doubt[0])
+    assert doubts[0] < doubts[1]

@@ -86,6 +86,7 @@ def facts(request: Message) -> dict[str, Any]:
         "dim": DIM,
         "precision": engine,
         "weights_sha256": "0" * 64,
+        "fingerprint": f"light {name}",
         "weights_source": "none",
         "preprocessing": "light",
         "libraries": {},

@@ -28,9 +28,9 @@ Rows = NDArray[np.float32]
 class ServingHead:
     """A verified head and its labels as JSON; immutable, so any number of batches may hold it.
 
-    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other, best as
-    the engine `fitted` computes them. Where `stacked` is there it has the head's weights, and
-    `live` only what explanations need.
+    It reads the numbers of a backbone with the weights `weights_sha256`, and of no other, read as
+    `read_as` says, best as the engine `fitted` computes them. Where `stacked` is there it has the
+    head's weights, and `live` only what explanations need.
     """
 
     live: scoring.LiveHead
@@ -39,6 +39,7 @@ class ServingHead:
     nbytes: int
     weights_sha256: str
     fitted: str = ""
+    read_as: str = ""
 
 
 def live_head(tensors: dict[str, Tensor], config: Any, *, suffix: MakeSuffix) -> scoring.LiveHead:
@@ -49,7 +50,9 @@ def live_head(tensors: dict[str, Tensor], config: Any, *, suffix: MakeSuffix) ->
     return scoring.load(artifact, suffix)
 
 
-def serving_head(live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "") -> ServingHead:
+def serving_head(
+    live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "", read_as: str = ""
+) -> ServingHead:
     """The head laid out for batches, its weights in memory once."""
     stacked, size = scoring_numpy.stacked(live), live.nbytes
     if stacked is not None:
@@ -62,6 +65,7 @@ def serving_head(live: scoring.LiveHead, *, weights_sha256: str, fitted: str = "
         size + _overhead(live),
         intern(weights_sha256),
         intern(fitted),
+        intern(read_as),
     )
 
 

@@ -28,3 +28,22 @@ def check(backbone: str, *, trained: str, loaded: str) -> None:
         f"SHA-256 {loaded} are loaded: put the former back into HEADSTART_WEIGHTS_DIR (or take out "
         "the file that replaced them) and restart, or train the model again",
     )
+
+
+def read_as(card: Mapping[str, Any]) -> str:
+    """The fingerprint of how those weights were read; empty of a model that is older than it."""
+    backbone = card.get("backbone")
+    told = backbone.get("fingerprint") if isinstance(backbone, Mapping) else None
+    return told if isinstance(told, str) else ""
+
+
+def check_reading(backbone: str, *, trained: str, loaded: str) -> None:
+    """Raises backbone_unavailable where the same weights are read otherwise than for the model."""
+    if trained == loaded or not trained or not loaded:
+        return
+    raise HeadstartError(
+        "backbone_unavailable",
+        f"this model was trained on {backbone} as it was read then: what lies beside its weights "
+        "(its side file, configuration, tokens, pooling) has changed since, or the way they are "
+        "read; put it back into HEADSTART_WEIGHTS_DIR and restart, or train the model again",
+    )

@@ -57,7 +57,7 @@ class Batcher:
     large, if the work knows of any. `limit` is of each of the two lines, `wait` the seconds that a
     call may have to wait if it does not say. `sizes` are the batch sizes that the engine has been
     warmed up for, ascending from 1. `weights_sha256` is of the weights that the engines have,
-    `engine` their name, precision included.
+    `fingerprint` of those as they are read, `engine` their name, precision included.
     """
 
     def __init__(
@@ -74,8 +74,10 @@ class Batcher:
         engine: str,
         deliver: Deliver,
         metrics: Metrics,
+        fingerprint: str = "",
     ) -> None:
         self.name, self.weights_sha256, self.engine = name, weights_sha256, engine
+        self.fingerprint = fingerprint
         self._work, self._sizes = work, BatchSizes(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)

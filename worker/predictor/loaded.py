@@ -38,4 +38,9 @@ def load_head(
     if live.tuned is not None:
         live = replace(live, tuned=replace(live.tuned, observe=observe))
     trained = same_weights.trained_on(stored.card)
-    return serving_head(live, weights_sha256=trained, fitted=fitted_on(stored.card))
+    return serving_head(
+        live,
+        weights_sha256=trained,
+        fitted=fitted_on(stored.card),
+        read_as=same_weights.read_as(stored.card),
+    )

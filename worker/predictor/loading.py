@@ -61,6 +61,7 @@ def batcher_builder(
             wait=wait,
             decoders=reader.decoders,
             weights_sha256=engine.weights_sha256,
+            fingerprint=engine.fingerprint,
             engine=engine.precision,
             deliver=deliver,
             metrics=metrics,

@@ -156,6 +156,9 @@ class Service:
             if call.head is not None:
                 trained, loaded = call.head.weights_sha256, call.batcher.weights_sha256
                 same_weights.check(call.batcher.name, trained=trained, loaded=loaded)
+                same_weights.check_reading(
+                    call.batcher.name, trained=call.head.read_as, loaded=call.batcher.fingerprint
+                )
                 _check_thresholds(call)
         unanswered = [item for call in calls for item in self._unanswered(call)]
         for batcher, items in joint.rides(unanswered):

@@ -90,6 +90,7 @@ def card_of(
         "backbone": {
             "name": facts.backbone,
             "weights_sha256": facts.weights_sha256,
+            **({"fingerprint": facts.fingerprint} if facts.fingerprint else {}),
             "weights_source": facts.weights_source,
             "dim": facts.dim,
             "precision": facts.precision,

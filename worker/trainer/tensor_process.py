@@ -60,6 +60,8 @@ class EngineFacts:
     """The most tokens of a text that count."""
     pixel_scale: Mapping[str, float] | None = None
     """What is black and white in deep pictures, where a dataset says so."""
+    fingerprint: str = ""
+    """Of the weights and of all that decides how they are read."""
     members: tuple[EngineFacts, ...] = ()
     """Those of the backbones that one of several is made of."""
 
@@ -72,6 +74,7 @@ class EngineFacts:
             backbone=JOINT.join(one.backbone for one in members),
             dim=sum(one.dim for one in members),
             weights_sha256=JOINT.join(one.weights_sha256 for one in members),
+            fingerprint=JOINT.join(one.fingerprint for one in members),
             weights_source="; ".join(one.weights_source for one in members),
             keys={view: JOINT.join(one.keys[view] for one in members) for view in sorted(views)},
             members=tuple(members),

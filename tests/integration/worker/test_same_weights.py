@@ -16,11 +16,11 @@ from worker.formats import models
 TRAINED = "f" * 64
 
 
-def retold(kit: Kit, model: str) -> ModelRow:
-    """The model, as one that was trained on TRAINED."""
+def retold(kit: Kit, model: str, what: str = "weights_sha256") -> ModelRow:
+    """The model, as one that was trained on TRAINED, or on weights read so."""
     row = kit.read(lambda session: session.get_one(ModelRow, model))
     stored = models.load(kit.storage, row.artifact, row.sha256)
-    card = {**stored.card, "backbone": {**stored.card["backbone"], "weights_sha256": TRAINED}}
+    card = {**stored.card, "backbone": {**stored.card["backbone"], what: TRAINED}}
     with scratch(staging(kit.settings)) as folder:
         save_file(dict(stored.tensors), folder / models.HEAD)
         again = models.write(kit.storage, folder, row.artifact, card)
@@ -39,6 +39,15 @@ def test_a_batch_is_refused(kit: Kit) -> None:
     assert found.error is not None
     assert found.error["code"] == "backbone_unavailable"
     assert TRAINED in found.error["message"]
+
+
+def test_a_batch_on_weights_read_otherwise_is_refused(kit: Kit) -> None:
+    with training(kit):
+        version, model = trained(kit, contents(6))
+        retold(kit, model, "fingerprint")
+        found = wait_batch(kit, over_version(kit, model, version))
+    assert (found.status, (found.error or {})["code"]) == ("failed", "backbone_unavailable")
+    assert "side file" in (found.error or {})["message"]
 
 
 def test_an_export_is_refused(kit: Kit) -> None:

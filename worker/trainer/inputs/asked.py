@@ -36,6 +36,8 @@ def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> d
     facts = facts.reading(config.get("pixel_scale"))
     trained = same_weights.trained_on(stored.card)
     same_weights.check(facts.backbone, trained=trained, loaded=facts.weights_sha256)
+    read_as = same_weights.read_as(stored.card)
+    same_weights.check_reading(facts.backbone, trained=read_as, loaded=facts.fingerprint)
     features, kept = rows_of(attempt, facts, config["prediction_views"], examples)
     unique = list({example.sha256: example for example in kept}.values())
     if not unique:

@@ -135,6 +135,7 @@ class _Prediction:
         stored = models.load(attempt.context.storage, chunk.row.artifact, chunk.row.sha256)
         self._config: Mapping[str, Any] = stored.card["config"]
         self._trained = same_weights.trained_on(stored.card)
+        self._read_as = same_weights.read_as(stored.card)
         self._fitted = fitted_on(stored.card)
         self._per_class = _per_class(stored.card)
         self._problem: Problem | None = None
@@ -148,6 +149,9 @@ class _Prediction:
             facts = self._attempt.engine(self._chunk.row.backbone, fitted=self._fitted)
             facts = facts.reading(self._config.get("pixel_scale"))
             same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
+            same_weights.check_reading(
+                facts.backbone, trained=self._read_as, loaded=facts.fingerprint
+            )
             features = self._features(facts)
         if self._wanted:
             answers = self._answers(facts, features)

@@ -44,6 +44,9 @@ def run(attempt: Attempt) -> None:
         trained=same_weights.trained_on(stored.card),
         loaded=facts.weights_sha256,
     )
+    same_weights.check_reading(
+        model.backbone, trained=same_weights.read_as(stored.card), loaded=facts.fingerprint
+    )
     storage = attempt.context.storage
     with scratch(attempt.staging) as folder:
         bundle = folder / f"{model.id.rpartition(':')[2]}-{payload['format']}.zip"

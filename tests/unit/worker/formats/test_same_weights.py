@@ -33,3 +33,16 @@ def test_a_card_that_does_not_say_is_damaged(card: dict[str, Any]) -> None:
     with pytest.raises(HeadstartError) as caught:
         same_weights.trained_on(card)
     assert caught.value.code == "model_corrupt"
+
+
+def test_weights_that_are_read_otherwise_are_refused() -> None:
+    same_weights.check_reading("resnet18", trained=OLD, loaded=OLD)
+    same_weights.check_reading("resnet18", trained="", loaded=NEW)  # a model of before
+    with pytest.raises(HeadstartError, match="side file") as caught:
+        same_weights.check_reading("resnet18", trained=OLD, loaded=NEW)
+    assert caught.value.code == "backbone_unavailable"
+
+
+@pytest.mark.parametrize("card", [{}, {"backbone": 1}, {"backbone": {"fingerprint": 3}}])
+def test_an_older_card_says_nothing_of_reading(card: dict[str, Any]) -> None:
+    assert same_weights.read_as(card) == ""

@@ -56,6 +56,7 @@ class Bench:
     """A service whose backbone doubles nothing: it answers every input with the same scores."""
 
     weights_sha256: str = TRAINED
+    read_as: str = ""
     limit: int = 10
     broken: Exception | None = None
     corrupt: Exception | None = None
@@ -86,6 +87,7 @@ class Bench:
             decoders=1,
             weights_sha256=self.weights_sha256,
             engine=f"openvino-{precision}",
+            fingerprint="read so",
             deliver=deliver,
             metrics=self.metrics,
         )
@@ -94,7 +96,11 @@ class Bench:
         if self.corrupt is not None:
             raise self.corrupt
         return SimpleNamespace(
-            nbytes=1, labels=Labels(["x", "y"]), weights_sha256=TRAINED, fitted=self.fitted
+            nbytes=1,
+            labels=Labels(["x", "y"]),
+            weights_sha256=TRAINED,
+            fitted=self.fitted,
+            read_as=self.read_as,
         )
 
     def answer(self, items: Sequence[PendingInput], _rows: Any) -> list[bytes]:
@@ -165,6 +171,19 @@ def test_a_head_is_not_asked_over_weights_it_was_not_trained_on() -> None:
             assert TRAINED in wire.answer["message"]
         wire = await bench.ask(explain=("saliency",))
         assert wire.answer["code"] == "backbone_unavailable"
+        await bench.is_idle()
+
+    bench.run(body)
+    assert bench.batches == []
+
+
+def test_a_head_is_not_asked_over_weights_that_are_read_otherwise() -> None:
+    bench = Bench(read_as="read otherwise")
+
+    async def body() -> None:
+        wire = await bench.ask()
+        assert wire.answer["code"] == "backbone_unavailable"
+        assert "side file" in wire.answer["message"]
         await bench.is_idle()
 
     bench.run(body)

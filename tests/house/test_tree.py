@@ -57,6 +57,14 @@ def test_nothing_names_a_machine_path_or_an_index_host() -> None:
     assert found == []
 
 
+def test_no_merge_is_half_done() -> None:
+    marks = re.compile(r"^(<{7} |>{7} |={7}$)", re.M)
+    found = [
+        str(path) for path in tracked() if path.suffix in SUFFIXES and marks.search(text_of(path))
+    ]
+    assert found == []
+
+
 def _is_vendored(path: Path) -> bool:
     return path.is_relative_to("app/console/static")
 

@@ -119,6 +119,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.label_errors
 	$(BIN)/python -m benchmarks.figures.advice
 	$(BIN)/python -m benchmarks.figures.intervals
+	$(BIN)/python -m benchmarks.figures.text_intervals
 	$(BIN)/python -m benchmarks.figures.promotion_folds
 
 bench-training: install ## How long a fit takes, and how that grows

@@ -46,11 +46,9 @@ def main() -> None:
         "days) by examples of its train; a third of the groups (pupils, runs of photographs) held "
         "out. The constants were chosen on 30 other draws of the same sets",
         results={
-            "no shift": _by_shots(_of(rows, "no shift"), _held),
-            "new sources": _by_shots([row for row in rows if row["kind"] != "no shift"], _held),
-            "new sources, by kind": {
-                kind: _by_shots(_of(rows, kind), _held) for kind in _kinds(rows)
-            },
+            "no shift": told_by_shots(_of(rows, "no shift")),
+            "new sources": told_by_shots([row for row in rows if row["kind"] != "no shift"]),
+            "new sources, by kind": {kind: told_by_shots(_of(rows, kind)) for kind in _kinds(rows)},
             "as many again": _by_shots([row for row in rows if "gain" in row], _gained),
             "forecasts": _by_shots([row for row in rows if row.get("forecast")], _forecast),
         },
@@ -70,6 +68,11 @@ def _by_shots(rows: Sequence[Row], told: Any) -> dict[str, Any]:
     for row in rows:
         by[row["shots"]].append(row)
     return {str(shots): told(by[shots]) for shots in sorted(by)}
+
+
+def told_by_shots(rows: Sequence[Row]) -> dict[str, Any]:
+    """By number of examples: how often the true accuracy was inside, and how wide that is."""
+    return _by_shots(rows, _held)
 
 
 def _held(rows: Sequence[Row]) -> dict[str, float]:
@@ -157,7 +160,7 @@ def _at_home(name: str, seed: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     before: dict[int, dict[str, Any]] = {}
     for shots in SHOTS:
-        chosen = _first(whole.labels, order, shots)
+        chosen = first_of_each(whole.labels, order, shots)
         rest = torch.ones(len(whole), dtype=torch.bool)
         rest[chosen] = False
         left = torch.bincount(whole.labels[rest], minlength=len(whole.classes))
@@ -183,7 +186,7 @@ def _elsewhere(own: Pictures, other: Pictures, seed: int, kind: str) -> list[dic
     order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
     rows = []
     for shots in SHOTS:
-        chosen = _first(own.labels, order, shots)
+        chosen = first_of_each(own.labels, order, shots)
         if len(chosen) < 0.9 * shots * len(own.classes):
             break
         fit = fitted(own.support(chosen))
@@ -202,7 +205,7 @@ def _row(fit: Any, shots: int, right: float, kind: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _first(labels: Tensor, order: Tensor, shots: int) -> Tensor:
+def first_of_each(labels: Tensor, order: Tensor, shots: int) -> Tensor:
     """The first `shots` of each class in this order."""
     return torch.cat([order[labels[order] == c][:shots] for c in range(int(labels.max()) + 1)])
 

@@ -34,7 +34,7 @@ def supply(service: Service, tmp_path: Path) -> Callable[[str], None]:
     folder = tmp_path / "weights"
     folder.mkdir()
     object.__setattr__(service.settings, "weights_dir", folder)
-    return lambda name: (folder / f"{name}.pth").touch()
+    return lambda name: (folder / f"{name}.pth").write_bytes(b"weights") and None
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Literal
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality
-from app.core.modalities import MODALITIES, ModalitySpec
+from app.core.modalities import MODALITIES, Depth, ModalitySpec
 
 Statistic = Literal["mean", "max", "std"]
 SourceName = Literal["own", "torchvision", "timm", "hugging_face", "torch_hub", "graph"]
@@ -117,6 +117,15 @@ class BackboneSpec:
     def views(self) -> tuple[str, ...]:
         """The ways in which it can read an example."""
         return tuple(one for one in self.reads.views if not (self.fixed_size and one == "large"))
+
+    @property
+    def depths(self) -> tuple[Depth, ...]:
+        """How deep it can be tuned, as far as that can be told without its network: of several
+        backbones none is the model's own, and a graph file cannot be trained.
+        """
+        if self.members or self.source == "graph":
+            return ()
+        return self.reads.depths
 
     def level(self, index: int) -> tuple[Block, ...]:
         """The blocks of one level."""

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
-from app.core.modalities import View
+from app.core.modalities import Depth, View
 
 Auto = Literal["auto"]
 Space = Literal["last", "late", "all"]
@@ -122,18 +122,13 @@ class Reptile(OneSpace):
     inner_learning_rate: Auto | Rate = Field("auto", description="Their length.")
 
 
-class Partial(Hyperparameters):
-    """The network's last stages tuned from the frozen heads, and blended with them out of fold."""
+class Tuned(Hyperparameters):
+    """What every method that tunes the network has."""
 
     epochs: Auto | Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
         "auto",
         validation_alias=AliasChoices("epochs", "n_epochs"),
         description="At most so many a training (auto: by the number of examples, 3 to 10).",
-    )
-    learning_rate: Auto | Rate = Field(
-        "auto",
-        validation_alias=AliasChoices("learning_rate", "lr"),
-        description="Of the last stage; earlier ones have less (auto: 1e-3).",
     )
     share: Auto | Share = Field(
         "auto",
@@ -142,6 +137,42 @@ class Partial(Hyperparameters):
     )
     class_balance: Auto | Literal["balanced", "none"] = Field(
         "auto", description="balanced: every class has the same say (auto: balanced)."
+    )
+
+
+class Partial(Tuned):
+    """The network's last stages tuned from the frozen heads, and blended with them out of fold."""
+
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr"),
+        description="Of the last stage; earlier ones have less (auto: 1e-3).",
+    )
+
+
+class Lora(Tuned):
+    """Low-rank adapters beside every layer, the network as it is; blended as `partial` is."""
+
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr"),
+        description="Of the adapters (auto: 1e-3).",
+    )
+    rank: Auto | Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
+        "auto",
+        validation_alias=AliasChoices("rank", "r", "lora_r"),
+        description="Of each adapter while it is trained; three are kept (auto: 8).",
+    )
+
+
+class Full(Tuned):
+    """Every layer of the network tuned from the frozen heads; blended as `partial` is."""
+
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr"),
+        description="Of the last layers; earlier ones have less (auto: 3e-4 of pictures, 1e-4 of"
+        " texts).",
     )
 
 
@@ -187,8 +218,8 @@ class MethodSpec:
     not_exported: frozenset[str] = frozenset()
     other_datasets: bool = False
     ignored: tuple[str, ...] = ()
-    tunes: bool = False
-    """Whether it trains a part of the network, on activations that are kept for it."""
+    depth: Depth | None = None
+    """How deep it tunes the network, if at all."""
 
 
 _BOTH: tuple[LabelMode, ...] = ("single_label", "multi_label")
@@ -204,8 +235,10 @@ METHODS: Mapping[str, MethodSpec] = {
         Partial,
         "Kumar et al. 2022; Wortsman et al. 2022",
         modalities=("image",),
-        tunes=True,
+        depth="partial",
     ),
+    "lora": MethodSpec(Lora, "Hu et al. 2021; Wortsman et al. 2022", depth="lora"),
+    "full": MethodSpec(Full, "Kumar et al. 2022; Wortsman et al. 2022", depth="full"),
     "linear": MethodSpec(Linear, "textbook"),
     "logistic": MethodSpec(Logistic, "Cox 1958", label_modes=_BOTH),
     "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970", label_modes=_BOTH),
@@ -242,7 +275,8 @@ def check_tunable(method: str, backbone: BackboneSpec) -> None:
     """Raises cut_unavailable where the method tunes the network and this one has no part to tune:
     of several backbones none is the model's own, and a graph file cannot be trained.
     """
-    if METHODS[method].tunes and (backbone.members or backbone.source == "graph"):
+    depth = METHODS[method].depth
+    if depth is not None and depth not in backbone.depths:
         why = "several backbones side by side" if backbone.members else "a graph file"
         said = f"The method {method} tunes one network, and {backbone.name} is {why}."
         raise HeadstartError("cut_unavailable", said, param="model")

@@ -16,27 +16,41 @@ from app.core.manifest import Modality
 View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
 """What a picture is read as."""
 
-MAP = "map:"
-"""Before a view's name: of that view not the embedding, but the activations at the cut."""
+Depth = Literal["partial", "lora", "full"]
+"""How deep a network is tuned: its last stages, adapters beside its layers, or all of it."""
+MAP, PIXELS = "map:", "pixels:"
+"""Before a view's name: of that view not the embedding, but the activations at the cut, or the
+pixels themselves.
+"""
 
 
-def mapped(view: str) -> str:
-    """The name of a view's activations."""
-    return f"{MAP}{view}"
+def mapped(view: str, depth: str = "partial") -> str:
+    """The name of what a network that is tuned so deep reads of a view."""
+    return f"{MAP if depth == 'partial' else PIXELS}{view}"
 
 
 TUNED_VIEWS = ("squish", "mirror", "crop", "pad")
-"""Those of pictures on whose activations a network is tuned."""
+"""Those of pictures on whose activations or pixels a network is tuned."""
 
 
 def pictured(view: str) -> str:
-    """The view whose pixels a view of either kind is made of."""
-    return view.removeprefix(MAP)
+    """The view whose pixels a view of any kind is made of."""
+    return view.removeprefix(MAP).removeprefix(PIXELS)
 
 
 def is_mapped(view: str) -> bool:
     """Whether it is of activations."""
     return view.startswith(MAP)
+
+
+def is_pixels(view: str) -> bool:
+    """Whether it is of pixels."""
+    return view.startswith(PIXELS)
+
+
+def read_by(depth: str, view: str) -> bool:
+    """Whether a network that is tuned so deep reads it."""
+    return is_mapped(view) if depth == "partial" else is_pixels(view)
 
 
 PRIMARY: Mapping[Modality, str] = {"image": "squish", "text": "text"}
@@ -74,6 +88,8 @@ class ModalitySpec:
     """The sha256 of what is the same in equal examples, where it is not that of the bytes."""
     weights: str
     """What to put where, so that a backbone called `{name}` has its weights."""
+    depths: tuple[Depth, ...] = ()
+    """How deep its networks can be tuned."""
     tuned: tuple[str, ...] = ()
     """The views on whose activations a network is tuned, all of its own side."""
     bundled: str | None = None
@@ -97,6 +113,7 @@ IMAGE = ModalitySpec(
     deep=True,
     copied=True,
     read_by_heads=False,
+    depths=("partial", "lora", "full"),
     tuned=TUNED_VIEWS,
     identity=lambda data: None,  # noqa: ARG005
     weights="put {name}.safetensors or {name}.pth into HEADSTART_WEIGHTS_DIR",
@@ -109,6 +126,7 @@ TEXT = ModalitySpec(
     deep=False,
     copied=False,
     read_by_heads=True,
+    depths=("lora", "full"),
     identity=texts.identity,
     weights="put its Hugging Face folder (config.json, model.safetensors, tokenizer.json) at "
     "HEADSTART_WEIGHTS_DIR/{name}",

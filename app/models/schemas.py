@@ -294,6 +294,7 @@ class Backbone(BaseModel):
                     "licence": "Apache-2.0",
                     "input_size": 224,
                     "reads": None,
+                    "tuning": ["partial", "lora", "full"],
                     "weights": {"sha256": "57934424…", "source": "package"},
                     "available": True,
                     "reason": None,
@@ -319,6 +320,10 @@ class Backbone(BaseModel):
     input_size: int = Field(description="Pixels of a side, or word pieces of a text's window.")
     reads: int | None = Field(
         description="Word pieces of a text that count, all its windows together; null for images."
+    )
+    tuning: list[Literal["partial", "lora", "full"]] = Field(
+        description="The methods that tune the network itself; none of a graph file, or of several"
+        " side by side. A network whose code cannot be followed refuses (`cut_unavailable`)."
     )
     weights: BackboneWeights | None
     available: bool = Field(description="Whether this process finds the weights.")

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial as with_given
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -26,8 +25,9 @@ from benchmarks.quality.draws import draw
 from benchmarks.quality.image_sets import BACKBONE, CACHE, engine, spec
 from benchmarks.record import RESULTS, record, shared_data
 from worker.ml import fit
-from worker.ml.backbones.cuts import Suffix, suffix_of
+from worker.ml.backbones.suffix import Suffix
 from worker.ml.engines.stream import embed_stream
+from worker.ml.engines.tunable import tunable
 from worker.ml.heads import scoring
 from worker.ml.tasks import Support, Task, Tuning
 
@@ -84,7 +84,7 @@ def _rows(files: Sequence[Path], key: str, view: str) -> Tensor:
 
 def cell(data: TuningSet, *, shots: int, seed: int) -> dict[str, Any]:
     """Both methods on one draw."""
-    suffix = suffix_of(BACKBONE, None)
+    suffix = tunable(BACKBONE, "partial", None)
     rows = draw(data.train_labels, shots, seed)
     found = {method: _measured(method, data, rows, suffix, seed=seed) for method in METHODS}
     gain = found["partial"]["balanced_accuracy"] - found["auto"]["balanced_accuracy"]
@@ -120,7 +120,7 @@ def _measured(
             fitted.head,
             {view: data.test[view].float() for view in fitted.head.config.views},
             layout=spec().layout,
-            suffix=with_given(suffix_of, BACKBONE, None),
+            suffix=lambda depth: tunable(BACKBONE, depth, None),
         )
     told = {"seconds": round(seconds, 1), **_figures(said, data.test_labels)}
     return told if method == "auto" else {**told, "tuned": fitted.hyperparameters["tuned"]}

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from app.core.modalities import PRIMARY, pictured
+from app.core.modalities import PRIMARY, Depth, pictured
 from worker.ml.assess.answers import Rows
 from worker.ml.assess.distance_cooling import Familiarity
 from worker.ml.assess.novelty import FALSE_ALARM, NoveltyDetector
 from worker.ml.features.spaces import TUNED, Channel
 from worker.ml.images.pixel_scale import PixelScale
 
-FORMAT, MULTI_LABEL_FORMAT, TUNED_FORMAT = 2, 3, 4
+FORMAT, MULTI_LABEL_FORMAT, TUNED_FORMAT, DEEP_FORMAT = 2, 3, 4, 5
 """Of what is written; nothing older was ever released. A release that knows no several labels must
-not read such a head as one of exclusive classes, nor may one that tunes no networks a tuned one.
+not read such a head as one of exclusive classes, nor may one that tunes no networks a tuned one, or
+one that tunes only a part a deep one.
 """
 
 
@@ -60,6 +61,8 @@ class HeadConfig:
     channels: tuple[Channel, ...] = ()
     attention: Attention | None = None
     lexical: Lexical | None = None
+    depth: Depth | None = None
+    """How deep its own network is tuned, if it has one."""
     pixel_scale: PixelScale | None = None
     """Of the deep pictures of the dataset; an input's are scaled so, too."""
     thresholds: tuple[float, ...] | None = None
@@ -75,7 +78,7 @@ class HeadConfig:
     @property
     def tuned(self) -> bool:
         """Whether it has a part of the network of its own."""
-        return any(channel.space == TUNED for channel in self.channels)
+        return self.depth is not None
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -97,7 +100,7 @@ class HeadConfig:
     def as_json(self) -> dict[str, Any]:
         """What a model card keeps."""
         told = {
-            "format": _format(several=self.multi_label, tuned=self.tuned),
+            "format": _format(several=self.multi_label, depth=self.depth),
             "method": self.method,
             "classes": list(self.classes),
             "prediction_views": list(self.views),
@@ -109,6 +112,7 @@ class HeadConfig:
         return {
             **told,
             **({"shares": list(self.shares)} if self.shares else {}),
+            **self._depth_as_json(),
             **self._channels_as_json(),
             **self._lexical_as_json(),
             **self._attention_as_json(),
@@ -121,6 +125,10 @@ class HeadConfig:
             return {}
         listed = [{"space": one.space, "views": list(one.views)} for one in self.channels]
         return {"statistics": self.statistics, "channels": listed}
+
+    def _depth_as_json(self) -> dict[str, Any]:
+        """Nothing of what is tuned in part, which its channel says."""
+        return {} if self.depth in (None, "partial") else {"depth": self.depth}
 
     def _lexical_as_json(self) -> dict[str, Any]:
         if self.lexical is None:
@@ -154,8 +162,8 @@ class HeadConfig:
 
     @classmethod
     def _read(cls, told: Mapping[str, Any]) -> HeadConfig:
-        tuned = any(one["space"] == TUNED for one in told.get("channels", ()))
-        if told["format"] > _format(several="thresholds" in told, tuned=tuned):
+        depth = _depth(told)
+        if told["format"] > _format(several="thresholds" in told, depth=depth):
             raise HeadstartError("model_corrupt", "the stored head is of a newer release")
         return cls(
             method=told["method"],
@@ -171,15 +179,25 @@ class HeadConfig:
             ),
             attention=_attention(told),
             lexical=_lexical(told),
+            depth=depth,
             pixel_scale=PixelScale.from_json(told.get("pixel_scale")),
             thresholds=_thresholds(told),
         )
 
 
-def _format(*, several: bool, tuned: bool) -> int:
-    if tuned:
-        return TUNED_FORMAT
+def _format(*, several: bool, depth: Depth | None) -> int:
+    if depth is not None:
+        return TUNED_FORMAT if depth == "partial" else DEEP_FORMAT
     return MULTI_LABEL_FORMAT if several else FORMAT
+
+
+def _depth(told: Mapping[str, Any]) -> Depth | None:
+    """Raises ValueError for one that is not known."""
+    tuned = any(one["space"] == TUNED for one in told.get("channels", ()))
+    depth = told.get("depth", "partial" if tuned else None)
+    if depth not in (None, *get_args(Depth)):
+        raise ValueError("a depth that is known")
+    return depth  # type: ignore[no-any-return]
 
 
 def _thresholds(told: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
-from app.core.modalities import is_mapped
+from app.core.modalities import is_mapped, is_pixels
 from worker.ml.artifact import Fit
 from worker.ml.features import spaces
 from worker.ml.methods import METHODS, names_alone
@@ -42,6 +42,6 @@ def _chosen_views(task: Task) -> Support:
     features = task.support.features
     if chosen == "auto":
         return task.support
-    maps = {view for view in features if is_mapped(view)}
+    maps = {view for view in features if is_mapped(view) or is_pixels(view)}
     kept = {spaces.primary(features), *chosen, *maps}
     return replace(task.support, features={v: x for v, x in features.items() if v in kept})

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from app.core.backbones import Block
+from app.core.modalities import Depth
 from worker.ml.images.pixel_scale import PixelScale
 
 if TYPE_CHECKING:
-    from worker.ml.backbones.cuts import Suffix
+    from worker.ml.backbones.suffix import Suffix
 
 USUAL_SCALE = 20.0
 """That sentence encoders are taught at (sentence-transformers' MultipleNegativesRankingLoss)."""
@@ -87,6 +88,7 @@ class Tuning:
     """
 
     suffix: Suffix
+    depth: Depth = "partial"
     device: str = "cpu"
     keep: Callable[[dict[str, Tensor]], None] = lambda _state: None
     kept: Mapping[str, Tensor] | None = None
@@ -120,7 +122,8 @@ class Task:
     pixel_scale: PixelScale | None = None
     tuning: Tuning | None = None
 
-    def suffix(self) -> Suffix:
-        """That of the network which is tuned."""
+    def suffix(self, depth: Depth) -> Suffix:
+        """That of the network which is tuned, at its only depth."""
         assert self.tuning is not None
+        assert self.tuning.depth == depth
         return self.tuning.suffix

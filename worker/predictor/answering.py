@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
-from app.core.modalities import is_mapped, pictured
+from app.core.modalities import is_mapped, is_pixels, pictured
 from worker.answers.rendering import Scores, render
 from worker.answers.scoring import Rows, ServingHead, predict
 from worker.ml.heads import occlusion, scoring
@@ -31,7 +31,7 @@ class Answerer:
 
     def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
         """One answer an item and each of its riders; `rows[i]` is [pictures, D], in the order of
-        the item's pictures; behind them, of what is mapped, activations.
+        the item's pictures; behind them what a network of its own reads, activations or pixels.
 
         Where an item wants a saliency map, the rows of its picture with each window hidden follow.
         """
@@ -64,11 +64,11 @@ class Answerer:
         ]
 
     def _features(self, views: Sequence[str], stacked: Rows) -> dict[str, Rows]:
-        """Each view's [n, D], or of the activations at the cut [n, width], of [n, pictures, …]."""
+        """Each view's [n, D], or of activations or pixels [n, width], of [n, pictures, …]."""
         pictures, width = list(dict.fromkeys(map(pictured, views))), self._spec.width
         return {
             view: stacked[:, pictures.index(pictured(view)), width:]
-            if is_mapped(view)
+            if is_mapped(view) or is_pixels(view)
             else stacked[:, pictures.index(view), :width]
             for view in views
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input
-from app.core.modalities import is_mapped, pictured
+from app.core.modalities import MAP, PIXELS, is_mapped, is_pixels, pictured
 
 
 @dataclass(slots=True)
@@ -111,9 +111,11 @@ class PendingInput:
         return tuple(dict.fromkeys(map(pictured, self.views)))
 
     @property
-    def mapped(self) -> bool:
-        """Whether a head also reads what is at the cut of the network."""
-        return any(map(is_mapped, self.views))
+    def behind(self) -> str:
+        """What a head of its own network also reads: what is at a cut, pixels, or nothing."""
+        if any(map(is_mapped, self.views)):
+            return MAP
+        return PIXELS if any(map(is_pixels, self.views)) else ""
 
     @property
     def weight(self) -> int:

@@ -24,15 +24,15 @@ def rides(items: Sequence[PendingInput]) -> Iterator[tuple[Batcher, list[Pending
     """The items that each batcher is to run; what can share a pass rides with the first of it.
 
     Heads on the same network and pixel scale do: the pass then has every view that one of them
-    reads. Those with a tuned part of the network ride with each other.
+    reads. Those with a tuned part of the network ride with each other, and those with a whole one.
     """
     calls = {item.call for item in items}
     if len(calls) == 1:
         yield calls.pop().batcher, list(items)
         return
-    first: dict[tuple[Batcher, Any, bool, int], PendingInput] = {}
+    first: dict[tuple[Batcher, Any, str, int], PendingInput] = {}
     for item in items:
-        alike = (item.call.batcher, _scale(item), item.mapped, item.index)
+        alike = (item.call.batcher, _scale(item), item.behind, item.index)
         leader = first.setdefault(alike, item)
         if leader is not item:
             leader.riders += (item,)

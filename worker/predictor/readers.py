@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from app.core.image_header import inspect
-from app.core.modalities import IMAGE, View
+from app.core.modalities import IMAGE, MAP, PIXELS, View
 from worker.answers.scoring import Rows
 from worker.ml.engines import Engine
 from worker.ml.engines.joint import JointEngine
@@ -57,10 +57,10 @@ def cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class PreparedPicture:
-    """The pixels of each view, and whether what is at the network's cut is wanted of them."""
+    """The pixels of each view, and what is wanted of them beside their embeddings."""
 
     pixels: list[Pixels]
-    mapped: bool = False
+    behind: str = ""
 
 
 class PictureReader:
@@ -79,7 +79,7 @@ class PictureReader:
         views = cast("Sequence[View]", item.pictures) or (as_view(IMAGE.primary),)
         pixels = decode_views(bytes(item.input.data), views, self._side, scale=scale)
         every = pixels + occluded(pixels[0]) if item.wants_saliency else pixels
-        return PreparedPicture(every, mapped=item.mapped)
+        return PreparedPicture(every, behind=item.behind)
 
     @staticmethod
     def is_large(item: PendingInput) -> bool:
@@ -94,17 +94,26 @@ class PictureReader:
     def forward(self, batch: Sequence[PreparedPicture]) -> Sequence[Rows]:
         """One pass for each side length among the views, almost always one.
 
-        Of what is mapped, rows are [views, D + width], in one more pass.
+        Where more is wanted, rows are [views, D + width], in one more pass.
         """
-        mapped = [place for place, picture in enumerate(batch) if picture.mapped]
-        if not mapped:
+        kinds = {picture.behind for picture in batch}
+        if kinds == {""}:
             return self._rows(batch, self._engine.embed)
-        plain = [place for place, picture in enumerate(batch) if not picture.mapped]
+        passes: dict[str, Embed] = {
+            "": self._engine.embed,
+            MAP: self._engine.embed_with_map,
+            PIXELS: self._embed_with_pixels,
+        }
         rows: dict[int, Rows] = {}
-        for places, embed in ((plain, self._engine.embed), (mapped, self._engine.embed_with_map)):
-            made = self._rows([batch[place] for place in places], embed) if places else []
+        for behind in kinds:
+            places = [place for place, picture in enumerate(batch) if picture.behind == behind]
+            made = self._rows([batch[place] for place in places], passes[behind])
             rows.update(zip(places, made, strict=True))
         return [rows[place] for place in range(len(batch))]
+
+    def _embed_with_pixels(self, batch: Pixels) -> Rows:
+        rows: Rows = self._engine.embed(batch)
+        return np.concatenate([rows, batch.reshape(len(batch), -1)], 1, dtype=np.float32)
 
     def _rows(self, batch: Sequence[PreparedPicture], embed: Embed) -> Sequence[Rows]:
         flat = [pixels for picture in batch for pixels in picture.pixels]

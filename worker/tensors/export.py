@@ -22,6 +22,7 @@ from worker.ml.backbones import cuts
 from worker.ml.backbones.sources import image_network
 from worker.ml.engines import Engine
 from worker.ml.engines.openvino_graph import image_graph
+from worker.ml.engines.tunable import tunable
 from worker.ml.heads import export as exporter
 from worker.ml.heads import graph_export, scoring
 from worker.ml.heads.bundle import run as script
@@ -47,7 +48,7 @@ def export(
         tensors=load_file(request["head"]), config=HeadConfig.from_json(request["config"])
     )
     head = scoring.load(
-        artifact, lambda: cuts.suffix_of(request["backbone"], _weights_dir(request))
+        artifact, lambda depth: tunable(request["backbone"], depth, _weights_dir(request))
     )
     exporter.check(head, request["format"])
     folder = Path(request["out"]).with_suffix("")
@@ -76,7 +77,8 @@ def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: P
         graph_export.write(network, graphs, width=spec.width, folder=folder)
     else:
         read = [image_network(one.name, weights_dir) for one in spec.parts]
-        networks = [cuts.cut_network(*one) if head.tuned else one[1] for one in read]
+        depth = head.config.depth
+        networks = [one[1] if depth is None else cuts.cut_network(*one, depth) for one in read]
         whole = ExportedNetwork(networks, head, spec.layout)
         exporter.write(whole, sides, to=to, folder=folder)
     card = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -37,10 +36,12 @@ from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import USUAL_SCALE, Support, Task
 from worker.tensors import held_out, tuning, warmup
+from worker.tensors.blobs import blobs, opened
 from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import Fingerprints, near_copies
 from worker.tensors.near_texts import near_texts
+from worker.tensors.pixels import pixels
 from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -127,8 +128,10 @@ class Tensors:
         task = Task(
             method=request["method"],
             hyperparameters=request["hyperparameters"],
-            support=support(request["support"], width=spec.width),
-            validation=support(request["validation"]) if request["validation"] else None,
+            support=self._support(engine, request, "support"),
+            validation=self._support(engine, request, "validation")
+            if request["validation"]
+            else None,
             others=[support(other) for other in request["others"]],
             layout=spec.layout,
             backbone=spec.name,
@@ -153,6 +156,15 @@ class Tensors:
             "seconds": time.monotonic() - began,
         }
 
+    @staticmethod
+    def _support(engine: Engine, request: Message, which: str) -> Support:
+        """A labelled set with the pixels that are tuned on, if any are."""
+        described, scale = request[which], PixelScale.from_json(request.get("pixel_scale"))
+        made = support(described, width=engine.spec.width)
+        asked, threads = described.get("pixels"), request["threads"]
+        shown = pixels(engine, asked, scale=scale, threads=threads)
+        return replace(made, features={**made.features, **shown})
+
     def _named(self, engine: Engine, request: Message) -> NameRows | None:
         """The classes by their names, where the backbone reads any and they may count."""
         asked = request["hyperparameters"]
@@ -166,7 +178,10 @@ class Tensors:
         """Write an answer for each row to `out`; the engine says what the rows are made of."""
         features = {view: _features(rows) for view, rows in request["views"].items()}
         texts = request["texts"] and [blob.decode() for blob in blobs(request["texts"])]
-        return predict(request, features, texts=texts, spec=self._engine(request).spec)
+        engine, asked = self._engine(request), request.get("pixels")
+        scale = PixelScale.from_json(request["config"].get("pixel_scale"))
+        features |= pixels(engine, asked, scale=scale, threads=request["threads"])
+        return predict(request, features, texts=texts, spec=engine.spec)
 
     def _likeness(self, request: Message) -> dict[str, Any]:
         """How near each of `rows` lies to any of `others`."""
@@ -271,32 +286,6 @@ def _inspect(request: Message) -> dict[str, Any]:
     seen = pixel_scale.inspect(pictures, taught, threads=request["threads"])
     scale = None if seen.scale is None else asdict(seen.scale)
     return {"pixel_scale": scale, "blank": list(seen.blank)}
-
-
-def blobs(items: Mapping[str, Any]) -> Iterator[bytes]:
-    """The bytes of every item, read from the packs one at a time."""
-    with ExitStack() as stack:
-        handles = [stack.enter_context(Path(pack).open("rb")) for pack in items["packs"]]
-        for pack, offset, length in zip(
-            items["pack"], items["offset"], items["length"], strict=True
-        ):
-            handles[pack].seek(offset)
-            yield handles[pack].read(length)
-
-
-@contextmanager
-def opened(items: Mapping[str, Any]) -> Iterator[Callable[[int], bytes]]:
-    """What gives the bytes of the item at a place."""
-    with ExitStack() as stack:
-        handles = [stack.enter_context(Path(pack).open("rb")) for pack in items["packs"]]
-
-        def blob(at: int) -> bytes:
-            handle = handles[items["pack"][at]]
-            handle.seek(items["offset"][at])
-            data: bytes = handle.read(items["length"][at])
-            return data
-
-        yield blob
 
 
 def _near_texts(request: Message) -> dict[str, Any]:

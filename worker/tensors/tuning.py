@@ -19,8 +19,10 @@ from app.core.errors import HeadstartError
 from app.core.modalities import is_mapped
 from app.infra.storage import storage_errors
 from worker.ml import memory
-from worker.ml.backbones import cuts
+from worker.ml.backbones.adapters import RANK, AdaptedSuffix
+from worker.ml.backbones.suffix import Suffix
 from worker.ml.engines import Engine, default_device
+from worker.ml.engines.tunable import tunable
 from worker.ml.tasks import Tuning
 from worker.ml.tuning.rows import bytes_needed
 
@@ -31,8 +33,13 @@ _SIGNATURE = "signature"
 
 def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
     """Whether a fit on so many `examples` can be made. Raises cut_unavailable, fit_too_large."""
-    suffix = cuts.suffix_of(spec.name, _weights_dir(request))
-    needed = bytes_needed(suffix, examples=request["examples"], vector=spec.width)
+    suffix = _suffix(spec, request)
+    needed = bytes_needed(
+        suffix,
+        examples=request["examples"],
+        vector=spec.width,
+        longest=request["longest"],
+    )
     room = memory.available()
     if needed > room:
         told = (
@@ -47,14 +54,23 @@ def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
 def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
     """The suffix of the engine's network, and where a former try got to."""
     asked = request["tuning"]
-    suffix = cuts.suffix_of(engine.spec.name, _weights_dir(request))
+    suffix = tunable(engine.spec.name, asked["depth"], _weights_dir(request))
     signature = _signature(engine, request, suffix)
     return Tuning(
         suffix=suffix,
+        depth=asked["depth"],
         device=default_device(),
         keep=Keeper(Path(asked["folder"]), signature, report, seconds=asked["keep_seconds"]),
         kept=_kept(asked["kept"], signature, report),
     )
+
+
+def _suffix(spec: BackboneSpec, asked: Mapping[str, Any]) -> Suffix:
+    """What is tuned at the depth that is asked for, from fresh adapters if it has any."""
+    suffix = tunable(spec.name, asked["depth"], _weights_dir(asked))
+    if isinstance(suffix, AdaptedSuffix):
+        return suffix.ranked(asked["rank"] or RANK)
+    return suffix
 
 
 class Keeper:
@@ -96,8 +112,8 @@ def _kept(file: str | None, signature: str, report: Report) -> dict[str, Tensor]
     return state
 
 
-def _signature(engine: Engine, request: Mapping[str, Any], suffix: cuts.Suffix) -> str:
-    """A hash of all that a training depends on: of views none but activations."""
+def _signature(engine: Engine, request: Mapping[str, Any], suffix: Suffix) -> str:
+    """A hash of all that a training depends on: of views none but activations and pixels."""
     told = {
         "weights": engine.weights_sha256,
         "engine": engine.precision,
@@ -105,6 +121,7 @@ def _signature(engine: Engine, request: Mapping[str, Any], suffix: cuts.Suffix) 
         "torch": torch.__version__,
         "hyperparameters": dict(request["hyperparameters"]),
         "seed": request["seed"],
+        "depth": request["tuning"]["depth"],
         "views": sorted(filter(is_mapped, request["support"]["views"])),
         "examples": [request["support"][name] for name in ("ids", "labels", "groups")],
     }

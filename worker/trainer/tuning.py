@@ -5,28 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from app.core.modalities import Depth
 from app.infra import storage_keys
 from app.infra.repositories import work
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
+from worker.trainer.inputs.job_data import JobData
 from worker.trainer.journal import Journal
 from worker.trainer.tensor_process import EngineFacts
 
 
-def check(attempt: Attempt, facts: EngineFacts, *, examples: int) -> None:
+def check(attempt: Attempt, facts: EngineFacts, data: JobData, depth: Depth) -> None:
     """Before anything is embedded for it. Raises cut_unavailable, fit_too_large."""
+    rank = data.rows.job.hyperparameters.get("rank")
     attempt.ask(
         {
             "op": "tunable",
             "backbone": facts.backbone,
             "fitted": facts.precision,
-            "examples": examples,
+            "examples": len(data.examples),
+            "longest": max(example.length for example in data.examples),
+            "depth": depth,
+            "rank": rank if isinstance(rank, int) else None,
         }
     )
 
 
 def fit(
-    attempt: Attempt, request: dict[str, Any], folder: Path, journal: Journal
+    attempt: Attempt, depth: Depth, request: dict[str, Any], journal: Journal
 ) -> dict[str, Any]:
     """The fit, from the newest state that any try has stored; its own come into storage."""
     newest = max(_keys(attempt), default=None)
@@ -41,7 +47,8 @@ def fit(
             journal.stage("tuning", done=message["step"], total=message["data"]["steps"])
 
     seconds = attempt.context.settings.tuning_keep_seconds
-    asked = {"folder": str(folder), "kept": kept, "keep_seconds": seconds}
+    folder = str(Path(request["out"]).parent)
+    asked = {"depth": depth, "folder": folder, "kept": kept, "keep_seconds": seconds}
     return attempt.fit({**request, "tuning": asked}, hear)
 
 

@@ -7,11 +7,7 @@ by torch.export from the whole network, so that any network whose levels are kno
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from threading import Lock
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,47 +15,18 @@ from torch import Tensor, fx, nn
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
+from app.core.modalities import Depth
 from worker.ml.backbones.folding import fold_norms
 from worker.ml.backbones.networks import Pyramid
-from worker.ml.backbones.sources import image_network
+from worker.ml.backbones.suffix import STAGE, Cut, Suffix, laid_out
 from worker.ml.backbones.taps import tensor_of
 
-_MOST = 4096
+MOST = 4096
 """Pictures in one batch, at most: torch.export wants a bound."""
+BEFORE_ALL = -1
+WHOLE_STAGE = 0.75
+"""A stage's rate in those of the stage behind it, where all are tuned."""
 _SIZE = torch.ops.aten.sym_size.int
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Behind which level a network is cut, and the shape of one picture's activations there."""
-
-    level: int
-    shape: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        """How many activations one picture has."""
-        return torch.Size(self.shape).numel()
-
-
-@dataclass(frozen=True)
-class Suffix:
-    """The part behind the cut: `graph` maps activations [n, *shape] to embeddings [n, d].
-
-    `start` are its pretrained tensors by name, in the order in which a pass reads them; `stages`
-    are the levels that it has.
-    """
-
-    cut: Cut
-    graph: fx.GraphModule
-    start: Mapping[str, Tensor]
-    stages: int
-
-    def embed(self, tensors: Mapping[str, Tensor], activations: Tensor) -> Tensor:
-        """[n, d] of flat activations [n, width], by `tensors` in place of the pretrained ones."""
-        x = laid_out(activations.reshape(-1, *self.cut.shape))
-        embedded: Tensor = torch.func.functional_call(self.graph, dict(tensors), (x,))
-        return embedded
 
 
 class CutNetwork(nn.Module):
@@ -75,9 +42,10 @@ class CutNetwork(nn.Module):
         return torch.cat([vector, activations.flatten(1).float()], 1)
 
 
-def cut_network(spec: BackboneSpec, network: Pyramid) -> CutNetwork:
+def cut_network(spec: BackboneSpec, network: Pyramid, depth: Depth = "partial") -> CutNetwork:
     """The network that tells what is at its cut, too. Raises cut_unavailable."""
-    return CutNetwork(network, find(spec, network)).eval()
+    cut = find(spec, network) if depth == "partial" else before_all(spec)
+    return CutNetwork(network, cut).eval()
 
 
 def find(spec: BackboneSpec, network: Pyramid) -> Cut:
@@ -93,25 +61,22 @@ def find(spec: BackboneSpec, network: Pyramid) -> Cut:
     return Cut(level=level, shape=shapes[level])
 
 
-_LOCK = Lock()
-
-
-def suffix_of(name: str, weights_dir: Path | None) -> Suffix:
-    """The suffix of a backbone, made once a process. Raises cut_unavailable, and as a network
-    that cannot be loaded.
-    """
-    with _LOCK:  # a cache alone would have two threads make the same
-        return _suffix_of(name, weights_dir)
-
-
-@lru_cache(maxsize=4)
-def _suffix_of(name: str, weights_dir: Path | None) -> Suffix:
-    return suffix(*image_network(name, weights_dir))
-
-
 def suffix(spec: BackboneSpec, network: Pyramid) -> Suffix:
     """The part of a network behind its cut. Raises cut_unavailable."""
-    cut = find(spec, network)
+    return _from(spec, network, find(spec, network), decay=STAGE)
+
+
+def whole(spec: BackboneSpec, network: Pyramid) -> Suffix:
+    """All of a network, from the pixels on. Raises cut_unavailable."""
+    return _from(spec, network, before_all(spec), decay=WHOLE_STAGE)
+
+
+def before_all(spec: BackboneSpec) -> Cut:
+    """Where nothing lies before it: activations are the pixels."""
+    return Cut(level=BEFORE_ALL, shape=(spec.input_size, spec.input_size, 3))
+
+
+def _from(spec: BackboneSpec, network: Pyramid, cut: Cut, *, decay: float) -> Suffix:
     with warnings.catch_warnings(), torch.inference_mode(False):
         warnings.simplefilter("ignore")
         try:
@@ -121,12 +86,7 @@ def suffix(spec: BackboneSpec, network: Pyramid) -> Suffix:
     graph = _behind(spec, whole)
     fold_norms(graph)
     start = {key: laid_out(value.detach()) for key, value in graph.named_parameters()}
-    return Suffix(cut, graph, start, stages=len(network.levels) - 1 - cut.level)
-
-
-def laid_out(x: Tensor) -> Tensor:
-    """The same numbers, channels side by side: convolutions of few pictures take half the time."""
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x.contiguous()
+    return Suffix(cut, graph, start, stages=len(network.levels) - 1 - cut.level, decay=decay)
 
 
 def no_cut(name: str, why: str) -> HeadstartError:
@@ -137,6 +97,8 @@ def no_cut(name: str, why: str) -> HeadstartError:
 
 def _watched(network: Pyramid, level: int, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """The vectors, and what the level gives: copied, as what follows may write into its memory."""
+    if level == BEFORE_ALL:
+        return network(pixels), pixels.clone()
     seen: list[Tensor] = []
 
     def note(_module: nn.Module, _given: Any, gave: Any) -> None:
@@ -182,7 +144,7 @@ class _Both(nn.Module):
 
 def _exported(spec: BackboneSpec, network: Pyramid, cut: Cut) -> fx.GraphModule:
     pixels = torch.zeros(3, spec.input_size, spec.input_size, 3, dtype=torch.uint8)
-    pictures = torch.export.Dim("pictures", min=1, max=_MOST)
+    pictures = torch.export.Dim("pictures", min=1, max=MOST)
     both = _Both(network, cut).eval()
     program = torch.export.export(both, (pixels,), dynamic_shapes=({0: pictures},))
     whole: Any = program.module()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
-from app.core.modalities import IMAGE, is_mapped
+from app.core.modalities import IMAGE, is_mapped, is_pixels
 from worker.ml.engines.base import Engine, ImageEngine, Vectors
 from worker.ml.engines.joint import JointEngine
 from worker.ml.engines.readings import Asked, reading_of
@@ -66,6 +66,8 @@ def _of_each(
 
 def embedder(engine: Engine, view: str) -> Callable[[Any], Vectors]:
     """The engine's pass over a batch that its own reading has made."""
+    if is_pixels(view):
+        return lambda batch: batch.reshape(len(batch), -1).astype(np.float32)
     if not is_mapped(view):
         return engine.embed
     images, width = cast("ImageEngine", engine), engine.spec.width

@@ -52,6 +52,13 @@ class Encoder:
             for whole in self._tokenizer.encode_batch_fast(forms)
         ]
 
+    def counted(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """The windows that count of each text. An empty text of which a decoder makes no token is
+        read as what fills up: one row has to stand for it.
+        """
+        cut = (some[: self.most_windows] for some in self.windows(texts))
+        return [[window or [self.pad] for window in some] for some in cut]
+
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text goes on behind its last window."""
         return [len(some) > self.most_windows for some in self.windows(texts)]
@@ -65,24 +72,20 @@ class Encoder:
         ]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
-        """[n, width] in the order given; like lengths go through the network together.
-
-        An empty text of which a decoder makes no token is read as what fills up: one row has to
-        stand for it.
-        """
-        cut = (some[: self.most_windows] for some in self.windows(texts))
-        per_text = [[window or [self.pad] for window in some] for some in cut]
+        """[n, width] in the order given; like lengths go through the network together."""
+        per_text = self.counted(texts)
         ids = [window for some in per_text for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
         for start in range(0, len(ids), BATCH):
             places = order[start : start + BATCH]
-            vectors[places] = forward(*self._padded([ids[place] for place in places]))
+            vectors[places] = forward(*self.padded([ids[place] for place in places]))
         if len(ids) == len(texts):
             return vectors
         return _pooled(vectors, [[len(window) for window in some] for some in per_text])
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
+    def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
+        """Ids and mask [n, t] of windows, as long as the longest."""
         longest = max(len(row) for row in rows)
         length = min(self.most, -(-longest // ROUND) * ROUND)
         ids = np.full((len(rows), length), self.pad, np.int64)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from app.core.backbones import BackboneSpec, Block
 from app.core.errors import HeadstartError
-from app.core.modalities import is_mapped, pictured
+from app.core.modalities import is_mapped, is_pixels, pictured
 from worker.ml.heads import scoring
 from worker.ml.heads.scoring import LiveHead
 from worker.ml.images.views import SHRINK, as_view, view_size
@@ -51,7 +51,9 @@ class ExportedNetwork(nn.Module):
         rows = {one: _beside(passed[at :: len(pictures)]) for at, one in enumerate(pictures)}
         width = self._layout[-1].stop
         features = {
-            view: rows[pictured(view)][:, width:] if is_mapped(view) else rows[view][:, :width]
+            view: rows[pictured(view)][:, width:]
+            if is_mapped(view) or is_pixels(view)
+            else rows[view][:, :width]
             for view in self._head.config.views
         }
         return scoring.forward(self._head, features, layout=self._layout)

@@ -89,7 +89,8 @@ def load(artifact: HeadArtifact, suffix: MakeSuffix | None = None) -> LiveHead:
     if not artifact.config.tuned:
         return LiveHead(artifact)
     assert suffix is not None
-    tuned = TunedSuffix.of(suffix(), artifact.tensors)
+    assert artifact.config.depth is not None
+    tuned = TunedSuffix.of(suffix(artifact.config.depth), artifact.tensors)
     return LiveHead(HeadArtifact(without_suffix(artifact.tensors), artifact.config), tuned)
 
 
@@ -114,7 +115,7 @@ def predict(
     ):
         assert texts is not None
         said = [texts[row] for row in members]
-        read = _read_texts(head.artifact, features[PRIMARY["text"]][members], said, layout)
+        read = _read_texts(head, features[PRIMARY["text"]][members], said, layout)
         predictions = _predictions(head, read.probabilities, read.score)
         answers.update(zip(members, predictions, strict=True))
     return [answers[row] for row in range(len(heads))]
@@ -129,8 +130,9 @@ def probabilities(
     suffix: MakeSuffix | None = None,
 ) -> Tensor:
     """[n, k] of many rows under one head."""
+    head = load(artifact, suffix)
     if artifact.config.lexical is None:
-        head, count = load(artifact, suffix), len(next(iter(features.values())))
+        count = len(next(iter(features.values())))
         if head.tuned is None:
             return forward(head, features, layout=layout)
         parts = torch.arange(count).split(TOGETHER)
@@ -138,7 +140,7 @@ def probabilities(
         return torch.cat([forward(head, rows, layout=layout) for rows in few])
     assert texts is not None
     rows = features[PRIMARY["text"]]
-    return _read_texts(artifact, rows, texts, layout).probabilities
+    return _read_texts(head, rows, texts, layout).probabilities
 
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
@@ -250,11 +252,12 @@ def _traced(head: LiveHead, activations: Tensor) -> Tensor:
 
 
 def _read_texts(
-    head: HeadArtifact, rows: Tensor, texts: Sequence[str], layout: Sequence[Block]
+    head: LiveHead, rows: Tensor, texts: Sequence[str], layout: Sequence[Block]
 ) -> TextAnswer:
     """Of a backbone's rows [n, D], centred where it has generic statistics."""
     looked = _transform(head.config, layout)("look", rows)
-    return scoring_text.answer(head, looked, texts)
+    tuned = None if head.tuned is None else head.tuned.read(texts)
+    return scoring_text.answer(head.artifact, looked, texts, tuned=tuned)
 
 
 def _transform(config: HeadConfig, layout: Sequence[Block]) -> Transform:

@@ -22,13 +22,18 @@ class TextAnswer:
     score: Tensor
 
 
-def answer(head: HeadArtifact, embeddings: Tensor, texts: Sequence[str]) -> TextAnswer:
+def answer(
+    head: HeadArtifact, embeddings: Tensor, texts: Sequence[str], *, tuned: Tensor | None = None
+) -> TextAnswer:
     """Of embeddings [n, D], as the space `look` has them, and the n texts they are of; logits are
-    cooled by how unlike the support a text is.
+    cooled by how unlike the support a text is. `tuned` [n, d] are those of the head's own network.
     """
     unit, table = spaces.unit(embeddings.float()), ngrams.rows(texts)
     known = _known(head, table)
-    probabilities = head.config.likely(_logits(head, unit, known))
+    logits = _logits(head, unit, known)
+    if tuned is not None:
+        logits = logits + tuned @ head.tensors["tuned_weight"].float() + head.tensors["tuned_bias"]
+    probabilities = head.config.likely(logits)
     top, predicted = novelty.plain_confidence(probabilities)
     labels, predicted = head.among(predicted)
     cosine = novelty.similarity(unit, head.tensors["exemplars"].float(), labels, predicted)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from app.core.manifest import Modality
-from worker.ml.methods import auto, linear, matching, one_head, partial, reptile, text
+from worker.ml.methods import auto, deeper, linear, matching, one_head, reptile, text
 from worker.ml.methods.setting import Method
 
 _OF_ANY: Mapping[str, Method] = {
@@ -14,10 +14,12 @@ _OF_ANY: Mapping[str, Method] = {
     "prototypical": one_head.prototypical,
     "matching": matching.fit,
     "reptile": reptile.fit,
+    "lora": deeper.fit,
+    "full": deeper.fit,
 }
 
 METHODS: Mapping[Modality, Mapping[str, Method]] = {
-    "image": {"auto": auto.fit, "partial": partial.fit, **_OF_ANY},
+    "image": {"auto": auto.fit, "partial": deeper.fit, **_OF_ANY},
     "text": {"auto": text.fit, **_OF_ANY},
 }
 """Each method that `app.core.hyperparameters` declares for a modality, as it is fitted there."""

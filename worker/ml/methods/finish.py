@@ -32,7 +32,7 @@ from worker.ml.tasks import Support
 EXEMPLARS = 20
 """Support examples that are kept of each class, to compare inputs with."""
 
-HALVED = ("weight", "bucket_weight")
+HALVED = ("weight", "bucket_weight", "tuned_weight")
 """Tensors that are stored in half precision."""
 
 MOST_EXEMPLARS = 2000
@@ -135,6 +135,7 @@ def _artifact(judged: _Judged) -> HeadArtifact:
         channels=fitted.channels,
         attention=fitted.attention,
         lexical=fitted.lexical,
+        depth=fitted.depth,
         pixel_scale=setting.task.pixel_scale,
     )
     return HeadArtifact(tensors=tensors, config=config)
@@ -160,7 +161,8 @@ def stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     named = [name for name in HALVED if name in tensors]
     largest = max((float(tensors[name].abs().max()) for name in named), default=0.0)
     divisor = max(1.0, largest / torch.finfo(torch.half).max)
-    divided = {name: tensors[name] / divisor for name in (*named, "bias")}
+    biases = [name for name in ("bias", "tuned_bias") if name in tensors]
+    divided = {name: tensors[name] / divisor for name in (*named, *biases)}
     return {**tensors, **divided, **{name: divided[name].half() for name in named}}, divisor
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.core.backbones import taken_apart
 from app.core.manifest import Modality
-from app.core.modalities import MODALITIES, PRIMARY
+from app.core.modalities import MODALITIES, PRIMARY, Depth
 from worker.ml.artifact import Attention, Lexical
 from worker.ml.assess import learning_curve, near_copies, novelty
 from worker.ml.assess.learning_curve import Point
@@ -160,6 +160,8 @@ class Fitted:
     lexical: Lexical | None = None
     shares: tuple[float, ...] = ()
     """Of several backbones, where the method weighs them."""
+    depth: Depth | None = None
+    """How deep the network is tuned that it reads, if it does."""
     temperature: float | None = None
     cooling: Tensor | None = None
     novelty: NoveltyEvidence = NoveltyEvidence()

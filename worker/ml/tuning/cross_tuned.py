@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from worker.ml.backbones.cuts import Suffix
+from worker.ml.backbones.suffix import State, Suffix
 from worker.ml.fitting import cross_fit
 from worker.ml.folds import Folds
 from worker.ml.tasks import Report
-from worker.ml.tuning.descent import Descent, State, TrainingPlan, logits
+from worker.ml.tuning.descent import Descent, TrainingPlan, logits
 from worker.ml.tuning.rows import TuningRows
 
 ROUNDS = 3
@@ -99,7 +99,7 @@ class CrossTuning:
         keep: Keep,
         kept: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self._suffix, self._rows, self._plan = suffix, rows, plan
+        self._suffix, self._rows, self._plan = suffix.on(plan.device), rows, plan
         self._report, self._keep = report, keep
         self._rounds = min(ROUNDS, folds.count)
         self._round = folds.fold * self._rounds // folds.count
@@ -130,7 +130,7 @@ class CrossTuning:
     def _judge(self, descent: Descent, judged: Tensor, loss: float) -> None:
         """Remember the epoch if it is the best so far, and tell of it."""
         now, own = self._progress, descent.average
-        said = logits(self._suffix, own, self._rows.views[0][judged])
+        said = logits(self._suffix, own, self._rows, judged)
         held_out = abs(cross_fit.loss(said, self._rows.labels[judged]))  # a perfect one is -0.0
         right = (said.argmax(1) == self._rows.labels[judged]).float().mean()
         if held_out < now.best_loss:
@@ -160,15 +160,15 @@ class CrossTuning:
     def _finish(self, start: State) -> None:
         now = self._progress
         self._progress = _TuningState(
-            finished=[*now.finished, now.best or start], epochs=[*now.epochs, now.best_epoch]
+            finished=[*now.finished, now.best or {k: v.cpu() for k, v in start.items()}],
+            epochs=[*now.epochs, now.best_epoch],
         )
         self._keep(self._progress.packed())
 
     def _averaged(self) -> CrossTuned:
-        done, start = self._progress.finished, self._suffix.start
-        mean = {name: torch.stack([one[name] for one in done]).mean(0) for name in done[0]}
+        mean = self._suffix.mean(self._progress.finished)
         return CrossTuned(
-            tensors={share: _towards(start, mean, share) for share in AVERAGES},
+            tensors={share: self._suffix.towards(mean, share) for share in AVERAGES},
             out_of_fold={share: self._out_of_fold(share) for share in AVERAGES},
             epochs=self._progress.epochs,
         )
@@ -177,15 +177,7 @@ class CrossTuning:
         rows = torch.zeros(len(self._rows), self._plan.classes)
         for number, one in enumerate(self._progress.finished):
             judged = torch.nonzero(self._round == number)[:, 0]
-            own = _towards(self._suffix.start, one, share)
+            own = self._suffix.towards(one, share)
             moved = {name: value.to(self._plan.device) for name, value in own.items()}
-            rows[judged] = logits(self._suffix, moved, self._rows.views[0][judged])
+            rows[judged] = logits(self._suffix, moved, self._rows, judged)
         return rows
-
-
-def _towards(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float) -> State:
-    """Weights a share of the way to the tuned ones; the new layer has no start but its own."""
-    return {
-        name: torch.lerp(start[name], value, share) if name in start else value
-        for name, value in tuned.items()
-    }

@@ -15,20 +15,16 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from app.core.errors import HeadstartError
-from worker.ml.backbones.cuts import Suffix
+from worker.ml.backbones.suffix import State, Suffix
 from worker.ml.tuning.probe import probe
-from worker.ml.tuning.rows import BATCH, TuningRows, embedded
+from worker.ml.tuning.rows import BATCH, TuningRows
 
 WEIGHT, BIAS = "probe.weight", "probe.bias"
 NEW_LAYER = 10.0
 """The new layer's rate, in those of the suffix's last stage."""
-STAGE = 0.5
-"""A stage's rate, in those of the stage behind it."""
 SMOOTHING, DECAY, CLIP, WARM = 0.1, 0.02, 1.0, 0.1
 SLOWEST_AVERAGE = 0.98
 _STATES = ("exp_avg", "exp_avg_sq", "step")
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +52,7 @@ class Descent:
             for name, value in self.start.items()
         }
         self.average = {name: value.detach().clone() for name, value in self.tensors.items()}
-        groups = _groups(self.tensors, suffix.stages, plan, length=length)
+        groups = _groups(self.tensors, suffix, plan, length=length)
         self._optimizer = torch.optim.AdamW(groups)
         self.step = 0
 
@@ -83,25 +79,29 @@ class Descent:
         return total / len(self._seen)
 
     def _one(self, rows: Tensor, draw: torch.Generator) -> float:
-        device = self._plan.device
         self._schedule()
-        with torch.enable_grad():
-            activations = self._rows.drawn(rows, draw).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                x = self._suffix.embed(_behind(self.tensors), activations)
-            logits = x.float() @ self.tensors[WEIGHT].T + self.tensors[BIAS]
-            labels, weights = self._rows.labels[rows], self._rows.weights[rows].float()
-            each = cross_entropy(
-                logits, labels.to(device), reduction="none", label_smoothing=SMOOTHING
-            )
-            loss = (each * weights.to(device)).mean()
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+        self._optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for places, inputs in self._rows.drawn(rows, draw):
+            with torch.enable_grad():
+                loss = self._loss(rows[places], inputs) / len(rows)
+                loss.backward()
+            total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.tensors.values(), CLIP)
         self._optimizer.step()
         self.step += 1
         self._follow()
-        return float(loss.detach())
+        return total
+
+    def _loss(self, rows: Tensor, inputs: Tensor) -> Tensor:
+        """Summed over the examples `rows`, of which the network reads `inputs`."""
+        device = self._plan.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            x = self._suffix.embed(_behind(self.tensors), inputs.to(device))
+        logits = x.float() @ self.tensors[WEIGHT].T + self.tensors[BIAS]
+        labels, weights = self._rows.labels[rows], self._rows.weights[rows].float()
+        each = cross_entropy(logits, labels.to(device), reduction="none", label_smoothing=SMOOTHING)
+        return (each * weights.to(device)).sum()
 
     def _schedule(self) -> None:
         """A short rise, then a cosine down to nothing."""
@@ -144,7 +144,7 @@ class Descent:
 
 def _start(suffix: Suffix, rows: TuningRows, seen: Tensor, classes: int) -> tuple[State, float]:
     """The pretrained tensors and a probe of what they embed, whose mean length is told, too."""
-    x = embedded(suffix, suffix.start, rows.views[0][seen])
+    x = embedded(suffix, suffix.start, rows, seen).cpu()
     weight, bias = probe(x, rows.labels[seen], rows.weights[seen], classes=classes)
     return {**suffix.start, WEIGHT: weight, BIAS: bias}, float(x.norm(dim=1).mean())
 
@@ -154,27 +154,34 @@ def _behind(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if name not in (WEIGHT, BIAS)}
 
 
-def logits(suffix: Suffix, tensors: Mapping[str, Tensor], activations: Tensor) -> Tensor:
-    """[n, k] of activations [n, width]."""
-    device = tensors[WEIGHT].device
-    own = _behind(tensors)
-    rows = [
-        embedded(suffix, own, some.to(device)) @ tensors[WEIGHT].T + tensors[BIAS]
-        for some in activations.split(1024)
-    ]
-    return torch.cat(rows).detach().cpu()
+@torch.no_grad()
+def embedded(
+    suffix: Suffix, tensors: Mapping[str, Tensor], rows: TuningRows, places: Tensor
+) -> Tensor:
+    """[m, d] float32 of the examples `places`, as `tensors` embed them."""
+    device = next(iter(tensors.values())).device
+    return rows.embedded(places, lambda inputs: suffix.embed(tensors, inputs.to(device)))
+
+
+def logits(
+    suffix: Suffix, tensors: Mapping[str, Tensor], rows: TuningRows, places: Tensor
+) -> Tensor:
+    """[m, k] of the examples `places`."""
+    weight, bias = (tensors[name].detach() for name in (WEIGHT, BIAS))
+    x = embedded(suffix, _behind(tensors), rows, places).to(weight.device)
+    return (x @ weight.T + bias).cpu()
 
 
 def _groups(
-    tensors: Mapping[str, Tensor], stages: int, plan: TrainingPlan, *, length: float
+    tensors: Mapping[str, Tensor], suffix: Suffix, plan: TrainingPlan, *, length: float
 ) -> list[dict[str, object]]:
-    """A group a tensor: rates halve with each stage towards the cut, smoothly.
+    """A group a tensor: rates fall with each stage towards the cut, smoothly.
 
     The new layer's rate is meant for embeddings of length one; these are of `length`.
     """
     own = list(_behind(tensors))
     rates = {WEIGHT: NEW_LAYER / max(length, 1e-6), BIAS: NEW_LAYER} | {
-        name: STAGE ** ((stages - 1) * (1 - place / max(1, len(own) - 1)))
+        name: suffix.decay ** ((suffix.stages - 1) * (1 - place / max(1, len(own) - 1)))
         for place, name in enumerate(own)
     }
     return [

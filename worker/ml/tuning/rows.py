@@ -1,16 +1,15 @@
-"""What a suffix is tuned on: the activations of every view, the labels and their weights."""
+"""What a part of a network is tuned on: what it reads of examples, their labels and weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from app.core.modalities import TUNED_VIEWS
-from worker.ml.backbones.cuts import Suffix
+from worker.ml.backbones.suffix import Suffix, stacked
 
 BATCH = 32
 MANY_VIEWS = 7
@@ -19,54 +18,136 @@ TIMES = 12
 """As often the tensors are in memory: now, averaged, with moments and gradient, best, finished."""
 EVALUATED = 64
 """Pictures in a forward pass that learns nothing."""
+TOGETHER = 8
+"""Pictures whose gradients are made together, of a whole network; their sum is the batch's."""
+TOGETHER_TOKENS = 2048
+"""Likewise tokens."""
+
+Embed = Callable[[Tensor], Tensor]
+Pass = tuple[Tensor, Tensor]
+"""Which examples of a batch, and what the network reads of them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TuningRows:
-    """`views` are [n, width] fp16 each, the primary one first; labels, weights and places [n]."""
+class TuningRows(ABC):
+    """Examples with labels and weights [n]."""
 
-    views: Sequence[Tensor]
-    labels: Tensor
-    weights: Tensor
+    def __init__(self, labels: Tensor, weights: Tensor) -> None:
+        self.labels, self.weights = labels, weights
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def drawn(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Activations [m, width], of each example those of a view drawn at random."""
+    @abstractmethod
+    def drawn(self, rows: Tensor, generator: torch.Generator) -> Iterator[Pass]:
+        """The examples `rows`, as many at a time as are passed together, each as drawn at
+        random.
+        """
+
+    @abstractmethod
+    def embedded(self, rows: Tensor, embed: Embed) -> Tensor:
+        """[m, d] float32, each as a prediction reads it."""
+
+
+class PictureRows(TuningRows):
+    """`views` are activations or pixels [n, width] each, the primary one first."""
+
+    def __init__(
+        self, views: Sequence[Tensor], labels: Tensor, weights: Tensor, *, together: int = BATCH
+    ) -> None:
+        super().__init__(labels, weights)
+        self.views, self._together = views, together
+
+    def drawn(self, rows: Tensor, generator: torch.Generator) -> Iterator[Pass]:
+        """Of each example a view [m, width]."""
         chosen = torch.randint(len(self.views), (len(rows),), generator=generator)
-        return torch.stack(
-            [self.views[v][row] for v, row in zip(chosen.tolist(), rows.tolist(), strict=True)]
-        ).float()
+        for places in torch.arange(len(rows)).split(self._together):
+            drawn = zip(chosen[places].tolist(), rows[places].tolist(), strict=True)
+            yield places, torch.stack([self.views[v][row] for v, row in drawn]).float()
+
+    def embedded(self, rows: Tensor, embed: Embed) -> Tensor:
+        """By the primary view."""
+        return torch.cat([embed(self.views[0][some].float()) for some in rows.split(EVALUATED)])
 
 
-def bytes_needed(suffix: Suffix, *, examples: int, vector: int) -> int:
+class TextRows(TuningRows):
+    """Texts, and of each the windows that an encoder reads."""
+
+    def __init__(
+        self, texts: Sequence[str], suffix: Suffix, labels: Tensor, weights: Tensor
+    ) -> None:
+        super().__init__(labels, weights)
+        assert suffix.encoder is not None
+        self._texts, self._suffix, self._tokens = texts, suffix, suffix.encoder
+        self._windows = self._tokens.counted(texts)
+
+    def drawn(self, rows: Tensor, generator: torch.Generator) -> Iterator[Pass]:
+        """Of each text a window: tokens [m, 2, t], those of like length together."""
+        numbers = torch.rand(len(rows), generator=generator).tolist()
+        own = [self._windows[row] for row in rows.tolist()]
+        windows = [some[int(u * len(some))] for some, u in zip(own, numbers, strict=True)]
+        order = sorted(range(len(windows)), key=lambda place: len(windows[place]))
+        for places in _portions(order, [len(windows[place]) for place in order]):
+            yield torch.tensor(places), self._padded([windows[place] for place in places])
+
+    def embedded(self, rows: Tensor, embed: Embed) -> Tensor:
+        """By all windows that count, as they are served."""
+        texts = [self._texts[row] for row in rows.tolist()]
+        return self._suffix.embed_texts(texts, embed)
+
+    def _padded(self, windows: Sequence[Sequence[int]]) -> Tensor:
+        return stacked(*self._tokens.padded(windows))
+
+
+def _portions(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places whose tokens, padded to the longest, are few enough; lengths rise."""
+    portion: list[int] = []
+    for place, length in zip(order, lengths, strict=True):
+        if portion and (len(portion) + 1) * length > TOGETHER_TOKENS:
+            yield portion
+            portion = []
+        portion.append(place)
+    if portion:
+        yield portion
+
+
+def bytes_needed(suffix: Suffix, *, examples: int, vector: int, longest: int = 0) -> int:
     """About what a fit holds: activations of all views, read and put in order, the embeddings, the
     tensors with their averages and moments, and what a batch leaves for its gradients.
+
+    `longest` are the bytes of the longest text, which are at least its tokens.
     """
-    kept = 2 * 2 * examples * (len(TUNED_VIEWS) * suffix.cut.width + MANY_VIEWS * vector)
+    size = 2 if suffix.cut.level >= 0 else 1
+    each = len(TUNED_VIEWS) * suffix.cut.width * size if suffix.cut.shape else 0
+    kept = 2 * examples * (each + 2 * MANY_VIEWS * vector)
     tensors = sum(value.nbytes for value in suffix.start.values())
-    return kept + TIMES * tensors + BATCH * _trace(suffix)
+    return kept + TIMES * tensors + _batch_trace(suffix, longest)
 
 
-def _trace(suffix: Suffix) -> int:
-    """Bytes of everything that the suffix computes of one picture."""
-    found: list[int] = []
-
-    class Counting(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
-            made = super().run_node(n)
-            if isinstance(made, Tensor) and n.op == "call_function":
-                found.append(made.nbytes)
-            return made
-
-    with torch.no_grad():
-        Counting(suffix.graph).run(torch.zeros(1, *suffix.cut.shape))
-    return sum(found)
+def _batch_trace(suffix: Suffix, longest: int) -> int:
+    if suffix.encoder is None:
+        together = BATCH if suffix.cut.level >= 0 else TOGETHER
+        return together * _trace(suffix, torch.zeros(1, suffix.cut.width))
+    length = max(1, min(suffix.encoder.most, longest + 2))
+    together = max(1, min(BATCH, TOGETHER_TOKENS // length))
+    return together * _trace(suffix, torch.ones(1, 2, length, dtype=torch.long))
 
 
-@torch.no_grad()
-def embedded(suffix: Suffix, tensors: Mapping[str, Tensor], activations: Tensor) -> Tensor:
-    """[n, d] float32 of activations [n, width], some at a time."""
-    parts = [suffix.embed(tensors, some.float()) for some in activations.split(EVALUATED)]
-    return torch.cat(parts)
+def _trace(suffix: Suffix, inputs: Tensor) -> int:
+    """Bytes that a pass over one example leaves for its gradients, and as much for making them."""
+    known = {value.data_ptr() for value in (*suffix.graph.parameters(), *suffix.start.values())}
+    seen: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in known:
+            seen[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    tensors = {name: value.detach().requires_grad_() for name, value in suffix.start.items()}
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept),
+    ):
+        made = suffix.embed(tensors, inputs)
+    del made
+    return 2 * sum(seen.values())

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
+from app.core.modalities import is_pixels
 from app.core.promotion.pairs import Verdicted
 from app.infra.orm import ModelRow
 from app.infra.precision import fitted_on
@@ -18,7 +19,7 @@ from app.infra.storage import scratch
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
-from worker.trainer.inputs.embed_missing import embed, missing, scope_of, texts
+from worker.trainer.inputs.embed_missing import embed, missing, pixels, scope_of, texts
 from worker.trainer.inputs.features import Features, gather
 from worker.trainer.tensor_process import EngineFacts
 
@@ -38,7 +39,8 @@ def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> d
     same_weights.check(facts.backbone, trained=trained, loaded=facts.weights_sha256)
     read_as = same_weights.read_as(stored.card)
     same_weights.check_reading(facts.backbone, trained=read_as, loaded=facts.fingerprint)
-    features, kept = rows_of(attempt, facts, config["prediction_views"], examples)
+    cached = [view for view in config["prediction_views"] if not is_pixels(view)]
+    features, kept = rows_of(attempt, facts, cached, examples)
     unique = list({example.sha256: example for example in kept}.values())
     if not unique:
         return {}
@@ -108,6 +110,7 @@ def _ask(
             "config": config,
             "views": {view: one.rows(examples) for view, one in features.items()},
             "texts": texts(attempt, model.modality, examples),
+            "pixels": pixels(attempt, config["prediction_views"], examples),
             "top_k": None,
             "unknown": None,
             "out": str(file),

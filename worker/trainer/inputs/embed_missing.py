@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.core.modalities import MODALITIES
+from app.core.modalities import MODALITIES, is_pixels
 from app.infra import storage_keys
 from app.infra.storage import scratch
 from worker.formats.channel import Message
@@ -121,3 +122,15 @@ def texts(
     if not MODALITIES[modality].read_by_heads:
         return None
     return items(attempt, attempt.claim.organisation_id, examples)
+
+
+def pixels(
+    attempt: Attempt, views: Sequence[str], examples: Sequence[Example]
+) -> dict[str, Any] | None:
+    """Where pictures lie whose pixels a network of its own reads, which no cache keeps; None where
+    none of the views is of pixels.
+    """
+    read = [view for view in views if is_pixels(view)]
+    if not read:
+        return None
+    return {"views": read, "items": items(attempt, attempt.claim.organisation_id, examples)}

@@ -109,8 +109,8 @@ class Gatherer:
         self.data = data
         self.new = 0
         chosen = data.rows.job.hyperparameters.get("views", "auto")
-        tunes = hyperparameters.METHODS[data.rows.job.method].tunes
-        self._maps = [mapped(view) for view in TUNED_VIEWS] if tunes else []
+        depth = hyperparameters.METHODS[data.rows.job.method].depth
+        self._maps = [mapped(view) for view in TUNED_VIEWS] if depth == "partial" else []
         self._forced = list(chosen) if isinstance(chosen, list) else None
 
     def collect(self) -> dict[str, Features]:

@@ -21,6 +21,7 @@ from app.core.batch import BatchInput, Fault, Smoothing
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Problem
+from app.core.modalities import is_pixels
 from app.infra import storage_keys
 from app.infra.orm import BatchRow, DatasetVersionRow, ModelRow
 from app.infra.precision import fitted_on, precision_of
@@ -32,7 +33,7 @@ from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
 from worker.trainer.inputs import learned_from
-from worker.trainer.inputs.embed_missing import embed, missing, scope_of, texts
+from worker.trainer.inputs.embed_missing import embed, missing, pixels, scope_of, texts
 from worker.trainer.inputs.features import Features, gather
 from worker.trainer.tensor_process import EngineFacts
 
@@ -161,7 +162,7 @@ class _Prediction:
 
     def _features(self, facts: EngineFacts) -> dict[str, Features]:
         """Every view that the head reads, of all inputs that can be embedded."""
-        views: Sequence[str] = self._config["prediction_views"]
+        views = [view for view in self._config["prediction_views"] if not is_pixels(view)]
         for _ in range(_TRIES):
             for view in views:
                 self._embed(facts, view)
@@ -211,6 +212,7 @@ class _Prediction:
             "config": self._config,
             "views": {view: one.rows(unique) for view, one in features.items()},
             "texts": texts(self._attempt, row.modality, unique),
+            "pixels": pixels(self._attempt, self._config["prediction_views"], unique),
             "top_k": row.options["top_k"],
             "unknown": row.options["unknown"],
             "level": row.options.get("threshold"),

@@ -15,7 +15,7 @@ from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Example
-from app.core.modalities import pictured
+from app.core.modalities import MODALITIES, mapped, pictured
 from app.infra.orm import JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.work import Claim
@@ -24,7 +24,7 @@ from worker.formats import models
 from worker.trainer import tuning
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import job_data, learned_from, near_copies, other_datasets
-from worker.trainer.inputs.embed_missing import texts
+from worker.trainer.inputs.embed_missing import pixels, texts
 from worker.trainer.inputs.features import Features, Gatherer
 from worker.trainer.inputs.job_data import JobData
 from worker.trainer.inputs.other_datasets import OtherDatasets
@@ -52,9 +52,9 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
             "modality_mismatch",
             f"{facts.backbone} reads {facts.modality}, the dataset holds {data.modality}",
         )
-    tunes = hyperparameters.METHODS[data.rows.job.method].tunes
-    if tunes:
-        tuning.check(attempt, facts, examples=len(data.examples))
+    depth = hyperparameters.METHODS[data.rows.job.method].depth
+    if depth is not None:
+        tuning.check(attempt, facts, data, depth)
     gatherer = Gatherer(attempt, facts, data, journal)
     features = gatherer.collect()
     data = _without_copies(attempt, facts, gatherer.data)
@@ -62,17 +62,17 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
     others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
         request = _request(attempt, facts, data, features, others=others, folder=folder)
-        if tunes:
-            result = tuning.fit(attempt, request, folder, journal)
-        else:
+        if depth is None:
             result = attempt.fit(request, journal.hear)
+        else:
+            result = tuning.fit(attempt, depth, request, journal)
         passes = journal.progress["embedding"]
         journal.progress["prediction_views"] = result["config"]["prediction_views"]
         card = card_of(data, facts, result, views=_pictures(features), passes=passes)
         artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
-    if tunes:
+    if depth is not None:
         tuning.forget(attempt)
 
 
@@ -131,8 +131,8 @@ def _request(
         "hyperparameters": job.hyperparameters,
         "seed": job.seed,
         "pixel_scale": facts.pixel_scale,
-        "support": support_of(attempt, data, data.train, features),
-        "validation": support_of(attempt, data, data.validation, features)
+        "support": _support(attempt, data, data.train, features),
+        "validation": _support(attempt, data, data.validation, features)
         if data.validation
         else None,
         "others": others.described,
@@ -151,6 +151,21 @@ def support_of(
     described["views"] = {view: one.rows(examples) for view, one in features.items()}
     described["texts"] = texts(attempt, data.modality, examples)
     return described
+
+
+def _support(
+    attempt: Attempt,
+    data: JobData,
+    examples: Sequence[Example],
+    features: Mapping[str, Features],
+) -> dict[str, Any]:
+    """With the pixels that a network reads which is tuned whole."""
+    described = support_of(attempt, data, examples, features)
+    depth = hyperparameters.METHODS[data.rows.job.method].depth
+    if depth is None:
+        return described
+    read = [mapped(view, depth) for view in MODALITIES[data.modality].tuned]
+    return described | {"pixels": pixels(attempt, read, examples)}
 
 
 def begin(session: Session, claim: Claim) -> bool:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from app.core import hyperparameters
 from app.core.backbones import MINILM
-from app.core.modalities import TUNED_VIEWS, mapped
+from app.core.modalities import TUNED_VIEWS, Depth, mapped
 from tests.unit.worker.ml.tasks import LAYOUT, WIDTH, task
+from tests.unit.worker.ml.tiny_encoder import tiny_texts
 from tests.unit.worker.ml.tiny_network import tiny_suffix
 from worker.ml.artifact import Fit
 from worker.ml.heads import scoring
@@ -89,20 +90,22 @@ def support_of(
                              for place, view in enumerate(views)})  # fmt: skip
 
 
-def with_maps(support: Support, rows: Rows) -> Support:
+def with_maps(support: Support, rows: Rows, depth: Depth) -> Support:
     """The same examples, as degenerate at the cut of the tiny network as in their vectors."""
-    maps = rows(support.labels, tiny_suffix().cut.width).clamp(-65504, 65504).half()
+    maps = rows(support.labels, tiny_suffix(depth).cut.width)
+    maps = maps.clamp(-65504, 65504).half() if depth == "partial" else maps.clamp(0, 255).byte()
     return replace(support, features={
-        **support.features, **{mapped(view): maps for view in TUNED_VIEWS}
+        **support.features, **{mapped(view, depth): maps for view in TUNED_VIEWS}
     })  # fmt: skip
 
 
 def image_task(support: Support, rows: Rows, method: str) -> Task:
     """A task of a method of pictures, with all that it needs to tune a network if it does."""
-    if not hyperparameters.METHODS[method].tunes:
+    depth = hyperparameters.METHODS[method].depth
+    if depth is None:
         return task(support, method)
-    tuned = task(with_maps(support, rows), method, epochs=2)
-    return replace(tuned, tuning=Tuning(suffix=tiny_suffix()))
+    tuned = task(with_maps(support, rows, depth), method, epochs=2)
+    return replace(tuned, tuning=Tuning(suffix=tiny_suffix(depth), depth=depth))
 
 
 def texts_of(rows: Rows, text: Callable[[int, int], str], count: int, classes: int) -> Support:
@@ -126,13 +129,15 @@ def _support(
 
 
 def text_task(support: Support, method: str = "auto") -> Task:
-    """A task on the text backbone's layout."""
+    """A task on the text backbone's layout; what tunes a network has a tiny one."""
+    depth = hyperparameters.METHODS[method].depth
     return Task(
         method=method,
-        hyperparameters={},
+        hyperparameters={} if depth is None else {"epochs": 1},
         support=support,
         layout=MINILM.layout,
         backbone=MINILM.name,
+        tuning=None if depth is None else Tuning(suffix=tiny_texts(depth), depth=depth),
     )
 
 
@@ -140,10 +145,11 @@ def assert_sound(found: Fit, support: Support) -> None:
     """Finite numbers, probabilities that sum to one, a head that loads, JSON."""
     told = [found.head.config.as_json(), found.evaluation, found.hyperparameters, found.advice]
     json.dumps(told, allow_nan=False)
-    scoring.load(found.head, tiny_suffix)
+    own = tiny_suffix if support.texts is None else tiny_texts
+    scoring.load(found.head, own)
     layout = LAYOUT if support.texts is None else MINILM.layout
     said = scoring.probabilities(
-        found.head, support.features, layout=layout, texts=support.texts, suffix=tiny_suffix
+        found.head, support.features, layout=layout, texts=support.texts, suffix=own
     )
     assert bool(said.isfinite().all())
     torch.testing.assert_close(said.sum(1), torch.ones(len(said)), atol=1e-4, rtol=0)

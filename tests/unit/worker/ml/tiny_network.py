@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from app.core.backbones import BackboneSpec, pyramid
-from app.core.modalities import TUNED_VIEWS, mapped
-from worker.ml.backbones.cuts import CutNetwork, Suffix, find, suffix
+from app.core.modalities import TUNED_VIEWS, Depth, mapped
+from worker.ml.backbones.cuts import CutNetwork, find, suffix, whole
 from worker.ml.backbones.networks import Pyramid
+from worker.ml.backbones.suffix import Suffix
+from worker.ml.engines.tunable import adapted
 from worker.ml.tasks import Support
 
 SIDE = 32
@@ -35,9 +37,12 @@ def network() -> Pyramid:
     return Pyramid(SPEC, stages).eval().requires_grad_(False)
 
 
-def tiny_suffix() -> Suffix:
-    """What lies behind its cut."""
-    return suffix(SPEC, network())
+def tiny_suffix(depth: Depth = "partial") -> Suffix:
+    """What is tuned of it."""
+    if depth == "partial":
+        return suffix(SPEC, network())
+    everything = whole(SPEC, network())
+    return everything if depth == "full" else adapted(everything)
 
 
 def both(pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +78,8 @@ def seen(per_class: int, classes: int = 3, *, seed: int = 0, blur: float = 0.0) 
     features = {"squish": vectors.half(), "mirror": mirrored.half()}
     for view in TUNED_VIEWS:
         features[mapped(view)] = (mirrored_maps if view == "mirror" else maps).half()
+        shown = pixels.flip(2) if view == "mirror" else pixels
+        features[mapped(view, "full")] = shown.flatten(1)
     return Support(
         features=features,
         labels=labels,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +12,11 @@ import torch
 import transformers as hf
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from app.infra import weights
+from tests.unit.worker.ml.tiny_encoder import FAMILIES, saved
 from worker.ml.engines import load_engine
 from worker.ml.engines.torch_engine import load_torch
 
 TEXTS = ["My card was stolen", "How do I report a lost card?", "", "word " * 200]
-WORDS = 30522
-BERT: dict[str, Any] = {
-    "vocab_size": WORDS, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 64, "max_position_embeddings": 66,
-}  # fmt: skip
-FAMILIES: dict[str, Callable[[], Any]] = {
-    "xlm-roberta": lambda: hf.XLMRobertaModel(hf.XLMRobertaConfig(**BERT)),
-    "deberta": lambda: hf.DebertaV2Model(
-        hf.DebertaV2Config(**BERT, relative_attention=True, pos_att_type=["p2c", "c2p"])
-    ),
-    "distilbert": lambda: hf.DistilBertModel(
-        hf.DistilBertConfig(vocab_size=WORDS, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
-    ),
-    "gpt2": lambda: hf.GPT2LMHeadModel(
-        hf.GPT2Config(vocab_size=WORDS, n_embd=32, n_layer=2, n_head=2, n_positions=64)
-    ),
-    "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**BERT)),
-    "qwen2": lambda: hf.Qwen2ForCausalLM(hf.Qwen2Config(**BERT, num_key_value_heads=1)),
-}
-
-
-def saved(name: str, folder: Path) -> None:
-    torch.manual_seed(0)
-    FAMILIES[name]().save_pretrained(folder / name)
-    tokens = weights.find("all-MiniLM-L6-v2", None)
-    assert tokens is not None
-    shutil.copy(tokens.path / "tokenizer.json", folder / name)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

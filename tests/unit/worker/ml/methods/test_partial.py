@@ -18,7 +18,7 @@ from worker.ml.backbones.cuts import cut_network
 from worker.ml.fit import fit
 from worker.ml.heads import export, scoring
 from worker.ml.heads.scoring import LiveHead
-from worker.ml.methods import partial
+from worker.ml.methods import deeper
 from worker.ml.tasks import Support, Task, Tuning
 
 
@@ -142,7 +142,7 @@ def test_where_it_is_no_better_the_frozen_heads_are_the_model() -> None:
 
 def test_of_few_examples_nothing_deeper_is_learned() -> None:
     told: list[dict[str, Any]] = []
-    few = task(seen(partial.FEWEST - 1))
+    few = task(seen(deeper.FEWEST - 1))
     made = fit(Task(**{**vars(few), "report": told.append}))
     assert made.hyperparameters["tuned"]["share"] == 0
     assert any("too few" in event["message"] for event in told)

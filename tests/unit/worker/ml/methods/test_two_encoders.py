@@ -166,7 +166,7 @@ def test_each_encoder_is_centred_by_its_own_statistics() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", sorted(name for name, of in METHODS.items() if name != "reptile" and not of.tunes)
+    "method", sorted(name for name, of in METHODS.items() if name != "reptile" and of.depth is None)
 )
 def test_every_method_fits_on_two_encoders(method: str) -> None:
     support, test = two(8, first=0.5, second=0.5), two(20, first=0.5, second=0.5, seed=5)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from app.core.errors import HeadstartError
-from app.core.modalities import TUNED_VIEWS, mapped
+from app.core.modalities import TUNED_VIEWS, Depth, mapped
 from tests.unit.worker.ml.tiny_network import seen, tiny_suffix
 from worker.ml.folds import Folds
 from worker.ml.tuning.cross_tuned import AVERAGES, CrossTuned, CrossTuning
 from worker.ml.tuning.descent import TrainingPlan
-from worker.ml.tuning.rows import TuningRows, bytes_needed
+from worker.ml.tuning.rows import BATCH, PictureRows, bytes_needed
 
 EPOCHS = 4
 State = dict[str, Tensor]
@@ -27,6 +27,7 @@ class KilledError(Exception):
 
 def tuned(
     *,
+    depth: Depth = "partial",
     seed: int = 0,
     rate: float = 1e-3,
     die_after: int | None = None,
@@ -35,10 +36,12 @@ def tuned(
     states: list[State] | None = None,
 ) -> CrossTuned:
     support = seen(12)
-    rows = TuningRows(
-        views=[support.features[mapped(view)] for view in TUNED_VIEWS],
-        labels=support.labels,
-        weights=torch.ones(len(support)),
+    suffix = tiny_suffix(depth)
+    rows = PictureRows(
+        [support.features[mapped(view, depth)] for view in TUNED_VIEWS],
+        support.labels,
+        torch.ones(len(support)),
+        together=BATCH if depth == "partial" else 5,
     )
     plan = TrainingPlan(
         epochs=EPOCHS, learning_rate=rate, seed=seed, classes=3, device=torch.device("cpu")
@@ -52,7 +55,7 @@ def tuned(
 
     report = (lambda _event: None) if told is None else told.append
     folds = Folds.of(support)
-    made = CrossTuning(tiny_suffix(), rows, folds, plan, report=report, keep=keep, kept=kept)
+    made = CrossTuning(suffix, rows, folds, plan, report=report, keep=keep, kept=kept)
     return made.run()
 
 
@@ -71,12 +74,13 @@ def test_a_seed_is_an_answer() -> None:
     assert not torch.equal(one.out_of_fold[1.0], other.out_of_fold[1.0])
 
 
+@pytest.mark.parametrize("depth", get_args(Depth))
 @pytest.mark.parametrize("die_after", [1, 3, 6, 9])
-def test_a_killed_tuning_goes_on_to_the_same_end(die_after: int) -> None:
+def test_a_killed_tuning_goes_on_to_the_same_end(die_after: int, depth: Depth) -> None:
     states: list[State] = []
     with pytest.raises(KilledError):
-        tuned(die_after=die_after, states=states)
-    unbroken, resumed = tuned(), tuned(kept=states[-1])
+        tuned(depth=depth, die_after=die_after, states=states)
+    unbroken, resumed = tuned(depth=depth), tuned(depth=depth, kept=states[-1])
     assert resumed.epochs == unbroken.epochs
     for average in AVERAGES:
         torch.testing.assert_close(resumed.out_of_fold[average], unbroken.out_of_fold[average])

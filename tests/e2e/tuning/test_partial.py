@@ -28,10 +28,17 @@ CUT = 112 * 14 * 14
 """Numbers of one picture at the cut."""
 
 
-def tuned(client: httpx.Client, dataset: str, **given: Any) -> dict[str, Any]:
+def tuned(
+    client: httpx.Client,
+    dataset: str,
+    *,
+    depth: str = "partial",
+    model: str = "efficientnet_lite0",
+    **given: Any,
+) -> dict[str, Any]:
     """A job that has tuned the network, once it has succeeded."""
-    method = {"type": "partial", "partial": {"hyperparameters": given}}
-    body = {"model": "efficientnet_lite0", "training_file": dataset, "seed": 1, "method": method}
+    method = {"type": depth, depth: {"hyperparameters": given}}
+    body = {"model": model, "training_file": dataset, "seed": 1, "method": method}
     answer = client.post(JOBS, json=body, headers=WAIT)
     assert answer.status_code in (200, 201, 202), answer.text
     job: dict[str, Any] = answer.json()
@@ -45,11 +52,11 @@ def test_a_tuned_model_goes_the_whole_way(service: Service, tmp_path: Path) -> N
         dataset = str(upload(client, zipped(drawn(per_class=PER_CLASS, seed=40)))["id"])
         job = tuned(client, dataset, epochs=2, share=0.5)
         model = str(job["fine_tuned_model"])
-        _judged(client, job)
-        alone = _alone(client, model)
-        _in_bulk(client, model, alone)
+        judged(client, job)
+        alone = alone_of(client, model)
+        in_bulk(client, model, alone)
         for to in ("onnx", "openvino", "torch"):
-            _exported(client, model, to, alone, tmp_path)
+            exported(client, model, to, alone, tmp_path)
         assert activations(service) == before + 4 * 2 * PER_CLASS, "once for each view"
         assert client.delete(f"/v1/models/{model}").status_code == 200
         assert client.post(f"/v1/models/{model}/predictions", files=_files()).status_code == 404
@@ -57,7 +64,7 @@ def test_a_tuned_model_goes_the_whole_way(service: Service, tmp_path: Path) -> N
     wait_for(lambda: activations(service) == before, seconds=60)
 
 
-def _judged(client: httpx.Client, job: dict[str, Any]) -> None:
+def judged(client: httpx.Client, job: dict[str, Any]) -> None:
     model = job["fine_tuned_model"]
     card = client.get(f"/v1/models/{model}").json()["card"]
     assert card["hyperparameters"]["tuned"]["share"] == 0.5
@@ -75,14 +82,14 @@ def _files() -> list[tuple[str, tuple[str, bytes]]]:
     return [("files", item) for item in FRESH.items()]
 
 
-def _alone(client: httpx.Client, model: str) -> list[dict[str, Any]]:
+def alone_of(client: httpx.Client, model: str) -> list[dict[str, Any]]:
     answer = client.post(f"/v1/models/{model}/predictions", files=_files())
     items: list[dict[str, Any]] = answer.json()["data"]
     assert [one["label"] for one in items] == [path.split("/")[0] for path in FRESH]
     return items
 
 
-def _in_bulk(client: httpx.Client, model: str, alone: list[dict[str, Any]]) -> None:
+def in_bulk(client: httpx.Client, model: str, alone: list[dict[str, Any]]) -> None:
     sent = {"file": ("fresh.zip", zipped(FRESH))}
     batch = client.post(BATCHES, files=sent, data={"model": model}, headers=WAIT).json()
     assert batch["status"] == "succeeded", batch
@@ -93,7 +100,7 @@ def _in_bulk(client: httpx.Client, model: str, alone: list[dict[str, Any]]) -> N
     assert client.delete(f"{BATCHES}/{batch['id']}").status_code == 200
 
 
-def _exported(
+def exported(
     client: httpx.Client, model: str, to: str, alone: list[dict[str, Any]], folder: Path
 ) -> None:
     answer = client.get(f"/v1/models/{model}/artifacts/{to}", headers=WAIT)

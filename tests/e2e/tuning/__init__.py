@@ -1,0 +1,1 @@
+"""Models whose network was tuned."""

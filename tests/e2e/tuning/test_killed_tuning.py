@@ -59,8 +59,8 @@ def mixed_up() -> bytes:
     return zipped({f"{'ab'[n % 2]}/{n}.png": data for n, data in enumerate(every)})
 
 
-def submitted(client: httpx.Client, dataset: str) -> str:
-    method = {"type": "partial", "partial": {"hyperparameters": GIVEN}}
+def submitted(client: httpx.Client, dataset: str, depth: str) -> str:
+    method = {"type": depth, depth: {"hyperparameters": GIVEN}}
     body = {"model": "efficientnet_lite0", "training_file": dataset, "seed": 1, "method": method}
     return str(client.post(JOBS, json=body).raise_for_status().json()["id"])
 
@@ -78,13 +78,14 @@ def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.timeout(900)
-def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
+@pytest.mark.parametrize("depth", ["partial", "lora"])
+def test_a_killed_tuning_comes_to_the_same_end(watched: Service, depth: str) -> None:
     with watched.client() as client:
         dataset = upload(client, mixed_up())["id"]
-        ended(client, submitted(client, dataset))
-        _wait_for_every_view(watched)
-        unbroken = ended(client, submitted(client, dataset))
-        job = submitted(client, dataset)
+        ended(client, submitted(client, dataset, depth))
+        _wait_for_every_view(watched, depth)
+        unbroken = ended(client, submitted(client, dataset, depth))
+        job = submitted(client, dataset, depth)
         for number, whom in enumerate(KILLED):
             wait_for(lambda so_far=number: _resumed(client, job) == so_far, seconds=100)
             _wait_for_state(watched, job)
@@ -96,14 +97,15 @@ def test_a_killed_tuning_comes_to_the_same_end(watched: Service) -> None:
         assert not _differences(*(_evaluation(client, one) for one in (unbroken, broken)))
 
 
-def _wait_for_every_view(service: Service) -> None:
+def _wait_for_every_view(service: Service, depth: str) -> None:
     """Until idle time has embedded all, so that the frozen heads of later jobs are the same."""
     folder = service.data_dir / "storage" / "embeddings"
 
     def rows() -> int:
         return sum(len(np.load(file, mmap_mode="r")) for file in folder.glob("**/*.npy"))
 
-    every = {PRIMARY["image"], *IDLE["image"], *map(mapped, TUNED_VIEWS)}
+    cached = map(mapped, TUNED_VIEWS) if depth == "partial" else ()
+    every = {PRIMARY["image"], *IDLE["image"], *cached}
     wait_for(lambda: rows() == EXAMPLES * len(every), seconds=100)
 
 

@@ -50,10 +50,8 @@ from app.http.network import cors
 from app.http.rates import Rates
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting, let_go_on_signals
-from app.infra import tracing
 from app.infra.database import make_sessions, open_engine
 from app.infra.inference_statistics import InferenceStatistics
-from app.infra.logs import configure_logs
 from app.infra.orm import HookRow
 from app.infra.predictor_client import open_predictor
 from app.infra.probe import Probe
@@ -67,6 +65,8 @@ from app.infra.repositories.usage import stored
 from app.infra.repositories.usage.tally import UsageTally
 from app.infra.settings import Settings, make_folder, settings_or_exit, split_list
 from app.infra.storage import open_storage, tidy
+from app.infra.telemetry import tracing
+from app.infra.telemetry.logs import configure_logs
 from app.infra.turns import Builds, Turns
 from app.jobs.endpoints import router as jobs
 from app.jobs.schemas import NewJob

@@ -22,9 +22,9 @@ from safetensors.numpy import load_file, save
 
 from app.core.errors import HeadstartError
 from app.core.modalities import View
-from app.infra import tracing
 from app.infra.precision import precision_of
 from app.infra.storage import storage_errors
+from app.infra.telemetry import tracing
 from worker.formats import segments
 from worker.formats.channel import Message
 from worker.tensors.process import Report, Stopped, serve

@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,19 @@ def wait_for(done: Callable[[], Any], *, seconds: float = 30.0) -> Any:
             pass
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
+
+
+@contextmanager
+def serving(server: HTTPServer) -> Iterator[None]:
+    """Let a stand-in answer, in a thread, until the block ends."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def missing(what: str) -> None:

@@ -27,7 +27,7 @@ def serve(*, host: str, port: int) -> None:
         host=host,
         port=port,
         access_log=False,
-        log_config=None,  # app.infra.logs says how
+        log_config=None,  # app.infra.telemetry.logs says how
         http="app.http.connection:ClientConnection",
         ws="none",
         timeout_keep_alive=settings.keep_alive_seconds,

@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 import time
+import unicodedata
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
@@ -40,6 +41,16 @@ def new_id(prefix: str) -> str:
     """
     number = _ascending.next((time.time_ns() // 1_000_000 << _TAIL) | secrets.randbits(_TAIL))
     return prefix + _letters(number)
+
+
+LONGEST_SUFFIX = 64
+_NO_SUFFIX = re.compile("[^A-Za-z0-9._-]+")
+
+
+def suffix_of(name: str, longest: int = LONGEST_SUFFIX) -> str:
+    """As much of a name as a model's id can carry."""
+    plain = unicodedata.normalize("NFKD", name)
+    return _NO_SUFFIX.sub("-", plain).strip("-")[:longest].rstrip("-")
 
 
 def as_uuid(name: str) -> UUID | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.core.ids import LONGEST_SUFFIX, suffix_of
 from app.core.modalities import MODALITIES
 from app.hooks import service
 from app.http.dependencies import Services, writing
@@ -28,8 +28,6 @@ from app.infra.repositories.work import Claim
 log = structlog.get_logger()
 _AGAIN_SECONDS = 0.5
 """How soon a run that waits for another looks again."""
-_NO_SUFFIX = re.compile(r"[^A-Za-z0-9._-]+")
-_MOST_SUFFIX = 64
 
 
 def come_due(services: Services, claim: Claim) -> None:
@@ -100,7 +98,7 @@ def _give_up(session: Session, hook: HookRow, run: HookRunRow, gone: Mapping[str
 
 def _job(hook: HookRow, run: HookRunRow, version: DatasetVersionRow) -> dict[str, Any]:
     metadata = {**(hook.job.get("metadata") or {}), "hook": hook.id, "run": run.id}
-    suffix = hook.job.get("suffix") or suffix_of(hook.name, version.number)
+    suffix = hook.job.get("suffix") or model_suffix(hook.name, version.number)
     return {
         **hook.job,
         "training_file": hook.dataset_id,
@@ -109,12 +107,12 @@ def _job(hook: HookRow, run: HookRunRow, version: DatasetVersionRow) -> dict[str
     }
 
 
-def suffix_of(name: str, version: int) -> str:
+def model_suffix(name: str, version: int) -> str:
     """What a hook's model is called: the hook's name as far as a suffix can have it, and the
     dataset's version, which tells one night's from another's.
     """
     end = f"v{version}"
-    plain = _NO_SUFFIX.sub("-", name)[: _MOST_SUFFIX - len(end) - 1].strip("-")
+    plain = suffix_of(name, LONGEST_SUFFIX - len(end) - 1)
     return f"{plain}-{end}" if plain else end
 
 

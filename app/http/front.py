@@ -17,7 +17,7 @@ from app.core.ids import new_id
 from app.http.body import Message, Receive
 from app.http.gate import Application, Scope, Send
 from app.http.network.forwarded import Trusted
-from app.infra import tracing
+from app.infra.telemetry import tracing
 
 PREFIX: ContextVar[str] = ContextVar("prefix", default="")
 """What stands before a path within the service in the request that is answered."""

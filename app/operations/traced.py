@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.http.body import Message, Receive
 from app.http.gate import Application, Scope, Send
-from app.infra import tracing
+from app.infra.telemetry import tracing
 
 _PROBES = frozenset({"/livez", "/readyz", "/ping", "/health", "/metrics"})
 _SERVER_ERROR = 500

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -120,7 +119,7 @@ def _drawn(name: str, seed: int) -> list[dict[str, Any]]:
         train = pictures.train(name)
         rows += _elsewhere(train, pictures.unseen(name, None), seed, "other shops")
     if (shared_data() / name / "groups.json").exists():
-        whole, random = _whole(name), torch.Generator().manual_seed(seed)
+        whole, random = pictures.whole(name), torch.Generator().manual_seed(seed)
         groups = whole.groups.unique()
         some = groups[torch.randperm(len(groups), generator=random)][: max(2, len(groups) // 3)]
         held = torch.isin(whole.groups, some)
@@ -129,33 +128,9 @@ def _drawn(name: str, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _whole(name: str) -> Pictures:
-    """Both splits of a set as one."""
-    train, test = pictures.train(name), pictures.tested(name)
-    features = {view: torch.cat([x, test.features[view]]) for view, x in train.features.items()}
-    labels, groups = (
-        torch.cat([one, other])
-        for one, other in ((train.labels, test.labels), _groups(name, train, test))
-    )
-    return Pictures(features, labels, groups, train.classes)
-
-
-def _groups(name: str, train: Pictures, test: Pictures) -> tuple[Tensor, Tensor]:
-    """Groups of both splits, numbered together: by name where the set tells them."""
-    told = shared_data() / name / "groups.json"
-    if not told.exists():
-        return train.groups, test.groups + len(train)
-    groups, numbers = json.loads(told.read_text()), dict[str, int]()
-    both = [
-        torch.tensor([numbers.setdefault(groups.get(n, n), len(numbers)) for n in names])
-        for names in (pictures.names(name, "train"), pictures.names(name, "test"))
-    ]
-    return both[0], both[1]
-
-
 def _at_home(name: str, seed: int) -> list[dict[str, Any]]:
     """Fits on ever more of one order, judged by what is left, as it is and drifted."""
-    whole, first = _whole(name), len(pictures.train(name))
+    whole, first = pictures.whole(name), len(pictures.train(name))
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     rows: list[dict[str, Any]] = []
     before: dict[int, dict[str, Any]] = {}

@@ -104,6 +104,27 @@ def tested(name: str) -> Pictures:
     return _split(name, "test", ("squish", "mirror"), None)
 
 
+def whole(name: str) -> Pictures:
+    """Both splits of a set as one."""
+    own, other = train(name), tested(name)
+    features = {view: torch.cat([x, other.features[view]]) for view, x in own.features.items()}
+    labels = torch.cat([own.labels, other.labels])
+    return Pictures(features, labels, torch.cat(_groups_together(name, own, other)), own.classes)
+
+
+def _groups_together(name: str, own: Pictures, other: Pictures) -> tuple[Tensor, Tensor]:
+    """Groups of both splits, numbered together: by name where the set tells them."""
+    told = shared_data() / name / "groups.json"
+    if not told.exists():
+        return own.groups, other.groups + len(own)
+    groups, numbers = json.loads(told.read_text()), dict[str, int]()
+    first, second = (
+        torch.tensor([numbers.setdefault(groups.get(n, n), len(numbers)) for n in names(name, one)])
+        for one in ("train", "test")
+    )
+    return first, second
+
+
 def names(name: str, split: str) -> list[str]:
     """What `groups.json` calls a split's pictures, in their order."""
     folders = sorted((shared_data() / name / split).iterdir())

@@ -73,7 +73,7 @@ def _shares(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _drawn(name: str, seed: int) -> list[dict[str, Any]]:
-    whole = _whole(name)
+    whole = pictures.whole(name)
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     known, both = (_first(whole.labels, order, count) for count in (KNOWN, KNOWN + NEW))
     rest = torch.ones(len(whole), dtype=torch.bool)
@@ -102,13 +102,6 @@ def _poisoned(whole: Pictures, known: Tensor, both: Tensor, share: float) -> Pic
     wrong, labels = new[: round(share * len(new))], whole.labels.clone()
     labels[wrong] = (labels[wrong] + 1) % len(whole.classes)
     return Pictures(whole.features, labels, whole.groups, whole.classes)
-
-
-def _whole(name: str) -> Pictures:
-    train, test = pictures.train(name), pictures.tested(name)
-    features = {view: torch.cat([x, test.features[view]]) for view, x in train.features.items()}
-    labels = torch.cat([train.labels, test.labels])
-    return Pictures(features, labels, torch.arange(len(labels)), train.classes)
 
 
 def _first(labels: Tensor, order: Tensor, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log calls hand over errors themselves, so that `app.infra.logs` decides what is told of them."""
+"""Log calls hand over errors: `app.infra.telemetry.logs` decides what is told of them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.e2e.archives import zipped
 from tests.factories import make_key
 from tests.faults.app_process import app_process
-from tests.servers import wait_for
+from tests.servers import serving, wait_for
 from tests.worker_kit import open_kit, picture
 from tests.workers import workers
 
@@ -66,12 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     server = Collector()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 def below(spans: list[tuple[str, Span]], parent: Span, process: str, name: str) -> list[Span]:

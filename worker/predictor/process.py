@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits
 from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.auto_backbone import listed_backbones
-from app.infra.logs import configure_logs
 from app.infra.settings import Settings, settings_or_exit
 from app.infra.storage import open_storage, tidy
+from app.infra.telemetry.logs import configure_logs
 from worker.answers.scoring import ServingHead
 from worker.formats import models
 from worker.ml.engines import default_device

@@ -7,9 +7,9 @@ from app.infra import leash
 if __name__ == "__main__":
     leash.obey()
     with leash.importing():
-        from app.infra import tracing
-        from app.infra.logs import configure_logs
         from app.infra.settings import settings_or_exit
+        from app.infra.telemetry import tracing
+        from app.infra.telemetry.logs import configure_logs
         from worker.tensors.process import serve, tensors
 
     settings = settings_or_exit()

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import structlog
 
 from app.core.errors import HeadstartError
-from app.infra import tracing
-from app.infra.logs import told
+from app.infra.telemetry import tracing
+from app.infra.telemetry.logs import told
 from worker.formats.channel import Message, MessageChannel
 
 Report = Callable[[str, dict[str, Any]], None]

@@ -14,10 +14,10 @@ from typing import Any
 import structlog
 from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
 
-from app.infra import tracing
-from app.infra.logs import configure_logs
 from app.infra.queue import open_celery
 from app.infra.settings import settings_or_exit
+from app.infra.telemetry import tracing
+from app.infra.telemetry.logs import configure_logs
 from worker.trainer.context import Context, open_context
 from worker.trainer.loop import Trainer
 

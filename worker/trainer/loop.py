@@ -17,13 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
-from app.infra import tracing
 from app.infra.database import reading, transaction
-from app.infra.logs import configure_logs
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import settings_or_exit
 from app.infra.storage import storage_errors
+from app.infra.telemetry import tracing
+from app.infra.telemetry.logs import configure_logs
 from worker.trainer import endings
 from worker.trainer.attempt import Attempt
 from worker.trainer.context import Context, DrainedError, open_context

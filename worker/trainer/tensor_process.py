@@ -18,9 +18,9 @@ import structlog
 
 from app.core.backbones import JOINT
 from app.core.errors import HeadstartError
-from app.infra import tracing
 from app.infra.leash import leashed
 from app.infra.precision import Choice
+from app.infra.telemetry import tracing
 from worker.formats.channel import Message, MessageChannel, pair
 
 _POLL_SECONDS = 0.02

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
@@ -19,6 +17,7 @@ from app.cli.remote.named import DATASET_ID, dataset_of
 from app.cli.remote.pack import Counted, packed
 from app.cli.remote.show import AsJson, dump, figure, headline, out, strong
 from app.core.errors import HeadstartError
+from app.core.ids import suffix_of
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _POLL = 0.4
@@ -54,12 +53,6 @@ def push(
         answer = client.post(to, files={"file": (filename, counted)}, data=dict(fields))
         progress.update(task, completed=progress.tasks[task].total)
         return answer.json()
-
-
-def suffix_of(name: str) -> str:
-    """A name that a model's id can carry."""
-    plain = unicodedata.normalize("NFKD", name)
-    return re.sub("[^A-Za-z0-9._-]+", "-", plain).strip("-")[:64]
 
 
 def train(

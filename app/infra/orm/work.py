@@ -48,6 +48,6 @@ class WorkRow(Base):
     losses: Mapped[int] = mapped_column(default=0)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     origin: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """The request and the trace that it came of (`app.infra.tracing`)."""
+    """The request and the trace that it came of (`app.infra.telemetry.tracing`)."""
     created_at: Mapped[float]
     finished_at: Mapped[float | None]

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.infra import tracing
 from app.infra.database import clock_sql, now
 from app.infra.orm import WorkRow
 from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
+from app.infra.telemetry import tracing
 
 _HELD = "held"
 """The state of what a paused job would have done."""

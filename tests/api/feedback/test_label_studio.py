@@ -6,7 +6,6 @@ import base64
 import json
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -28,6 +27,7 @@ from tests.api.hooks.conftest import until
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service, serve
 from tests.factories import make_key
+from tests.servers import serving
 
 TOKEN = "1f0c2b"
 CONFIG = """<View><Image name="img" value="$image"/><Choices name="digit" toName="img">
@@ -81,12 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def studio() -> Iterator[StandIn]:
     server = StandIn()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +17,7 @@ from tests.e2e.archives import drawn, zipped
 from tests.e2e.canaries.house import House, opened
 from tests.e2e.canaries.planted import CONTENTS, PATIENT, SECRET, Canaries
 from tests.hostile.operations import operations
-from tests.servers import wait_for
+from tests.servers import serving, wait_for
 from tests.unit import dicoms
 
 Told = dict[str, Any]
@@ -58,12 +57,8 @@ class _Echo(BaseHTTPRequestHandler):
 @pytest.fixture
 def tool() -> Iterator[Tool]:
     server = Tool()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield server
 
 
 class Tenant:

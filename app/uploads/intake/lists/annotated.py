@@ -16,7 +16,7 @@ from app.uploads.intake.tables.source import TableFile
 MOST_BOXES = 100_000
 """Of one picture."""
 MOST_NAMED = 100
-"""NamedPictures that a refusal names."""
+"""Pictures that a refusal names."""
 
 
 @dataclass(slots=True)

@@ -22,8 +22,9 @@ def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     Raises schema_mismatch.
     """
     try:
-        data = file.read(MOST_BYTES)
-        if data.count(b"[") + data.count(b"{") > 3 * table.limits.entries:
+        data = file.read(MOST_BYTES + 1)
+        many = data.count(b"[") + data.count(b"{") > 3 * table.limits.entries
+        if many or len(data) > MOST_BYTES:
             raise too_many(table.limits)
         told = from_json(data)
         classes, labels = told.get("classes"), told["labels"]

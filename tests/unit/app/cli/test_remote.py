@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli.remote import connection, show, training
+from app.cli.remote import connection, show
 from app.cli.remote.commands import resolve, shown
 from app.cli.remote.connection import Address, known_address, remember
 from app.cli.remote.doctor import examine
@@ -83,14 +83,6 @@ def test_what_is_read_is_told(tmp_path: Path) -> None:
         counted = Counted(file, told.append)
         assert counted.read(3) + counted.read() == b"abcde"
     assert sum(told) == 5
-
-
-@pytest.mark.parametrize(
-    ("name", "suffix"),
-    [("parts", "parts"), ("Größe, Kamera B", "Gro-e-Kamera-B"), ("  ", ""), ("x" * 90, "x" * 64)],
-)
-def test_a_name_becomes_a_suffix(name: str, suffix: str) -> None:
-    assert training.suffix_of(name) == suffix
 
 
 def test_a_figure_has_its_interval() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from app.core.ids import new_id
+import pytest
+
+from app.core.ids import new_id, suffix_of
 
 
 def test_an_id_is_a_prefix_and_26_characters() -> None:
@@ -21,3 +23,11 @@ def test_threads_never_make_the_same() -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: new_id(""), range(8_000)))
     assert len(set(made)) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("parts", "parts"), ("Größe, Kamera B", "Gro-e-Kamera-B"), ("  ", ""), ("x" * 90, "x" * 64)],
+)
+def test_a_name_becomes_a_suffix(name: str, suffix: str) -> None:
+    assert suffix_of(name) == suffix

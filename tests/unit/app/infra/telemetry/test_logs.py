@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from app.infra import logs
+from app.infra.telemetry import logs
 
 
 def record(message: str, level: int = logging.WARNING) -> logging.LogRecord:

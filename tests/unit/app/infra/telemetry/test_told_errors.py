@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import HeadstartError
 from app.infra.database import open_engine
-from app.infra.logs import configure_logs, told
+from app.infra.telemetry.logs import configure_logs, told
 
 CANARY = "canary-7f3a"
 KEY = "hs_1f0c9a2b3d4e_" + "x" * 43

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.hooks import inbound, notes, service
 from app.hooks.schemas import Hook, HookChange, HookRun, HookWithSecret, NewHook, TriggerCall
@@ -44,6 +46,9 @@ _MAKING = problems(
 )
 
 
+Made = TypeVar("Made", bound=Hook)
+
+
 @router.post("", status_code=201, responses=_MAKING)
 def create_hook(
     *,
@@ -58,14 +63,25 @@ def create_hook(
 
         def effect() -> Reply:
             row = service.create(session, services, body, organisation_id=caller.organisation_id)
-            told = _shown(session, services, row).model_dump(mode="json") | {"secret": row.secret}
+            told = service.hook_of(row, ()).model_dump(mode="json") | {"secret": row.secret}
             return Reply(status=201, body=told)
 
         reply, replayed = once(session, key, effect)
     mark(response, replayed=replayed)
-    made = HookWithSecret.model_validate(reply.body)
+    made = _with_notes(services, caller, HookWithSecret.model_validate(reply.body))
     response.headers["location"] = f"{router.prefix}/{made.id}"
     return made
+
+
+def _with_notes(services: Services, caller: Identity, made: Made) -> Made:
+    """What is said of a hook as things stand, made of manifests, for which no writer waits; of one
+    that is gone, nothing.
+    """
+    said: list[str] = []
+    with reading(services.sessions) as session, suppress(HeadstartError):
+        row = service.get(session, made.id, organisation_id=caller.organisation_id)
+        said = notes.of(session, services, row)
+    return made.model_copy(update={"notes": said})
 
 
 @router.get("")
@@ -101,7 +117,8 @@ def change_hook(hook_id: HookId, body: HookChange, caller: Writer, services: Ser
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
         service.change(session, services, row, body)
-        return _shown(session, services, row)
+        changed = service.hook_of(row, ())
+    return _with_notes(services, caller, changed)
 
 
 @router.delete("/{hook_id}", responses=problems("not_found"))
@@ -120,8 +137,9 @@ def renew_secret(hook_id: HookId, caller: Writer, services: ServicesDep) -> Hook
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
         row.secret = service.new_secret()
-        shown = _shown(session, services, row).model_dump()
-        return HookWithSecret(**shown, secret=row.secret)
+        shown = service.hook_of(row, ()).model_dump()
+        renewed = HookWithSecret(**shown, secret=row.secret)
+    return _with_notes(services, caller, renewed)
 
 
 @router.get("/{hook_id}/runs", responses=problems("not_found"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from app.core.manifest import Example
+from app.http.dependencies import Services
 from app.infra.database import transaction
-from app.infra.orm import DatasetRow
+from app.infra.orm import DatasetRow, DatasetVersionRow
+from app.uploads import blobs
 from tests.api.hooks.conftest import Make, until
 from tests.api.models.test_models import new_model
 from tests.api.service import Service
@@ -141,3 +146,26 @@ def test_a_hook_s_job_needs_no_model_and_gates_say_where_they_belong(
         refused = client.post(path, json=body)
         assert code(refused) == (422, "invalid_request")
         assert '`margin` belongs into the gate: {"gate": {"margin"' in refused.json()["detail"]
+
+
+def test_nobody_who_writes_waits_for_notes(
+    service: Service, client: httpx.Client, hook: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, read = ready(service, client), blobs.load_manifest
+    looked: list[str] = []
+
+    def watched(services: Services, version: DatasetVersionRow) -> list[Example]:
+        other = sqlite3.connect(service.settings.data_dir / "headstart.db", timeout=1)
+        with closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        looked.append(version.dataset_id)
+        return read(services, version)
+
+    monkeypatch.setattr(blobs, "load_manifest", watched)
+    assert "nothing is held out" in hook(dataset=mine)["notes"][0]
+    other = ready(service, client, {"a": 4, "b": 4})
+    made_of = hook(dataset=mine)["id"]
+    changed = client.patch(f"/v1/hooks/{made_of}", json={"dataset": other})
+    assert "nothing is held out" in changed.raise_for_status().json()["notes"][0]
+    assert looked == [mine, other]

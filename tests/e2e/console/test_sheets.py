@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.e2e.archives import drawn
 from tests.e2e.console.conftest import AXE, SHOTS, Watched
@@ -65,6 +65,7 @@ def test_what_opens_is_fit_to_be_seen(
         if name == "key-menu" and look.startswith("phone"):
             continue  # a phone has it under "More"
         watched.open("/more")
+        expect(page.locator("dialog")).to_have_count(0)  # gone with its page, before the next
         watched.open(address)
         settle(page)
         act(page)

@@ -49,7 +49,7 @@ def test_boxes_are_cut_out_where_that_is_asked(
     console.sign_in(live.key)
     drop(page, path)
     more = page.locator("summary").filter(has_text="More: how it is read")
-    page.get_by_label("Boxes of a COCO file").select_option("crops")
+    page.get_by_label("Boxes of a list").select_option("crops")
     page.get_by_role("button", name="Read it again").click()
     expect(page.get_by_role("heading", name=f"of {2 * BOXES} pictures can be used")).to_be_visible()
     expect(more).to_contain_text("each box is an example")

@@ -62,7 +62,6 @@ def test_what_was_counted_is_told_and_outlives_a_restart(
     tally.answered(call("one", 2))
     tally.flush(service.services.sessions)
     tally.flush(service.services.sessions)
-    tally.answered(call("one", 1))
     with serve(service.settings) as second:
         second.services.usage.answered(call("two", 4))
     with serve(service.settings) as third, third.client(key) as again:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.e2e.conftest import Service
 from tests.e2e.console.conftest import Watched
 
 
+def _when_over(route: Route, live: Service) -> None:
+    """A page that is slow to ask: it first hears of its job when that has ended."""
+    job = route.request.url.rsplit("/", 1)[1]
+    with live.client() as client:
+        path = f"/v1/fine_tuning/jobs/{job}"
+        client.get(path, headers={"prefer": "wait=60"}).raise_for_status()
+    route.continue_()
+
+
 def test_names_alone_make_a_model(console: Watched, live: Service) -> None:
     page = console.page
     console.sign_in(live.key)
+    page.route(
+        re.compile(r"/v1/fine_tuning/jobs/ftjob-\w+$"), lambda route: _when_over(route, live)
+    )
     console.open("/datasets")
     page.get_by_role("button", name="Name classes…").click()
     dialog = page.get_by_role("dialog")

@@ -1,8 +1,8 @@
 // @ts-check
 /** Classes without an example: their names alone make a dataset and a model, which answers at once. */
 import { html, useState } from "../vendor/preact.js";
-import { ask, get, send } from "../api.js";
-import { suffixOf } from "./train.js";
+import { ask, get } from "../api.js";
+import { begin, suffixOf } from "./train.js";
 import { Button, Dialog, Failed, Note, Same, curl, python, useLoad } from "./ui.js";
 
 /** @param {string} text one name a line */
@@ -31,7 +31,7 @@ export function NameClasses({ onClose }) {
     try {
       const dataset = await declared(fields);
       const suffix = suffixOf(name.trim());
-      const job = await send("POST", "v1/fine_tuning/jobs", { training_file: dataset.id, ...(modality === "image" ? { model: reader.id } : {}), ...(suffix ? { suffix } : {}) });
+      const job = await begin({ training_file: dataset.id, ...(modality === "image" ? { model: reader.id } : {}), ...(suffix ? { suffix } : {}) });
       location.hash = `#/jobs/${job.id}`;
     } catch (refused) { fail(refused); work(false); }
   };

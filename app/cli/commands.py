@@ -101,9 +101,15 @@ def demo(
 
 
 @cli.command("prepare")
-def prepare_command(data_dir: DataDir = None) -> None:
+def prepare_command(
+    data_dir: DataDir = None,
+    first_key: Annotated[
+        bool,
+        typer.Option("--key/--no-key", help="Whether the data folder is given a first key."),
+    ] = True,
+) -> None:
     """Migrate the database and make the first key; what `up` does before it starts anything."""
-    prepare(settings_of(data_dir))
+    prepare(settings_of(data_dir), first_key=first_key)
 
 
 def main() -> None:

@@ -28,13 +28,13 @@ def prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> S
     return Supervisor(settings, host=host, port=_free_port(host, port), lock=lock)
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, first_key: bool = True) -> None:
     """Bring the data folder into being: schema, first key (file `api-key`, mode 600)."""
     make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     migrate_database(engine)
     path = settings.data_dir / "api-key"
-    if not path.exists():
+    if first_key and not path.exists():
         with transaction(make_sessions(engine)) as session:
             _, key = create_first_key(session)
         write_key(path, key)

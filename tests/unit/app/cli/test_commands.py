@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
+from app.accounts.service import live_keys
 from app.cli.commands import cli
 from app.cli.embedded import prepare
 from app.core.errors import HeadstartError
@@ -52,6 +53,17 @@ def test_the_key_in_the_file_opens_the_service(tmp_path: Path) -> None:
     engine.dispose()
     prepare(settings)
     assert path.read_text() == key
+
+
+def test_a_schema_can_be_prepared_without_a_key(tmp_path: Path) -> None:
+    """Where the folder does not outlive the command, nobody would ever read it."""
+    found = CliRunner().invoke(cli, ["prepare", "--no-key", "--data-dir", str(tmp_path)])
+    assert found.exit_code == 0
+    assert not (tmp_path / "api-key").exists()
+    engine = open_engine(Settings(data_dir=tmp_path).database)
+    with reading(make_sessions(engine)) as session:
+        assert session.scalars(live_keys()).all() == []
+    engine.dispose()
 
 
 @pytest.mark.parametrize("name", ["../x", "a:b", "", "A", "x" * 65, "acme\n"])

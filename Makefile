@@ -65,6 +65,7 @@ smollm2: install ## SmolLM2-135M, a decoder of English, as a backbone (93 MB mor
 
 secrets: ## Passwords for docker compose, drawn once into .env
 	@test -f .env || (umask 077 && $(PYTHON) -c 'import secrets; [print(f"{name}={secrets.token_urlsafe(24)}") for name in ("POSTGRES_PASSWORD", "STORE_PASSWORD")]' > .env)
+	@grep -q '^SECRETS_KEY=' .env || $(PYTHON) -c 'import base64, secrets; print("\nSECRETS_KEY=" + base64.b64encode(secrets.token_bytes(32)).decode())' >> .env
 
 clients: ## Other people's generators, linters and SDKs, which tests/clients runs (needs npm)
 	@test -x data/clients/venv/bin/python || $(PYTHON) -m venv data/clients/venv

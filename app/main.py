@@ -79,6 +79,7 @@ from app.operations.deletions import contents
 from app.operations.deletions import router as deletions
 from app.operations.health import router as health
 from app.operations.metrics import Measure
+from app.operations.sealed import open_vault, tell_advice
 from app.operations.system import router as system
 from app.operations.tidying import tidied
 from app.operations.traced import Traced
@@ -130,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         tracing.collect(settings.otlp_endpoint, "app")
         app.state.services = held = open_services(settings)
         try:
+            tell_advice(sessions=held.sessions, vault=held.vault, settings=settings)
             expired = partial(remove_expired, held)
             copies = partial(tidy, settings, held.storage)
             async with AsyncExitStack() as running:
@@ -227,6 +229,7 @@ def open_services(settings: Settings) -> Services:
         storage=storage,
         doorbell=open_doorbell(settings),
         keyring=Keyring(sessions, settings),
+        vault=open_vault(settings, sessions),
         predictor=predictor,
         waiting=Waiting(engine),
         resolver=Resolver(sessions),

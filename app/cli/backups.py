@@ -11,14 +11,18 @@ from rich.text import Text
 from app.cli.folder import only_one
 from app.cli.options import DataDir, console, missing_service, settings_of
 from app.core.errors import HeadstartError
-from app.infra.settings import make_folder
+from app.infra.settings import Settings, make_folder
 from app.operations.backups.service import Backup, back_up
 from app.operations.backups.service import restore as restore_backup
+from app.operations.sealed import where
 
 
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder, or a .tar or .tar.gz file.")],
     data_dir: DataDir = None,
+    with_secrets_key: Annotated[
+        bool, typer.Option(help="Put the keys in that open its secrets: it opens them then, too.")
+    ] = False,
 ) -> None:
     """Write everything the service keeps, as of one moment, while it may run."""
     settings = settings_of(data_dir)
@@ -26,8 +30,9 @@ def backup(
     if where is not None:
         raise HeadstartError("not_found", where)
     make_folder(settings.data_dir)
-    done = back_up(settings, target)
-    console.print(f"{_told(done)} are in {target}; it holds labels, contents and webhooks' secrets")
+    done = back_up(settings, target, with_keys=with_secrets_key)
+    console.print(f"{_told(done)} are in {target}; it holds labels and contents")
+    console.print(_keys_of(done, settings))
     _tell_missing(done)
 
 
@@ -39,7 +44,10 @@ def restore(
     settings = settings_of(data_dir)
     with only_one(settings.data_dir):
         done = restore_backup(settings, source)
-    console.print(f"{_told(done)} are restored; the keys of then open it")
+    console.print(f"{_told(done)} are restored; the API keys of then open it")
+    for name, count in done.lacking.items():
+        told = f"the key {name}, which opens {count} secrets: add it to {where(settings)}"
+        console.print(Text("missing", "red"), told)
     _tell_missing(done)
 
 
@@ -47,9 +55,20 @@ def _told(done: Backup) -> str:
     return f"{done.files:,} files, {done.bytes:,} bytes"
 
 
+def _keys_of(done: Backup, settings: Settings) -> str:
+    """Whether a backup opens its own secrets, and what else is needed."""
+    count, names = sum(done.sealed.values()), ", ".join(done.sealed)
+    if done.has_keys:
+        return f"the keys that open its {count} secrets are in it: keep it as you keep keys"
+    if not count:
+        return "no secret in it is sealed"
+    kept = f"the key that opens its {count} secrets ({names}) is not in it"
+    return f"{kept}: keep {where(settings)} elsewhere, or say --with-secrets-key"
+
+
 def _tell_missing(done: Backup) -> None:
-    """Status 1 where something that rows name was not in storage when it was backed up."""
+    """Status 1 where a file that rows name was not in storage, or a key is not here."""
     for key in done.missing:
         console.print(Text("missing", "red"), f"{key} was not in storage")
-    if done.missing:
+    if done.missing or done.lacking:
         raise typer.Exit(1)

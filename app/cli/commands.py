@@ -22,6 +22,7 @@ from app.cli.remote.datasets import datasets
 from app.cli.remote.doctor import doctor
 from app.cli.remote.jobs import jobs
 from app.cli.remote.training import train
+from app.cli.sealed import sealed
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
@@ -31,6 +32,7 @@ _FURTHER = 20
 """Of what is wrong with an upload, so much is said."""
 cli = typer.Typer(no_args_is_help=True, help="Fine-tuning on few examples.")
 cli.add_typer(keys, name="keys")
+cli.add_typer(sealed, name="secrets")
 cli.add_typer(datasets, name="datasets")
 cli.add_typer(jobs, name="jobs")
 cli.add_typer(retraining.hooks, name="hooks")

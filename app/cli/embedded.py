@@ -7,11 +7,14 @@ import socket
 
 from app.accounts.service import create_first_key
 from app.cli.folder import write_key
+from app.cli.options import console
 from app.cli.supervisor import Supervisor
 from app.core.errors import HeadstartError
-from app.infra.database import make_sessions, open_engine, transaction
+from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.migrate import migrate as migrate_database
+from app.infra.repositories.sealing import seal_all
 from app.infra.settings import Settings, make_folder
+from app.operations.sealed import advice, open_vault
 
 
 def start(settings: Settings, *, host: str, port: int, lock: int | None = None) -> Supervisor:
@@ -29,16 +32,32 @@ def prepared(settings: Settings, *, host: str, port: int, lock: int | None) -> S
 
 
 def prepare(settings: Settings, *, first_key: bool = True) -> None:
-    """Bring the data folder into being: schema, first key (file `api-key`, mode 600)."""
+    """Bring the data folder into being: schema, first key (file `api-key`, mode 600).
+
+    Secrets of former releases are sealed where the database is in the folder, and this its only
+    service; what is to be done about keys is told.
+    """
     make_folder(settings.data_dir)
     engine = open_engine(settings.database)
     migrate_database(engine)
+    sessions = make_sessions(engine)
     path = settings.data_dir / "api-key"
     if first_key and not path.exists():
-        with transaction(make_sessions(engine)) as session:
+        with transaction(sessions) as session:
             _, key = create_first_key(session)
         write_key(path, key)
+    _seal(settings, sessions)
     engine.dispose()
+
+
+def _seal(settings: Settings, sessions: Sessions) -> None:
+    vault = open_vault(settings, sessions)
+    if not settings.database_url and vault.newest is not None:
+        with transaction(sessions) as session:
+            seal_all(session, vault)
+    with reading(sessions) as session:
+        for sentence in advice(session, vault, settings):
+            console.print(sentence)
 
 
 def _require_worker() -> None:

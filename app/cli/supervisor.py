@@ -33,6 +33,7 @@ _PROBES = (("the app", "/readyz"), ("the predictor", "/v2/health/ready"))
 _LATER = "trainer"
 """The child that starts when predictions work: it would take half of the processor from those that
 are waited for."""
+_KEYS = "HEADSTART_SECRETS_KEY"
 _PATIENCE = 5.0
 """Seconds of silence before it is said what is waited for."""
 
@@ -154,7 +155,10 @@ class Supervisor:
             time.sleep(0.02)
 
     def _start(self, child: Child) -> None:
-        child.start(self._environment, keeps=() if self.lock is None else (self.lock,))
+        own = self._environment
+        if child.name != "app":  # nobody else has a secret to open
+            own = {name: value for name, value in own.items() if not name.startswith(_KEYS)}
+        child.start(own, keeps=() if self.lock is None else (self.lock,))
 
     def _commands(self) -> list[tuple[str, list[str]]]:
         python = sys.executable

@@ -360,7 +360,7 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
 
 def _pseudonym_key(services: Services, organisation_id: str) -> str:
     with writing(services) as session:
-        return pseudonyms.key_of(session, organisation_id)
+        return pseudonyms.key_of(session, services.vault, organisation_id)
 
 
 def label_mode_of(base: DatasetSnapshot) -> LabelMode:

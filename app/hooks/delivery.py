@@ -17,7 +17,7 @@ from app.hooks import outbound
 from app.http.dependencies import Services, writing
 from app.infra.database import now, reading
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
-from app.infra.repositories import work
+from app.infra.repositories import sealing, work
 from app.infra.repositories.work import Claim
 from app.infra.settings import split_list
 
@@ -99,7 +99,8 @@ def send(services: Services, webhook: WebhookRow, row: WebhookDeliveryRow, *, at
     body, began = row.body.encode(), time.monotonic()
     allowed = outbound.networks(split_list(services.settings.webhook_networks))
     try:
-        reply = outbound.post(webhook.url, body, headers(webhook, row, at=at), allowed)
+        secrets = _secrets(services, webhook, at=at)
+        reply = outbound.post(webhook.url, body, headers(secrets, row, at=at), allowed)
     except HeadstartError as error:
         return Outcome(seconds=time.monotonic() - began, error=error.message)
     except TimeoutError:
@@ -114,12 +115,23 @@ def send(services: Services, webhook: WebhookRow, row: WebhookDeliveryRow, *, at
     return Outcome(seconds=seconds, status=reply.status, error=said, final=reply.status == _GONE)
 
 
-def headers(webhook: WebhookRow, row: WebhookDeliveryRow, *, at: float) -> dict[str, str]:
-    """The message's headers; while a secret is being replaced, signatures by both."""
-    moment = datetime.fromtimestamp(at, UTC)
-    secrets = [webhook.secret]
+def _secrets(services: Services, webhook: WebhookRow, *, at: float) -> list[str]:
+    """What signs; while a secret is being replaced, both. Raises secret_unreadable.
+
+    A former one that cannot be opened does not keep what the new one signs from being sent.
+    """
+    told = [sealing.told(services.vault, webhook.secret, webhook)]
     if webhook.former_secret and webhook.former_until and webhook.former_until > at:
-        secrets.append(webhook.former_secret)
+        try:
+            told.append(sealing.told(services.vault, webhook.former_secret, webhook))
+        except HeadstartError as error:
+            log.warning("a former secret signs no more", webhook=webhook.id, reason=error)
+    return told
+
+
+def headers(secrets: Sequence[str], row: WebhookDeliveryRow, *, at: float) -> dict[str, str]:
+    """The message's headers, with a signature by each secret."""
+    moment = datetime.fromtimestamp(at, UTC)
     signed = [Webhook(secret).sign(row.event_id, moment, row.body) for secret in secrets]
     return {
         "content-type": "application/json",

@@ -22,7 +22,7 @@ from app.http.routes import StrictRoute
 from app.http.waiting import RUN, WishDep
 from app.infra.database import reading
 from app.infra.orm import HookRow
-from app.infra.repositories import idempotency
+from app.infra.repositories import idempotency, sealing
 from app.infra.repositories.idempotency import Reply
 from app.infra.repositories.retraining import hook_runs
 
@@ -62,11 +62,12 @@ def create_hook(
     with writing(services) as session:
 
         def effect() -> Reply:
-            row = service.create(session, services, body, organisation_id=caller.organisation_id)
-            told = service.hook_of(row, ()).model_dump(mode="json") | {"secret": row.secret}
+            secret, whose = service.new_secret(), caller.organisation_id
+            row = service.create(session, services, body, secret, organisation_id=whose)
+            told = service.hook_of(row, ()).model_dump(mode="json") | {"secret": secret}
             return Reply(status=201, body=told)
 
-        reply, replayed = once(session, key, effect)
+        reply, replayed = once(session, key, effect, vault=services.vault)
     mark(response, replayed=replayed)
     made = _with_notes(services, caller, HookWithSecret.model_validate(reply.body))
     response.headers["location"] = f"{router.prefix}/{made.id}"
@@ -136,9 +137,10 @@ def renew_secret(hook_id: HookId, caller: Writer, services: ServicesDep) -> Hook
     """A new secret; the old one signs nothing any more."""
     with writing(services) as session:
         row = service.lock(session, hook_id, organisation_id=caller.organisation_id)
-        row.secret = service.new_secret()
+        secret = service.new_secret()
+        row.secret = sealing.kept(session, services.vault, secret, row)
         shown = service.hook_of(row, ()).model_dump()
-        renewed = HookWithSecret(**shown, secret=row.secret)
+        renewed = HookWithSecret(**shown, secret=secret)
     return _with_notes(services, caller, renewed)
 
 
@@ -234,12 +236,12 @@ def _trigger(
         identity.require("write")
     else:  # whoever has signed nothing waits for no lock, and holds none
         with reading(services.sessions) as session:
-            _signed(session.get(HookRow, hook_id), body, headers)
+            _signed(services, session.get(HookRow, hook_id), body, headers)
     with writing(services) as session:
         row = hook_runs.lock_hook(session, hook_id)
         message_id = None
         if identity is None:
-            row, message_id = _signed(row, body, headers)
+            row, message_id = _signed(services, row, body, headers)
             inbound.take(session, row, message_id)
         elif row is None or row.organisation_id != identity.organisation_id:
             raise service.missing()
@@ -248,8 +250,10 @@ def _trigger(
         return service.run_of(run)
 
 
-def _signed(row: HookRow | None, body: bytes, headers: dict[str, str]) -> tuple[HookRow, str]:
+def _signed(
+    services: Services, row: HookRow | None, body: bytes, headers: dict[str, str]
+) -> tuple[HookRow, str]:
     """The hook that a caller without a key may trigger, and its message's id."""
     if row is None or not any(one["type"] == "inbound" for one in row.triggers):
         raise inbound.refused()
-    return row, inbound.verify(row, body, headers)
+    return row, inbound.verify(sealing.told(services.vault, row.secret, row), body, headers)

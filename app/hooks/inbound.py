@@ -23,13 +23,13 @@ _REMEMBERED_SECONDS = 900.0
 _MOST_ID = 256
 
 
-def verify(row: HookRow, body: bytes, headers: Mapping[str, str]) -> str:
+def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> str:
     """The message's id, if the hook's secret has signed this body lately. Raises unauthenticated.
 
     The answer is the same whatever is wrong.
     """
     try:
-        Webhook(row.secret).verify(body, dict(headers), json_parse=False)
+        Webhook(secret).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError) as error:
         raise refused() from error
     message_id = headers.get("webhook-id", "")

@@ -22,7 +22,7 @@ from app.http.dependencies import Services
 from app.infra import weights
 from app.infra.database import now
 from app.infra.orm import AliasRow, HookRow, HookRunRow, ModelRow
-from app.infra.repositories import datasets, work
+from app.infra.repositories import datasets, sealing, work
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.retraining import hook_runs, promotions
 
@@ -36,17 +36,22 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-def create(session: Session, services: Services, body: NewHook, *, organisation_id: str) -> HookRow:
-    """A new hook, all of it checked, its schedules queued. Raises what its job would raise."""
+def create(
+    session: Session, services: Services, body: NewHook, secret: str, *, organisation_id: str
+) -> HookRow:
+    """A new hook, all of it checked, its schedules queued.
+
+    Raises secrets_key_missing, and what its job would raise.
+    """
     at = now(session)
     row = HookRow(
         id=new_id("hook_"),
         organisation_id=organisation_id,
-        secret=new_secret(),
         created_at=at,
         updated_at=at,
         **_columns(body.model_dump(exclude_none=True)),
     )
+    row.secret = sealing.kept(session, services.vault, secret, row)
     check(session, services, row)
     session.add(row)
     session.flush()

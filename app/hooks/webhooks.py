@@ -26,7 +26,7 @@ from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.infra.database import now
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
-from app.infra.repositories import idempotency
+from app.infra.repositories import idempotency, sealing
 from app.infra.repositories.idempotency import Reply
 from app.infra.repositories.retraining import webhooks
 from app.infra.settings import split_list
@@ -64,22 +64,22 @@ def create_webhook(
         def effect() -> Reply:
             if webhooks.count(session, organisation_id=caller.organisation_id) >= MOST:
                 raise HeadstartError("invalid_value", f"there are {MOST} webhooks already")
-            at = now(session)
+            at, secret = now(session), new_secret()
             row = WebhookRow(
                 id=new_id("we_"),
                 organisation_id=caller.organisation_id,
-                secret=new_secret(),
                 enabled=True,
                 created_at=at,
                 updated_at=at,
                 **body.model_dump(),
             )
+            row.secret = sealing.kept(session, services.vault, secret, row)
             session.add(row)
             session.flush()
-            told = webhook_of(row).model_dump(mode="json") | {"secret": row.secret}
+            told = webhook_of(row).model_dump(mode="json") | {"secret": secret}
             return Reply(status=201, body=told)
 
-        reply, replayed = once(session, key, effect)
+        reply, replayed = once(session, key, effect, vault=services.vault)
     mark(response, replayed=replayed)
     made = WebhookWithSecret.model_validate(reply.body)
     response.headers["location"] = f"{router.prefix}/{made.id}"
@@ -148,8 +148,9 @@ def renew_webhook_secret(
     with writing(services) as session:
         row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
         row.former_secret, row.former_until = row.secret, now(session) + FORMER_SECONDS
-        row.secret = new_secret()
-        return WebhookWithSecret(**webhook_of(row).model_dump(), secret=row.secret)
+        secret = new_secret()
+        row.secret = sealing.kept(session, services.vault, secret, row)
+        return WebhookWithSecret(**webhook_of(row).model_dump(), secret=secret)
 
 
 @router.post("/{webhook_id}/test", status_code=202, responses=problems("not_found"))

@@ -29,6 +29,7 @@ from app.infra.repositories.usage.tally import UsageTally
 from app.infra.settings import Settings
 from app.infra.storage import Storage
 from app.infra.turns import Builds, Turns
+from app.infra.vault import Vault
 
 MakeJob = Callable[[Session, Mapping[str, Any], str], str]
 PendingFeedback = Callable[[Session, str, str, bool], int]
@@ -45,6 +46,8 @@ class Services:
     storage: Storage
     doorbell: Doorbell
     keyring: Keyring
+    vault: Vault
+    """What seals the secrets that rows keep."""
     predictor: PredictorClient
     waiting: Waiting
     resolver: Resolver

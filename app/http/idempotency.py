@@ -19,8 +19,9 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.infra.database import Sessions, reading
 from app.infra.orm import IdempotencyRow
-from app.infra.repositories import idempotency
+from app.infra.repositories import idempotency, sealing
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
+from app.infra.vault import Vault
 
 REPLAYED = "idempotent-replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -72,18 +73,25 @@ IdempotencyDep = Annotated[IdempotencyKey | None, Depends(_of_json)]
 
 
 def once(
-    session: Session, key: IdempotencyKey | None, effect: Callable[[], Reply]
+    session: Session,
+    key: IdempotencyKey | None,
+    effect: Callable[[], Reply],
+    *,
+    vault: Vault | None = None,
 ) -> tuple[Reply, bool]:
     """The answer of `effect`, which runs unless its key has had it, and whether it is a replay.
 
-    Raises idempotency_mismatch where the key came with another request.
+    `vault` seals the secret of one that has a secret, while it is kept. Raises idempotency_mismatch
+    where the key came with another request.
     """
     if key is None:
         return effect(), False
     if not idempotency.insert(session, key):
-        return stored(idempotency.find(session, key), key), True
+        found = stored(idempotency.find(session, key), key)
+        return sealing.told_answer(vault, key, found) if vault else found, True
     reply = effect()
-    idempotency.answer(session, key, reply)
+    kept = sealing.kept_answer(session, vault, key, reply) if vault else reply
+    idempotency.answer(session, key, kept)
     return reply, False
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core import secret_keys
 from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
 from app.infra.precision import Choice
@@ -46,6 +47,12 @@ class Settings(BaseSettings):
     """`s3://bucket/prefix`; empty: a folder in DATA_DIR."""
     storage_endpoint: str = ""
     """Endpoint of an S3-compatible store; credentials come from the usual AWS variables."""
+    secrets_key: SecretStr = SecretStr("")
+    """Keys, by commas and newest first, that secrets in the database are sealed with; empty: that
+    of SECRETS_KEY_FILE or of the file `secrets-key` in DATA_DIR, which is made where the database
+    is in DATA_DIR, too."""
+    secrets_key_file: Path | None = None
+    """A file of such keys, one a line."""
     weights_dir: Path | None = None
     allow_hub_code: bool = False
     """Whether a `hubconf.py` in WEIGHTS_DIR may run: it does what it likes."""
@@ -161,6 +168,12 @@ class Settings(BaseSettings):
             raise ValueError(f"/{path.split('/')[1]} is a path of the service itself")
         return path
 
+    @field_validator("secrets_key")
+    @classmethod
+    def _keys(cls, told: SecretStr) -> SecretStr:
+        secret_keys.several(told.get_secret_value())
+        return told
+
     @field_validator("prediction_backbones")
     @classmethod
     def _backbones(cls, text: str, info: ValidationInfo) -> str:
@@ -246,7 +259,8 @@ def load_settings() -> Settings:
         name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         why = first["msg"].removeprefix("Value error, ")
         given = repr(first["input"])
-        shown = "…" if "@" in given else given  # it may have a password
+        secret = "@" in given or "secrets_key" in first["loc"]  # it may have a password
+        shown = "…" if secret else given
         told = f"{name}={shown}: {why[:1].lower()}{why[1:]}"
         raise HeadstartError("invalid_value", told, param=name) from None
 

@@ -281,7 +281,7 @@ def environment() -> dict[str, str]:
     return usual | known | {"PYTHONPATH": path}
 
 
-_SECRET = re.compile(r"HEADSTART_(DATABASE|BROKER|STORAGE|API_KEY)|AWS_|PG")
+_SECRET = re.compile(r"HEADSTART_(DATABASE|BROKER|STORAGE|SECRETS|API_KEY)|AWS_|PG")
 """Variables that a process without a database and a store has no use for."""
 
 

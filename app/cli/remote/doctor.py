@@ -19,11 +19,14 @@ from app.cli.options import DataDir, settings_of
 from app.cli.remote.connection import known_address
 from app.cli.remote.show import AsJson, dump, table
 from app.core.errors import HeadstartError
+from app.infra import vault as vaults
 from app.infra import weights
-from app.infra.database import open_engine
+from app.infra.database import make_sessions, open_engine, reading
 from app.infra.migrate import head
+from app.infra.repositories import sealing
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
+from app.operations.sealed import advice
 
 _LEAST_FREE = 2_000_000_000
 _MOST_SKEW = 30.0
@@ -60,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "database": _database,
         "broker": _broker,
         "storage": _storage,
+        "secrets": _secrets,
         "weights": _weights,
         "service": _service,
     }
@@ -115,6 +119,22 @@ def _database(settings: Settings) -> str:
         why = f"at migration {current}, this version wants {head()}; run `headstart prepare`"
         raise HeadstartError("database_unavailable", why)
     return f"answers, at migration {current}"
+
+
+def _secrets(settings: Settings) -> str:
+    if not settings.database_url and not (settings.data_dir / "headstart.db").exists():
+        return "none yet"
+    engine = open_engine(settings.database)
+    try:
+        vault = vaults.open_vault(settings)
+        with reading(make_sessions(engine)) as session:
+            told = list(advice(session, vault, settings))
+            sealed = sum(sealing.tally(session).values())
+    finally:
+        engine.dispose()
+    if told:
+        raise HeadstartError("secrets_key_missing", "; ".join(told))
+    return f"{sealed} are sealed"
 
 
 def _broker(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
@@ -22,6 +23,8 @@ from app.http.dependencies import Predicter, Services, ServicesDep, Writer, writ
 from app.http.openapi import path_id, problems
 from app.http.routes import StrictRoute
 from app.infra.database import reading
+from app.infra.orm import LabellingProjectRow
+from app.infra.repositories import sealing
 from app.infra.repositories.live import labelling, watched
 from app.infra.repositories.retraining import hook_runs
 from app.infra.repositories.targets import ResolvedModel
@@ -174,6 +177,7 @@ async def label_studio_setup(
         with writing(services) as session:
             labelling.put(
                 session,
+                services.vault,
                 organisation_id=caller.organisation_id,
                 alias=alias,
                 project=project_number(body.project),
@@ -265,7 +269,14 @@ async def _connected(
     text = body.label_config or (row.label_config if row is not None else "")
     if row is None:
         return Studio("", None, services.settings), text
-    return Studio(row.hostname, row.token, services.settings), text
+    return studio_of(services, row), text
+
+
+def studio_of(services: Services, row: LabellingProjectRow) -> Studio:
+    """Where a project lives; its token is opened when it is needed first."""
+    token = row.token
+    told = None if token is None else partial(sealing.told, services.vault, token, row)
+    return Studio(row.hostname, told, services.settings)
 
 
 async def input_of(
@@ -334,7 +345,9 @@ def _note(services: Services, organisation_id: str, alias: str, project: str, ac
             return False
         training = action == "START_TRAINING"
         told = {**row.told, "train": True} if training else row.told
-        labelling.put(session, **known, project=row.project, pending=True, told=told)
+        labelling.put(
+            session, services.vault, **known, project=row.project, pending=True, told=told
+        )
         return True
 
 

@@ -17,7 +17,7 @@ from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, read_config
-from app.compat.label_studio.endpoints import input_of, start_training
+from app.compat.label_studio.endpoints import input_of, start_training, studio_of
 from app.compat.label_studio.studio import Studio
 from app.core import messages
 from app.core.errors import HeadstartError
@@ -119,7 +119,7 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     """Have feedback say what the project's annotations say now; how much of it there was."""
     resolved = await services.resolver.resolve(row.organisation_id, row.alias)
     config = read_config(row.label_config, resolved.modality)
-    studio = Studio(row.hostname, row.token, services.settings)
+    studio = studio_of(services, row)
     prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
     export = await studio.export(row.project)

@@ -7,6 +7,7 @@ the project's own host alone.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -26,10 +27,10 @@ _JWT_DOTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """Where a project lives, and the token for its API."""
+    """Where a project lives, and what tells the token for its API, if there is one."""
 
     hostname: str
-    token: str | None
+    token: Callable[[], str] | None
     settings: Settings
 
     async def export(self, project: str) -> bytes:
@@ -62,12 +63,13 @@ class Studio:
 
     async def _authorization(self) -> dict[str, str]:
         """A legacy token as it is; a personal access token is exchanged for one of minutes."""
-        if not self.token:
+        token = self.token() if self.token is not None else ""
+        if not token:
             return {}
-        if self.token.count(".") != _JWT_DOTS:
-            return {"authorization": f"Token {self.token}"}
+        if token.count(".") != _JWT_DOTS:
+            return {"authorization": f"Token {token}"}
         url = f"{self.hostname.rstrip('/')}/api/token/refresh"
-        body = to_json({"refresh": self.token})
+        body = to_json({"refresh": token})
         answer = await self._exchange("POST", url, {}, MIB, body)
         access = from_json(answer).get("access") if isinstance(answer, bytes) else None
         if not isinstance(access, str):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.infra.orm.base import Base
+from app.infra.orm.base import Base, sealed
 
 
 class OrganisationRow(Base):
@@ -18,7 +18,7 @@ class OrganisationRow(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_at: Mapped[float]
     last_claimed_at: Mapped[float] = mapped_column(default=0.0, index=True)
-    pseudonym_key: Mapped[str | None] = mapped_column(String(64))
+    pseudonym_key: Mapped[str | None] = mapped_column(sealed(64))
     """What patients' ids are hashed with; null until a first one is."""
     quotas: Mapped[dict[str, int] | None] = mapped_column(JSON)
     """Bounds of its own, named as in `repositories.quotas`; others are the settings'."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Float, Integer
+from sqlalchemy import JSON, BigInteger, Float, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def sealed(length: int) -> String:
+    """A secret's column; sealed it is longer than `length`, which SQLite does not hold it to."""
+    return String(length).with_variant(Text(), "postgresql")
 
 
 class Base(DeclarativeBase):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.infra.orm.base import Base
+from app.infra.orm.base import Base, sealed
 
 
 class HookRow(Base):
@@ -31,7 +31,7 @@ class HookRow(Base):
     audited_only: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Of feedback, what is not audited is not applied."""
     enabled: Mapped[bool] = mapped_column(default=True)
-    secret: Mapped[str] = mapped_column(String(100))
+    secret: Mapped[str] = mapped_column(sealed(100))
     """What signs inbound calls; it must be read to check them."""
     revision: Mapped[int] = mapped_column(default=0)
     """Grows with every change, so that schedules of before are known to be old."""
@@ -102,8 +102,8 @@ class WebhookRow(Base):
     events: Mapped[list[Any]]
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_reason: Mapped[str | None] = mapped_column(Text)
-    secret: Mapped[str] = mapped_column(String(100))
-    former_secret: Mapped[str | None] = mapped_column(String(100))
+    secret: Mapped[str] = mapped_column(sealed(100))
+    former_secret: Mapped[str | None] = mapped_column(sealed(100))
     former_until: Mapped[float | None]
     """Until then deliveries are signed with both."""
     created_at: Mapped[float]

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.infra.orm.base import Base
+from app.infra.orm.base import Base, sealed
 
 
 class LoggedPredictionRow(Base):
@@ -133,7 +133,7 @@ class LabellingProjectRow(Base):
     alias: Mapped[str] = mapped_column(String(128), primary_key=True)
     project: Mapped[str] = mapped_column(String(100), primary_key=True)
     hostname: Mapped[str] = mapped_column(String(2000))
-    token: Mapped[str | None] = mapped_column(String(500))
+    token: Mapped[str | None] = mapped_column(sealed(500))
     label_config: Mapped[str]
     pending: Mapped[bool]
     """There may be annotations that no pull has seen."""

@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 DATABASE, MANIFEST, FILES = "headstart.db", "backup.json", "storage"
+KEYS = "secrets-key"
+"""Only where it was asked for: beside the rows it opens what they seal."""
 FORMAT = 1

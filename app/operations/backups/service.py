@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +12,16 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from app.core import secret_keys
 from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, reading
 from app.infra.migrate import head
-from app.infra.repositories import references
+from app.infra.repositories import references, sealing
 from app.infra.repositories.references import Named
 from app.infra.settings import Settings, make_folder
 from app.infra.storage import Storage, open_storage, scratch, staging
-from app.operations.backups import DATABASE, FILES, MANIFEST, rows, shelves
+from app.infra.vault import keys, open_vault
+from app.operations.backups import DATABASE, FILES, KEYS, MANIFEST, rows, shelves
 
 _ROUNDS = 20
 """How often rows are read anew because a file that they name went meanwhile."""
@@ -27,30 +29,44 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Backup:
-    """What was backed up; `missing` are files that rows name and that are not in storage."""
+    """What was backed up; `missing` are files that rows name and that are not in storage.
+
+    `sealed` are secrets by the names of the keys that open them, `has_keys` says whether those are
+    in it, `lacking` are those that this machine cannot open.
+    """
 
     files: int
     bytes: int
     missing: list[str]
+    sealed: Mapping[str, int]
+    has_keys: bool
+    lacking: Mapping[str, int]
 
 
-def back_up(settings: Settings, target: Path) -> Backup:
+def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Backup:
     """Write a backup of the service, which may run, to a folder or a tar file that is not there.
 
     Raises in_use, not_ready, storage_full, storage_unavailable, database_unavailable.
     """
     shelves.require_free(target)
+    vault = open_vault(settings)
     with _opened(settings) as (engine, storage, folder):
         missing = _collect(engine, storage, folder)
+        sealed = _sealed_in(folder / DATABASE)
+        if with_keys:
+            (folder / KEYS).write_text(keys.text_of(list(vault.keys.values())), "utf-8")
         files = {
             name.relative_to(folder).as_posix(): name
             for name in sorted(folder.rglob("*"))
             if name.is_file()
         }
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        shelves.write(target, files, {"made": made, "schema": head(), "missing": missing})
+        facts = {"made": made, "schema": head(), "missing": missing,
+                 "secrets": {"sealed": sealed, "keys_in_it": with_keys}}  # fmt: skip
+        shelves.write(target, files, facts)
         sizes = [file.stat().st_size for file in files.values()]
-    return Backup(files=len(sizes), bytes=sum(sizes), missing=missing)
+    return Backup(files=len(sizes), bytes=sum(sizes), missing=missing, sealed=sealed,
+                  has_keys=with_keys, lacking=sealing.lacking(sealed, vault))  # fmt: skip
 
 
 @contextmanager
@@ -97,6 +113,16 @@ def _named_in(file: Path) -> Named:
         engine.dispose()
 
 
+def _sealed_in(file: Path) -> dict[str, int]:
+    """How many secrets are sealed, by the names of their keys."""
+    engine = rows.open_file(file)
+    try:
+        with reading(make_sessions(engine)) as session:
+            return {name: count for name, count in sealing.tally(session).items() if name}
+    finally:
+        engine.dispose()
+
+
 def _copy(storage: Storage, key: str, target: Path) -> None:
     """A link to the stored file where that can be: it stays what it is when the key goes."""
     source = storage.fetch(key)
@@ -123,11 +149,16 @@ def restore(settings: Settings, source: Path) -> Backup:
         placed = _place(source, listed, storage=storage, folder=folder)
         if lost := sorted(set(listed) - placed):
             raise HeadstartError("invalid_value", f"the backup is damaged: no {lost[0]} in it")
+        if KEYS in listed:
+            keys.put_first(settings.data_dir, secret_keys.several((folder / KEYS).read_text()))
+        sealed = _sealed_in(folder / DATABASE)
         copy = rows.open_file(folder / DATABASE)
         rows.load(copy, folder / DATABASE, engine)
         copy.dispose()
     size = sum(one["bytes"] for one in listed.values())
-    return Backup(files=len(listed), bytes=size, missing=document["missing"])
+    return Backup(files=len(listed), bytes=size, missing=document["missing"], sealed=sealed,
+                  has_keys=KEYS in listed,
+                  lacking=sealing.lacking(sealed, open_vault(settings)))  # fmt: skip
 
 
 def _require_empty(engine: Engine, storage: Storage, coming: Set[str]) -> None:
@@ -147,9 +178,10 @@ def _place(source: Path, listed: shelves.Listed, *, storage: Storage, folder: Pa
     for name, file in shelves.contents(source):
         if name not in listed:
             raise HeadstartError("invalid_value", f"the backup does not list {name[:200]!r}")
-        target = folder / (DATABASE if name == DATABASE else "file")
+        stays = name in (DATABASE, KEYS)
+        target = folder / (name if stays else "file")
         shelves.take(file, target, listed[name])
-        if name != DATABASE:
+        if not stays:
             storage.put(_key(name), target)
         placed.add(name)
     return placed

@@ -17,9 +17,11 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from app.core import secret_keys
 from app.http.dependencies import writing
 from app.infra.database import reading
 from app.infra.orm import LabellingProjectRow
+from app.infra.repositories import sealing
 from app.infra.repositories.live import labelling
 from app.infra.settings import Settings
 from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
@@ -95,6 +97,7 @@ def service(
         data_dir=serving.settings.data_dir,
         database_url=f"sqlite:///{folder / 'headstart.db'}",
         webhook_networks="127.0.0.0/8",
+        secrets_key=secret_keys.new(),
     )
     with serve(settings) as running:
         make_key(running.services.sessions)
@@ -220,24 +223,34 @@ def project(service: Service) -> LabellingProjectRow:
         return session.scalars(select(LabellingProjectRow)).one()
 
 
+def token_of(service: Service) -> str | None:
+    row = project(service)
+    assert row.token != TOKEN, "it is sealed"
+    return None if row.token is None else sealing.told(service.services.vault, row.token, row)
+
+
 def test_a_token_goes_to_the_host_that_it_came_with_alone(
     tool: httpx.Client, service: Service, studio: StandIn
 ) -> None:
     setup(tool, studio)
-    assert project(service).token == TOKEN
+    assert token_of(service) == TOKEN
     elsewhere = {"project": "7", "schema": CONFIG, "hostname": "http://127.0.0.1:9"}
     assert tool.post(f"{HERE}/setup", json=elsewhere).status_code == 200
     assert project(service).token is None
     setup(tool, studio)
     again = {"project": "7", "schema": CONFIG, "hostname": studio.url + "/"}
     tool.post(f"{HERE}/setup", json=again)
-    assert project(service).token == TOKEN, "the same host keeps it"
+    assert token_of(service) == TOKEN, "the same host keeps it"
+    stored = project(service).token
+    setup(tool, studio)
+    assert project(service).token == stored, "the same token changes nothing"
 
 
 def connect(service: Service, url: str, organisation_id: str, **values: Any) -> None:
     """A project as `setup` would have it, without a pull by itself."""
     with writing(service.services) as session:
-        row = labelling.put(session, organisation_id=organisation_id, alias=ALIAS, project="7",
+        vault, whose = service.services.vault, {"organisation_id": organisation_id, "alias": ALIAS}
+        row = labelling.put(session, vault, **whose, project="7",
                             hostname=url, token=TOKEN, label_config=CONFIG)  # fmt: skip
         for name, value in values.items():
             setattr(row, name, value)

@@ -194,6 +194,14 @@ def test_numbers_stay_what_they_are() -> None:
     assert seen["HEADSTART_ALLOW_HUB_CODE"] == "true"
 
 
+def test_the_key_that_opens_secrets_is_the_apps_alone() -> None:
+    for name, pod in pods(render()).items():
+        seen = environment(pod["containers"][0])
+        assert seen.get("HEADSTART_SECRETS_KEY", "the Secret's") == (
+            "the Secret's" if name in ("api", "migrate", "ready") else ""
+        )
+
+
 def test_a_components_setting_goes_before_everybodys_and_a_pools_before_its_kinds() -> None:
     objects = render(
         settings={"storage_url": "s3://b", "log_level": "INFO", "drain_seconds": 100},

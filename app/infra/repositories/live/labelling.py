@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import FeedbackRow, LabellingProjectRow
+from app.infra.repositories import sealing
+from app.infra.vault import Vault
 
 SOURCE = "label_studio"
 _DECIDE = ("hostname", "token", "label_config")
 
 
 def put(
-    session: Session, *, organisation_id: str, alias: str, project: str, **values: Any
+    session: Session, vault: Vault, *, organisation_id: str, alias: str, project: str, **values: Any
 ) -> LabellingProjectRow:
-    """The project as it is said to be now."""
+    """The project as it is said to be now. Raises secrets_key_missing for a token."""
     row = session.get(LabellingProjectRow, (organisation_id, alias, project))
     at = now(session)
     if row is None:
@@ -31,6 +35,8 @@ def put(
     if values.get("hostname") and urlsplit(values["hostname"])[:2] != urlsplit(row.hostname)[:2]:
         row.token = None  # a token is its own host's, and no other's to read
     told = {name: value for name, value in values.items() if value is not None}
+    if "token" in told:
+        told["token"] = _token(session, vault, told["token"], row)
     if any(name in told and told[name] != getattr(row, name) for name in _DECIDE):
         row.not_before = None  # what made a pull fail may be mended
     for name, value in told.items():
@@ -38,6 +44,15 @@ def put(
     row.updated_at = at
     session.flush()
     return row
+
+
+def _token(session: Session, vault: Vault, plain: str, row: LabellingProjectRow) -> str:
+    """The token as the row keeps it: what is there already, where that is the same."""
+    if row.token is not None:
+        with suppress(HeadstartError):  # one that cannot be opened is replaced
+            if sealing.told(vault, row.token, row) == plain:
+                return row.token
+    return sealing.kept(session, vault, plain, row)
 
 
 def find(

@@ -49,6 +49,10 @@ envFrom:
   - secretRef: {name: {{ .root.Values.existingSecret | quote }}}
 env:
 {{- include "headstart.env" (dict "root" .root "settings" (default (dict) .of.settings)) | nindent 2 }}
+{{- if eq .target "worker" }}
+  - name: HEADSTART_SECRETS_KEY # the app's alone, though the Secret has it
+    value: ""
+{{- end }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

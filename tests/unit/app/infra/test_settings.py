@@ -46,6 +46,13 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in caught.value.message
 
 
+def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_SECRETS_KEY", "correct horse battery staple")
+    with pytest.raises(HeadstartError, match="HEADSTART_SECRETS_KEY=…") as caught:
+        load_settings()
+    assert "horse" not in caught.value.message
+
+
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = subprocess.run(

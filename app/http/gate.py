@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import structlog
-from anyio import to_thread
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -100,7 +99,8 @@ class Gate:
 
     async def _admit(self, scope: Scope, headers: Headers) -> None:
         if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):
-            scope["state"]["identity"] = await self._identify(_authorization(scope, headers))
+            told = _authorization(scope, headers)
+            scope["state"]["identity"] = await self.keyring().identify(told)
         declared = headers.get("content-length", "0")
         length, limit = digits(declared), self._limit(scope)
         if length is None or length > limit:
@@ -112,12 +112,6 @@ class Gate:
             return [], None
         identity = scope["state"]["identity"]
         return await self.rates.take(identity.organisation_id, identity.requests_per_minute)
-
-    async def _identify(self, authorization: str) -> Any:
-        keyring = self.keyring()
-        return keyring.recall(authorization) or await to_thread.run_sync(
-            keyring.look_up, authorization
-        )
 
     def _opened(self, scope: Scope, headers: Headers, body: Body) -> Receive:
         """How the application reads the body: as it came, or inflated, within the same limit."""

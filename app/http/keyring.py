@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from dataclasses import replace
 
+from anyio import to_thread
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -38,6 +40,7 @@ class Keyring:
     def __init__(self, sessions: Sessions, settings: Settings) -> None:
         self._sessions, self._settings = sessions, settings
         self._known: dict[str, tuple[float, object, Identity]] = {}
+        self._asked: dict[str, asyncio.Task[Identity]] = {}
         self._used: set[str] = set()
         self._era = object()
         """Since the last revocation; what was looked up in another one is not to be trusted."""
@@ -48,6 +51,29 @@ class Keyring:
         if entry is None or entry[0] < time.monotonic() or entry[1] is not self._era:
             return None
         return entry[2]
+
+    async def identify(self, authorization: str) -> Identity:
+        """The identity behind the header. Raises unauthenticated.
+
+        Whoever comes while it is looked up waits for that: else each of a busy caller's requests
+        asked the database, once a second, all of them at once.
+        """
+        known = self.recall(authorization)
+        if known is not None:
+            return known
+        task = self._asked.get(authorization)
+        if task is None:
+            task = asyncio.create_task(to_thread.run_sync(self.look_up, authorization))
+            self._asked[authorization] = task
+            task.add_done_callback(lambda done: self._heard(authorization, done))
+        return await asyncio.shield(task)
+
+    def _heard(self, authorization: str, task: asyncio.Task[Identity]) -> None:
+        """Of an answer that has come; those who asked may all have gone."""
+        if self._asked.get(authorization) is task:
+            self._asked.pop(authorization, None)  # a revocation in a thread may take it first
+        if not task.cancelled():
+            task.exception()
 
     def look_up(self, authorization: str) -> Identity:
         """The identity behind the header, from the database. Raises unauthenticated."""
@@ -87,3 +113,4 @@ class Keyring:
         """Drop what is remembered, and what is being looked up: a key was revoked."""
         self._era = object()
         self._known.clear()
+        self._asked.clear()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import FastAPI, Path, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response
+from pydantic_core import to_json
+from starlette.responses import Response
 
 from app.core.errors import TITLES
 from app.core.openai.problems import STATUSES
@@ -27,6 +29,8 @@ _WITH_BODY = ("payload_too_large", "unsupported_media_type")
 _OPEN_PATHS = frozenset(
     {"/livez", "/readyz", "/ping", "/health", "/version", "/v2/health/live", "/v2/health/ready"}
 )
+_PREFIXES = 8
+"""Only trusted proxies name one (`front`): under so many the document is kept."""
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _REF = "#/components/schemas/"
 _SCHEMA = {"$ref": f"{_REF}ProblemDocument"}
@@ -139,14 +143,16 @@ CANCEL_PROBLEMS = problems(
 def complete(app: FastAPI) -> None:
     """Let `app` describe itself with our problem document and key in place of FastAPI's own.
 
-    The document takes a second to make, once: nobody else waits for it, nor a thread for each who
-    asks meanwhile.
+    The document takes a second to make, once a prefix: nobody else waits for it, nor a thread for
+    each who asks meanwhile.
     """
     one_at_a_time = asyncio.Lock()
+    document = lru_cache(_PREFIXES)(partial(_document, app))
 
     async def served(request: Request) -> Response:
         async with one_at_a_time:
-            return await to_thread.run_sync(_document, app, request.scope["root_path"])
+            body = await to_thread.run_sync(document, request.scope["root_path"])
+        return Response(body, media_type="application/json")
 
     app.add_route("/openapi.json", served, include_in_schema=False)
 
@@ -167,9 +173,9 @@ def complete(app: FastAPI) -> None:
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, prefix: str) -> Response:
+def _document(app: FastAPI, prefix: str) -> bytes:
     """What is served: its server is where the request has found it, below a prefix or not."""
-    return JSONResponse({**app.openapi(), "servers": [{"url": prefix or "/"}]})
+    return to_json({**app.openapi(), "servers": [{"url": prefix or "/"}]})
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:

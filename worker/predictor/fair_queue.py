@@ -15,6 +15,9 @@ from math import inf
 from app.core.errors import HeadstartError
 from worker.predictor.calls import PendingCall, PendingInput
 
+_NEWCOMERS = 64
+"""Who comes anew goes before who has had a turn until so many that did rest: then that is next."""
+
 
 class FairQueue:
     """Not thread-safe: whoever owns it holds a lock. `len()` is the number of items that wait.
@@ -104,15 +107,19 @@ class FairQueue:
         self._add(call.tenant, count=len(kept) - len(line), weight=-freed)
         if kept:
             self._lines[call.tenant] = kept
+        elif call.tenant in self._fresh:  # it has had no turn
+            self._fresh.remove(call.tenant)
+            del self._lines[call.tenant]
         else:
-            self._fresh_or_turns(call.tenant).remove(call.tenant)
+            self._turns.remove(call.tenant)
             self._rest(call.tenant)
 
     def _whose_turn(self) -> str:
-        if self._fresh:
-            return self._fresh[0]
-        while self._turns[0] in self._resting:
+        """Resting ones whose place has come up have none any more: so few are ever listed."""
+        while self._turns and self._turns[0] in self._resting:
             self._resting.remove(self._turns.popleft())
+        if self._fresh and (not self._turns or len(self._resting) < _NEWCOMERS):
+            return self._fresh[0]
         return self._turns[0]
 
     def _pop(self, tenant: str) -> PendingInput:

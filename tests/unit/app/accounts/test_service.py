@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.service import create_key
 from app.core.errors import HeadstartError
+from app.core.identity import Identity
 from app.http.keyring import Keyring
 from app.infra.database import Sessions, make_sessions, now, open_engine, transaction
 from app.infra.migrate import migrate
@@ -62,6 +65,66 @@ def test_a_look_up_that_a_revocation_overtakes_is_not_remembered(sessions: Sessi
     with pytest.raises(HeadstartError) as caught:
         keys.look_up(sent)
     assert caught.value.code == "unauthenticated"
+
+
+class CountedKeyring(Keyring):
+    """Counts how often the database is asked."""
+
+    asked = 0
+
+    def look_up(self, authorization: str) -> Identity:
+        self.asked += 1
+        found = super().look_up(authorization)
+        self.meanwhile()
+        return found
+
+    def meanwhile(self) -> None:
+        """What happens after the database was asked."""
+
+
+def test_who_comes_while_a_key_is_looked_up_waits_for_that(sessions: Sessions) -> None:
+    keys, sent = CountedKeyring(sessions, Settings()), header(sessions)
+
+    async def many() -> list[Identity]:
+        return await asyncio.gather(*(keys.identify(sent) for _ in range(50)))
+
+    assert set(asyncio.run(many())) == {keys.recall(sent)}
+    assert keys.asked == 1
+
+
+def test_a_key_that_is_unknown_is_refused_to_everybody_and_not_remembered(
+    sessions: Sessions,
+) -> None:
+    keys = CountedKeyring(sessions, Settings())
+
+    async def many() -> list[Identity | BaseException]:
+        told = [keys.identify("Bearer hs_nobody") for _ in range(5)]
+        return await asyncio.gather(*told, return_exceptions=True)
+
+    for asked in (1, 2):
+        found = asyncio.run(many())
+        codes = [one.code for one in found if isinstance(one, HeadstartError)]
+        assert codes == ["unauthenticated"] * 5
+        assert keys.asked == asked
+
+
+def test_nobody_waits_for_a_look_up_that_began_before_a_revocation(sessions: Sessions) -> None:
+    keys, sent, revoked = CountedKeyring(sessions, Settings()), header(sessions), threading.Event()
+    keys.meanwhile = lambda: revoked.wait(10)  # type: ignore[method-assign, assignment]
+
+    async def overtaken() -> str:
+        first = asyncio.create_task(keys.identify(sent))
+        await asyncio.sleep(0)
+        revoke_all(sessions)
+        keys.forget()
+        revoked.set()
+        with pytest.raises(HeadstartError) as caught:
+            await keys.identify(sent)
+        await asyncio.gather(first, return_exceptions=True)
+        return caught.value.code
+
+    assert asyncio.run(overtaken()) == "unauthenticated"
+    assert keys.asked == 2
 
 
 def test_only_a_name_that_fits_ids_becomes_an_organisation(sessions: Sessions) -> None:

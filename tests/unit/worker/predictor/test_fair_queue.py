@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input, Options, Target
 from worker.predictor.calls import PendingCall, PendingInput
-from worker.predictor.fair_queue import FairQueue
+from worker.predictor.fair_queue import _NEWCOMERS, FairQueue
 
 HEAVY = 256 * 1024
 TARGET = Target(model="m", backbone="b", artifact="a", sha256="0")
@@ -59,6 +59,26 @@ def test_many_who_ask_once_leave_the_others_their_turns() -> None:
                 push(queue, f"one {name}", 1)
         taken.append(queue.pop().call.tenant)
     assert taken.count("loud") == 10
+
+
+def test_newcomers_without_end_keep_nobody_waiting_and_are_not_listed_for_ever() -> None:
+    queue, taken = FairQueue(100), []
+    push(queue, "loud", 20)
+    queue.pop()
+    for number in range(1000):
+        push(queue, f"new {number}", 1)
+        taken.append(queue.pop().call.tenant)
+        assert len(queue._turns) <= _NEWCOMERS + len(queue._lines) + 1
+    assert taken.count("loud") == 1000 // (_NEWCOMERS + 1)
+
+
+def test_who_leaves_before_its_turn_is_listed_no_longer() -> None:
+    queue = FairQueue(1000)
+    push(queue, "loud", 2)
+    for number in range(100):
+        gone, _ = push(queue, f"gone {number}", 1)
+        queue.discard(gone)
+    assert [*queue._fresh, *queue._turns] == ["loud"]
 
 
 def test_what_has_nothing_elsewhere_is_found() -> None:

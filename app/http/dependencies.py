@@ -128,8 +128,9 @@ def writing(held: Services) -> Iterator[Session]:
     """One writing transaction for an endpoint that has more to do after its commit."""
     with transaction(held.sessions) as session:
         yield session
-    if session.info.pop("work_added", False):
-        held.doorbell.ring()
+    if added := session.info.pop("work_added", None):
+        lanes = held.settings.lanes
+        held.doorbell.ring(lanes.of(kind, method=how, backbone=on) for kind, how, on in added)
 
 
 # `scope="function"`: the commit comes before the reply leaves, so no 200 precedes a failed one.

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core import secret_keys
 from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
+from app.core.hyperparameters import METHODS
+from app.infra.lanes import WORK_KINDS, Accelerator, Lanes
 from app.infra.precision import Choice
 from app.infra.short_socket import socket_path
 
@@ -107,6 +109,16 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=10.0, gt=0)
     """How often a worker on the production footing looks for work that no doorbell announced."""
     drain_seconds: float = Field(default=20.0, ge=0)
+    worker_kinds: str = ""
+    """Kinds of work, by commas, that a trainer takes; empty: all."""
+    worker_accelerator: Accelerator = "any"
+    """Whether a trainer takes what wants a GPU (`gpu`), all but that (`cpu`), or both."""
+    gpu_methods: str = ",".join(name for name, spec in METHODS.items() if spec.depth)
+    """Methods, by commas, whose jobs want a GPU: those that tune the network."""
+    gpu_backbones: str = ""
+    """Backbones, by commas, that want a GPU whatever is done with them."""
+    idle_exit_seconds: float = Field(default=0.0, ge=0)
+    """After how long without work a trainer ends, with status 0; 0: never."""
     fit_seconds: float = Field(default=1800.0, gt=0)
     """What a job's fit may take: others wait for the same worker."""
     tuning_keep_seconds: float = Field(default=10.0, ge=0)
@@ -174,7 +186,17 @@ class Settings(BaseSettings):
         secret_keys.several(told.get_secret_value())
         return told
 
-    @field_validator("prediction_backbones")
+    @field_validator("worker_kinds")
+    @classmethod
+    def _kinds(cls, text: str) -> str:
+        return _among(WORK_KINDS, text, "kind of work")
+
+    @field_validator("gpu_methods")
+    @classmethod
+    def _methods(cls, text: str) -> str:
+        return _among(METHODS, text, "method")
+
+    @field_validator("prediction_backbones", "gpu_backbones")
     @classmethod
     def _backbones(cls, text: str, info: ValidationInfo) -> str:
         """Names of ours, or of folders that the operator has put there."""
@@ -245,6 +267,16 @@ class Settings(BaseSettings):
         return self.predictor_listen or self.predictor
 
     @property
+    def lanes(self) -> Lanes:
+        """The work that a trainer takes, and what of it wants a GPU."""
+        return Lanes(
+            kinds=split_list(self.worker_kinds) or WORK_KINDS,
+            accelerator=self.worker_accelerator,
+            methods=split_list(self.gpu_methods),
+            backbones=split_list(self.gpu_backbones),
+        )
+
+    @property
     def embedded(self) -> bool:
         """Whether workers poll the database because there is no broker."""
         return not self.broker_url
@@ -312,6 +344,14 @@ def settings_or_exit(*, with_folder: bool = False) -> Settings:
         return settings
     except HeadstartError as error:
         raise SystemExit(f"headstart: {error.message}") from None
+
+
+def _among(known: Iterable[str], text: str, what: str) -> str:
+    """The text, where it is of names that there are. Raises ValueError."""
+    for name in split_list(text):
+        if name not in known:
+            raise ValueError(f"no {what} is called {name!r}; known: {', '.join(known)}")
+    return text
 
 
 def split_list(text: str) -> tuple[str, ...]:

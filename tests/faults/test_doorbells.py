@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from app.infra.lanes import Lane
 from app.infra.queue import Doorbell
 from tests.faults.conftest import BRISK
 from tests.faults.counts import times
@@ -21,6 +22,7 @@ from tests.servers import Redis, postgres_database, running_redis, wait_for
 from tests.worker_kit import Kit, add_job, open_kit
 from tests.workers import LIGHT_CELERY, environment, workers
 
+FITTING = Lane("fine_tune", gpu=False)
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(3600)]
 
 
@@ -54,7 +56,7 @@ def test_a_doorbell_is_heard_long_before_the_next_poll(celery_kit: Kit, bell: Do
         time.sleep(1)
         job_id = add_job(celery_kit, version)
         rung = time.monotonic()
-        bell.ring()
+        bell.ring([FITTING])
         celery_kit.wait_job(job_id)
         assert time.monotonic() - rung < 5
 
@@ -70,7 +72,7 @@ def test_ten_doorbells_a_job_train_it_once(celery_kit: Kit, bell: Doorbell) -> N
         for _ in range(times(2, 20)):
             job_ids.append(add_job(celery_kit, version, hyperparameters=wish))
             for _ in range(10):
-                bell.ring()
+                bell.ring([FITTING])
         for job_id in job_ids:
             celery_kit.wait_job(job_id, 60 + seconds * len(job_ids))
     assert_once(celery_kit, job_ids)
@@ -87,14 +89,14 @@ def test_consumption_resumes_after_redis_restarts(
         for turn in range(times(2, 20)):
             redis_server.kill()
             away = add_job(celery_kit, version)
-            bell.ring()
+            bell.ring([FITTING])
             time.sleep(turn % 3)
             redis_server.start()
-            bell.ring()
+            bell.ring([FITTING])
             back = time.monotonic()
             celery_kit.wait_job(away, 30)
             after = add_job(celery_kit, version)
-            bell.ring()
+            bell.ring([FITTING])
             celery_kit.wait_job(after, 30)
             assert time.monotonic() - back <= 30
             assert worker.process.poll() is None
@@ -127,7 +129,7 @@ def test_a_ring_never_waits_for_redis(celery_kit: Kit, bell: Doorbell, redis_ser
         fault()
         for _ in range(200):
             began = time.perf_counter()
-            bell.ring()
+            bell.ring([FITTING])
             slowest = max(slowest, time.perf_counter() - began)
         repair()
     assert slowest < 0.1

@@ -68,7 +68,10 @@ class Attempt:
         self._looked = now
         return self.context.read(
             lambda session: work.urgent(
-                session, kinds=self._makes_way_to, before=self.claim.priority
+                session,
+                kinds=self._makes_way_to,
+                before=self.claim.priority,
+                lanes=self.context.settings.lanes,
             )
         )
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import structlog
 from celery.signals import setup_logging, worker_init, worker_shutdown, worker_shutting_down
+from kombu import Exchange, Queue
 
+from app.infra.lanes import QUEUE
 from app.infra.queue import open_celery
 from app.infra.settings import settings_or_exit
 from app.infra.telemetry import tracing
@@ -31,6 +33,10 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_redirect_stdouts=False,
+    task_queues=[
+        Queue(name, Exchange(name), routing_key=name)
+        for name in (QUEUE, *(lane.queue for lane in settings.lanes.taken()))
+    ],
 )
 
 log = structlog.get_logger(__name__)
@@ -53,11 +59,13 @@ class TrainerThread:
         self._thread.start()
 
     def _run(self, context: Context) -> None:
+        loop = Trainer(context)
         try:
-            Trainer(context).run()
+            loop.run()
         finally:
             if not context.stop.requested:
-                log.error("the trainer's loop has ended by itself")
+                if not loop.idled:
+                    log.error("the trainer's loop has ended by itself")
                 _end_process()
 
     def ring(self) -> None:

@@ -6,6 +6,7 @@ in a thread. The parent never imports torch: tensor work happens in its one warm
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -48,18 +49,26 @@ class Trainer:
         self.context = context
         self._chores = Chores(context)
         self._claims = 0
-        self._metered = time.monotonic()
+        self._metered = self._worked = time.monotonic()
+
+    @property
+    def idled(self) -> bool:
+        """Whether there has been no work for as long as a trainer of these settings waits."""
+        limit = self.context.settings.idle_exit_seconds
+        return 0 < limit <= time.monotonic() - self._worked
 
     def run(self) -> None:
         """Warm up, then work until the stop; the context is closed afterwards."""
         try:
             self._warm()
             log.info("trainer ready", worker=self.context.name)
-            while not self.context.stop.requested:
+            while not (self.context.stop.requested or self.idled):
                 self.context.bell.arm()
                 self._meter()
                 if not self._turn():
                     self.context.bell.wait(self._idle_seconds())
+            if not self.context.stop.requested:
+                log.info("trainer idle", seconds=self.context.settings.idle_exit_seconds)
         finally:
             self._meter(last=True)
             self.context.close()
@@ -98,6 +107,7 @@ class Trainer:
         if begun:
             self.attempt(claim)
         self._chores.turn(busy=True)
+        self._worked = time.monotonic()
         return True
 
     def _claim(self) -> tuple[Claim | None, bool]:
@@ -108,15 +118,15 @@ class Trainer:
             claim = work.claim(
                 session,
                 worker=self.context.name,
-                kinds=[*KINDS],
+                kinds=settings.lanes.among(KINDS),
                 lease_seconds=settings.lease_seconds,
                 overdue=self._claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1,
+                lanes=settings.lanes,
             )
             begun = claim is not None and _begin(session, claim)
-            more = not settings.embedded and work.urgent(session, kinds=[*KINDS])
+            more = set() if settings.embedded else work.waiting(session, settings.lanes)
         self._claims += claim is not None
-        if more:
-            self.context.doorbell.ring()
+        self.context.doorbell.ring(more)
         return claim, begun
 
     def _meter(self, *, last: bool = False) -> None:
@@ -131,7 +141,8 @@ class Trainer:
 
     def _idle_seconds(self) -> float:
         """Until the next lease runs out or postponed work is due, at most the poll's period."""
-        longest = self.context.settings.poll_seconds
+        settings = self.context.settings
+        longest = min(settings.poll_seconds, settings.idle_exit_seconds or math.inf)
         try:
             with reading(self.context.sessions) as session:
                 due = work.seconds_to_next(session)
@@ -149,8 +160,20 @@ class Trainer:
             self._try(claim, current)
         seconds = time.monotonic() - began
         context.usage.count(claim.organisation_id, "worker_seconds", claim.kind, seconds)
-        context.doorbell.ring()
+        self._announce()
         self._warm()
+
+    def _announce(self) -> None:
+        """Ring wherever work waits: what has ended may have been what it waited for."""
+        if self.context.settings.embedded:
+            return
+        try:
+            with reading(self.context.sessions) as session:
+                more = work.waiting(session, self.context.settings.lanes)
+        except HeadstartError as error:
+            log.warning("doorbells not rung", reason=error)
+            return
+        self.context.doorbell.ring(more)
 
     def _try(self, claim: Claim, current: tracing.TraceSpan) -> None:
         context = self.context
@@ -158,7 +181,7 @@ class Trainer:
             held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
             with held as lease, storage_errors():
                 kind = kind_of(claim)
-                may_pass = KINDS if kind.makes_way else ()
+                may_pass = context.settings.lanes.among(KINDS) if kind.makes_way else ()
                 kind.run(Attempt(context, claim, lease, makes_way_to=may_pass))
         except LostClaimError:
             log.info("claim lost, result discarded")
@@ -201,12 +224,13 @@ def main(child: str = "worker.tensors") -> int:
 
 
 def run_until(context: Context, stopped: Callable[[], bool]) -> int:
-    """Run a trainer in a thread until `stopped`; 0 if it ended because of that, else 1."""
-    thread = threading.Thread(target=Trainer(context).run, name="trainer")
+    """Run a trainer in a thread until `stopped`; 0 if it ended so or for want of work, else 1."""
+    loop = Trainer(context)
+    thread = threading.Thread(target=loop.run, name="trainer")
     thread.start()
     while thread.is_alive():
         thread.join(0.1)
         if stopped():
             context.stop.request()
             context.bell.ring()
-    return 0 if context.stop.requested else 1
+    return 0 if context.stop.requested or loop.idled else 1

@@ -61,7 +61,7 @@ def _queue_again(session: Session, row: WorkRow) -> None:
     row.errors = row.crashes = row.losses = 0
     row.error = row.finished_at = None
     row.not_before = 0.0
-    session.info["work_added"] = True
+    work.announce(session, row)
     session.flush()
 
 

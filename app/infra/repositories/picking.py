@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BindParameter, TextClause, bindparam, text
+
+from app.infra.lanes import Lanes
+
 IDLE = 10
 """The priority of idle-time work, which may wait for ever."""
 OVERDUE_SECONDS = 600.0
@@ -23,6 +30,9 @@ READY = """
     SELECT 1 FROM batches b JOIN dataset_versions v ON v.id = b.version_id
     WHERE b.id = w.batch_id AND v.status = 'processing'))
 """
+
+_GPU = "EXISTS (SELECT 1 FROM jobs g WHERE g.id = w.job_id AND (g.method IN :gpu_methods{of_job}))"
+"""Whether work wants a GPU, as `Lanes.of` has it."""
 
 _RANK = f"""
   CASE WHEN w.priority < {IDLE} AND w.created_at < {{clock}} - {OVERDUE_SECONDS}
@@ -49,10 +59,44 @@ _CLAIM = """
 """
 
 
-def claim_sql(*, dialect: str, clock: str, overdue: bool) -> str:
+def gpu_sql(lanes: Lanes) -> str:
+    """Whether `w` wants a GPU; `prepared` has its parameters."""
+    said = {
+        column: "".join(f" OR {_names(column, f':gpu_{n}')}" for n in range(len(lanes.backbones)))
+        for column in ("g.backbone", "w.backbone")
+    }
+    return f"({_GPU.format(of_job=said['g.backbone'])}{said['w.backbone']})"
+
+
+def _names(column: str, place: str) -> str:
+    """Whether a backbone is this one, or is made of it among others."""
+    joint = f"'+' || coalesce({column}, '') || '+'"
+    return f"replace({joint}, {place}, '') <> {joint}"
+
+
+def prepared(sql: str, told: Mapping[str, Any], lanes: Lanes) -> tuple[TextClause, dict[str, Any]]:
+    """A statement of these, and its parameters, those of `gpu_sql` among them."""
+    places = {f"gpu_{n}": f"+{name}+" for n, name in enumerate(lanes.backbones)}
+    asked = {"gpu_methods": list(lanes.methods), **places}
+    given = {**told, **{name: value for name, value in asked.items() if f":{name}" in sql}}
+    lists: list[BindParameter[Any]] = [
+        bindparam(name, expanding=True) for name, value in given.items() if isinstance(value, list)
+    ]
+    return text(sql).bindparams(*lists), given
+
+
+def ready_sql(*, clock: str, lanes: Lanes) -> str:
+    """Whether `w` could be claimed now by a worker of these lanes."""
+    ready = READY.format(clock=clock, reads=_READS)
+    if lanes.accelerator == "any":
+        return ready
+    return f"{ready} AND {'' if lanes.accelerator == 'gpu' else 'NOT '}{gpu_sql(lanes)}"
+
+
+def claim_sql(*, dialect: str, clock: str, overdue: bool, lanes: Lanes) -> str:
     """Take the next work; with `overdue`, bulk that has waited for ten minutes ranks as urgent."""
     rank = _RANK.format(clock=clock) if overdue else "w.priority"
-    pick = _PICK[dialect].format(ready=READY.format(clock=clock, reads=_READS), rank=rank)
+    pick = _PICK[dialect].format(ready=ready_sql(clock=clock, lanes=lanes), rank=rank)
     return _CLAIM.format(clock=clock, pick=pick)
 
 
@@ -66,7 +110,21 @@ def turn_sql(*, clock: str) -> str:
     return f"UPDATE organisations SET last_claimed_at = {later} WHERE id = :id"  # noqa: S608
 
 
-def urgent_sql(*, clock: str) -> str:
+def urgent_sql(*, clock: str, lanes: Lanes) -> str:
     """One row where work of a priority below `:before` could be claimed now."""
-    ready = READY.format(clock=clock, reads=_READS)
+    ready = ready_sql(clock=clock, lanes=lanes)
     return f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1"  # noqa: S608
+
+
+_LOOKED_AT = 1000
+"""So many rows tell in which lanes work waits: behind more of them, a lane is found by polling."""
+
+
+def waiting_sql(*, clock: str, lanes: Lanes) -> str:
+    """The lanes (kind, 1 where a GPU is wanted) in which work that is not idle could be claimed."""
+    ready = READY.format(clock=clock, reads=_READS)
+    return (
+        f"SELECT DISTINCT kind, gpu FROM (SELECT w.kind AS kind, CASE WHEN {gpu_sql(lanes)} "  # noqa: S608
+        f"THEN 1 ELSE 0 END AS gpu FROM work w WHERE w.priority < {IDLE} AND {ready} "
+        f"LIMIT {_LOOKED_AT}) AS looked"
+    )

@@ -16,10 +16,19 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import clock_sql, now
-from app.infra.orm import WorkRow
-from app.infra.repositories.picking import IDLE, claim_sql, turn_sql, urgent_sql
+from app.infra.lanes import WORK_KINDS, Lane, Lanes
+from app.infra.orm import JobRow, WorkRow
+from app.infra.repositories.picking import (
+    IDLE,
+    claim_sql,
+    prepared,
+    turn_sql,
+    urgent_sql,
+    waiting_sql,
+)
 from app.infra.telemetry import tracing
 
+_ALL = Lanes()
 _HELD = "held"
 """The state of what a paused job would have done."""
 KEPT_SECONDS = 30 * 86_400.0
@@ -61,23 +70,26 @@ def claim(
     kinds: Sequence[str],
     lease_seconds: float,
     overdue: bool = False,
+    lanes: Lanes = _ALL,
 ) -> Claim | None:
     """The next work of one of `kinds`, fairly across organisations, or None.
+
+    Of `lanes` it is what wants a GPU, or does not, where they take one of these alone.
 
     With `overdue`, work that is not idle and has waited for ten minutes counts as urgent; where it
     passes what is, the claim has priority 0, so that it does not have to make way at once.
     """
     clock = clock_sql(session)
-    sql = claim_sql(dialect=session.get_bind().dialect.name, clock=clock, overdue=overdue)
-    work_id = session.execute(
-        text(sql).bindparams(bindparam("kinds", expanding=True)),
-        {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)},
-    ).scalar_one_or_none()
+    dialect = session.get_bind().dialect.name
+    sql = claim_sql(dialect=dialect, clock=clock, overdue=overdue, lanes=lanes)
+    told = {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}
+    work_id = session.execute(*prepared(sql, told, lanes)).scalar_one_or_none()
     if work_id is None:
         return None
     row = session.get_one(WorkRow, work_id, populate_existing=True)
     session.execute(text(turn_sql(clock=clock)), {"id": row.organisation_id})
-    if overdue and row.priority < IDLE and urgent(session, kinds=kinds, before=row.priority):
+    bulk = overdue and row.priority < IDLE
+    if bulk and urgent(session, kinds=kinds, before=row.priority, lanes=lanes):
         return replace(_claim_of(row), priority=0)
     return _claim_of(row)
 
@@ -199,7 +211,8 @@ def resume(session: Session, job_id: str) -> None:
         .values(state="queued", not_before=0.0)
         .execution_options(synchronize_session=False)
     )
-    session.info["work_added"] = True
+    for row in session.scalars(select(WorkRow).where(WorkRow.job_id == job_id)):
+        announce(session, row)
 
 
 def lock_jobs(session: Session, job_ids: Sequence[str]) -> None:
@@ -231,14 +244,18 @@ def prune(session: Session, *, limit: int) -> int:
     return len(ids)
 
 
-def urgent(session: Session, *, kinds: Sequence[str], before: int = 1) -> bool:
+def urgent(session: Session, *, kinds: Sequence[str], before: int = 1, lanes: Lanes = _ALL) -> bool:
     """Whether work of a priority below `before` could be claimed now."""
-    statement = text(urgent_sql(clock=clock_sql(session)))
-    rows = session.execute(
-        statement.bindparams(bindparam("kinds", expanding=True)),
-        {"kinds": list(kinds), "before": before},
-    )
-    return rows.first() is not None
+    sql = urgent_sql(clock=clock_sql(session), lanes=lanes)
+    told = {"kinds": list(kinds), "before": before}
+    return session.execute(*prepared(sql, told, lanes)).first() is not None
+
+
+def waiting(session: Session, lanes: Lanes) -> set[Lane]:
+    """In which lanes, whoever takes them, work that is not idle could be claimed now."""
+    sql = waiting_sql(clock=clock_sql(session), lanes=lanes)
+    rows = session.execute(*prepared(sql, {"kinds": list(WORK_KINDS)}, lanes))
+    return {Lane(kind, bool(gpu)) for kind, gpu in rows}
 
 
 def seconds_to_next(session: Session) -> float | None:
@@ -335,7 +352,7 @@ def add(
     version_id: str | None = None,
     backbone: str | None = None,
 ) -> WorkRow:
-    """Queue new work; `session.info["work_added"]` has the doorbell rung after the commit."""
+    """Queue new work; who commits rings the doorbells that `session.info` tells (`announce`)."""
     row = WorkRow(
         id=new_id("work_"),
         kind=kind,
@@ -351,5 +368,13 @@ def add(
         created_at=now(session),
     )
     session.add(row)
-    session.info["work_added"] = True
+    announce(session, row)
     return row
+
+
+def announce(session: Session, row: WorkRow) -> None:
+    """Note that there is this work, for the doorbells (`app.infra.queue.Announced`)."""
+    job = session.get(JobRow, row.job_id) if row.job_id else None
+    backbone = job.backbone if job else row.backbone
+    noted = session.info.setdefault("work_added", set())
+    noted.add((row.kind, job.method if job else None, backbone))

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.orm import Session
 
 from app.infra.database import clock_sql, now
+from app.infra.lanes import Lanes
 from app.infra.orm import DatasetVersionRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.picking import OVERDUE_SECONDS, claim_sql
@@ -243,7 +244,8 @@ def test_a_claim_under_way_locks_the_row_that_it_takes_and_no_other(kit: Kit) ->
     first, second = add(kit, 2)
     (rivals,) = add(kit, 1, org="rival")
     with kit.sessions.begin() as session:
-        pick = claim_sql(dialect="postgresql", clock=clock_sql(session), overdue=False)
+        clock = clock_sql(session)
+        pick = claim_sql(dialect="postgresql", clock=clock, overdue=False, lanes=Lanes())
         taken = session.execute(
             text(pick).bindparams(bindparam("kinds", expanding=True)),
             {"worker": "a", "lease": 60.0, "kinds": list(KINDS)},

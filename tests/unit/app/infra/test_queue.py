@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from app.infra.lanes import Lane
 from app.infra.queue import Doorbell, open_celery
 from tests.servers import free_port
 
@@ -11,7 +12,7 @@ from tests.servers import free_port
 def seconds(doorbell: Doorbell, rings: int) -> float:
     began = time.monotonic()
     for _ in range(rings):
-        doorbell.ring()
+        doorbell.ring([Lane("embed", gpu=False)])
     return time.monotonic() - began
 
 

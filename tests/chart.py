@@ -10,12 +10,15 @@ from typing import Any
 
 import yaml
 
+from app.infra.lanes import WORK_KINDS
+from app.infra.repositories.picking import demand_sql
 from app.infra.settings import Settings
 from tests.servers import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "deploy/helm/headstart"
 SCHEMA = CHART / "values.schema.json"
+WAITING = CHART / "files/waiting.json"
 OWN = ROOT / "data/helm/helm"
 """Where `make helm` puts the program."""
 
@@ -35,6 +38,18 @@ def _kind(field: dict[str, Any]) -> dict[str, Any]:
     kinds = [option["type"] for option in options if option.get("type") != "null"]
     told: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
     return told | ({"enum": field["enum"]} if "enum" in field else {})
+
+
+def waiting() -> dict[str, Any]:
+    """The parts of the query by which KEDA counts the work that waits for a pool of trainers."""
+    usual = Settings.model_construct()
+    names = ("worker_accelerator", "gpu_methods", "gpu_backbones")
+    defaults = {name: getattr(usual, name) for name in names}
+    clock = "extract(epoch FROM clock_timestamp())"
+    return {
+        "defaults": {"worker_kinds": ",".join(WORK_KINDS), **defaults},
+        **demand_sql(clock=clock),
+    }
 
 
 def helm() -> str:
@@ -94,7 +109,7 @@ def environment(container: dict[str, Any]) -> dict[str, str | None]:
 
 
 def write_settings() -> None:
-    """Have the chart's schema know the settings that there are (`make chart-settings`)."""
+    """Have the chart know what settings there are, and how work waits (`make chart-settings`)."""
     text = SCHEMA.read_text()
     start = text.index('\n    "settings": {', text.index('"definitions"')) + 1
     told = settings_schema()
@@ -102,6 +117,7 @@ def write_settings() -> None:
     head = '    "settings": {\n      "type": "object",\n      "additionalProperties": false,\n'
     body = '      "properties": {\n' + ",\n".join(lines) + "\n      }\n    }\n  }\n}\n"
     SCHEMA.write_text(text[:start] + head + body)
+    WAITING.write_text(json.dumps(waiting(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tomllib
 
 import yaml
 
-from tests.chart import CHART, ROOT, SCHEMA, settings_schema
+from tests.chart import CHART, ROOT, SCHEMA, WAITING, settings_schema, waiting
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 
@@ -15,6 +15,10 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 def test_every_setting_can_be_said_in_the_charts_values_and_nothing_else() -> None:
     told = json.loads(SCHEMA.read_text())["definitions"]["settings"]
     assert told == settings_schema(), "run `make chart-settings`"
+
+
+def test_the_chart_counts_the_work_that_waits_as_trainers_claim_it() -> None:
+    assert json.loads(WAITING.read_text()) == waiting(), "run `make chart-settings`"
 
 
 def test_the_chart_is_of_this_release() -> None:

@@ -128,3 +128,21 @@ def waiting_sql(*, clock: str, lanes: Lanes) -> str:
         f"THEN 1 ELSE 0 END AS gpu FROM work w WHERE w.priority < {IDLE} AND {ready} "
         f"LIMIT {_LOOKED_AT}) AS looked"
     )
+
+
+def demand_sql(*, clock: str) -> dict[str, str]:
+    """The parts of a count of what trainers are wanted for, for who starts them by it.
+
+    `waits`: whether `w` could be claimed or rescued now, and is not embedding ahead for idle time;
+    `gpu`: whether it wants one; `backbone`: whether `{column}` names `{backbone}`. Lists are
+    `{kinds}` and `{methods}`, clauses on backbones `{of_job}` and `{of_work}`.
+    """
+    ready = READY.format(clock=clock, reads=_READS).replace(":kinds", "({kinds})")
+    lost = f"w.state = 'running' AND w.lease_until < {clock} AND w.kind IN ({{kinds}})"
+    bulk = f"(w.priority < {IDLE} OR w.kind <> 'embed')"
+    gpu = _GPU.replace(":gpu_methods", "({methods})")
+    return {
+        "waits": " ".join(f"{bulk} AND (({ready}) OR ({lost}))".split()),
+        "gpu": f"({gpu}{{of_work}})",
+        "backbone": _names("{column}", "'+{backbone}+'"),
+    }

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.infra.lanes import WORK_KINDS, Lane, Lanes
+from app.infra.orm import WorkRow
 from app.infra.queue import Doorbell
 from app.infra.repositories import work
 from app.infra.settings import Settings
+from tests.chart import named, render
 from tests.integration.worker.conftest import training
 from tests.servers import Redis, postgres_database, running_redis, wait_for
 from tests.worker_kit import Kit, add_dataset, add_job, open_kit, organisation, pictures
@@ -71,6 +74,37 @@ def test_claims_follow_the_lanes(kit: Kit) -> None:
         assert got == wanted
         assert wanted
     assert kit.read(lambda session: work.waiting(session, Lanes(**WANTS))) == set()
+
+
+@pytest.mark.parametrize("accelerator", ["any", "cpu", "gpu"])
+def test_what_the_chart_counts_is_what_trainers_would_claim(kit: Kit, accelerator: Any) -> None:
+    if kit.engine.dialect.name == "sqlite":
+        pytest.skip("KEDA reads Postgres")
+    _fill(kit)
+    kinds = ("fine_tune",) if accelerator == "gpu" else WORK_KINDS
+    lanes = Lanes(accelerator=accelerator, kinds=kinds, **WANTS)
+    told = {
+        "worker_accelerator": accelerator, "worker_kinds": ",".join(kinds),
+        "gpu_methods": ", ".join(lanes.methods), "gpu_backbones": ",".join(lanes.backbones),
+    }  # fmt: skip
+    waits, either = (_query(kind, told) for kind in ("ScaledJob", "ScaledObject"))
+    assert _count(kit, waits) == _count(kit, either) > 0
+    claims = _claimed(kit, lanes)
+    assert _count(kit, waits) == 0
+    assert _count(kit, either) == len(claims)
+    lose = update(WorkRow).values(lease_until=1.0).where(WorkRow.state == "running")
+    kit.commit(lambda session: session.execute(lose))
+    assert _count(kit, waits) == len(claims), "the work of lost trainers waits, too"
+
+
+def _query(kind: str, told: dict[str, Any]) -> str:
+    trainers = {"main": {"settings": told, "keda": {"enabled": True, "kind": kind}}}
+    found = named(render(trainers=trainers), kind, "prod-headstart-trainer-main")
+    return str(found["spec"]["triggers"][0]["metadata"]["query"])
+
+
+def _count(kit: Kit, query: str) -> int:
+    return kit.read(lambda session: session.connection().exec_driver_sql(query).scalar_one())
 
 
 def test_nobody_makes_way_for_what_he_cannot_take(kit: Kit) -> None:

@@ -41,7 +41,10 @@ EVERYTHING: dict[str, Any] = {
             "resources": {"limits": {"nvidia.com/gpu": 1}},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
             "nodeSelector": {"pool": "gpu"},
+            "settings": {"worker_accelerator": "gpu"},
+            "keda": {"enabled": True, "kind": "ScaledJob"},
         },
+        "scaled": {"keda": {"enabled": True}},
     },
     "weightsVolume": {"persistentVolumeClaim": {"claimName": "weights", "readOnly": True}},
     "image": {"pullSecrets": [{"name": "registry"}]},
@@ -147,9 +150,9 @@ def test_what_runs_before_the_chart_needs_nothing_of_it(
 
 def test_selectors_find_the_pods_that_they_mean(everything: list[dict[str, Any]]) -> None:
     labels = {
-        found["metadata"]["name"]: found["spec"]["template"]["metadata"]["labels"]
+        found["metadata"]["name"]: template["metadata"]["labels"]
         for found in everything
-        if found["kind"] in ("Deployment", "Job")
+        if (template := _template(found))
     }
     wanted = [
         (found["metadata"]["name"], selector)
@@ -160,6 +163,11 @@ def test_selectors_find_the_pods_that_they_mean(everything: list[dict[str, Any]]
     for name, selector in wanted:
         chosen = {one for one, has in labels.items() if selector.items() <= has.items()}
         assert chosen == {name}
+
+
+def _template(found: dict[str, Any]) -> dict[str, Any] | None:
+    spec = found.get("spec", {})
+    return spec.get("jobTargetRef", spec).get("template")
 
 
 def _selector(found: dict[str, Any]) -> dict[str, str]:
@@ -277,6 +285,33 @@ def test_scaled_deployments_leave_the_number_to_who_scales_them(
         assert "replicas" not in named(everything, "Deployment", f"prod-headstart-{name}")["spec"]
         found = named(everything, "HorizontalPodAutoscaler", f"prod-headstart-{name}")
         assert found["spec"]["scaleTargetRef"]["name"] == f"prod-headstart-{name}"
+
+
+def test_a_trainer_that_is_a_job_ends_when_it_is_idle_and_is_not_scaled_away(
+    everything: list[dict[str, Any]],
+) -> None:
+    spec = named(everything, "ScaledJob", "prod-headstart-trainer-gpu")["spec"]
+    (container,) = spec["jobTargetRef"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "worker.trainer"]
+    seen = environment(container)
+    assert float(seen["HEADSTART_IDLE_EXIT_SECONDS"] or 0) > 0
+    assert seen["HEADSTART_WORKER_ACCELERATOR"] == "gpu"
+    names = {found["metadata"]["name"] for found in everything if found["kind"] == "Deployment"}
+    assert "prod-headstart-trainer-gpu" not in names
+    scaled = named(everything, "ScaledObject", "prod-headstart-trainer-scaled")["spec"]
+    deployment = named(everything, "Deployment", scaled["scaleTargetRef"]["name"])
+    assert "replicas" not in deployment["spec"]
+
+
+def test_keda_reads_the_database_with_the_secret(everything: list[dict[str, Any]]) -> None:
+    (trigger,) = named(everything, "ScaledObject", "prod-headstart-trainer-scaled")["spec"][
+        "triggers"
+    ]
+    found = named(everything, "TriggerAuthentication", trigger["authenticationRef"]["name"])
+    assert found["spec"]["secretTargetRef"] == [
+        {"parameter": "connection", "name": "headstart", "key": "HEADSTART_DATABASE_URL"}
+    ]
+    assert trigger["metadata"]["targetQueryValue"] == "1"  # KEDA takes strings alone
 
 
 def test_a_long_release_has_names_that_kubernetes_takes() -> None:

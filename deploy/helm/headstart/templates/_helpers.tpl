@@ -83,12 +83,3 @@ app.kubernetes.io/component: {{ .component }}
 {{- $settings := merge (dict) (default (dict) .of.settings) .root.Values.settings (dict "drain_seconds" 20) -}}
 {{- add (ceil $settings.drain_seconds) 10 -}}
 {{- end -}}
-
-{{- define "headstart.trainerProbe" -}}
-livenessProbe:
-  exec: {command: ["python", "-m", "worker.trainer.liveness"]}
-  initialDelaySeconds: 60
-  periodSeconds: 30
-  timeoutSeconds: 10
-  failureThreshold: 3
-{{- end -}}

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
@@ -23,10 +24,10 @@ class _Coco:
     """What is kept of a COCO file: names, and the categories that each picture has; of `crops`
     the boxes."""
 
-    images: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    images: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     categories: dict[str, str] = field(default_factory=dict)
-    found: dict[Any, set[Any]] = field(default_factory=dict)
-    boxes: dict[Any, list[Mapping[str, Any]]] = field(default_factory=dict)
+    found: dict[str, set[Any]] = field(default_factory=dict)
+    boxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
 
 
@@ -46,7 +47,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
             for box in coco.boxes.get(key, ()):
                 _add(one, box, _category(row, coco, box["category_id"]))
         yield one
-    lost = next((key for key in coco.boxes if key not in coco.images), None)
+    lost = next((key for key in coco.found if key not in coco.images), None)
     if lost is not None:
         raise _not_coco(table, f"the image {str(lost)[:40]} of an annotation is not in `images`")
 
@@ -114,25 +115,58 @@ def _read(file: BinaryIO, table: TableFile) -> _Coco:
 def _keep(coco: _Coco, key: str, value: Mapping[str, Any], table: TableFile) -> None:
     try:
         if key == "images":
-            coco.images[_id(value["id"])] = {n: value[n] for n in _OF_IMAGES if n in value}
-            if not isinstance(value["file_name"], str):
-                raise TypeError
+            _keep_image(coco, value, table)
         elif key == "categories":
-            coco.categories[str(_id(value["id"]))] = str(value["name"])
+            _keep_category(coco, value, table)
         else:
-            coco.found.setdefault(_id(value["image_id"]), set()).add(_id(value["category_id"]))
-            if table.crops:
-                box = {name: value[name] for name in _OF_BOXES if name in value}
-                box["key"] = _key(value.get("id"), len(coco.keys) + 1, coco.keys)
-                coco.boxes.setdefault(value["image_id"], []).append(box)
+            _keep_annotation(coco, value, table)
     except (KeyError, TypeError) as error:
         raise _not_coco(table, f"one of `{key}` lacks {error or 'its name'}") from error
 
 
-def _id(value: object) -> int | str:
-    if isinstance(value, int | str):
-        return value
+def _keep_image(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
+    """An image by its id. Raises schema_mismatch where the id is another image's already."""
+    told = {name: value[name] for name in _OF_IMAGES if name in value}
+    if not isinstance(value["file_name"], str):
+        raise TypeError
+    before = coco.images.setdefault(_id(value["id"]), told)["file_name"]
+    if before != value["file_name"]:
+        raise _said_twice(table, "image", value["id"], before, value["file_name"])
+
+
+def _keep_category(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
+    """A category by its id. Raises schema_mismatch where the id is another category's already."""
+    name = str(value["name"])
+    before = coco.categories.setdefault(_id(value["id"]), name)
+    if before != name:
+        raise _said_twice(table, "category", value["id"], before, name)
+
+
+def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
+    image = _id(value["image_id"])
+    coco.found.setdefault(image, set()).add(_id(value["category_id"]))
+    if table.crops:
+        box = {name: value[name] for name in _OF_BOXES if name in value}
+        box["key"] = _key(value.get("id"), len(coco.keys) + 1, coco.keys)
+        coco.boxes.setdefault(image, []).append(box)
+
+
+def _id(value: object) -> str:
+    """An id, which some tools write as a number here and as a text there."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return str(value)
     raise TypeError("a usable id")
+
+
+def _said_twice(
+    table: TableFile, what: str, key: object, before: object, now: object
+) -> HeadstartError:
+    """One id of two things, as files have that were merged without numbering them anew: whatever
+    refers to it may mean either."""
+    both = f"{shown(str(before), 60)} and {shown(str(now), 60)}"
+    why = f"the {what} id {shown(str(key), 40)} is said of two: {both}"
+    said = f"{table.name}: {why}; number them anew, or keep the lists that were merged apart"
+    return HeadstartError("schema_mismatch", said, param=table.name)
 
 
 def _not_coco(table: TableFile, why: str) -> HeadstartError:

@@ -7,6 +7,7 @@ from statistics import median
 
 from sqlalchemy.orm import Session
 
+from app.core import hyperparameters
 from app.infra.orm import DatasetVersionRow, JobRow
 from app.infra.repositories import job_queries, versions
 
@@ -41,9 +42,10 @@ def estimate(
 
     Of a dataset that is still processing, what is left of it comes before.
     """
-    past = job_queries.durations(session, method=job.method, backbone=job.backbone)
+    deeper = hyperparameters.tries_deeper(job.hyperparameters)
+    past = job_queries.durations(session, method=job.method, backbone=job.backbone, deeper=deeper)
     here = [_scaled(seconds, of, version.num_examples) for seconds, of in past]
-    known = _ELSEWHERE.get((job.method, modality))
+    known = None if deeper else _ELSEWHERE.get((job.method, modality))
     if here:
         fit = Estimate(median(here), here=True)
     elif known is not None:

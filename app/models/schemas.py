@@ -129,6 +129,26 @@ class NewSources(BaseModel):
     holds_for: str
 
 
+class TunedLosses(BaseModel):
+    """Mean log losses out of fold, of the frozen heads and of the best blend with the tuned."""
+
+    frozen: float
+    tuned: float
+    gain: Interval = Field(description="The first less the second, example by example.")
+
+
+class DeeperTry(BaseModel):
+    """What came of tuning the network beside the frozen heads."""
+
+    tried: Literal["partial", "lora", "full"] | None = Field(description="Null: nothing was.")
+    taken: bool = Field(description="Whether the model has a tuned network.")
+    why: str = Field(description="Why it was or was not taken, or tried.")
+    seconds: float | None = Field(None, description="What it cost, killed tries included.")
+    max_seconds: float | None = Field(None, description="What it was allowed, with `depth` auto.")
+    cut_short: bool | None = Field(None, description="Whether a training ended for want of time.")
+    log_loss: TunedLosses | None = Field(None, description="Where it was tried to the end.")
+
+
 class Evaluation(BaseModel):
     """How good a model is, how that was found out, and what would make it better."""
 
@@ -230,6 +250,9 @@ class Evaluation(BaseModel):
         None,
         description="`reliability`: bins of confidence, each with its `count`, mean `confidence` "
         "and `accuracy` with an interval.",
+    )
+    deeper: DeeperTry | None = Field(
+        None, description="Where the network was tuned, or `depth` auto was asked for."
     )
     advice: Advice | None = Field(None, description="Null for models from before it was given.")
 

@@ -81,10 +81,19 @@ class Support:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TuningBudget:
+    """Seconds that trying deeper may take, and those that it has taken before the fit."""
+
+    seconds: float
+    spent: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tuning:
     """What a method that tunes the network needs: the part behind the cut and where it is tuned.
 
-    `keep` is handed named tensors from which a later try can go on, `kept` are those of a former.
+    `keep` is handed named tensors from which a later try can go on, `kept` are those of a former;
+    with a `budget` trainings end in time.
     """
 
     suffix: Suffix
@@ -92,6 +101,7 @@ class Tuning:
     device: str = "cpu"
     keep: Callable[[dict[str, Tensor]], None] = lambda _state: None
     kept: Mapping[str, Tensor] | None = None
+    budget: TuningBudget | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +112,8 @@ class Task:
     `label_embeddings` [C, D] are a backbone's of the classes' readable names, in their order: of
     texts its embeddings, of pictures what its other tower says in the space of `raw`, zero where a
     part of several has none; cosines times `label_scale` are logits;
-    `tuning` is there for methods that tune the network;
+    `tuning` is there for methods that tune the network, and where `depth` "auto" tries to; where
+    it does not, `not_tried` says why;
     `pixel_scale` is that of the examples' deep pictures, and will be that of inputs;
     `weights_sha256` guards the backbone's generic statistics, which fit only those weights.
     """
@@ -121,6 +132,7 @@ class Task:
     label_scale: float = USUAL_SCALE
     pixel_scale: PixelScale | None = None
     tuning: Tuning | None = None
+    not_tried: str = ""
 
     def suffix(self, depth: Depth) -> Suffix:
         """That of the network which is tuned, at its only depth."""

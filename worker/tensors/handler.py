@@ -73,6 +73,7 @@ class Tensors:
             "truncated": lambda: self._truncated(request),
             "fit": lambda: self._fit(request, report),
             "tunable": lambda: tuning.check(self._engine(request).spec, request),
+            "tuning_seconds": lambda: tuning.seconds(self._engine(request).spec, request),
             "predict": lambda: self._predict(request),
             "likeness": lambda: self._likeness(request),
             "near_copies": lambda: self._near_copies(request),
@@ -142,6 +143,7 @@ class Tensors:
             label_scale=USUAL_SCALE if named is None else named.scale,
             report=lambda event: report(*_told(event)),
             tuning=tuned,
+            not_tried=request.get("not_tried", ""),
         )
         fit = fit_head(task)
         tensors = {name: value.contiguous() for name, value in fit.head.tensors.items()}

@@ -23,8 +23,10 @@ from worker.ml.backbones.adapters import RANK, AdaptedSuffix
 from worker.ml.backbones.suffix import Suffix
 from worker.ml.engines import Engine, default_device
 from worker.ml.engines.tunable import tunable
-from worker.ml.tasks import Tuning
-from worker.ml.tuning.rows import bytes_needed
+from worker.ml.tasks import Tuning, TuningBudget
+from worker.ml.tuning import cost
+from worker.ml.tuning.rows import BATCH, TOGETHER, PictureRows, TextRows, TuningRows, bytes_needed
+from worker.tensors.blobs import blobs
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -51,6 +53,27 @@ def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"bytes": needed}
 
 
+def seconds(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
+    """About how long trainings on so many `examples` take, by a step on this machine: of texts on
+    those that are sent, of pictures on any, as all are of one size. Raises as `check`.
+    """
+    check(spec, request)
+    suffix, device = _suffix(spec, request), torch.device(default_device())
+    labels = torch.arange(BATCH) % 2
+    weights = torch.ones(BATCH)
+    if suffix.encoder is not None:
+        sent = [blob.decode(errors="replace") for blob in blobs(request["texts"])]
+        some = [sent[row % len(sent)] for row in range(BATCH)]
+        rows: TuningRows = TextRows(some, suffix, labels, weights)
+    else:
+        together = BATCH if request["depth"] == "partial" else TOGETHER
+        drawn = torch.rand(BATCH, suffix.cut.width, generator=torch.Generator().manual_seed(0))
+        rows = PictureRows([drawn], labels, weights, together=together)
+    with torch.inference_mode(False):
+        pace = cost.measured(suffix, rows, device)
+    return {"seconds": pace.of_fit(request["examples"])}
+
+
 def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
     """The suffix of the engine's network, and where a former try got to."""
     asked = request["tuning"]
@@ -62,6 +85,7 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
         device=default_device(),
         keep=Keeper(Path(asked["folder"]), signature, report, seconds=asked["keep_seconds"]),
         kept=_kept(asked["kept"], signature, report),
+        budget=TuningBudget(**asked["budget"]) if asked.get("budget") else None,
     )
 
 

@@ -10,31 +10,60 @@ from app.infra import storage_keys
 from app.infra.repositories import work
 from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
+from worker.trainer.inputs.embed_missing import texts
 from worker.trainer.inputs.job_data import JobData
 from worker.trainer.journal import Journal
 from worker.trainer.tensor_process import EngineFacts
 
+_SAMPLE = 32
+"""Texts by which a pass is timed, from all over the dataset."""
+
 
 def check(attempt: Attempt, facts: EngineFacts, data: JobData, depth: Depth) -> None:
     """Before anything is embedded for it. Raises cut_unavailable, fit_too_large."""
+    attempt.ask({"op": "tunable", **_asked(facts, data, depth)})
+
+
+def seconds(attempt: Attempt, facts: EngineFacts, data: JobData, depth: Depth) -> float:
+    """About how long its trainings take, measured on a batch. Raises as `check`."""
+    sample = data.train[:: max(1, len(data.train) // _SAMPLE)]
+    told = {
+        **_asked(facts, data, depth),
+        "op": "tuning_seconds",
+        "texts": texts(attempt, data.modality, sample),
+    }
+    return float(attempt.ask(told)["seconds"])
+
+
+def _asked(facts: EngineFacts, data: JobData, depth: Depth) -> dict[str, Any]:
     rank = data.rows.job.hyperparameters.get("rank")
-    attempt.ask(
-        {
-            "op": "tunable",
-            "backbone": facts.backbone,
-            "fitted": facts.precision,
-            "examples": len(data.examples),
-            "longest": max(example.length for example in data.examples),
-            "depth": depth,
-            "rank": rank if isinstance(rank, int) else None,
-        }
-    )
+    return {
+        "backbone": facts.backbone,
+        "fitted": facts.precision,
+        "examples": len(data.examples),
+        "longest": max(example.length for example in data.examples),
+        "depth": depth,
+        "rank": rank if isinstance(rank, int) else None,
+    }
+
+
+def has_begun(attempt: Attempt) -> bool:
+    """Whether a former try has kept a state."""
+    return bool(_keys(attempt))
 
 
 def fit(
-    attempt: Attempt, depth: Depth, request: dict[str, Any], journal: Journal
+    attempt: Attempt,
+    depth: Depth,
+    request: dict[str, Any],
+    journal: Journal,
+    *,
+    budget: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """The fit, from the newest state that any try has stored; its own come into storage."""
+    """The fit, from the newest state that any try has stored; its own come into storage.
+
+    `budget` are the seconds that it may take, and those that are spent.
+    """
     newest = max(_keys(attempt), default=None)
     kept = None if newest is None else str(attempt.context.storage.fetch(newest))
 
@@ -46,9 +75,13 @@ def fit(
         if message["type"] == "event":
             journal.stage("tuning", done=message["step"], total=message["data"]["steps"])
 
-    seconds = attempt.context.settings.tuning_keep_seconds
-    folder = str(Path(request["out"]).parent)
-    asked = {"depth": depth, "folder": folder, "kept": kept, "keep_seconds": seconds}
+    asked = {
+        "depth": depth,
+        "folder": str(Path(request["out"]).parent),
+        "kept": kept,
+        "keep_seconds": attempt.context.settings.tuning_keep_seconds,
+        "budget": budget,
+    }
     return attempt.fit({**request, "tuning": asked}, hear)
 
 

@@ -74,13 +74,18 @@ def _has(session: Session, key: str, value: str) -> ColumnElement[bool]:
     return exists(select(1).where(member.c.key == key, member.c.value == value))
 
 
-def durations(session: Session, *, method: str, backbone: str) -> list[tuple[float, int]]:
-    """Seconds and examples of the latest jobs that ended in a model, whoever's they were."""
-    of = DatasetVersionRow
+def durations(
+    session: Session, *, method: str, backbone: str, deeper: bool = False
+) -> list[tuple[float, int]]:
+    """Seconds and examples of the latest jobs that ended in a model, whoever's they were: those
+    that tried deeper, or those that did not.
+    """
+    of, depth = DatasetVersionRow, func.coalesce(JobRow.hyperparameters["depth"].as_string(), "")
     recent = (
         select(JobRow.finished_at - JobRow.started_at, of.num_examples)
         .join(of, of.id == JobRow.version_id)
         .where(JobRow.status == "succeeded", JobRow.method == method, JobRow.backbone == backbone)
+        .where(depth == "auto" if deeper else depth != "auto")
         .order_by(JobRow.id.desc())
     )
     found = session.execute(recent.limit(9))

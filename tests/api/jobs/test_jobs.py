@@ -364,3 +364,24 @@ def test_what_a_job_takes_is_expected_from_such_jobs_on_this_machine(
     assert known["timing"]["estimated"] == 40.0
     assert known["estimated_finish"] == known["created_at"] + 40
     assert "about 40 s, as such jobs took here" in first_event(known["id"])
+
+
+def test_jobs_that_try_deeper_say_nothing_of_those_that_do_not(
+    service: Service, client: httpx.Client
+) -> None:
+    sessions = service.services.sessions
+    with transaction(sessions) as session:
+        dataset = make_dataset(session).dataset_id
+    body = {"model": "efficientnet_lite0", "training_file": dataset}
+    deep = body | {"hyperparameters": {"depth": "auto"}}
+    first = client.post("/v1/fine_tuning/jobs", json=deep).json()
+    assert first["timing"]["estimated"] is None, "nothing was measured elsewhere"
+    with transaction(sessions) as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == first["id"])
+            .values(status="succeeded", started_at=1000.0, finished_at=1040.0)
+        )
+    second, plain = (client.post("/v1/fine_tuning/jobs", json=one).json() for one in (deep, body))
+    assert second["timing"]["estimated"] == 40.0
+    assert plain["timing"]["estimated"] < 40.0

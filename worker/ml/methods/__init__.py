@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from app.core.manifest import Modality
-from worker.ml.methods import auto, deeper, linear, matching, one_head, reptile, text
+from worker.ml.methods import deeper, linear, matching, one_head, reptile
 from worker.ml.methods.setting import Method
 
 _OF_ANY: Mapping[str, Method] = {
     "linear": linear.fit,
+    "auto": deeper.of_any_depth,
     "logistic": one_head.logistic,
     "ridge": one_head.ridge,
     "lda": one_head.lda,
@@ -19,7 +20,7 @@ _OF_ANY: Mapping[str, Method] = {
 }
 
 METHODS: Mapping[Modality, Mapping[str, Method]] = {
-    "image": {"auto": auto.fit, "partial": deeper.fit, **_OF_ANY},
-    "text": {"auto": text.fit, **_OF_ANY},
+    "image": {"partial": deeper.fit, **_OF_ANY},
+    "text": _OF_ANY,
 }
 """Each method that `app.core.hyperparameters` declares for a modality, as it is fitted there."""

@@ -15,7 +15,6 @@ from worker.ml.assess import (
     calibration,
     distance_cooling,
     evaluation,
-    intervals,
     near_copies,
     novelty,
 )
@@ -48,7 +47,9 @@ def finish(setting: Setting, fitted: Fitted) -> Fit:
     return Fit(
         head=head,
         answers=answers,
-        evaluation=_evaluation(judged, answers) | {"class_balance": _class_balance(judged)},
+        evaluation=_evaluation(judged, answers)
+        | {"class_balance": _class_balance(judged)}
+        | ({} if fitted.deeper is None else {"deeper": dict(fitted.deeper)}),
         hyperparameters=_resolved(judged),
         advice=_advice(judged),
     )
@@ -251,7 +252,6 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
         known=folds.known,
         apart=judged.setting.apart,
         grouped=judged.setting.grouped,
-        growth=intervals.GROWTH[judged.setting.modality],
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
@@ -298,7 +298,6 @@ def _advice(judged: _Judged) -> dict[str, Any]:
         sets=_sets(judged),
         own=_own_point(judged),
         trained=folds.trained,
-        growth=intervals.GROWTH[judged.setting.modality],
     )
     return advice.advise(evidence)
 

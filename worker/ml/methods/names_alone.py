@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from worker.ml.artifact import Fit, HeadArtifact, HeadConfig
 from worker.ml.assess import calibration, evaluation, novelty
@@ -59,7 +60,9 @@ def fit(task: Task) -> Fit:
     return Fit(
         head=head,
         answers=answers,
-        evaluation=_evaluation(task, answers) | {"class_balance": _class_balance(task.support)},
+        evaluation=_evaluation(task, answers)
+        | {"class_balance": _class_balance(task.support)}
+        | _deeper(task),
         hyperparameters=_resolved(task, named),
         advice={},
     )
@@ -131,6 +134,13 @@ def _evaluation(task: Task, answers: HeldOutAnswers | None) -> dict[str, Any]:
         answers.probabilities, answers.labels, answers.classes, how="hold-out"
     )
     return said | {"how": said["how"] | {"learned_from": "names alone"}}
+
+
+def _deeper(task: Task) -> dict[str, Any]:
+    """Why the network is not tuned, where that was asked for."""
+    if not hyperparameters.tries_deeper(task.hyperparameters):
+        return {}
+    return {"deeper": {"tried": None, "taken": False, "why": task.not_tried}}
 
 
 def _class_balance(support: Support) -> dict[str, Any]:

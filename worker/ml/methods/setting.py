@@ -162,6 +162,8 @@ class Fitted:
     """Of several backbones, where the method weighs them."""
     depth: Depth | None = None
     """How deep the network is tuned that it reads, if it does."""
+    deeper: Mapping[str, Any] | None = None
+    """What came of tuning the network, if that was asked for: for the evaluation."""
     temperature: float | None = None
     cooling: Tensor | None = None
     novelty: NoveltyEvidence = NoveltyEvidence()

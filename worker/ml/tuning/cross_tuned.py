@@ -19,7 +19,7 @@ from torch import Tensor
 from worker.ml.backbones.suffix import State, Suffix
 from worker.ml.fitting import cross_fit
 from worker.ml.folds import Folds
-from worker.ml.tasks import Report
+from worker.ml.tasks import Report, TuningBudget
 from worker.ml.tuning.descent import Descent, TrainingPlan, logits
 from worker.ml.tuning.rows import TuningRows
 
@@ -39,6 +39,10 @@ class CrossTuned:
     tensors: Mapping[float, State]
     out_of_fold: Mapping[float, Tensor]
     epochs: list[int]
+    seconds: float = 0.0
+    """All that it took, tries that were killed and what came before the fit included."""
+    cut_short: bool = False
+    """Whether a training ended because its time was over."""
 
 
 @dataclass
@@ -51,6 +55,8 @@ class _TuningState:
     best_epoch: int = 0
     best_loss: float = math.inf
     epoch: int = 0
+    seconds: float = 0.0
+    cut_short: bool = False
     descent: State = field(default_factory=dict)
 
     def packed(self) -> State:
@@ -58,6 +64,7 @@ class _TuningState:
         told = {
             "epochs": torch.tensor([len(self.finished), *self.epochs, self.epoch, self.best_epoch]),
             "best_loss": torch.tensor(self.best_loss, dtype=torch.double),
+            "time": torch.tensor([self.seconds, self.cut_short], dtype=torch.double),
         }
         for place, one in enumerate(self.finished):
             told |= {f"finished/{place}/{name}": value for name, value in one.items()}
@@ -68,6 +75,7 @@ class _TuningState:
     def unpacked(cls, told: Mapping[str, Tensor]) -> _TuningState:
         """Of what `packed` gave."""
         count, *epochs, epoch, best_epoch = told["epochs"].tolist()
+        seconds, cut_short = told["time"].tolist() if "time" in told else (0.0, 0.0)
         return cls(
             finished=[_under(told, f"finished/{place}/") for place in range(count)],
             epochs=epochs,
@@ -75,6 +83,8 @@ class _TuningState:
             best_epoch=best_epoch,
             best_loss=float(told["best_loss"]),
             epoch=epoch,
+            seconds=seconds,
+            cut_short=bool(cut_short),
             descent=_under(told, "descent/"),
         )
 
@@ -98,6 +108,7 @@ class CrossTuning:
         report: Report,
         keep: Keep,
         kept: Mapping[str, Tensor] | None = None,
+        budget: TuningBudget | None = None,
     ) -> None:
         self._suffix, self._rows, self._plan = suffix.on(plan.device), rows, plan
         self._report, self._keep = report, keep
@@ -105,6 +116,9 @@ class CrossTuning:
         self._round = folds.fold * self._rounds // folds.count
         self._progress = _TuningState() if kept is None else _TuningState.unpacked(kept)
         self._began, self._resumed_at = time.monotonic(), self._done
+        bounds = TuningBudget(seconds=math.inf) if budget is None else budget
+        self._before, self._most = self._progress.seconds + bounds.spent, bounds.seconds
+        self._judging = 0.0
 
     def run(self) -> CrossTuned:
         """Every round, then the averages. Raises diverged."""
@@ -116,21 +130,46 @@ class CrossTuning:
         held_out = self._round == number
         seen, judged = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
         descent = Descent(self._suffix, self._rows, seen, self._plan, number=number)
-        now = self._progress
+        now, until = self._progress, self._until(number)
         if now.descent:
             descent.resume(now.descent)
         while now.epoch < self._plan.epochs and now.epoch - now.best_epoch < PATIENCE:
-            loss = descent.epoch(now.epoch + 1)
+            if self._is_over(until):
+                break
+            loss = descent.epoch(now.epoch + 1, over=lambda: self._is_over(until))
             now.epoch += 1
             self._judge(descent, judged, loss)
             now.descent = descent.state()
-            self._keep(now.packed())
+            self._keep_all()
         self._finish(descent.start)
+
+    @property
+    def _seconds(self) -> float:
+        """Since the first try began."""
+        return self._before + time.monotonic() - self._began
+
+    def _until(self, number: int) -> float:
+        """When a round has to end, so that those after it have as long."""
+        ending = len(AVERAGES) * len(self._rows) * self._judging
+        left = self._most - ending - self._seconds
+        return self._seconds + left / (self._rounds - number)
+
+    def _is_over(self, until: float) -> bool:
+        """Whether a round's time is over, which is remembered."""
+        over = self._seconds > until
+        self._progress.cut_short |= over
+        return over
+
+    def _keep_all(self) -> None:
+        self._progress.seconds = self._seconds
+        self._keep(self._progress.packed())
 
     def _judge(self, descent: Descent, judged: Tensor, loss: float) -> None:
         """Remember the epoch if it is the best so far, and tell of it."""
         now, own = self._progress, descent.average
+        began = time.monotonic()
         said = logits(self._suffix, own, self._rows, judged)
+        self._judging = (time.monotonic() - began) / len(judged)
         held_out = abs(cross_fit.loss(said, self._rows.labels[judged]))  # a perfect one is -0.0
         right = (said.argmax(1) == self._rows.labels[judged]).float().mean()
         if held_out < now.best_loss:
@@ -162,15 +201,19 @@ class CrossTuning:
         self._progress = _TuningState(
             finished=[*now.finished, now.best or {k: v.cpu() for k, v in start.items()}],
             epochs=[*now.epochs, now.best_epoch],
+            cut_short=now.cut_short,
         )
-        self._keep(self._progress.packed())
+        self._keep_all()
 
     def _averaged(self) -> CrossTuned:
         mean = self._suffix.mean(self._progress.finished)
+        out_of_fold = {share: self._out_of_fold(share) for share in AVERAGES}
         return CrossTuned(
             tensors={share: self._suffix.towards(mean, share) for share in AVERAGES},
-            out_of_fold={share: self._out_of_fold(share) for share in AVERAGES},
+            out_of_fold=out_of_fold,
             epochs=self._progress.epochs,
+            seconds=self._seconds,
+            cut_short=self._progress.cut_short,
         )
 
     def _out_of_fold(self, share: float) -> Tensor:

@@ -7,7 +7,7 @@ the way, which is what is judged. Norms are folded or frozen, so that a small ba
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -61,22 +61,28 @@ class Descent:
         """In an epoch."""
         return math.ceil(len(self._seen) / BATCH)
 
-    def epoch(self, number: int) -> float:
-        """The mean loss of one pass over the examples. Raises diverged."""
+    def epoch(self, number: int, *, over: Callable[[], bool] = lambda: False) -> float:
+        """The mean loss of one pass over the examples, which ends early where `over` says so.
+
+        Raises diverged.
+        """
         draw = torch.Generator().manual_seed(
             (self._plan.seed * 1009 + self._number) * 10_007 + number
         )
         order = self._seen[torch.randperm(len(self._seen), generator=draw)]
-        total = 0.0
+        total, visited = 0.0, 0
         for rows in order.split(BATCH):
+            if over():
+                break
             total += len(rows) * self._one(rows, draw)
+            visited += len(rows)
         if not math.isfinite(total):
             raise HeadstartError(
                 "diverged",
                 f"Tuning diverged in epoch {number}. Try a smaller learning_rate.",
                 param="learning_rate",
             )
-        return total / len(self._seen)
+        return total / max(1, visited)
 
     def _one(self, rows: Tensor, draw: torch.Generator) -> float:
         self._schedule()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,10 @@ from worker.trainer.tensor_process import EngineFacts
 _TRIES = 3
 MAPPED_CHUNK = 200
 """Examples whose activations are made together: those of one are as large as ten embeddings."""
+
+
+FIRST_CHUNKS = (16, 32)
+"""Before those: in the first the network is written down, the second tells how long a pass is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +126,31 @@ class Gatherer:
             features |= self._optional()
         return features
 
+    def activations(self, goes_on: Callable[[int], bool]) -> dict[str, Features] | None:
+        """Those of all views that a network is tuned on; None as soon as `goes_on`, told before
+        each chunk how many passes are left, says no. What is made by then stays in the cache.
+        """
+        views, facts = [mapped(view) for view in TUNED_VIEWS], self._facts
+        lacking = {view: self._lacking(facts, view) for view in views}
+        left = sum(map(len, lacking.values()))
+        for view, todo in lacking.items():
+            for chunk in _chunks(todo):
+                if not goes_on(left):
+                    return None
+                part = _PartChunk(
+                    facts=facts, view=view, scope=self._scope(facts, view), start=0, total=left
+                )
+                self._embed_chunk(part, chunk)
+                left -= len(chunk)
+        return self._required(views)
+
+    def _scope(self, facts: EngineFacts, view: str) -> Scope:
+        return scope_of(facts, view, self._attempt.claim.organisation_id)
+
+    def _lacking(self, facts: EngineFacts, view: str) -> list[Example]:
+        """One example of each content whose view the cache lacks."""
+        return missing(self._attempt, self._scope(facts, view), self.data.examples)
+
     def _required(self, views: Sequence[str]) -> dict[str, Features]:
         for _ in range(_TRIES):
             cached = {view: self._gather(view) for view in views}
@@ -144,8 +173,7 @@ class Gatherer:
     def _embed(self, view: str) -> None:
         """Embed what the cache lacks of a view, chunk by chunk, each kept once it is done."""
         for facts in self._facts.parts:
-            scope = scope_of(facts, view, self._attempt.claim.organisation_id)
-            todo = missing(self._attempt, scope, self.data.examples)
+            scope, todo = self._scope(facts, view), self._lacking(facts, view)
             size = self._attempt.context.settings.embed_chunk
             if is_mapped(view):
                 size = min(size, MAPPED_CHUNK)
@@ -170,3 +198,12 @@ class Gatherer:
             self._attempt.commit(lambda session: cache.index(session, segment))
         if embedded.faults:
             self.data = self.data.without(set(embedded.faults))
+
+
+def _chunks(todo: Sequence[Example]) -> Iterator[list[Example]]:
+    """Small ones first."""
+    sizes, start = iter(FIRST_CHUNKS), 0
+    while start < len(todo):
+        size = next(sizes, MAPPED_CHUNK)
+        yield list(todo[start : start + size])
+        start += size

@@ -21,7 +21,7 @@ from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.work import Claim
 from app.infra.storage import scratch
 from worker.formats import models
-from worker.trainer import tuning
+from worker.trainer import depth_auto, tuning
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import job_data, learned_from, near_copies, other_datasets
 from worker.trainer.inputs.embed_missing import pixels, texts
@@ -57,22 +57,28 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
         tuning.check(attempt, facts, data, depth)
     gatherer = Gatherer(attempt, facts, data, journal)
     features = gatherer.collect()
+    auto = depth_auto.plan(attempt, facts, gatherer, journal)
+    if auto is not None:
+        depth, features = auto.depth, {**features, **auto.features}
     data = _without_copies(attempt, facts, gatherer.data)
     _announce(journal, data, features, new=gatherer.new)
     others = _others(attempt, facts, data, journal)
     with scratch(attempt.staging) as folder:
         request = _request(attempt, facts, data, features, others=others, folder=folder)
+        if auto is not None:
+            request["not_tried"] = auto.not_tried
         if depth is None:
             result = attempt.fit(request, journal.hear)
         else:
-            result = tuning.fit(attempt, depth, request, journal)
+            budget = None if auto is None else auto.budget
+            result = tuning.fit(attempt, depth, request, journal, budget=budget)
         passes = journal.progress["embedding"]
         journal.progress["prediction_views"] = result["config"]["prediction_views"]
         card = card_of(data, facts, result, views=_pictures(features), passes=passes)
         artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
-    if depth is not None:
+    if depth is not None or auto is not None:
         tuning.forget(attempt)
 
 

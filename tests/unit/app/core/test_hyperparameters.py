@@ -95,3 +95,25 @@ def test_methods_share_what_means_the_same_to_both() -> None:
 def test_what_a_fit_only_tells_is_not_asked_for() -> None:
     used = {"views": ["text"], "statistics": None, "l2": 0.5, "space": "last"}
     assert hyperparameters.askable("ridge", used) == {"l2": 0.5, "space": "last"}
+
+
+def test_a_bound_on_what_is_not_tried_is_refused() -> None:
+    found = hyperparameters.validate("auto", {"depth": "auto", "max_seconds": 60})
+    assert (found["depth"], found["max_seconds"]) == ("auto", 60)
+    assert hyperparameters.validate("auto", found) == found
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.validate("auto", {"max_seconds": 60})
+    assert caught.value.param == "method.auto.hyperparameters.max_seconds"
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "60", True, 1e9])
+def test_a_bad_bound_is_refused(value: Any) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.validate("auto", {"depth": "auto", "max_seconds": value})
+    assert caught.value.code == "invalid_hyperparameter"
+
+
+def test_nothing_deeper_is_tried_of_several_labels() -> None:
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.check_label_mode("auto", "multi_label", {"depth": "auto"})
+    assert caught.value.param == "method.auto.hyperparameters.depth"

@@ -12,6 +12,7 @@ from typing import IO, Any, Self
 from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
+from app.core.image_formats import dicom
 from app.infra.leash import leashed
 from app.uploads.intake import images
 from app.uploads.intake.limits import Limits
@@ -39,6 +40,11 @@ class Cutter:
         unsupported_media_type or archive_bomb.
         """
         self.boxes += 1
+        if dicom.is_dicom(held.data):
+            why = (
+                "boxes are not cut out of DICOM: send its picture as PNG or TIFF, or the boxes cut"
+            )
+            raise HeadstartError("unsupported_image_format", f"{path}: {why}", param=path)
         told, data = self._ask(held, box)
         if "code" in told:
             raise HeadstartError(told["code"], f"{path}: {told['message']}", param=path)

@@ -30,11 +30,13 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
     open_ones, settled, empty, unread = 0, 0, 0, Counter[str]()
+    left = Counter[str]()
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
         if table.crops and table.paths:
-            yield from _boxes(row, task, table)
+            open_ones += not _counting(task)
+            yield from _boxes(row, task, table, left)
             continue
         label, disputed = _label(row, task, table)
         others = _others(task) if label is None else set()
@@ -47,6 +49,9 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
             told = list(label) if isinstance(label, tuple) else label
             yield Row(row.table, row.number, {**values, "label": told})
     _tell(table, open_ones=open_ones if table.labelled else 0, settled=settled)
+    for kind, count in left.items():
+        said = f"{count} region(s) have no upright box with a label ({kind}), and are left out"
+        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
     for kind, count in unread.items() if table.labelled else ():
         said = (
             f"{count} task(s) have answers of the kind {kind!r}, which is not read, and no choice"
@@ -135,34 +140,82 @@ def _others(task: Mapping[str, Any]) -> set[str]:
     return {shown(str(part.get("type")), 30) for part in parts} - {"choices"}
 
 
-def _boxes(row: Row, task: Mapping[str, Any], table: TableFile) -> Iterator[Row]:
-    """A row a box of the latest annotation that counts; turned ones are left out and told."""
+def _boxes(
+    row: Row, task: Mapping[str, Any], table: TableFile, left: Counter[str]
+) -> Iterator[Row]:
+    """A row a region of the latest annotation that counts; what has no upright box is counted.
+
+    Raises invalid_value, several_labels.
+    """
     latest = max(_counting(task), key=_when, default={})
-    values, turned = _content(row, task["data"], table), 0
-    for number, part in enumerate(_parts(latest.get("result")), 1):
-        value = _value(part)
-        labels = value.get("rectanglelabels")
-        if not isinstance(labels, list) or not labels:
+    values = _content(row, task["data"], table)
+    parts = _parts(latest.get("result"))
+    labelled = {str(part["id"]) for part in parts if "id" in part and _labels(part)}
+    for number, part in enumerate(parts, 1):
+        labels = _labels(part)
+        if not labels and str(part.get("id")) in labelled:
+            continue  # the shape of a region whose label is another part
+        place = _place(row, _value(part))
+        if place is None or not labels:
+            left[_without_box(part, labels)] += 1
             continue
-        if value.get("rotation"):
-            turned += 1
-            continue
-        box = Box(str(number), _place(row, value), _size(part), fractions=True)
-        yield Row(row.table, row.number, {**values, "label": str(labels[0]), "box": box})
-    if turned:
-        told = f"{turned} box(es) that are turned"
-        table.warn_left_out(row.where, told)
+        box = Box(str(number), place, _size(part), fractions=True)
+        yield Row(row.table, row.number, {**values, "label": _told(row, labels, table), "box": box})
 
 
-def _place(row: Row, value: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """As fractions; Label Studio has percents. Raises invalid_value."""
+def _labels(part: Mapping[str, Any]) -> Sequence[Any]:
+    """The labels of a region."""
+    value = _value(part)
+    return next((value[name] for name in OF_REGIONS if isinstance(value.get(name), list)), [])
+
+
+def _told(row: Row, labels: Sequence[Any], table: TableFile) -> str | list[str]:
+    """A region's label, or all of them where there may be several. Raises several_labels."""
+    if table.rules.several:
+        return sorted({str(one) for one in labels})
+    if len(labels) > 1:
+        raise row.error("several_labels", f"a region has {len(labels)} labels; one is read")
+    return str(labels[0])
+
+
+def _without_box(part: Mapping[str, Any], labels: Sequence[Any]) -> str:
+    """What a region is called that is left out."""
+    kind = shown(str(part.get("type")), 30)
+    if _value(part).get("rotation"):
+        return f"{kind} that are turned"
+    return kind if labels or kind == "choices" else f"{kind} without a label"
+
+
+def _place(row: Row, value: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    """Left, top, width and height of a rectangle, or around a polygon or an ellipse, as fractions;
+    Label Studio has percents. None of what is turned, and of what has none. Raises invalid_value.
+    """
+    if value.get("rotation"):
+        return None
     try:
-        left, top, width, height = (
-            float(value[one]) / 100 for one in ("x", "y", "width", "height")
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise row.error("invalid_value", "a box has no place") from error
-    return left, top, width, height
+        if isinstance(value.get("points"), list):
+            place = _around([(float(x), float(y)) for x, y in value["points"]])
+        elif "radiusX" in value:
+            x, y, wide, high = (float(value[one]) for one in ("x", "y", "radiusX", "radiusY"))
+            place = x - wide, y - high, 2 * wide, 2 * high
+        elif "rectanglelabels" in value or "height" in value:
+            left, top, width, height = (float(value[one]) for one in ("x", "y", "width", "height"))
+            place = left, top, width, height
+        else:
+            return None
+        if not (place[2] > 0 and place[3] > 0 and all(abs(one) < MOST_PERCENT for one in place)):
+            raise ValueError("it has no area")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise row.error("invalid_value", "a region has no place") from error
+    return place[0] / 100, place[1] / 100, place[2] / 100, place[3] / 100
+
+
+def _around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """The box around a polygon. Raises ValueError for what is none."""
+    if len(points) < LEAST_POINTS:
+        raise ValueError("a polygon has three corners")
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
 def _size(part: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -172,6 +225,10 @@ def _size(part: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 OF_PICTURES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
+OF_REGIONS = (*OF_PICTURES, "labels")
+"""The last of a region whose shape and label are tags of their own."""
+LEAST_POINTS = 3
+MOST_PERCENT = 1e6
 
 
 def _when(annotation: Mapping[str, Any]) -> tuple[str, str]:

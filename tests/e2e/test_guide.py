@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from app.console.guide_pages import PAGES, source
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
+from tests.e2e.guide_shells import Alias, lived_in, run
+from tests.servers import missing
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +37,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-BY_HAND = {
-    "is_my_model_still_good",
-    "retrain_from_your_labelling_tool",
-    "canary_and_roll_back",
-}
-"""Pages of curl alone, about an alias that has lived for a while."""
+OF_SHELL = ("is_my_model_still_good", "retrain_from_your_labelling_tool", "canary_and_roll_back")
+"""Pages of curl alone, about an alias that has lived for a while: `test_shells` runs them."""
 
 
-@pytest.mark.parametrize("page", sorted(set(PAGES) - BY_HAND))
+@pytest.mark.parametrize("page", sorted(set(PAGES) - set(OF_SHELL)))
 def test_the_pages_python_runs(service: Service, desk: Path, page: str) -> None:
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", source(page), re.M | re.S))
     assert code, "each page shows how a program does it"
@@ -79,3 +78,19 @@ def test_the_quickstarts_commands_run(service: Service, desk: Path, tmp_path: Pa
         )
         assert done.returncode == 0, done.stderr
     assert "crack" in done.stdout or "ok" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def alias(service: Service) -> Alias:
+    """What the pages of curl speak of."""
+    return lived_in(service)
+
+
+@pytest.mark.parametrize("page", [*OF_SHELL, "retrain_every_night"])
+def test_the_pages_shell_runs(service: Service, alias: Alias, page: str, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        missing("curl")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", source(page), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        run(service, alias.said(block), tmp_path)

@@ -82,8 +82,8 @@ async def create_dataset(
 
 
 def _report(services: Services, upload: Upload, form: UploadForm) -> DatasetReport:
-    built, backbone = service.inspect(services, upload, form)
-    return report_of(built, backbone, upload=upload, form=form)
+    with service.inspect(services, upload, form) as (built, backbone):
+        return report_of(built, backbone, upload=upload, form=form)
 
 
 @router.get("")

@@ -126,10 +126,10 @@ async def append_examples(
 def _report(
     services: Services, base: DatasetSnapshot, upload: Upload, form: UploadForm
 ) -> DatasetReport:
-    built, content = service.inspect_append(services, upload, form, base=base)
-    whole = replace(built, examples=list(content.examples), problems=list(content.problems))
     named = form.model_copy(update={"name": base.dataset.name})
-    return report_of(whole, base.version.backbone, upload=upload, form=named)
+    with service.inspect_append(services, upload, form, base=base) as (built, content):
+        whole = replace(built, examples=list(content.examples), problems=list(content.problems))
+        return report_of(whole, base.version.backbone, upload=upload, form=named)
 
 
 @router.get(

@@ -6,7 +6,8 @@ else made meanwhile is built upon, by starting the step again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -145,14 +146,24 @@ def _check_declared(content: Content, mode: LabelMode) -> None:
         raise HeadstartError("insufficient_classes", why, param="classes")
 
 
-def inspect(services: Services, upload: Upload, form: UploadForm) -> tuple[Built, str]:
-    """What `create` would make of the upload, and the backbone; nothing of it is kept.
+@contextmanager
+def inspect(services: Services, upload: Upload, form: UploadForm) -> Iterator[tuple[Built, str]]:
+    """What `create` would make of the upload, and the backbone; nothing outlives the block.
 
     Raises the codes of bad inputs.
     """
     built, names = _take_in(services, upload, form, asking.options(form, form.asked_mode))
-    built.pack_path.unlink()
-    return built, names[0]
+    with _dropped(built):
+        yield built, names[0]
+
+
+@contextmanager
+def _dropped(built: Built) -> Iterator[None]:
+    """Drop the pack at the end of the block."""
+    try:
+        yield
+    finally:
+        built.pack_path.unlink()
 
 
 def _made(snapshot: DatasetSnapshot) -> dict[str, Any]:
@@ -213,15 +224,16 @@ def append(
         return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=held)
 
 
+@contextmanager
 def inspect_append(
     services: Services, upload: Upload, form: UploadForm, *, base: DatasetSnapshot
-) -> tuple[Built, Content]:
+) -> Iterator[tuple[Built, Content]]:
     """What was built of the upload, and what the version would hold that `append` would make;
-    nothing of it is kept. Raises as `append` does.
+    nothing outlives the block. Raises as `append` does.
     """
     built = _taken_for(services, upload, form, base)
-    built.pack_path.unlink()
-    return built, _appending(built).of(_latest(services, base)[1])
+    with _dropped(built):
+        yield built, _appending(built).of(_latest(services, base)[1])
 
 
 def _taken_for(

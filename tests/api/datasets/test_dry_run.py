@@ -149,3 +149,16 @@ def test_names_in_the_page_that_is_said(client: httpx.Client) -> None:
     assert [one["code"] for one in guessed["problems"]] == ["encoding"]
     assert {one["label"] for one in told["classes"]} == {"├¿", "╣╖"}
     assert told["problems"] == []
+
+
+def test_a_tables_report_shows_what_was_read(client: httpx.Client) -> None:
+    long = "é" * 300
+    rows = [f"card {n},{n % 7},card" for n in range(5)] + [
+        f"{long} {n},9,transfer" for n in range(2)
+    ]
+    table = "\n".join(["question,number,intent", *rows]).encode()
+    told = dry(client, table, filename="asked.csv").json()["samples"]
+    texts = {
+        name: [one["text"] for one in told if one["label"] == name] for name in ("card", "transfer")
+    }
+    assert texts == {"card": ["card 0", "card 1", "card 2"], "transfer": ["é" * 200] * 2}

@@ -5,6 +5,7 @@ import { all, get, part, send } from "../api.js";
 import { BehindCell } from "../parts/behind_cell.js";
 import { Certainty, LearningCurve, merged } from "../parts/charts.js";
 import { ClassTable } from "../parts/class_table.js";
+import { LabelMistakes } from "../parts/label_mistakes.js";
 import { LabelTable } from "../parts/label_table.js";
 import { InUseOf } from "../parts/live/in_use.js";
 import { Matrix, Pairs, Small, pairs } from "../parts/matrix.js";
@@ -12,6 +13,11 @@ import { UseIt } from "../parts/use_it.js";
 import { Verdict } from "../parts/verdict.js";
 import { Failed, Fold, Head, Icon, Loading, Note, Same, Sure, copy, curl, python, useLoad } from "../parts/ui.js";
 import { called, label, lasted, percent, range, several, short, thing } from "../parts/words.js";
+
+/** Why there are no held-out examples to look at. @param {{rows: any}} props */
+function NoRows({ rows }) {
+  return html`<${Note}>${rows.error.code === "not_found" ? rows.error.message : html`<${Failed} error=${rows.error} again=${rows.again} />`}</${Note}>`;
+}
 
 /** @param {{evaluation: any, rows: any, model: any, dataset: any, onChanged: () => void}} props */
 function MixesUp({ evaluation, rows, model, dataset, onChanged }) {
@@ -25,7 +31,7 @@ function MixesUp({ evaluation, rows, model, dataset, onChanged }) {
   const behind = (rows.data ?? []).filter((/** @type {any} */ row) => row.expected === expected && row.label === said).sort((/** @type {any} */ a, /** @type {any} */ b) => b.probability - a.probability);
   const of = at ? matrix.counts[at.row].reduce((/** @type {number} */ sum, /** @type {number} */ one) => sum + one, 0) : 0;
   const title = at ? `${label(expected)} called ${label(said)}: ${matrix.counts[at.row][at.column]} of ${of}` : "Choose a cell";
-  const shown = rows.error ? html`<${Note}>${rows.error.code === "not_found" ? rows.error.message : html`<${Failed} error=${rows.error} again=${rows.again} />`}</${Note}>` : html`<${BehindCell} key=${title} rows=${behind} dataset=${dataset} modality=${model.modality} title=${title} onStep=${order.length > 1 ? step : undefined} onChanged=${onChanged} />`;
+  const shown = rows.error ? html`<${NoRows} rows=${rows} />` : html`<${BehindCell} key=${title} rows=${behind} dataset=${dataset} modality=${model.modality} title=${title} onStep=${order.length > 1 ? step : undefined} onChanged=${onChanged} />`;
   return html`<section><header><h2>What it mixes up</h2><small>${n > 30 ? `${n} classes: pairs first, the whole matrix beside them` : "rows: what it is; columns: what the model says. Any cell opens what is behind it."}</small></header>
     ${n > 30 ? html`<div class="half"><div><div class="panel"><${Pairs} matrix=${matrix} at=${at} most=${9} search onOpen=${open} /></div></div><div><${Small} matrix=${matrix} at=${at} onOpen=${open} /><div style=${{ marginTop: "16px" }}>${shown}</div></div></div>`
       : html`<div class="two"><div><div class="hide-phone"><${Matrix} matrix=${matrix} at=${at} onOpen=${open} /></div>${order.length > 0 && html`<h3 style=${{ margin: "16px 0 4px" }}>Most often taken for another</h3><${Pairs} matrix=${matrix} at=${at} most=${4} onOpen=${open} />`}</div><div>${shown}</div></div>`}</section>`;
@@ -79,9 +85,9 @@ export default function Model({ id, query }) {
     const dataset = model.dataset?.id ? await get(`v1/datasets/${model.dataset.id}`).catch(() => null) : null;
     return { model, evaluation, dataset };
   }, [id]);
-  const singly = data && data.evaluation.estimable !== false && data.evaluation.label_mode !== "multi_label";
-  const judged = useLoad(async () => (singly ? get(`v1/models/${part(id)}/evaluation/examples`, { limit: 1 }) : undefined), [id, singly]);
-  const rows = useLoad(async () => (singly ? all(`v1/models/${part(id)}/evaluation/examples`, { limit: 1000 }) : undefined), [id, singly]);
+  const estimable = data && data.evaluation.estimable !== false;
+  const judged = useLoad(async () => (estimable ? get(`v1/models/${part(id)}/evaluation/examples`, { limit: 1 }) : undefined), [id, estimable]);
+  const rows = useLoad(async () => (estimable ? all(`v1/models/${part(id)}/evaluation/examples`, { limit: 1000 }) : undefined), [id, estimable]);
   if (!data) return html`<${Head} title="Model" crumbs=${[["Models", "#/models"]]} /><${Failed} error=${error} again=${again} />${!error && html`<${Loading} lines=${4} />`}`;
   const { model, evaluation, dataset } = data;
   const own = judged.data?.dataset ?? model.dataset ?? {};
@@ -96,6 +102,7 @@ export default function Model({ id, query }) {
       ${evaluation.estimable !== false && evaluation.label_mode !== "multi_label" && html`<${MixesUp} key=${id} evaluation=${evaluation} rows=${rows} model=${model} dataset=${own} onChanged=${again} />
       <${ClassTable} classes=${evaluation.per_class ?? []} rows=${rows.data} modality=${model.modality} onOpen=${miss} />
       ${missed && html`<div style=${{ marginTop: "16px" }}><${BehindCell} key=${missed} rows=${wrong} dataset=${own} modality=${model.modality} title=${`${label(missed)}, missed`} onChanged=${again} /></div>`}`}
+      ${estimable && evaluation.label_mode === "multi_label" && (rows.error ? html`<${NoRows} rows=${rows} />` : rows.data && html`<${LabelMistakes} key=${id} rows=${rows.data} model=${model} dataset=${own} onChanged=${again} />`)}
       ${evaluation.label_mode === "multi_label" && evaluation.per_class?.length > 0 && html`<${LabelTable} classes=${evaluation.per_class} model=${model} />`}
       <${More} evaluation=${evaluation} dataset=${dataset} modality=${model.modality} />
       <div class="folds"><${Fold} title="How this was measured" summary=${measured(evaluation.how ?? {}, model.modality)}><dl class="facts">${Object.entries(evaluation.how ?? {}).map(([name, value]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${String(value)}</dd>`)}</dl></${Fold}>

@@ -70,6 +70,16 @@ function Problems({ report }) {
     </tbody></table></div>${report.problems.length > most && html`<p><button type="button" class="link" onClick=${() => more(most + 200)}>More</button></p>`}</section>`;
 }
 
+/** What was read of a text table, label by label: whether it is the right columns. @param {{samples: any[]}} props */
+function Texts({ samples }) {
+  const names = [...new Set(samples.map((one) => one.label))];
+  const [most, more] = useState(8);
+  return html`<section><header><h2>As it was read</h2><small>the first texts of each label</small></header>
+    <div class="panel flush"><table class="blocks"><thead class="sr"><tr><th>Label</th><th>Texts</th></tr></thead><tbody>${names.slice(0, most).map((name) => html`<tr key=${name}><td style=${{ fontWeight: 500, overflowWrap: "anywhere", verticalAlign: "top", width: "30%" }} title=${name}>${label(name)}</td>
+      <td style=${{ overflowWrap: "anywhere" }}>${samples.filter((one) => one.label === name).map((one) => html`<p class="muted dense" style=${{ display: "-webkit-box", WebkitLineClamp: 2, WebkitBoxOrient: "vertical", overflow: "hidden" }} title=${one.text}>${one.text}</p>`)}</td></tr>`)}</tbody></table></div>
+    ${names.length > most && html`<p><button type="button" class="link" onClick=${() => more(1000)}>${names.length - most} further labels</button></p>`}</section>`;
+}
+
 /** @param {{report: any, inside: any[]}} props */
 function Classes({ report, inside }) {
   const splits = report.splits.map((/** @type {any} */ one) => one.split);
@@ -160,6 +170,7 @@ export default function Report() {
       ${report.assumed.map((/** @type {string} */ said) => html`<p class="muted" style=${{ marginTop: "6px" }}>${said[0].toUpperCase() + said.slice(1)}.</p>`)}
       <p class="muted" style=${{ marginTop: "6px" }}>${report.splits.map((/** @type {any} */ one) => `${count(one.num_examples)} to ${one.split}`).join(", ")}${report.splits.length === 1 ? ": the figures will come from folds" : ""}.</p>
       <${Problems} report=${report} />
+      ${report.samples?.length > 0 && html`<${Texts} samples=${report.samples} />`}
       ${seemGrouped(made.inside) && html`<${Note} kind="miss" icon="info"><b>Do some ${thing(report.modality, 2)} show the same piece?</b> Their names suggest it. Then name its source in a column <code>group</code> of a <code>metadata.csv</code>; without it the figures come out too hopeful.</${Note}>`}
       <div class="folds"><${Fold} title="Name and backbone" summary=${`${name} · ${report.backbone}`}>
         <label class="field"><span>Name</span><input type="text" value=${name} maxlength="200" onInput=${(/** @type {any} */ event) => rename(event.target.value)} /></label></${Fold}>

@@ -75,8 +75,7 @@ function Texts({ samples }) {
   const names = [...new Set(samples.map((one) => one.label))];
   const [most, more] = useState(8);
   return html`<section><header><h2>As it was read</h2><small>the first texts of each label</small></header>
-    <div class="panel flush"><table class="blocks"><thead class="sr"><tr><th>Label</th><th>Texts</th></tr></thead><tbody>${names.slice(0, most).map((name) => html`<tr key=${name}><td style=${{ fontWeight: 500, overflowWrap: "anywhere", verticalAlign: "top", width: "30%" }} title=${name}>${label(name)}</td>
-      <td style=${{ overflowWrap: "anywhere" }}>${samples.filter((one) => one.label === name).map((one) => html`<p class="muted dense" style=${{ display: "-webkit-box", WebkitLineClamp: 2, WebkitBoxOrient: "vertical", overflow: "hidden" }} title=${one.text}>${one.text}</p>`)}</td></tr>`)}</tbody></table></div>
+    <dl class="facts" style=${{ gridTemplateColumns: "minmax(0, 1fr) minmax(0, 2.5fr)" }}>${names.slice(0, most).map((name) => html`<dt key=${name} style=${{ overflowWrap: "anywhere" }} title=${name}>${label(name)}</dt><dd style=${{ overflowWrap: "anywhere" }}>${samples.filter((one) => one.label === name).map((one) => html`<p class="dense" style=${{ marginBottom: "4px", display: "-webkit-box", WebkitLineClamp: 2, WebkitBoxOrient: "vertical", overflow: "hidden" }} title=${one.text}>${one.text}</p>`)}</dd>`)}</dl>
     ${names.length > most && html`<p><button type="button" class="link" onClick=${() => more(1000)}>${names.length - most} further labels</button></p>`}</section>`;
 }
 
@@ -85,7 +84,7 @@ function Classes({ report, inside }) {
   const splits = report.splits.map((/** @type {any} */ one) => one.split);
   const shown = samples(inside, report.classes.map((/** @type {any} */ one) => one.label));
   const of = (/** @type {any} */ split, /** @type {string} */ name) => report.splits.find((/** @type {any} */ one) => one.split === split).classes.find((/** @type {any} */ one) => one.label === name)?.count ?? 0;
-  return html`<div class="panel flush"><table><thead><tr><th>Class</th><th></th>${splits.map((/** @type {string} */ one) => html`<th class="num">${one}</th>`)}</tr></thead><tbody>
+  return html`<div class="panel flush" style=${{ alignSelf: "start" }}><table><thead><tr><th>Class</th><th></th>${splits.map((/** @type {string} */ one) => html`<th class="num">${one}</th>`)}</tr></thead><tbody>
     ${report.classes.map((/** @type {any} */ one) => html`<tr><td style=${{ fontWeight: 500, overflowWrap: "anywhere" }} title=${one.label}>${label(one.label)}</td>
       <td><div class="strip local">${(shown.get(one.label.trim().normalize()) ?? []).map((some) => html`<${Local} key=${some.path} one=${some} alt=${`${label(one.label)}, ${some.path}`} />`)}</div></td>
       ${splits.map((/** @type {string} */ split) => { const n = of(split, one.label); return html`<td class=${`num ${split === "train" && n < 10 ? "miss-ink" : ""}`}>${n}</td>`; })}</tr>`)}</tbody></table></div>`;

@@ -1,8 +1,8 @@
 // @ts-check
 /** Several labels: each class with its average precision, and a slider for the threshold from which on it is given. */
-import { html, useState } from "../vendor/preact.js";
-import { Button, Code, Interval, curl } from "./ui.js";
-import { label, percent, range, several } from "./words.js";
+import { html, useState } from "../../vendor/preact.js";
+import { Button, Code, Interval, curl } from "../ui.js";
+import { label, percent, range, several } from "../words.js";
 
 /** What is known of a class at thresholds: its own, and the tenths that were measured. @param {any} one */
 const points = (one) => [...(one.operating_points ?? []), { threshold: one.threshold, precision: one.precision, recall: one.recall }].sort((a, b) => a.threshold - b.threshold);

@@ -1,8 +1,8 @@
 // @ts-check
 /** Several labels: what is missed and what is given although it is not there, label by label, and the examples behind it. */
-import { html, useState } from "../vendor/preact.js";
-import { BehindCell } from "./behind_cell.js";
-import { label, percent, several } from "./words.js";
+import { html, useState } from "../../vendor/preact.js";
+import { BehindCell } from "../behind_cell.js";
+import { label, percent, several } from "../words.js";
 
 /** @typedef {{label: string, missed: boolean, rows: any[], of: number}} Mistake */
 
@@ -44,6 +44,6 @@ export function LabelMistakes({ rows, model, dataset, onChanged }) {
       <td class="num" style=${{ whiteSpace: "nowrap" }}>${one.rows.length} of ${one.of}<div class="bar miss" style=${{ width: "72px", marginLeft: "auto", marginTop: "3px" }}><i style=${{ width: `${(100 * one.rows.length) / one.of}%` }}></i></div></td></tr>`)}</tbody></table>
       ${every.length > most && html`<p><button type="button" class="link" onClick=${() => more(1000)}>${every.length - most} further</button></p>`}</div>
     <div><${BehindCell} key=${title(now)} rows=${sorted} dataset=${dataset} modality=${model.modality} title=${title(now)} onStep=${every.length > 1 ? step : undefined} onChanged=${onChanged}
-      caption=${(/** @type {any} */ row) => `${percent(share(row, now.label), 0)} ${label(now.label)}; it has ${all(row.expected_labels ?? [])}`}
+      caption=${(/** @type {any} */ row) => `${percent(share(row, now.label), 0)} ${label(now.label)}${model.modality === "text" ? `; it has ${all(row.expected_labels ?? [])}` : ""}`}
       more=${(/** @type {any} */ row) => html`<dt>It has</dt><dd>${all(row.expected_labels ?? [])}</dd><dt>It is given</dt><dd>${all(row.labels ?? [])}</dd>`} /></div></div></section>`;
 }

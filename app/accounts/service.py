@@ -99,6 +99,7 @@ def rotate(session: Session, row: ApiKeyRow, *, overlap_seconds: float) -> tuple
     Its life is as long as the other's was to be. Asked again, because the answer was lost, it takes
     the place of the first one, whose secret nobody has. Raises in_use where that one was used.
     """
+    session.refresh(row, with_for_update=True)
     at, life = now(session), None
     lost = session.get(ApiKeyRow, row.replaced_by) if row.replaced_by is not None else None
     if lost is not None and lost.last_used_at is not None:

@@ -26,6 +26,8 @@ _MOST_URL = 2000
 Address = IPv4Address | IPv6Address
 Networks = Sequence[IPv4Network | IPv6Network]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_DOCUMENTATION = ipaddress.ip_network("3fff::/20")
+"""RFC 9637's, of no host; `ipaddress` knows neither it nor the site-local ones for private."""
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -110,6 +112,8 @@ def _plain(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and (address.is_site_local or address in _DOCUMENTATION):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

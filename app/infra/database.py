@@ -76,13 +76,15 @@ _PRAGMAS = (
     "journal_size_limit=0",
 )
 """What is deleted is overwritten, in the log too; freed pages would keep it for long."""
+_WAIT_SECONDS = 15
+"""So long a writer waits for another."""
 
 
 def _open_sqlite(url: str) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        connect_args={"timeout": 15, "check_same_thread": False},
+        connect_args={"timeout": _WAIT_SECONDS, "check_same_thread": False},
         pool_size=10,
         max_overflow=THREADS,
         pool_timeout=5,
@@ -102,6 +104,26 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def fold_log(sessions: Sessions, *, wait_seconds: float = 5.0) -> bool:
+    """Empty SQLite's log into its file, which it does by itself only after a thousand pages: until
+    then what was deleted is readable in both. False where a reader keeps it for longer than that.
+    """
+    engine: Engine = sessions.kw["bind"]
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(1000 * wait_seconds)}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        told = cursor.fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={1000 * _WAIT_SECONDS}")
+        cursor.close()
+    finally:
+        connection.close()
+    return told is None or not told[0]
 
 
 def make_sessions(engine: Engine) -> Sessions:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra import storage_keys
-from app.infra.database import Sessions, reading, transaction
+from app.infra.database import Sessions, fold_log, reading, transaction
 from app.infra.repositories import batches, datasets, deletions, embeddings, erasures, references
 from app.infra.storage import Storage
 
@@ -47,9 +47,17 @@ def finish(sessions: Sessions, storage: Storage, organisation_id: str) -> int:
     for deletion_id, at in ends.items():
         _Unfinished(sessions, storage, organisation_id, deletion_id).drop_segments(at)
     remove_files(sessions, storage, organisation_id)
-    with transaction(sessions) as session:
-        deletions.settle(session)
+    settle(sessions)
     return sum(map(len, pending.values()))
+
+
+def settle(sessions: Sessions) -> None:
+    """Finish the deletions of which nothing is left: no row either, nor its bytes in SQLite's file
+    or log. While a reader keeps the log, they are not done.
+    """
+    if fold_log(sessions):
+        with transaction(sessions) as session:
+            deletions.settle(session)
 
 
 @dataclass(frozen=True)

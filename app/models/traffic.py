@@ -39,6 +39,7 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         row = aliases.find(session, organisation_id=organisation_id, name=name)
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
+        aliases.hold(session, _named(values), organisation_id=organisation_id)
         _set(row, values)
         ended = _set_log(session, row, body)
         move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
@@ -70,6 +71,12 @@ def _set_log(session: Session, row: AliasRow, body: AliasChange) -> bool:
 def _set(row: AliasRow, values: dict[str, Any]) -> None:
     for field, value in values.items():
         setattr(row, field, value)
+
+
+def _named(values: dict[str, Any]) -> set[str]:
+    """The models that are to answer beside the alias's own."""
+    shares = {share["model"] for share in values.get("split") or []}
+    return shares | ({values["shadow"]} if values.get("shadow") else set())
 
 
 def _told(row: AliasRow) -> dict[str, Any]:

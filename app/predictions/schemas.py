@@ -38,7 +38,9 @@ class PredictionItem(BaseModel):
     )
     unknown: bool = Field(description="The input looks like none of the classes.")
     familiarity: float | None = Field(
-        default=None, description="The share of known inputs that look stranger than this one."
+        default=None,
+        description="The share of known inputs that look stranger than this one. Of few examples "
+        "the lowest shares are no more than guesses: 0 is stranger than all that is known.",
     )
     predictions: list[LabelProbability] = Field(description="Most probable first.")
     neighbours: list[NearExample] | None = None

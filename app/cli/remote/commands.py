@@ -45,7 +45,7 @@ def predict(
     """Ask a model about pictures or texts; `-` reads texts from standard input, one a line."""
     with connected() as client:
         found = resolve(client, model)
-        given = sys.stdin.read().splitlines() if inputs == ["-"] else inputs
+        given = _lines() if inputs == ["-"] else inputs
         rows: list[dict[str, Any]] = []
         for start in range(0, len(given), _AT_ONCE):
             rows += _ask(client, found, given[start : start + _AT_ONCE])
@@ -56,6 +56,11 @@ def predict(
         table(("input", "label", "probability"), [shown(row, top) for row in told])
     if any("error" in row for row in told):
         raise typer.Exit(1)
+
+
+def _lines() -> list[str]:
+    """What standard input asks; an empty line asks nothing."""
+    return [line for line in sys.stdin.read().splitlines() if line.strip()]
 
 
 def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[dict[str, Any]]:

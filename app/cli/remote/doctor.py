@@ -151,6 +151,8 @@ def _broker(settings: Settings) -> str:
 
 
 def _storage(settings: Settings) -> str:
+    if not settings.storage_url and not settings.data_dir.is_dir():
+        return "a folder of the data folder, which is not there yet"
     open_storage(settings)
     return settings.storage_url or "a folder of the data folder"
 

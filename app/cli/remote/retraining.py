@@ -9,6 +9,7 @@ import typer
 
 from app.cli.remote.commands import ModelName, resolve
 from app.cli.remote.connection import connected
+from app.cli.remote.named import dataset_of
 from app.cli.remote.show import AsJson, dump, out, strong, table
 
 hooks = typer.Typer(no_args_is_help=True, help="Retrain by itself: make, list and call hooks.")
@@ -71,7 +72,9 @@ def create_hook(
     backbone: Annotated[
         str | None, typer.Option(help="As a job's model; else the best that is here.")
     ] = None,
-    against: Annotated[str | None, typer.Option(help="A dataset to compare on.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="A dataset to compare on, by id or name.")
+    ] = None,
     cron: Annotated[str | None, typer.Option(help="When: five fields.")] = None,
     timezone: Annotated[str, typer.Option(help="Of the cron fields.")] = "UTC",
     labels: Annotated[int | None, typer.Option(help="After so many new labels.")] = None,
@@ -88,10 +91,12 @@ def create_hook(
         "dataset": dataset,
         "alias": alias,
         "job": {"model": backbone} if backbone else {},
-        "gate": {"evaluation_set": against},
+        "gate": {"evaluation_set": None},
         "triggers": triggers,
     }
     with connected() as client:
+        if against is not None:
+            body["gate"] = {"evaluation_set": dataset_of(client, against)["id"]}
         told = client.post("/v1/hooks", json=body).json()
     if as_json:
         dump(told)

@@ -15,6 +15,7 @@ from app.cli.options import console
 from app.cli.remote.connection import connected
 from app.cli.remote.named import DATASET_ID, dataset_of
 from app.cli.remote.pack import Counted, packed
+from app.cli.remote.pages import every
 from app.cli.remote.show import AsJson, dump, figure, headline, out, strong
 from app.core.errors import HeadstartError
 from app.core.ids import suffix_of
@@ -78,7 +79,7 @@ def train(
             body["suffix"] = suffix
         if seed is not None:
             body["seed"] = seed
-        job = client.post("/v1/fine_tuning/jobs", json=body).json()
+        job = _begun(client, body, source)
         if wait:
             job = watch(client, job["id"], progress)
         progress.stop()
@@ -88,8 +89,32 @@ def train(
 def _dataset(client: httpx.Client, source: str, *, name: str | None, progress: Progress) -> Any:
     if DATASET_ID.fullmatch(source) or not Path(source).exists():
         return dataset_of(client, source)
+    if Path(source).name == source:
+        _refuse_doubt(client, source)
     fields = {"name": name} if name else {}
     return push(client, Path(source), fields=fields, progress=progress)
+
+
+def _refuse_doubt(client: httpx.Client, name: str) -> None:
+    """Raises invalid_value where a bare name is a folder or file here and a dataset there."""
+    called = [one["id"] for one in every(client, "/v1/datasets") if one["name"] == name]
+    if called:
+        why = (
+            f"{name!r} is here as a file or folder, and there as a dataset: say ./{name} to upload "
+            f"it as a new one, or {called[0]} to train on that one"
+        )
+        raise HeadstartError("invalid_value", why)
+
+
+def _begun(client: httpx.Client, body: dict[str, Any], source: str) -> Any:
+    """The job; where none can be had, it is said that an upload is there all the same."""
+    try:
+        return client.post("/v1/fine_tuning/jobs", json=body).json()
+    except HeadstartError as error:
+        if Path(source).exists():
+            why = f"{error.message}; the dataset is there: headstart train {body['training_file']}"
+            raise HeadstartError(error.code, why) from error
+        raise
 
 
 def watch(client: httpx.Client, job_id: str, progress: Progress) -> Any:

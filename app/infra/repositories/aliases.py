@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import delete as delete_from
@@ -78,11 +78,7 @@ def point(
 
     The model's row is locked, so that it cannot be deleted between the look and the commit.
     """
-    owned = select(ModelRow.id).where(
-        ModelRow.organisation_id == organisation_id, ModelRow.id == model_id
-    )
-    if session.scalars(owned.with_for_update()).one_or_none() is None:
-        raise HeadstartError("not_found", "there is no such model", param="model")
+    hold(session, [model_id], organisation_id=organisation_id)
     insert: Any = sqlite.insert(AliasRow)
     if session.get_bind().dialect.name == "postgresql":
         insert = postgresql.insert(AliasRow)
@@ -99,6 +95,18 @@ def point(
         )
     )
     return session.get_one(AliasRow, (organisation_id, name), populate_existing=True)
+
+
+def hold(session: Session, models: Iterable[str], *, organisation_id: str) -> None:
+    """Lock models until the commit, so that none is deleted that an alias is about to name. Raises
+    not_found.
+    """
+    wanted = set(models)
+    owned = select(ModelRow.id).where(
+        ModelRow.organisation_id == organisation_id, ModelRow.id.in_(wanted)
+    )
+    if set(session.scalars(owned.order_by(ModelRow.id).with_for_update())) != wanted:
+        raise HeadstartError("not_found", "there is no such model", param="model")
 
 
 def delete(session: Session, *, organisation_id: str, name: str) -> None:

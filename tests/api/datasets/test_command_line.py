@@ -69,6 +69,30 @@ def test_the_whole_story(run: Run, tmp_path: Path, client: httpx.Client) -> None
     assert client.get(f"/v1/datasets/{made}").status_code == 404
 
 
+def test_a_bare_name_that_is_both_a_folder_and_a_dataset_is_not_guessed(
+    run: Run, tmp_path: Path, client: httpx.Client
+) -> None:
+    made = pushed(run, tmp_path)
+    told = run("train", "cells", "--no-wait")
+    assert isinstance(told.exception, HeadstartError)
+    assert "./cells" in told.exception.message
+    assert made in told.exception.message
+    assert run("train", made, "--no-wait").exit_code == 0
+    assert len(client.get("/v1/datasets").json()["data"]) == 1
+    assert run("train", "./cells", "--no-wait").exit_code == 0
+    assert len(client.get("/v1/datasets").json()["data"]) == 2
+
+
+def test_a_job_that_is_refused_after_the_upload_says_where_that_is(
+    run: Run, tmp_path: Path, client: httpx.Client
+) -> None:
+    folder = laid(tmp_path / "cells", folders({"a": 3, "b": 2}))
+    told = run("train", folder, "--backbone", "nope", "--no-wait")
+    (dataset,) = client.get("/v1/datasets").json()["data"]
+    assert isinstance(told.exception, HeadstartError)
+    assert told.exception.message.endswith(f"headstart train {dataset['id']}")
+
+
 def test_fields_say_how_it_is_read(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "x.csv"
     table.write_text("words,kennel\ngood,a\nbad,b\n")

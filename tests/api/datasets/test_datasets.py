@@ -297,6 +297,18 @@ def test_deleting_leaves_nothing(service: Service, client: httpx.Client) -> None
     assert (rows(service), works(service), leftovers(service)) == (0, [], [])
 
 
+def test_deleted_names_are_gone_from_the_database_s_files(
+    service: Service, client: httpx.Client
+) -> None:
+    """Of a service that is idle afterwards: nothing that follows overwrites them."""
+    canary = "zqxcanary" * 4
+    dataset = made(client, zipped(folders({f"{canary}1": 3, f"{canary}2": 3})), name=canary)["id"]
+    files = list(service.settings.data_dir.glob("*.db*"))
+    assert any(canary.encode() in path.read_bytes() for path in files)
+    assert client.delete(f"{DATASETS}/{dataset}").json()["deletion"]["status"] == "done"
+    assert not [path.name for path in files if canary.encode() in path.read_bytes()]
+
+
 def test_deleting_keeps_what_another_dataset_holds(service: Service, client: httpx.Client) -> None:
     first, second = made(client)["id"], made(client)["id"]
     before = leftovers(service)

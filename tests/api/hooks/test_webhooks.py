@@ -160,6 +160,8 @@ def test_a_redirect_is_not_followed_and_the_last_try_fails(
         "http://167772161/",
         "http://[::ffff:10.0.0.1]/",
         "http://[64:ff9b::a00:1]/",
+        "http://[fec0::1]/",
+        "http://[3fff::1]/",
         "http://[2002:a00:1::]/",
         "http://0.0.0.0/",
         "https://user@example.com/",

@@ -59,8 +59,7 @@ class Chores:
 
     def _chore(self) -> bool:
         done = self._tidy() or self._erase() or self._sweep() or self._compact()
-        with transaction(self._context.sessions) as session:
-            deletions.settle(session)
+        erasure.settle(self._context.sessions)
         return done > 0
 
     def _tidy(self) -> int:

@@ -37,7 +37,7 @@ export function DatasetRows({ datasets, models }) {
     return html`<a class="item datasets" href=${`#/datasets/${dataset.id}`} key=${dataset.id}>
       ${dataset.status === "processing" ? html`<div><small>embedding ${count(dataset.num_examples)} ${thing(dataset.modality, dataset.num_examples)}</small></div>` : html`<${Glimpse} dataset=${dataset} />`}
       <div style=${{ minWidth: 0 }}><div class="name" title=${dataset.name}>${dataset.name}</div><small>${several(dataset.classes.length, "class", "classes")} · ${several(dataset.num_examples, dataset.modality === "text" ? "text" : "example")} · version ${dataset.version}</small></div>
-      <div>${best ? html`<${ModelFigure} model=${best} target=${dataset.target} from=${from} />` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
+      <div>${best ? html`<${ModelFigure} model=${best} target=${dataset.target} from=${from} />${best.dataset.version < dataset.version && html`<small>of version ${best.dataset.version}</small>`}` : html`<small>${dataset.status === "failed" ? html`<span class="chip bad">failed</span>` : "no model yet"}</small>`}</div>
       <div class="row">${aliases.length ? aliases.slice(0, 3).map((name) => html`<span class="chip accent" title=${name}>${name}</span>`) : html`<small>${best ? "no alias" : ""}</small>`}</div>
       <small class="right">${ago(dataset.created_at)}</small></a>`;
   })}</div>`;

@@ -46,12 +46,14 @@ function seemGrouped(inside) {
 /** @param {{one: any, alt: string}} props */
 function Local({ one, alt }) {
   const [source, set] = useState("");
+  const [broken, fail] = useState(false);
   useEffect(() => {
     let made = "";
     one.file().then((/** @type {Blob} */ blob) => { made = URL.createObjectURL(blob); set(made); }, () => {});
     return () => URL.revokeObjectURL(made);
   }, [one]);
-  return html`<span class="pic">${source && html`<img src=${source} alt=${alt} width="38" height="38" />`}</span>`;
+  if (broken) return null;
+  return html`<span class="pic">${source && html`<img src=${source} alt=${alt} width="38" height="38" onError=${() => fail(true)} />`}</span>`;
 }
 
 /** @param {any} problem */
@@ -60,13 +62,19 @@ function kindOf(problem) {
   return problem.code === "unsupported_member" ? ["ignored", ""] : ["kept", "miss"];
 }
 
+/** Its message without the path, which stands above it; the message may have the outermost folder, too. @param {any} problem */
+function without({ path, message }) {
+  const at = path ? message.indexOf(`${path}: `) : -1;
+  return at === 0 || (at > 0 && message[at - 1] === "/") ? message.slice(at + path.length + 2) : message;
+}
+
 /** @param {{report: any}} props */
 function Problems({ report }) {
   const [most, more] = useState(20);
   if (!report.num_problems) return html`<${Note} kind="ok" icon="check">Nothing is left out, and nothing is doubtful.</${Note}>`;
   return html`<section><header><h2>Left out or doubtful</h2><small>${count(report.num_problems)}</small></header>
     <div class="scroll"><table class="blocks"><thead class="sr"><tr><th>What becomes of it</th><th>Where and why</th><th>Code</th></tr></thead><tbody>
-    ${report.problems.slice(0, most).map((/** @type {any} */ problem) => { const [said, kind] = kindOf(problem); return html`<tr><td style=${{ width: "84px", verticalAlign: "top" }}><span class=${`chip ${kind}`}>${said}</span></td><td style=${{ overflowWrap: "anywhere" }}>${problem.path && html`<b style=${{ fontWeight: 500 }}>${problem.path}</b><br />`}<span class="muted">${problem.message.replace(`${problem.path}: `, "")}</span></td><td class="right mono faint" style=${{ verticalAlign: "top" }}>${problem.code}</td></tr>`; })}
+    ${report.problems.slice(0, most).map((/** @type {any} */ problem) => { const [said, kind] = kindOf(problem); return html`<tr><td style=${{ width: "84px", verticalAlign: "top" }}><span class=${`chip ${kind}`}>${said}</span></td><td style=${{ overflowWrap: "anywhere" }}>${problem.path && html`<b style=${{ fontWeight: 500 }}>${problem.path}</b><br />`}<span class="muted">${without(problem)}</span></td><td class="right mono faint" style=${{ verticalAlign: "top" }}>${problem.code}</td></tr>`; })}
     </tbody></table></div>${report.problems.length > most && html`<p><button type="button" class="link" onClick=${() => more(most + 200)}>More</button></p>`}</section>`;
 }
 

@@ -1,0 +1,52 @@
+"""SQLite's file and log: what is deleted is gone from both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app.infra.database import Sessions, fold_log, make_sessions, open_engine, reading, transaction
+
+CANARY = "zqxcanary" * 9
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Iterator[Sessions]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'some.db'}")
+    made = make_sessions(engine)
+    with transaction(made) as session:
+        session.execute(text("CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT)"))
+        session.execute(
+            text("INSERT INTO names (name) VALUES (:name)"), [{"name": CANARY} for _ in range(200)]
+        )
+    yield made
+    engine.dispose()
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("some.db*"))
+
+
+def test_what_is_deleted_is_in_neither_once_the_log_is_folded(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    fold_log(sessions)
+    with transaction(sessions) as session:
+        session.execute(text("DELETE FROM names WHERE id > 100"))
+    with transaction(sessions) as session:
+        session.execute(text("DELETE FROM names"))
+    assert CANARY.encode() in on_disk(tmp_path)
+    assert fold_log(sessions)
+    assert CANARY.encode() not in on_disk(tmp_path)
+
+
+def test_a_reader_of_before_keeps_it_and_that_is_said(sessions: Sessions) -> None:
+    with reading(sessions) as session:
+        assert session.execute(text("SELECT count(*) FROM names")).scalar_one() == 200
+        with transaction(sessions) as writer:
+            writer.execute(text("DELETE FROM names"))
+        assert not fold_log(sessions, wait_seconds=0.1)
+    assert fold_log(sessions)

@@ -33,7 +33,7 @@ from worker.ml.tasks import Task
 
 SETS = ("banking77", "naijasenti_hau", "naijasenti_ibo")
 SHOTS = (2, 5, 10, 20, 100)
-SEEDS = range(700, 710)
+SEEDS = range(1200, 1210)
 ENCODERS = (backbones.MINILM.name, backbones.E5.name)
 MOST_TESTED = 1_000
 OTHER_FILES = frozenset({"naijasenti_hau"})

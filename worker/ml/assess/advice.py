@@ -13,6 +13,7 @@ from torch import Tensor
 from worker.ml.assess import label_errors, learning_curve
 from worker.ml.assess import near_copies as copies
 from worker.ml.assess.evaluation import ClassTally, tallied
+from worker.ml.assess.intervals import GROWTH, Growth
 from worker.ml.assess.label_errors import Suspects
 
 MOST = 20
@@ -69,6 +70,7 @@ class Evidence:
     """As `Support.copies`."""
     trained: float = 1.0
     """The share of the examples that the fits of `own` had."""
+    growth: Growth = GROWTH["image"]
 
     @property
     def now(self) -> float:
@@ -76,17 +78,21 @@ class Evidence:
         return len(self.labels) / len(self.classes)
 
     @property
+    def present(self) -> learning_curve.Point | None:
+        """What the model is expected to have today."""
+        return self.own and learning_curve.today(self.own, self.now, self.trained, self.growth)
+
+    @property
     def law(self) -> learning_curve.Law | None:
-        """From what the model is expected to have today."""
-        own = self.own and learning_curve.today(self.own, self.now, self.trained)
-        return learning_curve.law(self.points, own)
+        """From the present."""
+        return learning_curve.law(self.points, self.present)
 
 
 def advise(evidence: Evidence) -> dict[str, Any]:
     """Everything as JSON; lists are ordered by importance and may be empty."""
     return {
         "learning_curve": learning_curve.as_json(
-            evidence.points, evidence.now, evidence.own, evidence.trained
+            evidence.points, evidence.now, evidence.own, evidence.present
         ),
         "more_of_all": more_of_all(evidence),
         "more_examples": more_examples(evidence),

@@ -15,6 +15,7 @@ from app.core import class_figures
 from app.core.class_figures import Interval, Share, wilson
 from worker.ml import threads
 from worker.ml.assess import calibration, intervals, new_sources
+from worker.ml.assess.intervals import GROWTH, Growth
 
 How = Literal["hold-out", "k-fold", "leave-one-out", "none"]
 
@@ -33,6 +34,7 @@ def evaluate(
     known: Tensor | None = None,
     apart: float = 1.0,
     grouped: bool = False,
+    growth: Growth = GROWTH["image"],
 ) -> dict[str, Any]:
     """Every metric of calibrated `probabilities` [n, C] against `labels` [n].
 
@@ -40,7 +42,8 @@ def evaluate(
     were judged by a fit that had seen their class, and the others are left out; by default a class
     with one example is not known. When that leaves half of the classes or fewer, as when few of
     them are among the held-out examples, nothing is estimable. `apart` is the share of the examples
-    that are no copies of others: shares' intervals are as wide as so many tell.
+    that are no copies of others: shares' intervals are as wide as so many tell. By `growth` the
+    final fit is better than its parts out of fold.
     """
     if known is None:
         known = torch.ones(len(labels), dtype=torch.bool)
@@ -48,7 +51,14 @@ def evaluate(
             known = torch.bincount(labels.long(), minlength=len(classes))[labels.long()] > 1
     with threads.enough(probabilities.numel()):
         said = _evaluate(
-            probabilities, labels, classes, how=how, folds=folds, kept=known, apart=apart
+            probabilities,
+            labels,
+            classes,
+            how=how,
+            folds=folds,
+            kept=known,
+            apart=apart,
+            growth=growth,
         )
     said["how"] |= {"holds_for": new_sources.holds_for(said["how"], grouped=grouped)}
     return said
@@ -63,14 +73,15 @@ def _evaluate(
     folds: int | None,
     kept: Tensor,
     apart: float,
+    growth: Growth,
 ) -> dict[str, Any]:
     result = _obtained(how, folds, n=int(kept.sum()), left_out=int((~kept).sum()))
     probs, true = probabilities[kept].double(), labels[kept].long()
     if not _estimable(true, len(classes)):
         return result | _nothing(classes, how)
     trained, per_class = _trained(true, how, folds), apart * len(true) / len(classes)
-    share = partial(_share, trained=trained, apart=apart, per_class=per_class)
-    final = partial(_expected, trained=trained, per_class=per_class)
+    part = None if trained is None else _Part(trained, per_class, growth)
+    share, final = partial(_share, part=part, apart=apart), partial(_expected, part=part)
     said = probs.argmax(1)
     tally = tallied(said, true, len(classes))
     hits, count = float(tally.hits.sum()), float(tally.support.sum())
@@ -179,12 +190,27 @@ def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
     return 1 - 1 / max(2, folds)
 
 
-def _expected(figure: Interval, *, trained: float | None, per_class: float) -> Interval:
+@dataclass(frozen=True)
+class _Part:
+    """A fold's fit: of the share `trained` of the whole, which has `per_class` examples a class."""
+
+    trained: float
+    per_class: float
+    growth: Growth
+
+    def interval(self, share: float, n: float) -> tuple[float, float]:
+        return intervals.out_of_fold(
+            share, n, trained=self.trained, per_class=self.per_class, growth=self.growth
+        )
+
+
+def _expected(figure: Interval, *, part: _Part | None) -> Interval:
     """The figure with what the final fit is expected to have: out of fold more than its parts."""
     value = figure["value"]
-    if value is None or trained is None:
+    if value is None or part is None:
         return {**figure, "expected": value}
-    return {**figure, "expected": intervals.grown(value, trained, per_class)}
+    grown = intervals.grown(value, part.trained, part.per_class, part.growth)
+    return {**figure, "expected": grown}
 
 
 def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) -> dict[str, Any]:
@@ -195,16 +221,11 @@ def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) ->
     return new_sources.new_sources(expected, intervals.variance(middle, n))
 
 
-def _share(
-    hits: float, n: float, *, trained: float | None, apart: float, per_class: float
-) -> Interval:
+def _share(hits: float, n: float, *, part: _Part | None, apart: float) -> Interval:
     """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE
-    if trained is None:
-        low, high = wilson(hits * apart, n * apart)
-    else:
-        low, high = intervals.out_of_fold(hits / n, n * apart, trained=trained, per_class=per_class)
+    low, high = part.interval(hits / n, n * apart) if part else wilson(hits * apart, n * apart)
     return {"value": hits / n, "low": low, "high": high}
 
 

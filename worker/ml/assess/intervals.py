@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from app.core.manifest import Modality
 
 Z = 1.959964
 """The standard normal's 97.5% point."""
@@ -25,6 +28,26 @@ LEARNING = 0.35
 """Errors fall with the examples to the power of minus this; with few of a class, faster."""
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How fast the odds of an error fall: to the power of minus `exponent` with the examples, and
+    the faster the fewer a class has, by `few` over their number.
+    """
+
+    exponent: float = LEARNING
+    few: float = 1.0
+
+    def left(self, before: float, part: float) -> float:
+        """The share of the odds that is left from `before` examples a class, which are this `part`,
+        to the whole.
+        """
+        return math.exp(self.exponent * (1 + self.few / max(1.0, before)) * math.log(part))
+
+
+GROWTH: Mapping[Modality, Growth] = {"image": Growth(), "text": Growth(exponent=0.2, few=0.0)}
+"""Texts' classes are known by their names as well, and much of their rest is noise (ADR 60)."""
+
+
 def overdispersion(n: float) -> float:
     """The same as OVERDISPERSION of a share of `n` examples, which fades with them (ADR 46)."""
     return 0.8 / (n + 40) + 0.001
@@ -37,6 +60,7 @@ def out_of_fold(
     trained: float,
     per_class: float = math.inf,
     extra: float | None = None,
+    growth: Growth = GROWTH["image"],
 ) -> tuple[float, float]:
     """An interval for the final fit's share, from folds that trained on `trained` (≤ 1) of it all.
 
@@ -45,7 +69,7 @@ def out_of_fold(
     """
     middle = (n * share + 2) / (n + 4)
     half = Z * math.sqrt(variance(middle, n, extra))
-    centre = grown(middle, trained, per_class)
+    centre = grown(middle, trained, per_class, growth)
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
@@ -54,13 +78,18 @@ def variance(middle: float, n: float, extra: float | None = None) -> float:
     return middle * (1 - middle) * (1 / (n + 4) + (overdispersion(n) if extra is None else extra))
 
 
-def grown(share: float, trained: float, per_class: float = math.inf) -> float:
+def grown(
+    share: float,
+    trained: float,
+    per_class: float = math.inf,
+    growth: Growth = GROWTH["image"],
+) -> float:
     """What a share of a part's fit becomes in the whole one, of `per_class` examples a class.
 
-    The odds of an error shrink by trained^LEARNING, as errors are where few are left, and not at
+    The odds of an error shrink by trained^exponent, as errors are where few are left, and not at
     all where nothing was learned; by more where a part's class has few examples.
     """
-    left = (1 - share) * math.exp(-LEARNING * steps(per_class * trained, trained))
+    left = (1 - share) * growth.left(per_class * trained, trained)
     return share / (share + left) if share > 0 else 0.0
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.core.class_figures import wilson
 from worker.ml.assess import intervals
-from worker.ml.assess.intervals import Z
+from worker.ml.assess.intervals import GROWTH, Growth, Z
 from worker.ml.folds import Folds
 from worker.ml.solvers import ridge
 
@@ -160,23 +160,22 @@ def _logs(point: Point, reference: float) -> tuple[float, float, float]:
     return math.log(point.per_class / reference), math.log(error), 1 / variance
 
 
-def today(own: Point, now: float, trained: float) -> Point:
+def today(own: Point, now: float, trained: float, growth: Growth = GROWTH["image"]) -> Point:
     """What the model itself, with `now` examples a class, is expected to have of its `own` point,
     which is of parts of this share.
     """
-    accuracy = intervals.grown(own.accuracy, trained, now)
+    accuracy = intervals.grown(own.accuracy, trained, now, growth)
     return replace(own, per_class=now, accuracy=accuracy)
 
 
 def as_json(
-    points: Sequence[Point], now: float, own: Point | None = None, trained: float = 1.0
+    points: Sequence[Point], now: float, own: Point | None = None, present: Point | None = None
 ) -> dict[str, object] | None:
     """Measured points and a forecast beyond `now` examples a class, each with a 95% interval.
 
     The last point is the model's `own`. No forecast is below it, nor below what the model is
-    expected to have today: more examples do no harm.
+    expected to have at `present` (`today`): more examples do no harm.
     """
-    present = None if own is None else today(own, now, trained)
     known = law(points, present)
     if known is None:
         return None

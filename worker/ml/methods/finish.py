@@ -15,6 +15,7 @@ from worker.ml.assess import (
     calibration,
     distance_cooling,
     evaluation,
+    intervals,
     near_copies,
     novelty,
 )
@@ -252,6 +253,7 @@ def _out_of_fold(judged: _Judged) -> dict[str, Any]:
         known=folds.known,
         apart=judged.setting.apart,
         grouped=judged.setting.grouped,
+        growth=intervals.GROWTH[judged.setting.modality],
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
@@ -298,6 +300,7 @@ def _advice(judged: _Judged) -> dict[str, Any]:
         sets=_sets(judged),
         own=_own_point(judged),
         trained=folds.trained,
+        growth=intervals.GROWTH[judged.setting.modality],
     )
     return advice.advise(evidence)
 

@@ -282,6 +282,23 @@ class TestIntervals:
         assert intervals.grown(1.0, 0.5, 2) == 1.0
         assert intervals.grown(0.7, 1.0, 2) == pytest.approx(0.7)
 
+    def test_texts_gain_less_as_their_classes_are_known_by_name(self) -> None:
+        texts, pictures = intervals.GROWTH["text"], intervals.GROWTH["image"]
+        assert 0.5 < intervals.grown(0.5, 0.5, 2, texts) < intervals.grown(0.5, 0.5, 2, pictures)
+        said = [
+            evaluation.evaluate(
+                torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]),
+                torch.tensor([0, 1, 0, 1]),
+                ["a", "b"],
+                how="k-fold",
+                folds=2,
+                growth=growth,
+            )["accuracy"]
+            for growth in (texts, pictures)
+        ]
+        assert said[0]["value"] == said[1]["value"] == 0.75
+        assert 0.75 < said[0]["expected"] < said[1]["expected"]
+
     def test_fewer_folds_expect_more_of_the_final_fit(self) -> None:
         two, five = (intervals.out_of_fold(0.6, 20, trained=share) for share in (0.5, 0.8))
         assert two[0] > five[0]

@@ -81,11 +81,12 @@ class TestOwnPoint:
         self,
     ) -> None:
         own = Point(per_class=1, accuracy=0.5, judged=10_000)
-        found = learning_curve.as_json([], 2, own, 0.5)
+        present = learning_curve.today(own, 2, 0.5)
+        found = learning_curve.as_json([], 2, own, present)
         assert found is not None
         assert found["points"][0]["accuracy"] == 0.5  # type: ignore[index]
         first = found["forecast"][0]  # type: ignore[index]
-        assert first["accuracy"] > learning_curve.today(own, 2, 0.5).accuracy > 0.6
+        assert first["accuracy"] > present.accuracy > 0.6
 
     def test_alone_leaves_the_expected_exponent(self) -> None:
         found = learning_curve.law([], Point(per_class=1, accuracy=0.5, judged=10))
@@ -101,9 +102,8 @@ class TestOwnPoint:
         self, accuracy: float, others: list[tuple[float, float]], judged: int
     ) -> None:
         points = [Point(per_class=m, accuracy=a, judged=judged) for m, a in others]
-        found = learning_curve.as_json(
-            points, 5, Point(per_class=4.0, accuracy=accuracy, judged=judged)
-        )
+        own = Point(per_class=4.0, accuracy=accuracy, judged=judged)
+        found = learning_curve.as_json(points, 5, own, learning_curve.today(own, 5, 1.0))
         assert found is not None
         assert found["points"][-1]["accuracy"] == accuracy  # type: ignore[index]
         for point in found["forecast"]:  # type: ignore[attr-defined]

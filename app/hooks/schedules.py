@@ -9,9 +9,15 @@ from cronsim import CronSim, CronSimError
 
 from app.core.errors import HeadstartError
 
+FIELDS = 5
+"""Minute, hour, day, month, weekday: the reader of expressions would take seconds before them."""
+
 
 def check(cron: str, timezone: str) -> None:
     """Raises invalid_value where the expression or the zone means nothing, or no time ever."""
+    if len(cron.split()) != FIELDS:
+        why = f"{cron!r} has {len(cron.split())} fields, and a cron expression has five"
+        raise HeadstartError("invalid_value", why, param="triggers")
     try:
         next_due(cron, timezone, 0.0)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -42,7 +42,7 @@ _UPLOADS = re.compile(
 )
 _SIGNED = re.compile(r"/v1/hooks/[^/]+/trigger")
 _INPUTS = re.compile(
-    r"/v1/(models/[^/]+(/predictions|/feedback|:predict)|predictions|embeddings)"
+    r"/v1/(models/[^/]+(/predictions|/calibrate|/feedback|:predict)|predictions|embeddings)"
     r"|/v1/(chat/completions|responses)|/label-studio/[^/]+/predict"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
@@ -132,12 +132,17 @@ class Gate:
         return Body(inflated.receive, limit=self._limit(scope), pace=self.pace).receive
 
     def _limit(self, scope: Scope) -> int:
-        posted = scope["method"] == "POST"
-        if posted and _INPUTS.fullmatch(scope["path"]):
-            return self.max_body
-        if posted and _UPLOADS.fullmatch(scope["path"]):
-            return self.max_upload
-        return min(MAX_JSON, self.max_body)
+        return longest(scope, max_body=self.max_body, max_upload=self.max_upload)
+
+
+def longest(scope: Scope, *, max_body: int, max_upload: int) -> int:
+    """The most bytes that the body of such a request may have."""
+    posted = scope["method"] == "POST"
+    if posted and _INPUTS.fullmatch(scope["path"]):
+        return max_body
+    if posted and _UPLOADS.fullmatch(scope["path"]):
+        return max_upload
+    return min(MAX_JSON, max_body)
 
 
 def _is_signed(scope: Scope, headers: Headers) -> bool:

@@ -12,6 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.http import gate
+from app.http.gate import MAX_JSON
 from app.infra.settings import Settings
 from app.main import create_app
 
@@ -141,3 +143,17 @@ def test_each_form_of_a_models_path_is_told(document: dict[str, Any]) -> None:
     for rest in ("", "/ready", "/infer"):
         assert f"/v2/models/{{model}}{rest}" in document["paths"]
         assert f"/v2/models/{{model}}/versions/1{rest}" in document["paths"]
+
+
+def test_bodies_with_inputs_are_admitted_as_long_as_pictures_are(
+    document: dict[str, Any],
+) -> None:
+    seen = set()
+    for path, methods in document["paths"].items():
+        content = methods.get("post", {}).get("requestBody", {}).get("content", {})
+        if "multipart/form-data" in content or "image/*" in content:
+            scope = {"method": "POST", "path": re.sub(r"{\w+}", "x", path)}
+            most = gate.longest(scope, max_body=64 * MAX_JSON, max_upload=512 * MAX_JSON)
+            assert most > MAX_JSON, path
+            seen.add(path)
+    assert {"/v1/models/{model}/calibrate", "/v1/models/{model}/predictions"} <= seen

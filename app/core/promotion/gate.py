@@ -7,7 +7,7 @@ Three verdicts: `promoted`, `refused` where the candidate is evidently not good 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -201,13 +201,19 @@ def _by_accuracy(found: Discordance, rule: _Rule) -> Decision:
     level = rule.budget.level
     p = _p_of_accuracy(found, rule.margin, level, superior=rule.superior)
     worse = paired_tests.inferiority(found, rule.margin, _EVIDENT)
-    variance = max(found.won + found.lost, 1) / found.examples - found.share**2
+    better = found.share + rule.margin > 0
+    read = (found, rule.margin) if better else (paired_tests.mirrored(found), -rule.margin)
+
+    def decides(more: float) -> bool:
+        then = rule.budget.after(more).level if better else _EVIDENT
+        return paired_tests.likely_shown(*read, then, times=1 + more)
+
     told = _Told(
         rule=rule,
         p=p,
         difference=found.share,
-        variance=variance * paired_tests.deflation(found, level),
         count=found.examples,
+        decides=decides,
         least=paired_tests.least_pairs(level) if rule.superior else 0,
         discordant=found.won + found.lost,
     )
@@ -228,13 +234,13 @@ def _by_bootstrap(found: Discordance, rule: _Rule) -> Decision:
     error = max(difference.error, _least_error(rule)) * widen
     p = paired_tests.tail((gained + rule.margin) / error) if error else 1.0
     worse = paired_tests.tail(-(gained + rule.margin) / error) if error else 1.0
-    told = _Told(
-        rule=rule,
-        p=p,
-        difference=gained,
-        variance=error**2 * found.examples,
-        count=found.examples,
-    )
+    effect = gained + rule.margin
+
+    def decides(more: float) -> bool:
+        then = rule.budget.after(more).level if effect > 0 else _EVIDENT
+        return paired_tests.mean_likely_shown(abs(effect), error, then, times=1 + more)
+
+    told = _Told(rule=rule, p=p, difference=gained, count=found.examples, decides=decides)
     return _concluded(told, worse)
 
 
@@ -258,8 +264,9 @@ class _Told:
     rule: _Rule
     p: float
     difference: float
-    variance: float
     count: int
+    decides: Callable[[float], bool]
+    """Whether that many times as many fresh examples beside these would mostly decide."""
     least: int = 0
     discordant: int = 0
 
@@ -313,13 +320,8 @@ def _guarded(rule: _Rule) -> str | None:
 
 
 def _undecided(told: _Told) -> Decision:
-    margin, level = told.rule.margin, told.level
-    more = paired_tests.more_labels(
-        effect=told.difference + margin,
-        variance=told.variance,
-        count=told.count,
-        level=level if told.difference + margin > 0 else _EVIDENT,
-    )
+    level = told.level
+    more = paired_tests.more_labels(told.count, told.decides)
     said = f"{told.difference_said()}, which shows neither (p = {told.p:.2g}, level {level:.2g})"
     if told.least > told.discordant:
         said += (
@@ -328,5 +330,5 @@ def _undecided(told: _Told) -> Decision:
         )
     rest = "more labels would hardly decide"
     if more is not None:
-        rest = f"about {more} more labelled examples would decide"
+        rest = f"about {more} more labelled example{'s'[: more > 1]} would decide"
     return told.decision("inconclusive", f"{said}; {rest}", more_labels=more)

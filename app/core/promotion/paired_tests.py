@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 
 from app.core.promotion.pairs import Discordance
@@ -50,8 +52,13 @@ def _least_losses(won: float, lost: float, count: float, margin: float) -> float
 
 def inferiority(found: Discordance, margin: float, level: float) -> float:
     """The p of "the candidate is worse by less than `margin`": small where it is worse by more."""
-    mirrored = Discordance(found.examples, found.lost, found.won, found.groups, found.effect)
-    return non_inferiority(mirrored, -margin, level) if margin else mcnemar(*_whole(mirrored))
+    other = mirrored(found)
+    return non_inferiority(other, -margin, level) if margin else mcnemar(*_whole(other))
+
+
+def mirrored(found: Discordance) -> Discordance:
+    """The same as the incumbent sees it."""
+    return replace(found, won=found.lost, lost=found.won)
 
 
 def superiority(found: Discordance, level: float) -> float:
@@ -111,14 +118,34 @@ def least_margin(examples: int, level: float) -> float:
     return square / (examples + square)
 
 
-def more_labels(*, effect: float, variance: float, count: float, level: float) -> int | None:
-    """Examples that are still missing for a decision four times in five, if `effect` is the truth.
-
-    `variance` is of one example's difference. None where it would take more than MOST_LABELS.
+def likely_shown(
+    found: Discordance, margin: float, level: float, *, times: float, sure: float = _POWER
+) -> bool:
+    """Whether `times` as many such pairs show at `level` what these leave open, in a share `sure`
+    of the draws: by Tango's score, and its tie with McNemar's test where there is no margin.
     """
-    if not effect:
+    part = times / deflation(found, level)
+    won, lost, count = found.won * part, found.lost * part, found.examples * part
+    null = count * (2 * _least_losses(won, lost, count, margin) - margin * (1 + margin))
+    differing = max(found.won + found.lost, 1) / found.examples
+    varied = count * max(0.0, differing - found.share**2)
+    gained = won - lost + count * margin - (0 if margin else 1)
+    return gained - normal(1 - sure) * math.sqrt(varied) > normal(level) * math.sqrt(max(null, 0))
+
+
+def mean_likely_shown(effect: float, error: float, level: float, *, times: float) -> bool:
+    """The same of a mean that is `effect` beyond what is to be shown, with its standard error."""
+    return effect * math.sqrt(times) > error * (normal(level) + normal(1 - _POWER))
+
+
+def more_labels(count: int, decides: Callable[[float], bool]) -> int | None:
+    """The fewest further examples of which `decides` says, of their share of `count`, that they
+    would; it must not say no of more than of fewer. None where it takes more than MOST_LABELS.
+    """
+    if not decides(MOST_LABELS / count):
         return None
-    wanted = variance * ((normal(level) + normal(1 - _POWER)) / effect) ** 2
-    if wanted > MOST_LABELS:
-        return None
-    return max(1, math.ceil(wanted - count))
+    few, enough = 0, MOST_LABELS
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if decides(middle / count) else (middle, enough)
+    return enough

@@ -38,6 +38,10 @@ class Budget:
         part = (self.look - whole) / whole**2
         return self.alpha * 6 / math.pi**2 * (before + part)
 
+    def after(self, fresh: float) -> Budget:
+        """The next look, at as many examples and `fresh` times as many that were never asked."""
+        return Budget(self.alpha, 1 + self.look / (1 + fresh), fresh / (1 + fresh))
+
     def told(self) -> dict[str, float]:
         """As evidence shows it."""
         return {

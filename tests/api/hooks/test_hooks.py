@@ -88,6 +88,8 @@ def test_a_hook_is_made_read_changed_and_deleted(client: httpx.Client, hook: Mak
         ({"triggers": [{"type": "moon"}]}, (422, "invalid_request")),
         ({"triggers": [{"type": "schedule", "cron": "61 * * * *"}]}, (422, "invalid_value")),
         ({"triggers": [{"type": "schedule", "cron": "0 0 31 2 *"}]}, (422, "invalid_value")),
+        ({"triggers": [{"type": "schedule", "cron": "* * * * * *"}]}, (422, "invalid_value")),
+        ({"triggers": [{"type": "schedule", "cron": "@daily"}]}, (422, "invalid_value")),
         (
             {"triggers": [{"type": "schedule", "cron": "0 0 * * *", "timezone": "Mars"}]},
             (422, "invalid_value"),

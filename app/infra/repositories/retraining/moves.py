@@ -127,7 +127,10 @@ def former(session: Session, *, organisation_id: str, alias: AliasRow) -> str:
     for model_id in reversed(earlier):
         if model_id in there:
             return model_id
-    why = "the alias has meant no other model that is still there"
+    why = (
+        f"the alias meant no model before {alias.model_id} that is still there; to mean another, "
+        'PUT the alias with its id: {"model": "…"}'
+    )
     raise HeadstartError("invalid_transition", why, param="name")
 
 

@@ -41,6 +41,24 @@ def test_few_examples_say_how_many_more_would_decide() -> None:
     assert f"about {said.evidence['more_labels']} more labelled examples" in said.reason
 
 
+@pytest.mark.parametrize("look", [1.0, 2.5, 6.0])
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 1), (2, 8)])
+def test_as_many_more_as_it_says_decide(look: float, won: int, lost: int) -> None:
+    """At the next look, which is dearer; the same that many times over."""
+    before = pairs_of(won=won, lost=lost, right=140, wrong=10)
+    budget = Budget(0.05, look=look, fresh=0.0)
+    said = decide(before, PromotionGate(), budget, draws=20)
+    assert said.verdict == "inconclusive"
+    more = said.evidence["more_labels"]
+    assert f"about {more} more labelled example" in said.reason
+    times = 1 + more / len(before)
+    after = pairs_of(
+        won=round(won * times), lost=round(lost * times), right=round(140 * times), wrong=10
+    )
+    decided = decide(after, PromotionGate(), budget.after(more / len(before)), draws=20)
+    assert decided.verdict == ("refused" if lost > 5 else "promoted")
+
+
 def test_superiority_cannot_be_shown_with_few_discordant_pairs() -> None:
     said = verdict(pairs_of(won=4, right=96), rule="superior")
     assert said.verdict == "inconclusive"

@@ -37,6 +37,15 @@ def test_the_numbers_of_looks_count_up() -> None:
     assert budget(["x", "y"], asked, alpha=0.05).look == 1
 
 
+@given(look=st.integers(1, 6), count=st.integers(1, 20), more=st.integers(0, 40))
+def test_the_next_look_is_known_before_it(look: int, count: int, more: int) -> None:
+    marks = [str(n) for n in range(count)]
+    had, asked = looks(marks, look)
+    units = [[one] for one in [*marks, *(f"new {n}" for n in range(more))]]
+    then, said = budget(units, asked, alpha=0.05), had[-1].after(more / count)
+    assert (said.look, said.fresh) == (pytest.approx(then.look), pytest.approx(then.fresh))
+
+
 def test_what_is_remembered_is_not_the_content_and_is_the_alias_s_own() -> None:
     one, other = mark("a@production", "0" * 64), mark("b@production", "0" * 64)
     assert one != other

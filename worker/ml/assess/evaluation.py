@@ -80,7 +80,7 @@ def _evaluate(
     if not _estimable(true, len(classes)):
         return result | _nothing(classes, how)
     trained, per_class = _trained(true, how, folds), apart * len(true) / len(classes)
-    part = None if trained is None else _Part(trained, per_class, growth)
+    part = None if trained is None else _FoldFit(trained, per_class, growth)
     share, final = partial(_share, part=part, apart=apart), partial(_expected, part=part)
     said = probs.argmax(1)
     tally = tallied(said, true, len(classes))
@@ -191,7 +191,7 @@ def _trained(labels: Tensor, how: How, folds: int | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _FoldFit:
     """A fold's fit: of the share `trained` of the whole, which has `per_class` examples a class."""
 
     trained: float
@@ -204,7 +204,7 @@ class _Part:
         )
 
 
-def _expected(figure: Interval, *, part: _Part | None) -> Interval:
+def _expected(figure: Interval, *, part: _FoldFit | None) -> Interval:
     """The figure with what the final fit is expected to have: out of fold more than its parts."""
     value = figure["value"]
     if value is None or part is None:
@@ -221,7 +221,7 @@ def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) ->
     return new_sources.new_sources(expected, intervals.variance(middle, n))
 
 
-def _share(hits: float, n: float, *, part: _Part | None, apart: float) -> Interval:
+def _share(hits: float, n: float, *, part: _FoldFit | None, apart: float) -> Interval:
     """A share with Wilson's interval, or out of fold one that allows for what folds miss."""
     if n == 0:
         return NOT_ESTIMABLE

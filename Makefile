@@ -12,7 +12,7 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training faults clean
+.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training gpu-wheels gpu-check faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -141,6 +141,21 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.own_code
+
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+GPU_PYTHON_VERSION ?= 3.12
+gpu-wheels: install ## What a bare GPU machine lacks for gpu-check, into data/gpu-wheels (GPU_PYTHON_VERSION is its Python's)
+	@$(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps --only-binary=:all: \
+	  --python-version $(GPU_PYTHON_VERSION) --implementation cp \
+	  $(foreach n,39 35 34 31 28 27 24 17 12 5,--platform manylinux_2_$(n)_x86_64) --platform manylinux2014_x86_64 \
+	  -d data/gpu-wheels $$($(BIN)/python -m benchmarks.gpu --wheels)
+	@du -sh data/gpu-wheels
+
+gpu-check: ## Parity, speed, memory and resuming on this machine's GPU, within 8 minutes, without a network
+	@if ls data/gpu-wheels/*.whl > /dev/null 2>&1 && [ ! -d data/gpu-site ]; then \
+	  $(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target data/gpu-site data/gpu-wheels/*.whl; \
+	fi
+	PYTHONPATH=.:data/gpu-site $(GPU_PYTHON) -m benchmarks.gpu
 
 faults: install ## The 20 promises with their full counts, into benchmarks/results/faults.json
 	HEADSTART_FAULTS=full $(BIN)/python -m pytest $(FAULTS)

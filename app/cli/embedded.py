@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from pathlib import Path
 
 from app.accounts.service import create_first_key
 from app.cli.folder import write_key
@@ -61,13 +62,19 @@ def _seal(settings: Settings, sessions: Sessions) -> None:
 
 
 def _require_worker() -> None:
-    missing = [name for name in ("torch", "openvino") if importlib.util.find_spec(name) is None]
+    missing = missing_libraries()
     if missing:
         raise HeadstartError(
             "internal",
             f"{' and '.join(missing)} not installed; the embedded service needs the worker's"
             " libraries: pip install 'headstart[api,worker]'",
         )
+
+
+def missing_libraries() -> list[str]:
+    """What to compute with that is not installed; where a GPU is, OpenVINO may be missing."""
+    needed = ("torch",) if Path("/dev/nvidiactl").exists() else ("torch", "openvino")
+    return [name for name in needed if importlib.util.find_spec(name) is None]
 
 
 def _free_port(host: str, port: int) -> int:

@@ -95,7 +95,7 @@ class _Loop:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._requests, self._check = requests, check
-        self._idle: list[_Connection] = []
+        self._idle: list[Connection] = []
         self._outcomes: list[Outcome] = []
 
     async def run(self, plan: Plan) -> list[Outcome]:
@@ -123,7 +123,7 @@ class _Loop:
         if self._check is not None:
             self._check(number, status, body)
 
-    def _kept(self) -> _Connection | None:
+    def _kept(self) -> Connection | None:
         """A kept connection that the server has not closed meanwhile."""
         while self._idle:
             connection = self._idle.pop()
@@ -131,13 +131,15 @@ class _Loop:
                 return connection
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(_Connection, self._host, self._port)
+        _, made = await loop.create_connection(Connection, self._host, self._port)
         return made
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """One kept connection: a request, then its answer."""
+
     def __init__(self) -> None:
         self._waiter: asyncio.Future[tuple[int, bytes]] | None = None
         self._data = b""
@@ -147,6 +149,7 @@ class _Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body."""
         self._waiter = asyncio.get_running_loop().create_future()
         self._data, self._total = b"", 0
         self.transport.write(request)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+TRAINER_SHARE, PREDICTOR_SHARE = 0.4, 0.5
+"""Of a GPU's memory: the predictor, which somebody waits for, has more of it. What is left is for
+what CUDA itself holds in either process.
+"""
 UNKNOWN = 2**63
 """Where the system does not say."""
 
@@ -13,6 +17,23 @@ UNKNOWN = 2**63
 def available() -> int:
     """Bytes that can be had without swapping."""
     return min(_of_machine(), _of_container())
+
+
+def keep_to(share: float) -> None:
+    """Let torch have no more than a share of the GPU in this process, where there is a GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
+def available_on_gpu(share: float) -> int:
+    """Bytes that a process which keeps to `share` can still have there."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return max(0, min(free + unused, int(share * total) - torch.cuda.memory_allocated()))
 
 
 def _of_machine() -> int:

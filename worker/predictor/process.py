@@ -30,6 +30,7 @@ from app.infra.storage import open_storage, tidy
 from app.infra.telemetry.logs import configure_logs
 from worker.answers.scoring import ServingHead
 from worker.formats import models
+from worker.ml import memory
 from worker.ml.engines import default_device
 from worker.ml.engines.precision import precisions
 from worker.predictor.calls import InputOutcome
@@ -196,6 +197,7 @@ def main() -> None:
     settings = settings_or_exit(with_folder=True)
     configure_logs(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    memory.keep_to(memory.PREDICTOR_SHARE)
     torch.set_num_threads(1)  # a resize over two threads burns eight times the CPU of one
     with threadpool_limits(1, user_api="blas"):  # numpy's products are small, too
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
@@ -24,6 +25,7 @@ from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
 from worker.formats import models, segments
 from worker.formats.channel import Message
+from worker.ml import memory
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
 from worker.ml.engines.joint import joint
 from worker.ml.engines.precision import precisions
@@ -47,8 +49,6 @@ from worker.tensors.predict import predict
 Report = Callable[[str, dict[str, Any]], None]
 
 MOST_ENGINES = 4
-GPU_SHARE = 0.4
-"""Of a GPU's memory: the predictor, which somebody waits for, has the rest."""
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
 
 
@@ -56,8 +56,7 @@ class Tensors:
     """Handles the parent's requests one after the other; `stopped` asks to end an embedding."""
 
     def __init__(self, *, stopped: Callable[[], bool]) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
+        memory.keep_to(memory.TRAINER_SHARE)
         self._stopped = stopped
         self._engines: OrderedDict[tuple[str, Precision], Engine] = OrderedDict()
         self._names = LabelEmbeddings()
@@ -372,8 +371,12 @@ def _maps(spec: BackboneSpec) -> list[str]:
 
 @cache
 def libraries() -> dict[str, str]:
-    """The versions of what decides the numbers."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    """The versions of what decides the numbers; on a GPU OpenVINO may be missing."""
+    found = {}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _precision(request: Message) -> Precision:

@@ -25,7 +25,15 @@ from worker.ml.engines import Engine, default_device
 from worker.ml.engines.tunable import tunable
 from worker.ml.tasks import Tuning, TuningBudget
 from worker.ml.tuning import cost
-from worker.ml.tuning.rows import BATCH, TOGETHER, PictureRows, TextRows, TuningRows, bytes_needed
+from worker.ml.tuning.rows import (
+    BATCH,
+    TOGETHER,
+    PictureRows,
+    TextRows,
+    TuningRows,
+    bytes_needed,
+    bytes_trained,
+)
 from worker.tensors.blobs import blobs
 
 Report = Callable[[str, dict[str, Any]], None]
@@ -42,15 +50,25 @@ def check(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
         vector=spec.width,
         longest=request["longest"],
     )
-    room = memory.available()
-    if needed > room:
-        told = (
-            f"tuning {spec.name} on {request['examples']:,} examples needs about "
-            f"{needed / 2**30:.1f} GiB of memory, and {room / 2**30:.1f} GiB are free: give fewer "
-            "examples, a smaller backbone, or take the method auto"
-        )
-        raise HeadstartError("fit_too_large", told, param="training_file")
+    _require(needed, memory.available(), "memory", spec, request)
+    if default_device() != "cpu":
+        room = memory.available_on_gpu(memory.TRAINER_SHARE)
+        there = bytes_trained(suffix, longest=request["longest"])
+        _require(there, room, "the GPU's memory", spec, request)
     return {"bytes": needed}
+
+
+def _require(
+    needed: int, room: int, whose: str, spec: BackboneSpec, request: Mapping[str, Any]
+) -> None:
+    if needed <= room:
+        return
+    told = (
+        f"tuning {spec.name} on {request['examples']:,} examples needs about "
+        f"{needed / 2**30:.1f} GiB of {whose}, and {room / 2**30:.1f} GiB are free: give fewer "
+        "examples, a smaller backbone, or take the method auto"
+    )
+    raise HeadstartError("fit_too_large", told, param="training_file")
 
 
 def seconds(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:

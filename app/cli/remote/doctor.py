@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
+from app.cli.embedded import missing_libraries
 from app.cli.options import DataDir, settings_of
 from app.cli.remote.connection import known_address
 from app.cli.remote.show import AsJson, dump, table
@@ -79,7 +79,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _libraries(_: Settings) -> str:
-    missing = [name for name in ("torch", "openvino") if importlib.util.find_spec(name) is None]
+    missing = missing_libraries()
     if missing:
         why = f"{' and '.join(missing)} not installed; pip install 'headstart[api,worker]'"
         raise HeadstartError("backbone_unavailable", f"{why} to train and predict on this machine")

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from worker.ml.backbones.moving import moved
+
 State = dict[str, Tensor]
 STAGE = 0.5
 """A stage's rate, in those of the stage behind it."""
@@ -96,7 +98,7 @@ class Suffix:
         if device.type == "cpu":
             return self
         start = {name: value.to(device) for name, value in self.start.items()}
-        return replace(self, graph=copy.deepcopy(self.graph).to(device), start=start)
+        return replace(self, graph=moved(self.graph, device), start=start)
 
     def mean(self, tuned: Sequence[State]) -> State:
         """Of several trainings from the same start."""

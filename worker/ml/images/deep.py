@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -113,6 +112,8 @@ def facts(data: bytes) -> str:
 
 def _png(data: bytes, header: ImageHeader) -> Deep:
     _check_bytes(header.width * header.height * 8)
+    import imagecodecs
+
     values = np.atleast_3d(imagecodecs.png_decode(data))
     if values.dtype != np.uint16:
         raise HeadstartError("image_invalid", "a PNG that does not hold what its header says")
@@ -132,6 +133,8 @@ def _jpeg_2000(data: bytes, header: ImageHeader) -> Deep | None:
     if bits <= 8:
         return None
     _check_bytes(header.width * header.height * components * 4)
+    import imagecodecs
+
     values = np.atleast_3d(imagecodecs.jpeg2k_decode(data))
     if values.shape[2] in (1, 3):
         return Deep(values, orientation=1)
@@ -271,7 +274,7 @@ def _finite_strips(values: Numbers) -> Iterator[Numbers]:
 
 
 DAMAGE = (
-    tifffile.TiffFileError, imagecodecs.PngError, OSError, ValueError, TypeError, KeyError,
+    tifffile.TiffFileError, OSError, ValueError, TypeError, KeyError,
     IndexError, AttributeError, RuntimeError, OverflowError, ZeroDivisionError, MemoryError,
 )  # fmt: skip
 """What both readers raise on damaged files."""

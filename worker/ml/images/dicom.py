@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from app.core.image_formats.dicom import picture_alone
-from worker.ml.images import dicom_codecs
 
 Numbers = NDArray[Any]
 Ends = tuple[float, float]
@@ -42,6 +41,8 @@ def read(data: bytes) -> DicomPicture:
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     dataset = pydicom.dcmread(BytesIO(picture_alone(data)))
     _level(dataset)
+    from worker.ml.images import dicom_codecs
+
     stored = dicom_codecs.stored(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         return _palette(stored, dataset)

@@ -119,8 +119,13 @@ def bytes_needed(suffix: Suffix, *, examples: int, vector: int, longest: int = 0
     size = 2 if suffix.cut.level >= 0 else 1
     each = len(TUNED_VIEWS) * suffix.cut.width * size if suffix.cut.shape else 0
     kept = 2 * examples * (each + 2 * MANY_VIEWS * vector)
+    return kept + bytes_trained(suffix, longest=longest)
+
+
+def bytes_trained(suffix: Suffix, *, longest: int = 0) -> int:
+    """Of those what lies on the device that trains, however many examples there are."""
     tensors = sum(value.nbytes for value in suffix.start.values())
-    return kept + TIMES * tensors + _batch_trace(suffix, longest)
+    return TIMES * tensors + _batch_trace(suffix, longest)
 
 
 def _batch_trace(suffix: Suffix, longest: int) -> int:

@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Mapping
-from pathlib import Path
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
 
-CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
-NEEDED: Mapping[str, str] = {
-    "alembic": "alembic", "annotated_doc": "annotated-doc", "annotated_types": "annotated-types",
-    "anyio": "anyio", "click": "click", "cronsim": "cronsim", "deprecated": "deprecated",
-    "dotenv": "python-dotenv", "fastapi": "fastapi", "greenlet": "greenlet", "h11": "h11",
-    "httpcore": "httpcore", "httptools": "httptools", "httpx": "httpx", "limits": "limits",
-    "mako": "mako", "markdown_it": "markdown-it-py", "markupsafe": "markupsafe",
-    "mdurl": "mdurl", "opentelemetry": "opentelemetry-api", "packaging": "packaging",
-    "PIL": "pillow",
-    "prometheus_client": "prometheus_client", "psycopg": "psycopg",
-    "psycopg_binary": "psycopg-binary", "pydantic": "pydantic", "pydantic_core": "pydantic_core",
-    "pydantic_settings": "pydantic-settings", "python_multipart": "python-multipart",
-    "rich": "rich", "safetensors": "safetensors", "simplejpeg": "simplejpeg",
-    "sqlalchemy": "sqlalchemy", "standardwebhooks": "standardwebhooks", "starlette": "starlette",
-    "structlog": "structlog", "threadpoolctl": "threadpoolctl", "tifffile": "tifffile",
-    "timm": "timm", "tokenizers": "tokenizers", "transformers": "transformers", "typer": "typer",
-    "typing_inspection": "typing-inspection", "uvicorn": "uvicorn", "uvloop": "uvloop",
-    "wrapt": "wrapt",
-}  # fmt: skip
-"""Modules and the packages that bring them: all that the service imports here but torch. OpenVINO,
-Celery, imagecodecs, obstore and redis are not among them: a GPU computes without them.
-"""
+from packaging.requirements import Requirement
 
-THERE = frozenset({"pillow", "safetensors", "tokenizers", "transformers"})
-"""What torchvision and transformers bring: a bare machine has them, and they are large."""
-
-
-def missing() -> list[str]:
-    """Packages whose modules this Python does not find."""
-    found = (name for name in NEEDED if importlib.util.find_spec(name) is None)
-    return [NEEDED[name] for name in found]
+THERE = frozenset({
+    "torchvision", "pillow", "numpy", "transformers", "tokenizers", "safetensors",
+    "huggingface-hub", "hf-xet", "regex", "scipy",
+})  # fmt: skip
+"""What is there beside torch and all that it needs, of any version; what is small travels."""
+ENTRIES = (
+    "app.main", "app.cli.embedded", "worker.predictor.process", "worker.tensors.handler",
+    "worker.trainer.loop", "worker.ml.engines.torch_engine", "benchmarks.gpu.over_http",
+)  # fmt: skip
+BY_NAME = ("uvicorn", "httptools", "uvloop", "timm")
+"""Loaded later, by their names."""
+LEFT = ("openvino", "celery", "imagecodecs", "obstore", "redis", "gguf")
+"""What a GPU computes without; large, most of it."""
+_IMPORTS = "\n".join(
+    (
+        "import importlib, sys",
+        "for name in {left!r}: sys.modules[name] = None",
+        "for name in {entries!r}: importlib.import_module(name)",
+        "print(*(name for name in sys.modules if '.' not in name and sys.modules[name]))",
+    )
+)
 
 
-def pinned() -> list[str]:
-    """`name==version` of all that may have to travel, as constraints.txt has it."""
-    lines = (line.strip() for line in CONSTRAINTS.read_text("utf-8").splitlines())
-    known = {_plain(line.partition("==")[0]): line.split(";")[0].strip() for line in lines if line}
-    return [known[_plain(name)] for name in NEEDED.values() if name not in THERE]
+def missing() -> str | None:
+    """The first module that cannot be imported here."""
+    try:
+        for name in (*ENTRIES, *BY_NAME):
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        return error.name
+    return None
+
+
+def travelling() -> list[str]:
+    """`name==version` of what the service imports, and of all that this needs, but what is there.
+
+    Raises subprocess.CalledProcessError where it does not start without what is left here.
+    """
+    where = metadata.packages_distributions()
+    code = _IMPORTS.format(left=LEFT, entries=(*ENTRIES, *BY_NAME))
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    imported = {one for name in done.stdout.split() for one in where.get(name, ())}
+    needed = _with_needs(imported) - (_with_needs(["torch"]) - {"typing-extensions"})
+    return sorted(
+        f"{name}=={metadata.version(name)}" for name in needed - THERE - {"headstart", *LEFT}
+    )
+
+
+def _with_needs(names: Iterable[str]) -> set[str]:
+    """Of distributions all that they require and is installed here, extras left out."""
+    waiting, found = [_plain(name) for name in names], set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in LEFT:
+            continue
+        try:
+            told = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        found.add(name)
+        waiting += (_plain(one.name) for one in map(Requirement, told) if _applies(one))
+    return found
+
+
+def _applies(one: Requirement) -> bool:
+    return one.marker is None or one.marker.evaluate({"extra": ""})
 
 
 def _plain(name: str) -> str:

@@ -29,14 +29,14 @@ Step = Callable[[], Mapping[str, Any]]
 
 
 def main() -> None:
-    """Check, write benchmarks/results/gpu.json on a GPU, and exit by whether all holds."""
+    """Check, record `gpu` where there is one, and exit by whether all holds."""
     options = _options()
     if options.wheels:
-        print(" ".join(needs.pinned()))
+        print(" ".join(needs.travelling()))
         return
     lacking = needs.missing()
     if lacking:
-        raise SystemExit(f"missing here: {' '.join(lacking)}: bring wheels by `make gpu-wheels`")
+        raise SystemExit(f"{lacking} is missing here: bring wheels by `make gpu-wheels`")
     import torch
 
     if not options.dry and not torch.cuda.is_available():

@@ -51,9 +51,7 @@ async def _clients(asked: Asked) -> list[float]:
 async def _client(asked: Asked, number: int, end: float) -> list[float]:
     url, requests, clients, _ = asked
     parts, loop = urlsplit(url), asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        Connection, parts.hostname or "", parts.port or 80
-    )
+    _, connection = await loop.create_connection(Connection, parts.hostname or "", parts.port or 80)
     took: list[float] = []
     at = number * len(requests) // clients
     while (began := time.perf_counter()) < end:

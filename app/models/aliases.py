@@ -85,7 +85,7 @@ def _put(services: Services, caller: Identity, name: str, model_id: str, pinned:
 @router.patch(
     "/{name}",
     responses=problems(
-        "not_found", "not_ready", "invalid_json", "invalid_value", "modality_mismatch",
+        "not_found", "not_ready", "in_flight", "invalid_json", "invalid_value", "modality_mismatch",
         "model_corrupt",
     ),
 )  # fmt: skip

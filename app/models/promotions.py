@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -24,7 +25,7 @@ from app.infra.repositories import aliases, targets
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 from app.infra.repositories.retraining import agreement, endings, moves, promotions, webhooks
 from app.infra.repositories.retraining.moves import Move
-from app.infra.repositories.retraining.promotions import NewPromotion
+from app.infra.repositories.retraining.promotions import MovedError, NewPromotion
 from app.models.alias_schemas import (
     Alias,
     AliasMove,
@@ -41,6 +42,8 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1/aliases/{name}", tags=["
 
 DEFAULT_SECONDS = 30.0
 """How long a request without `Prefer` waits for the verdict."""
+_TRIES = 5
+"""Of a forced promotion, while others move the alias."""
 PromotionId = Annotated[str, path_id("The promotion's id.", "prom_01ke4d8m3r5t7v9x1z2b4d6f8h")]
 
 
@@ -52,6 +55,7 @@ PromotionId = Annotated[str, path_id("The promotion's id.", "prom_01ke4d8m3r5t7v
         **problems(
             "not_found",
             "not_ready",
+            "in_flight",
             "modality_mismatch",
             "label_mode_mismatch",
             "dataset_failed",
@@ -89,7 +93,7 @@ async def promote(
         force=body.force,
         note=body.reason,
     )
-    reply, replayed = await to_thread.run_sync(_ask, services, asked, organisation_id, key)
+    reply, replayed = await to_thread.run_sync(ask, services, asked, organisation_id, key)
     mark(response, replayed=replayed)
     found = Promotion.model_validate(reply.body)
     if found.status == "waiting":
@@ -112,12 +116,27 @@ def _over(status: str | None) -> bool:
     return status != "waiting"
 
 
-def _ask(
+def ask(
     services: Services, new: NewPromotion, organisation_id: str, key: IdempotencyKey | None
 ) -> tuple[Reply, bool]:
+    """The promotion as it was asked for, and whether that is a replay.
+
+    A forced one moves whatever the alias means by then. Raises in_flight where that changes again
+    and again, and as `promotions.ask`.
+    """
     stored = replay(services.sessions, key)
     if stored is not None:
         return stored, True
+    for _ in range(_TRIES):
+        with suppress(MovedError):
+            return _asked(services, new, organisation_id, key)
+    raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
+
+
+def _asked(
+    services: Services, new: NewPromotion, organisation_id: str, key: IdempotencyKey | None
+) -> tuple[Reply, bool]:
+    """Raises MovedError where the alias moved in between: what it means now is to be asked of."""
     with writing(services) as session:
 
         def effect() -> Reply:

@@ -30,7 +30,7 @@ _PATH = "/v1/models/{model}/calibrate"
 _EXAMPLE = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 Name = Annotated[str, path_id("The model's id, or an alias.", _EXAMPLE)]
 _PROBLEMS = problems(
-    "bad_request", "not_found", "not_ready", "unsupported_media_type", "invalid_json",
+    "bad_request", "not_found", "in_flight", "not_ready", "unsupported_media_type", "invalid_json",
     "invalid_request", "model_corrupt", "backbone_unavailable", "overloaded",
     "predictor_unavailable", "deadline_exceeded", "storage_unavailable",
 )  # fmt: skip
@@ -148,7 +148,9 @@ def _refuse_archives(inputs: Sequence[Input]) -> None:
         raise HeadstartError("invalid_request", why, param="inputs")
 
 
-@router.delete(_PATH, responses=problems("not_found", "model_corrupt", "storage_unavailable"))
+@router.delete(
+    _PATH, responses=problems("not_found", "in_flight", "model_corrupt", "storage_unavailable")
+)
 async def undo_calibration(model: Name, caller: Writer, services: ServicesDep) -> Calibration:
     """Put back the thresholds that the model was made with; answers what is undone."""
     undone = await to_thread.run_sync(recalibrating.undo, services, caller.organisation_id, model)

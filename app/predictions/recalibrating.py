@@ -195,7 +195,8 @@ def _judged(services: Services, row: ModelRow) -> Judged | None:
 def _revise(services: Services, row: ModelRow, card: dict[str, Any]) -> None:
     """Store the model's files with this card, and let the row name them.
 
-    Raises not_found where the model is gone or was revised meanwhile, model_corrupt.
+    Raises not_found where the model is gone, in_flight where it was revised meanwhile,
+    model_corrupt.
     """
     prefix = storage_keys.revision(row.artifact, new_id("rev-"))
     with _files(services, row, prefix, card) as (files, told, sha256, size):
@@ -211,7 +212,7 @@ def _locked(session: Session, row: ModelRow) -> ModelRow:
     if own is None:
         raise HeadstartError("not_found", "there is no such model", param="model")
     if own.artifact != row.artifact:
-        raise HeadstartError("storage_unavailable", "it was calibrated meanwhile", retry_after=1)
+        raise HeadstartError("in_flight", "it was calibrated meanwhile; try again", retry_after=1)
     return own
 
 

@@ -13,6 +13,7 @@ from app.core.ids import new_id
 from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, FeedbackRow, LoggedPredictionRow
 from app.infra.repositories.live import log
+from app.infra.repositories.upserts import found_or_added, locked
 
 SUPERSEDED = "superseded"
 """Why feedback is in no version: something newer was said of its input."""
@@ -36,24 +37,20 @@ def put(
 
     An audited label holds against what is not: the row is then left as it is.
     """
-    of = FeedbackRow
-    statement = select(FeedbackRow).where(
-        of.organisation_id == organisation_id, of.subject == subject
+    at, of = now(session), FeedbackRow
+    mine = select(FeedbackRow).where(of.organisation_id == organisation_id, of.subject == subject)
+    told = {**values, "applied": None, "updated_at": at}
+    common = {"organisation_id": organisation_id, "subject": subject, "created_at": at}
+    row, is_new = found_or_added(
+        session,
+        lambda: locked(session, mine),
+        lambda: FeedbackRow(id=new_id("fb_"), **common, **told),
     )
-    row = session.scalars(statement.with_for_update()).one_or_none()
-    if row is not None and row.audited and not values["audited"]:
+    if is_new or (row.audited and not values["audited"]):
         return row, None
-    at, former = now(session), None
-    if row is None:
-        row = FeedbackRow(
-            id=new_id("fb_"), organisation_id=organisation_id, subject=subject, created_at=at
-        )
-        session.add(row)
-    else:
-        former = row.content_key
-    for name, value in values.items():
+    former = row.content_key
+    for name, value in told.items():
         setattr(row, name, value)
-    row.applied, row.updated_at = None, at
     session.flush()
     return row, former
 

@@ -14,6 +14,7 @@ from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import FeedbackRow, LabellingProjectRow
 from app.infra.repositories import sealing
+from app.infra.repositories.upserts import found_or_added, locked
 from app.infra.vault import Vault
 
 SOURCE = "label_studio"
@@ -24,14 +25,19 @@ def put(
     session: Session, vault: Vault, *, organisation_id: str, alias: str, project: str, **values: Any
 ) -> LabellingProjectRow:
     """The project as it is said to be now. Raises secrets_key_missing for a token."""
-    row = session.get(LabellingProjectRow, (organisation_id, alias, project))
     at = now(session)
-    if row is None:
-        row = LabellingProjectRow(
+    of = LabellingProjectRow
+    mine = select(LabellingProjectRow).where(
+        of.organisation_id == organisation_id, of.alias == alias, of.project == project
+    )
+    row, _ = found_or_added(
+        session,
+        lambda: locked(session, mine),
+        lambda: LabellingProjectRow(
             organisation_id=organisation_id, alias=alias, project=project, hostname="", token=None,
-            label_config="", pending=False, not_before=None, told={}, created_at=at,
-        )  # fmt: skip
-        session.add(row)
+            label_config="", pending=False, not_before=None, told={}, created_at=at, updated_at=at,
+        ),
+    )  # fmt: skip
     if values.get("hostname") and urlsplit(values["hostname"])[:2] != urlsplit(row.hostname)[:2]:
         row.token = None  # a token is its own host's, and no other's to read
     told = {name: value for name, value in values.items() if value is not None}

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.infra.database import Sessions, now, transaction
 from app.infra.orm import ShadowAgreementRow
+from app.infra.repositories.upserts import found_or_added, locked
 
 Whose = tuple[str, str, str, str]
 """Organisation, alias, the model that it means, and the shadow."""
@@ -48,27 +49,22 @@ class ShadowTally:
 
 
 def _add(session: Session, whose: Whose, counts: Counter[tuple[str, str]]) -> None:
+    at, of = now(session), ShadowAgreementRow
     organisation_id, alias, model_id, shadow_id = whose
-    statement = select(ShadowAgreementRow).where(
-        ShadowAgreementRow.organisation_id == organisation_id,
-        ShadowAgreementRow.alias == alias,
-        ShadowAgreementRow.model_id == model_id,
-        ShadowAgreementRow.shadow_id == shadow_id,
+    mine = select(ShadowAgreementRow).where(
+        of.organisation_id == organisation_id,
+        of.alias == alias,
+        of.model_id == model_id,
+        of.shadow_id == shadow_id,
     )
-    row = session.scalars(statement.with_for_update()).one_or_none()
-    at = now(session)
-    if row is None:
-        row = ShadowAgreementRow(
-            organisation_id=organisation_id,
-            alias=alias,
-            model_id=model_id,
-            shadow_id=shadow_id,
-            compared=0,
-            agreed=0,
-            differences=[],
-            created_at=at,
-        )
-        session.add(row)
+    row, _ = found_or_added(
+        session,
+        lambda: locked(session, mine),
+        lambda: ShadowAgreementRow(
+            organisation_id=organisation_id, alias=alias, model_id=model_id, shadow_id=shadow_id,
+            compared=0, agreed=0, differences=[], created_at=at, updated_at=at,
+        ),
+    )  # fmt: skip
     row.compared += counts.total()
     row.agreed += sum(number for (one, other), number in counts.items() if one == other)
     row.differences = _merged(row.differences, counts)

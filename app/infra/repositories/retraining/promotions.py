@@ -18,6 +18,7 @@ from app.infra.orm import AliasRow, AliasWearRow, ModelRow, PromotionRow
 from app.infra.repositories import datasets, work
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
+from app.infra.repositories.upserts import found_or_added, locked
 
 KIND = "promote"
 
@@ -169,15 +170,17 @@ def asked(session: Session, *, organisation_id: str, alias: str) -> dict[str, in
 
 def wear(session: Session, row: PromotionRow, marks: Sequence[str], before: dict[str, int]) -> None:
     """Remember one more look at these examples. Raises MovedError where somebody else looked."""
-    if asked(session, organisation_id=row.organisation_id, alias=row.alias) != before:
-        raise MovedError
-    session.merge(
-        AliasWearRow(
-            organisation_id=row.organisation_id,
-            alias=row.alias,
-            asked=spending.ask(marks, before),
-        )
+    mine = select(AliasWearRow).where(
+        AliasWearRow.organisation_id == row.organisation_id, AliasWearRow.alias == row.alias
     )
+    worn, _ = found_or_added(
+        session,
+        lambda: locked(session, mine),
+        lambda: AliasWearRow(organisation_id=row.organisation_id, alias=row.alias, asked={}),
+    )
+    if worn.asked != before:
+        raise MovedError
+    worn.asked = spending.ask(marks, before)
 
 
 def conclude(session: Session, row: PromotionRow, decision: Decision) -> None:

@@ -27,7 +27,8 @@ from app.uploads.intake.crops.cutter import Cutter, name_of
 from app.uploads.intake.drafts import Drafts
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
-from app.uploads.intake.lists.sources import ListReading, Sources
+from app.uploads.intake.lists.reading import ListReading
+from app.uploads.intake.lists.sources import Sources
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter

@@ -123,7 +123,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     problems = [
         doubts.table_unread(one.member.path, one.why)
         for one in tables
-        if one.why is not None and not (one.vague and by_folder)
+        if one.why is not None and not (one.vague and (by_folder or chosen))
     ]
     if not chosen and tables and not by_folder:
         first = min(tables, key=lambda one: (one.error is None, one.vague))

@@ -33,6 +33,8 @@ class AnnotatedPicture:
     size: tuple[int, int] | None = None
     group: Any = None
     split: Any = None
+    source: str = ""
+    """The file that tells of it, where that tells of it alone."""
 
     @property
     def labels(self) -> list[str]:

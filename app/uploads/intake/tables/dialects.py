@@ -7,8 +7,10 @@ spaCy's categories, Label Studio's JSON-MIN. What is recognised and not read say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 
 Value = Mapping[str, Any]
@@ -17,9 +19,17 @@ _USE = "aiplatform.googleapis.com/ml_use"
 _MANIFEST = "-metadata"
 
 
-def converter(first: Value) -> Converter | None:
-    """What makes plain rows of objects like the first; None where they are plain already."""
-    return next((read for known, read in _KNOWN if known(first)), None)
+class UndecidedLabelError(ValueError):
+    """A row that says several labels, of which the caller is to say which counts."""
+
+
+def converter(first: Value, label: str | None = None) -> Converter | None:
+    """What makes plain rows of objects like the first; None where they are plain already.
+
+    `label` is the column that the caller says to be the label.
+    """
+    found = next((read for known, read in _KNOWN if known(first)), None)
+    return partial(_ground_truth, wanted=label) if found is _ground_truth else found
 
 
 def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
@@ -29,6 +39,8 @@ def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
         raise row.error("schema_mismatch", why)
     try:
         told = dict(value) if read is None else read(value)
+    except UndecidedLabelError as error:
+        raise row.error("schema_mismatch", str(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         why = f"it is not as the rows before: {str(error)[:60] or 'a part is missing'}"
         raise row.error("schema_mismatch", why) from error
@@ -60,24 +72,38 @@ def _vertex(value: Value) -> dict[str, Any]:
     return {**told, "split": use} if use and use != "unassigned" else told
 
 
-def _ground_truth(value: Value) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html"""
+def _ground_truth(value: Value, wanted: str | None = None) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html
+
+    `wanted` is the job whose label counts, and what its column is called.
+    """
     told = {"text": value["source"]} if "source" in value else {"path": value["source-ref"]}
-    names = [name for name in value if name.endswith(_MANIFEST)]
-    if not names:
-        return {**told, "label": None}
-    if len(names) > 1:
-        raise ValueError(f"several jobs have labelled it: {', '.join(names)[:50]}")
-    about: Any = value[names[0]]
-    label: Any = value.get(names[0].removesuffix(_MANIFEST))
+    if wanted is not None:
+        return {**told, wanted: _of_job(value, wanted)}
+    jobs = [name.removesuffix(_MANIFEST) for name in value if name.endswith(_MANIFEST)]
+    if len(jobs) > 1:
+        some = ", ".join(f"`{shown(job, 40)}`" for job in jobs[:10])
+        raise UndecidedLabelError(
+            f"several jobs have labelled it: {some}; say which with label_column"
+        )
+    return {**told, "label": _of_job(value, jobs[0]) if jobs else None}
+
+
+def _of_job(value: Value, job: str) -> Any:
+    """The label that a job gave; None where it has not seen the row, or failed at it."""
+    about: Any = value.get(f"{job}{_MANIFEST}") or {}
+    label: Any = value.get(job)
+    if "failure-reason" in about or not (about and (label is not None or "class-name" in about)):
+        return None
     if "class-name" in about:
-        told["label"] = about["class-name"]
-    elif isinstance(label, list):
-        told["label"] = [about["class-map"][str(number)] for number in label]
-    else:
-        ids = {str(box["class_id"]) for box in label["annotations"]}
-        told["label"] = sorted(about["class-map"][number] for number in ids)
-    return told
+        return about["class-name"]
+    if isinstance(label, list):
+        return [about["class-map"][str(number)] for number in label]
+    if not isinstance(label, Mapping) or "annotations" not in label:
+        kind = shown(str(about.get("type")), 60)
+        raise UndecidedLabelError(f"its labels are of a kind that is not read: {kind}")
+    ids = {str(box["class_id"]) for box in label["annotations"]}
+    return sorted(about["class-map"][number] for number in ids)
 
 
 def _azure(value: Value) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     if label_studio.is_task(first):
         yield from label_studio.rows(every, table)
         return
-    read = dialects.converter(first)
+    read = dialects.converter(first, table.columns.get("label"))
     first, sample = dialects.converted(row, first, read), [value for _, value in seen[1:]]
     sample = [first, *(_tried(value, read) for value in sample)]
     every = ((row, dialects.converted(row, value, read)) for row, value in every)
@@ -107,7 +107,7 @@ def plain(file: BinaryIO, table: TableFile) -> Iterator[dict[str, Any]]:
     found = _of_list(file, table) if _start(file) == b"[" else _of_lines(file, table)
     read: dialects.Converter | None = None
     for count, (row, value) in enumerate(found):
-        read = read if count else dialects.converter(value)
+        read = read if count else dialects.converter(value, table.columns.get("label"))
         yield dialects.converted(row, value, read)
 
 

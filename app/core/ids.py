@@ -26,9 +26,10 @@ class _Ascending:
     def next(self, wanted: int) -> int:
         """`wanted`, or where that is not beyond the last one, a random step from there."""
         with self._lock:
-            step = 1 + secrets.randbits(_TAIL - 16)
-            self._last = wanted if wanted > self._last else self._last + step
-            return self._last
+            if wanted <= self._last:
+                wanted = self._last + 1 + secrets.randbits(_TAIL - 16)
+            self._last = wanted
+            return wanted
 
 
 _ascending = _Ascending()
@@ -69,5 +70,8 @@ def from_uuid(prefix: str, told: UUID) -> str:
     return prefix + _letters(told.int)
 
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+
+
 def _letters(number: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

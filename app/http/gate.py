@@ -76,10 +76,11 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = Body(receive, limit=self._limit(scope), pace=self.pace)
+        limit = self._limit(scope)
+        body = Body(receive, limit=limit, pace=self.pace)
         reply = _Reply(send, _Rest(headers, body, receive))
         try:
-            await self._admit(scope, headers)
+            await self._admit(scope, headers, limit)
             reply.headers, refused = await self._turn(scope)
             if refused is not None:
                 raise refused
@@ -97,12 +98,12 @@ class Gate:
             internal = HeadstartError("internal", "an unexpected error; quote the request_id")
             await reply.say(internal, scope, receive)
 
-    async def _admit(self, scope: Scope, headers: Headers) -> None:
+    async def _admit(self, scope: Scope, headers: Headers, limit: int) -> None:
         if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):
             told = _authorization(scope, headers)
             scope["state"]["identity"] = await self.keyring().identify(told)
         declared = headers.get("content-length", "0")
-        length, limit = digits(declared), self._limit(scope)
+        length = digits(declared)
         if length is None or length > limit:
             raise too_large(limit)
 

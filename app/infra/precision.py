@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -18,6 +19,7 @@ _KNOWN: tuple[Precision, ...] = ("f32", "bf16")
 _ENGINE = re.compile(r"[a-z0-9-]{1,60}")
 
 
+@lru_cache(1024)
 def precision_of(engine: str) -> Precision | None:
     """The precision in an engine's name, such as `openvino-bf16`; None where it says none."""
     return next((known for known in _KNOWN if known in engine.split("-")), None)

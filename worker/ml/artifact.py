@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, get_args
 
 import torch
@@ -80,14 +81,14 @@ class HeadConfig:
         """Whether it has a part of the network of its own."""
         return self.depth is not None
 
-    @property
+    @cached_property
     def views(self) -> tuple[str, ...]:
         """The views a prediction needs, the primary one first."""
         if not self.channels:
             return (PRIMARY["text"],)
         return tuple(dict.fromkeys(view for one in self.channels for view in one.views))
 
-    @property
+    @cached_property
     def pictures(self) -> tuple[str, ...]:
         """The views whose pixels these are made of: activations come with an embedding."""
         return tuple(dict.fromkeys(map(pictured, self.views)))

@@ -174,7 +174,8 @@ class Batcher:
                     self._running += len(batch)
                     if self._queue:
                         self._work_to_do.notify(len(batch))
-                    self._large_to_do.notify()
+                    if self._large:
+                        self._large_to_do.notify()
                     return self._free.pop(), batch
                 if self._queue and (item := self._to_decode()) is not None:
                     return item

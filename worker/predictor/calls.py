@@ -100,22 +100,26 @@ class PendingInput:
     @property
     def views(self) -> tuple[str, ...]:
         """The views that its heads read, each once; none for an embedding."""
+        if not self.riders:
+            head = self.call.head
+            return () if head is None else head.live.config.views
         heads = [one.call.head for one in self.together if one.call.head is not None]
-        if len(heads) == 1:
-            return tuple(heads[0].live.config.views)
         return tuple(dict.fromkeys(view for head in heads for view in head.live.config.views))
 
     @property
     def pictures(self) -> tuple[str, ...]:
         """The views whose pixels these are made of."""
+        if not self.riders and self.call.head is not None:
+            return self.call.head.live.config.pictures  # type: ignore[no-any-return]
         return tuple(dict.fromkeys(map(pictured, self.views)))
 
     @property
     def behind(self) -> str:
         """What a head of its own network also reads: what is at a cut, pixels, or nothing."""
-        if any(map(is_mapped, self.views)):
+        views = self.views
+        if any(map(is_mapped, views)):
             return MAP
-        return PIXELS if any(map(is_pixels, self.views)) else ""
+        return PIXELS if any(map(is_pixels, views)) else ""
 
     @property
     def weight(self) -> int:

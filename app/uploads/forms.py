@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.errors import HeaderParseError
@@ -104,7 +104,7 @@ class Form:
         disposition = self._headers.get(b"content-disposition", b"")
         kind, options = parse_options_header(disposition)
         name = options.get(b"name")
-        shown = part_filename(disposition)
+        shown = part_filename(disposition, options)
         if kind != b"form-data" or (name is None and (shown is None or self._limits.named)):
             raise bad("a part has no name")
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
@@ -144,8 +144,8 @@ class Form:
         self.complete = True
 
 
-def part_filename(disposition: bytes) -> str | None:
-    """What a part's Content-Disposition calls its file; None of a part that is none.
+def part_filename(disposition: bytes, options: Mapping[bytes, bytes]) -> str | None:
+    """What a part's Content-Disposition, whose `options` these are, calls its file, if it is one.
 
     `filename*` (RFC 5987) goes before `filename`, which may hold what mail would (RFC 2047).
     """
@@ -154,7 +154,7 @@ def part_filename(disposition: bytes) -> str | None:
         charset = extended[1].decode("ascii").lower()
         with suppress(LookupError, ValueError):  # whoever sends it names one of Python's codecs
             return unquote_to_bytes(extended[2]).decode(charset or "utf-8")
-    plain = parse_options_header(disposition)[1].get(b"filename")
+    plain = options.get(b"filename")
     if plain is None:
         return None
     name = plain.decode("utf-8", "replace")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from app.core.errors import HeadstartError
@@ -331,7 +332,7 @@ def test_form_limits_are_the_promised_ones() -> None:
     ],
 )
 def test_a_file_is_called_as_clients_call_it(disposition: bytes, name: str | None) -> None:
-    assert part_filename(disposition) == name
+    assert part_filename(disposition, parse_options_header(disposition)[1]) == name
 
 
 def test_a_file_sent_as_a_text_is_told_how_to_be_sent(refused: Refused) -> None:

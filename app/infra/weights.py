@@ -294,15 +294,20 @@ def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
 
 
 def weights_file(path: Path) -> Path:
-    """The file that holds the tensors: `path` itself, or `model.safetensors` of its folder."""
-    return path / "model.safetensors" if path.is_dir() else path
+    """The file that holds the tensors: `path` itself, or `model.safetensors` of its folder, or the
+    index of several such files.
+    """
+    if not path.is_dir():
+        return path
+    one, index = path / "model.safetensors", path / whole.INDEX
+    return index if index.is_file() and not one.is_file() else one
 
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a weights file, read once per change.
 
     Of a graph that keeps tensors in other files it is one over all of them. Of a folder it is that
-    of `model.safetensors`; where it has none, one over all of its files.
+    of `model.safetensors`, or one over its parts; where it has none, one over all of its files.
     """
     file = weights_file(path)
     if file.is_file():

@@ -15,6 +15,8 @@ from app.core.errors import HeadstartError
 from app.infra.found_backbones import gguf_header
 
 _LOCATION = re.compile(rb"\n\x08location\x12[\x01-\x7f]", re.DOTALL)
+INDEX = "model.safetensors.index.json"
+"""Says which of several files of a Hugging Face folder has which tensor (`weight_map`)."""
 MOST_HEADER = 100_000_000
 """Bytes of a safetensors file's head, as its own library bounds it."""
 
@@ -28,7 +30,9 @@ def check(file: Path) -> None:
         damage = str(error)
     if damage is not None:
         raise HeadstartError("weights_invalid", f"{file.name}: {damage}", param="model")
-    beside(file)
+    for one in beside(file):
+        if one.suffix == ".safetensors":
+            check(one)
 
 
 @lru_cache(maxsize=1024)
@@ -46,16 +50,18 @@ def _damage(file: Path, _mtime: int, size: int) -> str | None:
 
 
 def beside(file: Path) -> list[Path]:
-    """Files in which an ONNX graph keeps tensors of its own (`external_data`, key `location`).
+    """Files in which an ONNX graph keeps tensors of its own (`external_data`, key `location`), or
+    that an index of safetensors names.
 
     Raises weights_invalid for one that is missing, or lies elsewhere.
     """
-    if file.suffix != ".onnx":
+    listing = _LISTINGS.get(file.name) or _LISTINGS.get(file.suffix)
+    if listing is None:
         return []
     state = file.stat()
-    found = [file.parent / name for name in _locations(file, state.st_mtime_ns, state.st_size)]
+    found = [file.parent / name for name in listing(file, state.st_mtime_ns, state.st_size)]
     for path in found:
-        if path.resolve().parent != file.parent.resolve():
+        if path.parent.resolve() != file.parent.resolve():
             told = f"{file.name} reads a file of another folder: save it with its data beside it"
             raise HeadstartError("weights_invalid", told, param="model")
         if not path.is_file():
@@ -75,6 +81,27 @@ def _locations(file: Path, _mtime: int, size: int) -> tuple[str, ...]:
             for one in _LOCATION.finditer(data)
         }
     return tuple(sorted(found))
+
+
+@lru_cache(maxsize=256)
+def _shards(index: Path, _mtime: int, _size: int) -> tuple[str, ...]:
+    """The files that an index names. Raises weights_invalid for what is no index."""
+    try:
+        named = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        told = f"{index.name} names no files of tensors: copy the folder again"
+        raise HeadstartError("weights_invalid", told, param="model") from error
+    if not named or not all(isinstance(one, str) and one.endswith(_TENSORS) for one in named):
+        told = f"{index.name} names other files than safetensors, or none: save the model again"
+        raise HeadstartError("weights_invalid", told, param="model")
+    return tuple(sorted(named))
+
+
+_TENSORS = ".safetensors"
+_LISTINGS: Mapping[str, Callable[[Path, int, int], tuple[str, ...]]] = {
+    ".onnx": _locations,
+    INDEX: _shards,
+}
 
 
 def _safetensors(file: Path, size: int) -> str | None:

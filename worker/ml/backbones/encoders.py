@@ -14,6 +14,7 @@ from transformers.utils import logging
 from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import GGUF_SUFFIX
+from app.infra.weights import weights_file
 from worker.ml.backbones import packed_e5_network, packed_gguf_network
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
@@ -126,7 +127,7 @@ def _end_after(encoder: Any, layer: int, name: str) -> None:
 
 
 def _of_folder(folder: Path) -> nn.Module:
-    read(folder / "model.safetensors")
+    read(weights_file(folder))
     encoder: nn.Module
     encoder, loading = _load(folder)
     missing = [key for key in loading["missing_keys"] if not key.startswith(UNUSED)]

@@ -37,7 +37,7 @@ class TextTower:
     """
 
     def __init__(self, folder: Path) -> None:
-        read_state(folder / "model.safetensors")
+        read_state(weights.weights_file(folder))
         self._model, missing = loaded(folder)
         if missing:
             told = f"{folder.name}: missing or misshapen: {', '.join(missing[:5])}"

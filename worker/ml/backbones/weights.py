@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from app.core.errors import HeadstartError
+from app.infra.found_backbones import whole
 from app.infra.weights import Source, get, require, sha256, weights_file
 
 State = dict[str, Tensor]
@@ -45,10 +46,17 @@ def weights(name: str, weights_dir: Path | None) -> Weights:
 def read(path: Path) -> State:
     """The finite tensors of a weights file. Raises `weights_invalid`."""
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
+        state = _loaded(path)
     except DAMAGE as error:
         raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
     return _checked(state, path.name)
+
+
+def _loaded(path: Path) -> object:
+    """A pickle, or safetensors in one file or in several that an index names."""
+    if path.name != whole.INDEX:
+        return load_file(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return {name: value for part in whole.beside(path) for name, value in load_file(part).items()}
 
 
 def read_hashed(path: Path, known: Sequence[str]) -> State:

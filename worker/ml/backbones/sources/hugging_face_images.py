@@ -51,7 +51,7 @@ class PictureTower(nn.Module):
 
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for a folder that transformers does not read, or lacks tensors."""
-    read_state(path / "model.safetensors")
+    read_state(weights.weights_file(path))
     model, missing = loaded(path)
     left = [key for key in missing if POOLER not in key]
     if left:

@@ -37,6 +37,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
         hf.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1] * 4, image_size=64)
     ),
     "swin": lambda: hf.SwinForImageClassification(hf.SwinConfig(**SWIN)),
+    "beit": lambda: hf.BeitModel(hf.BeitConfig(**TOWER, use_relative_position_bias=True)),
     "clip": lambda: hf.CLIPModel(
         hf.CLIPConfig(vision_config=TOWER, text_config=TEXT, projection_dim=24)
     ),

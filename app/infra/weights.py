@@ -30,6 +30,7 @@ from app.infra.found_backbones import (
     GRAPH_SUFFIXES,
     HUB_FILE,
     gguf_header,
+    left_out,
     whole,
 )
 from app.infra.found_backbones.side_file import side_file
@@ -89,7 +90,7 @@ def window(folder: Path) -> int:
     """
     if folder.suffix == GGUF_SUFFIX:
         return gguf_header.stated(folder).window
-    if folder.is_file():
+    if not folder.is_dir():
         return _positions(folder)
     config = settings_of(folder / "config.json")
     stated = settings_of(folder / "sentence_bert_config.json").get("max_seq_length")
@@ -109,11 +110,17 @@ def _count(value: object) -> int:
 def _positions(packed: Path) -> int:
     """The sixth of seven sizes in the head of a packed file."""
     try:
-        with packed.open("rb") as file:
-            sizes = struct.unpack("<8x7i", file.read(36))
+        sizes = struct.unpack("<8x7i", _head(packed)[:36])
     except (OSError, struct.error) as error:
         raise HeadstartError("weights_invalid", f"{packed.name}: {error}") from error
     return int(sizes[5])
+
+
+def _head(file: Path) -> bytes:
+    if noted := left_out.noted(file):
+        return noted.head
+    with file.open("rb") as opened:
+        return opened.read(64)
 
 
 def settings_of(file: Path) -> dict[str, Any]:
@@ -191,7 +198,8 @@ def _in_package(spec: BackboneSpec) -> Source | None:
     if installed is None or installed.origin is None:
         return None
     path = Path(installed.origin).parent / inside
-    return Source("package", path) if path.exists() else None
+    here = path.exists() or left_out.is_noted(path)
+    return Source("package", path) if here else None
 
 
 def _in_cache(spec: BackboneSpec) -> Source | None:
@@ -310,6 +318,8 @@ def sha256(path: Path) -> str:
     of `model.safetensors`, or one over its parts; where it has none, one over all of its files.
     """
     file = weights_file(path)
+    if noted := left_out.noted(file):
+        return noted.sha256
     if file.is_file():
         more = whole.beside(file)
         return _together(file.parent, [file, *more]) if more else _digest(file)

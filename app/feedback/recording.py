@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.image_formats.dicom import without_patient
-from app.core.live.rule import DAY_SECONDS
+from app.core.live.rule import DAY_SECONDS, PredictionLog
 from app.core.live.vectors import halved
 from app.core.messages import Call, Input, Options, Target
 from app.http.dependencies import Services, writing
@@ -45,8 +45,8 @@ _AT_ONCE = 64
 """Inputs that are written in one transaction, and embedded in one call."""
 _LAST_SECONDS = 5.0
 _TOLD = ("label", "probability", "unknown", "familiarity", "labels")
-_Whose = tuple[str, str, str]
-"""Organisation, alias and the model that answered."""
+_Whose = tuple[str, str, str, str | None]
+"""Organisation, alias, the model that answered, and the log that its answers were drawn for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class _Entry:
 
     @property
     def whose(self) -> _Whose:
-        return self.one.call.tenant, self.one.alias, self.model
+        return self.one.call.tenant, self.one.alias, self.model, self.one.log.id
 
 
 @asynccontextmanager
@@ -220,7 +220,7 @@ def _write(services: Services, entries: Sequence[_Entry]) -> None:
 
 def _packed(group: Sequence[_Entry], folder: Path) -> Path | None:
     """The inputs that are kept, one after another; None if none is."""
-    kept = [entry for entry in group if entry.one.rule.keeps_content]
+    kept = [entry for entry in group if entry.one.log.rule.keeps_content]
     if not kept:
         return None
     path = folder / new_id("log_")
@@ -233,33 +233,39 @@ def _packed(group: Sequence[_Entry], folder: Path) -> Path | None:
 def _added(
     session: Session, settings: Settings, whose: _Whose, group: Sequence[_Entry], key: str
 ) -> bool:
-    """Add the rows, unless the alias, its log or the model has gone meanwhile, or there is no room
-    for them in what the organisation may store.
+    """Add the rows, unless the alias, this log of it or the model has gone meanwhile, or there is
+    no room for them in what the organisation may store; whether any of them names the file.
     """
-    organisation_id, alias, model_id = whose
-    wanted = log_rows.is_wanted(
+    organisation_id, alias, model_id, log_id = whose
+    current = log_rows.current(
         session, organisation_id=organisation_id, alias=alias, model_id=model_id
     )
+    if current is None or current.id != log_id:
+        counted("unwanted", len(group))
+        return False
     coming = sum(len(entry.data) for entry in group)
-    if wanted and not quotas.has_room(session, settings, organisation_id, coming=coming):
+    if not quotas.has_room(session, settings, organisation_id, coming=coming):
         counted("over_quota", len(group))
         log.warning("the prediction log has no room", organisation=organisation_id, alias=alias)
         return False
-    if wanted:
-        session.add_all(_rows(group, key, now(session)))
-        session.flush()
-        of = Watched(organisation_id=organisation_id, alias=alias, model_id=model_id)
-        drift.queue(session, of, group[-1].one.rule)
-    counted("written" if wanted else "unwanted", len(group))
-    return wanted
+    rows = list(_rows(group, key, current.rule, now(session)))
+    session.add_all(rows)
+    session.flush()
+    of = Watched(organisation_id=organisation_id, alias=alias, model_id=model_id)
+    drift.queue(session, of, current.rule)
+    counted("written", len(group))
+    return any(row.content_key is not None for row in rows)
 
 
-def _rows(group: Sequence[_Entry], key: str, at: float) -> Iterator[LoggedPredictionRow]:
+def _rows(
+    group: Sequence[_Entry], key: str, rule: PredictionLog, at: float
+) -> Iterator[LoggedPredictionRow]:
+    """By the rule of now: contents are kept where that of then kept them, too."""
     start = 0
     for entry in group:
-        data, rule = entry.data, entry.one.rule
-        kept = rule.keeps_content
-        tenant, alias, model_id = entry.whose
+        data, packed = entry.data, entry.one.log.rule.keeps_content
+        kept = packed and rule.keeps_content
+        tenant, alias, model_id, _ = entry.whose
         yield LoggedPredictionRow(
             id=new_id("log_"),
             organisation_id=tenant,
@@ -277,7 +283,7 @@ def _rows(group: Sequence[_Entry], key: str, at: float) -> Iterator[LoggedPredic
             created_at=at,
             expires_at=at + rule.retention_days * DAY_SECONDS,
         )
-        start += len(data) if kept else 0
+        start += len(data) if packed else 0
 
 
 def kept_of(item: Input) -> bytes:

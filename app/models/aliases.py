@@ -112,7 +112,7 @@ async def delete_alias(name: Name, caller: Writer, services: ServicesDep) -> Del
 def _delete(services: Services, caller: Identity, name: str) -> Deletion:
     organisation_id = caller.organisation_id
     with writing(services) as session:
-        row = aliases.find(session, organisation_id=organisation_id, name=name)
+        row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         move = Move(cause="deleted", actor=caller.key_id)
         moves.record(
             session,

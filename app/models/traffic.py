@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
+from app.core.ids import new_id
 from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import AliasRow
@@ -36,7 +37,7 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
     if "shadow" in body.model_fields_set:
         values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
     with writing(services) as session:
-        row = aliases.find(session, organisation_id=organisation_id, name=name)
+        row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
         aliases.hold(session, _named(values), organisation_id=organisation_id)
@@ -59,9 +60,10 @@ def _set_log(session: Session, row: AliasRow, body: AliasChange) -> bool:
     if body.prediction_log is not None:
         told = body.prediction_log
         kept = row.prediction_log or {}
+        row.log_id = row.log_id if kept else new_id("plog_")
         row.prediction_log = told.model_dump() | kept | told.model_dump(exclude_unset=True)
         return False
-    row.prediction_log = None
+    row.prediction_log = row.log_id = None
     gone = forgetting.end_log(session, row)
     doomed = Doomed(object="prediction_log", id=row.name, removed=gone.rows, files=gone.files)
     deletions.begin(session, doomed, organisation_id=row.organisation_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,3 +36,11 @@ class PredictionLog(BaseModel):
     def keeps_content(self) -> bool:
         """Whether the inputs themselves are kept."""
         return self.content == "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentLog:
+    """A log that is on: which one, and its rule. One that ended is none that began later."""
+
+    id: str | None
+    rule: PredictionLog

@@ -51,4 +51,6 @@ class AliasRow(Base):
     """A model that answers unseen."""
     prediction_log: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """What of the predictions is written down (`core.live.rule`); None: nothing."""
+    log_id: Mapped[str | None] = mapped_column(String(40))
+    """Which log that is, as each that begins is another; None of one from before they had any."""
     updated_at: Mapped[float]

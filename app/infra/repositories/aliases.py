@@ -15,9 +15,11 @@ from app.infra.database import now
 from app.infra.orm import AliasRow, ModelRow
 
 
-def find(session: Session, *, organisation_id: str, name: str) -> AliasRow:
-    """The alias. Raises not_found."""
-    row = session.get(AliasRow, (organisation_id, name))
+def find(session: Session, *, organisation_id: str, name: str, lock: bool = False) -> AliasRow:
+    """The alias; locked until the transaction ends, if wished: whoever holds it has written what
+    is deleted with it. Raises not_found.
+    """
+    row = session.get(AliasRow, (organisation_id, name), with_for_update=lock or None)
     if row is None:
         raise HeadstartError("not_found", "there is no such alias", param="name")
     return row

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from app.core.live.rule import PredictionLog
+from app.core.live.rule import CurrentLog, PredictionLog
 from app.infra.orm import AliasRow, JobRow, ModelRow
 from app.infra.repositories.models import is_model_id
 
@@ -42,8 +42,8 @@ class ResolvedModel:
     """Other models that answer a part of the alias's requests, by weight."""
     shadow: ResolvedModel | None = None
     """A model that answers them unseen."""
-    log: PredictionLog | None = None
-    """What of the alias's predictions is written down."""
+    log: CurrentLog | None = None
+    """What of the alias's predictions is written down, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def _by_alias(names: set[Name]) -> Any:
             AliasRow.split,
             AliasRow.shadow,
             AliasRow.prediction_log,
+            AliasRow.log_id,
         )
         .join(ModelRow, AliasRow.model_id == ModelRow.id)
         .where(tuple_(AliasRow.organisation_id, AliasRow.name).in_(sorted(names)))
@@ -113,7 +114,8 @@ def _of_alias(row: Any, others: Mapping[Name, ResolvedModel]) -> ResolvedModel:
         if (row[0], share["model"]) in others
     ]
     shadow = others.get((row[0], row.shadow)) if row.shadow else None
-    log = PredictionLog.model_validate(row.prediction_log) if row.prediction_log else None
+    rule = PredictionLog.model_validate(row.prediction_log) if row.prediction_log else None
+    log = CurrentLog(row.log_id, rule) if rule is not None else None
     return replace(ResolvedModel(*row[2:9]), split=tuple(shares), shadow=shadow, log=log)
 
 

@@ -19,6 +19,7 @@ from app.feedback.retention import remove_logged
 from app.infra.database import reading, transaction
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
+from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.factories import make_key
 from tests.unit.dicoms import CANARY, dicom, grey
@@ -147,6 +148,35 @@ def test_its_end_and_the_aliass_delete_it(
     assert logged(0) == []
     client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
     assert client.get(f"/v1/aliases/{ALIAS}").json()["prediction_log"] is None
+
+
+@pytest.mark.parametrize("way", ["ended", "deleted"])
+def test_what_waits_for_a_log_that_ends_does_not_come_into_the_next(
+    client: httpx.Client, model: str, logged: Logged, way: str
+) -> None:
+    switch_on(client)
+    for image, _ in DIGITS[:8]:
+        ask(client, image)
+    if way == "ended":
+        client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None}).raise_for_status()
+    else:
+        client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+        client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
+    switch_on(client)
+    later = ask(client, DIGITS[9][0]).json()["id"]
+    assert [row.prediction_id for row in logged(1)] == [later]
+
+
+def test_what_waits_when_a_log_becomes_one_of_hashes_keeps_no_content(
+    client: httpx.Client, service: Service, logged: Logged
+) -> None:
+    switch_on(client)
+    ask(client, DIGITS[0][0])
+    switch_on(client, content="hash")
+    ask(client, DIGITS[1][0])
+    assert logged(2)[1].content_key is None
+    named = [row.content_key for row in logged(2) if row.content_key is not None]
+    until(lambda: list(service.services.storage.keys("live")) == named)
 
 
 def test_kept_inputs_count_as_stored_and_none_is_kept_beyond_the_bound(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from sqlalchemy import select
 
 from app.core.ids import new_id
@@ -23,10 +26,12 @@ from app.infra.orm import (
     WebhookRow,
     WorkRow,
 )
-from app.infra.repositories.live import drift
+from app.infra.repositories import work
+from app.infra.repositories.live import drift, forgetting
 from app.infra.repositories.live.drift import Watched
 from tests.integration.worker.conftest import LIGHT, training
 from tests.worker_kit import Kit, organisation
+from worker.trainer.kinds import drift as kind
 
 OF = Watched(organisation_id="acme", alias="live", model_id="ft:efficientnet_lite0:acme::m1")
 RULE = PredictionLog(reference=60, window=30)
@@ -136,3 +141,91 @@ def test_windows_are_tested_once_each_and_a_shift_is_told(kit: Kit) -> None:
     assert {run.cause["number"] for run in runs} == {3, 4}
     told = kit.read(lambda session: list(session.scalars(select(WebhookDeliveryRow.type))))
     assert told.count("drift.detected") == 2
+
+
+def end_log(session: Any) -> None:
+    row = drift.alias_of(session, OF)
+    assert row is not None
+    row.prediction_log = row.log_id = None
+    forgetting.end_log(session, row)
+
+
+def begin_another(session: Any) -> None:
+    """As somebody who wants nothing of before: the alias has a log again, and rows of its own."""
+    end_log(session)
+    row = drift.alias_of(session, OF)
+    assert row is not None
+    row.prediction_log, row.log_id = RULE.model_dump(), "plog_2"
+
+
+def look_meanwhile(session: Any) -> None:
+    """What another trainer does that was queued at the same moment."""
+    found = drift.following(session, OF, drift.last_tested(session, OF), 60)
+    last = {"size": 30, "drifted": False, "result": {}, "first_at": 0.0, "last_at": 0.0}
+    known = drift.windows(session, OF, limit=1)
+    number = known[0].number + 1 if known else 1
+    drift.add_window(session, OF, {**last, "number": number, "last_id": found[29].id})
+
+
+def look(kit: Kit, meanwhile: Callable[[Any], None] | None = None) -> None:
+    """One look of a trainer, during which something else is committed."""
+    claim = kit.commit(
+        lambda session: work.claim(session, worker="w", kinds=["drift"], lease_seconds=60)
+    )
+
+    def commit(step: Callable[[Any], None]) -> None:
+        if meanwhile is not None:
+            kit.commit(meanwhile)
+        kit.commit(step)
+
+    attempt: Any = SimpleNamespace(claim=claim, read=kit.read, commit=commit)
+    kind.run(attempt)
+
+
+@pytest.mark.parametrize("ending", [end_log, begin_another])
+def test_a_log_that_ends_during_a_look_leaves_nothing_of_its_inputs(
+    kit: Kit, ending: Callable[[Any], None]
+) -> None:
+    random = np.random.default_rng(3)
+    prepare(kit)
+    log(kit, random, 60)
+    look(kit, ending)
+    assert kit.read(lambda session: list(session.scalars(select(DriftReferenceRow)))) == []
+    assert queued(kit) == 0
+    if ending is begin_another:
+        log(kit, random, 60)
+        look(kit)
+        log(kit, random, 30, shift=3.0)
+        look(kit, ending)
+        assert windows(kit) == []
+        told = kit.read(lambda session: list(session.scalars(select(WebhookDeliveryRow.type))))
+        assert told == [], "nobody is told of what was deleted"
+        assert kit.read(lambda session: list(session.scalars(select(HookRunRow)))) == []
+
+
+def test_a_model_that_is_deleted_during_a_look_leaves_nothing(kit: Kit) -> None:
+    def delete(session: Any) -> None:
+        row = drift.alias_of(session, OF)
+        assert row is not None
+        session.delete(row)
+        session.flush()
+        forgetting.forget_model(session, organisation_id="acme", model_id=OF.model_id)
+        session.delete(session.get_one(ModelRow, OF.model_id))
+
+    prepare(kit)
+    log(kit, np.random.default_rng(4), 60)
+    look(kit, delete)
+    assert kit.read(lambda session: list(session.scalars(select(DriftReferenceRow)))) == []
+
+
+def test_of_two_looks_at_the_same_inputs_one_counts(kit: Kit) -> None:
+    random = np.random.default_rng(5)
+    prepare(kit)
+    log(kit, random, 60)
+    look(kit)
+    log(kit, random, 60)
+    look(kit, look_meanwhile)
+    assert [row.number for row in windows(kit)] == [1]
+    assert queued(kit) == 1, "what is left is looked at"
+    look(kit)
+    assert [row.number for row in windows(kit)] == [1, 2]

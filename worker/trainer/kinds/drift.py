@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.core.live.rule import PredictionLog
+from app.core.live.rule import CurrentLog
 from app.infra.database import now
 from app.infra.orm import DriftReferenceRow, LoggedPredictionRow
 from app.infra.repositories import work
 from app.infra.repositories.live import drift
+from app.infra.repositories.live import log as live_log
 from app.infra.repositories.live.drift import Watched
 from worker.trainer import two_samples
 from worker.trainer.attempt import Attempt
@@ -37,6 +38,19 @@ class Sample:
         return len(self.answers)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Next:
+    """What is to be looked at: the first inputs where none are `known`, or a window after them."""
+
+    log: CurrentLog
+    known: DriftReferenceRow | None
+    after: str
+    """The row that was looked at last."""
+    rows: Sequence[LoggedPredictionRow]
+    labels: Sequence[str | None]
+    number: int
+
+
 def run(attempt: Attempt) -> None:
     """Take the reference, or test the next window; then queue what is still to be tested."""
     payload = attempt.claim.payload
@@ -45,51 +59,74 @@ def run(attempt: Attempt) -> None:
         alias=payload["alias"],
         model_id=payload["model"],
     )
-    rule, known, rows, labels, number = attempt.read(lambda session: _next(session, of))
-    if rule is None or not rows:
+    found = attempt.read(lambda session: _next(session, of))
+    if found is None:
         attempt.commit(lambda session: work.finish(session, attempt.claim))
         return
-    sample = sample_of(rows, labels)
-    result = None if known is None else window_result(reference_of(known), sample, number)
-    if result is not None:
-        result["strangest"] = [_named(rows[place], far) for place, far in result["strangest"]]
+    sample = sample_of(found.rows, found.labels)
+    result = None if found.known is None else _result(found, sample)
 
     def conclude(session: Session) -> None:
         work.finish(session, attempt.claim)
-        if drift.alias_of(session, of) is None:
+        log = _current(session, of, alone=True)
+        if log is None:
             return
-        if result is None:
-            session.add(_reference_row(session, of, rows, sample))
-        else:
-            drift.add_window(session, of, _window(rows, number, result))
+        if log.id == found.log.id and drift.last_tested(session, of) == found.after:
+            _write(session, of, found, sample, result)
         session.flush()
-        drift.queue(session, of, rule)
+        drift.queue(session, of, log.rule)
 
     attempt.commit(conclude)
 
 
-def _next(
-    session: Session, of: Watched
-) -> tuple[
-    PredictionLog | None,
-    DriftReferenceRow | None,
-    list[LoggedPredictionRow],
-    list[str | None],
-    int,
-]:
-    """The rule, the reference if there is one, and the inputs that are to be it or a window."""
-    alias = drift.alias_of(session, of)
-    if alias is None or not alias.prediction_log:
-        return None, None, [], [], 0
-    rule = PredictionLog.model_validate(alias.prediction_log)
-    known = drift.reference(session, of)
-    wanted = rule.reference if known is None else rule.window
-    rows = drift.following(session, of, drift.last_tested(session, of), wanted)
-    latest = drift.windows(session, of, limit=1)
-    number = latest[0].number + 1 if latest else 1
+def _result(found: _Next, sample: Sample) -> dict[str, Any]:
+    assert found.known is not None
+    result = window_result(reference_of(found.known), sample, found.number)
+    strangest = [_named(found.rows[place], far) for place, far in result["strangest"]]
+    return {**result, "strangest": strangest}
+
+
+def _write(
+    session: Session, of: Watched, found: _Next, sample: Sample, result: Mapping[str, Any] | None
+) -> None:
+    """What was found. The log has to be the one that was read, and nobody else to have looked: what
+    was deleted with a log that ended meanwhile must not come back by this.
+    """
+    if result is None:
+        session.add(_reference_row(session, of, found.rows, sample))
+    else:
+        drift.add_window(session, of, _window(found.rows, found.number, result))
+
+
+def _current(session: Session, of: Watched, *, alone: bool = False) -> CurrentLog | None:
+    return live_log.current(
+        session,
+        organisation_id=of.organisation_id,
+        alias=of.alias,
+        model_id=of.model_id,
+        alone=alone,
+    )
+
+
+def _next(session: Session, of: Watched) -> _Next | None:
+    """None where the log is off, or has too few inputs yet."""
+    log = _current(session, of)
+    if log is None:
+        return None
+    known, after = drift.reference(session, of), drift.last_tested(session, of)
+    wanted = log.rule.reference if known is None else log.rule.window
+    rows = drift.following(session, of, after, wanted)
     if len(rows) < wanted:
-        return rule, known, [], [], number
-    return rule, known, rows, drift.labels(session, rows), number
+        return None
+    latest = drift.windows(session, of, limit=1)
+    return _Next(
+        log=log,
+        known=known,
+        after=after,
+        rows=rows,
+        labels=drift.labels(session, rows),
+        number=latest[0].number + 1 if latest else 1,
+    )
 
 
 def sample_of(rows: Sequence[LoggedPredictionRow], labels: Sequence[str | None]) -> Sample:

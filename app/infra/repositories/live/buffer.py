@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from app.core.live.rule import PredictionLog
+from app.core.live.rule import CurrentLog
 from app.core.messages import Call
 
 _MOST_BYTES = 64 * 2**20
@@ -28,7 +28,7 @@ class LoggedCall:
     """A call and the predictor's answer to it, drawn for the log of an alias."""
 
     alias: str
-    rule: PredictionLog
+    log: CurrentLog
     call: Call
     body: bytes
     at: float = field(default_factory=time.time)
@@ -52,10 +52,10 @@ class PredictionBuffer:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def offer(self, alias: str, rule: PredictionLog, call: Call, body: bytes) -> None:
-        """Draw a call for the log, at the rule's rate."""
-        if random.random() < rule.rate:
-            self._add(LoggedCall(alias=alias, rule=rule, call=call, body=body))
+    def offer(self, alias: str, log: CurrentLog, call: Call, body: bytes) -> None:
+        """Draw a call for the log, at its rule's rate."""
+        if random.random() < log.rule.rate:
+            self._add(LoggedCall(alias=alias, log=log, call=call, body=body))
 
     def _add(self, one: LoggedCall) -> None:
         with self._lock:

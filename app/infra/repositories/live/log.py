@@ -9,21 +9,28 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.core.live.rule import CurrentLog, PredictionLog
 from app.infra.database import now
 from app.infra.orm import AliasRow, FeedbackRow, LoggedPredictionRow, ModelRow
 
 
-def is_wanted(session: Session, *, organisation_id: str, alias: str, model_id: str) -> bool:
-    """Whether alias and model are there still and the log is on; held so until the commit."""
-    named = select(AliasRow.prediction_log).where(
+def current(
+    session: Session, *, organisation_id: str, alias: str, model_id: str, alone: bool = False
+) -> CurrentLog | None:
+    """The alias's log where it is on, and the model is there still; held so until the commit, and
+    `alone` by nobody else.
+    """
+    named = select(AliasRow.log_id, AliasRow.prediction_log).where(
         AliasRow.organisation_id == organisation_id, AliasRow.name == alias
     )
     model = select(ModelRow.id).where(
         ModelRow.organisation_id == organisation_id, ModelRow.id == model_id
     )
-    rule = session.scalars(named.with_for_update(read=True)).one_or_none()
+    row = session.execute(named.with_for_update(read=not alone)).one_or_none()
     there = session.scalars(model.with_for_update(read=True)).one_or_none() is not None
-    return there and rule is not None
+    if row is None or not row.prediction_log or not there:
+        return None
+    return CurrentLog(row.log_id, PredictionLog.model_validate(row.prediction_log))
 
 
 def of_prediction(

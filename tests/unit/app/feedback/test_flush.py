@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.core.live.rule import PredictionLog
+from app.core.live.rule import CurrentLog, PredictionLog
 from app.core.messages import Call, Input, Options, Target
 from app.feedback import recording
 from app.infra.repositories.live.buffer import LoggedCall, PredictionBuffer
@@ -22,6 +22,8 @@ CALL = Call(
     inputs=(Input("text", b"x"),),
 )
 
+LOG = CurrentLog("plog_1", PredictionLog())
+
 
 def test_a_log_that_is_being_filled_is_flushed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = PredictionBuffer()
@@ -31,11 +33,11 @@ def test_a_log_that_is_being_filled_is_flushed_once(monkeypatch: pytest.MonkeyPa
     async def write(_services: Any, taken: Sequence[LoggedCall]) -> None:
         written.extend(taken)
         for _ in taken:
-            buffer.offer("a", PredictionLog(), CALL, b"{}")
+            buffer.offer("a", LOG, CALL, b"{}")
 
     monkeypatch.setattr(recording, "_written", write)
     for _ in range(200):
-        buffer.offer("a", PredictionLog(), CALL, b"{}")
+        buffer.offer("a", LOG, CALL, b"{}")
     asyncio.run(asyncio.wait_for(recording.flush(services), 30))
     assert 200 <= len(written) < 300
     assert len(buffer) == 200

@@ -224,6 +224,28 @@ def test_a_components_setting_goes_before_everybodys_and_a_pools_before_its_kind
     assert environment(pods(objects)["api"]["containers"][0])["HEADSTART_LOG_LEVEL"] == "INFO"
 
 
+def test_a_nought_and_a_no_are_said_as_well_as_anything() -> None:
+    objects = render(
+        settings={"storage_url": "s3://b", "quota_jobs": 7, "drain_seconds": 50,
+                  "allow_hub_code": True},
+        api={"settings": {"quota_jobs": 0, "allow_hub_code": False}},
+        trainer={"replicas": 3},
+        trainers={"main": {"replicas": 0, "settings": {"drain_seconds": 0}}},
+    )  # fmt: skip
+    seen = environment(pods(objects)["api"]["containers"][0])
+    assert seen["HEADSTART_QUOTA_JOBS"] == "0"
+    assert seen["HEADSTART_ALLOW_HUB_CODE"] == "false"
+    assert pods(objects)["trainer"]["terminationGracePeriodSeconds"] == 10
+    assert named(objects, "Deployment", "prod-headstart-trainer-main")["spec"]["replicas"] == 0
+
+
+def test_a_pools_memory_goes_before_the_usual_one_and_leaves_the_rest() -> None:
+    trainers = {"main": {"resources": {"limits": {"memory": "64Gi", "nvidia.com/gpu": 1}}}}
+    (container,) = pods(render(trainers=trainers))["trainer"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "64Gi", "nvidia.com/gpu": 1}
+    assert container["resources"]["requests"]["cpu"] == "2"
+
+
 def test_a_pod_without_a_database_of_everybodys_does_not_start() -> None:
     """It would take uploads into a folder that ends with it."""
     for pod in pods(render()).values():

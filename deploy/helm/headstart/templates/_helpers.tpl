@@ -49,13 +49,24 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end -}}
 
+{{- /* One mapping of a list of them, later ones before earlier ones; unlike merge's, a 0 and a false count. */ -}}
+{{- define "headstart.layers" -}}
+{{- $all := dict -}}
+{{- range $layer := . -}}
+{{- range $name, $value := $layer -}}
+{{- $_ := set $all $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
 {{- /* Environment of (dict "root" $ "settings" of the component). */ -}}
 {{- define "headstart.env" -}}
 {{- $all := dict "data_dir" "/data" "predictor_url" (printf "http://%s-predictor:8001" (include "headstart.fullname" .root)) -}}
 {{- if .root.Values.weightsVolume -}}
 {{- $_ := set $all "weights_dir" "/weights" -}}
 {{- end -}}
-{{- $all = merge (dict) .settings .root.Values.settings $all -}}
+{{- $all = include "headstart.layers" (list $all .root.Values.settings .settings) | fromJson -}}
 {{- range $name := keys $all | sortAlpha }}
 - name: HEADSTART_{{ upper $name }}
   value: {{ include "headstart.number" (index $all $name) | quote }}
@@ -75,11 +86,23 @@ app.kubernetes.io/component: {{ .component }}
 
 {{- /* A pool of trainers: what `trainer` says, and what the pool says itself before it. */ -}}
 {{- define "headstart.pool" -}}
-{{- toYaml (mergeOverwrite (deepCopy .root.Values.trainer) (default (dict) .own)) -}}
+{{- $own := default (dict) .own -}}
+{{- $usual := .root.Values.trainer -}}
+{{- $of := include "headstart.layers" (list $usual $own) | fromJson -}}
+{{- range $part := list "settings" "keda" -}}
+{{- $_ := set $of $part (include "headstart.layers" (list (index $usual $part) (index $own $part)) | fromJson) -}}
+{{- end -}}
+{{- $resources := dict -}}
+{{- range $part := list "requests" "limits" -}}
+{{- $both := list (index $usual.resources $part) (index (default (dict) $own.resources) $part) -}}
+{{- $_ := set $resources $part (include "headstart.layers" $both | fromJson) -}}
+{{- end -}}
+{{- $_ := set $of "resources" $resources -}}
+{{- toYaml $of -}}
 {{- end -}}
 
 {{- /* Ten seconds more than a trainer takes to drain. */ -}}
 {{- define "headstart.drain" -}}
-{{- $settings := merge (dict) (default (dict) .of.settings) .root.Values.settings (dict "drain_seconds" 20) -}}
+{{- $settings := include "headstart.layers" (list (dict "drain_seconds" 20) .root.Values.settings .of.settings) | fromJson -}}
 {{- add (ceil $settings.drain_seconds) 10 -}}
 {{- end -}}

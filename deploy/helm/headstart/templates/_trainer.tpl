@@ -3,7 +3,7 @@
 {{- $job := and .of.keda.enabled (eq .of.keda.kind "ScaledJob") -}}
 {{- $of := .of -}}
 {{- if $job -}}
-{{- $settings := merge (dict) (default (dict) $of.settings) (dict "idle_exit_seconds" $of.keda.pollingInterval) -}}
+{{- $settings := include "headstart.layers" (list (dict "idle_exit_seconds" $of.keda.pollingInterval) $of.settings) | fromJson -}}
 {{- $of = merge (dict "settings" $settings) (omit $of "settings") -}}
 {{- end -}}
 {{- $named := merge (dict "of" $of "target" "worker" "grace" (include "headstart.drain" (dict "root" .root "of" $of))) . -}}
@@ -39,7 +39,7 @@ spec:
 {{- /* How much work waits for a pool of trainers, and with "running" how much they do, too. */ -}}
 {{- define "headstart.waiting" -}}
 {{- $parts := .root.Files.Get "files/waiting.json" | fromJson -}}
-{{- $settings := merge (dict) (default (dict) .of.settings) .root.Values.settings $parts.defaults -}}
+{{- $settings := include "headstart.layers" (list $parts.defaults .root.Values.settings .of.settings) | fromJson -}}
 {{- $kinds := include "headstart.sqlList" (default $parts.defaults.worker_kinds $settings.worker_kinds) -}}
 {{- $names := dict "g.backbone" "" "w.backbone" "" -}}
 {{- range $column := list "g.backbone" "w.backbone" -}}

@@ -54,6 +54,7 @@ def _open_postgres(url: str) -> Engine:
         cursor = connection.cursor()
         cursor.execute("SET idle_in_transaction_session_timeout = '15s'")
         cursor.execute("SET lock_timeout = '10s'")
+        cursor.execute("SET jit = off")  # a claim among thousands would be compiled, each time
         cursor.close()
         connection.commit()
 

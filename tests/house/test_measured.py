@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from benchmarks.figures import capacity
 from tests.house.reading import ROOT, SUFFIXES, text_of, tracked
 
 PROSE = [path for path in tracked() if path.suffix == ".md"]
@@ -44,6 +47,12 @@ def test_every_result_that_is_named_exists() -> None:
     }
     gone = [one for one in named if not (ROOT / "benchmarks/results" / one[1]).is_file()]
     assert sorted(gone) == []
+
+
+def test_capacity_is_computed_from_costs_as_they_are_measured() -> None:
+    """To a quarter; else `python -m benchmarks.figures.capacity`, and docs/capacity.md anew."""
+    told = json.loads(text_of(Path("benchmarks/results/capacity.json")))["results"]["costs"]
+    assert told == pytest.approx(asdict(capacity.costs()), rel=0.25)
 
 
 def test_the_demos_figures_are_those_of_its_picture() -> None:

@@ -121,6 +121,11 @@ def test_a_replica_waits_for_a_long_migration(engine: Engine) -> None:
         assert connection.execute(text("SHOW lock_timeout")).scalar_one() == "10s"
 
 
+def test_claims_are_not_compiled_anew_each_time(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW jit")).scalar_one() == "off"
+
+
 def _waiting(engine: Engine) -> int:
     with engine.connect() as connection:
         blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

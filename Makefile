@@ -130,6 +130,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.quality.text_e5
 	$(BIN)/python -m benchmarks.quality.decoder_pooling
 	$(BIN)/python -m benchmarks.quality.partial
+	$(BIN)/python -m benchmarks.quality.deeper
 	$(BIN)/python -m benchmarks.long_texts
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.drift

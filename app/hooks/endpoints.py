@@ -30,7 +30,7 @@ router = APIRouter(route_class=StrictRoute, prefix="/v1/hooks", tags=["hooks"])
 
 HookId = Annotated[str, path_id("The hook's id.", "hook_01ke4d9n4s6u8w0y2a3c5e7g9j")]
 RunId = Annotated[str, path_id("The run's id.", "run_01ke4da05t7v9x1z3b4d6f8h0k")]
-_MAKING = problems(
+_CHECKS = (
     "not_found",
     "unknown_backbone",
     "backbone_unavailable",
@@ -44,6 +44,7 @@ _MAKING = problems(
     "invalid_json",
     "bad_request",
 )
+_MAKING = problems(*_CHECKS, "secrets_key_missing", "secret_unreadable")
 
 
 Made = TypeVar("Made", bound=Hook)
@@ -112,7 +113,7 @@ def get_hook(hook_id: HookId, caller: Reader, services: ServicesDep, session: Re
     return _shown(session, services, row)
 
 
-@router.patch("/{hook_id}", responses=_MAKING)
+@router.patch("/{hook_id}", responses=problems(*_CHECKS))
 def change_hook(hook_id: HookId, body: HookChange, caller: Writer, services: ServicesDep) -> Hook:
     """Change what is named; a run that has begun goes on as it was."""
     with writing(services) as session:
@@ -132,7 +133,7 @@ def delete_hook(hook_id: HookId, caller: Writer, services: ServicesDep) -> Delet
     return DeletedObject(id=hook_id, object="hook")
 
 
-@router.post("/{hook_id}/secret", responses=problems("not_found"))
+@router.post("/{hook_id}/secret", responses=problems("not_found", "secrets_key_missing"))
 def renew_secret(hook_id: HookId, caller: Writer, services: ServicesDep) -> HookWithSecret:
     """A new secret; the old one signs nothing any more."""
     with writing(services) as session:
@@ -207,7 +208,7 @@ _CALL: dict[str, Any] = {
 @router.post(
     "/{hook_id}/trigger",
     status_code=202,
-    responses=problems("not_found", "replayed", "invalid_json", "bad_request"),
+    responses=problems("not_found", "replayed", "secret_unreadable", "invalid_json", "bad_request"),
     openapi_extra=_CALL,
 )
 async def trigger_hook(

@@ -44,7 +44,13 @@ DeliveryId = Annotated[str, path_id("The delivery's id.", "dlv_01ke4dc27x9z1b3d5
     "",
     status_code=201,
     responses=problems(
-        "unsafe_webhook_url", "invalid_value", "idempotency_mismatch", "invalid_json", "bad_request"
+        "unsafe_webhook_url",
+        "invalid_value",
+        "idempotency_mismatch",
+        "secrets_key_missing",
+        "secret_unreadable",
+        "invalid_json",
+        "bad_request",
     ),
 )
 def create_webhook(
@@ -140,7 +146,7 @@ def delete_webhook(webhook_id: WebhookId, caller: Writer, services: ServicesDep)
     return DeletedObject(id=webhook_id, object="webhook")
 
 
-@router.post("/{webhook_id}/secret", responses=problems("not_found"))
+@router.post("/{webhook_id}/secret", responses=problems("not_found", "secrets_key_missing"))
 def renew_webhook_secret(
     webhook_id: WebhookId, caller: Writer, services: ServicesDep
 ) -> WebhookWithSecret:

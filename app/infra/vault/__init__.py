@@ -84,11 +84,6 @@ def key_of(stored: str) -> str | None:
     return stored.removeprefix(_PREFIX).partition(":")[0]
 
 
-def is_sealed(stored: str) -> bool:
-    """Whether a stored secret is sealed."""
-    return key_of(stored) is not None
-
-
 def missing() -> HeadstartError:
     """There is no key to seal with, where others are sealed."""
     why = "there is no key to seal secrets with: an operator sets HEADSTART_SECRETS_KEY"

@@ -18,7 +18,7 @@ from app.core.errors import HeadstartError
 from app.infra.orm import HookRow, IdempotencyRow, LabellingProjectRow, OrganisationRow, WebhookRow
 from app.infra.orm.base import Base
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
-from app.infra.vault import Vault, is_sealed, key_of
+from app.infra.vault import Vault, key_of, missing
 
 COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
     WebhookRow.secret,
@@ -141,9 +141,11 @@ def seal_all(session: Session, vault: Vault, *, forget_lost: bool = False) -> tu
     What cannot be opened stays as it is, or is forgotten where that is asked for and something
     else can take its place: a tool's token, a key of pseudonyms. Raises secrets_key_missing.
     """
+    if vault.newest is None:
+        raise missing()
     sealed = lost = 0
     for one in list(every(session)):
-        if key_of(one.value) == vault.newest and is_sealed(one.value):
+        if key_of(one.value) == vault.newest:
             continue
         try:
             plain = vault.open(one.value, of=one.of)

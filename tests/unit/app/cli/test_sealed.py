@@ -155,3 +155,11 @@ def test_what_was_backed_up_before_there_were_keys_is_restored(
     assert run("restore", str(target), "--data-dir", str(new)).exit_code == 0
     prepare(Settings(data_dir=new))
     assert secret_of(new) == SECRET
+
+
+def test_nothing_is_sealed_anew_without_a_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_DATABASE_URL", f"sqlite:///{folder / 'headstart.db'}")
+    with pytest.raises(HeadstartError, match="no key"):
+        run("secrets", "reseal", "--data-dir", str(folder))

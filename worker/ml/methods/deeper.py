@@ -47,12 +47,12 @@ def fit(setting: Setting) -> Fitted:
     """The frozen heads, and beside them the tuned network as far as it is better. Raises
     diverged.
     """
-    frozen, tuning = FROZEN[setting.modality](setting), setting.task.tuning
-    assert tuning is not None
-    share = setting.asked("share")
+    frozen, share = FROZEN[setting.modality](setting), setting.asked("share")
+    depth = hyperparameters.METHODS[setting.task.method].depth
+    assert depth is not None
     if share == 0:
         return _alone(setting, frozen, "that is the share that was asked for")
-    return _beside(setting, frozen, share, errors=STANDARD_ERRORS[tuning.depth])
+    return _beside(setting, frozen, share, errors=STANDARD_ERRORS[depth])
 
 
 def of_any_depth(setting: Setting) -> Fitted:

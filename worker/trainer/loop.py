@@ -61,6 +61,7 @@ class Trainer:
         """Warm up, then work until the stop; the context is closed afterwards."""
         try:
             self._warm()
+            self._worked = time.monotonic()  # a slow start is no idleness
             log.info("trainer ready", worker=self.context.name)
             while not (self.context.stop.requested or self.idled):
                 self.context.bell.arm()

@@ -121,13 +121,14 @@ def test_nobody_makes_way_for_what_he_cannot_take(kit: Kit) -> None:
     assert not urgent("cpu")
 
 
+@pytest.mark.timeout(900)
 def test_a_trainer_ends_for_want_of_work_after_it_has_done_what_there_was(tmp_path: Path) -> None:
     kit = open_kit(tmp_path, poll_seconds=0.3, idle_exit_seconds=2.0)
     version = add_dataset(kit, pictures(5))
     job = add_job(kit, version)
     with workers(kit, 1, command=LIGHT) as (worker,):
-        kit.wait_job(job)
-        assert worker.process.wait(60) == 0
+        kit.wait_job(job, 200)
+        assert worker.process.wait(200) == 0
     kit.engine.dispose()
 
 
@@ -161,22 +162,23 @@ def _ring(kit: Kit, kind: str, method: str | None = None) -> None:
 
 
 @pytest.mark.servers
+@pytest.mark.timeout(900)
 def test_a_job_that_wants_a_gpu_waits_for_a_worker_that_has_one(celery_kit: Kit) -> None:
     kit = celery_kit
     with workers(kit, 1, command=LIGHT_CELERY, worker_accelerator="cpu"):
         version = add_dataset(kit, pictures(5))
         _ring(kit, "embed")
-        kit.wait_version(version.id)
+        kit.wait_version(version.id, 200)
         deep = add_job(kit, version, method="linear")
         _ring(kit, "fine_tune", "linear")
         plain = add_job(kit, version)
         _ring(kit, "fine_tune", "auto")
-        kit.wait_job(plain)
+        kit.wait_job(plain, 200)
         assert kit.job(deep).status == "queued"
         with workers(
             kit, 1, command=LIGHT_CELERY, worker_accelerator="gpu", worker_kinds="fine_tune"
         ):
-            assert kit.wait_job(deep).status == "succeeded"
+            assert kit.wait_job(deep, 200).status == "succeeded"
 
 
 @pytest.mark.servers

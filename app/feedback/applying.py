@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.core.modalities import MODALITIES
 from app.datasets import service
 from app.datasets.content import relabelled, relabelling
+from app.feedback import fitness
 from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
 from app.http.dependencies import Services, writing
@@ -149,13 +148,14 @@ def _last_words(
 ) -> dict[str, FeedbackRow]:
     """By content, of what the dataset can have, oldest first; one input is in memory at a time."""
     identity = MODALITIES[base.dataset.modality].identity
+    modality, mode = MODALITIES[base.dataset.modality].name, service.label_mode_of(base)
     last: dict[str, FeedbackRow] = {}
     for row in fresh:
         data = _data(services, row)
         if data is None:
             plan.leave_out(row, "not_found", "the input is not kept: send the input itself")
             continue
-        wrong = _unfit(base, row, data)
+        wrong = fitness.unfit(row, data, modality=modality, mode=mode)
         if wrong is not None:
             plan.leave_out(row, wrong.code, wrong.message)
             continue
@@ -177,34 +177,6 @@ def _data(services: Services, row: FeedbackRow) -> bytes | None:
 
 def _said(row: FeedbackRow) -> dict[str, Any]:
     return {"labels": tuple(row.labels)} if row.labels is not None else {"label": row.label}
-
-
-def _unfit(base: DatasetSnapshot, row: FeedbackRow, data: bytes) -> HeadstartError | None:
-    """Why the dataset cannot have an input."""
-    several = base.dataset.label_mode == "multi_label"
-    if several != (row.labels is not None):
-        return HeadstartError("label_mode_mismatch", f"the dataset is {base.dataset.label_mode}")
-    try:
-        _CHECKS[base.dataset.modality](data)
-    except HeadstartError as error:
-        return error
-    return None
-
-
-def _check_text(data: bytes) -> None:
-    try:
-        if data.decode().strip():
-            return
-    except UnicodeDecodeError as error:
-        raise HeadstartError("modality_mismatch", "the input is no text") from error
-    raise HeadstartError("invalid_value", "the text is empty")
-
-
-def _check_image(data: bytes) -> None:
-    images.check(data, "image")
-
-
-_CHECKS = {"image": _check_image, "text": _check_text}
 
 
 def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnapshot:
@@ -237,8 +209,8 @@ def _packed_images(added: _Inputs, folder: Path) -> Upload:
         for content, row, data in added:
             member = f"feedback/{content}.{images.check(data, 'image').format}"
             archive.writestr(member, data)
-            lines.append(json.dumps({"path": member, "label": _told(row)}))
-        archive.writestr("metadata.jsonl", "\n".join(lines))
+            lines.append(fitness.line(row, {"path": member}))
+        archive.writestr("metadata.jsonl", "".join(lines))
     return _upload(folder, path, "feedback.zip")
 
 
@@ -248,16 +220,12 @@ def _packed_texts(added: _Inputs, folder: Path) -> Upload:
     with storage_errors(), path.open("w", encoding="utf-8") as file:
         for content, row, data in added:
             contents.append(content)
-            file.write(json.dumps({"text": data.decode(), "label": _told(row)}) + "\n")
+            file.write(fitness.line(row, {"text": data.decode()}))
     digest = hashlib.sha256("".join(sorted(contents)).encode()).hexdigest()[:16]
     return _upload(folder, path, f"feedback-{digest}.jsonl")
 
 
 _PACKED = {"image": _packed_images, "text": _packed_texts}
-
-
-def _told(row: FeedbackRow) -> Any:
-    return row.labels if row.labels is not None else row.label
 
 
 def _upload(folder: Path, path: Path, filename: str) -> Upload:

@@ -10,11 +10,13 @@ from xml.parsers import expat
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import UNSAFE
 from app.uploads.intake.tables.json_stream import elements
 
 MOST_CHARACTERS = 500_000
 MOST_TASKS = 200_000
 _LIMITS = Limits()
+_LONGEST_ID = 100
 _READS = {"image": ("image",), "text": ("text", "hypertext", "paragraphs")}
 Attributes = Mapping[str, str]
 
@@ -86,7 +88,7 @@ def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | N
     """The choices of an annotation; None where it was skipped or says nothing of them."""
     if annotation.get("was_cancelled"):
         return None
-    for region in annotation.get("result") or []:
+    for region in _listed(annotation.get("result")):
         if isinstance(region, dict) and region.get("from_name") == config.from_name:
             value = region.get("value")
             choices = value.get("choices") if isinstance(value, dict) else None
@@ -95,11 +97,16 @@ def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | N
     return None
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 @dataclass(frozen=True, slots=True)
 class Annotated:
     """A task that somebody labelled: its number, what it shows, and the choices."""
 
     id: str
+    """Empty where it has none that could be told from others."""
     shows: Any
     choices: list[str]
 
@@ -117,10 +124,16 @@ def annotated(export: bytes, config: ChoiceConfig) -> list[Annotated]:
             if not isinstance(task, dict):
                 raise _no_export("it is no list of tasks")
             if (said := last_word(task, config)) is not None:
-                found.append(Annotated(str(task.get("id")), shown(task, config), said))
+                found.append(Annotated(_number(task), shown(task, config), said))
     except HeadstartError as error:
         raise _no_export(error.message) from error
     return found
+
+
+def _number(task: Mapping[str, Any]) -> str:
+    told = task.get("id")
+    text = str(told) if isinstance(told, int | str) and not isinstance(told, bool) else ""
+    return "" if len(text) > _LONGEST_ID or UNSAFE.search(text) else text
 
 
 def shown(task: Mapping[str, Any], config: ChoiceConfig) -> Any:
@@ -135,7 +148,7 @@ def _no_export(why: str) -> HeadstartError:
 
 def last_word(task: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:
     """What a task was last annotated with; None where nothing says it."""
-    known = [one for one in task.get("annotations") or [] if isinstance(one, dict)]
+    known = [one for one in _listed(task.get("annotations")) if isinstance(one, dict)]
     known.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or ""),
                                 str(one.get("id", "")).zfill(20)))  # fmt: skip
     said = [found for one in known if (found := chosen(one, config)) is not None]

@@ -21,7 +21,7 @@ from app.compat.label_studio.endpoints import input_of, start_training, studio_o
 from app.compat.label_studio.studio import Studio
 from app.core import messages
 from app.core.errors import HeadstartError
-from app.feedback import giving
+from app.feedback import fitness, giving
 from app.http.dependencies import Services, writing
 from app.infra import erasure
 from app.infra.database import reading
@@ -40,6 +40,7 @@ _LEASE_SECONDS = _PULL_SECONDS + 60.0
 _TASKS_AT_ONCE = 4
 _LONGEST = 600.0
 _GIVE_UP = 20
+_LONGEST_ACTOR = 100
 Known = dict[str, tuple[str | None, list[str] | None, str]]
 Pulls = dict[str, "asyncio.Task[None]"]
 """Pulls under way, by organisation."""
@@ -123,9 +124,11 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
     export = await studio.export(row.project)
-    tasks = await to_thread.run_sync(annotated, export, config)
+    found = await to_thread.run_sync(annotated, export, config)
     del export
-    counts = {"tasks": len(tasks), "changed": 0, "unchanged": 0, "unreadable": 0, "removed": 0}
+    tasks = list({task.id: task for task in found if task.id}.values())
+    counts = {"tasks": len(found), "changed": 0, "unchanged": 0,
+              "unreadable": len(found) - len(tasks), "removed": 0}  # fmt: skip
     new = []
     for task in tasks:
         before = known.get(prefix + task.id)
@@ -165,6 +168,10 @@ async def _task(
     try:
         if item.kind == "error":
             raise messages.read_error(bytes(item.data))
+        for label in task.choices:
+            fitness.check_label(label)
+        if item.kind == "text":
+            fitness.check_text(bytes(item.data))
         answer = await giving.answered(services, row.organisation_id, resolved, item)
         values = _values(task.choices, answer)
     except HeadstartError as error:
@@ -174,7 +181,7 @@ async def _task(
         return "unreadable"
     subject = _prefix(row) + task.id
     found = await to_thread.run_sync(giving.Said.of, subject, resolved.id, answer, item)
-    actor = f"{labelling.SOURCE}:{row.project}"
+    actor = f"{labelling.SOURCE}:{row.project}"[:_LONGEST_ACTOR]
     values |= {"source": labelling.SOURCE, "actor": actor}
     await to_thread.run_sync(giving.keep, services, row.organisation_id, row.alias, found, values)
     return "changed"

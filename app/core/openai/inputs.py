@@ -26,7 +26,10 @@ def image_bytes(text: str) -> Input:
 
 def text_bytes(text: str) -> Input:
     """A text as UTF-8."""
-    data = text.encode()
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return failed(HeadstartError("invalid_value", "the text has a lone surrogate"))
     if len(data) > MAX_TEXT_BYTES:
         return failed(HeadstartError("text_too_long", "a text may have 1 MiB at most"))
     return Input("text", data)

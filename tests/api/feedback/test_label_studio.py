@@ -218,6 +218,19 @@ def test_annotations_are_pulled_and_reconciled(
     assert ignored.json() == {"status": "ignored"}
 
 
+def test_one_annotation_that_can_be_no_label_stops_no_other(
+    tool: httpx.Client, client: httpx.Client, service: Service, studio: StandIn
+) -> None:
+    odd = ["", "a\u202eb\n", "a\0b", "x" * 300]
+    studio.tasks = [task(studio, 10 + place, label) for place, label in enumerate(odd)]
+    studio.tasks += [task(studio, 0, "0"), task(studio, 40, "1"), task(studio, 40, "2")]
+    setup(tool, studio)
+    found = until(lambda: len(given(client)) == 2 and given(client))
+    assert sorted(found.values()) == ["0", "2"]
+    told = until(lambda: (row := project(service)).not_before is None and row.told)
+    assert told == {"tasks": 7, "changed": 2, "unchanged": 0, "unreadable": 5, "removed": 0}
+
+
 def project(service: Service) -> LabellingProjectRow:
     with reading(service.services.sessions) as session:
         return session.scalars(select(LabellingProjectRow)).one()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from app.compat.label_studio.config import ChoiceConfig, last_word, read_config
+from app.compat.label_studio.config import ChoiceConfig, annotated, last_word, read_config
 from app.core.errors import HeadstartError
 
 IMAGE = """<View>
@@ -65,3 +66,14 @@ def test_the_last_annotation_that_says_something_holds() -> None:
     assert last_word({"annotations": [second, truth]}, config) == ["RBC"]
     for nothing in ({}, {"annotations": None}, {"annotations": [skipped]}, {"annotations": ["x"]}):
         assert last_word(nothing, config) is None
+
+
+def test_what_is_no_annotation_stops_no_task_and_ids_are_bounded() -> None:
+    config = ChoiceConfig("k", "t", "text", frozenset())
+    region = {"from_name": "k", "value": {"choices": ["a"]}}
+    said = {"data": {"text": "x"}, "annotations": [{"result": [region]}]}
+    odd = [5, "abc", {"a": 1}, [5], [{"result": 5}], [{"result": "x"}]]
+    tasks = [{"id": 1, "annotations": one} for one in odd]
+    tasks += [{**said, "id": one} for one in (7, "t-1", "i" * 5000, "i\0d", {"a": 1}, None, True)]
+    found = annotated(json.dumps(tasks).encode(), config)
+    assert [one.id for one in found] == ["7", "t-1", "", "", "", "", ""]

@@ -197,12 +197,17 @@ class Drafts:
         return left_out
 
     def settle_unlabelled(self) -> None:
-        """Tell of the rows without a label, of very many the last in one."""
+        """Tell of the rows without a label, of very many the last in one; a class that one table
+        has no example of may have some in another."""
         if self._further_without:
             last = self._without_label[-1]
             message = f"{last.message} (and so are {self._further_without:,} more rows)"
             self._without_label[-1] = last.model_copy(update={"message": message})
         self.problems += self._without_label
+        names = {name for draft in self.listed for name in draft.names}
+        self.problems = [
+            one for one in self.problems if one.code != "empty_class" or one.path not in names
+        ]
         self._without_label, self._further_without = [], 0
 
     def _settle(self, modality: Modality, row: Row) -> None:

@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MARK = "__label__"
 """What fastText puts before a label."""
@@ -61,20 +62,35 @@ REPEATED: Mapping[str, int] = {"|": 1, ";": 1, ",": 1, " ": 2}
 """How many times fewer the parts are than the labels made of them, where that tells."""
 
 
+def chosen(text: str) -> list[str] | None:
+    """What Label Studio writes into a cell where several were chosen, `{"choices": […]}`; None for
+    anything else."""
+    found = _parsed(text.strip(), "{}") if "choices" in text else None
+    listed = found["choices"] if isinstance(found, dict) and found.keys() == {"choices"} else None
+    return listed if _are_texts(listed) else None
+
+
 def _list(text: str) -> list[str] | None:
     """A list of texts as JSON or Python writes it; None for anything else."""
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > LONGEST:
+    found = _parsed(text, "[]")
+    return found if _are_texts(found) else None
+
+
+def _are_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(one, str) for one in found)
+
+
+def _parsed(text: str, ends: str) -> Any:
+    """What JSON or Python writes between such ends; None where it is neither."""
+    if text[:1] != ends[0] or text[-1:] != ends[1] or len(text) > LONGEST:
         return None
     try:
-        found = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         try:
-            found = ast.literal_eval(text)
+            return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        return None
-    return found
 
 
 def is_fasttext(head: bytes) -> bool:

@@ -239,7 +239,8 @@ def _damaged(error: BaseException, data: bytes, header: ImageHeader) -> Headstar
         return HeadstartError("image_truncated", "the image ends before its last pixel")
     if isinstance(error, UnidentifiedImageError) or " at 0x" in says:
         return HeadstartError("image_invalid", _unread(data, header))
-    return HeadstartError("image_invalid", f"the image cannot be decoded: {says[:200]}")
+    held = f" ({deep.facts(data)}; {deep.READ})" if header.format == "tiff" else ""
+    return HeadstartError("image_invalid", f"the image cannot be decoded: {says[:200]}{held}")
 
 
 def _unread(data: bytes, header: ImageHeader) -> str:

@@ -193,7 +193,10 @@ def _orientation(page: Any) -> int:
     return int(tag.value) if tag is not None else 1
 
 
-READ = "read are grey, RGB and RGBA of up to 64 bits"
+READ = (
+    "read are grey, RGB and RGBA of up to 64 bits, without compression or compressed as LZW, "
+    "deflate, PackBits or JPEG"
+)
 
 
 def _is_pillows(page: Any) -> bool:
@@ -252,7 +255,9 @@ def _facts(page: Any) -> str:
     samples, kind = page.samplesperpixel, _KINDS.get(page.sampleformat, "unusual")
     name = getattr(page.photometric, "name", str(page.photometric))
     several = "s" if samples > 1 else ""
-    return f"a TIFF of {samples} sample{several} of {_bits(page)}-bit {kind}, {name}"
+    said = f"a TIFF of {samples} sample{several} of {_bits(page)}-bit {kind}, {name}"
+    packed = getattr(page.compression, "name", str(page.compression))
+    return said if packed == "NONE" else f"{said}, compressed as {packed}"
 
 
 def _check_bytes(size: int) -> None:

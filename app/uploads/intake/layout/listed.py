@@ -16,6 +16,7 @@ from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import PathRow, Row, path_row
 from app.uploads.intake.splits import of_folders, read_name
 
+ONE_ROW = "leave the one that counts, as where several people have labelled it"
 OF_ROW = frozenset(
     {"schema_mismatch", "invalid_value", "label_too_long", "unsafe_path", "unsafe_name"}
     | {"duplicate_name", "several_labels"}
@@ -87,7 +88,9 @@ def by_rows(
             member = _member(row, told, folder, places)
             place = member.index, told.box.key if told.box else ""
             if place in items:
-                raise row.error("duplicate_name", f"{shown(told.path)} has a row already")
+                raise row.error(
+                    "duplicate_name", f"{shown(told.path)} has a row already: {ONE_ROW}"
+                )
             split = told.split or _split(folder)
             group = told.group or (original(member.path) if told.box else None)
             items[place] = LabelledFile(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
-
-from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.archive import too_many
@@ -14,6 +14,8 @@ from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
 MOST_BYTES = 32 * 1024 * 1024
+_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What comes of a list in which something is not as it should be."""
 
 
 def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
@@ -26,21 +28,38 @@ def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
         many = data.count(b"[") + data.count(b"{") > 3 * table.limits.entries
         if many or len(data) > MOST_BYTES:
             raise too_many(table.limits)
-        told = from_json(data)
+        told = json.loads(data, object_pairs_hook=_once)
         classes, labels = told.get("classes"), told["labels"]
         for number, (name, said) in enumerate(labels.items(), 1):
             listed = said if isinstance(said, list) else [] if said is None else [said]
             yield AnnotatedPicture(name, number, [_named(one, classes) for one in listed])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise _wrong(table, "its `labels` are no names or numbers of `classes`") from error
+    except (*_ODD, RecursionError) as error:
+        why = "its `labels` are no names or numbers of `classes`"
+        twice = str(error) if "is there twice" in str(error) else why
+        raise _wrong(table, twice) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object, if it says each name once. Raises ValueError."""
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
+        raise ValueError(f"{twice[:60]!r} is there twice")
+    return told
 
 
 def _named(said: Any, classes: Any) -> str:
     if isinstance(said, dict):
         said = said["label"]
-    if isinstance(said, int) and isinstance(classes, list):
-        return str(classes[said])
-    return str(said)
+    if isinstance(said, bool) or not isinstance(said, int | str):
+        raise TypeError
+    if isinstance(said, str) or not isinstance(classes, list):
+        return str(said)
+    if said < 0:  # which Python would count from the end
+        raise IndexError
+    return str(classes[said])
 
 
 def create_ml(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:

@@ -62,6 +62,19 @@ def _of(cells: Sequence[str], at: int | None, number: int) -> AnnotatedPicture:
     return one
 
 
+def listed_alone(lines: Iterable[str], pictures: NamedPictures, folder: str) -> list[str] | None:
+    """The pictures of a list that names one a line and says nothing else of it; None of any other.
+
+    VOC's `ImageSets/Main/train.txt`, and Darknet's lists of paths.
+    """
+    said = [line.strip() for line in lines if line.strip()]
+    if any(len(cells_of(one, commas="," in one)) != 1 for one in said):
+        return None
+    found = [pictures.find(one, folder) for one in said]
+    paths = [path for path in found if path is not None]
+    return paths if paths and 2 * len(paths) >= len(said) else None
+
+
 def split_of(word: str) -> Split | None:
     """The split of an import file's first column."""
     plain = word.strip().lower()

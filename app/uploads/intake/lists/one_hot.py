@@ -22,9 +22,10 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         or (len(names) < (2 if table.rules.several else 3))
     ):
         raise header.error("schema_mismatch", "its columns are not `filename` and the classes")
-    several, without = [], 0
+    several, without, seen = [], 0, set[str]()
     for row, _, cells in records:
         marked = _marked(row, names, cells)
+        seen.update(marked)
         if table.rules.several:
             yield Row(table.name, row.number, {"path": cells[0], "label": marked})
         elif len(marked) > 1:
@@ -35,6 +36,7 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     if several:
         raise too_many_labels(table, several, what="classes")
     tell_unlabelled(table, without)
+    columns.Columns({}, marks=tuple(names[1:]), marked=seen).tell_unmarked(table)
 
 
 def _marked(row: Row, names: Sequence[str], cells: Sequence[str]) -> list[str]:

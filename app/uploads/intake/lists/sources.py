@@ -5,7 +5,7 @@ What is recognised and not read is found as well: beside it no folders pass for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,12 +15,13 @@ from app.uploads.intake import foreign, images
 from app.uploads.intake.archive import too_many
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
 from app.uploads.intake.lists import annotated as found_in
-from app.uploads.intake.lists import boxes_csv, lines
+from app.uploads.intake.lists import boxes_csv, lines, yolo
 from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
 from app.uploads.intake.lists.known import KnownList, known_list
 from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
 from app.uploads.intake.lists.reading import HEAD, MOST_BYTES, ListReading
+from app.uploads.intake.lists.split_lists import SplitLists, is_named
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import delimited, encodings, naming, objects
 from app.uploads.intake.tables.source import TableFile
@@ -46,9 +47,14 @@ class Sources:
         self._pictures, self._nearby = self._rows.pictures, self._rows.nearby
         self._ways = self._nearby, Nearby(self._found, loose=True)
         self._mentions = Mentions(self._found)
+        self._splits = SplitLists()
 
     def every(self) -> Iterator[NamingTable]:
-        """All of them."""
+        """All of them, with the splits that lists say which say nothing else."""
+        found = list(self._every())
+        yield from self._splits.on(found)
+
+    def _every(self) -> Iterator[NamingTable]:
         done: set[int] = set()
         for member in candidates(self._tree):
             one = self._table(member)
@@ -103,7 +109,7 @@ class Sources:
         are called as lists are."""
         near = [one for one in self._tree if one.role != "image" and len(one.parts) <= DEEPEST]
         alone = [one for one in near if self._pictures.beside(one.path) is None]
-        alone.sort(key=lambda one: images.extension(one.path) not in LISTS)
+        alone.sort(key=lambda one: (images.extension(one.path) not in LISTS, not is_named(one)))
         return alone[:MOST_LISTS]
 
     def _list(self, member: FileInTree) -> NamingTable | None:
@@ -112,7 +118,9 @@ class Sources:
         head = self._reading.head(member, HEAD)
         kind = known_list(suffix, head)
         if kind is None and suffix in (".lst", ".txt"):
-            return self._lines(member) or self._vague(member, head)
+            read = self._lines(member)
+            splits = member in self._splits.members
+            return read if read or splits else self._vague(member, head)
         if suffix == ".manifest":
             with self._reading.table(member) as table:
                 read = self._naming_table(replace(table, kind="jsonl"), member)
@@ -142,6 +150,9 @@ class Sources:
         folder = member.path.rpartition("/")[0]
         with self._reading.table(member) as table:
             text = self._text(table)
+            alone = lines.listed_alone(text, self._pictures, folder)
+            if alone is not None and self._splits.add(member, alone):
+                return None
             some = [one for one in text[: lines.MOST] if one.strip()]
             named = [
                 one
@@ -154,9 +165,29 @@ class Sources:
             commas = "," in named[0]
             every = lines.annotated(text, self._pictures, folder, commas=commas)
             told: list[Problem] = []
-            return self._rows.named(
-                member, found_in.rows(every, replace(table, tell=told.append)), told
-            )
+            quiet = replace(table, tell=told.append)
+            return self._with_names(self._rows.named(member, found_in.rows(every, quiet), told))
+
+    def _with_names(self, table: NamingTable) -> NamingTable:
+        """The list with names for its numbers, where a file says them and one is 0: others may be
+        counted from 1."""
+        labels = {one for row in table.rows for one in _labels(row)}
+        if "0" not in labels or not all(one.isdecimal() for one in labels):
+            return table
+        told = (
+            (one, self._reading.head(one, HEAD)) for one in self._tree if yolo.may_name_classes(one)
+        )
+        try:
+            classes = yolo.class_names(told)
+        except HeadstartError as error:
+            return replace(table, rows=[], why=error.message)
+        names = {one: classes.names.get(int(one)) for one in labels}
+        if None in names.values():
+            said = "the labels are numbers, and no data.yaml or classes.txt names all of them"
+            doubt = Problem(code="labels_doubtful", message=said, path=table.member.path)
+            return replace(table, told=[*table.told, doubt])
+        rows = [_renamed(row, names) for row in table.rows]
+        return replace(table, rows=rows, files=table.files | classes.files)
 
     def _vague(self, member: FileInTree, head: bytes) -> NamingTable | None:
         """A file that mentions pictures, whatever it is."""
@@ -174,6 +205,17 @@ class Sources:
             return True
         read = self._reading.head(member, HEAD) if head is None else head
         return self._mentions.are_in(member, read, suffix=suffix)
+
+
+def _labels(row: Row) -> Sequence[str]:
+    told = row.values.get("label")
+    return [told] if isinstance(told, str) else list(told or ())
+
+
+def _renamed(row: Row, names: Mapping[str, str | None]) -> Row:
+    told = [names[one] for one in _labels(row)]
+    label = told[0] if isinstance(row.values["label"], str) else told
+    return Row(row.table, row.number, {**row.values, "label": label})
 
 
 def _boxes(table: TableFile) -> Iterator[Row] | None:

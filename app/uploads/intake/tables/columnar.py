@@ -91,6 +91,7 @@ def _told(
             unlabelled += 1
         else:
             yield Row(table.name, number, values)
+    found.tell_unmarked(table)
     _tell(table, unlabelled)
 
 

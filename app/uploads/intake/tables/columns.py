@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Problem
 from app.core.texts import composed
+from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PATHS, Row
 from app.uploads.intake.tables import marks, split_guess
@@ -68,6 +70,8 @@ class Columns:
     guess: SplitGuess | None = None
     marks: tuple[str, ...] = ()
     """Columns of zeros and ones, one a class, in the place of one that says the label."""
+    marked: set[str] = field(default_factory=set)
+    """Those of them that said one so far."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -79,9 +83,19 @@ class Columns:
         told |= {role: values[name] for role, name in self.places.items() if name in values}
         if self.marks:
             told["label"] = [name for name in self.marks if marks.read(row, name, values.get(name))]
+            self.marked.update(told["label"])
+        elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
+            told["label"] = listed
         if self.guess is not None and "split" not in told:
             told["split"] = self.guess.see(row, values)
         return Row(row.table, row.number, told)
+
+    def tell_unmarked(self, table: TableFile) -> None:
+        """Tell of the columns that said one in no row, when all were read."""
+        for name in self.marks:
+            if name not in self.marked:
+                said = f"{table.name}: `{shown(name, 60)}` is 1 in no row, so it is no class"
+                table.tell(Problem(code="empty_class", message=said, path=name, excluded=True))
 
 
 def folded(name: str) -> str:
@@ -137,7 +151,7 @@ def _marked(
     if not table.labelled or _is_chat(names):
         return ()
     if table.marks:
-        return tuple(_matching(names, chosen)[0] for chosen in table.marks)
+        return tuple(_matching(names, told)[0] for told in table.marks)
     if "label" in places and folded(places["label"]) not in FURTHER["label"]:
         return ()
     found = marks.columns(sample, [name for name in names if name not in places.values()])
@@ -157,22 +171,22 @@ def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) ->
 
 
 def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
-    for role, chosen in table.columns.items():
-        if not _matching(names, chosen):
-            why = f"{role}_column is {shown(chosen, 60)!r}, but {_has(names)}"
+    for role, told in table.columns.items():
+        if not _matching(names, told):
+            why = f"{role}_column is {shown(told, 60)!r}, but {_has(names)}"
             raise HeadstartError(
                 "schema_mismatch", f"{header.table}: {why}", param=f"{role}_column"
             )
-    for chosen in table.marks:
-        if not _matching(names, chosen):
-            why = f"label_columns names {shown(chosen, 60)!r}, but {_has(names)}"
-            told = f"{header.table}: {why}"
-            raise HeadstartError("schema_mismatch", told, param="label_columns")
+    for told in table.marks:
+        if not _matching(names, told):
+            why = f"label_columns names {shown(told, 60)!r}, but {_has(names)}"
+            said = f"{header.table}: {why}"
+            raise HeadstartError("schema_mismatch", said, param="label_columns")
 
 
-def _matching(names: Sequence[str], chosen: str) -> list[str]:
-    exact = [name for name in names if name == chosen]
-    return exact or [name for name in names if folded(name) == folded(chosen)]
+def _matching(names: Sequence[str], told: str) -> list[str]:
+    exact = [name for name in names if name == told]
+    return exact or [name for name in names if folded(name) == folded(told)]
 
 
 def _place(
@@ -180,7 +194,7 @@ def _place(
 ) -> str | None:
     if role in table.columns:
         return _matching(names, table.columns[role])[0]
-    taken = {name for chosen in table.columns.values() for name in _matching(names, chosen)}
+    taken = {name for told in table.columns.values() for name in _matching(names, told)}
     free = [name for name in names if name not in taken]
     own = [name for name in free if folded(name) == role]
     if own:

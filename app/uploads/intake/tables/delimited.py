@@ -40,6 +40,7 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
         watch.see(row, record, cells)
         yield found.read(row, named)
     watch.tell()
+    found.tell_unmarked(table)
 
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:

@@ -115,10 +115,18 @@ def _azure(value: Value) -> dict[str, Any]:
 
 
 def _accepted(value: Value) -> dict[str, Any]:
-    """Prodigy's `choice`: the ids that were chosen, where the answer counts."""
+    """Prodigy's `choice`: the ids that were chosen, where the answer counts; of ids that are
+    numbers the options' texts."""
     told = {name: one for name, one in value.items() if name not in ("accept", "options")}
-    counts = value.get("answer", "accept") == "accept"
-    return {**told, "label": list(value.get("accept") or []) if counts else None}
+    if value.get("answer", "accept") != "accept":
+        return {**told, "label": None}
+    texts = {one["id"]: one.get("text") for one in value.get("options") or []}
+    return {**told, "label": [_option(one, texts) for one in value.get("accept") or []]}
+
+
+def _option(key: Any, texts: Mapping[Any, Any]) -> Any:
+    text = texts.get(key)
+    return text if str(key).isdecimal() and isinstance(text, str) and text.strip() else key
 
 
 def _cats(value: Value) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     judged = table.labelled and _is_judged(first)
     for row, value in _accepted(every, table) if judged else every:
         yield names.read(row, value)
+    names.tell_unmarked(table)
 
 
 def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, Any]:

@@ -63,3 +63,12 @@ def test_what_is_said_twice_and_alike_is_read(take: Take) -> None:
     categories = [{"id": at, "name": name} for at, name in enumerate(CLASSES)]
     built = take(zipped(coco(images=images * 2, categories=categories * 2)), options=JUDGED)
     assert {one.path.rpartition("/")[2]: one.label for one in built.examples} == LABELS
+
+
+@pytest.mark.parametrize("label", ["-1", "2", "true", '0, "im0": 1'])
+def test_fiftyones_numbers_are_places_in_its_classes(refused: Refused, label: str) -> None:
+    told = exports.WHOLE["fiftyone"]
+    listed = told["labels.json"].replace(b'"im0": 0', f'"im0": {label}'.encode())
+    error = refused(zipped({**told, "labels.json": listed}), options=JUDGED)
+    assert "labels.json" in error.message
+    assert "im0" in error.message or "`classes`" in error.message

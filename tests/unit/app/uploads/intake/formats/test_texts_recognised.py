@@ -60,6 +60,17 @@ READ: dict[str, tuple[bytes, str]] = {
         ),
         "x.jsonl",
     ),
+    "prodigy, choice by number": (
+        rows(
+            lambda text, label: {
+                "text": text,
+                "options": [{"id": 0, "text": "pos"}, {"id": 1, "text": "neg"}],
+                "accept": [["pos", "neg"].index(label)],
+                "answer": "accept",
+            }
+        ),
+        "x.jsonl",
+    ),
     "spacy cats": (
         rows(lambda text, label: {"text": text, "cats": {label: 1.0, f"not {label}": 0.0}}),
         "x.jsonl",

@@ -11,7 +11,8 @@ import pytest
 from app.core.errors import HeadstartError
 from app.uploads.form import UploadForm
 from app.uploads.intake import Built, IntakeOptions
-from app.uploads.intake.label_rules import joined
+from app.uploads.intake.label_rules import chosen, joined
+from tests.archives import zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
 Refused = Callable[..., HeadstartError]
@@ -61,6 +62,20 @@ class TestZerosAndOnes:
         assert names(built)[3] == ["rude", "toxic"]
         assert {one["label"] for one in built.classes} == {"rude", "toxic"}
 
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "xlsx"])
+    def test_a_column_without_a_one_is_told(self, take: Take, kind: str) -> None:
+        rows = [[f"say {n}", n % 2, int(n % 3 == 0), 0] for n in range(12)]
+        header = ["text", "toxic", "rude", "threat"]
+        built = take(_table(kind, header, rows), f"x.{kind}", options=JUDGED)
+        assert [one.path for one in built.problems if one.code == "empty_class"] == ["threat"]
+        assert {one["label"] for one in built.classes} == {"rude", "toxic"}
+
+    def test_a_class_of_another_table_is_one(self, take: Take) -> None:
+        train = b"text,a,b\nu,1,0\nv,0,1\nw,1,0\n"
+        archive = zipped({"train.csv": train, "test.csv": b"text,a,b\nx,1,0\ny,0,0\n"})
+        built = take(archive, options=JUDGED)
+        assert messages(built, "empty_class") == []
+
     def test_a_column_that_is_not_there_is_named(self, refused: Refused) -> None:
         options = IntakeOptions(label_mode="multi_label", marks=("toxik",))
         error = refused(b"text,toxic\na,1\nb,0\n", "x.csv", options=options)
@@ -82,6 +97,26 @@ def _table(kind: str, header: list[str], rows: list[list[object]]) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+class TestChoicesInACell:
+    CELLS = ("neg", '"{""choices"": [""pos"", ""late""]}"', "pos", "\"{'choices': ['late']}\"")
+
+    def table(self) -> bytes:
+        rows = [f"{n},say {n},{cell}" for n, cell in enumerate(self.CELLS * 2)]
+        return "\n".join(["id,text,sentiment", *rows]).encode()
+
+    def test_label_studios_choices_are_labels(self, take: Take) -> None:
+        built = take(self.table(), "p.csv", options=JUDGED)
+        assert names(built)[:4] == [["neg"], ["late", "pos"], ["pos"], ["late"]]
+
+    def test_one_label_is_held_to(self, refused: Refused) -> None:
+        error = refused(self.table(), "p.csv", options=IntakeOptions(label_mode="single_label"))
+        assert error.code == "several_labels"
+
+    @pytest.mark.parametrize("cell", ['{"choices": 1}', '{"choices": ["a"], "x": 1}', "choices"])
+    def test_what_is_no_choice_is_a_label(self, cell: str) -> None:
+        assert chosen(cell) is None
 
 
 class TestTheForm:

@@ -1,0 +1,80 @@
+"""Lists of pictures that say which are held out, and of numbers that another file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.uploads.intake import IntakeOptions
+from tests.archives import zipped
+from tests.unit.app.uploads.intake.conftest import Take
+from tests.unit.app.uploads.intake.formats import exports
+from tests.unit.app.uploads.intake.formats.exports import BOXED, CLASSES, LABELS
+
+Refused = Callable[..., HeadstartError]
+JUDGED = IntakeOptions(label_mode=None)
+TRAIN, VAL = list(LABELS)[:4], list(LABELS)[4:]
+LISTS = {
+    "voc": (
+        {**BOXED["voc"]},
+        {
+            f"ImageSets/Main/{name}.txt": "\n".join(one[:3] for one in some).encode()
+            for name, some in (("train", TRAIN), ("val", VAL), ("trainval", TRAIN + VAL))
+        },
+    ),
+    "darknet": (
+        {path: data for path, data in BOXED["yolo, darknet"].items() if path != "train.txt"},
+        {
+            f"{name}.txt": "\n".join(f"data/obj_train_data/{one}" for one in some).encode()
+            for name, some in (("train", TRAIN), ("valid", VAL))
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "lists"), LISTS.values(), ids=LISTS)
+def test_lists_of_paths_say_the_splits(
+    take: Take, files: dict[str, bytes], lists: dict[str, bytes]
+) -> None:
+    built = take(zipped({**files, **lists}), options=JUDGED)
+    splits = {one.path.rpartition("/")[2]: one.split for one in built.examples}
+    assert splits == dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
+    assert {one.path.rpartition("/")[2]: one.label for one in built.examples} == LABELS
+    assert any("which pictures are in which split" in one.message for one in built.problems)
+
+
+def test_a_list_of_training_alone_leaves_splits_to_be_drawn(take: Take) -> None:
+    built = take(zipped(BOXED["yolo, darknet"]), options=JUDGED)
+    assert not built.names_splits
+
+
+def test_pictures_of_two_splits_are_told(take: Take) -> None:
+    files, lists = LISTS["darknet"]
+    both = dict.fromkeys(("train.txt",), lists["train.txt"] + b"\ndata/obj_train_data/im4.png")
+    built = take(zipped({**files, **lists, **both}), options=JUDGED)
+    assert any("1 are named by lists of several splits" in one.message for one in built.problems)
+
+
+def numbered(start: int = 0) -> dict[str, bytes]:
+    """Lists of paths and numbers, one a split."""
+    said = {name: start + CLASSES.index(label) for name, label in LABELS.items()}
+    some = {
+        f"{split}.txt": "".join(f"images/{one} {said[one]}\n" for one in names).encode()
+        for split, names in (("train", TRAIN), ("val", VAL))
+    }
+    return {**exports.pictures("images/"), **some}
+
+
+def test_numbers_have_the_names_of_a_file_beside(take: Take) -> None:
+    built = take(zipped({**numbered(), "classes.txt": b"cat\ndog\n"}), options=JUDGED)
+    assert {one.path.rpartition("/")[2]: one.label for one in built.examples} == LABELS
+    assert {one.split for one in built.examples} == {"train", "val"}
+
+
+@pytest.mark.parametrize(("start", "names"), [(1, b"cat\ndog\n"), (0, b"cat\n"), (0, b"")])
+def test_numbers_that_may_be_others_stay(take: Take, start: int, names: bytes) -> None:
+    built = take(zipped({**numbered(start), "classes.txt": names}), options=JUDGED)
+    assert {one.label for one in built.examples} == {str(start), str(start + 1)}
+    assert start or any(one.code == "labels_doubtful" for one in built.problems)

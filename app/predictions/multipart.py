@@ -33,4 +33,7 @@ def files(body: bytes, content_type: str) -> list[bytes]:
         raise bad("the multipart body is cut short")
     for name in form.fields:
         raise unknown(name, _FIELDS, what="form field")
-    return [b"".join(pieces) for pieces in contents]
+    found = [b"".join(pieces) for pieces in contents]
+    for pieces in contents:  # a form and its parser hold each other, and with them what is in it
+        pieces.clear()
+    return found

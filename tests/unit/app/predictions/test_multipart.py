@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 
 from app.core.errors import HeadstartError
@@ -25,3 +28,14 @@ def test_a_file_needs_no_name_but_what_is_encoded_for_transfer_is_refused() -> N
 
 
 ENCODED = "Content-Transfer-Encoding: base64\r\n"
+
+
+def test_a_bodys_files_go_with_their_last_holder_and_not_with_the_garbage_collector() -> None:
+    body = b"--b\r\nContent-Disposition: form-data; filename=a\r\n\r\npixels\r\n--b--\r\n"
+    alone = [bytes(bytearray(b"pixels"))]
+    gc.disable()
+    try:
+        found = multipart.files(body, "multipart/form-data; boundary=b")
+        assert sys.getrefcount(found[0]) == sys.getrefcount(alone[0])
+    finally:
+        gc.enable()

@@ -134,6 +134,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.long_texts
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.drift
+	$(BIN)/python -m benchmarks.figures.names
 	$(BIN)/python -m benchmarks.figures.transduction
 	$(BIN)/python -m benchmarks.figures.calibrate
 	$(BIN)/python -m benchmarks.figures.label_errors

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ SETTLING = 4
 TEXTS = "random-bert"
 
 
+@lru_cache(maxsize=2)
 def network(name: str) -> nn.Module:
-    """torchvision's or timm's network of that name, of random numbers, in eval mode."""
+    """torchvision's or timm's network of that name, of random numbers, in eval mode; made once, on
+    whichever device it was moved to last.
+    """
     torch.manual_seed(0)
     net: nn.Module
     if name in models.list_models():

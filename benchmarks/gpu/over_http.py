@@ -52,10 +52,10 @@ class Rig:
 
 @contextmanager
 def rig(plan: Plan, *, few: int, lasting: float, depths: Sequence[str]) -> Iterator[Rig]:
-    """A service that finds the plan's weights, and keeps each state of a tuning."""
+    """A service that finds the plan's weights, and keeps states of a tuning soon."""
     told = {
         "HEADSTART_WEIGHTS_DIR": str(plan.weights_dir),
-        "HEADSTART_TUNING_KEEP_SECONDS": "0",
+        "HEADSTART_TUNING_KEEP_SECONDS": "0" if plan.device == "cpu" else "1",
         "HEADSTART_DEFAULT_BACKBONE_IMAGE": plan.networks[0],
     }
     before = {name: os.environ.get(name) for name in told}

@@ -24,6 +24,15 @@ GRID = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 SPREAD = 1.5
 """Of a weight's log-odds around what is expected before the first fold is judged."""
 
+FADING = 2.0
+"""What is expected falls by so much of the logarithm of examples a class, from two on: folds judge
+a fit of fewer examples than the model has.
+"""
+OF_ONE, OF_MORE = 8, 3
+"""Powers of what a guess would miss: one example a class teaches less than names know that say
+anything, and leaves nothing to correct their weight by.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blend:
@@ -72,9 +81,10 @@ def centred(logits: Tensor) -> Tensor:
 def _chosen(learned: Tensor, said: Tensor, folds: Folds) -> float:
     """The mean weight under its posterior: around what names alone promise, by what folds say."""
     n, first = int(folds.known.sum()), min(max(_promised(said, folds), GRID[0]), GRID[-1])
+    expected = _odds(first) - FADING * math.log(max(1.0, folds.per_class / 2))
     scores = [
         -n * cross_fit.out_of_fold_loss((1 - share) * learned + share * said, folds)
-        - ((_odds(share) - _odds(first)) / SPREAD) ** 2 / 2
+        - ((_odds(share) - expected) / SPREAD) ** 2 / 2
         for share in GRID
     ]
     weights = torch.tensor(scores, dtype=torch.double).softmax(0)
@@ -90,8 +100,8 @@ def _odds(share: float) -> float:
 def _promised(said: Tensor, folds: Folds) -> float:
     """How far names are from guessing: 1 if they are always right, 0 if they say nothing.
 
-    By the cube of what a guess would miss, in nats: names taught on millions of pictures know more
-    than one example does.
+    By a power of what a guess would miss, in nats: names taught on millions of pictures know more
+    than a few examples do.
     """
     missed = cross_fit.loss(said, folds.labels) / math.log(folds.classes)
-    return max(1 - missed**3, 0.0)
+    return max(1 - missed ** (OF_MORE if folds.count else OF_ONE), 0.0)

@@ -10,6 +10,7 @@ from typing import Any
 
 from anyio import to_thread
 from pydantic_core import from_json
+from sqlalchemy.orm import Session
 
 from app.core import messages
 from app.core.errors import HeadstartError
@@ -26,7 +27,7 @@ from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
-from app.infra.repositories import quotas
+from app.infra.repositories import aliases, quotas
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import log as log_rows
 from app.infra.repositories.targets import ResolvedModel
@@ -51,6 +52,8 @@ class Said:
     sha256: str
     answer: Mapping[str, Any]
     data: bytes | None
+    logged: str | None = None
+    """The log's row that the input comes of."""
 
     @classmethod
     def of(cls, subject: str, model_id: str, answer: Mapping[str, Any], item: Input) -> Said:
@@ -152,6 +155,7 @@ async def _recalled(
         sha256=found.sha256,
         answer=found.answer,
         data=await to_thread.run_sync(content_of, services, found),
+        logged=found.id,
     )
 
 
@@ -249,6 +253,8 @@ def keep(
 ) -> Feedback:
     """Write it down, and its input; what was said of the same before is no more, unless that is
     audited and this is not: then nothing changes, and the note says so.
+
+    Raises not_found where what it is about was deleted while the model was asked.
     """
     row = {
         **values,
@@ -270,6 +276,7 @@ def keep(
                 path.write_bytes(said.data)
         files = {key: path} if said.data is not None else {}
         with blobs.stored(services, files) as hold, writing(services) as session:
+            _require(session, organisation_id, alias, said)
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
             if files:
                 quotas.check(session, services.settings, organisation_id, "stored_bytes")
@@ -280,3 +287,15 @@ def keep(
             hold.release(session)
     erasure.delete(services.storage, needless)
     return told
+
+
+def _require(session: Session, organisation_id: str, alias: str, said: Said) -> None:
+    """Hold the alias or the model until the commit. Raises not_found: what went with it stays gone,
+    and so does what the log had of the input.
+    """
+    if alias:
+        aliases.find(session, organisation_id=organisation_id, name=alias, lock=True)
+    else:
+        aliases.hold(session, [said.model_id], organisation_id=organisation_id)
+    if said.logged is not None:
+        log_rows.get(session, said.logged, organisation_id=organisation_id)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,16 +28,35 @@ _MOST_ID = 256
 def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> str:
     """The message's id, if the hook's secret has signed this body lately. Raises unauthenticated.
 
-    The answer is the same whatever is wrong.
+    The answer is the same whatever is wrong, but for who has the secret and not the time.
     """
     try:
         Webhook(secret).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError) as error:
-        raise refused() from error
+        raise _out_of_time(secret, body, headers) or refused() from error
     message_id = headers.get("webhook-id", "")
     if not 0 < len(message_id) <= _MOST_ID:
         raise refused()
     return message_id
+
+
+def _out_of_time(secret: str, body: bytes, headers: Mapping[str, str]) -> HeadstartError | None:
+    """What to say to who signed this body with the secret, at a time that is not now."""
+    try:
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)
+        right = Webhook(secret).sign(headers["webhook-id"], at, body.decode())
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
+    told = headers.get("webhook-signature", "").split(" ")
+    if not any(hmac.compare_digest(one.encode(), right.encode()) for one in told):
+        return None
+    off = round((at - datetime.now(UTC)).total_seconds())
+    why = (
+        f"the signature is right, but webhook-timestamp is {abs(off):,} s "
+        f"{'ahead of' if off > 0 else 'behind'} this server's clock, and 300 s are allowed: "
+        "sign each call when it is sent, and set the caller's clock"
+    )
+    return HeadstartError("unauthenticated", why, param="webhook-timestamp")
 
 
 def refused() -> HeadstartError:

@@ -26,7 +26,8 @@ from app.infra.orm import (
     PromotionRow,
     ShadowAgreementRow,
 )
-from app.infra.repositories.live import feedback, labelling
+from app.infra.repositories.deletions import everything
+from app.infra.repositories.live import feedback, labelling, log
 from app.infra.repositories.retraining import moves, promotions
 from app.infra.repositories.retraining.agreement import ShadowTally
 from app.infra.repositories.retraining.moves import Move
@@ -200,3 +201,52 @@ def test_a_forced_promotion_is_asked_again_of_what_the_alias_means_by_then(
     assert [(one.from_model_id, one.model_id) for one in found] == [
         (MODELS[0], MODELS[2]), (MODELS[2], MODELS[1]),
     ]  # fmt: skip
+
+
+def test_what_a_shadow_says_is_dropped_once_it_stands_there_no_more(sessions: Sessions) -> None:
+    tally = ShadowTally()
+    tally.count((ORG, "live", MODELS[0], MODELS[2]), [("a", "b")])
+    tally.flush(sessions)
+    of = ShadowAgreementRow
+    with reading(sessions) as session:
+        assert session.scalars(select(of).where(of.shadow_id == MODELS[2])).all() == []
+
+
+def test_an_organisations_deletion_takes_along_what_is_written_meanwhile(
+    sessions: Sessions,
+) -> None:
+    """Whoever holds the alias writes a row that the first pass over the tables cannot see."""
+    with transaction(sessions) as session:
+        session.add(OrganisationRow(id="gone", created_at=0.0))
+        session.flush()
+        session.add(
+            ModelRow(
+                id="ft:a:gone::1", organisation_id="gone", backbone="b", modality="text",
+                method="auto", artifact="models/gone", sha256="0" * 64, bytes=1, card={},
+                evaluation={}, created_at=0.0,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            AliasRow(organisation_id="gone", name="live", model_id="ft:a:gone::1", updated_at=0.0,
+                     prediction_log={"rate": 1.0}, log_id="plog_1")
+        )  # fmt: skip
+
+    def delete() -> None:
+        with transaction(sessions) as session:
+            everything.delete_rows(session, organisation_id="gone")
+
+    with ThreadPoolExecutor(1) as other:
+        with transaction(sessions) as session:
+            held = log.current(
+                session, organisation_id="gone", alias="live", model_id="ft:a:gone::1"
+            )
+            assert held is not None
+            deleting = other.submit(delete)
+            wait_for(lambda: _is_one_waiting(sessions))
+            values = word("a", audited=False)
+            feedback.put(session, "sha256:live:9", values, organisation_id="gone")
+        deleting.result(60)
+    with reading(sessions) as session:
+        of = FeedbackRow
+        assert session.scalars(select(of).where(of.organisation_id == "gone")).all() == []

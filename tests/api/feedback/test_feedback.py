@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import httpx
+import pytest
 
+from app.core.errors import HeadstartError
+from app.feedback import giving
 from app.http.dependencies import Services
 from app.infra.database import reading
 from app.infra.repositories.live import feedback as rows
@@ -312,3 +316,25 @@ def test_of_several_inputs_one_is_named(client: httpx.Client, logged: Logged) ->
         assert (told.status_code, told.json()["code"]) == (422, "invalid_value"), told.text
         assert told.json()["param"] == "index"
     assert client.post(url, json=said | {"index": 1}).json()["index"] == 1
+
+
+def test_what_was_deleted_while_the_model_was_asked_comes_back_by_no_word_on_it(
+    client: httpx.Client, service: Service, model: str, logged: Logged
+) -> None:
+    switch_on(client)
+    ask(client, DIGITS[0][0])
+    (row,) = logged(1)
+    client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None}).raise_for_status()
+    said = giving.Said(
+        subject="x:0", model_id=model, prediction_id=None, place=0, sha256=row.sha256, answer={},
+        data=DIGITS[0][0], logged=row.id,
+    )  # fmt: skip
+    values = {
+        "label": "1", "labels": None, "correct": None, "unknown": False, "audited": False,
+        "source": "api", "actor": "key_1",
+    }  # fmt: skip
+    others = [replace(said, logged=None, model_id="ft:gone"), replace(said, logged=None)]
+    for alias, one in [(ALIAS, said), ("", others[0]), ("gone", others[1])]:
+        with pytest.raises(HeadstartError, match="no such"):
+            giving.keep(service.services, row.organisation_id, alias, one, values)
+    assert list(service.services.storage.keys("live")) == []

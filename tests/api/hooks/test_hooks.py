@@ -209,7 +209,11 @@ def test_a_signed_call_needs_no_key_and_counts_once(service: Service, hook: Make
         assert problem(other) == (401, "unauthenticated")
         old = datetime.now(UTC) - timedelta(minutes=6)
         stale = signed(made["secret"], body, "msg_2", old)
-        assert problem(nobody.post(path, content=body, headers=stale)) == (401, "unauthenticated")
+        answer = nobody.post(path, content=body, headers=stale)
+        assert problem(answer) == (401, "unauthenticated")
+        assert "behind this server's clock" in answer.json()["detail"]
+        forged = {**stale, "webhook-signature": "v1,AAAA"}
+        assert "clock" not in nobody.post(path, content=body, headers=forged).json()["detail"]
         unknown = nobody.post(f"/v1/hooks/hook_{'0' * 26}/trigger", content=body, headers=headers)
         assert problem(unknown) == (401, "unauthenticated")
         assert problem(nobody.post(path)) == (401, "unauthenticated")

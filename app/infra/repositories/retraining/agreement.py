@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.infra.database import Sessions, now, transaction
-from app.infra.orm import ShadowAgreementRow
+from app.infra.orm import AliasRow, ShadowAgreementRow
 from app.infra.repositories.upserts import found_or_added, locked
 
 Whose = tuple[str, str, str, str]
@@ -51,6 +51,14 @@ class ShadowTally:
 def _add(session: Session, whose: Whose, counts: Counter[tuple[str, str]]) -> None:
     at, of = now(session), ShadowAgreementRow
     organisation_id, alias, model_id, shadow_id = whose
+    meant = select(AliasRow.name).where(
+        AliasRow.organisation_id == organisation_id,
+        AliasRow.name == alias,
+        AliasRow.model_id == model_id,
+        AliasRow.shadow == shadow_id,
+    )
+    if session.scalars(meant.with_for_update(read=True)).one_or_none() is None:
+        return  # the alias, or its shadow, has gone since
     mine = select(ShadowAgreementRow).where(
         of.organisation_id == organisation_id,
         of.alias == alias,

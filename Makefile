@@ -12,7 +12,7 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 FAST = tests/house tests/unit tests/api
 
 .DEFAULT_GOAL := help
-.PHONY: help install smollm2 demo up secrets test test-fast test-under-load check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training gpu-wheels gpu-check faults clean
+.PHONY: help install smollm2 demo up secrets test test-fast test-under-load test-containers check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training gpu-wheels gpu-check faults clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -52,6 +52,15 @@ test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeat
 test-under-load: install ## The fast tests beside 9 processes that keep the cores busy
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m tests.under_load 9 -- $(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) $(FAST)
+
+COMPOSE = data/containers/bin/podman-compose
+$(COMPOSE): tests/containers/requirements.txt
+	@test -x data/containers/bin/python || $(PYTHON) -m venv data/containers
+	data/containers/bin/python -m pip install --disable-pip-version-check --quiet -r tests/containers/requirements.txt
+	@touch $@
+
+test-containers: install $(COMPOSE) ## Images and docker-compose.yml, really run (needs podman, buildah, debootstrap, runc, root, 25 GB)
+	HEADSTART_PODMAN_COMPOSE=$(abspath $(COMPOSE)) $(BIN)/python -m pytest -s tests/containers
 
 check: install ## Format, lint, types, import arrows, rules of the house
 	$(BIN)/ruff format --check .

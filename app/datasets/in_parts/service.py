@@ -18,7 +18,6 @@ from app.core.ids import new_id
 from app.datasets import files_service
 from app.datasets.in_parts.schemas import Completion, NewUpload
 from app.http.dependencies import Services, writing
-from app.http.idempotency import in_flight
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import UploadPartRow, UploadRow
@@ -172,7 +171,7 @@ def _opened(services: Services, part: UploadPartRow) -> Path:
     try:
         return services.storage.fetch(part.key)
     except FileNotFoundError as error:  # the upload has ended meanwhile
-        raise in_flight() from error
+        raise _ended_meanwhile() from error
 
 
 class _End(Receipt):
@@ -187,10 +186,16 @@ class _End(Receipt):
     def answer(self, session: Session, made: dict[str, Any]) -> None:
         row = uploads.lock(session, self._upload_id, organisation_id=self._organisation_id)
         if row.status != "pending":  # somebody else was faster, and asking again tells how
-            raise in_flight()
+            raise _ended_meanwhile()
         file_id = made["file"] if "file" in made else made["dataset"]
         self.keys = uploads.end(session, row, "completed", part_ids=self._part_ids, file_id=file_id)
 
 
 def _bad(why: str, param: str) -> HeadstartError:
     return HeadstartError("invalid_request", f"{param}: {why}", param=param)
+
+
+def _ended_meanwhile() -> HeadstartError:
+    return HeadstartError(
+        "in_flight", "another request has just ended the upload; ask again", retry_after=1
+    )

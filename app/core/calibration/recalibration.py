@@ -58,7 +58,8 @@ def _quantile(ordered: Sequence[float], place: float, deviation: float) -> float
         return ordered[0] + place * deviation
     lower = min(int(place), len(ordered) - 1)
     upper = min(lower + 1, len(ordered) - 1)
-    return ordered[lower] + (place - lower) * (ordered[upper] - ordered[lower])
+    between = ordered[lower] + (place - lower) * (ordered[upper] - ordered[lower])
+    return min(between, ordered[upper])
 
 
 def threshold(thresholds: Sequence[float], rate: float) -> float:
@@ -68,7 +69,8 @@ def threshold(thresholds: Sequence[float], rate: float) -> float:
     lower = max(0, upper - 1)
     width = RATES[upper] - RATES[lower]
     share = (rate - RATES[lower]) / width if width else 0.0
-    return thresholds[lower] + share * (thresholds[upper] - thresholds[lower])
+    between = thresholds[lower] + share * (thresholds[upper] - thresholds[lower])
+    return min(between, thresholds[upper])  # rounded up, it would call all that is equal unknown
 
 
 def unknown_share(scores: Sequence[float], known: Sequence[float], rate: float) -> float:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.calibration import recalibration
@@ -74,6 +74,7 @@ def test_only_thresholds_of_a_config_change() -> None:
 
 
 @given(SCORES, st.floats(0.001, 0.5))
+@example([0.95, 0.95, -6.0], 0.5)
 def test_of_what_thresholds_are_made_of_about_their_rate_is_unknown(
     scores: list[float], rate: float
 ) -> None:

@@ -36,15 +36,15 @@ def test_another_rows_secret_does_not_open() -> None:
     assert refused(vault, vault.seal("whsec_x", of="hooks/1"), "hooks/2") == "secret_unreadable"
 
 
-@given(st.data())
-def test_what_was_changed_does_not_open(data: st.DataObject) -> None:
+def test_what_was_changed_does_not_open() -> None:
+    """Of as many bytes as base64 has no bits to spare for: each letter counts."""
     vault = Vault(lambda: [NEW])
-    stored = vault.seal("whsec_x", of="row")
-    place = data.draw(st.integers(len("sealed:1:") + 13, len(stored) - 1))
-    letter = data.draw(st.sampled_from("Aa0+/").filter(lambda one: one != stored[place]))
-    changed = stored[:place] + letter + stored[place + 1 :]
-    assert refused(vault, changed) == "secret_unreadable"
-    assert refused(vault, stored[:place]) == "secret_unreadable"
+    stored = vault.seal("whsec_xy", of="row")
+    for place in range(len("sealed:1:") + 13, len(stored)):
+        letter = "A" if stored[place] != "A" else "B"
+        changed = stored[:place] + letter + stored[place + 1 :]
+        assert refused(vault, changed) == "secret_unreadable"
+        assert refused(vault, stored[:place]) == "secret_unreadable"
 
 
 def test_former_keys_open_and_the_newest_seals() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+from collections.abc import Iterable
 
+from app.infra.lanes import Lane
 from app.infra.queue import Doorbell
 
 
@@ -13,10 +15,10 @@ def die_before_ringing(chance: float) -> None:
     """Let this process end so often at exactly that moment."""
     ring = Doorbell.ring
 
-    def or_die(self: Doorbell) -> None:
+    def or_die(self: Doorbell, lanes: Iterable[Lane]) -> None:
         if random.random() < chance:
             os.kill(os.getpid(), signal.SIGKILL)
-        ring(self)
+        ring(self, lanes)
 
     Doorbell.ring = or_die  # type: ignore[method-assign]
 

@@ -6,6 +6,7 @@ deferred one that upgrades later fails at once with BUSY_SNAPSHOT instead of wai
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -109,20 +110,23 @@ def _open_sqlite(url: str) -> Engine:
 
 def fold_log(sessions: Sessions, *, wait_seconds: float = 5.0) -> bool:
     """Empty SQLite's log into its file, which it does by itself only after a thousand pages: until
-    then what was deleted is readable in both. False where a reader keeps it for longer than that.
+    then what was deleted is readable in both. False where a reader keeps it for longer than that,
+    or the file cannot grow: it is to be tried again.
     """
     engine: Engine = sessions.kw["bind"]
     if engine.dialect.name != "sqlite":
         return True
-    connection = engine.raw_connection()
+    with database_errors():
+        connection = engine.raw_connection()
+    cursor = connection.cursor()
     try:
-        cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(1000 * wait_seconds)}")
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         told = cursor.fetchone()
-        cursor.execute(f"PRAGMA busy_timeout={1000 * _WAIT_SECONDS}")
-        cursor.close()
+    except sqlite3.OperationalError:
+        return False
     finally:
+        cursor.execute(f"PRAGMA busy_timeout={1000 * _WAIT_SECONDS}")
         connection.close()
     return told is None or not told[0]
 

@@ -23,6 +23,7 @@ from app.core.backbones import Block
 from app.core.modalities import PRIMARY, TUNED_VIEWS, Depth, mapped
 from benchmarks.quality import image_sets, text_sets
 from benchmarks.quality.draws import draw
+from benchmarks.quality.partial import figures
 from benchmarks.record import RESULTS, record, shared_data
 from worker.ml import fit
 from worker.ml.engines.readings import Asked, reading_of
@@ -145,20 +146,12 @@ def measured(method: str, data: Drawn, *, seed: int) -> dict[str, Any]:
             texts=data.test_texts,
             suffix=lambda deep: _suffix(data, deep),
         )
-    told = {"seconds": round(seconds, 1), **_figures(said, data.test_labels)}
+    told = {"seconds": round(seconds, 1), **figures(said, data.test_labels)}
     return told if depth is None else {**told, "tuned": fitted.hyperparameters["tuned"]}
 
 
 def _suffix(data: Drawn, depth: Depth) -> Any:
     return tunable(data.backbone, depth, None)
-
-
-def _figures(said: Tensor, labels: Tensor) -> dict[str, float]:
-    """Balanced accuracy in per cent, and mean log loss."""
-    right = (said.argmax(1) == labels).double()
-    each = [float(right[labels == c].mean()) for c in labels.unique().tolist()]
-    loss = -said[torch.arange(len(labels)), labels].clamp(min=1e-12).log().mean()
-    return {"balanced_accuracy": round(100 * mean(each), 2), "log_loss": round(float(loss), 4)}
 
 
 def main() -> None:

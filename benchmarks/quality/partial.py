@@ -122,11 +122,11 @@ def _measured(
             layout=spec().layout,
             suffix=lambda depth: tunable(BACKBONE, depth, None),
         )
-    told = {"seconds": round(seconds, 1), **_figures(said, data.test_labels)}
+    told = {"seconds": round(seconds, 1), **figures(said, data.test_labels)}
     return told if method == "auto" else {**told, "tuned": fitted.hyperparameters["tuned"]}
 
 
-def _figures(said: Tensor, labels: Tensor) -> dict[str, float]:
+def figures(said: Tensor, labels: Tensor) -> dict[str, float]:
     """Balanced accuracy in per cent, and mean log loss."""
     right = (said.argmax(1) == labels).double()
     each = [float(right[labels == c].mean()) for c in labels.unique().tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,25 @@ def test_what_is_deleted_is_in_neither_once_the_log_is_folded(
     assert CANARY.encode() in on_disk(tmp_path)
     assert fold_log(sessions)
     assert CANARY.encode() not in on_disk(tmp_path)
+
+
+def test_a_file_that_cannot_grow_is_said_and_tried_again(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    """As on a full disk: who deletes is told that it is not done yet, and not of an error."""
+    fold_log(sessions)
+    with transaction(sessions) as session:
+        session.execute(
+            text("INSERT INTO names (name) VALUES (:name)"), [{"name": CANARY} for _ in range(9000)]
+        )
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "some.db").stat().st_size, limits[1]))
+    try:
+        folded = fold_log(sessions)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not folded
+    assert fold_log(sessions)
 
 
 def test_a_reader_of_before_keeps_it_and_that_is_said(sessions: Sessions) -> None:

@@ -22,7 +22,7 @@ MAX_SECONDS = 600.0
 FIT_SHARE = 0.8
 """Of what a fit may take at most: its frozen heads take a part, too."""
 ENOUGH = 20
-"""Examples of every class; of fewer, tuning was no better (benchmarks/results/partial.json)."""
+"""Examples of every class: the fewest that were measured (benchmarks/results/partial.json)."""
 MOST_CRASHES = 2
 """Tries that may have ended the tensor process: the last that there is tunes nothing."""
 TIMED_FROM = 3

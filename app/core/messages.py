@@ -2,6 +2,10 @@
 
 A call's body is `<u32 length of the JSON><JSON><input 0><input 1>…`; the JSON names each input's
 kind and length, so that nothing is base64-encoded or copied on the way.
+
+While a release is rolled out the two are of different ones. So a call carries what 0.1.0 read, and
+of what came later only what was asked for; and whoever cannot read it says so: an answer that left
+something out that was asked for would be wrong.
 """
 
 from __future__ import annotations
@@ -121,7 +125,7 @@ def encode(call: Call) -> list[bytes | memoryview]:
             "single": call.single,
             "target": _fields(call.target),
             "others": [_fields(target) for target in call.others],
-            "options": {name: getattr(call.options, name) for name in Options.__slots__},
+            "options": _asked(call.options),
             "kinds": "".join(item.kind[0] for item in call.inputs),
             "lengths": [len(item.data) for item in call.inputs],
         }
@@ -134,6 +138,8 @@ def decode(body: bytes) -> Call:
     try:
         (length,) = _U32.unpack_from(body)
         meta = from_json(body[4 : 4 + length])
+        if not _MEMBERS.issuperset(meta):
+            raise ValueError("it asks for what this release does not know")
         return Call(
             id=meta["id"],
             tenant=meta["tenant"],
@@ -141,7 +147,7 @@ def decode(body: bytes) -> Call:
             target=_target(meta["target"]),
             options=_options(meta["options"]),
             inputs=_inputs(memoryview(body)[4 + length :], meta["kinds"], meta["lengths"]),
-            others=tuple(map(_target, meta["others"])),
+            others=tuple(map(_target, meta.get("others", ()))),
         )
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise HeadstartError("bad_request", "the predictor cannot read this call") from error
@@ -174,6 +180,23 @@ def read_error(body: bytes) -> HeadstartError:
 def failed(error: HeadstartError) -> Input:
     """An input that is an error already, kept in its place among the others."""
     return Input("error", to_json(error_body(error)))
+
+
+_FIRST_OPTIONS = ("top_k", "threshold", "cache", "explain", "timeout")
+_PLAIN_OPTIONS = {
+    name: getattr(Options(), name) for name in Options.__slots__ if name not in _FIRST_OPTIONS
+}
+"""The options that came after 0.1.0, and what they are where nothing is asked of them."""
+_MEMBERS = {"id", "tenant", "single", "target", "others", "options", "kinds", "lengths"}
+
+
+def _asked(options: Options) -> dict[str, Any]:
+    """Every option of 0.1.0, and of the later ones those that ask for something."""
+    told = {name: getattr(options, name) for name in Options.__slots__}
+    for name, plain in _PLAIN_OPTIONS.items():
+        if told[name] == plain:
+            del told[name]
+    return told
 
 
 def _fields(target: Target) -> dict[str, Any]:

@@ -327,9 +327,16 @@ def open_predictor(settings: Settings) -> PredictorClient:
 
 
 def _checked(answer: Answer) -> Answer:
-    if answer.status != 200:
-        raise messages.read_error(answer.body)
-    return answer
+    """The answer, or its error raised. What a predictor of another release cannot read is nobody's
+    fault: another replica may, or this one once it is replaced.
+    """
+    if answer.status == 200:
+        return answer
+    error = messages.read_error(answer.body)
+    if error.code == "bad_request":
+        why = "the predictor is of another release and cannot read this call; try again"
+        raise HeadstartError("predictor_unavailable", why, retry_after=1) from error
+    raise error
 
 
 def _unavailable() -> HeadstartError:

@@ -15,6 +15,7 @@ from app.infra import predictor_client
 from app.infra.predictor_client import PredictorClient
 
 REPLICAS = ("127.0.0.1", "127.0.0.2")
+CANNOT_READ = b'{"code":"bad_request","message":"the predictor cannot read this call"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 Seen = Counter[str]
 Body = Callable[[PredictorClient, Seen], Awaitable[None]]
@@ -23,18 +24,20 @@ Body = Callable[[PredictorClient, Seen], Awaitable[None]]
 class Replica(asyncio.Protocol):
     """Answers what comes, a moment later; notes in `seen` that it was connected to."""
 
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
+    def __init__(self, seen: Seen, answer: bytes) -> None:
+        self._seen, self._answer = seen, answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._seen[transport.get_extra_info("sockname")[0]] += 1
 
     def data_received(self, _data: bytes) -> None:
-        asyncio.get_running_loop().call_later(0.01, self._transport.write, OK)
+        asyncio.get_running_loop().call_later(0.01, self._transport.write, self._answer)
 
 
-def with_replicas(body: Body, alive: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def with_replicas(
+    body: Body, alive: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, answer: bytes = OK
+) -> None:
     """`body` with a client of `predictor`, a name of all REPLICAS; counts who was connected to."""
 
     async def run() -> None:
@@ -42,7 +45,7 @@ def with_replicas(body: Body, alive: tuple[str, ...], monkeypatch: pytest.Monkey
         servers: list[asyncio.Server] = []
         port, loop = 0, asyncio.get_running_loop()
         for host in alive:
-            servers.append(await loop.create_server(lambda: Replica(seen), host, port))
+            servers.append(await loop.create_server(lambda: Replica(seen, answer), host, port))
             port = servers[-1].sockets[0].getsockname()[1]
 
         def resolve(_host: str, _port: int, *_: object, **__: object) -> list[object]:
@@ -109,6 +112,21 @@ def test_bytes_under_way_fill_it_like_inputs(monkeypatch: pytest.MonkeyPatch) ->
         assert (await client.predict(call(200 * 256 * 1024))).status == 200
 
     with_replicas(body, REPLICAS[:1], monkeypatch)
+
+
+def test_what_a_predictor_of_another_release_cannot_read_is_no_fault_of_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def body(client: PredictorClient, _seen: Seen) -> None:
+        target = Target(model="m", backbone="b", artifact="a", sha256="0")
+        asked = Call(id="p", tenant="a", target=target, options=Options(wait=1.0), inputs=())
+        for ask in (client.predict, client.load, client.hold):
+            with pytest.raises(HeadstartError, match="another release") as refused:
+                await ask(asked)
+            assert (refused.value.code, refused.value.retry_after) == ("predictor_unavailable", 1)
+
+    head = f"HTTP/1.1 400 Bad Request\r\ncontent-length: {len(CANNOT_READ)}\r\n\r\n".encode()
+    with_replicas(body, REPLICAS[:1], monkeypatch, head + CANNOT_READ)
 
 
 def test_a_body_counts_while_it_is_read() -> None:

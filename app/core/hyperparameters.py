@@ -95,6 +95,16 @@ def method_name(name: str) -> str:
     return known
 
 
+def check_known(method: str, chosen: Mapping[str, Any]) -> None:
+    """Raises unknown_method for what was asked of a later release: a method that is not here, or
+    hyperparameters that it does not have here.
+    """
+    schema = METHODS[method_name(method)].schema
+    if later := sorted(set(chosen) - set(schema.model_fields)):
+        why = f"The method {method} has no {later[0]} in this release."
+        raise HeadstartError("unknown_method", why, param="method")
+
+
 def check_modality(method: str, modality: str) -> None:
     """Raises modality_mismatch where the method does not read it."""
     known = METHODS[method].modalities

@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 import migrations
+from app.core.errors import HeadstartError
 from app.infra.postgres import PatientConnection
 
 _PATIENCE = "10min"
 """How long a replica waits for another's migration, which may rewrite a large table."""
 
+log = structlog.get_logger(__name__)
+
 
 def migrate(engine: Engine) -> None:
-    """Run every migration that `engine`'s database lacks, one process at a time."""
-    config = _config()
+    """Run every migration that `engine`'s database lacks, one process at a time.
+
+    A later release's database stays as it is: its migrations have only added, so that replicas of
+    this release start again while that one is rolled out or rolled back. Raises not_ready where it
+    has taken something away.
+    """
+    config = config_of()
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             _be_patient(connection)
             _wait_for_others(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if is_later(there := current(connection)):
+            log.warning("database of a later release", migration=there, known=head())
+        else:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
         connection.commit()
 
 
-def head() -> str | None:
-    """The newest schema's name."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def check_schema(connection: Connection) -> None:
+    """Raises not_ready while the database lacks what this release needs."""
+    there = current(connection)
+    if there is None or (there != head() and not is_later(there)):
+        why = f"the database is at migration {there}, this release needs {head()}"
+        raise HeadstartError("not_ready", f"{why}; `headstart prepare` brings it there")
 
 
-def _config() -> Config:
+@cache
+def head() -> str:
+    """The newest schema's name that this release has: four digits."""
+    return str(ScriptDirectory.from_config(config_of()).get_current_head())
+
+
+def current(connection: Connection) -> str | None:
+    """The name of the schema that the database has; None where it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_later(revision: str | None) -> bool:
+    """Whether the schema is a later release's, which only adds to what this one knows.
+
+    Names count up. The first digit counts the migrations that took something away, which no former
+    release survives: raises not_ready for those.
+    """
+    known = head()
+    if revision is None or not revision.isdecimal() or revision <= known:
+        return False
+    if revision[0] != known[0]:
+        why = f"the database is a later release's (migration {revision}), which {known} cannot use"
+        raise HeadstartError("not_ready", why)
+    return True
+
+
+def config_of() -> Config:
+    """Alembic's own configuration of these migrations."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config

@@ -14,6 +14,7 @@ from app.core.ids import new_id
 from app.core.times import STALE_SECONDS
 from app.infra import storage_keys
 from app.infra.database import Sessions, reading
+from app.infra.migrate import check_schema
 from app.infra.predictor_client import PredictorClient
 from app.infra.settings import Settings
 from app.infra.storage import Storage, scratch, staging
@@ -79,6 +80,7 @@ class Probe:
 
     def _check_database(self) -> None:
         with reading(self._sessions) as session:
+            check_schema(session.connection())
             session.execute(text("SELECT 1 FROM organisations LIMIT 1"))
 
     def _check_broker(self) -> None:

@@ -1,8 +1,9 @@
 """How an attempt ends when it does not succeed: the three budgets, and what each error costs.
 
-A domain error ends the work at once. An unexpected error may happen three times, a crash of the
-child under a live parent three times, the loss of a whole worker group twenty times; what has kept
-a state since then has them anew. Being drained is free.
+A domain error ends the work at once, but for what another worker may know: while a release is
+rolled out, the app may take what trainers of the former one never heard of. An unexpected error may
+happen three times, a crash of the child under a live parent three times, the loss of a whole worker
+group twenty times; what has kept a state since then has them anew. Being drained is free.
 """
 
 from __future__ import annotations
@@ -26,20 +27,34 @@ _TRANSIENT = (
     "overloaded",
     "deadline_exceeded",
 )
+_KNOWN_ELSEWHERE = ("unknown_backbone", "unknown_method")
+"""The app has taken these: a worker that does not know them is of another release."""
+_TRIES_ELSEWHERE = 60
+"""Most of them a minute apart: for an hour."""
 
 
-def conclude(session: Session, claim: Claim, error: Exception) -> None:
-    """What an exception means for the work: again, at what cost, or the end of it."""
+def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = False) -> None:
+    """What an exception means for the work: again, at what cost, or the end of it.
+
+    `alone`: there is no other worker that could know more.
+    """
     if isinstance(error, DrainedError):
         _retry(session, claim, "its worker was stopped")
     elif isinstance(error, ChildCrashedError):
         crashed(session, claim, str(error), blames_inputs=not isinstance(error, EngineCrashedError))
-    elif isinstance(error, HeadstartError) and error.code in _TRANSIENT:
+    elif isinstance(error, HeadstartError) and _passes(claim, error, alone=alone):
         _postpone(session, claim, error)
     elif isinstance(error, HeadstartError):
         kind_of(claim).on_failure(session, claim, error)
     else:
         _erred(session, claim)
+
+
+def _passes(claim: Claim, error: HeadstartError, *, alone: bool) -> bool:
+    """Whether it may go better later, or elsewhere."""
+    if error.code in _KNOWN_ELSEWHERE:
+        return not alone and int((claim.error or {}).get("times", 0)) < _TRIES_ELSEWHERE
+    return error.code in _TRANSIENT
 
 
 def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **spent: int) -> None:

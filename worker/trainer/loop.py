@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.database import reading, transaction
+from app.infra.migrate import check_schema
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.settings import settings_or_exit
@@ -61,6 +62,7 @@ class Trainer:
         """Warm up, then work until the stop; the context is closed afterwards."""
         try:
             self._warm()
+            self._await_schema()
             self._worked = time.monotonic()  # a slow start is no idleness
             log.info("trainer ready", worker=self.context.name)
             while not (self.context.stop.requested or self.idled):
@@ -82,6 +84,21 @@ class Trainer:
             self.context.child.warm(settings.default_backbone_image)
             if settings.precision == "bf16":
                 self._check_units(settings.default_backbone_image)
+
+    def _await_schema(self) -> None:
+        """Claim nothing before the database has what this release writes: it may have been started
+        before the migrations of its release were run.
+        """
+        waits = True
+        while waits and not self.context.stop.requested:
+            self.context.pulse.beat()
+            try:
+                with reading(self.context.sessions) as session:
+                    check_schema(session.connection())
+                waits = False
+            except HeadstartError as error:
+                log.warning("no claim", reason=error)
+                self.context.stop.wait(1.0)
 
     def _check_units(self, backbone: str) -> None:
         """Raises precision_unavailable; whatever else is wrong is told to who needs it."""
@@ -194,8 +211,11 @@ class Trainer:
 
     def _record(self, claim: Claim, error: Exception) -> None:
         """Write down how a try ended; while that is impossible, wait."""
+        alone = self.context.settings.embedded
         try:
-            self.context.commit_failure(lambda session: endings.conclude(session, claim, error))
+            self.context.commit_failure(
+                lambda session: endings.conclude(session, claim, error, alone=alone)
+            )
         except LostClaimError:
             log.info("claim lost before its failure was written")
 

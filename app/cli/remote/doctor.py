@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 import typer
-from alembic.runtime.migration import MigrationContext
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
@@ -22,7 +21,7 @@ from app.core.errors import HeadstartError
 from app.infra import vault as vaults
 from app.infra import weights
 from app.infra.database import make_sessions, open_engine, reading
-from app.infra.migrate import head
+from app.infra.migrate import current, head, is_later
 from app.infra.repositories import sealing
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
@@ -112,13 +111,15 @@ def _database(settings: Settings) -> str:
     engine = open_engine(settings.database)
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            there = current(connection)
     finally:
         engine.dispose()
-    if current != head():
-        why = f"at migration {current}, this version wants {head()}; run `headstart prepare`"
+    if is_later(there):
+        return f"answers, at migration {there} of a later release; this one knows {head()}"
+    if there != head():
+        why = f"at migration {there}, this version wants {head()}; run `headstart prepare`"
         raise HeadstartError("database_unavailable", why)
-    return f"answers, at migration {current}"
+    return f"answers, at migration {there}"
 
 
 def _secrets(settings: Settings) -> str:

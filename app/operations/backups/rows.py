@@ -28,7 +28,7 @@ from sqlalchemy.sql import ColumnElement
 
 from app.core.errors import HeadstartError
 from app.infra.database import database_errors, open_engine
-from app.infra.migrate import head, migrate
+from app.infra.migrate import current, head, migrate
 from app.infra.orm import Base
 from app.infra.storage import place
 
@@ -37,10 +37,16 @@ _REVISION = text("SELECT version_num FROM alembic_version")
 
 
 def open_file(path: Path) -> Engine:
-    """An engine on a backup's rows, brought to the newest schema. Raises invalid_value."""
+    """An engine on a backup's rows, brought to the newest schema. Raises invalid_value; for a
+    later release's backup too, whose rows this one would read without what it does not know.
+    """
     engine = open_engine(f"sqlite:///{path}")
     try:
         migrate(engine)
+        with engine.connect() as connection:
+            there = current(connection)
+        if there != head():
+            raise HeadstartError("not_ready", f"it is at migration {there}, of a later release")
     except Exception as error:
         engine.dispose()
         raise HeadstartError(

@@ -36,6 +36,7 @@ from worker.trainer.tensor_process import EngineFacts
 def run(attempt: Attempt) -> None:
     """Do the job and commit its success; what it had to tell is kept when it fails."""
     data = job_data.load(attempt)
+    hyperparameters.check_known(data.rows.job.method, data.rows.job.hyperparameters)
     journal = Journal(attempt, dict(data.rows.job.progress or {}))
     try:
         _run(attempt, data, journal)

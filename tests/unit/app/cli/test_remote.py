@@ -14,6 +14,8 @@ from app.cli.remote.connection import Address, known_address, remember
 from app.cli.remote.doctor import examine
 from app.cli.remote.pack import Counted, packed
 from app.core.errors import HeadstartError
+from app.infra.database import open_engine
+from app.infra.migrate import migrate
 from app.infra.settings import Settings
 
 
@@ -131,6 +133,24 @@ def test_a_doctor_looks_at_everything_whatever_is_wrong(home: Path) -> None:
     assert set(found) >= {"disk", "database", "broker", "storage", "weights", "service"}
     assert not found["database"].fine
     assert found["broker"].fine
+
+
+@pytest.mark.parametrize(
+    ("found", "fine", "said"),
+    [("0002", False, "headstart prepare"), ("0999", True, "of a later release")],
+)
+def test_a_doctor_tells_a_former_database_from_a_later_one(
+    home: Path, found: str, fine: bool, said: str
+) -> None:
+    settings = Settings(data_dir=home / "data")
+    settings.data_dir.mkdir()
+    engine = open_engine(settings.database)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{found}'")
+    engine.dispose()
+    (database,) = (one for one in examine(settings) if one.name == "database")
+    assert (database.fine, said in database.said) == (fine, True)
 
 
 def test_a_doctor_finds_nothing_wrong_before_the_first_start(home: Path) -> None:

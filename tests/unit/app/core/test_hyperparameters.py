@@ -117,3 +117,20 @@ def test_nothing_deeper_is_tried_of_several_labels() -> None:
     with pytest.raises(HeadstartError) as caught:
         hyperparameters.check_label_mode("auto", "multi_label", {"depth": "auto"})
     assert caught.value.param == "method.auto.hyperparameters.depth"
+
+
+@pytest.mark.parametrize("method", [*hyperparameters.METHODS, "supervised"])
+def test_what_a_job_was_asked_for_here_is_known_here(method: str) -> None:
+    hyperparameters.check_known(method, hyperparameters.validate(method))
+
+
+@pytest.mark.parametrize(
+    ("method", "chosen"),
+    [("later", {}), ("auto", hyperparameters.validate("auto") | {"later": "auto"})],
+)
+def test_what_only_a_later_release_knows_is_no_method_here(
+    method: str, chosen: dict[str, Any]
+) -> None:
+    with pytest.raises(HeadstartError) as raised:
+        hyperparameters.check_known(method, chosen)
+    assert raised.value.code == "unknown_method"

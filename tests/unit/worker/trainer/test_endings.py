@@ -93,6 +93,28 @@ def test_what_is_away_for_days_is_still_asked_for(kit: Kit, job_id: str) -> None
     fails(kit, AWAY, again_in=60)
 
 
+@pytest.mark.parametrize("code", ["unknown_backbone", "unknown_method"])
+def test_what_another_worker_may_know_is_left_to_it_for_an_hour(
+    kit: Kit, job_id: str, code: str
+) -> None:
+    later = HeadstartError(code, "it is of a later release")
+    for seconds in (2, 4, 8):
+        fails(kit, later, again_in=seconds)
+    assert kit.job(job_id).status == "queued"
+    assert kit.read(lambda session: session.scalars(select(WorkRow.errors)).all())[-1] == 0
+    hour = {"code": code, "message": later.message, "param": None, "times": 60}
+    kit.commit(lambda s: s.execute(update(WorkRow).values(error=hour)))
+    fails(kit, later)
+    assert kit.job(job_id).status == "failed"
+
+
+def test_where_there_is_no_other_worker_it_fails_at_once(kit: Kit, job_id: str) -> None:
+    claimed = claim(kit)
+    later = HeadstartError("unknown_method", "it is of a later release")
+    kit.commit(lambda session: conclude(session, claimed, later, alone=True))
+    assert kit.job(job_id).status == "failed"
+
+
 def test_work_of_a_kind_that_only_newer_workers_know_is_rescued_for_them(kit: Kit) -> None:
     organisation(kit)
     lost = {"state": "running", "lease_until": 1.0}

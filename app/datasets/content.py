@@ -81,6 +81,8 @@ class Revision:
     revise: Revise
     drops: frozenset[str] = frozenset()
     minimum_classes: int = 2
+    of_upload: bool = False
+    """Whether an upload is read for it: how earlier ones were read is told with their versions."""
 
     def of(self, base: Content) -> Content:
         """What the next version holds: nothing that could not be decoded, every rejection so far.
@@ -88,6 +90,8 @@ class Revision:
         Raises not_found or insufficient_classes.
         """
         facts = [fact for fact in facts_of(base.problems) if fact.example_id not in self.drops]
+        if self.of_upload:
+            facts = [fact for fact in facts if fact.excluded or fact.example_id is not None]
         undecodable = {fact.example_id for fact in facts if fact.excluded}
         revised, said = self.revise(list(base.examples))
         examples, doubts = review(one for one in revised if one.id not in undecodable)
@@ -150,9 +154,19 @@ def appended(
 
     def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
         made = appending.merged(first(known), examples, problems, splits=splits)
-        return made.examples, [*facts_of(problems), *made.told()]
+        return made.examples, [*_said_of_upload(problems), *made.told()]
 
-    return Revision(revise=revise, minimum_classes=minimum_classes)
+    return Revision(revise=revise, minimum_classes=minimum_classes, of_upload=True)
+
+
+def _said_of_upload(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems of an upload that no review says anew: of conflicts those that are of no
+    example, as several people's answers are made one before there are any."""
+    return [
+        one
+        for one in problems
+        if one.code not in _DOUBTS or (one.code == "label_conflict" and one.example_id is None)
+    ]
 
 
 def facts_of(problems: Iterable[Problem]) -> list[Problem]:

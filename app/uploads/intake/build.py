@@ -6,8 +6,6 @@ upload and leaves nothing behind; what is doubtful about an example becomes a pr
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -29,10 +27,12 @@ from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
 from app.uploads.intake.lists.reading import ListReading
 from app.uploads.intake.lists.sources import Sources
+from app.uploads.intake.lists.split_lists import SplitLists
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
-from app.uploads.intake.pack import PackWriter
+from app.uploads.intake.pack import new_pack
 from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import consensus
 
 OF_TOO_LITTLE = frozenset({"empty_dataset", "insufficient_classes", "ambiguous_layout"})
 """Refusals that what was left out explains."""
@@ -70,7 +70,7 @@ def _build(
     upload: Path, *, filename: str, staging: Path, asked: Modality | None, options: IntakeOptions
 ) -> Built:
     """In the mode of `options`, where it is not said that of one label an example."""
-    with storage_errors(), scratch(staging) as folder, _new_pack(staging) as pack:
+    with storage_errors(), scratch(staging) as folder, new_pack(staging) as pack:
         drafts = Drafts(pack, options)
         try:
             modality = _Intake(drafts, folder).take(upload, filename, asked)
@@ -106,6 +106,7 @@ class _Intake:
         if self._options.crops and not self._cutter.boxes:
             why = "boxes=crops: there is no list with boxes, beside its pictures in an archive"
             raise HeadstartError("schema_mismatch", why, param="boxes")
+        self._drafts.settle_votes()
         self._drafts.settle_unlabelled()
         self._drafts.settle_damaged()
         self._refusals.check()
@@ -193,13 +194,14 @@ class _Intake:
         the latter is something else by its content, and folders can say the labels."""
         sure = any(layout.is_metadata(one.path) for one in listing)
         pictures = lists.NamedPictures([one for one in tree if one.role == "image"])
+        splits = SplitLists() if sure else SplitLists.of(tree, self._list_reading(opened), pictures)
         rows = (
             (table, row) if sure else lists.located(pictures, table, row)
             for table in listing
             for row in self._rows(opened, table, paths=True)
         )
         try:
-            items = self._by_rows(opened, rows, tree)
+            items = self._by_rows(opened, splits.located(rows, self._drafts.tell), tree)
         except HeadstartError as error:
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
             if (
@@ -213,7 +215,11 @@ class _Intake:
             self._drafts.problems.append(doubts.no_list(listing[0].path, error.message))
             return None
         self._refusals.check()
+        listing += splits.members if splits.hold_out else []
         return items
+
+    def _list_reading(self, opened: Archive) -> ListReading:
+        return ListReading(partial(members.start, opened), partial(self._naming, opened))
 
     def _by_rows(
         self,
@@ -223,7 +229,7 @@ class _Intake:
     ) -> list[LabelledFile]:
         places = layout.Places(tree, [entry.path for entry in opened.entries])
         return layout.by_rows(
-            self._drafts.labelled(rows),
+            consensus.settled(self._drafts.labelled(rows), self._drafts.tell),
             places,
             limits=self._limits,
             refusals=self._refusals,
@@ -236,8 +242,8 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        reading = ListReading(partial(members.start, opened), partial(self._naming, opened))
-        decision = layout.decide(list(Sources(tree, reading).every()), pictures)
+        every = Sources(tree, self._list_reading(opened)).every()
+        decision = layout.decide(list(every), pictures)
         self._drafts.notes += decision.notes
         self._drafts.problems += decision.problems
         if not decision.rows:
@@ -392,9 +398,3 @@ def _asked(modality: str | None) -> Modality | None:
     if modality not in MODALITIES:
         raise HeadstartError("invalid_value", "modality is image or text", param="modality")
     return MODALITIES[modality].name
-
-
-def _new_pack(staging: Path) -> PackWriter:
-    handle, path = tempfile.mkstemp(prefix="pack-", dir=staging)
-    os.close(handle)
-    return PackWriter(Path(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from app.uploads.intake.rows import (
     picture_row,
     text_row,
 )
+from app.uploads.intake.tables.consensus import VOTE, Consensus, Vote
 
 Told = TypeVar("Told")
 EXAMPLE_FIELDS = set(Example.model_fields)
@@ -74,6 +76,8 @@ class Drafts:
         self._damaged = Damaged()
         self._without_label: list[Problem] = []
         self._further_without = 0
+        self._votes: dict[int, Vote] = {}
+        """Whose answers drafts are, by their place in `listed`."""
         self.patients = Pseudonyms(options.pseudonym_key)
         self.modality: Modality | None = None
         """What the rows of tables turned out to be."""
@@ -196,6 +200,22 @@ class Drafts:
             self._further_without += 1
         return left_out
 
+    def settle_votes(self) -> None:
+        """Of the texts that several people have labelled, keep the answer that holds."""
+        groups: dict[tuple[str, str, Split | None], list[int]] = defaultdict(list)
+        for at, vote in self._votes.items():
+            draft = self.listed[at]
+            groups[vote.item, draft.content, draft.split].append(at)
+        consensus, dropped = Consensus(self.tell), set[int]()
+        for places in groups.values():
+            if len({self._votes[at].voter for at in places}) > 1:
+                answers = [(self.listed[at].names, self._votes[at]) for at in places]
+                held = consensus.taken(answers, self.listed[places[0]].path)
+                dropped |= set(places) - ({places[held]} if held is not None else set())
+        consensus.settle()
+        self.listed = [one for at, one in enumerate(self.listed) if at not in dropped]
+        self._votes = {}
+
     def settle_unlabelled(self) -> None:
         """Tell of the rows without a label, of very many the last in one; a class that one table
         has no example of may have some in another."""
@@ -218,6 +238,9 @@ class Drafts:
     def _take_text(self, row: Row, split: Split | None) -> None:
         told = text_row(row, self.options.limits, labelled=self.options.labelled, rules=self.rules)
         if told.text:
+            vote = row.values.get(VOTE)
+            if isinstance(vote, Vote):
+                self._votes[len(self.listed)] = vote
             self.add(told.text.encode(), row.where, told, split, modality="text")
         else:
             self.reject(members.empty(row.where))

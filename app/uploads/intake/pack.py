@@ -7,7 +7,9 @@ had, or will have (ADR 19).
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -84,3 +86,10 @@ class PackWriter:
         if kind is not None:
             self.path.unlink(missing_ok=True)
             self._file.close()
+
+
+def new_pack(staging: Path) -> PackWriter:
+    """A pack under a name of its own in `staging`."""
+    handle, path = tempfile.mkstemp(prefix="pack-", dir=staging)
+    os.close(handle)
+    return PackWriter(Path(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -37,6 +38,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     Raises schema_mismatch, invalid_json or too_many_entries.
     """
     coco = _read(file, table)
+    _tell_namesakes(coco, table)
     for number, (key, image) in enumerate(coco.images.items(), 1):
         row = Row(table.name, number, {})
         names = {_category(row, coco, one) for one in coco.found.get(key, ())}
@@ -50,6 +52,19 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     lost = next((key for key in coco.found if key not in coco.images), None)
     if lost is not None:
         raise _not_coco(table, f"the image {str(lost)[:40]} of an annotation is not in `images`")
+
+
+def _tell_namesakes(coco: _Coco, table: TableFile) -> None:
+    """Warn of categories with several ids and one name: they are one class."""
+    counts = Counter(coco.categories.values())
+    several = [name for name, count in counts.items() if count > 1]
+    if several:
+        some = ", ".join(f"{shown(one, 40)!r} ({counts[one]} ids)" for one in several[:10])
+        table.warn(
+            "label_collision",
+            f"{table.name}: {len(several)} name(s) are said of several categories, which are one "
+            f"class each: {some}; where they are to be told apart, name them so",
+        )
 
 
 def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str) -> None:

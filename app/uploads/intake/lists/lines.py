@@ -7,12 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.core.manifest import Split
+from app.uploads.intake import images
 from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.lists.located import NamedPictures
+from app.uploads.intake.names import folded, plain
 from app.uploads.intake.splits import SPLITS
 
 MOST = 1000
 """Lines that are looked at before a file is taken for a list."""
+MOST_WORDS = 12
+"""Of a line, one of whose words may be parts of a path."""
 _USES = frozenset({"unassigned", "validate"})
 
 
@@ -34,14 +38,53 @@ def annotated(
     """The pictures that lines name, with the labels that follow the path or, as in MXNet's `.lst`,
     stand between a number and it; lines that name none as such."""
     for number, line in enumerate(lines, 1):
-        cells = [one for one in cells_of(line, commas=commas) if one]
-        if not cells or cells[0].startswith("#"):
-            continue
-        at = named_at(cells, pictures, folder)
-        if at is None and not commas:
-            cells = [one.strip() for one in line.rsplit(None, 1)]  # a path with blanks in it
-            at = named_at(cells, pictures, folder)
-        yield _of(cells, at, number)
+        cells, at = parted(line, pictures, folder, commas=commas)
+        if cells and not cells[0].startswith("#"):
+            yield _of(cells, at, number)
+
+
+def parted(
+    line: str, pictures: NamedPictures, folder: str, *, commas: bool
+) -> tuple[list[str], int | None]:
+    """What stands in a line, and which of it names a picture: of what blanks part, as many words
+    as make one path, since a file's name may have blanks in it."""
+    cells = [one for one in cells_of(line, commas=commas) if one]
+    if not commas and "\t" not in line and 1 < len(cells) <= MOST_WORDS:
+        joined = _with_blanks(line, pictures, folder)
+        if joined is not None:
+            return joined
+    at = named_at(cells, pictures, folder)
+    if at is None and not commas:
+        last = [one.strip() for one in line.rsplit(None, 1)]  # a path without the file's ending
+        if (named := named_at(last, pictures, folder)) is not None:
+            return last, named
+    return cells, at
+
+
+def _with_blanks(
+    line: str, pictures: NamedPictures, folder: str
+) -> tuple[list[str], int | None] | None:
+    """The cells of a line one of which is a path with blanks: the longest that a picture's path
+    ends in, else the least of what leads to the picture of the longest that leads to any."""
+    words = [(one.start(), one.end()) for one in re.finditer(r"\S+", line)]
+    named: list[tuple[int, int, str]] = []
+    for count in range(len(words), 1, -1):
+        for first in range(len(words) - count + 1):
+            start, end = words[first][0], words[first + count - 1][1]
+            if images.extension(line[start:end]) in images.EXTENSIONS:
+                found = pictures.find(line[start:end], folder)
+                named += [(start, end, found)] if found else []
+    whole = [one for one in named if _ends(one[2], line[one[0] : one[1]])]
+    least = [one for one in reversed(named) if one[1:] == named[0][1:]]
+    for start, end, _ in [*whole[:1], *least[:1]]:
+        before = line[:start].split()
+        return [*before, line[start:end], *line[end:].split()], len(before)
+    return None
+
+
+def _ends(path: str, said: str) -> bool:
+    """Whether a path ends in what is said of it, folder by folder."""
+    return f"/{folded(path)}".endswith("/" + folded(plain(said)).lstrip("./"))
 
 
 def named_at(cells: Sequence[str], pictures: NamedPictures, folder: str) -> int | None:
@@ -68,11 +111,20 @@ def listed_alone(lines: Iterable[str], pictures: NamedPictures, folder: str) -> 
     VOC's `ImageSets/Main/train.txt`, and Darknet's lists of paths.
     """
     said = [line.strip() for line in lines if line.strip()]
-    if any(len(cells_of(one, commas="," in one)) != 1 for one in said):
+    if any(not _is_alone(one, pictures, folder) for one in said):
         return None
     found = [pictures.find(one, folder) for one in said]
     paths = [path for path in found if path is not None]
     return paths if paths and 2 * len(paths) >= len(said) else None
+
+
+def _is_alone(line: str, pictures: NamedPictures, folder: str) -> bool:
+    """Whether a line is one cell, or the whole of it is a picture's path with blanks in it, with
+    or without the file's ending."""
+    if len(cells_of(line, commas="," in line)) == 1:
+        return True
+    cells, at = parted(line, pictures, folder, commas="," in line)
+    return len(cells) == 1 or (at is None and pictures.find(line, folder) is not None)
 
 
 def split_of(word: str) -> Split | None:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from app.uploads.intake.archive import too_many
 from app.uploads.intake.layout import FileInTree
+from app.uploads.intake.tables import encodings
 from app.uploads.intake.tables.source import TableFile
 
 HEAD = 64 * 1024
@@ -22,3 +24,15 @@ class ListReading:
     """The first bytes of a member, at most so many."""
     table: Callable[[FileInTree], AbstractContextManager[TableFile]]
     """A member as a file whose rows name pictures."""
+
+
+def lines_of(table: TableFile) -> list[str]:
+    """The lines of a list, none where it is no text. Raises too_many_entries."""
+    try:
+        with encodings.opened(table) as file:
+            data = file.read(MOST_BYTES + 1)
+            if len(data) > MOST_BYTES:
+                raise too_many(table.limits)
+            return data.decode().splitlines()
+    except UnicodeDecodeError:
+        return []

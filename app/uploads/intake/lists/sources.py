@@ -12,7 +12,6 @@ from functools import partial
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake import foreign, images
-from app.uploads.intake.archive import too_many
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, yolo
@@ -20,7 +19,7 @@ from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
 from app.uploads.intake.lists.known import KnownList, known_list
 from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
-from app.uploads.intake.lists.reading import HEAD, MOST_BYTES, ListReading
+from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of
 from app.uploads.intake.lists.split_lists import SplitLists, is_named
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import delimited, encodings, naming, objects
@@ -87,18 +86,8 @@ class Sources:
         folder = member.path.rpartition("/")[0]
         if len(first) < 2 or lines.named_at(first, self._pictures, folder) is None:
             return None
-        text = self._text(table)
+        text = lines_of(table)
         return found_in.rows(lines.annotated(text, self._pictures, folder, commas=True), table)
-
-    def _text(self, table: TableFile) -> list[str]:
-        try:
-            with encodings.opened(table) as file:
-                data = file.read(MOST_BYTES + 1)
-                if len(data) > MOST_BYTES:
-                    raise too_many(table.limits)
-                return data.decode().splitlines()
-        except UnicodeDecodeError:
-            return []
 
     def _naming_table(self, table: TableFile, member: FileInTree) -> NamingTable | None:
         mentioned = partial(self._is_list, member)
@@ -149,17 +138,12 @@ class Sources:
     def _lines(self, member: FileInTree) -> NamingTable | None:
         folder = member.path.rpartition("/")[0]
         with self._reading.table(member) as table:
-            text = self._text(table)
+            text = lines_of(table)
             alone = lines.listed_alone(text, self._pictures, folder)
             if alone is not None and self._splits.add(member, alone):
                 return None
             some = [one for one in text[: lines.MOST] if one.strip()]
-            named = [
-                one
-                for one in some
-                if len(cells := lines.cells_of(one, commas="," in one)) > 1
-                and lines.named_at(cells, self._pictures, folder) is not None
-            ]
+            named = [one for one in some if self._names(one, folder)]
             if not named or 2 * len(named) < len(some):
                 return None
             commas = "," in named[0]
@@ -167,6 +151,11 @@ class Sources:
             told: list[Problem] = []
             quiet = replace(table, tell=told.append)
             return self._with_names(self._rows.named(member, found_in.rows(every, quiet), told))
+
+    def _names(self, line: str, folder: str) -> bool:
+        """Whether a line names a picture and says something of it."""
+        cells, at = lines.parted(line, self._pictures, folder, commas="," in line)
+        return len(cells) > 1 and at is not None
 
     def _with_names(self, table: NamingTable) -> NamingTable:
         """The list with names for its numbers, where a file says them and one is 0: others may be

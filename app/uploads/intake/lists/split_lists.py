@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from app.core.manifest import Problem, Split
+from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree, NamingTable
+from app.uploads.intake.lists.lines import listed_alone
+from app.uploads.intake.lists.located import NamedPictures
+from app.uploads.intake.lists.reading import ListReading, lines_of
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
+
+SUFFIXES = (".txt", ".lst")
+DEEPEST = 4
+MOST_FILES = 50
+Told = TypeVar("Told")
 
 
 def is_named(member: FileInTree) -> bool:
@@ -38,17 +48,49 @@ class SplitLists:
                 self.twice.add(path)
         return True
 
+    @classmethod
+    def of(
+        cls, tree: Sequence[FileInTree], reading: ListReading, pictures: NamedPictures
+    ) -> SplitLists:
+        """Those in an archive that lie near the top."""
+        found = cls()
+        near = [one for one in tree if len(one.parts) <= DEEPEST and is_named(one)]
+        for member in [one for one in near if images.extension(one.path) in SUFFIXES][:MOST_FILES]:
+            with reading.table(member) as table:
+                text = lines_of(table)
+            named = listed_alone(text, pictures, member.path.rpartition("/")[0])
+            if named is not None:
+                found.add(member, named)
+        return found
+
+    @property
+    def hold_out(self) -> bool:
+        """Whether they say of any picture that it is held out."""
+        return bool(set(self.splits.values()) - {"train"})
+
+    def located(
+        self, rows: Iterable[tuple[Told, Row]], tell: Callable[[Problem], None]
+    ) -> Iterator[tuple[Told, Row]]:
+        """Rows that name pictures by their whole paths, with the splits that they do not say."""
+        rest = 0
+        for told, row in rows:
+            said = self._said(row) if self.hold_out else row
+            rest += not said.values.get("split")
+            yield told, said
+        if self.hold_out:
+            tell(self._told(rest))
+
     def on(self, tables: Sequence[NamingTable]) -> Iterator[NamingTable]:
         """The tables, their rows with the splits that they do not say themselves; a list of what
         is trained on alone holds nothing out."""
-        holds_out = set(self.splits.values()) - {"train"}
         for table in tables:
-            yield self._on(table) if holds_out and table.why is None else table
+            yield self._on(table) if self.hold_out and table.why is None else table
 
     def _on(self, table: NamingTable) -> NamingTable:
         rows = [self._said(row) for row in table.rows]
+        rest = sum(not row.values.get("split") for row in rows)
         files = table.files | {one.index for one in self.members}
-        return replace(table, rows=rows, told=[*table.told, self._told(rows)], files=files)
+        return replace(table, rows=rows, told=[*table.told, self._told(rest)], files=files)
 
     def _said(self, row: Row) -> Row:
         path = str(row.values.get("path"))
@@ -57,9 +99,9 @@ class SplitLists:
         kept = {name: value for name, value in row.values.items() if name != "split" or value}
         return Row(row.table, row.number, {**known, **kept})
 
-    def _told(self, rows: Sequence[Row]) -> Problem:
+    def _told(self, rest: int) -> Problem:
+        """What the lists say, where they name all but so many rows."""
         some = ", ".join(shown(one.path, 60) for one in self.members[:5])
-        rest = sum(not row.values.get("split") for row in rows)
         said = f"{some} say which pictures are in which split"
         said += f"; {rest} that they do not name are trained on" if rest else ""
         if self.twice:

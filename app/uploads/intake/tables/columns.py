@@ -13,7 +13,8 @@ from app.core.texts import composed
 from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PATHS, Row
-from app.uploads.intake.tables import marks, split_guess
+from app.uploads.intake.tables import consensus, marks, split_guess
+from app.uploads.intake.tables.consensus import Voting
 from app.uploads.intake.tables.source import TableFile
 from app.uploads.intake.tables.split_guess import SplitGuess
 
@@ -72,6 +73,8 @@ class Columns:
     """Columns of zeros and ones, one a class, in the place of one that says the label."""
     marked: set[str] = field(default_factory=set)
     """Those of them that said one so far."""
+    voting: Voting | None = None
+    """Whose answers the rows are, where several people have labelled."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -88,6 +91,8 @@ class Columns:
             told["label"] = listed
         if self.guess is not None and "split" not in told:
             told["split"] = self.guess.see(row, values)
+        if self.voting is not None and (vote := self.voting.of(values)) is not None:
+            told[consensus.VOTE] = vote
         return Row(row.table, row.number, told)
 
     def tell_unmarked(self, table: TableFile) -> None:
@@ -136,7 +141,18 @@ def find(
     _check_twice(header, places, names)
     _say_assumed(table, places)
     _say_unread(table, places, names)
-    return Columns(places, _guess(table, places, names), marked)
+    guess = _guess(table, places, names)
+    return Columns(places, guess, marked, voting=_voting(table, places, names))
+
+
+def _voting(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> Voting | None:
+    """Whose answers the rows are, by the columns that have no other role."""
+    if not table.labelled:
+        return None
+    free = {folded(name): name for name in names if name not in places.values()}
+    objects = table.kind in ("jsonl", "json") and "text" in places
+    doccano = objects and consensus.is_doccano(map(folded, names))
+    return consensus.voting(free, table=table.name if doccano else None)
 
 
 def _marked(

@@ -11,6 +11,7 @@ from app.uploads.intake import images
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Box, Row
 from app.uploads.intake.tables import columns
+from app.uploads.intake.tables.consensus import Consensus, Vote
 from app.uploads.intake.tables.source import TableFile
 
 ANNOTATIONS = ("annotations", "completions")
@@ -29,8 +30,8 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
 
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
-    open_ones, settled, empty, unread = 0, 0, 0, Counter[str]()
-    left = Counter[str]()
+    open_ones, empty, unread = 0, 0, Counter[str]()
+    left, consensus = Counter[str](), Consensus(table.tell)
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
@@ -38,17 +39,22 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
             open_ones += not _counting(task)
             yield from _boxes(row, task, table, left)
             continue
-        label, disputed = _label(row, task, table)
+        answers = _answers(row, task, table)
+        at = consensus.taken(answers, row.where) if answers else None
+        if answers and at is None:
+            continue
+        label = None if at is None else answers[at][0]
         others = _others(task) if label is None else set()
         unread.update(others)
-        settled += disputed
         open_ones += label is None and not others
         empty += label == ()
         values = _content(row, task["data"], table)
         if label is not None or not table.labelled:
             told = list(label) if isinstance(label, tuple) else label
             yield Row(row.table, row.number, {**values, "label": told})
-    _tell(table, open_ones=open_ones if table.labelled else 0, settled=settled)
+    if table.labelled:
+        consensus.settle()
+        _tell_open(table, open_ones)
     for kind, count in left.items():
         said = f"{count} region(s) have no upright box with a label ({kind}), and are left out"
         table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
@@ -63,19 +69,10 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
         table.warn("unlabelled", said)
 
 
-def _tell(table: TableFile, *, open_ones: int, settled: int) -> None:
-    if open_ones:
-        table.tell(
-            Problem(
-                code="unlabelled",
-                message=f"{open_ones} task(s) have no annotation that counts, and are left out",
-                path=table.name,
-                excluded=True,
-            )
-        )
-    if settled:
-        said = f"{settled} task(s) have annotations that disagree: the latest of each is taken"
-        table.warn("label_conflict", said)
+def _tell_open(table: TableFile, count: int) -> None:
+    if count:
+        said = f"{count} task(s) have no annotation that counts, and are left out"
+        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
 
 
 def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
@@ -112,17 +109,20 @@ Chosen = str | tuple[str, ...] | None
 """A choice, or all of them where there may be several; None where nobody has chosen."""
 
 
-def _label(row: Row, task: Mapping[str, Any], table: TableFile) -> tuple[Chosen, bool]:
-    """The label of the annotation that counts, and whether another one says otherwise.
+def _answers(
+    row: Row, task: Mapping[str, Any], table: TableFile
+) -> list[tuple[str | tuple[str, ...], Vote]]:
+    """The choices of the annotations that count, and whose they are."""
+    told = [(_choice(row, one, table), _vote(one)) for one in _counting(task)]
+    return [(label, vote) for label, vote in told if label is not None]
 
-    What is marked as ground truth counts before all others, then the latest.
-    """
-    said = [(_when(one), _choice(row, one, table)) for one in _counting(task)]
-    labels = [(when, label) for when, label in said if label is not None]
-    if not labels:
-        return None, False
-    latest = max(labels, key=lambda told: told[0])[1]
-    return latest, any(label != latest for _, label in labels)
+
+def _vote(annotation: Mapping[str, Any]) -> Vote:
+    """Whose annotation it is: a user, by number or in whole."""
+    who: Any = annotation.get("completed_by")
+    who = who.get("id") if isinstance(who, dict) else who
+    voter = str(who) if isinstance(who, int | str) else None
+    return Vote(voter, _when(annotation), bool(annotation.get("ground_truth")))
 
 
 def _counting(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

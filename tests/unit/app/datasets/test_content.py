@@ -127,3 +127,16 @@ def test_the_manifest_is_named_by_what_it_says(tmp_path: Path) -> None:
     path = Content(BASE, []).write(tmp_path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
     assert list(manifest.load(path.read_bytes())) == BASE
+
+
+def test_how_an_upload_was_read_is_told_once() -> None:
+    read = Problem(code="column_assumed", message="`kind` is taken for the label", path="a.csv")
+    left_out = Problem(code="unlabelled", message="3 rows", path="a.csv", excluded=True)
+    frames = Problem(code="further_frames", message="2 more", example_id=BASE[0].id)
+    said = Problem(code="column_assumed", message="`sort` is taken for the label", path="b.csv")
+    people = Problem(code="label_conflict", message="several people", path="b.csv")
+    base = Content(BASE, [read, left_out, frames])
+    found = appended([example("c/9", "b")], [said, people]).of(base)
+    assert found.problems == [left_out, frames, said, people]
+    corrected = relabelled({BASE[0].id: {"label": "b"}}).of(base)
+    assert corrected.problems == [read, left_out, frames]

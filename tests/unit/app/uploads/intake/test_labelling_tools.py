@@ -115,8 +115,8 @@ class TestLabelStudio:
         data = [task("a", first, first), task("b", then, first), task("c", first, true, then)]
         built = take(as_json(data), "project.json")
         assert labels(built) == ["x", "y", "z"]
-        assert codes(built) == [("label_conflict", False)]
-        assert "1 task(s)" in built.problems[0].message
+        assert codes(built) == [("label_conflict", False)] * 2
+        assert "1 example(s)" in built.problems[0].message
 
     def test_several_questions_or_choices_are_asked_about(
         self, take: Take, refused: Refused

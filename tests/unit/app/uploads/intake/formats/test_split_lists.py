@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from app.core.errors import HeadstartError
 from app.uploads.intake import IntakeOptions
-from tests.archives import zipped
+from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 from tests.unit.app.uploads.intake.formats import exports
 from tests.unit.app.uploads.intake.formats.exports import BOXED, CLASSES, LABELS
@@ -78,3 +79,51 @@ def test_numbers_that_may_be_others_stay(take: Take, start: int, names: bytes) -
     built = take(zipped({**numbered(start), "classes.txt": names}), options=JUDGED)
     assert {one.label for one in built.examples} == {str(start), str(start + 1)}
     assert start or any(one.code == "labels_doubtful" for one in built.problems)
+
+
+def blank(said: str) -> str:
+    """What is said with pictures' names that have blanks in them."""
+    return re.sub(r"im(\d)", r"my im (1) \1", said)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("where", ["{} {}", "{}\t{}", "7 {1} {0}"])
+def test_paths_with_blanks(take: Take, where: str, alone: bool) -> None:
+    files = {blank(path): data for path, data in exports.pictures("images/").items()}
+    for split, some in (("train", TRAIN), ("val", VAL)):
+        said = [where.format(f"images/{blank(one)}", LABELS[one]) for one in some]
+        files[f"{split}.txt"] = "\n".join(said).encode()
+    if alone:  # a picture whose name is the last word of another's path
+        files["images/1.png"] = png(99)
+        files["train.txt"] += where.format("images/1.png", "dog").join("\n\n").encode()
+    built = take(zipped(files), options=JUDGED)
+    got = {one.path.rpartition("/")[2]: (one.label, one.split) for one in built.examples}
+    assert got.pop("1.png", ("dog", "train")) == ("dog", "train")
+    splits = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
+    assert got == {blank(one): (label, splits[one]) for one, label in LABELS.items()}
+
+
+@pytest.mark.parametrize("form", ["images/{}.png", "{}.png", "{}"])
+@pytest.mark.parametrize("kind", ["annotations.json", "export.json"])
+def test_lists_of_names_beside_coco(take: Take, kind: str, form: str) -> None:
+    files = {blank(path): data for path, data in exports.pictures("images/").items()}
+    files[kind] = blank(exports.coco().decode()).encode()
+    for split, some in (("train", TRAIN), ("val", VAL)):
+        said = [form.format(blank(one).removesuffix(".png")) for one in some]
+        files[f"{split}.txt"] = "\n".join(said).encode()
+    built = take(zipped(files), options=JUDGED)
+    splits = {one.path.rpartition("/")[2]: one.split for one in built.examples}
+    held = {blank(one): "val" for one in VAL}
+    assert splits == {blank(one): "train" for one in TRAIN} | held
+    assert any("which pictures are in which split" in one.message for one in built.problems)
+    assert not any("train.txt" in one.message for one in built.problems if one.excluded)
+
+
+def test_categories_of_one_name_are_told(take: Take) -> None:
+    told = exports.coco().replace(b'"name": "dog"}', b'"name": "dog"}, {"id": 2, "name": "dog"}')
+    told = told.replace(b'"image_id": 1, "category_id": 1', b'"image_id": 1, "category_id": 2')
+    built = take(zipped({**exports.pictures(), "annotations.json": told}), options=JUDGED)
+    assert {one.path: one.label for one in built.examples} == LABELS
+    (said,) = [one for one in built.problems if one.code == "label_collision"]
+    assert "'dog' (2 ids)" in said.message
+    assert not said.excluded

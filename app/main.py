@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from starlette.routing import BaseRoute
 
 from app.accounts.audit import router as audit_log
 from app.accounts.endpoints import me
@@ -121,6 +122,16 @@ ROOMS = (
 )
 
 
+@cache
+def _routes() -> list[BaseRoute]:
+    """Every room's routes: one list for all apps of a process, as FastAPI derives what a request
+    and an answer hold from each at its first use."""
+    routes = APIRouter()
+    for room in ROOMS:
+        routes.include_router(room)
+    return routes.routes
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """A new application on `settings`; connections open when it starts and close when it stops."""
     settings = settings or settings_or_exit()
@@ -162,8 +173,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         servers=[{"url": settings.root_path or "/"}],
     )
     exception_handlers.register(app)
-    for room in ROOMS:
-        app.include_router(room)
+    app.router.routes.extend(_routes())
     app.add_middleware(HotPath)
     app.add_middleware(
         Gate,

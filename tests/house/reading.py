@@ -33,6 +33,12 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(text_of(path))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a tracked file's syntax tree: many rules look at each."""
+    return tuple(ast.walk(parsed(path)))
+
+
 def sources(*folders: str) -> list[Path]:
     """The tracked Python files under these top folders."""
     return [path for path in tracked() if path.suffix == ".py" and path.parts[0] in folders]

@@ -6,7 +6,7 @@ import ast
 import re
 
 from app.infra import storage_keys
-from tests.house.reading import parsed, sources
+from tests.house.reading import nodes, sources
 
 SPELLER = "app/infra/storage_keys.py"
 FOLDERS = {
@@ -30,7 +30,7 @@ def test_no_other_module_spells_a_key() -> None:
         f"{path}:{node.lineno}: {node.value!r}"
         for path in sources("app", "worker")
         if path.as_posix() != SPELLER
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         if BEGINS.match(node.value) and node.value not in NO_KEYS
     ]
@@ -41,7 +41,7 @@ def test_no_other_module_lists_a_folder_by_its_name() -> None:
     found = [
         f"{path}:{node.lineno}"
         for path in sources("app", "worker")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "keys"

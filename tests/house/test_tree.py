@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.house.reading import SUFFIXES, parsed, sources, text_of, tracked
+from tests.house.reading import SUFFIXES, nodes, sources, text_of, tracked
 
 MOST_LINES = 400
 LONG = {
@@ -41,7 +41,7 @@ def test_no_folder_is_full() -> None:
 def test_no_class_name_stands_twice() -> None:
     where: dict[str, list[str]] = defaultdict(list)
     for path in sources("app", "worker"):
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 where[node.name].append(path.as_posix())
     assert {name: paths for name, paths in where.items() if len(paths) > 1} == {}
@@ -82,7 +82,7 @@ def test_what_differs_by_modality_is_asked_of_its_object() -> None:
     found = [
         f"{path}:{node.lineno}"
         for path in sources("app", "worker")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Compare)
         and any(map(_is_one, (node.left, *node.comparators)))
         and any(map(_names_a_modality, (node.left, *node.comparators)))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Mapping
 from email import message_from_bytes
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.reading import ROOT, parsed, sources, tracked
+from tests.house.reading import ROOT, nodes, sources, tracked
 
 OURS = {"app", "worker", "migrations"}
 OPTIONAL = {"onnxruntime": "of a bundle's runner, which openvino runs as well"}
@@ -104,18 +105,24 @@ def test_a_fresh_environment_has_the_command_and_the_demos_digits(
 def _imported(folders: tuple[str, ...], besides: str = "-") -> frozenset[str]:
     """The distributions, in their normal names, that modules under `folders` import."""
     found: set[str] = set()
-    by_module = {**packages_distributions(), **SHARED}
+    by_module = {**_distributions(), **SHARED}
     for path in sources(*folders):
         if path.is_relative_to(besides):
             continue
-        for name in _modules(parsed(path)) - OURS - sys.stdlib_module_names:
+        for name in _modules(path) - OURS - sys.stdlib_module_names:
             found.update(_normal(one) for one in by_module.get(name, [name]))
     return frozenset(found)
 
 
-def _modules(tree: ast.Module) -> set[str]:
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """What is installed, by the names of modules: thousands of files are read for it."""
+    return packages_distributions()
+
+
+def _modules(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.clients.conftest import TOOLS, Running, run, tool
 
@@ -19,6 +22,10 @@ ignore_errors = true
 """
 """The generator forgets an import where an operation takes several kinds of body and no query."""
 """The generator's own template of the connection, the same for every document, is not strict."""
+
+
+def test_it_is_openapi_3_1(document: Path) -> None:
+    OpenAPIV31SpecValidator(json.loads(document.read_bytes())).validate()
 
 
 def test_redocly_finds_nothing(document: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.accounts.service import create_key
 from app.core.manifest import Modality, Problem
 from app.infra import storage_keys
-from app.infra.database import Sessions, now, transaction
+from app.infra.database import Sessions, now, open_engine, transaction
+from app.infra.migrate import migrate
 from app.infra.orm import DatasetVersionRow, JobRow, ModelRow, OrganisationRow
 from app.infra.repositories import datasets, jobs, versions, work
 from app.infra.repositories.jobs import Event, NewCheckpoint
@@ -21,6 +24,24 @@ from app.infra.repositories.work import Claim
 from app.infra.storage import Storage
 
 BACKBONE = {"image": "efficientnet_lite0", "text": "all-MiniLM-L6-v2"}
+
+
+@cache
+def _schema() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "schema.db")
+        engine = open_engine(f"sqlite:///{path}")
+        migrate(engine)
+        engine.dispose()
+        return path.read_bytes()
+
+
+def migrated(folder: Path) -> Path:
+    """A SQLite database with the newest schema and no rows, by migrations that ran once."""
+    path = folder / "headstart.db"
+    with path.open("xb") as file:
+        file.write(_schema())
+    return path
 
 
 def make_key(

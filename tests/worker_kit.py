@@ -25,6 +25,7 @@ from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow, OrganisationRow
 from app.infra.repositories import jobs, work
 from app.infra.settings import Settings
 from app.infra.storage import Storage, open_storage, scratch, staging
+from tests.factories import migrated
 
 T = TypeVar("T")
 Labelled = tuple[str, str, bytes]
@@ -78,8 +79,12 @@ def open_kit(folder: Path, **settings: Any) -> Kit:
     """A migrated database and an empty storage, SQLite under `folder` unless told otherwise."""
     made = Settings(data_dir=folder, **settings)
     made.data_dir.mkdir(parents=True, exist_ok=True)
+    is_migrated = not made.database_url and not (folder / "headstart.db").exists()
+    if is_migrated:
+        migrated(folder)
     engine = open_engine(made.database)
-    migrate(engine)
+    if not is_migrated:
+        migrate(engine)
     return Kit(made, engine, make_sessions(engine), open_storage(made))
 
 

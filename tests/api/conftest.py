@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.infra.settings import Settings
-from tests.api.service import Service, migrated, serve
-from tests.factories import make_key
+from tests.api.service import Service, serve
+from tests.factories import make_key, migrated
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
 from app.http.dependencies import Services
-from app.infra.database import open_engine
-from app.infra.migrate import migrate
 from app.infra.settings import Settings
 from app.main import create_app
 
@@ -67,10 +66,17 @@ class PromptServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
 
+@cache
+def _described() -> dict[str, Any]:
+    """What every app describes, made once: it takes a second or two."""
+    return create_app(Settings()).openapi()
+
+
 @contextmanager
 def serve(settings: Settings) -> Iterator[Service]:
     """Serve the app in a thread of this process until the block ends."""
     app = create_app(settings)
+    app.openapi = _described  # type: ignore[method-assign]
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         config = uvicorn.Config(
             app,
@@ -92,12 +98,3 @@ def serve(settings: Settings) -> Iterator[Service]:
         finally:
             server.should_exit = True
             thread.join()
-
-
-def migrated(folder: Path) -> Path:
-    """A SQLite database with the newest schema, to be copied into each test's data folder."""
-    path = folder / "headstart.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path

@@ -15,9 +15,9 @@ import openai
 import pytest
 
 from app.infra.settings import Settings
-from tests.api.service import Service, migrated, serve
+from tests.api.service import Service, serve
 from tests.api.uploading import finish, small
-from tests.factories import make_key
+from tests.factories import make_key, migrated
 
 UPLOADS = {
     ("POST", "/v1/datasets"),

@@ -25,8 +25,7 @@ from app.infra.database import make_sessions, open_engine
 from app.infra.settings import Settings
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import register
-from tests.api.service import migrated
-from tests.factories import make_key
+from tests.factories import make_key, migrated
 from tests.faults.counts import times
 
 CONNECTIONS = 200

@@ -18,8 +18,8 @@ from app.infra.settings import Settings
 from benchmarks.serving.open_loop import Plan, http_request, run_async
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import register
-from tests.api.service import Service, migrated, serve
-from tests.factories import make_key
+from tests.api.service import Service, serve
+from tests.factories import make_key, migrated
 from tests.faults.counts import times
 
 RATE, SECONDS = times(20, 200), times(6, 20)

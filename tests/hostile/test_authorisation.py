@@ -5,7 +5,6 @@ Foreign ids within bodies are asked for, too, and so are lists.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +19,9 @@ from app.infra.database import now, transaction
 from app.infra.orm import ApiKeyRow
 from app.infra.settings import Settings
 from app.main import ROOMS
-from tests.api.service import Service, migrated, serve
+from tests.api.service import Service, serve
 from tests.api.uploading import made
-from tests.factories import make_key
+from tests.factories import make_key, migrated
 from tests.hostile.operations import CUSTOM_VISION, MISSING, Operation, operations
 from tests.hostile.placed import HIDDEN, opens, placed
 from tests.hostile.tenant import endow
@@ -44,7 +43,7 @@ MAKES = {"PUT /v1/aliases/{name}", "POST /v1/aliases/{name}/promotions"}
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    shutil.copy(migrated(tmp_path_factory.mktemp("database")), folder / "headstart.db")
+    migrated(folder)
     with serve(Settings(data_dir=folder)) as running:
         yield running
 

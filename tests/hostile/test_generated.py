@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator
 from typing import Any
@@ -20,10 +19,10 @@ from hypothesis import strategies as st
 
 from app.core.errors import TITLES
 from app.infra.settings import Settings
-from tests.api.service import Service, migrated, serve
+from tests.api.service import Service, serve
 from tests.api.uploading import leftovers, rows, send
 from tests.archives import Raw, folders, picture, png, raw_zip, tarred, zipped
-from tests.factories import make_key
+from tests.factories import make_key, migrated
 from tests.hostile.operations import Operation, operations
 
 few = settings(max_examples=40, deadline=None, database=None)
@@ -34,7 +33,7 @@ KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    shutil.copy(migrated(tmp_path_factory.mktemp("database")), folder / "headstart.db")
+    migrated(folder)
     with serve(Settings(data_dir=folder)) as running:
         yield running
 

@@ -17,10 +17,10 @@ import pytest
 
 from app.infra.settings import Settings
 from tests.api.batches.batching import BACKBONE, BATCHES, WAIT, send
-from tests.api.service import Service, migrated, serve
+from tests.api.service import Service, serve
 from tests.api.uploading import code, idle, leftovers, made, works
 from tests.archives import folders, png, zipped
-from tests.factories import make_key
+from tests.factories import make_key, migrated
 from worker.trainer.context import open_context
 from worker.trainer.idle.sweeper import Sweeper
 from worker.trainer.loop import Trainer
@@ -44,7 +44,7 @@ def trainer(settings: Settings) -> Iterator[None]:
 def working(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with a trainer; chunks of four inputs."""
     folder = tmp_path_factory.mktemp("working")
-    shutil.copy(migrated(tmp_path_factory.mktemp("database")), folder / "headstart.db")
+    migrated(folder)
     settings = Settings(data_dir=folder, batch_chunk=4, poll_seconds=0.2)
     with serve(settings) as running, trainer(settings):
         yield running

@@ -26,8 +26,8 @@ from app.infra.database import transaction
 from app.infra.repositories import jobs, work
 from app.infra.repositories.work import Claim
 from app.infra.settings import Settings
-from tests.api.service import Service, migrated, serve
-from tests.factories import claim_job, finish_job, make_dataset, make_key
+from tests.api.service import Service, serve
+from tests.factories import claim_job, finish_job, make_dataset, make_key, migrated
 from tests.faults.counts import times
 from tests.servers import postgres_database
 

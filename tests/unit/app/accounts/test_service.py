@@ -16,15 +16,14 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.http.keyring import Keyring
 from app.infra.database import Sessions, make_sessions, now, open_engine, transaction
-from app.infra.migrate import migrate
 from app.infra.orm import ApiKeyRow
 from app.infra.settings import Settings
+from tests.factories import migrated
 
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> Iterator[Sessions]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate(engine)
+    engine = open_engine(f"sqlite:///{migrated(tmp_path)}")
     yield make_sessions(engine)
     engine.dispose()
 

@@ -14,11 +14,10 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.http.resolver import Resolver
 from app.infra.database import Sessions, make_sessions, open_engine, transaction
-from app.infra.migrate import migrate
 from app.infra.orm import JobRow
 from app.infra.repositories import aliases, models
 from tests.api.predictions.conftest import register
-from tests.factories import make_dataset
+from tests.factories import make_dataset, migrated
 
 TARGET = Target(model="m", backbone="b", artifact="models/m", sha256="0")
 
@@ -26,8 +25,7 @@ TARGET = Target(model="m", backbone="b", artifact="models/m", sha256="0")
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[tuple[Sessions, list[str]]]:
     """Sessions with two tenants' models, and the statements that were sent."""
-    engine = open_engine(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate(engine)
+    engine = open_engine(f"sqlite:///{migrated(tmp_path)}")
     sessions = make_sessions(engine)
     for organisation in ("one", "two"):
         for number in range(5):

@@ -17,15 +17,13 @@ from app.http import waiting as waiting_module
 from app.http.waiting import MAX_SECONDS, Waiting, _wish
 from app.infra.changes import JOB, Changes
 from app.infra.database import Sessions, make_sessions, open_engine, transaction
-from app.infra.migrate import migrate
 from app.infra.orm import JobRow
-from tests.factories import make_dataset
+from tests.factories import make_dataset, migrated
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'headstart.db'}")
-    migrate(engine)
+    engine = open_engine(f"sqlite:///{migrated(tmp_path)}")
     yield engine
     engine.dispose()
 

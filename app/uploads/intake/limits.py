@@ -77,7 +77,7 @@ class IntakeOptions:
             several=self.label_mode == "multi_label",
             judging=self.label_mode is None,
             separator=self.label_separator,
-            negative=self.negative_label,
+            negative=self.negative_label and self.negative_label.strip(),
         )
 
 

@@ -193,8 +193,8 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
 
 def _label(row: Row, value: Any, limits: Limits) -> str:
     label = _word(row, "label", value)
-    if label is not None and label.strip() in TRUTHS:
-        label = label.strip().lower()
+    if label in TRUTHS:
+        label = label.lower()
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
     if len(label) > limits.label_characters:
@@ -218,7 +218,7 @@ def _only(row: Row, value: Any) -> Any:
     if not isinstance(value, list):
         return value
     _check_listed(row, value)
-    if len(set(value)) > 1:
+    if len(set(map(_stripped, value))) > 1:
         some = ", ".join(shown(str(one), 30) for one in value[:5])
         raise row.error("several_labels", f"`label` has {len(value)} labels: {some}; one is read")
     return value[0] if value else None
@@ -250,7 +250,7 @@ def split_of(row: Row, value: Any) -> Split | None:
     word = _word(row, "split", value)
     if word is None:
         return None
-    split = SPLITS.get(word.strip().lower())
+    split = SPLITS.get(word.lower())
     if split is None:
         raise row.error("invalid_value", f"`split` is {shown(word)!r}; use train, val or test")
     return split
@@ -265,8 +265,10 @@ def too_long(label: str, limits: Limits) -> str:
 
 
 def _word(row: Row, name: str, value: Any) -> str | None:
-    """A short text without control characters; numbers, true and false are written out."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    """A short text without control characters and blanks around it, which nobody sees; numbers,
+    true and false are written out. None where there is nothing."""
+    value = _stripped(value)
+    if value is None or value == "":
         return None
     if not isinstance(value, str):
         return _written(row, name, value)

@@ -39,7 +39,8 @@ class AnnotatedPicture:
     @property
     def labels(self) -> list[str]:
         """All labels in order, those of boxes too: what is in the picture."""
-        return sorted({*self.tags, *(label for label, _ in self.boxes)})
+        every = [*self.tags, *(label for label, _ in self.boxes)]
+        return sorted({label.strip() for label in every})
 
     def add(
         self,

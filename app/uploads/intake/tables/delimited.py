@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.rows import Row
@@ -18,6 +18,8 @@ SEPARATORS = ",;\t|"
 _SEP = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n?')
 """Excel's own first line, which says what separates the cells."""
 MOST_SUSPECTS = 1000
+HEAD = 1 << 20
+"""Bytes of a table that tell whether a blank follows its separators."""
 csv.field_size_limit(64 * 1024 * 1024)  # for the whole process; rows are limited here instead
 Record = tuple[Row, list[str], list[str]]
 """Which row it is, the lines that it is made of, its cells."""
@@ -33,7 +35,7 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
-        if cells == names:
+        if [cell.strip() for cell in cells] == names:
             table.warn_left_out(row.where, f"row {row.number} repeats the header")
             continue
         named = dict(zip(names, _fitted(row, cells, watch.width), strict=False))
@@ -45,15 +47,56 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:
     """The names of the columns, and the records that are not empty, the header's first."""
+    head = file.read(HEAD)
+    file.seek(0)
     lines = RecordLines(file, table)
     header, separator = _header(lines)
-    names = [name.strip() for name in _cells(header, separator)]
-    return names, _records(lines, names, separator)
+    names = [name.strip() for name in _named(header, separator)]
+    form = CellForm(
+        separator, blank=_blank_follows(head.decode("utf-8", "replace"), header, separator)
+    )
+    return names, _records(lines, names, form)
 
 
-def _records(lines: RecordLines, names: list[str], separator: str) -> Iterator[Record]:
+class CellForm(NamedTuple):
+    """What parts the cells of a table, and whether a blank after it is a part of it."""
+
+    separator: str
+    blank: bool = False
+
+    def read(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The cells of records, each of a line or several. Raises csv.Error as it goes on."""
+        return csv.reader(lines, delimiter=self.separator, skipinitialspace=self.blank, strict=True)
+
+    def cells(self, line: str) -> list[str]:
+        """The cells of one line; none where a quotation mark is not closed, or not at an end."""
+        try:
+            return next(self.read([line]), [])
+        except csv.Error:
+            return []
+
+
+def _blank_follows(head: str, header: str, separator: str) -> bool:
+    """Whether a blank belongs to the separator, as in `a, "b, c"`: it does after the header's, or
+    before quoted cells, and after most others. Not where a text goes on behind such a quoted part:
+    there the blank is the text's own."""
+    mark = re.escape(separator)
+    cells = re.compile(rf'(?:{mark}|^)( *)("(?:[^"]|"")*+")?+([^{mark}\r\n]*)', re.MULTILINE)
+    follows = quoted = others = 0
+    for found in cells.finditer(head, head.find(header) + len(header)):
+        if not found[0].startswith(separator) or not (found[2] or found[3]):
+            continue
+        if found[1] and found[2] and found[3].strip():
+            return False
+        follows += bool(found[1])
+        quoted += bool(found[1] and found[2])
+        others += not found[1]
+    return follows > others and (quoted > 0 or f"{separator} " in header)
+
+
+def _records(lines: RecordLines, names: list[str], form: CellForm) -> Iterator[Record]:
     yield Row(lines.name, lines.number, {}), lines.record, names
-    read = _tabbed(lines, _width(names)) if separator == "\t" else _quoted(lines, separator)
+    read = _tabbed(lines, _width(names), form) if form.separator == "\t" else _quoted(lines, form)
     for row, cells in read:
         if any(cell.strip() for cell in cells):
             yield row, lines.record, cells
@@ -125,13 +168,13 @@ class Swallowed:
         """One record, the lines that it is made of and its cells."""
         if self._label is None:
             return
-        self._labels.add(cells[self._label])
+        self._labels.add(cells[self._label].strip())
         for line in record[:-1]:
             inside = next(
                 filter(self._fits, (line.rstrip("\r\n").split(s) for s in SEPARATORS)), []
             )
             if inside and len(self._suspects) < MOST_SUSPECTS:
-                self._suspects.append((row.number, inside[self._label]))
+                self._suspects.append((row.number, inside[self._label].strip()))
 
     def _fits(self, cells: Sequence[str]) -> bool:
         return len(cells) == self.width > 1
@@ -149,9 +192,9 @@ class Swallowed:
             )
 
 
-def _quoted(lines: RecordLines, separator: str) -> Iterator[tuple[Row, list[str]]]:
+def _quoted(lines: RecordLines, form: CellForm) -> Iterator[tuple[Row, list[str]]]:
     """Records as RFC 4180 has them, whose cells may hold line ends."""
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    reader = form.read(lines)
     while True:
         row = lines.begin()
         try:
@@ -163,7 +206,7 @@ def _quoted(lines: RecordLines, separator: str) -> Iterator[tuple[Row, list[str]
         yield row, cells
 
 
-def _tabbed(lines: RecordLines, width: int) -> Iterator[tuple[Row, list[str]]]:
+def _tabbed(lines: RecordLines, width: int, form: CellForm) -> Iterator[tuple[Row, list[str]]]:
     """Records of one line each: a quotation mark counts only in a cell that closes in its line.
 
     Only a line with too few cells is joined to those that close its last cell.
@@ -173,28 +216,28 @@ def _tabbed(lines: RecordLines, width: int) -> Iterator[tuple[Row, list[str]]]:
         line = next(lines, None)
         if line is None:
             return
-        cells = _line_cells(line, width)
+        cells = _line_cells(line, width, form)
         if len(cells) < width and line.count('"') % 2:
-            cells = _joined(row, lines)
+            cells = _joined(row, lines, form)
         yield row, cells
 
 
-def _line_cells(line: str, width: int) -> list[str]:
+def _line_cells(line: str, width: int, form: CellForm) -> list[str]:
     """The cells with quoting, if that gives as many as there should be, else without."""
     bare = line.rstrip("\r\n").split("\t")
     if '"' not in line:
         return bare
-    quoted = _cells(line, "\t")
+    quoted = form.cells(line)
     return quoted if len(quoted) >= width or len(quoted) == len(bare) else bare
 
 
-def _joined(row: Row, lines: RecordLines) -> list[str]:
+def _joined(row: Row, lines: RecordLines, form: CellForm) -> list[str]:
     """The cells of a record whose last cell is closed in a later line. Raises schema_mismatch."""
     for line in lines:
         if line.count('"') % 2:
             break
     try:
-        return next(csv.reader(lines.record, delimiter="\t", strict=True))
+        return next(form.read(lines.record))
     except csv.Error as error:
         raise _unreadable(row, error) from error
 
@@ -227,12 +270,9 @@ def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
 
 def _separator(header: str) -> str:
     """The one that makes most columns of the header."""
-    return max(SEPARATORS, key=lambda mark: len(_cells(header, mark)))
+    return max(SEPARATORS, key=lambda mark: len(_named(header, mark)))
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of one line with quoting; none where it is not closed."""
-    try:
-        return next(csv.reader([line], delimiter=separator, strict=True), [])
-    except csv.Error:
-        return []
+def _named(header: str, separator: str) -> list[str]:
+    """The cells of the header; blanks before its quoted ones are never a part of them."""
+    return CellForm(separator, blank=True).cells(header) or CellForm(separator).cells(header)

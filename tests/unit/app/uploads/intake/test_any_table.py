@@ -157,3 +157,51 @@ def test_what_is_only_to_be_predicted_needs_no_label(labelled: bool) -> None:
 def test_columns_of_no_use_are_not_asked_about() -> None:
     found = Taken(b"text,intent,category\none,a,b\ntwo,a,b\n", "t.csv", labelled=False)
     assert found.contents == [("one", ""), ("two", "")]
+
+
+def _lines(*labels: object) -> str:
+    told = zip(("a, b", "c", "d"), labels, strict=True)
+    return "\n".join(json.dumps({"text": text, "label": label}) for text, label in told)
+
+
+BLANKS = [
+    ("t.csv", 'text, label\n"a, b", "pos"\n"c", "neg"\nd, pos\n'),
+    ("t.csv", '"text", "label"\n"a, b", "pos"\nc, neg\nd, pos\n'),
+    ("t.csv", 'text,label\n"a, b",  pos\nc,neg \n"d", "pos"\n'),
+    ("t.csv", 'label, text\npos, "a, b"\n neg, "c"\n"pos", "d"\n'),
+    ("t.csv", 'text; label\n"a, b"; "pos"\nc; neg\nd; pos\n'),
+    ("t.csv", 'text, label\n"a, b", "pos"\ntext, label\nc, neg\nd, pos\n'),
+    ("t.tsv", 'text\t label\na, b\t "pos"\nc\t neg\nd\tpos\n'),
+    ("t.jsonl", _lines(" pos", "neg", "pos ")),
+    ("t.jsonl", _lines(["pos", " pos"], "neg\n", "pos")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data"), BLANKS)
+def test_blanks_around_a_label_make_no_class_of_their_own(name: str, data: str) -> None:
+    found = Taken(data.encode(), name)
+    assert found.contents == [("a, b", "pos"), ("c", "neg"), ("d", "pos")]
+
+
+@pytest.mark.parametrize(
+    ("data", "first"),
+    [
+        ("label,text\npos, a\nneg, b\n", " a"),
+        ('label,text\npos, "a" he said\nneg, b\n', ' "a" he said'),
+        ('label, text\npos, "a" he said\nneg, b\n', ' "a" he said'),
+        ('text,label\n"a, ""b""",pos\nc,neg\n', 'a, "b"'),
+        ("text,label\n a,pos\nb,neg\n", " a"),
+    ],
+)
+def test_a_text_keeps_its_own_blanks_and_quotes(data: str, first: str) -> None:
+    assert Taken(data.encode(), "t.csv").contents[0][0] == first
+
+
+@pytest.mark.parametrize("several", [("pos", " pos"), ("pos ", "neg")])
+def test_labels_of_several_have_no_blanks_around_them(several: tuple[str, str]) -> None:
+    lines = [{"text": "a", "labels": several}, {"text": "b", "labels": [" neg"]}]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    found = Taken(data, "t.jsonl", label_mode="multi_label")
+    assert found.built is not None
+    expected = tuple(sorted({one.strip() for one in several}))
+    assert [one.labels for one in found.built.examples] == [expected, ("neg",)]

@@ -1,0 +1,1 @@
+"""Tunings of a real trainer, killed."""

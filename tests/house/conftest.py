@@ -10,7 +10,7 @@ from coverage import Coverage
 
 @pytest.fixture(scope="module", autouse=True)
 def untraced() -> Iterator[None]:
-    """Whoever measures coverage pauses: a tracer makes the walking of trees slow, and counts none of it."""
+    """Whoever measures coverage pauses: under a tracer, walking trees is slow for nothing."""
     measuring = Coverage.current()
     if measuring is None:
         yield

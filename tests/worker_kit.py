@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.manifest import Example
 from app.core.modalities import PRIMARY
@@ -56,12 +57,19 @@ class Kit:
         return self.read(lambda session: session.get_one(DatasetVersionRow, version_id))
 
     def wait(self, done: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Poll until `done` answers something true."""
+        """Poll until `done` answers something true; a database that does not answer counts as no:
+        on a busy machine a connection takes longer than it is given.
+        """
         deadline = time.monotonic() + seconds
-        while not (found := done()):
+        while True:
+            try:
+                if found := done():
+                    return found
+            except HeadstartError as error:
+                if error.code != "database_unavailable":
+                    raise
             assert time.monotonic() < deadline, "waited too long"
             time.sleep(0.005)
-        return found
 
     def wait_job(self, job_id: str, seconds: float = 60.0) -> JobRow:
         """The job once it has ended."""

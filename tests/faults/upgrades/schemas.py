@@ -68,18 +68,22 @@ def schema_of(engine: Engine) -> Schema:
 
 
 def _table(found: Inspector, name: str) -> TableSchema:
-    unique = [one["column_names"] for one in found.get_unique_constraints(name)]
-    unique += [one["column_names"] for one in found.get_indexes(name) if one["unique"]]
+    unique = [*map(_places, found.get_unique_constraints(name))]
+    unique += [_places(one) for one in found.get_indexes(name) if one["unique"]]
     return TableSchema(
         {column["name"]: column for column in found.get_columns(name)},
         tuple(found.get_pk_constraint(name)["constrained_columns"]),
-        frozenset(tuple(map(str, places)) for places in unique),
+        frozenset(unique),
         frozenset(
             (tuple(one["constrained_columns"]), one["referred_table"], str(one.get("options")))
             for one in found.get_foreign_keys(name)
         ),
         frozenset(one["sqltext"] for one in found.get_check_constraints(name)),
     )
+
+
+def _places(unique: Any) -> Places:
+    return tuple(map(str, unique["column_names"]))
 
 
 def felt(before: Schema, after: Schema) -> list[str]:

@@ -70,7 +70,8 @@ def _read_by_today(engine: Engine, names: set[str]) -> None:
     """Today's classes load the rows, and nothing is missing that they say is there."""
     with Session(engine) as session:
         for mapper in Base.registry.mappers:
-            if mapper.local_table.key not in names:
+            assert isinstance(mapper.local_table, Table)
+            if mapper.local_table.name not in names:
                 continue
             (row,) = session.scalars(select(mapper.class_))
             for column in mapper.columns:

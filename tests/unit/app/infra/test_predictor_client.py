@@ -28,6 +28,7 @@ class Replica(asyncio.Protocol):
         self._seen, self._answer = seen, answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._seen[transport.get_extra_info("sockname")[0]] += 1
 

@@ -11,6 +11,8 @@ import pytest
 from tests.house.reading import ROOT
 
 HEAVY = ("torch", "torchvision", "openvino", "timm", "transformers", "numpy", "pyarrow", "worker")
+NETWORKS = ("torchvision", "timm", "transformers", "torch._dynamo", "sympy", "scipy", "sklearn")
+"""What makes networks, which a warm start has as graphs: seconds of every process's start."""
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,8 @@ HEAVY = ("torch", "torchvision", "openvino", "timm", "transformers", "numpy", "p
         ("app.main", HEAVY),
         ("app.cli.commands", HEAVY),
         ("worker.trainer, worker.trainer.tasks", ("torch", "openvino")),
+        ("worker.predictor.process", NETWORKS),
+        ("worker.tensors.handler", NETWORKS),
     ],
 )
 def test_importing_loads_nothing_heavy(imports: str, unwanted: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from torch import Tensor
 
 from app.core.backbones import BackboneSpec
 from app.infra import weights
-from worker.ml.backbones.text_towers import TextTower
 from worker.ml.engines import Engine, TextEngine
 from worker.ml.engines.joint import parts_of
 from worker.ml.features.label_names import said
 from worker.ml.tasks import USUAL_SCALE
+
+if TYPE_CHECKING:
+    from worker.ml.backbones.text_towers import TextTower
 
 MOST = 10_000
 _Key = tuple[str, str, str]
@@ -109,4 +111,6 @@ class LabelEmbeddings:
 
 
 def _tower(spec: BackboneSpec, weights_dir: Path | None) -> TextTower:
+    from worker.ml.backbones.text_towers import TextTower  # seconds, which few backbones need
+
     return TextTower(weights.require(spec, weights_dir).path)

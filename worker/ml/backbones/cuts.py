@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,9 +17,11 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.modalities import Depth
 from worker.ml.backbones.folding import fold_norms
-from worker.ml.backbones.networks import Pyramid
 from worker.ml.backbones.suffix import STAGE, Cut, Suffix, laid_out
 from worker.ml.backbones.taps import tensor_of
+
+if TYPE_CHECKING:
+    from worker.ml.backbones.networks import Pyramid
 
 MOST = 4096
 """Pictures in one batch, at most: torch.export wants a bound."""

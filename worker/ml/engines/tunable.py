@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,10 +17,12 @@ from app.core.modalities import Depth
 from app.infra import weights
 from worker.ml.backbones import adapters, cuts
 from worker.ml.backbones.adapters import AdaptedSuffix
-from worker.ml.backbones.encoders import PooledEncoder, text_network
 from worker.ml.backbones.sources import image_network
 from worker.ml.backbones.suffix import Cut, Suffix
 from worker.ml.engines.texts import Encoder
+
+if TYPE_CHECKING:
+    from worker.ml.backbones.encoders import PooledEncoder
 
 LAYERS = 6
 """Stages that a network of texts counts as; rates fall smoothly over its tensors."""
@@ -63,6 +65,8 @@ def _of_pictures(spec: BackboneSpec, depth: Depth, weights_dir: Path | None) -> 
 
 
 def _of_texts(spec: BackboneSpec, depth: Depth, weights_dir: Path | None) -> Suffix:
+    from worker.ml.backbones.encoders import text_network  # seconds, which few models need
+
     path = weights.require(spec, weights_dir).path
     encoder = Encoder(spec, path)
     network = text_network(path, encoder.pooling, layer=spec.layer)

@@ -6,6 +6,8 @@ import codecs
 import re
 import unicodedata
 
+from app.uploads.plausible import TYPOGRAPHIC, plausible
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:()+-]{0,39}")
 _NONE = frozenset(
     {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
@@ -60,8 +62,8 @@ def _looked_up(name: str) -> codecs.CodecInfo | None:
 
 
 def readings(data: bytes) -> list[tuple[str, str]]:
-    """Likely encodings of a few words that are not UTF-8, each with what it would be; the first of
-    those that read it alike."""
+    """Likely encodings of a few words that are not UTF-8, each with what it would be, the most
+    plausible first; of those that read it alike the first."""
     told: dict[str, str] = {}
     for name in LIKELY:
         try:
@@ -70,7 +72,11 @@ def readings(data: bytes) -> list[tuple[str, str]]:
             continue
         if _is_written(text):
             told.setdefault(text, name)
-    return [(name, text) for text, name in told.items()]
+    return sorted(
+        ((name, text) for text, name in told.items()),
+        key=lambda told: plausible(told[1]),
+        reverse=True,
+    )
 
 
 LIKELY = (
@@ -84,5 +90,5 @@ LIKELY = (
 def _is_written(text: str) -> bool:
     """Whether what is no ASCII consists of letters and the marks beside them."""
     odd = [mark for mark in text if not mark.isascii()]
-    said = sum(unicodedata.category(mark)[0] in "LM" for mark in odd)
+    said = sum(unicodedata.category(mark)[0] in "LM" or mark in TYPOGRAPHIC for mark in odd)
     return bool(odd) and 4 * said >= 3 * len(odd) and "\ufffd" not in text

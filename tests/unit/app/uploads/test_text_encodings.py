@@ -58,3 +58,37 @@ def test_what_is_no_encoding_of_texts_is_refused(name: str) -> None:
 )
 def test_the_right_reading_is_among_those_told(text: str, encoding: str) -> None:
     assert (encoding, text) in readings(text.encode(encoding))
+
+
+PHRASES = {
+    "windows-1252": "très déçu|Überweisung fehlgeschlagen, Größe|señor, ¿dónde está?",
+    "windows-1250": "žluťoučký kůň|zażółć gęślą jaźń|nagyon jó, köszönöm szépen, őrült",
+    "windows-1251": "карта потеряна|Где мой заказ?|дякую, все добре",
+    "windows-1253": "η κάρτα μου χάθηκε|Ευχαριστώ πολύ",
+    "windows-1254": "çok güzel değil|şifre değişmiyor, çok yavaş",
+    "windows-1255": "הכרטיס שלי אבד|שלום לכולם",
+    "windows-1256": "بطاقتي ضاعت|شكرا جزيلا",
+    "cp874": "บัตรหาย|สินค้าดีมาก",
+    "gb18030": "信用卡丢了|质量很好|退款",
+    "big5": "信用卡不見了|這個電影很好看",
+    "shift_jis": "カードをなくした|返金してください",
+    "euc-jp": "カードをなくした|とても良いです",
+    "euc-kr": "카드를 잃어버렸어요|배송이 늦어요",
+    "koi8-r": "карта потеряна|Где мой заказ?",
+    "mac_roman": "très déçu|Größe Überweisung",
+    "cp850": "très déçu|Größe Überweisung",
+}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [(encoding, one) for encoding, some in PHRASES.items() for one in some.split("|")],
+)
+def test_the_most_plausible_reading_is_told_first(encoding: str, text: str) -> None:
+    for line in (text, f"17,{text},complaint"):
+        assert readings(line.encode(encoding))[0][1] == line
+
+
+def test_marks_of_word_processors_are_no_letters_of_others() -> None:
+    for text in ("it doesn\u2019t work", "\u201cgreat\u201d \u2013 loved it", "\u00a35 caf\u00e9"):
+        assert readings(text.encode("windows-1252"))[0] == ("windows-1252", text)

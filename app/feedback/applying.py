@@ -15,6 +15,7 @@ from app.core.modalities import MODALITIES
 from app.datasets import service
 from app.datasets.content import relabelled, relabelling
 from app.feedback import fitness
+from app.feedback.giving import data_of
 from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
 from app.http.dependencies import Services, writing
@@ -151,7 +152,7 @@ def _last_words(
     modality, mode = MODALITIES[base.dataset.modality].name, service.label_mode_of(base)
     last: dict[str, FeedbackRow] = {}
     for row in fresh:
-        data = _data(services, row)
+        data = data_of(services, row)
         if data is None:
             plan.leave_out(row, "not_found", "the input is not kept: send the input itself")
             continue
@@ -164,15 +165,6 @@ def _last_words(
             plan.settled.append(last[content])
         last[content] = row
     return last
-
-
-def _data(services: Services, row: FeedbackRow) -> bytes | None:
-    if row.content_key is None:
-        return None
-    try:
-        return services.storage.fetch(row.content_key).read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 def _said(row: FeedbackRow) -> dict[str, Any]:
@@ -197,7 +189,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
 def _inputs(services: Services, plan: _Plan) -> _Inputs:
     """Content, feedback and bytes of what is new; one that was deleted meanwhile is left out."""
     for content, row in list(plan.added.items()):
-        data = _data(services, row)
+        data = data_of(services, row)
         if data is not None:
             yield content, row, data
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -248,13 +248,34 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def data_of(services: Services, row: FeedbackRow) -> bytes | None:
+    """The input that feedback is on, None where it is not kept."""
+    if row.content_key is None:
+        return None
+    try:
+        return services.storage.fetch(row.content_key).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _anything(session: Session) -> None:
+    del session
+
+
 def keep(
-    services: Services, organisation_id: str, alias: str, said: Said, values: Mapping[str, Any]
+    services: Services,
+    organisation_id: str,
+    alias: str,
+    said: Said,
+    values: Mapping[str, Any],
+    *,
+    require: Callable[[Session], None] = _anything,
 ) -> Feedback:
     """Write it down, and its input; what was said of the same before is no more, unless that is
     audited and this is not: then nothing changes, and the note says so.
 
-    Raises not_found where what it is about was deleted while the model was asked.
+    `require` raises in the same transaction where what has told it is no longer there. Raises
+    not_found where what it is about was deleted while the model was asked.
     """
     row = {
         **values,
@@ -277,6 +298,7 @@ def keep(
         files = {key: path} if said.data is not None else {}
         with blobs.stored(services, files) as hold, writing(services) as session:
             _require(session, organisation_id, alias, said)
+            require(session)
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
             if files:
                 quotas.check(session, services.settings, organisation_id, "stored_bytes")

@@ -11,7 +11,9 @@ from xml.parsers import expat
 from app.core.errors import HeadstartError
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE
+from app.uploads.intake.tables.consensus import winner
 from app.uploads.intake.tables.json_stream import elements
+from app.uploads.intake.tables.label_studio import vote_of
 
 MOST_CHARACTERS = 500_000
 MOST_TASKS = 200_000
@@ -147,9 +149,9 @@ def _no_export(why: str) -> HeadstartError:
 
 
 def last_word(task: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:
-    """What a task was last annotated with; None where nothing says it."""
+    """What holds of a task's annotations, by the rule that uploads have; None where nothing says
+    it."""
     known = [one for one in _listed(task.get("annotations")) if isinstance(one, dict)]
-    known.sort(key=lambda one: (bool(one.get("ground_truth")), str(one.get("updated_at") or ""),
-                                str(one.get("id", "")).zfill(20)))  # fmt: skip
-    said = [found for one in known if (found := chosen(one, config)) is not None]
-    return said[-1] if said else None
+    answers = [(found, vote_of(one)) for one in known if (found := chosen(one, config)) is not None]
+    at = winner([(tuple(sorted(found)), vote) for found, vote in answers]) if answers else None
+    return None if at is None else answers[at][0]

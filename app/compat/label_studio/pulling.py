@@ -1,7 +1,8 @@
 """Pulls the annotations of connected projects, and reconciles feedback with them.
 
 What the tool says now is what holds: a task that is annotated anew has its feedback changed, one
-whose annotation was deleted or skipped has none any more. Pulling again changes nothing.
+whose annotation was deleted or skipped has none any more, and examples that were made of it are
+left out of the datasets' next versions. Pulling again changes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from app.compat.label_studio.studio import Studio
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.feedback import fitness, giving
+from app.feedback.withdrawing import withdraw
 from app.http.dependencies import Services, writing
 from app.infra import erasure
 from app.infra.database import reading
@@ -142,8 +144,8 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
         for became in await asyncio.gather(*(_task(services, row, means, each) for each in part)):
             counts[became] += 1
     gone = [known[subject][2] for subject in known.keys() - {prefix + task.id for task in tasks}]
-    await to_thread.run_sync(_remove, services, row, gone)
-    return {**counts, "removed": len(gone)}
+    withdrawn = await to_thread.run_sync(_remove, services, row, gone)
+    return {**counts, "removed": len(gone), "withdrawn": withdrawn}
 
 
 def _prefix(row: LabellingProjectRow) -> str:
@@ -183,7 +185,8 @@ async def _task(
     found = await to_thread.run_sync(giving.Said.of, subject, resolved.id, answer, item)
     actor = f"{labelling.SOURCE}:{row.project}"[:_LONGEST_ACTOR]
     values |= {"source": labelling.SOURCE, "actor": actor}
-    await to_thread.run_sync(giving.keep, services, row.organisation_id, row.alias, found, values)
+    keep = partial(giving.keep, require=partial(labelling.hold, row=row))
+    await to_thread.run_sync(keep, services, row.organisation_id, row.alias, found, values)
     return "changed"
 
 
@@ -201,12 +204,18 @@ def _values(said: list[str], answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _remove(services: Services, row: LabellingProjectRow, gone: list[str]) -> None:
+def _remove(services: Services, row: LabellingProjectRow, gone: list[str]) -> int:
+    """Forget what no annotation says any more; how many examples datasets leave out for it."""
     if not gone:
-        return
+        return 0
+    whose = {"organisation_id": row.organisation_id}
+    with reading(services.sessions) as session:
+        found = rows.some(session, gone, **whose)
+    withdrawn = withdraw(services, found, **whose)
     with writing(services) as session:
-        needless: list[str] = []
-        for feedback_id in gone:
-            found = rows.get(session, feedback_id, organisation_id=row.organisation_id)
-            needless += rows.remove(session, found)
+        labelling.hold(session, row)
+        needless = [
+            key for one in rows.some(session, gone, **whose) for key in rows.remove(session, one)
+        ]
     erasure.delete(services.storage, needless)
+    return withdrawn

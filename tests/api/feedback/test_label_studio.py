@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +28,8 @@ from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service, serve
+from tests.api.uploading import made
+from tests.archives import zipped
 from tests.factories import make_key
 from tests.servers import serving
 
@@ -46,6 +48,8 @@ class StandIn(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.fails = 0
         self.asked: list[str] = []
+        self.asks: Callable[[str], None] | None = None
+        """Called before a path is answered."""
 
     @property
     def url(self) -> str:
@@ -58,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         here = self.server
         here.asked.append(self.path)
+        if here.asks is not None:
+            here.asks(self.path)
         if self.headers["authorization"] != f"Token {TOKEN}":
             self._send(401, b"{}")
         elif here.fails:
@@ -218,6 +224,59 @@ def test_annotations_are_pulled_and_reconciled(
     assert ignored.json() == {"status": "ignored"}
 
 
+def paths(client: httpx.Client, dataset: str) -> list[str]:
+    found = client.get(f"/v1/datasets/{dataset}/examples?limit=100").json()["data"]
+    return sorted(one["path"] for one in found if not one.get("excluded"))
+
+
+def test_what_a_withdrawn_annotation_made_is_left_out_of_the_next_version(
+    tool: httpx.Client, client: httpx.Client, service: Service, studio: StandIn
+) -> None:
+    own = {f"{label}/{at}.png": DIGITS[at][0] for label, at in (("0", 1), ("1", 41), ("2", 81))}
+    dataset = made(client, zipped(own))["id"]
+    studio.tasks = [task(studio, 0, "0"), task(studio, 40, "1"), task(studio, 80, "2")]
+    studio.tasks += [task(studio, 1, "0")]  # which the upload has brought
+    setup(tool, studio)
+    until(lambda: len(given(client)) == 4)
+    url = f"/v1/models/{ALIAS}/feedback/apply"
+    applied = client.post(url, json={"dataset": dataset}).json()
+    assert applied["feedback"]["added"] == 3
+    assert len(paths(client, dataset)) == 6
+    kept = sha256(studio.files["/data/upload/7/80.png"]).hexdigest()
+    studio.tasks = studio.tasks[2:3]
+    studio.tasks += [task(studio, 40, None)]
+    tool.post(f"{HERE}/webhook", json={"action": "ANNOTATIONS_DELETED", "project": {"id": 7}})
+    until(lambda: len(given(client)) == 1)
+    until(lambda: project(service).not_before is None)
+    assert project(service).told["withdrawn"] == 2
+    assert paths(client, dataset) == sorted([*own, f"feedback/{kept}.png"])
+    version = client.get(f"/v1/datasets/{dataset}").json()
+    (said,) = [one for one in version["problems"] if "withdrawn" in one["message"]]
+    assert (said["code"], said["excluded"]) == ("unlabelled", True)
+    assert said["message"].startswith("2 example(s)")
+
+
+def test_a_project_that_is_gone_has_nothing_written_of_it(
+    tool: httpx.Client, client: httpx.Client, service: Service, studio: StandIn, model: str
+) -> None:
+    """The alias is deleted, and there is another of its name, while a picture is fetched."""
+    studio.tasks = [task(studio, 0, "0")]
+
+    def anew(path: str) -> None:
+        if path.endswith("/0.png"):
+            studio.asks = None
+            client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+            client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
+
+    studio.asks = anew
+    setup(tool, studio)
+    until(lambda: studio.asks is None)
+    time.sleep(2)
+    assert given(client) == {}
+    with reading(service.services.sessions) as session:
+        assert session.scalars(select(LabellingProjectRow)).all() == []
+
+
 def test_one_annotation_that_can_be_no_label_stops_no_other(
     tool: httpx.Client, client: httpx.Client, service: Service, studio: StandIn
 ) -> None:
@@ -228,7 +287,8 @@ def test_one_annotation_that_can_be_no_label_stops_no_other(
     found = until(lambda: len(given(client)) == 2 and given(client))
     assert sorted(found.values()) == ["0", "2"]
     told = until(lambda: (row := project(service)).not_before is None and row.told)
-    assert told == {"tasks": 7, "changed": 2, "unchanged": 0, "unreadable": 5, "removed": 0}
+    counts = {"tasks": 7, "changed": 2, "unchanged": 0, "unreadable": 5, "removed": 0}
+    assert told == counts | {"withdrawn": 0}
 
 
 def project(service: Service) -> LabellingProjectRow:

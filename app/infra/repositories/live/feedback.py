@@ -63,6 +63,20 @@ def get(session: Session, feedback_id: str, *, organisation_id: str) -> Feedback
     return row
 
 
+def some(
+    session: Session, feedback_ids: Sequence[str], *, organisation_id: str
+) -> list[FeedbackRow]:
+    """Those of these that are there still."""
+    found: list[FeedbackRow] = []
+    for at in range(0, len(feedback_ids), 500):
+        statement = select(FeedbackRow).where(
+            FeedbackRow.organisation_id == organisation_id,
+            FeedbackRow.id.in_(feedback_ids[at : at + 500]),
+        )
+        found += session.scalars(statement)
+    return found
+
+
 def missing() -> HeadstartError:
     """The same answer for feedback that never was, is somebody else's or is on something else."""
     return HeadstartError("not_found", "there is no such feedback")
@@ -92,6 +106,22 @@ def remove(session: Session, row: FeedbackRow) -> list[str]:
     session.delete(row)
     session.flush()
     return log.needless(session, [key])
+
+
+def said_otherwise(
+    session: Session, gone: Sequence[FeedbackRow], *, organisation_id: str
+) -> set[str]:
+    """The inputs of these, by their sha256, that feedback which stays says a label of, too."""
+    of, ids, found = FeedbackRow, {row.id for row in gone}, set[str]()
+    wanted = sorted({row.sha256 for row in gone})
+    for at in range(0, len(wanted), 500):
+        statement = select(of.id, of.sha256).where(
+            of.organisation_id == organisation_id,
+            of.sha256.in_(wanted[at : at + 500]),
+            *_says(audited_only=False),
+        )
+        found |= {sha256 for one, sha256 in session.execute(statement) if one not in ids}
+    return found
 
 
 def labelled(

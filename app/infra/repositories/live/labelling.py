@@ -111,6 +111,18 @@ def claim(
     return taken
 
 
+def hold(session: Session, row: LabellingProjectRow) -> None:
+    """Hold a claimed project until the commit. Raises not_found where it is gone or set up anew, or
+    somebody else's by now: what it has told is not to be written down.
+    """
+    of = LabellingProjectRow
+    held = session.execute(
+        select(of.not_before).where(_of(row)).with_for_update(read=True)
+    ).one_or_none()
+    if held is None or held[0] != row.not_before:
+        raise HeadstartError("not_found", "the project is not connected as it was: pull it again")
+
+
 def release(
     session: Session, row: LabellingProjectRow, told: dict[str, Any], *, again_in: float | None
 ) -> None:

@@ -113,11 +113,11 @@ def _answers(
     row: Row, task: Mapping[str, Any], table: TableFile
 ) -> list[tuple[str | tuple[str, ...], Vote]]:
     """The choices of the annotations that count, and whose they are."""
-    told = [(_choice(row, one, table), _vote(one)) for one in _counting(task)]
+    told = [(_choice(row, one, table), vote_of(one)) for one in _counting(task)]
     return [(label, vote) for label, vote in told if label is not None]
 
 
-def _vote(annotation: Mapping[str, Any]) -> Vote:
+def vote_of(annotation: Mapping[str, Any]) -> Vote:
     """Whose annotation it is: a user, by number or in whole."""
     who: Any = annotation.get("completed_by")
     who = who.get("id") if isinstance(who, dict) else who
@@ -231,10 +231,11 @@ LEAST_POINTS = 3
 MOST_PERCENT = 1e6
 
 
-def _when(annotation: Mapping[str, Any]) -> tuple[str, str]:
+def _when(annotation: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The times, and the id, which grows: of what tells no time the later one has the greater."""
     times = (annotation.get("updated_at"), annotation.get("created_at"))
     updated, created = (time if isinstance(time, str) else "" for time in times)
-    return updated or created, created
+    return updated or created, created, str(annotation.get("id", "")).zfill(20)
 
 
 def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> Chosen:

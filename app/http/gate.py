@@ -23,6 +23,7 @@ from app.http.keyring import Keyring
 from app.http.rates import RateHeaders, Rates
 from app.infra.database import translate
 from app.infra.settings import MIB
+from app.infra.storage import full_disk
 
 __all__ = ["MAX_JSON", "Application", "Gate", "Message", "Receive", "Scope", "Send"]
 
@@ -91,12 +92,12 @@ class Gate:
             await reply.say(translate(error), scope, receive)
         except ClientDisconnect:
             log.info("the client left", **_named(scope))
-        except Exception:
+        except Exception as error:
             log.exception("unexpected error", **_named(scope))
             if reply.started:
                 raise
             internal = HeadstartError("internal", "an unexpected error; quote the request_id")
-            await reply.say(internal, scope, receive)
+            await reply.say(full_disk(error) or internal, scope, receive)
 
     async def _admit(self, scope: Scope, headers: Headers, limit: int) -> None:
         if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):

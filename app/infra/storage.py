@@ -233,9 +233,10 @@ def staging(settings: Settings) -> Path:
 
 @contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
-    """A temporary folder under `parent`, gone afterwards whatever happens."""
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
+    """A temporary folder under `parent`, gone afterwards whatever happens. Raises storage_full."""
+    with storage_errors():
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
     try:
         yield folder
     finally:
@@ -312,11 +313,16 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise HeadstartError(
-                "storage_full", "the storage has no space left", retry_after=60
-            ) from error
+        if (full := full_disk(error)) is not None:
+            raise full from error
         raise
+
+
+def full_disk(error: BaseException) -> HeadstartError | None:
+    """The domain's error for a disk or a quota that is full; None for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return HeadstartError("storage_full", "the storage has no space left", retry_after=60)
+    return None
 
 
 def _away() -> HeadstartError:

@@ -22,6 +22,7 @@ from app.infra.storage import fetch_manifest, staging
 from worker.formats.channel import Message
 from worker.trainer.context import Context, DrainedError
 from worker.trainer.lease import Lease
+from worker.trainer.outbox import Outbox
 from worker.trainer.tensor_process import EngineFacts
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ class Attempt:
     ) -> None:
         self.context = context
         self.claim = claim
+        self.outbox = Outbox(context.storage)
+        """Where files go that a commit of this try will name."""
         self._lease = lease
         self._makes_way_to = tuple(makes_way_to)
         self._makes_way = False

@@ -98,10 +98,13 @@ class EmbeddingCache:
             with transaction(self._sessions) as session:
                 embeddings.drop(session, lost)
 
-    def put(self, scope: Scope, file: Path, sha256s: Sequence[str]) -> Segment:
-        """Store a file of [n, dim] fp16 rows; `index` it in the transaction that uses it."""
+    def put(
+        self, scope: Scope, file: Path, sha256s: Sequence[str], *, storage: Storage | None = None
+    ) -> Segment:
+        """Store a file of [n, dim] fp16 rows, by way of `storage`, where an attempt has one of its
+        own; `index` it in the transaction that uses it."""
         segment = Segment(id=new_id("seg_"), scope=scope, sha256s=sha256s, size=file.stat().st_size)
-        self._storage.put(scope.file(segment.id), file)
+        (storage or self._storage).put(scope.file(segment.id), file)
         return segment
 
     @staticmethod

@@ -195,12 +195,13 @@ class Trainer:
 
     def _try(self, claim: Claim, current: tracing.TraceSpan) -> None:
         context = self.context
+        held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
+        kind = kind_of(claim)
+        may_pass = context.settings.lanes.among(KINDS) if kind.makes_way else ()
+        attempt = Attempt(context, claim, held, makes_way_to=may_pass)
         try:
-            held = Lease(context.sessions, claim, context.settings, context.pulse.beat)
-            with held as lease, storage_errors():
-                kind = kind_of(claim)
-                may_pass = context.settings.lanes.among(KINDS) if kind.makes_way else ()
-                kind.run(Attempt(context, claim, lease, makes_way_to=may_pass))
+            with held, storage_errors():
+                kind.run(attempt)
         except LostClaimError:
             log.info("claim lost, result discarded")
         except Exception as error:  # a poison row must not end the loop
@@ -208,6 +209,9 @@ class Trainer:
             log.warning("attempt failed", reason=error, exc_info=not expected)
             current.fail(error)
             self._record(claim, error)
+        else:
+            return
+        attempt.outbox.take_back(context.sessions)
 
     def _record(self, claim: Claim, error: Exception) -> None:
         """Write down how a try ended; while that is impossible, wait."""

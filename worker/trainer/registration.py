@@ -33,7 +33,7 @@ def store(attempt: Attempt, folder: Path, card: Mapping[str, Any]) -> Artifact:
     prefix = storage_keys.artifact(
         organisation_id=claim.organisation_id, name=name_of(claim.job_id), fence=claim.fence
     )
-    return models.write(attempt.context.storage, folder, prefix, card)
+    return models.write(attempt.outbox, folder, prefix, card)
 
 
 def register(

@@ -98,7 +98,7 @@ def _keep(attempt: Attempt, file: Path, number: int) -> None:
     key = storage_keys.tuning(
         claim.organisation_id, str(claim.job_id), fence=claim.fence, number=number
     )
-    storage.put(key, file)
+    attempt.outbox.put(key, file)
     file.unlink(missing_ok=True)
     attempt.commit(lambda session: work.forgive(session, claim))
     for old in before:

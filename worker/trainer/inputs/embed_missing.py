@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -88,7 +89,7 @@ def embed(
             on_message,
         )
         good = [scope.row_of(examples[index]) for index in result["rows"]]
-        segment = attempt.context.cache.put(scope, file, good) if good else None
+        segment = _put(attempt, scope, file, good) if good else None
     return Embedded(
         segment=segment,
         faults={
@@ -98,6 +99,10 @@ def embed(
         done=result["done"],
         left=frozenset(example.sha256 for example in examples[result["done"] :]),
     )
+
+
+def _put(attempt: Attempt, scope: Scope, file: Path, good: Sequence[str]) -> Segment:
+    return attempt.context.cache.put(scope, file, good, storage=attempt.outbox)
 
 
 def items(

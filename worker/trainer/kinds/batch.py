@@ -251,7 +251,7 @@ class _Prediction:
         size = part.stat().st_size
         row = chunk.row
         key = storage_keys.result(row.organisation_id, row.id, start=chunk.start, fence=claim.fence)
-        self._attempt.context.storage.put(key, part)
+        self._attempt.outbox.put(key, part)
         return ChunkOutcome(
             start=chunk.start,
             key=key,

@@ -61,7 +61,7 @@ def run(attempt: Attempt) -> None:
             "out": str(bundle),
         }
         attempt.ask(request | _pictures(attempt, model))
-        storage.put(payload["key"], bundle)
+        attempt.outbox.put(payload["key"], bundle)
     attempt.commit(lambda session: work.finish(session, attempt.claim))
 
 

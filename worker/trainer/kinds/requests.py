@@ -98,7 +98,7 @@ class _Lines:
         path = self._folder / kind
         with storage_errors():
             path.write_bytes(b"".join(lines))
-        attempt.context.storage.put(key, path)
+        attempt.outbox.put(key, path)
         return key
 
 

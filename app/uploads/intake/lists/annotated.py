@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,47 @@ class AnnotatedPicture:
         told = {"group": self.group, "split": self.split}
         kept = {name: value for name, value in told.items() if value is not None}
         return {"path": self.path, "label": label, **kept}
+
+
+def turned(
+    place: tuple[float, float, float, float], degrees: float
+) -> tuple[float, float, float, float]:
+    """The upright box (left, top, width and height) around one that is turned about its centre."""
+    if degrees % 180 == 0:
+        return place
+    left, top, width, height = place
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    wide, high = width * cos + height * sin, width * sin + height * cos
+    return _around((left + width / 2, top + height / 2), wide, high)
+
+
+def turned_ellipse(
+    centre: tuple[float, float], radii: tuple[float, float], degrees: float
+) -> tuple[float, float, float, float]:
+    """The upright box (left, top, width and height) around an ellipse that is turned."""
+    if degrees % 180 == 0:
+        return centre[0] - radii[0], centre[1] - radii[1], 2 * radii[0], 2 * radii[1]
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    wide = 2 * math.hypot(radii[0] * cos, radii[1] * sin)
+    return _around(centre, wide, 2 * math.hypot(radii[0] * sin, radii[1] * cos))
+
+
+def _around(
+    centre: tuple[float, float], wide: float, high: float
+) -> tuple[float, float, float, float]:
+    """To a thousandth of a pixel, as an angle's sine is not exact and a box is cut outwards."""
+    left, top = centre[0] - wide / 2, centre[1] - high / 2
+    return round(left, 3), round(top, 3), round(wide, 3), round(high, 3)
+
+
+def rotation(attributes: object) -> float:
+    """Degrees by which a box is turned, where its attributes say so as CVAT writes them; else 0."""
+    told = attributes.get("rotation") if isinstance(attributes, dict) else None
+    try:
+        degrees = 0.0 if isinstance(told, bool) or told is None else float(told)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0  # an attribute of the project's own
+    return degrees if math.isfinite(degrees) else 0.0
 
 
 def rows(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, turned
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import json_stream
@@ -73,7 +73,7 @@ def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str) -> None:
     if place is None or box.get("iscrowd"):
         one.others += 1
     else:
-        one.add(label, place, key=box["key"])
+        one.add(label, turned(place, box["rotation"]), key=box["key"])
 
 
 def _key(told: object, number: int, seen: set[str]) -> str:
@@ -162,8 +162,26 @@ def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) ->
     coco.found.setdefault(image, set()).add(_id(value["category_id"]))
     if table.crops:
         box = {name: value[name] for name in _OF_BOXES if name in value}
+        box["rotation"] = 0.0 if _is_drawn(value) else rotation(value.get("attributes"))
         box["key"] = _key(value.get("id"), len(coco.keys) + 1, coco.keys)
         coco.boxes.setdefault(image, []).append(box)
+
+
+def _is_drawn(value: Mapping[str, Any]) -> bool:
+    """Whether there is a polygon or a mask, around which the box is upright already. The corners of
+    the box itself are none."""
+    drawn = value.get("segmentation")
+    if not (drawn and isinstance(drawn, list)):
+        return bool(drawn)
+    place = _place(value.get("bbox"))
+    flat = drawn[0] if len(drawn) == 1 and isinstance(drawn[0], list) else []
+    if place is None or len(flat) != 8 or not all(isinstance(one, int | float) for one in flat):
+        return True
+    left, top, width, height = place
+    corners = {(x, y) for x in (left, left + width) for y in (top, top + height)}
+    return {(round(x, 2), round(y, 2)) for x, y in zip(flat[::2], flat[1::2], strict=True)} != {
+        (round(x, 2), round(y, 2)) for x, y in corners
+    }
 
 
 def _id(value: object) -> str:

@@ -9,7 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
+from app.uploads.intake.lists.annotated import (
+    AnnotatedPicture,
+    rotation,
+    sides,
+    turned,
+    turned_ellipse,
+)
 from app.uploads.intake.lists.tags import Tag, tags
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables.source import TableFile
@@ -49,10 +55,11 @@ def _add(one: AnnotatedPicture, tag: Tag, table: TableFile) -> None:
             one.tags.append(label)
         elif tag.name == "box":
             xtl, ytl, xbr, ybr = (float(tag.attributes[n]) for n in ("xtl", "ytl", "xbr", "ybr"))
-            one.add(label, (xtl, ytl, xbr - xtl, ybr - ytl))
+            place = xtl, ytl, xbr - xtl, ybr - ytl
+            one.add(label, turned(place, rotation(tag.attributes)))
         elif tag.name == "ellipse":
             cx, cy, rx, ry = (float(tag.attributes[name]) for name in ("cx", "cy", "rx", "ry"))
-            one.add(label, (cx - rx, cy - ry, 2 * rx, 2 * ry))
+            one.add(label, turned_ellipse((cx, cy), (rx, ry), rotation(tag.attributes)))
         elif tag.name == "polygon":
             pairs = (pair.split(",") for pair in tag.attributes["points"].split(";"))
             one.bound(label, [(float(x), float(y)) for x, y in pairs])

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
 from app.uploads.intake.archive import too_many
-from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
+from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, sides, turned
 from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
@@ -62,6 +62,7 @@ def _kept(item: Mapping[str, Any], *, crops: bool) -> Mapping[str, Any]:
 def _slim(told: Mapping[str, Any]) -> dict[str, Any]:
     """An annotation without what is long: of a polygon the bounds."""
     kept = {name: told[name] for name in ("type", "label_id", "bbox") if name in told}
+    kept["rotation"] = rotation(told.get("attributes"))
     points = told.get("points")
     if told.get("type") == "polygon" and isinstance(points, list) and len(points) >= 4:
         xs, ys = points[::2], points[1::2]
@@ -105,7 +106,7 @@ def _add(one: AnnotatedPicture, told: Mapping[str, Any], names: list[str]) -> No
         one.tags.append(names[at])
     elif kind == "bbox":
         left, top, width, height = map(float, told["bbox"])
-        one.add(names[at], (left, top, width, height))
+        one.add(names[at], turned((left, top, width, height), told["rotation"]))
     elif kind == "polygon":
         flat = list(map(float, told["points"]))
         one.bound(names[at], list(zip(flat[::2], flat[1::2], strict=True)))

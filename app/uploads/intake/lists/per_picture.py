@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
+from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, sides, turned
 from app.uploads.intake.lists.tags import tags
 from app.uploads.intake.names import shown
 
@@ -17,13 +17,16 @@ MOST_POINTS = 200_000
 
 
 def voc(data: bytes, one: AnnotatedPicture) -> None:
-    """`annotation/object` with its `name` and `bndbox`. Raises schema_mismatch."""
+    """`annotation/object` with its `name` and `bndbox`, which CVAT's attribute `rotation` turns.
+    Raises schema_mismatch."""
     told: dict[str, str] = {}
+    attribute: dict[str, str] = {}
     size: dict[str, str] = {}
     above: list[str] = []
     for tag in tags(io.BytesIO(data), one.source):
         if tag.opens:
             told = {} if tag.name == "object" else told
+            attribute = {} if tag.name == "attribute" else attribute
             above.append(tag.name)
             continue
         above.pop()
@@ -33,6 +36,10 @@ def voc(data: bytes, one: AnnotatedPicture) -> None:
             above[-1:] == ["object"] and tag.name == "name"
         ):
             told[tag.name] = tag.text
+        elif above[-3:] == ["object", "attributes", "attribute"]:
+            attribute[tag.name] = tag.text
+        elif above[-2:] == ["object", "attributes"] and attribute.get("name") == "rotation":
+            told["rotation"] = attribute.get("value", "")
         elif tag.name == "size":
             one.size = sides(size.get("width"), size.get("height"))
         elif tag.name == "object":
@@ -46,7 +53,8 @@ def _add_object(one: AnnotatedPicture, told: Mapping[str, str]) -> None:
         one.tags.append(told.get("name", ""))
         return
     left, top, right, bottom = (float(str(one)) for one in corners)
-    one.add(told.get("name", ""), (left, top, right - left, bottom - top))
+    place = turned((left, top, right - left, bottom - top), rotation(told))
+    one.add(told.get("name", ""), place)
 
 
 def labelme(data: bytes, one: AnnotatedPicture) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded, own_name, plain
+
+_WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
+"""A whole number, as pandas writes it too where another cell of its column is empty."""
 
 
 class Nearby:
@@ -14,6 +18,7 @@ class Nearby:
     other folders, too, as a table has them that was made elsewhere."""
 
     def __init__(self, found: Sequence[FileInTree], *, loose: bool = False) -> None:
+        self.files = found
         self._loose = loose
         self._named: dict[str, list[FileInTree]] = defaultdict(list)
         self._stems: dict[str, list[FileInTree]] = defaultdict(list)
@@ -21,6 +26,14 @@ class Nearby:
             name = folded(one.parts[-1])
             self._named[name].append(one)
             self._stems[name.rpartition(".")[0] or name].append(one)
+
+    def by_number(self) -> Mapping[int, FileInTree]:
+        """The files whose names are whole numbers but for the ending, by those; none where two have
+        one number."""
+        stems = ((one.parts[-1].rpartition(".")[0] or one.parts[-1], one) for one in self.files)
+        told = [(number, one) for stem, one in stems if (number := number_of(stem)) is not None]
+        counts = Counter(number for number, _ in told)
+        return dict(told) if all(count == 1 for count in counts.values()) else {}
 
     def find(self, said: str) -> FileInTree | None:
         """The only file that `said` may mean; None where there is none or several are."""
@@ -40,6 +53,14 @@ class Nearby:
         ends = [one for one in named if self._loose or _is_end(parts[:-1], one.parts[:-1])]
         whole = [one for one in ends if [folded(part) for part in one.parts[:-1]] == parts[:-1]]
         return whole if len(whole) == 1 and len(parts) > 1 else ends
+
+
+def number_of(said: object) -> int | None:
+    """The whole number that a cell says; None where it says anything else."""
+    if isinstance(said, bool) or not isinstance(said, str | int | float):
+        return None
+    found = _WHOLE.fullmatch(str(said).strip())
+    return int(found[1]) if found else None
 
 
 def _is_end(said: Sequence[str], folders: Sequence[str]) -> bool:

@@ -13,15 +13,19 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake import images, tables
 from app.uploads.intake.layout import FileInTree, beside
-from app.uploads.intake.layout.named import Nearby
+from app.uploads.intake.layout.named import Nearby, number_of
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import columns
-from app.uploads.intake.tables.sample import sample
+from app.uploads.intake.tables import columns, marks
+from app.uploads.intake.tables.sample import MOST, sample
 from app.uploads.intake.tables.source import TableFile
 
 UNREAD = frozenset({"encoding", "archive_corrupt", "invalid_json", "schema_mismatch"})
 """What a table beside the examples may be wrong with, and is then none."""
+AS_THEY_ARE = (
+    "say the pictures' names as they are, with the zeros before a number, which spreadsheets take "
+    "off where the column is not formatted as text"
+)
 
 
 def naming_table(
@@ -44,11 +48,42 @@ def naming_table(
         if not mentioned():
             return None
         return beside.NamingTable(member, [], [], ways[0], error.message, hint="")
+    return _named(table, member, ways, names, records)
+
+
+def _named(
+    table: TableFile,
+    member: FileInTree,
+    ways: Sequence[Nearby],
+    names: Sequence[str],
+    records: Sequence[Mapping[str, Any]],
+) -> beside.NamingTable | None:
+    """The table by what its first rows say, or None where it is about something else."""
     columns_by = ((beside.naming_column(records, way), way) for way in ways)
     column, nearby = next((one for one in columns_by if one[0] is not None), (None, ways[0]))
+    if column is not None and all(nearby.find(_plain(one.get(column))) for one in records):
+        return _read(table, member, names, column, nearby)
+    why = _names_others(records, ways[-1]) if column is None else None
+    if why:
+        return beside.NamingTable(member, [], [], nearby, why, hint="")
+    numbers = nearby.by_number()
+    numbered = _column_of_numbers(records, numbers)
+    read = _read(table, member, names, column or numbered, nearby)
+    if read is not None and numbered is not None and column in (None, numbered):
+        named = _with_numbers(read, numbered, numbers)
+        return read if named.why is not None and column is not None else named
+    if read is not None:
+        return read
+    why = _may_say_labels(table, names, records, nearby.files)
+    return beside.NamingTable(member, [], [], nearby, why, hint=AS_THEY_ARE) if why else None
+
+
+def _read(
+    table: TableFile, member: FileInTree, names: Sequence[str], column: str | None, nearby: Nearby
+) -> beside.NamingTable | None:
+    """The table whose `column` names the pictures, or why it has no rows; None without one."""
     if column is None:
-        why = _names_others(records, ways[-1])
-        return beside.NamingTable(member, [], [], nearby, why, hint="") if why else None
+        return None
     told: list[Problem] = []
     chosen = {role: name for role, name in table.columns.items() if name in names}
     read = replace(table, columns={**chosen, "path": column}, tell=told.append)
@@ -56,6 +91,89 @@ def naming_table(
         return beside.NamingTable(member, list(tables.read(read)), told, nearby)
     except HeadstartError as error:
         return beside.NamingTable(member, [], told, nearby, error.message)
+
+
+def _column_of_numbers(
+    records: Sequence[Mapping[str, Any]], numbers: Mapping[int, FileInTree]
+) -> str | None:
+    """The column whose whole numbers, each once, are such as pictures are called by (`numbers`).
+
+    It has a name for it, `id` the last of those, or is the only one that does not just count rows.
+    """
+    said = {name: {number_of(one.get(name)) for one in records} for name in (records or [{}])[0]}
+    found = [
+        name
+        for name, every in said.items()
+        if len(every) == len(records) and every <= numbers.keys()
+    ]
+    own = [name for name in found if columns.folded(name) in beside.PATH_NAMES]
+    others = [name for name in found if not marks.is_id(name)]
+    own.sort(key=lambda name: (columns.folded(name) == "id", marks.is_id(name)))
+    return own[0] if own else others[0] if len(others) == 1 else None
+
+
+def _with_numbers(
+    table: beside.NamingTable, column: str, numbers: Mapping[int, FileInTree]
+) -> beside.NamingTable:
+    """The table with the paths of the pictures that its numbers mean, where they are all of those
+    that pictures are called by, each once."""
+    if table.why is not None:
+        return table
+    said = [number_of(row.values.get("path")) for row in table.rows]
+    every = [one for one in said if one is not None]
+    if len(set(every)) < len(said) or set(every) != numbers.keys():
+        return replace(
+            table, rows=[], told=[], why=_called(table.rows, column, numbers), hint=AS_THEY_ARE
+        )
+    rows = [
+        Row(row.table, row.number, {**row.values, "path": numbers[number].path})
+        for row, number in zip(table.rows, every, strict=True)
+    ]
+    first = f"{every[0]} is {shown(numbers[every[0]].path, 60)}"
+    means = f"the numbers in `{shown(column, 60)}` are those of the pictures' names: {first}"
+    told = Problem(code="column_assumed", message=means, path=table.member.path)
+    return replace(table, rows=rows, told=[*table.told, told])
+
+
+def _called(rows: Sequence[Row], column: str, numbers: Mapping[int, FileInTree]) -> str:
+    """Why numbers are not taken for those of pictures' names."""
+    said, some = str(rows[0].values.get("path")), next(iter(numbers.values())).path
+    return (
+        f"`{shown(column, 60)}` has {len(rows)} numbers, such as {shown(said, 20)!r}, and "
+        f"{len(numbers)} pictures are called by numbers, such as {shown(some, 60)!r}: they are not "
+        "the same, each once"
+    )
+
+
+def _may_say_labels(
+    table: TableFile,
+    names: Sequence[str],
+    records: Sequence[Mapping[str, Any]],
+    pictures: Sequence[FileInTree],
+) -> str | None:
+    """Why a table with about as many rows as there are pictures, and a column of labels that come
+    back again, is not read: what it calls them, and what they are called. None of any other."""
+    known = {*columns.USUAL["label"], *columns.FURTHER["label"]}
+    labels = [
+        name
+        for name in names
+        if name == table.columns.get("label") or columns.folded(name) in known
+    ]
+    again = [n for n in labels if len({str(one.get(n)) for one in records}) < len(records)]
+    few = min(len(pictures), MOST)
+    if not again or not few <= 2 * len(records) <= 4 * few:
+        return None
+    others = [name for name in names if name not in labels] or labels
+    column = next((n for n in others if columns.folded(n) in beside.PATH_NAMES), others[0])
+    return (
+        f"its `{shown(again[0], 60)}` is not read, as no picture is called what a column says: "
+        f"`{shown(column, 60)}` says {shown(str(records[0].get(column)), 60)!r}, "
+        f"a picture is {shown(pictures[0].path, 60)!r}"
+    )
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value).strip()
 
 
 def _names_others(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str | None:

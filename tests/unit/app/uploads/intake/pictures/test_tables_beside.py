@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -146,3 +146,88 @@ def test_a_bare_name_that_several_have_is_refused(refused: Refused) -> None:
     files = {"a/0.png": png(0), "b/0.png": png(1), "a/1.png": png(2)}
     error = refused(zipped({**files, "metadata.csv": b"path,label\n0.png,x\n1.png,y\n"}))
     assert "a/0.png, b/0.png: say the path from the top" in error.message
+
+
+def numbered(*folders: str, count: int = 8) -> dict[str, bytes]:
+    """Pictures `0000.png` and on, by turns in the folders."""
+    return {f"{folders[at % len(folders)]}/{at:04}.png": png(at) for at in range(count)}
+
+
+def of_numbers(header: str, row: str, numbers: Sequence[int] = range(8)) -> bytes:
+    lines = [row.format(at, label="abc"[at % 3]) for at in numbers]
+    return "\n".join([header, *lines]).encode()
+
+
+WITHOUT_ZEROS = {
+    "labels.csv": [
+        ("image,label", "{},{label}"),
+        ("id,label", "{},{label}"),
+        ("case,label", "{}.0,{label}"),
+        ("Unnamed: 0,id,Image_ID,label", "7{0},{0},{0},{label}"),
+    ],
+    "labels.jsonl": [("", '{{"image": {}, "label": "{label}"}}')],
+}
+
+
+@pytest.mark.parametrize("folders", [("batch0", "batch1"), ("images",)])
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [(name, *told) for name, every in WITHOUT_ZEROS.items() for told in every],
+)
+def test_numbers_that_lost_their_zeros_are_the_pictures(
+    take: Take, folders: tuple[str, ...], name: str, header: str, row: str
+) -> None:
+    built = take(zipped({**numbered(*folders), name: of_numbers(header, row).strip()}))
+    assert labels(built) == ["abc"[at % 3] for at in range(8)]
+    assert any("0 is " in one.message and "0000.png" in one.message for one in built.problems)
+
+
+def test_numbers_some_of_which_have_no_zeros_to_lose_are_read_too(take: Take) -> None:
+    files = {f"images/{at:02}.png": png(at) for at in range(20)}
+    told = of_numbers("id,label", "{},{label}", range(20))
+    built = take(zipped({**files, "train.csv": told}))
+    assert labels(built) == ["abc"[at % 3] for at in range(20)]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        of_numbers("image,label", "{},{label}", range(1, 9)),
+        of_numbers("image,label", "{},{label}", range(7)),
+        of_numbers("image,label", "{},{label}", [0, 1, 2, 3, 4, 5, 6, 6]),
+        of_numbers("image,label", "picture {},{label}"),
+        of_numbers("caption,label", "number {},{label}"),
+    ],
+)
+@pytest.mark.parametrize("folders", [("batch0", "batch1"), ("images",)])
+def test_a_table_that_matches_no_picture_is_refused_by_both_names(
+    refused: Refused, folders: tuple[str, ...], told: bytes
+) -> None:
+    error = refused(zipped({**numbered(*folders), "labels.csv": told}))
+    assert (error.code, error.param) == ("ambiguous_layout", "labels.csv")
+    assert "0000.png" in error.message
+    assert told.splitlines()[1].decode().partition(",")[0] in error.message
+
+
+def test_of_two_pictures_of_one_number_neither_is_meant(refused: Refused) -> None:
+    files = {f"batch{at % 2}/{at // 2:04}.png": png(at) for at in range(8)}
+    error = refused(zipped({**files, "labels.csv": of_numbers("id,label", "{},{label}")}))
+    assert error.code == "ambiguous_layout"
+
+
+def test_beside_folders_of_classes_it_is_told(take: Take) -> None:
+    told = of_numbers("image,label", "picture {},{label}")
+    built = take(zipped({**numbered("hat", "shirt"), "labels.csv": told}))
+    assert {one.label for one in built.examples} == {"hat", "shirt"}
+    message = next(one.message for one in built.problems if one.code == "ambiguous_layout")
+    assert "'picture 0'" in message
+    assert "'hat/0000.png'" in message
+
+
+@pytest.mark.parametrize(
+    "told", [b"id,class\n0,hat\n1,shirt\n2,sock\n3,shoe\n", b"name,width\nx,1\ny,1\n"]
+)
+def test_a_list_of_the_classes_is_none_of_pictures(take: Take, told: bytes) -> None:
+    built = take(zipped({**pictures("hat", "shirt"), "classes.csv": told}))
+    assert {one.label for one in built.examples} == {"hat", "shirt"}
+    assert [one.code for one in built.problems] == ["unsupported_member"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from app.core.backbones import Block
@@ -135,7 +136,7 @@ class Task:
     not_tried: str = ""
 
     def suffix(self, depth: Depth) -> Suffix:
-        """That of the network which is tuned, at its only depth."""
+        """That of the network which is tuned, at its only depth, where it is tuned."""
         assert self.tuning is not None
         assert self.tuning.depth == depth
-        return self.tuning.suffix
+        return self.tuning.suffix.on(torch.device(self.tuning.device))

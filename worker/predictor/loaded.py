@@ -14,7 +14,7 @@ from app.infra.precision import fitted_on
 from app.infra.storage import Storage
 from worker.answers.scoring import ServingHead, live_head, serving_head
 from worker.formats import models, same_weights
-from worker.ml.engines.tunable import tunable
+from worker.ml.engines.tunable import serving
 
 
 def load_head(
@@ -33,7 +33,7 @@ def load_head(
     live = live_head(
         tensors,
         stored.card.get("config"),
-        suffix=lambda depth: tunable(target.backbone, depth, weights_dir),
+        suffix=lambda depth: serving(target.backbone, depth, weights_dir),
     )
     if live.tuned is not None:
         live = replace(live, tuned=replace(live.tuned, observe=observe))

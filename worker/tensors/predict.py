@@ -16,7 +16,7 @@ from app.core.messages import Options
 from app.infra.storage import storage_errors
 from worker.answers.rendering import Labels, Scores, render
 from worker.answers.scoring import live_head, scores_of
-from worker.ml.engines.tunable import tunable
+from worker.ml.engines.tunable import serving
 from worker.ml.features import spaces
 from worker.ml.heads import scoring, transduction
 from worker.ml.heads.scoring import LiveHead, Prediction
@@ -38,7 +38,7 @@ def predict(
     head = live_head(
         load_file(request["head"]),
         request["config"],
-        suffix=lambda depth: tunable(request["backbone"], depth, _weights_dir(request)),
+        suffix=lambda depth: serving(request["backbone"], depth, _weights_dir(request)),
     )
     labels = Labels(head.config.classes, head.config.thresholds)
     options = Options(

@@ -93,9 +93,14 @@ class Suffix:
             return activations
         return laid_out(activations.float().reshape(-1, *self.cut.shape))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its graph computes."""
+        return next(self.graph.parameters()).device
+
     def on(self, device: torch.device) -> Suffix:
-        """The same on a device, which a CPU's is already."""
-        if device.type == "cpu":
+        """The same on a device: itself where it is there already."""
+        if _same(device, self.device):
             return self
         start = {name: value.to(device) for name, value in self.start.items()}
         return replace(self, graph=moved(self.graph, device), start=start)
@@ -130,6 +135,11 @@ class Suffix:
             if name in own:
                 value.data = laid_out(own[name])
         return graph
+
+
+def _same(one: torch.device, other: torch.device) -> bool:
+    """`cuda` is any of a kind, as `cuda:0` is one of it."""
+    return one.type == other.type and (one.index == other.index or None in (one.index, other.index))
 
 
 def stacked(ids: Any, mask: Any) -> Tensor:

@@ -19,6 +19,7 @@ from worker.ml.backbones import adapters, cuts
 from worker.ml.backbones.adapters import AdaptedSuffix
 from worker.ml.backbones.sources import image_network
 from worker.ml.backbones.suffix import Cut, Suffix
+from worker.ml.engines import default_device
 from worker.ml.engines.texts import Encoder
 
 if TYPE_CHECKING:
@@ -44,11 +45,27 @@ class TokenNetwork(nn.Module):
 
 
 def tunable(name: str, depth: Depth, weights_dir: Path | None) -> Suffix:
-    """The part of a backbone that is tuned, made once a process. Raises cut_unavailable, and as a
-    network that cannot be loaded.
+    """The part of a backbone that is tuned, made once a process, on the CPU. Raises
+    cut_unavailable, and as a network that cannot be loaded.
     """
     with _LOCK:  # a cache alone would have two threads make the same
         return _tunable(name, depth, weights_dir)
+
+
+def serving(
+    name: str, depth: Depth, weights_dir: Path | None, *, device: str | None = None
+) -> Suffix:
+    """The same where the backbone's own engine computes: what one gives, the other reads. Moved
+    once a process, for all models. Raises as `tunable`.
+    """
+    there = device or default_device()
+    with _LOCK:
+        return _placed(name, depth, weights_dir, there)
+
+
+@lru_cache(maxsize=4)
+def _placed(name: str, depth: Depth, weights_dir: Path | None, device: str) -> Suffix:
+    return _tunable(name, depth, weights_dir).on(torch.device(device))
 
 
 @lru_cache(maxsize=4)

@@ -25,6 +25,8 @@ TOGETHER = 64
 class TunedSuffix:
     """`graph` maps activations [n, *shape] to embeddings by the head's own tensors, float32, which
     are `nbytes`; `observe` is told the seconds of each pass.
+
+    It computes where `suffix` lies, whatever lies where: its answers are beside what it was given.
     """
 
     suffix: Suffix
@@ -42,19 +44,19 @@ class TunedSuffix:
         }
         if not suffix.fits(own):
             raise HeadstartError("model_corrupt", "The tuned tensors do not fit their network.")
-        return cls(suffix, suffix.live(own), sum(value.nbytes for value in own.values()))
+        there = {name: value.to(suffix.device) for name, value in own.items()}
+        return cls(suffix, suffix.live(there), sum(value.nbytes for value in own.values()))
 
     def traced(self, activations: Tensor) -> Tensor:
         """[n, d] of activations [n, width], by tensor operations alone."""
         shape = self.suffix.cut.shape
-        embedded: Tensor = self.graph(activations.float().reshape(-1, *shape))
-        return embedded
+        return self._beside(activations, activations.float().reshape(-1, *shape))
 
     def __call__(self, activations: Tensor) -> Tensor:
         """The same of any number, some at a time."""
         began = time.perf_counter()
         parts = activations.split(TOGETHER)
-        rows = torch.cat([self.graph(self.suffix.shaped(part)) for part in parts])
+        rows = torch.cat([self._beside(part, self.suffix.shaped(part)) for part in parts])
         self.observe(time.perf_counter() - began)
         return rows
 
@@ -62,9 +64,18 @@ class TunedSuffix:
     def read(self, texts: Sequence[str]) -> Tensor:
         """[n, d] of texts."""
         began = time.perf_counter()
-        rows = self.suffix.embed_texts(texts, self.graph)
+        rows = self.suffix.embed_texts(texts, lambda tokens: self._beside(tokens, tokens))
         self.observe(time.perf_counter() - began)
         return rows
+
+    def _beside(self, given: Tensor, inputs: Tensor) -> Tensor:
+        """What the graph makes of `inputs`, where `given` lies; on one device there is no move."""
+        device = self.suffix.device
+        if given.device == device:
+            embedded: Tensor = self.graph(inputs)
+            return embedded
+        moved: Tensor = self.graph(inputs.to(device))
+        return moved.to(given.device)
 
 
 def without_suffix(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

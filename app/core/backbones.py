@@ -81,6 +81,8 @@ class BackboneSpec:
     source: SourceName = "own"
     two_towers: bool = False
     """Whether a second tower puts texts into the space of its pictures (CLIP, SigLIP)."""
+    level_rule: int = 1
+    """By which rule its levels were found: of a few networks a later one finds others."""
 
     @property
     def reads_names(self) -> bool:

@@ -78,10 +78,11 @@ def tapped(spec: BackboneSpec, read: ReadNetwork) -> tuple[BackboneSpec, TappedP
     """
     net = read.net.eval().requires_grad_(False)
     taps = _levels(spec.name, read)
-    layout = layout_of(taps)
+    layout, first = layout_of(taps), _levels(spec.name, read, first_rule=True)
     known = replace(
         spec, dim=taps[-1].channels, layout=layout, input_size=read.input_size, mean=read.mean,
         std=read.std, licence=read.licence, fixed_size=not _any_side(read, taps),
+        level_rule=1 if taps == first else 2,
     )  # fmt: skip
     return known, TappedPyramid(known, net, taps)
 
@@ -95,10 +96,10 @@ def _statistics(tap: Tap) -> tuple[Statistic, ...]:
     return ("mean",) if tap.kind == "vector" else STATISTICS
 
 
-def _levels(name: str, read: ReadNetwork) -> list[Tap]:
+def _levels(name: str, read: ReadNetwork, *, first_rule: bool = False) -> list[Tap]:
     side = read.input_size
     try:
-        return find(read.net, _noise(side), headless=read.headless)
+        return find(read.net, _noise(side), headless=read.headless, first_rule=first_rule)
     except HeadstartError as error:
         raise HeadstartError(error.code, f"{name}: {error.message}") from error
     except Exception as error:  # a network may raise anything on a shape that it does not read

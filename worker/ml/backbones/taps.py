@@ -8,6 +8,7 @@ from any library, or from a user, is read as the ones that are kept by hand.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -86,14 +87,19 @@ def tensor_of(value: Any) -> Tensor | None:
     return tensor_of(value[0]) if isinstance(value, Sequence) and value else None
 
 
-def find(net: nn.Module, pixels: Tensor, *, headless: bool = False) -> list[Tap]:
+def find(
+    net: nn.Module, pixels: Tensor, *, headless: bool = False, first_rule: bool = False
+) -> list[Tap]:
     """The levels of a network in eval mode, early to late, the embedding last.
+
+    By the `first_rule` the steps inside a block counted as blocks where a network has fewer of
+    those: what was found by it then is told apart by that.
 
     `pixels` are noise [2, 3, s, s]; what is `headless` answers its embedding. Raises
     weights_invalid for a network whose answer is no vector.
     """
     seen, answer = _watched(net, pixels)
-    maps = list(_maps(net, seen, pixels.shape[-1]))
+    maps = list(_maps(net, seen, pixels.shape[-1], first_rule=first_rule))
     last, vector = _embedding(net, [] if headless else _behind(maps, seen), answer)
     mean = seen[maps[-1].module].mean_gave if maps else None
     return maps if mean is not None and _same(mean, vector) else [*maps, last]
@@ -138,7 +144,9 @@ def _parts(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     return ((name, module) for name, module in net.named_modules() if name)
 
 
-def _maps(net: nn.Module, seen: Mapping[str, _Seen], side: int) -> Iterator[Tap]:
+def _maps(
+    net: nn.Module, seen: Mapping[str, _Seen], side: int, *, first_rule: bool
+) -> Iterator[Tap]:
     """One level each time it has halved its `side`, or after each quarter of the blocks."""
     taps = {name: tap for name in _trunk(net, "", seen) if (tap := _tap(name, seen[name].gave))}
     steps: dict[int, str] = {}
@@ -149,10 +157,28 @@ def _maps(net: nn.Module, seen: Mapping[str, _Seen], side: int) -> Iterator[Tap]
     if len(steps) >= LEAST_RESOLUTIONS:
         yield from (taps[name] for _, name in sorted(steps.items()))
         return
-    blocks = max((_alike(net, name, seen) for name, _ in net.named_modules()), key=len)
-    if len(blocks) >= DEPTHS:
+    if blocks := _blocks(net, seen, first_rule=first_rule):
         ends = [len(blocks) * quarter // DEPTHS - 1 for quarter in range(1, DEPTHS + 1)]
         yield from (_tokens(seen[blocks[end]]) for end in ends)
+
+
+def _blocks(net: nn.Module, seen: Mapping[str, _Seen], *, first_rule: bool) -> list[str]:
+    """A part's own parts that follow each other: the longest such list in which one kind of part
+    comes again and again, else the longest. The steps inside a block are of many kinds.
+    """
+    lists = [_alike(net, name, seen) for name, _ in net.named_modules()]
+    return max(
+        (own for own in lists if len(own) >= DEPTHS),
+        key=lambda own: (not first_rule and _repeats(net, own), len(own)),
+        default=[],
+    )
+
+
+def _repeats(net: nn.Module, parts: Sequence[str]) -> bool:
+    """Whether enough of them are of one kind, with numbers of their own."""
+    modules = map(net.get_submodule, parts)
+    kinds = Counter(type(one) for one in modules if next(one.parameters(), None) is not None)
+    return max(kinds.values(), default=0) >= DEPTHS
 
 
 def _trunk(net: nn.Module, name: str, seen: Mapping[str, _Seen]) -> list[str]:

@@ -34,6 +34,8 @@ _READERS: Mapping[SourceName, str] = {
     "hugging_face": "hugging_face_images",
     "torch_hub": "torch_hub",
 }
+_RULES = 2
+"""For finding levels, so far: what was kept by fewer is found anew."""
 _SPECS = TypeAdapter(BackboneSpec)
 _log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Supplied:
     @property
     def named(self) -> str:
         """A name for all that decides what is read, the version of reading included."""
-        told = f"{self.sha256}\0{VERSION}\0{self.side.model_dump_json()}"
+        told = f"{self.sha256}\0{VERSION}\0{self.side.model_dump_json(exclude={'device'})}"
         return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -85,12 +87,14 @@ def fingerprint(spec: BackboneSpec, weights_dir: Path | None) -> str:
     """A hash of all that decides an embedding.
 
     Of our own networks that is the weights': their preprocessing never changes. Others' may, by a
-    side file, or with the version of the library that taught them.
+    side file, or with the version of the library that taught them; and of a few networks other
+    levels are found than once.
     """
     found = supplied(spec.name, weights_dir)
     if spec.source == "own":
         return found.sha256
-    taught = repr((spec.mean, spec.std, spec.input_size))
+    again = (spec.level_rule,) if spec.level_rule > 1 else ()
+    taught = repr((spec.mean, spec.std, spec.input_size, *again))
     return hashlib.sha256(f"{found.named}\0{taught}".encode()).hexdigest()
 
 
@@ -102,7 +106,7 @@ def described(name: str, weights_dir: Path | None, cache_dir: Path | None) -> Ba
     found = supplied(name, weights_dir)
     if found.spec.layout:
         return found.spec
-    file = None if cache_dir is None else cache_dir / f"{name}-{found.named[:24]}.json"
+    file = None if cache_dir is None else cache_dir / f"{name}-{found.named[:24]}-{_RULES}.json"
     kept = _kept(file)
     known = kept or _told(found, weights_dir)
     if file is not None and kept is None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import timm
 import torch
 from torch import nn
 
+from app.core.backbones import HALF
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.tiny_network import CHANNELS, SPEC, both, network, pictures, tiny_suffix
-from worker.ml.backbones.cuts import find, suffix
+from worker.ml.backbones.cuts import cut_network, find, suffix
 from worker.ml.backbones.networks import Pyramid
+from worker.ml.backbones.tapped import ReadNetwork, tapped
 
 
 def test_a_network_is_cut_before_it_halves_its_resolution_for_the_last_time() -> None:
@@ -40,6 +45,25 @@ def test_other_tensors_in_their_place_change_the_embedding() -> None:
     torch.testing.assert_close(
         made.embed(doubled, activations), 2 * made.embed(made.start, activations)
     )
+
+
+@pytest.mark.parametrize("depth", [4, 5, 12])
+def test_a_transformer_of_any_depth_is_cut_between_its_blocks(depth: int) -> None:
+    torch.manual_seed(0)
+    net = timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=16, depth=depth, num_heads=2, num_classes=3
+    ).eval()
+    read = ReadNetwork(net=net, input_size=32, mean=HALF[0], std=HALF[1], licence="MIT")
+    named = replace(SPEC, name="tiny-vit", layout=(), input_size=32, source="timm")
+    spec, made = tapped(named, read)
+    assert spec.level_rule == (1 if depth > 8 else 2)
+    behind = suffix(spec, made)
+    assert behind.cut.shape == (17, 16)
+    pixels = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        rows = cut_network(spec, made)(pixels)
+    own = behind.embed(behind.start, rows[:, spec.width :])
+    torch.testing.assert_close(own, rows[:, spec.last.start : spec.last.stop], rtol=1e-4, atol=1e-5)
 
 
 class _Around(nn.Module):

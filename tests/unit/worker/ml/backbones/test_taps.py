@@ -46,6 +46,21 @@ def test_a_transformers_tokens_are_read_by_quarters(name: str, prefix: int, nois
     assert (last.kind, last.channels, last.before) == ("vector", 192, True)
 
 
+@pytest.mark.parametrize("depth", [4, 5, 7])
+def test_the_steps_inside_a_block_are_no_blocks(depth: int) -> None:
+    """A block of timm's has eight parts that all give equally many tokens."""
+    net = timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=16, depth=depth, num_heads=2, num_classes=3
+    )
+    pixels = torch.randn(2, 3, 32, 32)
+    *levels, last = found(net, pixels)
+    ends = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+    assert modules(levels) == [f"blocks.{end}" for end in ends]
+    assert last.module == "head"
+    *inside, _ = taps.find(net, pixels, first_rule=True)
+    assert all(name.startswith("blocks.0.") for name in modules(inside)), "as models were made"
+
+
 def test_windows_and_their_rows_are_maps(noise: Tensor) -> None:
     *levels, last = found(timm.create_model("swin_tiny_patch4_window7_224"), noise)
     assert [tap.channels for tap in levels] == [96, 192, 384]

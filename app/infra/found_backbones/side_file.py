@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -33,6 +34,8 @@ class SideFile(BaseModel):
     template: str | None = Field(default=None, max_length=500)
     pooling: Pooling | None = None
     layer: int | None = Field(default=None, gt=0, le=1000)
+    device: Literal["cpu"] | None = None
+    """Of an ONNX graph on a machine with a GPU: to stay on the CPU. It decides no embedding."""
 
     @field_validator("template")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.precision import Choice
-from worker.ml.backbones.sources import described
+from worker.ml.backbones.sources import described, supplied
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
 from worker.ml.engines.precision import chosen
 
@@ -25,7 +25,8 @@ def load_engine(
 ) -> Engine:
     """The engine of a backbone: OpenVINO on `cpu`, torch on `cuda` (the default if there is one).
 
-    Graph files are OpenVINO's everywhere.
+    Of graph files those of ONNX are onnxruntime's on `cuda`, unless their side file leaves them on
+    the CPU; all others are OpenVINO's everywhere.
 
     `cache_dir` keeps what was converted and compiled, so that the next start takes a fraction of
     a second; `threads` bounds the CPU engine (all cores by default). Raises unknown_backbone,
@@ -62,6 +63,11 @@ def _loaded(
     spec = described(name, weights_dir, cache_dir)
     device = device or default_device()
     if spec.source == "graph" and device != "cpu":
+        found = supplied(name, weights_dir)
+        if found.path.suffix == ".onnx" and found.side.device != "cpu":
+            from worker.ml.engines.onnx_engine import load_onnx
+
+            return load_onnx(spec, weights_dir)
         device, precision = "cpu", "auto"  # the other device's units are not this one's
     computed_in = chosen(precision, device)
     if device == "cpu":

@@ -7,7 +7,7 @@ where the answer comes from a pool, it is the embedding itself. A side file may 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,33 @@ _AFTER = frozenset({
     "LogSoftmax", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Clamp", "Relu", "Result",
 })  # fmt: skip
 """What comes between the classifier and the answer."""
+BYTE, SIGNED, FLOATS = "u8", "i8", ("f32", "f16")
 _CLASSIFIERS = frozenset({"MatMul", "Convolution"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TappedGraph:
+    """The names of a graph's embedding, the input of pictures, and how that wants them.
+
+    `number` is the format: a byte, a byte less 128, or a float.
+    """
+
+    names: frozenset[str]
+    reads: str
+    colours_last: bool
+    number: str
+
+
+def tapped(name: str, path: Path, side: SideFile) -> TappedGraph:
+    """For who runs the file itself. Raises weights_invalid."""
+    model = _read(name, path)
+    port = _pictures(name, model)
+    return TappedGraph(
+        names=frozenset(_tap(name, model, side.tap).get_names()),
+        reads=port.get_any_name(),
+        colours_last=_colours_last(port),
+        number=_number(name, port),
+    )
 
 
 def describe(spec: BackboneSpec, path: Path, side: SideFile) -> BackboneSpec:
@@ -33,7 +59,7 @@ def describe(spec: BackboneSpec, path: Path, side: SideFile) -> BackboneSpec:
     model = _read(spec.name, path)
     port = _pictures(spec.name, model)
     size = _size(spec.name, port, side)
-    if str(port.get_element_type()) != "<Type: 'uint8_t'>" and side.mean is None:
+    if _number(spec.name, port) in FLOATS and side.mean is None:
         told = f'{spec.name} reads floats: write {{"mean": […], "std": […]}} into {spec.name}.json'
         raise HeadstartError("weights_invalid", told)
     dim = _width(spec.name, _tap(spec.name, model, side.tap))
@@ -63,15 +89,25 @@ def _prepared(spec: BackboneSpec, model: Model) -> Model:
     except RuntimeError as error:
         told = f"{spec.name} reads one picture at a time: {str(error).splitlines()[0]}"
         raise HeadstartError("weights_invalid", told) from error
-    bytes_in = str(port.get_element_type()) == "<Type: 'uint8_t'>"
+    number = _number(spec.name, port)
     steps = PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().tensor().set_color_format(ColorFormat.RGB)
     steps.input().model().set_layout(ov.Layout("NHWC" if last else "NCHW"))
-    if not bytes_in:
+    if number != BYTE:
         made = steps.input().preprocess().convert_element_type(ov.Type.f32)
-        made.mean([255 * one for one in spec.mean]).scale([255 * one for one in spec.std])
+        mean, scale = shift(spec, number)
+        made.mean(mean).scale(scale).convert_element_type(port.get_element_type())
     return steps.build()
+
+
+def shift(spec: BackboneSpec, number: str) -> tuple[list[float], list[float]]:
+    """What is taken from bytes, and what the rest is divided by: quantised ones that have a sign
+    are bytes around their middle, by whatever scale the graph itself knows.
+    """
+    if number == SIGNED:
+        return [128.0] * 3, [1.0] * 3
+    return [255 * one for one in spec.mean], [255 * one for one in spec.std]
 
 
 def _read(name: str, path: Path) -> Model:
@@ -99,6 +135,15 @@ def _axis(port: Output, axis: int) -> int | None:
 
 def _colours_last(port: Output) -> bool:
     return _axis(port, 3) == 3
+
+
+def _number(name: str, port: Output) -> str:
+    """Raises weights_invalid for what is neither a byte nor a float."""
+    number = str(port.get_element_type().get_type_name())
+    if number in (BYTE, SIGNED, *FLOATS):
+        return number
+    told = f"{name} reads numbers of type {number}: bytes ({BYTE}, {SIGNED}) or floats are read"
+    raise HeadstartError("weights_invalid", told)
 
 
 def _size(name: str, port: Output, side: SideFile) -> int:

@@ -66,8 +66,15 @@ def vocabulary() -> tuple[list[str], list[tuple[str, str]]]:
     return pieces, merges
 
 
-def gguf_file(family: str, network: Any, path: Path, **more: Any) -> None:
-    """The network as ggml's own writer saves it: matrices of whole blocks in 8 bits."""
+def gguf_file(
+    family: str,
+    network: Any,
+    path: Path,
+    *,
+    kind: Any = gguf.GGMLQuantizationType.Q8_0,
+    **more: Any,
+) -> None:
+    """The network as ggml's own writer saves it: matrices of whole blocks as `kind`."""
     writer = gguf.GGUFWriter(path, family)
     config = network.config
     writer.add_block_count(config.num_hidden_layers)
@@ -82,7 +89,7 @@ def gguf_file(family: str, network: Any, path: Path, **more: Any) -> None:
     writer.add_string("general.license", "mit")
     _tokens(writer, config.vocab_size, **more)
     for name, tensor in network.model.state_dict().items():
-        _tensor(writer, _named(name), tensor.numpy(), family=family, config=config)
+        _tensor(writer, _named(name), tensor.numpy(), family, config, kind)
     for step in ("write_header_to_file", "write_kv_data_to_file", "write_tensors_to_file", "close"):
         getattr(writer, step)()
 
@@ -106,7 +113,9 @@ def _named(name: str) -> str:
     return f"blk.{number}.{PARTS[part]}.{leaf}"
 
 
-def _tensor(writer: Any, name: str, rows: NDArray[np.float32], *, family: str, config: Any) -> None:
+def _tensor(
+    writer: Any, name: str, rows: NDArray[np.float32], family: str, config: Any, kind: Any
+) -> None:
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     own = heads.get(name.split(".")[2] if name.startswith("blk.") else "")
     if own and family == "llama":  # as llama.cpp's converter turns them
@@ -115,7 +124,6 @@ def _tensor(writer: Any, name: str, rows: NDArray[np.float32], *, family: str, c
     if rows.ndim < 2:
         writer.add_tensor(name, rows)
         return
-    kind = gguf.GGMLQuantizationType.Q8_0
     writer.add_tensor(name, gguf.quantize(rows, kind), raw_dtype=kind)
 
 

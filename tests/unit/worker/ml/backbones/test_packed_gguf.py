@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,11 @@ from worker.ml.engines import load_engine
 from worker.ml.engines.torch_engine import load_torch
 
 TEXTS = ["the card was back", "hello", "money in 2024, 3,500 of it", "", "card " * 150]
+FORMATS = {
+    "F32": 0.0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 1 / 127, "Q5_0": 1 / 15, "Q5_1": 1 / 15,
+    "Q4_0": 1 / 7, "Q4_1": 1 / 7,
+}  # fmt: skip
+"""What ggml's own package writes, and how far a number may be off, in those of the largest."""
 FAMILIES = ["llama", "qwen2", "qwen3"]
 
 
@@ -35,6 +41,21 @@ def test_it_embeds_as_its_folder_does(family: str, tmp_path: Path) -> None:
     assert (ours * own).sum(1).min() > 0.99  # 8 bits
     assert np.abs(packed.embed(TEXTS[:1]) - ours[:1]).max() < 1e-4  # type: ignore[arg-type]
     assert packed.spec.licence == "mit"
+
+
+@pytest.mark.parametrize(("kind", "share"), FORMATS.items())
+def test_numbers_of_every_format_are_unpacked(kind: str, share: float, tmp_path: Path) -> None:
+    made = decoder("llama", tmp_path / "folder")
+    path = tmp_path / "packed.gguf"
+    gguf_file("llama", made, path, kind=gguf.GGMLQuantizationType[kind])
+    own = made.model.state_dict()
+    read = dict(GgufFile(path).tensors())
+    assert read.keys() == own.keys()
+    for name, rows in read.items():
+        wanted = own[name].numpy()
+        assert np.abs(rows - wanted).max() <= share * np.abs(wanted).max(), name
+    kinds = {tensor.kind for tensor in header(path).tensors.values()}
+    assert kinds == {gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType[kind]}
 
 
 def test_its_tokens_are_those_of_its_vocabulary(tmp_path: Path) -> None:

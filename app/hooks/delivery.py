@@ -18,6 +18,7 @@ from app.http.dependencies import Services, writing
 from app.infra.database import now, reading
 from app.infra.orm import WebhookDeliveryRow, WebhookRow
 from app.infra.repositories import sealing, work
+from app.infra.repositories.retraining import webhooks
 from app.infra.repositories.work import Claim
 from app.infra.settings import split_list
 
@@ -25,6 +26,10 @@ PAUSES: Sequence[float] = (
     5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400,
 )  # fmt: skip
 """Seconds before each further try; after the last one a delivery has failed."""
+SLOW_SECONDS = 60.0
+"""So long at least what waits for a receiver waits on, once it has let the time run out."""
+_GIVE_UP_SECONDS = 4 * 86_400.0
+"""A try so long after the event was queued is its last: it may have waited behind others."""
 _GONE = 410
 _SHOWN = 200
 log = structlog.get_logger()
@@ -39,6 +44,8 @@ class Outcome:
     error: str | None = None
     final: bool = False
     """Whether trying again would be of no use."""
+    slow: bool = False
+    """Whether the receiver let the time run out."""
 
     @property
     def arrived(self) -> bool:
@@ -64,6 +71,8 @@ def deliver(services: Services, claim: Claim) -> None:
     outcome = send(services, webhook, row, at=at) if webhook.enabled else disabled
     with writing(services) as session:
         work.hold(session, claim)
+        if outcome.slow:
+            webhooks.lock(session, webhook)
         fresh = session.get(WebhookDeliveryRow, row.id, populate_existing=True)
         target = session.get(WebhookRow, webhook.id, populate_existing=True)
         if fresh is None or target is None:
@@ -71,11 +80,15 @@ def deliver(services: Services, claim: Claim) -> None:
             return
         fresh.attempts = [*fresh.attempts, outcome.told(at)]
         tries = int(claim.payload["tries"]) + 1
-        if outcome.arrived or outcome.final or tries > len(PAUSES) or not target.enabled:
+        late = at - claim.payload.get("since", at) > _GIVE_UP_SECONDS
+        if outcome.slow:
+            session.flush()
+            webhooks.postpone(session, target, until=now(session) + SLOW_SECONDS)
+        if outcome.arrived or outcome.final or late or tries > len(PAUSES) or not target.enabled:
             work.finish(session, claim)
             _end(fresh, target, outcome, at=now(session))
             return
-        pause = PAUSES[tries - 1]
+        pause = max(PAUSES[tries - 1], SLOW_SECONDS if outcome.slow else 0.0)
         fresh.next_at = now(session) + pause
         work.give_back(session, claim, delay=pause, payload={**claim.payload, "tries": tries})
 
@@ -104,10 +117,12 @@ def send(services: Services, webhook: WebhookRow, row: WebhookDeliveryRow, *, at
     except HeadstartError as error:
         return Outcome(seconds=time.monotonic() - began, error=error.message)
     except TimeoutError:
-        return Outcome(seconds=time.monotonic() - began, error="no answer within 15 seconds")
+        seconds = time.monotonic() - began
+        return Outcome(seconds=seconds, error="no answer within 15 seconds", slow=True)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         told = f"{type(error).__name__}: {error}"[:_SHOWN]
-        return Outcome(seconds=time.monotonic() - began, error=told)
+        slow = isinstance(error, httpx.TimeoutException)
+        return Outcome(seconds=time.monotonic() - began, error=told, slow=slow)
     seconds = time.monotonic() - began
     if 200 <= reply.status < 300:
         return Outcome(seconds=seconds, status=reply.status)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -28,6 +29,8 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 1.0
 AT_ONCE = 4
 """Deliveries that wait for their receivers at the same time."""
+OWN_AT_ONCE = 2
+"""Of these, an organisation's at most: its slow receivers leave others a way out."""
 RUNS_AT_ONCE = 4
 """Runs that begin at the same time, one an organisation: each may first apply much feedback."""
 DELIVERY_SECONDS = 30.0
@@ -44,7 +47,7 @@ class Scheduler:
         self._services = services
         self._name = f"scheduler:{new_id('')[-10:]}"
         self._stop = threading.Event()
-        self._free = threading.Semaphore(AT_ONCE)
+        self._sending: dict[Future[None], Claim] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
         self._runs = ThreadPoolExecutor(RUNS_AT_ONCE, thread_name_prefix="run")
         self._beginning: dict[Future[None], Claim] = {}
@@ -125,23 +128,26 @@ class Scheduler:
                 work.heartbeat(session, claim, lease_seconds=lease)
 
     def _deliver(self) -> bool:
-        """The next delivery, in a thread if one is free."""
-        if not self._free.acquire(blocking=False):
+        """The next delivery, in a thread if one is free, of who has not its share of them yet."""
+        self._sending = {one: claim for one, claim in self._sending.items() if not one.done()}
+        if len(self._sending) >= AT_ONCE:
             return False
-        claim = self._claim(webhooks.KIND)
+        held = Counter(claim.organisation_id for claim in self._sending.values())
+        full = [organisation for organisation, n in held.items() if n >= OWN_AT_ONCE]
+        claim = self._claim(webhooks.KIND, but=full)
         if claim is None:
-            self._free.release()
             return False
-        done = self._pool.submit(self._attempt, claim, delivery.deliver)
-        done.add_done_callback(lambda _: self._free.release())
+        self._sending[self._pool.submit(self._attempt, claim, delivery.deliver)] = claim
         return True
 
-    def _claim(self, kind: str) -> Claim | None:
+    def _claim(self, kind: str, but: Sequence[str] = ()) -> Claim | None:
         usual = self._services.settings.lease_seconds
         lease = DELIVERY_SECONDS if kind == webhooks.KIND else usual
         with transaction(self._services.sessions) as session:
             work.rescue(session, kinds=[kind])
-            return work.claim(session, worker=self._name, kinds=[kind], lease_seconds=lease)
+            return work.claim(
+                session, worker=self._name, kinds=[kind], lease_seconds=lease, but=but
+            )
 
     def _attempt(self, claim: Claim, step: Callable[[Services, Claim], None]) -> None:
         """Do a step; whatever happens to it, it is tried again."""

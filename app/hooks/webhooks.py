@@ -34,6 +34,9 @@ from app.infra.settings import split_list
 router = APIRouter(route_class=StrictRoute, prefix="/v1/webhooks", tags=["webhooks"])
 
 MOST = 100
+MOST_TESTS = 10
+"""Test events of a webhook that are on their way at once."""
+_TEST = "webhook.test"
 FORMER_SECONDS = 86_400.0
 """So long deliveries are signed with the old secret too."""
 WebhookId = Annotated[str, path_id("The webhook's id.", "we_01ke4db16v8x0z2b4d6f8h0k2m")]
@@ -159,16 +162,20 @@ def renew_webhook_secret(
         return WebhookWithSecret(**webhook_of(row).model_dump(), secret=secret)
 
 
-@router.post("/{webhook_id}/test", status_code=202, responses=problems("not_found"))
+@router.post(
+    "/{webhook_id}/test", status_code=202, responses=problems("not_found", "quota_exceeded")
+)
 def test_webhook(webhook_id: WebhookId, caller: Writer, services: ServicesDep) -> WebhookDelivery:
-    """Send an event that means nothing, of type `webhook.test`."""
+    """Send an event that means nothing, of type `webhook.test`; at most ten are on their way."""
     with writing(services) as session:
         row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
+        webhooks.lock(session, row)
+        if webhooks.pending(session, row, type_=_TEST) >= MOST_TESTS:
+            why = f"{MOST_TESTS} test events of this webhook are still on their way"
+            raise HeadstartError("quota_exceeded", why)
         event_id = new_id("evt_")
-        body = webhooks.body_of(session, "webhook.test", {"webhook": row.id})
-        return delivery_of(
-            webhooks.add(session, row, event_id=event_id, type_="webhook.test", body=body)
-        )
+        body = webhooks.body_of(session, _TEST, {"webhook": row.id})
+        return delivery_of(webhooks.add(session, row, event_id=event_id, type_=_TEST, body=body))
 
 
 @router.get("/{webhook_id}/deliveries", responses=problems("not_found"))

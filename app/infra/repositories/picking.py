@@ -93,10 +93,16 @@ def ready_sql(*, clock: str, lanes: Lanes) -> str:
     return f"{ready} AND {'' if lanes.accelerator == 'gpu' else 'NOT '}{gpu_sql(lanes)}"
 
 
-def claim_sql(*, dialect: str, clock: str, overdue: bool, lanes: Lanes) -> str:
-    """Take the next work; with `overdue`, bulk that has waited for ten minutes ranks as urgent."""
+def claim_sql(*, dialect: str, clock: str, overdue: bool, lanes: Lanes, but: bool = False) -> str:
+    """Take the next work; with `overdue`, bulk that has waited for ten minutes ranks as urgent.
+
+    With `but`, none of the organisations in the list `:but`.
+    """
     rank = _RANK.format(clock=clock) if overdue else "w.priority"
-    pick = _PICK[dialect].format(ready=ready_sql(clock=clock, lanes=lanes), rank=rank)
+    ready = ready_sql(clock=clock, lanes=lanes)
+    if but:
+        ready = f"{ready} AND w.organisation_id NOT IN :but"
+    pick = _PICK[dialect].format(ready=ready, rank=rank)
     return _CLAIM.format(clock=clock, pick=pick)
 
 

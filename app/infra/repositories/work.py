@@ -71,18 +71,21 @@ def claim(
     lease_seconds: float,
     overdue: bool = False,
     lanes: Lanes = _ALL,
+    but: Sequence[str] = (),
 ) -> Claim | None:
     """The next work of one of `kinds`, fairly across organisations, or None.
 
-    Of `lanes` it is what wants a GPU, or does not, where they take one of these alone.
+    Nothing of the organisations `but`. Of `lanes` it is what wants a GPU, or does not, where they
+    take one of these alone.
 
     With `overdue`, work that is not idle and has waited for ten minutes counts as urgent; where it
     passes what is, the claim has priority 0, so that it does not have to make way at once.
     """
     clock = clock_sql(session)
     dialect = session.get_bind().dialect.name
-    sql = claim_sql(dialect=dialect, clock=clock, overdue=overdue, lanes=lanes)
+    sql = claim_sql(dialect=dialect, clock=clock, overdue=overdue, lanes=lanes, but=bool(but))
     told = {"worker": worker, "lease": lease_seconds, "kinds": list(kinds)}
+    told |= {"but": list(but)} if but else {}
     work_id = session.execute(*prepared(sql, told, lanes)).scalar_one_or_none()
     if work_id is None:
         return None

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import WebhookDeliveryRow, WebhookRow
+from app.infra.orm import WebhookDeliveryRow, WebhookRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.picking import IDLE
 
@@ -74,10 +74,38 @@ def queue(session: Session, row: WebhookDeliveryRow) -> None:
         session,
         KIND,
         organisation_id=row.organisation_id,
-        payload={"delivery": row.id, "tries": 0},
+        payload={"delivery": row.id, "tries": 0, "since": row.next_at},
         priority=IDLE,
     ).id
     session.flush()
+
+
+def lock(session: Session, webhook: WebhookRow) -> None:
+    """Let one transaction at a time write to a webhook's deliveries; new ones may come."""
+    statement = select(WebhookRow.id).where(WebhookRow.id == webhook.id)
+    session.execute(statement.with_for_update(key_share=True)).all()
+
+
+def postpone(session: Session, webhook: WebhookRow, *, until: float) -> None:
+    """Try nothing of a locked webhook before then: each of its deliveries would be as slow."""
+    mine = (
+        WebhookDeliveryRow.organisation_id == webhook.organisation_id,
+        WebhookDeliveryRow.webhook_id == webhook.id,
+        WebhookDeliveryRow.status == "pending",
+    )
+    session.execute(
+        update(WorkRow)
+        .where(WorkRow.id.in_(select(WebhookDeliveryRow.work_id).where(*mine)))
+        .where(WorkRow.state == "queued", WorkRow.not_before < until)
+        .values(not_before=until)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(WebhookDeliveryRow)
+        .where(*mine, WebhookDeliveryRow.next_at < until)
+        .values(next_at=until)
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 def get(session: Session, webhook_id: str, *, organisation_id: str) -> WebhookRow:
@@ -102,6 +130,13 @@ def count(session: Session, *, organisation_id: str) -> int:
     """How many webhooks the organisation has."""
     statement = select(func.count()).where(WebhookRow.organisation_id == organisation_id)
     return int(session.scalars(statement).one())
+
+
+def pending(session: Session, webhook: WebhookRow, *, type_: str) -> int:
+    """How many of its events of a type are still on their way."""
+    of = WebhookDeliveryRow
+    mine = select(func.count()).where(of.webhook_id == webhook.id, of.status == "pending")
+    return int(session.scalars(mine.where(of.type == type_)).one())
 
 
 def deliveries(

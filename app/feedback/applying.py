@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
     done = [row for row in found if is_settled(row, base.dataset.id)]
     plan = _Plan(unchanged=len({row.sha256 for row in done}))
     fresh = [row for row in found if not is_settled(row, base.dataset.id)]
-    last = _last_words(services, base, _holding(fresh, found, plan), plan)
+    last = _last_words(services, base, fresh, _audited(services, base, found, fresh), plan)
     if not last:
         return plan
     known: dict[str, list[Example]] = defaultdict(list)
@@ -132,23 +132,42 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
     return plan
 
 
-def _holding(
-    fresh: Iterable[FeedbackRow], found: Iterable[FeedbackRow], plan: _Plan
-) -> Iterator[FeedbackRow]:
-    """Those that count: what callers report by themselves does not where the input is audited."""
-    audited = {row.sha256 for row in found if row.audited}
-    for row in fresh:
-        if row.sha256 in audited and not row.audited and row.source == "api":
-            plan.leave_out(row, rows.SUPERSEDED, "an audited label on the input holds")
-        else:
-            yield row
+def _audited(
+    services: Services,
+    base: DatasetSnapshot,
+    found: Iterable[FeedbackRow],
+    fresh: Iterable[FeedbackRow],
+) -> set[str]:
+    """Contents whose labels are audited, as the dataset tells contents apart: there a text is the
+    same with another line end. What callers report of them by themselves does not count.
+    """
+    if not any(_volunteered(row) for row in fresh):
+        return set()
+    contents = set()
+    for row in found:
+        if row.audited:
+            data = _data(services, row) if MODALITIES[base.dataset.modality].in_tables else None
+            contents.add(row.sha256 if data is None else _content(base, data))
+    return contents
+
+
+def _volunteered(row: FeedbackRow) -> bool:
+    return not row.audited and row.source == "api"
+
+
+def _content(base: DatasetSnapshot, data: bytes) -> str:
+    identity = MODALITIES[base.dataset.modality].identity(data)
+    return identity or hashlib.sha256(data).hexdigest()
 
 
 def _last_words(
-    services: Services, base: DatasetSnapshot, fresh: Iterable[FeedbackRow], plan: _Plan
+    services: Services,
+    base: DatasetSnapshot,
+    fresh: Iterable[FeedbackRow],
+    audited: Collection[str],
+    plan: _Plan,
 ) -> dict[str, FeedbackRow]:
     """By content, of what the dataset can have, oldest first; one input is in memory at a time."""
-    identity = MODALITIES[base.dataset.modality].identity
     modality, mode = MODALITIES[base.dataset.modality].name, service.label_mode_of(base)
     last: dict[str, FeedbackRow] = {}
     for row in fresh:
@@ -160,7 +179,10 @@ def _last_words(
         if wrong is not None:
             plan.leave_out(row, wrong.code, wrong.message)
             continue
-        content = identity(data) or hashlib.sha256(data).hexdigest()
+        content = _content(base, data)
+        if _volunteered(row) and content in audited:
+            plan.leave_out(row, rows.SUPERSEDED, "an audited label on the input holds")
+            continue
         if content in last:
             plan.settled.append(last[content])
         last[content] = row

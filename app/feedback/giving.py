@@ -106,9 +106,15 @@ async def asked(
         wrong = messages.read_error(bytes(item.data))
         raise HeadstartError(wrong.code, wrong.message, param=f"input.{kind}")
     answer = await answered(services, tenant, resolved, item)
-    digest = await to_thread.run_sync(lambda: sha256(kept_of(item)).hexdigest())
-    subject = f"sha256:{resolved.alias or resolved.id}:{digest}"
+    identity = MODALITIES[resolved.modality].identity
+    content = await to_thread.run_sync(lambda: _content(kept_of(item), identity))
+    subject = f"sha256:{resolved.alias or resolved.id}:{content}"
     return await to_thread.run_sync(Said.of, subject, resolved.id, answer, item)
+
+
+def _content(data: bytes, identity: Callable[[bytes], str | None]) -> str:
+    """The same for inputs that a dataset takes for one example."""
+    return identity(data) or sha256(data).hexdigest()
 
 
 async def answered(

@@ -34,6 +34,11 @@ def find_key(session: Session, key: str) -> Identity | None:
     return Identity(row.organisation_id, row.id, frozenset(row.scopes))
 
 
+def _may_be_key(told: str) -> bool:
+    """Whether a database is to be asked: what cannot be a key may hold what it refuses to read."""
+    return told.startswith("hs_") and len(told) < 200 and told.isascii() and told.isprintable()
+
+
 class Keyring:
     """Recognises keys; remembers each for a second, so that a busy caller costs no query."""
 
@@ -79,7 +84,7 @@ class Keyring:
         """The identity behind the header, from the database. Raises unauthenticated."""
         scheme, _, key = authorization.partition(" ")
         identity, era = None, self._era
-        if scheme.lower() == "bearer" and key.startswith("hs_") and len(key) < 200:
+        if scheme.lower() == "bearer" and _may_be_key(key):
             with reading(self._sessions) as session:
                 identity = self._bounded(session, find_key(session, key))
         if identity is None:

@@ -126,6 +126,19 @@ def test_nobody_waits_for_a_look_up_that_began_before_a_revocation(sessions: Ses
     assert keys.asked == 2
 
 
+@pytest.mark.parametrize(
+    "key", ["hs_\0", "hs_a\0bcdefghijklmnop", "hs_\ud800", "hs_é", "hs_" + 200 * "a"]
+)
+def test_no_database_is_asked_about_what_can_be_no_key(key: str) -> None:
+    def never() -> Session:
+        raise AssertionError(key)
+
+    keys = Keyring(never, Settings())  # type: ignore[arg-type]
+    with pytest.raises(HeadstartError) as caught:
+        keys.look_up(f"Bearer {key}")
+    assert caught.value.code == "unauthenticated"
+
+
 def test_only_a_name_that_fits_ids_becomes_an_organisation(sessions: Sessions) -> None:
     with transaction(sessions) as session, pytest.raises(HeadstartError) as caught:
         create_key(session, organisation_id="a:b", name="test", scopes=["read"])

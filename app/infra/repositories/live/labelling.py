@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from random import sample
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -91,18 +92,21 @@ def is_any_due(session: Session) -> bool:
 def claim(
     session: Session, *, most: int, busy: Collection[str], seconds: float
 ) -> list[LabellingProjectRow]:
-    """At most one project an organisation that is to be pulled, of those that are not `busy`.
+    """At most one project an organisation that is to be pulled, of those that are not `busy`. Who
+    comes first is drawn, so that it does not matter how many projects anybody has.
 
     Nobody else takes it for so many seconds; then it is anybody's again, whatever became of who
     took it.
     """
     of, at = LabellingProjectRow, now(session)
-    due = select(of).where(_is_due(at), of.organisation_id.not_in(busy)).order_by(of.updated_at)
-    firsts: dict[str, LabellingProjectRow] = {}
-    for row in session.scalars(due.limit(1000)):
-        firsts.setdefault(row.organisation_id, row)
+    waiting = select(of.organisation_id).where(_is_due(at), of.organisation_id.not_in(busy))
+    turns = session.scalars(waiting.distinct().order_by(of.organisation_id)).all()
     taken = []
-    for row in list(firsts.values())[:most]:
+    for tenant in sample(turns, min(most, len(turns))):
+        mine = select(of).where(_is_due(at), of.organisation_id == tenant)
+        row = session.scalars(mine.order_by(of.updated_at).limit(1)).first()
+        if row is None:
+            continue
         statement = update(of).where(_of(row), _is_due(at))
         statement = statement.values(pending=False, not_before=at + seconds)
         if cast(CursorResult[Any], session.execute(statement)).rowcount:

@@ -29,6 +29,7 @@ COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
 )
 MEMBER = "secret"
 """Of an answer."""
+_SEALED = "sealed:"
 Tally = Mapping[str | None, int]
 """How many secrets are sealed with the key of each name; None: that are not sealed."""
 
@@ -46,8 +47,11 @@ def _name(table: str, key: Sequence[str]) -> str:
 def kept(session: Session, vault: Vault, plain: str, row: Base | str) -> str:
     """A secret as its row keeps it: as it is where there never was a key, and no other is sealed.
 
-    Raises secrets_key_missing: who once sealed secrets does not mean to keep one as it is.
+    Raises secrets_key_missing: who once sealed secrets does not mean to keep one as it is; and
+    invalid_value: what a caller says must not be taken for what a key has sealed.
     """
+    if plain.startswith(_SEALED):
+        raise HeadstartError("invalid_value", f"no secret may begin with {_SEALED!r}")
     if vault.newest is None and not is_any_sealed(session):
         return plain
     return vault.seal(plain, of=row if isinstance(row, str) else of(row))
@@ -76,7 +80,7 @@ def is_any_sealed(session: Session) -> bool:
     """Whether some row's secret is sealed; one that is being made is not asked."""
     with session.no_autoflush:
         return any(
-            session.scalar(select(column).where(column.startswith("sealed:")).limit(1)) is not None
+            session.scalar(select(column).where(column.startswith(_SEALED)).limit(1)) is not None
             for column in COLUMNS
         )
 

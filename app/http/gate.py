@@ -47,7 +47,7 @@ _INPUTS = re.compile(
     r"|/v1/(chat/completions|responses)|/label-studio/[^/]+/predict"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/models/[^/]+|(/tei/[^/]+)?/(predict|embed)|(/mlflow/[^/]+)?/invocations"
-    r"|/customvision/[^/]+/(prediction/.*|training/projects/[^/]+/(images(/files)?|quicktest/image))"
+    r"|/customvision/[^/]+/(prediction/.*|training/projects/[^/]+/(images(/files)?|quicktest/(image|url)))"
 )
 
 

@@ -97,6 +97,7 @@ _PLACED: Mapping[str, str] = {
         GET /customvision/{version}/training/projects/{project}/images/tagged
         GET /customvision/{version}/training/projects/{project}/images/tagged/count
         GET /customvision/{version}/training/projects/{project}/images/untagged
+        GET /customvision/{version}/training/projects/{project}/images/untagged/count
         GET /customvision/{version}/training/projects/{project}/iterations
         GET /customvision/{version}/training/projects/{project}/iterations/{iteration}
         GET /customvision/{version}/training/projects/{project}/iterations/{iteration}/export

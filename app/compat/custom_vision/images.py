@@ -243,6 +243,20 @@ def custom_vision_untagged_images(
     return []
 
 
+@router.get("/untagged/count", responses=_PROBLEMS)
+def custom_vision_untagged_image_count(
+    project: ProjectUuid,
+    caller: Reader,
+    *,
+    services: ServicesDep,
+    iteration: Iteration = None,
+) -> int:
+    """None: an image has its tag from when it is sent."""
+    _ = iteration
+    holding(services, caller, project)
+    return 0
+
+
 @router.get("/count", responses=_PROBLEMS)
 @router.get("/tagged/count", responses=_PROBLEMS)
 def custom_vision_image_count(

@@ -68,6 +68,7 @@ def test_a_project_is_its_organisations_alone(
         ("GET", ""), ("DELETE", ""), ("GET", "/tags"), ("GET", f"/tags/{tag}"),
         ("DELETE", f"/tags/{tag}"), ("POST", "/train"), ("GET", "/iterations"),
         ("GET", f"/iterations/{uuid4()}"), ("GET", "/images"), ("GET", "/images/tagged/count"),
+        ("GET", "/images/untagged/count"),
         ("POST", f"/images?tagIds={tag}"), ("POST", "/quicktest/image"),
     ):  # fmt: skip
         content = PNG if method == "POST" else None

@@ -20,6 +20,8 @@ PREDICTIONS = (
     "/v1/embeddings",
     "/v2/models/m/infer",
     "/v2/models/m/versions/1/infer",
+    "/customvision/v3.3/training/projects/p/quicktest/image",
+    "/customvision/v3.3/training/projects/p/quicktest/url",
 )
 UPLOADS = ("/v1/datasets", "/v1/datasets/ds_1/examples", "/v1/files", "/v1/batch_predictions")
 DOCUMENTS = (

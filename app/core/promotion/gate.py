@@ -7,6 +7,7 @@ Three verdicts: `promoted`, `refused` where the candidate is evidently not good 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -29,6 +30,9 @@ OF_SEVERAL: Sequence[Metric] = ("mean_average_precision", "macro_f1", "accuracy"
 """What can decide on models of several labels; `auto` is the first, of one label, too."""
 _EVIDENT = 0.05
 """The level at which a candidate is called worse: refusing costs no alpha."""
+_UNEVEN = 2.0
+"""How many times as many examples the largest class has, beyond which a share of all examples is
+another figure than the mean of the classes' shares."""
 LEAST_GROUPS = 5
 MOST_FLOORS = 200
 
@@ -59,7 +63,9 @@ class PromotionGate(BaseModel):
     )
     metric: Metric = Field(
         "auto",
-        description="What decides; the others are told. `auto`: `accuracy`, or with several labels "
+        description="What decides; the others are told. `auto`: `accuracy`; `balanced_accuracy` "
+        "where the candidate's fit took its classes as equally frequent (`class_balance`) and the "
+        "held-out examples have more than twice as many of one as of another; with several labels "
         "an example `mean_average_precision`. With several labels `accuracy` is the share of "
         "examples whose labels are all right.",
     )
@@ -108,11 +114,13 @@ def decide(
     budget: Budget,
     *,
     asked: str = "held-out examples",
+    equal_classes: bool = False,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Decision:
     """The verdict on a candidate whose answers, and the incumbent's, are `pairs`; `asked` is what
-    the reason calls the examples.
+    the reason calls the examples, `equal_classes` whether the candidate was fitted for classes that
+    come equally often: by a share of uneven examples it would lose for what it was made for.
     """
     if not pairs:
         return Decision("inconclusive", NOTHING_HELD_OUT)
@@ -121,11 +129,18 @@ def decide(
     found = discordance(pairs)
     seen = evidence.of(pairs, found, gate.floors, seed=seed, draws=draws)
     metric = metric_of(gate, several=pairs[0].several)
+    if gate.metric == "auto" and metric == "accuracy" and equal_classes and _is_uneven(pairs):
+        metric = "balanced_accuracy"
     rule = _Rule(gate, metric, budget, seen, asked)
     missed = _missed(seen.told["floors"]) or _unjudged(found, rule)
     if missed is not None:
         return Decision(missed.verdict, missed.reason, rule.told())
     return _by_accuracy(found, rule) if rule.metric == "accuracy" else _by_bootstrap(found, rule)
+
+
+def _is_uneven(pairs: Sequence[Pair]) -> bool:
+    counts = Counter(pair.label for pair in pairs).values()
+    return max(counts) > _UNEVEN * min(counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.core.manifest import Example
 from app.core.promotion import gate, spending
 from app.core.promotion.gate import Decision, PromotionGate
 from app.core.promotion.pairs import Pair
-from app.infra.orm import PromotionRow
+from app.infra.orm import ModelRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import endings, promotions
 from app.infra.repositories.retraining.promotions import MovedError
@@ -91,11 +91,17 @@ def _decide(
     marks = _marks(asked, [*shared.examples, *earlier], units)
     marked = {units[one.id]: marks[units[one.id]] for one in shared.examples}
     budget = spending.budget(list(marked.values()), before, alpha=rule.alpha)
-    said = gate.decide(pairs, rule, budget, asked=shared.called)
+    equal = _is_for_equal_classes(asked.candidate)
+    said = gate.decide(pairs, rule, budget, asked=shared.called, equal_classes=equal)
     held = {**shared.told, "copies_of_one_another": alike.copies(shared.examples, units)}
     told = replace(said, evidence={**said.evidence, "held_out": held})
     looked = asked.incumbent is not None and pairs
     return told, [one for some in marked.values() for one in some] if looked else []
+
+
+def _is_for_equal_classes(model: ModelRow) -> bool:
+    fitted = model.evaluation.get("class_balance") or {}
+    return bool(fitted.get("logit_adjustment") == "equal classes")
 
 
 def _marks(

@@ -66,6 +66,38 @@ def test_superiority_cannot_be_shown_with_few_discordant_pairs() -> None:
     assert verdict(pairs_of(won=6, right=94), rule="superior").verdict == "promoted"
 
 
+def _uneven(common: tuple[int, int], rare: tuple[int, int]) -> list[Pair]:
+    """200 examples of a common class and 40 of a rare one; of each, how many the candidate and the
+    incumbent have right."""
+    counts = {"common": (200, *common), "rare": (40, *rare)}
+    return [
+        Pair(label, f"{label} {n}", answer(label, right=n < one), answer(label, right=n < other))
+        for label, (count, one, other) in counts.items()
+        for n in range(count)
+    ]
+
+
+def test_a_candidate_for_equal_classes_is_judged_by_their_mean() -> None:
+    """It has learned from more of the rare one; a share of all examples tells of the other."""
+    pairs = _uneven((180, 200), (36, 8))
+    gate = PromotionGate()
+    said = decide(pairs, gate, FIRST, equal_classes=True, draws=200)
+    assert (said.verdict, said.evidence["metric"]) == ("promoted", "balanced_accuracy")
+    assert "balanced accuracy is 0.3000 better on 240 held-out examples" in said.reason
+    by_share = decide(pairs, gate, FIRST, draws=200)
+    assert (by_share.verdict, by_share.evidence["metric"]) == ("inconclusive", "accuracy")
+    asked = decide(pairs, PromotionGate(metric="accuracy"), FIRST, equal_classes=True, draws=200)
+    assert asked.evidence["metric"] == "accuracy"
+    worse = decide(_uneven((200, 180), (8, 36)), gate, FIRST, equal_classes=True, draws=200)
+    assert worse.verdict == "refused"
+
+
+def test_classes_that_are_nearly_even_are_judged_by_the_exact_test() -> None:
+    pairs = pairs_of(won=20, lost=5, right=450, wrong=25)
+    said = decide(pairs, PromotionGate(), FIRST, equal_classes=True, draws=200)
+    assert said.evidence["metric"] == "accuracy"
+
+
 def test_a_floor_refuses_what_is_better_all_in_all() -> None:
     pairs = pairs_of(won=30, lost=2, right=400, wrong=20)
     rare = [Pair("rare", f"rare {n}", answer("rare", right=n < 3), answer("rare", right=n < 3))

@@ -156,6 +156,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.intervals
 	$(BIN)/python -m benchmarks.figures.text_intervals
 	$(BIN)/python -m benchmarks.figures.promotion_folds
+	$(BIN)/python -m benchmarks.figures.promotion_bootstrap
 
 bench-training: install ## How long a fit takes, and how that grows
 	$(BIN)/python -m benchmarks.training

@@ -207,8 +207,8 @@ def predictor(
 
 
 def wait_ready(settings: Settings, process: subprocess.Popen[bytes]) -> None:
-    """Until /readyz says 200 (at most a minute)."""
-    deadline = time.monotonic() + 60
+    """Until /readyz says 200 (at most five minutes: machines may be busy)."""
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         assert process.poll() is None, "the predictor ended"
         if _ready(settings.predictor.removeprefix("unix:")):

@@ -85,15 +85,16 @@ class SplitName:
 
 def read_name(name: str) -> SplitName | None:
     """What `name` says, None where it has no split's word, or those of two splits."""
-    words = _words(name)
-    splits = {SPLITS[word] for word in words if word in SPLITS}
+    said = words(name)
+    splits = {SPLITS[word] for word in said if word in SPLITS}
     if len(splits) != 1:
         return None
-    rest = tuple(word for word in words if word not in SPLITS)
+    rest = tuple(word for word in said if word not in SPLITS)
     return SplitName(splits.pop(), rest, exact=name.strip().lower() in SPLITS)
 
 
-def _words(name: str) -> list[str]:
+def words(name: str) -> list[str]:
+    """The words of a name in lower case: digits, punctuation and humps part them."""
     runs = _LETTERS.findall(unicodedata.normalize("NFKC", name))
     return [word for run in runs for word in _parted(run)]
 

@@ -13,7 +13,7 @@ from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import depths, doubts
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role
 from app.uploads.intake.layout.wrappers import ASIDE
-from app.uploads.intake.splits import of_folders, of_tables, read_name
+from app.uploads.intake.splits import SPLITS, of_folders, of_tables, read_name, words
 
 
 @dataclass(slots=True)
@@ -56,13 +56,21 @@ _DRAWN = (
     "segmentationclass segmentationobject trimaps"
 )
 _MASKS = frozenset(_DRAWN.split())
+_OF_SETS = frozenset(SPLITS) | {"tr", "ts"}
+"""Words that say which set a folder is of, as in `imagesTr` and `labelsTr` of the Decathlon's."""
 
 
 def _check_masks(labels: Set[str]) -> None:
     """Raise ambiguous_layout where the folders are pictures and what was drawn on them."""
-    names = {label.lower() for label in labels}
+    names = {_kind(label) for label in labels}
     if names & _PICTURES and names & _MASKS and names <= _PICTURES | _MASKS:
         raise doubts.pictures_and_masks(sorted(labels))
+
+
+def _kind(label: str) -> str:
+    """A folder's name without the words that say of which set it is."""
+    rest = [word for word in words(label) if word not in _OF_SETS]
+    return rest[0] if len(rest) == 1 else label.lower()
 
 
 def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]:

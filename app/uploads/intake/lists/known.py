@@ -39,7 +39,11 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     ),
     (".json", r'^\{.*"(_via_\w+|region_attributes|file_attributes)"', KnownList("VIA's project")),
     (".json", r'^\{.*"(file_name|image_id|supercategory)"', KnownList("COCO", coco.annotated)),
-    (".json", r'^\{.*"(classTitle|datasetId)"', KnownList("Supervisely's JSON")),
+    (
+        ".json",
+        r'^\{.*"(classTitle|datasetId)"|^\{.*"tags"\s*:\s*\[.*"objects"\s*:\s*\[',
+        KnownList("Supervisely's JSON"),
+    ),
     (".json", r'^\{.*"instances"\s*:\s*\[', KnownList("SuperAnnotate's JSON")),
     (".json", r'^\{.*"item"\s*:\s*\{.*"slots"', KnownList("V7's JSON")),
     (

@@ -19,6 +19,9 @@ _USE = "aiplatform.googleapis.com/ml_use"
 _MANIFEST = "-metadata"
 
 
+_LABELS = frozenset({"label", "labels", "class", "category", "class-name", "class_name", "target"})
+
+
 class UndecidedLabelError(ValueError):
     """A row that says several labels, of which the caller is to say which counts."""
 
@@ -29,7 +32,10 @@ def converter(first: Value, label: str | None = None) -> Converter | None:
     `label` is the column that the caller says to be the label.
     """
     found = next((read for known, read in _KNOWN if known(first)), None)
-    return partial(_ground_truth, wanted=label) if found is _ground_truth else found
+    if found is not _ground_truth:
+        return found
+    by_hand = label is None and not any(name.endswith(_MANIFEST) for name in first)
+    return _by_hand if by_hand else partial(_ground_truth, wanted=label)
 
 
 def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
@@ -87,6 +93,19 @@ def _ground_truth(value: Value, wanted: str | None = None) -> dict[str, Any]:
             f"several jobs have labelled it: {some}; say which with label_column"
         )
     return {**told, "label": _of_job(value, jobs[0]) if jobs else None}
+
+
+def _by_hand(value: Value) -> dict[str, Any]:
+    """An augmented manifest that no job has made: the label under a usual name. Raises
+    UndecidedLabelError where there are several, or a job has made some of the lines."""
+    if any(name.endswith(_MANIFEST) for name in value):
+        raise UndecidedLabelError("a job has labelled it, and those before not: keep them apart")
+    found = [name for name in value if str(name).lower() in _LABELS]
+    if len(found) > 1:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in found)
+        raise UndecidedLabelError(f"which is the label: {some}? say so with label_column")
+    told = {"text": value["source"]} if "source" in value else {"path": value["source-ref"]}
+    return {**told, "label": value[found[0]] if found else None}
 
 
 def _of_job(value: Value, job: str) -> Any:

@@ -38,7 +38,8 @@ def test_folders_of_the_same_names_in_several_are_refused(
 @pytest.mark.parametrize(
     "folders",
     [["images", "masks"], ["JPEGImages", "SegmentationClass", "SegmentationObject"],
-     ["image", "ground_truth"]],
+     ["image", "ground_truth"], ["imagesTr", "labelsTr"],
+     ["imagesTr", "imagesTs", "labelsTr"]],
 )  # fmt: skip
 @pytest.mark.parametrize("above", ["", "data/", "train/"])
 def test_pictures_beside_their_masks_are_no_classes(

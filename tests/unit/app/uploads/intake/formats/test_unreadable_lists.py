@@ -175,6 +175,17 @@ class TestGroundTruth:
             (one.code, one.path) for one in built.problems
         ]
 
+    @pytest.mark.parametrize("name", ["class", "label"])
+    def test_what_no_job_has_made_has_its_label_beside(
+        self, take: Take, refused: Refused, name: str
+    ) -> None:
+        rows: list[dict[str, Any]] = [{name: CLASSES[at % 2]} for at in range(6)]
+        mixed = refused(zipped(manifest(*rows[:5], job("j", 1))), options=JUDGED)
+        assert "keep them apart" in mixed.message
+        both = [{"class": "cat", "category": "dog"} for _ in range(6)]
+        assert "label_column" in refused(zipped(manifest(*both)), options=JUDGED).message
+        assert labels(take(zipped(manifest(*rows)), options=JUDGED)) == LABELS
+
     def test_several_jobs_are_asked_about(self, take: Take, refused: Refused) -> None:
         rows = [job("old", 1 - at % 2) | job("new", at % 2) for at in range(6)]
         error = refused(zipped(manifest(*rows)), options=JUDGED)

@@ -39,6 +39,18 @@ UNREAD: dict[str, tuple[Files, str]] = {
         },
         "Supervisely",
     ),
+    "supervisely, tags of whole pictures": (
+        {
+            **pictures("ds/img/"),
+            **{
+                f"ds/ann/{name}.json": as_json(
+                    {"description": "", "tags": [{"name": label, "value": None}], "objects": []}
+                )
+                for name, label in LABELS.items()
+            },
+        },
+        "Supervisely",
+    ),
     "v7": (
         {
             **pictures("images/"),

@@ -13,6 +13,7 @@ from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
+from app.uploads.intake.label_rules import marks_none, none_is_marked
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.pack import PackWriter, Slot
@@ -219,6 +220,7 @@ class Drafts:
     def settle_unlabelled(self) -> None:
         """Tell of the rows without a label, of very many the last in one; a class that one table
         has no example of may have some in another."""
+        self._leave_out_marked()
         if self._further_without:
             last = self._without_label[-1]
             message = f"{last.message} (and so are {self._further_without:,} more rows)"
@@ -229,6 +231,23 @@ class Drafts:
             one for one in self.problems if one.code != "empty_class" or one.path not in names
         ]
         self._without_label, self._further_without = [], 0
+
+    def _leave_out_marked(self) -> None:
+        """Leave out, and count, the examples of tables whose label -1 says that they have none."""
+        labels: dict[str, set[str]] = defaultdict(set)
+        for draft in self.listed:
+            labels[draft.split or "train"].add(draft.label)
+        if not self.options.labelled or self.rules.several or not none_is_marked(labels):
+            return
+        marked = [draft for draft in self.listed if _is_marked(draft)]
+        if marked:
+            self.listed = [draft for draft in self.listed if not _is_marked(draft)]
+            said = (
+                f"{len(marked)} example(s) have the label {marked[0].label}, which beside numbers "
+            )
+            said += "of classes says that nobody has labelled them: they are left out"
+            first = marked[0].path
+            self.tell(Problem(code="unlabelled", message=said, path=first, excluded=True))
 
     def _settle(self, modality: Modality, row: Row) -> None:
         if self.modality not in (None, modality):
@@ -322,3 +341,8 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 def _unlabelled(row: Row) -> Problem:
     said = f"{row.table}, row {row.number} has no label, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)
+
+
+def _is_marked(draft: Draft) -> bool:
+    """Whether its label is -1, and no folder's name."""
+    return marks_none(draft.label) and draft.label not in draft.path.split("/")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,32 @@ def joined(labels: Collection[str]) -> tuple[str, list[str]] | None:
 PARTERS = ("|", ";", ",", "/", "+", " ")
 REPEATED: Mapping[str, int] = {"|": 1, ";": 1, ",": 1, " ": 2}
 """How many times fewer the parts are than the labels made of them, where that tells."""
+
+
+_NONE = re.compile(r"-1(\.0+)?")
+_NUMBER = re.compile(r"([0-9]+)(\.0+)?")
+
+
+def marks_none(label: str) -> bool:
+    """Whether it is the -1 by which Hugging Face's data sets say that a row has no class."""
+    return _NONE.fullmatch(label) is not None
+
+
+def none_is_marked(labels: Mapping[str, Set[str]]) -> bool:
+    """Whether -1 says that there is no class, by all labels of each split.
+
+    All others are whole numbers from 0 or 1 on. Where one of them is 2 or more, -1 is none of
+    them; beside 0 and 1 alone it may be one (-1, 0 and 1 as sentiments are), unless it is all that
+    held-out splits say, and no example to train on has it.
+    """
+    with_none = [split for split, told in labels.items() if any(map(marks_none, told))]
+    others = {one for told in labels.values() for one in told if not marks_none(one)}
+    found = [_NUMBER.fullmatch(one) for one in others]
+    numbers = [int(one[1]) for one in found if one is not None]
+    if not with_none or not numbers or len(numbers) < len(others) or min(numbers) > 1:
+        return False
+    alone = all(all(map(marks_none, labels[split])) for split in with_none)
+    return max(numbers) > 1 or (alone and "train" not in with_none)
 
 
 def chosen(text: str) -> list[str] | None:

@@ -13,6 +13,7 @@ import pytest
 
 from app.core.errors import HeadstartError
 from app.uploads.intake import Built, IntakeOptions
+from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
 Refused = Callable[..., HeadstartError]
@@ -270,3 +271,64 @@ def test_lists_are_labels_and_marks_without_names_are_none(
     lists = {"text": ["a", "b", "c"], "labels": [["y", "x"], [], ["x"]]}
     built = take(WRITERS[kind](lists), f"x.{kind}", options=IntakeOptions(label_mode=None))
     assert [list(one.names) for one in built.examples] == [["x", "y"], [], ["x"]]
+
+
+def labelled(labels: Sequence[Any], splits: Sequence[str] = ()) -> Table:
+    told: Table = {"text": [f"text {at} of {len(labels)}" for at in range(len(labels))]}
+    return {**told, "label": labels, **({"split": splits} if splits else {})}
+
+
+@every_table
+@pytest.mark.parametrize(
+    ("labels", "splits"),
+    [
+        ([0, 1, 0, 1, -1, -1], ["train"] * 3 + ["val"] + ["test"] * 2),
+        ([1, 2, 1, 2, -1, -1], ["train"] * 4 + ["test"] * 2),
+        ([0, 1, 2, -1, -1, 2], ()),
+        ([1, -1, 3, -1], ()),
+    ],
+)
+def test_minus_one_beside_numbers_of_classes_is_no_label(
+    take: Take, kind: str, labels: list[int], splits: list[str]
+) -> None:
+    built = taken(take, kind, labelled(labels, splits))
+    assert [one.label for one in built.examples] == [str(one) for one in labels if one >= 0]
+    (problem,) = (one for one in built.problems if one.code == "unlabelled")
+    assert problem.message.startswith("2 example(s) have the label -1")
+    assert problem.excluded
+
+
+@every_table
+@pytest.mark.parametrize(
+    ("labels", "splits"),
+    [
+        ([-1, 0, 1, -1], ()),
+        ([-1, 1, -1, 1], ["train", "train", "test", "test"]),
+        ([0, 1, -1, 0], ["train", "train", "test", "test"]),
+        ([-2, -1, 0, 1, 2], ()),
+        ([-1, 2, 3, 4], ()),
+        (["-1", "pos", "neg", "2"], ()),
+    ],
+)
+def test_minus_one_beside_other_labels_is_one(
+    take: Take, kind: str, labels: list[Any], splits: list[str]
+) -> None:
+    built = taken(take, kind, labelled(labels, splits))
+    assert [one.label for one in built.examples] == [str(one) for one in labels]
+
+
+def test_minus_one_of_pictures_is_told_by_where_it_stands(take: Take) -> None:
+    files = {f"images/{at}.png": png(at) for at in range(6)}
+    rows = "".join(f"images/{at}.png,{label}\n" for at, label in enumerate([0, 1, 2, 0, -1, -1]))
+    built = take(zipped({**files, "metadata.csv": f"path,label\n{rows}".encode()}))
+    assert [one.label for one in built.examples] == ["0", "1", "2", "0"]
+    folders = {f"{label}/{label}{at}.png": png(at + 9) for at, label in enumerate((0, 1, 2, -1))}
+    assert {one.label for one in take(zipped(folders)).examples} == {"0", "1", "2", "-1"}
+
+
+def test_minus_one_of_a_table_of_its_own_is_no_label(take: Take) -> None:
+    train = as_csv(labelled([0, 1, 0, 1]))
+    test = as_jsonl({"text": ["one", "two"], "label": [-1, -1]})
+    built = take(zipped({"train.csv": train, "test.jsonl": test}))
+    assert {one.split for one in built.examples} == {"train"}
+    assert [one.code for one in built.problems] == ["unlabelled"]

@@ -57,7 +57,7 @@ TITLES: Mapping[str, str] = {
     "unlabelled": "An example has no label",
     "column_assumed": "A column was taken for the text or the label",
     "boxes_whole": "Pictures have the labels of their boxes",
-    "column_unread": "A column that may say what belongs together is not read",
+    "column_unread": "A column that may matter is not read",
     "labels_joined": "Labels seem to be several in one text",
     "rows_joined": "Lines that look like rows are inside a cell",
     "truncated": "Texts are longer than what the backbone reads",

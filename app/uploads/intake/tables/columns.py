@@ -53,6 +53,14 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
+_SECOND = (
+    "text_pair text_b textb text2 text_2 sentence2 sentence_2 sentence_b question2 question_2 "
+    "query2 premise hypothesis second_text passage context"
+)
+SECONDS = frozenset(_SECOND.split())
+"""What the other text of a pair is called; one text an example is read."""
+WORDS = 5
+"""Of a cell, in the mean, from which a column has texts."""
 OWN = {
     "label": {"label", "labels"},
     "group": {"group"},
@@ -141,6 +149,7 @@ def find(
     _check_twice(header, places, names)
     _say_assumed(table, places)
     _say_unread(table, places, names)
+    _say_unread_texts(table, places, names, sample)
     guess = _guess(table, places, names)
     return Columns(places, guess, marked, voting=_voting(table, places, names))
 
@@ -291,6 +300,34 @@ def _say_unread(table: TableFile, places: Mapping[str, str], names: Sequence[str
             f"not read: {some}; if examples of one belong together, group_column says so, and "
             "keeps them on one side where accuracy is estimated",
         )
+
+
+def _say_unread_texts(
+    table: TableFile,
+    places: Mapping[str, str],
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
+) -> None:
+    """Warn of columns that hold texts, or are called as the other text of a pair, and are left
+    unread beside the text."""
+    if not table.labelled or "text" not in places or _is_chat(names):
+        return
+    free = [name for name in names if name not in places.values()]
+    unread = [name for name in free if folded(name) in SECONDS or _has_texts(sample, name)]
+    if unread:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in unread[:10])
+        table.warn(
+            "column_unread",
+            f"not read: {some}; one text an example is, here `{shown(places['text'], 40)}`: if the "
+            "label depends on others, put them into one column, or say text_column",
+        )
+
+
+def _has_texts(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether the cells of a column have several words in the mean, and most are said once."""
+    cells = [row[name] for row in sample if isinstance(row.get(name), str) and row[name].strip()]
+    words = sum(len(cell.split()) for cell in cells)
+    return bool(cells) and words >= WORDS * len(cells) and 2 * len(set(cells)) > len(cells)
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:

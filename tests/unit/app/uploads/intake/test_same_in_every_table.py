@@ -332,3 +332,32 @@ def test_minus_one_of_a_table_of_its_own_is_no_label(take: Take) -> None:
     built = take(zipped({"train.csv": train, "test.jsonl": test}))
     assert {one.split for one in built.examples} == {"train"}
     assert [one.code for one in built.problems] == ["unlabelled"]
+
+
+@every_table
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [("text", "text_pair"), ("sentence1", "sentence2"), ("question", "Question2")],
+)
+def test_the_second_text_of_a_pair_is_told_to_be_unread(
+    take: Take, kind: str, text: str, second: str
+) -> None:
+    table = {text: list("abcd"), second: list("wxyz"), "label": list("xyxy")}
+    built = taken(take, kind, table)
+    (said,) = (one for one in built.problems if one.code == "column_unread")
+    assert said.message.startswith(f"not read: `{second}`; one text an example is, here `{text}`")
+    assert not said.excluded
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "xlsx"])
+def test_any_column_of_sentences_is_told_to_be_unread(take: Take, kind: str) -> None:
+    spoken = [
+        f"the {one} thing that was said of it" for one in ("first", "second", "third", "last")
+    ]
+    table = {**FOUR, "remark": spoken, "site": ["a b c d e f"] * 4, "url": list("wxyz")}
+    assert [one.partition(";")[0] for one in told(taken(take, kind, table))] == [
+        "not read: `site`",
+        "not read: `remark`",
+    ]
+    options = IntakeOptions(labelled=False)
+    assert told(take(WRITERS[kind](table), f"x.{kind}", options=options)) == []

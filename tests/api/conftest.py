@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from app.infra.settings import Settings
 from tests.api.service import Service, serve
 from tests.factories import make_key, migrated
+
+if TYPE_CHECKING:
+    from tests.api.predictions.conftest import Serving
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +30,15 @@ def service(empty_database: Path, tmp_path: Path) -> Iterator[Service]:
     shutil.copy(empty_database, tmp_path / "headstart.db")
     with serve(Settings(data_dir=tmp_path)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """The one real predictor of all rooms' tests: it and its first model take long to make."""
+    from tests.api.predictions.conftest import started  # which loads torch
+
+    with started(tmp_path_factory.mktemp("predictor")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from app.infra.database import transaction
 from app.infra.orm import ModelRow
 from app.infra.repositories import aliases
 from tests import serving_kit as kit
-from tests.api.predictions.conftest import Serving, anonymous, model, register, service, serving
+from tests.api.predictions.conftest import Serving, anonymous, model, register, service
 from tests.api.service import Service
 
-__all__ = ["anonymous", "model", "service", "serving"]
+__all__ = ["anonymous", "model", "service"]
 
 TEXT = "words"
 IMAGES = "default"

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from app.infra.database import reading
 from app.infra.orm import LoggedPredictionRow
 from tests import serving_kit as kit
-from tests.api.predictions.conftest import model, service, serving
+from tests.api.predictions.conftest import model, service
 from tests.api.service import Service
 
-__all__ = ["model", "service", "serving"]
+__all__ = ["model", "service"]
 ALIAS = "digits@live"
 URL = f"/v1/models/{ALIAS}/predictions"
 DIGITS = kit.digit_pngs(40, skip=60)

@@ -1,9 +1,10 @@
-"""One real predictor for the module's tests, and an app whose database knows its models."""
+"""An app whose database knows the models of the one real predictor."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,10 @@ class Serving:
     target: Target
 
 
-@pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("predictor"))
+@contextmanager
+def started(folder: Path) -> Iterator[Serving]:
+    """A predictor with one model, on a data folder of its own."""
+    settings = Settings(data_dir=folder)
     stored = kit.store_model(settings, organisation="default")
     with kit.predictor(settings):
         yield Serving(settings, stored.target)

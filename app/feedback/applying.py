@@ -146,7 +146,7 @@ def _audited(
     contents = set()
     for row in found:
         if row.audited:
-            data = _data(services, row) if MODALITIES[base.dataset.modality].in_tables else None
+            data = data_of(services, row) if MODALITIES[base.dataset.modality].in_tables else None
             contents.add(row.sha256 if data is None else _content(base, data))
     return contents
 

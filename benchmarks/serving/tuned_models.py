@@ -1,15 +1,15 @@
 """Many partly tuned models of one cut against one frozen model, from a JPEG to its scores.
 
 The predictor's road without HTTP: decoding, the shared pass, each model's suffix, scores; every
-picture of a batch is another model's. In pairs of turns, so that other work on the machine meets
-both alike.
+picture of a batch is another model's, as far as there are so many. All have their turn in every
+round, so that other work on the machine meets them alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,8 +36,8 @@ METHOD = (
     "in one process with one thread for tensors: pictures of the set's test folder are decoded, "
     "embedded a batch at a time in the engine's usual precision and scored, each by another of N "
     "partly tuned models (whose tensors differ by noise), against the same pictures by one frozen "
-    "model; turns alternate, and a ratio is of a pair of neighbours: seconds of CPU, which other "
-    "work on the machine changes less than seconds of a clock"
+    "model; in each round the frozen model and every N have a turn, and a ratio is of turns of one "
+    "round: seconds of CPU, which other work on the machine changes less than seconds of a clock"
 )
 
 
@@ -119,10 +119,10 @@ def seconds(work: Callable[[], None], batches: int) -> float:
 
 
 def main() -> None:
-    """As many models and pairs as asked for."""
+    """As many models and rounds as asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="*", type=int, default=[20, 100])
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--models", nargs="*", type=int, default=[1, 20, 100])
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batches", type=int, default=6)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -131,10 +131,13 @@ def main() -> None:
     size = road.engine.best_batch
     frozen = [serving_head(scoring.load(fitted(road, "auto")), weights_sha256="")] * size
     tuned = fitted(road, "partial")
-    results: dict[str, Any] = {"precision": road.engine.precision, "batch": size}
-    for count in options.models:
-        models = [like(tuned, seed) for seed in range(count)]
-        results[f"{count} models"] = _pairs(road, frozen, models, options)
+    models = [like(tuned, seed) for seed in range(max(options.models))]
+    results: dict[str, Any] = {
+        "precision": road.engine.precision,
+        "batch": size,
+        "memory_mb_a_model": round(models[0].nbytes / 1e6, 1),
+        **_rounds(road, frozen, {count: models[:count] for count in options.models}, options),
+    }
     record(
         "tuned_models",
         figure="pictures a second of many partly tuned models over those of one frozen model",
@@ -144,32 +147,42 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def _pairs(
+def _rounds(
     road: Road,
     frozen: Sequence[ServingHead],
-    models: Sequence[ServingHead],
+    models: Mapping[int, Sequence[ServingHead]],
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    turn, size = 0, len(frozen)
-
-    def many() -> None:
-        nonlocal turn
-        turn += size
-        road.batch([models[(turn + n) % len(models)] for n in range(size)])
-
-    one = partial(road.batch, frozen)
-    seconds(one, 1), seconds(many, 2)  # warm
-    alone, shared = [], []
-    for _ in range(options.pairs):
+    one, pictures = partial(road.batch, frozen), len(frozen) * options.batches
+    works = {count: _Turns(road, some, len(frozen)) for count, some in models.items()}
+    every: list[Callable[[], None]] = [one, *works.values()]
+    for work in every:
+        seconds(work, 1)  # warm
+    alone: list[float] = []
+    many: dict[int, list[float]] = {count: [] for count in models}
+    for _ in range(options.rounds):
         alone.append(seconds(one, options.batches))
-        shared.append(seconds(many, options.batches))
-    pictures = size * options.batches
-    return {
-        "one_frozen_ms": spread([1000 * each / pictures for each in alone]),
-        "many_tuned_ms": spread([1000 * each / pictures for each in shared]),
-        "over_one_frozen": spread([a / b for a, b in zip(alone, shared, strict=True)]),
-        "memory_mb_a_model": round(models[0].nbytes / 1e6, 1),
-    }
+        for count, turns in works.items():
+            many[count].append(seconds(turns, options.batches))
+    told: dict[str, Any] = {"one_frozen_ms": spread([1000 * each / pictures for each in alone])}
+    for count, those in many.items():
+        told[f"{count} models"] = {
+            "tuned_ms": spread([1000 * each / pictures for each in those]),
+            "over_one_frozen": spread([a / b for a, b in zip(alone, those, strict=True)]),
+        }
+    return told
+
+
+class _Turns:
+    """A batch of as many pictures as `size`, for the models whose turn it is."""
+
+    def __init__(self, road: Road, models: Sequence[ServingHead], size: int) -> None:
+        self._road, self._models, self._size, self._turn = road, models, size, 0
+
+    def __call__(self) -> None:
+        self._turn += self._size
+        those = [self._models[(self._turn + n) % len(self._models)] for n in range(self._size)]
+        self._road.batch(those)
 
 
 if __name__ == "__main__":

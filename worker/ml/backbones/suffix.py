@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from worker.ml.backbones.moving import moved
+from worker.ml.backbones.pointwise import as_products, by_input
 
 State = dict[str, Tensor]
 STAGE = 0.5
@@ -133,8 +134,13 @@ class Suffix:
         graph = copy.deepcopy(self.graph, shared).requires_grad_(False)
         for name, value in graph.named_parameters():
             if name in own:
-                value.data = laid_out(own[name])
+                value.data = own[name]
         return graph
+
+    def served(self, own: Mapping[str, Tensor]) -> nn.Module:
+        """The same as quick as it can be of a picture or a few, by tensors as `for_serving`."""
+        graph = self.live(own)
+        return as_products(graph) if isinstance(graph, fx.GraphModule) else graph
 
 
 def _same(one: torch.device, other: torch.device) -> bool:
@@ -145,6 +151,11 @@ def _same(one: torch.device, other: torch.device) -> bool:
 def stacked(ids: Any, mask: Any) -> Tensor:
     """Tokens [n, 2, t]."""
     return torch.stack([torch.from_numpy(ids), torch.from_numpy(mask)], 1)
+
+
+def for_serving(tensor: Tensor) -> Tensor:
+    """The same numbers, laid out as `served` reads them: in memory once for every graph."""
+    return by_input(laid_out(tensor))
 
 
 def laid_out(x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class ExportedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(backbones)
-        self._head = head
+        self._head = scoring.traceable(head)
         self._layout = layout
 
     def forward(self, *pixels: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class HeadNetwork(nn.Module):
 
     def __init__(self, head: LiveHead, layout: Sequence[Block]) -> None:
         super().__init__()
-        self._head = head
+        self._head = scoring.traceable(head)
         self._layout = layout
 
     def forward(self, *rows: Tensor) -> Tensor:

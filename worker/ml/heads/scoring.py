@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -141,6 +141,11 @@ def probabilities(
     assert texts is not None
     rows = features[PRIMARY["text"]]
     return _read_texts(head, rows, texts, layout).probabilities
+
+
+def traceable(head: LiveHead) -> LiveHead:
+    """The same head, whose `forward` every exporter follows."""
+    return head if head.tuned is None else replace(head, tuned=head.tuned.to_be_traced())
 
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from app.core.errors import HeadstartError
 from app.core.modalities import Depth
-from worker.ml.backbones.suffix import Suffix
+from worker.ml.backbones.suffix import State, Suffix, for_serving, laid_out
 from worker.ml.features.spaces import TUNED
 
 MakeSuffix = Callable[[Depth], Suffix]
@@ -23,15 +23,15 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class TunedSuffix:
-    """`graph` maps activations [n, *shape] to embeddings by the head's own tensors, float32, which
-    are `nbytes`; `observe` is told the seconds of each pass.
+    """`graph` maps activations [n, *shape] to embeddings [n, d] by the head's `own` tensors,
+    float32 and laid out for it; `observe` is told the seconds of each pass.
 
     It computes where `suffix` lies, whatever lies where: its answers are beside what it was given.
     """
 
     suffix: Suffix
+    own: State
     graph: nn.Module
-    nbytes: int
     observe: Callable[[float], None] = lambda _seconds: None
 
     @classmethod
@@ -44,8 +44,18 @@ class TunedSuffix:
         }
         if not suffix.fits(own):
             raise HeadstartError("model_corrupt", "The tuned tensors do not fit their network.")
-        there = {name: value.to(suffix.device) for name, value in own.items()}
-        return cls(suffix, suffix.live(there), sum(value.nbytes for value in own.values()))
+        there = {name: for_serving(value.to(suffix.device)) for name, value in own.items()}
+        return cls(suffix, there, suffix.served(there))
+
+    @property
+    def nbytes(self) -> int:
+        """Of the tensors."""
+        return sum(value.nbytes for value in self.own.values())
+
+    def to_be_traced(self) -> TunedSuffix:
+        """The same by the graph as it was written down, which every exporter follows."""
+        own = {name: laid_out(value) for name, value in self.own.items()}
+        return replace(self, own=own, graph=self.suffix.live(own))
 
     def traced(self, activations: Tensor) -> Tensor:
         """[n, d] of activations [n, width], by tensor operations alone."""

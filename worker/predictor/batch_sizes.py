@@ -19,6 +19,11 @@ _PRICE = 1.1
 _TRUSTED_SECONDS = 10.0
 """A size that has not been seen for so long, for each input of it, is tried again."""
 _NEWEST = 0.25
+_TOGETHER = 8
+"""So many share what a batch costs beside its inputs well: asking heads of one takes half as long
+as of eight."""
+_GATHERED_SECONDS = 0.002
+"""The longest that who is decoded waits for those, and then only behind others anyway."""
 
 
 class BatchSizes:
@@ -52,6 +57,15 @@ class BatchSizes:
             former = self._costs[count][0]
             cost = former + _NEWEST * (cost - former)
         self._costs[count] = cost, now
+
+    def gathers(self, ready: int, *, waited: float, now: float) -> bool:
+        """Whether more had better be decoded before so many ride, the first of which has `waited`.
+
+        Asked only while more waits: an engine that is faster than decoding would run lone inputs,
+        each at the price of a batch. Where tenants share the engine nobody waits for others.
+        """
+        few = ready < min(_TOGETHER, self.largest)
+        return few and waited < _GATHERED_SECONDS and now >= self._shared_until
 
     def pick(self, waiting: int, *, now: float) -> int:
         """How many of so many that wait ride together."""

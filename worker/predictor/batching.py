@@ -1,10 +1,10 @@
 """One backbone's way through the predictor: fair queue → decode → engine, on a few equal threads.
 
 A thread that is free runs what is decoded if an engine is free, and decodes what waits otherwise.
-So a batch forms only while every engine is busy, and a lone request waits for nothing: one thread
-takes it all the way. What is large waits in a line of its own for a thread that decodes nothing
-else, so that it holds up no other. Threads hand results to the event loop; they never touch a
-socket.
+So a batch forms while every engine is busy, or for two milliseconds while more is to be decoded,
+and a lone request waits for nothing: one thread takes it all the way. What is large waits in a
+line of its own for a thread that decodes nothing else, so that it holds up no other. Threads hand
+results to the event loop; they never touch a socket.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Batcher:
         self._queue, self._large = FairQueue(limit), FairQueue(limit)
         self._ready = FairQueue(None)
         self._room, self._running = 2 * sizes[-1] * len(forwards), 0
-        self._wait = HeldWait(wait)
+        self._wait, self._ready_since = HeldWait(wait), 0.0
         self._lock = threading.Lock()
         self._work_to_do = threading.Condition(self._lock)
         self._large_to_do = threading.Condition(self._lock)
@@ -169,6 +169,8 @@ class Batcher:
         """A batch and an engine for it, or an item to decode; waits for either, None at the end."""
         with self._lock:
             while not self._closed:
+                if self._gathers() and (item := self._to_decode()) is not None:
+                    return item
                 if self._ready and self._free:
                     batch = self._batch()
                     self._running += len(batch)
@@ -181,6 +183,13 @@ class Batcher:
                     return item
                 self._work_to_do.wait()
             return None
+
+    def _gathers(self) -> bool:
+        """Whether what is decoded waits for a moment for what is about to be."""
+        if not (self._queue and self._ready and self._free):
+            return False
+        now = time.perf_counter()
+        return self._sizes.gathers(len(self._ready), waited=now - self._ready_since, now=now)
 
     def _to_decode(self) -> PendingInput | None:
         """What may be decoded now: a tenant of which nothing is ready has a place of its own."""
@@ -232,6 +241,8 @@ class Batcher:
         self._metrics.decode.observe(item.decode_ms / 1e3)
         with self._lock:
             if not item.call.over:
+                if not self._ready:
+                    self._ready_since = time.perf_counter()
                 self._ready.push(item.call.tenant, [item])
 
     def _set_aside(self, item: PendingInput) -> None:

@@ -92,3 +92,15 @@ def test_a_batch_is_a_warm_size_of_what_waits(
         assert size in SIZES
         assert size <= waiting
         sizes.served(size, seconds, now=now)
+
+
+def test_what_is_decoded_gathers_for_a_moment_while_nobody_shares_the_engine() -> None:
+    sizes = BatchSizes(SIZES)
+    sizes.asked("a", now=0.0)
+    assert sizes.gathers(1, waited=0.001, now=0.0)
+    assert sizes.gathers(7, waited=0.001, now=0.0)
+    assert not sizes.gathers(8, waited=0.001, now=0.0)
+    assert not sizes.gathers(1, waited=0.003, now=0.0)
+    sizes.asked("b", now=1.0)
+    assert not sizes.gathers(1, waited=0.001, now=1.0)
+    assert not BatchSizes((1,)).gathers(1, waited=0.0, now=0.0)

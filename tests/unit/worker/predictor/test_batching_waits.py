@@ -9,7 +9,7 @@ import pytest
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Input, Options
 from tests.unit.worker.predictor.test_batching import TARGET, Desk, Engine, _until, batcher, call
-from worker.predictor import held_wait
+from worker.predictor import batch_sizes, held_wait
 from worker.predictor.batching import FEW, Batcher
 from worker.predictor.calls import PendingCall, PendingInput
 
@@ -27,6 +27,17 @@ def test_what_is_decoded_takes_turns_too() -> None:
         engine.may_go_on.set()
         desk.wait(8)
     assert 7 in engine.batches[1]
+
+
+def test_what_is_decoded_first_waits_a_moment_for_what_is_about_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_sizes, "_GATHERED_SECONDS", 60.0)
+    engine, desk = Engine(), Desk()
+    with batcher(engine, desk) as made:
+        made.submit(*call(*map(str, range(12))))
+        desk.wait(12)
+    assert len(engine.batches[0]) == 4
 
 
 def test_a_lone_request_is_decoded_beside_a_flood_and_rides_next() -> None:

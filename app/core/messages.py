@@ -31,6 +31,8 @@ PRECISION_HEADER = "x-headstart-precision"
 """What an answer was computed in, between app and predictor and to the caller."""
 PREDICTION_HEADER = "x-headstart-prediction-id"
 """The id of an answer, which feedback on it names."""
+LONGEST_RETURN = 30.0
+"""Seconds: who is sent away is never told to stay away for longer."""
 HEAVY = 256 * 1024
 """Bytes that weigh as much as one more input: a queue of 1024 then holds 256 MiB."""
 
@@ -84,6 +86,11 @@ class Options:
     score: bool = False
     """Whether each item also says its score of likeness, which `familiarity` is made of."""
 
+    @property
+    def passes_cache(self) -> bool:
+        """Whether it asks for what no remembered answer has."""
+        return bool(self.explain) or self.tokens or self.score
+
     def check_levels(self, classes: Collection[str] | None) -> None:
         """Raise invalid_request where thresholds are asked of a model that has none, its `classes`
         being None, or of a label that it does not know.
@@ -114,6 +121,40 @@ class Call:
     inputs: tuple[Input, ...]
     single: bool = False
     others: tuple[Target, ...] = ()
+    turned_away: tuple[int, int] = (0, 0)
+    """Calls and inputs like it that the app has refused since, as `WaitTooLongError` lets it."""
+
+
+class WaitTooLongError(HeadstartError):
+    """`overloaded`, as it holds for the tenant's next ones, too: for `stands` seconds, or until
+    one of its calls has ended.
+
+    It holds for who bears no more than `bears` seconds, and with `unsaid` for who says nothing of
+    it. Each input is told to come back `step` seconds after the one before.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None,
+        stands: float,
+        bears: float,
+        unsaid: bool,
+        step: float,
+    ) -> None:
+        super().__init__("overloaded", message, retry_after=retry_after)
+        self.stands, self.bears, self.unsaid, self.step = stands, bears, unsaid, step
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the hop carries of it beside the error."""
+        names = ("stands", "bears", "unsaid", "step")
+        return {name: getattr(self, name) for name in names}
+
+    def holds_for(self, wait: float | None) -> bool:
+        """Whether one that bears such a `wait` would be told the same."""
+        return self.unsaid if wait is None else wait <= self.bears
 
 
 def encode(call: Call) -> list[bytes | memoryview]:
@@ -128,6 +169,7 @@ def encode(call: Call) -> list[bytes | memoryview]:
             "options": _asked(call.options),
             "kinds": "".join(item.kind[0] for item in call.inputs),
             "lengths": [len(item.data) for item in call.inputs],
+            **({"turned_away": call.turned_away} if call.turned_away[0] else {}),
         }
     )
     return [_U32.pack(len(meta)), meta, *(item.data for item in call.inputs)]
@@ -148,6 +190,7 @@ def decode(body: bytes) -> Call:
             options=_options(meta["options"]),
             inputs=_inputs(memoryview(body)[4 + length :], meta["kinds"], meta["lengths"]),
             others=tuple(map(_target, meta.get("others", ()))),
+            turned_away=tuple(meta.get("turned_away", (0, 0))),
         )
     except (struct.error, ValueError, KeyError, TypeError) as error:
         raise HeadstartError("bad_request", "the predictor cannot read this call") from error
@@ -160,6 +203,8 @@ def error_body(error: HeadstartError) -> dict[str, Any]:
         body["param"] = error.param
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
+    if isinstance(error, WaitTooLongError):
+        body["holds"] = error.told
     return body
 
 
@@ -167,6 +212,10 @@ def read_error(body: bytes) -> HeadstartError:
     """The error that the predictor answered with."""
     try:
         fields = from_json(body)
+        if "holds" in fields:
+            return WaitTooLongError(
+                fields["message"], retry_after=fields.get("retry_after"), **fields["holds"]
+            )
         return HeadstartError(
             fields["code"],
             fields["message"],
@@ -187,7 +236,10 @@ _PLAIN_OPTIONS = {
     name: getattr(Options(), name) for name in Options.__slots__ if name not in _FIRST_OPTIONS
 }
 """The options that came after 0.1.0, and what they are where nothing is asked of them."""
-_MEMBERS = {"id", "tenant", "single", "target", "others", "options", "kinds", "lengths"}
+_MEMBERS = {
+    *("id", "tenant", "single", "target", "others", "options", "kinds", "lengths"),
+    "turned_away",
+}
 
 
 def _asked(options: Options) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def read_inputs(
         return tuple(matching(Input("image", one), modality) for one in data), False
     if is_json(kind):
         return from_document(read_document(body), modality=modality, most=most), False
-    if kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
+    if is_raw(kind):
         return (matching(Input("image", body), modality),), True
     raise HeadstartError("unsupported_media_type", _TAKEN[modality])
 
@@ -38,6 +38,12 @@ _TAKEN: Mapping[Modality, str] = {
     "text": 'send texts as application/json: {"inputs": [{"text": "…"}]}',
 }
 """What may be sent to a model of images or of texts."""
+
+
+def is_raw(content_type: str) -> bool:
+    """Whether a body of this type is one image."""
+    kind = content_type.split(";", 1)[0].strip().lower()
+    return kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom")
 
 
 def is_json(content_type: str) -> bool:

@@ -22,7 +22,7 @@ from app.http.dependencies import Services
 from app.http.strict_json import AT_ONCE, SHORT
 from app.infra.predictor_client import Answer
 from app.infra.repositories.targets import ResolvedModel
-from app.predictions.inputs import read_inputs
+from app.predictions.inputs import is_raw, read_inputs
 from app.predictions.options import check_explainable, preferring, read_options
 from app.predictions.traffic_split import chosen, parted
 
@@ -87,6 +87,7 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
     tenant = wanted.identity.organisation_id
     held.predictor.admit(tenant)
     options = preferring(read_options(wanted.query, wanted.cache), wanted.prefer)
+    _turn_away(held, wanted, options)
     body = await counted_body(held, tenant, receive)
 
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
@@ -107,6 +108,21 @@ async def predict(held: Services, wanted: Wanted, receive: Receive) -> Answer:
         store=wanted.store,
     )
     return await while_connected(receive, ask(held, question))
+
+
+def _turn_away(held: Services, wanted: Wanted, options: Options) -> None:
+    """Raise overloaded for one raw image where others of its kind have just been told so.
+
+    Of nothing else is it known how much it asks for before it is read.
+    """
+    if options.explain or not is_raw(wanted.content_type):
+        return
+    tenant = wanted.identity.organisation_id
+    known = held.resolver.recall(tenant, wanted.model)
+    if known is None or known.split or known.shadow is not None:
+        return
+    if MODALITIES[known.modality].name == "image":
+        held.predictor.turn_away(tenant, (known.backbone, known.artifact), options, 1)
 
 
 async def ask(held: Services, question: Question) -> Answer:

@@ -112,8 +112,18 @@ class Batcher:
             call.bears = self._bears(call, call.deadline - now)
             lines = (self._queue, self._ready)
             ahead = sum(line.ahead_of(call.tenant, 1) for line in lines) + self._running
-            size = len(items) * max(1, self._queue.tenants)
-            self._wait.admit(call.tenant, ahead, wait=call.bears, now=now, size=size)
+            each = max(1, self._queue.tenants)
+            if gone := call.request.turned_away[1]:
+                self._wait.turned_away(call.tenant, gone * each, now=now)
+            self._wait.admit(
+                call.tenant,
+                ahead,
+                wait=call.bears,
+                now=now,
+                size=len(items) * each,
+                each=each,
+                unsaid=call.request.options.wait is None,
+            )
             evicted = self._queue.push(call.tenant, items)
             self._work_to_do.notify(len(items))
         return evicted

@@ -7,12 +7,13 @@ for nothing; so who cannot be served in time is told as it comes, and only who w
 
 from __future__ import annotations
 
-from app.core.errors import HeadstartError
+from app.core.messages import LONGEST_RETURN as LONGEST
+from app.core.messages import WaitTooLongError
 
 GRACE = 1.0
 """Seconds beyond its wait after which a call of which nothing has begun is sent away."""
-LONGEST = 30.0
-"""Seconds: who is sent away is never told to stay away for longer."""
+STANDS = 0.05
+"""The longest for which the app may tell others the same without asking."""
 _MEMORY = 1 / 50
 """Of the pace, that one input's time replaces: some fifty inputs back, however they come."""
 _MOST_RETURNS = 4096
@@ -39,16 +40,39 @@ class HeldWait:
         self.pace = kept * self.pace + (1 - kept) * taken
         return done - began
 
-    def admit(self, tenant: str, ahead: int, *, wait: float, now: float, size: int) -> None:
+    def admit(
+        self,
+        tenant: str,
+        ahead: int,
+        *,
+        wait: float,
+        now: float,
+        size: int,
+        each: int = 1,
+        unsaid: bool = False,
+    ) -> None:
         """Raise overloaded if the answers to `ahead` others take longer than `wait`.
 
-        Whoever has one other before it is let in: it cannot wait for less. `size` inputs come back.
+        Whoever has one other before it is let in: it cannot wait for less. `size` inputs come back,
+        of which one takes the place of `each`; `unsaid`: the call itself says nothing of its wait.
+
+        What is said holds for as long as the queue takes to come down to what the call bears.
         """
         late = self.pace * (ahead + 1) - wait
         if ahead > 1 and late > 0:
-            why = f"the wait would be longer than {wait:g} s; try again"
-            after = self.retry_after(tenant, size, now=now, late=late)
-            raise HeadstartError("overloaded", why, retry_after=after)
+            raise WaitTooLongError(
+                f"the wait would be longer than {wait:g} s; try again",
+                retry_after=self.retry_after(tenant, size, now=now, late=late),
+                stands=min(late, STANDS),
+                bears=wait,
+                unsaid=unsaid and wait == self.seconds,
+                step=each * self.pace,
+            )
+
+    def turned_away(self, tenant: str, size: int, *, now: float) -> None:
+        """The app has told so many inputs more to come back, one after another."""
+        at = max(self._returns.get(tenant, 0.0), now)
+        self._returns[tenant] = min(at + size * self.pace, now + LONGEST)
 
     def misjudged(self, waited: float, *, wait: float) -> bool:
         """Whether who was let in has waited so much longer that it had better be sent away."""

@@ -93,7 +93,10 @@ class Service:
             self._idle.set()
 
     def _predict(self, exchange: Exchange) -> None:
-        calls = self._open(messages.decode(exchange.body), exchange)
+        request = messages.decode(exchange.body)
+        if turned_away := request.turned_away[0]:
+            self.metrics.calls.labels("overloaded").inc(turned_away)
+        calls = self._open(request, exchange)
         try:
             self._begin(calls)
         except Exception as error:  # noqa: BLE001 - as in `handle`; an opened call must be ended
@@ -186,7 +189,7 @@ class Service:
         call = item.call
         item.key = cache_key(call.request.target, item.input)
         options = call.request.options
-        if options.explain or options.tokens or options.score:  # the cache has none of them
+        if options.passes_cache:
             return False
         scores = self.cache.get(item.key, head.labels)
         self.metrics.cache.labels("miss" if scores is None else "hit").inc()

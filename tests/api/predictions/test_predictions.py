@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.core.messages import Call, Options, WaitTooLongError
 from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
@@ -281,3 +282,28 @@ def test_other_shapes_know_it_too(client: httpx.Client, model: str, path: str) -
     assert (answer.status_code, answer.headers.get("preference-applied")) == (200, "wait=5"), (
         answer.text
     )
+
+
+def test_who_asks_what_was_just_refused_is_told_so_unless_the_cache_may_know_it(
+    service: Service, client: httpx.Client, url: str, serving: Serving
+) -> None:
+    post(client, url, content=PNG, headers=RAW)  # what the name means is known for a moment
+    call = Call(id="p", tenant="default", target=serving.target, options=Options(), inputs=())
+    said = WaitTooLongError("the wait", retry_after=2.5, stands=60, bears=1, unsaid=True, step=0.25)
+    uncached = {**RAW, "x-headstart-cache": "off"}
+    service.services.predictor._door.shut(call, said)
+    files = [("files", ("a.png", PNG)), ("files", ("b.png", PNG))]
+    off = {"x-headstart-cache": "off"}
+    refused = [
+        client.post(url, content=PNG, headers=uncached),
+        client.post(url, files=files, headers=off),
+        client.post(url, content=PNG, headers=uncached),
+    ]
+    assert [problem(one) for one in refused] == [(503, "overloaded")] * 3
+    waits = [int(one.headers["retry-after-ms"]) for one in refused]
+    assert waits[2] > waits[0]
+    patient = client.post(url, content=PNG, headers={**uncached, "prefer": "wait=30"})
+    assert patient.status_code == 200
+    service.services.predictor._door.shut(call, said)
+    assert client.post(url, content=PNG, headers=RAW).status_code == 200
+    assert client.post(url, content=PNG, headers=uncached).status_code == 200, "it is over"

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import HeadstartError
-from app.core.messages import Call, Input, Options, Target
+from app.core.messages import Call, Input, Options, Target, WaitTooLongError
+from worker.predictor import held_wait
 from worker.predictor.calls import PendingCall, PendingInput
 from worker.predictor.fair_queue import FairQueue
 from worker.predictor.held_wait import LONGEST, HeldWait
@@ -216,3 +217,35 @@ def test_tenants_of_long_ago_are_forgotten() -> None:
     for number in range(20_000):
         held.retry_after(f"org{number}", 1, now=float(number), late=0.0)
     assert len(held._returns) <= 5000
+
+
+def test_a_refusal_stands_until_the_queue_has_come_down_but_not_for_long() -> None:
+    held = HeldWait(1.0)
+    held.served(1, started=0.0, done=0.01)
+    for ahead, stands in ((100, 0.01), (102, 0.03), (1000, held_wait.STANDS)):
+        with pytest.raises(WaitTooLongError) as refused:
+            held.admit("a", ahead, wait=1.0, now=1.0, size=2, each=2, unsaid=True)
+        assert refused.value.stands == pytest.approx(stands)
+        assert (refused.value.bears, refused.value.unsaid) == (1.0, True)
+        assert refused.value.step == pytest.approx(0.02)
+
+
+def test_who_bears_less_than_others_says_nothing_of_those_who_say_nothing() -> None:
+    held = HeldWait(1.0)
+    held.served(1, started=0.0, done=0.01)
+    for wait, unsaid in ((0.5, False), (0.5, True), (1.0, False)):
+        with pytest.raises(WaitTooLongError) as refused:
+            held.admit("a", 200, wait=wait, now=1.0, size=1, unsaid=unsaid)
+        assert not refused.value.unsaid
+
+
+def test_those_whom_the_app_told_to_return_come_before_the_next() -> None:
+    held, other = HeldWait(1.0), HeldWait(1.0)
+    for one in (held, other):
+        one.served(1, started=0.0, done=0.01)
+    for _ in range(8):
+        other.retry_after("a", 1, now=1.0, late=0.5)
+    held.retry_after("a", 1, now=1.0, late=0.5)
+    held.turned_away("a", 7, now=1.0)
+    told = [one.retry_after("a", 1, now=1.0, late=0.5) for one in (held, other)]
+    assert told[0] == pytest.approx(told[1])

@@ -24,8 +24,16 @@ from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.image_formats import small_pictures
 from app.core.image_formats.small_pictures import SmallPictureCall, SmallPictureFacts
-from app.core.messages import HEAVY, PRECISION_HEADER, PREDICTION_HEADER, Call
+from app.core.messages import (
+    HEAVY,
+    PRECISION_HEADER,
+    PREDICTION_HEADER,
+    Call,
+    Options,
+    WaitTooLongError,
+)
 from app.infra.precision import Precisions
+from app.infra.predictor_client.door import Door, Served, countable, served_by
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
@@ -74,6 +82,11 @@ class PredictorClient:
         self._idle: list[_Connection] = []
         self._open: Counter[str] = Counter()
         self._total = 0
+        self._door = Door()
+
+    def turn_away(self, tenant: str, served: Served, options: Options, inputs: int) -> None:
+        """Raise `overloaded` where the predictor has just said it of the same (`Door`)."""
+        self._door.check(tenant, served, options, inputs)
 
     def admit(self, tenant: str) -> None:
         """Raise `overloaded` if so much is under way that `tenant` has no room for one more."""
@@ -86,6 +99,23 @@ class PredictorClient:
     async def predict(self, call: Call) -> Answer:
         """The answer to `call`. Raises what the predictor says, or predictor_unavailable."""
         self.admit(call.tenant)
+        if not call.others:
+            self.turn_away(call.tenant, served_by(call.target), call.options, countable(call))
+        turned_away = self._door.turned_away(call)
+        if turned_away[0]:
+            call = replace(call, turned_away=turned_away)
+        try:
+            answer = await self._predict(call)
+        except WaitTooLongError as refusal:
+            self._door.shut(call, refusal)
+            raise
+        except BaseException:
+            self._door.open(call.tenant)
+            raise
+        self._door.open(call.tenant)
+        return answer
+
+    async def _predict(self, call: Call) -> Answer:
         load = max(1, sum(item.weight for item in call.inputs))
         with self._under_way(call.tenant, load):
             seconds = call.options.timeout + _GRACE

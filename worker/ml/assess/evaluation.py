@@ -81,10 +81,11 @@ def _evaluate(
         return result | _nothing(classes, how)
     trained, per_class = _trained(true, how, folds), apart * len(true) / len(classes)
     part = None if trained is None else _FoldFit(trained, per_class, growth)
-    share, final = partial(_share, part=part, apart=apart), partial(_expected, part=part)
+    share = partial(_share, part=part, apart=apart)
     said = probs.argmax(1)
     tally = tallied(said, true, len(classes))
     hits, count = float(tally.hits.sum()), float(tally.support.sum())
+    final = partial(_expected, part=part, n=count * apart)
     return result | {
         "estimable": True,
         "accuracy": final(share(hits, count)),
@@ -204,13 +205,17 @@ class _FoldFit:
         )
 
 
-def _expected(figure: Interval, *, part: _FoldFit | None) -> Interval:
-    """The figure with what the final fit is expected to have: out of fold more than its parts."""
+def _expected(figure: Interval, *, part: _FoldFit | None, n: float) -> Interval:
+    """The figure of `n` judgements with what the final fit is expected to have: out of fold more
+    than its parts, and never surely all.
+    """
     value = figure["value"]
-    if value is None or part is None:
-        return {**figure, "expected": value}
-    grown = intervals.grown(value, part.trained, part.per_class, part.growth)
-    return {**figure, "expected": grown}
+    if value is None:
+        return {**figure, "expected": None}
+    value = intervals.seen(value, n)
+    if part is not None:
+        value = intervals.grown(value, part.trained, part.per_class, part.growth)
+    return {**figure, "expected": value}
 
 
 def _elsewhere(share: float, n: float, final: Callable[[Interval], Interval]) -> dict[str, Any]:

@@ -78,6 +78,13 @@ def variance(middle: float, n: float, extra: float | None = None) -> float:
     return middle * (1 - middle) * (1 / (n + 4) + (overdispersion(n) if extra is None else extra))
 
 
+def seen(share: float, n: float) -> float:
+    """A share of `n` judgements; where none was wrong off 1 by half a one (Jeffreys 1946): an error
+    that few judgements have not shown is not impossible.
+    """
+    return min(share, (n + 0.5) / (n + 1))
+
+
 def grown(
     share: float,
     trained: float,

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
+from app.core import hyperparameters
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.modalities import mapped
@@ -121,6 +122,7 @@ class Tensors:
 
     def _fit(self, request: Message, report: Report) -> dict[str, Any]:
         began = time.monotonic()
+        hyperparameters.check_known(request["method"], request["hyperparameters"])
         engine = self._engine(request)
         spec = engine.spec
         named = self._named(engine, request)

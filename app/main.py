@@ -198,7 +198,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def in_use(held: Services) -> AsyncIterator[None]:
     """What goes on beside requests for models in use: their log, its end, limits, annotations."""
-    logged, quality = partial(remove_logged, held), partial(watch_quality, held)
+    logged, quality = partial(remove_logged, held), partial(watch_quality, held, {})
     async with (
         tidied(logged, every=60.0),
         tidied(quality, every=2.0),

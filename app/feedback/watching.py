@@ -19,15 +19,28 @@ _MORE = 1.25
 """The same model pulls a hook again once there is so much more audited feedback on it."""
 
 
-def watch_quality(services: Services) -> int:
-    """Trigger the hooks whose limit audited feedback evidently shows to be missed; how many."""
+Seen = dict[str, tuple[Any, ...]]
+"""By hook: the mark of what was said of its alias when it was looked at last."""
+
+
+def watch_quality(services: Services, seen: Seen) -> int:
+    """Trigger the hooks whose limit audited feedback evidently shows to be missed; how many.
+
+    Looks at those alone of whose alias something was said that is not `seen`, which this updates.
+    """
     with reading(services.sessions) as session:
-        due = [
-            hook.id
-            for hook in watched.hooks(session, "quality")
-            if _cause(session, hook) is not None
-        ]
-    return sum(_pulled(services, hook_id) for hook_id in due)
+        found = watched.with_quality(session)
+        news = [one.id for one in found if seen.get(one.id) != one.mark]
+        due = [hook_id for hook_id in news if _is_due(session, hook_id)]
+    pulled = sum(_pulled(services, hook_id) for hook_id in due)
+    seen.clear()
+    seen.update({one.id: one.mark for one in found})
+    return pulled
+
+
+def _is_due(session: Session, hook_id: str) -> bool:
+    hook = session.get(HookRow, hook_id)
+    return hook is not None and _cause(session, hook) is not None
 
 
 def _pulled(services: Services, hook_id: str) -> bool:

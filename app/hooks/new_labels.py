@@ -16,6 +16,7 @@ from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import DatasetRow, DatasetVersionRow, HookRow
 from app.infra.repositories import datasets
+from app.infra.repositories.live import watched
 from app.infra.repositories.retraining import hook_runs
 from app.uploads import blobs
 
@@ -32,11 +33,7 @@ def look(services: Services) -> int:
     """
     end, triggered = time.monotonic() + _LOOKING_SECONDS, 0
     with reading(services.sessions) as session:
-        due = [
-            (row.organisation_id, row.id)
-            for row in _with_labels(session)
-            if _news(session, services, row)
-        ]
+        due = [(one.organisation_id, one.id) for one in watched.with_labels(session)]
     counts: Counts = {}
     for hook_id in in_turn(due):
         triggered += _looked(services, hook_id, counts)
@@ -60,12 +57,6 @@ def _looked(services: Services, hook_id: str, counts: Counts) -> bool:
     except (HeadstartError, OSError, ValueError) as error:
         log.warning("new labels cannot be counted", hook=hook_id, reason=error)
         return False
-
-
-def _with_labels(session: Session) -> list[HookRow]:
-    """Enabled hooks that count labels, of every organisation."""
-    rows = session.scalars(select(HookRow).where(HookRow.enabled)).all()
-    return [row for row in rows if _count(row) is not None]
 
 
 def _count(row: HookRow) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -26,6 +26,8 @@ from app.infra.repositories import datasets, sealing, work
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.retraining import hook_runs, promotions
 
+MOST = 100
+"""Hooks of an organisation."""
 _SECRET_BYTES = 24
 _CHECKED = {"dataset", "alias", "job", "gate", "triggers"}
 """What a hook is checked for when it is named, enabled or not."""
@@ -41,8 +43,11 @@ def create(
 ) -> HookRow:
     """A new hook, all of it checked, its schedules queued.
 
-    Raises secrets_key_missing, and what its job would raise.
+    Raises invalid_value where there are enough, secrets_key_missing, and what its job would raise.
     """
+    held = select(func.count()).where(HookRow.organisation_id == organisation_id)
+    if session.scalars(held).one() >= MOST:
+        raise HeadstartError("invalid_value", f"there are {MOST} hooks already")
     at = now(session)
     row = HookRow(
         id=new_id("hook_"),

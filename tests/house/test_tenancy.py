@@ -26,6 +26,7 @@ QUERIES = {"select", "update", "delete", "delete_from", "get", "get_one", "inser
 OWNERS = {*TABLES, "Claim", "Attempt", "IdempotencyKey"}
 
 BY_ID = {
+    "app.feedback.watching": "_is_due",
     "app.hooks.new_labels": "_look",
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
     "app.infra.repositories.datasets": "_refuse_if_used _drop_empty",
@@ -54,9 +55,7 @@ OF_ALL = {
     "app.infra.repositories.job_queries": "durations",
     "app.infra.repositories.live.labelling": "is_any_due",
     "app.infra.repositories.live.log": "expire",
-    "app.infra.repositories.live.watched": "hooks",
     "app.infra.repositories.models": "width_on",
-    "app.hooks.new_labels": "_with_labels",
     "app.infra.repositories.retraining.webhooks": "prune",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",

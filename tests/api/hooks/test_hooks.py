@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook
 
+from app.hooks import service as hooks
 from app.infra.database import reading, transaction
 from app.infra.orm import IdempotencyRow
 from app.infra.repositories import jobs
@@ -56,6 +57,17 @@ def end(service: Service, run: Told) -> None:
     """Let a run's job be cancelled: there is no trainer here."""
     with transaction(service.services.sessions) as session:
         jobs.cancel_job(session, run["job"])
+
+
+def test_hooks_of_an_organisation_are_bounded(
+    client: httpx.Client, hook: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "MOST", 1)
+    made = hook()
+    body = {name: made[name] for name in ("name", "dataset", "alias", "job", "triggers")}
+    assert problem(client.post("/v1/hooks", json=body)) == (422, "invalid_value")
+    client.delete(f"/v1/hooks/{made['id']}").raise_for_status()
+    hook()
 
 
 def test_a_hook_is_made_read_changed_and_deleted(client: httpx.Client, hook: Make) -> None:

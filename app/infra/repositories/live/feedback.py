@@ -147,6 +147,12 @@ def _says(audited_only: bool) -> list[ColumnElement[bool]]:
     return [says, of.audited.is_(True)] if audited_only else [says]
 
 
+def to_apply(audited_only: bool = False) -> list[ColumnElement[bool]]:
+    """Conditions: feedback whose label no dataset version has yet, and one could have."""
+    of = FeedbackRow
+    return [*_says(audited_only), of.content_key.is_not(None), of.applied.is_(None)]
+
+
 def pending(session: Session, organisation_id: str, alias: str, audited_only: bool = False) -> int:
     """How many labels an alias was told that no dataset version has yet, and that one could have:
     their inputs are kept."""
@@ -154,9 +160,7 @@ def pending(session: Session, organisation_id: str, alias: str, audited_only: bo
     statement = select(func.count(func.distinct(of.sha256))).where(
         FeedbackRow.organisation_id == organisation_id,
         of.alias == alias,
-        *_says(audited_only),
-        of.content_key.is_not(None),
-        of.applied.is_(None),
+        *to_apply(audited_only),
     )
     return int(session.scalar(statement) or 0)
 

@@ -256,7 +256,8 @@ def list_events(
     with reading(services.sessions) as session:
         job_queries.require(session, job_id, organisation_id=caller.organisation_id)
     if events.wants_stream(request.headers.get("accept", "")):
-        return _stream(services, job_id, events.resume_point(last_event_id))
+        key = request.headers.get("authorization", "")
+        return _stream(services, job_id, events.resume_point(last_event_id), key)
     with reading(services.sessions) as session:
         rows = job_queries.newest_events(
             session, job_id, before=event_number(after or ""), limit=limit + 1
@@ -264,12 +265,12 @@ def list_events(
     return page(rows, limit, event_of)
 
 
-def _stream(services: Services, job_id: str, after: int) -> Response:
+def _stream(services: Services, job_id: str, after: int, key: str) -> Response:
     """204 tells a browser's EventSource, which reconnects by itself, that it has had everything."""
     batch = events.read(services, job_id, after)
     if after and batch.last and not batch.events:
         return Response(status_code=204, headers={"vary": "Accept"})
-    return events.stream(services, job_id, after=after)
+    return events.stream(services, job_id, after=after, key=key)
 
 
 @router.get("/{job_id}/checkpoints", responses=problems("not_found"))

@@ -18,7 +18,7 @@ from app.infra.repositories import job_queries
 from app.jobs.views import event_number, event_of
 
 _AT_ONCE = 500
-_PING_SECONDS = 10.0
+_PING_SECONDS = 5.0
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", "vary": "Accept"}
 DONE = format_sse_event(event="done", data_str="[DONE]")
 """The last frame: OpenAI's word for the end, so that clients need not reconnect to learn it."""
@@ -51,9 +51,11 @@ def resume_point(last_event_id: str | None) -> int:
     return number
 
 
-def stream(services: Services, job_id: str, *, after: int) -> EventSourceResponse:
-    """The answer that follows the job from the event `after` to its end."""
-    return EventSourceResponse(_frames(services, job_id, after), headers=_HEADERS)
+def stream(services: Services, job_id: str, *, after: int, key: str) -> EventSourceResponse:
+    """The answer that follows the job from the event `after` to its end, or to that of `key`, the
+    header that opened it.
+    """
+    return EventSourceResponse(_frames(services, job_id, after, key), headers=_HEADERS)
 
 
 def read(services: Services, job_id: str, after: int) -> EventBatch:
@@ -64,9 +66,11 @@ def read(services: Services, job_id: str, after: int) -> EventBatch:
     return EventBatch(events, last=ended and len(events) < _AT_ONCE)
 
 
-async def _frames(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _frames(services: Services, job_id: str, after: int, key: str) -> AsyncIterator[bytes]:
     with services.waiting.watch(EVENTS, job_id) as watch:
         while not services.waiting.stopping:
+            if not await _opens(services, key):
+                return
             batch = await _read(services, job_id, after)
             for row in batch.events if batch else ():
                 after = row.id
@@ -77,6 +81,17 @@ async def _frames(services: Services, job_id: str, after: int) -> AsyncIterator[
             more = batch is not None and len(batch.events) == _AT_ONCE
             if not more and not await watch.change(_PING_SECONDS):
                 yield KEEPALIVE_COMMENT
+
+
+async def _opens(services: Services, key: str) -> bool:
+    """Whether the key still opens the stream: one that was revoked or has expired does not; while
+    the database is away nobody knows, and nothing is read either.
+    """
+    try:
+        (await services.keyring.identify(key)).require("read")
+    except HeadstartError as error:
+        return error.code == "database_unavailable"
+    return True
 
 
 async def _read(services: Services, job_id: str, after: int) -> EventBatch | None:

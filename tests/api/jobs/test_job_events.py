@@ -127,6 +127,25 @@ def test_a_stream_resumes_where_it_broke_off(
     assert client.get(f"{JOBS}/{job['id']}/events", headers=nothing).status_code == 204
 
 
+def test_a_stream_ends_with_its_key(service: Service, client: httpx.Client) -> None:
+    job = new_job(service, client)
+    made = client.post("/v1/api_keys", json={"name": "follows", "scopes": ["read"]}).json()
+    headers = STREAM | {"authorization": f"Bearer {made['key']}"}
+    with client.stream("GET", f"{JOBS}/{job['id']}/events", headers=headers) as answer:
+        lines = frames(answer)
+        assert next(lines).json["object"] == "fine_tuning.job.event"
+        client.delete(f"/v1/api_keys/{made['id']}").raise_for_status()
+        with transaction(service.services.sessions) as session:
+            note(session, job["id"], 77)
+            jobs.cancel_job(session, job["id"])
+        rest = list(lines)
+    told = client.get(f"{JOBS}/{job['id']}/events").json()["data"]
+    since = {one["id"] for one in told if one["message"] in ("77", "Job cancelled")}
+    assert since
+    assert not since & {frame.id for frame in rest}
+    assert all(frame.event is None for frame in rest), "it was not told that the job is over"
+
+
 def test_a_bad_last_event_id_is_refused(service: Service, client: httpx.Client) -> None:
     job = new_job(service, client)
     for bad in ("7", "ftevent-", "ftevent-x", "ftevent-1e3", "ftevent-" + "9" * 30):

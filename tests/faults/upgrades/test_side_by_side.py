@@ -20,11 +20,17 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.faults.counts import FULL
 from tests.faults.upgrades.former import PATIENCE, Side, sides, tree_before
 from tests.servers import postgres_database, redis_server, wait_for
 from tests.worker_kit import pictures
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.skipif(not FULL, reason="two whole releases side by side: `make faults` runs it"),
+]
 BEFORE = "0029"
 """The former release is what there was before this migration."""
 PICTURE = base64.b64encode(pictures(1, 2, seed=99)[0][2]).decode()

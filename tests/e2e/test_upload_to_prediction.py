@@ -80,11 +80,13 @@ def test_every_method_trains_on_the_same_embeddings(service: Service) -> None:
         dataset = upload(client, zipped(drawn(per_class=6)))["id"]
         for method in methods:
             job = fine_tune(client, dataset, method=_briefly(method["id"]))
-            rows = client.post(
+            answer = client.post(
                 f"/v1/models/{job['fine_tuned_model']}/predictions",
                 content=drawn(per_class=1, seed=9)["disc/0.png"],
-                headers={"content-type": "image/png"},
-            ).json()["data"]
+                headers={"content-type": "image/png", "prefer": "wait=60"},
+            )
+            assert answer.status_code == 200, (method["id"], answer.text)
+            rows = answer.json()["data"]
             assert rows[0]["label"] in ("disc", "bar")
 
 

@@ -76,11 +76,13 @@ class PromotionGate(BaseModel):
     )
 
 
-def metric_of(gate: PromotionGate, *, several: bool) -> Metric:
-    """What decides. Raises invalid_value where such models have no such figure."""
+def metric_of(gate: PromotionGate, *, several: bool, by_class: bool = False) -> Metric:
+    """What decides; `by_class`: of one label each class counts alike, where nothing else is asked.
+    Raises invalid_value where such models have no such figure.
+    """
     known = OF_SEVERAL if several else OF_ONE
     if gate.metric == "auto":
-        return known[0]
+        return "balanced_accuracy" if by_class and not several else known[0]
     if gate.metric not in known:
         kind = "several labels" if several else "one label"
         why = f"{gate.metric} is not of models of {kind}: {', '.join(known)} are"
@@ -128,9 +130,8 @@ def decide(
         return _first(pairs, gate)
     found = discordance(pairs)
     seen = evidence.of(pairs, found, gate.floors, seed=seed, draws=draws)
-    metric = metric_of(gate, several=pairs[0].several)
-    if gate.metric == "auto" and metric == "accuracy" and equal_classes and _is_uneven(pairs):
-        metric = "balanced_accuracy"
+    by_class = equal_classes and _is_uneven(pairs)
+    metric = metric_of(gate, several=pairs[0].several, by_class=by_class)
     rule = _Rule(gate, metric, budget, seen, asked)
     missed = _missed(seen.told["floors"]) or _unjudged(found, rule)
     if missed is not None:

@@ -82,19 +82,19 @@ def test_unknown_query_parameters_are_refused_by_name(client: httpx.Client) -> N
 
 
 def test_the_sdks_own_parameters_are_known(service: Service, key: str) -> None:
-    sdk = openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
-    file = sdk.files.create(
-        file=("small.zip", small()),
-        purpose="fine-tune",
-        expires_after={"anchor": "created_at", "seconds": 3600},
-    )
-    assert file.expires_at == pytest.approx(file.created_at + 3600, abs=1)
-    finish(service, file.id)
-    assert sdk.files.list(limit=1, order="asc", purpose="fine-tune").data
-    assert sdk.fine_tuning.jobs.list(limit=1, metadata={"a": "b"}).data == []
-    with pytest.raises(openai.UnprocessableEntityError) as caught:
-        sdk.fine_tuning.jobs.create(model="nope", training_file=file.id)
-    assert (caught.value.code, caught.value.param) == ("unknown_backbone", "model")
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0) as sdk:
+        file = sdk.files.create(
+            file=("small.zip", small()),
+            purpose="fine-tune",
+            expires_after={"anchor": "created_at", "seconds": 3600},
+        )
+        assert file.expires_at == pytest.approx(file.created_at + 3600, abs=1)
+        finish(service, file.id)
+        assert sdk.files.list(limit=1, order="asc", purpose="fine-tune").data
+        assert sdk.fine_tuning.jobs.list(limit=1, metadata={"a": "b"}).data == []
+        with pytest.raises(openai.UnprocessableEntityError) as caught:
+            sdk.fine_tuning.jobs.create(model="nope", training_file=file.id)
+        assert (caught.value.code, caught.value.param) == ("unknown_backbone", "model")
 
 
 def test_pages_of_an_allowed_origin_may_call(proxied: Service) -> None:

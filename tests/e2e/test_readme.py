@@ -75,12 +75,12 @@ def test_by_the_sdk(service: Service, folder: Path) -> None:
 def test_the_loop_ends_for_a_cancelled_job(service: Service) -> None:
     tree = ast.parse(snippet("By the `openai` SDK", language="python"))
     (loop,) = [node for node in tree.body if isinstance(node, ast.While)]
-    client = OpenAI(base_url=service.url + "/v1", api_key=service.key)
-    file = client.files.create(
-        file=("many.zip", zipped(drawn(per_class=150, seed=33))), purpose="fine-tune"
-    )
-    job = client.fine_tuning.jobs.create(model="efficientnet_lite0", training_file=file.id)
-    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
-    names = {"client": client, "job": job}
-    exec(f"import time\n{ast.unparse(loop)}", names)
-    assert names["job"].status == "cancelled"
+    with OpenAI(base_url=service.url + "/v1", api_key=service.key) as client:
+        file = client.files.create(
+            file=("many.zip", zipped(drawn(per_class=150, seed=33))), purpose="fine-tune"
+        )
+        job = client.fine_tuning.jobs.create(model="efficientnet_lite0", training_file=file.id)
+        assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+        names = {"client": client, "job": job}
+        exec(f"import time\n{ast.unparse(loop)}", names)
+        assert names["job"].status == "cancelled"

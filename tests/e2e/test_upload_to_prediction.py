@@ -185,24 +185,24 @@ def test_another_organisation_sees_nothing(service: Service) -> None:
 
 
 def test_the_official_sdk_is_a_client(service: Service) -> None:
-    sdk = OpenAI(base_url=service.url + "/v1", api_key=service.key)
-    uploaded = sdk.files.create(
-        file=("shapes.zip", zipped(drawn(per_class=5, seed=21))), purpose="fine-tune"
-    )
-    uploaded = sdk.files.wait_for_processing(uploaded.id, poll_interval=0.2)
-    assert uploaded.status == "processed"
-    job = sdk.fine_tuning.jobs.create(
-        model="efficientnet_lite0", training_file=uploaded.id, suffix="shapes"
-    )
-    deadline = time.monotonic() + 60
-    while job.status not in ("succeeded", "failed") and time.monotonic() < deadline:
-        time.sleep(0.1)
-        job = sdk.fine_tuning.jobs.retrieve(job.id)
-    assert job.status == "succeeded", job.error
-    events = list(sdk.fine_tuning.jobs.list_events(job.id, limit=2))
-    assert len(events) > 2
-    assert job.fine_tuned_model in [model.id for model in sdk.models.list()]
-    assert sdk.models.retrieve(job.fine_tuned_model).owned_by
-    assert job.id in [listed.id for listed in sdk.fine_tuning.jobs.list(limit=5)]
-    assert sdk.fine_tuning.jobs.checkpoints.list(job.id).data is not None
-    assert sdk.models.delete(job.fine_tuned_model).deleted
+    with OpenAI(base_url=service.url + "/v1", api_key=service.key) as sdk:
+        uploaded = sdk.files.create(
+            file=("shapes.zip", zipped(drawn(per_class=5, seed=21))), purpose="fine-tune"
+        )
+        uploaded = sdk.files.wait_for_processing(uploaded.id, poll_interval=0.2)
+        assert uploaded.status == "processed"
+        job = sdk.fine_tuning.jobs.create(
+            model="efficientnet_lite0", training_file=uploaded.id, suffix="shapes"
+        )
+        deadline = time.monotonic() + 60
+        while job.status not in ("succeeded", "failed") and time.monotonic() < deadline:
+            time.sleep(0.1)
+            job = sdk.fine_tuning.jobs.retrieve(job.id)
+        assert job.status == "succeeded", job.error
+        events = list(sdk.fine_tuning.jobs.list_events(job.id, limit=2))
+        assert len(events) > 2
+        assert job.fine_tuned_model in [model.id for model in sdk.models.list()]
+        assert sdk.models.retrieve(job.fine_tuned_model).owned_by
+        assert job.id in [listed.id for listed in sdk.fine_tuning.jobs.list(limit=5)]
+        assert sdk.fine_tuning.jobs.checkpoints.list(job.id).data is not None
+        assert sdk.models.delete(job.fine_tuned_model).deleted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 
 import httpx
 import openai
@@ -19,8 +20,9 @@ FILES = "/v1/files"
 
 
 @pytest.fixture
-def sdk(service: Service, key: str) -> OpenAI:
-    return OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
+def sdk(service: Service, key: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0) as found:
+        yield found
 
 
 def test_the_sdk_uploads_reads_lists_and_deletes(

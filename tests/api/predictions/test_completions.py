@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def intents(serving: Serving, service: Service) -> str:
 
 
 @pytest.fixture
-def sdk(service: Service, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
+def sdk(service: Service, key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0) as found:
+        yield found
 
 
 def test_the_label_is_the_message(sdk: openai.OpenAI, intents: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -24,8 +25,9 @@ ENCODED = b64encode(PNG).decode()
 
 
 @pytest.fixture
-def sdk(service: Service, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
+def sdk(service: Service, key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0) as found:
+        yield found
 
 
 def test_the_sdk_reads_an_embedding_of_length_one(sdk: openai.OpenAI) -> None:

@@ -34,8 +34,9 @@ def intents(serving: Serving, service: Service) -> str:
 
 
 @pytest.fixture
-def sdk(service: Service, key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
+def sdk(service: Service, key: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0) as found:
+        yield found
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ TITLES: Mapping[str, str] = {
     "in_flight": "The same request is still in flight",
     "invalid_transition": "The state does not allow this",
     "in_use": "Something else still uses this",
+    "model_holds_example": "A model keeps the example itself",
     "not_ready": "Not ready yet",
     "payload_too_large": "The body is larger than allowed",
     "unsupported_media_type": "The content type is not supported",
@@ -73,6 +74,7 @@ TITLES: Mapping[str, str] = {
     "label_corrected": "What was there has the newer label",
     "duplicate_example": "The same content appears twice",
     "duplicate_across_splits": "The same content is in two splits",
+    "example_erased": "The content was erased from this dataset",
     # jobs
     "invalid_hyperparameter": "A hyperparameter is out of range",
     "unknown_method": "No such method",

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Response
 
 from app.datasets import examples, exports, removal, service
 from app.datasets.change_schemas import DatasetChange
+from app.datasets.erasing import endpoints as erasing
 from app.datasets.looks import endpoints as looks
 from app.datasets.looks import thumbnails
 from app.datasets.lookup import DatasetId, find, settled
@@ -44,6 +45,7 @@ from app.uploads.upload_docs import BAD_UPLOADS, multipart_body
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/datasets", tags=["datasets"])
 router.include_router(examples.router)
+router.include_router(erasing.router)
 router.include_router(exports.router)
 router.include_router(looks.router)
 router.include_router(thumbnails.router)

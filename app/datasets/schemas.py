@@ -43,6 +43,8 @@ _BRIEF: JsonDict = {
     "error": None,
     "created_at": 1764000000,
     "ready_at": 1764000001,
+    "num_erased": 0,
+    "erased_at": None,
 }
 
 
@@ -56,6 +58,7 @@ _MODE = (
     "multi_label: each example has `labels`, several or none, and its models answer each class for"
     " itself."
 )
+_ERASED = "Examples that the version had once, and that were erased from all versions."
 _NONE = "Of them, those of a multi-label dataset that belong to no class."
 
 
@@ -106,6 +109,8 @@ class VersionBrief(BaseModel):
     error: dict[str, Any] | None = Field(description="Why it failed: `{code, message, param}`.")
     created_at: int
     ready_at: int | None
+    num_erased: int = Field(0, description=_ERASED)
+    erased_at: int | None = Field(None, description="When that was the last time.")
 
 
 class VersionDetail(VersionBrief):
@@ -139,6 +144,8 @@ class DatasetBrief(BaseModel):
     error: dict[str, Any] | None
     created_at: int
     ready_at: int | None
+    num_erased: int = Field(0, description=_ERASED)
+    erased_at: int | None = Field(None, description="When that was the last time.")
     expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
     target: float | None = Field(
         None, description="The accuracy from which on a model of it is good enough."
@@ -281,4 +288,6 @@ def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:
         "num_problems": snapshot.num_problems,
         "pixel_scale": row.pixel_scale or None,
         "error": row.error,
+        "num_erased": row.erased or 0,
+        "erased_at": whole(row.erased_at),
     }

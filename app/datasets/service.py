@@ -18,6 +18,7 @@ from app.core.manifest import LabelMode, Problem, least_classes
 from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
+from app.datasets.erasing import marks
 from app.http.dependencies import Services, writing
 from app.infra import storage_keys
 from app.infra.auto_backbone import AUTO
@@ -217,11 +218,20 @@ def append(
     """
     organisation_id = base.dataset.organisation_id
     built = _taken_for(services, upload, form, base)
+    erasures = base.dataset.erasures
     files = {storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path}
     with blobs.stored(services, files) as pack:
         revision = _appending(built, minimum_classes=minimum_classes, first=first)
         held = (built.pack_sha256, pack)
-        return _derive(services, base, revision, size=upload.size, receipt=receipt, pack=held)
+        return _derive(
+            services,
+            base,
+            revision,
+            size=upload.size,
+            receipt=receipt,
+            pack=held,
+            erasures=erasures,
+        )
 
 
 @contextmanager
@@ -243,13 +253,14 @@ def _taken_for(
     asking.refuse_settled(form, base)
     pseudonym_key = partial(_pseudonym_key, services, base.dataset.organisation_id)
     mode = label_mode_of(base)
-    return build(
+    built = build(
         upload.path,
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
         options=asking.options(form, mode, minimum_classes=1, pseudonym_key=pseudonym_key),
     )
+    return marks.without_erased(services, base.dataset, built)
 
 
 def _appending(built: Built, *, minimum_classes: int = 2, first: Change = list) -> Revision:
@@ -305,14 +316,19 @@ def _derive(
     size: int = 0,
     receipt: Receipt | None = None,
     pack: tuple[str, blobs.Hold] | None = None,
+    erasures: int | None = None,
 ) -> DatasetSnapshot:
     """The version after the dataset's latest one; `size` bytes, in `pack`, were uploaded for it.
 
-    A pack that the version names nothing of stays held, and so is taken back.
+    A pack that the version names nothing of stays held, and so is taken back. `erasures` is how
+    many there were as an upload was read: after another it is to be sent, and read, again.
     """
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
         base, held = _latest(services, base)
+        if erasures not in (None, base.dataset.erasures):
+            why = "examples were erased meanwhile; send the upload again"
+            raise HeadstartError("in_flight", why, retry_after=1)
         content = revision.of(held)
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
@@ -355,6 +371,8 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         )
         if dataset.latest_version != base.version.number:
             return None
+        if dataset.erasures != base.dataset.erasures:
+            return None  # the base has other examples, and a manifest of another name, by now
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)

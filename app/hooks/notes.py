@@ -111,7 +111,7 @@ _MOST_MARGIN = 0.5
 
 def _splits(services: Services, version: DatasetVersionRow) -> Mapping[str, int]:
     """How many usable examples of a version are in each split. Raises storage_unavailable."""
-    key = f"splits {version.id} {version.status}"
+    key = f"splits {version.id} {version.manifest_sha256} {version.status}"
     known = services.looks.get(key)
     if known is None:
         examples = blobs.load_manifest(services, version)

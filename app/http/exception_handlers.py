@@ -22,7 +22,14 @@ from app.http import error_shapes
 log = structlog.get_logger()
 
 FINAL_CONFLICTS = frozenset(
-    {"invalid_transition", "in_use", "not_ready", "quota_exceeded", "replayed"}
+    {
+        "invalid_transition",
+        "in_use",
+        "not_ready",
+        "quota_exceeded",
+        "replayed",
+        "model_holds_example",
+    }
 )
 """What would be refused again, although its status says to try."""
 _HTTP_CODES = {

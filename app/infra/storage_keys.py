@@ -58,8 +58,10 @@ def tuning(organisation_id: str, job_id: str, *, fence: int, number: int) -> str
     return f"{tunings(organisation_id, job_id)}/{fence:09}-{number:06}.safetensors"
 
 
-def result(organisation_id: str, batch_id: str, *, start: int, fence: int) -> str:
-    """The results of a batch's inputs from `start` on, as one attempt at them wrote them."""
+def result(organisation_id: str, batch_id: str, *, start: int, fence: int | str) -> str:
+    """The results of a batch's inputs from `start` on, as one attempt at them wrote them, or, under
+    a name that is no fence, as they were written anew.
+    """
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"
 
 

@@ -26,6 +26,7 @@ _MODEL: dict[str, Any] = {
     "suffix": "cells",
     "dataset": {"id": "ds_01ke4bz3r0h5d8g2j4n6p9s1v3", "name": "cells", "version": 1},
     "accuracy": {"value": 0.96, "low": 0.9, "high": 0.99},
+    "trained_on_erased": 0,
 }
 _INTERVAL: dict[str, Any] = {"value": 0.96, "low": 0.9, "high": 0.99}
 _EXPECTED: dict[str, Any] = {**_INTERVAL, "expected": 0.963}
@@ -66,6 +67,11 @@ class Model(BaseModel):
     )
     accuracy: Interval | None = Field(
         None, description="As in the evaluation; null where that has no such figure."
+    )
+    trained_on_erased: int = Field(
+        0,
+        description="Examples that it has learned from and that were erased since: its weights and"
+        " figures are what they were.",
     )
 
 

@@ -62,6 +62,7 @@ def model_of(row: ModelRow, names: Sequence[str], origin: Origin | None) -> Mode
         suffix=row.id.split(":")[3] or None,
         dataset=origin_of(origin),
         accuracy=Interval.model_validate(row.accuracy) if row.accuracy else None,
+        trained_on_erased=row.trained_on_erased,
     )
 
 

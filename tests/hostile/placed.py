@@ -118,6 +118,8 @@ _PLACED: Mapping[str, str] = {
         GET /v1/batches/{batch_id}
         GET /v1/datasets
         GET /v1/datasets/{dataset_id}
+        GET /v1/datasets/{dataset_id}/erasures
+        GET /v1/datasets/{dataset_id}/erasures/{erasure_id}
         GET /v1/datasets/{dataset_id}/examples
         GET /v1/datasets/{dataset_id}/examples/{example_id}
         GET /v1/datasets/{dataset_id}/examples/{example_id}/content
@@ -210,6 +212,7 @@ _PLACED: Mapping[str, str] = {
         POST /v1/datasets
         DELETE /v1/datasets/{dataset_id}
         PATCH /v1/datasets/{dataset_id}
+        POST /v1/datasets/{dataset_id}/erasures
         PATCH /v1/datasets/{dataset_id}/examples
         POST /v1/datasets/{dataset_id}/examples
         DELETE /v1/datasets/{dataset_id}/examples/{example_id}

@@ -29,7 +29,7 @@ BY_ID = {
     "app.feedback.watching": "_is_due",
     "app.hooks.new_labels": "_look",
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
-    "app.infra.repositories.datasets": "_refuse_if_used _drop_empty",
+    "app.infra.repositories.datasets": "refuse_if_used _drop_empty",
     "app.infra.repositories.embeddings": "touch rows_of lock_segments wear mend",
     "app.infra.repositories.exports": "forget",
     "app.infra.repositories.job_queries": "newest_events events_after status checkpoints",

@@ -1,4 +1,4 @@
-"""`headstart datasets`: upload, look at, add to, mend, export and delete."""
+"""`headstart datasets`: upload, look at, add to, mend, export, delete and erase."""
 
 from __future__ import annotations
 
@@ -233,6 +233,56 @@ def delete(
             typer.confirm(f"Delete {what}?", abort=True, err=True)
         client.delete(path)
     out.print(f"{known['id']} is deleted")
+
+
+@datasets.command("erase")
+def erase(
+    dataset: DatasetName,
+    examples: Annotated[
+        list[str] | None, typer.Argument(help="Examples by id, or by path in the latest version.")
+    ] = None,
+    *,
+    group: Annotated[
+        str | None, typer.Option(help="All of this group instead, as of one patient.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="All with this content instead.")] = None,
+    delete_models: Annotated[
+        bool, typer.Option("--delete-models", help="Delete the models that were trained on them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase examples from all versions and from what was made of them, for good."""
+    told = [one for one in (examples, group, sha256) if one]
+    if len(told) != 1:
+        raise HeadstartError("invalid_value", "say which: examples, --group or --sha256")
+    with connected() as client:
+        known = dataset_of(client, dataset)
+        named = examples_of(client, known["id"], examples) if examples else None
+        if not yes:
+            what = f"{len(named)} example(s)" if named else "all that this names"
+            typer.confirm(
+                f"Erase {what} from every version of {known['id']}?", abort=True, err=True
+            )
+        wanted = {"examples": named, "group": group, "sha256": sha256}
+        body = {name: value for name, value in wanted.items() if value}
+        body["models"] = "delete" if delete_models else "keep"
+        answer = client.post(f"/v1/datasets/{known['id']}/erasures", json=body).json()
+    if as_json:
+        dump(answer)
+        return
+    _tell_erased(answer)
+
+
+def _tell_erased(told: Mapping[str, Any]) -> None:
+    strong("erasure   ", told["id"], told["status"])
+    gone = ", ".join(f"{one['erased']} from version {one['version']}" for one in told["versions"])
+    out.print(f"examples  {gone}")
+    for one in told["models_fitted_on_it"]:
+        said = f"was trained on {one['trained_on']} of them, judged on {one['judged_on']}"
+        out.print(f"model     {one['model']} {said}: {'kept' if one['kept'] else 'deleted'}")
+    for one in told["elsewhere"]:
+        out.print(f"elsewhere {one['object']} {one['id']} has {one['contents']} of the same")
 
 
 @datasets.command("export")

@@ -14,7 +14,7 @@ _STATUS: Mapping[int, str] = {
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
-    409: "in_flight invalid_transition in_use not_ready replayed",
+    409: "in_flight invalid_transition in_use model_holds_example not_ready replayed",
     413: "payload_too_large archive_bomb too_many_entries row_too_large",
     415: "unsupported_media_type",
     429: "quota_exceeded rate_limited",

@@ -54,7 +54,7 @@ async def get_statistics(
     turn = services.turns.of(caller.organisation_id)
     look = partial(find, services, caller, dataset_id, number)
     snapshot = await to_thread.run_sync(look, limiter=turn)
-    key = f"statistics {snapshot.version.id}"
+    key = f"statistics {snapshot.version.id} {snapshot.version.manifest_sha256}"
     body = services.looks.get(key)
     if body is None:
         made = await _statistics(services, snapshot)

@@ -10,7 +10,7 @@ from app.infra.orm.audit import AuditEntryRow
 from app.infra.orm.base import Base
 from app.infra.orm.batches import BatchPartRow, BatchRow
 from app.infra.orm.blobs import DeletedFileRow, DeletionRow, ErasureRow, HeldBlobRow
-from app.infra.orm.datasets import DatasetRow, DatasetVersionRow
+from app.infra.orm.datasets import DatasetRow, DatasetVersionRow, ExampleErasureRow
 from app.infra.orm.embeddings import EmbeddingRow, SegmentRow
 from app.infra.orm.files import FileRow, UploadPartRow, UploadRow
 from app.infra.orm.hooks import (
@@ -54,6 +54,7 @@ __all__ = [
     "EmbeddingRow",
     "ErasureRow",
     "EventRow",
+    "ExampleErasureRow",
     "FeedbackRow",
     "FileRow",
     "HeldBlobRow",

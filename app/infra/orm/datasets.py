@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.infra.orm.base import Base
@@ -31,6 +31,8 @@ class DatasetRow(Base):
     """When it is deleted, as its uploader wished; None: not by itself."""
     target: Mapped[float | None]
     """The accuracy from which on a model of it is good enough, where somebody has said so."""
+    erasures: Mapped[int] = mapped_column(default=0)
+    """How often examples were erased: a version that was begun before that is begun anew."""
 
 
 class DatasetVersionRow(Base):
@@ -70,3 +72,30 @@ class DatasetVersionRow(Base):
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[float]
     ready_at: Mapped[float | None]
+    erased: Mapped[int] = mapped_column(default=0)
+    """Examples that it had once, and that were erased from all versions."""
+    erased_at: Mapped[float | None]
+    """When that was the last time."""
+
+
+class ExampleErasureRow(Base):
+    """Examples that were erased from all versions of a dataset, and what else had them."""
+
+    __tablename__ = "example_erasures"
+    __table_args__ = (Index("ix_example_erasures_dataset", "organisation_id", "dataset_id", "id"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    deletion_id: Mapped[str] = mapped_column(String(40))
+    """No foreign key: deletions that are done are dropped some day."""
+    contents: Mapped[int]
+    versions: Mapped[list[Any]]
+    """`[{version, erased}]`, of each version that had some."""
+    models: Mapped[list[Any]]
+    """`[{model, trained_on, judged_on, kept}]`, of the models that were made of these versions."""
+    elsewhere: Mapped[list[Any]]
+    """`[{object, id, contents}]`: what else of the organisation has the same contents."""
+    marks: Mapped[list[Any]]
+    """What tells, with the organisation's own key, whether an upload brings one back."""
+    created_at: Mapped[float]

@@ -32,6 +32,8 @@ class ModelRow(Base):
     evaluation: Mapped[dict[str, Any]]
     accuracy: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """The evaluation's, `{value, low, high}`, for lists, which do not read the whole."""
+    trained_on_erased: Mapped[int] = mapped_column(default=0)
+    """Examples that it has learned from and that were erased since."""
     created_at: Mapped[float]
 
 

@@ -239,7 +239,7 @@ def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Remove
         work.lock_version(session, row.id)
     rows = session.execute(versions.with_for_update()).all()
     ids = [row.id for row in rows]
-    _refuse_if_used(session, ids)
+    refuse_if_used(session, ids)
     needs.refuse_if_named(session, dataset_id, organisation_id=organisation_id)
     removed = Removed(
         frozenset(row.manifest_sha256 for row in rows),
@@ -251,7 +251,8 @@ def remove(session: Session, dataset_id: str, *, organisation_id: str) -> Remove
     return removed
 
 
-def _refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
+def refuse_if_used(session: Session, version_ids: Sequence[str]) -> None:
+    """Raise in_use while a job or a batch that has not ended needs one of these versions."""
     job = session.scalars(
         select(JobRow.id).where(
             or_(JobRow.version_id.in_(version_ids), JobRow.validation_version_id.in_(version_ids)),

@@ -15,6 +15,7 @@ from app.cli.commands import cli
 from app.core.errors import HeadstartError
 from tests.api.jobs.test_jobs import create, dataset
 from tests.api.service import Service
+from tests.api.uploading import finish
 from tests.archives import folders, png
 
 Run = Callable[..., Result]
@@ -67,6 +68,25 @@ def test_the_whole_story(run: Run, tmp_path: Path, client: httpx.Client) -> None
     gone = run("datasets", "delete", "cells", said="y\n")
     assert gone.exit_code == 0, gone.output
     assert client.get(f"/v1/datasets/{made}").status_code == 404
+
+
+def test_examples_are_erased_from_all_versions(
+    run: Run, tmp_path: Path, client: httpx.Client, service: Service
+) -> None:
+    made = pushed(run, tmp_path)
+    finish(service, made)
+    path = client.get(f"/v1/datasets/{made}/examples").json()["data"][0]["path"]
+    assert run("datasets", "erase", "cells").exit_code == 1
+    assert run("datasets", "erase", "cells", path, "--group", "g", "-y").exit_code == 1
+    assert run("datasets", "erase", "cells", path, said="n\n").exit_code == 1
+    assert client.get(f"/v1/datasets/{made}").json()["num_erased"] == 0
+    gone = run("datasets", "erase", "cells", path, said="y\n")
+    assert gone.exit_code == 0, gone.output
+    assert "1 from version 1" in gone.stdout
+    assert client.get(f"/v1/datasets/{made}").json()["num_erased"] == 1
+    name = client.get(f"/v1/datasets/{made}/examples").json()["data"][0]["sha256"]
+    told = json.loads(run("datasets", "erase", made, "--sha256", name, "-y", "--json").stdout)
+    assert told["versions"] == [{"version": 1, "erased": 1}]
 
 
 def test_a_bare_name_that_is_both_a_folder_and_a_dataset_is_not_guessed(

@@ -27,3 +27,24 @@ def test_a_config_is_hashed_as_it_is_read_back() -> None:
     one, other = ({"config": {"b": pair, "a": 1}} for pair in ((1, 2), [1, 2]))
     assert head_files.config_sha256(one) == head_files.config_sha256(other)
     assert head_files.config_sha256(one) != head_files.config_sha256({"config": {"a": 1}})
+
+
+def test_rows_are_dropped_of_some_tensors_alone() -> None:
+    tensors = {
+        "weight": np.arange(12, dtype=np.float16).reshape(3, 4),
+        "exemplars": np.arange(20, dtype=np.int8).reshape(5, 4),
+        "exemplar_labels": np.arange(5, dtype=np.int32),
+        "bias": np.arange(3, dtype=np.float32),
+    }
+    data = save(tensors, metadata={"a": "b"})
+    made = head_files.without_rows(data, ["exemplars", "exemplar_labels"], [1, 4])
+    found = load(made)
+    assert head_files.metadata(made) == {"a": "b"}
+    assert head_files.shapes(made)["exemplars"] == [3, 4]
+    for name, value in tensors.items():
+        wanted = value[[0, 2, 3]] if name.startswith("exemplar") else value
+        np.testing.assert_array_equal(found[name], wanted)
+        assert found[name].dtype == value.dtype
+    assert tensors["exemplars"][1].tobytes() not in made
+    none = load(head_files.without_rows(data, ["exemplars"], range(5)))
+    assert none["exemplars"].shape == (0, 4)

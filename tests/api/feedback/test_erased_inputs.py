@@ -1,0 +1,80 @@
+"""An erased content goes from the log, from feedback and from what drift is held against."""
+
+from __future__ import annotations
+
+import hashlib
+
+import httpx
+
+from app.infra.database import reading, transaction
+from app.infra.orm import DriftReferenceRow, DriftWindowRow, FeedbackRow, LoggedPredictionRow
+from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
+from tests.api.service import Service
+from tests.api.uploading import DATASETS, finish, made
+from tests.archives import zipped
+
+PICTURES = [data for data, _ in DIGITS]
+
+
+def dataset(service: Service, client: httpx.Client) -> str:
+    members = {"a/1.png": PICTURES[0], "a/2.png": PICTURES[5], "b/1.png": PICTURES[6]}
+    name = str(made(client, zipped(members))["id"])
+    finish(service, name)
+    return name
+
+
+def kept(service: Service) -> bytes:
+    held = service.services.storage
+    return b"".join(held.fetch(key).read_bytes() for key in held.keys(""))
+
+
+def test_logged_inputs_go_and_those_beside_them_stay(
+    service: Service, client: httpx.Client, logged: Logged
+) -> None:
+    switch_on(client, rate=1.0, retention_days=30, content="keep")
+    answers = [ask(client, PICTURES[at]).json()["id"] for at in range(4)]
+    rows = logged(4)
+    for prediction, label in ((answers[0], "7"), (answers[1], "3")):
+        told = client.post(
+            f"/v1/models/{ALIAS}/feedback", json={"prediction_id": prediction, "label": label}
+        )
+        assert told.status_code == 201, told.text
+    remember_drift(service, rows[0])
+    name = dataset(service, client)
+    digest = hashlib.sha256(PICTURES[0]).hexdigest()
+    answer = client.post(f"{DATASETS}/{name}/erasures", json={"sha256": digest})
+    assert answer.status_code == 201, answer.text
+    removed = answer.json()["deletion"]["removed"]
+    assert (removed["logged_predictions"], removed["feedback"]) == (1, 1)
+    assert removed["drift_references"] == 1
+    assert PICTURES[0] not in kept(service)
+    left = logged(3)
+    for row, data in zip(left, PICTURES[1:4], strict=True):
+        path = service.services.storage.fetch(str(row.content_key))
+        content = path.read_bytes()[row.content_start : row.content_start + row.content_length]
+        assert content == data
+    with reading(service.services.sessions) as session:
+        assert session.query(FeedbackRow).count() == 1
+        assert session.query(DriftReferenceRow).count() == 0
+        assert session.query(DriftWindowRow).count() == 0
+        of = LoggedPredictionRow
+        assert session.query(of).filter(of.sha256 == digest).count() == 0
+
+
+def remember_drift(service: Service, row: LoggedPredictionRow) -> None:
+    """A reference that has the input's embedding, as the `drift` work makes it."""
+    assert row.embedding is not None
+    whose = {"organisation_id": row.organisation_id, "alias": ALIAS, "model_id": row.model_id}
+    times = {"first_at": 1.0, "last_at": 2.0, "created_at": 3.0, "last_id": row.id}
+    with transaction(service.services.sessions) as session:
+        session.add(
+            DriftReferenceRow(
+                **whose, **times, size=2, embeddings=bytes(len(row.embedding)) + row.embedding,
+                answers=[{}, {}], labels=[None, None],
+            )
+        )  # fmt: skip
+        session.add(
+            DriftWindowRow(
+                **whose, **times, id="drift_1", number=1, size=1, drifted=False, result={}
+            )
+        )

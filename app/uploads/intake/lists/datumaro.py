@@ -37,7 +37,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
 def _tried(item: Mapping[str, Any], number: int, table: TableFile) -> Mapping[str, Any]:
     try:
         return _kept(item, crops=table.crops)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         said = f"{table.name}: item {number} has a shape that cannot be read"
         raise HeadstartError("schema_mismatch", said, param=table.name) from error
 
@@ -87,7 +87,7 @@ def _image(
     for told in item["told"]:
         try:
             _add(one, told, names)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             why = f"item {number} has an annotation without a label or a place that can be read"
             said = f"{table.name}: {why}"
             raise HeadstartError("schema_mismatch", said, param=table.name) from error

@@ -14,7 +14,7 @@ from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
 MOST_BYTES = 32 * 1024 * 1024
-_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_ODD = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 """What comes of a list in which something is not as it should be."""
 
 
@@ -70,14 +70,16 @@ def create_ml(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
             one = AnnotatedPicture(_path(value), number)
             for told in value["annotations"]:
                 _add(one, told)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _ODD as error:
             raise _wrong(table, f"its element {number} is no picture with labels") from error
         yield one
 
 
 def _path(value: Mapping[str, Any]) -> str:
-    told = next(value[name] for name in ("image", "imagefilename", "filename") if name in value)
-    return str(told)
+    found = [value[name] for name in ("image", "imagefilename", "filename") if name in value]
+    if not found:
+        raise KeyError("image")
+    return str(found[0])
 
 
 def _add(one: AnnotatedPicture, told: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     ),
     (".json", r'^\{.*"instances"\s*:\s*\[', KnownList("SuperAnnotate's JSON")),
     (".json", r'^\{.*"item"\s*:\s*\{.*"slots"', KnownList("V7's JSON")),
+    (".json", r'^\[.*"task_id".*"attachment"\s*:', KnownList("Scale's list of tasks")),
     (
         ".json",
         r'^\{\s*"(classes|labels)"\s*:',

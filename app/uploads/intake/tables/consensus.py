@@ -24,6 +24,8 @@ _WHO = (
 VOTERS = frozenset(_WHO.split())
 """What columns are called that say whose answer a row is."""
 TIMES = ("updated_at", "timestamp", "created_at", "submittime", "annotated_at")
+_FAR = 10**24
+"""Seconds, or thousandths of them, that are a time."""
 _SINGLY = 100
 """Disagreements that are listed one by one; the rest share one more."""
 _DOCCANO = frozenset({"id", "text", "label", "labels", "comments"})
@@ -86,9 +88,10 @@ def moment(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, int | float):
-        return f"{value:020.6f}"
+        return f"{value:020.6f}" if abs(value) < _FAR else ""
     said = str(value).strip()
-    return f"{int(said):020.6f}" if said.isascii() and said.isdecimal() else said
+    seconds = said.isascii() and said.isdecimal() and len(said) <= len(str(_FAR))
+    return f"{int(said):020.6f}" if seconds else said
 
 
 def winner(answers: Sequence[tuple[Hashable, Vote]]) -> int | None:

@@ -47,7 +47,7 @@ def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
         told = dict(value) if read is None else read(value)
     except UndecidedLabelError as error:
         raise row.error("schema_mismatch", str(error)) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         why = f"it is not as the rows before: {str(error)[:60] or 'a part is missing'}"
         raise row.error("schema_mismatch", why) from error
     return {name: _choices(one) for name, one in told.items()}

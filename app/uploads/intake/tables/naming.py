@@ -88,9 +88,13 @@ def _read(
     chosen = {role: name for role, name in table.columns.items() if name in names}
     read = replace(table, columns={**chosen, "path": column}, tell=told.append)
     try:
-        return beside.NamingTable(member, list(tables.read(read)), told, nearby)
+        rows = list(tables.read(read))
     except HeadstartError as error:
         return beside.NamingTable(member, [], told, nearby, error.message)
+    if not rows:
+        why = "; ".join(one.message for one in told) or "no row of it has a label"
+        return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
+    return beside.NamingTable(member, rows, told, nearby)
 
 
 def _column_of_numbers(

@@ -86,7 +86,8 @@ def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, 
 
 def _is_judged(first: Mapping[str, Any]) -> bool:
     """Whether somebody has judged whether each label is right, as Prodigy exports it."""
-    return "label" in first and first.get("answer") in _JUDGED
+    answer = first.get("answer")
+    return "label" in first and isinstance(answer, str) and answer in _JUDGED
 
 
 def _accepted(found: Numbered, table: TableFile) -> Numbered:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.core import secret_keys
 from app.core.errors import HeadstartError
 from app.infra.settings import Settings
-from app.infra.storage import place
+from app.infra.storage import place, storage_errors
 
 FILE = "secrets-key"
 """In the data folder; whoever copies the database alone has not got it."""
+_LOCK = ".secrets-key.lock"
 
 
 def read(settings: Settings) -> list[bytes]:
@@ -38,29 +41,48 @@ def _in_file(path: Path, what: str) -> list[bytes]:
 def make(folder: Path) -> None:
     """Put a first key into the folder's file, unless another process has just done so.
 
-    It is on the disk before anything is sealed with it, and never there by half.
+    It is on the disk before anything is sealed with it, and never there by half. Raises
+    storage_full.
     """
-    draft = folder / f"{FILE}.{os.getpid()}"
-    _write(draft, secret_keys.new() + "\n")
-    try:
-        with suppress(FileExistsError):
-            os.link(draft, folder / FILE)
-    finally:
-        draft.unlink()
-    _sync(folder)
+    with _alone(folder):
+        draft = folder / f"{FILE}.{os.getpid()}"
+        _write(draft, secret_keys.new() + "\n")
+        try:
+            with suppress(FileExistsError):
+                os.link(draft, folder / FILE)
+        finally:
+            draft.unlink()
+        _sync(folder)
 
 
 def put_first(folder: Path, told: list[bytes]) -> None:
-    """Put keys before those of the folder's file, but for those that are in it. Raises as `read`.
+    """Put keys before those of the folder's file, but for those that are in it.
 
-    What is in the file stays as it is, remarks included.
+    What is in the file stays as it is, remarks included, and whatever others put there meanwhile.
+    Raises as `read`, and storage_full.
     """
     path = folder / FILE
-    there = path.read_text("utf-8") if path.exists() else ""
-    known = _in_file(path, "the data folder's") if there else []
-    draft = folder / f"{FILE}.{os.getpid()}"
-    _write(draft, text_of([key for key in told if key not in known]) + there)
-    place(draft, path)
+    with _alone(folder):
+        known = _in_file(path, "the data folder's") if path.exists() else []
+        there = path.read_text("utf-8") if path.exists() else ""
+        draft = folder / f"{FILE}.{os.getpid()}"
+        _write(draft, text_of([key for key in told if key not in known]) + there)
+        place(draft, path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time, of all processes: each writes the whole file anew from what it has read.
+
+    The folder's own lock does not do, which a running service holds. Raises storage_full.
+    """
+    with storage_errors():
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
 
 def text_of(told: list[bytes]) -> str:

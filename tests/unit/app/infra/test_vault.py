@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,25 @@ def test_the_folders_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) ->
     keys.put_first(tmp_path, [NEW, *secret_keys.several(first)])
     assert secret_keys.several(path.read_text()) == [NEW, *secret_keys.several(first)]
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in tmp_path.iterdir()] == [keys.FILE], "no draft is left"
+    shown = [one.name for one in tmp_path.iterdir() if not one.name.startswith(".")]
+    assert shown == [keys.FILE], "no draft is left"
+
+
+def test_no_key_is_lost_to_another_that_is_put_or_made_at_once(tmp_path: Path) -> None:
+    """As commands at once do; each has its descriptor of the lock, as processes have."""
+    told = [secret_keys.decode(secret_keys.new()) for _ in range(24)]
+
+    def put(number: int) -> None:
+        (keys.put_first(tmp_path, [told[number]]) if number % 4 else keys.make(tmp_path))
+
+    for _ in range(4):
+        (tmp_path / keys.FILE).unlink(missing_ok=True)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(len(told))))
+        found = secret_keys.several((tmp_path / keys.FILE).read_text())
+        put_in = {one for number, one in enumerate(told) if number % 4}
+        assert put_in <= set(found)
+        assert len(found) == len(set(found))
 
 
 def test_keys_of_the_setting_come_first(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from app.operations.backups.service import Backup, back_up
 from app.operations.backups.service import restore as restore_backup
 from app.operations.sealed import where
 
+_NONE_SEALED = "no secret in it is sealed"
+
 
 def backup(
     target: Annotated[Path, typer.Argument(help="A folder, or a .tar or .tar.gz file.")],
@@ -24,16 +26,22 @@ def backup(
         bool, typer.Option(help="Put the keys in that open its secrets: it opens them then, too.")
     ] = False,
 ) -> None:
-    """Write everything the service keeps, as of one moment, while it may run."""
+    """Write everything the service keeps, as of one moment, while it may run.
+
+    Status 1 where something lacks: a file, or a key that was to be put in.
+    """
     settings = settings_of(data_dir)
-    where = missing_service(settings)
-    if where is not None:
-        raise HeadstartError("not_found", where)
+    none = missing_service(settings)
+    if none is not None:
+        raise HeadstartError("not_found", none)
     make_folder(settings.data_dir)
     done = back_up(settings, target, with_keys=with_secrets_key)
     console.print(f"{_told(done)} are in {target}; it holds labels and contents")
     console.print(_keys_of(done, settings))
-    _tell_missing(done)
+    for name, count in done.lacking.items():
+        told = f"the key {name}, which opens {count} secrets, is not on this machine"
+        console.print(Text("missing", "red"), f"{told}: add it to {where(settings)}")
+    _tell_missing(done, lacking=with_secrets_key and bool(done.lacking))
 
 
 def restore(
@@ -57,18 +65,20 @@ def _told(done: Backup) -> str:
 
 def _keys_of(done: Backup, settings: Settings) -> str:
     """Whether a backup opens its own secrets, and what else is needed."""
-    count, names = sum(done.sealed.values()), ", ".join(done.sealed)
+    count, lacking = sum(done.sealed.values()), sum(done.lacking.values())
+    which = f"{count - lacking} of its" if lacking else "its"
     if done.has_keys:
-        return f"the keys that open its {count} secrets are in it: keep it as you keep keys"
-    if not count:
-        return "no secret in it is sealed"
-    kept = f"the key that opens its {count} secrets ({names}) is not in it"
+        return f"the keys that open {which} {count} secrets are in it: keep it as you keep keys"
+    if count == lacking:
+        return f"no key of this machine opens its {count} secrets" if count else _NONE_SEALED
+    names = ", ".join(name for name in done.sealed if name not in done.lacking)
+    kept = f"the key that opens {which} {count} secrets ({names}) is not in it"
     return f"{kept}: keep {where(settings)} elsewhere, or say --with-secrets-key"
 
 
-def _tell_missing(done: Backup) -> None:
-    """Status 1 where something that rows name was not in storage when it was backed up."""
+def _tell_missing(done: Backup, *, lacking: bool = False) -> None:
+    """Status 1 where keys lack, or something that rows name was not in storage."""
     for key in done.missing:
         console.print(Text("missing", "red"), f"{key} was not in storage")
-    if done.missing:
+    if done.missing or lacking:
         raise typer.Exit(1)

@@ -31,8 +31,8 @@ _ROUNDS = 20
 class Backup:
     """What was backed up; `missing` are files that rows name and that are not in storage.
 
-    `sealed` are secrets by the names of the keys that open them, `has_keys` says whether those are
-    in it, `lacking` are those that this machine cannot open.
+    `sealed` are secrets by the names of the keys that open them, `lacking` are those of them that
+    this machine cannot open; `has_keys` says whether the keys that it has are in the backup.
     """
 
     files: int
@@ -46,13 +46,16 @@ class Backup:
 def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Backup:
     """Write a backup of the service, which may run, to a folder or a tar file that is not there.
 
-    Raises in_use, not_ready, storage_full, storage_unavailable, database_unavailable.
+    Keys are read after the rows: one is in its file before it seals, so that a rotation meanwhile
+    leaves no row whose key is not there. Raises in_use, not_ready, invalid_value, storage_full,
+    storage_unavailable, database_unavailable.
     """
     shelves.require_free(target)
-    vault = open_vault(settings)
+    open_vault(settings)  # what cannot be read is refused before anything is copied
     with _opened(settings) as (engine, storage, folder):
         missing = _collect(engine, storage, folder)
-        sealed = _sealed_in(folder / DATABASE)
+        vault, sealed = open_vault(settings), _sealed_in(folder / DATABASE)
+        lacking = sealing.lacking(sealed, vault)
         if with_keys:
             (folder / KEYS).write_text(keys.text_of(list(vault.keys.values())), "utf-8")
         files = {
@@ -61,12 +64,12 @@ def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Bac
             if name.is_file()
         }
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"made": made, "schema": head(), "missing": missing,
-                 "secrets": {"sealed": sealed, "keys_in_it": with_keys}}  # fmt: skip
+        secrets = {"sealed": sealed, "keys_in_it": with_keys and not lacking}
+        facts = {"made": made, "schema": head(), "missing": missing, "secrets": secrets}
         shelves.write(target, files, facts)
         sizes = [file.stat().st_size for file in files.values()]
     return Backup(files=len(sizes), bytes=sum(sizes), missing=missing, sealed=sealed,
-                  has_keys=with_keys, lacking=sealing.lacking(sealed, vault))  # fmt: skip
+                  has_keys=with_keys, lacking=lacking)  # fmt: skip
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from app.cli.commands import cli
@@ -20,6 +21,7 @@ from app.infra.orm import WebhookRow
 from app.infra.repositories import sealing
 from app.infra.settings import Settings
 from app.infra.vault import keys, open_vault
+from app.operations.backups import rows
 from app.operations.sealed import advice
 from tests.factories import make_key
 
@@ -144,6 +146,46 @@ def test_a_backup_says_whether_it_opens_its_own_secrets(
     if not with_key:
         prepare(Settings(data_dir=new))
         shutil.copy(folder / keys.FILE, new / keys.FILE)
+    assert secret_of(new) == SECRET
+
+
+def test_a_backup_does_not_say_that_it_has_a_key_which_is_not_here(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Asked for keys it fails; as it does for a file that lacks."""
+    prepare(Settings(data_dir=folder))
+    name = str(open_vault(Settings(data_dir=folder)).newest)
+    (folder / keys.FILE).write_text(secret_keys.new() + "\n")
+    target = tmp_path / "with"
+    found = run("backup", str(target), "--data-dir", str(folder), "--with-secrets-key")
+    told = " ".join(found.output.split())
+    assert found.exit_code == 1
+    assert "the keys that open 0 of its 1 secrets are in it" in told
+    assert f"missing the key {name}, which opens 1 secrets, is not on this machine" in told
+    listed = json.loads((target / "backup.json").read_text())["secrets"]
+    assert listed == {"sealed": {name: 1}, "keys_in_it": False}
+    found = run("backup", str(tmp_path / "without"), "--data-dir", str(folder))
+    told = " ".join(found.output.split())
+    assert found.exit_code == 0, "none was asked for"
+    assert "no key of this machine opens its 1 secrets" in told
+    assert name in told
+
+
+def test_a_backup_has_the_key_of_a_rotation_that_comes_between(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Settings(data_dir=folder))
+    save = rows.save
+
+    def save_late(engine: Engine, target: Path) -> None:
+        assert run("secrets", "rotate", "--data-dir", str(folder)).exit_code == 0
+        save(engine, target)
+
+    monkeypatch.setattr(rows, "save", save_late)
+    target, new = tmp_path / "backup.tar", tmp_path / "new"
+    asked = ("--data-dir", str(folder), "--with-secrets-key")
+    assert run("backup", str(target), *asked).exit_code == 0
+    assert "still missing" not in run("restore", str(target), "--data-dir", str(new)).output
     assert secret_of(new) == SECRET
 
 

@@ -173,13 +173,31 @@ def database_errors() -> Iterator[None]:
 
 
 def translate(error: DBAPIError) -> HeadstartError:
-    """The domain's error for a database that is away, locked or out of disk."""
-    words = str(error.orig).lower()
-    if "disk is full" in words or "no space left" in words or "disk i/o error" in words:
+    """The domain's error for a database that is away, locked or out of disk.
+
+    What it ran into first counts: on a full disk SQLite gives up the transaction as a whole, and
+    going back to a savepoint of it fails in turn.
+    """
+    if any(_is_full(one) for one in _chain(error)):
         return HeadstartError("storage_full", "the database has no disk space left", retry_after=30)
     return HeadstartError(
         "database_unavailable", "the database cannot be reached; try again", retry_after=2
     )
+
+
+def _is_full(error: BaseException) -> bool:
+    words = str(error.orig).lower() if isinstance(error, DBAPIError) else ""
+    return any(told in words for told in ("disk is full", "no space left", "disk i/o error"))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it came of, each once."""
+    one: BaseException | None = error
+    seen: set[int] = set()
+    while one is not None and id(one) not in seen:
+        yield one
+        seen.add(id(one))
+        one = one.__cause__ or one.__context__
 
 
 _CLOCKS = {

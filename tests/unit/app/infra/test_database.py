@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from app.core.errors import HeadstartError
 from app.infra.database import Sessions, fold_log, make_sessions, open_engine, reading, transaction
 
 CANARY = "zqxcanary" * 9
@@ -61,6 +64,32 @@ def test_a_file_that_cannot_grow_is_said_and_tried_again(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not folded
     assert fold_log(sessions)
+
+
+@pytest.mark.parametrize("savepoints", [0, 1, 2])
+def test_a_full_disk_is_said_within_savepoints_too(sessions: Sessions, savepoints: int) -> None:
+    """SQLite gives up the whole transaction then, savepoints included."""
+    with pytest.raises(HeadstartError) as caught, transaction(sessions) as session:
+        fill_up(session, savepoints)
+    assert caught.value.code == "storage_full"
+
+
+def fill_up(session: Session, savepoints: int) -> None:
+    """Write more than the file may grow by."""
+    pages = session.execute(text("PRAGMA page_count")).scalar_one()
+    session.execute(text(f"PRAGMA max_page_count={pages}"))
+    with ExitStack() as within:
+        for _ in range(savepoints):
+            within.enter_context(session.begin_nested())
+        large = {"name": CANARY * 9000}
+        session.execute(text("INSERT INTO names (name) VALUES (:name)"), large)
+
+
+def test_a_database_that_is_away_is_not_said_to_be_full(sessions: Sessions) -> None:
+    with pytest.raises(HeadstartError) as caught, transaction(sessions) as session:
+        with session.begin_nested():
+            session.execute(text("ROLLBACK"))
+    assert caught.value.code == "database_unavailable"
 
 
 def test_a_reader_of_before_keeps_it_and_that_is_said(sessions: Sessions) -> None:

@@ -39,7 +39,7 @@ demo: install ## The whole way, from an upload to predictions (DATA=path/to.zip 
 up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
-test: test-covered ## Every test that this machine can run; servers that are missing skip, loudly
+test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/faults
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/clients
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e/console
@@ -49,7 +49,7 @@ test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeat
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) $(FAST)
 
-test-covered: install ## The same, slower, with branch coverage and its floor
+test-covered: install ## The same with branch coverage and its floor, in about twice the time
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) --cov --cov-report=term $(FAST)
 

@@ -35,9 +35,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+PATIENCE = 5.0
+"""How many times longer than on an idle machine whatever is waited for may take on a busy one: a
+wait that ends well costs nothing, and no test is about time."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.05
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between looks: what takes long is not made longer by looking all the time."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(1.2 * pause, _LONGEST_PAUSE)
+
+
 def wait_for(done: Callable[[], Any], *, seconds: float = 30.0) -> Any:
     """Poll until `done` answers something true; not being reachable yet counts as no."""
-    deadline = time.monotonic() + seconds
+    deadline, between = time.monotonic() + PATIENCE * seconds, pauses()
     while True:
         try:
             if found := done():
@@ -45,7 +59,7 @@ def wait_for(done: Callable[[], Any], *, seconds: float = 30.0) -> Any:
         except (OSError, httpx.TransportError, redis.RedisError, DBAPIError):
             pass
         assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
+        time.sleep(next(between))
 
 
 @contextmanager

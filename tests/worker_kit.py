@@ -27,6 +27,7 @@ from app.infra.repositories import jobs, work
 from app.infra.settings import Settings
 from app.infra.storage import Storage, open_storage, scratch, staging
 from tests.factories import migrated
+from tests.servers import PATIENCE, pauses
 
 T = TypeVar("T")
 Labelled = tuple[str, str, bytes]
@@ -60,7 +61,7 @@ class Kit:
         """Poll until `done` answers something true; a database that does not answer counts as no:
         on a busy machine a connection takes longer than it is given.
         """
-        deadline = time.monotonic() + seconds
+        deadline, between = time.monotonic() + PATIENCE * seconds, pauses()
         while True:
             try:
                 if found := done():
@@ -69,7 +70,7 @@ class Kit:
                 if error.code != "database_unavailable":
                     raise
             assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.005)
+            time.sleep(next(between))
 
     def wait_job(self, job_id: str, seconds: float = 60.0) -> JobRow:
         """The job once it has ended."""

@@ -15,6 +15,7 @@ from app.infra.database import transaction
 from app.infra.settings import Settings
 from tests.api.service import Service, serve
 from tests.factories import make_dataset
+from tests.servers import PATIENCE, pauses
 
 
 @pytest.fixture
@@ -57,8 +58,8 @@ def hook(client: httpx.Client, dataset: str) -> Make:
 
 def until(done: Callable[[], Any], seconds: float = 30.0) -> Any:
     """What `done` answers once that is something true."""
-    deadline = time.monotonic() + seconds
+    deadline, between = time.monotonic() + PATIENCE * seconds, pauses()
     while not (found := done()):
         assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+        time.sleep(next(between))
     return found

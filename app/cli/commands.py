@@ -119,7 +119,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     try:
         cli()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         _complain("no connection", str(error))
         raise SystemExit(3) from None
     except (OperationalError, InterfaceError) as error:

@@ -11,7 +11,15 @@ import typer
 from rich.text import Text
 
 from app.cli.options import console
-from app.cli.remote.connection import DEFAULT_URL, Address, client_of, connected, remember
+from app.cli.remote.connection import (
+    DEFAULT_URL,
+    Address,
+    client_of,
+    connected,
+    no_service,
+    object_of,
+    remember,
+)
 from app.cli.remote.show import AsJson, dump, figure, out, strong, table
 from app.core.errors import HeadstartError
 
@@ -30,7 +38,10 @@ def login(
     given = key or typer.prompt("API key", hide_input=True)
     address = Address(url.rstrip("/"), str(given).strip())
     with client_of(address) as client:
-        told = client.get("/v1/me").json()
+        answer = client.get("/v1/me")
+    told = object_of(answer) or {}
+    if not {"name", "organization_id"} <= told.keys():
+        raise httpx.ConnectError(no_service(answer))
     path = remember(address)
     console.print(f"Signed in to {address.url} as “{told['name']}” of {told['organization_id']}")
     console.print(f"It is kept in {path}, for you alone")

@@ -23,6 +23,7 @@ _OF_PROXIES = {
     504: "a proxy before the service did not wait long enough (nginx: proxy_read_timeout)",
 }
 """What is told where the answer is none of the service's own."""
+_NO_SERVICE = "that is no Headstart, but a proxy, a page to sign in or another service"
 SECONDS = 600.0
 """A long upload's, or a wait's."""
 
@@ -121,10 +122,29 @@ def _started() -> Iterator[Address]:
 def _silence(url: str) -> str:
     """Why no service answers there; empty if one does."""
     try:
-        answer = httpx.get(f"{url}/livez", timeout=5, trust_env=False, verify=_trust())
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        answer = probed(f"{url}/livez", seconds=5)
+    except httpx.HTTPError as error:
         return str(error) or type(error).__name__
-    return "" if answer.status_code == httpx.codes.OK else f"it says {answer.status_code}"
+    if answer.status_code != httpx.codes.OK:
+        return f"it says {answer.status_code}"
+    return "" if (object_of(answer) or {}).get("status") == "ok" else _NO_SERVICE
+
+
+def probed(url: str, *, seconds: float) -> httpx.Response:
+    """What answers there, whatever it is. Raises httpx.HTTPError where nothing does."""
+    try:
+        return httpx.get(url, timeout=seconds, trust_env=False, verify=_trust())
+    except (httpx.InvalidURL, UnicodeError) as error:  # of a name that none can have
+        raise httpx.ConnectError(str(error)) from None
+
+
+def object_of(response: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object that was answered; None where it was anything else."""
+    try:
+        told = response.json()
+    except (ValueError, RecursionError):
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def client_of(address: Address) -> httpx.Client:
@@ -149,16 +169,38 @@ def _trust() -> ssl.SSLContext | bool:
 
 
 def _refuse(response: httpx.Response) -> None:
-    if not response.is_error:
+    """Raises what the service says is wrong; httpx.ConnectError where no service says it."""
+    if response.is_error:
+        response.read()
+        raise refusal(response)
+    if _is_file(response):
         return
     response.read()
-    try:
-        told = dict(response.json())
-    except (TypeError, ValueError):
-        told = {}
-    code = str(told.get("code", "internal"))
-    message = told.get("detail") or _OF_PROXIES.get(response.status_code)
+    if response.is_redirect or object_of(response) is None:
+        raise httpx.ConnectError(no_service(response), request=response.request)
+
+
+def _is_file(response: httpx.Response) -> bool:
+    """Whether it is one to be kept, which every download of the service says."""
+    return response.is_success and "content-disposition" in response.headers
+
+
+def no_service(response: httpx.Response) -> str:
+    """What to say of an answer that is none of the service's."""
+    kind = response.headers.get("content-type", "").partition(";")[0] or "of no type"
+    return f"{response.request.url} answers {response.status_code}, {kind}: {_NO_SERVICE}"
+
+
+def refusal(response: httpx.Response) -> HeadstartError:
+    """The error that an answer tells of, be it the service's or a proxy's before it."""
+    told = object_of(response) or {}
     listed = told.get("errors")
-    extra = {"errors": listed} if isinstance(listed, list) else None
+    further = [one for one in listed if _is_problem(one)] if isinstance(listed, list) else []
+    message = told.get("detail") or _OF_PROXIES.get(response.status_code)
     said = str(message or f"the service answered {response.status_code}")
-    raise HeadstartError(code, said, extra=extra)
+    code = str(told.get("code", "internal"))
+    return HeadstartError(code, said, extra={"errors": further} if further else None)
+
+
+def _is_problem(told: Any) -> bool:
+    return isinstance(told, dict) and {"code", "message"} <= told.keys()

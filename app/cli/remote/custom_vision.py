@@ -136,7 +136,12 @@ class CustomVision:
         return True
 
     def _json(self, path: str) -> Any:
-        return self._ask(self._api, self._url + path).json()
+        answer = self._ask(self._api, self._url + path)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            why = f"{answer.url.host} answers no JSON: it is no Custom Vision's endpoint"
+            raise HeadstartError("invalid_request", why) from None
 
     def _ask(self, client: httpx.Client, address: str) -> httpx.Response:
         """The answer, after some tries where it is busy or away."""

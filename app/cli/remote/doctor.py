@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.cli.embedded import missing_libraries
 from app.cli.options import DataDir, settings_of
-from app.cli.remote.connection import known_address
+from app.cli.remote.connection import known_address, no_service, object_of, probed, refusal
 from app.cli.remote.show import AsJson, dump, table
 from app.core.errors import HeadstartError
 from app.infra import vault as vaults
@@ -171,17 +172,27 @@ def _service(_: Settings) -> str:
     if address is None:
         return "no key yet; `headstart up` makes the first, `headstart login` remembers another"
     try:
-        answer = httpx.get(f"{address.url}/readyz", timeout=10, trust_env=False)
+        answer = probed(f"{address.url}/readyz", seconds=10)
     except httpx.HTTPError:
         return f"none answers at {address.url}; `headstart up` starts one"
     if answer.is_error:
-        raise HeadstartError("overloaded", f"{address.url}: {answer.json().get('detail', answer)}")
-    told = answer.headers.get("date")
-    skew = abs(parsedate_to_datetime(told).timestamp() - time.time()) if told else 0.0
+        raise HeadstartError("overloaded", f"{address.url}: {refusal(answer).message}")
+    checks = (object_of(answer) or {}).get("checks")
+    if not isinstance(checks, dict):
+        raise HeadstartError("overloaded", no_service(answer))
+    skew = _skew(answer)
     if skew > _MOST_SKEW:
         why = f"its clock and this one's differ by {skew:.0f} s; set both by NTP"
         raise HeadstartError("overloaded", why)
-    down = [f"{name}: {said}" for name, said in answer.json()["checks"].items() if said != "ok"]
+    down = [f"{name}: {said}" for name, said in checks.items() if said != "ok"]
     if down:
         raise HeadstartError("overloaded", f"{address.url}: {'; '.join(down)}")
     return f"{address.url} is ready"
+
+
+def _skew(answer: httpx.Response) -> float:
+    """Seconds between the answer's clock and this machine's; none where it tells no time."""
+    with suppress(ValueError):
+        told = parsedate_to_datetime(answer.headers.get("date", ""))
+        return abs(told.timestamp() - time.time())
+    return 0.0

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.cli.remote import connection, show
-from app.cli.remote.commands import resolve, shown
+from app.cli.remote.commands import login, resolve, shown
 from app.cli.remote.connection import Address, known_address, remember
 from app.cli.remote.doctor import examine
 from app.cli.remote.pack import Counted, packed
@@ -151,6 +151,83 @@ def test_a_doctor_tells_a_former_database_from_a_later_one(
     engine.dispose()
     (database,) = (one for one in examine(settings) if one.name == "database")
     assert (database.fine, said in database.said) == (fine, True)
+
+
+ELSE = [
+    httpx.Response(502, text="<html>bad gateway</html>"),
+    httpx.Response(503, json="away"),
+    httpx.Response(500, json={"detail": [{"msg": "x"}], "errors": ["x", {"code": 1}]}),
+    httpx.Response(200, text="<html>sign in</html>", headers={"content-type": "text/html"}),
+    httpx.Response(200, json=[]),
+    httpx.Response(200, json={"status": "UP", "checks": []}, headers={"date": "today"}),
+    httpx.Response(200, content=b"\xff[" * 9),
+    httpx.Response(204),
+    httpx.Response(302, json={}, headers={"location": "https://sign.in"}),
+]
+"""What answers where no service does: proxies, pages to sign in, other services."""
+
+
+@pytest.fixture(params=ELSE, ids=lambda one: f"{one.status_code}-{one.content[:12]!r}")
+def something_else(
+    request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> httpx.Response:
+    """What answers at the address that is remembered, to whatever is asked."""
+    told: httpx.Response = request.param
+
+    def answer(asked: httpx.Request) -> httpx.Response:
+        return httpx.Response(told.status_code, headers=told.headers, content=told.content)
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr("httpx._client.HTTPTransport", lambda *_, **__: transport)
+    remember(Address("http://here:1", "hs_a"))
+    return told
+
+
+def test_a_doctor_tells_what_is_no_service(something_else: httpx.Response, home: Path) -> None:
+    found = {one.name: one for one in examine(Settings(data_dir=home / "data"))}
+    assert not found["service"].fine
+    assert "http://here:1" in found["service"].said
+
+
+def test_no_command_reads_what_is_no_service(something_else: httpx.Response) -> None:
+    with pytest.raises(httpx.ConnectError, match="http://here:1"), connection.connected():
+        pass
+
+
+def test_what_is_no_service_is_refused_behind_one_that_lives_too(
+    something_else: httpx.Response,
+) -> None:
+    """As where a proxy lets the probe through, and asks who comes for all else."""
+    with connection.client_of(Address("http://here:1", "hs_a")) as client:
+        if something_else.content.startswith(b"{") and something_else.status_code == 200:
+            assert "status" in client.get("/v1/models").json(), "an object is read as one"
+        else:
+            with pytest.raises((httpx.ConnectError, HeadstartError)):
+                client.get("/v1/models")
+
+
+def test_what_is_to_be_kept_is_read_as_it_is(home: Path) -> None:
+    kept = httpx.Response(200, content=b"PK", headers={"content-disposition": "attachment"})
+    connection.client_of(Address("http://here:1", "hs_a")).event_hooks["response"][0](kept)
+    assert kept.content == b"PK"
+
+
+def test_nobody_signs_in_at_what_is_no_service(something_else: httpx.Response, home: Path) -> None:
+    with pytest.raises((httpx.ConnectError, HeadstartError)):
+        login(url="http://elsewhere:2", key="hs_b")
+    assert known_address() == Address("http://here:1", "hs_a")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a\x01b", f"http://{'a' * 300}", "here:1"])
+def test_an_address_that_is_none_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HEADSTART_URL", url)
+    monkeypatch.setenv("HEADSTART_API_KEY", "hs_a")
+    found = {one.name: one for one in examine(Settings(data_dir=home / "data"))}
+    assert "none answers" in found["service"].said
+    with pytest.raises((httpx.ConnectError, HeadstartError)), connection.connected():
+        pass
 
 
 def test_a_doctor_finds_nothing_wrong_before_the_first_start(home: Path) -> None:

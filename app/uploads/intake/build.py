@@ -17,7 +17,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.infra.storage import scratch, storage_errors
-from app.uploads.intake import checks, code_pages, foreign, layout, lists, members, opening, tables
+from app.uploads.intake import checks, code_pages, layout, lists, members, opening, tables
 from app.uploads.intake.archive import Archive
 from app.uploads.intake.built import Built, finished
 from app.uploads.intake.containers.ahead import read_ahead
@@ -92,6 +92,7 @@ class _Intake:
         self._folder = folder
         self._junk: list[FileInTree] = []
         self._cutter = Cutter(self._limits)
+        self._facts = layout.Facts(asked=self._options.columns)
 
     def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
         """Take in whatever the upload is."""
@@ -120,7 +121,7 @@ class _Intake:
             peek = partial(members.head, opened)
             every = layout.members(paths, asked, peek, self._refusals)
             self._refusals.check()
-            self._refuse_foreign(every, peek)
+            members.refuse_foreign(every, peek)
             found = self._without_junk(every)
             modality = layout.modality(found, asked)
             if self._options.labelled:
@@ -130,15 +131,6 @@ class _Intake:
                 items = self._anything(opened, found, modality)
             self._take_all(opened, items, modality)
         return self._drafts.modality or modality
-
-    def _refuse_foreign(self, every: list[FileInTree], peek: layout.Peek) -> None:
-        """Raise not_an_archive where nothing can be read and something is known not to be."""
-        if any(one.role in ("image", "text") or layout.is_table(one.path) for one in every):
-            return
-        kept = [one for one in every if one.role != "junk"]
-        error = foreign.among([one.path for one in kept], lambda at: peek(kept[at].index))
-        if error is not None:
-            raise error
 
     def _table(self, path: Path, kind: Kind, *, name: str, asked: Modality | None) -> Modality:
         self._drafts.take_rows(self._read(path, kind, name), None)
@@ -172,7 +164,8 @@ class _Intake:
             tree, wrapper = layout.unwrapped(found, modality)
             items, listing = self._beside(opened, tree) if not in_tables else (None, listing)
         if items is None:
-            items = self._placed(opened, found, modality)
+            items, told = self._facts.given(self._placed(opened, found, modality), self._limits)
+            self._drafts.problems += told
         else:
             self._drafts.problems += layout.unlisted(tree, items, modality)
         if MODALITIES[modality].in_tables and not items:
@@ -242,12 +235,14 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        every = Sources(tree, self._list_reading(opened)).every()
-        decision = layout.decide(list(every), pictures)
+        sources = Sources(tree, self._list_reading(opened))
+        decision = layout.decide(list(sources.every()), pictures)
         self._drafts.notes += decision.notes
         self._drafts.problems += decision.problems
         if not decision.rows:
-            return None, []
+            self._facts.tables, self._facts.lists = decision.beside, sources.splits
+            used = sources.said_splits | self._facts.members
+            return None, [one for one in tree if one.index in used]
         items = self._by_rows(opened, decision.rows, tree)
         self._refusals.check()
         return items, [one for one in tree if one.index in decision.used]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
 from app.uploads.intake import archive as archives
-from app.uploads.intake import images
+from app.uploads.intake import foreign, images, layout
 from app.uploads.intake.archive import Archive, Entry
 from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.limits import Limits
@@ -115,3 +115,13 @@ def _is_text(data: bytes, entry: Entry, limits: Limits) -> bool:
     if "\0" in text:
         raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
     return bool(text.strip())
+
+
+def refuse_foreign(every: Sequence[FileInTree], peek: layout.Peek) -> None:
+    """Raise not_an_archive where nothing can be read and something is known not to be."""
+    if any(one.role in ("image", "text") or layout.is_table(one.path) for one in every):
+        return
+    kept = [one for one in every if one.role != "junk"]
+    error = foreign.among([one.path for one in kept], lambda at: peek(kept[at].index))
+    if error is not None:
+        raise error

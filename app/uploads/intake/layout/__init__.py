@@ -3,11 +3,13 @@
 `roles` tells examples from what lies beside them, `wrappers` looks through folders around
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
 `listed` reads them from metadata files, `beside` asks which tables beside pictures name them (as
-`named` finds them), `doubts` says what is not clear, and `leftovers` names what is none of it.
+`named` finds them), `facts` has what those say that folders do not, `doubts` says what is not
+clear, and `leftovers` names what is none of it.
 Pure, but for the rows of tables: paths only.
 """
 
 from app.uploads.intake.layout.beside import NamingTable, candidates, decide
+from app.uploads.intake.layout.facts import Facts
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
 from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
 from app.uploads.intake.layout.listed import OF_ROW, Places, by_rows, metadata, unlisted
@@ -31,6 +33,7 @@ from app.uploads.intake.layout.wrappers import unwrapped
 __all__ = [
     "OF_ROW",
     "TABLES",
+    "Facts",
     "FileInTree",
     "LabelledFile",
     "NamingTable",

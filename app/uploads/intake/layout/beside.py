@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -61,6 +61,8 @@ class NamingTable:
     """Whether its labels are those of boxes, which folders need not agree with."""
     error: HeadstartError | None = None
     """What ends the upload, where folders do not tell the classes."""
+    facts: Sequence[Row] = ()
+    """Of one without labels the rows that say a group or a split."""
 
     @property
     def title(self) -> str:
@@ -83,6 +85,8 @@ class LabelSource:
     used: frozenset[int]
     notes: Sequence[str]
     problems: Sequence[Problem]
+    beside: Sequence[NamingTable] = ()
+    """The tables that say more of pictures whose folders are their classes."""
 
 
 def called_metadata(member: FileInTree) -> bool:
@@ -102,7 +106,7 @@ def naming_column(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str |
     files: dict[str, set[int]] = defaultdict(set)
     for record in records:
         for name, value in record.items():
-            one = nearby.find(_said(value)) if _said(value) else None
+            one = nearby.find(said_path(value)) if said_path(value) else None
             if one is not None:
                 hits[name] += 1
                 files[name].add(one.index)
@@ -123,17 +127,24 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     problems = [
         doubts.table_unread(one.member.path, one.why)
         for one in tables
-        if one.why is not None and not (one.vague and (by_folder or chosen))
+        if one.why is not None
+        and not (one.vague and (by_folder or chosen))
+        and not (by_folder and one.facts)
     ]
     if not chosen and tables and not by_folder:
         first = min(tables, key=lambda one: (one.error is None, one.vague))
         if first.error is not None:
             raise first.error
         raise doubts.table_without_labels(first.member.path, str(first.why), first.hint)
+    further: list[NamingTable] = []
     if by_folder and not any(one.decides for one in chosen):
-        problems += [_beside_folders(one, by_folder) for one in chosen]
+        further = [one for one in tables if one.facts]
+        for one in chosen:
+            agrees, told = _beside_folders(one, by_folder)
+            further += [one] if agrees else []
+            problems.append(told)
         chosen = []
-    return _read(chosen, pictures, problems)
+    return replace(_read(chosen, pictures, problems), beside=further)
 
 
 def _read(
@@ -168,9 +179,9 @@ def _located(
     """The rows with the whole path of what they name, and the split that names say of it."""
     on_top = FileInTree(table.member.index, table.member.parts[-1], table.member.role)
     for row in table.rows:
-        found = table.nearby.find(_said(row.values.get("path")))
+        found = table.nearby.find(said_path(row.values.get("path")))
         values = dict(row.values)
-        values["path"] = found.path if found else _said(values.get("path"))
+        values["path"] = found.path if found else said_path(values.get("path"))
         said = split or (tops.get(found.parts[0]) if found else None)
         if said and not values.get("split"):
             values["split"] = said
@@ -193,24 +204,27 @@ def _plain(name: str) -> str:
     return re.sub(r"[\d\W_]+", "", folded(name))
 
 
-def _beside_folders(table: NamingTable, by_folder: Mapping[int, str]) -> Problem:
-    """That the folders are read, as the table says the same or little. Raises ambiguous_layout."""
-    pairs = {}
+def _beside_folders(table: NamingTable, by_folder: Mapping[int, str]) -> tuple[bool, Problem]:
+    """Whether the table says what the folders say, and that they are read. Raises
+    ambiguous_layout."""
+    path, pairs = table.member.path, {}
     for row in table.rows:
-        one = table.nearby.find(_said(row.values.get("path")))
+        one = table.nearby.find(said_path(row.values.get("path")))
         if one is not None and one.index in by_folder:
             pairs[one.index] = (one.path, str(row.values.get("label")), by_folder[one.index])
     told = {(said, folder) for _, said, folder in pairs.values()}
     other = [pair for pair in pairs.values() if folded(pair[1]) != folded(pair[2])]
+    if not pairs:
+        return False, doubts.table_unread(path, "none of those lies in a folder of a class")
     if not other or _one_to_one(told):
-        return doubts.table_agrees(table.member.path, len(pairs))
+        return True, doubts.table_agrees(path, len(pairs))
     if 2 * len(pairs) < len(by_folder):
         why = f"it has other labels than the folders, for {len(pairs)} of {len(by_folder)}"
-        return doubts.table_unread(table.member.path, why)
+        return False, doubts.table_unread(path, why)
     if table.boxed:
         why = "its boxes have other labels than the folders, which are read; boxes=crops reads them"
-        return doubts.table_unread(table.member.path, why)
-    raise doubts.table_against_folders(table.member.path, *other[0])
+        return False, doubts.table_unread(path, why)
+    raise doubts.table_against_folders(path, *other[0])
 
 
 def _one_to_one(told: set[tuple[str, str]]) -> bool:
@@ -220,7 +234,7 @@ def _one_to_one(told: set[tuple[str, str]]) -> bool:
     return not said & labels and len(told) == len(said) == len(labels) > 1
 
 
-def _said(value: Any) -> str:
+def said_path(value: Any) -> str:
     """What a cell says as a path; "" where it is none."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""

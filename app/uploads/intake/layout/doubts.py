@@ -161,6 +161,32 @@ def table_agrees(path: str, named: int) -> Problem:
     return Problem(code="ambiguous_layout", message=message, path=path)
 
 
+def facts_read(title: str, path: str, splits: int, groups: int) -> Problem:
+    """What a table says beside the folders, of how many pictures."""
+    counts = [f"the {what} of {n}" for what, n in (("split", splits), ("group", groups)) if n]
+    message = f"{title} says {' and '.join(counts)} picture(s), which is read"
+    return Problem(code="ambiguous_layout", message=message, path=path)
+
+
+def splits_by_names(named: int, rest: int, twice: Sequence[str]) -> Problem:
+    """That tables and lists are called by splits, and what they do not say."""
+    message = f"the names of tables and lists say the split of {named} picture(s), which is read"
+    message += f"; {rest} of which they say none are trained on" if rest else ""
+    if twice:
+        message += f"; {len(twice)} are named by several, such as {shown(twice[0], 60)}"
+    return Problem(code="ambiguous_layout", message=message)
+
+
+def said_otherwise(path: str, example: str, role: str, said: str, before: str) -> HeadstartError:
+    """A table and a folder, or two rows, give a picture different splits or groups."""
+    return _ambiguous(
+        f"{shown(path)} says of {shown(example)} the {role} {shown(said, 60)!r}, its folder or "
+        f"another row {shown(before, 60)!r}: leave one of them out, or call the table that is to "
+        "be read metadata.csv",
+        path,
+    )
+
+
 def table_unread(path: str, why: str) -> Problem:
     """A table that names pictures, and does not decide their labels."""
     message = f"{shown(path)} names pictures and is not read: {why}"

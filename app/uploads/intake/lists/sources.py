@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Problem
+from app.core.manifest import Problem, Split
 from app.uploads.intake import foreign, images
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
 from app.uploads.intake.lists import annotated as found_in
@@ -52,6 +52,18 @@ class Sources:
         """All of them, with the splits that lists say which say nothing else."""
         found = list(self._every())
         yield from self._splits.on(found)
+
+    @property
+    def splits(self) -> Mapping[str, Split | None]:
+        """By path the splits that lists say which say nothing else, None where they say several."""
+        said = self._splits
+        return {path: None if path in said.twice else one for path, one in said.splits.items()}
+
+    @property
+    def said_splits(self) -> frozenset[int]:
+        """The members that are those lists, if they hold anything out."""
+        members = self._splits.members if self._splits.hold_out else ()
+        return frozenset(one.index for one in members)
 
     def _every(self) -> Iterator[NamingTable]:
         done: set[int] = set()

@@ -90,11 +90,31 @@ def _read(
     try:
         rows = list(tables.read(read))
     except HeadstartError as error:
-        return beside.NamingTable(member, [], told, nearby, error.message)
+        facts, told = _facts(read, column)
+        return beside.NamingTable(member, [], told, nearby, error.message, facts=facts)
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
         return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
     return beside.NamingTable(member, rows, told, nearby)
+
+
+def _facts(table: TableFile, column: str) -> tuple[list[Row], list[Problem]]:
+    """The rows of a table without labels that say a group or a split of the pictures in `column`,
+    and what was told of them."""
+    if "label" in table.columns:
+        return [], []
+    told: list[Problem] = []
+    free = replace(table, columns={**table.columns, "label": column}, tell=told.append)
+    try:
+        rows = list(tables.read(free))
+    except HeadstartError:
+        return [], []  # why it is not read is told by whoever asks for its labels
+    kept = [
+        Row(one.table, one.number, {key: x for key, x in one.values.items() if key != "label"})
+        for one in rows
+        if one.values.get("group") or one.values.get("split")
+    ]
+    return kept, told
 
 
 def _column_of_numbers(

@@ -1,0 +1,133 @@
+"""What tables and lists say of pictures whose folders are their classes: their groups and splits.
+
+What folders and columns say holds; the names of tables and lists (`test.csv`, `val.txt`) say the
+splits of what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.core.errors import HeadstartError
+from app.core.manifest import Problem, Split
+from app.uploads.intake.layout import doubts
+from app.uploads.intake.layout.beside import NamingTable, said_path
+from app.uploads.intake.layout.roles import LabelledFile
+from app.uploads.intake.limits import Limits
+from app.uploads.intake.names import shown
+from app.uploads.intake.rows import Row, group_of, split_of
+from app.uploads.intake.splits import of_tables
+
+ROLES = ("group", "split")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is said beside the folders: tables with rows, and the splits that lists are called by,
+    by the pictures' paths."""
+
+    tables: Sequence[NamingTable] = ()
+    lists: Mapping[str, Split | None] = field(default_factory=dict)
+    """None of those that lists of several splits name."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """The columns that the caller says to be the group and the split."""
+
+    @property
+    def members(self) -> frozenset[int]:
+        """The members that the tables are."""
+        return frozenset().union(*(one.files | {one.member.index} for one in self.tables))
+
+    def given(
+        self, items: Sequence[LabelledFile], limits: Limits
+    ) -> tuple[list[LabelledFile], list[Problem]]:
+        """The pictures with what is said of them, and what is to be told of it.
+
+        Raises ambiguous_layout where two say different things of one picture, invalid_value, and
+        schema_mismatch for a column that was asked for and that no table has.
+        """
+        if not items:
+            return [], []
+        kept = {one.index: one for one in items}
+        told: list[Problem] = []
+        for table in self.tables:
+            told += _from_columns(table, kept, limits)
+        self._check_asked()
+        told += self._from_names(kept)
+        return [kept[one.index] for one in items], told
+
+    def _check_asked(self) -> None:
+        rows = [row for table in self.tables for row in (*table.rows, *table.facts)]
+        for role, name in self.asked.items():
+            if role in ROLES and not any(role in row.values for row in rows):
+                why = (
+                    f"{role}_column is {shown(name, 60)!r}, and no table that names the files "
+                    "beside their class folders has it: add one with it and the column path"
+                )
+                raise HeadstartError("schema_mismatch", why, param=f"{role}_column")
+
+    def _from_names(self, kept: dict[int, LabelledFile]) -> list[Problem]:
+        """Take in the splits that tables and lists are called by, where some are trained on and
+        some are not."""
+        splits, twice = self._named(kept)
+        free = {at: split for at, split in splits.items() if kept[at].split is None}
+        left = any(one.split in (None, "train") for at, one in kept.items() if at not in free)
+        held_out = set(free.values()) - {"train"} and (left or "train" in free.values())
+        if not held_out and not twice:
+            return []
+        free = free if held_out else {}
+        for at, split in free.items():
+            kept[at] = replace(kept[at], split=split)
+        rest = sum(one.split is None for one in kept.values())
+        return [doubts.splits_by_names(len(free), rest, sorted(kept[at].path for at in twice))]
+
+    def _named(self, kept: Mapping[int, LabelledFile]) -> tuple[dict[int, Split], set[int]]:
+        """The splits by picture, and those of several, which are in none."""
+        splits: dict[int, Split] = {}
+        twice = set()
+        for at, split in self._every_name(kept):
+            if split is None or splits.setdefault(at, split) != split:
+                twice.add(at)
+        return {at: split for at, split in splits.items() if at not in twice}, twice
+
+    def _every_name(self, kept: Mapping[int, LabelledFile]) -> Iterator[tuple[int, Split | None]]:
+        named = of_tables([one.member.path for one in self.tables])
+        for table, split in zip(self.tables, named, strict=True):
+            for at, _ in _located(table) if split else ():
+                if split and at in kept:
+                    yield at, split
+        by_path = {one.path: at for at, one in kept.items()}
+        for path, said in self.lists.items():
+            if path in by_path:
+                yield by_path[path], said
+
+
+def _from_columns(
+    table: NamingTable, kept: dict[int, LabelledFile], limits: Limits
+) -> list[Problem]:
+    """Take in the groups and splits of a table's rows, and tell how many."""
+    groups, splits = set(), set()
+    for at, row in _located(table):
+        group = group_of(row, row.values.get("group"), limits)
+        split = split_of(row, row.values.get("split"))
+        one = kept.get(at)
+        if one is None:
+            continue
+        for role, said, before in (("split", split, one.split), ("group", group, one.group)):
+            if said and before and said != before:
+                raise doubts.said_otherwise(table.member.path, one.path, role, said, before)
+        kept[at] = replace(one, group=one.group or group, split=one.split or split)
+        groups |= {at} if group else set()
+        splits |= {at} if split else set()
+    read = [one for one in table.told if one.code in ("column_unread", "column_assumed")]
+    read = read if groups or splits else [one for one in read if one.code == "column_unread"]
+    if groups or splits:
+        read.append(doubts.facts_read(table.title, table.member.path, len(splits), len(groups)))
+    return read
+
+
+def _located(table: NamingTable) -> Iterator[tuple[int, Row]]:
+    for row in (*table.rows, *table.facts):
+        found = table.nearby.find(said_path(row.values.get("path")))
+        if found is not None:
+            yield found.index, row

@@ -28,6 +28,7 @@ from app.infra.short_socket import socket_path
 
 MIB = 1024 * 1024
 _PREFIX = "HEADSTART_"
+_BUCKET = re.compile(r"[A-Za-z0-9._:-]+")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OWN_PATHS = frozenset({"v1", "v2", "docs", "livez", "readyz", "metrics", "openapi.json"}) | {
     "customvision", "embed", "health", "info", "invocations", "mlflow", "models", "ping", "predict",
@@ -233,21 +234,23 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, text: str) -> str:
-        if text and not text.startswith(("sqlite:///", "postgresql")):
+        if text and not (text.startswith(("sqlite:///", "postgresql")) and _is_read(text)):
             raise ValueError("it is like postgresql://user:password@host/name, or sqlite:////path")
         return text
 
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, text: str) -> str:
-        if text and urlsplit(text).scheme not in ("redis", "rediss", "unix", "memory"):
+        known = urlsplit(text).scheme in ("redis", "rediss", "unix", "memory")
+        if text and not (known and _has_port_or_none(text)):
             raise ValueError("it is like redis://host:6379/0")
         return text
 
     @field_validator("storage_url")
     @classmethod
     def _storage(cls, text: str) -> str:
-        if text and not (urlsplit(text).scheme == "s3" and urlsplit(text).netloc):
+        bucket = urlsplit(text).netloc
+        if text and not (urlsplit(text).scheme == "s3" and _BUCKET.fullmatch(bucket)):
             raise ValueError("it is like s3://bucket/prefix")
         return text
 
@@ -280,6 +283,25 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether workers poll the database because there is no broker."""
         return not self.broker_url
+
+
+def _is_read(url: str) -> bool:
+    """Whether it is a database's; what its parser says of another may quote a password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return True
+
+
+def _has_port_or_none(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def load_settings() -> Settings:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import typer
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.cli.embedded import missing_libraries
 from app.cli.options import DataDir, settings_of
@@ -74,6 +74,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, False, error.message)
         except DBAPIError as error:
             yield Finding(name, False, f"{error.orig}: mend it, or set it aside and start anew")
+        except SQLAlchemyError as error:
+            yield Finding(name, False, f"HEADSTART_DATABASE_URL: {error}")
         except OSError as error:
             yield Finding(name, False, f"{error.strerror or error}")
 
@@ -140,7 +142,7 @@ def _secrets(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    if not settings.broker_url:
+    if not settings.broker_url or settings.broker_url.startswith("memory:"):
         return "none: workers watch the database"
     import redis
 

@@ -153,6 +153,21 @@ def test_a_doctor_tells_a_former_database_from_a_later_one(
     assert (database.fine, said in database.said) == (fine, True)
 
 
+@pytest.mark.parametrize(
+    ("told", "name", "fine"),
+    [({"database_url": "postgresql+nonsense://x"}, "database", False),
+     ({"broker_url": "memory://"}, "broker", True),
+     ({"broker_url": "redis://127.0.0.1:1"}, "broker", False)],
+)  # fmt: skip
+def test_a_doctor_tells_of_what_is_named_and_is_none(
+    home: Path, told: dict[str, str], name: str, fine: bool
+) -> None:
+    settings = Settings(data_dir=home / "data").model_copy(update=told)
+    found = {one.name: one for one in examine(settings)}
+    assert found[name].fine is fine
+    assert "service" in found, "the rest is looked at"
+
+
 ELSE = [
     httpx.Response(502, text="<html>bad gateway</html>"),
     httpx.Response(503, json="away"),

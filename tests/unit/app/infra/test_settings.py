@@ -24,8 +24,13 @@ from app.infra.short_socket import socket_path
         ("CORS_ORIGINS", "https://a.example, b.example"),
         ("PREDICTOR_URL", "predictor:8001"),
         ("DATABASE_URL", "mysql://host/name"),
+        ("DATABASE_URL", "postgresql://host:port/name"),
+        ("DATABASE_URL", "postgresqlhost"),
         ("BROKER_URL", "amqp://host"),
+        ("BROKER_URL", "redis://host:65536"),
+        ("BROKER_URL", "redis://host:port"),
         ("STORAGE_URL", "bucket"),
+        ("STORAGE_URL", "s3://a bucket"),
         ("KEEP_ALIVE_SECONDS", "0"),
         ("LEASE_SECONDS", "nan"),
     ],
@@ -39,11 +44,36 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
         settings_or_exit()
 
 
-def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADSTART_DATABASE_URL", "mysql://me:secret@host/name")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://me:secret@host/name"),
+        ("DATABASE_URL", "postgresql://me:a@b:secret@host/name"),
+        ("BROKER_URL", "redis://me:secret/x@host:6379"),
+    ],
+)
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HEADSTART_{name}", value)
     with pytest.raises(HeadstartError) as caught:
         load_settings()
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://me:p#a/s?s@host:5432/name?sslmode=require"),
+        ("DATABASE_URL", "postgresql:///name?host=/run/postgresql"),
+        ("DATABASE_URL", "postgresql+psycopg://[::1]:5432/name"),
+        ("DATABASE_URL", "sqlite:////a folder/some.db"),
+        ("BROKER_URL", "rediss://:secret@host/0"),
+        ("BROKER_URL", "redis://[::1]:6379"),
+        ("STORAGE_URL", "s3://some.bucket_1/a prefix"),
+    ],
+)
+def test_what_is_read_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HEADSTART_{name}", value)
+    assert getattr(load_settings(), name.lower()) == value
 
 
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ MISSING = {
     "feedback_id": f"fb_{ULID}",
     "logged_id": f"log_{ULID}",
     "deletion_id": f"del_{ULID}",
+    "erasure_id": f"era_{ULID}",
     "organization": "nobody",
     "version": "v3.3",
     "project": UUID,
@@ -49,6 +50,7 @@ _TRAINING = CUSTOM_VISION + "training/projects/{project}"
 _CLASSIFY = CUSTOM_VISION + "prediction/{project}/classify/iterations/{published}"
 _BODIES: dict[str, Any] = {
     "/v1/datasets/{dataset_id}/examples/{example_id}": {"json": {"label": "b"}},
+    "/v1/datasets/{dataset_id}/erasures": {"json": {"group": "patient-7"}},
     "/v1/models/{model}/predictions": {"json": {"inputs": [{"text": "hello"}]}},
     "/v1/embeddings": {"json": {"model": "all-MiniLM-L6-v2", "input": "hello"}},
     "/v1/aliases/{name}/rollback": {"json": {}},

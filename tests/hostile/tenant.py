@@ -21,7 +21,9 @@ def endow(service: Service) -> dict[str, str]:
         dataset = made(client)["id"]
         finish(service, dataset)
         ids = {"dataset_id": dataset, "file_id": dataset, "organization": "default"}
-        ids |= {"example_id": examples(client, dataset)[0]["id"]}
+        first, *_, last = examples(client, dataset)
+        erased = client.post(f"{DATASETS}/{dataset}/erasures", json={"examples": [last["id"]]})
+        ids |= {"example_id": first["id"], "erasure_id": erased.json()["id"]}
         ids |= _trained(service, client, dataset)
         ids |= _retraining(client, dataset)
         ids |= _custom_vision(client)

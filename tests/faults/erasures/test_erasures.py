@@ -11,13 +11,25 @@ import pytest
 from sqlalchemy import select
 
 from app.infra import erasure
-from app.infra.orm import DatasetRow, DatasetVersionRow, ExampleErasureRow, HeldBlobRow
+from app.infra.database import make_sessions, open_engine
+from app.infra.orm import (
+    DatasetRow,
+    DatasetVersionRow,
+    EmbeddingRow,
+    ExampleErasureRow,
+    HeldBlobRow,
+    WorkRow,
+)
+from app.infra.settings import Settings
+from app.infra.storage import open_storage
+from app.operations.backups.service import back_up, restore
 from tests.api.uploading import DATASETS, appended, examples, made, send
 from tests.archives import png, zipped
 from tests.batch_kit import contents, lines, over_version, row_of, trained, wait_batch
 from tests.factories import settle
 from tests.faults.test_deletions import (
     FIRST,
+    KilledError,
     age,
     bytes_left,
     chore,
@@ -29,7 +41,7 @@ from tests.faults.test_deletions import (
 )
 from tests.faults.two_apps import interrupt, two_apps
 from tests.integration.worker.conftest import training
-from tests.worker_kit import Kit
+from tests.worker_kit import Kit, add_dataset
 
 A, B, NEW = (png(950 + number) for number in range(3))
 
@@ -236,3 +248,60 @@ def test_results_of_batches_name_it_no_more(footing: Kit) -> None:
         assert before[2]["id"].encode() not in b"".join(
             footing.storage.fetch(key).read_bytes() for key in stored(footing)
         )
+
+
+def test_a_backup_from_the_middle_of_it_is_restored_to_its_end(
+    footing: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still to be forgotten is in the backup, too: the list of it, and so its end."""
+
+    def killed(*_: object) -> int:
+        raise KilledError
+
+    with two_apps(footing) as (_, _, client, _):
+        name = dataset(footing, client)
+        monkeypatch.setattr(erasure, "finish", killed)
+        assert erase(client, name).json()["status"] == "pending"
+        taken = back_up(footing.settings, tmp_path / "backup")
+        monkeypatch.undo()
+    assert taken.missing == []
+    settings = Settings(data_dir=tmp_path / "restored")
+    restore(settings, tmp_path / "backup")
+    engine = open_engine(settings.database)
+    again = Kit(settings, engine, make_sessions(engine), open_storage(settings))
+    with two_apps(again) as (_, _, client, _):
+        assert sha(FIRST) in indexed(again)
+        assert_gone(again, client, name)
+    engine.dispose()
+
+
+def test_embedding_for_idle_time_begins_anew_without_it(footing: Kit) -> None:
+    """A trainer has embedded a further view of it, and is about to say where that lies."""
+    members = contents(6)
+    gone = sha(members[2][2])
+    with two_apps(footing) as (_, _, client, _), training(footing) as context:
+        put, answers = context.storage.put, list[httpx.Response]()
+
+        def interrupted(key: str, source: Path) -> None:
+            if key.startswith("embeddings/") and "-squish/" not in key and not answers:
+                url = f"{DATASETS}/{version.dataset_id}/erasures"
+                answers.append(client.post(url, json={"sha256": gone}))
+            put(key, source)
+
+        context.storage.put = interrupted  # type: ignore[method-assign]
+        version = add_dataset(footing, members)
+        footing.wait(lambda: answers, 120)
+        assert answers[0].status_code == 201, answers[0].text
+        footing.wait(lambda: not open_work(footing), 120)
+        found = footing.read(lambda session: list(session.scalars(select(EmbeddingRow))))
+        views = {one.key for one in found}
+        assert len(views) > 1
+        left = {sha(data) for _, _, data in members} - {gone}
+        for view in views:
+            assert {one.sha256 for one in found if one.key == view} == left
+        assert client.get(f"{DATASETS}/{version.dataset_id}").json()["num_examples"] == 5
+
+
+def open_work(footing: Kit) -> list[str]:
+    wanted = select(WorkRow.id).where(WorkRow.state.in_(["queued", "running"]))
+    return footing.read(lambda session: list(session.scalars(wanted)))

@@ -18,6 +18,7 @@ from app.infra.orm import (
     BatchPartRow,
     BatchRow,
     DatasetVersionRow,
+    ErasureRow,
     FileRow,
     JobRow,
     ModelRow,
@@ -67,11 +68,14 @@ def named(session: Session) -> Named:
 def _blobs(session: Session) -> Iterator[str]:
     """Packs and manifests of versions, and those that a batch will read.
 
-    What a batch has uploaded goes once it has ended; its manifest says what to forget with it.
+    What a batch has uploaded goes once it has ended; its manifest says what to forget with it, as
+    those of erasures do: a backup without them would be restored with what they are to forget.
     """
     of = DatasetVersionRow
     for row in session.execute(select(of.organisation_id, of.manifest_sha256, of.packs)):
         yield from _files(*row)
+    for row in session.execute(select(ErasureRow.organisation_id, ErasureRow.manifest_sha256)):
+        yield storage_keys.manifest(*row)
     one = BatchRow
     reads, own = one.status.not_in(TERMINAL), one.dataset_id.is_(None)
     versions = select(one.organisation_id, one.manifest_sha256, one.packs, reads)

@@ -174,7 +174,7 @@ class Postgres:
         """Immediate shutdown: sessions are cut, the next start recovers."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(20)
+            self.process.wait(300)
 
     @property
     def _data(self) -> str:

@@ -203,7 +203,7 @@ def predictor(
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def wait_ready(settings: Settings, process: subprocess.Popen[bytes]) -> None:

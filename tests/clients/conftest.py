@@ -76,5 +76,5 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def document(running: Running, tmp_path: Path) -> Path:
     """The OpenAPI document as a file in a folder of the test's own."""
     path = tmp_path / "openapi.json"
-    path.write_text(json.dumps(httpx.get(f"{running.url}/openapi.json", timeout=60).json()))
+    path.write_text(json.dumps(httpx.get(f"{running.url}/openapi.json", timeout=300).json()))
     return path

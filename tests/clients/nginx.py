@@ -58,7 +58,7 @@ class Nginx:
         """A caller from the address `local`."""
         transport = httpx.HTTPTransport(verify=self.trust, local_address=local)
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx.Client(base_url=url, headers=headers, timeout=60, transport=transport)
+        return httpx.Client(base_url=url, headers=headers, timeout=300, transport=transport)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def in_front_of(service: str, folder: Path) -> Iterator[Nginx]:
         )
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(300)
 
 
 def _at(port: int, service: str, certificate: Path, key: Path) -> str:

@@ -206,7 +206,7 @@ def test_http_2_is_spoken(path: str, nginx: Nginx, running: Running) -> None:
     key = f"Authorization: Bearer {running.key}"
     command = ["curl", "-s", "--http2", "--cacert", str(nginx.certificate), f"{nginx.own}{path}"]
     told = ["-H", key, "-w", "\n%{http_version} %{http_code}"]
-    said = subprocess.check_output([*command, *told], text=True, timeout=60)
+    said = subprocess.check_output([*command, *told], text=True, timeout=300)
     body, _, status = said.rpartition("\n")
     assert status == ("2 200" if path == "/v1/models" else "2 404")
     assert json.loads(body)

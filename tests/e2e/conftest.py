@@ -107,4 +107,4 @@ def _production(folder: Path) -> Iterator[Service]:
             for process in processes:
                 process.terminate()
             for process in processes:
-                process.wait(30)
+                process.wait(300)

@@ -59,7 +59,7 @@ class World:
         return httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"authorization": f"Bearer {self.key}"},
-            timeout=60,
+            timeout=300,
             verify=False,
         )
 

@@ -77,7 +77,7 @@ def test_a_swap_under_load_is_neither_an_error_nor_a_mix(
 
     async def go() -> None:
         headers = {"authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=300) as client:
             await client.put("/v1/aliases/live", json={"model": good[0]})
             request = http_request("/v1/models/live/predictions", key, PNG, kind="image/png")
             load = run_async(service.url, [request], Plan(rate=RATE, seconds=SECONDS), check=check)
@@ -108,7 +108,7 @@ def test_a_killed_predictor_is_a_503_and_then_serves_again(
                 served = client.post(url, content=PNG, headers={"content-type": "image/png"})
                 assert served.status_code == 200
                 process.kill()
-                process.wait(10)
+                process.wait(300)
 
 
 @pytest.mark.promise(20)

@@ -158,5 +158,5 @@ def test_a_signal_to_the_whole_group_drains_too(kit: Kit) -> None:
         job_id = add_job(kit, version, hyperparameters={"seconds": 1.0})
         running(kit, job_id)
         worker.signal(signal.SIGINT)
-        assert worker.process.wait(30) == 0
+        assert worker.process.wait(300) == 0
     assert kit.job(job_id).status == "succeeded"

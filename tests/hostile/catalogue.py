@@ -277,7 +277,7 @@ def _predicted(data: bytes) -> Ask:
 def _unkeyed(value: str | None) -> Ask:
     headers = {} if value is None else {"authorization": value}
     return lambda scene: httpx.get(
-        f"{scene.service.url}{DATASETS}", headers=headers, timeout=60, trust_env=False
+        f"{scene.service.url}{DATASETS}", headers=headers, timeout=300, trust_env=False
     )
 
 

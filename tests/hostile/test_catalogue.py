@@ -53,7 +53,7 @@ def _beside(folder: Path) -> list[str]:
 
 
 def _look(url: str, stop: threading.Event, took: list[float]) -> None:
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=300, trust_env=False) as client:
         while not stop.wait(0.05):
             began = time.perf_counter()
             assert client.get("/livez").status_code == 200

@@ -75,7 +75,7 @@ def client(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
             yield found
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def _model(client: httpx.Client) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def test_two_processes_count_what_a_shadow_says_at_once(sessions: Sessions) -> N
     def count(_: int) -> None:
         tally = ShadowTally()
         tally.count(whose, [("a", "a"), ("a", "b")])
-        start.wait(30)
+        start.wait(300)
         tally.flush(sessions)
 
     start = threading.Barrier(4)

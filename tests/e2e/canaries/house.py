@@ -117,7 +117,7 @@ def opened(footing: str, folder: Path) -> Iterator[House]:
             for process in made.running.values():
                 process.terminate()
             for process in made.running.values():
-                process.wait(60)
+                process.wait(300)
 
 
 def _embedded(folder: Path, canaries: Canaries) -> House:

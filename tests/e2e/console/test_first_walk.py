@@ -48,7 +48,7 @@ def greeting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield said
     finally:
         started.terminate()
-        started.communicate(timeout=60)
+        started.communicate(timeout=300)
 
 
 class Walk:

@@ -64,7 +64,7 @@ def torment(redis: Redis) -> Callable[[], None]:
 def submitted(app: AppProcess, key: str, body: dict[str, Any], deaths: list[int]) -> list[str]:
     """The ids of as many jobs; a call that got no answer is repeated with its Idempotency-Key."""
     made: list[str] = []
-    with app.client(key, timeout=30) as client:
+    with app.client(key, timeout=300) as client:
         while len(made) < SUBMITS:
             try:
                 headers = {"idempotency-key": f"submit-{len(made)}"}
@@ -72,7 +72,7 @@ def submitted(app: AppProcess, key: str, body: dict[str, Any], deaths: list[int]
             except httpx.HTTPError:
                 deaths.append(len(made))
                 assert app.process is not None
-                app.process.wait(10)
+                app.process.wait(300)
                 app.start()
             else:
                 assert answer.status_code == 202, answer.text

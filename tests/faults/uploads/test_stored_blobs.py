@@ -128,7 +128,7 @@ def test_a_sweep_looks_again_before_each_file_goes(footing: Kit) -> None:
 
         def meanwhile() -> None:
             looked.set()
-            committed.wait(20)
+            committed.wait(300)
 
         def run() -> None:
             Patient(footing, meanwhile).sweep()
@@ -136,12 +136,12 @@ def test_a_sweep_looks_again_before_each_file_goes(footing: Kit) -> None:
 
         def begin() -> None:
             threading.Thread(target=run).start()
-            assert looked.wait(20)
+            assert looked.wait(300)
 
         interrupt(one, "put", at=2, then=begin)
         dataset = made(first)["id"]
         committed.set()
-        assert swept.wait(20)
+        assert swept.wait(300)
         assert content(second, dataset)
 
 
@@ -227,7 +227,7 @@ def test_two_processes_that_upload_and_delete_equal_contents_lose_none(footing: 
 
     def caller(url: str, seed: int) -> None:
         chance, mine = random.Random(seed), []
-        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=url, headers=headers, timeout=300) as client:
             for _ in range(ROUNDS):
                 mine.append(made(client, small())["id"])
                 if not content(client, mine[-1]):
@@ -260,5 +260,5 @@ def test_two_processes_that_upload_and_delete_equal_contents_lose_none(footing: 
         stop.set()
         keeper.join()
         assert faults == []
-        with httpx.Client(base_url=one, headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=one, headers=headers, timeout=300) as client:
             assert_whole(footing, client)

@@ -39,7 +39,7 @@ def app(footing: Kit, key: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: httpx.get(f"{url}/livez").status_code == 200, seconds=60)
         headers = {"authorization": f"Bearer {key}"}
-        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=url, headers=headers, timeout=300) as client:
             yield started, client
     finally:
         started.kill()

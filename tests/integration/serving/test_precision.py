@@ -124,7 +124,7 @@ def test_bf16_without_units_does_not_start(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert told.returncode == 1
     assert "precision_unavailable" in told.stdout + told.stderr

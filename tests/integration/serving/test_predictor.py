@@ -247,7 +247,7 @@ def test_sigterm_answers_what_is_under_way(
 
     with kit.predictor(other, HEADSTART_PREDICTOR_URL=other.predictor) as process:
         answer = with_client(other, body)
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
     assert len(json.loads(answer.body)["data"]) == 90
 
 

@@ -26,7 +26,7 @@ def test_a_worker_whose_trainer_cannot_start_ends(tmp_path: Path) -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
     assert "the trainer cannot start" in ended.stdout + ended.stderr

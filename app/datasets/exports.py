@@ -28,6 +28,9 @@ MEDIA_TYPES = (
     "application/vnd.apache.parquet",
     "text/csv",
 )
+_AGAIN = (
+    "It can be uploaded again, and is exact: in CSV a spreadsheet may take a text for a formula."
+)
 _CODES = (
     "not_found",
     "not_ready",
@@ -49,7 +52,7 @@ def export_version(
     *,
     caller: Reader,
     services: ServicesDep,
-    form: Annotated[Format, Query(alias="format", description="It can be uploaded again.")],
+    form: Annotated[Format, Query(alias="format", description=_AGAIN)],
 ) -> Response:
     """A version's usable examples with labels, groups and splits, in the form that tools read."""
     snapshot = find(services, caller, dataset_id, number)

@@ -66,6 +66,22 @@ def test_many_who_want_one_head_share_one_load() -> None:
     run(body)
 
 
+def test_who_waits_no_longer_stops_no_load() -> None:
+    """Loading that outlasts every deadline would never end otherwise."""
+
+    async def body(cache: HeadCache[Weights], disk: Disk) -> None:
+        asked = [asyncio.create_task(cache.get(target("a"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+        assert all(one.cancelled() for one in asked)
+        assert (await cache.get(target("a"))).name == "a"
+        assert disk.reads["a"] == 1
+
+    run(body)
+
+
 def test_the_least_recently_used_goes_first() -> None:
     async def body(cache: HeadCache[Weights], disk: Disk) -> None:
         for name in "abc":

@@ -71,7 +71,18 @@ def predict(
 
 def _lines() -> list[str]:
     """What standard input asks; an empty line asks nothing."""
-    return [line for line in sys.stdin.read().splitlines() if line.strip()]
+    read = _decoded(sys.stdin.buffer.read(), "standard input")
+    return [line for line in read.splitlines() if line.strip()]
+
+
+def _decoded(data: bytes, name: str) -> str:
+    """The text. Raises encoding for what is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        why = f"{name} is not UTF-8, in line {line}: convert it, as in iconv -f latin1 -t utf-8"
+        raise HeadstartError("encoding", why, param=name) from error
 
 
 def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[dict[str, Any]]:
@@ -88,9 +99,16 @@ def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[
 
 
 def _text(given: str) -> str:
-    """A file's content, or the words themselves."""
+    """A file's content, or the words themselves. Raises encoding, and not_found for what is called
+    as files of texts are and is none."""
+    if any("\ud800" <= one <= "\udfff" for one in given):
+        raise HeadstartError("encoding", "an argument is not UTF-8", param="inputs")
     path = Path(given)
-    return path.read_text("utf-8") if len(given) < 256 and path.is_file() else given
+    if len(given) < 256 and path.is_file():
+        return _decoded(path.read_bytes(), given)
+    if len(given.split()) == 1 and given.strip().lower().endswith(".txt"):
+        raise HeadstartError("not_found", f"{given} is not there; a text of that name goes by `-`")
+    return given
 
 
 def shown(row: dict[str, Any], top: int) -> tuple[str | Text, ...]:

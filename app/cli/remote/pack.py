@@ -33,12 +33,37 @@ def packed(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _zip(folder: Path, file: BinaryIO) -> None:
-    found = sorted(one for one in folder.rglob("*") if one.is_file() and not _hidden(one, folder))
+    found = sorted(_files(folder, folder, ()))
     if not found:
         raise HeadstartError("empty_dataset", f"there is no file in {folder}")
     with zipfile.ZipFile(file, "w", strict_timestamps=False) as archive:
         for one in found:
             archive.write(one, one.relative_to(folder).as_posix())
+
+
+def _files(folder: Path, top: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """The files below `folder`, those behind links too, but for hidden ones.
+
+    Raises not_found for a link to nothing, invalid_value for one to a folder that it lies in, and
+    for a folder that cannot be read: none of them is left out in silence.
+    """
+    here = folder.resolve()
+    if here in above:
+        raise HeadstartError("invalid_value", f"{folder} is a link to a folder that it lies in")
+    try:
+        listed = list(folder.iterdir())
+    except OSError as error:
+        why = f"{folder} cannot be read: {error.strerror}"
+        raise HeadstartError("invalid_value", why) from error
+    for one in listed:
+        if _hidden(one, top):
+            continue
+        if one.is_dir():
+            yield from _files(one, top, (*above, here))
+        elif one.is_file():
+            yield one
+        elif one.is_symlink():
+            raise HeadstartError("not_found", f"{one} is a link to what is not there")
 
 
 def _hidden(path: Path, folder: Path) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
-from app.uploads.intake.layout.roles import FileInTree
+from app.uploads.intake.layout.roles import FileInTree, LabelledFile
 from app.uploads.intake.names import shown
 from app.uploads.intake.splits import SPLITS
 
@@ -57,6 +57,32 @@ def left_beside(members: Sequence[FileInTree], splits: Sequence[str]) -> list[Pr
         )
         for top, count in counts.items()
     ]
+
+
+def no_class_held_out(top: str, some: Sequence[LabelledFile]) -> Problem:
+    """A held-out split's folder that has other folders than those of the classes."""
+    inner = sorted({one.label for one in some})
+    message = (
+        f"none of the folders in {shown(top, 60)}/ is a class that is trained on ({_folders(inner)}"
+        f"): its {len(some)} file(s), the first of them {shown(some[0].path)}, have no label and "
+        f"are left out: put them into folders of those classes, {METADATA}"
+    )
+    return Problem(code="ambiguous_layout", message=message, path=some[0].path, excluded=True)
+
+
+def never_held_out(items: Sequence[LabelledFile]) -> list[Problem]:
+    """A warning of the one class that no held-out split has, where it has all others: it may be
+    what nobody has labelled (`unsup`)."""
+    trained = {one.label for one in items if one.split == "train"}
+    held = {one.label for one in items if one.split != "train"}
+    alone = sorted(trained - held)
+    if len(alone) != 1 or len(held & trained) < 2:
+        return []
+    message = (
+        f"{shown(alone[0], 60)!r} is the only class that is in no held-out folder: if it is what "
+        "nobody has labelled, it is no class, and is to be left out"
+    )
+    return [Problem(code="labels_doubtful", message=message)]
 
 
 def first_folder(labels: Sequence[str], nested: Sequence[str]) -> Problem:

@@ -13,6 +13,7 @@ from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import depths, doubts
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role
 from app.uploads.intake.layout.wrappers import ASIDE
+from app.uploads.intake.names import folded
 from app.uploads.intake.splits import SPLITS, of_folders, of_tables, read_name, words
 
 
@@ -122,17 +123,46 @@ def _split_first(chosen: Sequence[FileInTree], splits: Mapping[str, Split]) -> P
         top, *rest = one.parts
         rest = rest[1:] if rest[0] == inner.get(top) else rest
         if len(rest) > 1:
-            placed.items.append(LabelledFile(one.index, one.path, rest[0], split=splits[top]))
-            places.append((rest[0], rest[1:-1]))
+            label = _label(rest[0])
+            placed.items.append(LabelledFile(one.index, one.path, label, split=splits[top]))
+            places.append((label, rest[1:-1]))
         else:
             loose.append(one)
     if not placed.items:
         raise doubts.splits_without_classes(sorted(splits))
+    strange = _without_classes(placed.items, splits)
+    placed.problems += [doubts.no_class_held_out(top, some) for top, some in strange.items()]
+    left = {one.index for some in strange.values() for one in some}
+    both = zip(placed.items, places, strict=True)
+    places = [place for one, place in both if one.index not in left]
+    placed.items = [one for one in placed.items if one.index not in left]
+    placed.problems += doubts.never_held_out(placed.items)
     placed.problems += depths.check(places)
     placed.problems += doubts.unlabelled([*(one for one in chosen if len(one.parts) == 1), *loose])
     beside = [one for one in chosen if len(one.parts) > 1 and one.parts[0] not in splits]
     placed.problems += doubts.left_beside(beside, sorted(splits))
     return placed
+
+
+def _label(folder: str) -> str:
+    """What a class folder says; blanks around a label are no part of it."""
+    return folder.strip() or folder
+
+
+def _without_classes(
+    items: Sequence[LabelledFile], splits: Mapping[str, Split]
+) -> dict[str, list[LabelledFile]]:
+    """The held-out files by the split's folder, none of whose folders is a class that is trained
+    on: `test/images/x` beside `train/cat/x`."""
+    trained = {folded(one.label) for one in items if one.split == "train"}
+    by_top: dict[str, list[LabelledFile]] = defaultdict(list)
+    for one in items:
+        by_top[one.path.partition("/")[0]].append(one)
+    return {
+        top: some
+        for top, some in by_top.items()
+        if trained and splits[top] != "train" and not trained & {folded(one.label) for one in some}
+    }
 
 
 def _inner(inside: Sequence[FileInTree], splits: Mapping[str, Split]) -> dict[str, str]:
@@ -164,7 +194,7 @@ def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> 
         LabelledFile(
             one.index,
             one.path,
-            label=one.parts[0],
+            label=_label(one.parts[0]),
             split=second.get(one.parts[1]) if len(one.parts) > 2 else None,
         )
         for one in inside
@@ -173,7 +203,7 @@ def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> 
     if second:
         placed.notes.append(doubts.splits_said(second, where="in each class folder"))
     else:
-        placed.problems += depths.check((one.parts[0], one.parts[1:-1]) for one in inside)
+        placed.problems += depths.check((_label(one.parts[0]), one.parts[1:-1]) for one in inside)
     return placed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -46,6 +46,11 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     ),
     (".json", r'^\{.*"instances"\s*:\s*\[', KnownList("SuperAnnotate's JSON")),
     (".json", r'^\{.*"item"\s*:\s*\{.*"slots"', KnownList("V7's JSON")),
+    (
+        ".json",
+        r'^\{.*"training"\s*:\s*\[\s*\{[^{}]*"(image|label)"\s*:',
+        KnownList("MONAI's or nnU-Net's dataset.json"),
+    ),
     (".json", r'^\[.*"task_id".*"attachment"\s*:', KnownList("Scale's list of tasks")),
     (
         ".json",
@@ -60,6 +65,15 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     (".json", r"^\[\s*\{", KnownList("a list of objects", rows=True)),
 )
 _COMPILED = [(suffix, re.compile(told, re.DOTALL), kind) for suffix, told, kind in _KINDS]
+
+
+VIA_CSV = KnownList("VIA's CSV")
+_OF_VIA = frozenset({"region_shape_attributes", "region_attributes"})
+
+
+def known_columns(names: Collection[str]) -> KnownList | None:
+    """What a table with such columns is, if it is of a tool that is not read."""
+    return VIA_CSV if _OF_VIA.issubset(names) else None
 
 
 def known_list(suffix: str, head: bytes) -> KnownList | None:

@@ -16,7 +16,7 @@ from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidate
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, yolo
 from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
-from app.uploads.intake.lists.known import KnownList, known_list
+from app.uploads.intake.lists.known import KnownList, known_columns, known_list
 from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
 from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of
@@ -82,6 +82,9 @@ class Sources:
         with self._reading.table(member) as table:
             told: list[Problem] = []
             quiet = replace(table, tell=told.append)
+            unread = known_columns(_names(quiet))
+            if unread is not None:
+                return NamingTable(member, [], [], self._nearby, unread.why, hint="")
             boxes = _boxes(quiet)
             rows = boxes or self._headerless(member, quiet)
             if rows is not None:
@@ -221,14 +224,18 @@ def _renamed(row: Row, names: Mapping[str, str | None]) -> Row:
 
 def _boxes(table: TableFile) -> Iterator[Row] | None:
     """The rows of a CSV with a box a row; None of any other."""
+    return _read_boxes(table) if boxes_csv.columns_of(_names(table)) is not None else None
+
+
+def _names(table: TableFile) -> list[str]:
+    """What the columns of a CSV are called; nothing of what is none."""
     if table.kind != "csv":
-        return None
+        return []
     try:
         with encodings.opened(table) as file:
-            names, _ = delimited.plain(file, table)
+            return delimited.plain(file, table)[0]
     except HeadstartError:
-        return None
-    return _read_boxes(table) if boxes_csv.columns_of(names) is not None else None
+        return []
 
 
 def _read_boxes(table: TableFile) -> Iterator[Row]:

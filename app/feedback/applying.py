@@ -14,6 +14,7 @@ from app.core.manifest import Example
 from app.core.modalities import MODALITIES
 from app.datasets import service
 from app.datasets.content import relabelled, relabelling
+from app.datasets.erasing import marks
 from app.feedback import fitness
 from app.feedback.giving import data_of
 from app.feedback.newer_words import Word, is_settled, newer_words
@@ -121,8 +122,11 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
         known[example.content].append(example)
     words = {one: Word(sha256=row.sha256, at=row.updated_at) for one, row in last.items()}
     newer = newer_words(services, base, words)
+    erased = marks.erased_among(services, base.dataset, last)
     for content, row in last.items():
-        if content in newer:
+        if content in erased:
+            plan.leave_out(row, marks.CODE, "the input was erased from this dataset")
+        elif content in newer:
             plan.leave_out(row, rows.SUPERSEDED, newer[content])
         elif content in known:
             plan.settle(row, known[content])

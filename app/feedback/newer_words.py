@@ -81,5 +81,5 @@ def is_settled(row: FeedbackRow, dataset_id: str) -> bool:
     """Whether a version of the dataset has what the feedback says now, or a newer word on it."""
     told = row.applied or {}
     if told.get("dataset") == dataset_id:
-        return told["version"] is not None or told.get("reason") == rows.SUPERSEDED
+        return told["version"] is not None or told.get("reason") in rows.SETTLED
     return dataset_id in told.get("also", ())

@@ -7,7 +7,7 @@ sealed in the database, so that who reads the marks can hold no guess against th
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
@@ -49,13 +49,21 @@ def without_erased(services: Services, dataset: DatasetRow, built: Built) -> Bui
     """What was built of an upload without the contents that were erased from the dataset, in a
     pack that has no byte of them. Raises example_erased where nothing is left.
     """
+    gone = erased_among(services, dataset, {one.content for one in built.examples})
+    return _left(built, gone) if gone else built
+
+
+def erased_among(services: Services, dataset: DatasetRow, contents: Collection[str]) -> set[str]:
+    """Those of the contents that were erased from the dataset.
+
+    Raises secret_unreadable, secrets_key_missing where anything ever was.
+    """
     if not dataset.erasures:
-        return built
+        return set()
     with reading(services.sessions) as session:
         known = erasing.marks(session, dataset.id, organisation_id=dataset.organisation_id)
     mark = marker(services, dataset.id, organisation_id=dataset.organisation_id)
-    gone = {one.content for one in built.examples if mark.of(one.content) in known}
-    return _left(built, gone) if gone else built
+    return {one for one in contents if mark.of(one) in known}
 
 
 def _left(built: Built, gone: set[str]) -> Built:

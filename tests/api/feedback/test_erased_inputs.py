@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import httpx
@@ -78,3 +79,24 @@ def remember_drift(service: Service, row: LoggedPredictionRow) -> None:
                 **whose, **times, id="drift_1", number=1, size=1, drifted=False, result={}
             )
         )
+
+
+def test_feedback_on_an_erased_input_is_left_out_and_holds_nothing_up(
+    service: Service, client: httpx.Client
+) -> None:
+    name = dataset(service, client)
+    digest = hashlib.sha256(PICTURES[0]).hexdigest()
+    client.post(f"{DATASETS}/{name}/erasures", json={"sha256": digest}).raise_for_status()
+    sent = {"input": {"image": base64.b64encode(PICTURES[0]).decode()}, "label": "a"}
+    client.post(f"/v1/models/{ALIAS}/feedback", json=sent).raise_for_status()
+    apply = f"/v1/models/{ALIAS}/feedback/apply"
+    told = client.post(apply, json={"dataset": name})
+    assert told.status_code in (200, 201), told.text
+    counts = told.json()["feedback"]
+    assert (counts["added"], [one["code"] for one in counts["left_out"]]) == (
+        0,
+        ["example_erased"],
+    )
+    again = client.post(apply, json={"dataset": name}).json()["feedback"]
+    assert again["left_out"] == [], "it is settled"
+    assert client.get(f"{DATASETS}/{name}").json()["version"] == 1

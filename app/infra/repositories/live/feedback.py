@@ -17,6 +17,8 @@ from app.infra.repositories.upserts import found_or_added, locked
 
 SUPERSEDED = "superseded"
 """Why feedback is in no version: something newer was said of its input."""
+SETTLED = (SUPERSEDED, "example_erased")
+"""Why feedback will be in none, however often it is applied."""
 
 
 def whose(organisation_id: str, *, alias: str, model_id: str | None) -> list[ColumnElement[bool]]:

@@ -7,7 +7,7 @@ upload and leaves nothing behind; what is doubtful about an example becomes a pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ def build(
     Raises HeadstartError with the codes of bad inputs, all that was found wrong in its member
     `errors`, and then leaves nothing in `staging`.
     """
-    asked = _asked(modality)
+    asked = checks.asked(modality)
     options = options or IntakeOptions()
     take = partial(_build, upload, filename=filename, staging=staging, asked=asked)
     try:
@@ -196,6 +196,8 @@ class _Intake:
         try:
             items = self._by_rows(opened, splits.located(rows, self._drafts.tell), tree)
         except HeadstartError as error:
+            if sure and error.code == "schema_mismatch" and not self._refusals:
+                return self._named_otherwise(opened, tree, error)
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
             if (
                 sure
@@ -210,6 +212,16 @@ class _Intake:
         self._refusals.check()
         listing += splits.members if splits.hold_out else []
         return items
+
+    def _named_otherwise(
+        self, opened: Archive, tree: list[FileInTree], error: HeadstartError
+    ) -> list[LabelledFile]:
+        """The members that metadata names in a column that its cells tell. Raises `error`."""
+        with suppress(HeadstartError):
+            items, _ = self._beside(opened, tree)
+            if items is not None:
+                return items
+        raise error
 
     def _list_reading(self, opened: Archive) -> ListReading:
         return ListReading(partial(members.start, opened), partial(self._naming, opened))
@@ -291,7 +303,7 @@ class _Intake:
         """Check the members, a few ahead of the one that is packed."""
 
         def read(item: LabelledFile) -> MemberContent:
-            return members.content(opened, opened.entries[item.index], modality, self._limits)
+            return members.content(opened, opened.entries[item.index], modality, self._options)
 
         sizes = opened.entries
         with closing(read_ahead(read, items, lambda one: sizes[one.index].size)) as ahead:
@@ -385,11 +397,3 @@ class _Intake:
             rules=self._options.rules,
             tell=self._drafts.tell,
         )
-
-
-def _asked(modality: str | None) -> Modality | None:
-    if modality is None:
-        return None
-    if modality not in MODALITIES:
-        raise HeadstartError("invalid_value", "modality is image or text", param="modality")
-    return MODALITIES[modality].name

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Problem
+from app.core.manifest import Example, Modality, Problem
+from app.core.modalities import MODALITIES
 from app.uploads.intake import layout
 from app.uploads.intake.label_rules import LabelRules, joined
 from app.uploads.intake.layout import LabelledFile
@@ -73,3 +74,12 @@ def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
         "read as they are, each is a class of its own"
     )
     return [Problem(code="labels_joined", message=message)]
+
+
+def asked(modality: str | None) -> Modality | None:
+    """The modality that an upload is said to be of. Raises invalid_value."""
+    if modality is None:
+        return None
+    if modality not in MODALITIES:
+        raise HeadstartError("invalid_value", "modality is image or text", param="modality")
+    return MODALITIES[modality].name

@@ -12,11 +12,12 @@ from app.uploads.intake import archive as archives
 from app.uploads.intake import foreign, images, layout
 from app.uploads.intake.archive import Archive, Entry
 from app.uploads.intake.layout import FileInTree
-from app.uploads.intake.limits import Limits
+from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown
+from app.uploads.intake.tables import encodings
+from app.uploads.text_encodings import codec
 
 HEAD = 4096
-BOM = b"\xef\xbb\xbf"
 OF_ONE = frozenset(
     {
         "image_too_large",
@@ -63,27 +64,30 @@ def start(opened: Archive, member: FileInTree, most: int) -> bytes:
     return b"".join(read)[:most]
 
 
-def content(opened: Archive, entry: Entry, modality: Modality, limits: Limits) -> MemberContent:
-    """The member's checked bytes; none of a text where there is nothing to read.
+def content(
+    opened: Archive, entry: Entry, modality: Modality, options: IntakeOptions
+) -> MemberContent:
+    """The member's checked bytes, a text's as UTF-8; none where there is nothing to read.
 
     Raises the codes of bad images, encoding, row_too_large, invalid_value or unsupported_member.
     """
-    data = archives.read(opened, entry, limits)
-    held = _CHECKED[modality](data, entry, limits)
+    data = archives.read(opened, entry, options.limits)
+    held = _CHECKED[modality](data, entry, options)
     return replace(held, sha256=hashlib.sha256(held.data).hexdigest())
 
 
-def _picture(data: bytes, entry: Entry, limits: Limits) -> MemberContent:  # noqa: ARG001
+def _picture(data: bytes, entry: Entry, options: IntakeOptions) -> MemberContent:  # noqa: ARG001
     taken = images.take(data, entry.path)
     header = taken.header
     return MemberContent(taken.data, header.frames, header.format, taken.patient)
 
 
-def _written(data: bytes, entry: Entry, limits: Limits) -> MemberContent:
-    return MemberContent(data.removeprefix(BOM) if _is_text(data, entry, limits) else b"")
+def _written(data: bytes, entry: Entry, options: IntakeOptions) -> MemberContent:
+    text = _text(data, entry, options)
+    return MemberContent(text.encode() if text.strip() else b"")
 
 
-_CHECKED: Mapping[Modality, Callable[[bytes, Entry, Limits], MemberContent]] = {
+_CHECKED: Mapping[Modality, Callable[[bytes, Entry, IntakeOptions], MemberContent]] = {
     "image": _picture,
     "text": _written,
 }
@@ -101,20 +105,37 @@ def empty(path: str) -> Problem:
     return Problem(code="invalid_value", message=f"{path}: no text", path=path, excluded=True)
 
 
-def _is_text(data: bytes, entry: Entry, limits: Limits) -> bool:
+def _text(data: bytes, entry: Entry, options: IntakeOptions) -> str:
+    """A file's text, in the encoding that is asked for, or that its first bytes say."""
     name = shown(entry.path)
-    if len(data) > limits.row_bytes:
-        why = f"{name} has more than {limits.row_bytes:,} bytes"
+    if len(data) > options.limits.row_bytes:
+        why = f"{name} has more than {options.limits.row_bytes:,} bytes"
         raise HeadstartError("row_too_large", why, param=name)
     if images.is_archive(data):
         raise images.nested(entry.path)
+    encoding = codec(options.encoding).name if options.encoding else encodings.marked(data)
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise HeadstartError("encoding", f"{name} is not UTF-8", param=name) from error
+        text = data.decode(encoding).removeprefix("\ufeff")
+        text.encode()
+    except UnicodeError as error:
+        raise HeadstartError("encoding", _unreadable(name, data, encoding), param=name) from error
     if "\0" in text:
         raise HeadstartError("invalid_value", f"{name} has a NUL character", param=name)
-    return bool(text.strip())
+    return text
+
+
+def _unreadable(name: str, data: bytes, encoding: str) -> str:
+    """What is wrong with a text, and what it may be instead."""
+    if encoding != "utf-8":
+        return f"{name} is not readable as {encoding}; save it as UTF-8"
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            byte = error.start + 1
+            why = encodings.not_utf8(byte, line, what="file")
+            return f"{name}, line {number}: {why}"
+    return f"{name} is not UTF-8"
 
 
 def refuse_foreign(every: Sequence[FileInTree], peek: layout.Peek) -> None:

@@ -57,11 +57,15 @@ def opened(table: TableFile) -> Iterator[BinaryIO]:
             target.unlink(missing_ok=True)
 
 
+def marked(head: bytes) -> str:
+    """`utf-8` unless a byte order mark says another."""
+    return next((name for mark, name in MARKS if head.startswith(mark)), "utf-8")
+
+
 def guess(head: bytes) -> str:
     """`utf-8` unless a byte order mark or the places of NULs say that it is UTF-16 or UTF-32."""
-    for mark, name in MARKS:
-        if head.startswith(mark):
-            return name
+    if any(head.startswith(mark) for mark, _ in MARKS):
+        return marked(head)
     some = head[:512]
     even, odd = some[::2].count(0), some[1::2].count(0)
     most = 0.4 * len(some) / 2
@@ -102,16 +106,16 @@ def _undecodable(table: TableFile, encoding: str) -> HeadstartError:
     return HeadstartError("encoding", why, param=table.name)
 
 
-def not_utf8(byte: int, line: bytes) -> str:
-    """What is wrong at `byte` (from 1) of a line, and what it may be instead."""
+def not_utf8(byte: int, line: bytes, *, what: str = "table") -> str:
+    """What is wrong at `byte` (from 1) of a line of a table or file, and what it may be instead."""
     said = f"byte {byte} is not UTF-8"
     likely = [(name, _around(byte, line, name)) for name, _ in readings(line)]
     if not likely:
-        return f"{said}; save the table as UTF-8, or send its `encoding`"
+        return f"{said}; save the {what} as UTF-8, or send its `encoding`"
     some = ", ".join(f"{text!r} in {name}" for name, text in likely[:MOST_READINGS])
     return (
         f"{said}; it would be {some}: send the one that is right, such as "
-        f"encoding={likely[0][0]}, or save the table as UTF-8"
+        f"encoding={likely[0][0]}, or save the {what} as UTF-8"
     )
 
 

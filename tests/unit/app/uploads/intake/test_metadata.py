@@ -92,7 +92,7 @@ def test_metadata_in_each_split(take: Take) -> None:
         (b"path,label\n../0.png,x\n", "unsafe_path", "../0.png"),
         (b"path,label,split\nimg/0.png,x,later\n", "invalid_value", "metadata.csv:2"),
         (b"path,name\nimg/0.png,x\n", "schema_mismatch", "metadata.csv:1"),
-        (b"name,label\nimg/0.png,x\n", "schema_mismatch", "metadata.csv:1"),
+        (b"name,label\nof another,x\n", "schema_mismatch", "metadata.csv:1"),
     ],
 )
 def test_metadata_that_is_wrong(

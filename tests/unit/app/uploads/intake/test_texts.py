@@ -215,7 +215,7 @@ def test_folders_of_texts(take: Take) -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"\xff\xfe", "encoding"),
+        (b"\xe4\xff", "encoding"),
         (b"a\0b", "invalid_value"),
         (b"x" * 2_000_000, "row_too_large"),
         (gzip.compress(b"x"), "unsupported_member"),

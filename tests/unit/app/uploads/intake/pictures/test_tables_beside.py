@@ -231,3 +231,19 @@ def test_a_list_of_the_classes_is_none_of_pictures(take: Take, told: bytes) -> N
     built = take(zipped({**pictures("hat", "shirt"), "classes.csv": told}))
     assert {one.label for one in built.examples} == {"hat", "shirt"}
     assert [one.code for one in built.problems] == ["unsupported_member"]
+
+
+@pytest.mark.parametrize("names", ["img{}.png", "img{}"])
+def test_metadata_is_read_by_its_cells_where_its_header_says_nothing(
+    take: Take, names: str
+) -> None:
+    table_of_isic = table("isic_id,diagnosis", names)
+    built = take(zipped({**pictures("images"), "metadata.csv": table_of_isic}))
+    assert labels(built) == LABELS
+
+
+def test_metadata_that_names_no_picture_says_what_it_lacks(refused: Refused) -> None:
+    for folders in (("images",), ("hat", "shirt")):
+        other = table("isic_id,diagnosis", "x{}.mha")
+        error = refused(zipped({**pictures(*folders), "metadata.csv": other}))
+        assert "metadata.csv, row 1: the header has no `path`" in error.message

@@ -66,12 +66,12 @@ class Heard:
 
 
 def calls(app: AppProcess, key: str, call: Callable[[httpx.Client], httpx.Response]) -> Heard:
-    """Several callers that ask again and again for SECONDS."""
+    """Several callers that ask once at least, and again and again for SECONDS."""
     heard, until = Heard(), time.monotonic() + SECONDS
 
     def one() -> None:
         with app.client(key, timeout=LONGEST) as client:
-            while time.monotonic() < until:
+            while True:
                 began = time.monotonic()
                 try:
                     answer = call(client)
@@ -82,6 +82,8 @@ def calls(app: AppProcess, key: str, call: Callable[[httpx.Client], httpx.Respon
                 heard.answers.append((answer.status_code, took, answer.json()))
                 if answer.status_code == 503 and "retry-after" not in answer.headers:
                     heard.faults.append("no Retry-After")
+                if time.monotonic() >= until:
+                    return
 
     threads = [threading.Thread(target=one) for _ in range(CALLERS)]
     for thread in threads:

@@ -66,7 +66,9 @@ class CustomVision:
         """Write the archive. Raises invalid_request for what the API refuses, not_found, and
         storage_unavailable where it cannot be reached."""
         told = self._json("")
-        tags = {one["id"]: one for one in self._json("/tags")}
+        if not isinstance(told, dict) or "name" not in told:
+            raise self._foreign()
+        tags = {one["id"]: one for one in self._listed("/tags")}
         images = list(self._images())
         labels = [_labels(one, tags) for one in images]
         project = PulledProject(told["name"], several=any(len(one) > 1 for one in labels))
@@ -86,7 +88,7 @@ class CustomVision:
         path = "/images" if self._has("/images?take=1") else "/images/tagged"
         seen: set[str] = set()
         skip = 0
-        while page := self._json(f"{path}?take={PAGE}&skip={skip}"):
+        while page := self._listed(f"{path}?take={PAGE}&skip={skip}"):
             skip += len(page)
             for image in page:
                 if image["id"] not in seen:
@@ -140,8 +142,19 @@ class CustomVision:
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            why = f"{answer.url.host} answers no JSON: it is no Custom Vision's endpoint"
-            raise HeadstartError("invalid_request", why) from None
+            raise self._foreign() from None
+
+    def _listed(self, path: str) -> list[dict[str, Any]]:
+        told = self._json(path)
+        if not isinstance(told, list) or not all(
+            isinstance(one, dict) and "id" in one for one in told
+        ):
+            raise self._foreign()
+        return told
+
+    def _foreign(self) -> HeadstartError:
+        host = urlsplit(self._url).hostname
+        return HeadstartError("invalid_request", f"{host} does not answer as Custom Vision does")
 
     def _ask(self, client: httpx.Client, address: str) -> httpx.Response:
         """The answer, after some tries where it is busy or away."""

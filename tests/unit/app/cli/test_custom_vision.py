@@ -185,3 +185,20 @@ def test_what_the_api_refuses_is_said_without_its_key(azure: Azure, tmp_path: Pa
     with pytest.raises(HeadstartError) as away:
         pull(azure, tmp_path / "a.zip")
     assert away.value.code == "storage_unavailable"
+
+
+@pytest.mark.parametrize("path", ["", "/tags", "/images"])
+@pytest.mark.parametrize("told", [b"<html>sign in</html>", b"\xff", {"a": 1}, ["x"], [{}], "x", 1])
+def test_what_is_no_custom_vision_is_said(
+    azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, told: object
+) -> None:
+    """A proxy's page to sign in answers 200, too."""
+    answer = azure.answer
+
+    def other(asked: str, query: dict[str, list[str]], key: str | None) -> tuple[int, Any]:
+        meant = asked.endswith(f"{PROJECT}{path}")
+        return (200, told) if meant else answer(asked, query, key)
+
+    monkeypatch.setattr(azure, "answer", other)
+    with pytest.raises(HeadstartError, match=r"127\.0\.0\.1 does not answer as Custom Vision"):
+        pull(azure, tmp_path / "project.zip")

@@ -159,3 +159,28 @@ def test_a_head_of_its_examples_goes_or_the_erasure_is_refused(sqlite_kit: Kit) 
 
 def _storage(kit: Kit) -> bytes:
     return b"".join(kit.storage.fetch(key).read_bytes() for key in kit.storage.keys(""))
+
+
+def test_a_head_answers_on_without_a_single_exemplar(sqlite_kit: Kit) -> None:
+    """Of one example a class, both are erased: nothing is left to compare inputs with."""
+    kit, members = sqlite_kit, pictures(1, 2)
+    with training(kit, REAL):
+        version = version_of(kit, members)
+        row = trained(kit, version, **only("auto"))
+        others = version_of(kit, pictures(1, 2, seed=70))
+        for path, label, _ in members:
+            name = example_of(kit, kit.version(version.id), path)
+            with erasing(kit) as client:
+                url = f"/v1/datasets/{version.dataset_id}/erasures"
+                kit.wait(
+                    lambda url=url, name=name: (
+                        client.post(url, json={"examples": [name]}).status_code == 201
+                    ),
+                    60,
+                )
+            batch = over_version(kit, row.id, others)
+            assert wait_batch(kit, batch, 240).failed == 0, label
+            assert len(lines(kit, batch)) == 2
+    assert head_of(kit, model(kit, row.id)).config.exemplar_ids == ()
+    assert model(kit, row.id).trained_on_erased == 2
+    assert kit.version(version.id).num_examples == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.uploads.intake.names import is_junk
 
 MOST = 100
 """Errors that one refusal lists."""
@@ -53,7 +54,18 @@ class Refusals:
         `problems` that left too little. Its code and sentence are those of what was met first."""
         if "errors" in error.extra:
             return error
-        return combined([*self._errors, error], problems)
+        told = list(problems)
+        return combined([*self._errors, _with_unread(error, told)], told)
+
+
+def _with_unread(error: HeadstartError, problems: Iterable[Problem]) -> HeadstartError:
+    """Of an upload without examples, the error with what is there and is not read."""
+    kinds = (one for one in problems if one.code == "unsupported_member")
+    unread = next((one.message for one in kinds if one.path and not is_junk(one.path)), None)
+    if error.code != "empty_dataset" or unread is None:
+        return error
+    said = f"{unread}: pictures, texts called .txt and tables of texts are read; {error.message}"
+    return HeadstartError(error.code, said, param=error.param, extra=error.extra)
 
 
 def combined(errors: list[HeadstartError], problems: Iterable[Problem] = ()) -> HeadstartError:

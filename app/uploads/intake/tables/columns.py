@@ -53,6 +53,8 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
+FLAGS = frozenset({"is_valid", "is_val", "is_validation", "is_test", "is_train"})
+"""What columns are called that say of a split whether the example is in it, as fastai's do."""
 _SECOND = (
     "text_pair text_b textb text2 text_2 sentence2 sentence_2 sentence_b question2 question_2 "
     "query2 premise hypothesis second_text passage context"
@@ -289,8 +291,16 @@ def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -
 
 
 def _say_unread(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> None:
-    """Warn of columns that may say which examples belong together, and are left unread."""
-    if not table.labelled or "group" in places:
+    """Warn of columns that may say which examples are held out or belong together, and are left
+    unread."""
+    if not table.labelled:
+        return
+    flags = [name for name in names if folded(name) in FLAGS and name not in places.values()]
+    if flags and "split" not in places:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in flags[:10])
+        said = f"not read: {some}; a column `split` with train, val or test says what is held out"
+        table.warn("column_unread", said)
+    if "group" in places:
         return
     unread = [name for name in names if folded(name) in SOURCES and name not in places.values()]
     if unread:

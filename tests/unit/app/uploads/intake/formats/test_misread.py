@@ -66,3 +66,18 @@ def test_monai_is_told(refused: Refused) -> None:
     files = {**exports.pictures("imagesTr/"), "dataset.json": exports.as_json(told)}
     error = refused(zipped(files), options=IntakeOptions(label_mode=None))
     assert "MONAI's or nnU-Net's dataset.json, which is not read" in error.message
+
+
+def test_what_is_in_class_folders_and_not_read_is_said_first(refused: Refused) -> None:
+    error = refused(zipped({f"d/{name}/{at}.wav": b"RIFF" for name in "ab" for at in range(3)}))
+    assert error.code == "empty_dataset"
+    assert error.message.startswith("6 .wav file(s) ignored")
+
+
+def test_flags_of_a_split_are_told(take: Take) -> None:
+    table = exports.table("{name},{label},False", "path,label,is_valid")
+    built = take(zipped({**exports.pictures("images/"), "labels.csv": table}))
+    told = [one.message for one in built.problems if one.code == "column_unread"]
+    assert told == [
+        "not read: `is_valid`; a column `split` with train, val or test says what is held out"
+    ]

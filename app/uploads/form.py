@@ -32,8 +32,9 @@ TextEncoding = Annotated[
 ]
 ENCODING = Field(
     default=None,
-    description="What a table is in, if not in UTF-8: any encoding of texts by Python's or the "
-    "IANA's name, such as `windows-1252` (Excel's ANSI in the West), `cp1256`, `gb18030`.",
+    description="What tables, and texts in class folders, are in, if not in UTF-8: any encoding of "
+    "texts by Python's or the IANA's name, such as `windows-1252` (Excel's ANSI in the West), "
+    "`cp1256`, `gb18030`.",
 )
 ROLES = ("text", "label", "group", "split")
 SETTLED = {

@@ -118,7 +118,19 @@ def _begun(client: httpx.Client, body: dict[str, Any], source: str) -> Any:
 
 
 def watch(client: httpx.Client, job_id: str, progress: Progress) -> Any:
-    """Follow the job to its end; a lost connection is taken up again."""
+    """Follow the job to its end; a lost connection is taken up again, and who stops waiting is told
+    that the job does not stop.
+    """
+    try:
+        return _followed(client, job_id, progress)
+    except KeyboardInterrupt:
+        progress.stop()
+        how = f"headstart jobs watch {job_id}, or jobs cancel"
+        console.print(f"{job_id} goes on while the service does: {how}", markup=False)
+        raise
+
+
+def _followed(client: httpx.Client, job_id: str, progress: Progress) -> Any:
     task = progress.add_task("waiting", total=1)
     lost = 0
     while True:

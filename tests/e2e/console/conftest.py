@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.conftest import SHARED
 from tests.e2e import conftest as e2e
@@ -19,6 +26,8 @@ from tests.e2e.console.rooms import LOOKS, furnish
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parents[3] / "data/clients/node_modules/axe-core/axe.min.js"
 SHOTS = Path(__file__).parents[3] / "data" / "screenshots"
+expect.set_options(timeout=60_000)
+"""No page is late: a busy machine takes longer than the five seconds that are usual."""
 SIZES = {"desktop": (1440, 900), "tablet": (900, 1100), "phone": (390, 844)}
 
 

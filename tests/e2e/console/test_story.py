@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.archives import drawn
 from tests.e2e.conftest import Service
@@ -51,12 +51,24 @@ def test_from_a_folder_to_a_corrected_model(
     page.get_by_role("button", name="Keep 25 examples").click()
     expect(page).to_have_url(re.compile("#/datasets/ds_"))
     dataset = page.url.rsplit("/", 1)[1]
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/evaluation/examples?*", hold)
     train(page)
     expect(page.get_by_text("Always guessing one class would be right")).to_be_visible()
     model = page.url.rsplit("/", 1)[1]
 
-    page.get_by_label("Good enough is, in percent").fill("60")
-    page.keyboard.press("Tab")
+    good_enough = page.get_by_label("Good enough is, in percent")
+    good_enough.fill("60")
+    for route in late:
+        route.continue_()
+    page.unroute("**/evaluation/examples?*")
+    expect(page.get_by_role("heading", name=re.compile("called bar: 3"))).to_be_visible()
+    expect(good_enough, "a page drawn anew keeps what is being typed").to_have_value("60")
+    good_enough.press("Tab")
     expect(
         page.get_by_text("for the 60% you asked for").or_(page.get_by_text("told yet")).first
     ).to_be_visible()

@@ -1,6 +1,6 @@
 // @ts-check
 /** The headline figure with its interval, what guessing would give, and whether it is enough. */
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { part, send } from "../api.js";
 import { Failed, Interval } from "./ui.js";
 import { count, percent, range, several, thing } from "./words.js";
@@ -44,6 +44,8 @@ export function Verdict({ model, evaluation, dataset, onChanged }) {
   const figure = evaluation.accuracy, n = evaluation.how?.num_examples ?? 0;
   const things = thing(model.modality, 2);
   const target = dataset?.target ?? null;
+  const [typed, type] = useState(/** @type {string | null} */ (null)); // what loads meanwhile draws the field anew
+  useEffect(() => type(null), [target]);
   if (evaluation.label_mode === "multi_label") return html`<${SeveralLabels} evaluation=${evaluation} n=${n} things=${thing(model.modality, n)} dataset=${dataset} />`;
   if (figure?.value == null) return html`<div style=${{ marginTop: "24px" }}><p class="verdict" style=${{ display: "block", fontSize: "17px", lineHeight: "26px" }}><b>Too few examples to say how good it is.</b> <span class="muted">${evaluation.reason ?? "Give each class two or more, or hold some out in a folder test."}</span></p></div>`;
   const verdict = target ? judged(figure, target, things, n) : null;
@@ -58,7 +60,7 @@ export function Verdict({ model, evaluation, dataset, onChanged }) {
   return html`<div class="verdict"><div>
       <div class="figure"><b>${percent(figure.value)}</b><span>right, on ${several(n, thing(model.modality), things)}${evaluation.how?.method === "hold-out" ? " " : ", "}${evaluation.how?.method === "hold-out" ? "it never saw" : "each held out in turn"}</span></div>
       <p class="say">${figure.low == null ? "" : html`The true figure is likely between <b>${percent(figure.low)} and ${percent(figure.high)}</b>. `}${verdict?.say} ${guess != null && html`Always guessing one class would be right ${percent(guess, 0)} of the time.`}</p><${Holds} dataset=${dataset} how=${evaluation.how} things=${things} /></div>
-    <div class="panel"><div class="row"><label class="row">Good enough is <input type="number" min="1" max="99.9" step="any" aria-label="Good enough is, in percent" style=${{ width: "72px", minHeight: "28px", padding: "2px 6px" }} placeholder="–" value=${target ? Math.round(1000 * target) / 10 : ""} disabled=${!dataset} onChange=${set} /> % right</label><span class="grow"></span>${verdict && html`<span class=${`chip ${verdict.chip[1]}`}>${verdict.chip[0]}</span>`}</div>
+    <div class="panel"><div class="row"><label class="row">Good enough is <input type="number" min="1" max="99.9" step="any" aria-label="Good enough is, in percent" style=${{ width: "72px", minHeight: "28px", padding: "2px 6px" }} placeholder="–" value=${typed ?? (target ? Math.round(1000 * target) / 10 : "")} disabled=${!dataset} onInput=${(/** @type {any} */ event) => type(event.target.value)} onChange=${set} /> % right</label><span class="grow"></span>${verdict && html`<span class=${`chip ${verdict.chip[1]}`}>${verdict.chip[0]}</span>`}</div>
       <div style=${{ marginTop: "12px" }}><${Interval} figure=${figure} target=${target} from=${from} /><div class="scale"><span>${percent(from, 0)}</span><span>${percent((1 + from) / 2, 0)}</span><span>100%</span></div></div>
       ${(more || suspects.length > 0) && html`<p class="dense muted" style=${{ marginTop: "10px" }}>${more && more.gain >= more.plus_minus ? `Nearest way up: ${more.add} more of every class, about +${(100 * more.gain).toFixed(1)} ± ${(100 * more.plus_minus).toFixed(1)} points. ` : ""}${suspects.length > 0 && dataset ? html`<a href=${`#/datasets/${dataset.id}?model=${part(model.id)}`}>${several(suspects.length, "label looks", "labels look")} wrong.</a>` : ""}</p>`}
       <${Failed} error=${error} /></div></div>`;

@@ -63,13 +63,20 @@ def run(*command: str | Path, folder: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The whole service on a data folder of its own."""
+    """The whole service on a data folder of its own.
+
+    One encoder of texts: nobody asks here how good a model is, and a second one reads thousands
+    of them while the tools wait.
+    """
     folder = tmp_path_factory.mktemp("clients")
-    supervisor = start(Settings(data_dir=folder), host="127.0.0.1", port=0)
-    try:
-        yield Running(supervisor.url, (folder / "api-key").read_text().strip())
-    finally:
-        supervisor.stop()
+    with pytest.MonkeyPatch.context() as patched:
+        one_each = "efficientnet_lite0,all-MiniLM-L6-v2"
+        patched.setenv("HEADSTART_PREDICTION_BACKBONES", one_each)
+        supervisor = start(Settings(data_dir=folder), host="127.0.0.1", port=0)
+        try:
+            yield Running(supervisor.url, (folder / "api-key").read_text().strip())
+        finally:
+            supervisor.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Annotated
 import httpx
 import typer
 from rich.text import Text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from app.cli.backups import backup, restore
 from app.cli.embedded import prepare, prepared, start
@@ -26,7 +26,7 @@ from app.cli.sealed import sealed
 from app.cli.serve import serve
 from app.cli.supervisor import Supervisor, leave_on_signals
 from app.core.errors import HeadstartError
-from app.infra.database import translate
+from app.infra.database import is_damaged, translate
 
 _FURTHER = 20
 """Of what is wrong with an upload, so much is said."""
@@ -122,7 +122,9 @@ def main() -> None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         _complain("no connection", str(error))
         raise SystemExit(3) from None
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        if not (isinstance(error, OperationalError | InterfaceError) or is_damaged(error)):
+            raise
         raise SystemExit(f"headstart: {translate(error).message}") from None
     except HeadstartError as error:
         _complain(error.code, error.message)

@@ -78,6 +78,7 @@ _PRAGMAS = (
     "journal_size_limit=0",
 )
 """What is deleted is overwritten, in the log too; freed pages would keep it for long."""
+_DAMAGED = "database disk image is malformed"
 _WAIT_SECONDS = 15
 """So long a writer waits for another."""
 
@@ -96,9 +97,13 @@ def _open_sqlite(url: str) -> Engine:
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin in `begin` below
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            for pragma in _PRAGMAS:
+                cursor.execute(f"PRAGMA {pragma}")
+        except UnicodeDecodeError as error:  # of what it quotes of a damaged schema
+            raise sqlite3.DatabaseError(_DAMAGED) from error
+        finally:
+            cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
@@ -163,7 +168,7 @@ def database_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise translate(error) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or is_damaged(error):
             raise translate(error) from error
         raise
     except PoolTimeoutError as error:
@@ -173,16 +178,24 @@ def database_errors() -> Iterator[None]:
 
 
 def translate(error: DBAPIError) -> HeadstartError:
-    """The domain's error for a database that is away, locked or out of disk.
+    """The domain's error for a database that is away, locked, damaged or out of disk.
 
     What it ran into first counts: on a full disk SQLite gives up the transaction as a whole, and
     going back to a savepoint of it fails in turn.
     """
     if any(_is_full(one) for one in _chain(error)):
         return HeadstartError("storage_full", "the database has no disk space left", retry_after=30)
+    if is_damaged(error):
+        why = "the database is damaged; set it aside and `headstart restore` a backup"
+        return HeadstartError("database_unavailable", why)
     return HeadstartError(
         "database_unavailable", "the database cannot be reached; try again", retry_after=2
     )
+
+
+def is_damaged(error: DBAPIError) -> bool:
+    """Whether SQLite says that the file is not what it wrote."""
+    return any(told in str(error.orig).lower() for told in (_DAMAGED, "file is not a database"))
 
 
 def _is_full(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import typer
 from rich.text import Text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.cli.embedded import missing_libraries
@@ -30,6 +31,7 @@ from app.operations.sealed import advice
 
 _LEAST_FREE = 2_000_000_000
 _MOST_SKEW = 30.0
+_DAMAGED = "is damaged; stop the service, set it aside and `headstart restore` a backup"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, False, f"{error.orig}: mend it, or set it aside and start anew")
         except SQLAlchemyError as error:
             yield Finding(name, False, f"HEADSTART_DATABASE_URL: {error}")
+        except UnicodeDecodeError:  # of what SQLite quotes of a damaged row
+            yield Finding(name, False, f"the database {_DAMAGED}")
         except OSError as error:
             yield Finding(name, False, f"{error.strerror or error}")
 
@@ -115,14 +119,25 @@ def _database(settings: Settings) -> str:
     try:
         with engine.connect() as connection:
             there = current(connection)
+            sound = engine.dialect.name != "sqlite" or _sound(connection)
     finally:
         engine.dispose()
+    if not sound:
+        raise HeadstartError("database_unavailable", f"it {_DAMAGED}")
     if is_later(there):
         return f"answers, at migration {there} of a later release; this one knows {head()}"
     if there != head():
         why = f"at migration {there}, this version wants {head()}; run `headstart prepare`"
         raise HeadstartError("database_unavailable", why)
     return f"answers, at migration {there}"
+
+
+def _sound(connection: Connection) -> bool:
+    """Whether SQLite finds its pages in order, those too that nothing has read for long."""
+    try:
+        return bool(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() == "ok")
+    except UnicodeDecodeError:  # of what it quotes
+        return False
 
 
 def _secrets(settings: Settings) -> str:

@@ -10,6 +10,7 @@ import httpx
 from app.infra.database import reading, transaction
 from app.infra.orm import DriftReferenceRow, DriftWindowRow, FeedbackRow, LoggedPredictionRow
 from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
+from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, finish, made
 from tests.archives import zipped
@@ -48,6 +49,8 @@ def test_logged_inputs_go_and_those_beside_them_stay(
     removed = answer.json()["deletion"]["removed"]
     assert (removed["logged_predictions"], removed["feedback"]) == (1, 1)
     assert removed["drift_references"] == 1
+    here = f"{DATASETS}/{name}/erasures/{answer.json()['id']}"
+    until(lambda: client.get(here).json()["status"] == "done")
     assert PICTURES[0] not in kept(service)
     left = logged(3)
     for row, data in zip(left, PICTURES[1:4], strict=True):

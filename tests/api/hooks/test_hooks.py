@@ -142,7 +142,7 @@ def test_a_trigger_becomes_a_job(service: Service, client: httpx.Client, hook: M
 
 
 def test_many_triggers_are_one_run_and_none_is_lost(client: httpx.Client, hook: Make) -> None:
-    made = hook(debounce_seconds=3)
+    made = hook(debounce_seconds=3600)
     with ThreadPoolExecutor(8) as pool:
         asked = list(pool.map(lambda _: trigger(client, made), range(60)))
     rows = runs(client, made)
@@ -151,7 +151,11 @@ def test_many_triggers_are_one_run_and_none_is_lost(client: httpx.Client, hook: 
     (waiting,) = [row for row in rows if row["joined"] is None]
     assert waiting["triggers"] == 60
     assert {row["joined"] for row in rows} == {None, waiting["id"]}
-    assert run_of(client, waiting, "running")["job"]
+
+
+def test_what_was_debounced_runs(client: httpx.Client, hook: Make) -> None:
+    made = hook(debounce_seconds=0.5)
+    assert run_of(client, trigger(client, made), "running")["job"]
 
 
 def test_one_run_at_a_time_and_nothing_twice(

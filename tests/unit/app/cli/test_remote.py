@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
@@ -17,6 +18,13 @@ from app.core.errors import HeadstartError
 from app.infra.database import open_engine
 from app.infra.migrate import migrate
 from app.infra.settings import Settings
+from tests.factories import migrated
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows."""
+    return migrated(tmp_path_factory.mktemp("database"))
 
 
 @pytest.fixture
@@ -151,6 +159,22 @@ def test_a_doctor_tells_a_former_database_from_a_later_one(
     engine.dispose()
     (database,) = (one for one in examine(settings) if one.name == "database")
     assert (database.fine, said in database.said) == (fine, True)
+
+
+@pytest.mark.parametrize(("seed", "begin"), [(1, 0.0), (2, 0.0), (3, 0.0), (4, 0.5), (5, 0.5)])
+def test_a_doctor_finds_damage_that_nothing_has_met_yet(
+    home: Path, empty_database: Path, seed: int, begin: float
+) -> None:
+    settings = Settings(data_dir=home / "data")
+    settings.data_dir.mkdir()
+    damaged = bytearray(empty_database.read_bytes())
+    random = Random(seed)
+    for _ in range(600):
+        damaged[random.randrange(int(begin * len(damaged)), len(damaged))] ^= 0xFF
+    (settings.data_dir / "headstart.db").write_bytes(damaged)
+    found = {one.name: one for one in examine(settings)}
+    assert not found["database"].fine
+    assert set(found) >= {"secrets", "storage", "service"}
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,14 @@ def test_a_reader_of_before_keeps_it_and_that_is_said(sessions: Sessions) -> Non
             writer.execute(text("DELETE FROM names"))
         assert not fold_log(sessions, wait_seconds=0.1)
     assert fold_log(sessions)
+
+
+def test_a_damaged_file_is_said_to_be_one(sessions: Sessions, tmp_path: Path) -> None:
+    fold_log(sessions)
+    sessions.kw["bind"].dispose()
+    path = tmp_path / "some.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(len(content) - 100))
+    with pytest.raises(HeadstartError, match="damaged") as caught, reading(sessions) as session:
+        session.execute(text("SELECT name FROM names")).all()
+    assert caught.value.code == "database_unavailable"

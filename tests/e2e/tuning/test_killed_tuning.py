@@ -19,11 +19,14 @@ from app.infra.settings import Settings
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
 from tests.e2e.test_upload_to_prediction import upload
+from tests.faults.counts import FULL
 from tests.servers import wait_for
 
 JOBS = "/v1/fine_tuning/jobs"
 KILLED = (b"worker.tensors", b"worker.trainer", b"worker.tensors")
 """Whom SIGKILL meets, each time that a state has been kept."""
+DEPTHS = ("partial", "lora") if FULL else ("partial",)
+"""`lora` takes minutes on the network that is served; tests/faults/tuning has it on a small one."""
 GIVEN = {"epochs": 8, "learning_rate": 1e-4, "share": 0.5}
 
 
@@ -78,7 +81,7 @@ def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("depth", ["partial", "lora"])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_a_killed_tuning_comes_to_the_same_end(watched: Service, depth: str) -> None:
     with watched.client() as client:
         dataset = upload(client, mixed_up())["id"]

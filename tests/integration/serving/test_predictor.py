@@ -193,11 +193,14 @@ class TestServing:
 
         async def body(client: PredictorClient) -> tuple[bytes, bytes]:
             waiting = asyncio.create_task(client.predict(call(stored.target, inputs * 5)))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            await asyncio.sleep(0.2)
-            first = await client.metrics()
+            for _ in range(100):
+                first = await client.metrics()
+                if b'calls_total{code="client_gone"}' in first:
+                    break
+                await asyncio.sleep(0.1)
             await asyncio.sleep(0.5)
             return first, await client.metrics()
 

@@ -84,7 +84,8 @@ class LocalStorage:
         return self.root / key
 
     def keys(self, prefix: str) -> Iterator[str]:
-        for path in sorted((self.root / prefix).rglob("*")):
+        folders = os.walk(self.root / prefix)  # one that goes meanwhile is passed over
+        for path in sorted(Path(folder, name) for folder, _, names in folders for name in names):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.root).as_posix()
 

@@ -49,7 +49,7 @@ test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeat
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) $(FAST)
 
-test-covered: install ## The same with branch coverage and its floor, in about twice the time
+test-covered: install ## The same, much slower, with branch coverage and its floor: before a release
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) --cov --cov-report=term $(FAST)
 

@@ -97,13 +97,10 @@ def _open_sqlite(url: str) -> Engine:
     def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin in `begin` below
         cursor = connection.cursor()
-        try:
+        with _quoting_what_is_damaged():
             for pragma in _PRAGMAS:
                 cursor.execute(f"PRAGMA {pragma}")
-        except UnicodeDecodeError as error:  # of what it quotes of a damaged schema
-            raise sqlite3.DatabaseError(_DAMAGED) from error
-        finally:
-            cursor.close()
+        cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
@@ -136,6 +133,25 @@ def fold_log(sessions: Sessions, *, wait_seconds: float = 5.0) -> bool:
     return told is None or not told[0]
 
 
+def refuse_damaged(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError where SQLite does not find its pages in order, those too that
+    nothing has read for long. What rows say is not looked at: it has no sums of them.
+    """
+    with _quoting_what_is_damaged():
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != ("ok",):
+        raise sqlite3.DatabaseError(_DAMAGED)
+
+
+@contextmanager
+def _quoting_what_is_damaged() -> Iterator[None]:
+    """SQLite quotes a damaged schema in its error, which is no text then."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError(_DAMAGED) from error
+
+
 def make_sessions(engine: Engine) -> Sessions:
     """A session factory; objects stay readable after the commit."""
     return sessionmaker(engine, expire_on_commit=False)
@@ -165,7 +181,7 @@ def database_errors() -> Iterator[None]:
     """Say `database_unavailable` or `storage_full` where the driver says something of its own."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, sqlite3.Error) as error:
         raise translate(error) from error
     except DBAPIError as error:
         if error.connection_invalidated or is_damaged(error):
@@ -177,7 +193,7 @@ def database_errors() -> Iterator[None]:
         ) from error
 
 
-def translate(error: DBAPIError) -> HeadstartError:
+def translate(error: DBAPIError | sqlite3.Error) -> HeadstartError:
     """The domain's error for a database that is away, locked, damaged or out of disk.
 
     What it ran into first counts: on a full disk SQLite gives up the transaction as a whole, and
@@ -193,14 +209,22 @@ def translate(error: DBAPIError) -> HeadstartError:
     )
 
 
-def is_damaged(error: DBAPIError) -> bool:
+def is_damaged(error: DBAPIError | sqlite3.Error) -> bool:
     """Whether SQLite says that the file is not what it wrote."""
-    return any(told in str(error.orig).lower() for told in (_DAMAGED, "file is not a database"))
+    told = (_DAMAGED, "malformed database schema", "file is not a database")
+    return any(one in _words(error) for one in told)
 
 
 def _is_full(error: BaseException) -> bool:
-    words = str(error.orig).lower() if isinstance(error, DBAPIError) else ""
-    return any(told in words for told in ("disk is full", "no space left", "disk i/o error"))
+    return any(
+        told in _words(error) for told in ("disk is full", "no space left", "disk i/o error")
+    )
+
+
+def _words(error: BaseException) -> str:
+    """What a database's driver says; nothing where it is no driver's error."""
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    return str(driver).lower() if isinstance(error, DBAPIError | sqlite3.Error) else ""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

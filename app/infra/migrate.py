@@ -92,7 +92,10 @@ def _be_patient(connection: Connection) -> None:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """Lock what migrates; the locks of the migration itself are waited for as briefly as ever."""
+    """Lock what migrates; the locks of the migration itself are waited for as briefly as ever. On
+    a busy machine it may pause between two statements for longer than others may.
+    """
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '5min'"))
     usual = connection.execute(text("SHOW lock_timeout")).scalar_one()
     connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(4811)"))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 import httpx
 import typer
 from rich.text import Text
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.cli.embedded import missing_libraries
@@ -22,7 +23,13 @@ from app.cli.remote.show import AsJson, dump, table
 from app.core.errors import HeadstartError
 from app.infra import vault as vaults
 from app.infra import weights
-from app.infra.database import make_sessions, open_engine, reading
+from app.infra.database import (
+    database_errors,
+    make_sessions,
+    open_engine,
+    reading,
+    refuse_damaged,
+)
 from app.infra.migrate import current, head, is_later
 from app.infra.repositories import sealing
 from app.infra.settings import Settings
@@ -31,7 +38,6 @@ from app.operations.sealed import advice
 
 _LEAST_FREE = 2_000_000_000
 _MOST_SKEW = 30.0
-_DAMAGED = "is damaged; stop the service, set it aside and `headstart restore` a backup"
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,6 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, False, f"{error.orig}: mend it, or set it aside and start anew")
         except SQLAlchemyError as error:
             yield Finding(name, False, f"HEADSTART_DATABASE_URL: {error}")
-        except UnicodeDecodeError:  # of what SQLite quotes of a damaged row
-            yield Finding(name, False, f"the database {_DAMAGED}")
         except OSError as error:
             yield Finding(name, False, f"{error.strerror or error}")
 
@@ -117,27 +121,18 @@ def _database(settings: Settings) -> str:
         return "none yet; `headstart up` makes it"
     engine = open_engine(settings.database)
     try:
-        with engine.connect() as connection:
+        with database_errors(), engine.connect() as connection:
             there = current(connection)
-            sound = engine.dialect.name != "sqlite" or _sound(connection)
+            if engine.dialect.name == "sqlite":
+                refuse_damaged(cast(sqlite3.Connection, connection.connection.driver_connection))
     finally:
         engine.dispose()
-    if not sound:
-        raise HeadstartError("database_unavailable", f"it {_DAMAGED}")
     if is_later(there):
         return f"answers, at migration {there} of a later release; this one knows {head()}"
     if there != head():
         why = f"at migration {there}, this version wants {head()}; run `headstart prepare`"
         raise HeadstartError("database_unavailable", why)
     return f"answers, at migration {there}"
-
-
-def _sound(connection: Connection) -> bool:
-    """Whether SQLite finds its pages in order, those too that nothing has read for long."""
-    try:
-        return bool(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() == "ok")
-    except UnicodeDecodeError:  # of what it quotes
-        return False
 
 
 def _secrets(settings: Settings) -> str:

@@ -32,9 +32,7 @@ def metadata(data: bytes) -> Mapping[str, str]:
 def with_metadata(data: bytes, told: Mapping[str, str]) -> bytes:
     """The same tensors with this metadata; tensors' places are relative to the header's end."""
     header, end = _header(data)
-    text = json.dumps({**header, _METADATA: dict(told)}, separators=(",", ":")).encode()
-    padded = text + b" " * (-len(text) % _ALIGNMENT)
-    return len(padded).to_bytes(8, "little") + padded + data[end:]
+    return _file({**header, _METADATA: dict(told)}, data[end:])
 
 
 def without_rows(data: bytes, names: Collection[str], places: Collection[int]) -> bytes:
@@ -50,9 +48,7 @@ def without_rows(data: bytes, names: Collection[str], places: Collection[int]) -
         one["data_offsets"] = [at, at + len(part)]
         parts.append(part)
         at += len(part)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    padded = text + b" " * (-len(text) % _ALIGNMENT)
-    return len(padded).to_bytes(8, "little") + padded + b"".join(parts)
+    return _file(header, b"".join(parts))
 
 
 def shapes(data: bytes) -> dict[str, list[int]]:
@@ -66,6 +62,12 @@ def _left(part: bytes, count: int, gone: frozenset[int]) -> tuple[int, bytes]:
     width = len(part) // count if count else 0
     kept = [row for row in range(count) if row not in gone]
     return len(kept), b"".join(part[row * width : (row + 1) * width] for row in kept)
+
+
+def _file(header: Mapping[str, Any], tensors: bytes) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    padded = text + b" " * (-len(text) % _ALIGNMENT)
+    return len(padded).to_bytes(8, "little") + padded + tensors
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:

@@ -115,8 +115,9 @@ class Erasure(BaseModel):
     object: Literal["dataset.erasure"] = "dataset.erasure"
     dataset: str
     status: Literal["pending", "done"] = Field(
-        description="As its deletion's: `done` says that no row and no stored file has any of it,"
-        " but what `elsewhere` names."
+        description="As its deletion's: `done` says that nothing made of the dataset has any of it,"
+        " nor the prediction log or feedback. `elsewhere` names what else has; files of requests"
+        " (`/v1/files`) and their answers are not looked into, and weights stay what they are."
     )
     created_at: int
     contents: int = Field(description="How many distinct inputs were erased.")

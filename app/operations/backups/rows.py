@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import ColumnElement
 
 from app.core.errors import HeadstartError
-from app.infra.database import database_errors, open_engine
+from app.infra.database import database_errors, open_engine, refuse_damaged
 from app.infra.migrate import current, head, migrate
 from app.infra.orm import Base
 from app.infra.storage import place
@@ -67,6 +67,7 @@ def save(engine: Engine, target: Path) -> None:
 
 def _vacuum(source: str, target: Path) -> None:
     with closing(sqlite3.connect(source, isolation_level=None, timeout=60)) as connection:
+        refuse_damaged(connection)
         connection.execute("VACUUM INTO ?", [str(target)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
-from app.infra.database import Sessions, fold_log, make_sessions, open_engine, reading, transaction
+from app.infra.database import (
+    Sessions,
+    database_errors,
+    fold_log,
+    make_sessions,
+    open_engine,
+    reading,
+    transaction,
+)
 
 CANARY = "zqxcanary" * 9
 
@@ -110,3 +119,13 @@ def test_a_damaged_file_is_said_to_be_one(sessions: Sessions, tmp_path: Path) ->
     with pytest.raises(HeadstartError, match="damaged") as caught, reading(sessions) as session:
         session.execute(text("SELECT name FROM names")).all()
     assert caught.value.code == "database_unavailable"
+
+
+def test_what_sqlite_says_by_itself_is_told_as_well() -> None:
+    for said, code in (
+        ("database or disk is full", "storage_full"),
+        ("database is locked", "database_unavailable"),
+    ):
+        with pytest.raises(HeadstartError) as caught, database_errors():
+            raise sqlite3.OperationalError(said)
+        assert caught.value.code == code

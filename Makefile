@@ -11,6 +11,9 @@ FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webh
 	tests/clients/test_schemathesis.py tests/hostile tests/e2e/tuning/test_killed_tuning.py
 FAST = tests/house tests/unit tests/api
 
+# Without it each of the hundreds of processes that tests start compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install smollm2 demo up secrets test test-fast test-covered test-under-load test-containers check clients helm chart-settings errors-page audit sbom bench bench-service bench-serving bench-quality bench-training gpu-wheels gpu-check faults clean
 

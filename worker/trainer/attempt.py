@@ -41,6 +41,8 @@ class Attempt:
         self.claim = claim
         self.outbox = Outbox(context.storage)
         """Where files go that a commit of this try will name."""
+        self.versions_read: set[str] = set()
+        """The versions whose examples this try has looked at."""
         self._lease = lease
         self._makes_way_to = tuple(makes_way_to)
         self._makes_way = False
@@ -157,5 +159,6 @@ class Attempt:
         return list(manifest.load(b"\n".join(lines)))
 
     def _manifest(self, version: DatasetVersionRow) -> bytes:
+        self.versions_read.add(version.id)
         storage, sha256 = self.context.storage, version.manifest_sha256
         return fetch_manifest(storage, version.organisation_id, sha256).read_bytes()

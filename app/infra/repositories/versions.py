@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
@@ -27,6 +27,15 @@ def lock_version(session: Session, version_id: str) -> DatasetVersionRow:
     if row is None:
         raise HeadstartError("not_found", f"no dataset version {version_id}")
     return row
+
+
+def hold(session: Session, version_ids: Collection[str]) -> None:
+    """Keep these versions from being deleted until the transaction ends. Raises not_found."""
+    of = DatasetVersionRow
+    there = select(of.id).where(of.id.in_(version_ids)).order_by(of.id).with_for_update(read=True)
+    gone = set(version_ids).difference(session.scalars(there))
+    if gone:
+        raise HeadstartError("not_found", f"no dataset version {min(gone)}")
 
 
 def problems_of(version: DatasetVersionRow) -> list[Problem]:

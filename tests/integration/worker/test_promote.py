@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from hashlib import sha256
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import delete, select
 
 from app.core.manifest import Example
 from app.core.promotion.gate import PromotionGate
-from app.infra.orm import AliasRow, DatasetVersionRow, ModelRow, PromotionRow
+from app.infra.orm import AliasRow, DatasetVersionRow, EmbeddingRow, ModelRow, PromotionRow
+from app.infra.repositories import datasets
 from app.infra.repositories.retraining import moves, promotions
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.retraining.promotions import NewPromotion
 from tests.integration.worker.conftest import LIGHT, REAL, training
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, in_group, pictures
+from worker.trainer.attempt import Attempt
+from worker.trainer.embedding_cache import Segment
+from worker.trainer.inputs import asked
 
 ALIAS = "kinds@production"
 PUT = Move(cause="put", actor="key_test")
@@ -211,3 +217,33 @@ def test_copies_of_a_picture_count_once_in_the_gate_and_in_its_budget(sqlite_kit
     assert many["held_out"]["copies_of_one_another"] == many["examples"]
     assert many["alpha"]["look"] > 1.7
     assert many["alpha"]["fresh"] < 0.3
+
+
+def test_what_is_deleted_meanwhile_is_not_embedded_again(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion had the held-out set's rows stored after the deletion was done."""
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(40)]
+    others = [(f"c{n % 2}/{n}", f"c{n % 2}", f"other {n}".encode()) for n in range(26)]
+    index, deleted = asked._index, list[datasets.Removed]()
+
+    def delete_first(attempt: Attempt, segment: Segment) -> None:
+        if not deleted:
+            deleted.append(kit.commit(lambda session: datasets.remove(
+                session, held.dataset_id, organisation_id="acme"
+            )))  # fmt: skip
+        index(attempt, segment)
+
+    monkeypatch.setattr(asked, "_index", delete_first)
+    with training(kit, LIGHT):
+        point(kit, trained(kit, add_dataset(kit, members)))
+        candidate = trained(kit, add_dataset(kit, members))
+        held = add_dataset(kit, others)
+        kit.wait_version(held.id)
+        kit.commit(lambda session: session.execute(delete(EmbeddingRow)))  # as evicted ones are
+        said = promote(kit, candidate, evaluation_set=held.dataset_id)
+    assert deleted
+    assert (said.verdict, said.reason) == ("refused", "the held-out dataset was deleted")
+    contents = {sha256(data).hexdigest() for _, _, data in others}
+    left = kit.read(lambda session: set(session.scalars(select(EmbeddingRow.sha256))))
+    assert contents.isdisjoint(left)

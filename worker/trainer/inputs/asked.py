@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import from_json
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
@@ -15,6 +16,7 @@ from app.core.modalities import is_pixels
 from app.core.promotion.pairs import Verdicted
 from app.infra.orm import ModelRow
 from app.infra.precision import fitted_on
+from app.infra.repositories import versions
 from app.infra.storage import scratch
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
@@ -29,7 +31,7 @@ _TRIES = 3
 def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> dict[str, Verdicted]:
     """By example id, what the model says; what cannot be decoded is left out.
 
-    Raises model_corrupt, backbone_unavailable.
+    Raises model_corrupt, backbone_unavailable, not_found where a dataset was deleted meanwhile.
     """
     stored = models.load(attempt.context.storage, model.artifact, model.sha256)
     config = stored.card["config"]
@@ -88,7 +90,13 @@ def _embed_part(
 
 
 def _index(attempt: Attempt, segment: Segment) -> None:
-    attempt.commit(lambda session: attempt.context.cache.index(session, segment))
+    """Nothing refuses to delete what a promotion reads: what is deleted is not remembered again."""
+
+    def step(session: Session) -> None:
+        versions.hold(session, attempt.versions_read)
+        attempt.context.cache.index(session, segment)
+
+    attempt.commit(step)
 
 
 def _ask(

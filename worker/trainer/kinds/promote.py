@@ -42,7 +42,14 @@ def run(attempt: Attempt) -> None:
             session, organisation_id=asked.promotion.organisation_id, alias=asked.promotion.alias
         )
     )
-    decision, marks = _decide(attempt, asked, before)
+    try:
+        decision, marks = _decide(attempt, asked, before)
+    except HeadstartError as error:
+        if error.code != "not_found":
+            raise
+        # a dataset was deleted while it was read: once more, without it
+        attempt.commit(lambda session: _later(session, attempt.claim))
+        return
 
     def conclude(session: Session) -> None:
         work.finish(session, attempt.claim)

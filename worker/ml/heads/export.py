@@ -38,25 +38,26 @@ class ExportedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(backbones)
-        self._head = scoring.traceable(head)
-        self._layout = layout
+        self._config = head.config
+        self._likely = scoring.traceable(head, layout)
+        self._width = layout[-1].stop
 
     def forward(self, *pixels: Tensor) -> Tensor:
-        pictures = self._head.config.pictures
+        pictures = self._config.pictures
         passed = [
             backbone(pixels[part * len(pictures) + place])
             for part, backbone in enumerate(self.backbones)
             for place in range(len(pictures))
         ]
         rows = {one: _beside(passed[at :: len(pictures)]) for at, one in enumerate(pictures)}
-        width = self._layout[-1].stop
+        width = self._width
         features = {
             view: rows[pictured(view)][:, width:]
             if is_mapped(view) or is_pixels(view)
             else rows[view][:, :width]
-            for view in self._head.config.views
+            for view in self._config.views
         }
-        return scoring.forward(self._head, features, layout=self._layout)
+        return self._likely(features)
 
 
 def _beside(rows: Sequence[Tensor]) -> Tensor:

@@ -22,12 +22,12 @@ class HeadNetwork(nn.Module):
 
     def __init__(self, head: LiveHead, layout: Sequence[Block]) -> None:
         super().__init__()
-        self._head = scoring.traceable(head)
-        self._layout = layout
+        self._views = head.config.views
+        self._likely = scoring.traceable(head, layout)
 
     def forward(self, *rows: Tensor) -> Tensor:
-        features: Mapping[str, Tensor] = dict(zip(self._head.config.views, rows, strict=True))
-        return scoring.forward(self._head, features, layout=self._layout)
+        features: Mapping[str, Tensor] = dict(zip(self._views, rows, strict=True))
+        return self._likely(features)
 
 
 def check(to: str, spec: BackboneSpec) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -143,15 +144,24 @@ def probabilities(
     return _read_texts(head, rows, texts, layout).probabilities
 
 
-def traceable(head: LiveHead) -> LiveHead:
-    """The same head, whose `forward` every exporter follows."""
-    return head if head.tuned is None else replace(head, tuned=head.tuned.to_be_traced())
+def traceable(head: LiveHead, layout: Sequence[Block]) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """`forward` of one head for exporters to follow: [n, k] of features.
+
+    All that has to be read from files is read by now: a tracer would follow the reading, too, and
+    what is read once a process would stay the tracer's.
+    """
+    followed = head if head.tuned is None else replace(head, tuned=head.tuned.to_be_traced())
+    return partial(_forward, followed, _transform(head.config, layout))
 
 
 def forward(head: LiveHead, features: Mapping[str, Tensor], *, layout: Sequence[Block]) -> Tensor:
-    """[n, k] by tensor operations alone, so that it can be traced for any n."""
+    """[n, k] by tensor operations alone."""
+    return _forward(head, _transform(head.config, layout), features)
+
+
+def _forward(head: LiveHead, transform: Transform, features: Mapping[str, Tensor]) -> Tensor:
     shared = [channel for channel in head.config.channels if channel.space != TUNED]
-    made = _transform(head.config, layout).channels(features, shared)
+    made = transform.channels(features, shared)
     rows = [
         made[channel] if channel in made else _traced(head, features[channel.views[0]])
         for channel in head.config.channels

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from app.core.backbones import BACKBONES, BackboneSpec, combined
+from app.core import exports
+from app.core.backbones import BACKBONES, EFFICIENTNET, BackboneSpec, combined
+from worker.ml.features import spaces, whitening
 from worker.ml.fit import fit
 from worker.ml.heads import export, scoring
 from worker.ml.heads.export import ExportedNetwork
@@ -82,3 +88,43 @@ def test_one_backbones_inputs_read_as_they_did() -> None:
     )
     head = scoring.load(fit(task).head)
     assert export.inputs(head, spec) == [{"view": "squish", "size": 224}]
+
+
+@pytest.mark.parametrize("export_format", exports.FORMATS)
+@pytest.mark.filterwarnings("ignore")  # exporters warn of their own age
+def test_the_first_thing_that_a_process_does_may_be_an_export(
+    export_format: str, tmp_path: Path
+) -> None:
+    """Generic statistics are read from a file once a process, and by no exporter."""
+    (file,) = whitening.FOLDER.glob(f"{EFFICIENTNET.name}.*.safetensors")
+    rows = torch.rand(6, EFFICIENTNET.width, generator=torch.Generator().manual_seed(0))
+    support = Support(
+        features={"squish": rows.half()},
+        labels=torch.arange(6) % 2,
+        groups=torch.arange(6),
+        ids=[str(number) for number in range(6)],
+        classes=["a", "b"],
+    )
+    task = Task(
+        method="ridge",
+        hyperparameters={},
+        support=support,
+        layout=EFFICIENTNET.layout,
+        backbone=EFFICIENTNET.name,
+        weights_sha256=_weights_of(file),
+    )
+    head = scoring.load(fit(task).head)
+    assert head.config.statistics == file.stem
+    before = scoring.forward(head, {"squish": rows}, layout=EFFICIENTNET.layout)
+    for kept in (spaces.transform, whitening.load):
+        kept.cache_clear()
+    network = ExportedNetwork([Drawn(EFFICIENTNET, 0)], head, EFFICIENTNET.layout)
+    export.write(network, [224], to=export_format, folder=tmp_path)
+    after = scoring.forward(head, {"squish": rows}, layout=EFFICIENTNET.layout)
+    torch.testing.assert_close(after, before)
+
+
+def _weights_of(statistics: Path) -> str:
+    with safe_open(statistics, "pt") as file:
+        told: str = file.metadata()["weights_sha256"]
+    return told

@@ -6,10 +6,14 @@ export's key is made of its model's by `app.core.exports`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
 FILES, PARTS, PIECES, LIVE = "files", "parts", "requests", "live"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 TUNINGS = "tunings"
+HEAD, CARD = "head.safetensors", "model.json"
+"""What every model's folder has."""
 
 
 def pack(organisation_id: str, sha256: str) -> str:
@@ -30,6 +34,11 @@ def segment(organisation_id: str, key: str, segment_id: str) -> str:
 def artifact(*, organisation_id: str, name: str, fence: int) -> str:
     """The folder of one attempt at a model."""
     return f"{ARTIFACTS}/{organisation_id}/{name}/{fence}"
+
+
+def of_model(prefix: str, others: Iterable[str] = ()) -> list[str]:
+    """The files that a model's folder must have: head, card, and what else the card names."""
+    return [f"{prefix}/{name}" for name in (HEAD, CARD, *others)]
 
 
 def revision(prefix: str, revision_id: str) -> str:

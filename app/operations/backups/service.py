@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,31 +87,38 @@ def _collect(engine: Engine, storage: Storage, folder: Path) -> list[str]:
     """Rows, and then the files that they name; again, while files go between the two.
 
     No key is given twice, so what was copied for former rows is right for later ones, and each
-    round has less to copy. Answers what is missing after the last.
+    round has less to copy. What goes while it is copied went with the rest of what its row names:
+    the rows are read anew, be it one that must be there or not. Answers what is missing after the
+    last.
     """
     there: set[str] = set()
     missing: list[str] = []
     for _ in range(_ROUNDS):
         rows.save(engine, folder / DATABASE)
-        named = _named_in(folder / DATABASE)
+        named, required = _named_in(folder / DATABASE)
         listed = {key for top in references.FOLDERS for key in storage.keys(top)}
+        gone = False
         for key in sorted(key for key in listed - there if key in named):
-            with suppress(FileNotFoundError):
+            try:
                 _copy(storage, key, folder / FILES / key)
                 there.add(key)
-        missing = named.missing(there)
-        if not missing:
+            except FileNotFoundError:
+                gone = True
+        missing = sorted(required - there)
+        if not (missing or gone):
             break
     for key in [key for key in there if key not in named]:
         (folder / FILES / key).unlink()
     return missing
 
 
-def _named_in(file: Path) -> Named:
+def _named_in(file: Path) -> tuple[Named, Set[str]]:
+    """What the rows name, and the keys that must be there."""
     engine = rows.open_file(file)
     try:
         with reading(make_sessions(engine)) as session:
-            return references.named(session)
+            named = references.named(session)
+            return named, references.required(session, named)
     finally:
         engine.dispose()
 

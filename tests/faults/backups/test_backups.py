@@ -5,6 +5,7 @@ On SQLite with a folder, and on Postgres with an S3 store; and from each to the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import tarfile
@@ -16,10 +17,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, reading
-from app.infra.orm import Base, DatasetRow
+from app.infra.orm import Base, DatasetRow, ModelRow
 from app.infra.repositories import references
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
@@ -33,7 +35,7 @@ from tests.factories import make_key
 from tests.faults.counts import times
 from tests.faults.effects import ready_version
 from tests.servers import postgres_database
-from tests.worker_kit import Kit, add_job
+from tests.worker_kit import Kit, add_job, put
 from tests.workers import workers
 
 
@@ -76,7 +78,20 @@ def filled(footing: Kit) -> Kit:
             made(client, zipped({"a/1.png": png(1), "b/2.png": png(2)}))
     with workers(footing, 1):
         footing.wait_job(add_job(footing, ready_version(footing)))
+    put_beside_head(footing, "held_out.jsonl", b"{}")
     return footing
+
+
+def put_beside_head(kit: Kit, name: str, data: bytes) -> None:
+    """A file of the model's that its card names, as a real fit leaves one."""
+    digest = hashlib.sha256(data).hexdigest()
+
+    def named(session: Session) -> str:
+        row = session.scalars(select(ModelRow)).one()
+        row.card = {**row.card, "held_out": {"file": name, "sha256": digest}}
+        return row.artifact
+
+    put(kit, f"{kit.commit(named)}/{name}", data)
 
 
 @pytest.mark.servers
@@ -159,13 +174,35 @@ def test_a_file_that_goes_between_rows_and_copy_has_the_rows_read_again(
     assert len(rounds) == 2
 
 
-def test_what_is_missing_in_storage_is_told(filled: Kit, tmp_path: Path) -> None:
-    named = filled.read(references.named).keys
-    pack = next(key for key in filled.storage.keys("packs") if key in named)
-    filled.storage.delete(pack)
-    assert back_up(filled.settings, tmp_path / "backup").missing == [pack]
+@pytest.mark.parametrize("first", ["head.safetensors", "held_out.jsonl"])
+def test_a_model_that_goes_while_its_files_are_copied_is_in_it_as_a_whole_or_not_at_all(
+    filled: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    model = filled.read(lambda session: session.scalars(select(ModelRow)).one())
+    key, copied = make_key(filled.sessions, "acme"), backups._copy
+    with serve(filled.settings) as service, service.client(key) as client:
+
+        def and_delete(storage: Any, name: str, target: Path) -> None:
+            copied(storage, name, target)
+            if name == f"{model.artifact}/{first}":
+                assert client.delete(f"/v1/models/{model.id}").status_code == 200
+
+        monkeypatch.setattr(backups, "_copy", and_delete)
+        assert back_up(filled.settings, tmp_path / "backup").missing == []
+    empty = Settings(data_dir=tmp_path / "new")
+    restore(empty, tmp_path / "backup")
+    assert everything(empty)["models"] == everything(empty)["stored models"] == []
+
+
+@pytest.mark.parametrize("file", ["a pack", "head.safetensors", "model.json", "held_out.jsonl"])
+def test_what_is_missing_in_storage_is_told(filled: Kit, tmp_path: Path, file: str) -> None:
+    named = filled.read(references.named)
+    top, end = ("packs", "") if file == "a pack" else ("models", file)
+    lost = next(key for key in filled.storage.keys(top) if key in named and key.endswith(end))
+    filled.storage.delete(lost)
+    assert back_up(filled.settings, tmp_path / "backup").missing == [lost]
     listed = json.loads((tmp_path / "backup" / "backup.json").read_text())
-    assert listed["missing"] == [pack]
+    assert listed["missing"] == [lost]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "lost", "strange", "empty"])

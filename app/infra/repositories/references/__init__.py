@@ -6,7 +6,7 @@ whoever is let go of in between has left its row to be seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
@@ -30,6 +30,9 @@ from app.infra.orm import (
 from app.infra.repositories import exports, holds
 from app.infra.repositories.live import log
 
+_FILES_BESIDE = ("held_out",)
+"""The members of a card that describe a file beside it, `{file, sha256}`."""
+
 
 def unnamed(session: Session, keys: Iterable[str]) -> set[str]:
     """Those of the keys that no row names; of them, somebody may still be about to name some."""
@@ -47,11 +50,6 @@ class Named:
     def __contains__(self, key: object) -> bool:
         return key in self.keys or str(key).rpartition("/")[0] in self.folders
 
-    def missing(self, there: Set[str]) -> list[str]:
-        """The keys, and the folders of models, of which nothing is there."""
-        filled = {key.rpartition("/")[0] for key in there}
-        return sorted((self.keys - there) | (self.folders - filled))
-
 
 def named(session: Session) -> Named:
     """All that rows name."""
@@ -63,6 +61,22 @@ def named(session: Session) -> Named:
     read = select(BatchRow.artifact).where(BatchRow.status.not_in(TERMINAL))
     folders = {*session.scalars(select(ModelRow.artifact)), *session.scalars(read)}
     return Named(frozenset(keys), frozenset(folders))
+
+
+def required(session: Session, names: Named) -> frozenset[str]:
+    """The keys of all files without which what rows name is not whole.
+
+    Of a model's folder these are its head, its card, and what the card names: the held-out answers
+    of one from before their hash was kept are named nowhere.
+    """
+    files = set(names.keys)
+    for folder in names.folders:
+        files.update(storage_keys.of_model(folder))
+    for member in _FILES_BESIDE:
+        named_in_card = ModelRow.card[(member, "file")].as_string()
+        for folder, name in session.execute(select(ModelRow.artifact, named_in_card)):
+            files.update(storage_keys.of_model(folder, [name] if name else []))
+    return frozenset(files)
 
 
 def _blobs(session: Session) -> Iterator[str]:

@@ -61,7 +61,8 @@ OF_ALL = {
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire is_held",
     "app.infra.repositories.references": (
-        "named required _runs _is_artifact_needed _is_result_needed _is_segment_needed _is_tuning_needed"
+        "named required _runs _is_artifact_needed _is_result_needed _is_segment_needed"
+        " _is_tuning_needed"
     ),
 }
 """Of every organisation at once, and none of it is told to a tenant: claims, quotas, sweeps,

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from app.cli.folder import only_one
 from app.cli.options import DataDir, console, missing_service, settings_of
+from app.cli.supervisor import leave_on_signals
 from app.core.errors import HeadstartError
 from app.infra.settings import Settings, make_folder
+from app.operations.backups.restores import restore as restore_backup
 from app.operations.backups.service import Backup, back_up
-from app.operations.backups.service import restore as restore_backup
 from app.operations.sealed import where
 
 _NONE_SEALED = "no secret in it is sealed"
@@ -48,7 +49,11 @@ def restore(
     source: Annotated[Path, typer.Argument(help="What `headstart backup` has written.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Put a backup where there is nothing yet: an empty database, an empty storage."""
+    """Put a backup where there is nothing yet: an empty database, an empty storage.
+
+    It is looked at as a whole first: one that is damaged leaves nothing there.
+    """
+    leave_on_signals()  # what was placed until then is taken back
     settings = settings_of(data_dir)
     with only_one(settings.data_dir):
         done = restore_backup(settings, source)

@@ -55,8 +55,8 @@ def make(folder: Path) -> None:
         _sync(folder)
 
 
-def put_first(folder: Path, told: list[bytes]) -> None:
-    """Put keys before those of the folder's file, but for those that are in it.
+def put_first(folder: Path, told: list[bytes]) -> str:
+    """Put keys before those of the folder's file, but for those that are in it; what was put.
 
     What is in the file stays as it is, remarks included, and whatever others put there meanwhile.
     Raises as `read`, and storage_full.
@@ -65,9 +65,29 @@ def put_first(folder: Path, told: list[bytes]) -> None:
     with _alone(folder):
         known = _in_file(path, "the data folder's") if path.exists() else []
         there = path.read_text("utf-8") if path.exists() else ""
-        draft = folder / f"{FILE}.{os.getpid()}"
-        _write(draft, text_of([key for key in told if key not in known]) + there)
-        place(draft, path)
+        put = text_of([key for key in told if key not in known])
+        if put:  # an empty file would keep a first key from being made
+            _replace(folder, put + there)
+    return put
+
+
+def take_out(folder: Path, put: str) -> None:
+    """Take what `put_first` has put out of the folder's file again. Raises storage_full."""
+    with _alone(folder):
+        path = folder / FILE
+        if not put or not path.exists():
+            return
+        if rest := path.read_text("utf-8").replace(put, "", 1):
+            _replace(folder, rest)
+        else:
+            path.unlink()
+            _sync(folder)
+
+
+def _replace(folder: Path, text: str) -> None:
+    draft = folder / f"{FILE}.{os.getpid()}"
+    _write(draft, text)
+    place(draft, folder / FILE)
 
 
 @contextmanager

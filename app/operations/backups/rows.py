@@ -8,6 +8,7 @@ restored on the other footing.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,23 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.sql import ColumnElement
 
 from app.core.errors import HeadstartError
-from app.infra.database import database_errors, open_engine, refuse_damaged
+from app.infra.database import database_errors, open_engine, refuse_damaged, translate
 from app.infra.migrate import current, head, migrate
 from app.infra.orm import Base
-from app.infra.storage import place
+from app.infra.storage import full_disk, place
 
 _AT_ONCE = 1000
 _REVISION = text("SELECT version_num FROM alembic_version")
 
 
 def open_file(path: Path) -> Engine:
-    """An engine on a backup's rows, brought to the newest schema. Raises invalid_value; for a
-    later release's backup too, whose rows this one would read without what it does not know.
+    """An engine on a backup's rows, brought to the newest schema. Raises storage_full and
+    invalid_value; for a later release's backup too, whose rows this one would read without what it
+    does not know.
     """
     engine = open_engine(f"sqlite:///{path}")
     try:
@@ -49,10 +52,41 @@ def open_file(path: Path) -> Engine:
             raise HeadstartError("not_ready", f"it is at migration {there}, of a later release")
     except Exception as error:
         engine.dispose()
-        raise HeadstartError(
-            "invalid_value", f"the backup's database is none of this release or a former: {error}"
-        ) from error
+        raise _none_of_ours(error) from error
     return engine
+
+
+def check(path: Path) -> None:
+    """Look at what may be any file before it is opened as a backup's rows. Raises storage_full, and
+    invalid_value unless it is a whole database of this release or a former.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            refuse_damaged(connection)
+            if connection.execute(str(_REVISION)).fetchone() is None:
+                raise HeadstartError("not_ready", "it is at no migration")
+    except sqlite3.Error as error:
+        raise _none_of_ours(error) from error
+    except HeadstartError as error:
+        raise _none_of_ours(error) from None
+    engine = open_file(path)
+    try:
+        with engine.connect() as connection:
+            for table in Base.metadata.sorted_tables:
+                connection.execute(select(table).limit(1)).first()
+    except Exception as error:
+        raise _none_of_ours(error) from error
+    finally:
+        engine.dispose()
+
+
+def _none_of_ours(error: Exception) -> HeadstartError:
+    known = translate(error) if isinstance(error, DBAPIError | sqlite3.Error) else full_disk(error)
+    if known is not None and known.code == "storage_full":
+        return known
+    why = " ".join(str(getattr(error, "orig", None) or error).split())
+    told = "the backup's database is none of this release or a former"
+    return HeadstartError("invalid_value", f"{told}: {why}")
 
 
 def save(engine: Engine, target: Path) -> None:
@@ -87,29 +121,45 @@ def _save_rows(engine: Engine, target: Path) -> None:
 
 
 def is_empty(engine: Engine) -> bool:
-    """Whether no table of the database has a row. Raises database_unavailable."""
+    """Whether no table of the database has a row; none is made by looking. Raises
+    database_unavailable.
+    """
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return True
     with database_errors(), engine.connect() as connection:
         there = set(inspect(connection).get_table_names())
         tables = [table for table in Base.metadata.sorted_tables if table.name in there]
         return all(connection.execute(select(table).limit(1)).first() is None for table in tables)
 
 
-def load(source: Engine, file: Path, engine: Engine) -> None:
-    """Put the rows of a backup, which `source` is open on, into an empty database."""
+def load(source: Engine, file: Path, engine: Engine, *, last: Callable[[], None]) -> None:
+    """Put the rows of a backup, which `source` is open on, into an empty database.
+
+    `last` is called when nothing is left to do but to let them be seen. Raises
+    database_unavailable, storage_full, and invalid_value for what the database refuses.
+    """
     if engine.dialect.name == "sqlite":
         source.dispose()
         engine.dispose()
         path = Path(str(engine.url.database))
         for beside in ("-wal", "-shm"):
             path.with_name(path.name + beside).unlink(missing_ok=True)
+        last()
         place(file, path)
         return
     with database_errors():
         migrate(engine)
         with source.connect() as rows, engine.begin() as sink:
-            _copy(rows, sink)
+            try:
+                _copy(rows, sink)
+            except (IntegrityError, DataError) as error:
+                why = str(error.orig).partition("\n")[0]  # what follows quotes the row
+                raise HeadstartError(
+                    "invalid_value", f"the database refuses the backup's rows: {why}"
+                ) from None
             for table in Base.metadata.sorted_tables:
                 _set_sequence(sink, table)
+            last()
 
 
 def _copy(source: Connection, sink: Connection) -> None:

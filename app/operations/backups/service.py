@@ -1,4 +1,4 @@
-"""Backing a service up while it runs, and restoring it into an empty place."""
+"""Backing a service up while it runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from app.core import secret_keys
-from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, reading
 from app.infra.migrate import head
 from app.infra.repositories import references, sealing
 from app.infra.repositories.references import Named
-from app.infra.settings import Settings, make_folder
+from app.infra.settings import Settings
 from app.infra.storage import Storage, open_storage, scratch, staging
 from app.infra.vault import keys, open_vault
-from app.operations.backups import DATABASE, FILES, KEYS, MANIFEST, rows, shelves
+from app.operations.backups import DATABASE, FILES, KEYS, rows, shelves
 
 _ROUNDS = 20
 """How often rows are read anew because a file that they name went meanwhile."""
@@ -52,9 +50,9 @@ def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Bac
     """
     shelves.require_free(target)
     open_vault(settings)  # what cannot be read is refused before anything is copied
-    with _opened(settings) as (engine, storage, folder):
+    with opened(settings) as (engine, storage, folder):
         missing = _collect(engine, storage, folder)
-        vault, sealed = open_vault(settings), _sealed_in(folder / DATABASE)
+        vault, sealed = open_vault(settings), sealed_in(folder / DATABASE)
         lacking = sealing.lacking(sealed, vault)
         if with_keys:
             (folder / KEYS).write_text(keys.text_of(list(vault.keys.values())), "utf-8")
@@ -73,7 +71,7 @@ def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Bac
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Engine, Storage, Path]]:
+def opened(settings: Settings) -> Iterator[tuple[Engine, Storage, Path]]:
     """Database, storage and a folder to work in, whose files nobody else may read."""
     engine = open_engine(settings.database)
     try:
@@ -123,7 +121,7 @@ def _named_in(file: Path) -> tuple[Named, Set[str]]:
         engine.dispose()
 
 
-def _sealed_in(file: Path) -> dict[str, int]:
+def sealed_in(file: Path) -> dict[str, int]:
     """How many secrets are sealed, by the names of their keys."""
     engine = rows.open_file(file)
     try:
@@ -143,64 +141,3 @@ def _copy(storage: Storage, key: str, target: Path) -> None:
         raise
     except OSError:
         shutil.copyfile(source, target)
-
-
-def restore(settings: Settings, source: Path) -> Backup:
-    """Put a backup where there is nothing yet; nothing runs there.
-
-    Files first, the rows last: what was interrupted has no rows and may be begun again. Raises
-    in_use over anything else, not_found, invalid_value for what is no backup or damaged.
-    """
-    document = shelves.listed_in(source)
-    listed: shelves.Listed = document["files"]
-    make_folder(settings.data_dir)
-    with _opened(settings) as (engine, storage, folder):
-        _require_empty(engine, storage, set(listed))
-        placed = _place(source, listed, storage=storage, folder=folder)
-        if lost := sorted(set(listed) - placed):
-            raise HeadstartError("invalid_value", f"the backup is damaged: no {lost[0]} in it")
-        if KEYS in listed:
-            keys.put_first(settings.data_dir, secret_keys.several((folder / KEYS).read_text()))
-        sealed = _sealed_in(folder / DATABASE)
-        copy = rows.open_file(folder / DATABASE)
-        rows.load(copy, folder / DATABASE, engine)
-        copy.dispose()
-    size = sum(one["bytes"] for one in listed.values())
-    return Backup(files=len(listed), bytes=size, missing=document["missing"], sealed=sealed,
-                  has_keys=KEYS in listed,
-                  lacking=sealing.lacking(sealed, open_vault(settings)))  # fmt: skip
-
-
-def _require_empty(engine: Engine, storage: Storage, coming: Set[str]) -> None:
-    there = {f"{FILES}/{key}" for top in references.FOLDERS for key in storage.keys(top)}
-    if there - coming or not rows.is_empty(engine):
-        raise HeadstartError(
-            "in_use",
-            "there is something already; a backup is restored into an empty database and an empty"
-            " storage only: name another --data-dir, or other HEADSTART_DATABASE_URL and"
-            " HEADSTART_STORAGE_URL",
-        )
-
-
-def _place(source: Path, listed: shelves.Listed, *, storage: Storage, folder: Path) -> set[str]:
-    """Store the backup's files, and put its rows into `folder`; the names of what was there."""
-    placed = set()
-    for name, file in shelves.contents(source):
-        if name not in listed:
-            raise HeadstartError("invalid_value", f"the backup does not list {name[:200]!r}")
-        stays = name in (DATABASE, KEYS)
-        target = folder / (name if stays else "file")
-        shelves.take(file, target, listed[name])
-        if not stays:
-            storage.put(_key(name), target)
-        placed.add(name)
-    return placed
-
-
-def _key(name: str) -> str:
-    """The storage key of a file of a backup. Raises invalid_value for what can be none."""
-    top, _, key = name.partition("/")
-    plain = all(part not in ("", ".", "..") for part in key.split("/"))
-    if top != FILES or not plain or key.split("/")[0] not in references.FOLDERS:
-        raise HeadstartError("invalid_value", f"a backup has no file {name[:200]!r} ({MANIFEST})")
-    return key

@@ -9,20 +9,28 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from app.core.errors import HeadstartError
 from app.infra.storage import place, storage_errors
 from app.operations.backups import FORMAT, MANIFEST
+from app.operations.backups.lists import BackupList, ListedFile, parsed
 
-Listed = Mapping[str, Mapping[str, Any]]
 _PIECE = 1024 * 1024
+_NOWHERE = Path(os.devnull)
+_UNREADABLE = (
+    *(tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(ValueError, OverflowError, RecursionError),
+)
+"""What reading a damaged archive, or a folder of strange names, raises."""
 
 
 def is_tar(path: Path) -> bool:
@@ -38,12 +46,16 @@ def require_free(path: Path) -> None:
 
 
 def write(path: Path, files: Mapping[str, Path], facts: Mapping[str, Any]) -> None:
-    """Put the files, by their names within the backup, and their list at `path`."""
+    """Put the files, by their names within the backup, and their list at `path`.
+
+    Raises storage_full, and invalid_value for what could not be restored.
+    """
     listed = {
         name: {"bytes": file.stat().st_size, "sha256": hash_of(file)}
         for name, file in files.items()
     }
     document = json.dumps({"format": FORMAT, **facts, "files": listed}, indent=1).encode()
+    parsed(document)
     with storage_errors():
         (_write_tar if is_tar(path) else _write_folder)(path, files, document)
 
@@ -86,55 +98,82 @@ def _add(out: tarfile.TarFile, name: str, source: IO[bytes], size: int) -> None:
     out.addfile(member, source)
 
 
-def listed_in(path: Path) -> dict[str, Any]:
+def listed_in(path: Path) -> BackupList:
     """The list of a backup. Raises not_found, invalid_value."""
-    try:
-        if path.is_dir():
-            raw = (path / MANIFEST).read_bytes()
-        else:
-            with tarfile.open(path) as archive:
-                member = archive.next()
-                file = archive.extractfile(member) if member and member.name == MANIFEST else None
-                raw = file.read() if file else b""
-        document = json.loads(raw)
-    except FileNotFoundError:
-        raise HeadstartError("not_found", f"there is no whole backup at {path}") from None
-    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
-        raise HeadstartError("invalid_value", f"{path} is no backup: {error}") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise HeadstartError("invalid_value", f"{path} is no backup that this release reads")
-    return document
+    with _reading(f"{path} is no backup"):
+        try:
+            raw = (path / MANIFEST).read_bytes() if path.is_dir() else _first_in(path)
+        except FileNotFoundError:
+            raise HeadstartError("not_found", f"there is no whole backup at {path}") from None
+    return parsed(raw)
+
+
+def _first_in(path: Path) -> bytes:
+    with tarfile.open(path) as archive:
+        member = archive.next()
+        file = archive.extractfile(member) if member and member.name == MANIFEST else None
+        return b"".join(_pieces(file)) if file else b""
 
 
 def contents(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """The files of a backup but its list, one after the other. Raises invalid_value."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.name != MANIFEST:
-                with file.open("rb") as opened:
-                    yield file.relative_to(path).as_posix(), opened
-        return
+    with _reading(f"{path} is damaged"):
+        yield from _in_folder(path) if path.is_dir() else _in_tar(path)
+
+
+def _in_folder(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    waiting = [path]
+    while waiting:
+        for entry in sorted(waiting.pop().iterdir()):
+            name = entry.relative_to(path).as_posix()
+            if entry.is_dir() and not entry.is_symlink():
+                waiting.append(entry)
+            elif entry.is_file() and name != MANIFEST:
+                with entry.open("rb") as opened:
+                    yield name, opened
+
+
+def _in_tar(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            found = archive.extractfile(member) if member.isreg() else None
+            if found is not None and member.name != MANIFEST:
+                yield member.name, found
+
+
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    while piece := source.read(_PIECE):
+        yield piece
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Raise invalid_value, in one line, where a file or an archive cannot be read."""
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                found = archive.extractfile(member) if member.isreg() else None
-                if found is not None and member.name != MANIFEST:
-                    yield member.name, found
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise HeadstartError("invalid_value", f"{path} is damaged: {error}") from None
+        yield
+    except _UNREADABLE as error:
+        why = " ".join(str(error).split())
+        raise HeadstartError("invalid_value", f"{what}: {why}") from None
 
 
-def take(source: IO[bytes], target: Path, told: Mapping[str, Any]) -> None:
-    """Copy a file of a backup to `target`. Raises invalid_value unless it is what the list says."""
-    found, size = hashlib.sha256(), 0
-    cut_short = suppress(tarfile.TarError, EOFError)  # its size and hash tell
-    with storage_errors(), target.open("wb") as out, cut_short:
-        while piece := source.read(_PIECE):
+def take(name: str, source: IO[bytes], told: ListedFile, target: Path | None = None) -> None:
+    """Look at a file of a backup, and copy it to `target` where one is named.
+
+    Raises invalid_value unless it is what the list says, storage_full.
+    """
+    found, size, what = hashlib.sha256(), 0, f"the backup is damaged: {name}"
+    with storage_errors(), (target or _NOWHERE).open("wb") as out:
+        pieces = _pieces(source)
+        while size <= told.bytes:
+            with _reading(what):
+                piece = next(pieces, b"")
+            if not piece:
+                break
             found.update(piece)
             size += len(piece)
             out.write(piece)
-    if (size, found.hexdigest()) != (told["bytes"], told["sha256"]):
-        raise HeadstartError("invalid_value", "the backup is damaged: a file is not as it was")
+    if (size, found.hexdigest()) != (told.bytes, told.sha256):
+        raise HeadstartError("invalid_value", f"{what} is not as it was")
 
 
 def hash_of(file: Path) -> str:

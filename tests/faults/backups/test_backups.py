@@ -25,8 +25,10 @@ from app.infra.orm import Base, DatasetRow, ModelRow
 from app.infra.repositories import references
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
+from app.operations.backups import rows
 from app.operations.backups import service as backups
-from app.operations.backups.service import back_up, restore
+from app.operations.backups.restores import restore
+from app.operations.backups.service import back_up
 from app.operations.backups.shelves import hash_of
 from tests.api.service import serve
 from tests.api.uploading import DATASETS, made
@@ -35,6 +37,7 @@ from tests.factories import make_key
 from tests.faults.counts import times
 from tests.faults.effects import ready_version
 from tests.servers import postgres_database
+from tests.unit.app.operations.backup_files import left_in
 from tests.worker_kit import Kit, add_job, put
 from tests.workers import workers
 
@@ -162,14 +165,14 @@ def test_a_file_that_goes_between_rows_and_copy_has_the_rows_read_again(
     key = make_key(filled.sessions, "acme")
     with serve(filled.settings) as service, service.client(key) as client:
         gone = made(client, zipped({"a/8.png": png(8), "b/9.png": png(9)}))["id"]
-        save, rounds = backups.rows.save, []
+        save, rounds = rows.save, []
 
         def and_delete(*given: Any) -> None:
             save(*given)
             rounds.append(1)
             client.delete(f"{DATASETS}/{gone}")
 
-        monkeypatch.setattr(backups.rows, "save", and_delete)
+        monkeypatch.setattr(rows, "save", and_delete)
         assert back_up(filled.settings, tmp_path / "backup").missing == []
     assert len(rounds) == 2
 
@@ -206,7 +209,7 @@ def test_what_is_missing_in_storage_is_told(filled: Kit, tmp_path: Path, file: s
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "lost", "strange", "empty"])
-def test_a_damaged_backup_is_refused_and_leaves_no_row(
+def test_a_damaged_backup_is_refused_and_leaves_nothing(
     filled: Kit, tmp_path: Path, damage: str
 ) -> None:
     target = tmp_path / "backup.tar"
@@ -224,10 +227,7 @@ def test_a_damaged_backup_is_refused_and_leaves_no_row(
     with pytest.raises(HeadstartError) as refused:
         restore(empty, target)
     assert refused.value.code == "invalid_value"
-    empty.data_dir.mkdir(exist_ok=True)
-    engine = open_engine(empty.database)
-    assert backups.rows.is_empty(engine)
-    engine.dispose()
+    assert left_in(empty.data_dir) == {}
     assert not (tmp_path / "outside").exists()
 
 
@@ -249,12 +249,13 @@ def test_an_interrupted_restore_may_be_begun_again(
     back_up(filled.settings, tmp_path / "backup")
     empty = Settings(data_dir=tmp_path / "new")
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(backups.rows, "load", die)
+        patched.setattr(rows, "load", die)
         with pytest.raises(KeyboardInterrupt):
             restore(empty, tmp_path / "backup")
+    assert left_in(empty.data_dir) == {}
     restore(empty, tmp_path / "backup")
     assert everything(empty) == everything(filled.settings)

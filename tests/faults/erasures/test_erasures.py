@@ -22,7 +22,8 @@ from app.infra.orm import (
 )
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
-from app.operations.backups.service import back_up, restore
+from app.operations.backups.restores import restore
+from app.operations.backups.service import back_up
 from tests.api.uploading import DATASETS, appended, examples, made, send
 from tests.archives import png, zipped
 from tests.batch_kit import contents, lines, over_version, row_of, trained, wait_batch

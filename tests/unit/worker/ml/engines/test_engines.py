@@ -124,7 +124,9 @@ def test_the_device_is_the_cpu_where_no_driver_is() -> None:
     assert caught.value.code == "unknown_backbone"
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "squeezenet1_1"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet_lite1", "efficientnet_lite2", "mobilenet_v2", "squeezenet1_1"]
+)
 def test_the_other_backbones_come_by_the_same_road(
     name: str, shared_weights: Path, engine_cache: Path, batch: NDArray[np.uint8]
 ) -> None:

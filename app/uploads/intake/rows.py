@@ -285,9 +285,23 @@ def _written(row: Row, name: str, value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
         return str(value)
-    kind = "a number of more than 64 bits" if isinstance(value, int) else "nested"
-    kind = "bytes" if isinstance(value, dict) and value.get("type") == "<class 'bytes'>" else kind
+    kind = "a number of more than 64 bits" if isinstance(value, int) else _unread(value) or "nested"
     raise row.error("invalid_value", f"`{name}` is {kind}: write it as a text")
+
+
+_UNREAD = {
+    "<class 'bytes'>": "bytes",
+    "<class 'datetime.timedelta'>": "a duration",
+    "beyond": "a value beyond what is read, such as a time outside of the years 1 to 9999 or in a "
+    "time zone that is not known",
+}
+"""What the reader of Parquet puts into the place of what it cannot write (`tables/child.py`)."""
+
+
+def _unread(value: Any) -> str | None:
+    """What a cell of Parquet is that no row can hold; None for anything else."""
+    told = value.get("type") if isinstance(value, dict) and len(value) == 1 else None
+    return _UNREAD.get(told) if isinstance(told, str) else None
 
 
 def _text(row: Row, values: Mapping[str, Any]) -> str:
@@ -296,7 +310,9 @@ def _text(row: Row, values: Mapping[str, Any]) -> str:
         raise row.error("schema_mismatch", "it has no `text`")
     text = values["text"]
     if not isinstance(text, str):
-        raise row.error("invalid_value", "`text` is not a string")
+        kind = _unread(text)
+        why = "`text` is not a string" if kind is None else f"`text` is {kind}: write it as a text"
+        raise row.error("invalid_value", why)
     if "\0" in text:
         raise row.error("invalid_value", "`text` has a NUL character")
     return text if text.strip() else ""

@@ -16,9 +16,10 @@ import runpy
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import UUID
 from zipfile import ZipFile
 
 Row = dict[str, Any]
@@ -26,6 +27,8 @@ WIDEST = 1000
 """Columns of a workbook, or of marks, that are looked at."""
 PICTURES = ("image", "img", "picture", "photo", "image_bytes", "image_data")
 """What a column of bytes is called that are pictures."""
+BEYOND = {"type": "beyond"}
+"""What stands for a cell that Python cannot hold."""
 EMPTY_AT_ONCE = 100_000
 """Empty rows in a row after which a workbook is taken to have ended."""
 
@@ -41,18 +44,25 @@ def main(source: str, target: str, bounds: dict[str, Any]) -> int:
         ):
             for row in read(source, bounds, blobs):
                 out.write(json.dumps(row, ensure_ascii=False, default=_odd) + "\n")
-    except _Refused as refused:
-        return _say(refused.args[0], refused.args[1])
-    except ImportError as error:
-        said = f"it is read only where {error.name} is installed"
-        return _say("unsupported_media_type", said)
-    except MemoryError:
-        return _say("archive_bomb", "it needs too much memory")
-    except UnicodeError:
-        return _say("encoding", "a text is not UTF-8")
-    except OSError as error:
-        return _say_os(error)
+    except Exception as error:  # noqa: BLE001 - libraries raise what they like over a bad file
+        return _say(*_reason(error))
     return 0
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Code and message of what was raised."""
+    if isinstance(error, _Refused):
+        return error.args[0], error.args[1]
+    if isinstance(error, OSError):
+        return _os_reason(error)
+    if isinstance(error, ImportError):
+        return "unsupported_media_type", f"it is read only where {error.name} is installed"
+    if isinstance(error, MemoryError):
+        return "archive_bomb", "it needs too much memory"
+    if isinstance(error, UnicodeError):
+        return "encoding", "a text is not UTF-8"
+    said = f"it cannot be read ({type(error).__name__}: {error})"[:200]
+    return "archive_corrupt", f"{said}; write it anew, or save it as CSV UTF-8"
 
 
 class _Refused(Exception):  # noqa: N818 - not an error of this program
@@ -100,7 +110,7 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
         left = bounds["rows"]
         read = list(dict.fromkeys([*wanted, *images]))
         for batch in file.iter_batches(batch_size=at_once, columns=read, use_threads=False):
-            for row in batch.slice(0, left).to_pylist():
+            for row in _rows(batch.slice(0, left)):
                 yield {
                     name: _picture(value, blobs) if name in images else _plain(value)
                     for name, value in row.items()
@@ -108,6 +118,57 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
             left -= min(left, batch.num_rows)
             if not left:
                 return
+
+
+def _rows(batch: Any) -> Iterator[Row]:
+    """The rows as Python has them."""
+    columns = [_values(column) for column in batch.columns]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, cells, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's cells; one by one where Python cannot hold them all."""
+    try:
+        told: list[Any] = column.to_pylist()
+    except UnicodeError:
+        raise
+    except (ValueError, ArithmeticError, TypeError, LookupError):
+        return [_value(cell) for cell in column]
+    return told
+
+
+def _value(cell: Any) -> Any:
+    """A cell; a time of nanoseconds as a text, and what Python cannot hold as `BEYOND`, so that
+    whoever needs it refuses its row."""
+    import pyarrow
+
+    if isinstance(cell, pyarrow.DictionaryScalar):
+        cell = cell.value
+    try:
+        return cell.as_py()
+    except UnicodeError:
+        raise
+    except (ValueError, ArithmeticError, TypeError, LookupError):
+        if not isinstance(cell, pyarrow.TimestampScalar | pyarrow.Time64Scalar):
+            return BEYOND
+        return _nanoseconds(cell) if cell.type.unit == "ns" else BEYOND
+
+
+def _nanoseconds(cell: Any) -> Any:
+    """A moment, or a time of day, with nine digits of a second, as ISO 8601 has it."""
+    import pyarrow
+
+    kind = pyarrow.time64("us")
+    if isinstance(cell, pyarrow.TimestampScalar):
+        kind = pyarrow.timestamp("us", cell.type.tz)
+    try:
+        whole = pyarrow.scalar(cell.value // 1000, kind).as_py()
+    except (ValueError, ArithmeticError, LookupError):
+        return BEYOND
+    plain = whole.replace(tzinfo=None)
+    zone = whole.isoformat().removeprefix(plain.isoformat())
+    return f"{plain.isoformat(timespec='microseconds')}{cell.value % 1000:03d}{zone}"
 
 
 def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
@@ -178,7 +239,8 @@ def _names(told: Any) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    return None if value != value else value  # noqa: PLR0124 - NaN is what differs from itself
+    missing = isinstance(value, float) and value != value  # noqa: PLR0124 - NaN differs from itself
+    return None if missing else value
 
 
 def _picture(value: Any, blobs: BinaryIO) -> Any:
@@ -275,16 +337,20 @@ def _cell(value: Any) -> str:
 def _odd(value: Any) -> Any:
     """A decimal number as it is written; what no row may hold, so that whoever needs it refuses."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else str(value.normalize())
+        with localcontext() as exact:
+            exact.prec = 1000
+            return int(value) if value == value.to_integral_value() else str(value.normalize())
+    if isinstance(value, UUID):
+        return str(value)
     return value.isoformat() if isinstance(value, date | time) else {"type": str(type(value))}
 
 
-def _say_os(error: OSError) -> int:
+def _os_reason(error: OSError) -> tuple[str, str]:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _say("storage_full", "no space is left")
+        return "storage_full", "no space is left"
     if error.errno == errno.EFBIG:
-        return _say("archive_bomb", "it unpacks to too much")
-    return _say("archive_corrupt", str(error)[:300])
+        return "archive_bomb", "it unpacks to too much"
+    return "archive_corrupt", str(error)[:300]
 
 
 def _say(code: str, message: str) -> int:

@@ -85,7 +85,7 @@ def is_doccano(names: Iterable[str]) -> bool:
 
 def moment(value: object) -> str:
     """A time so that later ones are greater, "" where there is none: ISO 8601, or seconds."""
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, bool | dict | list):
         return ""
     if isinstance(value, int | float):
         return f"{value:020.6f}" if abs(value) < _FAR else ""

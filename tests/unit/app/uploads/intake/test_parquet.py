@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -161,3 +162,95 @@ def test_lists_of_one_class_have_its_name(take: Take, refused: Refused) -> None:
 def test_whole_numbers_stay_whole(take: Take) -> None:
     built = take(parquet({"text": ["a", "b"], "label": [1.0, 2.0]}), "x.parquet")
     assert labels(built) == ["1", "2"]
+
+
+def cells(values: list[Any], kind: str, zone: str | None = None, *, unit: str = "us") -> Any:
+    pyarrow = pytest.importorskip("pyarrow")
+    kinds = {
+        "timestamp": lambda: pyarrow.timestamp(unit, zone),
+        "time": lambda: pyarrow.time64(unit),
+        "duration": lambda: pyarrow.duration(unit),
+        "date": pyarrow.date32,
+    }
+    return pyarrow.array(values, kinds[kind]())
+
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("timestamp", None, 60 * SECOND + 1), "1970-01-01T00:01:00.000000001"),
+        (("timestamp", None, -1), "1969-12-31T23:59:59.999999999"),
+        (("timestamp", None, 60 * SECOND), "1970-01-01T00:01:00"),
+        (("timestamp", "UTC", 1001), "1970-01-01T00:00:00.000001001+00:00"),
+        (("timestamp", "+02:00", 1), "1970-01-01T02:00:00.000000001+02:00"),
+        (("time", None, 60 * SECOND + 7), "00:01:00.000000007"),
+    ],
+)
+def test_nanoseconds_are_read_as_they_are(
+    take: Take, values: tuple[str, str | None, int], said: str
+) -> None:
+    kind, zone, number = values
+    column = cells([number, 0, None], kind, zone, unit="ns")
+    columns = {"text": ["a", "b", "c"], "label": ["x", "y", "x"], "group": column}
+    for encoded in [column] if zone else [column, column.dictionary_encode()]:
+        built = take(parquet({**columns, "group": encoded}), "x.parquet")
+        assert built.examples[0].group == said
+        assert built.examples[2].group is None
+
+
+UNHELD: list[tuple[tuple[Any, ...], str]] = [
+    (("timestamp", None, 2**62), "years 1 to 9999"),
+    (("timestamp", None, -(2**62)), "years 1 to 9999"),
+    (("timestamp", "Mars/Base", 1), "time zone that is not known"),
+    (("timestamp", "+25:00", 1), "time zone that is not known"),
+    (("date", None, 2**31 - 1), "years 1 to 9999"),
+    (("date", None, -(2**31)), "years 1 to 9999"),
+    (("duration", None, 2**62), "a duration"),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), UNHELD)
+@pytest.mark.parametrize("role", ["group", "text", "label", "split"])
+def test_what_python_cannot_hold_is_refused_where_it_is_needed(
+    take: Take, refused: Refused, values: tuple[Any, ...], said: str, role: str
+) -> None:
+    kind, zone, number = values
+    columns: dict[str, Any] = {"text": ["a", "b"], "label": ["x", "y"]}
+    wrong = cells([None, number], kind, zone)
+    labelled = {**columns, role: wrong}
+    if role in columns:
+        labelled[role] = cells([number, number], kind, zone)
+    error = refused(parquet(labelled), "x.parquet")
+    where = "x.parquet:1" if role in columns else "x.parquet:2"
+    assert (error.code, error.param) == ("invalid_value", where)
+    assert f"`{role}` is " in error.message
+    assert said in error.message
+    assert "write it as a text" in error.message
+    built = take(parquet({**columns, "created_at": wrong, "title": wrong}), "x.parquet")
+    assert labels(built) == ["x", "y"]
+
+
+def test_decimals_keep_all_of_their_digits(take: Take) -> None:
+    long = "0.1234567890123456789012345678901234"
+    numbers = [Decimal(long + "1"), Decimal(long + "2"), Decimal("1.50")]
+    columns = {"text": ["a", "b", "c"], "label": ["x", "y", "x"], "group": numbers}
+    built = take(parquet(columns), "x.parquet")
+    assert [one.group for one in built.examples] == [long + "1", long + "2", "1.5"]
+
+
+def test_nested_cells_that_python_cannot_hold_are_refused(refused: Refused) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    far = pyarrow.array([[2**62], []], pyarrow.list_(pyarrow.timestamp("us")))
+    data = parquet({"text": ["a", "b"], "label": ["x", "y"], "group": far})
+    assert (refused(data, "x.parquet").code) == "invalid_value"
+
+
+def test_what_nobody_has_foreseen_is_a_refusal(refused: Refused) -> None:
+    columns = {"text": ["a", "b"], "label": [0, 1]}
+    no_names: Any = {"label": 7}
+    error = refused(parquet(columns, no_names), "x.parquet")
+    assert (error.code, error.param) == ("archive_corrupt", "x.parquet")
+    assert "write it anew, or save it as CSV UTF-8" in error.message

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
 from app.infra.orm import BatchPartRow
-from app.infra.storage import Storage
+from app.infra.storage import Storage, is_intact
 
 Format = Literal["jsonl", "csv"]
 MEDIA_TYPES: Mapping[Format, str] = {
@@ -56,11 +56,9 @@ def stream(
 ) -> Iterator[bytes]:
     """The bytes of all parts, CSV with these `columns`.
 
-    Raises storage_unavailable, for the first of them at once.
+    Raises storage_unavailable and content_corrupt, before the first of them.
     """
-    if parts:
-        _open(storage, parts[0])
-    files = (_open(storage, part) for part in parts)
+    files = [_open(storage, part) for part in parts]
     if kind == "csv":
         return _csv(files, columns)
     return _jsonl(files)
@@ -68,21 +66,26 @@ def stream(
 
 def _open(storage: Storage, part: BatchPartRow) -> Path:
     try:
-        return storage.fetch(part.key)
+        path = storage.fetch(part.key)
+        intact = part.sha256 is None or is_intact(path, part.sha256)
     except FileNotFoundError as error:
         raise HeadstartError(
             "storage_unavailable", "a part of the results cannot be read", retry_after=5
         ) from error
+    if not intact:
+        why = f"the results from input {part.start} on are not what was stored: restore a backup"
+        raise HeadstartError("content_corrupt", f"{why}, or ask the batch again", retry_after=60)
+    return path
 
 
-def _jsonl(files: Iterator[Path]) -> Iterator[bytes]:
+def _jsonl(files: Sequence[Path]) -> Iterator[bytes]:
     for path in files:
         with path.open("rb") as file:
             while data := file.read(_STEP):
                 yield data
 
 
-def _csv(files: Iterator[Path], columns: Sequence[str]) -> Iterator[bytes]:
+def _csv(files: Sequence[Path], columns: Sequence[str]) -> Iterator[bytes]:
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()

@@ -104,6 +104,7 @@ TITLES: Mapping[str, str] = {
     "database_unavailable": "The database cannot be reached",
     "storage_full": "The storage is full",
     "storage_unavailable": "The storage cannot be reached",
+    "content_corrupt": "What was stored is damaged",
     "secret_unreadable": "A stored secret cannot be opened",
     "secrets_key_missing": "There is no key to seal secrets with",
     "replayed": "The signed message was taken before",

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.errors import HeadstartError
+
 Split = Literal["train", "val", "test"]
 Modality = Literal["image", "text"]
 LabelMode = Literal["single_label", "multi_label"]
@@ -76,6 +78,14 @@ def windowed(sha256: str) -> str:
     What was cached under the content's own hash is of the first window alone.
     """
     return hashlib.sha256(f"windows\0{sha256}".encode()).hexdigest()
+
+
+def checked(data: bytes, sha256: str) -> bytes:
+    """An example's bytes out of a pack, if they are what was uploaded. Raises dataset_corrupt."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        why = "an example's bytes are not what was uploaded: restore a backup, or upload them again"
+        raise HeadstartError("dataset_corrupt", why, retry_after=60)
+    return data
 
 
 def dump(examples: Iterable[Example]) -> bytes:

@@ -236,6 +236,7 @@ def get_example_content(
     """The example's own bytes: the image as it was uploaded, or the text."""
     snapshot = find(services, caller, dataset_id, version)
     example = pick(services, snapshot, example_id)
+    blobs.check(services, caller.organisation_id, [example])
     pack = blobs.open_pack(services, caller.organisation_id, example.pack)
     headers = {
         "content-length": str(example.length),

@@ -72,8 +72,10 @@ def _exported(services: Services, snapshot: DatasetSnapshot, form: Format) -> Ex
     packs = {
         pack: blobs.open_pack(services, organisation_id, pack) for pack in snapshot.version.packs
     }
+    examples = usable(services, snapshot)
+    blobs.check(services, organisation_id, examples)
     exporter = Exporter(
-        examples=usable(services, snapshot),
+        examples=examples,
         open_pack=packs.__getitem__,
         staging=staging(services.settings),
     )

@@ -26,6 +26,7 @@ from app.infra.orm import FileRow
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.openai import files as plain_files
+from app.infra.storage import is_intact
 from app.uploads import blobs
 from app.uploads.form import UploadForm
 from app.uploads.incoming import IncomingDep, parse_form
@@ -152,6 +153,7 @@ def get_file_content(file_id: FileId, caller: Reader, services: ServicesDep) -> 
         pack: blobs.open_pack(services, caller.organisation_id, pack)
         for pack in snapshot.version.packs
     }
+    blobs.check(services, caller.organisation_id, examples)
     written, kind = _FORMS[snapshot.dataset.modality]
     return _download(written(examples, packs.__getitem__), snapshot, kind)
 
@@ -170,12 +172,16 @@ def _download(content: Iterator[bytes], snapshot: DatasetSnapshot, kind: str) ->
 
 
 def _kept(services: Services, row: FileRow) -> Response:
-    """The bytes as they came. Raises storage_unavailable."""
+    """The bytes as they came. Raises storage_unavailable, content_corrupt."""
     try:
         path = services.storage.fetch(row.key)
+        intact = is_intact(path, row.sha256)
     except FileNotFoundError as error:
         why = "the file's content cannot be read"
         raise HeadstartError("storage_unavailable", why, retry_after=5) from error
+    if not intact:
+        why = "the file's content is not what was stored: restore a backup, or upload it again"
+        raise HeadstartError("content_corrupt", why, retry_after=60)
     headers = {"x-content-type-options": "nosniff"}
     return FileResponse(
         path, media_type="application/jsonl", filename=row.filename, headers=headers

@@ -177,7 +177,7 @@ def _last_words(
     for row in fresh:
         data = data_of(services, row)
         if data is None:
-            plan.leave_out(row, "not_found", "the input is not kept: send the input itself")
+            plan.leave_out(row, "not_found", "the input is not kept, or is damaged: send it itself")
             continue
         wrong = fitness.unfit(row, data, modality=modality, mode=mode)
         if wrong is not None:

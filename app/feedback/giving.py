@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import structlog
 from anyio import to_thread
 from pydantic_core import from_json
 from sqlalchemy.orm import Session
@@ -35,6 +36,7 @@ from app.infra.storage import scratch, staging, storage_errors
 from app.predictions.inputs import matching
 from app.uploads import blobs
 
+log = structlog.get_logger()
 _SOON = 10.0
 """Seconds within which an answer of another process may still be on its way into the log."""
 _OTHERS = ("chatcmpl-", "resp_")
@@ -217,15 +219,22 @@ def _missing(prediction_id: str) -> HeadstartError:
 
 
 def content_of(services: Services, row: LoggedPredictionRow) -> bytes | None:
-    """The input's bytes; None where they are not kept, or have just been deleted."""
+    """The input's bytes; None where they are not kept, are damaged or have just been deleted."""
     if row.content_key is None:
         return None
     try:
         with services.storage.fetch(row.content_key).open("rb") as file:
             file.seek(row.content_start)
-            return file.read(row.content_length)
+            return _intact(file.read(row.content_length), row)
     except FileNotFoundError:
         return None
+
+
+def _intact(data: bytes, row: LoggedPredictionRow | FeedbackRow) -> bytes | None:
+    if sha256(data).hexdigest() == row.sha256:
+        return data
+    log.warning("an input is not what was written down", id=row.id, key=row.content_key)
+    return None
 
 
 def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,11 +264,11 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_of(services: Services, row: FeedbackRow) -> bytes | None:
-    """The input that feedback is on, None where it is not kept."""
+    """The input that feedback is on, None where it is not kept, or is damaged."""
     if row.content_key is None:
         return None
     try:
-        return services.storage.fetch(row.content_key).read_bytes()
+        return _intact(services.storage.fetch(row.content_key).read_bytes(), row)
     except FileNotFoundError:
         return None
 

@@ -290,22 +290,37 @@ def fetch_manifest(storage: Storage, organisation_id: str, sha256: str) -> Path:
     """
     try:
         path = storage.fetch(storage_keys.manifest(organisation_id, sha256))
-        seen = path.stat()
+        intact = is_intact(path, sha256)
     except FileNotFoundError as error:
         raise HeadstartError(
             "storage_unavailable", "a part of this dataset cannot be read", retry_after=5
         ) from error
-    if _sha256(path, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns) != sha256:
+    if not intact:
         why = "its list of examples is not what was stored: restore it, or upload the dataset again"
         raise HeadstartError("dataset_corrupt", why, retry_after=60)
     return path
 
 
+def sha256_of(path: Path) -> str:
+    """A file's hash, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether a file is what its hash says; one that stays as it is is read once.
+
+    Raises FileNotFoundError.
+    """
+    seen = path.stat()
+    state = seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+    return _sha256(path, *state) == sha256
+
+
 @lru_cache(maxsize=4096)
 def _sha256(path: Path, *_state: int) -> str:
     """Of a file in this state, which is read once."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def settings_of(file: Path) -> dict[str, Any]:
         return {}
     try:
         told = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
     return told if isinstance(told, dict) else {}
 

@@ -6,7 +6,8 @@ a row names it (`repositories.holds`), so that no other process takes it for gar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def load_manifest(services: Services, version: DatasetVersionRow) -> list[Exampl
 def open_pack(services: Services, organisation_id: str, sha256: str) -> Path:
     """A local file of a pack. Raises storage_unavailable."""
     return _fetch(services, storage_keys.pack(organisation_id, sha256))
+
+
+def check(services: Services, organisation_id: str, examples: Iterable[Example]) -> None:
+    """Hold the examples' bytes against their hashes, before any of them leaves the service.
+
+    Raises storage_unavailable, dataset_corrupt.
+    """
+    by_pack: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        by_pack[example.pack].append(example)
+    for pack, some in by_pack.items():
+        with open_pack(services, organisation_id, pack).open("rb") as file:
+            for example in sorted(some, key=lambda one: one.offset):
+                file.seek(example.offset)
+                manifest.checked(file.read(example.length), example.sha256)
 
 
 def _fetch(services: Services, key: str) -> Path:

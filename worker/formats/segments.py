@@ -32,3 +32,12 @@ def load(path: Path) -> Rows:
     """The rows, memory-mapped: only those that are read come into memory."""
     rows: Rows = np.load(path, mmap_mode="r")
     return rows
+
+
+def has_rows(path: Path, number: int) -> bool:
+    """Whether a file of so many rows, at least, can be read. Raises FileNotFoundError."""
+    try:
+        rows = load(path)
+        return rows.ndim == 2 and len(rows) >= number
+    except (ValueError, EOFError):
+        return False

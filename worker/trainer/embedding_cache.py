@@ -1,8 +1,8 @@
 """The embedding cache: append-only fp16 segments in storage, an index in the database, a quota.
 
 A segment is written before its index row and deleted after it, so the index never points at
-nothing for long; where it does (another host evicted it, a file was lost), the row is dropped and
-the example is embedded again.
+nothing for long; where it does (another host evicted it, a file was lost, or is not what was
+written), the row is dropped and the example is embedded again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 from sqlalchemy.orm import Session
 
 from app.core.ids import new_id
@@ -22,9 +23,10 @@ from app.infra.orm import SegmentRow
 from app.infra.repositories import deletions, embeddings, usage
 from app.infra.repositories.embeddings import Place
 from app.infra.repositories.usage import Kind
-from app.infra.storage import Storage, scratch
+from app.infra.storage import Storage, is_intact, scratch, sha256_of
 from worker.formats import segments
 
+log = structlog.get_logger()
 SMALL_BYTES = 8 * 2**20
 MANY = 32
 MOST_BYTES = 64 * 2**20
@@ -62,6 +64,8 @@ class Segment:
     scope: Scope
     sha256s: Sequence[str]
     size: int
+    digest: str
+    """The file's sha256."""
 
 
 class EmbeddingCache:
@@ -80,16 +84,38 @@ class EmbeddingCache:
             )
 
     def locate(self, scope: Scope, places: dict[str, Place]) -> dict[str, Path]:
-        """A local file for each segment of `places`; places in lost segments are taken out."""
+        """A local file for each segment of `places`; places in lost segments are taken out, and
+        those in damaged ones.
+        """
+        rows: dict[str, int] = {}
+        for segment_id, row in places.values():
+            rows[segment_id] = max(rows.get(segment_id, 0), row + 1)
+        with reading(self._sessions) as session:
+            digests = embeddings.digests(session, rows)
         paths: dict[str, Path] = {}
         lost: set[str] = set()
-        for segment_id in sorted({segment for segment, _ in places.values()}):
-            try:
-                paths[segment_id] = self._storage.fetch(scope.file(segment_id))
-            except FileNotFoundError:
+        for segment_id in sorted(rows):
+            key, digest = scope.file(segment_id), digests.get(segment_id)
+            path = self._whole(key, digest, rows=rows[segment_id])
+            if path is None:
                 lost.add(segment_id)
+            else:
+                paths[segment_id] = path
         self._forget(lost, places)
         return paths
+
+    def _whole(self, key: str, digest: str | None, *, rows: int) -> Path | None:
+        """A local file of a segment; None where it is lost or is not what was written, or, of one
+        of before its hash was kept, where it has not so many rows.
+        """
+        try:
+            path = self._storage.fetch(key)
+            whole = segments.has_rows(path, rows) if digest is None else is_intact(path, digest)
+        except FileNotFoundError:
+            return None
+        if not whole:
+            log.warning("embeddings are damaged and will be made again", key=key)
+        return path if whole else None
 
     def _forget(self, lost: set[str], places: dict[str, Place]) -> None:
         for sha256 in [sha256 for sha256, (segment, _) in places.items() if segment in lost]:
@@ -103,7 +129,13 @@ class EmbeddingCache:
     ) -> Segment:
         """Store a file of [n, dim] fp16 rows, by way of `storage`, where an attempt has one of its
         own; `index` it in the transaction that uses it."""
-        segment = Segment(id=new_id("seg_"), scope=scope, sha256s=sha256s, size=file.stat().st_size)
+        segment = Segment(
+            id=new_id("seg_"),
+            scope=scope,
+            sha256s=sha256s,
+            size=file.stat().st_size,
+            digest=sha256_of(file),
+        )
         (storage or self._storage).put(scope.file(segment.id), file)
         return segment
 
@@ -121,6 +153,7 @@ class EmbeddingCache:
             key=segment.scope.key,
             sha256s=segment.sha256s,
             size=segment.size,
+            digest=segment.digest,
             used_at=used_at,
         )
 
@@ -157,11 +190,8 @@ class EmbeddingCache:
     def _is_whole(self, segment: SegmentRow, rows: _Rows) -> bool:
         """Whether every row of the file is indexed after all."""
         scope = Scope(organisation_id=segment.organisation_id, key=segment.key)
-        try:
-            path = self._storage.fetch(scope.file(segment.id))
-        except FileNotFoundError:
-            return False
-        return len(segments.load(path)) == len(rows[segment.id])
+        path = self._whole(scope.file(segment.id), segment.sha256, rows=0)
+        return path is not None and len(segments.load(path)) == len(rows[segment.id])
 
     def _mend(self, rows: _Rows) -> int:
         with transaction(self._sessions) as session:

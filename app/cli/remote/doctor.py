@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import cast
+from typing import Annotated, cast
 
 import httpx
 import typer
@@ -35,9 +35,12 @@ from app.infra.repositories import sealing
 from app.infra.settings import Settings
 from app.infra.storage import open_storage
 from app.operations.sealed import advice
+from app.operations.stored_files import looked_at
 
 _LEAST_FREE = 2_000_000_000
 _MOST_SKEW = 30.0
+_TOLD = 10
+"""Files that are named."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,16 @@ class Finding:
     said: str
 
 
-def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def doctor(
+    data_dir: DataDir = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Read every stored file, and hold it against its hash.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look at database, broker, storage, weights, disk, clock, migrations and the service."""
     settings = settings_of(data_dir)
-    findings = list(examine(settings))
+    findings = list(examine(settings, files=files))
     if as_json:
         dump([vars(one) for one in findings])
     else:
@@ -62,8 +71,8 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Every finding, whatever the others are."""
+def examine(settings: Settings, *, files: bool = False) -> Iterator[Finding]:
+    """Every finding, whatever the others are; of stored `files` only where they are asked for."""
     checks: dict[str, Callable[[Settings], str]] = {
         "libraries": _libraries,
         "data folder": _folder,
@@ -71,6 +80,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         "database": _database,
         "broker": _broker,
         "storage": _storage,
+        **({"files": _files} if files else {}),
         "secrets": _secrets,
         "weights": _weights,
         "service": _service,
@@ -169,6 +179,22 @@ def _storage(settings: Settings) -> str:
         return "a folder of the data folder, which is not there yet"
     open_storage(settings)
     return settings.storage_url or "a folder of the data folder"
+
+
+def _files(settings: Settings) -> str:
+    if not settings.storage_url and not settings.data_dir.is_dir():
+        return "none yet"
+    engine = open_engine(settings.database)
+    try:
+        seen = {one.key: one for one in looked_at(make_sessions(engine), open_storage(settings))}
+    finally:
+        engine.dispose()
+    wrong = [f"{one.key} ({one.wrong})" for one in seen.values() if one.wrong is not None]
+    if wrong:
+        more = f" and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        remedy = "restore a backup, or upload and train anew; embeddings are made again unasked"
+        raise HeadstartError("content_corrupt", f"{'; '.join(wrong[:_TOLD])}{more}: {remedy}")
+    return f"{len(seen)} are what was stored"
 
 
 def _weights(settings: Settings) -> str:

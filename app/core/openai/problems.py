@@ -20,8 +20,8 @@ _STATUS: Mapping[int, str] = {
     429: "quota_exceeded rate_limited",
     500: "internal training_failed worker_lost export_failed",
     503: "dataset_corrupt model_corrupt overloaded predictor_unavailable database_unavailable"
-    " storage_unavailable secret_unreadable secrets_key_missing backbone_unavailable"
-    " precision_unavailable",
+    " storage_unavailable content_corrupt secret_unreadable secrets_key_missing"
+    " backbone_unavailable precision_unavailable",
     504: "deadline_exceeded",
     507: "storage_full",
 }

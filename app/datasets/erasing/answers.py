@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class Redrawn:
     key: str
     path: Path
     size: int
+    sha256: str
     failed: int
     """How many of them had a prediction."""
 
@@ -53,12 +55,13 @@ def redrawn(
             lines[at] = to_json({"index": item["index"], "error": _ERASED})
         name = new_id("erased_")
         path = folder / name
+        data = b"".join(line + b"\n" for line in lines)
         with storage_errors():
-            path.write_bytes(b"".join(line + b"\n" for line in lines))
+            path.write_bytes(data)
         key = storage_keys.result(organisation_id, batch_id, start=part.start, fence=name)
         one = Redrawn(
             batch_id=batch_id, start=part.start, former=part.key, key=key, path=path,
-            size=path.stat().st_size,
+            size=len(data), sha256=hashlib.sha256(data).hexdigest(),
             failed=sum("error" not in item for item in gone.values()),
         )  # fmt: skip
         made.append(one)

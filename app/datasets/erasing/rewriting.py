@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.core import manifest
 from app.core.errors import TITLES
 from app.core.manifest import Example, Problem
 from app.core.texts import visible
@@ -31,14 +32,17 @@ class NewPack:
 
 
 def repacked(source: Path, slots: Slots, folder: Path) -> NewPack | None:
-    """A pack of these contents of the pack at `source`; None of no content."""
+    """A pack of these contents of the pack at `source`; None of no content.
+
+    Raises dataset_corrupt, storage_full.
+    """
     if not slots:
         return None
     with storage_errors(), new_pack(folder) as pack, source.open("rb") as file:
         placed: dict[str, Slot] = {}
         for sha256, (offset, length) in sorted(slots.items(), key=lambda item: item[1]):
             file.seek(offset)
-            placed[sha256] = pack.add(file.read(length), sha256)
+            placed[sha256] = pack.add(manifest.checked(file.read(length), sha256), sha256)
         return NewPack(pack.finish(), pack.path, placed)
 
 

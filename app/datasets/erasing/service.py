@@ -346,7 +346,7 @@ def _settle_batches(session: Session, drafts: _Drafts, *, organisation_id: str) 
             raise _ChangedError
         row = batches.get(session, one.batch_id, organisation_id=organisation_id)
         row.failed += one.failed
-        part.key, part.bytes = one.key, one.size
+        part.key, part.bytes, part.sha256 = one.key, one.size, one.sha256
         former.append(one.former)
     return former
 

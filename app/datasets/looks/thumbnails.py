@@ -83,9 +83,13 @@ async def picture(
 
 
 async def content(services: Services, organisation_id: str, example: Example) -> bytes:
-    """The example's own bytes, read off the event loop. Raises storage_unavailable."""
+    """The example's own bytes, read off the event loop.
+
+    Raises storage_unavailable, dataset_corrupt.
+    """
 
     def read() -> bytes:
+        blobs.check(services, organisation_id, [example])
         pack = blobs.open_pack(services, organisation_id, example.pack)
         return b"".join(export.read(pack, example))
 

@@ -157,6 +157,6 @@ def hidden_size(config: Mapping[str, Any]) -> int | None:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         told = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

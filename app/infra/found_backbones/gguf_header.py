@@ -18,6 +18,8 @@ from app.core.errors import HeadstartError
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_AXES = 4
+MOST_ENTRIES = 2**20
+"""Of a list. The largest vocabularies have a quarter of a million tokens, and twice the merges."""
 _ALIGNMENT = "general.alignment"
 _NUMBERS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
@@ -133,6 +135,8 @@ class _Reader:
         if kind != _LIST:
             return self._number(_code(kind))
         inside, count = self._number("I"), self._few(self._number("Q"))
+        if count > MOST_ENTRIES:
+            raise ValueError(f"a list has {count} entries, more than any vocabulary")
         if inside == _STRING:
             return [self._text() for _ in range(count)]
         return list(self._take(f"<{count}{_code(inside)}"))

@@ -45,7 +45,7 @@ def _damage(file: Path, _mtime: int, size: int) -> str | None:
         return None if look is None else look(file, size)
     except HeadstartError as error:
         return error.message
-    except (ValueError, TypeError, KeyError, struct.error) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, struct.error) as error:
         return f"this is no {file.suffix[1:]} file: {error}"
 
 
@@ -88,7 +88,7 @@ def _shards(index: Path, _mtime: int, _size: int) -> tuple[str, ...]:
     """The files that an index names. Raises weights_invalid for what is no index."""
     try:
         named = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         told = f"{index.name} names no files of tensors: copy the folder again"
         raise HeadstartError("weights_invalid", told, param="model") from error
     if not named or not all(isinstance(one, str) and one.endswith(_TENSORS) for one in named):

@@ -65,3 +65,5 @@ class BatchPartRow(Base):
     start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     key: Mapped[str] = mapped_column(String(300))
     bytes: Mapped[int]
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of the file; null for those of before it was kept."""

@@ -31,6 +31,8 @@ class SegmentRow(Base):
     organisation_id: Mapped[str] = mapped_column(String(64), index=True)
     key: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int]
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of the file; null for those of before it was kept."""
     created_at: Mapped[float]
     last_used_at: Mapped[float] = mapped_column(index=True)
     worn_at: Mapped[float | None] = mapped_column(index=True)

@@ -55,6 +55,7 @@ class ChunkOutcome:
     start: int
     key: str
     bytes: int
+    sha256: str
     done: int
     failed: int
     tally: Tally
@@ -203,7 +204,13 @@ def finish_chunk(session: Session, claim: work.Claim, outcome: ChunkOutcome) -> 
     work.finish(session, claim)
     row = lock_batch(session, str(claim.batch_id))
     session.add(
-        BatchPartRow(batch_id=row.id, start=outcome.start, key=outcome.key, bytes=outcome.bytes)
+        BatchPartRow(
+            batch_id=row.id,
+            start=outcome.start,
+            key=outcome.key,
+            bytes=outcome.bytes,
+            sha256=outcome.sha256,
+        )
     )
     row.done += outcome.done
     usage.add(session, {(row.organisation_id, "predictions", row.model_id): outcome.done})

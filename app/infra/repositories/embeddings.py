@@ -44,11 +44,12 @@ def add_segment(
     key: str,
     sha256s: Sequence[str],
     size: int,
+    digest: str | None = None,
     used_at: float | None = None,
 ) -> None:
     """Index a stored segment of `size` bytes whose row i embeds `sha256s[i]`; known ones stay.
 
-    It counts as last used at `used_at`, or now.
+    `digest` is the file's sha256. It counts as last used at `used_at`, or now.
     """
     at = now(session)
     session.add(
@@ -57,6 +58,7 @@ def add_segment(
             organisation_id=organisation_id,
             key=key,
             bytes=size,
+            sha256=digest,
             created_at=at,
             last_used_at=at if used_at is None else used_at,
         )
@@ -76,6 +78,15 @@ def add_segment(
     indexed = select(func.count()).where(EmbeddingRow.segment_id == segment_id)
     if session.scalar(indexed) != len(rows):
         wear(session, [segment_id])
+
+
+def digests(session: Session, segment_ids: Iterable[str]) -> dict[str, str | None]:
+    """The sha256 of each segment's file; None where none was kept. Those that are gone lack."""
+    found: dict[str, str | None] = {}
+    for some in _batches(sorted(set(segment_ids))):
+        told = select(SegmentRow.id, SegmentRow.sha256).where(SegmentRow.id.in_(some))
+        found |= {row.id: row.sha256 for row in session.execute(told)}
+    return found
 
 
 def wear(session: Session, segment_ids: Iterable[str]) -> None:

@@ -166,3 +166,30 @@ def resident(pid: int | None) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
+
+
+def damaged(path: Path, at: int) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :])
+
+
+def test_damaged_embeddings_are_made_anew_and_damaged_pictures_are_told(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit, REAL):
+        version = add_dataset(kit, pictures(6, 2))
+        first = kit.wait_job(add_job(kit, version), 240)
+        for key in list(kit.storage.keys("embeddings")):
+            path = kit.storage.fetch(key)
+            damaged(path, path.stat().st_size - 5)
+        job = kit.wait_job(add_job(kit, version), 240)
+        said = [model_of(kit, one).evaluation["accuracy"]["value"] for one in (first, job)]
+        assert said[0] == said[1]
+        assert job.progress is not None
+        assert job.progress["embedding"]["new"] >= 12
+        for key in list(kit.storage.keys("embeddings")):
+            kit.storage.delete(key)
+        damaged(kit.storage.fetch(next(kit.storage.keys("packs"))), 40)
+        job = kit.wait_job(add_job(kit, version), 240)
+    assert job.status == "failed"
+    assert job.error is not None
+    assert job.error["code"] == "dataset_corrupt"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def packed(folder: Path, contents: list[bytes]) -> dict[str, Any]:
     lengths = [len(content) for content in contents]
     offsets = [sum(lengths[:i]) for i in range(len(lengths))]
     return {
-        "packs": [str(pack)], "pack": [0] * len(contents), "offset": offsets, "length": lengths
+        "packs": [str(pack)], "pack": [0] * len(contents), "offset": offsets, "length": lengths,
+        "sha256": [sha256(content).hexdigest() for content in contents],
     }  # fmt: skip
 
 

@@ -197,6 +197,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
     return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import tempfile
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from worker.ml.openvino_runtime import ov
 GRAPH_VERSION = "1"
 """Part of a stored graph's name: raise it when a conversion would give another graph."""
 
+_STEP = 2**20
 _log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types
 
@@ -100,12 +102,14 @@ def stored(
 
 
 def _read(path: Path) -> Model | None:
-    """None where there is no such graph, or a damaged one."""
+    """None where there is no such graph, or a damaged one, which may well be readable."""
     if not path.is_file():
         return None
     try:
+        if _checksum(path) != _sums(path).read_text():
+            raise RuntimeError("it is not what was stored")
         return ov.Core().read_model(path)
-    except RuntimeError as error:
+    except (OSError, ValueError, RuntimeError) as error:
         _log.warning("the stored graph %s is made anew: %s", path.name, error)
         return None
 
@@ -126,8 +130,26 @@ def _store(model: Model, path: Path, *, halved: bool) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         fresh = Path(folder) / path.name
         ov.save_model(model, fresh, compress_to_fp16=halved)
-        fresh.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        _sums(fresh).write_text(_checksum(fresh))
+        for one in (fresh.with_suffix(".bin"), _sums(fresh)):
+            one.replace(path.with_name(one.name))
         fresh.replace(path)
+
+
+def _sums(path: Path) -> Path:
+    return path.with_suffix(".crc32")
+
+
+def _checksum(path: Path) -> str:
+    """Of a graph's two files: for damage by chance CRC-32 is enough, and takes a fraction of the
+    time of reading them.
+    """
+    value = 0
+    for one in (path, path.with_suffix(".bin")):
+        with one.open("rb") as file:
+            while data := file.read(_STEP):
+                value = zlib.crc32(data, value)
+    return f"{value:08x}"
 
 
 def compiled(graph: Model, options: CpuOptions) -> Any:

@@ -51,16 +51,13 @@ class Chores:
         if self._clock() - self._last < (_BUSY_SECONDS if busy else quiet):
             return False
         self._last, self._more = self._clock(), False
-        try:
-            return self._chore()
-        except (HeadstartError, OSError) as error:
-            log.warning("chore failed", reason=error)
-            return False
+        done = any(map(_tried, (self._tidy, self._erase, self._sweep, self._compact)))
+        _tried(self._settle)
+        return done
 
-    def _chore(self) -> bool:
-        done = self._tidy() or self._erase() or self._sweep() or self._compact()
+    def _settle(self) -> int:
         erasure.settle(self._context.sessions)
-        return done > 0
+        return 0
 
     def _tidy(self) -> int:
         if self._clock() - self._tidied < _SWEEP_SECONDS:
@@ -113,3 +110,16 @@ class Chores:
             log.info("segments rewritten or merged", number=done)
             self._more = True
         return done
+
+
+def _tried(chore: Callable[[], int]) -> bool:
+    """Whether it did anything. One that cannot be done, whatever the reason, is told and passed: it
+    keeps neither the others from being done nor the trainer from working.
+    """
+    try:
+        return chore() > 0
+    except (HeadstartError, OSError) as error:
+        log.warning("chore failed", reason=error)
+    except Exception:
+        log.exception("chore failed")
+    return False

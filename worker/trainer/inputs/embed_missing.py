@@ -108,7 +108,9 @@ def _put(attempt: Attempt, scope: Scope, file: Path, good: Sequence[str]) -> Seg
 def items(
     attempt: Attempt, organisation_id: str, examples: Sequence[Example]
 ) -> dict[str, list[str] | list[int]]:
-    """Where the examples' bytes lie: local pack files, and pack number, offset, length of each."""
+    """Where the examples' bytes lie: local pack files, and pack number, offset, length and hash of
+    each.
+    """
     packs = sorted({example.pack for example in examples})
     number = {pack: index for index, pack in enumerate(packs)}
     fetch = attempt.context.storage.fetch
@@ -117,6 +119,7 @@ def items(
         "pack": [number[example.pack] for example in examples],
         "offset": [example.offset for example in examples],
         "length": [example.length for example in examples],
+        "sha256": [example.sha256 for example in examples],
     }
 
 

@@ -28,7 +28,7 @@ from app.infra.precision import fitted_on, precision_of
 from app.infra.repositories import batches, embeddings, versions, work
 from app.infra.repositories.batches import ChunkOutcome
 from app.infra.repositories.work import MAX_CRASHES, Claim, LostClaimError
-from app.infra.storage import fetch_manifest, scratch, storage_errors
+from app.infra.storage import fetch_manifest, scratch, sha256_of, storage_errors
 from worker.formats import models, same_weights
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
@@ -248,7 +248,7 @@ class _Prediction:
                 fault = one.fault or self._faults.get(one.sha256)
                 failed += fault is not None
                 out.write(_line(index, one, fault or answers[one.sha256][0]))
-        size = part.stat().st_size
+        size, digest = part.stat().st_size, sha256_of(part)
         row = chunk.row
         key = storage_keys.result(row.organisation_id, row.id, start=chunk.start, fence=claim.fence)
         self._attempt.outbox.put(key, part)
@@ -256,6 +256,7 @@ class _Prediction:
             start=chunk.start,
             key=key,
             bytes=size,
+            sha256=digest,
             done=len(chunk.inputs),
             failed=failed,
             tally=self._tally(answers),

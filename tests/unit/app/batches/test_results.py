@@ -13,7 +13,7 @@ from app.batches import results
 from app.batches.results import Format
 from app.core.errors import HeadstartError
 from app.infra.orm import BatchPartRow
-from app.infra.storage import LocalStorage
+from app.infra.storage import LocalStorage, sha256_of
 
 LINES = 20_000
 
@@ -112,3 +112,21 @@ def test_the_first_missing_part_is_said_before_anything_is_sent(
 )
 def test_accept_chooses_the_format(accept: str, kind: str) -> None:
     assert results.wanted(accept) == kind
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_damaged_results_are_said_before_anything_is_sent(
+    storage: LocalStorage, tmp_path: Path, kind: Format, damage: str
+) -> None:
+    parts = store(storage, tmp_path, 3)
+    for part in parts:
+        part.sha256 = sha256_of(storage.fetch(part.key))
+    path = storage.fetch(parts[2].key)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] if damage == "cut" else whole.replace(b"0.5", b"0.6", 1))
+    with pytest.raises(HeadstartError) as caught:
+        results.stream(storage, parts, kind)
+    assert caught.value.code == "content_corrupt"
+    path.write_bytes(whole)
+    assert b"".join(results.stream(storage, parts, kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def test_texts_that_were_embedded_together_are_kept_together(tmp_path: Path) -> 
     items = {
         "packs": [str(pack)], "pack": [0] * 3 * together,
         "offset": list(range(3 * together)), "length": [1] * 3 * together,
+        "sha256": [sha256(b"x").hexdigest()] * 3 * together,
     }  # fmt: skip
     request = {"items": items, "view": "text", "threads": 1}
     told: list[int] = []
@@ -64,7 +66,10 @@ def test_texts_that_go_on_are_named_by_their_places(
 ) -> None:
     pack = tmp_path / "pack"
     pack.write_bytes(b"abcdefgh\xff")
-    items = {"packs": [str(pack)], "pack": [0, 0, 0], "offset": [0, 3, 7], "length": [3, 4, 2]}
+    items = {
+        "packs": [str(pack)], "pack": [0, 0, 0], "offset": [0, 3, 7], "length": [3, 4, 2],
+        "sha256": [sha256(one).hexdigest() for one in (b"abc", b"defg", b"h\xff")],
+    }  # fmt: skip
     engine: Any = Engine()
     engine.encoder = Windows()
     monkeypatch.setattr(Tensors, "_engine", lambda *_: engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def embedding(folder: Path, number: int) -> dict[str, Any]:
         "items": {
             "packs": [str(pack)], "pack": [0] * number,
             "offset": [8 * place for place in range(number)], "length": [8] * number,
+            "sha256": [sha256(content).hexdigest() for content in contents],
         },
     }  # fmt: skip
 

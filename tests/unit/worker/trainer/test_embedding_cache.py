@@ -80,6 +80,49 @@ def test_a_lost_file_is_forgotten(kit: Kit, cache: EmbeddingCache) -> None:
     assert len(segments(kit)) == 1
 
 
+def flipped(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def exchanged(data: bytes) -> bytes:
+    """The last two rows in another order: what they hold is whole."""
+    return data[:-16] + data[-8:] + data[-16:-8]
+
+
+@pytest.mark.parametrize("damage", [flipped, exchanged, lambda data: data[:-4], lambda _: b"PK"])
+@pytest.mark.parametrize("known", [True, False], ids=["hashed", "of before"])
+def test_a_damaged_file_is_forgotten_as_a_lost_one_is(
+    kit: Kit, cache: EmbeddingCache, known: bool, damage: Callable[[bytes], bytes]
+) -> None:
+    damaged = add(kit, cache, {"a": 1, "c": 3})
+    add(kit, cache, {"b": 2})
+    if not known:
+        kit.commit(lambda session: session.execute(update(SegmentRow).values(sha256=None)))
+    path = kit.storage.fetch(SCOPE.file(damaged))
+    path.write_bytes(damage(path.read_bytes()))
+    readable = not known and damage in (flipped, exchanged)  # of before: nothing tells
+    places = cache.find(SCOPE, ["a", "b", "c"])
+    cache.locate(SCOPE, places)
+    assert set(places) == set(cache.find(SCOPE, ["a", "b", "c"]))
+    assert ("a" in places, "b" in places) == (readable, True)
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda data: data[:-4]])
+def test_a_damaged_file_keeps_no_other_from_being_rewritten(
+    kit: Kit, cache: EmbeddingCache, damage: Callable[[bytes], bytes]
+) -> None:
+    folder = kit.settings.data_dir / "staging"
+    ids = [add(kit, cache, {f"{part} {one}": one for one in range(3)}) for part in range(2)]
+    kit.commit(lambda session: embeddings.wear(session, ids))
+    kit.commit(lambda session: session.execute(update(SegmentRow).values(sha256=None)))
+    path = kit.storage.fetch(SCOPE.file(ids[0]))
+    path.write_bytes(damage(path.read_bytes()))
+    while cache.compact(folder):
+        pass
+    assert not [one for one in segments(kit) if one.worn_at is not None]
+    assert read(cache, "1 0", "1 1", "1 2") == [0, 1, 2]
+
+
 def test_the_least_recently_used_make_way(kit: Kit, cache: EmbeddingCache) -> None:
     ids = [add(kit, cache, {f"{part} {i}": i for i in range(300)}) for part in range(4)]
     for age, segment_id in enumerate(ids):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -138,16 +139,27 @@ def test_the_other_backbones_come_by_the_same_road(
 
 
 def small_graph() -> Any:
-    return openvino_graph._convert(torch.nn.Flatten(), torch.zeros(1, 2, 2), [[-1, 2, 2]])
+    return openvino_graph._convert(torch.nn.Linear(2, 2), torch.zeros(1, 2), [[-1, 2]])
 
 
-def test_a_damaged_stored_graph_is_made_anew(tmp_path: Path) -> None:
-    made = []
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".xml", lambda data: b"<net"),
+        (".bin", lambda data: data[: len(data) // 2]),
+        (".bin", lambda data: bytes([data[0] ^ 64, *data[1:]])),  # which reads as another number
+        (".crc32", lambda data: b"\xff" + data),
+    ],
+)
+def test_a_damaged_stored_graph_is_made_anew(
+    tmp_path: Path, suffix: str, damage: Callable[[bytes], bytes]
+) -> None:
+    made: list[int] = []
     for _ in range(2):
         stored(tmp_path, ("flat",), make=lambda: made.append(1) or small_graph())
     assert len(made) == 1
-    (path,) = tmp_path.glob("*.xml")
-    path.write_text("<net")
+    (path,) = tmp_path.glob(f"*{suffix}")
+    path.write_bytes(damage(path.read_bytes()))
     again = stored(tmp_path, ("flat",), make=lambda: made.append(1) or small_graph())
     assert len(made) == 2
     assert again.inputs

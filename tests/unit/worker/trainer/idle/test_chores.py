@@ -106,3 +106,23 @@ def test_rows_whose_time_is_over_are_pruned_and_others_stay(context: Context) ->
     with reading(context.sessions) as session:
         assert sorted(session.scalars(select(WorkRow.id))) == ["new", "open"]
         assert list(session.scalars(select(IdempotencyRow.key))) == ["new"]
+
+
+def test_a_chore_that_cannot_be_done_keeps_no_other_from_it(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> int:
+        raise ValueError("mmap length is greater than file size")
+
+    monkeypatch.setattr(chores, "_QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(chores, "_SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(chores.erasure, "finish", damaged)
+    monkeypatch.setattr(Chores, "_tidy", damaged)
+    monkeypatch.setattr(type(context.cache), "compact", damaged)
+    file = context.settings.data_dir / "orphan"
+    file.write_bytes(b"x")
+    context.storage.put("models/acme/gone/1/head.safetensors", file)
+    keeper = Chores(context)
+    for _ in range(2):
+        keeper.turn()
+    assert not [*context.storage.keys("models")]

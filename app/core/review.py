@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
@@ -19,7 +19,10 @@ _NO_VALUE = "nan null n/a #n/a #na na <na> nil - ? #value! #ref! #name? #div/0!"
 _MISSING = frozenset(_NO_VALUE.split())
 """What pandas, databases and spreadsheets write where there is no value; `none` is a class, too."""
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
-_WHOLE = re.compile(r"[+-]?\d+\.0*")
+_NUMBER = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?")
+_TRUE, _FALSE = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n")
+_TRUTHS = frozenset(_TRUE + _FALSE)
+"""How tables write true and false, squeezed."""
 _ID = re.compile(r"(?=.*\d)[\w.:/-]+")
 
 
@@ -122,22 +125,49 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
 def _collisions(examples: Sequence[Example]) -> list[Problem]:
     alike: dict[str, set[str]] = defaultdict(set)
     for label in {name for example in examples for name in example.names}:
-        alike[_whole(squeezed(label))].add(label)
-    return [
+        alike[_number(squeezed(label))].add(label)
+    same = [
         Problem(
             code="label_collision",
             message="these labels differ only in case, spaces, accents' form, characters that "
             "cannot be seen or how a number is written, and are different classes: "
-            + ", ".join(f"'{label}'" for label in told_apart(sorted(labels))),
+            + _listed(labels),
         )
         for _, labels in sorted(alike.items())
         if len(labels) > 1
     ]
+    return [*same, *_truths(alike)]
 
 
-def _whole(label: str) -> str:
-    """A whole number as it is written without a fraction: tables with a gap have `1.0` for `1`."""
-    return label.partition(".")[0] if _WHOLE.fullmatch(label) else label
+def _truths(alike: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Warnings of labels that say one truth in several ways (label as a number or squeezed: the
+    labels themselves). Digits and letters do so only where no label says anything else."""
+    every = {*_TRUE, *_FALSE}
+    told = _TRUTHS if every >= alike.keys() else _TRUTHS & {"true", "yes", "false", "no"}
+    for kind in (_TRUE, _FALSE):
+        ways = [way for way in kind if way in told and way in alike]
+        if len(ways) > 1:
+            labels = {label for way in ways for label in alike[way]}
+            yield Problem(
+                code="label_collision",
+                message=f"these labels all say {kind[0]}, each in its own way, and are different "
+                f"classes: {_listed(labels)}",
+            )
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(f"'{label}'" for label in told_apart(sorted(labels)))
+
+
+def _number(label: str) -> str:
+    """A number as it is written without a sign that says nothing, zeros in front and zeros behind:
+    tables with a gap have `1.0` for `1`, spreadsheets `1` for `001`."""
+    found = _NUMBER.fullmatch(label)
+    if found is None:
+        return label
+    whole, part = found[2].lstrip("0") or "0", (found[3] or "").rstrip("0")
+    told = f"{whole}.{part}" if part else whole
+    return f"-{told}" if found[1] == "-" and told != "0" else told
 
 
 def _untrained(examples: Sequence[Example]) -> list[Problem]:

@@ -292,15 +292,19 @@ def _sheet(book: Any, most: int) -> Iterator[Row]:
         raise _Refused("empty_dataset", "it has no sheet with cells")
     sheets[0].reset_dimensions()
     rows = _filled(sheets[0].iter_rows(values_only=True))
-    number, header = next(rows, (1, []))
+    number, header = next((told for told in rows if told[1]), (1, []))
     names = [str(cell) for cell in header]
     only = f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"
     told = [only] if sheets[1:] else []
     yield {"columns": names, "classes": {}, "images": [], "told": told}
     width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
-    for count, (number, cells) in enumerate(rows):
-        if count >= most:
+    left = most
+    for number, cells in rows:
+        if not cells and width > 1:
+            continue
+        if not left:
             return
+        left -= 1
         if len(cells) > width:
             said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
             raise _Refused("schema_mismatch", "; ".join([said, *told]))
@@ -310,16 +314,18 @@ def _sheet(book: Any, most: int) -> Iterator[Row]:
 
 
 def _filled(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
-    """The rows in which something stands, numbered from 1, without empty cells at the end."""
+    """The rows in which something stands, numbered from 1, without empty cells at the end: none are
+    left of a row of blanks."""
     empty = 0
     for number, row in enumerate(rows, 1):
         cells = [_cell(value) for value in row[:WIDEST]] if row else []
+        written = any(cells)
         while cells and not cells[-1].strip():
             cells.pop()
         empty = 0 if cells else empty + 1
-        if cells:
+        if written:
             yield number, cells
-        elif empty > EMPTY_AT_ONCE:
+        if empty > EMPTY_AT_ONCE:
             return
 
 

@@ -46,7 +46,8 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
 
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:
-    """The names of the columns, and the records that are not empty, the header's first."""
+    """The names of the columns, and the records that are not empty, the header's first. Of one
+    column a cell of blanks is a record, as it is beside another cell; an empty line is none."""
     head = file.read(HEAD)
     file.seek(0)
     lines = RecordLines(file, table)
@@ -97,9 +98,15 @@ def _blank_follows(head: str, header: str, separator: str) -> bool:
 def _records(lines: RecordLines, names: list[str], form: CellForm) -> Iterator[Record]:
     yield Row(lines.name, lines.number, {}), lines.record, names
     read = _tabbed(lines, _width(names), form) if form.separator == "\t" else _quoted(lines, form)
+    alone = len(names) == 1
     for row, cells in read:
-        if any(cell.strip() for cell in cells):
+        if any(cell.strip() for cell in cells) or (alone and _is_written(lines.record)):
             yield row, lines.record, cells
+
+
+def _is_written(record: Sequence[str]) -> bool:
+    """Whether anything stands in a record of one column, be it blanks or quotation marks."""
+    return any(line.strip("\r\n") for line in record)
 
 
 def _width(names: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,38 @@ def test_labels_that_differ_in_what_cannot_be_seen_are_named_with_it() -> None:
     assert [one.code for one in problems] == ["label_collision"] * 2
     assert "'neg', 'neg\\ufe0f'" in problems[0].message
     assert "'pos', 'pos\\u200b', 'po\\u00ads'" in problems[1].message
+
+
+def collisions(labels: list[str]) -> list[str]:
+    """What is told of labels that collide."""
+    problems = review([example(str(at), str(at), label) for at, label in enumerate(labels)])[1]
+    return [one.message for one in problems if one.code == "label_collision"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["true", "yes", "1", "false", "no", "0"], ["'1', 'true', 'yes'", "'0', 'false', 'no'"]),
+        (["Yes", "y", "No"], ["'Yes', 'y'"]),
+        (["0", "f", "true"], ["'0', 'f'"]),
+        (["true", "yes", "false", "unknown"], ["'true', 'yes'"]),
+    ],
+)
+def test_one_truth_in_several_ways_is_told(labels: list[str], told: list[str]) -> None:
+    found = collisions(labels)
+    assert [one.rpartition(": ")[2] for one in found] == told
+    assert "these labels all say " in found[0]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(["true", "false"], ["true", "no"], ["1", "0", "2", "y"], ["n", "no", "v"]),
+        *(["yes", "no", "on", "off"], ["t", "f", "true story"]),
+    ],
+)
+def test_other_labels_say_no_truth_twice(labels: list[str]) -> None:
+    assert collisions(labels) == []
 
 
 def test_contents_of_one_identity_are_copies() -> None:

@@ -103,7 +103,13 @@ def test_what_is_no_label_is_told_how_to_be_one(refused: Refused, label: Any, sa
     assert "write it as a text" in error.message
 
 
-@pytest.mark.parametrize("labels", [["0", "0.0"], ["1", "1."], ["-2.000", "-2"], ["yes", "Yes"]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(["0", "0.0"], ["1", "1."], ["-2.000", "-2"], ["yes", "Yes"], ["01", "1"], ["001", "01"]),
+        *(["+1", "1"], ["-0", "00"], ["1.50", "1.5"], [".5", "0.5"], ["007.10", "7.1"]),
+    ],
+)
 def test_labels_that_are_written_in_two_ways_collide(take: Take, labels: list[str]) -> None:
     built = taken(take, "csv", {"text": ["a", "b"], "label": labels})
     assert [one.code for one in built.problems] == ["label_collision"]
@@ -142,7 +148,9 @@ def test_no_labels_at_all_are_refused(refused: Refused) -> None:
     assert [one["code"] for one in error.extra["errors"]] == ["empty_dataset", *["unlabelled"] * 2]
 
 
-@pytest.mark.parametrize("labels", [["0", "0.1"], ["1", "10"], ["1.0", "1.0.0"], ["v1.0", "v1"]])
+@pytest.mark.parametrize(
+    "labels", [["0", "0.1"], ["1", "10"], ["1.0", "1.0.0"], ["v1.0", "v1"], ["1", "-1"], ["+", "-"]]
+)
 def test_other_numbers_do_not(take: Take, labels: list[str]) -> None:
     built = taken(take, "csv", {"text": ["a", "b"], "label": labels})
     assert "label_collision" not in [one.code for one in built.problems]

@@ -99,6 +99,37 @@ def test_texts_need_no_label(take: Take) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'text\none\n"  "\n   \n""\ntwo\n',
+        b'text\r\none\r\n"\n"\r\n\t\r\n""\r\ntwo\r\n\r\n',
+        b'text\n\none\n\n" "\n \n""\n\n\ntwo\n\n\n',
+    ],
+)
+def test_blanks_alone_in_the_one_column_are_a_text_that_lacks(take: Take, data: bytes) -> None:
+    faults = [fault for _, fault in told(take(data, "x.csv", options=UNLABELLED))]
+    assert faults == [None, *["invalid_value"] * 3, None]
+    beside = b"id,text\n" + b"".join(
+        b"1,%s\n" % cell for cell in (b"one", b'" "', b" ", b'""', b"two")
+    )
+    assert [fault for _, fault in told(take(beside, "x.csv", options=UNLABELLED))] == faults
+    emptied = b"text,note\none,\n,\n\ntwo,\n"
+    assert [fault for _, fault in told(take(emptied, "x.csv", options=UNLABELLED))] == [None] * 2
+
+
+@pytest.mark.parametrize("names", [["text"], ["text", "note"]])
+def test_so_are_they_in_a_sheet_of_one_column(take: Take, names: list[str]) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    for cells in ([" "], names, ["one"], ["  "], [None], ["two"]):
+        book.active.append(cells)
+    book.save(out)
+    lacking = [("x.xlsx:4", "invalid_value")] if len(names) == 1 else []
+    found = told(take(out.getvalue(), "x.xlsx", options=UNLABELLED))
+    assert found == [("x.xlsx:3", None), *lacking, ("x.xlsx:6", None)]
+
+
 def test_parquet_needs_no_label(take: Take) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -5,8 +5,6 @@ Each is one transaction under the fence of its work, so that two schedulers neve
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +13,13 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.ids import LONGEST_SUFFIX, suffix_of
-from app.core.modalities import MODALITIES
-from app.hooks import service
+from app.hooks import service, standing
+from app.hooks.standing import Settled, Unasked
 from app.http.dependencies import Services, writing
-from app.infra.auto_backbone import AUTO, auto_backbone
 from app.infra.database import now, reading
-from app.infra.orm import AliasRow, DatasetVersionRow, HookRow, HookRunRow, ModelRow
+from app.infra.orm import DatasetVersionRow, HookRow, HookRunRow
 from app.infra.repositories import datasets, needs, work
-from app.infra.repositories.retraining import hook_runs
+from app.infra.repositories.retraining import endings, hook_runs
 from app.infra.repositories.work import Claim
 
 log = structlog.get_logger()
@@ -69,22 +66,57 @@ def _begin(session: Session, services: Services, hook: HookRow, run: HookRunRow)
     if gone:
         _give_up(session, hook, run, gone)
         return
+    if not hook.enabled:
+        hook_runs.finish(session, run, "skipped", "the hook is disabled")
+        return
     try:
         found = datasets.get(session, hook.dataset_id, organisation_id=hook.organisation_id)
-        why = _skipped(session, services, hook, run=run, version=found.version)
-        if why is not None:
-            hook_runs.finish(session, run, "skipped", why)
-            return
-        with session.begin_nested():
-            body = _job(hook, run, found.version)
-            run.job_id = services.make_job(session, body, hook.organisation_id)
+        forced = run.cause.get("force")
+        stands = None if forced else standing.of(session, services, hook, found.version)
+        if isinstance(stands, Settled):
+            hook_runs.finish(session, run, "skipped", stands.why)
+        elif isinstance(stands, Unasked):
+            _ask(session, hook, run, stands)
+        else:
+            _train(session, services, hook, run=run, version=found.version)
     except HeadstartError as error:
         hook_runs.finish(session, run, "failed", f"no job could be made: {error.message}")
+
+
+def _ask(session: Session, hook: HookRow, run: HookRunRow, unasked: Unasked) -> None:
+    """Let the gate look at a model that is there, of this version, without training it again."""
+    try:
+        with session.begin_nested():
+            endings.judge(session, hook, run, unasked.model, why=unasked.why)
+    except HeadstartError as error:
+        hook_runs.finish(session, run, "failed", f"the model cannot be judged: {error.message}")
         return
     run.status, run.started_at = "running", now(session)
-    run.dataset_version = found.version.number
-    hook.trained_version = hook.looked_version = found.version.number
-    hook.pending_feedback, hook.trained = 0, _print(hook, found.version)
+    run.dataset_version = unasked.version
+    session.flush()
+
+
+def _train(
+    session: Session,
+    services: Services,
+    hook: HookRow,
+    *,
+    run: HookRunRow,
+    version: DatasetVersionRow,
+) -> None:
+    begun = hook_runs.begun_today(session, hook)
+    if begun >= hook.max_runs_per_day:
+        why = f"{begun} runs have trained within 24 hours, and max_runs_per_day is no more"
+        hook_runs.finish(session, run, "skipped", why)
+        return
+    with session.begin_nested():
+        body = _job(hook, run, version)
+        run.job_id = services.make_job(session, body, hook.organisation_id)
+    run.status, run.started_at = "running", now(session)
+    run.dataset_version = version.number
+    hook.trained_version = hook.looked_version = version.number
+    hook.pending_feedback = 0
+    hook.trained = standing.mark(session, hook, version)
     session.flush()
 
 
@@ -114,63 +146,3 @@ def model_suffix(name: str, version: int) -> str:
     end = f"v{version}"
     plain = suffix_of(name, LONGEST_SUFFIX - len(end) - 1)
     return f"{plain}-{end}" if plain else end
-
-
-def _skipped(
-    session: Session,
-    services: Services,
-    hook: HookRow,
-    *,
-    run: HookRunRow,
-    version: DatasetVersionRow,
-) -> str | None:
-    """Why the run need not, or may not, train."""
-    if not hook.enabled:
-        return "the hook is disabled"
-    begun = hook_runs.begun_today(session, hook)
-    if begun >= hook.max_runs_per_day:
-        return f"{begun} runs have trained within 24 hours, and max_runs_per_day is no more"
-    if run.cause.get("force"):
-        return None
-    return _unchanged(session, services, hook, version)
-
-
-def _unchanged(
-    session: Session, services: Services, hook: HookRow, version: DatasetVersionRow
-) -> str | None:
-    """What was made of just this already, if anything was."""
-    last = hook_runs.last_trained(session, hook)
-    if last is not None and hook.trained == _print(hook, version):
-        return f"nothing has changed: {last.id} trained on version {version.number} already"
-    meant = _meant(session, hook)
-    if last is None and meant is not None and meant.version_id == version.id:
-        same = meant.backbone == _backbone(services, hook, meant) and meant.method == _method(hook)
-        return (
-            f"nothing has changed: {hook.alias} was trained on version {version.number} already"
-            if same
-            else None
-        )
-    return None
-
-
-def _meant(session: Session, hook: HookRow) -> ModelRow | None:
-    alias = session.get(AliasRow, (hook.organisation_id, hook.alias))
-    return session.get(ModelRow, alias.model_id) if alias is not None else None
-
-
-def _backbone(services: Services, hook: HookRow, meant: ModelRow) -> str:
-    """The backbone that the hook's job names, or what `auto` is here."""
-    named = str(hook.job.get("model") or AUTO)
-    if named != AUTO:
-        return named
-    return auto_backbone(MODALITIES[meant.modality].name, services.settings).spec.name
-
-
-def _method(hook: HookRow) -> str:
-    return str((hook.job.get("method") or {}).get("type", "auto"))
-
-
-def _print(hook: HookRow, version: DatasetVersionRow) -> str:
-    """What a run trains on and how; the same again would make the same model."""
-    told = json.dumps([version.id, hook.job], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()

@@ -176,19 +176,6 @@ def test_one_run_at_a_time_and_nothing_twice(
     end(service, running)
 
 
-def test_what_has_not_changed_is_skipped(
-    service: Service, client: httpx.Client, hook: Make
-) -> None:
-    made = hook(debounce_seconds=0)
-    run = run_of(client, trigger(client, made), "running")
-    with transaction(service.services.sessions) as session:
-        from app.infra.orm import HookRunRow
-
-        session.get_one(HookRunRow, run["id"]).status = "succeeded"
-    skipped = run_of(client, trigger(client, made), "skipped")
-    assert skipped["reason"] == f"nothing has changed: {run['id']} trained on version 1 already"
-
-
 def test_the_budget_of_a_day(service: Service, client: httpx.Client, hook: Make) -> None:
     made = hook(debounce_seconds=0, max_runs_per_day=1)
     end(service, run_of(client, trigger(client, made), "running"))

@@ -39,21 +39,27 @@ def job_ended(session: Session, job: JobRow) -> None:
         hook_runs.finish(session, run, "failed", f"the job {job.status}: {why}")
         return
     try:
-        _promote(session, job, run)
+        judge(session, session.get_one(HookRow, run.hook_id), run, str(job.model_id))
     except HeadstartError as error:
         hook_runs.finish(session, run, "failed", f"the model cannot be judged: {error.message}")
 
 
-def _promote(session: Session, job: JobRow, run: HookRunRow) -> None:
-    hook = session.get_one(HookRow, run.hook_id)
+def judge(
+    session: Session, hook: HookRow, run: HookRunRow, candidate: str, *, why: str | None = None
+) -> None:
+    """Let the gate of a run's hook look at a model; `why` says what for, if it is asked anew.
+
+    Raises what a promotion does.
+    """
+    note = f"{run.cause.get('type')} of {hook.name}"
     row = promotions.ask(
         session,
         NewPromotion(
             alias=hook.alias,
-            candidate=str(job.model_id),
+            candidate=candidate,
             gate=PromotionGate.model_validate(hook.gate),
             actor=hook.id,
-            note=f"{run.cause.get('type')} of {hook.name}",
+            note=f"{note}: {why}" if why else note,
             run_id=run.id,
         ),
         organisation_id=hook.organisation_id,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import HookRow, HookRunRow
+from app.infra.orm import HookRow, HookRunRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import webhooks
 
@@ -81,6 +81,24 @@ def last_trained(session: Session, hook: HookRow) -> HookRunRow | None:
         HookRunRow.hook_id == hook.id,
         HookRunRow.job_id.is_not(None),
         HookRunRow.status.in_(["running", "succeeded"]),
+    )
+    return session.scalars(statement.order_by(HookRunRow.id.desc()).limit(1)).first()
+
+
+def last_with_job(session: Session, hook: HookRow) -> HookRunRow | None:
+    """The last run that has begun a job, whatever came of it."""
+    statement = select(HookRunRow).where(
+        HookRunRow.hook_id == hook.id, HookRunRow.job_id.is_not(None)
+    )
+    return session.scalars(statement.order_by(HookRunRow.id.desc()).limit(1)).first()
+
+
+def last_decided(session: Session, run: HookRunRow) -> PromotionRow | None:
+    """The last promotion that a run or a later one of its hook has asked for."""
+    statement = (
+        select(PromotionRow)
+        .join(HookRunRow, HookRunRow.promotion_id == PromotionRow.id)
+        .where(HookRunRow.hook_id == run.hook_id, HookRunRow.id >= run.id)
     )
     return session.scalars(statement.order_by(HookRunRow.id.desc()).limit(1)).first()
 

@@ -12,6 +12,8 @@ from app.core.errors import HeadstartError
 from app.core.ids import as_uuid, from_uuid
 
 _PUBLISHED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_OWN = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
+"""What aliases and models are called here."""
 _EXAMPLE = re.compile(r"ex_([0-9a-f]{24})")
 ANY_PROJECT = UUID(int=0)
 """The project of all aliases and models of the organisation, whatever they were trained by."""
@@ -71,13 +73,20 @@ def tag_uuid(project: UUID, label: str) -> str:
 
 
 def alias_of(project: UUID, published: str) -> str:
-    """The alias that a published name of the project is. Raises invalid_value."""
+    """The alias that a published name of the project is; of `ANY_PROJECT` every alias and model id
+    is one. Raises invalid_value.
+    """
+    if project == ANY_PROJECT:
+        if not _OWN.fullmatch(published):
+            why = "an alias or a model id has up to 200 letters, digits and . _ : @ -"
+            raise HeadstartError("invalid_value", why, param="publishName")
+        return published
     if not _PUBLISHED.fullmatch(published):
         why = (
             "a published name has up to 80 letters, digits and . _ -, and begins with none of these"
         )
         raise HeadstartError("invalid_value", why, param="publishName")
-    return published if project == ANY_PROJECT else f"{published}@{project}"
+    return f"{published}@{project}"
 
 
 def published_name(project: UUID, alias: str) -> str | None:

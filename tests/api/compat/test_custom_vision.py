@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import quote_plus
 from uuid import UUID, uuid4
 
 import httpx
@@ -33,6 +35,27 @@ def test_any_alias_is_published_in_the_project_of_all(
     assert set(told) == {"id", "project", "iteration", "created", "predictions"}
     assert told["predictions"][0]["tagName"] == LABEL
     assert UUID(told["predictions"][0]["tagId"])
+
+
+@pytest.mark.parametrize("version", ["v3.0", "v3.1"])
+@pytest.mark.parametrize("spelled", [str, quote_plus])
+def test_so_is_every_alias_with_a_stage_and_every_model_id(
+    client: httpx.Client, words: str, version: str, spelled: Callable[[str], str]
+) -> None:
+    model = client.get("/v1/aliases/default").json()["model"]
+    client.put("/v1/aliases/cells@production", json={"model": model}).raise_for_status()
+    for name in ("cells@production", model):
+        path = UPPER.replace("v3.0", version).replace("default", spelled(name))
+        for rest in ("", "/nostore"):
+            answer = client.post(path + rest, content=PNG)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["predictions"][0]["tagName"] == LABEL
+        url = client.post(path.replace("Image", "url"), json={"url": "http://127.0.0.1/a.png"})
+        assert url.json()["code"] == "BadRequestImageUrl", url.text
+    other = client.post(
+        UPPER.replace(str(ANY), str(uuid4())).replace("default", "a@b"), content=PNG
+    )
+    assert (other.status_code, other.json()["code"]) == (422, "BadRequest")
 
 
 def test_errors_have_its_code_and_ours(

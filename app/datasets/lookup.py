@@ -7,6 +7,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import Path
 
+from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.core.manifest import Example
 from app.http.dependencies import Services
@@ -36,16 +37,20 @@ def find(
 
     Raises not_found.
     """
-    if not looks_like(dataset_id, "ds_") or (number is not None and not 0 < number < _MOST):
+    if not looks_like(dataset_id, "ds_"):
         raise datasets.missing()
+    whose = {"organisation_id": caller.organisation_id}
     with reading(services.sessions) as session:
-        return datasets.get(
-            session,
-            dataset_id,
-            organisation_id=caller.organisation_id,
-            number=number,
-            shown=shown,
-        )
+        if number is None:
+            return datasets.get(session, dataset_id, **whose, shown=shown)
+        try:
+            if not 0 < number < _MOST:
+                raise datasets.missing()
+            return datasets.get(session, dataset_id, **whose, number=number, shown=shown)
+        except HeadstartError:
+            latest = datasets.get(session, dataset_id, **whose).version.number
+    why = f"the dataset has no version {number}: its latest is {latest}"
+    raise HeadstartError("not_found", why, param="version")
 
 
 async def settled(services: Services, wish: Wish, snapshot: DatasetSnapshot) -> DatasetSnapshot:

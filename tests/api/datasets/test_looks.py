@@ -158,3 +158,14 @@ def test_calls_and_answers_are_read_as_they_were_written() -> None:
     assert small_pictures.read_facts(b"".join(small_pictures.encode(facts, b"y"))) == (facts, b"y")
     with pytest.raises(HeadstartError):
         small_pictures.read_call(b"\xff\xff\xff\xff{}")
+
+
+@pytest.mark.parametrize("number", [2, 99, 2**40])
+def test_a_version_that_is_not_there_is_named(client: httpx.Client, number: int) -> None:
+    here = f"{DATASETS}/{made(client)['id']}/versions/{number}"
+    for part in ("", "/statistics", "/diff?from=1", "/export?format=folder"):
+        answer = client.get(here + part)
+        assert answer.status_code == 404, part
+        assert answer.json()["detail"] == f"the dataset has no version {number}: its latest is 1"
+    nobody = client.get(f"{DATASETS}/ds_{0:026d}/versions/{number}").json()
+    assert nobody["detail"] == "there is no such dataset"

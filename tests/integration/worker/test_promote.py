@@ -12,7 +12,7 @@ from PIL import Image
 from sqlalchemy import delete, select
 
 from app.core.manifest import Example
-from app.core.promotion.gate import PromotionGate
+from app.core.promotion.gate import Decision, PromotionGate
 from app.infra.orm import AliasRow, DatasetVersionRow, EmbeddingRow, ModelRow, PromotionRow
 from app.infra.repositories import datasets
 from app.infra.repositories.retraining import moves, promotions
@@ -23,6 +23,7 @@ from tests.worker_kit import Kit, Labelled, add_dataset, add_job, in_group, pict
 from worker.trainer.attempt import Attempt
 from worker.trainer.embedding_cache import Segment
 from worker.trainer.inputs import asked
+from worker.trainer.kinds import promote as promote_kind
 
 ALIAS = "kinds@production"
 PUT = Move(cause="put", actor="key_test")
@@ -247,3 +248,30 @@ def test_what_is_deleted_meanwhile_is_not_embedded_again(
     contents = {sha256(data).hexdigest() for _, _, data in others}
     left = kit.read(lambda session: set(session.scalars(select(EmbeddingRow.sha256))))
     assert contents.isdisjoint(left)
+
+
+def test_an_alias_that_comes_to_mean_the_candidate_ends_the_promotion(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was decided, and nobody told: the hook's run that had asked went on for ever."""
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(40)]
+    ended: list[str] = []
+
+    def moved(*_: object) -> tuple[Decision, list[str]]:
+        point(kit, candidate)
+        return Decision("refused", "worse than what is not there any more"), []
+
+    monkeypatch.setattr(promote_kind, "_decide", moved)
+    monkeypatch.setattr(
+        promote_kind.endings, "promotion_ended", lambda _, row: ended.append(str(row.verdict))
+    )
+    with training(kit, LIGHT):
+        version = add_dataset(kit, members, change=in_group(held_out(members)))
+        first, candidate = trained(kit, version), trained(kit, version)
+        point(kit, first)
+        said = promote(kit, candidate)
+    assert (said.verdict, said.reason) == (
+        "inconclusive",
+        "the alias has come to mean the candidate meanwhile",
+    )
+    assert ended == ["inconclusive"]

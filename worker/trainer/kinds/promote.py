@@ -76,8 +76,12 @@ def _later(session: Session, claim: Claim) -> None:
 
 def _against_whom(session: Session, claim: Claim) -> None:
     """The alias has moved meanwhile: compare with what it means now."""
-    promotions.renew(session, claim.payload["promotion"])
-    work.give_back(session, claim)
+    row = promotions.renew(session, claim.payload["promotion"])
+    if row is None or row.status == "waiting":
+        work.give_back(session, claim)
+        return
+    work.finish(session, claim)
+    endings.promotion_ended(session, row)
 
 
 def _decide(

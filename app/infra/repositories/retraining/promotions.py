@@ -214,16 +214,19 @@ def conclude(session: Session, row: PromotionRow, decision: Decision) -> None:
     session.flush()
 
 
-def renew(session: Session, promotion_id: str) -> None:
-    """Compare with what the alias means now; where that is the candidate, there is no question."""
+def renew(session: Session, promotion_id: str) -> PromotionRow | None:
+    """Compare with what the alias means now; where that is the candidate, there is no question and
+    it is decided.
+    """
     row = lock(session, promotion_id)
     if row is None:
-        return
+        return None
     alias = session.get(AliasRow, (row.organisation_id, row.alias), populate_existing=True)
     row.incumbent = alias.model_id if alias is not None else None
     if row.incumbent == row.candidate:
         row.status, row.verdict, row.decided_at = "decided", "inconclusive", now(session)
         row.reason = "the alias has come to mean the candidate meanwhile"
+    return row
 
 
 def fail(session: Session, promotion_id: str, error: HeadstartError) -> PromotionRow | None:

@@ -39,16 +39,18 @@ def find(
     """
     if not looks_like(dataset_id, "ds_"):
         raise datasets.missing()
-    whose = {"organisation_id": caller.organisation_id}
+    whose = caller.organisation_id
     with reading(services.sessions) as session:
         if number is None:
-            return datasets.get(session, dataset_id, **whose, shown=shown)
+            return datasets.get(session, dataset_id, organisation_id=whose, shown=shown)
         try:
             if not 0 < number < _MOST:
                 raise datasets.missing()
-            return datasets.get(session, dataset_id, **whose, number=number, shown=shown)
+            return datasets.get(
+                session, dataset_id, organisation_id=whose, number=number, shown=shown
+            )
         except HeadstartError:
-            latest = datasets.get(session, dataset_id, **whose).version.number
+            latest = datasets.get(session, dataset_id, organisation_id=whose).version.number
     why = f"the dataset has no version {number}: its latest is {latest}"
     raise HeadstartError("not_found", why, param="version")
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
+from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.datasets.erasing import rewriting
 from app.datasets.erasing.selecting import Found
@@ -16,19 +20,32 @@ def found() -> Found:
     return Found(contents=frozenset({GONE.content}), ids={GONE.id}, paths={GONE.path})
 
 
+def hashed(data: bytes) -> str:
+    return sha256(data).hexdigest()
+
+
 def test_a_pack_has_what_stays_and_no_other_byte(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"one" + b"two" + b"three" + b"salt")
-    made = rewriting.repacked(source, {"aa": (0, 3), "cc": (6, 5)}, tmp_path)
+    one, three = hashed(b"one"), hashed(b"three")
+    made = rewriting.repacked(source, {one: (0, 3), three: (6, 5)}, tmp_path)
     assert made is not None
     data = made.path.read_bytes()
     assert data.startswith(b"onethree")
     assert b"two" not in data
-    assert {name: slot.offset for name, slot in made.slots.items()} == {"aa": 0, "cc": 3}
-    again = rewriting.repacked(source, {"aa": (0, 3), "cc": (6, 5)}, tmp_path)
+    assert {name: slot.offset for name, slot in made.slots.items()} == {one: 0, three: 3}
+    again = rewriting.repacked(source, {one: (0, 3), three: (6, 5)}, tmp_path)
     assert again is not None
     assert again.name != made.name, "no name is ever given twice"
     assert rewriting.repacked(source, {}, tmp_path) is None
+
+
+def test_damage_is_not_written_anew_under_another_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"one" + b"thr")
+    with pytest.raises(HeadstartError) as caught:
+        rewriting.repacked(source, {hashed(b"one"): (0, 3), hashed(b"three"): (3, 5)}, tmp_path)
+    assert caught.value.code == "dataset_corrupt"
 
 
 def test_problems_tell_no_erased_example_and_lose_no_other() -> None:

@@ -25,7 +25,7 @@ from app.infra.orm import FeedbackRow
 from app.infra.repositories import datasets
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.infra.repositories.live import feedback as rows
-from app.infra.storage import scratch, staging, storage_errors
+from app.infra.storage import scratch, sha256_of, staging, storage_errors
 from app.uploads import blobs
 from app.uploads.form import UploadForm
 from app.uploads.intake import images
@@ -247,6 +247,4 @@ _PACKED = {"image": _packed_images, "text": _packed_texts}
 
 
 def _upload(folder: Path, path: Path, filename: str) -> Upload:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Upload(folder, path, filename, digest, path.stat().st_size, {})
+    return Upload(folder, path, filename, sha256_of(path), path.stat().st_size, {})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,6 +29,9 @@ from app.infra.orm import (
 from app.infra.storage import Storage, fetch_manifest, is_intact
 
 _MISSING, _DAMAGED = "missing", "not what was stored"
+_Piece = tuple[int, int | None, str]
+"""Where it begins in its file, how long it is (None: the whole file), and its SHA-256."""
+_Pieces = dict[str, set[_Piece]]
 
 
 @dataclass(frozen=True)
@@ -41,110 +43,88 @@ class StoredFile:
 
 
 def looked_at(sessions: Sessions, storage: Storage) -> Iterator[StoredFile]:
-    """Every file that a row names with a hash, read whole.
+    """Every file that a row names with a hash, once, as far as rows and manifests know it.
 
     What is deleted meanwhile may be called missing. Raises storage_unavailable.
     """
+    told: _Pieces = defaultdict(set)
     with reading(sessions) as session:
-        named, versions = dict(_hashed(session)), list(session.scalars(select(DatasetVersionRow)))
-        models, pieces = list(session.scalars(select(ModelRow))), list(_pieces(session))
-    for key, digest in named.items():
-        yield StoredFile(key, _wrong(storage, key, digest))
-    for model in models:
-        yield from _of_model(storage, model)
+        for key, piece in _pieces(session):
+            told[key].add(piece)
+        of, model = DatasetVersionRow, ModelRow
+        versions = session.execute(select(of.organisation_id, of.manifest_sha256, of.packs)).all()
+        models = session.execute(select(model.artifact, model.sha256, model.card)).all()
     for version in versions:
-        yield from _of_version(storage, version)
-    for key, part, digest in pieces:
-        yield StoredFile(key, _wrong_part(storage, key, part, digest))
+        _add_contents(storage, told, *version)
+    for artifact, head_sha256, card in models:
+        head, described = storage_keys.of_model(artifact)
+        told[head].add((0, None, head_sha256))
+        if answers := card.get("held_out", {}).get("sha256"):
+            told[f"{artifact}/{FILE}"].add((0, None, answers))
+        yield StoredFile(described, _wrong_card(storage, described, card))
+    for key, pieces in told.items():
+        yield StoredFile(key, _wrong(storage, key, pieces))
 
 
-def _hashed(session: Session) -> Iterator[tuple[str, str]]:
-    of = SegmentRow
-    segments = select(of.organisation_id, of.key, of.id, of.sha256).where(of.sha256.is_not(None))
-    for organisation_id, key, segment_id, digest in session.execute(segments):
-        yield storage_keys.segment(organisation_id, key, segment_id), str(digest)
+def _pieces(session: Session) -> Iterator[tuple[str, _Piece]]:
+    """What rows say of files, or of the inputs in them."""
+    of, logged, said = SegmentRow, LoggedPredictionRow, FeedbackRow
+    for *place, digest in session.execute(select(of.organisation_id, of.key, of.id, of.sha256)):
+        if digest is not None:
+            yield storage_keys.segment(*place), (0, None, digest)
     for row in (BatchPartRow, FileRow, UploadPartRow):
         for key, told in session.execute(select(row.key, row.sha256)):
             if told is not None:
-                yield str(key), str(told)
-
-
-def _pieces(session: Session) -> Iterator[tuple[str, tuple[int, int] | None, str]]:
-    """Inputs in files that hold several, and those that have one of their own."""
-    of = LoggedPredictionRow
-    logged = select(of.content_key, of.content_start, of.content_length, of.sha256)
-    for key, start, length, digest in session.execute(logged.where(of.content_key.is_not(None))):
-        yield str(key), (start, length), digest
-    said = FeedbackRow
+                yield key, (0, None, told)
+    inputs = select(
+        logged.content_key, logged.content_start, logged.content_length, logged.sha256
+    ).where(logged.content_key.is_not(None))
+    for where, start, length, told in session.execute(inputs):
+        yield str(where), (start, length, told)
     own = select(said.content_key, said.sha256).where(said.content_key.is_not(None))
-    for key, digest in session.execute(own):
-        yield str(key), None, digest
+    for where, told in session.execute(own):
+        yield str(where), (0, None, told)
 
 
-def _wrong(storage: Storage, key: str, digest: str) -> str | None:
+def _add_contents(
+    storage: Storage, told: _Pieces, organisation_id: str, listing: str, packs: Collection[str]
+) -> None:
+    """A version's list, its packs, and what of them the list says."""
+    told[storage_keys.manifest(organisation_id, listing)].add((0, None, listing))
+    for pack in packs:
+        told[storage_keys.pack(organisation_id, pack)]
     try:
-        return None if is_intact(storage.fetch(key), digest) else _DAMAGED
-    except FileNotFoundError:
-        return _MISSING
-
-
-def _wrong_part(
-    storage: Storage, key: str, part: tuple[int, int] | None, digest: str
-) -> str | None:
-    if part is None:
-        return _wrong(storage, key, digest)
-    try:
-        with storage.fetch(key).open("rb") as file:
-            file.seek(part[0])
-            same = sha256(file.read(part[1])).hexdigest() == digest
-    except FileNotFoundError:
-        return _MISSING
-    return None if same else _DAMAGED
-
-
-def _of_model(storage: Storage, row: ModelRow) -> Iterator[StoredFile]:
-    head, card = f"{row.artifact}/head.safetensors", f"{row.artifact}/model.json"
-    yield StoredFile(head, _wrong(storage, head, row.sha256))
-    try:
-        same = json.loads(storage.fetch(card).read_bytes()) == row.card
-        yield StoredFile(card, None if same else _DAMAGED)
-    except FileNotFoundError:
-        yield StoredFile(card, _MISSING)
-    except ValueError:
-        yield StoredFile(card, _DAMAGED)
-    answers = row.card.get("held_out", {}).get("sha256")
-    if answers is not None:
-        key = f"{row.artifact}/{FILE}"
-        yield StoredFile(key, _wrong(storage, key, answers))
-
-
-def _of_version(storage: Storage, row: DatasetVersionRow) -> Iterator[StoredFile]:
-    """Its list, and each pack as far as its examples lie in it."""
-    listing = storage_keys.manifest(row.organisation_id, row.manifest_sha256)
-    wrong = _wrong(storage, listing, row.manifest_sha256)
-    yield StoredFile(listing, wrong)
-    if wrong is not None:
+        path = fetch_manifest(storage, organisation_id, listing)
+    except HeadstartError:  # which is told of the list itself
         return
-    path = fetch_manifest(storage, row.organisation_id, row.manifest_sha256)
-    examples = list(manifest.load(path.read_bytes()))
-    for pack in row.packs:
-        key = storage_keys.pack(row.organisation_id, pack)
-        inside = [one for one in examples if one.pack == pack]
-        try:
-            file = storage.fetch(key)
-        except FileNotFoundError:
-            yield StoredFile(key, _MISSING)
-            continue
-        bad = sum(map(partial(_is_damaged, file), inside))
-        wrong = f"{bad} of {len(inside)} examples are {_DAMAGED}" if bad else None
-        yield StoredFile(key, wrong)
+    for one in manifest.load(path.read_bytes()):
+        place = (one.offset, one.length, one.sha256)
+        told[storage_keys.pack(organisation_id, one.pack)].add(place)
 
 
-def _is_damaged(pack: Path, example: manifest.Example) -> bool:
-    with pack.open("rb") as file:
-        file.seek(example.offset)
-        try:
-            manifest.checked(file.read(example.length), example.sha256)
-        except HeadstartError:
-            return True
-    return False
+def _wrong(storage: Storage, key: str, pieces: Collection[_Piece]) -> str | None:
+    try:
+        path = storage.fetch(key)
+        with path.open("rb") as file:
+            bad = 0
+            for start, length, digest in sorted(pieces, key=lambda one: one[0]):
+                if length is None:
+                    bad += not is_intact(path, digest)
+                    continue
+                file.seek(start)
+                bad += sha256(file.read(length)).hexdigest() != digest
+    except FileNotFoundError:
+        return _MISSING
+    if not bad:
+        return None
+    return _DAMAGED if len(pieces) == 1 else f"{bad} of {len(pieces)} contents are {_DAMAGED}"
+
+
+def _wrong_card(storage: Storage, key: str, card: object) -> str | None:
+    try:
+        same = json.loads(storage.fetch(key).read_bytes()) == card
+    except FileNotFoundError:
+        return _MISSING
+    except ValueError:
+        same = False
+    return None if same else _DAMAGED

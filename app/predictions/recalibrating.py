@@ -30,9 +30,9 @@ from app.infra.database import now, reading
 from app.infra.orm import ModelRow
 from app.infra.repositories import models
 from app.infra.storage import scratch, staging, storage_errors
+from app.infra.storage_keys import CARD, HEAD
 from app.uploads import blobs
 
-HEAD, CARD = "head.safetensors", "model.json"
 DEFAULT_FALSE_ALARM = 0.05
 """Of heads from before they said theirs."""
 

@@ -57,7 +57,6 @@ OF_ALL = {
     "app.infra.repositories.live.log": "expire",
     "app.infra.repositories.models": "width_on",
     "app.infra.repositories.retraining.webhooks": "prune",
-    "app.operations.stored_files": "looked_at",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
     "app.infra.repositories.holds": "drop expire is_held",

@@ -25,9 +25,10 @@ from safetensors.numpy import save as save_tensors
 from app.core import held_out
 from app.core.calibration import head_files
 from app.core.errors import HeadstartError
-from app.infra.storage import Storage, storage_errors
+from app.infra import storage_keys
+from app.infra.storage import Storage, sha256_of, storage_errors
 
-HEAD, CARD = "head.safetensors", "model.json"
+HEAD, CARD = storage_keys.HEAD, storage_keys.CARD
 ANSWERS = held_out.FILE
 FORMAT = 1
 
@@ -61,7 +62,7 @@ def write(storage: Storage, folder: Path, prefix: str, card: Mapping[str, Any]) 
     tensors = _parsed(head.read_bytes(), "weights_invalid")
     full = {"format": FORMAT, **card}
     if (answers := folder / ANSWERS).exists():
-        full["held_out"] = {"file": ANSWERS, "sha256": _sha256(answers)}
+        full["held_out"] = {"file": ANSWERS, "sha256": sha256_of(answers)}
     hashed = {head_files.CONFIG_SHA256: head_files.config_sha256(full)}
     data = save_tensors(dict(tensors), metadata=hashed)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -135,11 +136,6 @@ def _described(tensors: Tensors, *, sha256: str, size: int) -> dict[str, Any]:
             for name, value in sorted(tensors.items())
         },
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _corrupt(why: str) -> HeadstartError:

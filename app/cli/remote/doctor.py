@@ -55,7 +55,8 @@ class Finding:
 def doctor(
     data_dir: DataDir = None,
     files: Annotated[
-        bool, typer.Option("--files", help="Read every stored file, and hold it against its hash.")
+        bool,
+        typer.Option("--files", help="Hold the stored files against their hashes, too."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -10,10 +10,10 @@ from fastapi import Depends, Path
 
 from app.core.errors import HeadstartError
 from app.core.ids import as_uuid, from_uuid
+from app.http.openapi import ID_PATTERN
 
 _PUBLISHED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_OWN = re.compile(r"[A-Za-z0-9._:@-]{1,200}")
-"""What aliases and models are called here."""
+_OWN = re.compile(ID_PATTERN)
 _EXAMPLE = re.compile(r"ex_([0-9a-f]{24})")
 ANY_PROJECT = UUID(int=0)
 """The project of all aliases and models of the organisation, whatever they were trained by."""
@@ -78,7 +78,7 @@ def alias_of(project: UUID, published: str) -> str:
     """
     if project == ANY_PROJECT:
         if not _OWN.fullmatch(published):
-            why = "an alias or a model id has up to 200 letters, digits and . _ : @ -"
+            why = "an alias or a model id is of letters, digits and . _ : @ -"
             raise HeadstartError("invalid_value", why, param="publishName")
         return published
     if not _PUBLISHED.fullmatch(published):

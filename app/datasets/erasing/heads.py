@@ -24,8 +24,8 @@ from app.http.dependencies import Services
 from app.infra import storage_keys
 from app.infra.orm import DatasetVersionRow, ModelRow
 from app.infra.storage import Storage, storage_errors
+from app.infra.storage_keys import CARD, HEAD
 
-HEAD, CARD = "head.safetensors", "model.json"
 _ROWS = ("exemplars", "exemplar_labels", "exemplar_marks")
 """Tensors that have a row for each of a head's exemplars."""
 _SUPPORT = "support"

@@ -29,13 +29,19 @@ def lock_version(session: Session, version_id: str) -> DatasetVersionRow:
     return row
 
 
+class VersionGoneError(Exception):
+    """A version was deleted while it was read."""
+
+
 def hold(session: Session, version_ids: Collection[str]) -> None:
-    """Keep these versions from being deleted until the transaction ends. Raises not_found."""
+    """Keep these versions from being deleted until the transaction ends.
+
+    Raises VersionGoneError.
+    """
     of = DatasetVersionRow
     there = select(of.id).where(of.id.in_(version_ids)).order_by(of.id).with_for_update(read=True)
-    gone = set(version_ids).difference(session.scalars(there))
-    if gone:
-        raise HeadstartError("not_found", f"no dataset version {min(gone)}")
+    if set(version_ids).difference(session.scalars(there)):
+        raise VersionGoneError
 
 
 def problems_of(version: DatasetVersionRow) -> list[Problem]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from app.core.errors import HeadstartError
-from app.infra.storage import place, storage_errors
+from app.infra.storage import place, sha256_of, storage_errors
 from app.operations.backups import FORMAT, MANIFEST
 from app.operations.backups.lists import BackupList, ListedFile, parsed
 
@@ -51,7 +51,7 @@ def write(path: Path, files: Mapping[str, Path], facts: Mapping[str, Any]) -> No
     Raises storage_full, and invalid_value for what could not be restored.
     """
     listed = {
-        name: {"bytes": file.stat().st_size, "sha256": hash_of(file)}
+        name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
         for name, file in files.items()
     }
     document = json.dumps({"format": FORMAT, **facts, "files": listed}, indent=1).encode()
@@ -174,12 +174,6 @@ def take(name: str, source: IO[bytes], told: ListedFile, target: Path | None = N
             out.write(piece)
     if (size, found.hexdigest()) != (told.bytes, told.sha256):
         raise HeadstartError("invalid_value", f"{what} is not as it was")
-
-
-def hash_of(file: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextmanager

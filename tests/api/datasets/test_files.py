@@ -112,3 +112,13 @@ def test_foreign_and_missing_files_are_alike(
 )
 def test_bad_queries_are_refused(client: httpx.Client, query: dict[str, str]) -> None:
     assert code(client.get(FILES, params=query)) == (422, "invalid_request")
+
+
+def test_a_plain_file_that_is_damaged_never_leaves(service: Service, client: httpx.Client) -> None:
+    line = b'{"custom_id": "1", "method": "POST", "url": "/v1/embeddings", "body": {}}\n'
+    told = client.post(FILES, files={"file": ("x.jsonl", line)}, data={"purpose": "batch"}).json()
+    here = f"{FILES}/{told['id']}/content"
+    assert client.get(here).content == line
+    (key,) = service.services.storage.keys("files")
+    service.services.storage.fetch(key).write_bytes(line[:-1] + b" ")
+    assert code(client.get(here)) == (503, "content_corrupt")

@@ -15,6 +15,7 @@ from app.core.errors import HeadstartError
 from app.feedback import giving
 from app.http.dependencies import Services
 from app.infra.database import reading
+from app.infra.orm import FeedbackRow
 from app.infra.repositories.live import feedback as rows
 from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
@@ -338,3 +339,18 @@ def test_what_was_deleted_while_the_model_was_asked_comes_back_by_no_word_on_it(
         with pytest.raises(HeadstartError, match="no such"):
             giving.keep(service.services, row.organisation_id, alias, one, values)
     assert list(service.services.storage.keys("live")) == []
+
+
+def test_a_kept_input_that_is_damaged_is_not_taken(client: httpx.Client, service: Service) -> None:
+    """It was learned from under the label of what had been asked."""
+    dataset = upload(client)
+    switch_on(client)
+    told = ask(client, DIGITS[1][0]).json()["id"]
+    said = give(client, prediction_id=told, label="1")
+    with reading(service.services.sessions) as session:
+        key = session.get_one(FeedbackRow, said["id"]).content_key
+    path = service.services.storage.fetch(str(key))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    made = client.post(f"{HERE}/feedback/apply", json={"dataset": dataset}).json()
+    assert [one["feedback"] for one in made["feedback"]["left_out"]] == [said["id"]]
+    assert made["version"] == 1

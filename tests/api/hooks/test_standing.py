@@ -10,7 +10,7 @@ import pytest
 
 from app.core.promotion.gate import Decision, Verdict
 from app.infra.database import transaction
-from app.infra.orm import HookRunRow, PromotionRow
+from app.infra.orm import HookRow, HookRunRow, PromotionRow
 from app.infra.repositories.retraining import endings, promotions
 from tests.api.hooks.conftest import Make
 from tests.api.hooks.test_hooks import end, run_of, trigger
@@ -110,32 +110,23 @@ def test_another_gate_is_asked_about_the_model_that_is_there(
     assert "nothing has changed" in skipped(client, made)
 
 
-def test_another_alias_gets_the_model_that_is_there(
-    client: httpx.Client, hook: Make, trainer: Trainer
-) -> None:
-    made = hook(debounce_seconds=0)
-    run = trigger(client, made)
-    model = trainer.train(run)
-    trainer.judge(run, "promoted")
-    changed(client, made, alias="second@p")
-    anew = trigger(client, made)
-    assert trainer.asked(anew).alias == "second@p"
-    trainer.judge(anew, "promoted")
-    assert client.get("/v1/aliases/second@p").json()["model"] == model
-
-
+@pytest.mark.parametrize("alias", ["second@p", ALIAS], ids=["another", "deleted"])
 def test_an_alias_that_means_nothing_gets_the_model_that_is_there(
-    client: httpx.Client, hook: Make, trainer: Trainer
+    client: httpx.Client, hook: Make, trainer: Trainer, alias: str
 ) -> None:
     made = hook(debounce_seconds=0)
     run = trigger(client, made)
     model = trainer.train(run)
     trainer.judge(run, "promoted")
-    client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+    if alias == ALIAS:
+        client.delete(f"/v1/aliases/{ALIAS}").raise_for_status()
+    else:
+        changed(client, made, alias=alias)
     anew = trigger(client, made)
-    assert trainer.asked(anew).candidate == model
+    asked = trainer.asked(anew)
+    assert (asked.alias, asked.candidate) == (alias, model)
     trainer.judge(anew, "promoted")
-    assert client.get(f"/v1/aliases/{ALIAS}").json()["model"] == model
+    assert client.get(f"/v1/aliases/{alias}").json()["model"] == model
 
 
 def test_a_model_that_is_gone_is_trained_again(
@@ -188,8 +179,6 @@ def test_what_cannot_be_asked_says_so(
     trainer.judge(run, "refused")
     with transaction(service.services.sessions) as session:
         held = make_dataset(session, status="failed").dataset_id
-        from app.infra.orm import HookRow
-
         session.get_one(HookRow, made["id"]).gate = {"evaluation_set": held}
     failed = run_of(client, trigger(client, made), "failed")
     assert failed["reason"] == "the model cannot be judged: the dataset has failed"

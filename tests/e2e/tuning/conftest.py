@@ -12,7 +12,7 @@ _ALWAYS = "test_texts_go_the_whole_way[production-lora]"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They cost minutes each, and what is other there (Postgres, Celery, a store) has its tests."""
+    """They are long, and what is other there (Postgres, Celery, a store) has its own tests."""
     skipped = pytest.mark.skip(reason="a tuning on the production footing: `make faults` runs it")
     for item in items:
         here = item.path.parent == Path(__file__).parent

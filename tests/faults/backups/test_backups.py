@@ -24,12 +24,11 @@ from app.infra.database import make_sessions, open_engine, reading
 from app.infra.orm import Base, DatasetRow, ModelRow
 from app.infra.repositories import references
 from app.infra.settings import Settings
-from app.infra.storage import open_storage
+from app.infra.storage import open_storage, sha256_of
 from app.operations.backups import rows
 from app.operations.backups import service as backups
 from app.operations.backups.restores import restore
 from app.operations.backups.service import back_up
-from app.operations.backups.shelves import hash_of
 from tests.api.service import serve
 from tests.api.uploading import DATASETS, made
 from tests.archives import png, zipped
@@ -56,7 +55,7 @@ def everything(settings: Settings) -> dict[str, Any]:
     engine.dispose()
     storage = open_storage(settings)
     for top in ("packs", "manifests", "embeddings", "models", "files", "parts"):
-        stored = {key: hash_of(storage.fetch(key)) for key in storage.keys(top) if key in named}
+        stored = {key: sha256_of(storage.fetch(key)) for key in storage.keys(top) if key in named}
         found[f"stored {top}"] = sorted(stored.items())
     return found
 

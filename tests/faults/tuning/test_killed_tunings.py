@@ -20,7 +20,7 @@ from sqlalchemy import select
 from app.infra import storage_keys
 from app.infra.orm import EventRow, ModelRow
 from app.infra.repositories import jobs, versions
-from tests.faults.counts import times
+from tests.faults.counts import FULL, times
 from tests.faults.effects import models, without_idle_work, work_of
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, open_kit, picture
 from tests.workers import REAL, Worker, workers
@@ -96,7 +96,7 @@ def _tuning(kit: Kit, name: str) -> Iterator[tuple[Worker, Callable[[], str]]]:
 
 
 @pytest.mark.promise(2)
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", JOBS if FULL else ["lora"])
 def test_a_tuning_that_is_killed_ends_in_the_same_model(tuning_kit: Kit, name: str) -> None:
     kit, dice = tuning_kit, random.Random(name)
     with _tuning(kit, name) as (worker, job):

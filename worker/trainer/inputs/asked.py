@@ -31,7 +31,7 @@ _TRIES = 3
 def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> dict[str, Verdicted]:
     """By example id, what the model says; what cannot be decoded is left out.
 
-    Raises model_corrupt, backbone_unavailable, not_found where a dataset was deleted meanwhile.
+    Raises model_corrupt, backbone_unavailable, VersionGoneError.
     """
     stored = models.load(attempt.context.storage, model.artifact, model.sha256)
     config = stored.card["config"]

@@ -17,6 +17,7 @@ from app.infra.orm import ModelRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import endings, promotions
 from app.infra.repositories.retraining.promotions import MovedError
+from app.infra.repositories.versions import VersionGoneError
 from app.infra.repositories.work import Claim
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import alike, asked_before, held_out, out_of_fold
@@ -44,10 +45,7 @@ def run(attempt: Attempt) -> None:
     )
     try:
         decision, marks = _decide(attempt, asked, before)
-    except HeadstartError as error:
-        if error.code != "not_found":
-            raise
-        # a dataset was deleted while it was read: once more, without it
+    except VersionGoneError:  # once more, without it
         attempt.commit(lambda session: _later(session, attempt.claim))
         return
 

@@ -44,7 +44,9 @@ def test_every_damaged_or_missing_file_is_named(sqlite_kit: Kit) -> None:
         job = kit.wait_job(add_job(kit, add_dataset(kit, members)))
     assert job.status == "succeeded", job.error
     add_file(kit)
-    keys = {one.key for one in looked_at(kit.sessions, kit.storage)}
+    told = [one.key for one in looked_at(kit.sessions, kit.storage)]
+    keys = set(told)
+    assert len(told) == len(keys), "of two words on one file the latter would hide the former"
     assert {key.partition("/")[0] for key in keys} >= {"packs", "manifests", "embeddings", "models"}
     assert keys == {key for key in kit.storage.keys("") if not key.endswith(".bundle")}
     assert wrong(kit) == {}
@@ -58,9 +60,9 @@ def test_every_damaged_or_missing_file_is_named(sqlite_kit: Kit) -> None:
         assert list(wrong(kit)) == [key]
         kit.storage.delete(key)
         assert wrong(kit) == {key: "missing"}
-        told = said(kit)
-        assert not told.fine
-        assert f"{key} (missing)" in told.said
+        found = said(kit)
+        assert not found.fine
+        assert f"{key} (missing)" in found.said
         source = kit.settings.data_dir / "again"
         source.write_bytes(whole)
         kit.storage.put(key, source)

@@ -73,3 +73,11 @@ def test_a_damaged_file_is_listed_as_unavailable(tmp_path: Path) -> None:
     available, reason = weights.availability("broken", tmp_path)
     assert not available
     assert "broken.gguf" in (reason or "")
+
+
+def test_a_list_beyond_any_vocabulary_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path, count = tmp_path / "long.gguf", 2**20 + 1
+    pair = struct.pack("<Q1sIIQ", 1, b"k", 9, 8, count)
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + pair + bytes(8 * count))
+    with pytest.raises(HeadstartError, match="more than any vocabulary"):
+        header(path)

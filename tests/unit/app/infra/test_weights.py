@@ -59,3 +59,11 @@ def test_a_wrong_side_file_is_said_in_the_listing(tmp_path: Path) -> None:
     available, reason = availability("net", tmp_path)
     assert not available
     assert "input_sise" in (reason or "")
+
+
+def test_settings_that_nest_too_deeply_are_their_folder_s_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"hidden_size": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    (folder / "model.safetensors").write_bytes(b"")
+    assert "all-MiniLM-L6-v2" in registry(tmp_path)

@@ -15,7 +15,23 @@ import pytest
 
 from app.cli.embedded import prepare, start
 from app.infra.settings import Settings
+from tests.faults.counts import FULL
 from tests.servers import free_port, postgres_server, redis_server, wait_for
+
+_HERE = Path(__file__).parent
+_ON_ONE_FOOTING = ("tuning", "test_guide.py", "test_two_encoders.py")
+"""What takes long, and is the same on both footings: production's by the full counts alone."""
+_ALWAYS = "test_texts_go_the_whole_way[production-lora]"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Postgres, Celery and a store have their own tests, and one tuning always goes over them."""
+    skipped = pytest.mark.skip(reason="on the production footing `make faults` runs it")
+    for item in items:
+        inside = _HERE in item.path.parents
+        long = inside and item.path.relative_to(_HERE).parts[0] in _ON_ONE_FOOTING
+        if long and "production" in item.name and item.name != _ALWAYS and not FULL:
+            item.add_marker(skipped)
 
 
 @dataclass(frozen=True)

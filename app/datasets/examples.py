@@ -26,7 +26,7 @@ from app.datasets.schemas import (
     dataset_of,
     example_of,
 )
-from app.datasets.selection import ListOrder, Selection
+from app.datasets.selection import ListOrder, Selection, Suspect, doubted_by
 from app.http.answers import answer
 from app.http.dependencies import Reader, Services, ServicesDep, Writer
 from app.http.idempotency import mark
@@ -71,18 +71,23 @@ def list_examples(
     excluded: Annotated[
         bool | None, Query(description="Only those that a problem keeps from being used, or not.")
     ] = None,
+    suspect: Suspect = None,
     order: Annotated[
         ListOrder, Query(description="`stored`: as in the manifest; `classes`: each in turn.")
     ] = "stored",
     after: Annotated[str | None, cursor("ex_", rest="[0-9a-f]{24}")] = None,
     limit: ManyLimit = 100,
 ) -> Page[ExampleItem]:
-    """The examples of a version, in the order of its manifest or one of each class in turn."""
+    """The examples of a version, in the order of its manifest or one of each class in turn.
+
+    With `suspect` those whose label looks wrong to that model, unless it was changed or confirmed.
+    """
     snapshot = find(services, caller, dataset_id, version)
-    selection = Selection(label=label, split=split, excluded=excluded, order=order)
+    doubted = doubted_by(services, caller, suspect)
+    chosen = Selection(label=label, split=split, excluded=excluded, doubted=doubted, order=order)
     known = _examples(blobs.open_manifest(services, snapshot.version))
     bad = _excluded(services, snapshot, None)
-    wanted = selection.page(known, bad, after=after, limit=limit + 1)
+    wanted = chosen.page(known, bad, after=after, limit=limit + 1)
     return page(wanted, limit, lambda one: example_of(one, excluded=one.id in bad))
 
 

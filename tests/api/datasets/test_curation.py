@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.infra.database import transaction
+from app.infra.orm import ModelRow
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, examples, finish, made
 from tests.archives import folders, zipped
+from tests.factories import claim_job, finish_job
 
 
 @pytest.fixture
@@ -123,3 +129,70 @@ def test_a_target_and_a_name_make_no_version(client: httpx.Client, dataset: str)
 )
 def test_bad_changes_of_a_dataset(client: httpx.Client, dataset: str, body: dict[str, Any]) -> None:
     assert client.patch(f"{DATASETS}/{dataset}", json=body).status_code == 422
+
+
+@pytest.fixture
+def doubting(
+    service: Service, client: httpx.Client, dataset: str, tmp_path: Path
+) -> Callable[[list[dict[str, Any]]], str]:
+    """What makes a model of the dataset whose advice names some suspects."""
+    return partial(_doubting, service, client, dataset, tmp_path)
+
+
+def _doubting(
+    service: Service,
+    client: httpx.Client,
+    dataset: str,
+    folder: Path,
+    suspects: list[dict[str, Any]],
+) -> str:
+    finish(service, dataset)
+    body = {"model": "efficientnet_lite0", "training_file": dataset}
+    assert client.post("/v1/fine_tuning/jobs", json=body).status_code == 202
+    with transaction(service.services.sessions) as session:
+        claim = claim_job(session)
+        assert claim is not None
+        name = finish_job(session, claim, service.services.storage, folder)
+        row = session.get_one(ModelRow, name)
+        row.card = {**row.card, "advice": {"probably_mislabelled": suspects}}
+    return name
+
+
+def test_suspect_labels_are_listed_until_they_are_settled(
+    client: httpx.Client, dataset: str, doubting: Callable[[list[dict[str, Any]]], str]
+) -> None:
+    some = [one for one in examples(client, dataset) if one["label"] == "a"][:3]
+    told = [{"example_id": one["id"], "label": "a", "suggested": "b"} for one in some]
+    model = doubting(told)
+    found = examples(client, dataset, suspect=model)
+    assert [one["id"] for one in found] == [one["id"] for one in some]
+    assert [one["id"] for one in examples(client, dataset, suspect=model, after=some[0]["id"])] == [
+        one["id"] for one in some[1:]
+    ]
+    assert examples(client, dataset, suspect=model, label="b") == []
+    change(
+        client,
+        dataset,
+        {"id": some[0]["id"], "label": "b"},
+        {"id": some[1]["id"], "confirmed": True},
+    )
+    assert [one["id"] for one in examples(client, dataset, suspect=model)] == [some[2]["id"]]
+    assert len(examples(client, dataset, suspect=model, version=1)) == 3
+
+
+def test_an_unknown_suspecting_model_is_refused(client: httpx.Client, dataset: str) -> None:
+    refused = client.get(f"{DATASETS}/{dataset}/examples", params={"suspect": "nobody@all"})
+    assert code(refused) == (404, "not_found")
+    assert refused.json()["param"] == "suspect"
+
+
+def test_suspects_of_several_labels_are_told_by_all_of_them(
+    client: httpx.Client, dataset: str, doubting: Callable[[list[dict[str, Any]]], str]
+) -> None:
+    first, second = [one for one in examples(client, dataset) if one["label"] == "a"][:2]
+    told = [
+        {"example_id": first["id"], "label": "a", "labels": ["a"], "suggested_labels": []},
+        {"example_id": second["id"], "label": "a, b", "labels": ["a", "b"]},
+    ]
+    found = examples(client, dataset, suspect=doubting(told))
+    assert [one["id"] for one in found] == [first["id"]]

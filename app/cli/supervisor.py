@@ -115,6 +115,7 @@ class Supervisor:
         """
         self._environment = leashed(os.environ) | {
             "HEADSTART_DATA_DIR": str(self.settings.data_dir.resolve()),
+            "HEADSTART_LOG_LEVEL": self.settings.log_level,
             "PYTHONUNBUFFERED": "1",
         }
         self.children = [Child(name, command) for name, command in self._commands()]

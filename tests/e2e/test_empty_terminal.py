@@ -32,4 +32,5 @@ def test_a_folder_becomes_a_model(tmp_path: Path) -> None:
     assert "No service runs" in done.stderr
     assert re.search(r"accuracy\s+\d", done.stdout + done.stderr)
     assert "ft:efficientnet_lite0" in done.stdout + done.stderr
+    assert '"event"' not in done.stderr, "the log of a service that nobody asked for is no news"
     assert "leaked" not in done.stderr, "what bindings leak is no news to whoever trains"

@@ -204,8 +204,11 @@ class Trainer:
                 kind.run(attempt)
         except LostClaimError:
             log.info("claim lost, result discarded")
+        except DrainedError as error:  # it goes on elsewhere: nothing is wrong
+            log.info("attempt drained", reason=error)
+            self._record(claim, error)
         except Exception as error:  # a poison row must not end the loop
-            expected = isinstance(error, (HeadstartError, ChildCrashedError, DrainedError))
+            expected = isinstance(error, (HeadstartError, ChildCrashedError))
             log.warning("attempt failed", reason=error, exc_info=not expected)
             current.fail(error)
             self._record(claim, error)

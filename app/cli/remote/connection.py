@@ -15,6 +15,7 @@ import httpx
 
 from app.cli.options import console, settings_of
 from app.core.errors import HeadstartError
+from app.infra.settings import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 _OF_PROXIES = {
@@ -107,7 +108,7 @@ def _started() -> Iterator[Address]:
     from app.cli.embedded import start
     from app.cli.folder import only_one
 
-    settings = settings_of(None)
+    settings = _quiet(settings_of(None))
     console.print(f"No service runs at {DEFAULT_URL}: starting one on {settings.data_dir}.")
     with only_one(settings.data_dir) as lock:
         with console.status("starting the app, the trainer and the predictor"):
@@ -117,6 +118,16 @@ def _started() -> Iterator[Address]:
         finally:
             supervisor.stop()
             console.print("Stopped it again; `headstart up` keeps one running.")
+
+
+def _quiet(settings: Settings) -> Settings:
+    """The settings of a service that lasts as long as a command: its log is no news to a person.
+
+    A level that somebody has asked for is kept.
+    """
+    if "log_level" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"log_level": "WARNING"})
 
 
 def _silence(url: str) -> str:

@@ -209,6 +209,16 @@ export function picture(path, query, wanted) {
   return made;
 }
 
+/** Pictures that are not to be shown again, by how their path begins. @param {string} under */
+export function forgetPictures(under) {
+  const from = url(under).href;
+  for (const [name, made] of pictures) {
+    if (!name.startsWith(from)) continue;
+    pictures.delete(name);
+    made.then((blob) => URL.revokeObjectURL(blob), () => {});
+  }
+}
+
 function forget() {
   const [oldest, made] = /** @type {[string, Promise<string>]} */ (pictures.entries().next().value);
   pictures.delete(oldest);

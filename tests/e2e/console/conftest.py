@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     Page,
     Request,
     expect,
@@ -78,11 +79,16 @@ class Watched:
             self.faults.append(text)
 
 
+def _told(message: ConsoleMessage) -> str:
+    """What a console says, and of which address: that of a resource is not in the text."""
+    return f"{message.text} {message.location['url']}".strip()
+
+
 def watch(context: BrowserContext, url: str) -> Watched:
     """A new page of the context, with an eye on it."""
     page = context.new_page()
     watched = Watched(page, url)
-    page.on("console", lambda message: watched.heard(message.type, message.text))
+    page.on("console", lambda message: watched.heard(message.type, _told(message)))
     page.on("pageerror", lambda error: watched.faults.append(str(error)))
 
     def asked(request: Request) -> None:

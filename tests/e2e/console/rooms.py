@@ -90,6 +90,7 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
     marked = upload(client, marked_pictures(6), "marks.zip", "marks on parts")
     labels = train(client, marked, "efficientnet_lite0", suffix="marks")
     client.patch(f"/v1/datasets/{several}", json={"target": 0.9})
+    mended_and_erased(client, two)
     one = first["fine_tuned_model"]
     client.put("/v1/aliases/clothing@production", json={"model": second["fine_tuned_model"]})
     client.put("/v1/aliases/clothing@production", json={"model": one})
@@ -111,6 +112,7 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "dataset": f"/datasets/{several}",
         "dataset-text": f"/datasets/{texts}",
         "dataset-two-classes": f"/datasets/{two}",
+        "dataset-versions": f"/datasets/{two}?tab=versions",
         "models": "/models",
         "model": f"/models/{one}",
         "model-linear": f"/models/{second['fine_tuned_model']}",
@@ -139,6 +141,24 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
         "keys": "/keys",
         "more": "/more",
     }
+
+
+def wait_for_ready(client: httpx.Client, dataset: str) -> None:
+    """Wait until its latest version is read."""
+    url = f"/v1/datasets/{dataset}"
+    wait_for(lambda: client.get(url).json()["status"] == "ready", seconds=120)
+
+
+def mended_and_erased(client: httpx.Client, dataset: str) -> None:
+    """Have a second version say that a label was wrong, and erase another example of both."""
+    url = f"/v1/datasets/{dataset}"
+    usable = client.get(f"{url}/examples", params={"excluded": False, "label": "disc"})
+    first, second = usable.json()["data"][:2]
+    told = client.patch(f"{url}/examples/{first['id']}", json={"label": "bar"}, headers=WAIT)
+    assert told.status_code == 200, told.text
+    wait_for_ready(client, dataset)
+    erased = client.post(f"{url}/erasures", json={"examples": [second["id"]]})
+    assert erased.status_code == 201, erased.text
 
 
 def live_in(client: httpx.Client, alias: str, shared: Path | None) -> None:

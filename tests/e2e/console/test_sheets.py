@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.archives import drawn
 from tests.e2e.console.conftest import AXE, SHOTS, Watched
@@ -15,13 +15,25 @@ from tests.e2e.console.rooms import audit, settle
 Sheet = tuple[str, Callable[[Page], None]]
 
 
-def press(name: str) -> Callable[[Page], None]:
+def press(name: str) -> Callable[[Page | Locator], None]:
     return lambda page: page.get_by_role("button", name=name).first.click()
 
 
 def find(page: Page) -> None:
     page.keyboard.press("Control+k")
     page.get_by_role("combobox").fill("c")
+
+
+def example(page: Page) -> None:
+    page.locator(".tile").first.click()
+    page.get_by_role("dialog").get_by_text("Most like it").click()
+    page.get_by_role("dialog").locator(".tiles img, .tile.text").first.wait_for()
+
+
+def erase(page: Page) -> None:
+    page.locator(".tile").first.click()
+    press("Erase for good…")(page.get_by_role("dialog"))
+    page.get_by_role("dialog", name="Erase for good").wait_for()
 
 
 def drop(folder: Path) -> Callable[[Page], None]:
@@ -46,6 +58,9 @@ def sheets(pages: dict[str, str], folder: Path) -> dict[str, Sheet]:
         "name-classes": (pages["datasets"], press("Name classes…")),
         "train-sheet": (pages["dataset"], press("Train a model")),
         "add-examples": (pages["dataset"], press("Add examples")),
+        "example": (pages["dataset"], example),
+        "erase-example": (pages["dataset"], erase),
+        "erase-group": (pages["dataset-text"], press("Erase for good…")),
         "new-hook": (pages["hooks"], press("New hook")),
         "new-webhook": (pages["webhooks"], press("New webhook")),
         "palette": (pages["models"], find),

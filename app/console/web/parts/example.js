@@ -2,7 +2,9 @@
 /** One example by itself: what it is, and how to change that. */
 import { html, useState } from "../vendor/preact.js";
 import { part, send } from "../api.js";
+import { Erase } from "./versions/erase.js";
 import { Text } from "./grid.js";
+import { Neighbours } from "./neighbours.js";
 import { Button, Dialog, Failed, Picture, toast } from "./ui.js";
 import { label, size } from "./words.js";
 
@@ -22,6 +24,7 @@ export function ExampleDialog({ dataset, example, said, onClose, onChanged }) {
   const [split, move] = useState(example.split);
   const [busy, work] = useState("");
   const [error, fail] = useState(/** @type {any} */ (null));
+  const [erasing, erase] = useState(false);
   const path = `v1/datasets/${part(dataset.id)}/examples/${example.id}`;
   const old = dataset.latest && dataset.version !== dataset.latest;
   const go = (/** @type {string} */ what, /** @type {() => Promise<any>} */ act, /** @type {string} */ told) => {
@@ -31,6 +34,7 @@ export function ExampleDialog({ dataset, example, said, onClose, onChanged }) {
   const relabelled = many ? [...labels].sort().join("\n") !== [...(example.labels ?? [])].sort().join("\n") : name !== example.label;
   const changed = relabelled || split !== example.split;
   const saidToBe = many ? { labels } : { label: name };
+  if (erasing) return html`<${Erase} dataset=${dataset} example=${example} onClose=${onClose} onChanged=${onChanged} />`;
   return html`<${Dialog} title=${example.path} kind="wide" onClose=${onClose}>
     <div class="half" style=${{ gap: "24px" }}><div>${dataset.modality === "text" ? html`<p style=${{ fontSize: "17px", lineHeight: "26px", overflowWrap: "anywhere" }}><${Text} dataset=${dataset.id} example=${example} /></p>` : html`<${Picture} dataset=${dataset.id} example=${example.id} version=${dataset.version} alt=${`${label(example.label)}, ${example.split}, ${example.path}`} whole edge=${400} />`}</div>
     <div style=${{ minWidth: 0 }}><h2 style=${{ overflowWrap: "anywhere" }}>${example.path}</h2>
@@ -38,5 +42,6 @@ export function ExampleDialog({ dataset, example, said, onClose, onChanged }) {
       ${many ? html`<${Labels} labels=${labels} onChange=${choose} />` : html`<label class="field"><span>Label</span><input type="text" list="labels" value=${name} maxlength="256" onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label>`}<datalist id="labels">${dataset.classes.map((/** @type {any} */ one) => html`<option value=${one.label}></option>`)}</datalist>
       <label class="field" style=${{ marginTop: "12px" }}><span>Split</span><select value=${split} onChange=${(/** @type {any} */ event) => move(event.target.value)}>${["train", "val", "test"].map((one) => html`<option value=${one}>${one}</option>`)}</select></label>
       <${Failed} error=${error} /></div></div>
-    <div class="acts"><${Button} kind="danger" why=${old ? "Only the latest version can be changed" : ""} busy=${busy === "drop"} onClick=${() => go("drop", () => send("DELETE", path), "Left out")}>Leave out</${Button}><span class="grow"></span><${Button} onClick=${onClose}>Close</${Button}><${Button} kind="primary" busy=${busy === "save"} why=${old ? "Only the latest version can be changed" : changed && (many || name.trim()) ? "" : "Nothing is changed"} onClick=${() => go("save", () => send("PATCH", path, { ...(relabelled ? saidToBe : {}), split }), "Changed")}>Save</${Button}></div></${Dialog}>`;
+    <${Neighbours} dataset=${dataset} example=${example} />
+    <div class="acts"><${Button} kind="danger" why=${old ? "Only the latest version can be changed" : ""} busy=${busy === "drop"} onClick=${() => go("drop", () => send("DELETE", path), "Left out")}>Leave out</${Button}><${Button} kind="bare" onClick=${() => erase(true)}>Erase for good…</${Button}><span class="grow"></span><${Button} onClick=${onClose}>Close</${Button}><${Button} kind="primary" busy=${busy === "save"} why=${old ? "Only the latest version can be changed" : changed && (many || name.trim()) ? "" : "Nothing is changed"} onClick=${() => go("save", () => send("PATCH", path, { ...(relabelled ? saidToBe : {}), split }), "Changed")}>Save</${Button}></div></${Dialog}>`;
 }

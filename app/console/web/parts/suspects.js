@@ -13,8 +13,10 @@ export function Suspects({ dataset, suspects, onChanged }) {
   const [error, fail] = useState(/** @type {any} */ (null));
   // What has become of them since the model was made: a relabelled or confirmed one is none any more.
   const { data } = useLoad(async () => {
-    const now = await Promise.all(suspects.slice(0, 30).map((one) => get(`v1/datasets/${dataset.id}/examples/${one.example_id}`).catch(() => null)));
-    return suspects.slice(0, 30).map((one, n) => ({ ...one, now: now[n] })).filter((one) => one.now && one.now.label === one.label && !one.now.confirmed);
+    if (!suspects.length) return [];
+    const still = await get(`v1/datasets/${part(dataset.id)}/examples`, { suspect: suspects[0].model, limit: 1000 });
+    const now = new Map(still.data.map((/** @type {any} */ one) => [one.id, one]));
+    return suspects.map((one) => ({ ...one, now: now.get(one.example_id) })).filter((one) => one.now);
   }, [dataset.version, suspects]);
   const left = (data ?? []).filter((/** @type {any} */ one) => !done.some((other) => other.id === one.example_id));
   const judge = (/** @type {any} */ one, /** @type {any} */ change) => set([...done, { id: one.example_id, ...change }]);

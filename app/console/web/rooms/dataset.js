@@ -3,12 +3,14 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { download, get, part, send } from "../api.js";
 import { DropArea, report, takeDrops } from "../parts/drop.js";
+import { Erase } from "../parts/versions/erase.js";
 import { ExampleDialog } from "../parts/example.js";
 import { Grid, Text } from "../parts/grid.js";
 import { ModelRows } from "../parts/model_rows.js";
 import { Suspects } from "../parts/suspects.js";
 import { suspectsOf } from "../parts/dataset_rows.js";
 import { TrainSheet } from "../parts/train.js";
+import { Versions } from "../parts/versions/versions.js";
 import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
 import { ago, count, label, several, size, thing } from "../parts/words.js";
 
@@ -36,8 +38,8 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
   const [split, only] = useState("");
   const [order, sort] = useState("classes");
   const [open, show] = useState(/** @type {any} */ (null));
-  const counts = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status]);
-  const pages = usePages(`v1/datasets/${dataset.id}/examples`, { version: dataset.version, label: wanted, split, order, excluded: false }, [dataset.id, dataset.version, wanted, split, order, dataset.status]);
+  const counts = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status, dataset.num_erased]);
+  const pages = usePages(`v1/datasets/${dataset.id}/examples`, { version: dataset.version, label: wanted, split, order, excluded: false }, [dataset.id, dataset.version, wanted, split, order, dataset.status, dataset.num_erased]);
   /** @type {any[]} */
   const splits = counts.data?.splits ?? [];
   const chosen = splits.find((one) => one.split === (split || splits[0]?.split));
@@ -64,7 +66,7 @@ function Examples({ dataset, suspects, onChanged, wanted, want }) {
 
 /** @param {{dataset: any}} props */
 function Problems({ dataset }) {
-  const pages = usePages(`v1/datasets/${dataset.id}/problems`, { version: dataset.version }, [dataset.id, dataset.version]);
+  const pages = usePages(`v1/datasets/${dataset.id}/problems`, { version: dataset.version }, [dataset.id, dataset.version, dataset.num_erased]);
   if (!dataset.num_problems) return html`<p class="empty">Nothing was left out, and nothing is doubtful.</p>`;
   return html`<div class="panel flush blocks" style=${{ marginTop: "24px" }}><div class="scroll"><table><thead><tr><th>What became of it</th><th>Where and why</th><th class="num">Code</th></tr></thead><tbody>${pages.items.map((one) => html`<tr key=${one.id}><td><span class=${`chip ${one.excluded ? "bad" : "miss"}`}>${one.excluded ? "left out" : "kept"}</span></td><td style=${{ overflowWrap: "anywhere" }}>${one.path && html`<b style=${{ fontWeight: 500 }}>${one.path}</b><br />`}<span class="muted">${one.message.replace(`${one.path}: `, "")}</span></td><td class="right mono faint">${one.code}</td></tr>`)}</tbody></table></div></div>
     <${Failed} error=${pages.error} />${pages.more && html`<p style=${{ marginTop: "12px" }}><${Button} busy=${pages.busy} onClick=${pages.next}>More</${Button}></p>`}`;
@@ -72,19 +74,13 @@ function Problems({ dataset }) {
 
 /** @param {{dataset: any}} props */
 function Copies({ dataset }) {
-  const { data, error, again } = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status]);
+  const { data, error, again } = useLoad(() => get(`v1/datasets/${dataset.id}/versions/${dataset.version}/statistics`), [dataset.id, dataset.version, dataset.status, dataset.num_erased]);
   if (!data) return html`<${Failed} error=${error} again=${again} />${!error && html`<${Loading} />`}`;
   if (!data.near_duplicates) return html`<p class="empty">Not looked for yet: that is done when nothing else waits.</p>`;
   const { groups, looked_at: n } = data.near_duplicates;
   if (!groups.length) return html`<p class="empty">None among ${count(n)}.</p>`;
   return html`<p class="muted" style=${{ marginTop: "20px" }}>${several(groups.length, "group")} of examples that are almost the same, among ${count(n)}. Where they show the same thing, give them one <code>group</code>; else the figures are too hopeful.</p>
     ${groups.slice(0, 40).map((/** @type {string[]} */ ids) => html`<div class="panel" style=${{ marginTop: "12px" }}>${dataset.modality === "text" ? ids.slice(0, 6).map((id) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id }} /></div>`) : html`<div class="tiles">${ids.slice(0, 10).map((id) => html`<${Picture} key=${id} dataset=${dataset.id} example=${id} version=${dataset.version} alt="almost the same as its neighbours" edge=${92} />`)}</div>`}</div>`)}`;
-}
-
-/** @param {{dataset: any, versions: any[], models: any[]}} props */
-function Versions({ dataset, versions, models }) {
-  return html`<div class="panel flush blocks" style=${{ marginTop: "24px" }}><table><thead><tr><th>Version</th><th class="num">Examples</th><th class="num">Classes</th><th class="num">Problems</th><th>Models</th><th class="num">Made</th></tr></thead><tbody>
-    ${versions.map((one) => html`<tr key=${one.id}><td><a href=${`#/datasets/${dataset.id}?version=${one.version}`}>version ${one.version}</a> ${one.status !== "ready" && html`<span class=${`chip ${one.status === "failed" ? "bad" : ""}`}>${one.status}</span>`}</td><td class="num">${count(one.num_examples)}</td><td class="num">${one.classes.length}</td><td class="num">${one.num_problems}</td><td>${models.filter((model) => model.dataset?.version === one.version).length || ""}</td><td class="num faint">${ago(one.created_at)}</td></tr>`)}</tbody></table></div>`;
 }
 
 /** @param {{id: string, query: URLSearchParams}} props */
@@ -123,8 +119,9 @@ export default function Dataset({ id, query }) {
     ${tab === "models" && (models.length ? html`<div style=${{ marginTop: "24px" }}><${ModelRows} models=${models} /></div>` : html`<p class="empty">None yet. “Train a model” takes about a second once the ${thing(dataset.modality, 2)} are read.</p>`)}
     ${tab === "versions" && html`<${Versions} dataset=${dataset} versions=${versions} models=${models} />`}
     <div class="folds"><${Same} curl=${curl(`v1/datasets/${id}`)} python=${python(`dataset = client.get("v1/datasets/${id}").json()\nexamples = client.get("v1/datasets/${id}/examples").json()["data"]`)} /></div>
-    <p class="row" style=${{ marginTop: "20px" }}><button type="button" class="link" onClick=${() => copy(id, "The dataset's id is copied")}>Copy the id</button><button type="button" class="link" onClick=${() => download(`v1/datasets/${part(id)}/versions/${dataset.version}/export`, { format: dataset.modality === "text" ? "csv" : "folder" }).then((made) => made || toast("It is being made; ask again in a moment."), (refused) => toast(refused.message))}>Download version ${dataset.version}</button><button type="button" class="link" onClick=${() => open("delete")}>Delete…</button></p>
+    <p class="row" style=${{ marginTop: "20px" }}><button type="button" class="link" onClick=${() => copy(id, "The dataset's id is copied")}>Copy the id</button><button type="button" class="link" onClick=${() => download(`v1/datasets/${part(id)}/versions/${dataset.version}/export`, { format: dataset.modality === "text" ? "csv" : "folder" }).then((made) => made || toast("It is being made; ask again in a moment."), (refused) => toast(refused.message))}>Download version ${dataset.version}</button><button type="button" class="link" onClick=${() => open("delete")}>Delete…</button><button type="button" class="link" onClick=${() => open("erase")}>Erase for good…</button></p>
     ${sheet === "train" && html`<${TrainSheet} dataset=${dataset} onClose=${() => open("")} />`}
     ${sheet === "add" && html`<${Dialog} title="Add examples" kind="wide" onClose=${() => open("")}><h2>Add examples</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>They make version ${dataset.latest + 1}; only what was never seen before is read.</p><${DropArea} to=${id} /></${Dialog}>`}
+    ${sheet === "erase" && html`<${Erase} dataset=${dataset} onClose=${() => open("")} onChanged=${again} />`}
     ${sheet === "delete" && html`<${Sure} title="Delete the dataset" text=${`“${dataset.name}”, its ${several(dataset.num_examples, "example")} and all its versions are gone then. Models made of it stay.`} verb=${`Delete “${dataset.name}”`} onClose=${() => open("")} act=${async () => { await send("DELETE", `v1/datasets/${part(id)}`); location.hash = "#/datasets"; }} />`}`;
 }

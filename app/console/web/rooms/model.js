@@ -4,6 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
 import { BehindCell } from "../parts/behind_cell.js";
 import { Certainty, LearningCurve, merged } from "../parts/charts.js";
+import { LearnedFromErased } from "../parts/versions/erase.js";
 import { ClassTable } from "../parts/class_table.js";
 import { LabelMistakes } from "../parts/labels/label_mistakes.js";
 import { LabelTable } from "../parts/labels/label_table.js";
@@ -97,6 +98,7 @@ export default function Model({ id, query }) {
     <button type="button" class="link mono faint" title=${model.id} aria-label="Copy the model's id" onClick=${() => copy(model.id, "The model's id is copied")}>${short(model.id)} <${Icon} name="copy" size=${13} /></button>`;
   const wrong = (rows.data ?? []).filter((/** @type {any} */ row) => row.expected === missed && row.label !== missed);
   return html`<${Head} title=${called(model)} crumbs=${[["Models", "#/models"]]} acts=${acts} sub=${sub} />
+    <${LearnedFromErased} model=${model} />
     <div class="tabs" role="tablist">${[["good", "How good"], ["live", "In use"], ["use", "Use it"], ["card", "Card"]].map(([name, said]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}</button>`)}</div>
     ${tab === "good" && html`<${Verdict} model=${model} evaluation=${evaluation} dataset=${dataset} onChanged=${again} />
       ${evaluation.estimable !== false && evaluation.label_mode !== "multi_label" && html`<${MixesUp} key=${id} evaluation=${evaluation} rows=${rows} model=${model} dataset=${own} onChanged=${again} />

@@ -87,7 +87,9 @@ async def exchange(
     """
     place = await outbound.pinned(url, allowed)
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=_SILENCE) as client,
+        httpx.AsyncClient(
+            trust_env=False, verify=outbound.certificates(), timeout=_SILENCE
+        ) as client,
         client.stream(
             method,
             place.url,

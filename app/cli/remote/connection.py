@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +175,14 @@ def _trust() -> ssl.SSLContext | bool:
     """The certificates that `SSL_CERT_FILE` names, of a company's own authority, or the usual."""
     named = os.environ.get("SSL_CERT_FILE")
     try:
-        return ssl.create_default_context(cafile=named) if named else True
+        return _read(named) if named else True
     except OSError as error:
         raise HeadstartError("invalid_value", f"SSL_CERT_FILE={named}: {error}") from None
+
+
+@cache
+def _read(certificates: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _refuse(response: httpx.Response) -> None:

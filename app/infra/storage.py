@@ -34,6 +34,27 @@ _AWAY_SECONDS = 5.0
 """A failure that took longer was a stall, and for so long nobody asks again."""
 _S3_RETRY = timedelta(seconds=15)
 """After so long a request is not tried again."""
+_DIGEST = "sha256"
+"""What an object's metadata call its hash."""
+_UNSAID = "unsaid-"
+"""Before a copy's hash where the store tells none: the object is of an earlier release, or what
+came is not what it stands for."""
+_UNSAID_SECONDS = 60.0
+"""Such a copy is fetched anew after so long: a store's slip does not stay."""
+_USED_SECONDS = 3600.0
+"""Whether a copy is in use is known to so much; telling it costs its next reader a hash."""
+
+
+class DamagedError(HeadstartError):
+    """The store answers with something else than was put."""
+
+    def __init__(self, key: str) -> None:
+        why = f"the store answers with something else than was put under {key}; if it goes on so,"
+        super().__init__(
+            "storage_unavailable",
+            f"{why} `headstart doctor --files` tells what is damaged",
+            retry_after=_AWAY_SECONDS,
+        )
 
 
 class Storage(Protocol):
@@ -43,7 +64,9 @@ class Storage(Protocol):
         """Store `source` under `key`; the local file may be moved. Raises storage_full."""
 
     def fetch(self, key: str) -> Path:
-        """A local, read-only path with the content of `key`. Raises FileNotFoundError."""
+        """A local, read-only path with the content of `key`. Raises FileNotFoundError, and
+        DamagedError where another than was put comes over the network.
+        """
 
     def delete(self, key: str) -> None:
         """Forget `key`; it need not exist."""
@@ -91,7 +114,12 @@ class LocalStorage:
 
 
 class S3Storage:
-    """An S3-compatible store, with a local folder of what was fetched."""
+    """An S3-compatible store, with a local folder of what was fetched.
+
+    Each object's metadata tell its hash; what comes is held against it, and asked for once more
+    where it is another. A copy is a file named by the hash of what came, in a folder named by the
+    object's key, and is held against that before it is used.
+    """
 
     def __init__(
         self,
@@ -121,26 +149,54 @@ class S3Storage:
         import obstore
 
         with self._asked():
-            obstore.put(self.store, key, source)
+            obstore.put(self.store, key, source, attributes={_DIGEST: sha256_of(source)})
 
     def fetch(self, key: str) -> Path:
+        found = self._copy(key) or self._fetch(key) or self._fetch(key)
+        if found is None:
+            raise DamagedError(key)
+        return found
+
+    def _copy(self, key: str) -> Path | None:
+        """What was fetched before, if it still is what came."""
+        for name in self.cache.keys(key):
+            told = name.rpartition("/")[2]
+            try:
+                path = self.cache.fetch(name)
+                age = time.time() - path.stat().st_mtime
+                fresh = age < _UNSAID_SECONDS or not told.startswith(_UNSAID)
+                if fresh and is_intact(path, told.removeprefix(_UNSAID)):
+                    if age > _USED_SECONDS:
+                        os.utime(path)
+                    return path
+            except FileNotFoundError:  # another process trims it
+                continue
+            self.cache.delete(name)
+        return None
+
+    def _fetch(self, key: str) -> Path | None:
+        """What the store has, unless that is not what its hash says. Raises FileNotFoundError."""
         import obstore
 
-        try:
-            cached = self.cache.fetch(key)
-            os.utime(cached)
-        except FileNotFoundError:
-            pass
-        else:
-            return cached
         with self._asked(), scratch(self.cache.root) as folder:
             part = folder / "part"
+            answer = obstore.get(self.store, key)
             with part.open("wb") as out:
-                for chunk in obstore.get(self.store, key).stream():
+                for chunk in answer.stream():
                     out.write(chunk)
+            wanted, came = answer.attributes.get(_DIGEST), sha256_of(part)
+            if wanted is None:  # it may have been somebody's page of an error
+                described = obstore.get(self.store, key, options={"head": True})
+                wanted = described.attributes.get(_DIGEST)
+            if wanted not in (None, came):
+                return None
             self._make_room(part.stat().st_size)
-            self.cache.put(key, part)
-        return self.cache.fetch(key)
+            former = self.cache.root / key
+            if former.is_file():  # as earlier releases kept it, without a hash
+                former.unlink(missing_ok=True)
+            copy = f"{key}/{came}" if wanted else f"{key}/{_UNSAID}{came}"
+            self.cache.put(copy, part)
+        return self.cache.fetch(copy)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -171,7 +227,8 @@ class S3Storage:
     def delete(self, key: str) -> None:
         import obstore
 
-        self.cache.delete(key)
+        for copy in list(self.cache.keys(key)):
+            self.cache.delete(copy)
         with self._asked():
             try:
                 obstore.delete(self.store, key)
@@ -187,13 +244,22 @@ class S3Storage:
 
     def drop_deleted(self) -> int:
         """Remove what other hosts have deleted since it was fetched; the number of files."""
-        cached = [key for key in self.cache.keys(_EVERYTHING) if not key.startswith(_SCRATCH)]
-        folders = {key.rpartition("/")[0] for key in cached}
+        kept = [copy for copy in self.cache.keys(_EVERYTHING) if not copy.startswith(_SCRATCH)]
+        of = {copy: copy.rpartition("/")[0] for copy in kept}
+        folders = {key.rpartition("/")[0] for key in of.values()}
         there = {key for folder in sorted(folders) for key in self.keys(folder)}
-        gone = [key for key in cached if key not in there]
-        for key in gone:
-            self.cache.delete(key)
+        gone = [copy for copy, key in of.items() if key not in there]
+        for copy in gone:
+            self.cache.delete(copy)
+        self._remove_folders()
         return len(gone)
+
+    def _remove_folders(self) -> None:
+        """Those of copies that were trimmed: not of one that is being placed now."""
+        for folder, _, _ in os.walk(self.cache.root, topdown=False):
+            with suppress(FileNotFoundError):
+                if time.time() - Path(folder).stat().st_mtime > OLD_SECONDS:
+                    _remove_empty(Path(folder))
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -26,7 +26,7 @@ from app.infra.orm import (
     SegmentRow,
     UploadPartRow,
 )
-from app.infra.storage import Storage, fetch_manifest, is_intact
+from app.infra.storage import DamagedError, Storage, fetch_manifest, is_intact
 
 _MISSING, _DAMAGED = "missing", "not what was stored"
 _Piece = tuple[int, int | None, str]
@@ -115,6 +115,8 @@ def _wrong(storage: Storage, key: str, pieces: Collection[_Piece]) -> str | None
                 bad += sha256(file.read(length)).hexdigest() != digest
     except FileNotFoundError:
         return _MISSING
+    except DamagedError:
+        return _DAMAGED
     if not bad:
         return None
     return _DAMAGED if len(pieces) == 1 else f"{bad} of {len(pieces)} contents are {_DAMAGED}"
@@ -125,6 +127,6 @@ def _wrong_card(storage: Storage, key: str, card: object) -> str | None:
         same = json.loads(storage.fetch(key).read_bytes()) == card
     except FileNotFoundError:
         return _MISSING
-    except ValueError:
+    except (DamagedError, ValueError):
         same = False
     return None if same else _DAMAGED

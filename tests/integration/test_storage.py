@@ -1,4 +1,4 @@
-"""Both storages keep the same four promises."""
+"""Both storages keep the same four promises, and a remote one's slips do not stay."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import HeadstartError
+from app.infra import storage as storages
 from app.infra.settings import Settings
-from app.infra.storage import LocalStorage, S3Storage, Storage, open_storage
+from app.infra.storage import DamagedError, LocalStorage, S3Storage, Storage, open_storage
 from tests.s3 import s3_server
 
 
 @pytest.fixture(params=["local", "s3"])
-def storage(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Storage]:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "local":
-        yield LocalStorage(tmp_path / "storage")
-        return
+        return LocalStorage(tmp_path / "storage")
+    remote = request.getfixturevalue("remote")
+    assert isinstance(remote, S3Storage)
+    return remote
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Storage]:
+    """A store in a process of this machine."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     with s3_server("bucket") as endpoint:
         settings = Settings(data_dir=tmp_path, storage_url="s3://bucket", storage_endpoint=endpoint)
-        yield open_storage(settings)
+        opened = open_storage(settings)
+        assert isinstance(opened, S3Storage)
+        yield opened
 
 
 def put(storage: Storage, key: str, content: bytes, folder: Path) -> None:
@@ -73,3 +81,69 @@ def test_a_store_that_is_away_says_so(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError) as raised:
         storage.fetch("a/b")
     assert raised.value.code == "storage_unavailable"
+
+
+KEY = "packs/org/abc"
+
+
+def overwrite(remote: S3Storage, content: bytes, **attributes: str) -> None:
+    """Have the store answer with something else."""
+    import obstore
+
+    obstore.put(remote.store, KEY, content, attributes=attributes)
+
+
+def test_what_is_not_what_was_put_is_refused_and_does_not_stay(
+    remote: S3Storage, tmp_path: Path
+) -> None:
+    put(remote, KEY, b"content", tmp_path)
+    said = storages.sha256_of(remote.fetch(KEY))
+    remote.cache.delete(f"{KEY}/{said}")
+    overwrite(remote, b"cont", sha256=said)
+    with pytest.raises(DamagedError) as raised:
+        remote.fetch(KEY)
+    assert raised.value.code == "storage_unavailable"
+    overwrite(remote, b"content", sha256=said)
+    assert remote.fetch(KEY).read_bytes() == b"content"
+
+
+def test_a_slip_that_tells_no_hash_is_asked_for_again_soon(
+    remote: S3Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overwrite(remote, b"<Error/>")
+    assert remote.fetch(KEY).read_bytes() == b"<Error/>"
+    put(remote, KEY, b"content", tmp_path)
+    monkeypatch.setattr(storages, "_UNSAID_SECONDS", 0.0)
+    assert remote.fetch(KEY).read_bytes() == b"content"
+    assert len(list(remote.cache.keys(KEY))) == 1
+
+
+def test_a_copy_that_the_disk_damaged_is_fetched_again(remote: S3Storage, tmp_path: Path) -> None:
+    put(remote, KEY, b"content", tmp_path)
+    copy = remote.fetch(KEY)
+    assert remote.fetch(KEY) == copy
+    copy.write_bytes(b"c0ntent!")
+    assert remote.fetch(KEY).read_bytes() == b"content"
+
+
+def test_a_copy_of_an_earlier_release_is_fetched_again(remote: S3Storage, tmp_path: Path) -> None:
+    put(remote, KEY, b"content", tmp_path)
+    former = remote.cache.root / KEY
+    former.parent.mkdir(parents=True)
+    former.write_bytes(b"whatever")
+    assert remote.fetch(KEY).read_bytes() == b"content"
+
+
+def test_what_others_deleted_is_dropped_with_its_folder(
+    remote: S3Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+
+    put(remote, KEY, b"content", tmp_path)
+    put(remote, "packs/org/stays", b"1", tmp_path)
+    copy, stays = remote.fetch(KEY), remote.fetch("packs/org/stays")
+    obstore.delete(remote.store, KEY)
+    monkeypatch.setattr(storages, "OLD_SECONDS", -1.0)
+    assert remote.drop_deleted() == 1
+    assert not copy.parent.exists()
+    assert stays.is_file()

@@ -23,7 +23,7 @@ from app.infra.orm import SegmentRow
 from app.infra.repositories import deletions, embeddings, usage
 from app.infra.repositories.embeddings import Place
 from app.infra.repositories.usage import Kind
-from app.infra.storage import Storage, is_intact, scratch, sha256_of
+from app.infra.storage import DamagedError, Storage, is_intact, scratch, sha256_of
 from worker.formats import segments
 
 log = structlog.get_logger()
@@ -113,6 +113,8 @@ class EmbeddingCache:
             whole = segments.has_rows(path, rows) if digest is None else is_intact(path, digest)
         except FileNotFoundError:
             return None
+        except DamagedError:
+            whole = False
         if not whole:
             log.warning("embeddings are damaged and will be made again", key=key)
         return path if whole else None

@@ -33,7 +33,7 @@ from app.infra.database import (
 from app.infra.migrate import current, head, is_later
 from app.infra.repositories import sealing
 from app.infra.settings import Settings
-from app.infra.storage import open_storage
+from app.infra.storage import open_storage, scratch, staging
 from app.operations.sealed import advice
 from app.operations.stored_files import looked_at
 
@@ -187,7 +187,10 @@ def _files(settings: Settings) -> str:
         return "none yet"
     engine = open_engine(settings.database)
     try:
-        seen = {one.key: one for one in looked_at(make_sessions(engine), open_storage(settings))}
+        with scratch(staging(settings)) as folder:  # of a remote store what it has, not our copies
+            afresh = settings.model_copy(update={"data_dir": folder})
+            storage = open_storage(afresh if settings.storage_url else settings)
+            seen = {one.key: one for one in looked_at(make_sessions(engine), storage)}
     finally:
         engine.dispose()
     wrong = [f"{one.key} ({one.wrong})" for one in seen.values() if one.wrong is not None]

@@ -17,7 +17,7 @@ from app.infra.migrate import head
 from app.infra.repositories import references, sealing
 from app.infra.repositories.references import Named
 from app.infra.settings import Settings
-from app.infra.storage import Storage, open_storage, scratch, staging
+from app.infra.storage import DamagedError, Storage, open_storage, scratch, staging
 from app.infra.vault import keys, open_vault
 from app.operations.backups import DATABASE, FILES, KEYS, rows, shelves
 
@@ -91,15 +91,18 @@ def _collect(engine: Engine, storage: Storage, folder: Path) -> list[str]:
     """
     there: set[str] = set()
     missing: list[str] = []
+    damaged: set[str] = set()
     for _ in range(_ROUNDS):
         rows.save(engine, folder / DATABASE)
         named, required = _named_in(folder / DATABASE)
         listed = {key for top in references.FOLDERS for key in storage.keys(top)}
         gone = False
-        for key in sorted(key for key in listed - there if key in named):
+        for key in sorted(key for key in listed - there - damaged if key in named):
             try:
                 _copy(storage, key, folder / FILES / key)
                 there.add(key)
+            except DamagedError:
+                damaged.add(key)
             except FileNotFoundError:
                 gone = True
         missing = sorted(required - there)

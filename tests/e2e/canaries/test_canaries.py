@@ -187,7 +187,7 @@ def failed(tenant: Tenant, dataset: str) -> None:
     storage = open_storage(Settings(**house.settings.model_dump()))
     for key in list(storage.keys("packs/tenant")):
         storage.delete(key)
-    for cache in house.settings.data_dir.glob("storage-cache/packs/tenant/*"):
+    for cache in house.settings.data_dir.glob("storage-cache/packs/tenant/*/*"):
         cache.unlink()
     hyperparameters: Told = {"views": ["squish", "centre"]}
     body = {"model": "efficientnet_lite1", "training_file": dataset,

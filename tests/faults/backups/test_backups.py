@@ -15,16 +15,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.cli.remote.doctor import examine
 from app.core.errors import HeadstartError
 from app.infra.database import make_sessions, open_engine, reading
 from app.infra.orm import Base, DatasetRow, ModelRow
 from app.infra.repositories import references
 from app.infra.settings import Settings
-from app.infra.storage import open_storage, sha256_of
+from app.infra.storage import S3Storage, open_storage, sha256_of
 from app.operations.backups import rows
 from app.operations.backups import service as backups
 from app.operations.backups.restores import restore
@@ -205,6 +207,24 @@ def test_what_is_missing_in_storage_is_told(filled: Kit, tmp_path: Path, file: s
     assert back_up(filled.settings, tmp_path / "backup").missing == [lost]
     listed = json.loads((tmp_path / "backup" / "backup.json").read_text())
     assert listed["missing"] == [lost]
+
+
+def test_what_a_remote_store_lost_is_told_whatever_is_kept_of_it_here(
+    filled: Kit, tmp_path: Path
+) -> None:
+    """A copy of the host's is no reason to call the store whole."""
+    if not isinstance(filled.storage, S3Storage):
+        pytest.skip("a local folder has no copies")
+    named = filled.read(references.named)
+    lost = next(key for key in filled.storage.keys("packs") if key in named)
+    digest = sha256_of(filled.storage.fetch(lost))
+    obstore.put(filled.storage.store, lost, b"another", attributes={"sha256": digest})
+    (told,) = [one for one in examine(filled.settings, files=True) if one.name == "files"]
+    assert f"{lost} (not what was stored)" in told.said
+    assert back_up(filled.settings, tmp_path / "by-the-copy").missing == []
+    for copy in list(filled.storage.cache.keys(lost)):
+        filled.storage.cache.delete(copy)
+    assert back_up(filled.settings, tmp_path / "backup").missing == [lost]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "lost", "strange", "empty"])

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app.infra.orm import SegmentRow
 from app.infra.repositories import datasets, embeddings, usage
-from app.infra.storage import LocalStorage
+from app.infra.storage import DamagedError, LocalStorage
 from tests.worker_kit import Kit
 from worker.formats import segments as segment_file
 from worker.trainer.embedding_cache import MANY, MOST_BYTES, SMALL_BYTES, EmbeddingCache, Scope
@@ -105,6 +105,20 @@ def test_a_damaged_file_is_forgotten_as_a_lost_one_is(
     cache.locate(SCOPE, places)
     assert set(places) == set(cache.find(SCOPE, ["a", "b", "c"]))
     assert ("a" in places, "b" in places) == (readable, True)
+
+
+def test_what_a_store_answers_wrongly_is_forgotten_too(
+    kit: Kit, cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(kit, cache, {"a": 1})
+
+    def wrong(key: str) -> Path:
+        raise DamagedError(key)
+
+    monkeypatch.setattr(kit.storage, "fetch", wrong)
+    places = cache.find(SCOPE, ["a"])
+    assert cache.locate(SCOPE, places) == {}
+    assert cache.find(SCOPE, ["a"]) == {}
 
 
 @pytest.mark.parametrize("damage", [flipped, lambda data: data[:-4]])

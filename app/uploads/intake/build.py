@@ -232,14 +232,14 @@ class _Intake:
         rows: Iterable[tuple[FileInTree, Row]],
         tree: Sequence[FileInTree],
     ) -> list[LabelledFile]:
-        places = layout.Places(tree, [entry.path for entry in opened.entries])
-        return layout.by_rows(
+        items = layout.by_rows(
             consensus.settled(self._drafts.labelled(rows), self._drafts.tell),
-            places,
+            layout.Places(tree, [entry.path for entry in opened.entries]),
             limits=self._limits,
             refusals=self._refusals,
             rules=self._options.rules,
         )
+        return layout.in_split_folders(items, self._drafts.tell)
 
     def _beside(
         self, opened: Archive, tree: list[FileInTree]

@@ -2,9 +2,9 @@
 
 `roles` tells examples from what lies beside them, `wrappers` looks through folders around
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
-`listed` reads them from metadata files, `beside` asks which tables beside pictures name them (as
-`named` finds them), `facts` has what those say that folders do not, `doubts` says what is not
-clear, and `leftovers` names what is none of it.
+`listed` reads them from metadata files, `split_folders` has the splits that those leave to folders,
+`beside` asks which tables beside pictures name them (as `named` finds them), `facts` has what those
+say that folders do not, `doubts` says what is not clear, and `leftovers` names what is none of it.
 Pure, but for the rows of tables: paths only.
 """
 
@@ -27,6 +27,7 @@ from app.uploads.intake.layout.roles import (
     mismatch,
     modality,
 )
+from app.uploads.intake.layout.split_folders import given as in_split_folders
 from app.uploads.intake.layout.versions import together
 from app.uploads.intake.layout.wrappers import unwrapped
 
@@ -49,6 +50,7 @@ __all__ = [
     "decide",
     "empty_classes",
     "ignored",
+    "in_split_folders",
     "is_metadata",
     "is_table",
     "members",

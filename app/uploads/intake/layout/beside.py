@@ -18,7 +18,7 @@ from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded, shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.splits import of_folders, of_tables
+from app.uploads.intake.splits import of_tables
 
 DEEPEST = 3
 """Parts of the path of a table that is looked at."""
@@ -154,12 +154,11 @@ def _read(
 ) -> LabelSource:
     splits = of_tables([one.member.path for one in chosen])
     named = splits if len(set(splits)) > 1 else [None] * len(chosen)
-    tops = of_folders(folders.tops_of(pictures))
     rows: list[tuple[FileInTree, Row]] = []
     notes: list[str] = []
     seen: dict[str, str] = {}
     for table, split in zip(chosen, named, strict=True):
-        mine = list(_located(table, split, tops))
+        mine = list(_located(table, split))
         for _, row in mine:
             path = str(row.values["path"])
             other = seen.setdefault(path, table.member.path)
@@ -173,18 +172,15 @@ def _read(
     return LabelSource(rows, used, notes, problems)
 
 
-def _located(
-    table: NamingTable, split: Split | None, tops: Mapping[str, Split]
-) -> Iterator[tuple[FileInTree, Row]]:
-    """The rows with the whole path of what they name, and the split that names say of it."""
+def _located(table: NamingTable, split: Split | None) -> Iterator[tuple[FileInTree, Row]]:
+    """The rows with the whole path of what they name, and the split that its name says."""
     on_top = FileInTree(table.member.index, table.member.parts[-1], table.member.role)
     for row in table.rows:
         found = table.nearby.find(said_path(row.values.get("path")))
         values = dict(row.values)
         values["path"] = found.path if found else said_path(values.get("path"))
-        said = split or (tops.get(found.parts[0]) if found else None)
-        if said and not values.get("split"):
-            values["split"] = said
+        if split and not values.get("split"):
+            values["split"] = split
         yield on_top, Row(row.table, row.number, values)
 
 

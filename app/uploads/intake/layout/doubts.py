@@ -113,6 +113,15 @@ def splits_said(splits: Mapping[str, Split], *, where: str = "on top") -> str:
     return f"the folders {where} are read as splits: {told}"
 
 
+def splits_of_folders(splits: Mapping[str, Split], named: int, rest: int) -> Problem:
+    """That files whose rows say no split have that of their folder."""
+    told = ", ".join(f"{shown(name, 60)}/ is {splits[name]}" for name in sorted(splits)[:5])
+    message = f"{named} file(s) whose rows say no split have that of their folder: {told}"
+    message += f"; {rest} in no such folder are trained on" if rest else ""
+    message += "; a column split says otherwise"
+    return Problem(code="ambiguous_layout", message=message)
+
+
 def splits_without_classes(splits: Sequence[str]) -> HeadstartError:
     """There are split folders, and nothing in them has a label."""
     return _ambiguous(

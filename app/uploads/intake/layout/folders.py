@@ -36,7 +36,7 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
     Raises ambiguous_layout.
     """
     chosen = [one for one in found if one.role == role]
-    splits = of_folders(tops_of(chosen)) or _by_content(chosen)
+    splits = splits_on_top(chosen)
     second = {} if splits else _class_first(chosen)
     if splits:
         _check_alone(chosen, splits)
@@ -83,6 +83,11 @@ def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]
 def tops_of(members: Iterable[FileInTree]) -> set[str]:
     """The folders on top that the members lie in."""
     return {one.parts[0] for one in members if len(one.parts) > 1}
+
+
+def splits_on_top(chosen: Sequence[FileInTree]) -> dict[str, Split]:
+    """The folders on top that are splits, by their names or by what lies in all of them."""
+    return of_folders(tops_of(chosen)) or _by_content(chosen)
 
 
 def _by_content(chosen: Sequence[FileInTree]) -> dict[str, Split]:

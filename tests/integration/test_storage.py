@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import HeadstartError
-from app.infra import storage as storages
 from app.infra.settings import Settings
-from app.infra.storage import DamagedError, LocalStorage, S3Storage, Storage, open_storage
+from app.infra.storage import (
+    DamagedError,
+    LocalStorage,
+    S3Storage,
+    Storage,
+    open_storage,
+    sha256_of,
+)
+from app.infra.storage import remote as remote_store
 from tests.s3 import s3_server
 
 
@@ -97,7 +104,7 @@ def test_what_is_not_what_was_put_is_refused_and_does_not_stay(
     remote: S3Storage, tmp_path: Path
 ) -> None:
     put(remote, KEY, b"content", tmp_path)
-    said = storages.sha256_of(remote.fetch(KEY))
+    said = sha256_of(remote.fetch(KEY))
     remote.cache.delete(f"{KEY}/{said}")
     overwrite(remote, b"cont", sha256=said)
     with pytest.raises(DamagedError) as raised:
@@ -113,7 +120,7 @@ def test_a_slip_that_tells_no_hash_is_asked_for_again_soon(
     overwrite(remote, b"<Error/>")
     assert remote.fetch(KEY).read_bytes() == b"<Error/>"
     put(remote, KEY, b"content", tmp_path)
-    monkeypatch.setattr(storages, "_UNSAID_SECONDS", 0.0)
+    monkeypatch.setattr(remote_store, "_UNSAID_SECONDS", 0.0)
     assert remote.fetch(KEY).read_bytes() == b"content"
     assert len(list(remote.cache.keys(KEY))) == 1
 
@@ -143,7 +150,7 @@ def test_what_others_deleted_is_dropped_with_its_folder(
     put(remote, "packs/org/stays", b"1", tmp_path)
     copy, stays = remote.fetch(KEY), remote.fetch("packs/org/stays")
     obstore.delete(remote.store, KEY)
-    monkeypatch.setattr(storages, "OLD_SECONDS", -1.0)
+    monkeypatch.setattr(remote_store, "OLD_SECONDS", -1.0)
     assert remote.drop_deleted() == 1
     assert not copy.parent.exists()
     assert stays.is_file()

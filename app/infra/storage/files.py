@@ -1,0 +1,129 @@
+"""Files and folders that are whole, or not there: what every storage is made of."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+from app.core.errors import HeadstartError
+
+OLD_SECONDS = 86_400.0
+"""Nothing that a process still works on is left alone for so long."""
+SCRATCH = ".scratch-"
+
+
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A temporary folder under `parent`, gone afterwards whatever happens. Raises storage_full."""
+    with storage_errors():
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def trim(folder: Path, limit: int) -> int:
+    """Delete the files used longest ago until at most `limit` bytes are left; how many went."""
+    used = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process trims or replaces it
+            if path.is_file() and not path.parent.name.startswith(SCRATCH):
+                state = path.stat()
+                used.append((state.st_mtime, state.st_size, path))
+    excess, gone = sum(size for _, size, _ in used) - limit, 0
+    for _, size, path in sorted(used):
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess, gone = excess - size, gone + 1
+    return gone
+
+
+def sweep(folder: Path, pattern: str = "*") -> int:
+    """Remove what matches in `folder` and was untouched for OLD_SECONDS; how many."""
+    removed = 0
+    for path in folder.glob(pattern) if folder.is_dir() else ():
+        try:
+            touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
+        except FileNotFoundError:
+            continue
+        if time.time() - touched > OLD_SECONDS:
+            removed += 1
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    return removed
+
+
+def place(source: Path, target: Path) -> None:
+    """Move `source` to `target` on the same file system: fsync, rename, fsync of the folder."""
+    _sync(source)
+    source.replace(target)
+    _sync(target.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """A file's hash, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_intact(path: Path, sha256: str) -> bool:
+    """Whether a file is what its hash says; one that stays as it is is read once.
+
+    Raises FileNotFoundError.
+    """
+    seen = path.stat()
+    state = seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+    return _sha256(path, *state) == sha256
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, *_state: int) -> str:
+    """Of a file in this state, which is read once."""
+    return sha256_of(path)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Say `storage_full` where the system says that a disk or a quota is."""
+    try:
+        yield
+    except OSError as error:
+        if (full := full_disk(error)) is not None:
+            raise full from error
+        raise
+
+
+def full_disk(error: BaseException) -> HeadstartError | None:
+    """The domain's error for a disk or a quota that is full; None for any other error."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return HeadstartError("storage_full", "the storage has no space left", retry_after=60)
+    return None
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True

@@ -41,7 +41,11 @@ def come_due(services: Services, claim: Claim) -> None:
 
 
 def begin(services: Services, claim: Claim) -> None:
-    """Begin a run that has waited long enough: its job, or the reason why there is none."""
+    """Begin a run that has waited long enough: its job, or the reason why there is none.
+
+    The hook is locked before the run, as triggers that join it do: otherwise each would wait for
+    the other, and a busy hook's runs would begin late or not at all.
+    """
     with reading(services.sessions) as session:
         run = session.get(HookRunRow, claim.payload["run"])
         hook = session.get(HookRow, run.hook_id) if run is not None else None
@@ -49,8 +53,8 @@ def begin(services: Services, claim: Claim) -> None:
         services.apply_feedback(services, hook)
     with writing(services) as session:
         work.hold(session, claim)
-        run = hook_runs.lock(session, claim.payload["run"])
-        hook = hook_runs.lock_hook(session, run.hook_id) if run is not None else None
+        hook = hook_runs.lock_hook(session, hook.id) if hook is not None else None
+        run = hook_runs.lock(session, claim.payload["run"]) if hook is not None else None
         if run is None or hook is None or run.status != "waiting":
             work.finish(session, claim)
             return

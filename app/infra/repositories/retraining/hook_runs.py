@@ -134,7 +134,9 @@ def of_job(session: Session, job_id: str) -> HookRunRow | None:
 
 
 def lock(session: Session, run_id: str) -> HookRunRow | None:
-    """The run's row, locked until the transaction ends; None where it is gone."""
+    """The run's row, locked until the transaction ends; None where it is gone. Whoever locks its
+    hook, too, does so before.
+    """
     statement = select(HookRunRow).where(HookRunRow.id == run_id).with_for_update()
     return session.execute(statement, execution_options={"populate_existing": True}).scalar()
 

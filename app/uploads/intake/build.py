@@ -31,6 +31,7 @@ from app.uploads.intake.lists.split_lists import SplitLists
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import new_pack
+from app.uploads.intake.refusals import codes_of
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import consensus
 
@@ -57,13 +58,9 @@ def build(
     try:
         return take(options=options)
     except HeadstartError as error:
-        if options.label_mode is not None or "several_labels" not in _codes(error):
+        if options.label_mode is not None or "several_labels" not in codes_of(error):
             raise
     return take(options=replace(options, label_mode="multi_label"))
-
-
-def _codes(error: HeadstartError) -> set[str]:
-    return {error.code} | {one["code"] for one in error.extra.get("errors", ())}
 
 
 def _build(
@@ -92,7 +89,7 @@ class _Intake:
         self._folder = folder
         self._junk: list[FileInTree] = []
         self._cutter = Cutter(self._limits)
-        self._facts = layout.Facts(asked=self._options.columns)
+        self._facts = layout.Facts(asked=self._options.asked)
 
     def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
         """Take in whatever the upload is."""
@@ -232,6 +229,7 @@ class _Intake:
         rows: Iterable[tuple[FileInTree, Row]],
         tree: Sequence[FileInTree],
     ) -> list[LabelledFile]:
+        layout.check_files(self._options.asked)
         items = layout.by_rows(
             consensus.settled(self._drafts.labelled(rows), self._drafts.tell),
             layout.Places(tree, [entry.path for entry in opened.entries]),
@@ -248,13 +246,15 @@ class _Intake:
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
         sources = Sources(tree, self._list_reading(opened))
-        decision = layout.decide(list(sources.every()), pictures)
+        tables = list(sources.every())
+        decision = layout.decide(tables, pictures)
         self._drafts.notes += decision.notes
         self._drafts.problems += decision.problems
         if not decision.rows:
-            self._facts.tables, self._facts.lists = decision.beside, sources.splits
+            self._facts.take(decision.beside, tables, sources.splits)
             used = sources.said_splits | self._facts.members
             return None, [one for one in tree if one.index in used]
+        layout.check_tables(self._options.asked, decision.read, tables)
         items = self._by_rows(opened, decision.rows, tree)
         self._refusals.check()
         return items, [one for one in tree if one.index in decision.used]

@@ -39,6 +39,7 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     if not drafts.listed:
         raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
     drafts.settle_patients()
+    drafts.check_negative()
     pack = drafts.pack.finish()
     if drafts.rules.several and drafts.options.labelled:
         drafts.unite()

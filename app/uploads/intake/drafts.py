@@ -16,6 +16,7 @@ from app.uploads.intake.damage import Damaged
 from app.uploads.intake.label_rules import marks_none, none_is_marked
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions
+from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter, Slot
 from app.uploads.intake.patients import Pseudonyms
 from app.uploads.intake.refusals import Refusals
@@ -164,6 +165,18 @@ class Drafts:
         self.listed = [
             replace(draft, group=None) if draft.group == only else draft for draft in self.listed
         ]
+
+    def check_negative(self) -> None:
+        """Raise invalid_value where a label was said to be none, and a new dataset has no such
+        example: it may be spelled otherwise."""
+        negative = self.rules.negative
+        asked = negative is not None and self.options.minimum_classes > 1
+        if asked and all(draft.names for draft in self.listed):
+            names = sorted({name for draft in self.listed for name in draft.names})
+            some = ", ".join(shown(name, 40) for name in names[:10])
+            said = f"negative_label is {shown(str(negative), 60)!r}, which no example has"
+            why = f"{said}; the labels are: {some}"
+            raise HeadstartError("invalid_value", why, param="negative_label")
 
     def take_rows(self, rows: Iterator[Row], split: Split | None) -> None:
         """The examples that the rows of a table are; what is wrong with a row is collected, but

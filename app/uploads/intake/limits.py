@@ -71,6 +71,13 @@ class IntakeOptions:
     """What a table is encoded in; UTF-8 or, by its byte order mark, UTF-16 if it is not said."""
 
     @property
+    def asked(self) -> dict[str, str]:
+        """What is said of a table's columns and cells, by the form's field."""
+        told = {f"{role}_column": name for role, name in self.columns.items()}
+        told |= {"label_columns": ", ".join(self.marks)} if self.marks else {}
+        return told | ({"label_separator": self.label_separator} if self.label_separator else {})
+
+    @property
     def rules(self) -> LabelRules:
         """How labels are read."""
         return LabelRules(

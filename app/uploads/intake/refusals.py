@@ -68,6 +68,11 @@ def _with_unread(error: HeadstartError, problems: Iterable[Problem]) -> Headstar
     return HeadstartError(error.code, said, param=error.param, extra=error.extra)
 
 
+def codes_of(error: HeadstartError) -> set[str]:
+    """Its code, and those of all that it lists."""
+    return {error.code} | {one["code"] for one in error.extra.get("errors", ())}
+
+
 def combined(errors: list[HeadstartError], problems: Iterable[Problem] = ()) -> HeadstartError:
     """One error that lists all of them in `errors`, a member of its problem document."""
     first = errors[0]

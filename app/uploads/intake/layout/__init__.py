@@ -4,10 +4,12 @@
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
 `listed` reads them from metadata files, `split_folders` has the splits that those leave to folders,
 `beside` asks which tables beside pictures name them (as `named` finds them), `facts` has what those
-say that folders do not, `doubts` says what is not clear, and `leftovers` names what is none of it.
+say that folders do not, `asked` refuses what the caller says and nothing reads, `doubts` says what
+is not clear, and `leftovers` names what is none of it.
 Pure, but for the rows of tables: paths only.
 """
 
+from app.uploads.intake.layout.asked import check_files, check_tables
 from app.uploads.intake.layout.beside import NamingTable, candidates, decide
 from app.uploads.intake.layout.facts import Facts
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
@@ -47,6 +49,8 @@ __all__ = [
     "by_folder",
     "by_rows",
     "candidates",
+    "check_files",
+    "check_tables",
     "decide",
     "empty_classes",
     "ignored",

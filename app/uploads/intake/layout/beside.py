@@ -63,6 +63,8 @@ class NamingTable:
     """What ends the upload, where folders do not tell the classes."""
     facts: Sequence[Row] = ()
     """Of one without labels the rows that say a group or a split."""
+    asked: frozenset[str] = frozenset()
+    """The form's fields (`label_column`) that say a column which it has."""
 
     @property
     def title(self) -> str:
@@ -85,6 +87,8 @@ class LabelSource:
     used: frozenset[int]
     notes: Sequence[str]
     problems: Sequence[Problem]
+    read: Sequence[NamingTable] = ()
+    """The tables that the rows are of."""
     beside: Sequence[NamingTable] = ()
     """The tables that say more of pictures whose folders are their classes."""
 
@@ -144,7 +148,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
             further += [one] if agrees else []
             problems.append(told)
         chosen = []
-    return replace(_read(chosen, pictures, problems), beside=further)
+    return replace(_read(chosen, pictures, problems), read=chosen, beside=further)
 
 
 def _read(

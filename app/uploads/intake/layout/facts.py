@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import doubts
+from app.uploads.intake.layout.asked import check_folders
 from app.uploads.intake.layout.beside import NamingTable, said_path
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.limits import Limits
-from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row, group_of, split_of
 from app.uploads.intake.splits import of_tables
-
-ROLES = ("group", "split")
 
 
 @dataclass(slots=True)
@@ -30,8 +27,19 @@ class Facts:
     tables: Sequence[NamingTable] = ()
     lists: Mapping[str, Split | None] = field(default_factory=dict)
     """None of those that lists of several splits name."""
+    found: Sequence[NamingTable] = ()
+    """All tables that name pictures, those that are not read as well."""
     asked: Mapping[str, str] = field(default_factory=dict)
-    """The columns that the caller says to be the group and the split."""
+    """What the caller says of columns, by the form's field."""
+
+    def take(
+        self,
+        tables: Sequence[NamingTable],
+        found: Sequence[NamingTable],
+        lists: Mapping[str, Split | None],
+    ) -> None:
+        """Those that are read beside the folders, of all that name pictures, and the lists."""
+        self.tables, self.found, self.lists = tables, found, lists
 
     @property
     def members(self) -> frozenset[int]:
@@ -44,7 +52,7 @@ class Facts:
         """The pictures with what is said of them, and what is to be told of it.
 
         Raises ambiguous_layout where two say different things of one picture, invalid_value, and
-        schema_mismatch for a column that was asked for and that no table has.
+        schema_mismatch for what was asked of columns and is of no use.
         """
         if not items:
             return [], []
@@ -52,19 +60,9 @@ class Facts:
         told: list[Problem] = []
         for table in self.tables:
             told += _from_columns(table, kept, limits)
-        self._check_asked()
+        check_folders(self.asked, self.tables, self.found)
         told += self._from_names(kept)
         return [kept[one.index] for one in items], told
-
-    def _check_asked(self) -> None:
-        rows = [row for table in self.tables for row in (*table.rows, *table.facts)]
-        for role, name in self.asked.items():
-            if role in ROLES and not any(role in row.values for row in rows):
-                why = (
-                    f"{role}_column is {shown(name, 60)!r}, and no table that names the files "
-                    "beside their class folders has it: add one with it and the column path"
-                )
-                raise HeadstartError("schema_mismatch", why, param=f"{role}_column")
 
     def _from_names(self, kept: dict[int, LabelledFile]) -> list[Problem]:
         """Take in the splits that tables and lists are called by, where some are trained on and

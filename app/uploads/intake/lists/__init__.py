@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from app.core.errors import HeadstartError
 from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree
 from app.uploads.intake.lists import annotated, coco, one_hot
@@ -48,14 +49,25 @@ def rows(table: TableFile) -> Iterator[Row]:
     """
     with encodings.opened(table) as file:
         if table.kind == "csv":
+            _refuse_columns(table, [*table.columns])
             yield from one_hot.rows(file, table)
             return
         head = file.read(HEAD)
         file.seek(0)
         kind = known_list(images.extension(table.name), head)
         if kind is not None and kind.read is not None:
+            _refuse_columns(table, [*table.columns, *(["labels"] if table.marks else [])])
             yield from annotated.rows(kind.read(file, table), table)
         elif head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            _refuse_columns(table, [*table.columns, *(["labels"] if table.marks else [])])
             yield from annotated.rows(coco.annotated(file, table), table)
         else:
             yield from objects.document(file, table)
+
+
+def _refuse_columns(table: TableFile, asked: Sequence[str]) -> None:
+    """Raise schema_mismatch where a column is said of a list that says by itself what is what."""
+    for role in asked:
+        field = "label_columns" if role == "labels" else f"{role}_column"
+        why = f"{table.name} is read as a list of pictures, in which {field} names nothing"
+        raise HeadstartError("schema_mismatch", f"{why}: leave it out", param=field)

@@ -15,14 +15,16 @@ _PATHS = (*columns.USUAL["path"], "imageid", "image_id", "image_name", "img", "i
 _LABELS = (*columns.USUAL["label"], "labelname", "name")
 
 
-def columns_of(names: Sequence[str]) -> Mapping[str, int] | None:
-    """Where the picture, the class and the corners stand; None where it is no such table."""
+def columns_of(names: Sequence[str], asked: str | None = None) -> Mapping[str, int] | None:
+    """Where the picture, the class (in the column that was `asked` for) and the corners stand; None
+    where it is no such table."""
     plain = [columns.folded(name).replace("_", "") for name in names]
     if not set(_CORNERS) <= set(plain):
         return None
     wide = [columns.folded(name) for name in names]
     path = next((at for at, name in enumerate(wide) if name in _PATHS), None)
-    label = next((at for at, name in enumerate(wide) if name in _LABELS), None)
+    labels = _LABELS if asked is None else [columns.folded(asked)]
+    label = next((at for at, name in enumerate(wide) if name in labels), None)
     if path is None or label is None:
         return None
     sides = {name: plain.index(name) for name in ("width", "height") if name in plain}
@@ -36,7 +38,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """
     names, records = delimited.plain(file, table)
     header = next(records)[0]
-    places = columns_of(names)
+    places = columns_of(names, table.columns.get("label"))
     if places is None:
         raise header.error(
             "schema_mismatch", "its columns are not a file's name, a class and corners"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
+from app.core.errors import HeadstartError
 from app.uploads.intake.lists.annotated import tell_unlabelled, too_many_labels
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
@@ -23,8 +24,9 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     ):
         raise header.error("schema_mismatch", "its columns are not `filename` and the classes")
     several, without, seen = [], 0, set[str]()
+    classes = _classes(table, names)
     for row, _, cells in records:
-        marked = _marked(row, names, cells)
+        marked = [name for name in _marked(row, names, cells) if name in classes]
         seen.update(marked)
         if table.rules.several:
             yield Row(table.name, row.number, {"path": cells[0], "label": marked})
@@ -36,7 +38,18 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     if several:
         raise too_many_labels(table, several, what="classes")
     tell_unlabelled(table, without)
-    columns.Columns({}, marks=tuple(names[1:]), marked=seen).tell_unmarked(table)
+    columns.Columns({}, marks=classes, marked=seen).tell_unmarked(table)
+
+
+def _classes(table: TableFile, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that are classes: those that the caller names, or all. Raises schema_mismatch."""
+    for name in table.marks:
+        if not columns.matching(names[1:], name):
+            why = (
+                f"{table.name}: label_columns names {shown(name, 60)!r}, and it has no such column"
+            )
+            raise HeadstartError("schema_mismatch", why, param="label_columns")
+    return tuple(columns.matching(names, one)[0] for one in table.marks) or tuple(names[1:])
 
 
 def _marked(row: Row, names: Sequence[str], cells: Sequence[str]) -> list[str]:

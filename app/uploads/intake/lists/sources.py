@@ -88,7 +88,9 @@ class Sources:
             boxes = _boxes(quiet)
             rows = boxes or self._headerless(member, quiet)
             if rows is not None:
-                return replace(self._rows.named(member, rows, told), boxed=boxes is not None)
+                asked = frozenset({"label_column"} if boxes is not None else ())
+                named = self._rows.named(member, rows, told)
+                return replace(named, boxed=boxes is not None, asked=asked)
             return self._naming_table(table, member)
 
     def _headerless(self, member: FileInTree, table: TableFile) -> Iterator[Row] | None:
@@ -147,7 +149,8 @@ class Sources:
         json = replace(table, kind="json")
         with encodings.opened(json) as file:
             if objects.has_tasks(file):
-                return self._rows.named(member, objects.document(file, json), told)
+                named = self._rows.named(member, objects.document(file, json), told)
+                return replace(named, asked=frozenset({"label_column"}))
         return self._naming_table(json, member)
 
     def _lines(self, member: FileInTree) -> NamingTable | None:
@@ -224,7 +227,8 @@ def _renamed(row: Row, names: Mapping[str, str | None]) -> Row:
 
 def _boxes(table: TableFile) -> Iterator[Row] | None:
     """The rows of a CSV with a box a row; None of any other."""
-    return _read_boxes(table) if boxes_csv.columns_of(_names(table)) is not None else None
+    names, asked = _names(table), table.columns.get("label")
+    return _read_boxes(table) if boxes_csv.columns_of(names, asked) is not None else None
 
 
 def _names(table: TableFile) -> list[str]:

@@ -178,7 +178,7 @@ def _marked(
     if not table.labelled or _is_chat(names):
         return ()
     if table.marks:
-        return tuple(_matching(names, told)[0] for told in table.marks)
+        return tuple(matching(names, told)[0] for told in table.marks)
     if "label" in places and folded(places["label"]) not in FURTHER["label"]:
         return ()
     found = marks.columns(sample, [name for name in names if name not in places.values()])
@@ -199,19 +199,20 @@ def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) ->
 
 def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
     for role, told in table.columns.items():
-        if not _matching(names, told):
+        if not matching(names, told):
             why = f"{role}_column is {shown(told, 60)!r}, but {_has(names)}"
             raise HeadstartError(
                 "schema_mismatch", f"{header.table}: {why}", param=f"{role}_column"
             )
     for told in table.marks:
-        if not _matching(names, told):
+        if not matching(names, told):
             why = f"label_columns names {shown(told, 60)!r}, but {_has(names)}"
             said = f"{header.table}: {why}"
             raise HeadstartError("schema_mismatch", said, param="label_columns")
 
 
-def _matching(names: Sequence[str], told: str) -> list[str]:
+def matching(names: Sequence[str], told: str) -> list[str]:
+    """The columns that the caller means by `told`: of this name, or else but for its case."""
     exact = [name for name in names if name == told]
     return exact or [name for name in names if folded(name) == folded(told)]
 
@@ -220,8 +221,8 @@ def _place(
     table: TableFile, header: Row, role: str, names: Sequence[str], typed: Sequence[str]
 ) -> str | None:
     if role in table.columns:
-        return _matching(names, table.columns[role])[0]
-    taken = {name for told in table.columns.values() for name in _matching(names, told)}
+        return matching(names, table.columns[role])[0]
+    taken = {name for told in table.columns.values() for name in matching(names, told)}
     free = [name for name in names if name not in taken]
     own = [name for name in free if folded(name) == role]
     if own:

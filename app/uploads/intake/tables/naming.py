@@ -48,7 +48,19 @@ def naming_table(
         if not mentioned():
             return None
         return beside.NamingTable(member, [], [], ways[0], error.message, hint="")
-    return _named(table, member, ways, names, records)
+    named = _named(table, member, ways, names, records)
+    return named and replace(named, asked=_asked(table, names))
+
+
+def _asked(table: TableFile, names: Sequence[str]) -> frozenset[str]:
+    """The fields that say a column, or columns, which the table has."""
+    told = {f"{role}_column" for role, name in table.columns.items() if _has(names, name)}
+    marked = bool(table.marks) and all(_has(names, one) for one in table.marks)
+    return frozenset(told | ({"label_columns"} if marked else set()))
+
+
+def _has(names: Sequence[str], told: str) -> bool:
+    return bool(columns.matching(names, told))
 
 
 def _named(
@@ -85,7 +97,7 @@ def _read(
     if column is None:
         return None
     told: list[Problem] = []
-    chosen = {role: name for role, name in table.columns.items() if name in names}
+    chosen = {role: name for role, name in table.columns.items() if _has(names, name)}
     read = replace(table, columns={**chosen, "path": column}, tell=told.append)
     try:
         rows = list(tables.read(read))
@@ -178,19 +190,21 @@ def _may_say_labels(
     """Why a table with about as many rows as there are pictures, and a column of labels that come
     back again, is not read: what it calls them, and what they are called. None of any other."""
     known = {*columns.USUAL["label"], *columns.FURTHER["label"]}
-    labels = [
-        name
-        for name in names
-        if name == table.columns.get("label") or columns.folded(name) in known
-    ]
+    labels = [name for name in names if columns.folded(name) in known]
+    said = [table.columns[role] for role in ("label",) if role in table.columns]
+    asked = [name for one in (*said, *table.marks) for name in columns.matching(names, one)]
+    labels = asked or labels
     again = [n for n in labels if len({str(one.get(n)) for one in records}) < len(records)]
     few = min(len(pictures), MOST)
-    if not again or not few <= 2 * len(records) <= 4 * few:
+    if not asked and (not again or not few <= 2 * len(records) <= 4 * few):
+        return None
+    if not records:
         return None
     others = [name for name in names if name not in labels] or labels
     column = next((n for n in others if columns.folded(n) in beside.PATH_NAMES), others[0])
     return (
-        f"its `{shown(again[0], 60)}` is not read, as no picture is called what a column says: "
+        f"its `{shown((again or labels)[0], 60)}` is not read, as no picture is called what a "
+        "column says: "
         f"`{shown(column, 60)}` says {shown(str(records[0].get(column)), 60)!r}, "
         f"a picture is {shown(pictures[0].path, 60)!r}"
     )

@@ -2,6 +2,7 @@
 
 `roles` tells examples from what lies beside them, `wrappers` looks through folders around
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
+`drawn` tells masks from what they were drawn on,
 `listed` reads them from metadata files, `split_folders` has the splits that those leave to folders,
 `beside` asks which tables beside pictures name them (as `named` finds them), `facts` has what those
 say that folders do not, `asked` refuses what the caller says and nothing reads, `doubts` says what

@@ -172,6 +172,19 @@ def pictures_and_masks(labels: Sequence[str]) -> HeadstartError:
     )
 
 
+def drawn_on_others(members: Sequence[FileInTree]) -> list[Problem]:
+    """One problem for all pictures that are called as masks of others beside them."""
+    if not members:
+        return []
+    first = members[0].path
+    message = (
+        f"{len(members)} picture(s) are called as what was drawn on others beside them, the first "
+        f"of them {shown(first)}: masks are no examples of a class, and are left out; if they are "
+        "examples, rename them, or name them in a metadata.csv with the columns path and label"
+    )
+    return [Problem(code="ambiguous_layout", message=message, path=first, excluded=True)]
+
+
 def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
     """Folders that can only be classes are named after splits."""
     return _ambiguous(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import depths, doubts
+from app.uploads.intake.layout import drawn as drawings
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role
 from app.uploads.intake.layout.wrappers import ASIDE
 from app.uploads.intake.names import folded
@@ -35,7 +36,7 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
 
     Raises ambiguous_layout.
     """
-    chosen = [one for one in found if one.role == role]
+    chosen, drawn = drawings.parted([one for one in found if one.role == role])
     splits = splits_on_top(chosen)
     second = {} if splits else _class_first(chosen)
     if splits:
@@ -47,16 +48,10 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
     if named:
         raise doubts.classes_named_after_splits(named)
     _check_masks({one.label for one in placed.items})
+    placed.problems += doubts.drawn_on_others(drawn)
     return placed
 
 
-_IMAGES = "images image imgs img jpegimages pictures photos"
-_PICTURES = frozenset(_IMAGES.split())
-_DRAWN = (
-    "masks mask annotations labels ground_truth groundtruth gt segmentation segmentations "
-    "segmentationclass segmentationobject trimaps"
-)
-_MASKS = frozenset(_DRAWN.split())
 _OF_SETS = frozenset(SPLITS) | {"tr", "ts"}
 """Words that say which set a folder is of, as in `imagesTr` and `labelsTr` of the Decathlon's."""
 
@@ -64,7 +59,8 @@ _OF_SETS = frozenset(SPLITS) | {"tr", "ts"}
 def _check_masks(labels: Set[str]) -> None:
     """Raise ambiguous_layout where the folders are pictures and what was drawn on them."""
     names = {_kind(label) for label in labels}
-    if names & _PICTURES and names & _MASKS and names <= _PICTURES | _MASKS:
+    pictures, masks = drawings.PICTURES, drawings.MASKS
+    if names & pictures and names & masks and names <= pictures | masks:
         raise doubts.pictures_and_masks(sorted(labels))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,6 +135,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         and not (one.vague and (by_folder or chosen))
         and not (by_folder and one.facts)
     ]
+    _check_broken(tables, chosen, by_folder)
     if not chosen and tables and not by_folder:
         first = min(tables, key=lambda one: (one.error is None, one.vague))
         if first.error is not None:
@@ -149,6 +150,25 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
             problems.append(told)
         chosen = []
     return replace(_read(chosen, pictures, problems), read=chosen, beside=further)
+
+
+def _check_broken(
+    tables: Sequence[NamingTable], chosen: Sequence[NamingTable], by_folder: Mapping[int, str]
+) -> None:
+    """Raise what is wrong with a table of labels where what is left in its place is only held out,
+    or folders that are numbered, as patients' are."""
+    broken = next((one for one in tables if one.error is not None), None)
+    if broken is None or broken.error is None:
+        return
+    splits = of_tables([one.member.path for one in (*chosen, broken)])[: len(chosen)]
+    held_out = bool(chosen) and all(one in ("val", "test") for one in splits)
+    if _are_numbered(set(by_folder.values())) or (held_out and not by_folder):
+        raise broken.error
+
+
+def _are_numbered(labels: Set[str]) -> bool:
+    """Whether folders are called by one word and a number each (`patient00001`)."""
+    return len(labels) > 2 and len({_plain(label) for label in labels}) == 1
 
 
 def _read(

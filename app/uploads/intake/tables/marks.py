@@ -42,7 +42,8 @@ def read(row: Row, name: str, value: Any) -> bool:
     if found is None:
         what = "empty" if value is None or value == "" else f"{str(value)[:40]!r}"
         said = f"`{shown(name, 40)}` is {what}, and neither 0 nor 1"
-        hint = "label_columns says which columns are the labels"
+        hint = "write 1 where the class is there and 0 where it is not, or leave the row out where "
+        hint += "nobody is sure; label_columns says which columns are the labels"
         raise row.error("invalid_value", f"{said}; {hint}")
     return found
 

@@ -103,7 +103,10 @@ def _read(
         rows = list(tables.read(read))
     except HeadstartError as error:
         facts, told = _facts(read, column)
-        return beside.NamingTable(member, [], told, nearby, error.message, facts=facts)
+        broken = error if error.code == "invalid_value" else None
+        return beside.NamingTable(
+            member, [], told, nearby, error.message, facts=facts, error=broken
+        )
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
         return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)

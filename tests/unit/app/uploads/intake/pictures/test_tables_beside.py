@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from app.core.errors import HeadstartError
+from app.uploads.intake import IntakeOptions
 from app.uploads.intake.built import Built
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
@@ -247,3 +248,47 @@ def test_metadata_that_names_no_picture_says_what_it_lacks(refused: Refused) -> 
         other = table("isic_id,diagnosis", "x{}.mha")
         error = refused(zipped({**pictures(*folders), "metadata.csv": other}))
         assert "metadata.csv, row 1: the header has no `path`" in error.message
+
+
+MARKED = "Path,Sex,Age,No Finding,Cardiomegaly,Pneumonia"
+SURE = ("1.0,0.0,0.0", "0.0,1.0,0.0", "0.0,0.0,1.0")
+
+
+def _marked(root: str, folders: str, cells: Sequence[str]) -> dict[str, bytes]:
+    """Pictures in train and valid, and a table of each; `cells` are those of train.csv."""
+    files = {}
+    for split, said in (("train", cells), ("valid", SURE)):
+        paths = [f"{root}{split}/{folders.format(at)}/{split}{at}.jpg" for at in range(6)]
+        files |= {path: png(at + len(split)) for at, path in enumerate(paths)}
+        rows = [f"{path},M,{50 + at},{said[at % 3]}" for at, path in enumerate(paths)]
+        files[f"{root}{split}.csv"] = "\n".join([MARKED, *rows]).encode()
+    return files
+
+
+@pytest.mark.parametrize("folders", ["patient{:05d}/study1", "all", "P{}"])
+@pytest.mark.parametrize("root", ["", "CheXpert-v1.0-small/"])
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (("1.0,0.0,0.0", "0.0,1.0,-1.0", "0.0,0.0,1.0"), "row 3: `Pneumonia` is '-1.0'"),
+        (("1.0,0.0,0.0", "0.0,1.0,0.0", "0.0,,1.0"), "row 4: `Cardiomegaly` is empty"),
+    ],
+)
+def test_a_cell_that_is_no_mark_is_named_and_nothing_stands_in_for_its_table(
+    refused: Refused, root: str, folders: str, cells: tuple[str, ...], why: str
+) -> None:
+    files = _marked(root, folders, cells)
+    for marks in ((), ("No Finding", "Cardiomegaly", "Pneumonia")):
+        options = IntakeOptions(label_mode="multi_label" if marks else None, marks=marks)
+        error = refused(zipped(files), options=options)
+        assert error.code == "invalid_value"
+        assert f"train.csv, {why}, and neither 0 nor 1; write 1" in error.message
+
+
+def test_beside_folders_of_classes_such_a_table_is_only_told(take: Take) -> None:
+    files = _marked("", "all", ("1.0,,0.0", *SURE[1:]))
+    table = files.pop("train.csv")
+    pictures = {f"{'ab'[at % 2]}/train{at}.jpg": png(at) for at in range(6)}
+    built = take(zipped({**pictures, "facts.csv": table.replace(b"train/all/", b"")}))
+    assert {one.label for one in built.examples} == {"a", "b"}
+    assert any("`Cardiomegaly` is empty" in one.message for one in built.problems)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,6 +25,7 @@ _SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
+_PREDICTIONS = frozenset({"/v1/models/{model}/predictions", "/v1/predictions"})
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -86,10 +88,43 @@ class _Queue(Collector):
 
 def exposition(sessions: Sessions) -> bytes:
     """Every metric of this service's app processes, in the text format 0.0.4."""
-    own = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several uvicorn workers share this folder
-        own = CollectorRegistry()
-        MultiProcessCollector(own)  # type: ignore[no-untyped-call]
     queue = CollectorRegistry()
     queue.register(_Queue(sessions))
-    return generate_latest(own) + generate_latest(queue)
+    return generate_latest(_own()) + generate_latest(queue)
+
+
+def _own() -> CollectorRegistry:
+    """What all app processes of this service have observed."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    shared = CollectorRegistry()  # several uvicorn workers share the folder
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def prediction_seconds(*shares: float) -> list[float] | None:
+    """By when so many (0 to 1) of all answered prediction requests had their answer, in seconds.
+
+    None where none was answered yet. Linear inside a bucket, as Prometheus's histogram_quantile.
+    """
+    within: defaultdict[float, float] = defaultdict(float)
+    for metric in _own().collect():
+        for sample in metric.samples:
+            if sample.name == "headstart_http_seconds_bucket" and _answered(sample.labels):
+                within[float(sample.labels["le"])] += sample.value
+    counts = sorted(within.items())
+    return [_by_when(share, counts) for share in shares] if counts and counts[-1][1] else None
+
+
+def _answered(labels: Mapping[str, str]) -> bool:
+    return labels["route"] in _PREDICTIONS and labels["status"] == "200"
+
+
+def _by_when(share: float, counts: Sequence[tuple[float, float]]) -> float:
+    """`counts` are cumulative, by the buckets' upper ends, of which the last has none."""
+    wanted, low, before = share * counts[-1][1], 0.0, 0.0
+    for end, count in counts[:-1]:
+        if count >= wanted and count > before:
+            return low + (end - low) * (wanted - before) / (count - before)
+        low, before = end, count
+    return low

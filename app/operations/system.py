@@ -17,6 +17,7 @@ from app.http.openapi import problems
 from app.http.routes import StrictRoute
 from app.infra.database import reading
 from app.operations import overview
+from app.operations.metrics import prediction_seconds
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/system", tags=["health"])
 
@@ -29,6 +30,7 @@ _SYSTEM: dict[str, Any] = {
     "stored_bytes": {"examples": 24200000, "embeddings": 13700000, "models": 812000},
     "disk": {"total_bytes": 64000000000, "free_bytes": 12900000000},
     "precision": {"default": "openvino-f32", "available": ["openvino-f32"]},
+    "latency": {"p50_seconds": 0.012, "p95_seconds": 0.021, "p99_seconds": 0.048},
 }
 
 
@@ -72,6 +74,17 @@ class ServedPrecision(BaseModel):
     available: list[str]
 
 
+class Latency(BaseModel):
+    """From a prediction request's first byte to the end of its answer, its network's time left out.
+
+    Of whichever models and organisations, since this host's app began; exact to its buckets.
+    """
+
+    p50_seconds: float = Field(description="Half of the answered requests took less.")
+    p95_seconds: float
+    p99_seconds: float
+
+
 class System(BaseModel):
     """How the service is; counts and bytes are of the caller's organisation."""
 
@@ -87,6 +100,9 @@ class System(BaseModel):
     precision: ServedPrecision | None = Field(
         description="What the predictor computes in; null where it does not answer."
     )
+    latency: Latency | None = Field(
+        None, description="How long predictions take; null before the first was answered."
+    )
 
 
 @router.get("", responses=problems("overloaded"))
@@ -99,6 +115,7 @@ async def get_system(caller: Reader, services: ServicesDep) -> System:
         checks=checks,
         disk=await to_thread.run_sync(_disk, services),
         precision=await _precision(services),
+        latency=await to_thread.run_sync(_latency),
         **own,
     )
 
@@ -131,6 +148,14 @@ def _disk(services: Services) -> Disk | None:
         return None
     usage = shutil.disk_usage(services.settings.data_dir)
     return Disk(total_bytes=usage.total, free_bytes=usage.free)
+
+
+def _latency() -> Latency | None:
+    found = prediction_seconds(0.5, 0.95, 0.99)
+    if found is None:
+        return None
+    p50, p95, p99 = (round(one, 4) for one in found)
+    return Latency(p50_seconds=p50, p95_seconds=p95, p99_seconds=p99)
 
 
 async def _precision(services: Services) -> ServedPrecision | None:

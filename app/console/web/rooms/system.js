@@ -8,6 +8,9 @@ import { size } from "../parts/words.js";
 /** @type {Record<string, string>} */
 const KINDS = { embed: "Reading examples", fine_tune: "Fine-tuning", batch: "Batch predictions", export: "Exports", promote: "Promotions" };
 
+/** @param {number} seconds */
+const span = (seconds) => (seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${seconds.toFixed(1)} s`);
+
 /** @param {{bytes: any, disk: any}} props */
 function Disk({ bytes, disk }) {
   const own = [["Pictures and texts", bytes.examples, "var(--accent)"], ["Embeddings", bytes.embeddings, "var(--band)"], ["Models", bytes.models, "var(--edge)"]];
@@ -47,7 +50,8 @@ export default function System() {
     <div class="half"><section><header><h2>Now</h2></header><dl class="facts">
       ${system.work.length ? system.work.map((/** @type {any} */ one) => html`<dt>${KINDS[one.kind] ?? one.kind}</dt><dd><b>${one.running} running</b> <span class="faint">${one.queued} waiting</span></dd>`) : html`<dt>Work</dt><dd><b>none</b> <span class="faint">nothing waits and nothing runs</span></dd>`}
       ${system.workers.map((/** @type {any} */ one) => html`<dt class="mono">${one.name}</dt><dd>${KINDS[one.kind] ?? one.kind}${one.lease_seconds != null && one.lease_seconds < 0 ? html` <span class="miss-ink">silent; its work goes to another</span>` : ""}</dd>`)}
-      <dt>Predictions</dt><dd>${system.precision ? html`<b>${system.precision.default}</b> <span class="faint">what the predictor computes in</span>` : html`<span class="miss-ink">the predictor does not answer</span>`}</dd></dl></section>
+      <dt>Predictions</dt><dd>${system.precision ? html`<b>${system.precision.default}</b> <span class="faint">what the predictor computes in</span>` : html`<span class="miss-ink">the predictor does not answer</span>`}</dd>
+      ${system.latency && html`<dt>They take</dt><dd title=${`95 of a hundred under ${span(system.latency.p95_seconds)}, 99 under ${span(system.latency.p99_seconds)}`}><b>${span(system.latency.p50_seconds)}</b> <span class="faint">half of them; 99 of a hundred under ${span(system.latency.p99_seconds)}</span></dd>`}</dl></section>
     <${Disk} bytes=${system.stored_bytes} disk=${system.disk} /></div>
     <${Backbones} backbones=${backbones} />
     <div class="folds"><${Same} curl=${curl("v1/system")} python=${python('print(client.get("v1/system").json())')} /></div>`;

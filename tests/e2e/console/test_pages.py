@@ -1,6 +1,7 @@
 """Every page, as people see it: screenshots in data/screenshots, axe-core, nothing sideways, fast.
 
-The pictures are for people to look at; what a machine can tell of them is asserted here.
+The pictures are for people to look at; what a machine can tell of them is asserted here. Of a grid
+the page has only the rows that are seen: such a page is taken as high as its window.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def test_every_page_is_fit_to_be_seen(looked: tuple[str, Watched], pages: dict[s
     for name, address in pages.items():
         watched.open(address)
         settle(watched.page)
-        watched.page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=True)
+        whole = watched.page.get_by_role("group", name="Examples").count() == 0
+        watched.page.screenshot(path=SHOTS / f"{name}-{look}.png", full_page=whole)
         sideways = watched.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
         faults += [f"{name}: {found}" for found in audit(watched.page, axe)]
@@ -86,3 +88,32 @@ def test_it_is_used_by_keyboard(looked: tuple[str, Watched], pages: dict[str, st
     page.get_by_role("dialog").wait_for(state="detached")
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
+
+
+@pytest.mark.parametrize("looked", ["desktop-light"], indirect=True)
+def test_what_an_address_asks_for_is_shown_on_a_page_that_is_open_already(
+    looked: tuple[str, Watched], pages: dict[str, str]
+) -> None:
+    watched = looked[1]
+    page = watched.page
+
+    def chosen(name: str) -> None:
+        expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+
+    for address, tab in (
+        (pages["model"], "How good"),
+        (pages["model-use"], "Use it"),
+        (pages["model-card"], "Card"),
+        (pages["model"], "How good"),
+        (pages["dataset-two-classes"], "Examples"),
+        (pages["dataset-versions"], "Versions"),
+    ):
+        watched.open(address)
+        chosen(tab)
+    page.go_back()
+    chosen("Examples")
+    watched.open(f"{pages['dataset-two-classes']}?label=bar")
+    expect(page.get_by_role("button", name="bar ✕")).to_be_visible()
+    for address, way in (("feedback", "To teach it"), ("feedback-random", "To measure it")):
+        watched.open(pages[address])
+        expect(page.get_by_role("button", name=way)).to_have_attribute("aria-pressed", "true")

@@ -74,6 +74,16 @@ export function useLoad(load, keys) {
   return { data: state.data, error: state.error, again: () => again((n) => n + 1) };
 }
 
+/**
+ * What the address asks for at first, and whenever it comes to ask for something else; in between what is chosen here.
+ * @template T @param {T} asked @returns {[T, (value: T) => void]}
+ */
+export function useAsked(asked) {
+  const [value, set] = useState(asked);
+  useEffect(() => set(asked), [asked]);
+  return [value, set];
+}
+
 /** Call back every so many seconds while the tab is seen. @param {() => void} call @param {number} seconds 0 never */
 export function useEvery(call, seconds) {
   const latest = useRef(call);

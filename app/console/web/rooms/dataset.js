@@ -11,7 +11,7 @@ import { Suspects } from "../parts/suspects.js";
 import { suspectsOf } from "../parts/dataset_rows.js";
 import { TrainSheet } from "../parts/train.js";
 import { Versions } from "../parts/versions/versions.js";
-import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { Button, Dialog, Failed, Head, Loading, Note, Picture, Same, Sure, copy, curl, python, toast, useAsked, useEvery, useLoad } from "../parts/ui.js";
 import { ago, count, label, several, size, thing } from "../parts/words.js";
 
 const PAGE = 1000;
@@ -86,9 +86,9 @@ function Copies({ dataset }) {
 /** @param {{id: string, query: URLSearchParams}} props */
 export default function Dataset({ id, query }) {
   const asked = Number(query.get("version")) || null;
-  const [tab, go] = useState(query.get("tab") ?? "examples");
+  const [tab, go] = useAsked(query.get("tab") ?? "examples");
   const [sheet, open] = useState("");
-  const [wanted, want] = useState(query.get("label") ?? "");
+  const [wanted, want] = useAsked(query.get("label") ?? "");
   const { data, error, again } = useLoad(async () => {
     const [latest, versions, models] = await Promise.all([get(`v1/datasets/${part(id)}`), get(`v1/datasets/${part(id)}/versions`, { limit: 100 }), get("v1/models")]);
     const one = asked && asked !== latest.version ? await get(`v1/datasets/${part(id)}/versions/${asked}`) : latest;

@@ -5,12 +5,12 @@ import { all, get } from "../api.js";
 import { DropArea } from "../parts/drop.js";
 import { DatasetRows } from "../parts/dataset_rows.js";
 import { NameClasses } from "../parts/name_classes.js";
-import { Button, Failed, Head, Loading, Same, curl, python, useEvery, useLoad } from "../parts/ui.js";
+import { Button, Failed, Head, Loading, Same, curl, python, useAsked, useEvery, useLoad } from "../parts/ui.js";
 
 /** @param {{query: URLSearchParams}} props */
 export default function Datasets({ query }) {
   const [wanted, set] = useState("");
-  const [naming, name] = useState(query.has("name"));
+  const [naming, name] = useAsked(query.has("name"));
   const { data, error, again } = useLoad(async () => {
     const [datasets, models] = await Promise.all([all("v1/datasets"), get("v1/models")]);
     return { datasets, models: models.data };

@@ -7,7 +7,7 @@ import { LiveAccuracy, Volunteered } from "../parts/live/live_accuracy.js";
 import { FindClass, KEYS, LabelKeys, handy } from "../parts/live/label_keys.js";
 import { LoggedInput, prefetch } from "../parts/live/logged.js";
 import { LogSwitch, logSaid } from "../parts/live/prediction_log.js";
-import { Button, Failed, Fold, Head, Loading, Same, curl, python, useKeys, useLoad } from "../parts/ui.js";
+import { Button, Failed, Fold, Head, Loading, Same, curl, python, useAsked, useKeys, useLoad } from "../parts/ui.js";
 import { count, label, percent, several, thing } from "../parts/words.js";
 
 const DRAWN = 20, AHEAD = 3, REMEMBERED = 500;
@@ -130,7 +130,7 @@ function Target({ target, known, random, onChanged }) {
   const given = useLoad(() => all(`${base}/feedback`, {}, 2000), [target]);
   const hooks = useLoad(async () => (await all("v1/hooks", {}, 200)).find((one) => one.alias === target && one.enabled && one.apply_feedback && one.triggers.some((/** @type {any} */ trigger) => trigger.type === "labels")), [target]);
   const live = useLoad(() => get(`${base}/accuracy`), [target]);
-  const [measure, choose] = useState(random);
+  const [measure, choose] = useAsked(random);
   const [adding, add] = useState(false);
   const model = found.data, alias = known.find((one) => one.name === target);
   const names = [...(alias ? [] : [target]), ...known.map((one) => one.name)];

@@ -12,7 +12,7 @@ import { InUseOf } from "../parts/live/in_use.js";
 import { Matrix, Pairs, Small, pairs } from "../parts/matrix.js";
 import { UseIt } from "../parts/use_it.js";
 import { Verdict } from "../parts/verdict.js";
-import { Failed, Fold, Head, Icon, Loading, Note, Same, Sure, copy, curl, python, useLoad } from "../parts/ui.js";
+import { Failed, Fold, Head, Icon, Loading, Note, Same, Sure, copy, curl, python, useAsked, useLoad } from "../parts/ui.js";
 import { called, label, lasted, percent, range, several, short, thing } from "../parts/words.js";
 
 /** Why there are no held-out examples to look at. @param {{rows: any}} props */
@@ -78,7 +78,7 @@ function measured(how, modality) {
 
 /** @param {{id: string, query: URLSearchParams}} props */
 export default function Model({ id, query }) {
-  const [tab, go] = useState(query.get("tab") ?? "good");
+  const [tab, go] = useAsked(query.get("tab") ?? "good");
   const [missed, miss] = useState("");
   const [sure, ask] = useState(false);
   const { data, error, again } = useLoad(async () => {

@@ -25,6 +25,8 @@ from app.core.image_formats.dicom import without_patient
 from app.core.live.rule import DAY_SECONDS, PredictionLog
 from app.core.live.vectors import halved
 from app.core.messages import Call, Input, Options, Target
+from app.core.modalities import MODALITIES
+from app.datasets.erasing.marks import erased_since
 from app.http.dependencies import Services, writing
 from app.infra import erasure, storage_keys
 from app.infra.database import now
@@ -44,6 +46,8 @@ _PAUSE = 0.2
 _AT_ONCE = 64
 """Inputs that are written in one transaction, and embedded in one call."""
 _LAST_SECONDS = 5.0
+_ANSWERED_SECONDS = 60.0
+"""What was asked before an erasure is answered so long after it at most, by whichever clock."""
 _TOLD = ("label", "probability", "unknown", "familiarity", "labels")
 _Whose = tuple[str, str, str, str | None]
 """Organisation, alias, the model that answered, and the log that its answers were drawn for."""
@@ -60,6 +64,16 @@ class _Entry:
     data: bytes
     """The input as it is kept: it names no patient."""
     embedding: bytes | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, in hexadecimal."""
+        return sha256(self.data).hexdigest()
+
+    @property
+    def content(self) -> str:
+        """What is equal for equal contents, as datasets have it."""
+        return MODALITIES[self.one.call.inputs[self.place].kind].identity(self.data) or self.sha256
 
     @property
     def whose(self) -> _Whose:
@@ -196,8 +210,41 @@ async def embeddings(
     return [halved(item["embedding"]) if "embedding" in item else None for item in told["data"]]
 
 
+class _ErasedError(Exception):
+    """Some of it was erased since it was looked at."""
+
+
 def _write(services: Services, entries: Sequence[_Entry]) -> None:
-    """All of it in one transaction, the inputs' files before."""
+    """What was not erased since it was answered."""
+    while True:
+        with writing(services) as session:
+            erased = _erased(session, services, entries)
+        counted("unwanted", len(erased))
+        entries = [entry for entry in entries if entry not in erased]
+        with suppress(_ErasedError):
+            return _write_all(services, entries)
+
+
+def _erased(session: Session, services: Services, entries: Sequence[_Entry]) -> list[_Entry]:
+    """Those whose content was erased from a dataset after they were asked."""
+    by_tenant: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        by_tenant[entry.one.call.tenant].append(entry)
+    found = []
+    for tenant, some in by_tenant.items():
+        gone = erased_since(
+            session,
+            services.vault,
+            {entry.content for entry in some},
+            at=min(entry.one.at for entry in some) - _ANSWERED_SECONDS,
+            organisation_id=tenant,
+        )
+        found += [entry for entry in some if entry.content in gone]
+    return found
+
+
+def _write_all(services: Services, entries: Sequence[_Entry]) -> None:
+    """All of it in one transaction, the inputs' files before. Raises _ErasedError."""
     groups: dict[_Whose, list[_Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.whose].append(entry)
@@ -214,6 +261,8 @@ def _write(services: Services, entries: Sequence[_Entry]) -> None:
                 for whose, group in groups.items()
                 if not _added(session, services.settings, whose, group, keys[whose])
             ]
+            if _erased(session, services, entries):
+                raise _ErasedError
             hold.release(session)
     erasure.delete(services.storage, set(unwanted) & files.keys())
 
@@ -273,7 +322,7 @@ def _rows(
             model_id=model_id,
             prediction_id=entry.one.call.id,
             place=entry.place,
-            sha256=sha256(data).hexdigest(),
+            sha256=entry.sha256,
             answer=answer_of(entry.item),
             embedding=entry.embedding,
             content_key=key if kept else None,

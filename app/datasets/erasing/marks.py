@@ -10,6 +10,8 @@ import hmac
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from sqlalchemy.orm import Session
+
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, class_counts, usable
 from app.datasets.erasing.rewriting import repacked
@@ -17,6 +19,7 @@ from app.http.dependencies import Services, writing
 from app.infra.database import reading
 from app.infra.orm import DatasetRow
 from app.infra.repositories import erasing, pseudonyms
+from app.infra.vault import Vault
 from app.uploads.intake import Built
 
 CODE = "example_erased"
@@ -64,6 +67,21 @@ def erased_among(services: Services, dataset: DatasetRow, contents: Collection[s
         known = erasing.marks(session, dataset.id, organisation_id=dataset.organisation_id)
     mark = marker(services, dataset.id, organisation_id=dataset.organisation_id)
     return {one for one in contents if mark.of(one) in known}
+
+
+def erased_since(
+    session: Session, vault: Vault, contents: Iterable[str], *, at: float, organisation_id: str
+) -> set[str]:
+    """Those of the contents that were erased from any dataset of the organisation's from then on.
+
+    Raises secret_unreadable, secrets_key_missing where anything was.
+    """
+    known = erasing.marks_since(session, at, organisation_id=organisation_id)
+    if not known:
+        return set()
+    key = pseudonyms.key_of(session, vault, organisation_id)
+    marked = [(Marker(key, dataset_id), told) for dataset_id, told in known.items()]
+    return {one for one in contents if any(mark.of(one) in told for mark, told in marked)}
 
 
 def _left(built: Built, gone: set[str]) -> Built:

@@ -30,6 +30,7 @@ from app.infra import storage_keys
 from app.infra.database import now, reading
 from app.infra.orm import BatchPartRow, DatasetVersionRow, ExampleErasureRow, ModelRow
 from app.infra.repositories import (
+    aliases,
     batches,
     datasets,
     deletions,
@@ -240,6 +241,7 @@ def _committed(session: Session, plan: _ErasurePlan, drafts: _Drafts, done: Done
     if {one.id: one.manifest_sha256 for one in locked} != plan.manifests:
         raise _ChangedError
     erasing.refuse_if_used(session, locked, organisation_id=whose)
+    aliases.lock_all(session, organisation_id=whose)  # who writes to a log has ended, or sees this
     dataset.erasures += 1
     former = _shrink(session, plan, drafts, {one.id: one for one in locked})
     counts, files = _settle_models(session, plan, drafts)

@@ -99,6 +99,12 @@ def point(
     return session.get_one(AliasRow, (organisation_id, name), populate_existing=True)
 
 
+def lock_all(session: Session, *, organisation_id: str) -> None:
+    """Lock the organisation's aliases until the commit."""
+    wanted = select(AliasRow.name).where(AliasRow.organisation_id == organisation_id)
+    session.execute(wanted.order_by(AliasRow.name).with_for_update()).all()
+
+
 def hold(session: Session, models: Iterable[str], *, organisation_id: str) -> None:
     """Lock models until the commit, so that none is deleted that an alias is about to name. Raises
     not_found.

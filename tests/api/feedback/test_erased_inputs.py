@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection
+from threading import Event
+from typing import Any
 
 import httpx
+import pytest
 
+from app.feedback import recording
 from app.infra.database import reading, transaction
 from app.infra.orm import DriftReferenceRow, DriftWindowRow, FeedbackRow, LoggedPredictionRow
 from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
@@ -67,6 +71,46 @@ def test_logged_inputs_go_and_those_beside_them_stay(
         assert session.query(DriftWindowRow).count() == 0
         of = LoggedPredictionRow
         assert session.query(of).filter(of.sha256 == digest).count() == 0
+
+
+@pytest.mark.parametrize("seen", ["before it is written", "while it is written"])
+def test_what_was_answered_before_and_is_written_after_stays_out(
+    service: Service,
+    client: httpx.Client,
+    logged: Logged,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: str,
+) -> None:
+    """The log is written beside the requests: an erasure may come between."""
+    switch_on(client, rate=1.0, retention_days=30, content="keep")
+    name = dataset(service, client)
+    before, goes_on = set(service.services.storage.keys("")), Event()
+    write, erased, looks = recording._write, recording._erased, list[int]()
+
+    def later(*told: Any) -> None:
+        goes_on.wait(30)
+        write(*told)
+
+    def blind_once(*told: Any) -> list[Any]:
+        looks.append(1)
+        return [] if len(looks) == 1 and seen.startswith("while") else erased(*told)
+
+    monkeypatch.setattr(recording, "_write", later)
+    monkeypatch.setattr(recording, "_erased", blind_once)
+    for at in (0, 1):
+        ask(client, PICTURES[at])
+    digest = hashlib.sha256(PICTURES[0]).hexdigest()
+    answer = client.post(f"{DATASETS}/{name}/erasures", json={"sha256": digest})
+    assert answer.status_code == 201, answer.text
+    goes_on.set()
+    (row,) = logged(1)
+    assert row.sha256 == hashlib.sha256(PICTURES[1]).hexdigest()
+    here = f"{DATASETS}/{name}/erasures/{answer.json()['id']}"
+    until(lambda: client.get(here).json()["status"] == "done")
+    until(lambda: len(service.services.prediction_log) == 0)
+    logged(1)
+    assert PICTURES[1] in kept(service, beside=before)
+    assert PICTURES[0] not in kept(service, beside=before)
 
 
 def remember_drift(service: Service, row: LoggedPredictionRow) -> None:

@@ -60,6 +60,18 @@ def marks(session: Session, dataset_id: str, *, organisation_id: str) -> set[str
     return {mark for some in session.scalars(mine) for mark in some}
 
 
+def marks_since(session: Session, at: float, *, organisation_id: str) -> dict[str, set[str]]:
+    """The marks of what was erased from then on, by dataset."""
+    of = ExampleErasureRow
+    wanted = select(of.dataset_id, of.marks).where(
+        of.organisation_id == organisation_id, of.created_at >= at
+    )
+    found: dict[str, set[str]] = {}
+    for dataset_id, some in session.execute(wanted):
+        found.setdefault(dataset_id, set()).update(some)
+    return found
+
+
 def versions(
     session: Session, dataset_id: str, *, organisation_id: str, lock: bool = False
 ) -> list[DatasetVersionRow]:

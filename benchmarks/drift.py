@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,22 +25,29 @@ from benchmarks.quality import image_sets
 from benchmarks.quality.image_sets import CACHE
 from benchmarks.record import record, shared_data
 from worker.ml.images.views import decode_to
-from worker.trainer.kinds.drift import Sample, window_result
+from worker.trainer.windows import Sample, told_apart, window_result
 
 SETS = ("clothing", "sign_digits")
 PER_CLASS = 20
 POOL = 400
 REFERENCE, WINDOW = 200, 100
-MONTHS, WINDOWS = 400, 30
+MONTHS, WINDOWS = 100, 30
 TRIALS = 40
-LATEST = 3
+LATEST = 8
 """Windows after which a shift that was not told counts as missed."""
+WITHIN = (1, 3, 4, LATEST)
+LABELLED = ((50, 25), (100, 50))
+"""How many inputs of the reference and of the window audited feedback has named."""
+CHANGES = ("inputs", "class_mix", "both", "undecided")
+QUIET = 100
 TESTS = ("inputs", "outputs", "inputs_mean", "outputs_mean")
 MIX = "class mix: one class four times as frequent"
 Rows = NDArray[np.float64]
+Weights = Callable[[int], Rows | None]
+Change = Callable[[Image.Image], Image.Image]
 
 
-def _brightness(factor: float) -> Callable[[Image.Image], Image.Image]:
+def _brightness(factor: float) -> Change:
     return lambda image: ImageEnhance.Brightness(image).enhance(factor)
 
 
@@ -49,7 +57,7 @@ def _jpeg(image: Image.Image) -> Image.Image:
     return Image.open(io.BytesIO(out.getvalue())).convert("RGB")
 
 
-SHIFTS: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+SHIFTS: Mapping[str, Change] = {
     "brightness x 0.6": _brightness(0.6),
     "brightness x 1.5": _brightness(1.5),
     "blur of 2 pixels in 224": lambda image: image.filter(ImageFilter.GaussianBlur(2)),
@@ -65,31 +73,50 @@ class Pool:
     scores: Rows
     labels: NDArray[np.int_]
 
-    def draw(self, random: np.random.Generator, size: int, weights: Rows | None = None) -> Sample:
-        """Inputs drawn with replacement, as a live stream has them."""
+    def draw(
+        self,
+        random: np.random.Generator,
+        size: int,
+        weights: Rows | None = None,
+        labelled: int = 0,
+    ) -> Sample:
+        """Inputs drawn with replacement, as a live stream has them; so many of them have labels."""
         places = random.choice(len(self.labels), size, p=weights)
         answers = [
             {"label": str(row.argmax()), "scores": {str(n): p for n, p in enumerate(row)}}
             for row in self.scores[places]
         ]
-        return Sample(embeddings=self.embeddings[places], answers=answers, labels=[None] * size)
+        named = [str(self.labels[place]) for place in places[:labelled]]
+        return Sample(
+            embeddings=self.embeddings[places],
+            answers=answers,
+            labels=[*named, *[None] * (size - labelled)],
+        )
 
 
 def main() -> None:
     """Measure every set, and write it down."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with ProcessPoolExecutor(2) as pool:
-        results = dict(zip(SETS, pool.map(_measured, SETS), strict=True))
+    tasks = [(name, part) for name in SETS for part in (_changes, _months)]
+    results: dict[str, dict[str, Any]] = {name: {} for name in SETS}
+    with ProcessPoolExecutor(len(tasks)) as pool:
+        for (name, _), found in zip(
+            tasks, pool.map(_measured, *zip(*tasks, strict=True)), strict=True
+        ):
+            results[name] |= found
     record(
         "drift",
-        figure="False alarms in 400 simulated months of 30 windows each, and the windows that it "
-        "takes until a shift is told.",
+        figure=f"False alarms in {MONTHS} simulated months a set of {WINDOWS} windows each, the "
+        "windows that it takes until a shift is told, and whether labels tell which it was.",
         method=f"{image_sets.BACKBONE}'s embeddings of real pictures of the sets' test parts and "
         f"train parts, of which {PER_CLASS} a class fitted a logistic regression (the head's "
         f"outputs) and were "
         f"set aside; a reference of {REFERENCE} and windows of {WINDOW} drawn from the rest with "
         "replacement; the trainer's own test. Shifts: the same pictures changed before they are "
-        f"embedded, or one class four times as frequent; {TRIALS} trials each. The interval of the "
+        f"embedded, or one class four times as frequent; {TRIALS} trials each, in which zero to "
+        "three quiet windows come before it. Told apart: what a window's labels say the shift is, "
+        "at their first test, where so many inputs of the reference and the window have one; of "
+        f"{QUIET} quiet windows the share in which either test is evident. The interval of the "
         "false alarms is a Poisson count's (Garwood 1936).",
         results={
             "stated": {
@@ -104,7 +131,15 @@ def main() -> None:
     )
 
 
-def _measured(name: str) -> dict[str, Any]:
+Part = Callable[[str], dict[str, Any]]
+
+
+def _measured(name: str, part: Part) -> dict[str, Any]:
+    return part(name)
+
+
+def _pools(name: str, shifts: Mapping[str, Change]) -> tuple[Pool, dict[str, Pool]]:
+    """A set's inputs as they are, and as each shift has them."""
     pictures, labels, known = _pictures(shared_data() / name)
     plain = _embedded(name, "plain", pictures)
     head = LogisticRegression(C=10, max_iter=2000).fit(plain[known], labels[known])
@@ -113,16 +148,34 @@ def _measured(name: str) -> dict[str, Any]:
     def pool(rows: Rows) -> Pool:
         return Pool(rows[rest], head.predict_proba(rows[rest]), labels[rest])
 
-    own = pool(plain)
-    delays = {
-        shift: _delays(
-            own, pool(_embedded(name, shift, [change(one) for one in pictures])), lambda _: None
-        )
-        for shift, change in SHIFTS.items()
+    return pool(plain), {
+        shift: pool(_embedded(name, shift, [change(one) for one in pictures]))
+        for shift, change in shifts.items()
     }
-    delays[f"{MIX}, the first"] = _delays(own, own, lambda _: _often(own, 0))
-    delays[f"{MIX}, each in turn"] = _delays(own, own, lambda trial: _often(own, trial))
-    return {"pool": len(own.labels), "nothing changed": _months(own), "shifts": delays}
+
+
+def _changes(name: str) -> dict[str, Any]:
+    """How soon each shift is told, and whether labels say which it is."""
+    own, changed = _pools(name, SHIFTS)
+    shifts: dict[str, tuple[Pool, Weights]] = {
+        **{shift: (after, lambda _: None) for shift, after in changed.items()},
+        f"{MIX}, the first": (own, lambda _: _often(own, 0)),
+        f"{MIX}, each in turn": (own, lambda trial: _often(own, trial)),
+    }
+    return {
+        "pool": len(own.labels),
+        "shifts": {shift: _delays(own, *what) for shift, what in shifts.items()},
+        "told_apart": {
+            f"{first} and {second} labelled": {
+                **{
+                    shift: _told_apart(own, *what, (first, second))
+                    for shift, what in shifts.items()
+                },
+                "nothing changed": _quiet(own, (first, second)),
+            }
+            for first, second in LABELLED
+        },
+    }
 
 
 def _often(pool: Pool, trial: int) -> Rows:
@@ -181,23 +234,39 @@ def _png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _months(pool: Pool) -> dict[str, Any]:
+class _Stream:
+    """Windows of a reference, each tested as a trainer does."""
+
+    def __init__(self, reference: Sample, seed: int) -> None:
+        self._reference = reference
+        self._seed = seed
+        self._answers: list[Sequence[Mapping[str, Any]]] = []
+
+    def test(self, window: Sample) -> dict[str, Any]:
+        """What the next window shows."""
+        number = len(self._answers) + 1
+        before = self._answers[-(drifting.LONGER - 1) :]
+        self._answers.append(window.answers)
+        return window_result(self._reference, window, 100 * self._seed + number, before)
+
+
+def _months(name: str) -> dict[str, Any]:
     """A reference and 30 windows a month; nothing changes."""
+    pool, _ = _pools(name, {})
     random = np.random.default_rng(2)
-    alarms, months = 0, 0
+    alarms, months, together = 0, 0, 0
     ps: list[float] = []
     for month in range(MONTHS):
-        reference = pool.draw(random, REFERENCE)
-        found = [
-            window_result(reference, pool.draw(random, WINDOW), WINDOWS * month + number)
-            for number in range(WINDOWS)
-        ]
+        stream = _Stream(pool.draw(random, REFERENCE), month)
+        found = [stream.test(pool.draw(random, WINDOW)) for _ in range(WINDOWS)]
         ps += [one["p"] for one in found]
+        together += sum(one["outputs_mean_of_four"] is not None for one in found)
         told = [one["drifted"] for one in found]
         alarms, months = alarms + sum(told), months + any(told)
-    return {
+    counted = {
         "months": MONTHS,
         "windows": MONTHS * WINDOWS,
+        "of_which_four_were_tested_together": together,
         "false_alarms": alarms,
         "false_alarms_95": [round(one, 1) for one in _garwood(alarms)],
         "months_with_one": months,
@@ -206,6 +275,7 @@ def _months(pool: Pool) -> dict[str, Any]:
             for level in (drifting.ALPHA, 0.01, 0.05)
         },
     }
+    return {"nothing changed": counted}
 
 
 def _garwood(count: int) -> tuple[float, float]:
@@ -214,17 +284,17 @@ def _garwood(count: int) -> tuple[float, float]:
     return low, float(chi2.ppf(0.975, 2 * count + 2)) / 2
 
 
-def _delays(before: Pool, after: Pool, weights: Callable[[int], Rows | None]) -> dict[str, Any]:
+def _delays(before: Pool, after: Pool, weights: Weights) -> dict[str, Any]:
     """In how many windows a shift is told, and how large the tests say it is."""
     random = np.random.default_rng(3)
     delays: list[int] = []
     effects: dict[str, list[float]] = {name: [] for name in TESTS}
     for trial in range(TRIALS):
-        reference = before.draw(random, REFERENCE)
+        stream = _Stream(before.draw(random, REFERENCE), trial)
+        for _ in range(trial % drifting.LONGER):
+            stream.test(before.draw(random, WINDOW))
         for number in range(1, LATEST + 1):
-            found = window_result(
-                reference, after.draw(random, WINDOW, weights(trial)), 100 * trial + number
-            )
+            found = stream.test(after.draw(random, WINDOW, weights(trial)))
             if number == 1:
                 for name in TESTS:
                     effects[name].append(found[name]["effect"])
@@ -233,10 +303,36 @@ def _delays(before: Pool, after: Pool, weights: Callable[[int], Rows | None]) ->
                 break
     return {
         "trials": TRIALS,
-        "told_in_window_1": sum(one == 1 for one in delays),
-        f"told_within_{LATEST}": len(delays),
+        **{f"told_within_{most}": sum(one <= most for one in delays) for most in WITHIN},
         "median_effect": {name: round(float(np.median(own)), 4) for name, own in effects.items()},
     }
+
+
+def _told_apart(
+    before: Pool, after: Pool, weights: Weights, labelled: tuple[int, int]
+) -> dict[str, int]:
+    """What the labels of a window that has drifted say that it is, of all trials."""
+    random = np.random.default_rng(4)
+    found: Counter[str] = Counter()
+    for trial in range(TRIALS):
+        reference = before.draw(random, REFERENCE, None, labelled[0])
+        window = after.draw(random, WINDOW, weights(trial), labelled[1])
+        found[told_apart(reference, window, trial, drifted=True)["change"]] += 1
+    return {change: found[change] for change in CHANGES}
+
+
+def _quiet(pool: Pool, labelled: tuple[int, int]) -> dict[str, float]:
+    """How often labels speak of a change where there is none."""
+    random = np.random.default_rng(5)
+    evident = {"given_class": 0, "labelled_mix": 0}
+    for trial in range(QUIET):
+        reference = pool.draw(random, REFERENCE, None, labelled[0])
+        found = told_apart(
+            reference, pool.draw(random, WINDOW, None, labelled[1]), trial, drifted=True
+        )
+        for name in evident:
+            evident[name] += found[name]["p"] <= drifting.EVIDENT
+    return {name: count / QUIET for name, count in evident.items()}
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ _WINDOW: dict[str, Any] = {
     "inputs_mean": {"p": 0.0002, "effect": 0.031},
     "outputs_mean": {"p": 0.0016, "effect": 0.12},
     "given_class": {"p": 0.31, "effect": 0.002, "labelled": [41, 26]},
+    "labelled_mix": {"p": 0.004, "effect": 0.31, "labelled": [41, 26]},
+    "change": "class_mix",
     "class_mix": [{"label": "RBC", "reference": 0.61, "window": 0.48}],
     "strangest": [
         {
@@ -46,8 +48,8 @@ class DriftTest(BaseModel):
     )
 
 
-class DriftGivenClass(DriftTest):
-    """Whether inputs of the same class differ, permuted within classes."""
+class DriftLabelled(DriftTest):
+    """A test on the inputs whose class audited feedback names."""
 
     labelled: list[int] = Field(description="Inputs of the reference and the window that count.")
 
@@ -93,9 +95,27 @@ class DriftWindow(BaseModel):
         description="On each class's mean probability: finds another mix of classes. Null as of "
         "`inputs_mean`.",
     )
-    given_class: DriftGivenClass | None = Field(
-        description="Null where feedback names the class of fewer than 20 inputs of either: then "
-        "another mix of the same classes is drift, too."
+    outputs_mean_of_four: DriftTest | None = Field(
+        None,
+        description="As `outputs_mean`, of this window and the three before it together: finds a "
+        "class that comes a little more often. Null but of every fourth window, and where the log "
+        "has not kept their inputs.",
+    )
+    given_class: DriftLabelled | None = Field(
+        description="Whether inputs of the same class differ, permuted within classes. Null where "
+        "audited feedback names the class of fewer than 20 inputs of either: then another mix of "
+        "the same classes is drift, too. Labels that come later are heeded."
+    )
+    labelled_mix: DriftLabelled | None = Field(
+        None,
+        description="Whether classes come as often as they did, by what audited feedback calls the "
+        "inputs; `effect` is the largest difference of a class's share. Null as `given_class`.",
+    )
+    change: Literal["inputs", "class_mix", "both", "undecided"] | None = Field(
+        None,
+        description="Of a window that drifted and has labels enough: `inputs` of the same class "
+        "are evidently others (p of `given_class` at most 0.01), the `class_mix` evidently is "
+        "(that of `labelled_mix`), `both`, or `undecided`: more labels would decide.",
     )
     class_mix: list[AnsweredShare]
     strangest: list[StrangeInput]

@@ -29,8 +29,10 @@ from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from app.infra.repositories import aliases, quotas
+from app.infra.repositories.live import drift
 from app.infra.repositories.live import feedback as rows
 from app.infra.repositories.live import log as log_rows
+from app.infra.repositories.live.drift import Watched
 from app.infra.repositories.targets import ResolvedModel
 from app.infra.storage import scratch, staging, storage_errors
 from app.predictions.inputs import matching
@@ -315,6 +317,11 @@ def keep(
             _require(session, organisation_id, alias, said)
             require(session)
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
+            if found.audited and said.logged is not None and alias:
+                whose = Watched(
+                    organisation_id=organisation_id, alias=alias, model_id=said.model_id
+                )
+                drift.queue_labelled(session, whose)
             if files:
                 quotas.check(session, services.settings, organisation_id, "stored_bytes")
             needless = log_rows.needless(session, [former, *files])

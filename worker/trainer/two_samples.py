@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.live.drifting import ALPHA, LEAST_EFFECT
+from app.core.live.drifting import ALPHA, LEAST_EFFECT, LONGER
 
 Matrix = NDArray[np.float64]
 PERMUTATIONS = 4999
@@ -161,8 +161,17 @@ def strangeness(apart: Matrix, first: int) -> Matrix:
     return far
 
 
-def judged(tests: Sequence[TwoSampleTest]) -> tuple[float, bool]:
-    """The window's p, which allows for the number of tests (Bonferroni); whether it drifted."""
-    p = min(1.0, len(tests) * min(one.p for one in tests))
-    evident = [one for one in tests if len(tests) * one.p <= ALPHA]
-    return p, any(one.effect >= LEAST_EFFECT for one in evident)
+def judged(
+    tests: Sequence[TwoSampleTest], longer: TwoSampleTest | None = None
+) -> tuple[float, bool]:
+    """The window's p, which allows for the number of tests (Bonferroni); whether it drifted.
+
+    A share of the level is kept for the test of several windows together, which has what so many of
+    them have kept: over all windows no more than the level is spent.
+    """
+    shares = len(tests) + 1
+    counted = [(shares * one.p, one) for one in tests]
+    if longer is not None:
+        counted.append((shares * longer.p / LONGER, longer))
+    p = min(1.0, *(p for p, _ in counted))
+    return p, any(p <= ALPHA and one.effect >= LEAST_EFFECT for p, one in counted)

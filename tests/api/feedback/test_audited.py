@@ -6,9 +6,11 @@ from functools import partial
 from hashlib import sha256
 
 import httpx
+from sqlalchemy import select
 
-from app.infra.database import reading
-from app.infra.orm import HookRow
+from app.infra.database import reading, transaction
+from app.infra.orm import DriftWindowRow, HookRow, WorkRow
+from app.infra.repositories.live import drift
 from app.infra.repositories.live import feedback as rows
 from tests.api.feedback.conftest import ALIAS, DIGITS, Logged, ask, switch_on
 from tests.api.feedback.test_feedback import HERE, give, image, upload
@@ -110,3 +112,32 @@ def test_two_predictions_of_one_request_id_are_two(client: httpx.Client, logged:
     for one, label in zip(ids, "12", strict=True):
         assert give(client, prediction_id=one, label=label)["prediction_id"] == one
     assert len(client.get(f"{HERE}/feedback").json()["data"]) == 2
+
+
+def test_an_audited_label_has_windows_looked_at_that_were_tested_before_it(
+    client: httpx.Client, service: Service, logged: Logged
+) -> None:
+    def looks() -> list[str]:
+        with reading(service.services.sessions) as session:
+            of = WorkRow
+            queued = select(of.payload).where(of.kind == drift.KIND, of.state == "queued")
+            return [one["alias"] for one in session.scalars(queued)]
+
+    switch_on(client)
+    told = [ask(client, data).json()["id"] for data, _ in DIGITS[4:7]]
+    rows_ = logged(3)
+    give(client, prediction_id=told[0], label="1", audited=True)
+    assert looks() == [], "there is no window yet"
+    with transaction(service.services.sessions) as session:
+        session.add(
+            DriftWindowRow(
+                organisation_id="default", alias=ALIAS, model_id=rows_[0].model_id, id="drift_2",
+                number=1, size=3, drifted=True, result={}, first_at=1.0, last_at=2.0,
+                created_at=3.0, last_id=rows_[-1].id,
+            )
+        )  # fmt: skip
+    give(client, prediction_id=told[1], label="1")
+    assert looks() == [], "what is volunteered is not counted"
+    give(client, prediction_id=told[1], label="1", audited=True)
+    give(client, prediction_id=told[2], label="1", audited=True)
+    assert looks() == [ALIAS], "one look is enough"

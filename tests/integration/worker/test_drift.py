@@ -18,6 +18,7 @@ from app.infra.orm import (
     AliasRow,
     DriftReferenceRow,
     DriftWindowRow,
+    FeedbackRow,
     HookRow,
     HookRunRow,
     LoggedPredictionRow,
@@ -229,3 +230,131 @@ def test_of_two_looks_at_the_same_inputs_one_counts(kit: Kit) -> None:
     assert queued(kit) == 1, "what is left is looked at"
     look(kit)
     assert [row.number for row in windows(kit)] == [1, 2]
+
+
+KINDS = ("a", "b")
+SHIFTED = PredictionLog(reference=60, window=40)
+
+
+def log_classes(kit: Kit, random: np.random.Generator, count: int, share: float) -> list[str]:
+    """Inputs of two classes that lie apart, `share` of them of the first; their log's ids."""
+    ids: list[str] = []
+
+    def add(session: Any) -> None:
+        at = now(session)
+        for place in range(count):
+            kind = 0 if place < share * count else 1
+            row = random.normal(size=16) + 6 * np.eye(16)[kind]
+            scores = {one: 0.9 if one == KINDS[kind] else 0.1 for one in KINDS}
+            ids.append(new_id("log_"))
+            session.add(
+                LoggedPredictionRow(
+                    id=ids[-1], organisation_id="acme", alias="live", model_id=OF.model_id,
+                    prediction_id=f"pred_{ids[-1]}"[:40], place=0, sha256="0" * 64,
+                    answer={"label": KINDS[kind], "probability": 0.9, "scores": scores},
+                    embedding=row.astype("<f2").tobytes(), content_start=0, content_length=0,
+                    lot=0.5, created_at=at, expires_at=at + 1000,
+                )
+            )  # fmt: skip
+        session.flush()
+        drift.queue(session, OF, SHIFTED)
+
+    kit.commit(add)
+    return ids
+
+
+def say(kit: Kit, ids: list[str], *, audited: bool) -> None:
+    """Feedback on logged inputs, as the app keeps it: each is what was answered."""
+
+    def add(session: Any) -> None:
+        at = now(session)
+        for logged in ids:
+            row = session.get_one(LoggedPredictionRow, logged)
+            session.add(
+                FeedbackRow(
+                    id=new_id("fb_"), organisation_id="acme", alias="live", model_id=OF.model_id,
+                    subject=f"{row.prediction_id}:0", prediction_id=row.prediction_id, place=0,
+                    sha256=row.sha256, answer=row.answer, label=row.answer["label"],
+                    unknown=False, audited=audited, source="api", actor="key_1",
+                    content_length=0, created_at=at, updated_at=at,
+                )
+            )  # fmt: skip
+            session.flush()
+            if audited:
+                drift.queue_labelled(session, OF)
+
+    kit.commit(add)
+
+
+def set_rule(session: Any) -> None:
+    row = drift.alias_of(session, OF)
+    assert row is not None
+    row.prediction_log = SHIFTED.model_dump()
+
+
+def test_labels_that_come_after_the_test_tell_what_has_changed(kit: Kit) -> None:
+    """Audits are drawn from what was logged: reference and window are tested long before."""
+    random = np.random.default_rng(6)
+    prepare(kit)
+    kit.commit(set_rule)
+    first = log_classes(kit, random, 60, 0.8)
+    look(kit)
+    later = log_classes(kit, random, 40, 0.1)
+    look(kit)
+    (window,) = windows(kit)
+    assert window.drifted
+    assert [window.result[name] for name in ("given_class", "change")] == [None, None]
+    say(kit, [*first[:4], *later[:2]], audited=False)
+    assert queued(kit) == 0, "what callers volunteer is no draw: within a class it is mostly errors"
+    say(kit, [*first[6:], *later[2:30]], audited=True)
+    assert queued(kit) == 1, "one look is asked for, however many labels come"
+    look(kit)
+    (window,) = windows(kit)
+    assert window.result["given_class"]["labelled"] == [54, 28]
+    assert window.result["change"] == "class_mix"
+    assert window.result["strangest"], "what else was found stays"
+    before = window.result
+    say(kit, later[30:], audited=True)
+    look(kit)
+    assert windows(kit)[0].result == before, "tested anew once labels tell twice as much"
+    assert queued(kit) == 0
+
+
+def test_the_reference_keeps_its_labels_when_the_log_has_let_its_inputs_go(kit: Kit) -> None:
+    def forget(session: Any) -> None:
+        for logged in first:
+            session.delete(session.get_one(LoggedPredictionRow, logged))
+
+    random = np.random.default_rng(7)
+    prepare(kit)
+    kit.commit(set_rule)
+    first = log_classes(kit, random, 60, 0.5)
+    look(kit)
+    say(kit, first[15:45], audited=True)
+    log_classes(kit, random, 40, 0.5)
+    look(kit)
+    kit.commit(forget)
+    say(kit, log_classes(kit, random, 40, 0.5)[5:35], audited=True)
+    look(kit)
+    latest = windows(kit)[-1]
+    assert (latest.number, latest.result["given_class"]["labelled"]) == (2, [30, 30])
+    assert not latest.drifted
+
+
+def test_four_windows_are_looked_at_together_where_the_log_has_them_still(kit: Kit) -> None:
+    def forget(session: Any) -> None:
+        session.delete(session.get_one(LoggedPredictionRow, parts[5][0]))
+
+    random = np.random.default_rng(8)
+    prepare(kit)
+    kit.commit(set_rule)
+    log_classes(kit, random, 60, 0.5)
+    look(kit)
+    parts = []
+    for number in range(1, 9):
+        parts.append(log_classes(kit, random, 40, 0.5))
+        if number == 7:
+            kit.commit(forget)
+        look(kit)
+    found = [row.result["outputs_mean_of_four"] is not None for row in windows(kit)]
+    assert found == [False] * 3 + [True] + [False] * 4, "of the eighth's an input is gone"

@@ -2,88 +2,123 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.core.live.drifting import LEAST_LABELLED, LONGER
 from app.core.live.rule import CurrentLog
 from app.infra.database import now
-from app.infra.orm import DriftReferenceRow, LoggedPredictionRow
+from app.infra.orm import DriftReferenceRow, DriftWindowRow, LoggedPredictionRow
 from app.infra.repositories import work
 from app.infra.repositories.live import drift
 from app.infra.repositories.live import log as live_log
 from app.infra.repositories.live.drift import Watched
-from worker.trainer import two_samples
 from worker.trainer.attempt import Attempt
-from worker.trainer.two_samples import Matrix, TwoSampleTest
+from worker.trainer.two_samples import Matrix
+from worker.trainer.windows import Sample, labelled_sizes, told_apart, window_result
 
-STRANGEST = 5
-_LEAST_LABELLED = 20
-"""Inputs of each sample whose class is known, from which on a test within classes is made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Inputs: their embeddings, what was answered, and the classes that feedback names."""
-
-    embeddings: Matrix
-    answers: Sequence[Mapping[str, Any]]
-    labels: Sequence[str | None]
-
-    def __len__(self) -> int:
-        return len(self.answers)
+_LOOKED_BACK = 8
+"""Windows of which labels that come late are heeded."""
+_GROWN = 2.0
+"""Labels so many times as telling as those before are worth another test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Next:
-    """What is to be looked at: the first inputs where none are `known`, or a window after them."""
+    """What is to be tested: the first inputs where there is no reference, or a window after it."""
 
-    log: CurrentLog
-    known: DriftReferenceRow | None
     after: str
     """The row that was looked at last."""
     rows: Sequence[LoggedPredictionRow]
     labels: Sequence[str | None]
     number: int
+    before: Sequence[Sequence[Mapping[str, Any]]]
+    """What was answered in the windows that are looked at together with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """A window that was tested before more of its inputs, or of the first ones, had a label."""
+
+    id: str
+    number: int
+    drifted: bool
+    sample: Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What there is to do for an alias's log."""
+
+    log: CurrentLog
+    known: Sample | None
+    """The reference, with the labels that there are by now."""
+    next: _Next | None
+    late: Sequence[_Labelled]
 
 
 def run(attempt: Attempt) -> None:
-    """Take the reference, or test the next window; then queue what is still to be tested."""
+    """Take the reference, or test the next window, and heed labels that have come since; then queue
+    what is still to be tested.
+    """
     payload = attempt.claim.payload
     of = Watched(
         organisation_id=attempt.claim.organisation_id,
         alias=payload["alias"],
         model_id=payload["model"],
     )
-    found = attempt.read(lambda session: _next(session, of))
+    found = attempt.read(lambda session: _look(session, of))
     if found is None:
         attempt.commit(lambda session: work.finish(session, attempt.claim))
         return
-    sample = sample_of(found.rows, found.labels)
-    result = None if found.known is None else _result(found, sample)
+    sample = None if found.next is None else sample_of(found.next.rows, found.next.labels)
+    result = None if sample is None else _result(found, sample)
+    late = {one.id: _told_late(found, one) for one in found.late}
 
     def conclude(session: Session) -> None:
         work.finish(session, attempt.claim)
         log = _current(session, of, alone=True)
         if log is None:
             return
-        if log.id == found.log.id and drift.last_tested(session, of) == found.after:
-            _write(session, of, found, sample, result)
+        if log.id == found.log.id:
+            _relabel(session, of, found, late)
+            if found.next is not None and sample is not None:
+                _write(session, of, found.next, sample, result)
         session.flush()
         drift.queue(session, of, log.rule)
 
     attempt.commit(conclude)
 
 
-def _result(found: _Next, sample: Sample) -> dict[str, Any]:
-    assert found.known is not None
-    result = window_result(reference_of(found.known), sample, found.number)
-    strangest = [_named(found.rows[place], far) for place, far in result["strangest"]]
+def _result(found: _Look, sample: Sample) -> dict[str, Any] | None:
+    """What a window shows; None of what becomes the reference."""
+    if found.known is None or found.next is None:
+        return None
+    result = window_result(found.known, sample, found.next.number, found.next.before)
+    strangest = [_named(found.next.rows[place], far) for place, far in result["strangest"]]
     return {**result, "strangest": strangest}
+
+
+def _told_late(found: _Look, one: _Labelled) -> dict[str, Any]:
+    assert found.known is not None
+    return told_apart(found.known, one.sample, one.number, drifted=one.drifted)
+
+
+def _relabel(
+    session: Session, of: Watched, found: _Look, late: Mapping[str, dict[str, Any]]
+) -> None:
+    """What labels that came later say of the reference and of windows that are there still."""
+    first = drift.reference(session, of)
+    if first is not None and found.known is not None:
+        first.labels = list(found.known.labels)
+    for window_id, told in late.items():
+        row = drift.window(session, of, window_id)
+        if row is not None:
+            row.result = {**row.result, **told}
 
 
 def _write(
@@ -92,6 +127,8 @@ def _write(
     """What was found. The log has to be the one that was read, and nobody else to have looked: what
     was deleted with a log that ended meanwhile must not come back by this.
     """
+    if drift.last_tested(session, of) != found.after:
+        return
     if result is None:
         session.add(_reference_row(session, of, found.rows, sample))
     else:
@@ -108,25 +145,86 @@ def _current(session: Session, of: Watched, *, alone: bool = False) -> CurrentLo
     )
 
 
-def _next(session: Session, of: Watched) -> _Next | None:
-    """None where the log is off, or has too few inputs yet."""
+def _look(session: Session, of: Watched) -> _Look | None:
+    """None where the log is off, or there is nothing to do."""
     log = _current(session, of)
     if log is None:
         return None
-    known, after = drift.reference(session, of), drift.last_tested(session, of)
-    wanted = log.rule.reference if known is None else log.rule.window
+    first = drift.reference(session, of)
+    known = None if first is None else reference_of(first, drift.first_labels(session, of, first))
+    late = [] if first is None or known is None else list(_late(session, of, first, known))
+    found = _next(session, of, log, first)
+    if found is None and not late:
+        return None
+    return _Look(log=log, known=known, next=found, late=late)
+
+
+def _next(
+    session: Session, of: Watched, log: CurrentLog, first: DriftReferenceRow | None
+) -> _Next | None:
+    """None where there are too few inputs yet."""
+    after = drift.last_tested(session, of)
+    wanted = log.rule.reference if first is None else log.rule.window
     rows = drift.following(session, of, after, wanted)
     if len(rows) < wanted:
         return None
-    latest = drift.windows(session, of, limit=1)
+    latest = drift.windows(session, of, limit=LONGER)
+    number = latest[0].number + 1 if latest else 1
+    before = [] if number % LONGER else list(_answered(session, of, first, latest))
     return _Next(
-        log=log,
-        known=known,
         after=after,
         rows=rows,
         labels=drift.labels(session, rows),
-        number=latest[0].number + 1 if latest else 1,
+        number=number,
+        before=before,
     )
+
+
+def _spans(
+    first: DriftReferenceRow, latest: Sequence[DriftWindowRow]
+) -> Iterator[tuple[DriftWindowRow, str]]:
+    """Windows, newest first, each with the log's row that it begins after."""
+    for place, row in enumerate(latest):
+        if place + 1 < len(latest):
+            yield row, latest[place + 1].last_id
+        elif row.number == 1:
+            yield row, first.last_id
+
+
+def _answered(
+    session: Session,
+    of: Watched,
+    first: DriftReferenceRow | None,
+    latest: Sequence[DriftWindowRow],
+) -> Iterator[list[Mapping[str, Any]]]:
+    """What was answered in the windows just before; nothing of one whose inputs the log has not
+    kept so long.
+    """
+    if first is None:
+        return
+    for row, after in list(_spans(first, latest))[: LONGER - 1]:
+        rows = drift.within(session, of, after, row)
+        if len(rows) == row.size:
+            yield [one.answer for one in rows]
+
+
+def _late(
+    session: Session, of: Watched, first: DriftReferenceRow, known: Sample
+) -> Iterator[_Labelled]:
+    """Windows of which labels tell much more than they did when they were tested last."""
+    for row, after in _spans(first, drift.windows(session, of, limit=_LOOKED_BACK + 1)):
+        rows = drift.within(session, of, after, row)
+        labels = drift.labels(session, rows)
+        sizes = labelled_sizes(known.labels, labels)
+        before = (row.result.get("given_class") or {"labelled": [0, 0]})["labelled"]
+        if min(sizes) >= LEAST_LABELLED and _telling(sizes) >= _GROWN * _telling(before):
+            sample = sample_of(rows, labels)
+            yield _Labelled(id=row.id, number=row.number, drifted=row.drifted, sample=sample)
+
+
+def _telling(sizes: Sequence[int]) -> float:
+    """How much two samples of these sizes tell: the variance of a difference of means, inverse."""
+    return sizes[0] * sizes[1] / max(1, sum(sizes))
 
 
 def sample_of(rows: Sequence[LoggedPredictionRow], labels: Sequence[str | None]) -> Sample:
@@ -137,91 +235,13 @@ def sample_of(rows: Sequence[LoggedPredictionRow], labels: Sequence[str | None])
     )
 
 
-def reference_of(row: DriftReferenceRow) -> Sample:
+def reference_of(row: DriftReferenceRow, labels: Sequence[str | None]) -> Sample:
     """The reference as a sample."""
-    return Sample(
-        embeddings=_matrix(row.embeddings, row.size), answers=row.answers, labels=row.labels
-    )
+    return Sample(embeddings=_matrix(row.embeddings, row.size), answers=row.answers, labels=labels)
 
 
 def _matrix(halves: bytes, size: int) -> Matrix:
     return np.frombuffer(halves, "<f2").reshape(size, -1).astype(np.float64)
-
-
-def window_result(reference: Sample, window: Sample, number: int) -> dict[str, Any]:
-    """What is different in a window: of the inputs, of the answers, and within classes.
-
-    `number` seeds the permutations, so that who tests it again finds the same.
-    """
-    apart = two_samples.distances(np.vstack([reference.embeddings, window.embeddings]))
-    tests = _tests(reference, window, apart, number)
-    p, drifted = two_samples.judged(list(tests.values()))
-    far = two_samples.strangeness(apart, len(reference))
-    order = np.argsort(-far)[:STRANGEST]
-    return {
-        "drifted": drifted,
-        "p": p,
-        **{name: test.told() for name, test in tests.items()},
-        "given_class": _given_class(reference, window, apart, number),
-        "class_mix": _class_mix(reference, window),
-        "strangest": [(int(place), float(far[place])) for place in order],
-    }
-
-
-def _tests(
-    reference: Sample, window: Sample, apart: Matrix, number: int
-) -> dict[str, TwoSampleTest]:
-    """What a window is told by: of inputs and answers the distributions and the means."""
-    sizes = (len(reference), len(window))
-    rows, scores = np.vstack([reference.embeddings, window.embeddings]), _scores(reference, window)
-    return {
-        "inputs": two_samples.compare(apart, sizes, number),
-        "outputs": two_samples.compare(two_samples.distances(scores), sizes, number),
-        "inputs_mean": two_samples.compare(two_samples.whitened(rows), sizes, number),
-        "outputs_mean": two_samples.compare_means(scores, sizes, number),
-    }
-
-
-def _scores(reference: Sample, window: Sample) -> Matrix:
-    """Every answer's probabilities, a column a class."""
-    answers = [*reference.answers, *window.answers]
-    classes = sorted({name for answer in answers for name in answer["scores"]})
-    return np.array(
-        [[float(answer["scores"].get(name, 0.0)) for name in classes] for answer in answers]
-    )
-
-
-def _given_class(
-    reference: Sample, window: Sample, apart: Matrix, number: int
-) -> dict[str, Any] | None:
-    """Whether inputs of the same class differ, where feedback knows the class of enough; None where
-    it does not: then another mix of the same classes is drift, too.
-    """
-    labels = [*reference.labels, *window.labels]
-    first = len(reference)
-    shared = set(reference.labels) & set(window.labels) - {None}
-    places = np.array([at for at, label in enumerate(labels) if label in shared], int)
-    sizes = (int((places < first).sum()), int((places >= first).sum()))
-    if min(sizes) < _LEAST_LABELLED:
-        return None
-    strata = [labels[at] for at in places]
-    found = two_samples.compare(apart[np.ix_(places, places)], sizes, number, strata)
-    return {**found.told(), "labelled": list(sizes)}
-
-
-def _class_mix(reference: Sample, window: Sample) -> list[dict[str, Any]]:
-    """What part of the answers each label was."""
-    shares = [
-        Counter(answer["label"] for answer in sample.answers) for sample in (reference, window)
-    ]
-    return [
-        {
-            "label": label,
-            "reference": shares[0][label] / len(reference),
-            "window": shares[1][label] / len(window),
-        }
-        for label in sorted(shares[0] | shares[1])
-    ]
 
 
 def _named(row: LoggedPredictionRow, far: float) -> dict[str, Any]:

@@ -102,8 +102,29 @@ def following(session: Session, of: Watched, after: str, limit: int) -> list[Log
     return list(session.scalars(statement.order_by(LoggedPredictionRow.id).limit(limit)))
 
 
+def within(
+    session: Session, of: Watched, after: str, window: DriftWindowRow
+) -> list[LoggedPredictionRow]:
+    """A window's inputs that the log still has, in their order; it begins after the row `after`."""
+    return [row for row in following(session, of, after, window.size) if row.id <= window.last_id]
+
+
+def window(session: Session, of: Watched, window_id: str) -> DriftWindowRow | None:
+    """A window of what is watched; None where it is gone."""
+    statement = select(DriftWindowRow).where(
+        DriftWindowRow.organisation_id == of.organisation_id,
+        DriftWindowRow.alias == of.alias,
+        DriftWindowRow.model_id == of.model_id,
+        DriftWindowRow.id == window_id,
+    )
+    return session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
+
+
 def labels(session: Session, rows: Sequence[LoggedPredictionRow]) -> list[str | None]:
-    """What feedback says that they are; None where it does not."""
+    """What audited feedback says that they are; None where there is none.
+
+    What callers volunteer is mostly of errors: within a class those are other inputs than the rest.
+    """
     if not rows:
         return []
     of = FeedbackRow
@@ -112,6 +133,7 @@ def labels(session: Session, rows: Sequence[LoggedPredictionRow]) -> list[str | 
             of.organisation_id == rows[0].organisation_id,
             of.alias == rows[0].alias,
             of.label.is_not(None),
+            of.audited.is_(True),
             of.prediction_id.in_([row.prediction_id for row in rows]),
         )
     )
@@ -119,23 +141,57 @@ def labels(session: Session, rows: Sequence[LoggedPredictionRow]) -> list[str | 
     return [known.get((row.prediction_id, row.place)) for row in rows]
 
 
+def first_labels(session: Session, of: Watched, first: DriftReferenceRow) -> list[str | None]:
+    """What audited feedback says by now that the reference's inputs are. It keeps neither ids nor
+    hashes: they are known by their embeddings as long as the log has them, and keep then what was
+    known of them last.
+    """
+    rows = [row for row in following(session, of, "", first.size) if row.id <= first.last_id]
+    named = labels(session, rows)
+    said: dict[bytes | None, str | None] = {row.embedding: None for row in rows}
+    said |= {row.embedding: one for row, one in zip(rows, named, strict=True) if one is not None}
+    width = len(first.embeddings) // first.size
+    own = [first.embeddings[at * width : (at + 1) * width] for at in range(first.size)]
+    return [said.get(one, before) for one, before in zip(own, first.labels, strict=True)]
+
+
+def queue_labelled(session: Session, of: Watched) -> None:
+    """Have a trainer look what an audited label, which has just come, tells of windows that were
+    tested before it; one look that has not begun is enough.
+    """
+    if windows(session, of, limit=1) and not _is_asked(session, of, ["queued"]):
+        _ask(session, of)
+
+
 def queue(session: Session, of: Watched, rule: PredictionLog) -> bool:
     """Have a trainer look, if inputs enough wait for it and none is to; whether one was asked."""
     wanted = rule.window if reference(session, of) is not None else rule.reference
     if waiting(session, of) < wanted:
         return False
-    payload = {"alias": of.alias, "model": of.model_id}
+    if _is_asked(session, of, ["queued", "running"]):
+        return False
+    _ask(session, of)
+    return True
+
+
+def _payload(of: Watched) -> dict[str, str]:
+    return {"alias": of.alias, "model": of.model_id}
+
+
+def _is_asked(session: Session, of: Watched, states: Sequence[str]) -> bool:
     pending = session.scalars(
         select(WorkRow.payload).where(
             WorkRow.organisation_id == of.organisation_id,
             WorkRow.kind == KIND,
-            WorkRow.state.in_(["queued", "running"]),
+            WorkRow.state.in_(states),
         )
     )
-    if payload in list(pending):
-        return False
-    work.add(session, KIND, organisation_id=of.organisation_id, payload=payload, priority=IDLE)
-    return True
+    return _payload(of) in list(pending)
+
+
+def _ask(session: Session, of: Watched) -> None:
+    whose, payload = of.organisation_id, _payload(of)
+    work.add(session, KIND, organisation_id=whose, payload=payload, priority=IDLE)
 
 
 def alias_of(session: Session, of: Watched) -> AliasRow | None:

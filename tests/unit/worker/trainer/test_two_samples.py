@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.core.live.drifting import ALPHA, LONGER
 from worker.trainer import two_samples
-from worker.trainer.kinds.drift import Sample, window_result
 
 SIZES = (40, 30)
 
@@ -40,7 +40,7 @@ def test_a_shift_is_found_and_measured() -> None:
     found = two_samples.compare(two_samples.distances(rows), SIZES, 1)
     assert found.p == 1 / (1 + two_samples.PERMUTATIONS)
     assert found.effect > 0.02
-    assert two_samples.judged([found, found]) == (2 * found.p, True)
+    assert two_samples.judged([found, found]) == (3 * found.p, True)
 
 
 def test_another_mix_of_the_same_classes_is_none_within_the_classes() -> None:
@@ -113,20 +113,16 @@ def test_a_large_p_needs_no_more_permutations_and_alarms_neither_way() -> None:
     assert (p * 500) % 1 == pytest.approx(0.0, abs=1e-6), "500 labellings, the own one among them"
 
 
-def sample(random: np.random.Generator, size: int, shift: float = 0.0) -> Sample:
-    rows = random.normal(size=(size, 8)) + shift
-    answers = [{"label": "a" if row[0] > 0 else "b", "scores": {"a": 1.0}} for row in rows]
-    return Sample(embeddings=rows, answers=answers, labels=["a"] * size)
+def test_what_is_tested_together_has_the_level_that_its_windows_have_kept() -> None:
+    def told(p: float) -> two_samples.TwoSampleTest:
+        return two_samples.TwoSampleTest(p, 0.1)
 
-
-def test_a_window_names_its_strangest_inputs_and_its_mix() -> None:
-    random = np.random.default_rng(2)
-    reference, window = sample(random, 100), sample(random, 50)
-    window.embeddings[17] += 50
-    found = window_result(reference, window, 1)
-    assert found["drifted"] is False
-    assert found["strangest"][0][0] == 17
-    assert sum(one["window"] for one in found["class_mix"]) == pytest.approx(1)
-    assert found["given_class"]["labelled"] == [100, 50]
-    assert window_result(reference, sample(random, 50, 1.0), 2)["drifted"] is True
-    assert window_result(reference, window, 1) == found, "the same window, the same answer"
+    quiet = [told(1.0)] * 4
+    each, kept = ALPHA / 5, LONGER * ALPHA / 5
+    p, drifted = two_samples.judged([*quiet[1:], told(each)])
+    assert p == pytest.approx(ALPHA)
+    assert drifted
+    assert two_samples.judged(quiet, told(0.999 * kept))[1] is True
+    assert two_samples.judged(quiet, told(1.001 * kept))[1] is False
+    spent = LONGER * 4 * each + kept
+    assert spent == pytest.approx(LONGER * ALPHA), "four windows spend no more than their level"

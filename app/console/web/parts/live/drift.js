@@ -8,14 +8,17 @@ import { Failed, Loading, Note, useEvery, useLoad } from "../ui.js";
 import { ago, count, label, percent, several, thing } from "../words.js";
 
 /** @type {[string, string][]} */
-const TESTS = [["inputs", "the inputs themselves"], ["inputs_mean", "what all of them share, such as light"], ["outputs", "how sure it is of what"], ["outputs_mean", "which classes it answers"], ["given_class", "inputs of the same class"]];
+const TESTS = [["inputs", "the inputs themselves"], ["inputs_mean", "what all of them share, such as light"], ["outputs", "how sure it is of what"], ["outputs_mean", "which classes it answers"], ["outputs_mean_of_four", "the same, over four windows"], ["given_class", "inputs of the same class"], ["labelled_mix", "how often its labels name each class"]];
+
+/** What labels say that a change is. @type {Record<string, string>} */
+const CHANGES = { inputs: "Of the same class the inputs are others.", class_mix: "Other classes come more often; within a class nothing evident has changed.", both: "Other classes come more often, and within a class the inputs are others.", undecided: "Labels do not decide yet whether inputs or classes have changed." };
 const MOST_MIX = 6;
 
 /** @param {number} p */
 const chances = (p) => (p >= 0.095 ? p.toFixed(2) : p >= 0.00095 ? p.toFixed(3) : p > 0 ? p.toFixed(4) : "under 0.0001");
 
 /** The test of a window that shows most. @param {any} one */
-const clearest = (one) => TESTS.slice(0, 4).map(([name, said]) => ({ said, ...(one[name] ?? { p: 2, effect: 0 }) })).sort((a, b) => a.p - b.p || b.effect - a.effect)[0];
+const clearest = (one) => TESTS.slice(0, 5).map(([name, said]) => ({ said, ...(one[name] ?? { p: 2, effect: 0 }) })).sort((a, b) => a.p - b.p || b.effect - a.effect)[0];
 
 /** Each window as a bar of its effect. @param {{windows: any[], at: any, onOpen: (one: any) => void}} props */
 function Windows({ windows, at, onOpen }) {
@@ -31,7 +34,7 @@ function Window({ one, target, modality }) {
   const tests = TESTS.filter(([name]) => one[name]);
   return html`<div class="half" style=${{ gap: "20px 40px", marginTop: "16px" }}><div>
       <table><thead><tr><th>What was compared</th><th class="num">effect</th><th class="num">by chance (p)</th></tr></thead><tbody>${tests.map(([name, said]) => html`<tr key=${name}><td>${said}</td><td class="num">${one[name].effect.toFixed(3)}</td><td class="num">${chances(one[name].p)}</td></tr>`)}<tr><td style=${{ fontWeight: 500 }}>together</td><td></td><td class="num" style=${{ fontWeight: 500 }}>${chances(one.p)}</td></tr></tbody></table>
-      <p class="hint" style=${{ marginTop: "6px" }}>0: the same; 1: nothing in common.${one.given_class ? "" : " No class-by-class comparison: too few of these inputs have a label, so another mix of the same classes counts as moved, too."}</p></div>
+      <p class="hint" style=${{ marginTop: "6px" }}>0: the same; 1: nothing in common.${one.change ? ` ${CHANGES[one.change]}` : one.given_class ? "" : " No class-by-class comparison: too few of these inputs have an audited label, so another mix of the same classes counts as moved, too."}</p></div>
     <div>${moved.length > 0 ? html`<h3>What it answers</h3><table><thead><tr><th>Class</th><th class="num">at first</th><th class="num">now</th></tr></thead><tbody>${moved.map((/** @type {any} */ share) => html`<tr key=${share.label}><td style=${{ overflowWrap: "anywhere" }} title=${share.label}>${label(share.label)}</td><td class="num muted">${percent(share.reference, 0)}</td><td class="num">${percent(share.window, 0)}</td></tr>`)}</tbody></table>` : html`<p class="muted dense">It answers with the classes as often as at first.</p>`}</div></div>
     ${one.strangest.length > 0 && html`<h3 style=${{ margin: "18px 0 8px" }}>Strangest of them</h3><div class=${modality === "text" ? "" : "tiles"} style=${{ maxWidth: modality === "text" ? null : "620px" }}>${one.strangest.slice(0, 5).map((/** @type {any} */ odd) => html`<div class=${`tile ${modality === "text" ? "text" : ""}`} style=${{ cursor: "default" }} key=${odd.id}><${LoggedInput} item=${{ content: `/v1/models/${part(target)}/logged/${odd.id}/content` }} modality=${modality} alt=${`called ${label(odd.label)}, distance ${odd.distance.toFixed(2)}`} /><small>${label(odd.label)} <span class="faint">${odd.distance.toFixed(2)}</span></small></div>`)}</div>`}`;
 }

@@ -140,6 +140,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 bench-serving: install ## Throughput and latency over HTTP against the bare engine
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.serving.tuned_models
+	$(BIN)/python -m benchmarks.serving.shadow
 
 bench-quality: install ## Accuracy, calibration, intervals and unknowns from few examples; the price of bf16
 	$(BIN)/python -m benchmarks.quality

@@ -1,4 +1,4 @@
-"""Augmented versions of one picture, told by the names that Roboflow's exports give them."""
+"""Versions of one picture, told by the names that exports and augmenting tools give them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.manifest import Problem
+from app.uploads.intake.layout.augmented import families
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.names import shown
 
@@ -16,8 +17,19 @@ _VERSION = re.compile(r"(.+)\.rf\.[0-9a-zA-Z]{16,64}\.\w+")
 
 
 def together(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
-    """The examples, versions of one picture in one group where they have none, and a problem that
-    says so: versions on both sides of a fold or split would be recognised, not classified."""
+    """The examples, versions of one picture in one group where they have none, and problems that
+    say so: versions on both sides of a fold or split would be recognised, not classified.
+
+    Names that only look as if they said so are not asked where the upload has groups of its own.
+    """
+    grouped, told = _exported(items)
+    if any(item.group for item in items):
+        return grouped, told
+    grouped, further = _augmented(grouped)
+    return grouped, [*told, *further]
+
+
+def _exported(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
     originals = [_original(item) for item in items]
     counts = Counter(filter(None, originals))
     several = {name for name, count in counts.items() if count > 1}
@@ -28,6 +40,20 @@ def together(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Pr
         for item, name in zip(items, originals, strict=True)
     ]
     return grouped, [_told(several, sum(counts[name] for name in several))]
+
+
+def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
+    found = families(items)
+    if found is None:
+        return list(items), []
+    grouped = [replace(item, group=item.group or found.of.get(at)) for at, item in enumerate(items)]
+    copy, of = (shown(name, 60) for name in found.example)
+    message = (
+        f"{len(found.of)} files are {len(set(found.of.values()))} pictures and copies of them by "
+        f"their names, such as {copy} of {of}: those of one picture are one group, and count as "
+        "one where accuracy is estimated; a metadata.csv with the column group says otherwise"
+    )
+    return grouped, [Problem(code="group_assumed", message=message)]
 
 
 def original(path: str) -> str:

@@ -184,14 +184,15 @@ class _Intake:
         the latter is something else by its content, and folders can say the labels."""
         sure = any(layout.is_metadata(one.path) for one in listing)
         pictures = lists.NamedPictures([one for one in tree if one.role == "image"])
-        splits = SplitLists() if sure else SplitLists.of(tree, self._list_reading(opened), pictures)
+        splits = SplitLists.of(tree, self._list_reading(opened), pictures)
         rows = (
             (table, row) if sure else lists.located(pictures, table, row)
             for table in listing
             for row in self._rows(opened, table, paths=True)
         )
         try:
-            items = self._by_rows(opened, splits.located(rows, self._drafts.tell), tree)
+            located = splits.located(rows, pictures, self._drafts.tell)
+            items = self._by_rows(opened, located, tree)
         except HeadstartError as error:
             if sure and error.code == "schema_mismatch" and not self._refusals:
                 return self._named_otherwise(opened, tree, error)
@@ -249,7 +250,7 @@ class _Intake:
         tables = list(sources.every())
         decision = layout.decide(tables, pictures)
         self._drafts.notes += decision.notes
-        self._drafts.problems += decision.problems
+        self._drafts.problems += [*decision.problems, *sources.unread]
         if not decision.rows:
             self._facts.take(decision.beside, tables, sources.splits)
             used = sources.said_splits | self._facts.members

@@ -216,12 +216,17 @@ def facts_read(title: str, path: str, splits: int, groups: int) -> Problem:
     return Problem(code="ambiguous_layout", message=message, path=path)
 
 
-def splits_by_names(named: int, rest: int, twice: Sequence[str]) -> Problem:
+def splits_by_names(named: int, rest: int, twice: Sequence[str], other: Sequence[str]) -> Problem:
     """That tables and lists are called by splits, and what they do not say."""
     message = f"the names of tables and lists say the split of {named} picture(s), which is read"
     message += f"; {rest} of which they say none are trained on" if rest else ""
     if twice:
         message += f"; {len(twice)} are named by several, such as {shown(twice[0], 60)}"
+    if other:
+        message += (
+            f"; {len(other)} are in another split by their folder or a column, such as "
+            f"{shown(other[0], 60)}, which holds: a metadata.csv with a column split says otherwise"
+        )
     return Problem(code="ambiguous_layout", message=message)
 
 

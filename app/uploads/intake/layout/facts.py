@@ -71,13 +71,17 @@ class Facts:
         free = {at: split for at, split in splits.items() if kept[at].split is None}
         left = any(one.split in (None, "train") for at, one in kept.items() if at not in free)
         held_out = set(free.values()) - {"train"} and (left or "train" in free.values())
-        if not held_out and not twice:
+        other = [
+            kept[at].path for at, split in splits.items() if kept[at].split not in (None, split)
+        ]
+        if not held_out and not twice and not other:
             return []
         free = free if held_out else {}
         for at, split in free.items():
             kept[at] = replace(kept[at], split=split)
         rest = sum(one.split is None for one in kept.values())
-        return [doubts.splits_by_names(len(free), rest, sorted(kept[at].path for at in twice))]
+        several = sorted(kept[at].path for at in twice)
+        return [doubts.splits_by_names(len(free), rest, several, sorted(other))]
 
     def _named(self, kept: Mapping[int, LabelledFile]) -> tuple[dict[int, Split], set[int]]:
         """The splits by picture, and those of several, which are in none."""

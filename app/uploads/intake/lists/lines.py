@@ -15,6 +15,8 @@ from app.uploads.intake.splits import SPLITS
 
 MOST = 1000
 """Lines that are looked at before a file is taken for a list."""
+ENOUGH = 10
+"""Names without endings that are no accident."""
 MOST_WORDS = 12
 """Of a line, one of whose words may be parts of a path."""
 _USES = frozenset({"unassigned", "validate"})
@@ -108,14 +110,17 @@ def _of(cells: Sequence[str], at: int | None, number: int) -> AnnotatedPicture:
 def listed_alone(lines: Iterable[str], pictures: NamedPictures, folder: str) -> list[str] | None:
     """The pictures of a list that names one a line and says nothing else of it; None of any other.
 
-    VOC's `ImageSets/Main/train.txt`, and Darknet's lists of paths.
+    VOC's `ImageSets/Main/train.txt`, and Darknet's lists of paths. Where the archive is a part of
+    what is listed few may be found, or none.
     """
     said = [line.strip() for line in lines if line.strip()]
-    if any(not _is_alone(one, pictures, folder) for one in said):
+    if not said or any(not _is_alone(one, pictures, folder) for one in said):
         return None
     found = [pictures.find(one, folder) for one in said]
     paths = [path for path in found if path is not None]
-    return paths if paths and 2 * len(paths) >= len(said) else None
+    named = all(images.extension(one) in images.EXTENSIONS for one in said)
+    enough = 2 * len(paths) >= len(said) or len(paths) >= ENOUGH
+    return paths if named or enough else None
 
 
 def _is_alone(line: str, pictures: NamedPictures, folder: str) -> bool:

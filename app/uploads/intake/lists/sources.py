@@ -56,8 +56,12 @@ class Sources:
     @property
     def splits(self) -> Mapping[str, Split | None]:
         """By path the splits that lists say which say nothing else, None where they say several."""
-        said = self._splits
-        return {path: None if path in said.twice else one for path, one in said.splits.items()}
+        return self._splits.splits
+
+    @property
+    def unread(self) -> list[Problem]:
+        """What is told of lists that are called by a split, and do not count."""
+        return self._splits.unread
 
     @property
     def said_splits(self) -> frozenset[int]:
@@ -125,7 +129,7 @@ class Sources:
         kind = known_list(suffix, head)
         if kind is None and suffix in (".lst", ".txt"):
             read = self._lines(member)
-            splits = member in self._splits.members
+            splits = self._splits.has(member)
             return read if read or splits else self._vague(member, head)
         if suffix == ".manifest":
             with self._reading.table(member) as table:
@@ -157,8 +161,7 @@ class Sources:
         folder = member.path.rpartition("/")[0]
         with self._reading.table(member) as table:
             text = lines_of(table)
-            alone = lines.listed_alone(text, self._pictures, folder)
-            if alone is not None and self._splits.add(member, alone):
+            if self._splits.add(member, text, self._pictures):
                 return None
             some = [one for one in text[: lines.MOST] if one.strip()]
             named = [one for one in some if self._names(one, folder)]

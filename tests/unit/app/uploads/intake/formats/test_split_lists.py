@@ -119,6 +119,108 @@ def test_lists_of_names_beside_coco(take: Take, kind: str, form: str) -> None:
     assert not any("train.txt" in one.message for one in built.problems if one.excluded)
 
 
+def listed(names: tuple[str, str], form: str = "{}") -> dict[str, bytes]:
+    """Pictures in one folder, and lists of those that are trained on and of the others."""
+    said = {
+        name: "\n".join(form.format(one.removesuffix(".png")) for one in some).encode()
+        for name, some in zip(names, (TRAIN, VAL), strict=True)
+    }
+    return {**exports.pictures("images/"), **said}
+
+
+def table(form: str = "{}") -> bytes:
+    told = (f"{form.format(one.removesuffix('.png'))},{label}" for one, label in LABELS.items())
+    return "\n".join(["path,label", *told]).encode()
+
+
+FORMS = ["images/{}.png", "{}.png", "{}"]
+NAMES = [
+    ("train.txt", "test.txt"),
+    ("train_val_list.txt", "test_list.txt"),
+    ("trainval.txt", "testset.lst"),
+    ("splits/trainlist01.txt", "splits/testlist01.txt"),
+    ("our_train.txt", "our_test.txt"),
+    ("else.md", "test-names.txt"),
+]
+
+
+@pytest.mark.parametrize("named", [FORMS[0], FORMS[1]])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("which", ["labels.csv", "metadata.csv", "metadata.tsv"])
+@pytest.mark.parametrize("names", NAMES)
+def test_lists_beside_tables(
+    take: Take, names: tuple[str, str], which: str, form: str, named: str
+) -> None:
+    said = table(named).replace(b",", b"\t" if which.endswith("tsv") else b",")
+    built = take(zipped({**listed(names, form), which: said}))
+    splits = {one.path.rpartition("/")[2]: one.split for one in built.examples}
+    assert splits == dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "test")
+    assert any(f"{names[1]} say which" in one.message for one in built.problems) or any(
+        f"{names[0]}, {names[1]} say which" in one.message for one in built.problems
+    )
+    assert not any(".txt file" in one.message for one in built.problems)
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_lists_beside_class_folders(take: Take, names: tuple[str, str]) -> None:
+    lists = {path: data for path, data in listed(names).items() if not path.endswith(".png")}
+    folders = {f"{label}/{one}": png(at) for at, (one, label) in enumerate(LABELS.items())}
+    built = take(zipped({**folders, **lists}))
+    splits = {one.path.rpartition("/")[2]: one.split for one in built.examples}
+    assert splits == dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "test")
+
+
+def test_a_row_goes_before_lists_and_they_before_its_folder(take: Take) -> None:
+    names = list(LABELS)
+    places = {one: f"{'val' if at == 0 else 'train'}/{one}" for at, one in enumerate(names)}
+    rows = [f"{places[one]},{LABELS[one]},{'train' * (at == 5)}" for at, one in enumerate(names)]
+    files = {places[one]: png(at) for at, one in enumerate(names)}
+    files["metadata.csv"] = "\n".join(["path,label,split", *rows]).encode()
+    built = take(zipped({**files, "test.txt": "\n".join(names[4:]).encode()}))
+    splits = {one.path.rpartition("/")[2]: one.split for one in built.examples}
+    assert splits == dict.fromkeys(names, "train") | {names[0]: "val", names[4]: "test"}
+
+
+@pytest.mark.parametrize("which", ["labels.csv", "metadata.csv"])
+def test_lists_of_more_than_there_is(take: Take, which: str) -> None:
+    files = listed(("train.txt", "test.txt"), "{}.png")
+    files["test.txt"] += "".join(f"\nelsewhere_{at}.png" for at in range(50)).encode()
+    built = take(zipped({**files, which: table()}))
+    assert {one.path.rpartition("/")[2] for one in built.examples if one.split == "test"} == set(
+        VAL
+    )
+
+
+@pytest.mark.parametrize("which", ["labels.csv", "metadata.csv", "annotations.json"])
+@pytest.mark.parametrize("name", ["test.txt", "our_test.txt"])
+def test_lists_that_do_not_count_are_told(take: Take, name: str, which: str) -> None:
+    said = exports.coco() if which.endswith("json") else table()
+    form = "{}" if name == "our_test.txt" else "elsewhere/{}_of_others.png"
+    files = listed(("else.md", name), form)
+    built = take(zipped({**files, which: said}), options=JUDGED)
+    assert not built.names_splits
+    assert any(f"{name} names pictures" in one.message for one in built.problems)
+
+
+def test_lists_of_several_partitions_are_told(take: Take) -> None:
+    files = listed(("train1.txt", "test1.txt"))
+    files |= {"train2.txt": files["test1.txt"], "test2.txt": files["train1.txt"]}
+    built = take(zipped({**files, "labels.csv": table()}))
+    assert not built.names_splits
+    assert sum("of one partition" in one.message for one in built.problems) == 4
+
+
+def test_lists_against_split_folders_are_told(take: Take) -> None:
+    names = list(LABELS)
+    folders = ("test/a", "train/a", "train/b", "test/b", "train/a", "train/b")
+    files = {
+        f"{folder}/{one}": png(at)
+        for at, (folder, one) in enumerate(zip(folders, names, strict=True))
+    }
+    built = take(zipped({**files, "val.txt": "\n".join(names[1:3]).encode()}))
+    assert any("2 are in another split by their folder" in one.message for one in built.problems)
+
+
 def test_categories_of_one_name_are_told(take: Take) -> None:
     told = exports.coco().replace(b'"name": "dog"}', b'"name": "dog"}, {"id": 2, "name": "dog"}')
     told = told.replace(b'"image_id": 1, "category_id": 1', b'"image_id": 1, "category_id": 2')

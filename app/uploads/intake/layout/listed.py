@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
@@ -16,7 +17,10 @@ from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import PathRow, Row, path_row
 from app.uploads.intake.splits import of_folders, read_name
 
-ONE_ROW = "leave the one that counts, as where several people have labelled it"
+ONE_ROW = (
+    "leave the one that counts, as where several people have labelled it; where a picture has "
+    "several labels, a row each, say label_mode=multi_label"
+)
 OF_ROW = frozenset(
     {"schema_mismatch", "invalid_value", "label_too_long", "unsafe_path", "unsafe_name"}
     | {"duplicate_name", "several_labels"}
@@ -87,16 +91,37 @@ def by_rows(
             folder = table.path.rpartition("/")[0]
             member = _member(row, told, folder, places)
             place = member.index, told.box.key if told.box else ""
-            if place in items:
-                raise row.error(
-                    "duplicate_name", f"{shown(told.path)} has a row already: {ONE_ROW}"
-                )
             split = told.split or _split(folder)
             group = told.group or (original(member.path) if told.box else None)
-            items[place] = LabelledFile(
+            said = LabelledFile(
                 member.index, member.path, told.label, group, split, told.labels, told.box
             )
+            before = items.get(place)
+            items[place] = said if before is None else _united(row, before, said)
     return sorted(items.values(), key=lambda item: item.index)
+
+
+def _united(row: Row, before: LabelledFile, said: LabelledFile) -> LabelledFile:
+    """What two rows say of one picture that may have several labels: those of both.
+
+    Raises duplicate_name where it has one, or is a box, and invalid_value where they contradict
+    each other.
+    """
+    if before.labels is None or said.labels is None or said.box is not None:
+        raise row.error("duplicate_name", f"{shown(said.path)} has a row already: {ONE_ROW}")
+    if bool(before.labels) != bool(said.labels):
+        why = f"{shown(said.path)} belongs to no class in one row, and has labels in another"
+        raise row.error("invalid_value", why)
+    for role, old, new in (
+        ("group", before.group, said.group),
+        ("split", before.split, said.split),
+    ):
+        if old and new and old != new:
+            why = f"the {role} of {shown(said.path)} is {shown(new, 60)!r}, a row before says "
+            raise row.error("invalid_value", f"{why}{shown(old, 60)!r}")
+    labels = tuple(sorted({*before.labels, *said.labels}))
+    group, split = before.group or said.group, before.split or said.split
+    return replace(before, labels=labels, group=group, split=split)
 
 
 def _split(folder: str) -> Split | None:

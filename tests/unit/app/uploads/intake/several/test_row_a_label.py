@@ -1,0 +1,60 @@
+"""A picture in several rows, a label each, as lists of findings have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.core.errors import HeadstartError
+from app.uploads.intake import IntakeOptions
+from tests.archives import png, zipped
+from tests.unit.app.uploads.intake.conftest import Take
+
+Refused = Callable[..., HeadstartError]
+PICTURES = {f"images/{at}.png": png(at) for at in range(4)}
+ROWS = ["0.png,edema", "0.png,mass", "1.png,mass", "2.png,edema", "2.png,edema", "3.png,none"]
+SEVERAL = IntakeOptions(label_mode="multi_label", negative_label="none")
+
+
+def archive(name: str, header: str, rows: list[str]) -> bytes:
+    return zipped({**PICTURES, name: "\n".join([header, *rows]).encode()})
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "findings.csv"])
+@pytest.mark.parametrize("header", ["path,label", "file_name,label"])
+def test_it_has_the_labels_of_all_rows(take: Take, name: str, header: str) -> None:
+    built = take(archive(name, header, ROWS), options=SEVERAL)
+    assert [one.labels for one in sorted(built.examples, key=lambda one: one.path)] == [
+        ("edema", "mass"),
+        ("mass",),
+        ("edema",),
+        (),
+    ]
+
+
+@pytest.mark.parametrize("mode", [None, "single_label"])
+def test_with_one_label_it_is_refused_and_the_mode_is_said(refused: Refused, mode: None) -> None:
+    error = refused(
+        archive("findings.csv", "path,label", ROWS), options=IntakeOptions(label_mode=mode)
+    )
+    assert error.code == "duplicate_name"
+    assert "label_mode=multi_label" in error.message
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "why"),
+    [
+        ("path,label", ["0.png,mass", "0.png,none"], "belongs to no class in one row"),
+        ("path,label,group", ["0.png,mass,a", "0.png,edema,b"], "the group of"),
+        ("path,label,split", ["0.png,mass,train", "0.png,edema,test"], "the split of"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused(
+    refused: Refused, header: str, rows: list[str], why: str
+) -> None:
+    more = "".join(",a" if "group" in header else ",train" if "split" in header else "")
+    rest = [f"{at}.png,{'mass' if at % 2 else 'edema'}{more}" for at in (1, 2, 3)]
+    error = refused(archive("metadata.csv", header, [*rows, *rest]), options=SEVERAL)
+    assert error.code == "invalid_value"
+    assert why in error.message

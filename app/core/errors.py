@@ -52,6 +52,7 @@ TITLES: Mapping[str, str] = {
     "image_truncated": "The image is cut short",
     "image_invalid": "The image cannot be decoded",
     "image_blank": "The picture is of one colour",
+    "not_finite": "The backbone gives no finite numbers of this",
     "unsupported_image_format": "The image format is not supported",
     "schema_mismatch": "A row does not fit the columns",
     "several_labels": "An example has several labels",

@@ -49,6 +49,8 @@ router = APIRouter(route_class=CountedRoute, tags=["predictions"])
         "text_too_long",
         "image_invalid",
         "image_truncated",
+        "not_finite",
+        "weights_invalid",
         "backbone_unavailable",
         "overloaded",
         "predictor_unavailable",

@@ -54,6 +54,8 @@ _PROBLEMS = problems(
     "invalid_request",
     "image_invalid",
     "image_truncated",
+    "not_finite",
+    "weights_invalid",
     "model_corrupt",
     "backbone_unavailable",
     "overloaded",

@@ -92,6 +92,8 @@ _OPENAPI: dict[str, Any] = {
         "modality_mismatch",
         "image_invalid",
         "image_truncated",
+        "not_finite",
+        "weights_invalid",
         "model_corrupt",
         "backbone_unavailable",
         "overloaded",

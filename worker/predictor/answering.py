@@ -21,24 +21,40 @@ from worker.predictor.prediction_cache import PredictionCache
 NEIGHBOURS = 5
 Tokens = Callable[[Sequence[str]], list[int]]
 """How many tokens each text is."""
+Answers = list[bytes | HeadstartError]
+"""Items of an answer, or what is wrong with their inputs."""
 
 
 class Answerer:
     """Turns one backbone's feature rows into items of an answer; threads may share it."""
 
-    def __init__(self, spec: BackboneSpec, cache: PredictionCache, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        cache: PredictionCache,
+        tokens: Tokens,
+        *,
+        not_finite: Callable[[], HeadstartError],
+    ) -> None:
+        """`not_finite` makes the error of an input whose rows are not, or raises what is wrong
+        with the backbone.
+        """
         self._spec, self._cache, self._tokens = spec, cache, tokens
+        self._not_finite = not_finite
 
-    def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> list[bytes]:
+    def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> Answers:
         """One answer an item and each of its riders; `rows[i]` is [pictures, D], in the order of
         the item's pictures; behind them what a network of its own reads, activations or pixels.
 
         Where an item wants a saliency map, the rows of its picture with each window hidden follow.
+        Rows that are not finite make no answer: the error is in its place.
         """
         if any(item.riders for item in items):
             items, rows = _spread(items, rows)
-        answers: list[bytes] = [b""] * len(items)
-        for views, places in _by_views(items).items():
+        finite = [bool(np.isfinite(row).all()) for row in rows]
+        wrong = HeadstartError("internal") if all(finite) else self._not_finite()
+        answers: Answers = [wrong] * len(items)
+        for views, places in _by_views(items, finite).items():
             chosen = [items[place] for place in places]
             group = self._group(views, chosen, [rows[place] for place in places])
             for place, answer in zip(places, group, strict=True):
@@ -50,8 +66,6 @@ class Answerer:
     ) -> list[bytes]:
         pictures = len(set(map(pictured, views))) or 1
         stacked = np.stack([row[:pictures] for row in rows])
-        if not np.isfinite(stacked).all():
-            raise HeadstartError("internal", "the backbone gave numbers that are not finite")
         if not views:
             return self._embeddings(items, stacked[:, 0])
         features = self._features(views, stacked)
@@ -190,10 +204,16 @@ def _unit(rows: Rows) -> Rows:
     return unit
 
 
-def _by_views(items: Sequence[PendingInput]) -> dict[tuple[str, ...], list[int]]:
-    """Places of the items by the views that their heads read; none for embeddings."""
+def _by_views(
+    items: Sequence[PendingInput], finite: Sequence[bool]
+) -> dict[tuple[str, ...], list[int]]:
+    """Places of the items with finite rows by the views that their heads read; none for
+    embeddings.
+    """
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, item in enumerate(items):
+        if not finite[place]:
+            continue
         views = () if item.call.head is None else item.call.head.live.config.views
         groups.setdefault(views, []).append(place)
     return groups

@@ -37,12 +37,12 @@ class Work:
     """What a batcher does with its items, on threads.
 
     `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
-    gives an answer an item and rider. `large(item)` tells soon whether preparing it takes far
-    longer than others.
+    gives an answer an item and rider, or its error. `large(item)` tells soon whether preparing it
+    takes far longer than others.
     """
 
     prepare: Callable[[PendingInput], Any]
-    answer: Callable[[Sequence[PendingInput], Any], list[bytes]]
+    answer: Callable[[Sequence[PendingInput], Any], Sequence[bytes | HeadstartError]]
     large: Callable[[PendingInput], bool] | None = None
 
 
@@ -319,7 +319,7 @@ class Batcher:
             for _ in item.together
         ]
         return [
-            InputOutcome(one, answer, timing=timing)
+            _outcome(one, answer, timing)
             for one, answer, timing in zip(everyone, answers, timings, strict=True)
         ]
 
@@ -347,6 +347,12 @@ class Batcher:
             return False
         self._deliver([InputOutcome(item, error=error, fatal=True)])
         return True
+
+
+def _outcome(item: PendingInput, answer: bytes | HeadstartError, timing: Timing) -> InputOutcome:
+    if isinstance(answer, HeadstartError):
+        return InputOutcome(item, error=answer, timing=timing)
+    return InputOutcome(item, answer, timing=timing)
 
 
 def _failed(item: PendingInput, error: HeadstartError) -> list[InputOutcome]:

@@ -9,6 +9,7 @@ from threading import Lock
 from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.engines import Engine, load_engine
+from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import joint
 from worker.predictor.answering import Answerer, Tokens
 from worker.predictor.batching import Batcher, Deliver, Work
@@ -52,7 +53,12 @@ def batcher_builder(
             name,
             Work(
                 reader.prepare,
-                Answerer(engine.spec, cache, _token_counter(engine)),
+                Answerer(
+                    engine.spec,
+                    cache,
+                    _token_counter(engine),
+                    not_finite=lambda: not_finite(engine),
+                ),
                 reader.is_large,
             ),
             [reader.forward],

@@ -15,6 +15,7 @@ from torch import Tensor
 from app.core.backbones import BackboneSpec
 from app.infra import weights
 from worker.ml.engines import Engine, TextEngine
+from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import parts_of
 from worker.ml.features.label_names import said
 from worker.ml.tasks import USUAL_SCALE
@@ -50,14 +51,14 @@ class LabelEmbeddings:
         weights_dir: Path | None,
     ) -> NameRows | None:
         """Of the readable labels in their order, the mean over prompts; None where the backbone
-        reads no names. Raises weights_invalid.
+        reads no names. Raises weights_invalid, and not_finite for a name that it gives no numbers
+        of.
         """
         if engine.spec.reads.read_by_heads:
-            embed = cast("TextEngine", engine).embed
-            rows = self._mean(
-                engine, classes, prompts, lambda told: torch.from_numpy(np.asarray(embed(told)))
+            return NameRows(
+                self._mean(engine, classes, prompts, lambda told: _by_engine(engine, told)),
+                USUAL_SCALE,
             )
-            return NameRows(rows, USUAL_SCALE)
         parts = parts_of(engine)
         if not any(one.spec.two_towers for one in parts):
             return None
@@ -108,6 +109,15 @@ class LabelEmbeddings:
             self._known.move_to_end(key)
         while len(self._known) > MOST:
             self._known.popitem(last=False)
+
+
+def _by_engine(engine: Engine, texts: Sequence[str]) -> Tensor:
+    """[n, D], all of them finite."""
+    rows = torch.from_numpy(np.asarray(cast("TextEngine", engine).embed(texts)))
+    for text, row in zip(texts, rows, strict=True):
+        if not bool(row.isfinite().all()):
+            raise not_finite(engine, f"the class name {text[:100]!r}")
+    return rows
 
 
 def _tower(spec: BackboneSpec, weights_dir: Path | None) -> TextTower:

@@ -15,7 +15,9 @@ from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import batches, jobs, work
 from app.infra.repositories.retraining import endings
 
-_OUR_FAULTS = frozenset({"storage_full", "worker_lost", "backbone_unavailable", "internal"})
+_OUR_FAULTS = frozenset(
+    {"storage_full", "worker_lost", "backbone_unavailable", "weights_invalid", "internal"}
+)
 
 
 def lock_version(session: Session, version_id: str) -> DatasetVersionRow:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.core.errors import HeadstartError
 from app.core.modalities import IMAGE, is_mapped, is_pixels
 from worker.ml.engines.base import Engine, ImageEngine, Vectors
+from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import JointEngine
 from worker.ml.engines.readings import Asked, reading_of
 from worker.ml.images.pixel_scale import PixelScale
@@ -31,7 +32,8 @@ def embed_stream(
 
     Every index comes once; vectors come in order, a batch at a time, and so do errors. `blobs` is
     read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
-    Texts are UTF-8.
+    Texts are UTF-8. Every vector is finite: of which the network gives other numbers is an error
+    (not_finite). Raises weights_invalid where it gives no others of anything.
     """
     if isinstance(engine, JointEngine):
         yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)
@@ -39,9 +41,16 @@ def embed_stream(
     reading, network = reading_of(engine), embedder(engine, view)
     asked = Asked(view=view, threads=threads, scale=scale)
     with reading.rows(engine, blobs, asked) as rows:
-        yield from _in_batches(
+        made = _in_batches(
             rows, reading.together(engine), lambda some: network(reading.batch(some))
         )
+        wrong: HeadstartError | None = None
+        for index, result in made:
+            if isinstance(result, HeadstartError) or np.isfinite(result).all():
+                yield index, result
+                continue
+            wrong = wrong or not_finite(engine)
+            yield index, wrong
 
 
 def _of_each(

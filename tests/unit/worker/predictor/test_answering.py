@@ -1,16 +1,20 @@
-"""Who shares a batch with calls of several heads gets the rows that are its own."""
+"""Who shares a batch with calls of several heads gets the rows that are its own; bad rows none."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from app.core.errors import HeadstartError
 from app.core.messages import Input
 from app.core.modalities import pictured
-from worker.predictor.answering import _spread
+from worker.predictor.answering import Answerer, _spread
 from worker.predictor.calls import PendingInput
+from worker.predictor.prediction_cache import PredictionCache
 
 
 def item(*views: str) -> PendingInput:
@@ -42,3 +46,34 @@ def test_activations_come_in_the_rows_of_their_pictures() -> None:
     leader.riders = (rider,)
     _, theirs = _spread([leader], [rows(1, 2)])
     assert [each[:, 0].tolist() for each in theirs] == [[1, 2], [2]]
+
+
+def answerer(not_finite: Callable[[], HeadstartError]) -> Answerer:
+    spec: Any = SimpleNamespace(lasts=[range(2)])
+    return Answerer(spec, PredictionCache(0), lambda _: [], not_finite=not_finite)
+
+
+def embeddings(*counts: int) -> list[PendingInput]:
+    items = [item() for _ in counts]
+    for one in items:
+        asked: Any = SimpleNamespace(options=SimpleNamespace(tokens=False))
+        one.call.request = asked
+    return items
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_an_error_in_their_place(number: float) -> None:
+    given = [np.array([[1, 2]], np.float32), np.array([[1, number]], np.float32)]
+    answers = answerer(lambda: HeadstartError("not_finite"))(embeddings(0, 1), given)
+    assert isinstance(answers[0], bytes)
+    assert isinstance(answers[1], HeadstartError)
+    assert answers[1].code == "not_finite"
+
+
+def test_a_network_that_gives_no_numbers_is_said_of_the_call() -> None:
+    def refuse() -> HeadstartError:
+        raise HeadstartError("weights_invalid")
+
+    with pytest.raises(HeadstartError) as caught:
+        answerer(refuse)(embeddings(0), [np.array([[1, np.nan]], np.float32)])
+    assert caught.value.code == "weights_invalid"

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from app.core.backbones import BACKBONES
+from app.core.errors import HeadstartError
 from worker.ml.engines import Engine
 from worker.tensors import label_embeddings
 from worker.tensors.label_embeddings import LabelEmbeddings
@@ -78,3 +79,16 @@ def test_several_prompts_are_one_unit_row() -> None:
     assert engine.seen == ["a b", "an a b!"]
     assert found is not None
     assert found.rows.tolist() == [[1.0]]
+
+
+class Silent(CountingEngine):
+    """Gives NaN of one name."""
+
+    def embed(self, batch: Sequence[str]) -> Any:
+        return np.array([[np.nan if text == "bad" else 1.0] for text in batch], np.float32)
+
+
+def test_a_name_without_finite_numbers_is_named() -> None:
+    with pytest.raises(HeadstartError, match="'bad'") as caught:
+        of(LabelEmbeddings(), Silent("all-MiniLM-L6-v2"), "good", "bad")
+    assert caught.value.code == "not_finite"

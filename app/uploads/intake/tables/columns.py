@@ -13,6 +13,7 @@ from app.core.texts import composed
 from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PATHS, Row
+from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus, marks, split_guess
 from app.uploads.intake.tables.consensus import Voting
 from app.uploads.intake.tables.source import TableFile
@@ -150,7 +151,7 @@ def find(
     _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
-    _say_unread(table, places, names)
+    _say_unread(table, places, names, sample)
     _say_unread_texts(table, places, names, sample)
     guess = _guess(table, places, names)
     return Columns(places, guess, marked, voting=_voting(table, places, names))
@@ -291,12 +292,25 @@ def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -
             raise header.error("schema_mismatch", f"the header has {shown(name, 30)!r} twice")
 
 
-def _say_unread(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> None:
+def _say_unread(
+    table: TableFile,
+    places: Mapping[str, str],
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
+) -> None:
     """Warn of columns that may say which examples are held out or belong together, and are left
     unread."""
     if not table.labelled:
         return
-    flags = [name for name in names if folded(name) in FLAGS and name not in places.values()]
+    free = [name for name in names if name not in places.values()]
+    worded = [
+        name for name in free if folded(name) not in split_guess.NAMES and _has_splits(sample, name)
+    ]
+    if worded and "split" not in places:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in worded[:10])
+        said = f"not read: {some}, whose values are splits' words; split_column says that one is"
+        table.warn("column_unread", said)
+    flags = [name for name in free if folded(name) in FLAGS]
     if flags and "split" not in places:
         some = ", ".join(f"`{shown(name, 40)}`" for name in flags[:10])
         said = f"not read: {some}; a column `split` with train, val or test says what is held out"
@@ -339,6 +353,12 @@ def _has_texts(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
     cells = [row[name] for row in sample if isinstance(row.get(name), str) and row[name].strip()]
     words = sum(len(cell.split()) for cell in cells)
     return bool(cells) and words >= WORDS * len(cells) and 2 * len(set(cells)) > len(cells)
+
+
+def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether the cells of a column that are not blank say train, val or test, and nothing else."""
+    cells = {str(row.get(name) or "").strip().casefold() for row in sample} - {""}
+    return bool(cells) and cells <= SPLITS.keys()
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:

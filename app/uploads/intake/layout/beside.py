@@ -215,9 +215,16 @@ def _by_folder(pictures: Sequence[FileInTree]) -> dict[int, str]:
     except HeadstartError:
         return {}
     labels = {one.label for one in placed.items}
-    if len(labels) < 2 or all(_plain(label) in GENERIC for label in labels):
+    if len(labels) < 2 or all(_plain(label) in GENERIC for label in labels) or _are_parts(labels):
         return {}
     return {one.index: one.label for one in placed.items}
+
+
+def _are_parts(labels: Set[str]) -> bool:
+    """Whether folders differ in numbers alone, after a word that tells no class: `x_part_1`."""
+    if len({_plain(label) for label in labels}) > 1:
+        return False
+    return re.split(r"[\d\W_]+", folded(min(labels)).rstrip("0123456789-_. "))[-1] in GENERIC - {""}
 
 
 def _plain(name: str) -> str:

@@ -48,7 +48,15 @@ def labels(built: Built) -> list[str]:
         ),
     ],
 )
-@pytest.mark.parametrize("folders", [("images",), ("batch_1", "batch_2"), ("images", "images2")])
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("images",),
+        ("batch_1", "batch_2"),
+        ("images", "images2"),
+        ("HAM10000_images_part_1", "HAM10000_images_part_2"),
+    ],
+)
 def test_read_where_folders_are_no_classes(
     take: Take, name: str, content: bytes, folders: tuple[str, ...]
 ) -> None:
@@ -56,6 +64,22 @@ def test_read_where_folders_are_no_classes(
     assert labels(built) == LABELS
     assert any(f"{name} names 4 of 4 pictures" in note for note in built.notes)
     assert any(one.path == name and not one.excluded for one in built.problems)
+
+
+def test_parts_are_no_classes_of_a_table_without_an_ending(refused: Refused) -> None:
+    """As Dataverse has HAM10000's."""
+    folders = pictures("HAM10000_images_part_1", "HAM10000_images_part_2")
+    told = table("lesion_id,image_id,dx", "HAM_1,img{}")
+    error = refused(zipped({**folders, "HAM10000_metadata": told}))
+    assert "HAM10000_metadata" in error.message
+    assert "no folder tells their classes" in error.message
+
+
+@pytest.mark.parametrize("folders", [("image_class_1", "image_class_2"), ("cat_1", "dog_1")])
+def test_classes_that_are_numbered_stay_classes(take: Take, folders: tuple[str, ...]) -> None:
+    told = table("file,age").replace(b"hat", b"1").replace(b"shirt", b"2")
+    built = take(zipped({**pictures(*folders), "ages.csv": told}))
+    assert {one.label for one in built.examples} == set(folders)
 
 
 def test_metadata_of_any_kind_decides(take: Take) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -74,6 +74,8 @@ class Drafts:
         self.rules = options.rules
         self._placed: set[str] = set()
         """Paths of examples whose label is their folder's name."""
+        self._single: set[str] = set()
+        """Those of texts whose row names one label where there may be several."""
         self.refusals = Refusals()
         self._damaged = Damaged()
         self._without_label: list[Problem] = []
@@ -273,6 +275,8 @@ class Drafts:
             vote = row.values.get(VOTE)
             if isinstance(vote, Vote):
                 self._votes[len(self.listed)] = vote
+            elif told.labels is not None and isinstance(row.values.get("label"), str):
+                self._single |= {row.where} if len(told.labels) == 1 else set()
             self.add(told.text.encode(), row.where, told, split, modality="text")
         else:
             self.reject(members.empty(row.where))
@@ -296,27 +300,37 @@ class Drafts:
         self.add(taken.data, row.where, told, split, modality="image")
 
     def unite(self) -> None:
-        """Make one example of equal contents in several class folders, with all their labels; say
-        what belongs to no class.
+        """Make one example of equal contents in several class folders, or in several rows with one
+        label each, with all their labels; say what belongs to no class.
         """
         first: dict[tuple[str, Split | None], int] = {}
         united: list[Draft] = []
+        merged = Counter[str]()
         for draft in self.listed:
             at = first.setdefault((draft.content, draft.split), len(united))
-            if at == len(united):
+            how = self._united_as(united[at], draft) if at < len(united) else None
+            if how is None:
                 united.append(draft)
-            elif draft.path in self._placed and united[at].path in self._placed:
-                names = tuple(sorted({*united[at].names, *draft.names}))
-                united[at] = replace(united[at], labels=names)
-            else:
-                united.append(draft)
-        merged, self.listed = len(self.listed) - len(united), united
-        if merged:
-            said = f"{merged} file(s) lie in several class folders: each has the labels of all"
-            self.notes.append(said)
+                continue
+            one, names = united[at], tuple(sorted({*united[at].names, *draft.names}))
+            united[at] = replace(one, labels=names, group=one.group or draft.group)
+            merged[how] += 1
+        self.listed = united
+        self.notes += [
+            f"{count} {how}: each has the labels of all" for how, count in merged.items()
+        ]
         none = sum(not draft.names for draft in united)
         if none:
             self.notes.append(f"{none} example(s) have no label, and belong to no class")
+
+    def _united_as(self, one: Draft, other: Draft) -> str | None:
+        """What equal contents are that are one example; None where they are not."""
+        paths = {one.path, other.path}
+        if one.group and other.group and one.group != other.group:
+            return None
+        if paths <= self._placed:
+            return "file(s) lie in several class folders"
+        return "row(s) have a text that another has" if paths <= self._single else None
 
     def splits(self) -> list[Split]:
         """The splits that the upload names, or drawn ones where it names none and some are due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -58,3 +59,37 @@ def test_rows_that_contradict_each_other_are_refused(
     error = refused(archive("metadata.csv", header, [*rows, *rest]), options=SEVERAL)
     assert error.code == "invalid_value"
     assert why in error.message
+
+
+TEXTS = [
+    *("where is my card,card", "where is my card,urgent", "it hurts,pain", "it hurts ,urgent"),
+    *("thanks,other", "thanks,other", "my card is gone,card"),
+]
+
+
+@pytest.mark.parametrize("rows", [TEXTS, TEXTS[::-1]])
+def test_a_text_in_several_rows_has_the_labels_of_all(take: Take, rows: list[str]) -> None:
+    table = "\n".join(["text,label", *rows]).encode()
+    built = take(table, "x.csv", options=IntakeOptions(label_mode="multi_label"))
+    assert sorted(one.labels or () for one in built.examples) == [
+        ("card",),
+        ("card", "urgent"),
+        ("other",),
+        ("pain", "urgent"),
+    ]
+    assert not [one for one in built.problems if one.code == "label_conflict"]
+    assert any("3 row(s) have a text that another has" in note for note in built.notes)
+
+
+def test_lists_of_labels_that_differ_stay_a_conflict(take: Take) -> None:
+    rows = [("a b", ["x", "y"]), ("a b", ["x"]), ("c d", ["y"]), ("e f", ["x"])]
+    lines = "\n".join(json.dumps({"text": text, "labels": told}) for text, told in rows).encode()
+    built = take(lines, "x.jsonl", options=IntakeOptions(label_mode="multi_label"))
+    assert [one.code for one in built.problems if one.excluded].count("label_conflict") == 2
+
+
+def test_texts_of_two_groups_are_not_united(take: Take) -> None:
+    rows = ["a b,x,1", "a b,y,2", "c d,x,1", "e f,y,2"]
+    table = "\n".join(["text,label,group", *rows]).encode()
+    built = take(table, "x.csv", options=IntakeOptions(label_mode="multi_label"))
+    assert [one for one in built.problems if one.code == "label_conflict"]

@@ -6,10 +6,12 @@ machine does meets them alike; processor time is of short turns of either.
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -28,6 +30,7 @@ LIMIT = 1.03
 
 def main() -> None:
     """Measure, and write it down."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="headstart-shadow-") as name, world(Path(name)) as made:
         _aliases(made)
@@ -73,14 +76,13 @@ def _compared(made: World) -> int:
 
 def _one_at_a_time(made: World) -> dict[str, Any]:
     took: dict[str, list[float]] = {PLAIN: [], SHADOWED: []}
-    connection = HTTPConnection(urlsplit(made.url).netloc, timeout=60)
-    for turn in range(WARM + PAIRS):
-        order = (PLAIN, SHADOWED) if turn % 2 else (SHADOWED, PLAIN)
-        for alias in order:
-            seconds = _ask(connection, made, alias, made.jpegs[turn % len(made.jpegs)])
-            if turn >= WARM:
-                took[alias].append(1e3 * seconds)
-    connection.close()
+    with closing(HTTPConnection(urlsplit(made.url).netloc, timeout=60)) as connection:
+        for turn in range(WARM + PAIRS):
+            order = (PLAIN, SHADOWED) if turn % 2 else (SHADOWED, PLAIN)
+            for alias in order:
+                seconds = _ask(connection, made, alias, made.jpegs[turn % len(made.jpegs)])
+                if turn >= WARM:
+                    took[alias].append(1e3 * seconds)
     return {
         "requests_of_each": PAIRS,
         "p50_ms_without": round(median(took[PLAIN]), 3),
@@ -133,12 +135,11 @@ def _core_time(made: World) -> dict[str, Any]:
 
 
 def _core_ms(made: World, alias: str) -> float:
-    connection = HTTPConnection(urlsplit(made.url).netloc, timeout=60)
-    before = made.core_seconds()
-    for turn in range(TURN):
-        _ask(connection, made, alias, made.jpegs[turn % len(made.jpegs)])
-    after = made.core_seconds()
-    connection.close()
+    with closing(HTTPConnection(urlsplit(made.url).netloc, timeout=60)) as connection:
+        before = made.core_seconds()
+        for turn in range(TURN):
+            _ask(connection, made, alias, made.jpegs[turn % len(made.jpegs)])
+        after = made.core_seconds()
     return 1e3 * sum(after[name] - before[name] for name in ("app", "predictor")) / TURN
 
 

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MARK = "__label__"
+TAILED = re.compile(r"(.*\S)\s*@([^\W\d_][\w-]{0,31})")
+"""A text and the label behind it, as the Financial PhraseBank has them."""
+_FEWEST, _WORDS = 4, 3
+"""Lines that tell that form, and words of their texts in the mean: a list of addresses has none."""
 """What fastText puts before a label."""
 LONGEST = 20_000
 """Characters of a cell that may be a list."""
@@ -123,3 +127,12 @@ def _parsed(text: str, ends: str) -> Any:
 def is_fasttext(head: bytes) -> bool:
     """Whether a file begins with a label of fastText's."""
     return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(MARK.encode())
+
+
+def is_tailed(head: bytes) -> bool:
+    """Whether the whole lines are sentences, each with one of a few labels at its end."""
+    lines = [line.strip() for line in head.decode("latin-1").split("\n")[:-1] if line.strip()]
+    told = [one for one in map(TAILED.fullmatch, lines) if one is not None]
+    words = sum(len(one[1].split()) for one in told)
+    few = 2 * len({one[2] for one in told}) <= len(told)
+    return len(lines) == len(told) >= _FEWEST and words >= _WORDS * len(told) and few

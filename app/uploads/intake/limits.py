@@ -88,4 +88,4 @@ class IntakeOptions:
         )
 
 
-Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx", "fasttext"]
+Kind = Literal["zip", "tar", "csv", "jsonl", "json", "parquet", "xlsx", "labelled_lines"]

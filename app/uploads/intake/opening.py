@@ -13,7 +13,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
-from app.uploads.intake.label_rules import is_fasttext
+from app.uploads.intake.label_rules import is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
@@ -72,8 +72,9 @@ def kind_of(head: bytes, filename: str) -> Kind:
     refused = foreign.refusal(head, filename) or _refused(head, suffix, filename)
     if refused is not None:
         raise refused
-    if is_fasttext(head):
-        return "fasttext"
+    named = suffix in TABLES or suffix == ".json"
+    if is_fasttext(head) or (not named and is_tailed(head)):
+        return "labelled_lines"
     if head.startswith(ZIP):
         return "xlsx" if suffix in WORKBOOKS or b"xl/workbook" in head else "zip"
     if tars.is_header(head) or (suffix == ".tar" and not head.strip(b"\0")):
@@ -82,7 +83,7 @@ def kind_of(head: bytes, filename: str) -> Kind:
         return "parquet"
     if suffix == ".parquet":
         raise HeadstartError("archive_corrupt", f"{shown(filename)} does not begin as Parquet does")
-    if suffix in TABLES or suffix == ".json":
+    if named:
         return table_kind(filename)
     guess = None if suffix in images.ARCHIVES else _guess(head)
     if guess is None:
@@ -96,7 +97,7 @@ def kind_of(head: bytes, filename: str) -> Kind:
 def table_kind(path: str) -> Kind:
     """The kind of a table by its name."""
     suffix = images.extension(path)
-    return "fasttext" if suffix == ".txt" else TABLES.get(suffix, "json")
+    return "labelled_lines" if suffix == ".txt" else TABLES.get(suffix, "json")
 
 
 def _refused(head: bytes, suffix: str, filename: str) -> HeadstartError | None:

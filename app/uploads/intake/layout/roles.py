@@ -11,7 +11,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Split
 from app.uploads.intake import images
-from app.uploads.intake.label_rules import is_fasttext
+from app.uploads.intake.label_rules import is_fasttext, is_tailed
 from app.uploads.intake.limits import Kind
 from app.uploads.intake.names import is_junk
 from app.uploads.intake.refusals import Refusals
@@ -106,7 +106,7 @@ def _role(path: str, asked: Modality | None, head: Callable[[], bytes]) -> Role:
     if images.extension(path) in images.ARCHIVES:
         raise images.nested(path)
     role = _by_name(path, asked)
-    if role == "text" and path.count("/") < 2 and is_fasttext(head()):
+    if role == "text" and path.count("/") < 2 and (is_fasttext(head()) or is_tailed(head())):
         return "table"
     return role or _by_content(path, head())
 

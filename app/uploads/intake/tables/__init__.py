@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from app.core.manifest import Problem
 from app.uploads.intake.archive import too_many
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import chats, columnar, delimited, encodings, fasttext, objects
+from app.uploads.intake.tables import chats, columnar, delimited, encodings, labelled_lines, objects
 from app.uploads.intake.tables.source import TableFile
 
 __all__ = ["TableFile", "read"]
 
 READERS = {
     "csv": delimited.rows,
-    "fasttext": fasttext.rows,
     "jsonl": objects.lines,
     "json": objects.document,
+    "labelled_lines": labelled_lines.rows,
 }
 
 

@@ -302,7 +302,8 @@ def _say_unread(
     unread."""
     if not table.labelled:
         return
-    free = [name for name in names if name not in places.values()]
+    taken = set(places.values())
+    free = [name for name in names if name not in taken]
     worded = [
         name for name in free if folded(name) not in split_guess.NAMES and _has_splits(sample, name)
     ]
@@ -317,7 +318,7 @@ def _say_unread(
         table.warn("column_unread", said)
     if "group" in places:
         return
-    unread = [name for name in names if folded(name) in SOURCES and name not in places.values()]
+    unread = [name for name in free if folded(name) in SOURCES]
     if unread:
         some = ", ".join(f"`{shown(name, 40)}`" for name in unread[:10])
         table.warn(

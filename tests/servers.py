@@ -63,6 +63,24 @@ def wait_for(done: Callable[[], Any], *, seconds: float = 30.0) -> Any:
 
 
 @contextmanager
+def again_and_again(step: Callable[[], None], *, seconds: float) -> Iterator[None]:
+    """Do something every so many seconds for as long as the block lasts."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(seconds):
+            step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
 def serving(server: HTTPServer) -> Iterator[None]:
     """Let a stand-in answer, in a thread, until the block ends."""
     thread = threading.Thread(target=server.serve_forever)

@@ -211,18 +211,23 @@ async def embeddings(
 
 
 class _ErasedError(Exception):
-    """Some of it was erased since it was looked at."""
+    """These were erased since they were answered."""
+
+    def __init__(self, entries: Sequence[_Entry]) -> None:
+        super().__init__()
+        self.entries = entries
 
 
 def _write(services: Services, entries: Sequence[_Entry]) -> None:
     """What was not erased since it was answered."""
-    while True:
-        with writing(services) as session:
-            erased = _erased(session, services, entries)
-        counted("unwanted", len(erased))
-        entries = [entry for entry in entries if entry not in erased]
-        with suppress(_ErasedError):
-            return _write_all(services, entries)
+    while entries:
+        try:
+            _write_all(services, entries)
+        except _ErasedError as error:
+            counted("unwanted", len(error.entries))
+            entries = [entry for entry in entries if entry not in error.entries]
+        else:
+            return
 
 
 def _erased(session: Session, services: Services, entries: Sequence[_Entry]) -> list[_Entry]:
@@ -261,8 +266,8 @@ def _write_all(services: Services, entries: Sequence[_Entry]) -> None:
                 for whose, group in groups.items()
                 if not _added(session, services.settings, whose, group, keys[whose])
             ]
-            if _erased(session, services, entries):
-                raise _ErasedError
+            if erased := _erased(session, services, entries):
+                raise _ErasedError(erased)
             hold.release(session)
     erasure.delete(services.storage, set(unwanted) & files.keys())
 

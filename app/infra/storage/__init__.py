@@ -23,6 +23,7 @@ from app.infra.storage.files import (
     sha256_of,
     storage_errors,
     sweep,
+    sync,
     trim,
 )
 from app.infra.storage.local import LocalStorage
@@ -45,6 +46,7 @@ __all__ = [
     "storage_errors",
     "sweep",
     "sweep_scratch",
+    "sync",
     "tidy",
     "trim",
 ]

@@ -68,9 +68,9 @@ def sweep(folder: Path, pattern: str = "*") -> int:
 
 def place(source: Path, target: Path) -> None:
     """Move `source` to `target` on the same file system: fsync, rename, fsync of the folder."""
-    _sync(source)
+    sync(source)
     source.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def sha256_of(path: Path) -> str:
@@ -113,7 +113,8 @@ def full_disk(error: BaseException) -> HeadstartError | None:
     return None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have what was written to a file, or renamed in a folder, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -122,6 +123,7 @@ def _sync(path: Path) -> None:
 
 
 def remove_empty(folder: Path) -> bool:
+    """Remove a folder with nothing in it; whether it was one."""
     try:
         folder.rmdir()
     except OSError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.core import secret_keys
 from app.core.errors import HeadstartError
 from app.infra.settings import Settings
-from app.infra.storage import place, storage_errors
+from app.infra.storage import place, storage_errors, sync
 
 FILE = "secrets-key"
 """In the data folder; whoever copies the database alone has not got it."""
@@ -52,7 +52,7 @@ def make(folder: Path) -> None:
                 os.link(draft, folder / FILE)
         finally:
             draft.unlink()
-        _sync(folder)
+        sync(folder)
 
 
 def put_first(folder: Path, told: list[bytes]) -> str:
@@ -81,7 +81,7 @@ def take_out(folder: Path, put: str) -> None:
             _replace(folder, rest)
         else:
             path.unlink()
-            _sync(folder)
+            sync(folder)
 
 
 def _replace(folder: Path, text: str) -> None:
@@ -117,11 +117,3 @@ def _write(draft: Path, text: str) -> None:
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

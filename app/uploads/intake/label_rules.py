@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 MARK = "__label__"
+"""What fastText puts before a label."""
 TAILED = re.compile(r"(.*\S)\s*@([^\W\d_][\w-]{0,31})")
 """A text and the label behind it, as the Financial PhraseBank has them."""
 _FEWEST, _WORDS = 4, 3
 """Lines that tell that form, and words of their texts in the mean: a list of addresses has none."""
-"""What fastText puts before a label."""
 LONGEST = 20_000
 """Characters of a cell that may be a list."""
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.factories import make_dataset, make_key
 from tests.faults.app_process import AppProcess
 from tests.faults.conftest import BRISK
 from tests.faults.counts import times
-from tests.servers import free_port, postgres_database, redis_server, wait_for
+from tests.servers import again_and_again, free_port, postgres_database, redis_server, wait_for
 from tests.worker_kit import Kit, open_kit
 
 DEBOUNCE = 1.0
@@ -124,23 +123,14 @@ def settled(kit: Kit, hook: Told) -> bool:
     return all(row.status not in ("waiting", "running") for row in rows(kit, hook))
 
 
-@contextmanager
-def jobs_that_end(kit: Kit) -> Iterator[None]:
+def jobs_that_end(kit: Kit) -> AbstractContextManager[None]:
     """Meanwhile every job ends soon after it was made, so that the next run may begin."""
-    stop = threading.Event()
 
     def end() -> None:
-        while not stop.wait(0.1):
-            with suppress(HeadstartError):
-                end_jobs(kit)
+        with suppress(HeadstartError):
+            end_jobs(kit)
 
-    thread = threading.Thread(target=end)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return again_and_again(end, seconds=0.1)
 
 
 def call(apps: Apps, hook: Told, turn: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from tests.faults.app_process import AppProcess, app_process
 from tests.faults.conftest import BRISK
 from tests.faults.counts import times
 from tests.faults.effects import assert_once, ready_version
-from tests.servers import Redis, postgres_database, running_redis
+from tests.servers import Redis, again_and_again, postgres_database, running_redis
 from tests.worker_kit import Kit, add_job, open_kit
 from tests.workers import LIGHT_CELERY, workers
 
@@ -27,24 +25,6 @@ JOBS = "/v1/fine_tuning/jobs"
 SUBMITS = times(12, 200)
 POLL_SECONDS = 10.0
 """The promise's 30 seconds for a lost doorbell are three polls."""
-
-
-@contextmanager
-def again_and_again(step: Callable[[], None], *, seconds: float) -> Iterator[None]:
-    """Do something every so many seconds for as long as the block lasts."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.wait(seconds):
-            step()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def torment(redis: Redis) -> Callable[[], None]:

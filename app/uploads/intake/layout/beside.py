@@ -168,7 +168,7 @@ def _check_broken(
 
 def _are_numbered(labels: Set[str]) -> bool:
     """Whether folders are called by one word and a number each (`patient00001`)."""
-    return len(labels) > 2 and len({_plain(label) for label in labels}) == 1
+    return len(labels) > 2 and _differ_in_numbers(labels)
 
 
 def _read(
@@ -222,9 +222,12 @@ def _by_folder(pictures: Sequence[FileInTree]) -> dict[int, str]:
 
 def _are_parts(labels: Set[str]) -> bool:
     """Whether folders differ in numbers alone, after a word that tells no class: `x_part_1`."""
-    if len({_plain(label) for label in labels}) > 1:
-        return False
-    return re.split(r"[\d\W_]+", folded(min(labels)).rstrip("0123456789-_. "))[-1] in GENERIC - {""}
+    *_, last = re.split(r"[\d\W_]+", folded(min(labels)).rstrip("0123456789-_. "))
+    return _differ_in_numbers(labels) and last in GENERIC - {""}
+
+
+def _differ_in_numbers(labels: Set[str]) -> bool:
+    return len({_plain(label) for label in labels}) == 1
 
 
 def _plain(name: str) -> str:

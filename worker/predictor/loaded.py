@@ -22,9 +22,11 @@ def load_head(
     target: Target,
     weights_dir: Path | None,
     *,
+    cache_dir: Path | None = None,
     observe: Callable[[float], None] = lambda _seconds: None,
 ) -> ServingHead:
-    """Read, verify and check a head; `observe` is told the seconds of a tuned one's own passes.
+    """Read, verify and check a head; the network that was cut for a tuned one is kept in
+    `cache_dir`, and `observe` is told the seconds of its own passes.
 
     Raises model_corrupt, storage_unavailable, and as a network that cannot be loaded or cut.
     """
@@ -33,7 +35,7 @@ def load_head(
     live = live_head(
         tensors,
         stored.card.get("config"),
-        suffix=lambda depth: serving(target.backbone, depth, weights_dir),
+        suffix=lambda depth: serving(target.backbone, depth, weights_dir, cache_dir=cache_dir),
     )
     if live.tuned is not None:
         live = replace(live, tuned=replace(live.tuned, observe=observe))

@@ -114,9 +114,16 @@ class Predictor:
 
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> Service:
         settings, metrics, storage = self.settings, Metrics(), open_storage(self.settings)
+        engines = settings.data_dir / "engines"
 
         def load(target: Target) -> ServingHead:
-            return load_head(storage, target, settings.weights_dir, observe=metrics.suffix.observe)
+            return load_head(
+                storage,
+                target,
+                settings.weights_dir,
+                cache_dir=engines,
+                observe=metrics.suffix.observe,
+            )
 
         def deliver(outcomes: list[InputOutcome]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits
@@ -125,7 +132,7 @@ class Predictor:
         cache = PredictionCache(settings.prediction_cache_bytes)
         build = batcher_builder(
             weights_dir=settings.weights_dir,
-            cache_dir=settings.data_dir / "engines",
+            cache_dir=engines,
             limit=settings.predictor_queue,
             wait=settings.predictor_wait_seconds,
             deliver=deliver,

@@ -48,7 +48,13 @@ def export(
         tensors=load_file(request["head"]), config=HeadConfig.from_json(request["config"])
     )
     head = scoring.load(
-        artifact, lambda depth: tunable(request["backbone"], depth, _weights_dir(request))
+        artifact,
+        lambda depth: tunable(
+            request["backbone"],
+            depth,
+            _weights_dir(request),
+            cache_dir=_engines_dir(request),
+        ),
     )
     exporter.check(head, request["format"])
     folder = Path(request["out"]).with_suffix("")
@@ -58,6 +64,10 @@ def export(
         proof = _proven(request, head, folder, same=same, serving=serving, pictures=pictures)
         _pack(folder, Path(request["out"]))
     return proof
+
+
+def _engines_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["engines_dir"]) if request["engines_dir"] else None
 
 
 def _weights_dir(request: Mapping[str, Any]) -> Path | None:

@@ -38,7 +38,12 @@ def predict(
     head = live_head(
         load_file(request["head"]),
         request["config"],
-        suffix=lambda depth: serving(request["backbone"], depth, _weights_dir(request)),
+        suffix=lambda depth: serving(
+            request["backbone"],
+            depth,
+            _weights_dir(request),
+            cache_dir=_engines_dir(request),
+        ),
     )
     labels = Labels(head.config.classes, head.config.thresholds)
     options = Options(
@@ -87,6 +92,10 @@ def _over_one_another(
 
 def _weights_dir(request: Mapping[str, Any]) -> Path | None:
     return Path(request["weights_dir"]) if request["weights_dir"] else None
+
+
+def _engines_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["engines_dir"]) if request["engines_dir"] else None
 
 
 def _said(scores: Scores, options: Options) -> str | list[str]:

@@ -95,7 +95,9 @@ def seconds(spec: BackboneSpec, request: Mapping[str, Any]) -> dict[str, Any]:
 def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
     """The suffix of the engine's network, and where a former try got to."""
     asked = request["tuning"]
-    suffix = tunable(engine.spec.name, asked["depth"], _weights_dir(request))
+    suffix = tunable(
+        engine.spec.name, asked["depth"], _weights_dir(request), cache_dir=_engines_dir(request)
+    )
     signature = _signature(engine, request, suffix)
     return Tuning(
         suffix=suffix,
@@ -109,7 +111,7 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
 
 def _suffix(spec: BackboneSpec, asked: Mapping[str, Any]) -> Suffix:
     """What is tuned at the depth that is asked for, from fresh adapters if it has any."""
-    suffix = tunable(spec.name, asked["depth"], _weights_dir(asked))
+    suffix = tunable(spec.name, asked["depth"], _weights_dir(asked), cache_dir=_engines_dir(asked))
     if isinstance(suffix, AdaptedSuffix):
         return suffix.ranked(asked["rank"] or RANK)
     return suffix
@@ -172,3 +174,7 @@ def _signature(engine: Engine, request: Mapping[str, Any], suffix: Suffix) -> st
 
 def _weights_dir(request: Mapping[str, Any]) -> Path | None:
     return Path(request["weights_dir"]) if request["weights_dir"] else None
+
+
+def _engines_dir(request: Mapping[str, Any]) -> Path | None:
+    return Path(request["engines_dir"]) if request["engines_dir"] else None

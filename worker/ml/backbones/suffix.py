@@ -99,6 +99,12 @@ class Suffix:
         """Where its graph computes."""
         return next(self.graph.parameters()).device
 
+    @property
+    def nbytes(self) -> int:
+        """Of the graph's tensors, and of those at the start that are none of these."""
+        held = (*self.graph.parameters(), *self.graph.buffers(), *self.start.values())
+        return sum({one.data_ptr(): one.nbytes for one in held}.values())
+
     def on(self, device: torch.device) -> Suffix:
         """The same on a device: itself where it is there already."""
         if _same(device, self.device):

@@ -6,7 +6,6 @@ import hashlib
 import logging
 import tempfile
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from typing import Any
 from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra.precision import Precision
+from worker.ml.backbones.kept_graphs import checksum
 from worker.ml.backbones.sources import graph_files, image_network, supplied
 from worker.ml.openvino_runtime import ov
 
 GRAPH_VERSION = "1"
 """Part of a stored graph's name: raise it when a conversion would give another graph."""
 
-_STEP = 2**20
 _log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types
 
@@ -141,15 +140,8 @@ def _sums(path: Path) -> Path:
 
 
 def _checksum(path: Path) -> str:
-    """Of a graph's two files: for damage by chance CRC-32 is enough, and takes a fraction of the
-    time of reading them.
-    """
-    value = 0
-    for one in (path, path.with_suffix(".bin")):
-        with one.open("rb") as file:
-            while data := file.read(_STEP):
-                value = zlib.crc32(data, value)
-    return f"{value:08x}"
+    """Of a graph's two files."""
+    return checksum(path, path.with_suffix(".bin"))
 
 
 def compiled(graph: Model, options: CpuOptions) -> Any:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -15,11 +15,13 @@ from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.core.modalities import Depth
 from app.infra import weights
-from worker.ml.backbones import adapters, cuts
+from worker.ml.backbones import adapters, cuts, kept_graphs
 from worker.ml.backbones.adapters import AdaptedSuffix
-from worker.ml.backbones.sources import image_network
+from worker.ml.backbones.sources import described, fingerprint, image_network
 from worker.ml.backbones.suffix import Cut, Suffix
+from worker.ml.byte_cache import ByteCache
 from worker.ml.engines import default_device
+from worker.ml.engines.base import CUT_VERSION
 from worker.ml.engines.texts import Encoder
 
 if TYPE_CHECKING:
@@ -27,9 +29,20 @@ if TYPE_CHECKING:
 
 LAYERS = 6
 """Stages that a network of texts counts as; rates fall smoothly over its tensors."""
-_LOCK = Lock()
+BUDGET = 2**29
+"""Bytes of tensors of what is tuned, of all backbones and depths that a process keeps ready."""
+_LIBRARIES = Lock()
+"""For whoever traces, or loads what reads texts: both load half of torch, which threads must not
+do at once, and tracing changes what is one for all of them.
+"""
+_Part = Literal["partial", "full"]
 _TRIED = 7
 """Tokens of a text that shows what a pass reads."""
+
+
+_HELD: ByteCache[tuple[str, Depth, Path | None, str], Suffix] = ByteCache(
+    budget=BUDGET, size=lambda suffix: suffix.nbytes
+)
 
 
 class TokenNetwork(nn.Module):
@@ -44,45 +57,72 @@ class TokenNetwork(nn.Module):
         return embedded
 
 
-def tunable(name: str, depth: Depth, weights_dir: Path | None) -> Suffix:
-    """The part of a backbone that is tuned, made once a process, on the CPU. Raises
-    cut_unavailable, and as a network that cannot be loaded.
+def tunable(
+    name: str, depth: Depth, weights_dir: Path | None, *, cache_dir: Path | None = None
+) -> Suffix:
+    """The part of a backbone that is tuned, on the CPU. What was cut out of a network is kept in
+    `cache_dir`, where any process finds it. Raises cut_unavailable, and as a network that cannot
+    be loaded.
     """
-    with _LOCK:  # a cache alone would have two threads make the same
-        return _tunable(name, depth, weights_dir)
+    return serving(name, depth, weights_dir, cache_dir=cache_dir, device="cpu")
 
 
 def serving(
-    name: str, depth: Depth, weights_dir: Path | None, *, device: str | None = None
+    name: str,
+    depth: Depth,
+    weights_dir: Path | None,
+    *,
+    cache_dir: Path | None = None,
+    device: str | None = None,
 ) -> Suffix:
-    """The same where the backbone's own engine computes: what one gives, the other reads. Moved
-    once a process, for all models. Raises as `tunable`.
+    """The same where the backbone's own engine computes: what one gives, the other reads. Made
+    once a process, for all models, and of threads by one. Raises as `tunable`.
     """
     there = device or default_device()
-    with _LOCK:
-        return _placed(name, depth, weights_dir, there)
+
+    def make() -> Suffix:
+        with torch.inference_mode(False):
+            return _made(name, depth, weights_dir, cache_dir).on(torch.device(there))
+
+    return _HELD.get((name, depth, weights_dir, there), make)
 
 
-@lru_cache(maxsize=4)
-def _placed(name: str, depth: Depth, weights_dir: Path | None, device: str) -> Suffix:
-    return _tunable(name, depth, weights_dir).on(torch.device(device))
-
-
-@lru_cache(maxsize=4)
-def _tunable(name: str, depth: Depth, weights_dir: Path | None) -> Suffix:
+def _made(name: str, depth: Depth, weights_dir: Path | None, cache_dir: Path | None) -> Suffix:
     spec = weights.get(name, weights_dir)
     if depth not in spec.depths:
         raise cuts.no_cut(name, f"{depth} tunes no such backbone")
-    with torch.inference_mode(False):
-        return _MADE[spec.modality](spec, depth, weights_dir)
+    return _MADE[spec.modality](spec, depth, weights_dir, cache_dir)
 
 
-def _of_pictures(spec: BackboneSpec, depth: Depth, weights_dir: Path | None) -> Suffix:
-    return _PICTURES[depth](*image_network(spec.name, weights_dir))
+def _of_pictures(
+    spec: BackboneSpec, depth: Depth, weights_dir: Path | None, cache_dir: Path | None
+) -> Suffix:
+    def traced() -> Suffix:
+        with _LIBRARIES:
+            return _PICTURES[part](*image_network(spec.name, weights_dir))
+
+    part: _Part = "partial" if depth == "partial" else "full"
+    if cache_dir is None:
+        found = traced()
+    else:
+        known = described(spec.name, weights_dir, cache_dir)
+        file = _file(known, part, fingerprint(known, weights_dir), cache_dir)
+        found = kept_graphs.kept(file, make=traced)
+    return adapted(found) if depth == "lora" else found
 
 
-def _of_texts(spec: BackboneSpec, depth: Depth, weights_dir: Path | None) -> Suffix:
-    from worker.ml.backbones.encoders import text_network  # seconds, which few models need
+def _file(spec: BackboneSpec, part: _Part, read_as: str, cache_dir: Path) -> Path:
+    """Where the part of a network is kept: named by all that decides its graph and numbers."""
+    told = (spec.name, part, read_as, repr(spec.layout), CUT_VERSION, kept_graphs.VERSION)
+    name = hashlib.sha256("\0".join((*told, torch.__version__)).encode()).hexdigest()
+    return cache_dir / f"{spec.name}-{part}-{name[:24]}.safetensors"
+
+
+def _of_texts(
+    spec: BackboneSpec, depth: Depth, weights_dir: Path | None, _cache_dir: Path | None
+) -> Suffix:
+    with _LIBRARIES:
+        from worker.ml.backbones.encoders import text_network  # seconds, which few models need
 
     path = weights.require(spec, weights_dir).path
     encoder = Encoder(spec, path)
@@ -90,7 +130,7 @@ def _of_texts(spec: BackboneSpec, depth: Depth, weights_dir: Path | None) -> Suf
     return text_suffix(network, encoder, depth)
 
 
-_MADE: Mapping[Modality, Callable[[BackboneSpec, Depth, Path | None], Suffix]] = {
+_MADE: Mapping[Modality, Callable[[BackboneSpec, Depth, Path | None, Path | None], Suffix]] = {
     "image": _of_pictures,
     "text": _of_texts,
 }
@@ -105,11 +145,7 @@ def adapted(whole: Suffix) -> AdaptedSuffix:
     return suffix.ranked(adapters.RANK)
 
 
-_PICTURES: Mapping[Depth, Callable[..., Suffix]] = {
-    "partial": cuts.suffix,
-    "lora": lambda spec, network: adapted(cuts.whole(spec, network)),
-    "full": cuts.whole,
-}
+_PICTURES: Mapping[_Part, Callable[..., Suffix]] = {"partial": cuts.suffix, "full": cuts.whole}
 
 
 def text_suffix(network: PooledEncoder, encoder: Any, depth: Depth) -> Suffix:

@@ -20,7 +20,9 @@ from worker.ml.backbones import cuts
 from worker.ml.backbones.adapters import A, AdaptedSuffix, B
 from worker.ml.backbones.networks import TokenPyramid
 from worker.ml.backbones.suffix import Suffix
+from worker.ml.byte_cache import ByteCache
 from worker.ml.engines import load_engine
+from worker.ml.engines import tunable as engines
 from worker.ml.engines.tunable import adapted, tunable
 from worker.ml.heads.tuned_suffix import TunedSuffix
 
@@ -159,3 +161,24 @@ def test_what_cannot_be_tuned_says_so(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError) as caught:
         tunable("bert", "partial", tmp_path)
     assert caught.value.code == "cut_unavailable"
+
+
+def test_a_network_is_traced_once_and_read_by_every_process_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(**_kept: Any) -> Any:
+        """As of a process that has just begun."""
+        return ByteCache(budget=engines.BUDGET, size=lambda suffix: suffix.nbytes)
+
+    def tuned(depth: Depth) -> Suffix:
+        monkeypatch.setattr(engines, "_HELD", forgetful())
+        return tunable("efficientnet_lite0", depth, None, cache_dir=tmp_path)
+
+    depths: tuple[Depth, ...] = ("partial", "full")
+    first = {depth: tuned(depth) for depth in depths}
+    monkeypatch.setattr(engines, "image_network", lambda *_: pytest.fail("it was kept"))
+    for depth, one in first.items():
+        again = tuned(depth)
+        assert list(again.start) == list(one.start)
+        assert all(torch.equal(value, again.start[name]) for name, value in one.start.items())
+    assert tuned("lora").start.keys(), "adapters lie beside the layers of the whole one"

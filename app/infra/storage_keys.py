@@ -7,11 +7,13 @@ export's key is made of its model's by `app.core.exports`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 PACKS, MANIFESTS, SEGMENTS = "packs", "manifests", "embeddings"
 FILES, PARTS, PIECES, LIVE = "files", "parts", "requests", "live"
 ARTIFACTS, RESULTS, PROBES = "models", "batches", "probes"
 TUNINGS = "tunings"
+SERVED = "served"
 HEAD, CARD = "head.safetensors", "model.json"
 """What every model's folder has."""
 
@@ -72,6 +74,11 @@ def result(organisation_id: str, batch_id: str, *, start: int, fence: int | str)
     a name that is no fence, as they were written anew.
     """
     return f"{RESULTS}/{organisation_id}/{batch_id}/{start:09}-{fence}.jsonl"
+
+
+def served_on(day: date) -> str:
+    """The folder of which tuned networks answered on a day: notes of predictors, of no tenant."""
+    return f"{SERVED}/{day.isoformat()}"
 
 
 def file(organisation_id: str, file_id: str) -> str:

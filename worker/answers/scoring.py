@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from app.core.modalities import PRIMARY
+from app.core.modalities import PRIMARY, Depth
 from worker.answers.rendering import Labels, Scores
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.heads import scoring, scoring_numpy
@@ -40,6 +40,11 @@ class ServingHead:
     weights_sha256: str
     fitted: str = ""
     read_as: str = ""
+
+    @property
+    def depth(self) -> Depth | None:
+        """How deep its own network is tuned, if it has one."""
+        return self.live.config.depth
 
 
 def live_head(tensors: dict[str, Tensor], config: Any, *, suffix: MakeSuffix) -> scoring.LiveHead:

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from app.core.errors import HeadstartError
+from app.core.modalities import Depth
 from worker.predictor.batch_sizes import BatchSizes
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput, Timing
 from worker.predictor.fair_queue import FairQueue
@@ -58,6 +59,7 @@ class Batcher:
     call may have to wait if it does not say. `sizes` are the batch sizes that the engine has been
     warmed up for, ascending from 1. `weights_sha256` is of the weights that the engines have,
     `fingerprint` of those as they are read, `engine` their name, precision included.
+    `rehearse` gets ready what networks that are tuned so deep read; it may be called on any thread.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class Batcher:
         deliver: Deliver,
         metrics: Metrics,
         fingerprint: str = "",
+        rehearse: Callable[[Depth], None] = lambda _depth: None,
     ) -> None:
         self.name, self.weights_sha256, self.engine = name, weights_sha256, engine
-        self.fingerprint = fingerprint
+        self.fingerprint, self.rehearse = fingerprint, rehearse
         self._work, self._sizes = work, BatchSizes(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Any
 
+from app.core.modalities import Depth
 from app.infra.precision import Precision, Precisions, precision_of
 from worker.predictor.batching import Batcher
 
@@ -33,6 +35,7 @@ class Fleet:
         self.precisions = precisions
         self._batchers: dict[_Network, Batcher] = {}
         self._loading: dict[_Network, asyncio.Task[Batcher]] = {}
+        self._rehearsed: dict[tuple[Batcher, Depth], asyncio.Task[None]] = {}
         self.ready = False
 
     def get(self, name: str, fitted: str = "") -> Batcher | None:
@@ -50,6 +53,24 @@ class Fleet:
             task = self._loading[network] = asyncio.create_task(self._add(network))
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
+
+    def is_rehearsed(self, batcher: Batcher, depth: Depth | None) -> bool:
+        """Whether nothing has to be got ready for a network tuned so deep."""
+        task = None if depth is None else self._rehearsed.get((batcher, depth))
+        return depth is None or (task is not None and task.done())
+
+    async def rehearse(self, batcher: Batcher, depth: Depth | None) -> None:
+        """Get ready what networks tuned so deep read, once; concurrent callers share that, and it
+        goes on when they have gone. Raises as a network that cannot be loaded or cut.
+        """
+        if depth is None:
+            return
+        task = self._rehearsed.get((batcher, depth))
+        if task is None:
+            task = asyncio.create_task(self._rehearse(batcher, depth))
+            self._rehearsed[batcher, depth] = task
+            task.add_done_callback(_heard)
+        await asyncio.shield(task)
 
     @property
     def waiting(self) -> int:
@@ -73,7 +94,15 @@ class Fleet:
         self._batchers[network] = batcher
         return batcher
 
+    async def _rehearse(self, batcher: Batcher, depth: Depth) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._executor, batcher.rehearse, depth)
+        except BaseException:
+            del self._rehearsed[batcher, depth]  # whoever comes next tries again
+            raise
 
-def _heard(task: asyncio.Task[Batcher]) -> None:
+
+def _heard(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         task.exception()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from app.core.messages import Target
+from app.core.modalities import Depth, mapped
 from app.infra.precision import fitted_on
 from app.infra.storage import Storage
 from worker.answers.scoring import ServingHead, live_head, serving_head
 from worker.formats import models, same_weights
+from worker.ml.backbones.suffix import Suffix
 from worker.ml.engines.tunable import serving
+from worker.ml.features.spaces import TUNED
+from worker.ml.heads.tuned_suffix import TunedSuffix
+from worker.predictor.readers import Reader
 
 
 def load_head(
@@ -46,3 +52,19 @@ def load_head(
         fitted=fitted_on(stored.card),
         read_as=same_weights.read_as(stored.card),
     )
+
+
+@torch.inference_mode()
+def rehearse(reader: Reader, sizes: Sequence[int], suffix: Suffix, *, depth: Depth) -> None:
+    """Run once what a network tuned so deep reads, in batches of `sizes`, and itself by the
+    tensors at its start. Raises cut_unavailable.
+    """
+    begun = {f"{TUNED}.{name}": value for name, value in suffix.start.items()}
+    tuned = TunedSuffix.of(suffix, begun)
+    if suffix.encoder is not None:
+        tuned.read([reader.example])
+        return
+    example: Any = replace(reader.example, behind=mapped("", depth))
+    for size in sizes:
+        reader.forward([example] * size)
+    tuned(torch.zeros(1, suffix.cut.width))

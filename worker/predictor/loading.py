@@ -11,8 +11,10 @@ from app.infra.precision import Precision
 from worker.ml.engines import Engine, load_engine
 from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import joint
+from worker.ml.engines.tunable import serving
 from worker.predictor.answering import Answerer, Tokens
 from worker.predictor.batching import Batcher, Deliver, Work
+from worker.predictor.loaded import rehearse
 from worker.predictor.metrics import Metrics
 from worker.predictor.prediction_cache import PredictionCache
 from worker.predictor.readers import reader_for
@@ -68,6 +70,12 @@ def batcher_builder(
             decoders=reader.decoders,
             weights_sha256=engine.weights_sha256,
             fingerprint=engine.fingerprint,
+            rehearse=lambda depth: rehearse(
+                reader,
+                sizes,
+                serving(name, depth, weights_dir, cache_dir=cache_dir),
+                depth=depth,
+            ),
             engine=engine.precision,
             deliver=deliver,
             metrics=metrics,

@@ -26,12 +26,13 @@ from app.core.errors import HeadstartError
 from app.core.messages import Target
 from app.infra.auto_backbone import listed_backbones
 from app.infra.settings import Settings, settings_or_exit
-from app.infra.storage import open_storage, tidy
+from app.infra.storage import open_storage, staging, tidy
 from app.infra.telemetry.logs import configure_logs
 from worker.answers.scoring import ServingHead
 from worker.formats import models
+from worker.formats.served import ServedNotes, TunedNetwork
 from worker.ml import memory
-from worker.ml.engines import default_device
+from worker.ml.engines import default_device, tunable
 from worker.ml.engines.precision import precisions
 from worker.predictor.calls import InputOutcome
 from worker.predictor.fleet import Fleet
@@ -47,6 +48,9 @@ _SWITCH_SECONDS = 0.0005
 """Python's threads hand over this often: the event loop must not wait 5 ms behind a decoder."""
 
 _TIDY_SECONDS = 3600.0
+_MOST_READY = 6
+"""Tuned networks that are got ready before the first call, at most, and for how many seconds."""
+_READY_SECONDS = 90.0
 _BACKLOG = 1024
 """Connections that may come at once: a flood opens one a request."""
 
@@ -61,6 +65,8 @@ class Predictor:
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="load")
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self.storage = open_storage(settings)
+        self.notes = ServedNotes(self.storage, staging(settings))
         self.service = self._assemble(asyncio.get_running_loop())
 
     async def start(self) -> None:
@@ -93,11 +99,53 @@ class Predictor:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _preload(self) -> None:
-        """Load what `auto` predicts with, as far as it is named, or else the default of images."""
+        """Load what `auto` predicts with, as far as it is named, or else the default of images;
+        then the tuned networks that answered of late, as far as time and memory go.
+        """
         named = listed_backbones(self.settings) or [self.settings.default_backbone_image]
         for name in named:
             await self._load(name)
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._get_ready()
+        except TimeoutError:
+            log.warning("not every tuned network is ready: those that are asked for will be")
         self.service.fleet.ready = True
+
+    async def _get_ready(self) -> None:
+        """What is under way when time is over goes on."""
+        try:
+            recent = await asyncio.to_thread(self.notes.recent)
+        except HeadstartError as error:
+            log.warning("what answered of late cannot be read", code=error.code)
+            return
+        for network in recent[:_MOST_READY]:
+            if tunable.is_full():
+                return
+            await self._rehearse(network)
+
+    async def _rehearse(self, network: TunedNetwork) -> None:
+        fleet = self.service.fleet
+        try:
+            batcher = await fleet.load(network.backbone, network.fitted)
+            await fleet.rehearse(batcher, network.depth)
+        except HeadstartError as error:
+            told = {"backbone": network.backbone, "depth": network.depth, "code": error.code}
+            log.warning("a tuned network cannot be got ready", **told)
+        except Exception:
+            log.exception("a tuned network cannot be got ready", backbone=network.backbone)
+
+    def _note(self, network: TunedNetwork, aliased: bool) -> None:
+        """That it answers, for predictors that start later."""
+        if not self.notes.is_noted(network, aliased=aliased):
+            self.notes.remember(network, aliased=aliased)
+            self._executor.submit(self._write, network, aliased=aliased)
+
+    def _write(self, network: TunedNetwork, *, aliased: bool) -> None:
+        try:
+            self.notes.note(network, aliased=aliased)
+        except (HeadstartError, OSError) as error:
+            log.warning("that a tuned network answers cannot be noted", reason=error)
 
     async def _load(self, name: str) -> None:
         try:
@@ -113,7 +161,7 @@ class Predictor:
         )
 
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> Service:
-        settings, metrics, storage = self.settings, Metrics(), open_storage(self.settings)
+        settings, metrics, storage = self.settings, Metrics(), self.storage
         engines = settings.data_dir / "engines"
 
         def load(target: Target) -> ServingHead:
@@ -145,7 +193,12 @@ class Predictor:
         known = precisions(settings.precision, default_device())
         fleet = Fleet(build, executor=self._executor, precisions=known)
         service = Service(
-            fleet=fleet, heads=heads, cache=cache, metrics=metrics, limit=settings.predictor_queue
+            fleet=fleet,
+            heads=heads,
+            cache=cache,
+            metrics=metrics,
+            limit=settings.predictor_queue,
+            served=self._note,
         )
         metrics.watch("heads", "Heads in memory", lambda: len(heads))
         metrics.watch("heads_bytes", "Bytes of the heads in memory", lambda: heads.nbytes)
@@ -178,22 +231,23 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     predictor = Predictor(settings)
     await predictor.start()
-    tidying = asyncio.create_task(_tidy(settings, predictor.service))
+    tidying = asyncio.create_task(_tidy(predictor))
     log.info("predictor ready", address=settings.listen, pid=os.getpid())
     await stop.wait()
     tidying.cancel()
     await predictor.stop()
 
 
-async def _tidy(settings: Settings, service: Service) -> None:
+async def _tidy(predictor: Predictor) -> None:
     """By the hour, forget this host's copies of what was deleted elsewhere, in memory too."""
-    storage = open_storage(settings)
+    settings, service, storage = predictor.settings, predictor.service, predictor.storage
     while True:
         try:
             await asyncio.to_thread(tidy, settings, storage)
             held = service.heads.artifacts
             service.heads.forget(await asyncio.to_thread(models.gone, storage, held))
             service.cache.forget_idle(_TIDY_SECONDS)
+            await asyncio.to_thread(predictor.notes.forget_old)
         except (HeadstartError, OSError) as error:
             log.warning("old copies cannot be tidied up", reason=error)
         await asyncio.sleep(_TIDY_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -13,10 +13,12 @@ from pydantic_core import to_json
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.messages import Call, Target
+from app.core.modalities import Depth
 from app.infra.precision import precision_of, served_as
 from worker.answers.rendering import assemble, assemble_joint, render, render_error
 from worker.answers.scoring import ServingHead
 from worker.formats import same_weights
+from worker.formats.served import TunedNetwork
 from worker.predictor import joint
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
 from worker.predictor.fleet import Fleet
@@ -27,6 +29,8 @@ from worker.predictor.prediction_cache import PredictionCache, cache_key
 from worker.predictor.small_pictures import SmallPictures
 
 log = structlog.get_logger()
+_LOADING = 1.0
+"""Seconds after which who was not told in time may ask again for what is being loaded."""
 Calls = Sequence[PendingCall]
 """What one exchange asks: a call a head, of the same inputs."""
 
@@ -42,7 +46,10 @@ class Service:
         cache: PredictionCache,
         metrics: Metrics,
         limit: int,
+        served: Callable[[TunedNetwork, bool], None] = lambda _network, _aliased: None,
     ) -> None:
+        """`served(network, aliased)` is told of every tuned network that is about to answer."""
+        self.served = served
         self.fleet, self.heads, self.cache, self.metrics = fleet, heads, cache, metrics
         self._limit = limit
         self._pictures = SmallPictures()
@@ -120,6 +127,8 @@ class Service:
             self.heads.follow(call.tenant, target)
         if call.head is not None or not target.artifact:
             call.batcher = self.fleet.get(target.backbone, _fitted(call))
+            if call.batcher is not None and not self.fleet.is_rehearsed(call.batcher, _depth(call)):
+                return False
         return call.batcher is not None
 
     def _open(self, request: Call, exchange: Exchange) -> Calls:
@@ -141,17 +150,35 @@ class Service:
         return calls
 
     async def _prepare(self, calls: Calls) -> None:
-        """Load what the calls need and is not in memory, then start them."""
+        """Load what the calls need and is not in memory, then start them; of what takes longer than
+        they bear the loading goes on.
+        """
         try:
-            for call in calls:
-                target = call.request.target
-                if target.artifact:
-                    call.head = await self.heads.get(target)
-                call.batcher = await self.fleet.load(target.backbone, _fitted(call))
+            try:
+                async with asyncio.timeout(calls[0].deadline - time.perf_counter()):
+                    for call in calls:
+                        await self._fetch(call)
+            except TimeoutError:
+                told = "the model is still being loaded, which goes on"
+                raise HeadstartError("overloaded", told, retry_after=_LOADING) from None
             if not calls[0].over:
                 self._start(calls)
         except Exception as error:  # noqa: BLE001 - as in `handle`
             calls[0].end(_told(error))
+
+    async def _fetch(self, call: PendingCall) -> None:
+        target = call.request.target
+        if target.artifact:
+            call.head = await self.heads.get(target)
+        call.batcher = await self.fleet.load(target.backbone, _fitted(call))
+        await self.fleet.rehearse(call.batcher, _depth(call))
+
+    def _note(self, call: PendingCall) -> None:
+        """Tell those that start later which network has answered."""
+        depth, target = _depth(call), call.request.target
+        if depth is not None:
+            network = TunedNetwork(target.backbone, _fitted(call), depth)
+            self.served(network, bool(target.alias))
 
     def _start(self, calls: Calls) -> None:
         """Answer what is known, queue the rest. Raises overloaded, backbone_unavailable."""
@@ -163,6 +190,7 @@ class Service:
                     call.batcher.name, trained=call.head.read_as, loaded=call.batcher.fingerprint
                 )
                 _check_thresholds(call)
+                self._note(call)
         unanswered = [item for call in calls for item in self._unanswered(call)]
         for batcher, items in joint.rides(unanswered):
             if items[0].call.over:
@@ -252,7 +280,8 @@ class Service:
         try:
             target: Target = messages.decode(exchange.body).target
             head = await self.heads.get(target)
-            await self.fleet.load(target.backbone, head.fitted)
+            batcher = await self.fleet.load(target.backbone, head.fitted)
+            await self.fleet.rehearse(batcher, head.depth)
             exchange.respond(200, b'{"loaded":true}')
         except Exception as error:  # noqa: BLE001 - as in `handle`
             _refuse(exchange, _told(error))
@@ -285,6 +314,12 @@ def _check_thresholds(call: PendingCall) -> None:
 def _fitted(call: PendingCall) -> str:
     """The engine that the call's head was fitted on."""
     return "" if call.head is None else str(call.head.fitted)
+
+
+def _depth(call: PendingCall) -> Depth | None:
+    """How deep the call's head has tuned its network."""
+    depth: Depth | None = None if call.head is None else call.head.depth
+    return depth
 
 
 def _body(call: PendingCall) -> bytes:

@@ -46,7 +46,7 @@ class OpenVinoImages:
         self._weights_dir = weights_dir
         self._options = options
         self._requests: dict[int, Any] = {}
-        self._lock = Lock()
+        self._lock, self._cutting = Lock(), Lock()
         self._request(spec.input_size)
 
     def embed(self, batch: NDArray[np.uint8]) -> Vectors:
@@ -60,9 +60,10 @@ class OpenVinoImages:
     def embed_with_map(self, batch: NDArray[np.uint8]) -> Vectors:
         """uint8 [n, s, s, 3] → float32 [n, D + width]. Raises cut_unavailable."""
         check_mapped_side(self.spec, batch.shape)
-        with self._lock:
+        with self._cutting:  # seconds, which no other pass waits for
             if _CUT not in self._requests:
                 self._requests[_CUT] = self._cut().create_infer_request()
+        with self._lock:
             return self._passed(self._requests[_CUT], batch)
 
     def _passed(self, request: Any, batch: NDArray[np.uint8]) -> Vectors:

@@ -87,6 +87,11 @@ def serving(
     return _HELD.get((name, depth, weights_dir, there), make)
 
 
+def is_full() -> bool:
+    """Whether what this process keeps is as much as it may be."""
+    return _HELD.nbytes >= BUDGET
+
+
 def _made(name: str, depth: Depth, weights_dir: Path | None, cache_dir: Path | None) -> Suffix:
     spec = weights.get(name, weights_dir)
     if depth not in spec.depths:

@@ -61,6 +61,9 @@ class Bench:
     broken: Exception | None = None
     corrupt: Exception | None = None
     fitted: str = "openvino-bf16"
+    depth: Any = None
+    rehearse: Callable[[Any], None] = lambda _depth: None
+    told: list[Any] = field(default_factory=list)
     precisions: Precisions = BOTH
     batches: list[int] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Bench:
             weights_sha256=self.weights_sha256,
             engine=f"openvino-{precision}",
             fingerprint="read so",
+            rehearse=self.rehearse,
             deliver=deliver,
             metrics=self.metrics,
         )
@@ -101,6 +105,7 @@ class Bench:
             weights_sha256=TRAINED,
             fitted=self.fitted,
             read_as=self.read_as,
+            depth=self.depth,
         )
 
     def answer(self, items: Sequence[PendingInput], _rows: Any) -> list[bytes]:
@@ -128,6 +133,7 @@ class Bench:
                     cache=self.cache,
                     metrics=self.metrics,
                     limit=self.limit,
+                    served=lambda *network: self.told.append(network),
                 )
                 try:
                     await body()

@@ -11,8 +11,13 @@ from typing import Any
 
 MARK = "__label__"
 """What fastText puts before a label."""
-TAILED = re.compile(r"(.*\S)\s*@([^\W\d_][\w-]{0,31})")
-"""A text and the label behind it, as the Financial PhraseBank has them."""
+_LABEL = r"(?=[^@]{1,32}$)([^\W\d_][\w-]*(?: [\w-]+){0,2})"
+GLUED = re.compile(rf"(.*\S)\s*@{_LABEL}")
+SPACED = re.compile(rf"(.*\S)\s*@\s+{_LABEL}")
+"""A text and the label behind it, `the text@label` as the Financial PhraseBank has them, or
+`the text @ label`; the first also as a single line may have it, with a blank before."""
+_HANDLE = re.compile(r".*\s@\S+")
+"""What people write who are spoken of: it tells no label."""
 _FEWEST, _WORDS = 4, 3
 """Lines that tell that form, and words of their texts in the mean: a list of addresses has none."""
 LONGEST = 20_000
@@ -130,9 +135,38 @@ def is_fasttext(head: bytes) -> bool:
 
 
 def is_tailed(head: bytes) -> bool:
-    """Whether the whole lines are sentences, each with one of a few labels at its end."""
-    lines = [line.strip() for line in head.decode("latin-1").split("\n")[:-1] if line.strip()]
-    told = [one for one in map(TAILED.fullmatch, lines) if one is not None]
+    """Whether the whole lines are sentences, each with one of a few labels at its end, and none in
+    a handle, ` @name`."""
+    if b"\0" in head:
+        return False
+    lines = _whole_lines(head)
+    return any(_all_tailed(lines, form) for form in (GLUED, SPACED))
+
+
+def _all_tailed(lines: Sequence[str], form: re.Pattern[str]) -> bool:
+    told = [one for one in map(form.fullmatch, lines) if one is not None]
     words = sum(len(one[1].split()) for one in told)
     few = 2 * len({one[2] for one in told}) <= len(told)
-    return len(lines) == len(told) >= _FEWEST and words >= _WORDS * len(told) and few
+    plain = len(lines) == len(told) >= _FEWEST and not any(map(_HANDLE.fullmatch, lines))
+    return plain and few and words >= _WORDS * len(told)
+
+
+def _whole_lines(head: bytes) -> list[str]:
+    return [line.strip() for line in head.decode("latin-1").split("\n")[:-1] if line.strip()]
+
+
+def almost_tailed(head: bytes) -> str | None:
+    """What keeps a file, most of whose first lines end in `@` and a word, from being read as lines
+    with their labels; None where few do."""
+    lines = [] if b"\0" in head else _whole_lines(head)
+    told = [bool(GLUED.fullmatch(one) or SPACED.fullmatch(one)) for one in lines]
+    if len(lines) < _FEWEST or 2 * sum(told) < len(lines):
+        return None
+    said = f"{sum(told)} of its first {len(lines)} lines end in `@` and a word"
+    if not all(told):
+        said += f", and line {told.index(False) + 1} of them does not"
+    elif any(map(_HANDLE.fullmatch, lines)):
+        said += ", as handles are written"
+    else:
+        said += ", most of which come once or behind hardly a text"
+    return f"{said}: if those are labels, send a table with the columns text and label"

@@ -13,7 +13,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
-from app.uploads.intake.label_rules import is_fasttext, is_tailed
+from app.uploads.intake.label_rules import almost_tailed, is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
@@ -73,25 +73,28 @@ def kind_of(head: bytes, filename: str) -> Kind:
     if refused is not None:
         raise refused
     named = suffix in TABLES or suffix == ".json"
-    if is_fasttext(head) or (not named and is_tailed(head)):
-        return "labelled_lines"
     if head.startswith(ZIP):
         return "xlsx" if suffix in WORKBOOKS or b"xl/workbook" in head else "zip"
     if tars.is_header(head) or (suffix == ".tar" and not head.strip(b"\0")):
         return "tar"
     if head.startswith(b"PAR1"):
         return "parquet"
+    if is_fasttext(head) or (not named and is_tailed(head)):
+        return "labelled_lines"
     if suffix == ".parquet":
         raise HeadstartError("archive_corrupt", f"{shown(filename)} does not begin as Parquet does")
     if named:
         return table_kind(filename)
     guess = None if suffix in images.ARCHIVES else _guess(head)
     if guess is None:
-        raise HeadstartError(
-            "not_an_archive",
-            f"{shown(filename)} is neither a zip nor a tar nor a table: CSV, JSON, Parquet or xlsx",
-        )
+        raise _unread(filename, _neither(head))
     return guess
+
+
+def _neither(head: bytes) -> str:
+    almost = almost_tailed(head)
+    said = "neither a zip nor a tar nor a table: CSV, JSON, Parquet or xlsx"
+    return f"{said}; {almost}" if almost else said
 
 
 def table_kind(path: str) -> Kind:

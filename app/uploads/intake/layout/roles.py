@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -11,7 +11,7 @@ from app.core import image_header
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Split
 from app.uploads.intake import images
-from app.uploads.intake.label_rules import is_fasttext, is_tailed
+from app.uploads.intake.layout.labelled_texts import tables_among
 from app.uploads.intake.limits import Kind
 from app.uploads.intake.names import is_junk
 from app.uploads.intake.refusals import Refusals
@@ -90,6 +90,9 @@ def members(
         with refusals.collecting({"unsupported_member"}):
             role = "junk" if is_junk(path) else _role(path, asked, partial(peek, index))
             found.append(FileInTree(index, path, role))
+    texts = {one.index: one.path for one in found if one.role == "text"}
+    tables = tables_among(texts, peek)
+    found = [replace(one, role="table") if one.index in tables else one for one in found]
     return found if {"image", "text", "table"} & {one.role for one in found} else _of_json(found)
 
 
@@ -105,10 +108,7 @@ def _is_json(one: FileInTree) -> bool:
 def _role(path: str, asked: Modality | None, head: Callable[[], bytes]) -> Role:
     if images.extension(path) in images.ARCHIVES:
         raise images.nested(path)
-    role = _by_name(path, asked)
-    if role == "text" and path.count("/") < 2 and (is_fasttext(head()) or is_tailed(head())):
-        return "table"
-    return role or _by_content(path, head())
+    return _by_name(path, asked) or _by_content(path, head())
 
 
 def modality(found: Sequence[FileInTree], asked: Modality | None = None) -> Modality:

@@ -1,0 +1,60 @@
+"""Which `.txt` of an archive are tables of lines with their labels, and which a class's texts."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from app.uploads.intake.label_rules import is_fasttext, is_tailed
+from app.uploads.intake.splits import of_folders, read_name
+
+MOST = 8
+"""Tables that lie in one folder under names of their own; more files are the texts of a class."""
+_DOCUMENTS = re.compile(r"readme|licen[cs]e|changelog|notice|citation|copying|authors", re.I)
+
+
+def tables_among(texts: Mapping[int, str], peek: Callable[[int], bytes]) -> frozenset[int]:
+    """Of the texts, by index and path, those that are lines with their labels: on top, or in a
+    folder that is no class. `peek` gives a member's first bytes."""
+    near = {at: path for at, path in texts.items() if path.count("/") < 2}
+    told = {at for at in near if _says_labels(peek(at))}
+    if not told:
+        return frozenset()
+    folders = _by_folder({at: path for at, path in near.items() if "/" in path})
+    splits = of_folders(folders)
+    classes = {name: inside for name, inside in folders.items() if name not in splits}
+    are_classes = _are_classes(list(classes.values()), told)
+    found = {at for at in told if "/" not in near[at]}
+    for name, inside in folders.items():
+        mine = told & set(inside)
+        called = all(_says_split(near[at]) for at in inside)
+        few = not are_classes and len(inside) <= MOST and 2 * len(mine) >= len(inside)
+        if name in splits or called or few:
+            found |= mine
+    return frozenset(found)
+
+
+def _says_labels(head: bytes) -> bool:
+    return is_fasttext(head) or is_tailed(head)
+
+
+def _by_folder(paths: Mapping[int, str]) -> dict[str, list[int]]:
+    """The texts in each folder, but for documents about them."""
+    inside: dict[str, list[int]] = defaultdict(list)
+    for at, path in paths.items():
+        folder, _, name = path.partition("/")
+        if not _DOCUMENTS.match(name):
+            inside[folder].append(at)
+    return inside
+
+
+def _are_classes(folders: Sequence[Sequence[int]], told: set[int]) -> bool:
+    """Whether folders are classes: two have several texts, or both such lines."""
+    several = sum(len(inside) > 1 for inside in folders)
+    return several > 1 or sum(bool(told & set(inside)) for inside in folders) > 1
+
+
+def _says_split(path: str) -> bool:
+    said = read_name(path.rpartition("/")[2].rpartition(".")[0])
+    return said is not None and (said.exact or said.certain)

@@ -21,16 +21,61 @@ def groups(take: Take, *names: str, further: dict[str, bytes] | None = None) -> 
     return {path: group.removeprefix("a/") for path, group in found.items()}
 
 
-@pytest.mark.parametrize(
-    "copy",
-    ["x_rot90", "x_mirror", "x_flip", "x_aug1", "x-aug-2", "aug_0_x", "x_crop", "x - Copy",
-     "x copy 2", "x (copy)", "Copy of x", "x_flipLR", "x_new30degFlipLR", "x_90deg", "X_ROT90",
-     "x.rotated.-15", "flipped_x", "horizontal_flip_x", "x_brightness_1.2", "x_aug_3_flip",
-     "x_0_4321", "x_gamma0.8", f"a_original_x.png_{UUID.format(0)}"],
-)  # fmt: skip
+COPIES = ["x_rot90", "x_flip", "x_aug1", "x-aug-2", "aug_0_x", "x - Copy", "x copy 2", "x (copy)",
+          "Copy of x", "x_flipLR", "x_new30degFlipLR", "x_90deg", "X_ROT90", "x.rotated.-15",
+          "flipped_x", "horizontal_flip_x", "x_aug_3_flip", "x_0_4321",
+          f"a_original_x.png_{UUID.format(0)}"]  # fmt: skip
+CHANGED = ["x_mirror", "x_crop", "x_crop_2", "x_brightness_1.2", "x_gamma0.8", "gray_x"]
+
+
+@pytest.mark.parametrize("copy", COPIES)
 def test_a_copy_is_of_the_picture_that_it_is_called_after(take: Take, copy: str) -> None:
     found = groups(take, "x.png", f"{copy}.png", "y.png")
     assert found == {"x.png": "x", f"{copy}.png": "x"}
+
+
+@pytest.mark.parametrize("copy", CHANGED)
+def test_what_may_say_what_it_is_of_is_a_copy_where_two_pictures_have_one(
+    take: Take, copy: str
+) -> None:
+    assert groups(take, "x.png", f"{copy}.png", "y.png") == {}
+    found = groups(take, *(f"{n}.png" for c in "wz" for n in (c, copy.replace("x", c))), "y.png")
+    assert set(found.values()) == {"w", "z"}
+    assert len(found) == 4
+
+
+OTHERS = {
+    "months": [f"cam1_{m}_{d:02d}" for m in ("Jun", "Jul", "Aug", "Sep") for d in range(1, 6)],
+    "days": [f"{d}-Aug-2023_{k}" for d in (15, 16, 17) for k in range(3)],
+    "days of several": [f"{d}-{m}-2023_{k}" for m in ("Jul", "Aug") for d in (15, 16)
+                        for k in range(5)],
+    "a disease": [f"{name}_{k}" for name in ("black_rot", "leaf_blight", "scab") for k in range(8)],
+    "angles of a thing": [*(f"gauge_{k}deg" for k in range(0, 80, 10)),
+                          *(f"meter{k}" for k in range(10))],
+    "colours": ["sofa", "sofa_gray", "sofa_gray_2", "sofa_dark_gray", *"abcdefgh"],
+    "a plant": ["wheat", *(f"wheat_crop_{k}" for k in range(20)), "y"],
+    "most of a class": ["wheat", *(f"wheat_rot_{k}" for k in range(20)), "y"],
+    "tiles": ["10", *(f"10_{r}_{k}" for r in range(3) for k in range(3)), *"abcdefghij"],
+    "frames": [*(f"cam_{k}" for k in range(9)),
+               *(f"cam_{k}_0_{n}" for k in (0, 1) for n in (0, 1))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", OTHERS.values(), ids=OTHERS)
+def test_places_times_things_and_tiles_are_no_copies(take: Take, names: list[str]) -> None:
+    assert groups(take, *(f"{name}.png" for name in names)) == {}
+
+
+def test_no_picture_has_a_whole_class_for_its_copies(take: Take) -> None:
+    names = [f"{c}/{n}.png" for c, n in (("a", "wheat"), ("b", "corn"))]
+    names += [f"{name[:-4]}_crop_{k}.png" for name in names for k in range(9)]
+    built = take(zipped({name: png(at) for at, name in enumerate(names)}))
+    assert {one.group for one in built.examples} == {None}
+
+
+def test_two_pictures_may_share_a_class_with_their_copies(take: Take) -> None:
+    found = groups(take, "x.png", *(f"x_rot{k}0.png" for k in range(1, 5)), "y.png", "y_rot90.png")
+    assert set(found.values()) == {"x", "y"}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ PORT ?= 8000
 SEED := $(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' '))
 SHUFFLED = --random-order-bucket=module --random-order-seed=$(SEED)
 FAULTS = tests/faults tests/integration/test_sqlite.py tests/api/hooks/test_webhooks.py \
-	tests/clients/test_schemathesis.py tests/hostile tests/e2e/tuning tests/e2e/canaries \
-	tests/e2e/test_guide.py tests/e2e/test_two_encoders.py
+	tests/clients/test_schemathesis.py tests/hostile tests/e2e
 FAST = tests/house tests/unit tests/api
 
 # Without it each of the hundreds of processes that tests start compiles the project anew.

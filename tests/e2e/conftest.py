@@ -19,18 +19,34 @@ from tests.faults.counts import FULL
 from tests.servers import free_port, postgres_server, redis_server, wait_for
 
 _HERE = Path(__file__).parent
-_ON_ONE_FOOTING = ("tuning", "test_guide.py", "test_two_encoders.py")
-"""What takes long, and is the same on both footings: production's by the full counts alone."""
+_BOTH = ("test_upload_to_prediction.py", "canaries", "test_backups.py")
+"""The road itself, and what is stored otherwise on each footing."""
+_PRODUCTION = (
+    "test_batches.py",
+    "test_hooks.py",
+    "test_custom_vision.py",
+    "test_several_labels.py",
+)
+"""On the production footing alone, where they would meet what differs; all others on the embedded
+one alone: Postgres, Celery and the remote store have their own tests in integration and faults."""
 _ALWAYS = "test_texts_go_the_whole_way[production-lora]"
+_ONCE = ("[embedded-backup]", "[production-backup.tar]")
+"""Either shelf of a backup on one footing."""
+
+
+def _left_out(item: pytest.Item) -> bool:
+    """Whether the full counts alone have this test on this footing."""
+    file = item.path.relative_to(_HERE).parts[0]
+    if file in _BOTH or item.name == _ALWAYS:
+        return item.name.endswith(_ONCE)
+    return ("embedded" if file in _PRODUCTION else "production") in item.name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Postgres, Celery and a store have their own tests, and one tuning always goes over them."""
-    skipped = pytest.mark.skip(reason="on the production footing `make faults` runs it")
+    """CI goes each way on one footing, but for the main road; `make faults` on both."""
+    skipped = pytest.mark.skip(reason="on this footing `make faults` runs it")
     for item in items:
-        inside = _HERE in item.path.parents
-        long = inside and item.path.relative_to(_HERE).parts[0] in _ON_ONE_FOOTING
-        if long and "production" in item.name and item.name != _ALWAYS and not FULL:
+        if not FULL and _HERE in item.path.parents and _left_out(item):
             item.add_marker(skipped)
 
 

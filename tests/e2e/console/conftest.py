@@ -23,6 +23,7 @@ from tests.conftest import SHARED
 from tests.e2e import conftest as e2e
 from tests.e2e.conftest import Service
 from tests.e2e.console.rooms import LOOKS, furnish
+from tests.faults.counts import FULL
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = Path(__file__).parents[3] / "data/clients/node_modules/axe-core/axe.min.js"
@@ -123,7 +124,7 @@ def pages(live: Service) -> dict[str, str]:
         return furnish(client, data if data.is_dir() else None)
 
 
-@pytest.fixture(params=list(LOOKS))
+@pytest.fixture(params=list(LOOKS) if FULL else ["desktop-light", "phone-dark"])
 def looked(
     request: pytest.FixtureRequest, chromium: Browser, live: Service
 ) -> Iterator[tuple[str, Watched]]:

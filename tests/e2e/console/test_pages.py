@@ -6,12 +6,15 @@ the page has only the rows that are seen: such a page is taken as high as its wi
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Response, expect
 
 from tests.e2e.conftest import Service
 from tests.e2e.console.conftest import AXE, SHOTS, Watched
 from tests.e2e.console.rooms import audit, settle
+from tests.e2e.console.sheets import sheets
 
 FIRST_VIEW_BYTES, FIRST_VIEW_REQUESTS = 150_000, 12
 
@@ -31,6 +34,30 @@ def test_every_page_is_fit_to_be_seen(looked: tuple[str, Watched], pages: dict[s
         sideways = watched.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
         faults += [f"{name}: {found}" for found in audit(watched.page, axe)]
+    assert faults == []
+
+
+def test_what_opens_is_fit_to_be_seen(
+    looked: tuple[str, Watched], pages: dict[str, str], tmp_path: Path
+) -> None:
+    look, watched = looked
+    if not AXE.exists():
+        pytest.skip("axe-core not found (`make clients`): accessibility was not checked")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page, axe, faults = watched.page, AXE.read_text("utf-8"), []
+    for name, (address, act) in sheets(pages, tmp_path).items():
+        if name == "key-menu" and look.startswith("phone"):
+            continue  # a phone has it under "More"
+        watched.open("/more")
+        expect(page.locator("dialog")).to_have_count(0)  # gone with its page, before the next
+        watched.open(address)
+        settle(page)
+        act(page)
+        settle(page)
+        page.screenshot(path=SHOTS / f"{name}-{look}.png")
+        sideways = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
+        faults += [f"{name}: {found}" for found in audit(page, axe)]
     assert faults == []
 
 

@@ -1,4 +1,7 @@
-"""A tuning that is killed goes on, and comes to the figures of one that is not."""
+"""A tuning that is killed goes on, and comes to the figures of one that is not.
+
+On the network that is served this takes minutes; CI has it on a small one in tests/faults/tuning.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,6 @@ from tests.servers import wait_for
 JOBS = "/v1/fine_tuning/jobs"
 KILLED = (b"worker.tensors", b"worker.trainer", b"worker.tensors")
 """Whom SIGKILL meets, each time that a state has been kept."""
-DEPTHS = ("partial", "lora") if FULL else ("partial",)
-"""`lora` takes minutes on the network that is served; tests/faults/tuning has it on a small one."""
 GIVEN = {"epochs": 8, "learning_rate": 1e-4, "share": 0.5}
 
 
@@ -81,7 +82,8 @@ def _over(client: httpx.Client, job: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.skipif(not FULL, reason="minutes of tuning: `make faults` runs it")
+@pytest.mark.parametrize("depth", ["partial", "lora"])
 def test_a_killed_tuning_comes_to_the_same_end(watched: Service, depth: str) -> None:
     with watched.client() as client:
         dataset = upload(client, mixed_up())["id"]

@@ -1,16 +1,13 @@
-"""What opens over a page, and the report: as people see it, and as axe-core does."""
+"""What opens over a page, and the report: the pages, and what opens them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 from tests.e2e.archives import drawn
-from tests.e2e.console.conftest import AXE, SHOTS, Watched
-from tests.e2e.console.rooms import audit, settle
 
 Sheet = tuple[str, Callable[[Page], None]]
 
@@ -66,27 +63,3 @@ def sheets(pages: dict[str, str], folder: Path) -> dict[str, Sheet]:
         "palette": (pages["models"], find),
         "report": (pages["home"], drop(folder)),
     }
-
-
-def test_what_opens_is_fit_to_be_seen(
-    looked: tuple[str, Watched], pages: dict[str, str], tmp_path: Path
-) -> None:
-    look, watched = looked
-    if not AXE.exists():
-        pytest.skip("axe-core not found (`make clients`): accessibility was not checked")
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page, axe, faults = watched.page, AXE.read_text("utf-8"), []
-    for name, (address, act) in sheets(pages, tmp_path).items():
-        if name == "key-menu" and look.startswith("phone"):
-            continue  # a phone has it under "More"
-        watched.open("/more")
-        expect(page.locator("dialog")).to_have_count(0)  # gone with its page, before the next
-        watched.open(address)
-        settle(page)
-        act(page)
-        settle(page)
-        page.screenshot(path=SHOTS / f"{name}-{look}.png")
-        sideways = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        faults += [f"{name}: {sideways} pixels lie to the side"] if sideways > 0 else []
-        faults += [f"{name}: {found}" for found in audit(page, axe)]
-    assert faults == []

@@ -39,6 +39,7 @@ from app.feedback.recording import recording
 from app.feedback.retention import remove_logged
 from app.feedback.watching import watch_quality
 from app.hooks.endpoints import router as hooks
+from app.hooks.outbound import certificates_or_exit
 from app.hooks.scheduler import scheduling
 from app.hooks.webhooks import router as webhooks
 from app.http import exception_handlers, openapi
@@ -135,6 +136,7 @@ def _routes() -> list[BaseRoute]:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """A new application on `settings`; connections open when it starts and close when it stops."""
     settings = settings or settings_or_exit()
+    certificates_or_exit()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

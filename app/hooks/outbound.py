@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -151,13 +152,29 @@ async def _post(
             await answer.aclose()
 
 
+_TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
 @cache
 def certificates() -> ssl.SSLContext:
     """Whose signatures are trusted: what `SSL_CERT_FILE` or `SSL_CERT_DIR` names, or the usual.
 
-    Read once: it takes tens of milliseconds, in which nobody else is answered. Raises OSError.
+    Read once: it takes tens of milliseconds, in which nobody else is answered. Raises OSError,
+    which names the variable.
     """
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        name = next((one for one in _TRUSTED if os.environ.get(one)), "the usual certificates")
+        raise OSError(f"{name}={os.environ.get(name, '')}: {error}") from None
+
+
+def certificates_or_exit() -> None:
+    """Read them while somebody looks on: what cannot be read fails a start, and no delivery."""
+    try:
+        certificates()
+    except OSError as error:
+        raise SystemExit(f"headstart: {error}") from None
 
 
 @dataclass(frozen=True)

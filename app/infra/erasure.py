@@ -17,15 +17,17 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.core.ids import new_id
 from app.infra import storage_keys
 from app.infra.database import Sessions, fold_log, reading, transaction
 from app.infra.repositories import batches, datasets, deletions, embeddings, erasures, references
+from app.infra.repositories.live import log as live_log
 from app.infra.storage import Storage
 
 log = structlog.get_logger()
 _AT_ONCE = 500
-"""Contents forgotten in one transaction: other writers wait for no more."""
-_FILES_AT_ONCE = 50
+"""Contents or logged inputs forgotten in one transaction: other writers wait for no more."""
+_FILES_AT_ONCE = 200
 _SHA256 = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 
 
@@ -175,6 +177,37 @@ def remove_files(sessions: Sessions, storage: Storage, organisation_id: str) -> 
 def _in(storage: Storage, noted: str) -> list[str]:
     """A file, or those of a folder."""
     return list(storage.keys(noted.rstrip("/"))) if noted.endswith("/") else [noted]
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """A deletion to come, and how many inputs of a log have gone for it already."""
+
+    deletion_id: str
+    inputs: int
+
+
+def shorten_log(
+    sessions: Sessions, *, organisation_id: str, alias: str = "", model_id: str | None = None
+) -> Shortened:
+    """Delete what was written down of an alias or a model, some at a time, but for the last of it.
+
+    Whoever is about to delete the alias, its log or the model does this first: a log may have
+    millions of rows, and on SQLite nobody else writes while one transaction deletes them. Their
+    files are noted for the deletion that is to come. Who is killed meanwhile has answered nobody:
+    the rest of the log is there, and the noted files go.
+    """
+    which = live_log.whose(organisation_id, alias=alias, model_id=model_id)
+    deletion_id, inputs = new_id(deletions.PREFIX), 0
+    while True:
+        with transaction(sessions) as session:
+            if not live_log.has_more(session, which, than=_AT_ONCE):
+                return Shortened(deletion_id, inputs)
+            gone, files = live_log.drop(session, which, limit=_AT_ONCE)
+            deletions.note_files(
+                session, files, organisation_id=organisation_id, deletion_id=deletion_id
+            )
+        inputs += gone
 
 
 def delete(storage: Storage, keys: Iterable[str]) -> None:

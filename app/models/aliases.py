@@ -13,6 +13,8 @@ from app.http.openapi import DeletedObject, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.schemas import Deletion
+from app.infra import erasure
+from app.infra.database import reading
 from app.infra.repositories import aliases, deletions
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import forgetting as live
@@ -111,6 +113,9 @@ async def delete_alias(name: Name, caller: Writer, services: ServicesDep) -> Del
 
 def _delete(services: Services, caller: Identity, name: str) -> Deletion:
     organisation_id = caller.organisation_id
+    with reading(services.sessions) as session:
+        aliases.find(session, organisation_id=organisation_id, name=name)
+    before = erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         move = Move(cause="deleted", actor=caller.key_id)
@@ -123,6 +128,9 @@ def _delete(services: Services, caller: Identity, name: str) -> Deletion:
         )
         gone = live.forget_alias(session, row)
         aliases.delete(session, organisation_id=organisation_id, name=name)
-        doomed = Doomed(object="alias", id=name, removed=gone.rows, files=gone.files)
-        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+        removed = gone.counting(before.inputs)
+        doomed = Doomed(object="alias", id=name, removed=removed, files=gone.files)
+        deletion_id = deletions.begin(
+            session, doomed, organisation_id=organisation_id, deletion_id=before.deletion_id
+        )
     return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)

@@ -10,7 +10,9 @@ from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.core.ids import new_id
 from app.http.dependencies import Services, writing
+from app.infra import erasure
 from app.infra.database import reading
+from app.infra.erasure import Shortened
 from app.infra.orm import AliasRow
 from app.infra.repositories import aliases, deletions
 from app.infra.repositories.deletions import Doomed
@@ -36,13 +38,14 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         values["split"] = _split(services, organisation_id, own, body.split or []) or None
     if "shadow" in body.model_fields_set:
         values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
+    before = _shortened(services, organisation_id, name, body)
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
         aliases.hold(session, _named(values), organisation_id=organisation_id)
         _set(row, values)
-        ended = _set_log(session, row, body)
+        ended = _set_log(session, row, body, before)
         move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
         moves.record(session, organisation_id=organisation_id, alias=name, move=move,
                      models=(own.id, own.id))  # fmt: skip
@@ -53,20 +56,29 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
     return told
 
 
-def _set_log(session: Session, row: AliasRow, body: AliasChange) -> bool:
+def _shortened(
+    services: Services, organisation_id: str, name: str, body: AliasChange
+) -> Shortened | None:
+    """What has gone before of a log that is to end."""
+    if "prediction_log" not in body.model_fields_set or body.prediction_log is not None:
+        return None
+    return erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
+
+
+def _set_log(session: Session, row: AliasRow, body: AliasChange, before: Shortened | None) -> bool:
     """Begin, change or end the log; whether it ended, and what was written down goes."""
-    if "prediction_log" not in body.model_fields_set:
-        return False
-    if body.prediction_log is not None:
-        told = body.prediction_log
+    if (told := body.prediction_log) is not None:
         kept = row.prediction_log or {}
         row.log_id = row.log_id if kept else new_id("plog_")
         row.prediction_log = told.model_dump() | kept | told.model_dump(exclude_unset=True)
+    if before is None:
         return False
     row.prediction_log = row.log_id = None
     gone = forgetting.end_log(session, row)
-    doomed = Doomed(object="prediction_log", id=row.name, removed=gone.rows, files=gone.files)
-    deletions.begin(session, doomed, organisation_id=row.organisation_id)
+    removed = gone.counting(before.inputs)
+    doomed = Doomed(object="prediction_log", id=row.name, removed=removed, files=gone.files)
+    whose = {"organisation_id": row.organisation_id, "deletion_id": before.deletion_id}
+    deletions.begin(session, doomed, **whose)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from anyio import to_thread
@@ -14,9 +15,10 @@ from app.http.openapi import path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
 from app.http.schemas import Deletion
-from app.infra import storage_keys
-from app.infra.orm import OrganisationRow
-from app.infra.repositories import deletions
+from app.infra import erasure, storage_keys
+from app.infra.database import reading
+from app.infra.orm import LoggedPredictionRow, OrganisationRow
+from app.infra.repositories import deletions, holds
 from app.infra.repositories.deletions import Doomed, everything
 from app.uploads import deleting
 
@@ -77,14 +79,22 @@ async def delete_organization_content(
 
 
 def _delete_everything(services: Services, organisation_id: str) -> Deletion:
-    with writing(services) as session:
+    with reading(services.sessions) as session:
         if session.get(OrganisationRow, organisation_id) is None:
             raise HeadstartError("not_found", "there is no such organisation", param="organization")
+    before = erasure.shorten_log(services.sessions, organisation_id=organisation_id)
+    with writing(services) as session:
+        removed = Counter(everything.delete_rows(session, organisation_id=organisation_id))
+        removed[LoggedPredictionRow.__tablename__] += before.inputs
+        files = storage_keys.all_of(organisation_id)
+        holds.end(session, files)
         doomed = Doomed(
             object=deletions.ORGANISATION,
             id=organisation_id,
-            removed=everything.delete_rows(session, organisation_id=organisation_id),
-            files=storage_keys.all_of(organisation_id),
+            removed={name: count for name, count in removed.items() if count},
+            files=files,
         )
-        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
+        deletion_id = deletions.begin(
+            session, doomed, organisation_id=organisation_id, deletion_id=before.deletion_id
+        )
     return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)

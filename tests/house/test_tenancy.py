@@ -34,6 +34,7 @@ BY_ID = {
     "app.infra.repositories.exports": "forget",
     "app.infra.repositories.job_queries": "newest_events events_after status checkpoints",
     "app.infra.repositories.jobs": "lock_job add_checkpoints",
+    "app.infra.repositories.live.log": "has_more",
     "app.infra.repositories.retraining.hook_runs": "lock lock_hook of_job",
     "app.infra.repositories.retraining.promotions": "lock",
     "app.infra.repositories.openai.request_batches": "pieces",
@@ -54,12 +55,11 @@ OF_ALL = {
     "app.infra.repositories.exports": "kept",
     "app.infra.repositories.job_queries": "durations",
     "app.infra.repositories.live.labelling": "is_any_due",
-    "app.infra.repositories.live.log": "expire",
     "app.infra.repositories.models": "width_on",
     "app.infra.repositories.retraining.webhooks": "prune",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",
-    "app.infra.repositories.holds": "drop expire is_held",
+    "app.infra.repositories.holds": "drop expire end is_held",
     "app.infra.repositories.references": (
         "named required _runs _is_artifact_needed _is_result_needed _is_segment_needed"
         " _is_tuning_needed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,21 @@ def test_what_others_deleted_is_dropped_with_its_folder(
     assert remote.drop_deleted() == 1
     assert not copy.parent.exists()
     assert stays.is_file()
+
+
+def test_files_of_one_folder_are_put_while_its_last_ones_are_deleted(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "storage")
+
+    def put_and_delete(name: str) -> None:
+        folder = tmp_path / name
+        folder.mkdir()
+        for _ in range(300):
+            put(storage, f"files/org/{name}", b"content", folder)
+            storage.delete(f"files/org/{name}")
+
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(put_and_delete, name) for name in "abc"]:
+            done.result()
+    assert list(storage.keys("files")) == []
+    with pytest.raises(FileNotFoundError):
+        storage.put("files/org/none", tmp_path / "none")

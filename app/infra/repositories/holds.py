@@ -2,15 +2,15 @@
 
 A hold is committed before its file is put, and goes in the transaction that names the file. No name
 is ever given twice, so a file that nothing holds and nothing names will never be named: it may be
-deleted at any time, by anybody, without a lock. Only two can end a hold: whoever took it, and
-`expire`; a commit that does not find its own any more is rolled back.
+deleted at any time, by anybody, without a lock. A hold is ended by whoever took it, by `expire`,
+and with all that its organisation has; a commit that does not find its own any more is rolled back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CursorResult, delete
+from sqlalchemy import CursorResult, delete, or_
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -43,6 +43,12 @@ def drop(session: Session, keys: Sequence[str]) -> list[str]:
     """End those of the holds that are left; answers them: no other transaction has named them."""
     gone = delete(HeldBlobRow).where(HeldBlobRow.key.in_(keys)).returning(HeldBlobRow.key)
     return list(session.scalars(gone.execution_options(synchronize_session=False)))
+
+
+def end(session: Session, folders: Sequence[str]) -> None:
+    """End the holds on whatever is in these folders: who holds it names it no more."""
+    inside = or_(*(HeldBlobRow.key.startswith(folder, autoescape=True) for folder in folders))
+    session.execute(delete(HeldBlobRow).where(inside).execution_options(synchronize_session=False))
 
 
 def expire(session: Session) -> int:

@@ -112,6 +112,15 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
 
     Raises not_found, or in_use while an alias points to it or a batch predicts with it.
     """
+    row = deletable(session, organisation_id=organisation_id, model_id=model_id)
+    exports.forget(session, row.artifact)
+    session.delete(row)
+    session.flush()
+    return row.artifact
+
+
+def deletable(session: Session, *, organisation_id: str, model_id: str) -> ModelRow:
+    """A model that nobody uses, held so until the commit. Raises as `delete` does."""
     statement = (
         select(ModelRow)
         .where(ModelRow.organisation_id == organisation_id, ModelRow.id == model_id)
@@ -128,10 +137,7 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
         why = f"the alias {beside} has this model answer beside its own"
         raise HeadstartError("in_use", why, param="model")
     batches.refuse_if_used(session, model_id=model_id)
-    exports.forget(session, row.artifact)
-    session.delete(row)
-    session.flush()
-    return row.artifact
+    return row
 
 
 def width_on(session: Session, backbone: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -18,6 +19,10 @@ from app.core.errors import HeadstartError
 OLD_SECONDS = 86_400.0
 """Nothing that a process still works on is left alone for so long."""
 SCRATCH = ".scratch-"
+_HELD = f"{SCRATCH}held-"
+"""Of folders that are locked (flock(2)) for as long as the process that made them lives."""
+_LOCKED_BY_NOW = 60.0
+"""Seconds after which whoever makes such a folder has locked it."""
 
 
 @contextmanager
@@ -25,11 +30,15 @@ def scratch(parent: Path) -> Iterator[Path]:
     """A temporary folder under `parent`, gone afterwards whatever happens. Raises storage_full."""
     with storage_errors():
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=_HELD, dir=parent))
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        with suppress(OSError):  # a file system without locks: then its age tells, as before
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
 def trim(folder: Path, limit: int) -> int:
@@ -50,27 +59,55 @@ def trim(folder: Path, limit: int) -> int:
 
 
 def sweep(folder: Path, pattern: str = "*") -> int:
-    """Remove what matches in `folder` and was untouched for OLD_SECONDS; how many."""
+    """Remove what matches in `folder` and was untouched for OLD_SECONDS, or whose process has
+    ended; how many.
+    """
     removed = 0
     for path in folder.glob(pattern) if folder.is_dir() else ():
         try:
             touched = max(one.stat().st_mtime for one in (path, *path.glob("*")))
+            if time.time() - touched < OLD_SECONDS and not _is_left(path):
+                continue
         except FileNotFoundError:
             continue
-        if time.time() - touched > OLD_SECONDS:
-            removed += 1
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        removed += 1
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return removed
 
 
+def _is_left(path: Path) -> bool:
+    """Whether the process that made a scratch folder has ended. Raises FileNotFoundError."""
+    if not path.name.startswith(_HELD) or time.time() - path.stat().st_ctime < _LOCKED_BY_NOW:
+        return False
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is locked, or nothing can be here
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
 def place(source: Path, target: Path) -> None:
-    """Move `source` to `target` on the same file system: fsync, rename, fsync of the folder."""
+    """Move `source` to `target` on the same file system: fsync, rename, fsync of the folder.
+
+    The folder is made; whoever deletes its last file meanwhile removes it again, and then again.
+    """
     sync(source)
-    source.replace(target)
-    sync(target.parent)
+    while True:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            break
+        except FileNotFoundError:
+            if not source.exists():
+                raise
+    with suppress(FileNotFoundError):  # what is placed has been deleted by now
+        sync(target.parent)
 
 
 def sha256_of(path: Path) -> str:

@@ -19,7 +19,6 @@ class LocalStorage:
     def put(self, key: str, source: Path) -> None:
         target = self._path(key)
         with storage_errors():
-            target.parent.mkdir(parents=True, exist_ok=True)
             place(source, target)
 
     def fetch(self, key: str) -> Path:

@@ -16,8 +16,10 @@ from app.core.image_formats.dicom import picture_alone
 from app.core.live.vectors import unpacked
 from app.feedback import recording
 from app.feedback.retention import remove_logged
+from app.infra import erasure
 from app.infra.database import reading, transaction
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
+from app.infra.repositories.live import log
 from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.service import Service
@@ -210,6 +212,45 @@ def test_kept_inputs_count_as_stored_and_none_is_kept_beyond_the_bound(
         and one["removed"]["logged_predictions"]
     )
     assert (ended["status"], ended["removed"]) == ("done", {"logged_predictions": 1, "files": 1})
+
+
+@pytest.mark.parametrize("way", ["alias", "log"])
+def test_a_long_log_goes_some_at_a_time(
+    client: httpx.Client,
+    service: Service,
+    model: str,
+    logged: Logged,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """On SQLite nobody else writes while a transaction deletes."""
+    monkeypatch.setattr(erasure, "_AT_ONCE", 2)
+    dropped, drop = list[int](), log.drop
+
+    def counted(*given: Any, **named: Any) -> tuple[int, list[str]]:
+        gone = drop(*given, **named)
+        dropped.append(gone[0])
+        return gone
+
+    monkeypatch.setattr(log, "drop", counted)
+    switch_on(client)
+    for image, _ in DIGITS[:7]:
+        ask(client, image)
+    keys = {row.content_key for row in logged(7)}
+    if way == "alias":
+        deletion = client.delete(f"/v1/aliases/{ALIAS}").json()["deletion"]
+    else:
+        client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None}).raise_for_status()
+        deletion = client.get("/v1/deletions").json()["data"][0]
+    assert (deletion["status"], deletion["removed"]["logged_predictions"]) == ("done", 7)
+    assert deletion["removed"]["files"] == len(keys)
+    assert dropped == [2, 2, 2, 1]
+    assert logged(0) == []
+    for key in keys:
+        with pytest.raises(FileNotFoundError):
+            service.services.storage.fetch(str(key))
+    if way == "alias":
+        client.put(f"/v1/aliases/{ALIAS}", json={"model": model}).raise_for_status()
 
 
 def test_what_is_answered_is_in_the_usage_records(

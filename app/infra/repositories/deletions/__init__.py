@@ -34,10 +34,10 @@ class Doomed:
     files: Iterable[str] = ()
 
 
-def begin(session: Session, doomed: Doomed, *, organisation_id: str) -> str:
-    """Note a deletion in the transaction that ends its rows; its id."""
+def begin(session: Session, doomed: Doomed, *, organisation_id: str, deletion_id: str = "") -> str:
+    """Note a deletion in the transaction that ends its rows; its id, if files are noted for it."""
     row = DeletionRow(
-        id=new_id(PREFIX),
+        id=deletion_id or new_id(PREFIX),
         organisation_id=organisation_id,
         object=doomed.object,
         object_id=doomed.id,

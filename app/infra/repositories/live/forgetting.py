@@ -27,6 +27,10 @@ class Forgotten:
     rows: dict[str, int]
     files: list[str]
 
+    def counting(self, logged: int) -> dict[str, int]:
+        """The rows, and so many inputs of the log that went before them."""
+        return {**self.rows, "logged_predictions": self.rows["logged_predictions"] + logged}
+
 
 def end_log(session: Session, alias: AliasRow) -> Forgotten:
     """Delete the alias's log and what was measured on it."""

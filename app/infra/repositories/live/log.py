@@ -13,6 +13,10 @@ from app.core.live.rule import CurrentLog, PredictionLog
 from app.infra.database import now
 from app.infra.orm import AliasRow, FeedbackRow, LoggedPredictionRow, ModelRow
 
+_KEYS: tuple[Any, ...] = (LoggedPredictionRow.content_key, FeedbackRow.content_key)
+_KEYS_AT_ONCE = 500
+"""Files that one question is about: a log has as many as there were requests."""
+
 
 def current(
     session: Session, *, organisation_id: str, alias: str, model_id: str, alone: bool = False
@@ -76,6 +80,12 @@ def count(session: Session, which: Iterable[ColumnElement[bool]]) -> int:
     )
 
 
+def has_more(session: Session, which: Iterable[ColumnElement[bool]], *, than: int) -> bool:
+    """Whether there are more rows than so many, however many there are."""
+    found = select(LoggedPredictionRow.id).where(*which).limit(than + 1)
+    return len(session.scalars(found).all()) > than
+
+
 def forget_alias(session: Session, alias: AliasRow) -> tuple[int, list[str]]:
     """Delete what was written down of an alias; how much, and the files that hold its contents."""
     return _delete(session, organisation_id=alias.organisation_id, alias=alias.name)
@@ -89,44 +99,45 @@ def forget_model(session: Session, *, organisation_id: str, model_id: str) -> tu
 def _delete(
     session: Session, *, organisation_id: str, alias: str = "", model_id: str | None = None
 ) -> tuple[int, list[str]]:
-    which = whose(organisation_id, alias=alias, model_id=model_id)
-    keys = session.scalars(
-        select(LoggedPredictionRow.content_key)
-        .where(*which, LoggedPredictionRow.content_key.is_not(None))
-        .distinct()
-    ).all()
-    gone = count(session, which)
-    session.execute(delete(LoggedPredictionRow).where(*which))
-    return gone, needless(session, keys)
+    return drop(session, whose(organisation_id, alias=alias, model_id=model_id), limit=None)
+
+
+def drop(
+    session: Session, which: Iterable[ColumnElement[bool]], *, limit: int | None
+) -> tuple[int, list[str]]:
+    """Delete at most `limit` such rows; how many, and the files that no row names any more."""
+    of = LoggedPredictionRow
+    due = select(of.id).where(*which).limit(limit)
+    keys = session.scalars(delete(of).where(of.id.in_(due)).returning(of.content_key)).all()
+    session.flush()
+    return len(keys), needless(session, dict.fromkeys(keys))
 
 
 def needless(session: Session, keys: Iterable[str | None]) -> list[str]:
     """Those of the keys that no row names any more."""
-    return [key for key in keys if key is not None and not is_named(session, key)]
+    asked = [key for key in keys if key is not None]
+    gone = list[str]()
+    for start in range(0, len(asked), _KEYS_AT_ONCE):
+        some = asked[start : start + _KEYS_AT_ONCE]
+        among = {
+            key
+            for column in _KEYS
+            for key in session.scalars(select(column).where(column.in_(some)))
+        }
+        gone += [key for key in some if key not in among]
+    return gone
 
 
 def is_named(session: Session, key: str) -> bool:
     """Whether the log or feedback has inputs in this file."""
-    columns: tuple[Any, ...] = (LoggedPredictionRow.content_key, FeedbackRow.content_key)
-    named = (select(column).where(column == key).limit(1) for column in columns)
-    return any(session.scalars(one).first() is not None for one in named)
+    return not needless(session, [key])
 
 
 def named(session: Session) -> set[str]:
     """Every file that the log or feedback has inputs in."""
-    columns: tuple[Any, ...] = (LoggedPredictionRow.content_key, FeedbackRow.content_key)
-    return {key for column in columns for key in session.scalars(select(column)) if key is not None}
+    return {key for column in _KEYS for key in session.scalars(select(column)) if key is not None}
 
 
 def expire(session: Session, *, limit: int) -> tuple[int, list[str]]:
     """Delete at most `limit` rows whose time is over; how many, and the files that they leave."""
-    due = (
-        select(LoggedPredictionRow.id)
-        .where(LoggedPredictionRow.expires_at <= now(session))
-        .limit(limit)
-    )
-    gone = session.execute(
-        delete(LoggedPredictionRow).where(LoggedPredictionRow.id.in_(due)).returning(LoggedPredictionRow.content_key)
-    ).scalars().all()  # fmt: skip
-    session.flush()
-    return len(gone), needless(session, set(gone))
+    return drop(session, [LoggedPredictionRow.expires_at <= now(session)], limit=limit)

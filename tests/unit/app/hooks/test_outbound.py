@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from app.hooks import outbound
+from app.infra.settings import Settings
+from app.main import create_app
 
 _ALLOWED = outbound.networks(["127.0.0.0/8"])
 
@@ -90,3 +92,12 @@ def test_nobody_elses_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
         outbound.post(url, b"{}", {}, _ALLOWED)
+
+
+def test_what_cannot_be_read_fails_a_start_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = tmp_path / "nope.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(nowhere))
+    with pytest.raises(SystemExit, match=f"SSL_CERT_FILE={nowhere}"):
+        create_app(Settings(data_dir=tmp_path))

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-from app.infra.storage import OLD_SECONDS, sweep
+import pytest
+
+from app.infra.storage import OLD_SECONDS, scratch, sweep
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app.infra.storage import scratch
+with scratch(Path(sys.argv[1])) as folder:
+    (folder / "upload").write_bytes(b"x")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
@@ -23,3 +36,16 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     assert sweep(tmp_path) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"new", "filling"}
     assert sweep(tmp_path / "absent") == 0
+
+
+def test_what_a_killed_process_left_goes_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert len(list(tmp_path.glob("*/upload"))) == 1
+    with scratch(tmp_path) as mine:
+        assert sweep(tmp_path) == 0, "whoever has just made one may not have locked it yet"
+        monkeypatch.setattr("app.infra.storage.files._LOCKED_BY_NOW", 0.0)
+        assert sweep(tmp_path) == 1
+        assert list(tmp_path.iterdir()) == [mine]
+    assert list(tmp_path.iterdir()) == []

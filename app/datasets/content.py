@@ -14,6 +14,7 @@ from app.core.review import review
 from app.datasets import appending
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
+from app.uploads.intake.layout import across
 
 _DOUBTS = frozenset(
     {
@@ -147,14 +148,17 @@ def appended(
     minimum_classes: int = 2,
     first: Change = list,
     splits: bool = True,
+    groups: bool = False,
 ) -> Revision:
     """More examples, after `first` has changed those there are; of one that is there already the
-    newer label holds. `splits`: as `appending.merged` has it.
+    newer label holds. `splits`: as `appending.merged` has it; `groups`: whether they say theirs
+    themselves, so that names are not asked for copies of what is there.
     """
 
     def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
         made = appending.merged(first(known), examples, problems, splits=splits)
-        return made.examples, [*_said_of_upload(problems), *made.told()]
+        found, grouped = (made.examples, []) if groups else across(made.examples, made.added)
+        return found, [*_said_of_upload(problems), *made.told(), *grouped]
 
     return Revision(revise=revise, minimum_classes=minimum_classes, of_upload=True)
 

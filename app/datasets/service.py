@@ -270,6 +270,7 @@ def _appending(built: Built, *, minimum_classes: int = 2, first: Change = list) 
         minimum_classes=minimum_classes,
         first=first,
         splits=built.names_splits,
+        groups=built.names_groups,
     )
 
 

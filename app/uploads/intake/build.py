@@ -173,9 +173,7 @@ class _Intake:
             self._drafts.notes.append(said)
         used = {one.index for one in listing} | {x.index for x in tree if x.role == modality}
         self._drafts.problems += layout.ignored(tree, used)
-        items, told = layout.together(items)
-        self._drafts.problems += told
-        return items
+        return self._drafts.together(items)
 
     def _listed(
         self, opened: Archive, listing: list[FileInTree], tree: list[FileInTree]

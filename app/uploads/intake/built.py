@@ -27,6 +27,8 @@ class Built:
     """In words, what was assumed of the upload's names and folders."""
     names_splits: bool = False
     """Whether the upload itself says which split its examples are in."""
+    names_groups: bool = False
+    """Whether it says of a file which group it is in, so that names say nothing of the others."""
 
     @property
     def label_mode(self) -> LabelMode:
@@ -57,7 +59,17 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     classes = manifest.class_counts(usable)
     named = any(draft.split for draft in drafts.listed)
     path, notes = drafts.pack.path, drafts.notes
-    return Built(path, pack, examples, problems, modality, classes, notes, names_splits=named)
+    return Built(
+        path,
+        pack,
+        examples,
+        problems,
+        modality,
+        classes,
+        notes,
+        names_splits=named,
+        names_groups=drafts.names_groups,
+    )
 
 
 def _unlabelled(drafts: Drafts, modality: Modality, pack: str) -> Built:

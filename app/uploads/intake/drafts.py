@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
 from app.uploads.intake.label_rules import marks_none, none_is_marked
-from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts
+from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import PackWriter, Slot
@@ -72,6 +72,8 @@ class Drafts:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.rules = options.rules
+        self.names_groups = False
+        """Whether the upload says of a file which group it is in."""
         self._placed: set[str] = set()
         """Paths of examples whose label is their folder's name."""
         self._single: set[str] = set()
@@ -90,6 +92,13 @@ class Drafts:
         """A problem that is not of one example; several tables may have the same."""
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def together(self, files: Sequence[LabelledFile]) -> list[LabelledFile]:
+        """The files, versions and copies of one picture in one group, which is told."""
+        self.names_groups = any(file.group for file in files)
+        grouped, told = together(files)
+        self.problems += told
+        return grouped
 
     def add(
         self,

@@ -10,6 +10,7 @@ is not clear, and `leftovers` names what is none of it.
 Pure, but for the rows of tables: paths only.
 """
 
+from app.uploads.intake.layout.across import across
 from app.uploads.intake.layout.asked import check_files, check_tables
 from app.uploads.intake.layout.beside import NamingTable, candidates, decide
 from app.uploads.intake.layout.facts import Facts
@@ -46,6 +47,7 @@ __all__ = [
     "Placed",
     "Places",
     "Role",
+    "across",
     "anywhere",
     "by_folder",
     "by_rows",

@@ -73,6 +73,8 @@ class Families:
 
     of: Mapping[int, str]
     example: tuple[str, str]
+    roots: Mapping[int, int]
+    """By place, that of the picture itself, where it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,16 @@ class _Copy:
     form: str | None
 
 
-def families(items: Sequence[LabelledFile]) -> Families | None:
-    """Which files of one label are copies of which picture; None where none are."""
+def families(items: Sequence[LabelledFile], uploads: Sequence[str] = ()) -> Families | None:
+    """Which files of one label are copies of which picture; None where none are. `uploads` says of
+    each file what it came in: names are asked there first, as each upload may count from 0."""
+    came = uploads or [""] * len(items)
     dated = _are_dated(items)
     by_label = list(_by_label(items))
-    stems = [_Stems({at: _stem(items[at].path) for at in places}, dated) for places in by_label]
+    stems = [
+        _Stems({at: (_stem(items[at].path), came[at]) for at in places}, dated)
+        for places in by_label
+    ]
     copies = _borne_out([one.copies() for one in stems])
     parents: dict[int, int] = {}
     named: dict[int, str] = {}
@@ -102,7 +109,7 @@ def families(items: Sequence[LabelledFile]) -> Families | None:
         return None
     at = min(parents or named)
     first = items[parents[at]].path if parents else named[at]
-    return Families(of, (_name(items[at].path), _name(first)))
+    return Families(of, (_name(items[at].path), _name(first)), roots)
 
 
 def _are_dated(items: Sequence[LabelledFile]) -> bool:
@@ -139,31 +146,37 @@ def _bounded(parents: dict[int, int], count: int) -> dict[int, int]:
 
 
 class _Stems:
-    """The paths without endings of the files of one label, by their places; where they are
-    `dated`, `aug` is a month."""
+    """The paths without endings of the files of one label, and what they came in, by their
+    places; where they are `dated`, `aug` is a month."""
 
-    def __init__(self, of: Mapping[int, str], dated: bool) -> None:
-        self.of = of
+    def __init__(self, found: Mapping[int, tuple[str, str]], dated: bool) -> None:
+        self.of = {at: stem for at, (stem, _) in found.items()}
+        self._uploads = {at: upload for at, (_, upload) in found.items()}
         self.words = _ANY_MONTH if dated else _WORDS
         self.sure = _SURE & _ANY_MONTH if dated else _SURE
-        self._exact = {folded(stem): at for at, stem in reversed(list(of.items()))}
-        self._bare: dict[str, list[int]] = defaultdict(list)
-        for at, stem in of.items():
-            self._bare[folded(_name(stem))].append(at)
+        self._exact: dict[tuple[str, str], int] = {}
+        self._bare: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for at, (stem, upload) in found.items():
+            for among in {upload, ""}:
+                self._exact.setdefault((among, folded(stem)), at)
+                self._bare[among, folded(_name(stem))].append(at)
 
     def copies(self) -> dict[int, _Copy]:
         """What is a copy of another by its name, by place."""
         return {at: found for at in self.of if (found := self._copy(at)) is not None}
 
     def _copy(self, at: int) -> _Copy | None:
-        """Of the picture in its folder, or of the only one of its name in another."""
+        """Of the picture in its folder, or of the only one of its name in another: of those that
+        came with it, or else of all."""
         folder, slash, name = self.of[at].rpartition("/")
-        for stem, rest in _originals(name, self.words):
-            found = self._exact.get(folded(folder + slash + stem))
-            alike = self._bare.get(folded(stem), [])
-            found = alike[0] if found is None and len(alike) == 1 else found
-            if found is not None and found != at:
-                return _Copy(found, self._form(rest))
+        made = list(_originals(name, self.words))
+        for among in dict.fromkeys((self._uploads[at], "")):
+            for stem, rest in made:
+                found = self._exact.get((among, folded(folder + slash + stem)))
+                alike = self._bare.get((among, folded(stem)), [])
+                found = alike[0] if found is None and len(alike) == 1 else found
+                if found is not None and found != at:
+                    return _Copy(found, self._form(rest))
         return None
 
     def _form(self, rest: str) -> str | None:

@@ -14,6 +14,12 @@ from app.uploads.intake.names import shown
 
 _VERSION = re.compile(r"(.+)\.rf\.[0-9a-zA-Z]{16,64}\.\w+")
 """`<original>_jpg.rf.<hash>.jpg`."""
+OTHERWISE = (
+    "so that none is judged by a fit that has seen another; each is judged as it is, so that the "
+    "figure is of such copies, too, unless val or test holds pictures without any; "
+    "a metadata.csv with the columns path, label and group says otherwise"
+)
+"""What a group means for the figures, and how to say another one."""
 
 
 def together(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
@@ -50,8 +56,7 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
     copy, of = (shown(name, 60) for name in found.example)
     message = (
         f"{len(found.of)} files are {len(set(found.of.values()))} pictures and copies of them by "
-        f"their names, such as {copy} of {of}: those of one picture are one group, and count as "
-        "one where accuracy is estimated; a metadata.csv with the column group says otherwise"
+        f"their names, such as {copy} of {of}: those of one picture are one group, {OTHERWISE}"
     )
     return grouped, [Problem(code="group_assumed", message=message)]
 
@@ -66,14 +71,18 @@ def original(path: str) -> str:
 def _original(item: LabelledFile) -> str | None:
     """The picture that it is a version of, where it has no group yet: of one label, as other
     pictures of that name may lie in other class folders."""
+    return version_of(item) if item.group is None else None
+
+
+def version_of(item: LabelledFile) -> str | None:
+    """What an export's versions of its picture are called together; None where it is no version."""
     found = _VERSION.fullmatch(item.path.rpartition("/")[2])
-    return f"{item.label}{item.labels or ''}/{found[1]}" if found and item.group is None else None
+    return f"{item.label}{item.labels or ''}/{found[1]}" if found else None
 
 
 def _told(originals: set[str], count: int) -> Problem:
     message = (
         f"{count} files are versions of {len(originals)} pictures by their names, such as "
-        f"{shown(min(originals), 60)}.rf.…: those of one picture are one group, and count as one "
-        "where accuracy is estimated; a metadata.csv with the column group says otherwise"
+        f"{shown(min(originals), 60)}.rf.…: those of one picture are one group, {OTHERWISE}"
     )
     return Problem(code="group_assumed", message=message)

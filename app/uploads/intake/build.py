@@ -22,6 +22,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.built import Built, finished
 from app.uploads.intake.containers.ahead import read_ahead
 from app.uploads.intake.crops.cutter import Cutter, name_of
+from app.uploads.intake.crops.masks import MaskLook
 from app.uploads.intake.drafts import Drafts
 from app.uploads.intake.layout import FileInTree, LabelledFile, doubts
 from app.uploads.intake.limits import IntakeOptions, Kind
@@ -168,9 +169,7 @@ class _Intake:
         if MODALITIES[modality].in_tables and not items:
             self._take_tables(opened, found)
             return []
-        if wrapper:
-            said = f"the folder {shown(wrapper)} around everything is looked through"
-            self._drafts.notes.append(said)
+        self._drafts.notes += doubts.looked_through(wrapper)
         used = {one.index for one in listing} | {x.index for x in tree if x.role == modality}
         self._drafts.problems += layout.ignored(tree, used)
         return self._drafts.together(items)
@@ -271,7 +270,8 @@ class _Intake:
         tree, wrapper = layout.unwrapped(found, modality)
         with_tables = MODALITIES[modality].in_tables and any(one.role == "table" for one in found)
         try:
-            placed = layout.by_folder(tree, modality)
+            look = MaskLook(opened, self._cutter, self._options)
+            placed = layout.by_folder(tree, modality, look)
         except HeadstartError:
             if with_tables:
                 return []

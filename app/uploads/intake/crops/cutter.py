@@ -1,10 +1,11 @@
-"""Cuts boxes out of pictures, by way of a child process that decodes them."""
+"""Cuts boxes out of pictures and counts their colours, by way of a child that decodes them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -45,7 +46,8 @@ class Cutter:
                 "boxes are not cut out of DICOM: send its picture as PNG or TIFF, or the boxes cut"
             )
             raise HeadstartError("unsupported_image_format", f"{path}: {why}", param=path)
-        told, data = self._ask(held, box)
+        asked = {"box": box.place, "size": box.size, "fractions": box.fractions}
+        told, data = self._ask(held, asked)
         if "code" in told:
             raise HeadstartError(told["code"], f"{path}: {told['message']}", param=path)
         self._bytes += len(data)
@@ -55,16 +57,22 @@ class Cutter:
         images.check(data, path)
         return data
 
-    def _ask(self, held: MemberContent, box: Box) -> tuple[dict[str, Any], bytes]:
+    def colours(self, held: MemberContent) -> Sequence[int] | None:
+        """How many colours make up most of the picture, as the child counts them; None where it
+        cannot be decoded. Raises unsupported_media_type."""
+        if dicom.is_dicom(held.data):
+            return None
+        told, _ = self._ask(held, {"box": None})
+        return told.get("colours")
+
+    def _ask(self, held: MemberContent, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """The child's answer; what ends the child is the picture's own fault."""
         child = self._started()
         known = held.sha256 is not None and held.sha256 == self._last
         self._last = held.sha256
         sent = b"" if known else held.data
-        asked = {"length": len(sent), "box": box.place, "size": box.size}
-        asked["fractions"] = box.fractions
         try:
-            _of(child.stdin).write(to_json(asked) + b"\n" + sent)
+            _of(child.stdin).write(to_json({"length": len(sent), **asked}) + b"\n" + sent)
             _of(child.stdin).flush()
         except BrokenPipeError:
             return self._died(child), b""
@@ -92,7 +100,7 @@ class Cutter:
         _, said = child.communicate()
         self._child = None
         if b"ModuleNotFoundError" in said:
-            why = "boxes=crops is read only where pillow is installed"
+            why = "boxes=crops and pictures called as masks are read only where pillow is installed"
             raise HeadstartError("unsupported_media_type", why, param="boxes")
         if child.returncode > 0 and b"MemoryError" not in said:
             raise RuntimeError(f"the child that cuts boxes failed: {said[-2000:]!r}")

@@ -178,11 +178,30 @@ def drawn_on_others(members: Sequence[FileInTree]) -> list[Problem]:
         return []
     first = members[0].path
     message = (
-        f"{len(members)} picture(s) are called as what was drawn on others beside them, the first "
-        f"of them {shown(first)}: masks are no examples of a class, and are left out; if they are "
-        "examples, rename them, or name them in a metadata.csv with the columns path and label"
+        f"{len(members)} picture(s) are called as what was drawn on others beside them, and have a "
+        f"handful of colours, the first of them {shown(first)}: masks are no examples of a class, "
+        "and are left out; if they are examples, rename them, or name them in a metadata.csv with "
+        "the columns path and label"
     )
     return [Problem(code="ambiguous_layout", message=message, path=first, excluded=True)]
+
+
+def not_drawn(members: Sequence[FileInTree]) -> list[Problem]:
+    """One warning of all pictures that are called as masks and are none."""
+    if not members:
+        return []
+    first = members[0].path
+    message = (
+        f"{len(members)} picture(s) are called as what was drawn on others beside them, the first "
+        f"of them {shown(first)}, and have more colours than masks have: they are examples; leave "
+        "them out if they are none"
+    )
+    return [Problem(code="ambiguous_layout", message=message, path=first)]
+
+
+def looked_through(wrapper: str) -> list[str]:
+    """That a folder around everything says nothing."""
+    return [f"the folder {shown(wrapper)} around everything is looked through"] if wrapper else []
 
 
 def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:

@@ -1,9 +1,12 @@
-"""Pictures that were drawn on others and lie beside them: masks, by what they are called."""
+"""Pictures that were drawn on others and lie beside them: masks, by what they are called.
+
+Whether they are some is told by their pixels (`crops.masks`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded
@@ -28,15 +31,20 @@ _PLAIN = re.compile(r"(?:(?:image|img|picture|photo)[ _.-]+)?(.+?)(?:[ _.-]+(?:i
 """`1`, `image_1` and `1_image`: beside any of them `1_mask` and `mask_1` are drawn on it."""
 
 
-def parted(chosen: Sequence[FileInTree]) -> tuple[list[FileInTree], list[FileInTree]]:
-    """The pictures, and those that are called as masks of others: `x_mask.png` beside `x.png`,
+Masks = Callable[[Sequence[FileInTree]], frozenset[int]]
+"""Which of the pictures that are called as masks are some, by their indices."""
+
+
+def all_of(called: Sequence[FileInTree]) -> frozenset[int]:
+    """All, where only names tell."""
+    return frozenset(one.index for one in called)
+
+
+def called_so(chosen: Sequence[FileInTree]) -> list[FileInTree]:
+    """The pictures that are called as masks of others: `x_mask.png` beside `x.png`,
     `cat/masks/x.png` beside `cat/x.png` or `cat/images/x.png`."""
     known = {(_folder(one.parts[:-1]), _core(one)) for one in chosen if one.role == "image"}
-    drawn = {one.index for one in chosen if one.role == "image" and _is_drawn(one, known)}
-    return (
-        [one for one in chosen if one.index not in drawn],
-        [one for one in chosen if one.index in drawn],
-    )
+    return [one for one in chosen if one.role == "image" and _is_drawn(one, known)]
 
 
 def _is_drawn(one: FileInTree, known: set[tuple[str, str]]) -> bool:

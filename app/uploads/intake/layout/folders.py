@@ -31,12 +31,19 @@ class Placed:
     parents: set[str] = field(default_factory=lambda: {""})
 
 
-def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
-    """Every member of `role` labelled by its folder; those in none are problems.
+def by_folder(
+    found: Sequence[FileInTree], role: Role, masks: drawings.Masks = drawings.all_of
+) -> Placed:
+    """Every member of `role` labelled by its folder; those in none are problems. Of the pictures
+    that are called as masks of others, those that `masks` says are none of the examples.
 
     Raises ambiguous_layout.
     """
-    chosen, drawn = drawings.parted([one for one in found if one.role == role])
+    chosen = [one for one in found if one.role == role]
+    called = drawings.called_so(chosen)
+    sure = masks(called) if called else frozenset()
+    drawn = [one for one in called if one.index in sure]
+    chosen = [one for one in chosen if one.index not in sure]
     splits = splits_on_top(chosen)
     second = {} if splits else _class_first(chosen)
     if splits:
@@ -49,6 +56,7 @@ def by_folder(found: Sequence[FileInTree], role: Role) -> Placed:
         raise doubts.classes_named_after_splits(named)
     _check_masks({one.label for one in placed.items})
     placed.problems += doubts.drawn_on_others(drawn)
+    placed.problems += doubts.not_drawn([one for one in called if one.index not in sure])
     return placed
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
+from PIL import Image, ImageDraw
 
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
@@ -67,6 +74,60 @@ def test_pictures_called_so_without_others_are_examples(
     built = take(zipped(files))
     assert len(built.examples) == 8
     assert not any("drawn on others" in problem.message for problem in built.problems)
+
+
+def photograph(seed: int, kind: str) -> bytes:
+    """A picture of many colours, smooth as photographs are."""
+    draw = random.Random(seed)
+    rough = Image.frombytes("RGB", (9, 9), draw.randbytes(243))
+    out = io.BytesIO()
+    rough.resize((96, 72), Image.Resampling.BICUBIC).save(out, kind)
+    return out.getvalue()
+
+
+def drawn(seed: int, kind: str) -> bytes:
+    """A mask: an ellipse on black."""
+    picture, out = Image.new("L", (96, 72)), io.BytesIO()
+    ImageDraw.Draw(picture).ellipse((9, 9, 40 + seed, 60), fill=255)
+    picture.save(out, kind)
+    return out.getvalue()
+
+
+PHOTOGRAPHS = [
+    ("mask", "{i}.jpg", "mask_{i}.jpg"),
+    ("alice", "{i}.jpg", "{i}_mask.jpg"),
+    ("bottle", "{i}.jpg", "{i}_label.jpg"),
+    ("ford", "mustang{i}.jpg", "mustang{i} gt.jpg"),
+    ("ford", "{i}.png", "masks/{i}.png"),
+]
+
+
+@pytest.mark.parametrize(("label", "plain", "called"), PHOTOGRAPHS)
+@pytest.mark.parametrize("make", [photograph, drawn])
+def test_pixels_tell_masks_from_photographs(
+    take: Take, label: str, plain: str, called: str, make: Callable[[int, str], bytes]
+) -> None:
+    files = {}
+    for name, at in itertools.product((label, "other"), range(10)):
+        seed = at + 50 * (name == label)
+        for form, made, further in ((plain, photograph, 0), (called, make, 20)):
+            kind = "PNG" if form.endswith("png") else "JPEG"
+            files[f"{name}/{form.format(i=at)}"] = made(seed % 50 + further, kind) + name.encode()
+    built = take(zipped(files))
+    told = [one for one in built.problems if "drawn on others" in one.message]
+    assert [one.excluded for one in told] == [make is drawn]
+    assert told[0].message.startswith("20 picture(s)")
+    assert len(built.examples) == (20 if make is drawn else 40)
+
+
+def test_each_folder_is_looked_at(take: Take) -> None:
+    files: dict[str, bytes] = {}
+    for at in range(6):
+        files |= {f"a/{at}.png": photograph(at, "PNG"), f"a/{at}_mask.png": drawn(at, "PNG")}
+        files |= {f"b/{at}.png": photograph(at + 9, "PNG")}
+        files |= {f"b/{at}_mask.png": photograph(at + 20, "PNG")}
+    built = take(zipped(files))
+    assert Counter(one.label for one in built.examples) == {"a": 6, "b": 12}
 
 
 def test_what_a_metadata_file_names_is_an_example(take: Take) -> None:

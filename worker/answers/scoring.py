@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from sys import intern
 from typing import Any
 
@@ -14,9 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.core.backbones import Block
-from app.core.modalities import PRIMARY, Depth
+from app.core.errors import HeadstartError
+from app.core.modalities import PRIMARY, Depth, mapped
 from worker.answers.rendering import Labels, Scores
 from worker.ml.artifact import HeadArtifact, HeadConfig
+from worker.ml.engines import Engine
+from worker.ml.engines.finite import not_finite, own_not_finite
+from worker.ml.engines.stream import embedder
 from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.heads.scoring_numpy import StackedHead
 from worker.ml.heads.tuned_suffix import MakeSuffix
@@ -96,6 +101,26 @@ def predict(
     for place, prediction in zip(others, predictions, strict=True):
         scores[place] = scores_of(heads[place].labels, prediction)
     return [scores[place] for place in range(len(heads))]
+
+
+def is_finite(scores: Scores) -> bool:
+    """Whether they say anything: a head's own network may give NaN where its backbone does not."""
+    return all(map(isfinite, scores.probabilities))
+
+
+@torch.inference_mode()
+def not_finite_of(engine: Engine, head: scoring.LiveHead) -> HeadstartError:
+    """The error of one input of which the head's own network, or the head, gave no finite numbers.
+
+    Raises model_corrupt or weights_invalid where nothing is wrong with the input.
+    """
+    tuned, depth = head.tuned, head.config.depth
+    if tuned is None or depth is None:
+        return not_finite(engine)
+    if tuned.suffix.encoder is not None:
+        return own_not_finite(engine, lambda texts: tuned.read(texts).numpy())
+    read = embedder(engine, mapped(PRIMARY["image"], depth))
+    return own_not_finite(engine, lambda batch: tuned(torch.from_numpy(read(batch))).numpy())
 
 
 def scores_of(labels: Labels, prediction: scoring.Prediction) -> Scores:

@@ -13,7 +13,7 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.modalities import is_mapped, is_pixels, pictured
 from worker.answers.rendering import Scores, render
-from worker.answers.scoring import Rows, ServingHead, predict
+from worker.answers.scoring import Rows, ServingHead, is_finite, predict
 from worker.ml.heads import occlusion, scoring
 from worker.predictor.calls import PendingInput
 from worker.predictor.prediction_cache import PredictionCache
@@ -35,12 +35,13 @@ class Answerer:
         tokens: Tokens,
         *,
         not_finite: Callable[[], HeadstartError],
+        own_not_finite: Callable[[ServingHead], HeadstartError],
     ) -> None:
         """`not_finite` makes the error of an input whose rows are not, or raises what is wrong
-        with the backbone.
+        with the backbone; `own_not_finite` that of one whose scores are not.
         """
         self._spec, self._cache, self._tokens = spec, cache, tokens
-        self._not_finite = not_finite
+        self._not_finite, self._own_not_finite = not_finite, own_not_finite
 
     def __call__(self, items: Sequence[PendingInput], rows: Sequence[Rows]) -> Answers:
         """One answer an item and each of its riders; `rows[i]` is [pictures, D], in the order of
@@ -62,19 +63,30 @@ class Answerer:
 
     def _group(
         self, views: tuple[str, ...], items: Sequence[PendingInput], rows: Sequence[Rows]
-    ) -> list[bytes]:
+    ) -> Answers:
         pictures = len(set(map(pictured, views))) or 1
         stacked = np.stack([row[:pictures] for row in rows])
         if not views:
-            return self._embeddings(items, stacked[:, 0])
+            return [*self._embeddings(items, stacked[:, 0])]
         features = self._features(views, stacked)
         heads: list[ServingHead] = [item.call.head for item in items]
         texts = self._texts(items)
         scores = predict(features, heads, layout=self._spec.layout, texts=texts)
         return [
             self._answer(item, its_scores, row)
+            if is_finite(its_scores)
+            else self._wrong(item.call.head)
             for item, its_scores, row in zip(items, scores, rows, strict=True)
         ]
+
+    def _wrong(self, head: ServingHead) -> HeadstartError:
+        """What is told of one input: where nothing is wrong with it, that is told in its place, as
+        other heads share the batch.
+        """
+        try:
+            return self._own_not_finite(head)
+        except HeadstartError as error:
+            return error
 
     def _features(self, views: Sequence[str], stacked: Rows) -> dict[str, Rows]:
         """Each view's [n, D], or of activations or pixels [n, width], of [n, pictures, …]."""

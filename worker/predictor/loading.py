@@ -8,6 +8,7 @@ from threading import Lock
 
 from app.infra import weights
 from app.infra.precision import Precision
+from worker.answers.scoring import not_finite_of
 from worker.ml.engines import Engine, load_engine
 from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import joint
@@ -60,6 +61,7 @@ def batcher_builder(
                     cache,
                     _token_counter(engine),
                     not_finite=lambda: not_finite(engine),
+                    own_not_finite=lambda head: not_finite_of(engine, head.live),
                 ),
                 reader.is_large,
             ),

@@ -184,7 +184,7 @@ class Tensors:
         engine, asked = self._engine(request), request.get("pixels")
         scale = PixelScale.from_json(request["config"].get("pixel_scale"))
         features |= pixels(engine, asked, scale=scale, threads=request["threads"])
-        return predict(request, features, texts=texts, spec=engine.spec)
+        return predict(request, features, texts=texts, engine=engine)
 
     def _likeness(self, request: Message) -> dict[str, Any]:
         """How near each of `rows` lies to any of `others`."""

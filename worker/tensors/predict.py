@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from app.core.backbones import BackboneSpec
+from app.core.errors import HeadstartError
 from app.core.messages import Options
 from app.infra.storage import storage_errors
-from worker.answers.rendering import Labels, Scores, render
-from worker.answers.scoring import live_head, scores_of
+from worker.answers.rendering import Labels, Scores, render, render_error
+from worker.answers.scoring import live_head, not_finite_of, scores_of
+from worker.ml.engines import Engine
 from worker.ml.engines.tunable import serving
 from worker.ml.features import spaces
 from worker.ml.heads import scoring, transduction
@@ -27,14 +29,16 @@ def predict(
     features: Mapping[str, Tensor],
     *,
     texts: Sequence[str] | None,
-    spec: BackboneSpec,
+    engine: Engine,
 ) -> dict[str, Any]:
     """Write an item of an answer for each row of `features` (view → [n, D]) to `out`.
 
     `texts` are what the rows are embeddings of, where they are texts. Answers the label of each, or
-    the labels; and of rows that should be smoothed over one another, why they were not.
-    Raises model_corrupt.
+    the labels; of rows that should be smoothed over one another, why they were not; and as `faults`
+    what is wrong with those that have no finite scores, whose items are errors. Raises
+    model_corrupt.
     """
+    spec = engine.spec
     head = live_head(
         load_file(request["head"]),
         request["config"],
@@ -56,14 +60,35 @@ def predict(
     count = len(next(iter(rows.values())))
     with torch.inference_mode():
         predictions = scoring.predict(rows, [head] * count, layout=spec.layout, texts=texts)
-        told, predictions = _over_one_another(request, head, predictions, rows, spec)
-    scores = [scores_of(labels, one) for one in predictions]
+        fine = [at for at, one in enumerate(predictions) if one.probabilities.isfinite().all()]
+        faults = _faults(engine, head, sorted(set(range(count)) - set(fine)))
+        smoothed = {view: value[fine] for view, value in rows.items()}
+        some = [predictions[at] for at in fine]
+        told, some = _over_one_another(request, head, some, smoothed, spec) if some else ({}, [])
+    scores = {at: scores_of(labels, one) for at, one in zip(fine, some, strict=True)}
     extra = f',"smoothed":{"true" if told["left_off"] is None else "false"}' if told else ""
     lines = [
-        render(one, index=index, options=options, extra=extra) for index, one in enumerate(scores)
+        render(scores[at], index=at, options=options, extra=extra)
+        if at in scores
+        else render_error(faults[at], index=at)
+        for at in range(count)
     ]
     _write(Path(request["out"]), lines)
-    return {"labels": [_said(one, options) for one in scores], **told}
+    said = [_said(scores[at], options) if at in scores else "" for at in range(count)]
+    return {"labels": said, **told, **_told(faults)}
+
+
+def _told(faults: Mapping[int, HeadstartError]) -> dict[str, Any]:
+    """Nothing where nothing is wrong."""
+    listed = [
+        {"index": at, "code": error.code, "message": error.message} for at, error in faults.items()
+    ]
+    return {"faults": listed} if listed else {}
+
+
+def _faults(engine: Engine, head: LiveHead, wrong: Sequence[int]) -> dict[int, HeadstartError]:
+    """Of the rows without finite scores. Raises model_corrupt where no row could have any."""
+    return dict.fromkeys(wrong, not_finite_of(engine, head)) if wrong else {}
 
 
 def _over_one_another(

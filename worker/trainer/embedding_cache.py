@@ -105,12 +105,13 @@ class EmbeddingCache:
         return paths
 
     def _whole(self, key: str, digest: str | None, *, rows: int) -> Path | None:
-        """A local file of a segment; None where it is lost or is not what was written, or, of one
-        of before its hash was kept, where it has not so many rows.
+        """A local file of a segment; None where it is lost, is not what was written or has numbers
+        that are not finite, or, of one of before its hash was kept, has not so many rows.
         """
         try:
             path = self._storage.fetch(key)
             whole = segments.has_rows(path, rows) if digest is None else is_intact(path, digest)
+            whole = whole and segments.is_finite(path)
         except FileNotFoundError:
             return None
         except DamagedError:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.core.errors import HeadstartError
-from worker.ml.engines.base import Engine
+from worker.ml.engines.base import Engine, Vectors
 from worker.ml.engines.joint import parts_of
 
 _TEXTS = ("warm up", "The quick brown fox jumps over the lazy dog.", "")
@@ -25,6 +25,21 @@ def not_finite(engine: Engine, what: str = "this") -> HeadstartError:
             told = f"{one.spec.name} gives no finite numbers, whatever it is shown"
             raise HeadstartError("weights_invalid", told, param="model")
     told = f"{engine.spec.name} gives NaN or infinite numbers of {what}"
+    return HeadstartError("not_finite", told)
+
+
+def own_not_finite(
+    engine: Engine, own: Callable[[Any], Vectors], what: str = "this"
+) -> HeadstartError:
+    """The same of a model's `own` network, which makes rows [n, d] of a batch as the engine's.
+
+    Raises model_corrupt where it gives no finite numbers of what it is shown either.
+    """
+    shown = _SHOWN[engine.spec.modality](engine)
+    if not any(np.isfinite(own(batch)).all() for batch in shown):
+        told = f"the model's own {engine.spec.name} gives no finite numbers, whatever it is shown"
+        raise HeadstartError("model_corrupt", told)
+    told = f"the model's own {engine.spec.name} gives NaN or infinite numbers of {what}"
     return HeadstartError("not_finite", told)
 
 

@@ -63,20 +63,22 @@ class TunedSuffix:
         return self._beside(activations, activations.float().reshape(-1, *shape))
 
     def __call__(self, activations: Tensor) -> Tensor:
-        """The same of any number, some at a time."""
+        """The same of any number, some at a time; rows that are not finite are NaN throughout, so
+        that whatever is made of them is, too.
+        """
         began = time.perf_counter()
         parts = activations.split(TOGETHER)
         rows = torch.cat([self._beside(part, self.suffix.shaped(part)) for part in parts])
         self.observe(time.perf_counter() - began)
-        return rows
+        return _finite_or_nan(rows)
 
     @torch.no_grad()
     def read(self, texts: Sequence[str]) -> Tensor:
-        """[n, d] of texts."""
+        """[n, d] of texts, as finite."""
         began = time.perf_counter()
         rows = self.suffix.embed_texts(texts, lambda tokens: self._beside(tokens, tokens))
         self.observe(time.perf_counter() - began)
-        return rows
+        return _finite_or_nan(rows)
 
     def _beside(self, given: Tensor, inputs: Tensor) -> Tensor:
         """What the graph makes of `inputs`, where `given` lies; on one device there is no move."""
@@ -86,6 +88,11 @@ class TunedSuffix:
             return embedded
         moved: Tensor = self.graph(inputs.to(device))
         return moved.to(given.device)
+
+
+def _finite_or_nan(rows: Tensor) -> Tensor:
+    """[n, d]: an infinite number can become a probability of one, NaN cannot."""
+    return torch.where(rows.isfinite().all(1, keepdim=True), rows, torch.nan)
 
 
 def without_suffix(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

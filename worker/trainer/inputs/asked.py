@@ -123,7 +123,8 @@ def _ask(
             "unknown": None,
             "out": str(file),
         }
-        attempt.ask(request)
+        for fault in attempt.ask(request).get("faults", ()):
+            raise HeadstartError(fault["code"], fault["message"])
         return [from_json(line) for line in file.read_bytes().splitlines()]
 
 

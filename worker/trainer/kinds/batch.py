@@ -225,10 +225,16 @@ class _Prediction:
         labels = answer["labels"]
         if "left_off" in answer:
             self._smoothing = self._smoothed(answer["left_off"])
+        self._faults |= {
+            unique[fault["index"]].sha256: Fault(code=fault["code"], message=fault["message"])
+            for fault in answer.get("faults", ())
+        }
+        self._wanted = [one for one in self._wanted if one.sha256 not in self._faults]
         lines = file.read_bytes().splitlines()
         return {
             one.sha256: (line, label)
             for one, line, label in zip(unique, lines, labels, strict=True)
+            if one.sha256 not in self._faults
         }
 
     def _smoothed(self, left_off: Mapping[str, str] | None) -> Smoothing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from math import nan
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 
 from app.core.errors import HeadstartError
-from app.core.messages import Input
+from app.core.messages import Input, Options
 from app.core.modalities import pictured
+from worker.answers.rendering import Labels, Scores
 from worker.predictor.answering import Answerer, _spread
 from worker.predictor.calls import PendingInput
 from worker.predictor.prediction_cache import PredictionCache
@@ -50,7 +53,13 @@ def test_activations_come_in_the_rows_of_their_pictures() -> None:
 
 def answerer(not_finite: Callable[[], HeadstartError]) -> Answerer:
     spec: Any = SimpleNamespace(lasts=[range(2)])
-    return Answerer(spec, PredictionCache(0), lambda _: [], not_finite=not_finite)
+    return Answerer(
+        spec,
+        PredictionCache(0),
+        lambda _: [],
+        not_finite=not_finite,
+        own_not_finite=lambda _: not_finite(),
+    )
 
 
 def embeddings(*counts: int) -> list[PendingInput]:
@@ -77,3 +86,34 @@ def test_a_network_that_gives_no_numbers_is_said_of_the_call() -> None:
     with pytest.raises(HeadstartError) as caught:
         answerer(refuse)(embeddings(0), [np.array([[1, np.nan]], np.float32)])
     assert caught.value.code == "weights_invalid"
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["of an input", "of the model"])
+def test_scores_that_are_not_finite_are_an_error_in_their_place_and_not_kept(
+    broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def own(_head: Any) -> HeadstartError:
+        error = HeadstartError("model_corrupt" if broken else "not_finite")
+        if broken:
+            raise error
+        return error
+
+    labels = Labels(["x", "y"])
+    said = [Scores(labels, array("f", [0.5, 0.5])), Scores(labels, array("f", [nan, nan]))]
+    monkeypatch.setattr("worker.predictor.answering.predict", lambda *_, **__: said)
+    cache = PredictionCache(10_000)
+    spec: Any = SimpleNamespace(width=2, layout=(), reads=SimpleNamespace(read_by_heads=False))
+    made = Answerer(
+        spec, cache, lambda _: [], not_finite=lambda: pytest.fail("rows are"), own_not_finite=own
+    )
+    items = [item("plain"), item("plain")]
+    for place, one in enumerate(items):
+        one.key = str(place).encode()
+        asked: Any = SimpleNamespace(options=Options())
+        one.call.request = asked
+    answers = made(items, [np.ones((1, 2), np.float32)] * 2)
+    assert isinstance(answers[0], bytes)
+    assert isinstance(answers[1], HeadstartError)
+    assert answers[1].code == ("model_corrupt" if broken else "not_finite")
+    assert cache.get(b"0", labels) is not None
+    assert cache.get(b"1", labels) is None

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
+from app.core.errors import HeadstartError
 from app.core.modalities import IMAGE, TEXT, ModalitySpec
 from tests.unit.worker.ml.tasks import LAYOUT, clouds, task
 from worker.ml import fit
@@ -20,6 +24,7 @@ from worker.tensors.predict import _over_one_another, predict
 class Spec:
     """Of the made-up backbone."""
 
+    name, modality, input_size = "odd", "image", 8
     layout = LAYOUT
     reads: ModalitySpec = IMAGE
 
@@ -34,6 +39,9 @@ def asked(
     use_unlabelled: bool,
     per_class: float = 2,
     noise: float = 1.6,
+    odd: tuple[int, ...] = (),
+    left_out: tuple[int, ...] = (),
+    gives: float = 1.0,
 ) -> Said:
     head = fit.fit(task(clouds([2, 2, 2], noise=noise))).head
     save_file({n: x.contiguous() for n, x in head.tensors.items()}, folder / "head")
@@ -46,9 +54,16 @@ def asked(
         "per_class": per_class,
         "out": str(folder / "out"),
     }
-    spec: Any = Spec()
+    engine: Any = SimpleNamespace(
+        spec=Spec(), embed=lambda batch: np.full((len(batch), 3), gives, np.float32)
+    )
     rows = clouds(counts, seed=7, noise=noise)
-    answer = predict(request, rows.features, texts=None, spec=spec)
+    stay = [at for at in range(sum(counts)) if at not in left_out]
+    features = {view: value.float().clone() for view, value in rows.features.items()}
+    for value in features.values():
+        value[list(odd)] = torch.nan
+    features = {view: value[stay] for view, value in features.items()}
+    answer = predict(request, features, texts=None, engine=engine)
     return answer, [json.loads(line) for line in (folder / "out").read_text().splitlines()]
 
 
@@ -87,3 +102,23 @@ def test_texts_are_answered_one_by_one() -> None:
 def test_the_rows_of_a_batch_decide_its_balance(tmp_path: Path) -> None:
     told, _ = asked(tmp_path, [60, 0, 0], use_unlabelled=True, noise=0.3)
     assert told["left_off"]["code"] == "unbalanced"
+
+
+def test_rows_without_finite_scores_are_errors_and_touch_no_others(tmp_path: Path) -> None:
+    _, fine = asked(tmp_path, [20, 20, 20], use_unlabelled=True, left_out=(3, 40))
+    told, lines = asked(tmp_path, [20, 20, 20], use_unlabelled=True, odd=(3, 40))
+    assert [one["index"] for one in told["faults"]] == [3, 40]
+    assert {one["code"] for one in told["faults"]} == {"not_finite"}
+    assert (told["labels"][3], told["labels"][40]) == ("", "")
+    assert [at for at, line in enumerate(lines) if "error" in line] == [3, 40]
+    good = [line for line in lines if "error" not in line]
+    told_of = ("label", "probability", "smoothed", "unknown")
+    assert [[one[name] for name in told_of] for one in good] == [
+        [one[name] for name in told_of] for one in fine
+    ]
+
+
+def test_a_network_that_gives_nothing_finite_is_said_of_the_model(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        asked(tmp_path, [2, 2, 2], use_unlabelled=False, odd=(1,), gives=np.nan)
+    assert caught.value.code == "weights_invalid"

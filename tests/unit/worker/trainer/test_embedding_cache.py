@@ -316,3 +316,17 @@ def test_a_merge_takes_no_more_than_fits(kit: Kit, cache: EmbeddingCache) -> Non
     kit.commit(lambda session: session.execute(size))
     assert cache.compact(kit.settings.data_dir / "staging") == MOST_BYTES // SMALL_BYTES
     assert read(cache, "s0", f"s{MANY - 1}") == [0, MANY - 1]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("known", [True, False], ids=["hashed", "of before"])
+def test_embeddings_that_are_not_finite_are_made_again(
+    kit: Kit, cache: EmbeddingCache, known: bool, number: float
+) -> None:
+    add(kit, cache, {"a": 1, "c": number})
+    add(kit, cache, {"b": 2})
+    if not known:
+        kit.commit(lambda session: session.execute(update(SegmentRow).values(sha256=None)))
+    assert read(cache, "a", "b", "c") == [2]
+    add(kit, cache, {"a": 1, "c": 3})
+    assert read(cache, "a", "b", "c") == [1, 2, 3]

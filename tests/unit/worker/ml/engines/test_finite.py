@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.drawn_images import encoded
-from worker.ml.engines.finite import not_finite
+from worker.ml.engines.finite import not_finite, own_not_finite
 from worker.ml.engines.joint import JointTexts
 from worker.ml.engines.stream import embed_stream
 
@@ -86,3 +86,13 @@ def test_of_several_networks_the_one_that_gives_none_is_named() -> None:
     with pytest.raises(HeadstartError) as caught:
         not_finite(both)
     assert caught.value.code == "weights_invalid"
+
+
+def test_a_models_own_network_is_asked_before_an_input_is_blamed() -> None:
+    engine: Any = Engine("image", always(1.0))
+    assert own_not_finite(engine, of_bright).code == "not_finite"
+    with pytest.raises(HeadstartError) as caught:
+        own_not_finite(engine, always(np.inf))
+    assert caught.value.code == "model_corrupt"
+    texts: Any = Engine("text", always(1.0))
+    assert own_not_finite(texts, lambda batch: np.ones((len(batch), 3), np.float32)).code

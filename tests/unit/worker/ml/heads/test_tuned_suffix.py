@@ -74,3 +74,20 @@ def test_every_depth_has_its_device(depth: Depth) -> None:
     tensors: list[Tensor] = [*suffix.graph.parameters(), *suffix.start.values()]
     assert suffix.device == THERE
     assert {value.device for value in tensors} == {THERE}
+
+
+class Odd(nn.Module):
+    """Infinite numbers in the first picture's embedding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = torch.ones(len(x), 3)
+        made[0, 1] = torch.inf
+        return made
+
+
+def test_a_row_that_is_not_finite_says_nothing_at_all() -> None:
+    suffix = tiny_suffix()
+    odd = replace(begun(suffix), graph=Odd())
+    made = odd(torch.zeros(2, suffix.cut.width))
+    assert made[0].isnan().all(), "an infinite logit would be a probability of one"
+    assert made[1].tolist() == [1, 1, 1]

@@ -43,7 +43,8 @@ up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
 test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/faults # a third of their time they wait
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/clients
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e/console
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e --ignore tests/e2e/console

@@ -15,7 +15,7 @@ from app.core.identity import Identity
 from app.hooks import inbound, notes, service
 from app.hooks.schemas import Hook, HookChange, HookRun, HookWithSecret, NewHook, TriggerCall
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
-from app.http.idempotency import IdempotencyDep, mark, once
+from app.http.idempotency import IdempotencyDep, KeyHeader, key_of, mark, once
 from app.http.openapi import DeletedObject, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
@@ -23,7 +23,7 @@ from app.http.waiting import RUN, WishDep
 from app.infra.database import reading
 from app.infra.orm import HookRow
 from app.infra.repositories import idempotency, sealing
-from app.infra.repositories.idempotency import Reply
+from app.infra.repositories.idempotency import IdempotencyKey, Reply
 from app.infra.repositories.retraining import hook_runs
 
 router = APIRouter(route_class=StrictRoute, prefix="/v1/hooks", tags=["hooks"])
@@ -208,47 +208,64 @@ _CALL: dict[str, Any] = {
 @router.post(
     "/{hook_id}/trigger",
     status_code=202,
-    responses=problems("not_found", "replayed", "secret_unreadable", "invalid_json", "bad_request"),
+    responses=problems(
+        "not_found", "replayed", "secret_unreadable", "invalid_json", "bad_request",
+        "idempotency_mismatch", "in_flight",
+    ),
     openapi_extra=_CALL,
-)
+)  # fmt: skip
 async def trigger_hook(
-    hook_id: HookId, services: ServicesDep, request: Request, response: Response
+    hook_id: HookId,
+    services: ServicesDep,
+    request: Request,
+    response: Response,
+    header: KeyHeader = None,
 ) -> HookRun:
     """Call a hook, with a key that may write or signed with the hook's secret.
 
-    The run begins after the debounce; while one waits, this call joins it.
+    The run begins after the debounce; while one waits, this call joins it. What tells a call that
+    is repeated is its `Idempotency-Key`, and of a signed one `webhook-id`.
     """
     body = await request.body()
     identity: Identity | None = getattr(request.state, "identity", None)
-    headers = dict(request.headers)
-    run = await to_thread.run_sync(_trigger, services, hook_id, identity, body, headers)
+    if identity is None:
+        run = await to_thread.run_sync(_signal, services, hook_id, body, dict(request.headers))
+    else:
+        identity.require("write")
+        key = key_of(request, header, content=body)
+        run, replayed = await to_thread.run_sync(_call, services, hook_id, identity, body, key)
+        mark(response, replayed=replayed)
     response.headers["location"] = f"{router.prefix}/{hook_id}/runs/{run.id}"
     return run
 
 
-def _trigger(
-    services: Services,
-    hook_id: str,
-    identity: Identity | None,
-    body: bytes,
-    headers: dict[str, str],
-) -> HookRun:
-    if identity is not None:
-        identity.require("write")
-    else:  # whoever has signed nothing waits for no lock, and holds none
-        with reading(services.sessions) as session:
-            _signed(services, session.get(HookRow, hook_id), body, headers)
+def _call(
+    services: Services, hook_id: str, caller: Identity, body: bytes, key: IdempotencyKey | None
+) -> tuple[HookRun, bool]:
+    """The run of a call with a key, and whether it is told again."""
     with writing(services) as session:
         row = hook_runs.lock_hook(session, hook_id)
-        message_id = None
-        if identity is None:
-            row, message_id = _signed(services, row, body, headers)
-            inbound.take(session, row, message_id)
-        elif row is None or row.organisation_id != identity.organisation_id:
+        if row is None or row.organisation_id != caller.organisation_id:
             raise service.missing()
-        call: TriggerCall = inbound.call_of(body)
-        run = hook_runs.trigger(session, row, inbound.cause(identity, message_id, call))
-        return service.run_of(run)
+
+        def effect() -> Reply:
+            cause = inbound.cause(caller, None, inbound.call_of(body))
+            run = service.run_of(hook_runs.trigger(session, row, cause))
+            return Reply(status=202, body=run.model_dump(mode="json"))
+
+        reply, replayed = once(session, key, effect)
+    return HookRun.model_validate(reply.body), replayed
+
+
+def _signal(services: Services, hook_id: str, body: bytes, headers: dict[str, str]) -> HookRun:
+    """The run of a signed call."""
+    with reading(services.sessions) as session:  # who has signed nothing waits for no lock
+        _signed(services, session.get(HookRow, hook_id), body, headers)
+    with writing(services) as session:
+        row, message_id = _signed(services, hook_runs.lock_hook(session, hook_id), body, headers)
+        inbound.take(session, row, message_id)
+        cause = inbound.cause(None, message_id, inbound.call_of(body))
+        return service.run_of(hook_runs.trigger(session, row, cause))
 
 
 def _signed(

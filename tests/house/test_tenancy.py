@@ -27,6 +27,7 @@ OWNERS = {*TABLES, "Claim", "Attempt", "IdempotencyKey"}
 
 BY_ID = {
     "app.feedback.watching": "_is_due",
+    "app.hooks.endpoints": "_signal",
     "app.hooks.new_labels": "_look",
     "app.infra.repositories.batches": "parts lock_batch settle _pending refuse_if_used",
     "app.infra.repositories.datasets": "refuse_if_used _drop_empty",

@@ -153,6 +153,23 @@ def test_many_triggers_are_one_run_and_none_is_lost(client: httpx.Client, hook: 
     assert {row["joined"] for row in rows} == {None, waiting["id"]}
 
 
+def test_a_call_that_is_repeated_under_its_key_counts_once(
+    client: httpx.Client, hook: Make
+) -> None:
+    path = f"/v1/hooks/{hook()['id']}/trigger"
+    again = {"Idempotency-Key": "nightly"}
+    first = client.post(path, headers=again)
+    assert client.post(path, json={"reason": "another"}).status_code == 202
+    second = client.post(path, headers=again)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second.json() == first.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    other = client.post(path, headers=again, json={"reason": "other"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    bad = client.post(path, headers={"Idempotency-Key": "a b"})
+    assert (bad.status_code, bad.json()["code"]) == (400, "bad_request")
+
+
 def test_what_was_debounced_runs(client: httpx.Client, hook: Make) -> None:
     made = hook(debounce_seconds=0.5)
     assert run_of(client, trigger(client, made), "running")["job"]

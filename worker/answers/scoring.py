@@ -108,7 +108,7 @@ def is_finite(scores: Scores) -> bool:
     return all(map(isfinite, scores.probabilities))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def not_finite_of(engine: Engine, head: scoring.LiveHead) -> HeadstartError:
     """The error of one input of which the head's own network, or the head, gave no finite numbers.
 

@@ -54,7 +54,7 @@ def load_head(
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def rehearse(reader: Reader, sizes: Sequence[int], suffix: Suffix, *, depth: Depth) -> None:
     """Run once what a network tuned so deep reads, in batches of `sizes`, and itself by the
     tensors at its start. Raises cut_unavailable.

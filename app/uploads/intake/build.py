@@ -229,7 +229,9 @@ class _Intake:
     ) -> list[LabelledFile]:
         layout.check_files(self._options.asked)
         items = layout.by_rows(
-            consensus.settled(self._drafts.labelled(rows), self._drafts.tell),
+            consensus.settled(
+                self._drafts.labelled(rows), self._drafts.tell, several=self._options.rules.several
+            ),
             layout.Places(tree, [entry.path for entry in opened.entries]),
             limits=self._limits,
             refusals=self._refusals,

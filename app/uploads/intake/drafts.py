@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.core import manifest, splits
@@ -17,10 +17,11 @@ from app.uploads.intake.label_rules import marks_none, none_is_marked
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown
-from app.uploads.intake.pack import PackWriter, Slot
+from app.uploads.intake.pack import Draft, PackWriter, Slot
 from app.uploads.intake.patients import Pseudonyms
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import (
+    DENIED,
     InlinePicture,
     PictureCell,
     Row,
@@ -34,29 +35,6 @@ from app.uploads.intake.tables.consensus import VOTE, Consensus, Vote
 Told = TypeVar("Told")
 EXAMPLE_FIELDS = set(Example.model_fields)
 """One set for all of them: each its own would be a third of a large upload's memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An example before the pack is complete."""
-
-    slot: Slot
-    path: str
-    label: str
-    group: str | None
-    split: Split | None
-    identity: str | None = None
-    labels: tuple[str, ...] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its labels: the one that it has, or several, or none."""
-        return (self.label,) if self.labels is None else self.labels
-
-    @property
-    def content(self) -> str:
-        """What is equal for equal contents."""
-        return self.identity or self.slot.sha256
 
 
 class Drafts:
@@ -232,7 +210,9 @@ class Drafts:
             draft = self.listed[at]
             groups[vote.item, draft.content, draft.split].append(at)
         consensus, dropped = Consensus(self.tell), set[int]()
-        for places in groups.values():
+        for every in groups.values():
+            places = self._of_voters(every) if self.rules.several else every
+            dropped |= set(every) - set(places)
             if len({self._votes[at].voter for at in places}) > 1:
                 answers = [(self.listed[at].names, self._votes[at]) for at in places]
                 held = consensus.taken(answers, self.listed[places[0]].path)
@@ -240,6 +220,21 @@ class Drafts:
         consensus.settle()
         self.listed = [one for at, one in enumerate(self.listed) if at not in dropped]
         self._votes = {}
+
+    def _of_voters(self, places: Sequence[int]) -> list[int]:
+        """The places of each person's answers, where rows of one label each are one answer with
+        all of them."""
+        first: dict[str | None, int] = {}
+        kept: list[int] = []
+        for at in places:
+            to = first.setdefault(self._votes[at].voter, at)
+            one, other = self.listed[to], self.listed[at]
+            if to == at or self._united_as(one, other) is None:
+                kept.append(at)
+                continue
+            self.listed[to] = one.joined(other)
+            self._votes[to] = max(self._votes[to], self._votes[at], key=lambda vote: vote.when)
+        return kept
 
     def settle_unlabelled(self) -> None:
         """Tell of the rows without a label, of very many the last in one; a class that one table
@@ -284,9 +279,14 @@ class Drafts:
             vote = row.values.get(VOTE)
             if isinstance(vote, Vote):
                 self._votes[len(self.listed)] = vote
-            elif told.labels is not None and isinstance(row.values.get("label"), str):
+            denied = row.values.get(DENIED)
+            if told.labels is not None and isinstance(row.values.get("label"), str):
                 self._single |= {row.where} if len(told.labels) == 1 else set()
             self.add(told.text.encode(), row.where, told, split, modality="text")
+            if denied is not None:
+                self._single.add(row.where)
+                said = frozenset({str(denied).strip()})
+                self.listed[-1] = replace(self.listed[-1], denied=said)
         else:
             self.reject(members.empty(row.where))
 
@@ -321,8 +321,7 @@ class Drafts:
             if how is None:
                 united.append(draft)
                 continue
-            one, names = united[at], tuple(sorted({*united[at].names, *draft.names}))
-            united[at] = replace(one, labels=names, group=one.group or draft.group)
+            united[at] = united[at].joined(draft)
             merged[how] += 1
         self.listed = united
         self.notes += [
@@ -335,7 +334,7 @@ class Drafts:
     def _united_as(self, one: Draft, other: Draft) -> str | None:
         """What equal contents are that are one example; None where they are not."""
         paths = {one.path, other.path}
-        if one.group and other.group and one.group != other.group:
+        if one.contradicts(other):
             return None
         if paths <= self._placed:
             return "file(s) lie in several class folders"

@@ -44,6 +44,10 @@ class LabelRules:
             return None
         return _list(text.strip())
 
+    def lists(self, cell: object) -> bool:
+        """Whether a cell says several labels, or could."""
+        return isinstance(cell, list) or (isinstance(cell, str) and self.parted(cell) is not None)
+
 
 SINGLE = LabelRules()
 

@@ -10,11 +10,12 @@ import hashlib
 import os
 import secrets
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.core.manifest import Split
 from app.uploads.intake.limits import MIB
 
 AT_ONCE = MIB // 4
@@ -27,6 +28,44 @@ class Slot:
     sha256: str
     offset: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An example before the pack is complete."""
+
+    slot: Slot
+    path: str
+    label: str
+    group: str | None
+    split: Split | None
+    identity: str | None = None
+    labels: tuple[str, ...] | None = None
+    denied: frozenset[str] = frozenset()
+    """Labels that its rows say it has not."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels: the one that it has, or several, or none."""
+        return (self.label,) if self.labels is None else self.labels
+
+    @property
+    def content(self) -> str:
+        """What is equal for equal contents."""
+        return self.identity or self.slot.sha256
+
+    def contradicts(self, other: Draft) -> bool:
+        """Whether they cannot be one example: they have other groups, or one says of a label that
+        it is not there, and one that it is."""
+        groups = {self.group, other.group} - {None, ""}
+        both = (self.denied | other.denied).intersection((*self.names, *other.names))
+        return len(groups) > 1 or bool(both)
+
+    def joined(self, other: Draft) -> Draft:
+        """This one with the labels of both."""
+        names = tuple(sorted({*self.names, *other.names}))
+        denied = self.denied | other.denied
+        return replace(self, labels=names, denied=denied, group=self.group or other.group)
 
 
 class PackWriter:

@@ -17,6 +17,8 @@ from app.uploads.intake.splits import SPLITS
 PATHS = ("path", "file_name")
 """What a metadata file may call its first column; the second is Hugging Face's word."""
 
+DENIED = "denied"
+"""The key of a row's values that has the label which the row says is not there."""
 TRUTHS = frozenset({"True", "TRUE", "true", "False", "FALSE", "false"})
 """True and false as pandas, workbooks and JSON write them: one label each, written as JSON does."""
 

@@ -104,8 +104,11 @@ def candidates(found: Sequence[FileInTree]) -> list[FileInTree]:
     return [one for one in near if "submission" not in one.parts[-1].lower()][:MOST]
 
 
-def naming_column(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str | None:
-    """The column in which most rows name a picture each; None where there is none."""
+def naming_column(
+    records: Sequence[Mapping[str, Any]], nearby: Nearby, *, several: bool = False
+) -> str | None:
+    """The column in which most rows name a picture each, or with `several` labels one in several
+    rows; None where there is none."""
     hits: dict[str, int] = defaultdict(int)
     files: dict[str, set[int]] = defaultdict(set)
     for record in records:
@@ -118,7 +121,7 @@ def naming_column(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str |
         name
         for name in hits
         if 2 * hits[name] >= len(records)
-        and (2 * len(files[name]) >= len(records) or folded(name) in PATH_NAMES)
+        and (several or 2 * len(files[name]) >= len(records) or folded(name) in PATH_NAMES)
     ]
     return max(good, key=lambda name: (len(files[name]), folded(name) in PATH_NAMES), default=None)
 
@@ -190,7 +193,8 @@ def _read(
                 raise doubts.tables_disagree(table.member.path, other, path)
         rows += mine
         problems += table.told
-        notes.append(doubts.table_read(table.title, len(mine), len(pictures)))
+        count = len({row.values["path"] for _, row in mine})
+        notes.append(doubts.table_read(table.title, count, len(pictures)))
         problems.append(Problem(code="ambiguous_layout", message=notes[-1], path=table.member.path))
     used = frozenset().union(*(one.files | {one.member.index} for one in chosen))
     return LabelSource(rows, used, notes, problems)

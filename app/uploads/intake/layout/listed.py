@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
 from app.core.errors import HeadstartError
@@ -14,7 +14,7 @@ from app.uploads.intake.layout.versions import original
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import clean, folded, shown
 from app.uploads.intake.refusals import Refusals
-from app.uploads.intake.rows import PathRow, Row, path_row
+from app.uploads.intake.rows import DENIED, PathRow, Row, path_row
 from app.uploads.intake.splits import of_folders, read_name
 
 ONE_ROW = (
@@ -85,6 +85,7 @@ def by_rows(
     schema_mismatch, invalid_value, label_too_long, unsafe_path, unsafe_name or duplicate_name.
     """
     items: dict[tuple[int, str], LabelledFile] = {}
+    denied: dict[tuple[int, str], set[str]] = {}
     for table, row in rows:
         with refusals.collecting(OF_ROW):
             told = path_row(row, limits, rules)
@@ -97,19 +98,33 @@ def by_rows(
                 member.index, member.path, told.label, group, split, told.labels, told.box
             )
             before = items.get(place)
-            items[place] = said if before is None else _united(row, before, said)
+            absent = denied.setdefault(place, set()) if DENIED in row.values else denied.get(place)
+            items[place] = said if before is None else _united(row, before, said, absent)
+            if absent is not None:
+                absent |= {str(row.values[DENIED]).strip()} if DENIED in row.values else set()
+                _check_denied(row, items[place], absent)
     return sorted(items.values(), key=lambda item: item.index)
 
 
-def _united(row: Row, before: LabelledFile, said: LabelledFile) -> LabelledFile:
-    """What two rows say of one picture that may have several labels: those of both.
+def _check_denied(row: Row, said: LabelledFile, denied: Set[str]) -> None:
+    """Raise invalid_value where one row says that a label is there, and another that it is not."""
+    if both := denied & {*(said.labels or ())}:
+        why = f"{shown(min(both), 60)!r} is there by one row of {shown(said.path)}, and not by "
+        raise row.error("invalid_value", f"{why}another")
+
+
+def _united(
+    row: Row, before: LabelledFile, said: LabelledFile, denied: Set[str] | None
+) -> LabelledFile:
+    """What two rows say of one picture that may have several labels: those of both; `denied` are
+    what some row says it has not, None where none says so.
 
     Raises duplicate_name where it has one, or is a box, and invalid_value where they contradict
     each other.
     """
     if before.labels is None or said.labels is None or said.box is not None:
         raise row.error("duplicate_name", f"{shown(said.path)} has a row already: {ONE_ROW}")
-    if bool(before.labels) != bool(said.labels):
+    if bool(before.labels) != bool(said.labels) and denied is None:
         why = f"{shown(said.path)} belongs to no class in one row, and has labels in another"
         raise row.error("invalid_value", why)
     for role, old, new in (

@@ -22,7 +22,7 @@ from app.core.manifest import Problem
 from app.infra.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import PictureCell, Row
-from app.uploads.intake.tables import columns, consensus, objects, split_guess
+from app.uploads.intake.tables import columns, consensus, marks, objects, split_guess
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
@@ -194,7 +194,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     roles = [role for role in columns.USUAL if role != "path" or table.paths]
     names = {name for role in roles for name in columns.USUAL[role]}
     names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
-    names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES}
+    names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *marks.HOLDS}
     return {
         "kind": table.kind,
         "names": sorted(

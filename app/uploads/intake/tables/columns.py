@@ -12,7 +12,7 @@ from app.core.manifest import Problem
 from app.core.texts import composed
 from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
-from app.uploads.intake.rows import PATHS, Row
+from app.uploads.intake.rows import DENIED, PATHS, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus, marks, split_guess
 from app.uploads.intake.tables.consensus import Voting
@@ -86,6 +86,8 @@ class Columns:
     """Those of them that said one so far."""
     voting: Voting | None = None
     """Whose answers the rows are, where several people have labelled."""
+    holds: str | None = None
+    """The column that says with 0 of a row that its label is not there."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -100,6 +102,9 @@ class Columns:
             self.marked.update(told["label"])
         elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
             told["label"] = listed
+        said = told.get("label") not in (None, "", [])
+        if said and self.holds and not marks.read(row, self.holds, values.get(self.holds)):
+            told[DENIED], told["label"] = told["label"], []
         if self.guess is not None and "split" not in told:
             told["split"] = self.guess.see(row, values)
         if self.voting is not None and (vote := self.voting.of(values)) is not None:
@@ -154,7 +159,10 @@ def find(
     _say_unread(table, places, names, sample)
     _say_unread_texts(table, places, names, sample)
     guess = _guess(table, places, names)
-    return Columns(places, guess, marked, voting=_voting(table, places, names))
+    taken = set(places.values())
+    free = {name: folded(name) for name in names if name not in taken}
+    holds = marks.holding(table, free, sample, places.get("label"))
+    return Columns(places, guess, marked, voting=_voting(table, places, names), holds=holds)
 
 
 def _voting(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> Voting | None:

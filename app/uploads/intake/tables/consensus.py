@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from app.core.manifest import Problem
 from app.uploads.intake.names import shown
-from app.uploads.intake.rows import Row
+from app.uploads.intake.rows import DENIED, Row
 
 VOTE = "vote"
 """The role of a row's vote among its values."""
@@ -182,9 +182,11 @@ def answer_of(value: Any) -> Hashable:
 
 
 def settled(
-    rows: Iterable[tuple[Told, Row]], tell: Callable[[Problem], None]
+    rows: Iterable[tuple[Told, Row]], tell: Callable[[Problem], None], *, several: bool = False
 ) -> Iterator[tuple[Told, Row]]:
-    """The rows that name files, of those that several people labelled the one that holds."""
+    """The rows that name files, of those that several people labelled the one that holds. With
+    `several` labels asked for, one person's rows of one label each are one answer with all.
+    """
     held: dict[tuple[str, str, str], list[tuple[Told, Row]]] = defaultdict(list)
     for told, row in rows:
         vote = row.values.get(VOTE)
@@ -194,12 +196,34 @@ def settled(
         else:
             yield told, row
     consensus = Consensus(tell)
-    for (_, path, _), some in held.items():
+    for (_, path, _), every in held.items():
+        some = _of_voters(every) if several else every
         answers = [(answer_of(row.values.get("label")), row.values[VOTE]) for _, row in some]
         at = consensus.taken(answers, path)
         if at is not None:
             yield some[at]
     consensus.settle()
+
+
+def _of_voters(rows: Iterable[tuple[Told, Row]]) -> list[tuple[Told, Row]]:
+    """The rows of several people, those of one person with a label each as one with all of them,
+    as late as the last; what one says to be there and not to be stays two."""
+    mine: dict[str | None, list[tuple[Told, Row]]] = defaultdict(list)
+    for told, row in rows:
+        mine[row.values[VOTE].voter].append((told, row))
+    return [one for voter, some in mine.items() for one in (_as_one(some) if voter else some)]
+
+
+def _as_one(rows: list[tuple[Told, Row]]) -> list[tuple[Told, Row]]:
+    every = [row.values for _, row in rows]
+    said = {str(one["label"]).strip() for one in every if isinstance(one.get("label"), str)}
+    denied = {str(one[DENIED]).strip() for one in every if DENIED in one}
+    each = all(isinstance(one.get("label"), str) or DENIED in one for one in every)
+    if len(rows) < 2 or not each or said & denied:
+        return rows
+    told, first = rows[0]
+    later = max((one[VOTE] for one in every), key=lambda one: one.when)
+    return [(told, replace(first, values={**first.values, "label": sorted(said), VOTE: later}))]
 
 
 def _word(value: Any) -> str:

@@ -71,7 +71,8 @@ def _named(
     records: Sequence[Mapping[str, Any]],
 ) -> beside.NamingTable | None:
     """The table by what its first rows say, or None where it is about something else."""
-    columns_by = ((beside.naming_column(records, way), way) for way in ways)
+    several = table.rules.several
+    columns_by = ((beside.naming_column(records, way, several=several), way) for way in ways)
     column, nearby = next((one for one in columns_by if one[0] is not None), (None, ways[0]))
     if column is not None and all(nearby.find(_plain(one.get(column))) for one in records):
         return _read(table, member, names, column, nearby)

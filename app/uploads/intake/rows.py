@@ -294,6 +294,8 @@ def _written(row: Row, name: str, value: Any) -> str:
 _UNREAD = {
     "<class 'bytes'>": "bytes",
     "<class 'datetime.timedelta'>": "a duration",
+    "formula": "a formula that has never been computed (a spreadsheet program does, where the "
+    "workbook is opened and saved in it)",
     "beyond": "a value beyond what is read, such as a time outside of the years 1 to 9999 or in a "
     "time zone that is not known",
 }

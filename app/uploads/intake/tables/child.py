@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import resource
 import runpy
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
 from decimal import Decimal, localcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -29,6 +31,10 @@ PICTURES = ("image", "img", "picture", "photo", "image_bytes", "image_data")
 """What a column of bytes is called that are pictures."""
 BEYOND = {"type": "beyond"}
 """What stands for a cell that Python cannot hold."""
+FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+FORMULA_CELL = "\0"
+UNCOMPUTED = {"type": "formula"}
+"""What stands for a formula without its value; as a text first, which XML cannot say."""
 EMPTY_AT_ONCE = 100_000
 """Empty rows in a row after which a workbook is taken to have ended."""
 
@@ -262,7 +268,8 @@ def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[
         with open(source, "rb") as file:  # noqa: PTH123
             _check_ratio(file, bounds)
             book = load_workbook(file, read_only=True, data_only=True)
-            yield from _sheet(book, bounds["rows"])
+            formulas = load_workbook(file, read_only=True) if _has_formulas(file) else None
+            yield from _sheet(book, formulas, bounds["rows"])
     except (_Refused, MemoryError):
         raise
     except Exception as error:
@@ -285,31 +292,52 @@ def _check_ratio(file: BinaryIO, bounds: dict[str, Any]) -> None:
                 raise _Refused("archive_bomb", f"{said} its size")
 
 
-def _sheet(book: Any, most: int) -> Iterator[Row]:
-    """The first sheet: its first row that is not empty is the header."""
+def _has_formulas(file: BinaryIO) -> bool:
+    """Whether any sheet has a formula, by its XML."""
+    with ZipFile(file) as packed:
+        for part in packed.namelist():
+            before, sheet = b"", packed.open(part) if part.startswith("xl/worksheets/") else None
+            while sheet and (data := sheet.read(1 << 20)):
+                if FORMULA.search(before + data):
+                    return True
+                before = data[-32:]
+    return False
+
+
+def _shown(book: Any, formulas: Any, at: int) -> Iterator[tuple[Any, ...]]:
+    """The values of a sheet's rows, `FORMULA_CELL` where a formula has none."""
+    sheets = [one.worksheets[at] for one in (book, formulas) if one is not None]
+    for sheet in sheets:
+        sheet.reset_dimensions()
+    values, *written = (sheet.iter_rows(values_only=True) for sheet in sheets)
+    for row in values:
+        cells = next(written[0], ()) if written else row
+        pairs = zip(row, cells, strict=True)
+        yield tuple(FORMULA_CELL if one is None is not cell else one for one, cell in pairs)
+
+
+def _sheet(book: Any, formulas: Any, most: int) -> Iterator[Row]:
+    """The first sheet that is not hidden: its first row that is not empty is the header."""
     sheets = book.worksheets
     if not sheets:
         raise _Refused("empty_dataset", "it has no sheet with cells")
-    sheets[0].reset_dimensions()
-    rows = _filled(sheets[0].iter_rows(values_only=True))
+    at = next((at for at, one in enumerate(sheets) if one.sheet_state == "visible"), 0)
+    rows = _filled(_shown(book, formulas, at))
     number, header = next((told for told in rows if told[1]), (1, []))
     names = [str(cell) for cell in header]
-    only = f"only the first sheet, {sheets[0].title!r}, of {len(sheets)} is read"
+    first = "first sheet that is not hidden" if at else "first sheet"
+    only = f"only the {first}, {sheets[at].title!r}, of {len(sheets)} is read"
     told = [only] if sheets[1:] else []
     yield {"columns": names, "classes": {}, "images": [], "told": told}
     width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
-    left = most
-    for number, cells in rows:
-        if not cells and width > 1:
-            continue
-        if not left:
-            return
-        left -= 1
+    kept = (told for told in rows if told[1] or width <= 1)
+    for number, cells in islice(kept, most):
         if len(cells) > width:
             said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
             raise _Refused("schema_mismatch", "; ".join([said, *told]))
         padded = cells + [""] * (width - len(cells))
-        named = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
+        named: Row = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
+        named = {name: UNCOMPUTED if cell == FORMULA_CELL else cell for name, cell in named.items()}
         yield {"row": number, "cells": named}
 
 

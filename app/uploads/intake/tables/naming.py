@@ -230,6 +230,16 @@ def _names_others(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str |
     found = [nearby.find(one) for one in said]
     missing = [path for path, one in zip(said, found, strict=True) if one is None]
     where = f"of its first {len(records)} rows" if len(records) > 1 else "of its row"
+    twice = [path for path in missing if len(nearby.every(path)) > 1]
+    if twice:
+        both = nearby.every(twice[0])
+        some = " and ".join(shown(one.path, 60) for one in both[:2])
+        more = f" and {len(both) - 2} more" if both[2:] else ""
+        return (
+            f"{where} {len(twice)} have names that several pictures have, such as "
+            f"{shown(twice[0])}, which is {some}{more}: say the folder, too, as in "
+            f"{shown(both[0].path, 60)}"
+        )
     if missing:
         return (
             f"{where} {len(missing)} name pictures that are not in the archive, such as "

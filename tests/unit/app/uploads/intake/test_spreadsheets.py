@@ -8,6 +8,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
+from openpyxl import Workbook
 
 from app.core.errors import HeadstartError
 from app.uploads.intake import Built, IntakeOptions, Limits
@@ -217,7 +218,7 @@ class TestWorkbooks:
     def test_formulas_count_by_their_value(self, refused: Refused) -> None:
         error = refused(workbook([["text", "label"], ["a", '="x"'], ["b", "y"]]), "x.xlsx")
         told = [(one["code"], one["param"]) for one in error.extra["errors"]]
-        assert told == [("insufficient_classes", None), ("unlabelled", "x.xlsx:2")]  # not computed
+        assert told == [("invalid_value", "x.xlsx:2")]  # not computed
 
     def test_what_is_no_workbook_is_refused(self, refused: Refused) -> None:
         good = workbook([["text", "label"], ["a", "x"], ["b", "y"]])
@@ -272,3 +273,42 @@ def test_a_part_that_unpacks_to_hundreds_of_times_its_size_is_not_read(refused: 
     data = with_part(workbook(rows), "styles.xml", lambda text: text + b" " * 5_000_000)
     error = refused(data, "x.xlsx")
     assert (error.code, "styles.xml" in error.message) == ("archive_bomb", True)
+
+
+def saved(*rows: tuple[object, ...], hidden: bool = False) -> bytes:
+    """A workbook as openpyxl writes it, formulas without their values; `hidden` puts a sheet that
+    is not shown before it."""
+    book, out = Workbook(), io.BytesIO()
+    sheet = book.active
+    assert sheet is not None
+    for row in rows:
+        sheet.append(row)
+    if hidden:
+        other = book.create_sheet("old", 0)
+        other.append(("text", "label"))
+        other.append(("an old text", "old"))
+        other.sheet_state = "hidden"
+    book.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("column", ["label", "text"])
+def test_a_formula_that_has_no_value_is_named(refused: Refused, column: str) -> None:
+    formula = '=IF(C2>5,"high","low")'
+    row = ("a text", formula, 7) if column == "label" else (formula, "high", 7)
+    error = refused(saved(("text", "label", "n"), ("b", "low", 1), row), "x.xlsx")
+    assert error.code == "invalid_value"
+    assert error.param == "x.xlsx:3"
+    assert "never been computed" in error.message
+
+
+def test_a_formula_in_a_column_that_is_not_read_is_nobodys_business(take: Take) -> None:
+    rows = [("text", "label", "n"), ("b", "low", "=1+1"), ("c", "high", "=1+2")]
+    assert said(take(saved(*rows), "x.xlsx")) == [("b", "low"), ("c", "high")]
+
+
+def test_a_hidden_sheet_is_passed_over(take: Take) -> None:
+    rows = [("text", "label"), ("b", "low"), ("c", "high")]
+    built = take(saved(*rows, hidden=True), "x.xlsx")
+    assert said(built) == rows[1:]
+    assert any("that is not hidden, 'Sheet', of 2" in one.message for one in built.problems)

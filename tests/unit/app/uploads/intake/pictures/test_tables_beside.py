@@ -316,3 +316,12 @@ def test_beside_folders_of_classes_such_a_table_is_only_told(take: Take) -> None
     built = take(zipped({**pictures, "facts.csv": table.replace(b"train/all/", b"")}))
     assert {one.label for one in built.examples} == {"a", "b"}
     assert any("`Cardiomegaly` is empty" in one.message for one in built.problems)
+
+
+def test_a_name_that_two_folders_have_is_said_to_be_in_both(take: Take) -> None:
+    files = {
+        f"b{folder}/{at:03d}.png": png(9 * folder + at) for folder in (1, 2) for at in range(6)
+    }
+    rows = "\n".join(["path,label", *(f"{at:03d}.png,{'ab'[at % 2]}" for at in range(6))])
+    told = [one.message for one in take(zipped({**files, "labels.csv": rows.encode()})).problems]
+    assert any("000.png, which is b1/000.png and b2/000.png: say the folder" in one for one in told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
 _CGROUP = Path("/sys/fs/cgroup")
 TRAINER_SHARE, PREDICTOR_SHARE = 0.4, 0.5
 """Of a GPU's memory: the predictor, which somebody waits for, has more of it. What is left is for
@@ -17,6 +18,18 @@ UNKNOWN = 2**63
 def available() -> int:
     """Bytes that can be had without swapping."""
     return min(_of_machine(), _of_container())
+
+
+def own() -> int:
+    """Bytes in memory that are this process's alone, those of files left out; 0 where the system
+    does not say.
+    """
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return 0
+    said = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(said["RssAnon"].split()[0]) * 1024 if "RssAnon" in said else 0
 
 
 def keep_to(share: float) -> None:

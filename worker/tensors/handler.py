@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -27,7 +26,7 @@ from app.infra.storage import storage_errors
 from worker.formats import models, segments
 from worker.formats.channel import Message
 from worker.ml import memory
-from worker.ml.engines import Engine, TextEngine, default_device, embedding_key, load_engine
+from worker.ml.engines import Engine, TextEngine, default_device, embedding_key
 from worker.ml.engines.joint import joint
 from worker.ml.engines.precision import precisions
 from worker.ml.engines.readings import reading_of
@@ -38,8 +37,9 @@ from worker.ml.images import apart, pixel_scale
 from worker.ml.images.pixel_scale import PixelScale
 from worker.ml.images.views import PREPROCESSING_VERSION
 from worker.ml.tasks import USUAL_SCALE, Support, Task
-from worker.tensors import held_out, tuning, warmup
+from worker.tensors import held_out, tuning
 from worker.tensors.blobs import blobs, opened
+from worker.tensors.kept_engines import KeptEngines
 from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 from worker.tensors.likeness import likeness
 from worker.tensors.near_copies import Fingerprints, near_copies
@@ -49,7 +49,6 @@ from worker.tensors.predict import predict
 
 Report = Callable[[str, dict[str, Any]], None]
 
-MOST_ENGINES = 4
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "safetensors", "pillow")
 
 
@@ -59,10 +58,9 @@ class Tensors:
     def __init__(self, *, stopped: Callable[[], bool]) -> None:
         memory.keep_to(memory.TRAINER_SHARE)
         self._stopped = stopped
-        self._engines: OrderedDict[tuple[str, Precision], Engine] = OrderedDict()
+        self._engines = KeptEngines()
         self._names = LabelEmbeddings()
         self._prints = Fingerprints()
-        self._warming: deque[Callable[[], object]] = deque()
 
     def handle(self, request: Message, report: Report) -> dict[str, Any]:
         """The result of one request. Raises HeadstartError."""
@@ -85,32 +83,22 @@ class Tensors:
 
     def rest(self) -> None:
         """Run the next step of getting ready, if there is one."""
-        if self._warming:
-            self._warming.popleft()()
+        self._engines.rest()
 
     def _engine(self, request: Message, precision: Precision | None = None) -> Engine:
         """The engine of the request's backbone, in `precision` or in what the request asks for;
         of several backbones, theirs. Raises backbone_unavailable, precision_unavailable.
         """
         spec = weights.get(request["backbone"], _path(request["weights_dir"]))
+        self._engines.make_room({one.name for one in spec.parts})
         engines = [self._one({**request, "backbone": one.name}, precision) for one in spec.parts]
         return joint(engines)
 
     def _one(self, request: Message, precision: Precision | None) -> Engine:
-        """That of one backbone; the least recently used one makes way."""
+        """That of one backbone."""
         network = request["backbone"], precision or _precision(request)
-        if network not in self._engines:
-            self._engines[network] = load_engine(
-                network[0],
-                _path(request["weights_dir"]),
-                cache_dir=_path(request["engines_dir"]),
-                precision=network[1],
-            )
-            self._warming.extend(warmup.steps(self._engines[network]))
-        self._engines.move_to_end(network)
-        while len(self._engines) > MOST_ENGINES:
-            self._engines.popitem(last=False)
-        return self._engines[network]
+        weights_dir, cache_dir = _path(request["weights_dir"]), _path(request["engines_dir"])
+        return self._engines.get(network, weights_dir, cache_dir)
 
     def _embed(self, request: Message, report: Report) -> dict[str, Any]:
         """Write the rows [n, D] fp16 of what could be decoded to `out`, in order."""

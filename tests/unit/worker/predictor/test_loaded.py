@@ -30,9 +30,14 @@ class Reader:
 @pytest.mark.parametrize("depth", get_args(Depth))
 def test_every_depth_is_run_in_every_size(depth: Depth, monkeypatch: pytest.MonkeyPatch) -> None:
     reader: Any = Reader()
-    suffix, run = tiny_suffix(depth), []
-    shaped = Suffix.shaped
-    monkeypatch.setattr(Suffix, "shaped", lambda own, x: run.append(len(x)) or shaped(own, x))
+    suffix, shaped = tiny_suffix(depth), Suffix.shaped
+    run: list[int] = []
+
+    def noted(own: Suffix, activations: torch.Tensor) -> torch.Tensor:
+        run.append(len(activations))
+        return shaped(own, activations)
+
+    monkeypatch.setattr(Suffix, "shaped", noted)
     rehearse(reader, [1, 2, 4], suffix, depth=depth)
     assert reader.passes == [(size, mapped("", depth)) for size in (1, 2, 4)]
     assert run == [1]

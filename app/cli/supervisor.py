@@ -103,9 +103,11 @@ class Supervisor:
         return self._told > 0
 
     def obey_signals(self) -> None:
-        """Stop at SIGTERM, SIGHUP and Ctrl-C, from now on."""
+        """Stop at SIGTERM, SIGHUP and Ctrl-C, from now on; end where one has come before."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        if _came:
+            raise SystemExit(128 + _came[0])
 
     def start(self, say: Say = lambda _: None) -> None:
         """Start every child, the trainer once predictions work; `say` what has come to be ready.
@@ -197,13 +199,19 @@ class Supervisor:
         self._told += 1
 
 
+_came: list[int] = []
+"""The signals that `_leave` was called for: what it raises may meet somebody who catches all."""
+
+
 def leave_on_signals() -> None:
     """Until there are children, end at once; also where a shell let us ignore Ctrl-C."""
+    _came.clear()
     for number in _SIGNALS:
         signal.signal(number, _leave)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
+    _came.append(number)
     raise SystemExit(128 + number)
 
 

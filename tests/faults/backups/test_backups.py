@@ -35,7 +35,7 @@ from tests.api.service import serve
 from tests.api.uploading import DATASETS, made
 from tests.archives import png, zipped
 from tests.factories import make_key
-from tests.faults.counts import times
+from tests.faults.counts import FULL, times
 from tests.faults.effects import ready_version
 from tests.servers import postgres_database
 from tests.unit.app.operations.backup_files import left_in
@@ -200,6 +200,8 @@ def test_a_model_that_goes_while_its_files_are_copied_is_in_it_as_a_whole_or_not
 
 @pytest.mark.parametrize("file", ["a pack", "head.safetensors", "model.json", "held_out.jsonl"])
 def test_what_is_missing_in_storage_is_told(filled: Kit, tmp_path: Path, file: str) -> None:
+    if isinstance(filled.storage, S3Storage) and file != "a pack" and not FULL:
+        pytest.skip("which file it is has nothing to do with the store: `make faults` runs it")
     named = filled.read(references.named)
     top, end = ("packs", "") if file == "a pack" else ("models", file)
     lost = next(key for key in filled.storage.keys(top) if key in named and key.endswith(end))

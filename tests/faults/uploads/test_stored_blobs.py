@@ -31,7 +31,7 @@ from tests.worker_kit import put as put_file
 from tests.workers import ROOT, environment
 from worker.trainer.idle.sweeper import Sweeper
 
-ROUNDS = times(25, 300)
+ROUNDS = times(10, 300)
 
 
 def sweep(footing: Kit) -> None:

@@ -21,7 +21,7 @@ from tests.worker_kit import Kit
 from tests.workers import ROOT, environment
 from worker.trainer.idle.sweeper import Sweeper
 
-KILLS = times(3, 40)
+KILLS = times(1, 40)
 SIZE, PIECE = 3_000_000, 200_000
 
 

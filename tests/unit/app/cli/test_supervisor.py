@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
-from app.cli.supervisor import HEALTHY_SECONDS, LONGEST_PAUSE, Child, pause
+import pytest
+
+from app.cli.supervisor import (
+    HEALTHY_SECONDS,
+    LONGEST_PAUSE,
+    Child,
+    Supervisor,
+    leave_on_signals,
+    pause,
+)
+from app.infra.settings import Settings
+
+SIGNALS = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Those of this process, as they were afterwards."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_the_pause_doubles_to_a_limit() -> None:
@@ -24,3 +49,21 @@ def test_a_child_that_was_well_begins_anew() -> None:
         child.process.wait()
         assert child.dead()
         assert child.starts == starts
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_whose_exception_somebody_caught_ends_it_before_there_are_children(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    supervisor = Supervisor(Settings(data_dir=tmp_path), "127.0.0.1", 1)
+    leave_on_signals()
+    with suppress(SystemExit):  # as a library's finalizer does
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+    with pytest.raises(SystemExit) as ended:
+        supervisor.obey_signals()
+    assert ended.value.code == 128 + number
+    leave_on_signals()
+    supervisor.obey_signals()
+    assert not supervisor.stopping

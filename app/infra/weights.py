@@ -40,7 +40,7 @@ SUFFIXES = (".safetensors", ".pth")
 _REFUSED = ".refused"
 _SETTINGS = (
     "config.json", "tokenizer.json", "preprocessor_config.json", "1_Pooling/config.json",
-    "config_sentence_transformers.json",
+    "config_sentence_transformers.json", "modules.json",
 )  # fmt: skip
 """What decides, beside the tensors, whether a folder can be read."""
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
-from transformers.utils import logging
 
 from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
@@ -18,6 +16,8 @@ from app.infra.weights import weights_file
 from worker.ml.backbones import packed_e5_network, packed_gguf_network
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
+from worker.ml.backbones.sources.hugging_face import loaded
+from worker.ml.backbones.text_files import check_tokens, text_files
 from worker.ml.backbones.weights import read
 
 UNUSED = ("pooler.", "embeddings.position_ids")
@@ -93,7 +93,9 @@ def text_network(path: Path, pooling: Pooling, *, layer: int | None = None) -> P
 
     Raises weights_invalid.
     """
-    encoder = _of_file(path) if path.is_file() else _of_folder(path)
+    encoder: Any = _of_file(path) if path.is_file() else _of_folder(path)
+    rows = encoder.get_input_embeddings().num_embeddings
+    check_tokens(path.name, text_files(path).tokenizer(), rows)
     if layer is not None:
         _end_after(encoder, layer, path.name)
     return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
@@ -128,23 +130,11 @@ def _end_after(encoder: Any, layer: int, name: str) -> None:
 
 def _of_folder(folder: Path) -> nn.Module:
     read(weights_file(folder))
-    encoder: nn.Module
-    encoder, loading = _load(folder)
-    missing = [key for key in loading["missing_keys"] if not key.startswith(UNUSED)]
-    if missing or loading["mismatched_keys"]:
-        wrong = ", ".join(map(str, [*missing, *loading["mismatched_keys"]][:5]))
-        raise HeadstartError("weights_invalid", f"{folder.name}: missing or misshapen: {wrong}")
-    encoder.config.use_cache = False  # type: ignore[union-attr]  # of a decoder's own keys
-    return encoder
-
-
-def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
-    logging.disable_progress_bar()
-    try:
-        encoder, loading = AutoModel.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
-            attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
-        )  # fmt: skip
-    except Exception as error:  # of a stranger's settings the library raises what it likes
-        raise HeadstartError("weights_invalid", f"{folder.name}: {error}") from error
-    return encoder, loading
+    encoder, lacking = loaded(folder)
+    missing = [key for key in lacking if not key.startswith(UNUSED)]
+    if missing:
+        told = f"{folder.name}: missing or misshapen: {', '.join(missing[:5])}"
+        raise HeadstartError("weights_invalid", told)
+    encoder.config.use_cache = False  # of a decoder's own keys
+    network: nn.Module = encoder
+    return network

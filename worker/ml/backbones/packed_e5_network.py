@@ -36,6 +36,11 @@ class PackedEmbedding(nn.Module):
     nibbles: Tensor
     scales: Tensor
 
+    @property
+    def num_embeddings(self) -> int:
+        """Its rows, by torch's own name."""
+        return len(self.scales)
+
     def forward(self, ids: Tensor) -> Tensor:
         scales = self.scales[ids]
         number = scales.dtype if scales.dtype == torch.bfloat16 else torch.float32

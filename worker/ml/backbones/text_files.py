@@ -51,13 +51,21 @@ _POOLINGS: dict[str, Pooling] = {
 }  # fmt: skip
 """What sentence-transformers calls them, today and before; lengths come out as one of all."""
 _BEFORE = "pooling_mode_"
+_MODULES = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": None, "Dropout": None}
+"""What sentence-transformers calls the modules that are read, and where; the last two of them need
+no file: lengths come out as one of all, and nothing is dropped but while it is taught.
+"""
 
 
 class HuggingFaceFolder:
-    """config.json, model.safetensors, tokenizer.json and perhaps 1_Pooling/config.json."""
+    """config.json, model.safetensors, tokenizer.json and perhaps 1_Pooling/config.json.
+
+    Raises weights_invalid for settings that are damaged, or ask for what is not read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        _check_modules(folder)
         self.pad = _pad(_read_json(folder / "config.json"))
         self.pooling = _pooling(folder.name, _read_json(folder / "1_Pooling" / "config.json"))
         self.template = _default_prompt(_read_json(folder / "config_sentence_transformers.json"))
@@ -84,6 +92,41 @@ class HuggingFaceFolder:
             digest.update(file.read_bytes() if file.is_file() else b"\0")
         digest.update(self.template.encode())
         return digest.hexdigest()
+
+
+def check_tokens(name: str, tokenizer: Tokenizer, rows: int) -> None:
+    """Raises weights_invalid where a token has no row of its own in a table of so many."""
+    last = max(tokenizer.get_vocab().values(), default=-1)
+    if last >= rows:
+        told = f"tokens have numbers up to {last}, and the network has {rows} of them, from 0 on"
+        raise HeadstartError("weights_invalid", f"{name}: {told}: copy both from one place")
+
+
+def _check_modules(folder: Path) -> None:
+    """Raises weights_invalid where sentence-transformers would do more than is done here."""
+    for one in _modules(folder):
+        kind, place = one["type"].rpartition(".")[2], one["path"]
+        if kind not in _MODULES:
+            told = f"{place or kind} ({kind}), which is not read, so its numbers would be others"
+            raise HeadstartError(
+                "weights_invalid",
+                f"{folder.name}: modules.json has {told}: without its entry there, the embedding is"
+                " what comes before it",
+            )
+        if (wanted := _MODULES[kind]) is not None and place != wanted:
+            told = f"modules.json has its {kind} in {place!r}: it is read in {wanted!r}"
+            raise HeadstartError("weights_invalid", f"{folder.name}: {told}: move it there")
+
+
+def _modules(folder: Path) -> list[dict[str, str]]:
+    """Type and path of each. Raises weights_invalid for a file that is none."""
+    file = folder / "modules.json"
+    try:
+        told = json.loads(file.read_text("utf-8")) if file.is_file() else []
+        return [{key: str(one[key]) for key in ("type", "path")} for one in told]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        why = f"{file.name} is no list of modules: {error!r}"
+        raise HeadstartError("weights_invalid", f"{folder.name}: {why}") from error
 
 
 def _pad(config: dict[str, Any]) -> int:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.infra import weights
-from worker.ml.backbones.sources.hugging_face_images import loaded
-from worker.ml.backbones.text_files import HuggingFaceFolder
+from worker.ml.backbones.sources.hugging_face import loaded
+from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens
 from worker.ml.backbones.weights import read as read_state
 
 BATCH = 64
@@ -46,6 +46,8 @@ class TextTower:
         text = self._model.config.text_config
         self._most = int(text.max_position_embeddings)
         self._tokenizer = HuggingFaceFolder(folder).tokenizer()
+        rows = self._model.text_model.get_input_embeddings().num_embeddings
+        check_tokens(folder.name, self._tokenizer, rows)
         self._tokenizer.enable_truncation(self._most)
         self._pad = _pad(folder, self._tokenizer, getattr(text, "pad_token_id", None))
         self.scale = _scale(self._model)

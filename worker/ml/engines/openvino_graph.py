@@ -18,8 +18,8 @@ from worker.ml.backbones.kept_graphs import checksum
 from worker.ml.backbones.sources import graph_files, image_network, supplied
 from worker.ml.openvino_runtime import ov
 
-GRAPH_VERSION = "1"
-"""Part of a stored graph's name: raise it when a conversion would give another graph."""
+GRAPH_VERSION = "2"
+"""Part of a stored graph's name: raise it when a conversion would give another graph, or none."""
 
 _log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types

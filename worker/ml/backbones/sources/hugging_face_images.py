@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
-from transformers.utils import logging
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.found_backbones.side_file import SideFile
+from worker.ml.backbones.sources.hugging_face import loaded
 from worker.ml.backbones.tapped import Colours, ReadNetwork
 from worker.ml.backbones.taps import prefix_of
 from worker.ml.backbones.weights import read as read_state
@@ -50,7 +49,7 @@ class PictureTower(nn.Module):
 
 
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
-    """Raises weights_invalid for a folder that transformers does not read, or lacks tensors."""
+    """Raises weights_invalid for a folder that is not read, or lacks tensors, or has more."""
     read_state(weights.weights_file(path))
     model, missing = loaded(path)
     left = [key for key in missing if POOLER not in key]
@@ -67,19 +66,6 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
         licence=side.licence or spec.licence,
         headless=True,
     )
-
-
-def loaded(folder: Path) -> tuple[Any, list[str]]:
-    """The network, and the names of what the file has not, or in another shape."""
-    logging.disable_progress_bar()
-    try:
-        model, loading = AutoModel.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
-            attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
-        )  # fmt: skip
-    except Exception as error:  # of a stranger's settings the library raises what it likes
-        raise HeadstartError("weights_invalid", f"{folder.name}: {error}") from error
-    return model, [str(key) for key in (*loading["missing_keys"], *loading["mismatched_keys"])]
 
 
 def _pools(model: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,18 @@ def test_a_folder_without_tensors_says_what_to_put_there(tmp_path: Path) -> None
     saved("dinov2", tmp_path)
     (tmp_path / "dinov2" / "model.safetensors").unlink()
     assert not weights.availability("dinov2", tmp_path).available
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov2", "swin", "convnext", "clip", "siglip"])
+def test_tensors_of_layers_that_the_settings_leave_out_are_refused(
+    name: str, tmp_path: Path
+) -> None:
+    saved(name, tmp_path)
+    file = tmp_path / name / "model.safetensors"
+    state = load_file(file)
+    more = next(key for key in state if ".1." in key or ".layers.0." in key or ".stages.0." in key)
+    state[re.sub(r"\.[01]\.", ".7.", more, count=1)] = state[more].clone()
+    save_file(state, file, metadata={"format": "pt"})
+    with pytest.raises(HeadstartError, match=r"config\.json does not read") as caught:
+        image_network(name, tmp_path)
+    assert caught.value.code == "weights_invalid"

@@ -76,6 +76,14 @@ class Families:
     roots: Mapping[int, int]
     """By place, that of the picture itself, where it is there."""
 
+    def held_out_apart(self, items: Sequence[LabelledFile]) -> int:
+        """How many copies are held out where all are and all they would be copies of are trained
+        on: a set of its own, such as one in other light, numbered from the start as the other is;
+        copies that were made before a split lie on both sides. Else 0."""
+        copies = {at for at in self.of if self.roots.get(at) != at}
+        held_out = {at for at in self.of if items[at].split in ("val", "test")}
+        return len(copies) if copies == held_out and copies <= self.roots.keys() else 0
+
 
 @dataclass(frozen=True, slots=True)
 class _Copy:

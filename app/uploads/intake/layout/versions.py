@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.manifest import Problem
-from app.uploads.intake.layout.augmented import families
+from app.uploads.intake.layout.augmented import Families, families
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.names import shown
 
@@ -52,6 +52,8 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
     found = families(items)
     if found is None:
         return list(items), []
+    if apart := found.held_out_apart(items):
+        return list(items), [told_apart(apart, found)]
     grouped = [replace(item, group=item.group or found.of.get(at)) for at, item in enumerate(items)]
     copy, of = (shown(name, 60) for name in found.example)
     message = (
@@ -59,6 +61,17 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
         f"their names, such as {copy} of {of}: those of one picture are one group, {OTHERWISE}"
     )
     return grouped, [Problem(code="group_assumed", message=message)]
+
+
+def told_apart(count: int, found: Families) -> Problem:
+    """That held-out files are taken for pictures of their own, whatever their names say."""
+    copy, of = (shown(name, 60) for name in found.example)
+    message = (
+        f"{count} held-out files are called like copies of pictures to train on, such as {copy} "
+        f"of {of}, and no file to train on is: they are taken for pictures of their own; "
+        "if they are copies, a metadata.csv with the columns path, label and group says so"
+    )
+    return Problem(code="ambiguous_layout", message=message)
 
 
 def original(path: str) -> str:

@@ -119,3 +119,16 @@ def test_rows_of_tables_have_no_names(take: Take) -> None:
     second = take(rows.replace("word", "other").encode(), "x_aug.csv")
     content = appended(second.examples, []).of(Content(first.examples, []))
     assert not groups(content)
+
+
+def test_held_out_pictures_of_another_light_are_a_set_of_their_own(take: Take) -> None:
+    train = [f"train/{label}/{at}.png" for label in "ab" for at in range(5)]
+    dark = [f"test/{label}/dark_{at}.png" for label in "ab" for at in range(3)]
+    content = after(take, [*train, *dark])
+    assert not groups(content)
+    (said,) = [one for one in content.problems if "held-out files are called" in one.message]
+    assert said.message.startswith("6 held-out files")
+    assert not groups(after(take, train, dark))
+    copies = ["train/a/0_flip.png", "train/b/0_flip.png"]
+    assert groups(after(take, [*train, *dark, "train/a/dark_4.png", "train/b/dark_4.png"]))
+    assert groups(after(take, [*train, *copies]))

@@ -96,12 +96,14 @@ def facts(request: Message) -> dict[str, Any]:
 
 
 def embed(request: Message, report: Report, stopped: Stopped) -> dict[str, Any]:
-    """A vector made of each content's hash; contents that begin with `bad` cannot be decoded."""
+    """A vector made of each content's hash; those that begin with `bad` cannot be decoded."""
     rows, faults, vectors = [], [], []
     done = 0
     for index, data in enumerate(blobs(request["items"])):
         if data.startswith(b"die"):
             os.kill(os.getpid(), signal.SIGKILL)
+        while data.startswith(b"endless"):
+            time.sleep(1.0)
         if data.startswith(b"bad"):
             faults.append({"index": index, "code": "image_invalid", "message": "bad"})
         else:

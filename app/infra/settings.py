@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     """After how long without work a trainer ends, with status 0; 0: never."""
     fit_seconds: float = Field(default=1800.0, gt=0)
     """What a job's fit may take: others wait for the same worker."""
+    embed_seconds: float = Field(default=10.0, gt=0)
+    """What one input may take in a backbone, on top of a minute: one that takes longer over what it
+    reads at once is ended, since others wait for the same worker."""
     tuning_keep_seconds: float = Field(default=10.0, ge=0)
     """The least time between two states that a tuning keeps: a killed one has that to do again."""
     embed_chunk: int = Field(default=2000, gt=0)

@@ -1,8 +1,8 @@
 """The tensor process: one warm child that embeds and fits, without a database.
 
-It reads requests from its parent and answers with `{"id", "type": "progress" | "event" | "result" |
-"error" | "exception"}`. A `stop` takes effect between two batches of the current request; when the
-parent goes away, so does the child, at once.
+It reads requests from its parent and answers with `{"id", "type": "begun" | "progress" | "event" |
+"result" | "error" | "exception"}`. A `stop` takes effect between two batches of the current
+request; when the parent goes away, so does the child, at once.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ def answer(channel: MessageChannel, handler: Handler, request: Message) -> None:
         channel.send({"id": request["id"], "type": kind, **body})
 
     named = f"tensors {request['op']}"
+    report("begun", {})
     with tracing.following(request.get("origin")), tracing.span(named) as current:
         _handle(handler, request, report, current)
 

@@ -28,6 +28,9 @@ from worker.trainer.tensor_process import EngineFacts
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.1
+_GRACE_SECONDS = 60.0
+_MOST_TOGETHER = 64
+"""Inputs after which an embedding says how far it is, at the latest."""
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -128,6 +131,36 @@ class Attempt:
                 )
 
         return self.context.child.ask(request, guard=guard, on_message=on_message)
+
+    def embed(self, request: Message, on_message: Callable[[Message], None]) -> dict[str, Any]:
+        """As `ask`, given up when the network says nothing for longer than its inputs may take.
+
+        That it does once it has read what it reads at once; of several networks, once the first has
+        read all. The child, which may be in a loop without end, is killed. Raises weights_invalid.
+        """
+        most = self._most_seconds(request)
+        guarded = self.guard
+
+        def guard() -> None:
+            guarded()
+            heard = self.context.child.heard
+            if heard is not None and time.monotonic() - heard > most:
+                raise HeadstartError(
+                    "weights_invalid",
+                    f"{request['backbone']} gave no answer for {most:g} s, and was ended: it does "
+                    "not end, or is too large for this machine (HEADSTART_EMBED_SECONDS)",
+                )
+
+        told = {**request, "apart": True} if self.claim.crashes else request
+        return self.context.child.ask(told, guard=guard, on_message=on_message)
+
+    def _most_seconds(self, request: Message) -> float:
+        """What the inputs that are read together may take, and how they are brought there."""
+        inputs, joint = len(request["items"]["length"]), JOINT in request["backbone"]
+        together = inputs if joint else min(inputs, _MOST_TOGETHER)
+        parts = str(request["backbone"]).count(JOINT) + 1
+        each: float = self.context.settings.embed_seconds
+        return _GRACE_SECONDS + each * together * parts
 
     def read(self, step: Callable[[Session], T]) -> T:
         """`step` in a reading transaction."""

@@ -126,6 +126,8 @@ class TensorProcess:
         self._warmed: set[str] = set()
         self._last_id = 0
         self._stopped_id = 0
+        self.heard: float | None = None
+        """When the child last said something of the current request; None before it begins it."""
 
     @property
     def pid(self) -> int | None:
@@ -178,13 +180,16 @@ class TensorProcess:
         guard and on_message raise; then the child, still busy, is killed.
         """
         self._ensure()
+        self.heard = None
         try:
             number = self._send({**request, "origin": tracing.origin()})
             while True:
                 message = self._next(guard)
+                if message["id"] == number:
+                    self.heard = time.monotonic()
                 if message["id"] == number and message["type"] in _FINAL:
                     break
-                if message["id"] == number and on_message is not None:
+                if message["id"] == number and message["type"] != _BEGUN and on_message is not None:
                     on_message(message)
         except BaseException:
             self.kill()
@@ -246,6 +251,8 @@ class TensorProcess:
                 raise ChildCrashedError("the tensor process hangs")
 
     def _note_warm(self, message: Message) -> None:
+        if message["type"] == _BEGUN:
+            return
         backbone = self._warming.pop(message["id"], None)
         if backbone is None:
             return
@@ -285,6 +292,7 @@ _SECRET = re.compile(r"HEADSTART_(DATABASE|BROKER|STORAGE|SECRETS|API_KEY)|AWS_|
 """Variables that a process without a database and a store has no use for."""
 
 
+_BEGUN = "begun"
 _FINAL = ("result", "error", "exception")
 
 

@@ -65,7 +65,7 @@ def embed(
 ) -> Embedded:
     """Pass examples of distinct contents through the backbone and store the rows.
 
-    Raises backbone_unavailable, storage_full and what ends an attempt.
+    Raises backbone_unavailable, weights_invalid, storage_full and what ends an attempt.
     """
     if not examples:
         return Embedded()
@@ -76,7 +76,7 @@ def embed(
 
     with scratch(attempt.staging) as folder:
         file = folder / "segment.npy"
-        result = attempt.ask(
+        result = attempt.embed(
             {
                 "op": "embed",
                 "backbone": facts.backbone,

@@ -7,8 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from app.core.errors import HeadstartError
 from app.infra.repositories import work
 from tests.worker_kit import Kit, organisation
+from worker.formats.channel import Message
 from worker.trainer.attempt import Attempt
 from worker.trainer.context import Context
 from worker.trainer.kinds import KINDS
@@ -31,15 +35,16 @@ def attempt(kit: Kit, context: Context, *, priority: int) -> Attempt:
     return Attempt(context, claim, lease, makes_way_to=KINDS)
 
 
-def embedding(folder: Path, number: int) -> dict[str, Any]:
-    pack = folder / "pack"
-    contents = [b"slow %03d" % place for place in range(number)]
+def embedding(folder: Path, number: int, *, word: str = "slow") -> dict[str, Any]:
+    pack = folder / word
+    contents = [f"{word} {place:03d}".encode() for place in range(number)]
     pack.write_bytes(b"".join(contents))
     return {
         "op": "embed", "backbone": "x", "view": "squish", "out": str(folder / "rows.npy"),
         "items": {
             "packs": [str(pack)], "pack": [0] * number,
-            "offset": [8 * place for place in range(number)], "length": [8] * number,
+            "offset": [len(contents[0]) * place for place in range(number)],
+            "length": [len(contents[0])] * number,
             "sha256": [sha256(content).hexdigest() for content in contents],
         },
     }  # fmt: skip
@@ -67,3 +72,29 @@ def test_work_that_was_let_past_makes_no_way(kit: Kit, context: Context, tmp_pat
     kit.commit(lambda session: work.add(session, "embed", organisation_id="acme", payload={}))
     passing = Attempt(context, replace(bulk.claim, priority=0), bulk._lease, makes_way_to=KINDS)
     assert passing.ask(embedding(tmp_path, 64))["done"] == 64
+
+
+def test_a_network_that_does_not_end_is_ended_and_the_next_request_answered(
+    kit: Kit, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.trainer.attempt._GRACE_SECONDS", 1.0)
+    hurried = context.settings.model_copy(update={"embed_seconds": 0.01})
+    trying = attempt(kit, replace(context, settings=hurried), priority=0)
+    trying.engine("x")
+    endless = embedding(tmp_path, 4, word="endless")
+    with pytest.raises(HeadstartError, match="HEADSTART_EMBED_SECONDS") as caught:
+        trying.embed(endless, lambda _message: None)
+    assert caught.value.code == "weights_invalid"
+    told: list[Message] = []
+    assert trying.embed(embedding(tmp_path, 64), told.append)["done"] == 64
+    assert {message["type"] for message in told} == {"progress"}
+
+
+def test_what_is_read_may_take_longer_the_more_it_is(kit: Kit, context: Context) -> None:
+    trying = attempt(kit, context, priority=0)
+
+    def most(backbone: str, inputs: int) -> float:
+        return trying._most_seconds({"backbone": backbone, "items": {"length": [1] * inputs}})
+
+    assert most("x", 1) < most("x", 9) < most("x", 64) == most("x", 5000)
+    assert most("x+y", 64) < most("x+y", 5000)

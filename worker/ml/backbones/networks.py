@@ -13,7 +13,7 @@ from torchvision import models
 from app.core.backbones import BackboneSpec, Statistic
 from app.core.errors import HeadstartError
 from app.infra.weights import get
-from worker.ml.backbones.weights import State, Weights, weights
+from worker.ml.backbones.weights import State, Weights, weights, why
 
 LITE_REPEATS = {
     "efficientnet_lite0": (1, 2, 2, 3, 3, 4, 1),
@@ -108,7 +108,7 @@ def build(spec: BackboneSpec, state: State) -> Pyramid:
     try:
         net.load_state_dict(_renamed(spec.name, floats), strict=True, assign=True)
     except (RuntimeError, KeyError, IndexError, ValueError) as error:
-        raise HeadstartError("weights_invalid", f"{spec.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{spec.name}: {why(error)}") from error
     if isinstance(net, models.VisionTransformer):
         return TokenPyramid(spec, net)
     return Pyramid(spec, _STAGES[spec.name](net))

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 
 from app.core.errors import HeadstartError
 from worker.ml.backbones.packed_e5 import BLOCK, Packed, PackedE5
+from worker.ml.backbones.weights import why
 
 _LAYER = {
     "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
@@ -70,7 +71,7 @@ def network(file: PackedE5) -> BertModel:
     try:
         model.load_state_dict({**state, **tables}, strict=True, assign=True)
     except RuntimeError as error:
-        raise HeadstartError("weights_invalid", f"{file.path.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{file.path.name}: {why(error)}") from error
     return model
 
 

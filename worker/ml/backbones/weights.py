@@ -24,6 +24,9 @@ DAMAGE = (
 )  # fmt: skip
 """What the readers raise on files that are no weights: the restricted unpickler checks little."""
 
+MOST_TOLD = 400
+"""Characters of a library's own words: it names every tensor that a network lacks."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -43,12 +46,18 @@ def weights(name: str, weights_dir: Path | None) -> Weights:
     return Weights(state, sha256(source.path), source, spec.licence)
 
 
+def why(error: BaseException) -> str:
+    """What a library says of weights, without all of a network's hundreds of names."""
+    told = str(error)
+    return told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"
+
+
 def read(path: Path) -> State:
     """The finite tensors of a weights file. Raises `weights_invalid`."""
     try:
         state = _loaded(path)
     except DAMAGE as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{path.name}: {why(error)}") from error
     return _checked(state, path.name)
 
 

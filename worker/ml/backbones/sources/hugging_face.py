@@ -11,6 +11,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from app.core.errors import HeadstartError
+from worker.ml.backbones.weights import why
 
 _POOLER = "pooler"
 """What reads states for a task of its own; an embedding without it is whole."""
@@ -32,7 +33,7 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
             attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
         )  # fmt: skip
     except Exception as error:  # of a stranger's settings the library raises what it likes
-        raise HeadstartError("weights_invalid", f"{folder.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{folder.name}: {why(error)}") from error
     _check_left(folder.name, model, map(str, loading["unexpected_keys"]))
     return model, [str(key) for key in (*loading["missing_keys"], *loading["mismatched_keys"])]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from app.core.errors import HeadstartError
-from worker.ml.backbones.weights import State
+from worker.ml.backbones.weights import State, why
 
 
 def filled(name: str, build: Callable[[], nn.Module], state: State) -> nn.Module:
@@ -28,5 +28,5 @@ def filled(name: str, build: Callable[[], nn.Module], state: State) -> nn.Module
             net = build()
             net.load_state_dict(floats, strict=True, assign=True)
     except (RuntimeError, ValueError) as error:
-        raise HeadstartError("weights_invalid", f"{name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{name}: {why(error)}") from error
     return net.eval()

@@ -11,7 +11,7 @@ from torch import nn
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
-from app.infra.found_backbones import UNSTATED
+from app.infra.found_backbones import UNSTATED, torchvision
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
@@ -22,7 +22,7 @@ from worker.ml.backbones.weights import read as read_state
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for an unknown name, or tensors that are not this network's."""
     name = side.architecture or spec.name
-    taught = _taught(name)
+    taught = _taught(name, f"{spec.name}.json")
     state = read_state(path)
     classes = _classes(taught, state)
     net = filled(spec.name, lambda: _built(name, classes, side.input_size), state)
@@ -35,12 +35,14 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     )
 
 
-def _taught(name: str) -> Mapping[str, Any]:
+def _taught(name: str, side_file: str) -> Mapping[str, Any]:
     """What the library says of the weights under this name. Raises weights_invalid."""
     if not timm.is_model(name):
+        known = f" (torchvision's is read as {name}.safetensors alone)"
         told = (
-            f"timm knows no network called {name!r}: name the file as timm does, or write "
-            f'{{"architecture": "…"}} into {name}.json'
+            f"timm knows no network called {name!r}{known if name in torchvision() else ''}: name "
+            "the file as timm does, or write timm's name as "
+            f'{{"architecture": "…"}} into {side_file}'
         )
         raise HeadstartError("weights_invalid", told)
     try:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision import models
 
 from app.core.backbones import BackboneSpec, how_to_supply, pyramid
 from app.core.errors import HeadstartError
 from app.infra.weights import availability, download_path, find, get, require
+from worker.ml.backbones.networks import pyramid as pyramid_of
 from worker.ml.backbones.weights import read, weights
 
 
@@ -89,6 +91,15 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path) -> None:
     (tmp_path / "v.pth").write_bytes(pickle.dumps(Attack()))
     refused(tmp_path / "v.pth")
     assert not (tmp_path / "ran").exists()
+
+
+def test_tensors_of_another_network_are_told_in_few_words(tmp_path: Path) -> None:
+    other = models.squeezenet1_1().state_dict()
+    torch.save(other, tmp_path / "resnet18.pth")
+    with pytest.raises(HeadstartError, match="resnet18") as caught:
+        pyramid_of("resnet18", tmp_path)
+    assert caught.value.code == "weights_invalid"
+    assert len(caught.value.message) < 500
 
 
 @pytest.mark.parametrize(

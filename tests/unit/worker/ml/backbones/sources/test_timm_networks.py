@@ -74,6 +74,26 @@ def test_a_side_file_says_what_the_tensors_do_not(tmp_path: Path) -> None:
     assert fingerprint(image_network("own-network", tmp_path)[0], tmp_path) != first
 
 
+def test_a_name_that_is_not_timms_is_told_with_the_side_file(tmp_path: Path) -> None:
+    saved("resnet10t", tmp_path / "mine.safetensors")
+    for name, told in (
+        ("mobilenet_v2", "mobilenet_v2.safetensors alone"),
+        ("mine", "'mine': name"),
+    ):
+        (tmp_path / "mine.json").write_text(json.dumps({"architecture": name}))
+        with pytest.raises(HeadstartError, match=told) as caught:
+            image_network("mine", tmp_path)
+        assert caught.value.message.endswith("into mine.json")
+
+
+def test_tensors_of_another_network_are_told_in_few_words(tmp_path: Path) -> None:
+    saved("resnet10t", tmp_path / "vit_tiny_patch16_224.safetensors")
+    with pytest.raises(HeadstartError, match="vit_tiny_patch16_224") as caught:
+        image_network("vit_tiny_patch16_224", tmp_path)
+    assert caught.value.code == "weights_invalid"
+    assert len(caught.value.message) < 500
+
+
 def test_a_misspelt_side_file_is_refused(tmp_path: Path) -> None:
     saved("resnet10t", tmp_path / "resnet10t.safetensors")
     (tmp_path / "resnet10t.json").write_text('{"arkitecture": "resnet10t"}')

@@ -34,7 +34,7 @@ BY_ID = {
     "app.infra.repositories.embeddings": "digests touch rows_of lock_segments wear mend",
     "app.infra.repositories.exports": "forget",
     "app.infra.repositories.job_queries": "newest_events events_after status checkpoints",
-    "app.infra.repositories.jobs": "lock_job add_checkpoints",
+    "app.infra.repositories.jobs": "lock_job cancel_job add_checkpoints",
     "app.infra.repositories.live.log": "has_more",
     "app.infra.repositories.retraining.hook_runs": "lock lock_hook of_job",
     "app.infra.repositories.retraining.promotions": "lock",

@@ -6,12 +6,15 @@ import math
 from itertools import pairwise
 from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from app.core.backbones import JOINT
+from app.core.job_state import TERMINAL
 from app.core.manifest import Modality
 from app.core.modalities import PRIMARY
-from app.infra.orm import DatasetVersionRow, WorkRow
+from app.infra.database import now
+from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import work
 
 
@@ -67,3 +70,33 @@ def _is_asked_for(session: Session, version: DatasetVersionRow, backbone: str) -
         WorkRow.state.in_(["queued", "running", "done"]),
     )
     return session.scalars(asked.limit(1)).first() is not None
+
+
+def withdraw(session: Session, job: JobRow) -> None:
+    """End the embedding that waits, or runs, for this job alone, whoever has claimed it.
+
+    What makes a version ready goes on, as does what is done in idle time. Before the job's row is
+    locked: work comes first.
+    """
+    read = [one for one in (job.version_id, job.validation_version_id) if one is not None]
+    reads_too = or_(JobRow.version_id.in_(read), JobRow.validation_version_id.in_(read))
+    others = select(JobRow.backbone).where(
+        JobRow.id != job.id, JobRow.status.not_in(TERMINAL), reads_too
+    )
+    needed = {name for several in session.scalars(others) for name in several.split(JOINT)}
+    own = select(DatasetVersionRow.backbone).where(DatasetVersionRow.id.in_(read))
+    session.execute(
+        update(WorkRow)
+        .where(
+            WorkRow.kind == "embed",
+            WorkRow.version_id.in_(read),
+            WorkRow.backbone.in_(set(job.backbone.split(JOINT)) - needed),
+            WorkRow.backbone.not_in(own),
+            WorkRow.priority == 0,
+            WorkRow.state.in_(["queued", "running"]),
+        )
+        .values(
+            state="cancelled", fence=WorkRow.fence + 1, finished_at=now(session), claimed_by=None
+        )
+        .execution_options(synchronize_session=False)
+    )

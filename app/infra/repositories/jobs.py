@@ -20,7 +20,7 @@ from app.core.ids import new_id
 from app.core.job_state import TERMINAL, JobStatus
 from app.infra.database import now
 from app.infra.orm import CheckpointRow, EventRow, JobRow
-from app.infra.repositories import work
+from app.infra.repositories import chunks, work
 from app.infra.repositories.retraining import endings
 
 Level = Literal["info", "warn", "error"]
@@ -144,11 +144,14 @@ def _said(to: JobStatus, error: HeadstartError | None) -> str:
 
 
 def cancel_job(session: Session, job_id: str) -> JobRow:
-    """Cancel for good, at once: whoever works on the job loses its claim in the same transaction.
+    """Cancel for good, at once: whoever works on the job loses its claim in the same transaction,
+    as does whoever embeds for it alone.
 
     Raises not_found, or invalid_transition where the job has already ended.
     """
     work.withdraw(session, job_id=job_id)
+    if (waiting := session.get(JobRow, job_id)) is not None and waiting.status not in TERMINAL:
+        chunks.withdraw(session, waiting)
     job = lock_job(session, job_id)
     advance_job(session, job, "cancelled")
     return job

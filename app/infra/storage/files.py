@@ -23,6 +23,8 @@ _HELD = f"{SCRATCH}held-"
 """Of folders that are locked (flock(2)) for as long as the process that made them lives."""
 _LOCKED_BY_NOW = 60.0
 """Seconds after which whoever makes such a folder has locked it."""
+_TRIES = 1000
+"""How often a folder is made again that others remove."""
 
 
 @contextmanager
@@ -98,13 +100,13 @@ def place(source: Path, target: Path) -> None:
     The folder is made; whoever deletes its last file meanwhile removes it again, and then again.
     """
     sync(source)
-    while True:
+    for left in reversed(range(_TRIES)):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
             break
-        except FileNotFoundError:
-            if not source.exists():
+        except (FileNotFoundError, FileExistsError):  # `mkdir` says so of what goes meanwhile
+            if not left or not source.exists():
                 raise
     with suppress(FileNotFoundError):  # what is placed has been deleted by now
         sync(target.parent)

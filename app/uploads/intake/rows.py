@@ -299,7 +299,7 @@ _UNREAD = {
     "beyond": "a value beyond what is read, such as a time outside of the years 1 to 9999 or in a "
     "time zone that is not known",
 }
-"""What the reader of Parquet puts into the place of what it cannot write (`tables/child.py`)."""
+"""What stands for what the reader of Parquet cannot write (`tables/apart/child.py`)."""
 
 
 def _unread(value: Any) -> str | None:

@@ -28,7 +28,7 @@ from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).parent / "apart" / "child.py"
 
 
 def rows(table: TableFile) -> Iterator[Row]:

@@ -312,3 +312,73 @@ def test_a_hidden_sheet_is_passed_over(take: Take) -> None:
     built = take(saved(*rows, hidden=True), "x.xlsx")
     assert said(built) == rows[1:]
     assert any("that is not hidden, 'Sheet', of 2" in one.message for one in built.problems)
+
+
+def sheet(change: Callable[[Any], None], *rows: tuple[object, ...]) -> bytes:
+    """A workbook of these rows, after somebody has changed its sheet."""
+    book, out = Workbook(), io.BytesIO()
+    for row in (("text", "label"), *rows):
+        book.active.append(row)
+    change(book.active)
+    book.save(out)
+    return out.getvalue()
+
+
+def test_merged_cells_count_in_each_of_their_rows(take: Take) -> None:
+    def merge(cells: Any) -> None:
+        cells.merge_cells("B2:B4")
+        cells.merge_cells("B5:B6")
+        cells.merge_cells("A9:A12")  # beyond what is written
+
+    texts = [(f"text {number}", "good" if number == 0 else None) for number in range(3)]
+    texts += [("text 3", "bad"), ("text 4", None)]
+    built = take(sheet(merge, *texts), "x.xlsx")
+    assert [label for _, label in said(built)] == ["good"] * 3 + ["bad"] * 2
+    assert any("3 range(s) of merged cells" in one.message for one in built.problems)
+
+
+def test_merged_cells_beside_each_other_are_no_rows(take: Take) -> None:
+    rows = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")]
+    built = take(sheet(lambda cells: cells.merge_cells("D1:F1"), *rows), "x.xlsx")
+    assert said(built) == rows
+    assert not any("merged" in one.message for one in built.problems)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "shown"),
+    [
+        (1, "000", "001"),
+        (0.05, "0%", "5%"),
+        (0.125, "0.0%", "12.5%"),
+        (2, '"Class "0', "Class 2"),
+        (3, '0" mm"', "3 mm"),
+        (1.5, "000", "1.5"),
+        (-1, "000", "-1"),
+        (4, "General", "4"),
+        (4.25, "0.0", "4.25"),
+        (1234, "#,##0", "1234"),
+    ],
+)
+def test_numbers_are_read_as_they_are_shown_where_that_says_more(
+    take: Take, number: float, code: str, shown: str
+) -> None:
+    def shape(cells: Any) -> None:
+        for row in range(2, 6):
+            cells.cell(row, 2).number_format = code
+
+    rows = [("a", number), ("b", number), ("c", 9), ("d", 9)]
+    assert said(take(sheet(shape, *rows), "x.xlsx"))[:2] == [("a", shown), ("b", shown)]
+
+
+def test_what_is_hidden_is_read_and_told(take: Take) -> None:
+    def hide(cells: Any) -> None:
+        cells.row_dimensions[3].hidden = True
+        cells.row_dimensions[4].hidden = True
+        cells.column_dimensions["A"].hidden = True
+
+    rows = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y")]
+    built = take(sheet(hide, *rows), "x.xlsx")
+    assert said(built) == rows
+    told = " ".join(one.message for one in built.problems)
+    assert "2 hidden row(s) are read, too" in told
+    assert "1 hidden column(s) are read, too" in told

@@ -4,45 +4,37 @@ Usage: child.py SOURCE TARGET BOUNDS, the last as JSON. The first line written s
 there are: `{"columns", "classes", "images", "told"}`; then an object a row. Pictures go to
 TARGET.blobs, and a row says where in it. On failure the status is 1 and standard error has
 `{"code", "message"}`. It imports nothing of ours, so that it runs by path; its
-leash, which runs so too, ends it with its parent.
+leash and the reader of workbooks, which run so too, are beside it.
 """
 
 from __future__ import annotations
 
 import errno
 import json
-import re
 import resource
 import runpy
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
 from decimal import Decimal, localcontext
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
-from zipfile import ZipFile
 
 Row = dict[str, Any]
 WIDEST = 1000
-"""Columns of a workbook, or of marks, that are looked at."""
+"""Columns of marks that are looked at."""
 PICTURES = ("image", "img", "picture", "photo", "image_bytes", "image_data")
 """What a column of bytes is called that are pictures."""
 BEYOND = {"type": "beyond"}
 """What stands for a cell that Python cannot hold."""
-FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-FORMULA_CELL = "\0"
-UNCOMPUTED = {"type": "formula"}
-"""What stands for a formula without its value; as a text first, which XML cannot say."""
-EMPTY_AT_ONCE = 100_000
-"""Empty rows in a row after which a workbook is taken to have ended."""
 
 
 def main(source: str, target: str, bounds: dict[str, Any]) -> int:
     """Write the rows of `source` to `target`; the exit status."""
     _set_limits(bounds)
-    read = {"parquet": _parquet, "xlsx": _workbook}[bounds["kind"]]
+    workbook = runpy.run_path(str(Path(__file__).with_name("workbook.py")), {"Refused": _Refused})
+    read = {"parquet": _parquet, "xlsx": workbook["rows"]}[bounds["kind"]]
     try:
         with (
             open(target, "w", encoding="utf-8") as out,  # noqa: PTH123 - no more imports than needed
@@ -259,115 +251,6 @@ def _picture(value: Any, blobs: BinaryIO) -> Any:
     return {"offset": start, "length": len(data)}
 
 
-def _workbook(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[Row]:
-    del blobs
-    sys.modules["numpy"] = None  # type: ignore[assignment]  # openpyxl loads it for nothing
-    from openpyxl import load_workbook
-
-    try:
-        with open(source, "rb") as file:  # noqa: PTH123
-            _check_ratio(file, bounds)
-            book = load_workbook(file, read_only=True, data_only=True)
-            formulas = load_workbook(file, read_only=True) if _has_formulas(file) else None
-            yield from _sheet(book, formulas, bounds["rows"])
-    except (_Refused, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise _Refused(
-            "archive_corrupt",
-            "an Excel workbook that is damaged, or of a kind that is not read: save it as CSV"
-            " UTF-8, or as .xlsx again",
-        ) from error
-
-
-def _check_ratio(file: BinaryIO, bounds: dict[str, Any]) -> None:
-    """What unpacks to that much more than it takes is made to: reading it is for nothing."""
-    with ZipFile(file) as packed:
-        for part in packed.infolist():
-            most = max(bounds["ratio_from"], bounds["ratio"] * part.compress_size)
-            if part.file_size > most:
-                said = f"its {part.filename[:60]!r} unpacks to more than {bounds['ratio']} times"
-                raise _Refused("archive_bomb", f"{said} its size")
-
-
-def _has_formulas(file: BinaryIO) -> bool:
-    """Whether any sheet has a formula, by its XML."""
-    with ZipFile(file) as packed:
-        for part in packed.namelist():
-            before, sheet = b"", packed.open(part) if part.startswith("xl/worksheets/") else None
-            while sheet and (data := sheet.read(1 << 20)):
-                if FORMULA.search(before + data):
-                    return True
-                before = data[-32:]
-    return False
-
-
-def _shown(book: Any, formulas: Any, at: int) -> Iterator[tuple[Any, ...]]:
-    """The values of a sheet's rows, `FORMULA_CELL` where a formula has none."""
-    sheets = [one.worksheets[at] for one in (book, formulas) if one is not None]
-    for sheet in sheets:
-        sheet.reset_dimensions()
-    values, *written = (sheet.iter_rows(values_only=True) for sheet in sheets)
-    for row in values:
-        cells = next(written[0], ()) if written else row
-        pairs = zip(row, cells, strict=True)
-        yield tuple(FORMULA_CELL if one is None is not cell else one for one, cell in pairs)
-
-
-def _sheet(book: Any, formulas: Any, most: int) -> Iterator[Row]:
-    """The first sheet that is not hidden: its first row that is not empty is the header."""
-    sheets = book.worksheets
-    if not sheets:
-        raise _Refused("empty_dataset", "it has no sheet with cells")
-    at = next((at for at, one in enumerate(sheets) if one.sheet_state == "visible"), 0)
-    rows = _filled(_shown(book, formulas, at))
-    number, header = next((told for told in rows if told[1]), (1, []))
-    names = [str(cell) for cell in header]
-    first = "first sheet that is not hidden" if at else "first sheet"
-    only = f"only the {first}, {sheets[at].title!r}, of {len(sheets)} is read"
-    told = [only] if sheets[1:] else []
-    yield {"columns": names, "classes": {}, "images": [], "told": told}
-    width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
-    kept = (told for told in rows if told[1] or width <= 1)
-    for number, cells in islice(kept, most):
-        if len(cells) > width:
-            said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
-            raise _Refused("schema_mismatch", "; ".join([said, *told]))
-        padded = cells + [""] * (width - len(cells))
-        named: Row = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
-        named = {name: UNCOMPUTED if cell == FORMULA_CELL else cell for name, cell in named.items()}
-        yield {"row": number, "cells": named}
-
-
-def _filled(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
-    """The rows in which something stands, numbered from 1, without empty cells at the end: none are
-    left of a row of blanks."""
-    empty = 0
-    for number, row in enumerate(rows, 1):
-        cells = [_cell(value) for value in row[:WIDEST]] if row else []
-        written = any(cells)
-        while cells and not cells[-1].strip():
-            cells.pop()
-        empty = 0 if cells else empty + 1
-        if written:
-            yield number, cells
-        if empty > EMPTY_AT_ONCE:
-            return
-
-
-def _cell(value: Any) -> str:
-    """What the sheet would show, or what saving it as CSV would write."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return value.isoformat() if isinstance(value, date | time) else str(value)
-
-
 def _odd(value: Any) -> Any:
     """A decimal number as it is written; what no row may hold, so that whoever needs it refuses."""
     if isinstance(value, Decimal):
@@ -395,5 +278,5 @@ def _say(code: str, message: str) -> int:
 Read = Callable[[str, dict[str, Any], BinaryIO], Iterator[Row]]
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).parents[3] / "infra" / "leash.py"))["obey"]()
+    runpy.run_path(str(Path(__file__).parents[4] / "infra" / "leash.py"))["obey"]()
     sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

@@ -1,0 +1,259 @@
+"""Workbooks as people see them: merged cells, number formats, what is hidden. Run by path."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, time
+from itertools import islice
+from typing import Any, BinaryIO
+from zipfile import ZipFile
+
+Row = dict[str, Any]
+WIDEST = 1000
+"""Columns that are looked at."""
+FORMULA_CELL = "\0"
+UNCOMPUTED = {"type": "formula"}
+"""What stands for a formula without its value; as a text first, which XML cannot say."""
+EMPTY_AT_ONCE = 100_000
+"""Empty rows in a row after which a workbook is taken to have ended."""
+MOST_MERGED = 100_000
+LONGEST_TAG = 1 << 16
+FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
+MERGED = re.compile(
+    rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})"'
+)
+HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?hidden="(?:1|true)"')
+HIDDEN_COLUMN = re.compile(rb'<(?:\w+:)?col\s[^>]*?hidden="(?:1|true)"')
+FORMAT = re.compile(r'(?:"([^"]*)")?(0+)(?:\.(0+))?(%)?(?:"([^"]*)")?')
+"""A number format that shows more than the number: zeros before it, per cent, words around it."""
+
+
+Refused: type[Exception] = globals().get("Refused", ValueError)
+"""Of code and message, as whoever runs this file gives it."""
+
+
+def rows(source: str, bounds: dict[str, Any], _blobs: BinaryIO) -> Iterator[Row]:
+    """The header, then a row at a time. Raises Refused."""
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # openpyxl loads it for nothing
+    from openpyxl import load_workbook
+
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123
+            _check_ratio(file, bounds)
+            book = load_workbook(file, read_only=True, data_only=True)
+            sheets = book.worksheets
+            if not sheets:
+                raise Refused("empty_dataset", "it has no sheet with cells")
+            at = next((at for at, one in enumerate(sheets) if one.sheet_state == "visible"), 0)
+            found = _looked_through(file, sheets[at])
+            formulas = (
+                load_workbook(file, read_only=True).worksheets[at] if found.formulas else None
+            )
+            cells = _Cells(sheets[at], formulas, found.merged)
+            told = [*_of_sheets(sheets, at), *found.told]
+            yield from _rows(_filled(cells.rows()), told, bounds["rows"])
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Refused(
+            "archive_corrupt",
+            "an Excel workbook that is damaged, or of a kind that is not read: save it as CSV"
+            " UTF-8, or as .xlsx again",
+        ) from error
+
+
+def _check_ratio(file: BinaryIO, bounds: dict[str, Any]) -> None:
+    """What unpacks to that much more than it takes is made to: reading it is for nothing."""
+    with ZipFile(file) as packed:
+        for part in packed.infolist():
+            most = max(bounds["ratio_from"], bounds["ratio"] * part.compress_size)
+            if part.file_size > most:
+                said = f"its {part.filename[:60]!r} unpacks to more than {bounds['ratio']} times"
+                raise Refused("archive_bomb", f"{said} its size")
+
+
+def _of_sheets(sheets: list[Any], at: int) -> list[str]:
+    """Which of several is read: the first that is not hidden."""
+    first = "first sheet that is not hidden" if at else "first sheet"
+    only = f"only the {first}, {sheets[at].title!r}, of {len(sheets)} is read"
+    return [only] if sheets[1:] else []
+
+
+@dataclass
+class _Found:
+    """What a sheet's XML says beside its cells."""
+
+    formulas: bool = False
+    merged: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """By its first row, each range of merged cells in several rows: column from 0, last row."""
+    hidden: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def told(self) -> list[str]:
+        ranges = sum(map(len, self.merged.values()))
+        said = f"what stands in {ranges} range(s) of merged cells counts in each of their rows"
+        counts = ((name, count) for name, count in self.hidden.items() if count)
+        return [said] * bool(ranges) + [
+            f"{count} hidden {name}(s) are read, too" for name, count in counts
+        ]
+
+
+def _looked_through(file: BinaryIO, sheet: Any) -> _Found:
+    found, rest, left = _Found(), b"", MOST_MERGED
+    found.hidden = {"row": 0, "column": 0}
+    with ZipFile(file) as packed, packed.open(sheet._worksheet_path.lstrip("/")) as part:
+        while data := part.read(1 << 20):
+            whole, mark, rest = (rest + data).rpartition(b">")
+            whole, rest = whole + mark, rest[-LONGEST_TAG:]
+            found.formulas = found.formulas or FORMULA.search(whole) is not None
+            found.hidden["row"] += sum(1 for _ in HIDDEN_ROW.finditer(whole))
+            found.hidden["column"] += sum(1 for _ in HIDDEN_COLUMN.finditer(whole))
+            for column, first, last in islice(MERGED.findall(whole), left):
+                left -= 1
+                if int(first) < int(last):
+                    found.merged.setdefault(int(first), []).append((_number(column), int(last)))
+    return found
+
+
+def _number(letters: bytes) -> int:
+    """A column's place, from 0."""
+    place = 0
+    for letter in letters:
+        place = 26 * place + letter - ord("A") + 1
+    return place - 1
+
+
+class _Cells:
+    """The cells of a sheet, as they are shown."""
+
+    def __init__(self, sheet: Any, formulas: Any, merged: dict[int, list[tuple[int, int]]]) -> None:
+        self._sheet, self._formulas, self._merged = sheet, formulas, merged
+        self._shapes: dict[str, Callable[[float], str | None] | None] = {}
+        self._running: dict[int, tuple[Any, int]] = {}
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Of each row its values, `FORMULA_CELL` where a formula has none."""
+        self._sheet.reset_dimensions()
+        plain = not any(map(self._shape, _formats(self._sheet.parent)))
+        values = self._sheet.iter_rows(values_only=plain)
+        written: Iterator[tuple[Any, ...]] | None = None
+        if self._formulas is not None:
+            self._formulas.reset_dimensions()
+            written = self._formulas.iter_rows(values_only=True)
+        for number, row in enumerate(values, 1):
+            shown = row if plain else tuple(map(self._shown, row))
+            if written is not None:
+                pairs = zip(shown, next(written, ()), strict=True)
+                shown = tuple(
+                    FORMULA_CELL if one is None is not cell else one for one, cell in pairs
+                )
+            yield self._with_merged(number, shown)
+
+    def _shown(self, cell: Any) -> Any:
+        value = cell.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        shape = self._shape(cell.number_format or "")
+        said = None if shape is None or value < 0 else shape(value)
+        return value if said is None else said
+
+    def _shape(self, code: str) -> Callable[[float], str | None] | None:
+        """How a format shows a number that is not negative; None where as it is."""
+        if code not in self._shapes:
+            self._shapes[code] = _shape(code.partition(";")[0])
+        return self._shapes[code]
+
+    def _with_merged(self, number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The row with what merged cells above it say, where it says something itself."""
+        cells = list(row)
+        alone = all(value is None for value in cells)
+        for place, (value, last) in list(self._running.items()):
+            if number > last:
+                del self._running[place]
+            elif not alone and place < len(cells) and cells[place] is None:
+                cells[place] = value
+            elif not alone and place >= len(cells):
+                cells += [None] * (place - len(cells)) + [value]
+        for place, last in self._merged.get(number, ()):
+            if place < min(len(row), WIDEST) and row[place] is not None:
+                self._running[place] = row[place], last
+        return tuple(cells)
+
+
+def _formats(book: Any) -> set[str]:
+    """The number formats that some cell may have."""
+    from openpyxl.styles.numbers import BUILTIN_FORMATS
+
+    own, first = list(book._number_formats), 164
+    used = {style.numFmtId for style in book._cell_styles}
+    return {
+        own[one - first] if first <= one < first + len(own) else BUILTIN_FORMATS.get(one, "")
+        for one in used
+    }
+
+
+def _shape(code: str) -> Callable[[float], str | None] | None:
+    found = FORMAT.fullmatch(code)
+    if found is None:
+        return None
+    before, zeros, decimals, percent, after = (part or "" for part in found.groups())
+    if not (before or after or percent or zeros[1:]):
+        return None
+    width = len(zeros) + (len(decimals) + 1 if decimals else 0)
+
+    def show(value: float) -> str | None:
+        if not (decimals or percent or float(value).is_integer()):
+            return None  # it is shown rounded, which is not what anybody has written
+        number = 100 * value if percent else value
+        return f"{before}{number:0{width}.{len(decimals)}f}{percent}{after}"
+
+    return show
+
+
+def _rows(rows: Iterator[tuple[int, list[str]]], told: list[str], most: int) -> Iterator[Row]:
+    """The first row that is not empty is the header."""
+    number, header = next((one for one in rows if one[1]), (1, []))
+    names = [str(cell) for cell in header]
+    yield {"columns": names, "classes": {}, "images": [], "told": told}
+    width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
+    kept = (one for one in rows if one[1] or width <= 1)
+    for number, cells in islice(kept, most):
+        if len(cells) > width:
+            said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
+            raise Refused("schema_mismatch", "; ".join([said, *told]))
+        padded = cells + [""] * (width - len(cells))
+        named: Row = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}
+        named = {name: UNCOMPUTED if cell == FORMULA_CELL else cell for name, cell in named.items()}
+        yield {"row": number, "cells": named}
+
+
+def _filled(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
+    """The rows in which something stands, numbered from 1, without empty cells at the end: none are
+    left of a row of blanks."""
+    empty = 0
+    for number, row in enumerate(rows, 1):
+        cells = [_cell(value) for value in row[:WIDEST]] if row else []
+        written = any(cells)
+        while cells and not cells[-1].strip():
+            cells.pop()
+        empty = 0 if cells else empty + 1
+        if written:
+            yield number, cells
+        if empty > EMPTY_AT_ONCE:
+            return
+
+
+def _cell(value: Any) -> str:
+    """What the sheet would show, or what saving it as CSV would write."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return value.isoformat() if isinstance(value, date | time) else str(value)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import operator
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, fx, nn
 
 from worker.ml.backbones.suffix import Cut, Suffix, laid_out
+from worker.ml.checksums import checksum
 
 VERSION = "1"
 """Part of a file's name: raise it when a graph would be written down otherwise."""
@@ -30,7 +30,6 @@ _PLAIN = (str, int, float, bool, type(None))
 _OPERATOR, _PYTHON = "aten.", "operator."
 _NAMED: Mapping[str, type] = {"dtype": torch.dtype, "layout": torch.layout,
                               "memory_format": torch.memory_format}  # fmt: skip
-_STEP = 2**20
 _log = logging.getLogger(__name__)
 
 
@@ -50,18 +49,6 @@ def kept(file: Path | None, *, make: Callable[[], Suffix]) -> Suffix:
     if file is not None:
         _keep(file, made)
     return made
-
-
-def checksum(*files: Path) -> str:
-    """Of files one after the other: for damage by chance CRC-32 is enough, and takes a fraction of
-    the time of reading them. Raises OSError.
-    """
-    value = 0
-    for one in files:
-        with one.open("rb") as opened:
-            while data := opened.read(_STEP):
-                value = zlib.crc32(data, value)
-    return f"{value:08x}"
 
 
 def _read(file: Path) -> Suffix | None:

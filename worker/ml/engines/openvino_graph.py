@@ -14,8 +14,8 @@ from typing import Any
 from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra.precision import Precision
-from worker.ml.backbones.kept_graphs import checksum
 from worker.ml.backbones.sources import graph_files, image_network, supplied
+from worker.ml.checksums import checksum
 from worker.ml.openvino_runtime import ov
 
 GRAPH_VERSION = "2"

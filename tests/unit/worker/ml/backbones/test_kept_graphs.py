@@ -17,8 +17,9 @@ from torch import Tensor, fx, nn
 from tests.unit.worker.ml.engines.test_tunable import vision_transformer
 from tests.unit.worker.ml.tiny_network import tiny_suffix
 from worker.ml.backbones import cuts
-from worker.ml.backbones.kept_graphs import checksum, kept
+from worker.ml.backbones.kept_graphs import kept
 from worker.ml.backbones.suffix import Suffix
+from worker.ml.checksums import checksum
 from worker.ml.engines.tunable import adapted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,18 @@ from torch import Tensor, fx, nn
 
 from tests.unit.worker.ml.engines.test_tunable import vision_transformer
 from tests.unit.worker.ml.tiny_network import tiny_suffix
-from worker.ml.backbones import cuts
+from worker.ml.backbones import cuts, kept_graphs
 from worker.ml.backbones.kept_graphs import kept
 from worker.ml.backbones.suffix import Suffix
 from worker.ml.checksums import checksum
 from worker.ml.engines.tunable import adapted
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged, whatever level an app that ran before in this process has set."""
+    caplog.set_level(logging.WARNING, logger=kept_graphs.__name__)
+    return caplog
 
 
 def never() -> Suffix:
@@ -71,14 +79,14 @@ def test_a_network_of_tokens_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut short", "changed", "no sum", "of code", "of another op"])
 def test_what_is_damaged_is_cut_anew(
-    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    damage: str, tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "tiny.safetensors"
     made = kept(file, make=tiny_suffix)
     _DAMAGE[damage](file)
     again = kept(file, make=tiny_suffix)
     same(made, again)
-    assert "is traced anew" in caplog.text
+    assert "is traced anew" in told.text
     same(made, kept(file, make=never))
 
 
@@ -114,7 +122,7 @@ class Strange(nn.Module):
 
 
 def test_what_is_no_operator_is_not_kept_and_serves(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
     made = tiny_suffix()
     owner = nn.ModuleDict({"behind": made.graph, "strange": Strange()})
@@ -122,7 +130,7 @@ def test_what_is_no_operator_is_not_kept_and_serves(
     graph.output(graph.call_module("strange", (graph.placeholder("x"),)))
     strange = replace(made, graph=fx.GraphModule(owner, graph))
     assert kept(tmp_path / "one.safetensors", make=lambda: strange) is strange
-    assert "cannot be kept" in caplog.text
+    assert "cannot be kept" in told.text
     assert not list(tmp_path.iterdir())
 
 

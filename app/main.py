@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -133,10 +133,8 @@ def _routes() -> list[BaseRoute]:
     return routes.routes
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """A new application on `settings`; connections open when it starts and close when it stops."""
-    settings = settings or settings_or_exit()
-    certificates_or_exit()
+def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What an app holds and does beside requests, from its start to its stop."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -163,11 +161,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             held.doorbell.close()
             held.engine.dispose()
 
+    return lifespan
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """A new application on `settings`; connections open when it starts and close when it stops."""
+    settings = settings or settings_or_exit()
+    certificates_or_exit()
+
     app = FastAPI(
         title="Headstart",
         summary="Fine-tuning-as-a-service on few examples.",
         version="0.1.0",
-        lifespan=lifespan,
+        lifespan=_lifespan(settings),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

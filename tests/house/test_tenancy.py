@@ -40,7 +40,7 @@ BY_ID = {
     "app.infra.repositories.retraining.promotions": "lock",
     "app.infra.repositories.openai.request_batches": "pieces",
     "app.infra.repositories.versions": "lock_version problems_by_id settle_jobs",
-    "app.infra.repositories.work": "withdraw suspend resume _lock",
+    "app.infra.repositories.work": "end suspend resume _lock",
     "worker.trainer.inputs.job_data": "_version",
     "worker.trainer.kinds.embed": "_waiting_jobs",
 }

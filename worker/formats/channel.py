@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
+
+
+def folder_named(message: Mapping[str, Any], name: str) -> Path | None:
+    """The folder that a message names there, if it names one."""
+    return Path(message[name]) if message[name] else None
 
 
 class MessageChannel:

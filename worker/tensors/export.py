@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from app.core.errors import HeadstartError
 from app.infra.storage import storage_errors
+from worker.formats.channel import folder_named
 from worker.ml.artifact import HeadArtifact, HeadConfig
 from worker.ml.backbones import cuts
 from worker.ml.backbones.sources import image_network
@@ -52,8 +53,8 @@ def export(
         lambda depth: tunable(
             request["backbone"],
             depth,
-            _weights_dir(request),
-            cache_dir=_engines_dir(request),
+            folder_named(request, "weights_dir"),
+            cache_dir=folder_named(request, "engines_dir"),
         ),
     )
     exporter.check(head, request["format"])
@@ -66,20 +67,12 @@ def export(
     return proof
 
 
-def _engines_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["engines_dir"]) if request["engines_dir"] else None
-
-
-def _weights_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["weights_dir"]) if request["weights_dir"] else None
-
-
 def _write(request: Mapping[str, Any], engine: Engine, head: LiveHead, folder: Path) -> None:
     """Everything but the proof."""
     spec, to = engine.spec, request["format"]
     inputs = exporter.inputs(head, spec)
     sides = [int(one["size"]) for one in inputs]
-    weights_dir = _weights_dir(request)
+    weights_dir = folder_named(request, "weights_dir")
     if any(one.source == "graph" for one in spec.parts):
         graph_export.check(to, spec)
         graphs = [image_graph(spec, weights_dir, side) for side in sides]

@@ -24,7 +24,7 @@ from app.infra import weights
 from app.infra.precision import Precision, precision_of
 from app.infra.storage import storage_errors
 from worker.formats import models, segments
-from worker.formats.channel import Message
+from worker.formats.channel import Message, folder_named
 from worker.ml import memory
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key
 from worker.ml.engines.joint import joint
@@ -89,7 +89,7 @@ class Tensors:
         """The engine of the request's backbone, in `precision` or in what the request asks for;
         of several backbones, theirs. Raises backbone_unavailable, precision_unavailable.
         """
-        spec = weights.get(request["backbone"], _path(request["weights_dir"]))
+        spec = weights.get(request["backbone"], folder_named(request, "weights_dir"))
         self._engines.make_room({one.name for one in spec.parts})
         engines = [self._one({**request, "backbone": one.name}, precision) for one in spec.parts]
         return joint(engines)
@@ -97,7 +97,10 @@ class Tensors:
     def _one(self, request: Message, precision: Precision | None) -> Engine:
         """That of one backbone."""
         network = request["backbone"], precision or _precision(request)
-        weights_dir, cache_dir = _path(request["weights_dir"]), _path(request["engines_dir"])
+        weights_dir, cache_dir = (
+            folder_named(request, "weights_dir"),
+            folder_named(request, "engines_dir"),
+        )
         return self._engines.get(network, weights_dir, cache_dir)
 
     def _embed(self, request: Message, report: Report) -> dict[str, Any]:
@@ -163,7 +166,7 @@ class Tensors:
             return None
         prompts = label_names.prompts(asked, engine.spec.modality)
         classes = request["support"]["classes"]
-        return self._names.of(engine, classes, prompts, _path(request["weights_dir"]))
+        return self._names.of(engine, classes, prompts, folder_named(request, "weights_dir"))
 
     def _predict(self, request: Message) -> dict[str, Any]:
         """Write an answer for each row to `out`; the engine says what the rows are made of."""
@@ -336,7 +339,7 @@ def _picked(rows: Mapping[str, Any]) -> torch.Tensor:
 def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
     """What the parent keeps of an engine (`EngineFacts`)."""
     spec = engine.spec
-    source = weights.find(spec.name, _path(request["weights_dir"]))
+    source = weights.find(spec.name, folder_named(request, "weights_dir"))
     return {
         "backbone": spec.name,
         "modality": spec.modality,
@@ -374,7 +377,3 @@ def _precision(request: Message) -> Precision:
     device = default_device()
     known = precisions(request["precision"], device)
     return precision_of(known.serving(request["fitted"])) or known.default_precision
-
-
-def _path(name: str | None) -> Path | None:
-    return Path(name) if name else None

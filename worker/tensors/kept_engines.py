@@ -14,8 +14,8 @@ from worker.tensors import warmup
 
 MOST = 4
 BYTES = 2 * 2**30
-"""Of this process's own memory, from which on the engines used least lately make way: one that has
-seen its largest batch has up to a gigabyte, whatever its weights are.
+"""Of this process's own memory, from which on the engines used least lately make way: what one that
+has seen its largest batch holds is far more than its weights.
 """
 Network = tuple[str, Precision]
 

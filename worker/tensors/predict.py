@@ -17,6 +17,7 @@ from app.core.messages import Options
 from app.infra.storage import storage_errors
 from worker.answers.rendering import Labels, Scores, render, render_error
 from worker.answers.scoring import live_head, not_finite_of, scores_of
+from worker.formats.channel import folder_named
 from worker.ml.engines import Engine
 from worker.ml.engines.tunable import serving
 from worker.ml.features import spaces
@@ -45,8 +46,8 @@ def predict(
         suffix=lambda depth: serving(
             request["backbone"],
             depth,
-            _weights_dir(request),
-            cache_dir=_engines_dir(request),
+            folder_named(request, "weights_dir"),
+            cache_dir=folder_named(request, "engines_dir"),
         ),
     )
     labels = Labels(head.config.classes, head.config.thresholds)
@@ -113,14 +114,6 @@ def _over_one_another(
     both = zip(predictions, smooth, strict=True)
     told = None if why is None else asdict(why)
     return {"left_off": told}, [replace(one, probabilities=p) for one, p in both]
-
-
-def _weights_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["weights_dir"]) if request["weights_dir"] else None
-
-
-def _engines_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["engines_dir"]) if request["engines_dir"] else None
 
 
 def _said(scores: Scores, options: Options) -> str | list[str]:

@@ -18,6 +18,7 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.modalities import is_mapped
 from app.infra.storage import storage_errors
+from worker.formats.channel import folder_named
 from worker.ml import memory
 from worker.ml.backbones.adapters import RANK, AdaptedSuffix
 from worker.ml.backbones.suffix import Suffix
@@ -96,7 +97,10 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
     """The suffix of the engine's network, and where a former try got to."""
     asked = request["tuning"]
     suffix = tunable(
-        engine.spec.name, asked["depth"], _weights_dir(request), cache_dir=_engines_dir(request)
+        engine.spec.name,
+        asked["depth"],
+        folder_named(request, "weights_dir"),
+        cache_dir=folder_named(request, "engines_dir"),
     )
     signature = _signature(engine, request, suffix)
     return Tuning(
@@ -111,7 +115,12 @@ def of(engine: Engine, request: Mapping[str, Any], report: Report) -> Tuning:
 
 def _suffix(spec: BackboneSpec, asked: Mapping[str, Any]) -> Suffix:
     """What is tuned at the depth that is asked for, from fresh adapters if it has any."""
-    suffix = tunable(spec.name, asked["depth"], _weights_dir(asked), cache_dir=_engines_dir(asked))
+    suffix = tunable(
+        spec.name,
+        asked["depth"],
+        folder_named(asked, "weights_dir"),
+        cache_dir=folder_named(asked, "engines_dir"),
+    )
     if isinstance(suffix, AdaptedSuffix):
         return suffix.ranked(asked["rank"] or RANK)
     return suffix
@@ -170,11 +179,3 @@ def _signature(engine: Engine, request: Mapping[str, Any], suffix: Suffix) -> st
         "examples": [request["support"][name] for name in ("ids", "labels", "groups")],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def _weights_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["weights_dir"]) if request["weights_dir"] else None
-
-
-def _engines_dir(request: Mapping[str, Any]) -> Path | None:
-    return Path(request["engines_dir"]) if request["engines_dir"] else None

@@ -6,14 +6,13 @@ import math
 from itertools import pairwise
 from typing import cast
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.core.backbones import JOINT
 from app.core.job_state import TERMINAL
 from app.core.manifest import Modality
 from app.core.modalities import PRIMARY
-from app.infra.database import now
 from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from app.infra.repositories import work
 
@@ -85,18 +84,11 @@ def withdraw(session: Session, job: JobRow) -> None:
     )
     needed = {name for several in session.scalars(others) for name in several.split(JOINT)}
     own = select(DatasetVersionRow.backbone).where(DatasetVersionRow.id.in_(read))
-    session.execute(
-        update(WorkRow)
-        .where(
-            WorkRow.kind == "embed",
-            WorkRow.version_id.in_(read),
-            WorkRow.backbone.in_(set(job.backbone.split(JOINT)) - needed),
-            WorkRow.backbone.not_in(own),
-            WorkRow.priority == 0,
-            WorkRow.state.in_(["queued", "running"]),
-        )
-        .values(
-            state="cancelled", fence=WorkRow.fence + 1, finished_at=now(session), claimed_by=None
-        )
-        .execution_options(synchronize_session=False)
+    work.end(
+        session,
+        WorkRow.kind == "embed",
+        WorkRow.version_id.in_(read),
+        WorkRow.backbone.in_(set(job.backbone.split(JOINT)) - needed),
+        WorkRow.backbone.not_in(own),
+        WorkRow.priority == 0,
     )

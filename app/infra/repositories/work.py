@@ -187,10 +187,14 @@ def withdraw(
 ) -> None:
     """End what is still to be done for a job, a batch or a version, whoever has claimed it."""
     of = ((WorkRow.job_id, job_id), (WorkRow.batch_id, batch_id), (WorkRow.version_id, version_id))
-    about = next(column == value for column, value in of if value)
+    end(session, next(column == value for column, value in of if value), state=state)
+
+
+def end(session: Session, *about: ColumnElement[bool], state: str = "cancelled") -> None:
+    """End such work as is still to be done, whoever has claimed it."""
     session.execute(
         update(WorkRow)
-        .where(about, WorkRow.state.in_(["queued", "running", _HELD]))
+        .where(*about, WorkRow.state.in_(["queued", "running", _HELD]))
         .values(state=state, fence=WorkRow.fence + 1, finished_at=now(session), claimed_by=None)
         .execution_options(synchronize_session=False)
     )

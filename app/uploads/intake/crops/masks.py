@@ -17,8 +17,8 @@ from app.uploads.intake.limits import IntakeOptions
 EACH, MOST = 8, 512
 """Pictures of a folder that are looked at, and of an upload."""
 FEWEST_COLOURS = (16, 16, 96)
-"""Colours that a mask has at most, as `Cutter.colours` counts: of photographs there are more than a
-thousand, 40 and 70; one that was saved as JPEG has further ones along its edges."""
+"""Colours that a mask has at most, as `Cutter.colours` counts: photographs have many more, and a
+mask that was saved as JPEG has some along its edges."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.figures.transduction
 	$(BIN)/python -m benchmarks.figures.calibrate
 	$(BIN)/python -m benchmarks.figures.label_errors
+	$(BIN)/python -m benchmarks.figures.augmented
 	$(BIN)/python -m benchmarks.figures.advice
 	$(BIN)/python -m benchmarks.figures.intervals
 	$(BIN)/python -m benchmarks.figures.text_intervals

@@ -209,7 +209,7 @@ class Evaluation(BaseModel):
     how: dict[str, Any] | None = Field(
         None,
         description="Hold-out, k-fold or leave-one-out; `holds_for`: the inputs that the figures "
-        "hold for.",
+        "hold for; `augmented_copies`: examples that were trained on alone.",
     )
     estimable: bool | None = None
     accuracy: Interval | None = Field(

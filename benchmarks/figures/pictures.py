@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
 from app.infra import weights
@@ -47,7 +47,7 @@ def _nearer(picture: Image.Image) -> Image.Image:
     )
 
 
-DRIFTS: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+DRIFTS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "darker": _darker,
     "blurred": _blurred,
     "coarse": _coarse,
@@ -56,6 +56,18 @@ DRIFTS: Mapping[str, Callable[[Image.Image], Image.Image]] = {
 """Brightness by 0.55; blur of 1.2% of the side; half the size at JPEG quality 15; a crop of
 80%, off its middle.
 """
+
+
+def _brighter(picture: Image.Image) -> Image.Image:
+    return ImageEnhance.Brightness(picture).enhance(1.4)
+
+
+ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "flipped": ImageOps.flip,
+    "brighter": _brighter,
+    "cropped": _nearer,
+}
+"""As people augment before they upload: upside down, brighter by 1.4, a crop of 80%."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,12 @@ class Pictures:
 def train(name: str) -> Pictures:
     """Of a set, with the views squish and mirror."""
     return _split(name, "train", ("squish", "mirror"), None)
+
+
+@cache
+def some(name: str, split: str, how: str | None, most: int) -> Pictures:
+    """The first `most` pictures a class of a split, with the view squish, altered or not."""
+    return _split(name, split, ("squish",), how, most)
 
 
 @cache
@@ -139,14 +157,19 @@ def weights_sha256() -> str:
     return weights.sha256(found.path)
 
 
-def _split(name: str, split: str, views: tuple[str, ...], drift: str | None) -> Pictures:
+def _split(
+    name: str, split: str, views: tuple[str, ...], drift: str | None, most: int | None = None
+) -> Pictures:
     folder = shared_data() / name / split
     classes = tuple(sorted(path.name for path in folder.iterdir()))
     files = [
-        (c, path) for c, own in enumerate(classes) for path in sorted((folder / own).iterdir())
+        (c, path)
+        for c, own in enumerate(classes)
+        for path in sorted((folder / own).iterdir())[:most]
     ]
     paths = [path for _, path in files]
-    features = {view: _embedded(paths, f"{BACKBONE}.{name}.{split}", view, drift) for view in views}
+    key = f"{BACKBONE}.{name}.{split}" + (f".{most}" if most else "")
+    features = {view: _embedded(paths, key, view, drift) for view in views}
     labels = torch.tensor([c for c, _ in files])
     return Pictures(features, labels, _groups(name, paths), classes)
 
@@ -181,5 +204,5 @@ def _bytes(path: Path, drift: str | None) -> bytes:
     if drift is None:
         return path.read_bytes()
     out = io.BytesIO()
-    DRIFTS[drift](Image.open(path).convert("RGB")).save(out, "JPEG", quality=95)
+    (DRIFTS | ALTERED)[drift](Image.open(path).convert("RGB")).save(out, "JPEG", quality=95)
     return out.getvalue()

@@ -28,7 +28,7 @@ def fit(task: Task) -> Fit:
     if task.support.marks is not None:
         return multi_label.fit(task)
     if names_alone.wanted(task):
-        return names_alone.fit(task)
+        return names_alone.fit(replace(task, support=task.support.originals))
     if len(set(task.support.labels.tolist())) < 2:
         raise HeadstartError("insufficient_classes", param="training_file")
     setting = Setting.of(task)

@@ -22,13 +22,17 @@ MOST_DUAL = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """`fold` [n] of `count` that each example is judged in, none where count is 0; weights [n]."""
+    """`fold` [n] of `count` that each example is judged in, none where count is 0; weights [n].
+
+    Those that are `augmented` [n], if any are, train in the folds of what they are copies of.
+    """
 
     labels: Tensor
     classes: int
     fold: Tensor
     count: int
     balance: Tensor
+    augmented: Tensor | None = None
 
     @classmethod
     def of(cls, support: Support) -> Folds:
@@ -37,7 +41,14 @@ class Folds:
         count = fold_count(labels, support.groups)
         fold = assigned(labels, support.groups, count) if count else torch.zeros_like(labels)
         balance = balanced(labels, classes)
-        return cls(labels=labels, classes=classes, fold=fold, count=count, balance=balance)
+        return cls(
+            labels=labels,
+            classes=classes,
+            fold=fold,
+            count=count,
+            balance=balance,
+            augmented=support.augmented,
+        )
 
     @property
     def targets(self) -> Tensor:
@@ -51,12 +62,34 @@ class Folds:
             labels=self.labels[chosen],
             fold=self.fold[chosen],
             balance=balanced(self.labels[chosen], self.classes),
+            augmented=None if self.augmented is None else self.augmented[chosen],
         )
 
     @lazily
     def known(self) -> Tensor:
         """Which examples [n] are judged by a fit that has seen their class."""
-        return estimable(self.labels, self.fold, self.count)
+        return self.original(estimable(self.labels, self.fold, self.count))
+
+    def original(self, rows: Tensor) -> Tensor:
+        """Those of `rows` [n, …] bool that are no augmented copies."""
+        if self.augmented is None:
+            return rows
+        return rows & ~self.augmented.reshape(-1, *[1] * (rows.dim() - 1))
+
+    @lazily
+    def originals(self) -> Tensor:
+        """The rows [m] that are no augmented copies."""
+        everything = torch.ones(len(self.labels), dtype=torch.bool)
+        return torch.nonzero(self.original(everything))[:, 0]
+
+    @property
+    def examples(self) -> int:
+        """How many there are, without augmented copies."""
+        return len(self.originals)
+
+    def first(self, most: int) -> Tensor:
+        """Rows [m]: the first `most` of every class, augmented copies behind all others."""
+        return first_of_each(self.labels, most, self.augmented)
 
     @property
     def trained(self) -> float:
@@ -71,7 +104,7 @@ class Folds:
     @property
     def per_class(self) -> float:
         """Examples a class has, on average."""
-        return len(self.labels) / self.classes
+        return self.examples / self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +156,10 @@ class Canonical:
 
 
 def _first_of_each_content(given: Support, keys: Sequence[bytes]) -> list[int]:
-    """Rows by key, of those with one content and one label the first."""
-    order = sorted(range(len(given)), key=lambda row: (keys[row], given.ids[row]))
+    """Rows by key, of those with one content and one label the first, which is no augmented copy
+    if another is none."""
+    copied = [False] * len(given) if given.augmented is None else given.augmented.tolist()
+    order = sorted(range(len(given)), key=lambda row: (keys[row], copied[row], given.ids[row]))
     labels = given.labels.tolist()
     first: dict[tuple[bytes, int], int] = {}
     for row in order:
@@ -224,9 +259,9 @@ def balanced(labels: Tensor, classes: int) -> Tensor:
     return len(labels) / (present * counts[labels]).double()
 
 
-def first_of_each(labels: Tensor, most: int) -> Tensor:
-    """Rows [m] that keep the first `most` of every class."""
-    order = torch.argsort(labels, stable=True)
+def first_of_each(labels: Tensor, most: int, last: Tensor | None = None) -> Tensor:
+    """Rows [m] that keep the first `most` of every class, before those that are `last` [n]."""
+    order = torch.argsort(labels if last is None else 2 * labels + last, stable=True)
     ordered = labels[order]
     first = torch.searchsorted(ordered, ordered)
     place = torch.arange(len(labels)) - first
@@ -237,4 +272,4 @@ def landmarks(folds: Folds) -> Tensor:
     """The examples whose rows span the fits [m]: all, or of many the first of each class."""
     if not folds.many:
         return torch.arange(len(folds.labels))
-    return first_of_each(folds.labels, max(1, MOST_DUAL // folds.classes))
+    return folds.first(max(1, MOST_DUAL // folds.classes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,9 +62,18 @@ class Support:
     """
     copies: Tensor | None = None
     """[n] long, equal where examples were found to be near copies by what they are made of."""
+    augmented: Tensor | None = None
+    """[n] bool, which are augmented copies of another: trained on, neither judged nor counted."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def originals(self) -> Support:
+        """Without augmented copies."""
+        if self.augmented is None:
+            return self
+        return replace(self.take(torch.nonzero(~self.augmented)[:, 0]), augmented=None)
 
     def take(self, rows: Tensor) -> Support:
         """The examples `rows` (long), in that order."""
@@ -78,6 +87,7 @@ class Support:
             texts=None if self.texts is None else [self.texts[row] for row in chosen],
             marks=None if self.marks is None else self.marks[rows],
             copies=None if self.copies is None else self.copies[rows],
+            augmented=None if self.augmented is None else self.augmented[rows],
         )
 
 

@@ -295,7 +295,7 @@ def support(described: Mapping[str, Any], *, width: int = 0) -> Support:
     rows [0, width].
     """
     texts, listed = described.get("texts"), described.get("marks")
-    copies = described.get("copies")
+    copies, augmented = described.get("copies"), described.get("augmented")
     return Support(
         features={
             view: _features(rows) if described["ids"] else torch.zeros(0, width).half()
@@ -308,6 +308,7 @@ def support(described: Mapping[str, Any], *, width: int = 0) -> Support:
         texts=[blob.decode() for blob in blobs(texts)] if texts is not None else None,
         marks=None if listed is None else _marks(listed, len(described["classes"])),
         copies=None if copies is None else torch.tensor(copies, dtype=torch.long),
+        augmented=None if augmented is None else torch.tensor(augmented, dtype=torch.bool),
     )
 
 

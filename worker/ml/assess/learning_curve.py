@@ -87,7 +87,11 @@ def masks(labels: Tensor, fold: Tensor, size: int) -> Tensor:
 
 
 def by_ridge(gram: Tensor, folds: Folds) -> list[Point]:
-    """From inner products [n, n]: ridge refitted with 1, 2, 4, … examples a class and judged."""
+    """From inner products [n, n]: ridge refitted with 1, 2, 4, … examples a class and judged,
+    without augmented copies of any."""
+    if folds.augmented is not None:
+        rows = folds.originals
+        gram, folds = gram[rows[:, None], rows], folds.take(rows)
     return [
         _ridge_point(gram, folds, size)
         for size in sizes(folds.labels, folds.fold)

@@ -91,6 +91,15 @@ def joined(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
     return None if half or not fold_count(labels, together) else together
 
 
+def followed(groups: Tensor, together: Tensor, all_: Tensor) -> Tensor:
+    """`together` [m] as groups of all [n], where those of `groups` [m] are among `all_` [n]: what
+    is in one of these goes where it goes."""
+    if len(groups) == len(all_):
+        return together
+    place = dict(zip(groups.tolist(), together.tolist(), strict=True))
+    return torch.tensor([place[group] for group in all_.tolist()])
+
+
 def _numbered(groups: Sequence[int], links: Sequence[Sequence[int]]) -> Tensor:
     parent = {group: group for group in groups}
 

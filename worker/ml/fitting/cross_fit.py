@@ -60,7 +60,7 @@ def likelihoods(fits: Sequence[HeadFit], folds: Folds) -> list[float]:
     """Weights ∝ exp(-n·loss) of what is said of examples unseen; equal where there are no folds."""
     if not folds.count:
         return [1 / len(fits)] * len(fits)
-    n = len(folds.labels)
+    n = folds.examples
     losses = torch.tensor(
         [out_of_fold_loss(fit.out_of_fold, folds) for fit in fits], dtype=torch.double
     )
@@ -155,7 +155,9 @@ def _read(affine: Affine, design: Design, folds: Folds, start: int) -> HeadFit:
 
 def out_of_fold_loss(logits: Tensor, folds: Folds) -> float:
     """Of those examples whose class the fit that judges them has seen; without folds, of all."""
-    if not folds.count or bool(folds.known.all()):
+    if not folds.count:
+        return loss(logits[folds.originals], folds.labels[folds.originals])
+    if bool(folds.known.all()):
         return loss(logits, folds.labels)
     return loss(logits[folds.known], folds.labels[folds.known])
 

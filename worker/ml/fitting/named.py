@@ -58,7 +58,10 @@ def blend(learned: Tensor, named: Tensor, folds: Folds, *, temperature: float) -
     keep = float(learned.std()) / max(float(mixed.std()), 1e-9)
     made = Blend(share=share, learned=(1 - share) * keep, named=share * scale * keep)
     own = calibration.temperature(
-        said, folds.labels, per_class=folds.per_class, prior={1: temperature * scale}
+        said[folds.originals],
+        folds.labels[folds.originals],
+        per_class=folds.per_class,
+        prior={1: temperature * scale},
     )
     return replace(made, temperature=_temperature(keep * mixed, own, share, folds))
 
@@ -103,5 +106,7 @@ def _promised(said: Tensor, folds: Folds) -> float:
     By a power of what a guess would miss, in nats: names taught on millions of pictures know more
     than a few examples do.
     """
-    missed = cross_fit.loss(said, folds.labels) / math.log(folds.classes)
+    missed = cross_fit.loss(said[folds.originals], folds.labels[folds.originals]) / math.log(
+        folds.classes
+    )
     return max(1 - missed ** (OF_MORE if folds.count else OF_ONE), 0.0)

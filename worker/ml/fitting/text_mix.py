@@ -84,21 +84,23 @@ def _mean_cosine(rows: Tensor) -> float:
     return float(rows.sum(0).square().sum() - rows.square().sum()) / (n * (n - 1))
 
 
-def choose(kernel: Kernel, groups: Tensor) -> Mix:
+def choose(kernel: Kernel, groups: Tensor, augmented: Tensor | None = None) -> Mix:
     """The mean of the posterior: the gate as prior, out-of-fold likelihood where there is one.
 
-    `groups` [n] are the examples'. The likelihood has one peak, so the search goes uphill from the
-    gate, and what it met there is averaged.
+    `groups` [n] are the examples', those `augmented` [n] say nothing of it. The likelihood has one
+    peak, so the search goes uphill from the gate, and what it met there is averaged.
     """
     prior = gate(kernel)
     labels = kernel.labels[: kernel.count]
-    chosen = few(labels, kernel.classes)
+    chosen = few(labels, kernel.classes, augmented)
     labels, groups, thin = labels[chosen], groups[chosen], kernel.take(chosen)
     count = fold_count(labels, groups)
     if count == 0:
         return prior
     fold = assigned(labels, groups, count)
     known = estimable(labels, fold, count)
+    if augmented is not None:
+        known = known & ~augmented[chosen]
 
     def scores(mixes: Sequence[Mix]) -> Iterator[float]:
         logits = out_of_fold(thin, mixes, fold, tolerance=ROUGH)
@@ -153,9 +155,10 @@ def averaged(tried: Mapping[Mix, float]) -> Mix:
     return Mix(lexical=lexical, shares=tuple(shares))
 
 
-def few(labels: Tensor, classes: int) -> Tensor:
-    """Rows [m] of at most MOST_CHOOSING examples [n], as many of each class; at least two."""
-    return first_of_each(labels, max(2, MOST_CHOOSING // classes))
+def few(labels: Tensor, classes: int, augmented: Tensor | None = None) -> Tensor:
+    """Rows [m] of at most MOST_CHOOSING examples [n], as many of each class; at least two, those
+    `augmented` [n] behind others."""
+    return first_of_each(labels, max(2, MOST_CHOOSING // classes), augmented)
 
 
 def out_of_fold(

@@ -24,7 +24,7 @@ from worker.ml.fitting.cross_fit import HeadFit
 from worker.ml.fitting.design import Design
 from worker.ml.fitting.designs import Designs, Recipe
 from worker.ml.fitting.named import blend, centred
-from worker.ml.folds import Folds, first_of_each
+from worker.ml.folds import Folds
 from worker.ml.methods.named_classes import NamedClasses
 from worker.ml.methods.setting import Fitted, Setting
 
@@ -125,7 +125,7 @@ def whole(chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
 def _on_some(setting: Setting, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
     """Of many examples: the spaces that count on some of them."""
     folds = setting.folds
-    some = first_of_each(folds.labels, max(2, MOST_CHOOSING // folds.classes))
+    some = folds.first(max(2, MOST_CHOOSING // folds.classes))
     few = folds.take(some)
     designs = Designs(setting.transform, setting.support.take(some), few)
     return worthwhile(designs, few, chosen)
@@ -174,7 +174,7 @@ def _by_ridge(designs: Mapping[str, Design], folds: Folds) -> dict[str, float]:
 def _shares(fits: Mapping[str, HeadFit], folds: Folds) -> dict[str, float]:
     """How much each space counts: ∝ exp(-n·loss/2 - handicap); without folds as FIXED."""
     if folds.count:
-        n, timid = len(folds.labels), max(1.0, FEW_A_CLASS / folds.per_class)
+        n, timid = folds.examples, max(1.0, FEW_A_CLASS / folds.per_class)
         scores = [
             -EXPONENT * n * cross_fit.out_of_fold_loss(fit.out_of_fold, folds)
             - timid * HANDICAP[name]

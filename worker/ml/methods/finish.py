@@ -24,7 +24,7 @@ from worker.ml.assess.learning_curve import Point
 from worker.ml.assess.novelty import NoveltyDetector
 from worker.ml.features import spaces
 from worker.ml.features.spaces import Transform
-from worker.ml.folds import first_of_each
+from worker.ml.folds import Folds, first_of_each
 from worker.ml.heads import scoring
 from worker.ml.lazily import lazily
 from worker.ml.methods.setting import Fitted, Setting
@@ -93,7 +93,7 @@ class _Judged:
         folds = self.setting.folds
         if not self.fitted.balanced or not self.as_they_come:
             return torch.zeros(folds.classes, dtype=torch.double)
-        return self.temperature * frequencies(folds.labels, folds.classes)
+        return self.temperature * frequencies(folds.labels[folds.originals], folds.classes)
 
     @lazily
     def probabilities(self) -> Tensor | None:
@@ -121,7 +121,7 @@ def frequencies(labels: Tensor, classes: int) -> Tensor:
 def _artifact(judged: _Judged) -> HeadArtifact:
     setting, fitted = judged.setting, judged.fitted
     canonical, labels = setting.canonical, setting.folds.labels
-    kept = _exemplars(labels)
+    kept = _exemplars(setting.folds)
     rows = judged.transform.novelty(setting.support.take(kept).features)
     tensors, divisor = stored(_in_callers_order(judged))
     tensors["exemplars"] = fitted.novelty.kept(rows)
@@ -169,9 +169,12 @@ def stored(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
     return {**tensors, **divided, **{name: divided[name].half() for name in named}}, divisor
 
 
-def _exemplars(labels: Tensor) -> Tensor:
+def _exemplars(folds: Folds) -> Tensor:
+    """None is an augmented copy: that would be like its original, as inputs are like neither."""
+    rows = folds.originals
+    labels = folds.labels[rows]
     most = max(1, min(EXEMPLARS, MOST_EXEMPLARS // max(1, len(torch.unique(labels)))))
-    return first_of_each(labels, most)
+    return rows[first_of_each(labels, most)]
 
 
 def _detector(judged: _Judged, kept: Tensor, rows: Tensor) -> NoveltyDetector:
@@ -200,7 +203,7 @@ def _evaluation(judged: _Judged, answers: HeldOutAnswers | None) -> dict[str, An
     if apart < 1:
         said["how"] = said["how"] | {"near_copies": "judged together"}
     if judged.fitted.held_out is not None:
-        return said
+        return with_augmented(said, judged.setting)
     return said | {"out_of_fold": _out_of_fold(judged)}
 
 
@@ -224,12 +227,13 @@ def _answers(judged: _Judged, head: HeadArtifact) -> HeldOutAnswers | None:
         )
     if judged.probabilities is None:
         return None
+    rows = folds.originals
     return HeldOutAnswers(
-        ids=judged.setting.support.ids,
-        labels=canonical.numbers(folds.labels),
+        ids=judged.setting.originals.ids,
+        labels=canonical.numbers(folds.labels[rows]),
         classes=canonical.classes,
-        probabilities=canonical.columns(judged.probabilities),
-        known=folds.known,
+        probabilities=canonical.columns(judged.probabilities[rows]),
+        known=folds.known[rows],
     )
 
 
@@ -241,28 +245,35 @@ def _held_out(judged: _Judged) -> Support | None:
 
 def _out_of_fold(judged: _Judged) -> dict[str, Any]:
     canonical, folds = judged.setting.canonical, judged.setting.folds
-    rows = torch.zeros(len(folds.labels), folds.classes)
+    kept = folds.originals
+    rows = torch.zeros(len(kept), folds.classes)
     if judged.probabilities is not None:
-        rows = canonical.columns(judged.probabilities)
+        rows = canonical.columns(judged.probabilities[kept])
     said = evaluation.evaluate(
         rows,
-        canonical.numbers(folds.labels),
+        canonical.numbers(folds.labels[kept]),
         canonical.classes,
         how="k-fold",
         folds=folds.count,
-        known=folds.known,
+        known=folds.known[kept],
         apart=judged.setting.apart,
         grouped=judged.setting.grouped,
         growth=intervals.GROWTH[judged.setting.modality],
     )
     if judged.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
-    return said
+    return with_augmented(said, judged.setting)
+
+
+def with_augmented(said: dict[str, Any], setting: Setting) -> dict[str, Any]:
+    """An evaluation out of fold, with how many examples were trained on alone, if any were."""
+    count = len(setting.support) - len(setting.originals)
+    return said | {"how": said["how"] | {"augmented_copies": count}} if count else said
 
 
 def _class_balance(judged: _Judged) -> dict[str, Any]:
     """How uneven the classes are, and whether the fit heeded it."""
-    support, balanced = judged.setting.support, judged.fitted.balanced
+    support, balanced = judged.setting.originals, judged.fitted.balanced
     counts = torch.bincount(support.labels, minlength=len(support.classes)).tolist()
     equal = balanced and not judged.as_they_come
     return {
@@ -286,15 +297,15 @@ def _resolved(judged: _Judged) -> dict[str, Any]:
 
 
 def _advice(judged: _Judged) -> dict[str, Any]:
-    setting, support, folds = judged.setting, judged.setting.support, judged.setting.folds
-    probabilities = judged.probabilities
+    setting, support, folds = judged.setting, judged.setting.originals, judged.setting.folds
+    rows, probabilities = folds.originals, judged.probabilities
     evidence = advice.Evidence(
-        probabilities=None if probabilities is None else probabilities.float(),
-        labels=folds.labels,
-        groups=setting.told_groups,
+        probabilities=None if probabilities is None else probabilities[rows].float(),
+        labels=folds.labels[rows],
+        groups=setting.told_groups[rows],
         copies_together=setting.copies_together,
-        copies=setting.support.copies,
-        known=folds.known,
+        copies=support.copies,
+        known=folds.known[rows],
         classes=support.classes,
         points=judged.fitted.curve,
         sets=_sets(judged),
@@ -320,7 +331,7 @@ def _own_point(judged: _Judged) -> Point | None:
 
 def _sets(judged: _Judged) -> list[advice.Set]:
     """The support, and what was held out unless that is a part of it."""
-    support, held_out = judged.setting.support, _held_out(judged)
+    support, held_out = judged.setting.originals, _held_out(judged)
     sets = [_set(judged, support, "train")]
     if held_out is not None and not set(support.ids).issuperset(held_out.ids):
         sets.append(_set(judged, held_out, "validation"))

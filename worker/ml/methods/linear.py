@@ -61,7 +61,8 @@ def _split(setting: Setting) -> tuple[Support, Support | None]:
     fold = assigned(support.labels, support.groups, HOLD_OUT_FOLDS)
     known = estimable(support.labels, fold, HOLD_OUT_FOLDS)
     out = (fold == 0) & known
-    return support.take(torch.nonzero(~out)[:, 0]), support.take(torch.nonzero(out)[:, 0])
+    judged = setting.folds.original(out)
+    return support.take(torch.nonzero(~out)[:, 0]), support.take(torch.nonzero(judged)[:, 0])
 
 
 def _rows(setting: Setting, support: Support) -> gradient_descent.Split:

@@ -61,17 +61,9 @@ class Setting:
         statistics = whitening.find(task.backbone, task.weights_sha256)
         canonical = Canonical.of(task.support, task.seed)
         transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
-        together = None
-        alike = told.labels if told.marks is None else torch.zeros_like(told.labels)
-        if told.copies is not None:
-            together = near_copies.known(told.copies, alike, told.groups)
-        of = MODALITIES[spaces.modality(told.features)]
-        if of.copied and len(told) <= near_copies.MOST:
-            rows = transform.novelty(told.features)
-            groups = told.groups if together is None else together
-            linked = near_copies.joined(rows, alike, groups)
-            together = together if linked is None else linked
+        together = _together(transform, told.originals)
         if together is not None:
+            together = near_copies.followed(told.originals.groups, together, told.groups)
             canonical = replace(canonical, support=replace(told, groups=together))
         return cls(
             task=task,
@@ -86,6 +78,11 @@ class Setting:
     def support(self) -> Support:
         """In canonical order."""
         return self.canonical.support
+
+    @lazily
+    def originals(self) -> Support:
+        """The support without augmented copies: what is judged and counted."""
+        return self.support.originals
 
     @property
     def modality(self) -> Modality:
@@ -118,6 +115,21 @@ class Setting:
         if not self.folds.count:
             return []
         return learning_curve.by_ridge(gram, self.folds.take(landmarks(self.folds)))
+
+
+def _together(transform: Transform, told: Support) -> Tensor | None:
+    """Groups [n] in which near copies are one; None where there are none to heed."""
+    together = None
+    alike = told.labels if told.marks is None else torch.zeros_like(told.labels)
+    if told.copies is not None:
+        together = near_copies.known(told.copies, alike, told.groups)
+    of = MODALITIES[spaces.modality(told.features)]
+    if of.copied and len(told) <= near_copies.MOST:
+        rows = transform.novelty(told.features)
+        groups = told.groups if together is None else together
+        linked = near_copies.joined(rows, alike, groups)
+        together = together if linked is None else linked
+    return together
 
 
 @dataclass(frozen=True, kw_only=True)

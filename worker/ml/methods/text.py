@@ -38,7 +38,7 @@ def fit(setting: Setting) -> Fitted:
 
 def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
     """The fit at the best mixing weight, cooled where a text is unlike the others."""
-    mix, folds = text_mix.choose(kernel, setting.support.groups), setting.folds
+    mix, folds = _mix(setting, kernel), setting.folds
     familiarity, factor = _familiarity(kernel, mix)
     logits = torch.zeros(0, kernel.classes)
     if folds.count:
@@ -56,6 +56,10 @@ def _fitted(setting: Setting, kernel: Kernel) -> Fitted:
         novelty=novelty_evidence(kernel, mix.lexical),
         curve=_curve(setting, kernel, mix, logits),
     )
+
+
+def _mix(setting: Setting, kernel: Kernel) -> Mix:
+    return text_mix.choose(kernel, setting.support.groups, setting.support.augmented)
 
 
 def _used(setting: Setting, kernel: Kernel, mix: Mix) -> dict[str, Any]:
@@ -125,7 +129,8 @@ def _curve(setting: Setting, kernel: Kernel, mix: Mix, logits: Tensor) -> list[P
     if not folds.count:
         return []
     points = [_point(logits, folds.labels, folds.known, _per_class(setting))]
-    chosen = text_mix.few(folds.labels, folds.classes)
+    originals = folds.originals
+    chosen = originals[text_mix.few(folds.labels[originals], folds.classes)]
     thin, few = kernel.take(chosen), folds.take(chosen)
     for size in learning_curve.sizes(few.labels, few.fold)[-2:]:
         masks = learning_curve.masks(few.labels, few.fold, size)

@@ -59,7 +59,7 @@ def _by_combination(support: Support) -> Support:
 
 def _folds(support: Support) -> MarkedFolds:
     assert support.marks is not None
-    return MarkedFolds.of_marks(support.marks, support.groups)
+    return MarkedFolds.of_marks(support.marks, support.groups, support.augmented)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,20 @@ class _Heads:
         found = platt.fit(self.fitted.out_of_fold, self.folds.marks, self.folds.judged)
         return Platt(
             torch.where(learnable, found.slope, 0.0),
-            torch.where(learnable, found.offset, platt.frequent(self.folds.marks)),
+            torch.where(learnable, found.offset, platt.frequent(self.marks)),
         )
+
+    @property
+    def marks(self) -> Tensor:
+        """[m, C] bool, of those that are no augmented copies."""
+        return self.folds.marks[self.folds.originals]
 
     @lazily
     def thresholds(self) -> Tensor:
         """[C]."""
-        return thresholds.best(self.scaled.probabilities(self.fitted.out_of_fold))
+        return thresholds.best(
+            self.scaled.probabilities(self.fitted.out_of_fold[self.folds.originals])
+        )
 
     @lazily
     def cross_fitted(self) -> CrossFitted:
@@ -124,7 +131,8 @@ def _finished(heads: _Heads) -> Fit:
 def _artifact(heads: _Heads) -> HeadArtifact:
     setting, support = heads.setting, heads.setting.support
     most = max(1, min(of_one.EXEMPLARS, of_one.MOST_EXEMPLARS // (heads.folds.classes + 1)))
-    kept = first_of_each(heads.folds.labels, most)
+    originals = heads.folds.originals
+    kept = originals[first_of_each(heads.folds.labels[originals], most)]
     rows = heads.transform.novelty(support.take(kept).features)
     tensors, divisor = of_one.stored(_scaled_tensors(heads))
     tensors["exemplars"] = heads.fitted.novelty.kept(rows)
@@ -199,7 +207,7 @@ def _answers(heads: _Heads, judged: Answers | None) -> MarkedAnswers | None:
     """To the validation set, or out of fold; None where no fold judges anything."""
     held_out = heads.task.validation
     if judged is None or held_out is None:
-        held_out, judged = heads.setting.support, _crossed(heads)
+        held_out, judged = heads.setting.originals, _crossed(heads)
     if not bool(judged.judged.any()):
         return None
     return MarkedAnswers(
@@ -213,15 +221,16 @@ def _answers(heads: _Heads, judged: Answers | None) -> MarkedAnswers | None:
 
 
 def _crossed(heads: _Heads) -> Answers:
-    """Out of fold."""
+    """Out of fold, of what is no augmented copy."""
     folds, crossed = heads.folds, heads.cross_fitted
+    rows = folds.originals
     return Answers(
-        scores=heads.fitted.out_of_fold,
-        probabilities=crossed.probabilities,
-        said=crossed.said,
-        marks=folds.marks,
-        judged=folds.judged,
-        groups=heads.setting.support.groups,
+        scores=heads.fitted.out_of_fold[rows],
+        probabilities=crossed.probabilities[rows],
+        said=crossed.said[rows],
+        marks=heads.marks,
+        judged=folds.judged[rows],
+        groups=heads.setting.support.groups[rows],
         trained=1 - 1 / max(2, folds.count),
     )
 
@@ -233,15 +242,15 @@ def _out_of_fold(heads: _Heads) -> dict[str, Any]:
     )
     if heads.setting.copies_together:
         said["how"] = said["how"] | {"near_copies": "judged together"}
-    return said
+    return of_one.with_augmented(said, heads.setting)
 
 
 def _class_balance(heads: _Heads) -> dict[str, Any]:
     """How many have each class, and none."""
-    counts = heads.folds.marks.sum(0).tolist()
+    counts = heads.marks.sum(0).tolist()
     return {
         "counts": dict(zip(heads.task.support.classes, counts, strict=True)),
-        "negatives": int((~heads.folds.marks.any(1)).sum()),
+        "negatives": int((~heads.marks.any(1)).sum()),
         "imbalance": max(counts) / max(1, min(counts)),
         "loss": "plain",
         "logit_adjustment": "training frequencies",
@@ -260,7 +269,7 @@ def _resolved(heads: _Heads) -> dict[str, Any]:
 
 
 def _advice(heads: _Heads) -> dict[str, Any]:
-    setting, support = heads.setting, heads.setting.support
+    setting, support, rows = heads.setting, heads.setting.originals, heads.folds.originals
     held_out = heads.task.validation
     sets = [_set(heads, support, "train")]
     if held_out is not None and len(held_out):
@@ -268,19 +277,19 @@ def _advice(heads: _Heads) -> dict[str, Any]:
     copies = Evidence(
         probabilities=None,
         labels=support.labels,
-        groups=setting.told_groups,
+        groups=setting.told_groups[rows],
         copies_together=setting.copies_together,
-        copies=setting.support.copies,
-        known=heads.folds.known,
+        copies=support.copies,
+        known=heads.folds.known[rows],
         classes=(),
         points=(),
         sets=sets,
     )
     return advice.advise(
         advice.MarkedEvidence(
-            probabilities=heads.cross_fitted.probabilities,
-            marks=heads.folds.marks,
-            judged=heads.folds.judged,
+            probabilities=heads.cross_fitted.probabilities[rows],
+            marks=heads.marks,
+            judged=heads.folds.judged[rows],
             classes=heads.task.support.classes,
             copies=copies,
         )

@@ -30,7 +30,9 @@ class MarkedFolds(Folds):
     marks: Tensor
 
     @classmethod
-    def of_marks(cls, marks: Tensor, groups: Tensor) -> MarkedFolds:
+    def of_marks(
+        cls, marks: Tensor, groups: Tensor, augmented: Tensor | None = None
+    ) -> MarkedFolds:
         """Of a set in canonical order."""
         count = fold_count(marks, groups)
         fold = torch.zeros(len(marks), dtype=torch.long)
@@ -42,6 +44,7 @@ class MarkedFolds(Folds):
             fold=fold,
             count=count,
             balance=torch.ones(len(marks), dtype=torch.double),
+            augmented=augmented,
             marks=marks,
         )
 
@@ -57,6 +60,7 @@ class MarkedFolds(Folds):
             labels=self.labels[chosen],
             fold=self.fold[chosen],
             balance=self.balance[chosen],
+            augmented=None if self.augmented is None else self.augmented[chosen],
             marks=self.marks[chosen],
         )
 
@@ -68,7 +72,7 @@ class MarkedFolds(Folds):
         places = torch.arange(self.count)
         other = (self.fold[None] != places[:, None]).double()
         having, all_ = other @ self.marks.double(), other.sum(1, keepdim=True)
-        return ((having > 0) & (having < all_))[self.fold]
+        return self.original(((having > 0) & (having < all_))[self.fold])
 
     @lazily
     def known(self) -> Tensor:
@@ -84,7 +88,7 @@ class MarkedFolds(Folds):
     @property
     def per_class(self) -> float:
         """Examples that have a class, on average."""
-        return float(self.marks.sum()) / max(1, self.classes)
+        return float(self.marks[self.originals].sum()) / max(1, self.classes)
 
 
 def fold_count(marks: Tensor, groups: Tensor) -> int:

@@ -19,7 +19,6 @@ from worker.ml.fitting import cross_fit
 from worker.ml.fitting.cross_fit import HeadFit
 from worker.ml.fitting.design import Design
 from worker.ml.fitting.designs import Designs, Recipe
-from worker.ml.folds import first_of_each
 from worker.ml.methods import auto, one_head
 from worker.ml.methods.auto import Average, Member
 from worker.ml.methods.setting import Fitted, Setting
@@ -129,7 +128,7 @@ def _on_some(
 ) -> dict[str, Recipe]:
     """Of many examples: the spaces that count on some of them."""
     most = max(2, auto.MOST_CHOOSING // (folds.classes + 1))
-    some = first_of_each(folds.labels, most)
+    some = folds.first(most)
     few = folds.take(some)
     designs = Designs(setting.transform, setting.support.take(some), few)
     return {name: chosen[name] for name in _average(designs, few, chosen).members}
@@ -159,7 +158,7 @@ def _heads(design: Design, folds: MarkedFolds) -> HeadFit:
     fits = by_ridge(design, folds, RIDGE_L2)
     if len(folds.labels) <= auto.FEW:
         fits += by_logistic(design, folds, LOGISTIC_L2)
-    scores = [-len(folds.labels) * loss(one, folds) for one in fits]
+    scores = [-folds.examples * loss(one, folds) for one in fits]
     weights = torch.tensor(scores, dtype=torch.double).softmax(0).tolist()
     return standard(cross_fit.weighed(fits, weights))
 
@@ -167,7 +166,7 @@ def _heads(design: Design, folds: MarkedFolds) -> HeadFit:
 def _shares(fits: Mapping[str, HeadFit], folds: MarkedFolds) -> dict[str, float]:
     """How much each space counts: ∝ exp(SHARPNESS·(-n·loss) - handicap); without folds FIXED."""
     if folds.count:
-        n = len(folds.labels)
+        n = folds.examples
         scores = [
             -SHARPNESS * n * loss(one, folds) - auto.HANDICAP[name] for name, one in fits.items()
         ]

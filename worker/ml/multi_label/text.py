@@ -20,7 +20,7 @@ from worker.ml.features import ngrams
 from worker.ml.fitting import text_mix
 from worker.ml.fitting.cross_fit import HeadFit
 from worker.ml.fitting.text_kernel import Kernel, Mix
-from worker.ml.folds import first_of_each, training_weights
+from worker.ml.folds import training_weights
 from worker.ml.methods import text
 from worker.ml.methods.setting import Fitted, Setting
 from worker.ml.multi_label import mixture
@@ -71,7 +71,7 @@ def _fitted(kernel: Kernel, folds: MarkedFolds) -> Fitted:
 def _choose(kernel: Kernel, folds: MarkedFolds) -> Mix:
     """The mean of the posterior met uphill from the gate, as `text_mix.choose` has it."""
     prior = text_mix.gate(kernel)
-    some = first_of_each(folds.labels, max(2, text_mix.MOST_CHOOSING // (folds.classes + 1)))
+    some = folds.first(max(2, text_mix.MOST_CHOOSING // (folds.classes + 1)))
     thin, few = kernel.take(some), folds.take(some)
     if not few.count or not bool(few.judged.any()):
         return prior
@@ -79,7 +79,7 @@ def _choose(kernel: Kernel, folds: MarkedFolds) -> Mix:
     def scores(mixes: Sequence[Mix]) -> Iterator[float]:
         for mix in mixes:
             solved = _solve(thin, few, mix, text_mix.ROUGH).as_fit()
-            yield -len(some) * mixture.loss(solved, few) - text_mix.distance(mix, prior) / 2
+            yield -few.examples * mixture.loss(solved, few) - text_mix.distance(mix, prior) / 2
 
     return text_mix.averaged(text_mix.uphill(prior, scores))
 

@@ -44,6 +44,6 @@ def cross_fitted(scores: Tensor, folds: MarkedFolds) -> CrossFitted:
         judged = folds.judged & ~inside[:, None]
         scaled = platt.fit(scores[~inside], folds.marks[~inside], judged[~inside])
         probabilities[inside] = scaled.probabilities(scores[inside])
-        chosen = best(scaled.probabilities(scores[~inside]))
+        chosen = best(scaled.probabilities(scores[folds.original(~inside)]))
         said[inside] = probabilities[inside] >= chosen
     return CrossFitted(probabilities, said)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.augmented.judging import copies_among
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, usable
 from app.core.modalities import MODALITIES
@@ -104,7 +105,8 @@ def find(attempt: Attempt, asked: Contest) -> HeldOut:
 
 
 def _split(attempt: Attempt, asked: Contest, version: DatasetVersionRow) -> list[Example]:
-    """What the version holds out: its split `test`, or `val`, or, of another dataset, all."""
+    """What the version holds out: its split `test`, or `val`, or, of another dataset, all; of a
+    picture and its augmented copies the picture."""
     if version.status != "ready":
         why = (version.error or {}).get("message", f"it is {version.status}")
         raise HeadstartError("dataset_failed", f"the held-out dataset is not ready: {why}")
@@ -112,7 +114,8 @@ def _split(attempt: Attempt, asked: Contest, version: DatasetVersionRow) -> list
     for split in ("test", "val"):
         some = [example for example in all_of_it if example.split == split]
         if some:
-            return some
+            copies = copies_among(some)
+            return [example for example in some if example.id not in copies]
     own = version.id == asked.candidate.version_id and not asked.named
     return [] if own else all_of_it
 

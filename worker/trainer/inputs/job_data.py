@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core import manifest
+from app.core.augmented.judging import copies_among
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Modality
 from app.core.modalities import MODALITIES
@@ -52,6 +53,8 @@ class JobData:
     warnings: list[str] = field(default_factory=list)
     copies: Mapping[str, int] = field(default_factory=dict)
     """By content, a number that near copies share; other contents have none."""
+    augmented: frozenset[str] = frozenset()
+    """The ids of those of `train` that are augmented copies, and not judged."""
 
     @property
     def modality(self) -> Modality:
@@ -140,7 +143,10 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
     shown = {name for example in train for name in example.names}
     classes = shown.union(rows.version.declared or ())
     new, copies = _parted(held_out, lambda example: example.content in contents)
-    apart, grouped = _parted(new, lambda example: example.group in groups)
+    alone, grouped = _parted(new, lambda example: example.group in groups)
+    made = copies_among(alone)
+    apart, altered = _parted(alone, lambda example: example.id in made)
+    augmented = copies_among(train)
     judged, unknown = _parted(apart, lambda example: not classes.issuperset(example.names))
     several = [example for example in unknown if example.labels is not None]
     validation = judged if not several else apart
@@ -151,10 +157,14 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
         validation=validation,
         classes=sorted(classes),
         warnings=[
-            *_warnings(copies, grouped, [] if several else unknown, left=len(validation)),
+            *_augmented(len(augmented), len(train)),
+            *_warnings(
+                copies, grouped, [] if several else unknown, altered=altered, left=len(validation)
+            ),
             *_beyond(several, classes),
             *_nameless(classes - shown),
         ],
+        augmented=augmented,
     )
 
 
@@ -174,6 +184,7 @@ def _warnings(
     unknown: Sequence[Example] = (),
     near: Sequence[Example] = (),
     *,
+    altered: Sequence[Example] = (),
     left: int,
 ) -> list[str]:
     """What of the hold-out is not used, and that folds judge where nothing of it is left."""
@@ -181,6 +192,7 @@ def _warnings(
     reasons = [
         (copies, "have the same content as a training example and are not used"),
         (grouped, "are in a group that is trained on and are not used"),
+        (altered, "are augmented copies of others and are not used"),
         (near, "are near copies of a training example and are not used"),
         (unknown, f"are of classes without a training example and are not used: {labels}"),
     ]
@@ -188,6 +200,13 @@ def _warnings(
     if said and not left:
         said.append("no held-out example is left: training examples are held out in folds instead")
     return said
+
+
+def _augmented(count: int, of: int) -> list[str]:
+    """That copies are trained on alone."""
+    if not count:
+        return []
+    return [f"{count} of {of} examples are augmented copies; they train, and are not judged"]
 
 
 def _beyond(examples: Sequence[Example], classes: set[str]) -> list[str]:
@@ -209,18 +228,21 @@ def _nameless(empty: set[str]) -> list[str]:
 
 
 def labels(
-    examples: Sequence[Example], classes: Sequence[str], copies: Mapping[str, int] = _NONE
+    examples: Sequence[Example],
+    classes: Sequence[str],
+    copies: Mapping[str, int] = _NONE,
+    augmented: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """Labels as places in `classes`, of several as lists of places in `marks`; groups as numbers:
-    equal contents and named groups belong together, every other example is alone. `copies` are as
-    `JobData.copies`.
+    equal contents and named groups belong together, every other example is alone. `copies` and
+    `augmented` are as those of `JobData`.
     """
     place = {label: index for index, label in enumerate(classes)}
     groups: dict[str, int] = {}
     names = [
         f"group {e.group}" if e.group is not None else f"content {e.content}" for e in examples
     ]
-    told = {
+    told: dict[str, Any] = {
         "ids": [example.id for example in examples],
         "labels": [0 if e.labels is not None else place[e.label] for e in examples],
         "groups": [groups.setdefault(name, len(groups)) for name in names],
@@ -230,6 +252,8 @@ def labels(
         contents = [example.content for example in examples]
         alone = {content: len(copies) + at for at, content in enumerate(dict.fromkeys(contents))}
         told["copies"] = [copies.get(content, alone[content]) for content in contents]
+    if not augmented.isdisjoint(told["ids"]):
+        told["augmented"] = [example.id in augmented for example in examples]
     if manifest.mode_of(examples) == "single_label":
         return told
     marks = [[place[name] for name in one.names if name in place] for one in examples]

@@ -154,7 +154,7 @@ def support_of(
     features: Mapping[str, Features],
 ) -> dict[str, Any]:
     """Examples as the tensor process reads them; texts come from their packs."""
-    described = job_data.labels(examples, data.classes, data.copies)
+    described = job_data.labels(examples, data.classes, data.copies, data.augmented)
     described["views"] = {view: one.rows(examples) for view, one in features.items()}
     described["texts"] = texts(attempt, data.modality, examples)
     return described

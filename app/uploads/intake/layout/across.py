@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from app.core.augmented.judging import copies_among
 from app.core.manifest import Example, Problem
 from app.uploads.intake.layout.augmented import families
 from app.uploads.intake.layout.roles import LabelledFile
-from app.uploads.intake.layout.versions import OTHERWISE, version_of
+from app.uploads.intake.layout.versions import otherwise, version_of
 from app.uploads.intake.names import folded, shown
 
 _ROW = re.compile(r".*:\d+", re.DOTALL)
@@ -46,7 +47,7 @@ def across(examples: Sequence[Example], fresh: int) -> tuple[list[Example], list
             found[at] = found[at].model_copy(update={"group": group})
         moved += changed
         seen.update({examples[places[-1]].path: family.name} if changed else {})
-    return found, [_told(len(moved), seen)] if moved else []
+    return found, [_told(len(moved), seen, found)] if moved else []
 
 
 def _families(examples: Sequence[Example]) -> list[_Family]:
@@ -102,12 +103,12 @@ def _bare(name: str) -> str:
     return folded(name.rpartition("/")[2])
 
 
-def _told(count: int, seen: Mapping[str, str]) -> Problem:
+def _told(count: int, seen: Mapping[str, str], found: Sequence[Example]) -> Problem:
     copy, of = next(iter(seen.items()))
     copy, of = (shown(one.rpartition("/")[2], 60) for one in (copy, of))
     message = (
         f"{count} examples are copies or versions of pictures that came in another upload, or "
         f"those pictures, by their names, such as {copy} of {of}: those of one picture are one "
-        f"group, {OTHERWISE}"
+        f"group, {otherwise(len(copies_among(found)), len(found))}"
     )
     return Problem(code="group_assumed", message=message)

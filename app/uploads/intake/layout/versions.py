@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from app.core.augmented.naming import VERSION
 from app.core.manifest import Problem
 from app.uploads.intake.layout.augmented import Families, families
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.names import shown
 
-_VERSION = re.compile(r"(.+)\.rf\.[0-9a-zA-Z]{16,64}\.\w+")
-"""`<original>_jpg.rf.<hash>.jpg`."""
-OTHERWISE = (
-    "so that none is judged by a fit that has seen another; each is judged as it is, so that the "
-    "figure is of such copies, too, unless val or test holds pictures without any; "
-    "a metadata.csv with the columns path, label and group says otherwise"
-)
-"""What a group means for the figures, and how to say another one."""
+
+def otherwise(copies: int, of: int) -> str:
+    """What a group means for the figures, and how to say another one."""
+    return (
+        "so that none is judged by a fit that has seen another; "
+        f"{copies} of {of} examples are augmented copies; they train, and are not judged; "
+        "a metadata.csv with the columns path, label and group says otherwise"
+    )
 
 
 def together(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
@@ -45,7 +45,7 @@ def _exported(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[P
         replace(item, group=name) if name in several else item
         for item, name in zip(items, originals, strict=True)
     ]
-    return grouped, [_told(several, sum(counts[name] for name in several))]
+    return grouped, [_told(several, sum(counts[name] for name in several), len(items))]
 
 
 def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[Problem]]:
@@ -56,9 +56,10 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
         return list(items), [told_apart(apart, found)]
     grouped = [replace(item, group=item.group or found.of.get(at)) for at, item in enumerate(items)]
     copy, of = (shown(name, 60) for name in found.example)
+    count, pictures = len(found.of), len(set(found.of.values()))
     message = (
-        f"{len(found.of)} files are {len(set(found.of.values()))} pictures and copies of them by "
-        f"their names, such as {copy} of {of}: those of one picture are one group, {OTHERWISE}"
+        f"{count} files are {pictures} pictures and copies of them by their names, such as {copy} "
+        f"of {of}: those of one picture are one group, {otherwise(count - pictures, len(items))}"
     )
     return grouped, [Problem(code="group_assumed", message=message)]
 
@@ -77,7 +78,7 @@ def told_apart(count: int, found: Families) -> Problem:
 def original(path: str) -> str:
     """What all versions of a picture are called, or the path of one that is none."""
     folder, slash, name = path.rpartition("/")
-    found = _VERSION.fullmatch(name)
+    found = VERSION.fullmatch(name)
     return found[1] if found else folder + slash + name
 
 
@@ -89,13 +90,14 @@ def _original(item: LabelledFile) -> str | None:
 
 def version_of(item: LabelledFile) -> str | None:
     """What an export's versions of its picture are called together; None where it is no version."""
-    found = _VERSION.fullmatch(item.path.rpartition("/")[2])
+    found = VERSION.fullmatch(item.path.rpartition("/")[2])
     return f"{item.label}{item.labels or ''}/{found[1]}" if found else None
 
 
-def _told(originals: set[str], count: int) -> Problem:
+def _told(originals: set[str], count: int, of: int) -> Problem:
     message = (
         f"{count} files are versions of {len(originals)} pictures by their names, such as "
-        f"{shown(min(originals), 60)}.rf.…: those of one picture are one group, {OTHERWISE}"
+        f"{shown(min(originals), 60)}.rf.…: those of one picture are one group, "
+        f"{otherwise(count - len(originals), of)}"
     )
     return Problem(code="group_assumed", message=message)

@@ -16,6 +16,7 @@ from app.core.errors import HeadstartError
 from tests.unit.worker.ml.tasks import LAYOUT, VIEWS, clouds, task
 from worker.ml import fit, folds
 from worker.ml.artifact import Fit, HeadArtifact
+from worker.ml.assess.answers import HeldOutAnswers, MarkedAnswers
 from worker.ml.heads import scoring
 from worker.ml.methods import auto
 from worker.ml.tasks import Support
@@ -264,3 +265,56 @@ def test_the_curve_ends_at_the_stated_accuracy_and_forecasts_no_less(
     stated, curve = found.evaluation["accuracy"]["value"], found.advice["learning_curve"]
     assert curve["points"][-1]["accuracy"] == pytest.approx(stated)
     assert all(point["accuracy"] >= stated - 1e-9 for point in curve["forecast"])
+
+
+def with_copies(support: Support, times: int = 3) -> Support:
+    """Each example with further ones that are far from it, in its group."""
+    n, rows = len(support), torch.arange(len(support)).repeat(times)
+    generator = torch.Generator().manual_seed(7)
+    copies = support.take(rows)
+    features = {
+        view: (copies.features[view] + torch.randn(copies.features[view].shape, generator=generator)
+               * (torch.arange(n * times) >= n)[:, None]).abs().half()
+        for view in copies.features
+    }  # fmt: skip
+    ids = [f"{name}.{at // n}" for at, name in enumerate(copies.ids)]
+    return replace(copies, features=features, ids=ids, augmented=torch.arange(n * times) >= n)
+
+
+@pytest.mark.parametrize("method", [*FROZEN, "linear"])
+def test_augmented_copies_train_and_are_not_judged(method: str) -> None:
+    support = with_copies(clouds([6, 5, 7]))
+    made = fit.fit(task(support, method))
+    how, evaluation = made.evaluation["how"], made.evaluation
+    assert how["augmented_copies"] == 36
+    assert how["num_examples"] + how["left_out"] == (4 if method == "linear" else 18)
+    assert evaluation["class_balance"]["counts"] == {"class 0": 6, "class 1": 5, "class 2": 7}
+    assert isinstance(made.answers, HeldOutAnswers)
+    assert all(name.endswith(".0") for name in made.answers.ids)
+    assert all(name.endswith(".0") for name in made.head.config.exemplar_ids)
+    curve = made.advice["learning_curve"]
+    if method != "linear":
+        assert curve["points"][-1]["per_class"] <= 6
+
+
+@pytest.mark.parametrize("method", [*FROZEN, "linear"])
+def test_without_copies_nothing_is_said_otherwise(method: str) -> None:
+    support = clouds([6, 5, 7])
+    none = replace(support, augmented=torch.zeros(18, dtype=torch.bool))
+    first, second = (fit.fit(task(one, method)) for one in (support, none))
+    assert first.evaluation == second.evaluation
+    assert first.advice == second.advice
+    assert first.head.config == second.head.config
+
+
+@pytest.mark.parametrize("method", ["auto", "ridge"])
+def test_augmented_copies_of_several_labels_are_not_judged(method: str) -> None:
+    support = with_copies(clouds([6, 5, 7]))
+    marks = torch.nn.functional.one_hot(support.labels, 3).bool()
+    marks[::3, 1] = True
+    made = fit.fit(task(replace(support, marks=marks), method))
+    assert made.evaluation["how"]["num_examples"] == 18
+    assert made.evaluation["how"]["augmented_copies"] == 36
+    assert sum(made.evaluation["class_balance"]["counts"].values()) == int(marks[:18].sum())
+    assert isinstance(made.answers, MarkedAnswers)
+    assert all(name.endswith(".0") for name in made.answers.ids)

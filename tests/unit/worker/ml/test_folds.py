@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.worker.ml.tasks import clouds
-from worker.ml.folds import Canonical, assigned, balanced, fold_count
+from worker.ml.folds import Canonical, Folds, assigned, balanced, fold_count
 
 LABELLED = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=4, max_size=40)
 
@@ -98,3 +98,26 @@ def test_balanced_weights_give_every_class_the_same_say() -> None:
     sums = [float(weights[labels == c].sum()) for c in range(3)]
     assert max(sums) - min(sums) < 1e-9
     assert abs(float(weights.sum()) - 7) < 1e-9
+
+
+def test_augmented_copies_are_neither_judged_nor_counted() -> None:
+    support = clouds([4, 3])
+    rows = torch.arange(7).repeat(3)
+    copies = replace(
+        support.take(rows), ids=list(map(str, range(21))), augmented=torch.arange(21) >= 7
+    )
+    found, alone = Folds.of(copies), Folds.of(support)
+    assert found.count == alone.count
+    assert found.per_class == alone.per_class == 3.5
+    assert found.known.tolist() == [True] * 7 + [False] * 14
+    assert all(bool((found.fold[copies.groups == g] == found.fold[g]).all()) for g in range(7))
+    assert found.first(2).tolist() == alone.first(2).tolist()
+
+
+def test_of_the_same_content_the_original_stays() -> None:
+    support = clouds([3, 3])
+    both = support.take(torch.tensor([0, 0, 1, 2, 3, 4, 5]))
+    both = replace(both, ids=list("abcdefg"), augmented=torch.arange(7) == 0)
+    found = Canonical.of(both, 0).support
+    assert sorted(found.ids) == list("bcdefg")
+    assert found.originals.ids == found.ids

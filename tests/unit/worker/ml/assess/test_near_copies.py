@@ -49,7 +49,9 @@ def test_no_fold_tears_joined_copies_apart() -> None:
     rows, labels = copied(20, 4)
     groups = near_copies.joined(rows, labels, torch.arange(80))
     assert groups is not None
-    support = type("Set", (), {"labels": labels, "groups": groups, "classes": ("a", "b")})
+    support = type(
+        "Set", (), {"labels": labels, "groups": groups, "classes": ("a", "b"), "augmented": None}
+    )
     fold = Folds.of(support).fold.reshape(20, 4)  # type: ignore[arg-type]
     assert (fold == fold[:, :1]).all()
 
@@ -67,3 +69,10 @@ def test_more_than_half_a_class_stays_as_it_is() -> None:
     assert groups is not None
     assert groups.tolist() == [0, 1, 2, 3, 3, 4, 5]
     assert near_copies.known(torch.arange(7), labels, torch.arange(7)) is None
+
+
+def test_copies_go_where_their_original_goes() -> None:
+    groups, together = torch.tensor([4, 5, 6]), torch.tensor([0, 0, 1])
+    every = torch.tensor([4, 5, 6, 6, 5, 4])
+    assert near_copies.followed(groups, together, every).tolist() == [0, 0, 1, 1, 0, 0]
+    assert near_copies.followed(groups, together, groups) is together

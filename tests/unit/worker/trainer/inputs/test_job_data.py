@@ -135,3 +135,26 @@ def test_copies_have_a_number_that_no_other_example_has() -> None:
     assert told[1] == told[3]
     assert len(set(told)) == 3
     assert "copies" not in job_data.labels(train, ["a"])
+
+
+def test_augmented_copies_train_and_are_not_judged() -> None:
+    names = ["1", "1_flip", "1_crop", "2", "2_flip"]
+    train = [example(name, "a", group=name[0]) for name in names]
+    held_out = [example(name, "a", group=name[0]) for name in ("7", "7_flip", "8_flip", "8_rot90")]
+    data = job_data.assemble(ROWS, train, held_out)
+    assert data.train == train
+    assert data.augmented == {"ex_1_flip", "ex_1_crop", "ex_2_flip"}
+    assert [one.id for one in data.validation] == ["ex_7", "ex_8_flip"]
+    assert data.warnings == [
+        "3 of 5 examples are augmented copies; they train, and are not judged",
+        "2 held-out examples are augmented copies of others and are not used",
+    ]
+    told = job_data.labels(data.train, data.classes, augmented=data.augmented)
+    assert told["augmented"] == [False, True, True, False, True]
+    held = job_data.labels(data.validation, data.classes, augmented=data.augmented)
+    assert "augmented" not in held
+
+
+def test_another_copy_stands_for_an_original_that_turned_out_unusable() -> None:
+    train = [example(name, "a", group="1") for name in ("1", "1_crop", "1_flip")]
+    assert job_data.assemble(ROWS, train, []).without({"1"}).augmented == {"ex_1_flip"}

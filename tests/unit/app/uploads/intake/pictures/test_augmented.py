@@ -129,3 +129,10 @@ def test_groups_of_the_uploads_own_are_all_that_count(take: Take) -> None:
     rows += "b/2.png,b,\nb/3.png,b,\n"
     found = groups(take, "x.png", "x_flip.png", "y.png", further={"metadata.csv": rows.encode()})
     assert found == {"y.png": "own"}
+
+
+def test_the_report_says_how_many_are_not_judged(take: Take) -> None:
+    names = [f"{label}/{n}{how}.png" for label in "ab" for n in "123" for how in ("", "_flip")]
+    built = take(zipped({name: png(at) for at, name in enumerate([*names, "a/4.png"])}))
+    (told,) = (one.message for one in built.problems if one.code == "group_assumed")
+    assert "6 of 13 examples are augmented copies; they train, and are not judged" in told

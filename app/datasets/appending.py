@@ -6,8 +6,9 @@ An example that is there stays one example under its own id, whatever file or ro
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from app.core import manifest
 from app.core.manifest import Example, Problem
@@ -15,6 +16,9 @@ from app.core.texts import visible
 
 _SHOWN = 5
 CORRECTED = "label_corrected"
+Denied = Mapping[str, frozenset[str]]
+"""By content, the labels that an upload says are not there."""
+NOTHING: Denied = MappingProxyType({})
 
 
 @dataclass(kw_only=True)
@@ -56,12 +60,17 @@ class Merged:
 
 
 def merged(
-    known: Sequence[Example], sent: Sequence[Example], problems: Sequence[Problem], *, splits: bool
+    known: Sequence[Example],
+    sent: Sequence[Example],
+    problems: Sequence[Problem],
+    *,
+    splits: bool,
+    denied: Denied = NOTHING,
 ) -> Merged:
     """`known` with the newest word of `sent`, whose own `problems` say which of it cannot be used.
 
     `splits`: whether the upload itself says which split its examples are in; else those that are
-    there stay in theirs.
+    there stay in theirs. Of an example that it only says to lack the `denied` labels, those go.
     """
     places: dict[str, list[int]] = defaultdict(list)
     for at, example in enumerate(known):
@@ -71,8 +80,10 @@ def merged(
     result.undecided = [one.path for one in sent if words.get(one.content, one) is None]
     for content, word in words.items():
         if word is not None:
+            absent = denied.get(content, frozenset())
             for at in places[content]:
-                _settle(result, at, _newer(known[at], word, splits=splits))
+                said = _left(known[at], word, absent)
+                _settle(result, at, _newer(known[at], said, splits=splits))
     fresh = [one for one in sent if one.content not in places]
     result.examples += fresh
     result.added = len(fresh)
@@ -85,6 +96,14 @@ def _words(sent: Sequence[Example], problems: Sequence[Problem]) -> dict[str, Ex
     for one in reversed(manifest.usable(sent, problems)):
         words[one.content] = one
     return words
+
+
+def _left(known: Example, word: Example, denied: frozenset[str]) -> Example:
+    """What is said of `known`: where it is only what is not there, its labels without that."""
+    if word.names or not denied:
+        return word
+    kept = tuple(name for name in known.names if name not in denied)
+    return word.model_copy(update={"labels": kept})
 
 
 def _newer(known: Example, word: Example, *, splits: bool) -> Example:

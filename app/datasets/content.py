@@ -149,14 +149,16 @@ def appended(
     first: Change = list,
     splits: bool = True,
     groups: bool = False,
+    denied: appending.Denied = appending.NOTHING,
 ) -> Revision:
     """More examples, after `first` has changed those there are; of one that is there already the
     newer label holds. `splits`: as `appending.merged` has it; `groups`: whether they say theirs
-    themselves, so that names are not asked for copies of what is there.
+    themselves, so that names are not asked for copies of what is there. `denied`: by content, the
+    labels that they say are not there.
     """
 
     def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
-        made = appending.merged(first(known), examples, problems, splits=splits)
+        made = appending.merged(first(known), examples, problems, splits=splits, denied=denied)
         found, grouped = (made.examples, []) if groups else across(made.examples, made.added)
         return found, [*_said_of_upload(problems), *made.told(), *grouped]
 

@@ -271,6 +271,7 @@ def _appending(built: Built, *, minimum_classes: int = 2, first: Change = list) 
         first=first,
         splits=built.names_splits,
         groups=built.names_groups,
+        denied=built.denied,
     )
 
 

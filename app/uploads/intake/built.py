@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Built:
     """Whether the upload itself says which split its examples are in."""
     names_groups: bool = False
     """Whether it says of a file which group it is in, so that names say nothing of the others."""
+    denied: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By content, the labels that its rows say an example has not."""
 
     @property
     def label_mode(self) -> LabelMode:
@@ -69,6 +72,7 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
         notes,
         names_splits=named,
         names_groups=drafts.names_groups,
+        denied={one.content: one.denied for one in drafts.listed if one.denied},
     )
 
 

@@ -26,6 +26,7 @@ from app.uploads.intake.rows import (
     PictureCell,
     Row,
     TextRow,
+    denied_by,
     is_unlabelled,
     picture_row,
     text_row,
@@ -95,8 +96,9 @@ class Drafts:
         if told.labels is None and labels is not None:
             self._placed.add(path)
         label = told.label if labels is None else ""
+        denied = told.denied if isinstance(told, LabelledFile) else frozenset[str]()
         self.listed.append(
-            Draft(slot, path, label, told.group, told.split or split, identity, labels)
+            Draft(slot, path, label, told.group, told.split or split, identity, labels, denied)
         )
         return slot
 
@@ -279,14 +281,13 @@ class Drafts:
             vote = row.values.get(VOTE)
             if isinstance(vote, Vote):
                 self._votes[len(self.listed)] = vote
-            denied = row.values.get(DENIED)
+            denied = denied_by(row, self.options.limits)
             if told.labels is not None and isinstance(row.values.get("label"), str):
                 self._single |= {row.where} if len(told.labels) == 1 else set()
             self.add(told.text.encode(), row.where, told, split, modality="text")
-            if denied is not None:
+            if denied:
                 self._single.add(row.where)
-                said = frozenset({str(denied).strip()})
-                self.listed[-1] = replace(self.listed[-1], denied=said)
+                self.listed[-1] = replace(self.listed[-1], denied=denied)
         else:
             self.reject(members.empty(row.where))
 
@@ -374,7 +375,8 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 
 
 def _unlabelled(row: Row) -> Problem:
-    said = f"{row.table}, row {row.number} has no label, and is left out"
+    why = "says that its label is not there" if DENIED in row.values else "has no label"
+    said = f"{row.table}, row {row.number} {why}, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)
 
 

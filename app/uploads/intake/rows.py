@@ -239,6 +239,11 @@ def _check_listed(row: Row, labels: Sequence[Any]) -> None:
         )
 
 
+def denied_by(row: Row, limits: Limits) -> frozenset[str]:
+    """The label that the row says is not there, nothing of others. Raises as `label_of`."""
+    return frozenset({_label(row, row.values[DENIED], limits)} if DENIED in row.values else ())
+
+
 def group_of(row: Row, value: Any, limits: Limits) -> str | None:
     """A group's name, or None. Raises invalid_value."""
     group = _word(row, "group", value)

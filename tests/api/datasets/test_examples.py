@@ -142,6 +142,15 @@ def test_the_newer_label_of_a_known_content_holds(client: httpx.Client) -> None:
     assert told == [("a/1.png", "a"), ("b/2.png", "a"), ("b/3.png", "b")]
 
 
+def test_an_appended_row_denies_no_other_label(client: httpx.Client) -> None:
+    rows = ["text,label,present", "a b,x,1", "a b,y,1", "c d,y,1", "c d,x,0"]
+    asked = {"label_mode": "multi_label"}
+    dataset = made(client, "\n".join(rows).encode(), filename="x.csv", **asked)["id"]
+    sent = b"text,label,present\na b,z,0\nc d,y,0"
+    made(client, sent, filename="x.csv", to=f"{DATASETS}/{dataset}/examples")
+    assert [one["labels"] for one in examples(client, dataset)] == [["x", "y"], []]
+
+
 def test_an_append_can_be_seen_before(service: Service, client: httpx.Client) -> None:
     dataset = made(client, zipped({"a/1.png": png(1), "b/2.png": png(2), "b/3.png": png(3)}))["id"]
     before = leftovers(service)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from app.core.errors import HeadstartError
@@ -14,7 +14,7 @@ from app.uploads.intake.layout.versions import original
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import clean, folded, shown
 from app.uploads.intake.refusals import Refusals
-from app.uploads.intake.rows import DENIED, PathRow, Row, path_row
+from app.uploads.intake.rows import PathRow, Row, denied_by, path_row
 from app.uploads.intake.splits import of_folders, read_name
 
 ONE_ROW = (
@@ -85,7 +85,6 @@ def by_rows(
     schema_mismatch, invalid_value, label_too_long, unsafe_path, unsafe_name or duplicate_name.
     """
     items: dict[tuple[int, str], LabelledFile] = {}
-    denied: dict[tuple[int, str], set[str]] = {}
     for table, row in rows:
         with refusals.collecting(OF_ROW):
             told = path_row(row, limits, rules)
@@ -97,34 +96,30 @@ def by_rows(
             said = LabelledFile(
                 member.index, member.path, told.label, group, split, told.labels, told.box
             )
+            said = replace(said, denied=denied_by(row, limits))
             before = items.get(place)
-            absent = denied.setdefault(place, set()) if DENIED in row.values else denied.get(place)
-            items[place] = said if before is None else _united(row, before, said, absent)
-            if absent is not None:
-                absent |= {str(row.values[DENIED]).strip()} if DENIED in row.values else set()
-                _check_denied(row, items[place], absent)
+            items[place] = said if before is None else _united(row, before, said)
+            _check_denied(row, items[place])
     return sorted(items.values(), key=lambda item: item.index)
 
 
-def _check_denied(row: Row, said: LabelledFile, denied: Set[str]) -> None:
+def _check_denied(row: Row, said: LabelledFile) -> None:
     """Raise invalid_value where one row says that a label is there, and another that it is not."""
-    if both := denied & {*(said.labels or ())}:
+    if both := said.denied & {*(said.labels or ())}:
         why = f"{shown(min(both), 60)!r} is there by one row of {shown(said.path)}, and not by "
         raise row.error("invalid_value", f"{why}another")
 
 
-def _united(
-    row: Row, before: LabelledFile, said: LabelledFile, denied: Set[str] | None
-) -> LabelledFile:
-    """What two rows say of one picture that may have several labels: those of both; `denied` are
-    what some row says it has not, None where none says so.
+def _united(row: Row, before: LabelledFile, said: LabelledFile) -> LabelledFile:
+    """What two rows say of one picture that may have several labels: those of both.
 
     Raises duplicate_name where it has one, or is a box, and invalid_value where they contradict
     each other.
     """
     if before.labels is None or said.labels is None or said.box is not None:
         raise row.error("duplicate_name", f"{shown(said.path)} has a row already: {ONE_ROW}")
-    if bool(before.labels) != bool(said.labels) and denied is None:
+    denied = before.denied | said.denied
+    if bool(before.labels) != bool(said.labels) and not denied:
         why = f"{shown(said.path)} belongs to no class in one row, and has labels in another"
         raise row.error("invalid_value", why)
     for role, old, new in (
@@ -136,7 +131,7 @@ def _united(
             raise row.error("invalid_value", f"{why}{shown(old, 60)!r}")
     labels = tuple(sorted({*before.labels, *said.labels}))
     group, split = before.group or said.group, before.split or said.split
-    return replace(before, labels=labels, group=group, split=split)
+    return replace(before, labels=labels, group=group, split=split, denied=denied)
 
 
 def _split(folder: str) -> Split | None:

@@ -79,6 +79,8 @@ class LabelledFile:
     labels: tuple[str, ...] | None = None
     box: Box | None = None
     """The part of it that is the example, if it is not all."""
+    denied: frozenset[str] = frozenset()
+    """Labels that its rows say it has not."""
 
 
 def members(

@@ -21,8 +21,8 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.infra.leash import leashed
 from app.uploads.intake.names import shown
-from app.uploads.intake.rows import PictureCell, Row
-from app.uploads.intake.tables import columns, consensus, marks, objects, split_guess
+from app.uploads.intake.rows import DENIED, PictureCell, Row
+from app.uploads.intake.tables import columns, consensus, holding, objects, split_guess
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
@@ -128,10 +128,11 @@ def _named(
     values = dict(row.values)
     for role, name in found.places.items():
         names, value = classes.get(name), line.get(name)
+        key = DENIED if role == "label" and DENIED in values else role
         if names is not None and isinstance(value, list):
-            values[role] = _classes(row, name, value, names)
+            values[key] = _classes(row, name, value, names)
         elif names is not None:
-            values[role] = _class(row, name, value, names)
+            values[key] = _class(row, name, value, names)
     return values
 
 
@@ -194,7 +195,8 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     roles = [role for role in columns.USUAL if role != "path" or table.paths]
     names = {name for role in roles for name in columns.USUAL[role]}
     names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
-    names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *marks.HOLDS}
+    names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *holding.HOLDS}
+    names |= holding.REVIEWED
     return {
         "kind": table.kind,
         "names": sorted(

@@ -16,6 +16,7 @@ from app.uploads.intake.rows import DENIED, PATHS, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus, marks, split_guess
 from app.uploads.intake.tables.consensus import Voting
+from app.uploads.intake.tables.holding import DenyingColumn, holding
 from app.uploads.intake.tables.source import TableFile
 from app.uploads.intake.tables.split_guess import SplitGuess
 
@@ -86,8 +87,8 @@ class Columns:
     """Those of them that said one so far."""
     voting: Voting | None = None
     """Whose answers the rows are, where several people have labelled."""
-    holds: str | None = None
-    """The column that says with 0 of a row that its label is not there."""
+    holds: DenyingColumn | None = None
+    """The column that says of a row that its label is not there."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -103,7 +104,7 @@ class Columns:
         elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
             told["label"] = listed
         said = told.get("label") not in (None, "", [])
-        if said and self.holds and not marks.read(row, self.holds, values.get(self.holds)):
+        if said and self.holds and self.holds.denies(row, values.get(self.holds.name)):
             told[DENIED], told["label"] = told["label"], []
         if self.guess is not None and "split" not in told:
             told["split"] = self.guess.see(row, values)
@@ -161,7 +162,7 @@ def find(
     guess = _guess(table, places, names)
     taken = set(places.values())
     free = {name: folded(name) for name in names if name not in taken}
-    holds = marks.holding(table, free, sample, places.get("label"))
+    holds = holding(table, free, sample, places.get("label"))
     return Columns(places, guess, marked, voting=_voting(table, places, names), holds=holds)
 
 

@@ -23,6 +23,21 @@ _NUMBER = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?")
 _TRUE, _FALSE = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n")
 _TRUTHS = frozenset(_TRUE + _FALSE)
 """How tables write true and false, squeezed."""
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_MONTH = r"(?:0?[1-9]|1[0-2])"
+_NAMED_MONTH = (
+    r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli|"
+    r"aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)\.?"
+)
+_YEAR = r"(?:19|20)\d\d"
+_DATE = re.compile(
+    rf"(?:{_YEAR}([-/.]){_MONTH}(?:\1{_DAY})?|(?:{_DAY}([-/.]){_MONTH}|{_MONTH}([-/.]){_DAY})"
+    rf"(?:[-/.]{_YEAR}|/\d\d)|(?:{_DAY}[-/. ]{{1,2}}{_NAMED_MONTH}|{_NAMED_MONTH}[-/ ]{_DAY})"
+    rf"(?:,?[-/ ](?:{_YEAR}|\d\d))?|{_NAMED_MONTH}[-/ ](?:{_YEAR}|\d\d))"
+    r"(?:[ T]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?Z?)?",
+    re.IGNORECASE,
+)
+"""As tables and spreadsheets write days: `2023-01-02 00:00:00`, `2.1.2023`, `1/2/23`, `2-Jan`."""
 _ID = re.compile(r"(?=.*\d)[\w.:/-]+")
 
 
@@ -203,6 +218,13 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
         yield _doubt(
             f"{fractions} of {len(counts)} labels are numbers with a fraction, as {some}: "
             "each is a class of its own; give ranges names to tell them apart"
+        )
+    elif len(dates := [label for label in counts if _DATE.fullmatch(label.strip())]) > 1:
+        some = ", ".join(visible(label[:30]) for label in dates[:3])
+        yield _doubt(
+            f"{len(dates)} of {len(counts)} labels are dates, as {some}: each is a class of its "
+            "own; say which column has the labels, or keep its cells as text: spreadsheets make "
+            "dates of `1-2` or `Mar 1`"
         )
     elif len(labels) >= ENOUGH_TO_REPEAT and 2 * len(counts) > len(labels) and _are_ids(counts):
         yield _doubt(

@@ -210,12 +210,17 @@ class _Intake:
 
     def _named_otherwise(
         self, opened: Archive, tree: list[FileInTree], error: HeadstartError
-    ) -> list[LabelledFile]:
-        """The members that metadata names in a column that its cells tell. Raises `error`."""
+    ) -> list[LabelledFile] | None:
+        """The members that metadata names in a column that its cells tell; None where it says
+        groups or splits alone, and folders the labels. Raises `error`."""
+        notes, problems = len(self._drafts.notes), len(self._drafts.problems)
         with suppress(HeadstartError):
             items, _ = self._beside(opened, tree)
             if items is not None:
                 return items
+            if self._facts.members.intersection(one.index for one in layout.metadata(tree)):
+                del self._drafts.notes[notes:], self._drafts.problems[problems:]
+                return None
         raise error
 
     def _list_reading(self, opened: Archive) -> ListReading:
@@ -384,17 +389,6 @@ class _Intake:
         return lists.rows(table) if paths and lists.is_list(name) else tables.read(table)
 
     def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> tables.TableFile:
-        return tables.TableFile(
-            path=path,
-            kind=kind,
-            name=shown(name),
-            limits=self._limits,
-            labelled=self._options.labelled,
-            paths=paths,
-            crops=self._options.crops,
-            columns=self._options.columns,
-            marks=self._options.marks,
-            encoding=self._options.encoding,
-            rules=self._options.rules,
-            tell=self._drafts.tell,
+        return tables.TableFile.asked(
+            path, kind, name, self._options, paths=paths, tell=self._drafts.tell
         )

@@ -18,7 +18,7 @@ def otherwise(copies: int, of: int) -> str:
     return (
         "so that none is judged by a fit that has seen another; "
         f"{copies} of {of} examples are augmented copies; they train, and are not judged; "
-        "a metadata.csv with the columns path, label and group says otherwise"
+        "a metadata.csv with the columns path and group says otherwise"
     )
 
 
@@ -70,7 +70,7 @@ def told_apart(count: int, found: Families) -> Problem:
     message = (
         f"{count} held-out files are called like copies of pictures to train on, such as {copy} "
         f"of {of}, and no file to train on is: they are taken for pictures of their own; "
-        "if they are copies, a metadata.csv with the columns path, label and group says so"
+        "if they are copies, a metadata.csv with the columns path and group says so"
     )
     return Problem(code="ambiguous_layout", message=message)
 

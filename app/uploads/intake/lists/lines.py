@@ -111,14 +111,16 @@ def listed_alone(lines: Iterable[str], pictures: NamedPictures, folder: str) -> 
     """The pictures of a list that names one a line and says nothing else of it; None of any other.
 
     VOC's `ImageSets/Main/train.txt`, and Darknet's lists of paths. Where the archive is a part of
-    what is listed few may be found, or none.
+    what is listed few may be found, or none; so where several pictures are called alike.
     """
     said = [line.strip() for line in lines if line.strip()]
     if not said or any(not _is_alone(one, pictures, folder) for one in said):
         return None
     found = [pictures.find(one, folder) for one in said]
     paths = [path for path in found if path is not None]
-    named = all(images.extension(one) in images.EXTENSIONS for one in said)
+    named = all(
+        images.extension(one) in images.EXTENSIONS or pictures.are_called(one) for one in said
+    )
     enough = 2 * len(paths) >= len(said) or len(paths) >= ENOUGH
     return paths if named or enough else None
 

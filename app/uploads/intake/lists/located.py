@@ -58,6 +58,10 @@ class NamedPictures:
             named = [one for one in named if one.startswith(folder + "/")]
         return named[0] if len(named) == 1 else None
 
+    def are_called(self, said: str) -> bool:
+        """Whether pictures are called so, one or several."""
+        return bool(self._called(folded(plain(said)).rpartition("/")[2]))
+
     def _called(self, name: str) -> list[str]:
         names = [name, own_name(name)]
         for known in (self._named, self._stems):

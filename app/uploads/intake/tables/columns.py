@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ SECONDS = frozenset(_SECOND.split())
 """What the other text of a pair is called; one text an example is read."""
 WORDS = 5
 """Of a cell, in the mean, from which a column has texts."""
+ENOUGH = 5
+"""Cells that tell what a column has."""
+_BARE = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 OWN = {
     "label": {"label", "labels"},
     "group": {"group"},
@@ -159,6 +163,7 @@ def find(
     _say_assumed(table, places)
     _say_unread(table, places, names, sample)
     _say_unread_texts(table, places, names, sample)
+    _say_numbers(table, places.get("text"), sample)
     guess = _guess(table, places, names)
     taken = set(places.values())
     free = {name: folded(name) for name in names if name not in taken}
@@ -369,6 +374,15 @@ def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
     """Whether the cells of a column that are not blank say train, val or test, and nothing else."""
     cells = {str(row.get(name) or "").strip().casefold() for row in sample} - {""}
     return bool(cells) and cells <= SPLITS.keys()
+
+
+def _say_numbers(table: TableFile, name: str | None, sample: Sequence[Mapping[str, Any]]) -> None:
+    """Tell of texts that are numbers alone, which are rather ids or measurements of something."""
+    said = [str(row[name]).strip() for row in sample if name and row.get(name) not in (None, "")]
+    numbers = [cell for cell in said if _BARE.fullmatch(cell)]
+    if name and "text" not in table.columns and len(numbers) == len(said) >= ENOUGH:
+        why = "the texts are numbers alone; text_column says which column has words"
+        table.warn("column_assumed", f"`{shown(name, 60)}`, such as {shown(said[0], 40)}: {why}")
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:

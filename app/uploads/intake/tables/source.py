@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from app.core.manifest import Problem
 from app.uploads.intake.label_rules import SINGLE, LabelRules
-from app.uploads.intake.limits import Kind, Limits
+from app.uploads.intake.limits import IntakeOptions, Kind, Limits
+from app.uploads.intake.names import shown
 
 
 def _keep_quiet(problem: Problem) -> None:
@@ -38,6 +40,23 @@ class TableFile:
     encoding: str | None = None
     rules: LabelRules = SINGLE
     tell: Callable[[Problem], None] = _keep_quiet
+
+    @classmethod
+    def asked(cls, path: Path, kind: Kind, name: str, options: IntakeOptions, **own: Any) -> Self:
+        """A file as the upload's `options` say that tables are to be read."""
+        return cls(
+            path=path,
+            kind=kind,
+            name=shown(name),
+            limits=options.limits,
+            labelled=options.labelled,
+            crops=options.crops,
+            columns=options.columns,
+            marks=options.marks,
+            encoding=options.encoding,
+            rules=options.rules,
+            **own,
+        )
 
     def warn_left_out(self, path: str, why: str) -> None:
         """Tell of a row that is no example."""

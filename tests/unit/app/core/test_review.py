@@ -165,6 +165,44 @@ def test_nothing_leaks_and_reviewing_again_changes_nothing(examples: list[Exampl
     assert review(kept) == (kept, problems)
 
 
+DATES = [
+    ["2023-01-02", "2023-03-04"],
+    ["2023-01-02 00:00:00", "2023-03-04T00:00:00Z"],
+    ["2.1.2023", "12.10.2023"],
+    ["1/2/23", "12/31/2024"],
+    ["2-Jan", "4-Mar"],
+    ["Mar 1", "Sept 30, 2023"],
+    ["2. Mai 2023", "3. June 2023"],
+    ["Jan-23", "Dec-2024"],
+    ["2023-01", "2023/12"],
+]
+NO_DATES = [
+    ["1-2", "3-4"],
+    ["2023", "2024"],
+    ["1.2.3", "10.11.12"],
+    ["march", "april"],
+    ["2023-13-01", "32.1.2023"],
+    ["may 4 sale", "jan"],
+    ["3 marbles", "12 decks"],
+    ["v1.2.2023x", "10:30"],
+]
+
+
+@pytest.mark.parametrize("labels", DATES)
+def test_labels_that_are_dates_are_doubtful(labels: list[str]) -> None:
+    every = [*labels, "13-25"]
+    examples = [example(f"{at}", f"c{at}", every[at % 3]) for at in range(9)]
+    (found,) = review(examples)[1]
+    assert found.code == "labels_doubtful"
+    assert found.message.startswith(f"2 of 3 labels are dates, as {labels[0]}, {labels[1]}: ")
+
+
+@pytest.mark.parametrize("labels", NO_DATES)
+def test_labels_that_only_look_like_dates_are_not(labels: list[str]) -> None:
+    examples = [example(f"{at}", f"c{at}", labels[at % 2]) for at in range(8)]
+    assert review(examples)[1] == []
+
+
 def test_labels_that_say_that_a_value_is_missing_are_doubtful() -> None:
     labels = ["a", "b", "nan", "N/A", "none"]
     found = review([example(str(at), f"c{at}", label) for at, label in enumerate(labels)])[1]

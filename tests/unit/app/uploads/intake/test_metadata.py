@@ -146,3 +146,27 @@ def test_junk_lists_nothing(take: Take) -> None:
     built = take(zipped(members | junk))
     assert {one.label for one in built.examples} == {"a", "b"}
     assert problems(built) == [("unsupported_member", next(iter(junk)), True)]
+
+
+@pytest.mark.parametrize("columns", ["path,group", "file_name,group", "filename,group,split"])
+def test_metadata_without_labels_says_the_groups_of_what_folders_label(
+    take: Take, columns: str
+) -> None:
+    names = [f"{label}/{n}.png" for label in "ab" for n in range(4)]
+    cells = [f"{name},g{at // 2},train" for at, name in enumerate(names)]
+    lines = [columns, *(",".join(one.split(",")[: columns.count(",") + 1]) for one in cells)]
+    pictures = {name: png(at) for at, name in enumerate(names)}
+    built = take(zipped({**pictures, "metadata.csv": "\n".join(lines).encode()}))
+    assert [(one.label, one.group) for one in built.examples] == [
+        (name[0], f"g{at // 2}") for at, name in enumerate(names)
+    ]
+    (told,) = built.problems
+    assert told.code == "ambiguous_layout"
+    assert "the group of 8 picture(s), which is read" in told.message
+
+
+def test_metadata_without_labels_is_refused_where_no_folder_says_any(refused: Refused) -> None:
+    pictures = {f"{at}.png": png(at) for at in range(4)}
+    lines = ["path,group", *(f"{name},g" for name in pictures)]
+    error = refused(zipped({**pictures, "metadata.csv": "\n".join(lines).encode()}))
+    assert error.code == "schema_mismatch"

@@ -297,3 +297,13 @@ def test_real_texts(take: Take, shared_data: Path) -> None:
     data = (shared_data / "banking77" / "test.jsonl").read_bytes()
     built = take(data, "test.jsonl")
     assert len(built.classes) == 77
+
+
+@pytest.mark.parametrize("cells", [["37", "-4", "12.5"], ["0001", "0002", "0003"]])
+def test_texts_that_are_numbers_alone_are_told(take: Take, cells: list[str]) -> None:
+    rows = [f"{cells[at % 3]}{at},{'ab'[at % 2]}" for at in range(8)]
+    built = take("\n".join(["text,label", *rows]).encode(), "t.csv")
+    (told,) = (one.message for one in built.problems if one.code == "column_assumed")
+    assert "the texts are numbers alone" in told
+    words = take("\n".join(["text,label", *rows, "a word,a"]).encode(), "t.csv")
+    assert "column_assumed" not in {one.code for one in words.problems}

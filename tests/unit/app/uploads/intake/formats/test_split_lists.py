@@ -229,3 +229,12 @@ def test_categories_of_one_name_are_told(take: Take) -> None:
     (said,) = [one for one in built.problems if one.code == "label_collision"]
     assert "'dog' (2 ids)" in said.message
     assert not said.excluded
+
+
+@pytest.mark.parametrize("ending", ["", ".png"])
+def test_a_list_of_names_that_several_folders_have_is_told(take: Take, ending: str) -> None:
+    pictures = {f"{label}/{n}.png": png(n + 9 * (label == "b")) for label in "ab" for n in range(4)}
+    lines = "\n".join(f"{n}{ending}" for n in range(3))
+    built = take(zipped({**pictures, "test.txt": lines.encode()}))
+    assert {one.split for one in built.examples} == {"train"}
+    assert any("or that several are called" in one.message for one in built.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from sqlalchemy import select
 
 from app.core.hyperparameters import METHODS
+from app.core.manifest import Example
 from app.infra.orm import CheckpointRow, JobRow, ModelRow
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, pictures
@@ -55,6 +57,25 @@ def test_pictures_are_told_apart(sqlite_kit: Kit) -> None:
     assert model.bytes < 200_000
     assert again.progress is not None
     assert again.progress["embedding"]["new"] == 0
+
+
+def every_other_a_copy(one: Example) -> Example:
+    """Odd pictures as copies of the even ones before them."""
+    folder, _, name = one.path.partition("/")
+    number = int(re.sub(r"\D", "", name))
+    stem = f"{folder}/{number - number % 2}"
+    path = f"{stem}_flip.png" if number % 2 else f"{stem}.png"
+    return one.model_copy(update={"path": path, "group": stem})
+
+
+def test_augmented_copies_train_and_are_not_judged(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    with training(kit, REAL):
+        version = add_dataset(kit, pictures(8, 2), change=every_other_a_copy)
+        model = model_of(kit, kit.wait_job(add_job(kit, version), 240))
+    assert model.evaluation["how"]["augmented_copies"] == 8
+    assert model.evaluation["how"]["num_examples"] == 8
+    assert model.evaluation["class_balance"]["counts"] == {"c0": 4, "c1": 4}
 
 
 def test_the_textbook_recipe_reports_every_epoch(sqlite_kit: Kit) -> None:

@@ -139,6 +139,8 @@ class Settings(BaseSettings):
     storage_cache_bytes: int = Field(default=20 * 1024 * MIB, ge=0)
     """Of what was fetched from an S3-compatible store, kept on the local disk."""
     heads_cache_bytes: int = Field(default=2048 * MIB, ge=0)
+    """Of heads in a predictor's memory. On a CPU its own memory stays within a GiB more: beyond it
+    heads and networks make way, least recently used first."""
     prediction_cache_bytes: int = Field(default=64 * MIB, ge=0)
     predictor_queue: int = Field(default=1024, gt=0)
     predictor_wait_seconds: float = Field(default=1.0, gt=0)

@@ -46,6 +46,11 @@ class ByteCache(Generic[Key, Value]):
                 if not self._waiting[key]:
                     del self._waiting[key], self._makers[key]
 
+    def clear(self) -> None:
+        """Keep none; what is in use elsewhere is still found."""
+        with self._lock:
+            self._kept.clear()
+
     @property
     def nbytes(self) -> int:
         """Of what is kept."""

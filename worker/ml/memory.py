@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
@@ -30,6 +31,15 @@ def own() -> int:
         return 0
     said = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(said["RssAnon"].split()[0]) * 1024 if "RssAnon" in said else 0
+
+
+def give_back() -> None:
+    """Let the system have what this process has freed, where its allocator keeps that: of threads
+    that have computed large tensors it keeps hundreds of megabytes. Takes milliseconds.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def keep_to(share: float) -> None:

@@ -105,8 +105,11 @@ class Batcher:
     def submit(self, call: PendingCall, items: Sequence[PendingInput]) -> list[PendingCall]:
         """Queue a call's items; answers the calls evicted for them.
 
-        Raises overloaded where the queue is full, or the wait longer than the call bears.
+        Raises overloaded where the queue is full, the wait longer than the call bears, or the
+        network has made way for others.
         """
+        if self._closed:
+            raise HeadstartError("overloaded", "the network made way", retry_after=_LEFT)
         now = time.perf_counter()
         for item in items:
             item.queued = now
@@ -157,6 +160,11 @@ class Batcher:
     def waiting(self) -> int:
         """Items that no thread has begun."""
         return len(self._queue) + len(self._large)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more."""
+        return self._closed
 
     def close(self) -> None:
         """Stop the threads; what still waits is not computed."""

@@ -71,8 +71,17 @@ class PendingCall:
     def end(self, error: HeadstartError | None) -> None:
         """Answer once: with the answers, or with `error` in their place."""
         if not self.over:
-            self.over = True
-            self.finish(self, error)
+            finish = self.finish
+            self.leave()
+            finish(self, error)
+
+    def leave(self) -> None:
+        """Nobody waits for it any more; what would have been told, which holds it, is let go of."""
+        self.over, self.finish = True, _told_nobody
+
+
+def _told_nobody(_call: PendingCall, _error: HeadstartError | None) -> None:
+    """What a call that is over finishes with."""
 
 
 @dataclass(slots=True, eq=False)

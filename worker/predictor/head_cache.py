@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import Executor
 from typing import Generic, Protocol, TypeVar
 
@@ -41,6 +41,7 @@ class HeadCache(Generic[H]):
         self._load, self._budget, self._executor = load, budget, executor
         self._metrics = metrics
         self._heads: OrderedDict[str, H] = OrderedDict()
+        self._used: dict[str, float] = {}
         self._loading: dict[str, asyncio.Task[H]] = {}
         self._failures: dict[str, tuple[float, HeadstartError]] = {}
         self._pins: dict[str, str] = {}
@@ -59,6 +60,7 @@ class HeadCache(Generic[H]):
         head = self._heads.get(_key(target))
         if head is not None:
             self._heads.move_to_end(_key(target))
+            self._used[_key(target)] = time.monotonic()
         return head
 
     async def get(self, target: Target) -> H:
@@ -80,7 +82,7 @@ class HeadCache(Generic[H]):
     def forget(self, artifacts: Container[str]) -> None:
         """Drop the heads of folders that are gone, pinned or not."""
         for key in [key for key in self._heads if _artifact(key) in artifacts]:
-            self.nbytes -= self._heads.pop(key).nbytes
+            self._drop(key)
         for name in [name for name, key in self._pins.items() if _artifact(key) in artifacts]:
             del self._pins[name]
 
@@ -110,6 +112,7 @@ class HeadCache(Generic[H]):
             del self._loading[key]
         self._metrics.head_loads.inc()
         self._heads[key] = head
+        self._used[key] = time.monotonic()
         self.nbytes += head.nbytes
         self._evict()
         return head
@@ -121,22 +124,43 @@ class HeadCache(Generic[H]):
         if key in self._failures:
             raise self._failures[key][1]
 
+    def oldest(self, *, newest_too: bool) -> float | None:  # noqa: ARG002 - it has callers
+        """When the head that would make way next was last used; None: none would."""
+        return next((self._used[key] for key in self._victims()), None)
+
+    async def let_go(self, excess: int, *, before: float) -> bool:
+        """Forget the least recently used, at least one, and of those last used `before` as many as
+        have so many bytes; they are gone at once.
+        """
+        freed = 0
+        for key in list(self._victims()):
+            if freed and (freed >= excess or self._used[key] >= before):
+                break
+            freed += self._heads[key].nbytes
+            self._forget(key)
+        return True
+
     def _evict(self) -> None:
         """Forget the least recently used, but never a pinned one nor the newest."""
-        excess = self.nbytes - self._budget
-        if excess <= 0:
+        if self.nbytes <= self._budget:
             return
-        victims: list[str] = []
-        kept = self._held() | {next(reversed(self._heads))}
-        for key, head in self._heads.items():
-            if excess <= 0:
-                break
-            if key not in kept:
-                victims.append(key)
-                excess -= head.nbytes
-        for key in victims:
-            self.nbytes -= self._heads.pop(key).nbytes
-            self._metrics.head_evictions.inc()
+        for key in list(self._victims()):
+            self._forget(key)
+            if self.nbytes <= self._budget:
+                return
+
+    def _victims(self) -> Iterator[str]:
+        """Least recently used first, but never a pinned one nor the newest."""
+        kept = self._held() | {next(reversed(self._heads), "")}
+        return (key for key in self._heads if key not in kept)
+
+    def _forget(self, key: str) -> None:
+        self._drop(key)
+        self._metrics.head_evictions.inc()
+
+    def _drop(self, key: str) -> None:
+        del self._used[key]
+        self.nbytes -= self._heads.pop(key).nbytes
 
     def _held(self) -> set[str]:
         """The pinned heads, newest pins first, as far as half the budget goes."""

@@ -35,12 +35,14 @@ from worker.ml import memory
 from worker.ml.engines import default_device, tunable
 from worker.ml.engines.precision import precisions
 from worker.predictor.calls import InputOutcome
-from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
 from worker.predictor.http import Connection
 from worker.predictor.loaded import load_head
-from worker.predictor.loading import batcher_builder
 from worker.predictor.metrics import Metrics
+from worker.predictor.networks import room
+from worker.predictor.networks.fleet import Fleet
+from worker.predictor.networks.loading import batcher_builder
+from worker.predictor.networks.room import Room
 from worker.predictor.prediction_cache import PredictionCache
 from worker.predictor.service import Service
 
@@ -48,6 +50,8 @@ _SWITCH_SECONDS = 0.0005
 """Python's threads hand over this often: the event loop must not wait 5 ms behind a decoder."""
 
 _TIDY_SECONDS = 3600.0
+_LOOK_SECONDS = 0.2
+"""How often it is looked whether memory is within its bound."""
 _MOST_READY = 6
 """Tuned networks that are got ready before the first call, at most, and for how many seconds."""
 _READY_SECONDS = 90.0
@@ -67,6 +71,7 @@ class Predictor:
         self._server: asyncio.Server | None = None
         self.storage = open_storage(settings)
         self.notes = ServedNotes(self.storage, staging(settings))
+        self.room = Room(_bound(settings))
         self.service = self._assemble(asyncio.get_running_loop())
 
     async def start(self) -> None:
@@ -191,7 +196,8 @@ class Predictor:
             load, budget=settings.heads_cache_bytes, executor=self._executor, metrics=metrics
         )
         known = precisions(settings.precision, default_device())
-        fleet = Fleet(build, executor=self._executor, precisions=known)
+        fleet = Fleet(build, executor=self._executor, precisions=known, room=self.room)
+        self.room.holders = (fleet, heads)
         service = Service(
             fleet=fleet,
             heads=heads,
@@ -204,8 +210,17 @@ class Predictor:
         metrics.watch("heads_bytes", "Bytes of the heads in memory", lambda: heads.nbytes)
         metrics.watch("pins", "Aliases that keep a head in memory", lambda: heads.pins)
         metrics.watch("waiting", "Inputs that no thread has begun", lambda: fleet.waiting)
+        metrics.watch("memory_bytes", "Bytes of this process's own", memory.own)
+        metrics.watch("memory_bound_bytes", "Its bound; 0: none", lambda: self.room.bound)
         metrics.watch("cache_bytes", "Bytes of the prediction cache", lambda: cache.nbytes)
         return service
+
+
+def _bound(settings: Settings) -> int:
+    """Bytes of the process's own; none on a GPU, which has the networks, and whose libraries take
+    what they take.
+    """
+    return settings.heads_cache_bytes + room.BESIDE if default_device() == "cpu" else 0
 
 
 @contextlib.contextmanager
@@ -231,10 +246,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     predictor = Predictor(settings)
     await predictor.start()
-    tidying = asyncio.create_task(_tidy(predictor))
+    beside = [asyncio.create_task(_tidy(predictor)), asyncio.create_task(_keep(predictor.room))]
     log.info("predictor ready", address=settings.listen, pid=os.getpid())
     await stop.wait()
-    tidying.cancel()
+    for task in beside:
+        task.cancel()
     await predictor.stop()
 
 
@@ -251,6 +267,13 @@ async def _tidy(predictor: Predictor) -> None:
         except (HeadstartError, OSError) as error:
             log.warning("old copies cannot be tidied up", reason=error)
         await asyncio.sleep(_TIDY_SECONDS)
+
+
+async def _keep(room: Room) -> None:
+    """See to it that memory stays within its bound."""
+    while True:
+        await room.keep()
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def main() -> None:

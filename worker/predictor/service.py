@@ -20,11 +20,12 @@ from worker.answers.scoring import ServingHead
 from worker.formats import same_weights
 from worker.formats.served import TunedNetwork
 from worker.predictor import joint
+from worker.predictor.batching import Batcher
 from worker.predictor.calls import InputOutcome, PendingCall, PendingInput
-from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
 from worker.predictor.http import BYTES, Exchange
 from worker.predictor.metrics import Metrics
+from worker.predictor.networks.fleet import Fleet
 from worker.predictor.prediction_cache import PredictionCache, cache_key
 from worker.predictor.small_pictures import SmallPictures
 
@@ -54,7 +55,8 @@ class Service:
         self._limit = limit
         self._pictures = SmallPictures()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open_calls = 0
+        self._calls: dict[int, Calls] = {}
+        fleet.users = self._batchers
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
@@ -94,10 +96,14 @@ class Service:
         """Wait until every call has its answer."""
         await self._idle.wait()
 
-    def _closed(self) -> None:
-        self._open_calls -= 1
-        if not self._open_calls:
+    def _closed(self, calls: Calls) -> None:
+        del self._calls[id(calls)]
+        if not self._calls:
             self._idle.set()
+
+    def _batchers(self) -> set[Batcher]:
+        """Those that a call is about to ask, or has."""
+        return {call.batcher for calls in self._calls.values() for call in calls}
 
     def _predict(self, exchange: Exchange) -> None:
         request = messages.decode(exchange.body)
@@ -136,7 +142,7 @@ class Service:
 
         def finish(_call: PendingCall, error: HeadstartError | None) -> None:
             if error is not None or all(one.over for one in calls):
-                self._closed()
+                self._closed(calls)
                 self._answer(calls, exchange, error)
 
         deadline = time.perf_counter() + request.options.timeout
@@ -144,7 +150,7 @@ class Service:
         for call in calls:
             call.remaining = len(request.inputs)
             call.answers = [None] * call.remaining
-        self._open_calls += 1
+        self._calls[id(calls)] = calls
         self._idle.clear()
         exchange.on_close = lambda: self._leave(calls)
         return calls
@@ -156,8 +162,7 @@ class Service:
         try:
             try:
                 async with asyncio.timeout(calls[0].deadline - time.perf_counter()):
-                    for call in calls:
-                        await self._fetch(call)
+                    await self._fetch_all(calls)
             except TimeoutError:
                 told = "the model is still being loaded, which goes on"
                 raise HeadstartError("overloaded", told, retry_after=_LOADING) from None
@@ -165,6 +170,14 @@ class Service:
                 self._start(calls)
         except Exception as error:  # noqa: BLE001 - as in `handle`
             calls[0].end(_told(error))
+
+    async def _fetch_all(self, calls: Calls) -> None:
+        """Again where what one needs made way for another's; what a call has stays."""
+        for call in calls:
+            await self._fetch(call)
+        while any(call.batcher.is_closed for call in calls):
+            for call in calls:
+                await self._fetch(call)
 
     async def _fetch(self, call: PendingCall) -> None:
         target = call.request.target
@@ -265,13 +278,13 @@ class Service:
     def _leave(self, calls: Calls) -> None:
         """The client has gone: compute nothing more for it."""
         if not all(call.over for call in calls):
-            self._closed()
+            self._closed(calls)
             self.metrics.calls.labels("client_gone").inc()
             self._abandon(calls)
 
     def _abandon(self, calls: Calls) -> None:
         for call in calls:
-            call.over = True
+            call.leave()
             if call.batcher is not None:
                 call.batcher.cancel(call)
 

@@ -92,6 +92,11 @@ def is_full() -> bool:
     return _HELD.nbytes >= BUDGET
 
 
+def let_go() -> None:
+    """Keep nothing that no head reads."""
+    _HELD.clear()
+
+
 def _made(name: str, depth: Depth, weights_dir: Path | None, cache_dir: Path | None) -> Suffix:
     spec = weights.get(name, weights_dir)
     if depth not in spec.depths:

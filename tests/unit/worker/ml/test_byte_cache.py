@@ -77,3 +77,12 @@ def test_who_waited_for_what_failed_tries_again() -> None:
     with pytest.raises(ValueError, match="no weights"):
         held.get("a", fails)
     assert held.get("a", lambda: Weight(3)).nbytes == 3
+
+
+def test_what_is_cleared_is_found_where_somebody_has_it() -> None:
+    held = cache()
+    used = held.get("used", lambda: Weight(10))
+    held.get("unused", lambda: Weight(10))
+    held.clear()
+    assert (held.nbytes, "used" in held, "unused" in held) == (0, True, False)
+    assert held.get("used", lambda: Weight(20)) is used

@@ -172,3 +172,31 @@ def test_the_same_name_with_another_hash_is_another_head() -> None:
         assert cache.peek(other) is None
 
     run(body)
+
+
+def test_the_least_recently_used_make_way_and_no_more_than_is_asked() -> None:
+    async def body(cache: HeadCache[Weights], disk: Disk) -> None:
+        assert cache.oldest(newest_too=True) is None
+        for name in ("a", "b", "c"):
+            await cache.get(target(name))
+        cache.follow("org", pinned("prod", "a"))
+        oldest = cache.oldest(newest_too=True)
+        assert oldest is not None
+        assert await cache.let_go(5, before=float("inf"))
+        assert (cache.nbytes, cache.peek(target("b"))) == (20, None)
+        assert cache.oldest(newest_too=True) is None, "a is pinned, and c the newest"
+        assert disk.reads == {"a": 1, "b": 1, "c": 1}
+
+    run(body)
+
+
+def test_those_that_were_used_after_a_time_stay() -> None:
+    async def body(cache: HeadCache[Weights], _disk: Disk) -> None:
+        for name in ("a", "b", "c"):
+            await cache.get(target(name))
+        oldest = cache.oldest(newest_too=True)
+        assert oldest is not None
+        await cache.let_go(1000, before=oldest)
+        assert cache.nbytes == 20, "one goes whatever its time"
+
+    run(body)

@@ -20,10 +20,11 @@ from app.infra.precision import Precisions
 from worker.answers.rendering import Labels, Scores, render
 from worker.predictor.batching import Batcher, Work
 from worker.predictor.calls import InputOutcome, PendingInput
-from worker.predictor.fleet import Fleet
 from worker.predictor.head_cache import HeadCache
 from worker.predictor.http import Exchange
 from worker.predictor.metrics import Metrics
+from worker.predictor.networks.fleet import Fleet
+from worker.predictor.networks.room import Room
 from worker.predictor.prediction_cache import PredictionCache
 from worker.predictor.service import Service
 
@@ -118,6 +119,9 @@ class Bench:
             found.append(render(scores, index=item.index, options=item.call.request.options))
         return found
 
+    def room(self) -> Room:
+        return Room()
+
     def run(self, body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         with ThreadPoolExecutor(2) as executor:
 
@@ -127,8 +131,11 @@ class Bench:
                 heads: HeadCache[Any] = HeadCache(
                     self.load, budget=100, executor=executor, metrics=self.metrics
                 )
+                room, known = self.room(), self.precisions
+                fleet = Fleet(self.build, executor=executor, precisions=known, room=room)
+                room.holders = (fleet,)
                 self.service = Service(
-                    fleet=Fleet(self.build, executor=executor, precisions=self.precisions),
+                    fleet=fleet,
                     heads=heads,
                     cache=self.cache,
                     metrics=self.metrics,

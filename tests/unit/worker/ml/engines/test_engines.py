@@ -118,6 +118,21 @@ def test_a_fixed_network_refuses_another_side(torch_engine: Any) -> None:
         fixed.embed(np.zeros((1, 288, 288, 3), np.uint8))
 
 
+def test_passes_take_no_more_pictures_than_are_told() -> None:
+    engine, sizes = OpenVinoImages.__new__(OpenVinoImages), list[int]()
+
+    class Request:
+        def infer(self, given: list[NDArray[np.uint8]], *, share_inputs: bool) -> list[Any]:
+            assert share_inputs
+            sizes.append(len(given[0]))
+            return [given[0].reshape(len(given[0]), -1).astype(np.float32)]
+
+    pictures = np.arange(9 * 12, dtype=np.uint8).reshape(9, 2, 2, 3)
+    rows = engine._passed(Request(), pictures, together=4)
+    assert sizes == [4, 4, 1]
+    assert (rows == pictures.reshape(9, -1)).all()
+
+
 def test_the_device_is_the_cpu_where_no_driver_is() -> None:
     assert default_device() in ("cpu", "cuda")
     with pytest.raises(HeadstartError) as caught:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from app.core.modalities import Depth
 from tests.unit.worker.ml.tiny_network import both, pictures, seen, tiny_suffix
 from worker.ml.backbones.suffix import Suffix
+from worker.ml.heads import tuned_suffix
 from worker.ml.heads.tuned_suffix import TunedSuffix
 from worker.ml.tasks import Task, Tuning
 
@@ -91,3 +92,16 @@ def test_a_row_that_is_not_finite_says_nothing_at_all() -> None:
     made = odd(torch.zeros(2, suffix.cut.width))
     assert made[0].isnan().all(), "an infinite logit would be a probability of one"
     assert made[1].tolist() == [1, 1, 1]
+
+
+def test_a_pass_reads_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    suffix, passes = tiny_suffix(), list[int]()
+    tuned = begun(suffix)
+    given = torch.rand(5, suffix.cut.width)
+    at_once = tuned(given)
+    tuned.graph.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+    monkeypatch.setattr(tuned_suffix, "TOGETHER", 2 * suffix.cut.width + 1)
+    assert torch.allclose(tuned(given), at_once, atol=1e-6)
+    monkeypatch.setattr(tuned_suffix, "TOGETHER", 1)
+    tuned(given[:2])
+    assert passes == [2, 2, 1, 1, 1]

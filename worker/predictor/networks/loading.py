@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from weakref import WeakValueDictionary, finalize
 
 from app.infra import weights
 from app.infra.precision import Precision
@@ -96,19 +97,21 @@ def _token_counter(engine: Engine) -> Tokens:
 
 
 class _Engines:
-    """Every engine loaded so far, shared by the batchers that read it; threads may share it."""
+    """Every engine that a batcher reads, shared by those that do; threads may share it."""
 
     def __init__(self, load: Callable[[str, Precision], Engine], metrics: Metrics) -> None:
         self._load, self._metrics = load, metrics
-        self._loaded: dict[tuple[str, Precision], Engine] = {}
+        self._loaded: WeakValueDictionary[tuple[str, Precision], Engine] = WeakValueDictionary()
         self._locks: dict[tuple[str, Precision], Lock] = {}
 
     def get(self, name: str, precision: Precision) -> Engine:
         """The engine of one backbone. Raises backbone_unavailable."""
         network = name, precision
         with self._locks.setdefault(network, Lock()):
-            if network not in self._loaded:
-                engine = self._load(name, precision)
-                self._metrics.networks.labels(name, engine.precision).inc()
-                self._loaded[network] = engine
-            return self._loaded[network]
+            engine = self._loaded.get(network)
+            if engine is None:
+                engine = self._loaded[network] = self._load(name, precision)
+                loaded = self._metrics.networks.labels(name, engine.precision)
+                loaded.inc()
+                finalize(engine, loaded.dec)
+            return engine

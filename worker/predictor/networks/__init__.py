@@ -1,0 +1,1 @@
+"""Which networks are in memory, and within which bytes."""

@@ -15,6 +15,7 @@ import pytest
 
 from app.cli.embedded import prepare, start
 from app.infra.settings import Settings
+from tests.e2e.patience import PatientClient
 from tests.faults.counts import FULL
 from tests.servers import free_port, postgres_server, redis_server, wait_for
 
@@ -62,7 +63,7 @@ class Service:
 
     def client(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=120)
+        return PatientClient(base_url=self.url, headers=headers)
 
 
 @pytest.fixture(
@@ -85,7 +86,7 @@ def served(data_dir: Path, weights_dir: Path) -> Iterator[httpx.Client]:
         try:
             key = (data_dir / "api-key").read_text().strip()
             headers = {"Authorization": f"Bearer {key}"}
-            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=180) as made:
+            with PatientClient(base_url=supervisor.url, headers=headers) as made:
                 yield made
         finally:
             supervisor.stop()
@@ -132,7 +133,7 @@ def _production(folder: Path) -> Iterator[Service]:
         ]
         try:
             url = f"http://127.0.0.1:{ports[0]}"
-            wait_for(lambda: httpx.get(url + "/readyz").status_code == 200, seconds=120)
+            wait_for(lambda: httpx.get(url + "/readyz").status_code == 200, seconds=600)
             key = (folder / "api-key").read_text().strip()
             yield Service("production", url, key, folder, database_url)
         finally:

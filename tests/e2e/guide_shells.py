@@ -112,7 +112,7 @@ def run(service: Service, block: str, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, f"{block}\n{done.stderr}"
     assert done.stdout.strip(), block

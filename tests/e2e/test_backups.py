@@ -15,15 +15,16 @@ from app.cli.embedded import start
 from app.infra.settings import Settings
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
+from tests.e2e.patience import PatientClient
 from tests.e2e.test_upload_to_prediction import fine_tune, upload
-from tests.servers import postgres_server, wait_for
+from tests.servers import postgres_server
 from tests.workers import environment
 
 
 def headstart(settings: Settings, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *command],
-        env=environment(settings), capture_output=True, text=True, check=False, timeout=120,
+        env=environment(settings), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
 
 
@@ -60,10 +61,7 @@ def test_what_is_restored_predicts_as_what_was_backed_up(
         supervisor = start(empty, host="127.0.0.1", port=0)
         try:
             headers = {"Authorization": f"Bearer {service.key}"}
-            with httpx.Client(base_url=supervisor.url, headers=headers, timeout=120) as copy:
-                path = f"/v1/models/{model}/predictions"
-                ping = {"files": ("x.png", next(iter(pictures.values())))}
-                wait_for(lambda: copy.post(path, files=ping).status_code == 200, seconds=120)
+            with PatientClient(base_url=supervisor.url, headers=headers) as copy:
                 assert asked(copy, model, pictures) == before
                 assert copy.get(f"/v1/fine_tuning/jobs/{job['id']}").json() == job
                 assert fine_tune(copy, dataset)["status"] == "succeeded"

@@ -50,7 +50,7 @@ def predictor(service: Service) -> Iterator[CustomVisionPredictionClient]:
 
 def until_trained(trainer: CustomVisionTrainingClient, project: Any, iteration: Any) -> Any:
     """As the quickstart polls."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while iteration.status != "Completed":
         assert iteration.status == "Training", iteration.training_error_details
         assert time.monotonic() < deadline
@@ -130,7 +130,7 @@ def test_an_export_is_made_and_fetched(
     iteration = until_trained(trainer, project, trainer.train_project(project.id))
     assert "ONNX" in iteration.exportable_to
     made = trainer.export_iteration(project.id, iteration.id, "ONNX")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while made.status == "Exporting":
         assert time.monotonic() < deadline
         time.sleep(0.5)

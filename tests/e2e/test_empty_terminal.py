@@ -26,7 +26,7 @@ def test_a_folder_becomes_a_model(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert "No service runs" in done.stderr

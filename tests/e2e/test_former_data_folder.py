@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 
 from app.cli.embedded import start
 from app.infra.settings import Settings
+from tests.e2e.patience import PatientClient
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 NAME = "data_folder_0.1.0"
@@ -44,20 +44,14 @@ def client(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
     supervisor = start(Settings(data_dir=root / "data"), host="127.0.0.1", port=0)
     headers = {"Authorization": f"Bearer {told['key']}"}
     try:
-        with httpx.Client(base_url=supervisor.url, headers=headers, timeout=120) as found:
+        with PatientClient(base_url=supervisor.url, headers=headers) as found:
             yield found
     finally:
         supervisor.stop()
 
 
 def _predict(client: httpx.Client, model: str, inputs: list[dict[str, str]]) -> httpx.Response:
-    """The answer, asked for again while the model is loading: on a busy machine that takes long."""
-    deadline = time.monotonic() + 300
-    while True:
-        answer = client.post(f"/v1/models/{model}/predictions", json={"inputs": inputs})
-        if answer.status_code != 503 or time.monotonic() > deadline:
-            return answer
-        time.sleep(float(answer.headers["retry-after"]))
+    return client.post(f"/v1/models/{model}/predictions", json={"inputs": inputs})
 
 
 def _asked(told: Told, method: str) -> list[dict[str, str]]:

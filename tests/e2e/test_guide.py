@@ -52,7 +52,7 @@ def test_the_pages_python_runs(service: Service, desk: Path, page: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -74,7 +74,7 @@ def test_the_quickstarts_commands_run(service: Service, desk: Path, tmp_path: Pa
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
     assert "crack" in done.stdout or "ok" in done.stdout

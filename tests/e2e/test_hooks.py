@@ -167,7 +167,7 @@ def ended_run(client: httpx.Client, hook: Told, number: int) -> Told:
         found = rows[-number] if len(rows) >= number else None
         return found if found and found["status"] not in ("waiting", "running") else None
 
-    run: Told = wait_for(look, seconds=120)
+    run: Told = wait_for(look, seconds=600)
     return run
 
 

@@ -50,7 +50,7 @@ def test_by_curl(service: Service, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -66,7 +66,7 @@ def test_by_the_sdk(service: Service, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("ft:efficientnet_lite0:")

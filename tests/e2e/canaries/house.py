@@ -74,14 +74,14 @@ class House:
 
     def ready(self) -> None:
         """Wait until it answers, predictor and all."""
-        wait_for(lambda: httpx.get(f"{self.url}/readyz").status_code == 200, seconds=150)
+        wait_for(lambda: httpx.get(f"{self.url}/readyz").status_code == 200, seconds=600)
 
     def command(self, *words: str) -> bytes:
         """What a command of the operator's prints."""
         done = subprocess.run(
             [sys.executable, "-m", "app.cli", *words],
             env=self.variables | {"HEADSTART_URL": self.url, "HEADSTART_API_KEY": self.key},
-            cwd=ROOT, capture_output=True, check=False, timeout=120,
+            cwd=ROOT, capture_output=True, check=False, timeout=600,
         )  # fmt: skip
         return done.stdout + done.stderr
 

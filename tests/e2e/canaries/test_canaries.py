@@ -67,7 +67,7 @@ class Tenant:
 
     def __init__(self, house: House, name: str) -> None:
         self.house, self.answers = house, [("", b"")]
-        with httpx.Client(base_url=house.url, timeout=120) as operator:
+        with httpx.Client(base_url=house.url, timeout=600) as operator:
             scopes = ["read", "write", "predict", "admin"]
             made = operator.post(
                 "/v1/api_keys",
@@ -77,7 +77,7 @@ class Tenant:
         self.client = httpx.Client(
             base_url=house.url,
             headers={"Authorization": f"Bearer {made['key']}"},
-            timeout=120,
+            timeout=600,
             event_hooks={"response": [self._keep]},
         )
         house.canaries.add("key", made["key"][len(made["prefix"]) + 1 :])
@@ -227,7 +227,7 @@ def read_everything(tenant: Tenant, **ids: str) -> None:
 
 def operators_view(house: House, folder: Path) -> dict[str, bytes]:
     """Whatever somebody who runs the service looks at."""
-    with httpx.Client(base_url=house.url, timeout=120) as client:
+    with httpx.Client(base_url=house.url, timeout=600) as client:
         client.headers["Authorization"] = f"Bearer {house.key}"
         paths = ("metrics", "readyz", "v1/audit-log", "v1/usage", "v1/usage/organizations")
         paths += ("v1/system", "v1/deletions", "v1/me", "v1/api_keys")

@@ -146,7 +146,7 @@ def furnish(client: httpx.Client, shared: Path | None) -> dict[str, str]:
 def wait_for_ready(client: httpx.Client, dataset: str) -> None:
     """Wait until its latest version is read."""
     url = f"/v1/datasets/{dataset}"
-    wait_for(lambda: client.get(url).json()["status"] == "ready", seconds=120)
+    wait_for(lambda: client.get(url).json()["status"] == "ready", seconds=600)
 
 
 def mended_and_erased(client: httpx.Client, dataset: str) -> None:
@@ -170,7 +170,7 @@ def live_in(client: httpx.Client, alias: str, shared: Path | None) -> None:
             f"/v1/models/{alias}/predictions", files={"files": data if at < 75 else darker(data)}
         )
         assert answer.status_code == 200, answer.text
-    wait_for(lambda: len(_windows(client, alias)) == 2, seconds=120)
+    wait_for(lambda: len(_windows(client, alias)) == 2, seconds=600)
     assert [one["drifted"] for one in _windows(client, alias)] == [True, False]
     for one in client.get(f"/v1/models/{alias}/audit?n=12").json()["data"]:
         said = {"prediction_id": one["prediction_id"], "correct": True, "audited": True}

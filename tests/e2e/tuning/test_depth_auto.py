@@ -32,7 +32,7 @@ def fitted(
     method = {"type": "auto", "auto": {"hyperparameters": given}}
     body = {"model": model, "training_file": dataset, "seed": 1, "method": method}
     job = client.post(JOBS, json=body).raise_for_status().json()
-    told = wait_for(lambda: _over(client, job["id"]), seconds=500)
+    told = wait_for(lambda: _over(client, job["id"]), seconds=1200)
     assert told["status"] == "succeeded", told
     return dict(told)
 

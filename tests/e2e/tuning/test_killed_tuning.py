@@ -71,7 +71,7 @@ def submitted(client: httpx.Client, dataset: str, depth: str) -> str:
 
 def ended(client: httpx.Client, job: str) -> dict[str, Any]:
     """The job, when it has succeeded."""
-    told = wait_for(lambda: _over(client, job), seconds=280)
+    told = wait_for(lambda: _over(client, job), seconds=600)
     assert told["status"] == "succeeded", told
     return dict(told)
 
@@ -92,7 +92,7 @@ def test_a_killed_tuning_comes_to_the_same_end(watched: Service, depth: str) -> 
         unbroken = ended(client, submitted(client, dataset, depth))
         job = submitted(client, dataset, depth)
         for number, whom in enumerate(KILLED):
-            wait_for(lambda so_far=number: _resumed(client, job) == so_far, seconds=100)
+            wait_for(lambda so_far=number: _resumed(client, job) == so_far, seconds=600)
             _wait_for_state(watched, job)
             assert _over(client, job) is None
             os.kill(_of(watched, whom), signal.SIGKILL)
@@ -111,7 +111,7 @@ def _wait_for_every_view(service: Service, depth: str) -> None:
 
     cached = map(mapped, TUNED_VIEWS) if depth == "partial" else ()
     every = {PRIMARY["image"], *IDLE["image"], *cached}
-    wait_for(lambda: rows() == EXAMPLES * len(every), seconds=100)
+    wait_for(lambda: rows() == EXAMPLES * len(every), seconds=600)
 
 
 def _resumed(client: httpx.Client, job: str) -> int:
@@ -123,7 +123,7 @@ def _wait_for_state(service: Service, job: str) -> None:
     """Until one more has been kept."""
     folder = service.data_dir / "storage" / "tunings"
     seen = set(folder.glob(f"*/{job}/*.safetensors"))
-    wait_for(lambda: set(folder.glob(f"*/{job}/*.safetensors")) - seen, seconds=100)
+    wait_for(lambda: set(folder.glob(f"*/{job}/*.safetensors")) - seen, seconds=600)
 
 
 def _events(client: httpx.Client, job: str) -> list[dict[str, Any]]:

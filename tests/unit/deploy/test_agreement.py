@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from app.infra.settings import Settings
 from tests.chart import ROOT, environment, named, pods, render
+from worker.predictor.networks.room import BESIDE
 
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -138,3 +141,16 @@ def test_a_trainer_proves_itself_alike(rendered: dict[str, dict[str, Any]]) -> N
 def test_trainers_are_given_as_long_to_drain(rendered: dict[str, dict[str, Any]]) -> None:
     usual = SERVICES["worker"]["stop_grace_period"]
     assert f"{rendered['trainer']['terminationGracePeriodSeconds']}s" == usual
+
+
+def test_a_predictor_s_bound_fits_its_limit(rendered: dict[str, dict[str, Any]]) -> None:
+    """What is beside it is pages of files, which the system may drop, and libraries'."""
+    container = rendered["predictor"]["containers"][0]
+    asked = [environment(container), SERVICES["predictor"]["environment"]]
+    assert not any("HEADSTART_HEADS_CACHE_BYTES" in one for one in asked)
+    bound = Settings.model_fields["heads_cache_bytes"].default + BESIDE
+    limit = container["resources"]["limits"]["memory"]
+    assert bound + 2**29 <= int(limit.removesuffix("Gi")) * 2**30
+    measured = json.loads((ROOT / "benchmarks/results/tuned_memory.json").read_text())["results"]
+    assert measured["bound_mib"] * 2**20 == bound
+    assert measured["most_mib"] <= measured["bound_mib"]

@@ -251,14 +251,14 @@ def _taken_for(
 ) -> Built:
     """The upload's examples, read as those of the dataset."""
     asking.refuse_settled(form, base)
-    pseudonym_key = partial(_pseudonym_key, services, base.dataset.organisation_id)
-    mode = label_mode_of(base)
+    keys = partial(_pseudonym_key, services, base.dataset.organisation_id)
+    more = {"pseudonym_key": keys, "known": partial(blobs.paths, services, base.version)}
     built = build(
         upload.path,
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
-        options=asking.options(form, mode, minimum_classes=1, pseudonym_key=pseudonym_key),
+        options=asking.options(form, label_mode_of(base), minimum_classes=1, **more),
     )
     return marks.without_erased(services, base.dataset, built)
 

@@ -82,6 +82,11 @@ def load_manifest(services: Services, version: DatasetVersionRow) -> list[Exampl
     return list(manifest.load(open_manifest(services, version).read_bytes()))
 
 
+def paths(services: Services, version: DatasetVersionRow) -> list[str]:
+    """The paths of all examples of a version."""
+    return [one.path for one in load_manifest(services, version)]
+
+
 def open_pack(services: Services, organisation_id: str, sha256: str) -> Path:
     """A local file of a pack. Raises storage_unavailable."""
     return _fetch(services, storage_keys.pack(organisation_id, sha256))

@@ -278,7 +278,7 @@ class _Intake:
         with_tables = MODALITIES[modality].in_tables and any(one.role == "table" for one in found)
         try:
             look = MaskLook(opened, self._cutter, self._options)
-            placed = layout.by_folder(tree, modality, look)
+            placed = layout.by_folder(tree, modality, look, self._options.known)
         except HeadstartError:
             if with_tables:
                 return []

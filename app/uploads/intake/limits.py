@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,6 +69,8 @@ class IntakeOptions:
     alone, if it is not said."""
     encoding: str | None = None
     """What a table is encoded in; UTF-8 or, by its byte order mark, UTF-16 if it is not said."""
+    known: Callable[[], Collection[str]] = tuple
+    """The paths of the examples that the dataset has already, of one that is appended to."""
 
     @property
     def asked(self) -> dict[str, str]:

@@ -162,3 +162,12 @@ def test_a_tables_report_shows_what_was_read(client: httpx.Client) -> None:
         name: [one["text"] for one in told if one["label"] == name] for name in ("card", "transfer")
     }
     assert texts == {"card": ["card 0", "card 1", "card 2"], "transfer": ["é" * 200] * 2}
+
+
+def test_masks_of_what_the_dataset_has_are_not_appended(client: httpx.Client) -> None:
+    dataset = made(client, zipped({f"{name}/{at}.png": png(at + 9 * (name == "b"))
+                                   for name in "ab" for at in range(2)}))["id"]  # fmt: skip
+    sent = zipped({"a/0_mask.png": png(30), "b/1_mask.png": png(31), "b/2.png": png(32)})
+    answer = send(client, sent, to=f"{DATASETS}/{dataset}/examples?validate_only=true")
+    assert answer.json()["num_examples"] == 5
+    assert "2 picture(s) are called as" in answer.json()["problems"][0]["message"]

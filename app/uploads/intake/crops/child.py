@@ -4,8 +4,10 @@ within limits of their own.
 Usage: child.py MEMORY SECONDS. It reads requests `{"length", "box", "size", "fractions"}`, a
 line each, and after it that many bytes of a picture, none for the picture before. It answers
 `{"length"}` and a PNG (of floats and 32-bit integers a TIFF), or `{"code", "message"}`. Without a
-`box` it answers `{"colours"}`: how many make up three quarters of the picture, and, of 32 levels a
-channel, nine tenths and 98 in a hundred. It
+`box` it answers `{"colours", "flat", "smooth"}`: how many make up three quarters of the picture,
+and, of 32 levels a channel, nine tenths and 98 in a hundred; and of its middle, without the colour
+most of that has, the shares that are as what is right of them and below (of JPEG none: its blocks
+are), and that are grey without a grain. It
 imports nothing of ours, so that it runs by path; its leash, which runs so too, ends it with its
 parent.
 """
@@ -47,7 +49,7 @@ def main(memory: int, seconds: int) -> int:
         try:
             picture = _opened(data) if data else picture
             if asked["box"] is None:
-                told = {"colours": _colours(picture)}
+                told = {"colours": _colours(picture), **_areas(picture)}
             else:
                 cut = _cut(picture, asked)
                 told = {"length": len(cut)}
@@ -133,6 +135,38 @@ def _colours(picture: Any) -> tuple[int, int, int]:
     for colour, count in exact.items():
         coarse[tuple(channel >> 3 for channel in colour)] += count
     return _needed(exact, 0.75), _needed(coarse, 0.9), _needed(coarse, 0.98)
+
+
+def _areas(picture: Any) -> dict[str, float]:
+    """The shares of flat and of smooth pixels, as `main` answers them."""
+    from PIL import Image, ImageChops
+
+    width, height = picture.size
+    left, top = max(0, (width - LOOKED_AT) // 2), max(0, (height - LOOKED_AT) // 2)
+    middle = picture.crop((left, top, min(width, left + LOOKED_AT), min(height, top + LOOKED_AT)))
+    middle = middle.convert("RGB")
+    (most, _), *_ = Counter(zip(*[iter(middle.tobytes())] * 3, strict=True)).most_common(1)
+    others = _apart(middle, Image.new("RGB", middle.size, most)).point(lambda far: 255 * (far > 0))
+    count = others.histogram()[255]
+    if not count:
+        return {"flat": 0.0, "smooth": 0.0}
+    moves = (((1, 0), (-1, 0)), ((0, 1), (0, -1)))
+    beside = [[ImageChops.offset(middle, *move) for move in two] for two in moves]
+    steps = ImageChops.lighter(*(_apart(middle, two[1]) for two in beside))
+    means = (ImageChops.add(one, other, 2.0) for one, other in beside)
+    grain = ImageChops.lighter(*(_apart(middle, mean) for mean in means))
+    grey = _apart(middle, middle.convert("L").convert("RGB"))
+    rough = ImageChops.lighter(grain, grey).histogram(others)
+    flat = 0 if picture.format == "JPEG" else steps.histogram(others)[0]
+    return {"flat": flat / count, "smooth": sum(rough[:2]) / count}
+
+
+def _apart(one: Any, other: Any) -> Any:
+    """How far each pixel is from the other's, in the channel that is farthest."""
+    from PIL import ImageChops
+
+    red, green, blue = ImageChops.difference(one, other).split()
+    return ImageChops.lighter(ImageChops.lighter(red, green), blue)
 
 
 def _needed(counts: Counter[Any], share: float) -> int:

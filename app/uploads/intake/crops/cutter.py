@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -57,13 +57,13 @@ class Cutter:
         images.check(data, path)
         return data
 
-    def colours(self, held: MemberContent) -> Sequence[int] | None:
-        """How many colours make up most of the picture, as the child counts them; None where it
-        cannot be decoded. Raises unsupported_media_type."""
+    def look(self, held: MemberContent) -> Mapping[str, Any] | None:
+        """How many colours make up most of the picture, and how flat and smooth it is, as the child
+        says it; None where it cannot be decoded. Raises unsupported_media_type."""
         if dicom.is_dicom(held.data):
             return None
         told, _ = self._ask(held, {"box": None})
-        return told.get("colours")
+        return told if "colours" in told else None
 
     def _ask(self, held: MemberContent, asked: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """The child's answer; what ends the child is the picture's own fault."""

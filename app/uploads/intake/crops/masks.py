@@ -17,8 +17,13 @@ from app.uploads.intake.limits import IntakeOptions
 EACH, MOST = 8, 512
 """Pictures of a folder that are looked at, and of an upload."""
 FEWEST_COLOURS = (16, 16, 96)
-"""Colours that a mask has at most, as `Cutter.colours` counts: photographs have many more, and a
+"""Colours that a mask has at most, as `Cutter.look` counts: photographs have many more, and a
 mask that was saved as JPEG has some along its edges."""
+FLAT = 0.5
+"""Share of what is not background, from which a picture has areas of one value each, as masks of
+many instances have them; what a camera sees has hardly any."""
+SMOOTH = 0.95
+"""The same for what is grey and without a grain, as blurred masks and maps of distances are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,8 @@ class MaskLook:
 
     def __call__(self, called: Sequence[FileInTree]) -> frozenset[int]:
         """Those of the folders three quarters of whose pictures, as far as they are looked at, have
-        a handful of colours; none of a folder is looked at where there are very many of them, and
-        then the others tell."""
+        a handful of colours, areas of one value each or no grain; none of a folder is looked at
+        where there are very many of them, and then the others tell."""
         folders: dict[str, list[FileInTree]] = defaultdict(list)
         for one in called:
             folders[one.path.rpartition("/")[0]].append(one)
@@ -51,9 +56,11 @@ class MaskLook:
         with suppress(HeadstartError):  # what is wrong with it is told where it is taken in
             entry = self.opened.entries[one.index]
             held = members.content(self.opened, entry, "image", self.options)
-            colours = self.cutter.colours(held)
-            if colours is not None:
-                return all(few <= most for few, most in zip(colours, FEWEST_COLOURS, strict=True))
+            look = self.cutter.look(held)
+            if look is not None:
+                both = zip(look["colours"], FEWEST_COLOURS, strict=True)
+                few = all(count <= most for count, most in both)
+                return few or look["flat"] >= FLAT or look["smooth"] >= SMOOTH
         return False
 
 

@@ -178,10 +178,10 @@ def drawn_on_others(members: Sequence[FileInTree]) -> list[Problem]:
         return []
     first = members[0].path
     message = (
-        f"{len(members)} picture(s) are called as what was drawn on others beside them, and have a "
-        f"handful of colours, the first of them {shown(first)}: masks are no examples of a class, "
-        "and are left out; if they are examples, rename them, or name them in a metadata.csv with "
-        "the columns path and label"
+        f"{len(members)} picture(s) are called as what was drawn on others beside them or in the "
+        "dataset, and have a handful of colours, flat areas or no grain, the first of them "
+        f"{shown(first)}: masks are no examples of a class, and are left out; if they are, "
+        "rename them, or name them in a metadata.csv with the columns path and label"
     )
     return [Problem(code="ambiguous_layout", message=message, path=first, excluded=True)]
 

@@ -6,7 +6,7 @@ Whether they are some is told by their pixels (`crops.masks`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded
@@ -40,33 +40,56 @@ def all_of(called: Sequence[FileInTree]) -> frozenset[int]:
     return frozenset(one.index for one in called)
 
 
-def called_so(chosen: Sequence[FileInTree]) -> list[FileInTree]:
+def called_so(
+    chosen: Sequence[FileInTree], known: Callable[[], Collection[str]] = tuple
+) -> list[FileInTree]:
     """The pictures that are called as masks of others: `x_mask.png` beside `x.png`,
-    `cat/masks/x.png` beside `cat/x.png` or `cat/images/x.png`."""
-    known = {(_folder(one.parts[:-1]), _core(one)) for one in chosen if one.role == "image"}
-    return [one for one in chosen if one.role == "image" and _is_drawn(one, known)]
+    `cat/masks/x.png` beside `cat/x.png` or `cat/images/x.png`; also of those with `known` paths,
+    which came before them, in whichever split."""
+    pictures = [one for one in chosen if one.role == "image"]
+    here = {_place(one.parts) for one in pictures}
+    found = {one.index for one in pictures if _is_drawn(one.parts, here)}
+    rest = [one for one in pictures if one.index not in found and _may_be_drawn(one.parts)]
+    there = {_place(_classes(path.split("/"))) for path in known()} if rest else set()
+    found |= {one.index for one in rest if _is_drawn(_classes(one.parts), there)}
+    return [one for one in pictures if one.index in found]
 
 
-def _is_drawn(one: FileInTree, known: set[tuple[str, str]]) -> bool:
-    folder, stem = _folder(one.parts[:-1]), _stem(one)
-    after, before = _AFTER.fullmatch(stem), _BEFORE.fullmatch(stem)
-    bases = [found[1] for found in (after, before) if found]
+def _is_drawn(parts: Sequence[str], known: Set[tuple[str, str]]) -> bool:
+    folder, bases = _folder(parts[:-1]), _bases(parts)
     if any((folder, _plain(base)) in known for base in bases):
         return True
-    *above, last = one.parts[:-1] or [""]
+    *above, last = parts[:-1] or [""]
     if folded(last) not in MASKS or not above or read_name(above[-1]) is not None:
         return False
     places = [_folder(above), *(_folder([*above, name]) for name in PICTURES)]
-    return any((place, _plain(base)) in known for place in places for base in (stem, *bases))
+    bases = [_stem(parts), *bases]
+    return any((place, _plain(base)) in known for place in places for base in bases)
 
 
-def _stem(one: FileInTree) -> str:
-    name = folded(one.parts[-1])
+def _may_be_drawn(parts: Sequence[str]) -> bool:
+    return bool(_bases(parts)) or folded(parts[-2] if parts[1:] else "") in MASKS
+
+
+def _bases(parts: Sequence[str]) -> list[str]:
+    """What a picture may be called that one of this name is drawn on."""
+    stem = _stem(parts)
+    return [found[1] for found in (_AFTER.fullmatch(stem), _BEFORE.fullmatch(stem)) if found]
+
+
+def _classes(parts: Sequence[str]) -> Sequence[str]:
+    """The path from its class on: without a split's folder on top, and without one in the class."""
+    kept = parts[1:] if parts[2:] and read_name(parts[0]) is not None else parts
+    return [kept[0], *kept[2:]] if kept[2:] and read_name(kept[1]) is not None else kept
+
+
+def _place(parts: Sequence[str]) -> tuple[str, str]:
+    return _folder(parts[:-1]), _plain(_stem(parts))
+
+
+def _stem(parts: Sequence[str]) -> str:
+    name = folded(parts[-1])
     return name.rpartition(".")[0] or name
-
-
-def _core(one: FileInTree) -> str:
-    return _plain(_stem(one))
 
 
 def _plain(stem: str) -> str:

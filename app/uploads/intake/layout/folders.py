@@ -6,7 +6,7 @@ Where it cannot be told which folders are classes and which are splits, the uplo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from app.core.manifest import Problem, Split
@@ -32,15 +32,19 @@ class Placed:
 
 
 def by_folder(
-    found: Sequence[FileInTree], role: Role, masks: drawings.Masks = drawings.all_of
+    found: Sequence[FileInTree],
+    role: Role,
+    masks: drawings.Masks = drawings.all_of,
+    known: Callable[[], Collection[str]] = tuple,
 ) -> Placed:
     """Every member of `role` labelled by its folder; those in none are problems. Of the pictures
-    that are called as masks of others, those that `masks` says are none of the examples.
+    that are called as masks of others, here or with `known` paths, those that `masks` says are none
+    of the examples.
 
     Raises ambiguous_layout.
     """
     chosen = [one for one in found if one.role == role]
-    called = drawings.called_so(chosen)
+    called = drawings.called_so(chosen, known)
     sure = masks(called) if called else frozenset()
     drawn = [one for one in called if one.index in sure]
     chosen = [one for one in chosen if one.index not in sure]

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
+from app.uploads.intake import IntakeOptions
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
@@ -118,6 +119,115 @@ def test_pixels_tell_masks_from_photographs(
     assert [one.excluded for one in told] == [make is drawn]
     assert told[0].message.startswith("20 picture(s)")
     assert len(built.examples) == (20 if make is drawn else 40)
+
+
+def instances(seed: int) -> Image.Image:
+    """300 parts, each of a number of its own."""
+    draw, picture = random.Random(seed), Image.new("I;16", (200, 160))
+    for number in range(1, 301):
+        left, top = draw.randrange(190), draw.randrange(150)
+        picture.paste(number, (left, top, left + 10, top + 10))
+    return picture
+
+
+def coloured(seed: int) -> Image.Image:
+    """The same, each in a colour of its own."""
+    draw, picture = random.Random(seed), Image.new("RGB", (200, 160))
+    for _ in range(300):
+        left, top = draw.randrange(190), draw.randrange(150)
+        colour = tuple(draw.randrange(256) for _ in range(3))
+        picture.paste(colour, (left, top, left + 10, top + 10))
+    return picture
+
+
+def soft(seed: int) -> Image.Image:
+    picture = Image.new("L", (200, 160))
+    ImageDraw.Draw(picture).ellipse((30, 30, 120 + seed, 120), fill=255)
+    return picture.filter(ImageFilter.GaussianBlur(12))
+
+
+def distances(seed: int) -> Image.Image:
+    return Image.radial_gradient("L").crop((seed, 0, 200, 160))
+
+
+def as_png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def grainy(seed: int) -> Image.Image:
+    """A grey photograph: smooth, with a camera's noise."""
+    smooth = Image.open(io.BytesIO(photograph(seed, "PNG"))).convert("L").resize((200, 160))
+    noise = Image.frombytes("L", smooth.size, random.Random(seed).randbytes(200 * 160))
+    return Image.blend(smooth, noise, 0.1)
+
+
+@pytest.mark.parametrize("form", ["{i}_mask.png", "masks/{i}.png"])
+@pytest.mark.parametrize("make", [instances, coloured, soft, distances])
+def test_masks_of_many_values_are_told_by_areas_or_by_having_no_grain(
+    take: Take, form: str, make: Callable[[int], Image.Image]
+) -> None:
+    files = {}
+    for name, at in itertools.product("ab", range(6)):
+        seed = at + 9 * (name == "b")
+        files[f"{name}/{at}.png"] = photograph(seed, "PNG")
+        files[f"{name}/{form.format(i=at)}"] = as_png(make(seed)) + name.encode()
+    built = take(zipped(files))
+    assert len(built.examples) == 12
+    assert [one.excluded for one in built.problems if "drawn on others" in one.message] == [True]
+
+
+@pytest.mark.parametrize("quality", [5, 20, 75])
+def test_grey_photographs_with_a_grain_are_examples(take: Take, quality: int) -> None:
+    files = {}
+    for name, at in itertools.product("ab", range(6)):
+        seed, out = at + 9 * (name == "b"), io.BytesIO()
+        grainy(seed).save(out, "JPEG", quality=quality)
+        files |= {
+            f"{name}/{at}.png": photograph(seed, "PNG"),
+            f"{name}/{at}_gt.jpg": out.getvalue(),
+        }
+    assert len(take(zipped(files)).examples) == 24
+
+
+KNOWN = ["{n}/{i}.jpg", "train/{n}/{i}.jpg", "{n}/test/{i}.jpg"]
+ALONE = ["{n}/{i}_mask.png", "{n}/{i}_mask_1.png", "{n}/mask_{i}.png", "{n}/masks/{i}.png"]
+IN_FOLDERS = ("{n}/images/{i}.jpg", "{n}/masks/{i}.png")
+
+
+@pytest.mark.parametrize(("known", "form"), [*itertools.product(KNOWN, ALONE), IN_FOLDERS])
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_masks_of_what_the_dataset_has_are_none_of_its_examples(
+    take: Take, known: str, form: str, top: str
+) -> None:
+    paths = [known.format(n=n, i=i) for n in "ab" for i in range(4)]
+    options = IntakeOptions(minimum_classes=1, known=lambda: paths)
+    seen = enumerate(form.format(n=n, i=i) for n in "ab" for i in range(4))
+    files = {top + name: drawn(at, "PNG") for at, name in seen}
+    files |= {
+        f"{top}{n}/new{i}.png": photograph(9 * i, "PNG") + n.encode() for n in "ab" for i in (1, 2)
+    }
+    built = take(zipped(files), options=options)
+    assert len(built.examples) == 4
+    assert [one.excluded for one in built.problems if "drawn on others" in one.message] == [True]
+
+
+@pytest.mark.parametrize("known", [["a/0.jpg", "c/1.jpg"], ["x.csv:2", "a_mask.jpg"], []])
+def test_of_pictures_that_the_dataset_has_not_nothing_is_drawn(
+    take: Take, known: list[str]
+) -> None:
+    options = IntakeOptions(minimum_classes=1, known=lambda: known)
+    files = {f"b/{at}_mask.png": drawn(at, "PNG") for at in range(4)}
+    assert len(take(zipped(files), options=options).examples) == 4
+
+
+def test_what_is_called_as_nothing_that_was_drawn_asks_for_no_paths(take: Take) -> None:
+    def known() -> list[str]:
+        raise AssertionError
+
+    options = IntakeOptions(minimum_classes=1, known=known)
+    assert len(take(zipped({"a/1.png": png(1)}), options=options).examples) == 1
 
 
 def test_each_folder_is_looked_at(take: Take) -> None:

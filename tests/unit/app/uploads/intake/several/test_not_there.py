@@ -96,7 +96,9 @@ def test_a_parquet_class_that_is_not_there_is_none(take: Take, mode: LabelMode) 
 @pytest.mark.parametrize(
     ("name", "words"), [("is_correct", "yes no"), ("verified", "1 0"), ("value", "yes no")]
 )
-def test_what_may_say_something_else_is_told(take: Take, mode: LabelMode, name: str, words: str) -> None:
+def test_what_may_say_something_else_is_told(
+    take: Take, mode: LabelMode, name: str, words: str
+) -> None:
     built = take(table(name, words), "x.csv", options=IntakeOptions(label_mode=mode))
     assert all(any(one.names) for one in built.examples)
     told = messages(built, "column_unread")
@@ -113,7 +115,9 @@ def test_what_says_so_of_several_rows_of_a_text_says_nothing_of_one(take: Take, 
 
 @pytest.mark.parametrize("last", ["0.7", ""])
 @pytest.mark.parametrize("mode", ["single_label", "multi_label"])
-def test_what_has_denied_nothing_may_go_on_otherwise(take: Take, mode: LabelMode, last: str) -> None:
+def test_what_has_denied_nothing_may_go_on_otherwise(
+    take: Take, mode: LabelMode, last: str
+) -> None:
     rows = [f"the text {at},{'xy'[at % 2]},1" for at in range(2100)]
     rows += [f"another text,x,{last}", "a third text,y,0"]
     data = "\n".join(["text,label,confidence", *rows]).encode()

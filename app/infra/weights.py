@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from app.core.backbones import (
     BACKBONES,
@@ -30,7 +29,9 @@ from app.infra.found_backbones import (
     GRAPH_SUFFIXES,
     HUB_FILE,
     gguf_header,
+    hugging_face,
     left_out,
+    settings_files,
     whole,
 )
 from app.infra.found_backbones.side_file import side_file
@@ -40,7 +41,8 @@ SUFFIXES = (".safetensors", ".pth")
 _REFUSED = ".refused"
 _SETTINGS = (
     "config.json", "tokenizer.json", "preprocessor_config.json", "1_Pooling/config.json",
-    "config_sentence_transformers.json", "modules.json",
+    "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json",
+    "tokenizer_config.json", "processor_config.json",
 )  # fmt: skip
 """What decides, beside the tensors, whether a folder can be read."""
 
@@ -123,15 +125,7 @@ def _head(file: Path) -> bytes:
         return opened.read(64)
 
 
-def settings_of(file: Path) -> dict[str, Any]:
-    """What a file of settings says; nothing where there is none."""
-    if not file.is_file():
-        return {}
-    try:
-        told = json.loads(file.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise HeadstartError("weights_invalid", f"{file.name}: {error}") from error
-    return told if isinstance(told, dict) else {}
+settings_of = settings_files.told
 
 
 def find(name: str, weights_dir: Path | None) -> Source | None:
@@ -295,10 +289,17 @@ def require(spec: BackboneSpec, weights_dir: Path | None) -> Source:
         side_file(spec.name, weights_dir)
     source = find(spec.name, weights_dir)
     if source is None:
-        raise HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")
+        raise _absent(spec, weights_dir)
     if (file := weights_file(source.path)).is_file():
         whole.check(file)
+    if (source.path / hugging_face.CONFIG).is_file():
+        hugging_face.check(source.path, spec)
     return source
+
+
+def _absent(spec: BackboneSpec, weights_dir: Path | None) -> HeadstartError:
+    elsewhere = None if weights_dir is None else hugging_face.elsewhere(weights_dir / spec.name)
+    return elsewhere or HeadstartError("backbone_unavailable", how_to_supply(spec), param="model")
 
 
 def weights_file(path: Path) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 
 from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
 from app.core.errors import HeadstartError
-from app.infra.found_backbones import gguf_header
+from app.infra.found_backbones import gguf_header, hugging_face, pictures
 from app.infra.found_backbones.side_file import side_file
 
 GRAPH_SUFFIXES = (".tflite", ".onnx", ".pb")
@@ -100,7 +100,11 @@ def _folder(path: Path) -> BackboneSpec | None:
         return _open(path.name, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
     if (path / HUB_FILE).is_file():
         return _open(path.name, "torch_hub")
-    return _hugging_face(path) if (path / "config.json").is_file() else None
+    if (path / hugging_face.CONFIG).is_file():
+        return _hugging_face(path)
+    inside = hugging_face.within(path)
+    spec = None if inside is None else _hugging_face(inside)
+    return None if spec is None else replace(spec, name=path.name)
 
 
 def _open(
@@ -126,6 +130,10 @@ def _hugging_face(folder: Path) -> BackboneSpec | None:
     config = _read(folder / "config.json")
     if _reads_pictures(folder, config):
         spec = _open(folder.name, "hugging_face", licence=_LICENCE)
+        with suppress(HeadstartError):  # what is wrong is said where the weights are asked for
+            read = pictures.stated(folder)
+            side = hugging_face.side(folder, read, config) or SIDE
+            spec = replace(spec, input_size=side, mean=read.mean, std=read.std)
         return replace(spec, two_towers=_has_two_towers(folder, config))
     width = hidden_size(config)
     return None if width is None else text_encoder(folder.name, width, licence=_LICENCE)
@@ -135,7 +143,7 @@ _LICENCE = "as its folder says"
 
 
 def _reads_pictures(folder: Path, config: Mapping[str, Any]) -> bool:
-    stated = (folder / "preprocessor_config.json").is_file()
+    stated = (folder / pictures.FILE).is_file()
     return stated or "image_size" in config or "vision_config" in config
 
 

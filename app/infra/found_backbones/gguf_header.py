@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import HeadstartError
+from app.infra.found_backbones.settings_files import said
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -83,7 +84,7 @@ def header(path: Path) -> GgufHeader:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data).header()
     except (OSError, ValueError, OverflowError, struct.error) as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{path.name}: {said(error)}") from error
 
 
 def stated(path: Path) -> Stated:
@@ -92,7 +93,7 @@ def stated(path: Path) -> Stated:
         state = path.stat()
         return _stated(path, state.st_mtime_ns, state.st_size)
     except (OSError, ValueError) as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
+        raise HeadstartError("weights_invalid", f"{path.name}: {said(error)}") from error
 
 
 @lru_cache(maxsize=256)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
+from app.infra.found_backbones.settings_files import said
 
-Colours = tuple[float, float, float]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SideFile(BaseModel):
@@ -28,8 +30,8 @@ class SideFile(BaseModel):
     """Of a `hubconf.py`: the function that makes the network."""
     tap: str | None = None
     input_size: int | None = Field(default=None, gt=0, le=2048)
-    mean: Colours | None = None
-    std: Colours | None = None
+    mean: tuple[_Share, _Share, _Share] | None = None
+    std: tuple[_Spread, _Spread, _Spread] | None = None
     licence: str | None = Field(default=None, max_length=200)
     template: str | None = Field(default=None, max_length=500)
     pooling: Pooling | None = None
@@ -58,6 +60,6 @@ def side_file(name: str, weights_dir: Path) -> SideFile:
 
 def _first(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return str(error)
+        return said(error)
     one = error.errors()[0]
     return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import gguf_header
+from app.infra.found_backbones.settings_files import said
 
 _LOCATION = re.compile(rb"\n\x08location\x12[\x01-\x7f]", re.DOTALL)
 INDEX = "model.safetensors.index.json"
@@ -27,7 +28,7 @@ def check(file: Path) -> None:
         state = file.stat()
         damage = _damage(file, state.st_mtime_ns, state.st_size)
     except OSError as error:
-        damage = str(error)
+        damage = said(error)
     if damage is not None:
         raise HeadstartError("weights_invalid", f"{file.name}: {damage}", param="model")
     for one in beside(file):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import whole
+from app.infra.found_backbones.settings_files import said
 from app.infra.weights import Source, get, require, sha256, weights_file
 
 State = dict[str, Tensor]
@@ -46,7 +47,7 @@ def weights(name: str, weights_dir: Path | None) -> Weights:
     return Weights(state, sha256(source.path), source, spec.licence)
 
 
-def why(error: BaseException) -> str:
+def why(error: BaseException | str) -> str:
     """What a library says of weights, without all of a network's hundreds of names."""
     told = str(error)
     return told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"
@@ -57,7 +58,7 @@ def read(path: Path) -> State:
     try:
         state = _loaded(path)
     except DAMAGE as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {why(error)}") from error
+        raise HeadstartError("weights_invalid", f"{path.name}: {why(said(error, path))}") from error
     return _checked(state, path.name)
 
 

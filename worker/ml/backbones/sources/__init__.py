@@ -106,12 +106,19 @@ def described(name: str, weights_dir: Path | None, cache_dir: Path | None) -> Ba
     found = supplied(name, weights_dir)
     if found.spec.layout:
         return found.spec
-    file = None if cache_dir is None else cache_dir / f"{name}-{found.named[:24]}-{_RULES}.json"
+    told = _told_by(found)
+    file = None if cache_dir is None else cache_dir / f"{name}-{told[:24]}-{_RULES}.json"
     kept = _kept(file)
     known = kept or _told(found, weights_dir)
     if file is not None and kept is None:
         _keep(file, known)
     return known
+
+
+def _told_by(found: Supplied) -> str:
+    """A name for all that decides what is known: what a folder says of pixels may change alone."""
+    taught = (found.spec.mean, found.spec.std, found.spec.input_size)
+    return hashlib.sha256(f"{found.named}\0{taught!r}".encode()).hexdigest()
 
 
 def _told(found: Supplied, weights_dir: Path | None) -> BackboneSpec:

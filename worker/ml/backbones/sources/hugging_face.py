@@ -11,6 +11,7 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from app.core.errors import HeadstartError
+from app.infra.found_backbones.settings_files import said
 from worker.ml.backbones.weights import why
 
 _POOLER = "pooler"
@@ -33,7 +34,9 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
             attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
         )  # fmt: skip
     except Exception as error:  # of a stranger's settings the library raises what it likes
-        raise HeadstartError("weights_invalid", f"{folder.name}: {why(error)}") from error
+        raise HeadstartError(
+            "weights_invalid", f"{folder.name}: {why(said(error, folder))}"
+        ) from error
     _check_left(folder.name, model, map(str, loading["unexpected_keys"]))
     return model, [str(key) for key in (*loading["missing_keys"], *loading["mismatched_keys"])]
 
@@ -44,7 +47,8 @@ def _check_left(name: str, model: Any, left: Iterable[str]) -> None:
     Raises weights_invalid.
     """
     prefix = f"{model.base_model_prefix}."
-    own = {key.partition(".")[0] for key in model.state_dict()}
+    parts = {name for name, _ in model.named_children()}  # of no tensors, too
+    own = parts | {key.partition(".")[0] for key in model.state_dict()}
     more = sorted(key for key in left if _is_within(key.removeprefix(prefix), own))
     if not more:
         return

@@ -5,7 +5,6 @@ Of two towers (CLIP, SigLIP) it is the one of pictures, whose embedding lies in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra import weights
+from app.infra.found_backbones import hugging_face, pictures
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.sources.hugging_face import loaded
-from worker.ml.backbones.tapped import Colours, ReadNetwork
+from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.taps import prefix_of
 from worker.ml.backbones.weights import read as read_state
 
@@ -56,13 +56,12 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     if left:
         told = f"{spec.name}: missing or misshapen: {', '.join(left[:5])}"
         raise HeadstartError("weights_invalid", told)
-    told_of = weights.settings_of(path / "preprocessor_config.json")
-    mean, std = _colours(told_of)
+    taught = pictures.stated(path)
     return ReadNetwork(
         net=PictureTower(model, pooled=not missing and _pools(model)),
-        input_size=side.input_size or _side(told_of, model.config, spec.input_size),
-        mean=side.mean or mean,
-        std=side.std or std,
+        input_size=side.input_size or _side(path, taught, model.config) or spec.input_size,
+        mean=side.mean or taught.mean,
+        std=side.std or taught.std,
         licence=side.licence or spec.licence,
         headless=True,
     )
@@ -73,21 +72,6 @@ def _pools(model: Any) -> bool:
     return not hasattr(getattr(model, "pooler", None), "dense")
 
 
-def _colours(told: Mapping[str, Any]) -> tuple[Colours, Colours]:
-    """Mean and deviation that pixels in [0, 1] are normalised by. Raises weights_invalid."""
-    if not told.get("do_normalize", True):
-        return (0.0,) * 3, (1.0,) * 3
-    if "image_mean" not in told or "image_std" not in told:
-        why = "preprocessor_config.json has no image_mean and image_std: put them there"
-        raise HeadstartError("weights_invalid", why)
-    mean, std = told["image_mean"], told["image_std"]
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-
-
-def _side(told: Mapping[str, Any], config: Any, fallback: int) -> int:
+def _side(folder: Path, taught: pictures.StatedPixels, config: Any) -> int | None:
     """What it is cropped to, else resized to, else made for; in pixels."""
-    tower = getattr(config, "vision_config", config)
-    size = told.get("crop_size") if told.get("do_center_crop") else told.get("size")
-    if isinstance(size, Mapping):
-        size = size.get("height") or size.get("shortest_edge")
-    return int(size or getattr(tower, "image_size", None) or fallback)
+    return hugging_face.side(folder, taught, config.to_dict())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from app.core.errors import HeadstartError
 from app.infra import weights
 from tests.unit.worker.ml.backbones.sources.kit import agreeing, noise
-from tests.unit.worker.ml.tiny_image_folders import NETWORKS, saved
-from worker.ml.backbones.sources import image_network
+from tests.unit.worker.ml.tiny_image_folders import NETWORKS, TAUGHT, saved
+from worker.ml.backbones.sources import described, fingerprint, image_network
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -46,6 +49,50 @@ def test_a_vits_embedding_is_its_class_token(tmp_path: Path) -> None:
         states = network.vit((pixels.permute(0, 3, 1, 2) / 255 - 0.5) / 0.25).last_hidden_state
         own = pyramid(pixels)[:, spec.last.start : spec.last.stop]
     assert torch.allclose(own, states[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"do_rescale": False, "image_mean": [123.7, 116.3, 103.5], "image_std": [58.4, 57.1, 57.4]},
+        {"do_rescale": False, "image_mean": [0.5] * 3, "image_std": [0.25] * 3},
+        {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1.0] * 3},
+        {"do_normalize": False},
+        {"do_normalize": False, "rescale_factor": 1 / 127.5},
+        {"image_mean": [0.5], "image_std": [0.25]},
+    ],
+)
+def test_pixels_are_scaled_as_transformers_does(told: dict[str, Any], tmp_path: Path) -> None:
+    network = saved("vit", tmp_path)
+    file = tmp_path / "vit" / "preprocessor_config.json"
+    file.write_text(json.dumps({**TAUGHT, **told}))
+    theirs = hf.ViTImageProcessor.from_pretrained(tmp_path / "vit")
+    pixels = torch.from_numpy(noise(64))
+    with torch.inference_mode():
+        given = theirs(list(pixels.permute(0, 3, 1, 2)), return_tensors="pt", do_resize=False)
+        states = network.vit(given["pixel_values"]).last_hidden_state
+        spec, pyramid = image_network("vit", tmp_path)
+        own = pyramid(pixels)[:, spec.last.start : spec.last.stop]
+    assert torch.allclose(own, states[:, 0], atol=1e-4)
+
+
+def test_what_is_kept_of_a_network_goes_with_its_pixels(tmp_path: Path) -> None:
+    saved("vit", tmp_path)
+    first = described("vit", tmp_path, tmp_path / "engines")
+    file = tmp_path / "vit" / "preprocessor_config.json"
+    file.write_text(json.dumps({**TAUGHT, "image_mean": [0.25] * 3}))
+    second = described("vit", tmp_path, tmp_path / "engines")
+    assert (first.mean, second.mean) == ((0.5,) * 3, (0.25,) * 3)
+    assert fingerprint(first, tmp_path) != fingerprint(second, tmp_path)
+
+
+def test_what_the_library_says_of_a_folder_names_no_place(tmp_path: Path) -> None:
+    saved("vit", tmp_path)
+    (tmp_path / "vit" / "config.json").write_text(json.dumps({"image_size": 64}))
+    with pytest.raises(HeadstartError) as caught:
+        image_network("vit", tmp_path)
+    assert caught.value.code == "weights_invalid"
+    assert str(tmp_path) not in caught.value.message
 
 
 def test_missing_tensors_are_refused(tmp_path: Path) -> None:

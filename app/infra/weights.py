@@ -31,6 +31,7 @@ from app.infra.found_backbones import (
     gguf_header,
     hugging_face,
     left_out,
+    sentences,
     settings_files,
     whole,
 )
@@ -84,18 +85,22 @@ def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
     return spec
 
 
-def window(folder: Path) -> int:
+def window(folder: Path, *, older: bool = False) -> int:
     """The most tokens that a text encoder was made for, special ones included.
 
     RoBERTa-like position tables begin after the padding id; a packed file is a plain BERT, and says
-    how many positions it has. Raises weights_invalid.
+    how many positions it has. Once less was heeded of what narrows it: `older` says what came of
+    that. Raises weights_invalid.
     """
     if folder.suffix == GGUF_SUFFIX:
         return gguf_header.stated(folder).window
     if not folder.is_dir():
         return _positions(folder)
     config = settings_of(folder / "config.json")
-    stated = settings_of(folder / "sentence_bert_config.json").get("max_seq_length")
+    read = sentences.stated(folder)
+    stated = sentences.most_tokens(folder, read)
+    if older:
+        stated = None if read.older else read.most
     table = _count(config.get("max_position_embeddings")) or _count(config.get("n_positions"))
     table, pad = table or 512, _count(config.get("pad_token_id"))
     most = min(_count(stated) or table, table - 1 - (pad if pad < table else 0))

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
-from app.infra.found_backbones import pictures
+from app.infra.found_backbones import pictures, sentences, tokens
 from app.infra.found_backbones.settings_files import refusal, told
 
 CONFIG = "config.json"
@@ -32,6 +32,9 @@ def check(folder: Path, spec: BackboneSpec) -> None:
     if spec.source == "hugging_face":
         _check_colours(folder, config)
         side(folder, pictures.stated(folder), config)
+    else:
+        sentences.stated(folder)
+        tokens.check(folder)
 
 
 def side(folder: Path, read: pictures.StatedPixels, config: Mapping[str, Any]) -> int | None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, normalizers, processors
 
 from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra import weights
-from app.infra.found_backbones import GGUF_SUFFIX
+from app.infra.found_backbones import GGUF_SUFFIX, sentences, tokens
+from app.infra.found_backbones.settings_files import said
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
 
@@ -44,19 +44,6 @@ class TextFiles(Protocol):
         ...
 
 
-_POOLINGS: dict[str, Pooling] = {
-    "cls": "cls", "cls_token": "cls", "lasttoken": "last", "mean": "mean", "mean_tokens": "mean",
-    "mean_sqrt_len_tokens": "mean", "weightedmean": "weighted", "weightedmean_tokens": "weighted",
-    "max": "max", "max_tokens": "max",
-}  # fmt: skip
-"""What sentence-transformers calls them, today and before; lengths come out as one of all."""
-_BEFORE = "pooling_mode_"
-_MODULES = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": None, "Dropout": None}
-"""What sentence-transformers calls the modules that are read, and where; the last two of them need
-no file: lengths come out as one of all, and nothing is dropped but while it is taught.
-"""
-
-
 class HuggingFaceFolder:
     """config.json, model.safetensors, tokenizer.json and perhaps 1_Pooling/config.json.
 
@@ -65,10 +52,11 @@ class HuggingFaceFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        _check_modules(folder)
-        self.pad = _pad(_read_json(folder / "config.json"))
-        self.pooling = _pooling(folder.name, _read_json(folder / "1_Pooling" / "config.json"))
-        self.template = _default_prompt(_read_json(folder / "config_sentence_transformers.json"))
+        self._said = sentences.stated(folder)
+        self.pad = _pad(weights.settings_of(folder / "config.json"))
+        self.pooling = self._said.pooling
+        prompt = self._said.prompt
+        self.template = prompt.replace("{}", "") + "{}" if prompt else ""
 
     def tokenizer(self) -> Tokenizer:
         """Raises backbone_unavailable where there is none, weights_invalid for a damaged one."""
@@ -80,9 +68,19 @@ class HuggingFaceFolder:
         try:
             made = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises no narrower one
-            raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
+            raise HeadstartError("weights_invalid", f"{path.name}: {said(error, path)}") from error
         made.no_padding()
+        if self._lowers():
+            before = [normalizers.Lowercase(), *([made.normalizer] if made.normalizer else [])]
+            made.normalizer = normalizers.Sequence(before)
         return made
+
+    def _lowers(self) -> bool:
+        """Whether what sentence-transformers is told lower-cases texts that no token would."""
+        if not self._said.lowers:
+            return False
+        own = weights.settings_of(self.folder / "tokenizer.json").get("normalizer")
+        return not tokens.lowers(own)
 
     def fingerprint(self) -> str:
         """Over the tensors and the three files of settings."""
@@ -91,7 +89,15 @@ class HuggingFaceFolder:
             file = self.folder / name
             digest.update(file.read_bytes() if file.is_file() else b"\0")
         digest.update(self.template.encode())
+        for one in self._besides():
+            digest.update(f"\0{one}".encode())
         return digest.hexdigest()
+
+    def _besides(self) -> list[str]:
+        """What was read later than those files, where it makes other embeddings."""
+        most = weights.window(self.folder)
+        wide = weights.window(self.folder, older=True)
+        return [*(["lower"] if self._lowers() else []), *([f"most {most}"] if most < wide else [])]
 
 
 def check_tokens(name: str, tokenizer: Tokenizer, rows: int) -> None:
@@ -102,58 +108,11 @@ def check_tokens(name: str, tokenizer: Tokenizer, rows: int) -> None:
         raise HeadstartError("weights_invalid", f"{name}: {told}: copy both from one place")
 
 
-def _check_modules(folder: Path) -> None:
-    """Raises weights_invalid where sentence-transformers would do more than is done here."""
-    for one in _modules(folder):
-        kind, place = one["type"].rpartition(".")[2], one["path"]
-        if kind not in _MODULES:
-            told = f"{place or kind} ({kind}), which is not read, so its numbers would be others"
-            raise HeadstartError(
-                "weights_invalid",
-                f"{folder.name}: modules.json has {told}: without its entry there, the embedding is"
-                " what comes before it",
-            )
-        if (wanted := _MODULES[kind]) is not None and place != wanted:
-            told = f"modules.json has its {kind} in {place!r}: it is read in {wanted!r}"
-            raise HeadstartError("weights_invalid", f"{folder.name}: {told}: move it there")
-
-
-def _modules(folder: Path) -> list[dict[str, str]]:
-    """Type and path of each. Raises weights_invalid for a file that is none."""
-    file = folder / "modules.json"
-    try:
-        told = json.loads(file.read_text("utf-8")) if file.is_file() else []
-        return [{key: str(one[key]) for key in ("type", "path")} for one in told]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        why = f"{file.name} is no list of modules: {error!r}"
-        raise HeadstartError("weights_invalid", f"{folder.name}: {why}") from error
-
-
 def _pad(config: dict[str, Any]) -> int:
     """What fills up is masked, so that any token will do where the configuration names none."""
     stated, words = config.get("pad_token_id"), config.get("vocab_size")
     most = words if isinstance(words, int) else 1
     return stated if isinstance(stated, int) and 0 < stated < most else 0
-
-
-def _pooling(name: str, stated: dict[str, Any]) -> Pooling:
-    """Raises weights_invalid for one that is not known, and for several side by side."""
-    told = stated.get("pooling_mode")
-    flags = [key.removeprefix(_BEFORE) for key in stated if key.startswith(_BEFORE) and stated[key]]
-    modes = ([told] if isinstance(told, str) else list(told or ())) or flags or ["mean"]
-    if len(modes) == 1 and modes[0] in _POOLINGS:
-        return _POOLINGS[modes[0]]
-    raise HeadstartError(
-        "weights_invalid",
-        f"{name}: 1_Pooling/config.json asks for {modes}: one of {', '.join(_POOLINGS)} is read",
-    )
-
-
-def _default_prompt(stated: dict[str, Any]) -> str:
-    """The prompt that sentence-transformers puts before every text unasked, as a template."""
-    prompts, name = stated.get("prompts"), stated.get("default_prompt_name")
-    said = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
-    return said.replace("{}", "") + "{}" if isinstance(said, str) and said else ""
 
 
 def text_files(path: Path) -> TextFiles:
@@ -233,13 +192,3 @@ def _ends(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     if not own:
         return whole.tokens, []
     return whole.tokens[: own[0]], whole.tokens[own[-1] + 1 :]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {error}") from error
-    return content if isinstance(content, dict) else {}

@@ -1,0 +1,132 @@
+"""Whether `tokenizer_config.json` says of tokens what `tokenizer.json` does, which alone is read.
+
+transformers rebuilds parts of a tokenizer from the former, by its class; where the two differ its
+tokens would be others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import HeadstartError
+from app.infra.found_backbones.settings_files import refusal, told
+
+FILE = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+_GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
+"""Classes that take tokenizer.json as it is, but for what stands at a text's ends."""
+_CASED = {"AlbertTokenizer", "DebertaV2Tokenizer", "RemBertTokenizer", "XLNetTokenizer"}
+"""Classes of other pieces than WordPiece that lower-case by their settings."""
+
+
+def check(folder: Path) -> None:
+    """Raises weights_invalid where both are here and contradict each other, or one is malformed."""
+    config, file = told(folder / CONFIG), folder / FILE
+    if not file.is_file():
+        return
+    state = file.stat()
+    made = _made(file, state.st_mtime_ns, state.st_size)
+    if isinstance(made, HeadstartError):
+        raise made
+    for key, value in _contradicted(config, made):
+        why = f"`{key}` is {value!r}, and {FILE} says otherwise: its tokens would be others"
+        raise refusal(folder / CONFIG, f"{why}; save both from one tokenizer")
+
+
+def lowers(part: object) -> bool:
+    """Whether a normalizer, as tokenizer.json has it, lower-cases."""
+    return any(
+        one.get("type") == "Lowercase" or one.get("lowercase") is True for one in _parts(part)
+    )
+
+
+@lru_cache(maxsize=64)
+def _made(file: Path, _mtime: int, _size: int) -> dict[str, Any] | HeadstartError:
+    """All of it but its pieces, read once per change."""
+    try:
+        read = told(file)
+    except HeadstartError as error:
+        return error
+    model = read.pop("model", None)
+    kind = model.get("type") if isinstance(model, Mapping) else None
+    return {
+        "kind": kind, "normalizer": read.get("normalizer"), "ends": _ends(read),
+        "pre_tokenizer": read.get("pre_tokenizer"),
+    }  # fmt: skip
+
+
+def _contradicted(config: Mapping[str, Any], made: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    name = str(config.get("tokenizer_class") or "").removesuffix("Fast")
+    first, last = made["ends"]
+    for end, own in (("bos", first), ("eos", last)):
+        key = f"add_{end}_token"
+        said, wanted = config.get(key), _content(config.get(f"{end}_token"))
+        if isinstance(said, bool) and wanted is not None and (own == wanted) is not said:
+            yield key, said
+    if name in _GENERIC:
+        return
+    said = config.get("do_lower_case")
+    cased = made["kind"] == "WordPiece" or name in _CASED
+    if cased and isinstance(said, bool) and lowers(made["normalizer"]) is not said:
+        yield "do_lower_case", said
+    if made["kind"] == "WordPiece":
+        yield from _bert(config, made["normalizer"])
+    said = config.get("add_prefix_space")
+    spaces = [one.get("add_prefix_space") for one in _parts(made["pre_tokenizer"])]
+    if isinstance(said, bool) and (not said) in spaces and said not in spaces:
+        yield "add_prefix_space", said
+
+
+def _bert(config: Mapping[str, Any], normalizer: object) -> Iterator[tuple[str, Any]]:
+    """Accents go where that is not said and letters are lower-cased."""
+    for one in _parts(normalizer):
+        if one.get("type") != "BertNormalizer":
+            continue
+        said, own = config.get("tokenize_chinese_chars"), one.get("handle_chinese_chars")
+        if isinstance(said, bool) and isinstance(own, bool) and said is not own:
+            yield "tokenize_chinese_chars", said
+        low, own = bool(one.get("lowercase")), one.get("strip_accents")
+        if "strip_accents" in config:
+            said = config["strip_accents"]
+            if (low if said is None else said) != (low if own is None else own):
+                yield "strip_accents", said
+
+
+def _parts(part: object) -> Iterator[Mapping[str, Any]]:
+    """A normalizer or pre-tokenizer, and all within it."""
+    if not isinstance(part, Mapping):
+        return
+    yield part
+    for key in ("normalizers", "pretokenizers", "processors"):
+        inside = part.get(key)
+        for one in inside if isinstance(inside, list) else ():
+            yield from _parts(one)
+
+
+def _ends(read: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The special tokens that stand first and last around one text."""
+    for one in _parts(read.get("post_processor")):
+        single = one.get("single")
+        if one.get("type") == "TemplateProcessing" and isinstance(single, list) and single:
+            return _special(single[0]), _special(single[-1])
+        if "cls" in one and "sep" in one:
+            return _first(one["cls"]), _first(one["sep"])
+    return None, None
+
+
+def _special(one: object) -> str | None:
+    inside = one.get("SpecialToken") if isinstance(one, Mapping) else None
+    return _content(inside.get("id")) if isinstance(inside, Mapping) else None
+
+
+def _first(pair: object) -> str | None:
+    return _content(pair[0]) if isinstance(pair, list) and pair else None
+
+
+def _content(token: object) -> str | None:
+    """A token by itself, or as an object with its `content`."""
+    said = token.get("content") if isinstance(token, Mapping) else token
+    return said if isinstance(said, str) else None

@@ -1,0 +1,54 @@
+"""Folders that hold something besides a network, or one only within, are told in the listing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from app.infra import weights
+
+
+def folder(place: Path, **told: Any) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "config.json").write_text(json.dumps({"hidden_size": 48, **told}))
+    (place / "model.safetensors").write_bytes(save({"a": torch.zeros(3)}))
+    return place
+
+
+def reason(place: Path, name: str = "net") -> str:
+    assert name in weights.registry(place)
+    return weights.availability(name, place).reason or ""
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_beside_the_weights_is_refused(name: str, tmp_path: Path) -> None:
+    (folder(tmp_path / "net") / name).write_text("{}")
+    assert "merge_and_unload" in reason(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"num_hidden_layers": 0}, {"num_hidden_layers": -1}, {"n_layer": True}, {"n_layers": "6"},
+     {"max_position_embeddings": "512"}],
+)  # fmt: skip
+def test_a_count_that_is_none_is_refused(told: dict[str, Any], tmp_path: Path) -> None:
+    folder(tmp_path / "net", **told)
+    assert next(iter(told)) in reason(tmp_path)
+    folder(tmp_path / "net")
+    assert reason(tmp_path) == ""
+
+
+def test_networks_within_a_folder_are_told(tmp_path: Path) -> None:
+    cached = tmp_path / "models--org--name" / "snapshots" / "abc"
+    folder(cached)
+    folder(tmp_path / "org" / "name")
+    assert "models--org--name/snapshots/abc" in reason(tmp_path, "models--org--name")
+    assert "org/name" in reason(tmp_path, "org")
+    assert str(tmp_path) not in reason(tmp_path, "org")
+    (tmp_path / "linked").symlink_to(cached)
+    assert weights.availability("linked", tmp_path).available

@@ -1,0 +1,80 @@
+"""A tokenizer's settings that contradict its file are told in the listing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.app.infra.found_backbones.test_hugging_face import folder, reason
+
+BERT = {
+    "type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+    "strip_accents": None, "lowercase": True,
+}  # fmt: skip
+CASED = {**BERT, "lowercase": False}
+LOWERED = {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}
+ENDS = {
+    "type": "TemplateProcessing",
+    "single": [
+        {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+    ],
+}  # fmt: skip
+SPACED = {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel", "add_prefix_space": True}]}
+NAMED = {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+
+
+def told(place: Path, config: dict[str, Any], kind: str = "WordPiece", **file: Any) -> str:
+    made = folder(place / "net")
+    (made / "tokenizer_config.json").write_text(json.dumps(config))
+    (made / "tokenizer.json").write_text(json.dumps({"model": {"type": kind}, **file}))
+    return reason(place)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "file"),
+    [
+        ({"do_lower_case": True}, "WordPiece", {"normalizer": CASED}),
+        ({"do_lower_case": False}, "WordPiece", {"normalizer": BERT}),
+        ({"do_lower_case": False}, "WordPiece", {"normalizer": LOWERED}),
+        ({"do_lower_case": True}, "WordPiece", {"normalizer": None}),
+        ({"strip_accents": False}, "WordPiece", {"normalizer": BERT}),
+        ({"strip_accents": True}, "WordPiece", {"normalizer": CASED}),
+        ({"tokenize_chinese_chars": False}, "WordPiece", {"normalizer": BERT}),
+        ({"add_prefix_space": False}, "BPE", {"pre_tokenizer": SPACED}),
+        ({"add_bos_token": False, **NAMED}, "BPE", {"post_processor": ENDS}),
+        ({"add_eos_token": True, **NAMED}, "BPE", {"post_processor": ENDS}),
+        ({"add_eos_token": True, **NAMED}, "BPE", {}),
+    ],
+)
+def test_settings_that_contradict_the_tokens_are_refused(
+    config: dict[str, Any], kind: str, file: dict[str, Any], tmp_path: Path
+) -> None:
+    assert next(iter(config)) in told(tmp_path, config, kind, **file)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "file"),
+    [
+        ({"do_lower_case": True, "strip_accents": None}, "WordPiece", {"normalizer": BERT}),
+        ({"do_lower_case": False, "strip_accents": None}, "WordPiece", {"normalizer": CASED}),
+        ({"do_lower_case": True}, "WordPiece", {"normalizer": LOWERED}),
+        ({"strip_accents": True}, "WordPiece", {"normalizer": BERT}),
+        ({}, "WordPiece", {"normalizer": CASED}),
+        ({"do_lower_case": True}, "Unigram", {"normalizer": {"type": "Precompiled"}}),
+        (
+            {"do_lower_case": True, "tokenizer_class": "PreTrainedTokenizerFast"},
+            "WordPiece",
+            {"normalizer": CASED},
+        ),
+        ({"add_prefix_space": True, "padding_side": "left"}, "BPE", {"pre_tokenizer": SPACED}),
+        ({"add_bos_token": True, "add_eos_token": False, **NAMED}, "BPE", {"post_processor": ENDS}),
+        ({"add_bos_token": False, "bos_token": None}, "BPE", {}),
+    ],
+)
+def test_settings_that_agree_are_read(
+    config: dict[str, Any], kind: str, file: dict[str, Any], tmp_path: Path
+) -> None:
+    assert told(tmp_path, config, kind, **file) == ""

@@ -59,7 +59,7 @@ def _families(examples: Sequence[Example]) -> list[_Family]:
             found.setdefault(("version", name), _Family(name, set())).places.add(item.index)
     uploads = [examples[at].pack for at in files]
     made = families(items, uploads)
-    made = None if made is not None and made.held_out_apart(items) else made
+    made = made and made.without(made.held_out_apart(items), items)
     called = _called(items) if made else {}
     for place, name in made.of.items() if made else ():
         item, root = items[place], made.roots.get(place) if made else None

@@ -28,6 +28,9 @@ from app.core.augmented.naming import (
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.names import folded
 
+APART = 3
+"""Copies of one kind from which it tells something that all are held out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Families:
@@ -39,13 +42,43 @@ class Families:
     roots: Mapping[int, int]
     """By place, that of the picture itself, where it is there."""
 
-    def held_out_apart(self, items: Sequence[LabelledFile]) -> int:
-        """How many copies are held out where all are and all they would be copies of are trained
-        on: a set of its own, such as one in other light, numbered from the start as the other is;
-        copies that were made before a split lie on both sides. Else 0."""
+    forms: Mapping[int, str | None]
+    """How each copy is called beside its picture, as `form_of` says it."""
+
+    def held_out_apart(self, items: Sequence[LabelledFile]) -> frozenset[int]:
+        """The copies that are held out where all that are called so are, and all they would be
+        copies of are trained on: a set of its own, such as one in other light, numbered from the
+        start as the other is; copies that were made before a split lie on both sides.
+
+        Beside copies to train on, only several whose name may as well say what a picture is of.
+        """
         copies = {at for at in self.of if self.roots.get(at) != at}
         held_out = {at for at in self.of if items[at].split in ("val", "test")}
-        return len(copies) if copies == held_out and copies <= self.roots.keys() else 0
+        if copies == held_out and copies <= self.roots.keys():
+            return frozenset(copies)
+        called: dict[str, set[int]] = defaultdict(set)
+        for at, form in self.forms.items():
+            if form is not None:
+                called[form].add(at)
+        apart = [
+            some
+            for some in called.values()
+            if len(some) >= APART
+            and some <= held_out
+            and held_out.isdisjoint(self.roots[at] for at in some)
+        ]
+        return frozenset().union(*apart)
+
+    def without(self, places: frozenset[int], items: Sequence[LabelledFile]) -> Families | None:
+        """These without some copies, and without pictures that then have none; None of none."""
+        of = {at: name for at, name in self.of.items() if at not in places}
+        held = Counter(self.roots[at] for at in of if at in self.roots)
+        of = {at: name for at, name in of.items() if held[self.roots.get(at, at)] != 1}
+        if not of:
+            return None
+        roots = {at: root for at, root in self.roots.items() if at in of}
+        forms = {at: form for at, form in self.forms.items() if at in of}
+        return Families(of, _example(of, roots, items), roots, forms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +100,8 @@ def families(items: Sequence[LabelledFile], uploads: Sequence[str] = ()) -> Fami
         _Stems({at: (stem_of(items[at].path), came[at]) for at in places}, dated)
         for places in by_label
     ]
-    copies = _borne_out([one.copies() for one in stems])
+    found = [one.copies() for one in stems]
+    copies = _borne_out(found)
     parents: dict[int, int] = {}
     named: dict[int, str] = {}
     for places, mine, some in zip(by_label, stems, copies, strict=True):
@@ -78,9 +112,16 @@ def families(items: Sequence[LabelledFile], uploads: Sequence[str] = ()) -> Fami
     of = {at: stem_of(items[root].path) for at, root in roots.items()} | named
     if not of:
         return None
-    at = min(parents or named)
-    first = items[parents[at]].path if parents else named[at]
-    return Families(of, (name_of(items[at].path), name_of(first)), roots)
+    forms = {at: one.form for some in found for at, one in some.items() if at in parents}
+    return Families(of, _example(of, roots, items), roots, forms)
+
+
+def _example(
+    of: Mapping[int, str], roots: Mapping[int, int], items: Sequence[LabelledFile]
+) -> tuple[str, str]:
+    """The names of a copy and of its original, of one that is there if any is."""
+    at = min((at for at in of if roots.get(at) != at), key=lambda at: (at not in roots, at))
+    return name_of(items[at].path), name_of(items[roots[at]].path if at in roots else of[at])
 
 
 def _borne_out(copies: Sequence[Mapping[int, _Copy]]) -> list[dict[int, int]]:

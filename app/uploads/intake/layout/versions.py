@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from app.core.augmented.naming import VERSION
@@ -52,8 +52,12 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
     found = families(items)
     if found is None:
         return list(items), []
+    told: list[Problem] = []
     if apart := found.held_out_apart(items):
-        return list(items), [told_apart(apart, found)]
+        told = [_told_apart(apart, found, items)]
+        found = found.without(apart, items)
+    if found is None:
+        return list(items), told
     grouped = [replace(item, group=item.group or found.of.get(at)) for at, item in enumerate(items)]
     copy, of = (shown(name, 60) for name in found.example)
     count, pictures = len(found.of), len(set(found.of.values()))
@@ -61,15 +65,17 @@ def _augmented(items: Sequence[LabelledFile]) -> tuple[list[LabelledFile], list[
         f"{count} files are {pictures} pictures and copies of them by their names, such as {copy} "
         f"of {of}: those of one picture are one group, {otherwise(count - pictures, len(items))}"
     )
-    return grouped, [Problem(code="group_assumed", message=message)]
+    return grouped, [*told, Problem(code="group_assumed", message=message)]
 
 
-def told_apart(count: int, found: Families) -> Problem:
+def _told_apart(places: Set[int], found: Families, items: Sequence[LabelledFile]) -> Problem:
     """That held-out files are taken for pictures of their own, whatever their names say."""
-    copy, of = (shown(name, 60) for name in found.example)
+    first = min(places)
+    both = (items[at].path.rpartition("/")[2] for at in (first, found.roots[first]))
+    copy, of = (shown(name, 60) for name in both)
     message = (
-        f"{count} held-out files are called like copies of pictures to train on, such as {copy} "
-        f"of {of}, and no file to train on is: they are taken for pictures of their own; "
+        f"{len(places)} held-out files are called like copies of pictures to train on, such as "
+        f"{copy} of {of}, and no file to train on is: they are taken for pictures of their own; "
         "if they are copies, a metadata.csv with the columns path and group says so"
     )
     return Problem(code="ambiguous_layout", message=message)

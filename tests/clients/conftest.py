@@ -54,7 +54,7 @@ def run(*command: str | Path, folder: Path, **environment: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=270,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:]

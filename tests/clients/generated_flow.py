@@ -7,7 +7,9 @@ import sys
 
 from headstart_client import AuthenticatedClient
 from headstart_client.api.datasets import create_dataset_v1_datasets_post as create_dataset
+from headstart_client.api.datasets import get_dataset_v1_datasets_dataset_id_get as get_dataset
 from headstart_client.api.fine_tuning_jobs import create_job_v1_fine_tuning_jobs_post as create_job
+from headstart_client.api.fine_tuning_jobs import get_job_v1_fine_tuning_jobs_job_id_get as get_job
 from headstart_client.api.fine_tuning_jobs import list_jobs_v1_fine_tuning_jobs_get as list_jobs
 from headstart_client.api.models import get_evaluation_v1_models_model_evaluation_get as evaluation
 from headstart_client.api.models import get_model_v1_models_model_get as get_model
@@ -46,6 +48,9 @@ def upload(client: AuthenticatedClient) -> Dataset:
     )
     made = create_dataset.sync(client=client, body=body, prefer="wait=120")
     assert isinstance(made, Dataset), made
+    while made.status == "processing":  # on a busy machine
+        made = get_dataset.sync(made.id, client=client, prefer="wait=120")
+        assert isinstance(made, Dataset), made
     assert (made.status, made.num_examples) == ("ready", 16)
     return made
 
@@ -65,6 +70,9 @@ def main(url: str, key: str) -> None:
     wanted = NewJob(model="all-MiniLM-L6-v2", training_file=dataset.id)
     job = create_job.sync(client=client, body=wanted, prefer="wait=120")
     assert isinstance(job, Job), job
+    while job.status in ("validating_files", "queued", "running"):
+        job = get_job.sync(job.id, client=client, prefer="wait=120")
+        assert isinstance(job, Job), job
     assert job.status == "succeeded"
     assert job.fine_tuned_model is not None
     jobs = list_jobs.sync(client=client)

@@ -103,6 +103,7 @@ TITLES: Mapping[str, str] = {
     "deadline_exceeded": "The deadline has passed",
     "predictor_unavailable": "The predictor cannot be reached",
     "database_unavailable": "The database cannot be reached",
+    "database_busy": "Others were changing the same at once",
     "storage_full": "The storage is full",
     "storage_unavailable": "The storage cannot be reached",
     "content_corrupt": "What was stored is damaged",

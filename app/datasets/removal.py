@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.datasets import plain
@@ -12,7 +13,7 @@ from app.datasets.in_parts import service as in_parts
 from app.http.dependencies import Services
 from app.http.schemas import Deletion
 from app.infra import storage_keys
-from app.infra.database import reading, transaction
+from app.infra.database import reading, repeated
 from app.infra.repositories import datasets, deletions, erasures
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.openai import files, uploads
@@ -26,7 +27,8 @@ def remove(services: Services, dataset_id: str, *, organisation_id: str) -> Dele
 
     What of it a crash or a store that is away prevents, a trainer does. Raises not_found or in_use.
     """
-    with transaction(services.sessions) as session:
+
+    def step(session: Session) -> str:
         removed = datasets.remove(session, dataset_id, organisation_id=organisation_id)
         doomed = Doomed(
             object="dataset",
@@ -38,6 +40,9 @@ def remove(services: Services, dataset_id: str, *, organisation_id: str) -> Dele
         erasures.add(
             session, removed.manifests, organisation_id=organisation_id, deletion_id=deletion_id
         )
+        return deletion_id
+
+    deletion_id = repeated(services.sessions, step)
     return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)
 
 

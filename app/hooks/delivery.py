@@ -71,10 +71,8 @@ def deliver(services: Services, claim: Claim) -> None:
     outcome = send(services, webhook, row, at=at) if webhook.enabled else disabled
     with writing(services) as session:
         work.hold(session, claim)
-        if outcome.slow:
-            webhooks.lock(session, webhook)
+        target = webhooks.lock(session, webhook.id)
         fresh = session.get(WebhookDeliveryRow, row.id, populate_existing=True)
-        target = session.get(WebhookRow, webhook.id, populate_existing=True)
         if fresh is None or target is None:
             work.finish(session, claim)
             return

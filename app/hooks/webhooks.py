@@ -129,7 +129,7 @@ def change_webhook(
     if body.url is not None:
         _check(services, body.url)
     with writing(services) as session:
-        row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
+        row = webhooks.held(session, webhook_id, organisation_id=caller.organisation_id)
         for field, value in body.model_dump(exclude_none=True).items():
             setattr(row, field, value)
         if body.enabled:
@@ -143,7 +143,8 @@ def change_webhook(
 def delete_webhook(webhook_id: WebhookId, caller: Writer, services: ServicesDep) -> DeletedObject:
     """Send nothing more, and forget what was sent."""
     with writing(services) as session:
-        row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
+        whose = {"organisation_id": caller.organisation_id}
+        row = webhooks.held(session, webhook_id, going=True, **whose)
         session.delete(row)
         idempotency.forget(session, caller.organisation_id, named=webhook_id)
     return DeletedObject(id=webhook_id, object="webhook")
@@ -155,7 +156,7 @@ def renew_webhook_secret(
 ) -> WebhookWithSecret:
     """A new secret. For a day deliveries are signed with both, so that nothing is missed."""
     with writing(services) as session:
-        row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
+        row = webhooks.held(session, webhook_id, organisation_id=caller.organisation_id)
         row.former_secret, row.former_until = row.secret, now(session) + FORMER_SECONDS
         secret = new_secret()
         row.secret = sealing.kept(session, services.vault, secret, row)
@@ -168,8 +169,7 @@ def renew_webhook_secret(
 def test_webhook(webhook_id: WebhookId, caller: Writer, services: ServicesDep) -> WebhookDelivery:
     """Send an event that means nothing, of type `webhook.test`; at most ten are on their way."""
     with writing(services) as session:
-        row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
-        webhooks.lock(session, row)
+        row = webhooks.held(session, webhook_id, organisation_id=caller.organisation_id)
         if webhooks.pending(session, row, type_=_TEST) >= MOST_TESTS:
             why = f"{MOST_TESTS} test events of this webhook are still on their way"
             raise HeadstartError("quota_exceeded", why)
@@ -211,7 +211,7 @@ def redeliver(
 ) -> WebhookDelivery:
     """Send an event again, under the same `webhook-id`; one that is pending is tried as it is."""
     with writing(services) as session:
-        row = webhooks.get(session, webhook_id, organisation_id=caller.organisation_id)
+        row = webhooks.held(session, webhook_id, organisation_id=caller.organisation_id)
         found = webhooks.delivery(session, row, delivery_id)
         if found.status == "pending":
             why = "the delivery is pending, and will be tried again by itself"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
@@ -15,7 +15,7 @@ from app.core.identity import Identity, Scope
 from app.http.keyring import Keyring
 from app.http.resolver import Resolver
 from app.http.waiting import Waiting
-from app.infra.database import Sessions, reading, transaction
+from app.infra.database import Sessions, reading, repeated, transaction
 from app.infra.inference_statistics import InferenceStatistics
 from app.infra.orm import HookRow
 from app.infra.predictor_client import PredictorClient
@@ -31,6 +31,7 @@ from app.infra.storage import Storage
 from app.infra.turns import Builds, Turns
 from app.infra.vault import Vault
 
+T = TypeVar("T")
 MakeJob = Callable[[Session, Mapping[str, Any], str], str]
 PendingFeedback = Callable[[Session, str, str, bool], int]
 ApplyFeedback = Callable[["Services", HookRow], None]
@@ -128,6 +129,25 @@ def writing(held: Services) -> Iterator[Session]:
     """One writing transaction for an endpoint that has more to do after its commit."""
     with transaction(held.sessions) as session:
         yield session
+    _ring(held, session)
+
+
+def written(held: Services, step: Callable[[Session], T]) -> T:
+    """`step` in one writing transaction, and in another where it was given up for others' sake:
+    what it does beside, it does again. For what is changed by many at once.
+    """
+    used: list[Session] = []
+
+    def noted(session: Session) -> T:
+        used[:] = [session]
+        return step(session)
+
+    answer = repeated(held.sessions, noted)
+    _ring(held, used[0])
+    return answer
+
+
+def _ring(held: Services, session: Session) -> None:
     if added := session.info.pop("work_added", None):
         lanes = held.settings.lanes
         held.doorbell.ring(lanes.of(kind, method=how, backbone=on) for kind, how, on in added)

@@ -23,7 +23,7 @@ Responses = dict[int | str, dict[str, Any]]
 ID_PATTERN = r"^[A-Za-z0-9._:@-]+$"
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=ID_PATTERN)]
 """An id, or a name that stands for one, in a body."""
-_COMMON = ("invalid_request", "internal", "database_unavailable", "overloaded")
+_COMMON = ("invalid_request", "internal", "database_unavailable", "database_busy", "overloaded")
 _KEYED = ("unauthenticated", "forbidden")
 _WITH_BODY = ("payload_too_large", "unsupported_media_type")
 _OPEN_PATHS = frozenset(

@@ -6,11 +6,14 @@ deferred one that upgrades later fails at once with BUSY_SNAPSHOT instead of wai
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -21,7 +24,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.core.errors import HeadstartError
 from app.infra import postgres
 
+T = TypeVar("T")
 Sessions = sessionmaker[Session]
+log = structlog.get_logger(__name__)
 
 THREADS = 40
 """How many requests of a process may have a thread at once (anyio's own limit)."""
@@ -164,6 +169,44 @@ def transaction(sessions: Sessions) -> Iterator[Session]:
         yield session
 
 
+_TRIES = 4
+_PAUSE_SECONDS = 0.2
+
+
+def repeated(sessions: Sessions, step: Callable[[Session], T]) -> T:
+    """`step` in one writing transaction; where Postgres gave that up for another's sake, nothing of
+    it is left and it is done anew: what it does besides must bear that. Raises database_busy after
+    a few times.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with transaction(sessions) as session:
+                return step(session)
+        except HeadstartError as error:
+            if not left or not _was_given_up(error.__cause__):
+                raise
+            log.info("a transaction is repeated", reason=error)
+        time.sleep(random.uniform(0, _PAUSE_SECONDS))
+    raise AssertionError("the last try answers or raises")
+
+
+def apart(session: Session, step: Callable[[], object], **about: Any) -> Exception | None:
+    """What concerns one thing among others, in a savepoint of its own: why it could not be done, so
+    that the others go on, or None. `about` is logged with it.
+
+    Raises what concerns the database as a whole, after which nothing more can be written.
+    """
+    try:
+        with session.begin_nested():
+            step()
+    except Exception as error:  # whatever a poison row raises
+        if isinstance(error, OperationalError | InterfaceError) and not postgres.is_busy(error):
+            raise
+        log.warning("one of several was passed by", exc_info=True, **about)
+        return error
+    return None
+
+
 @contextmanager
 def reading(sessions: Sessions) -> Iterator[Session]:
     """One reading transaction, which never waits for a writer.
@@ -178,7 +221,9 @@ def reading(sessions: Sessions) -> Iterator[Session]:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Say `database_unavailable` or `storage_full` where the driver says something of its own."""
+    """Say `database_unavailable`, `database_busy` or `storage_full` where the driver says something
+    of its own.
+    """
     try:
         yield
     except (OperationalError, InterfaceError, sqlite3.Error) as error:
@@ -204,9 +249,16 @@ def translate(error: DBAPIError | sqlite3.Error) -> HeadstartError:
     if is_damaged(error):
         why = "the database is damaged; set it aside and `headstart restore` a backup"
         return HeadstartError("database_unavailable", why)
+    if postgres.is_busy(error):
+        why = "others were changing the same at once, and this was given up; try again"
+        return HeadstartError("database_busy", why, retry_after=1)
     return HeadstartError(
         "database_unavailable", "the database cannot be reached; try again", retry_after=2
     )
+
+
+def _was_given_up(error: BaseException | None) -> bool:
+    return isinstance(error, DBAPIError) and postgres.is_given_up(error)
 
 
 def is_damaged(error: DBAPIError | sqlite3.Error) -> bool:

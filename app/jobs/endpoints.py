@@ -9,10 +9,11 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
-from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing
+from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, writing, written
 from app.http.idempotency import IdempotencyDep, mark, once, replay
 from app.http.openapi import CANCEL_PROBLEMS, Responses, files, links, path_id, problems
 from app.http.pages import Limit, Page, cursor, page
@@ -59,14 +60,16 @@ class JobChange:
 
     def __call__(self, change: Callable[..., JobSnapshot], job_id: str) -> Job:
         """The job after `change(session, job_id, organisation_id=)`."""
-        with writing(self.services) as session:
 
+        def step(session: Session) -> tuple[Reply, bool]:
             def effect() -> Reply:
                 organisation = self.caller.organisation_id
                 snapshot = change(session, job_id, organisation_id=organisation)
                 return Reply(status=200, body=job_of(snapshot).model_dump(mode="json"))
 
-            reply, replayed = once(session, self.key, effect)
+            return once(session, self.key, effect)
+
+        reply, replayed = written(self.services, step)
         mark(self.response, replayed=replayed)
         return Job.model_validate(reply.body)
 

@@ -20,6 +20,7 @@ _STATUS: Mapping[int, str] = {
     429: "quota_exceeded rate_limited",
     500: "internal training_failed worker_lost export_failed",
     503: "dataset_corrupt model_corrupt overloaded predictor_unavailable database_unavailable"
+    " database_busy"
     " storage_unavailable content_corrupt secret_unreadable secrets_key_missing"
     " backbone_unavailable precision_unavailable",
     504: "deadline_exceeded",

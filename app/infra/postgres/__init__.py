@@ -45,3 +45,25 @@ class PatientConnection(psycopg.Connection[Any]):
 def connect(*args: Any, **options: Any) -> PatientConnection:
     """A connection, with what psycopg's `connect` takes. Raises OperationalError."""
     return PatientConnection.connect(*args, **{**_KEEPALIVE, **options})
+
+
+_GIVEN_UP = ("40P01", "40001")
+"""`deadlock_detected`, `serialization_failure`: the same transaction, begun anew, may go well."""
+_BUSY = (*_GIVEN_UP, "55P03")
+"""And `lock_not_available`, after `lock_timeout`."""
+
+
+def is_given_up(error: object) -> bool:
+    """Whether Postgres has ended a transaction for the sake of another."""
+    return _state(error) in _GIVEN_UP
+
+
+def is_busy(error: object) -> bool:
+    """Whether that is so, or another holds for too long what it waited for: nothing is away."""
+    return _state(error) in _BUSY
+
+
+def _state(error: object) -> str | None:
+    """The SQLSTATE of a driver's error, by itself or as SQLAlchemy wraps it."""
+    found = getattr(getattr(error, "orig", error), "sqlstate", None)
+    return found if isinstance(found, str) else None

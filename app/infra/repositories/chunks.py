@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -20,11 +21,18 @@ from app.infra.repositories import work
 def ensure_embedded(
     session: Session, version: DatasetVersionRow, *, modality: str, backbone: str, chunk: int
 ) -> None:
-    """Queue a version's examples for `backbone`, at most `chunk` at a time, if nobody has yet.
+    """Queue a version's examples for `backbone`, at most `chunk` at a time, if nobody has yet; of
+    those that were, what was withdrawn or has failed since, from where it was left.
 
     Two callers at once may both queue them; the second pass finds everything cached.
     """
-    if backbone == version.backbone or _is_asked_for(session, version, backbone):
+    if backbone == version.backbone:
+        return
+    asked = _asked_for(session, version, backbone)
+    if any(row.state in ("queued", "running", "done") for row in asked):
+        for row in asked:
+            if row.state in ("cancelled", "failed"):
+                _add(session, version, backbone, row.payload)
         return
     excluded = sum(1 for problem in version.problems if problem["excluded"])
     queue(
@@ -50,45 +58,57 @@ def queue(
     count = max(1, math.ceil(entries / chunk))
     edges = [entries * part // count for part in range(count + 1)]
     for start, stop in pairwise(edges if entries else ()):
-        work.add(
-            session,
-            "embed",
-            organisation_id=version.organisation_id,
-            version_id=version.id,
-            backbone=backbone,
-            payload={"view": PRIMARY[cast(Modality, modality)], "start": start, "stop": stop},
-        )
+        view = PRIMARY[cast(Modality, modality)]
+        _add(session, version, backbone, {"view": view, "start": start, "stop": stop})
 
 
-def _is_asked_for(session: Session, version: DatasetVersionRow, backbone: str) -> bool:
-    asked = select(WorkRow.id).where(
+def _add(
+    session: Session, version: DatasetVersionRow, backbone: str, payload: Mapping[str, Any]
+) -> None:
+    work.add(
+        session,
+        "embed",
+        organisation_id=version.organisation_id,
+        version_id=version.id,
+        backbone=backbone,
+        payload=dict(payload),
+    )
+
+
+def _asked_for(session: Session, version: DatasetVersionRow, backbone: str) -> list[WorkRow]:
+    """The last work for each of the chunks, which are told apart by their ends: their starts move
+    on as they are embedded.
+    """
+    asked = select(WorkRow).where(
         WorkRow.kind == "embed",
         WorkRow.version_id == version.id,
         WorkRow.backbone == backbone,
         WorkRow.priority == 0,
-        WorkRow.state.in_(["queued", "running", "done"]),
     )
-    return session.scalars(asked.limit(1)).first() is not None
+    rows = session.scalars(asked.order_by(WorkRow.created_at, WorkRow.id))
+    return list({row.payload["stop"]: row for row in rows}.values())
 
 
 def withdraw(session: Session, job: JobRow) -> None:
     """End the embedding that waits, or runs, for this job alone, whoever has claimed it.
 
-    What makes a version ready goes on, as does what is done in idle time. Before the job's row is
-    locked: work comes first.
+    What makes a version ready goes on, as does what is done in idle time. It comes before the
+    job's own work and row are locked: who embeds holds a chunk, and then tells the jobs that wait.
+    Of two jobs that end at once the second waits here, and sees that the first needs nothing more.
     """
     read = [one for one in (job.version_id, job.validation_version_id) if one is not None]
+    own = select(DatasetVersionRow.backbone).where(DatasetVersionRow.id.in_(read))
+    named = set(job.backbone.split(JOINT)).difference(session.scalars(own))
+    work.lock_chunks(session, version_ids=read, backbones=named)
     reads_too = or_(JobRow.version_id.in_(read), JobRow.validation_version_id.in_(read))
     others = select(JobRow.backbone).where(
         JobRow.id != job.id, JobRow.status.not_in(TERMINAL), reads_too
     )
     needed = {name for several in session.scalars(others) for name in several.split(JOINT)}
-    own = select(DatasetVersionRow.backbone).where(DatasetVersionRow.id.in_(read))
     work.end(
         session,
         WorkRow.kind == "embed",
         WorkRow.version_id.in_(read),
-        WorkRow.backbone.in_(set(job.backbone.split(JOINT)) - needed),
-        WorkRow.backbone.not_in(own),
+        WorkRow.backbone.in_(named - needed),
         WorkRow.priority == 0,
     )

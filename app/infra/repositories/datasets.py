@@ -204,12 +204,16 @@ def _brief(organisation_id: str) -> Select[Any]:
 
 
 def lock(session: Session, dataset_id: str, *, organisation_id: str) -> DatasetRow:
-    """The dataset's row, locked until the transaction ends. Raises not_found."""
+    """The dataset's row, locked until the transaction ends. Raises not_found.
+
+    Its versions may be written to meanwhile, which Postgres looks it up for: who does so holds what
+    others wait for that have this lock.
+    """
     statement = select(DatasetRow).where(
         DatasetRow.id == dataset_id, DatasetRow.organisation_id == organisation_id
     )
     row = session.execute(
-        statement.with_for_update(), execution_options={"populate_existing": True}
+        statement.with_for_update(key_share=True), execution_options={"populate_existing": True}
     ).scalar_one_or_none()
     if row is None:
         raise missing()

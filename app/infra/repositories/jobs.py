@@ -1,6 +1,7 @@
 """Jobs and their history: every change of state, every event, in the caller's transaction.
 
-Locks are always taken in the order work, then version, then job, so that a cancel, a finish and a
+Locks are always taken in the order work (what is embedded before what is fitted), then version,
+then job, so that a cancel, a finish and a
 rescue of the same job queue up instead of deadlocking. Whoever adds an event holds the job's row,
 so that the ids of one job's events grow in the order of their commits.
 """
@@ -149,9 +150,9 @@ def cancel_job(session: Session, job_id: str) -> JobRow:
 
     Raises not_found, or invalid_transition where the job has already ended.
     """
-    work.withdraw(session, job_id=job_id)
     if (waiting := session.get(JobRow, job_id)) is not None and waiting.status not in TERMINAL:
         chunks.withdraw(session, waiting)
+    work.withdraw(session, job_id=job_id)
     job = lock_job(session, job_id)
     advance_job(session, job, "cancelled")
     return job

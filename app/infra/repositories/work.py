@@ -6,11 +6,11 @@ names the fence; rowcount 0 means that the claim was lost and the result must be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -232,6 +232,15 @@ def lock_version(session: Session, version_id: str) -> None:
     _lock(session, WorkRow.version_id == version_id)
 
 
+def lock_chunks(
+    session: Session, *, version_ids: Collection[str], backbones: Collection[str]
+) -> None:
+    """Lock what is still to be embedded of these versions by these, always in the same order."""
+    of = WorkRow
+    wanted = of.kind == "embed", of.version_id.in_(version_ids), of.backbone.in_(backbones)
+    _lock(session, and_(*wanted, of.priority == 0, of.state.in_(["queued", "running"])))
+
+
 def lock_batches(session: Session, batch_ids: Sequence[str]) -> None:
     """Lock the work of these batches, always in the same order."""
     _lock(session, WorkRow.batch_id.in_(batch_ids))
@@ -293,22 +302,22 @@ def due(session: Session, *, kinds: Sequence[str]) -> set[str]:
 
 
 def rescue(
-    session: Session, *, kinds: Sequence[str] | None = None
+    session: Session, *, kinds: Sequence[str] = (), but: Sequence[str] = ()
 ) -> tuple[list[Claim], list[Claim]]:
-    """Take expired work, of all kinds or of these, from lost workers: (queued again, those whose
-    budget is spent).
+    """Take expired work, of these kinds or of all `but` those, from lost workers: (queued again,
+    those whose budget is spent).
 
     A spent claim stays running under our new fence until the caller finishes it as `worker_lost`.
     """
     clock = clock_sql(session)
     lock = " FOR UPDATE SKIP LOCKED" if session.get_bind().dialect.name == "postgresql" else ""
-    of = "" if kinds is None else "kind IN :kinds AND "
+    of = "kind IN :kinds AND" if kinds else "kind NOT IN :kinds AND" if but else ""
     sql = text(
-        f"SELECT id FROM work WHERE {of}state = 'running' AND lease_until < {clock} "  # noqa: S608
+        f"SELECT id FROM work WHERE {of} state = 'running' AND lease_until < {clock} "  # noqa: S608
         f"LIMIT 100{lock}"
     )
-    if kinds is not None:
-        sql = sql.bindparams(bindparam("kinds", list(kinds), expanding=True))
+    if kinds or but:
+        sql = sql.bindparams(bindparam("kinds", list(kinds or but), expanding=True))
     expired = session.execute(sql).scalars()
     queued: list[Claim] = []
     spent: list[Claim] = []

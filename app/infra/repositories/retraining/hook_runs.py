@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
+from app.infra.lanes import APP_KINDS
 from app.infra.orm import HookRow, HookRunRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import webhooks
 
-KIND = "hook"
+KIND = APP_KINDS[0]
 ENDED = ("succeeded", "skipped", "failed")
 DAY_SECONDS = 86_400.0
 
@@ -139,6 +140,11 @@ def lock(session: Session, run_id: str) -> HookRunRow | None:
     """
     statement = select(HookRunRow).where(HookRunRow.id == run_id).with_for_update()
     return session.execute(statement, execution_options={"populate_existing": True}).scalar()
+
+
+def hook_of(session: Session, run_id: str) -> str | None:
+    """The hook of a run; None where the run is gone."""
+    return session.scalar(select(HookRunRow.hook_id).where(HookRunRow.id == run_id))
 
 
 def listing(session: Session, hook: HookRow, *, after: str | None, limit: int) -> list[HookRunRow]:

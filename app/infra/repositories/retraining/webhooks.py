@@ -13,25 +13,31 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
+from app.infra.lanes import APP_KINDS
 from app.infra.orm import WebhookDeliveryRow, WebhookRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.picking import IDLE
 
-KIND = "webhook"
+KIND = APP_KINDS[1]
 ALL = "*"
 KEPT_SECONDS = 30 * 86_400.0
 """So long a delivery that has ended stays to be looked at."""
 
 
 def emit(session: Session, type_: str, data: Mapping[str, Any], *, organisation_id: str) -> None:
-    """Tell every webhook of the organisation that wants this type; one id for all of them."""
+    """Tell every webhook of the organisation that wants this type; one id for all of them.
+
+    They are held until the commit, so that none goes that a delivery is written for; those that
+    have just gone are told nothing. Nobody who deletes one waits for anything that is told of.
+    """
+    enabled = select(WebhookRow).where(
+        WebhookRow.organisation_id == organisation_id, WebhookRow.enabled
+    )
+    held = enabled.order_by(WebhookRow.id).with_for_update(read=True, key_share=True)
+    fresh = {"populate_existing": True}
     wanted = [
         row
-        for row in session.scalars(
-            select(WebhookRow).where(
-                WebhookRow.organisation_id == organisation_id, WebhookRow.enabled
-            )
-        )
+        for row in session.execute(held, execution_options=fresh).scalars()
         if type_ in row.events or ALL in row.events
     ]
     if not wanted:
@@ -80,10 +86,15 @@ def queue(session: Session, row: WebhookDeliveryRow) -> None:
     session.flush()
 
 
-def lock(session: Session, webhook: WebhookRow) -> None:
-    """Let one transaction at a time write to a webhook's deliveries; new ones may come."""
-    statement = select(WebhookRow.id).where(WebhookRow.id == webhook.id)
-    session.execute(statement.with_for_update(key_share=True)).all()
+def lock(session: Session, webhook_id: str, *, going: bool = False) -> WebhookRow | None:
+    """The webhook, which nobody else changes or deletes until the commit; None where it is gone.
+
+    Events may be written for it meanwhile, unless it is `going`. Whoever writes to its deliveries
+    locks it before, as who deletes it with them does.
+    """
+    statement = select(WebhookRow).where(WebhookRow.id == webhook_id)
+    statement = statement.with_for_update(key_share=not going)
+    return session.execute(statement, execution_options={"populate_existing": True}).scalar()
 
 
 def postpone(session: Session, webhook: WebhookRow, *, until: float) -> None:
@@ -111,6 +122,18 @@ def postpone(session: Session, webhook: WebhookRow, *, until: float) -> None:
 def get(session: Session, webhook_id: str, *, organisation_id: str) -> WebhookRow:
     """One webhook. Raises not_found."""
     row = session.get(WebhookRow, webhook_id, populate_existing=True)
+    return _own(row, organisation_id)
+
+
+def held(
+    session: Session, webhook_id: str, *, organisation_id: str, going: bool = False
+) -> WebhookRow:
+    """The same, locked (`lock`) for who is about to change or delete it. Raises not_found."""
+    _own(session.get(WebhookRow, webhook_id), organisation_id)  # nobody locks another's
+    return _own(lock(session, webhook_id, going=going), organisation_id)
+
+
+def _own(row: WebhookRow | None, organisation_id: str) -> WebhookRow:
     if row is None or row.organisation_id != organisation_id:
         raise HeadstartError("not_found", "there is no such webhook")
     return row

@@ -50,6 +50,25 @@ def test_a_cancel_frees_the_worker_that_embeds_for_that_job_alone(kit: Kit) -> N
     assert set(states(kit, version, OTHER)) == {"cancelled", "queued"}
 
 
+def test_what_was_withdrawn_beside_what_is_done_is_queued_for_the_next_job(kit: Kit) -> None:
+    version = add_dataset(kit, TINY)
+    with training(kit):
+        kit.wait_version(version.id)
+    ask(kit, version)
+    claim = kit.commit(
+        lambda session: work.claim(session, worker="w", kinds=["embed"], lease_seconds=60)
+    )
+    assert claim is not None
+    kit.commit(lambda session: work.finish(session, claim))
+    job = add_job(kit, version, backbone=OTHER)
+    kit.commit(lambda session: jobs.cancel_job(session, job))
+    left = states(kit, version, OTHER)
+    ask(kit, version)
+    assert sorted(states(kit, version, OTHER)) == sorted([*left, *["queued"] * left.count("done")])
+    ask(kit, version)
+    assert states(kit, version, OTHER).count("queued") == 1, "nothing is queued twice"
+
+
 def test_what_makes_a_version_ready_goes_on(kit: Kit) -> None:
     version = add_dataset(kit, TINY)
     job_id = add_job(kit, version)

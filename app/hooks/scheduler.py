@@ -12,15 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.hooks import delivery, new_labels, runs
+from app.hooks import delivery, endings, new_labels, runs
 from app.http.dependencies import Services, writing
-from app.infra.database import reading, transaction
+from app.infra.database import apart, reading, transaction
 from app.infra.repositories import work
 from app.infra.repositories.retraining import hook_runs, webhooks
 from app.infra.repositories.work import Claim, LostClaimError
@@ -74,8 +75,9 @@ class Scheduler:
         while not self._stop.is_set():
             try:
                 busy = self._turn()
-            except (HeadstartError, SQLAlchemyError, OSError) as error:
-                log.warning("the scheduler waits", reason=error)
+            except Exception as error:  # whatever it is, the next turn may be another's
+                expected = isinstance(error, HeadstartError | OSError)
+                log.warning("the scheduler waits", reason=error, exc_info=not expected)
                 busy = False
                 self._stop.wait(1.0)
             if not busy:
@@ -87,8 +89,9 @@ class Scheduler:
             try:
                 self._services.agreement.flush(self._services.sessions)
                 new_labels.look(self._services)
-            except (HeadstartError, SQLAlchemyError, OSError) as error:
-                log.warning("new labels are looked for later", reason=error)
+            except Exception as error:  # whatever it is, the next look may be at another's
+                expected = isinstance(error, HeadstartError | OSError)
+                log.warning("new labels wait", reason=error, exc_info=not expected)
 
     def _turn(self) -> bool:
         """Do what is due once; whether there was anything."""
@@ -144,7 +147,9 @@ class Scheduler:
         usual = self._services.settings.lease_seconds
         lease = DELIVERY_SECONDS if kind == webhooks.KIND else usual
         with transaction(self._services.sessions) as session:
-            work.rescue(session, kinds=[kind])
+            _, spent = work.rescue(session, kinds=[kind])
+            for lost in spent:
+                apart(session, partial(endings.spent, session, lost), work=lost.id)
             return work.claim(
                 session, worker=self._name, kinds=[kind], lease_seconds=lease, but=but
             )
@@ -168,10 +173,7 @@ class Scheduler:
         try:
             with writing(self._services) as session:
                 if errors >= _GIVE_UP and "run" in claim.payload:
-                    work.finish(session, claim, "failed")
-                    run = hook_runs.lock(session, claim.payload["run"])
-                    if run is not None:
-                        hook_runs.finish(session, run, "failed", f"it could not begin: {told}")
+                    endings.give_up(session, claim, f"it could not begin: {told}")
                     return
                 work.give_back(session, claim, delay=pause, errors=errors)
         except (LostClaimError, HeadstartError, SQLAlchemyError) as failure:

@@ -108,7 +108,7 @@ class Context:
             try:
                 return attempt()
             except HeadstartError as error:
-                if error.code not in ("database_unavailable", *also):
+                if error.code not in ("database_unavailable", "database_busy", *also):
                     raise
                 log.warning("waiting for the database", reason=error)
             self.stop.check()

@@ -8,13 +8,17 @@ group twenty times; what has kept a state since then has them anew. Being draine
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.infra.database import apart
+from app.infra.lanes import APP_KINDS
 from app.infra.repositories import work
 from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
 from worker.trainer.context import DrainedError
-from worker.trainer.kinds import kind_of
+from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
 
 _DELAY_SECONDS = 1.0
@@ -22,6 +26,7 @@ _LONGEST_SECONDS = 60.0
 _REPORT = "try again, and if it fails again, the trainer's log has the reason under this id"
 _TRANSIENT = (
     "database_unavailable",
+    "database_busy",
     "storage_unavailable",
     "predictor_unavailable",
     "overloaded",
@@ -105,11 +110,23 @@ def _give_up(session: Session, claim: Claim, code: str, why: str) -> None:
 
 
 def rescue(session: Session) -> int:
-    """Take back what lost workers held; the number of works that are queued again or ended."""
-    queued, spent = work.rescue(session)
-    for claim in queued:
-        kind_of(claim).on_requeue(session, claim, "its worker was lost", quiet=False)
-    for claim in spent:
-        told = f"its worker was lost {claim.losses} times; see that trainers run, then try again"
-        _give_up(session, claim, "worker_lost", told)
-    return len(queued) + len(spent)
+    """Take back what lost workers held; the number of works that are queued again or ended.
+
+    Each apart: one that cannot be ended waits for its lease again, and holds nobody else's up. What
+    only others know, they end: of the app's own kinds it must be told that nothing comes of it.
+    """
+    queued, spent = work.rescue(session, but=APP_KINDS)
+    known = [claim for claim in spent if claim.kind in KINDS]
+    for ended, end in [(queued, _tell_lost), (known, _spend)]:
+        for claim in ended:
+            apart(session, partial(end, session, claim), work=claim.id, kind=claim.kind)
+    return len(queued) + len(known)
+
+
+def _tell_lost(session: Session, claim: Claim) -> None:
+    kind_of(claim).on_requeue(session, claim, "its worker was lost", quiet=False)
+
+
+def _spend(session: Session, claim: Claim) -> None:
+    told = f"its worker was lost {claim.losses} times; see that trainers run, then try again"
+    _give_up(session, claim, "worker_lost", told)

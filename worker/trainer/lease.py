@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import HeadstartError
 from app.infra.database import Sessions, reading, transaction
@@ -68,7 +69,7 @@ class Lease:
             except LostClaimError:
                 self._lost.set()
                 return
-            except HeadstartError as error:  # the database is away: the fence decides afterwards
+            except (HeadstartError, SQLAlchemyError) as error:  # the fence decides afterwards
                 log.warning("lease not checked", work=self._claim.id, reason=error)
 
     def _beat(self) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
-from app.infra.database import reading, transaction
+from app.infra.database import apart, reading, transaction
 from app.infra.migrate import check_schema
 from app.infra.repositories import work
 from app.infra.repositories.work import Claim, LostClaimError
@@ -115,8 +115,9 @@ class Trainer:
         """Rescue, claim and work once; whether there was anything to do."""
         try:
             claim, begun = self._claim()
-        except HeadstartError as error:
-            log.warning("no claim", reason=error)
+        except (HeadstartError, SQLAlchemyError) as error:
+            expected = isinstance(error, HeadstartError)
+            log.warning("no claim", reason=error, exc_info=not expected)
             self.context.stop.wait(1.0)
             return True
         self.context.pulse.beat()
@@ -141,7 +142,7 @@ class Trainer:
                 overdue=self._claims % _OVERDUE_EVERY == _OVERDUE_EVERY - 1,
                 lanes=settings.lanes,
             )
-            begun = claim is not None and _begin(session, claim)
+            begun = claim is not None and _begun(session, claim, alone=settings.embedded)
             more = set() if settings.embedded else work.waiting(session, settings.lanes)
         self._claims += claim is not None
         self.context.doorbell.ring(more)
@@ -164,7 +165,7 @@ class Trainer:
         try:
             with reading(self.context.sessions) as session:
                 due = work.seconds_to_next(session)
-        except HeadstartError:
+        except (HeadstartError, SQLAlchemyError):
             return min(1.0, longest)
         return longest if due is None else min(longest, due + 0.01)
 
@@ -188,7 +189,7 @@ class Trainer:
         try:
             with reading(self.context.sessions) as session:
                 more = work.waiting(session, self.context.settings.lanes)
-        except HeadstartError as error:
+        except (HeadstartError, SQLAlchemyError) as error:
             log.warning("doorbells not rung", reason=error)
             return
         self.context.doorbell.ring(more)
@@ -217,7 +218,10 @@ class Trainer:
         attempt.outbox.take_back(context.sessions)
 
     def _record(self, claim: Claim, error: Exception) -> None:
-        """Write down how a try ended; while that is impossible, wait."""
+        """Write down how a try ended; while that is impossible, wait. What cannot be written down
+        for another reason is left to its lease: it must not end the loop, and with it all others'
+        work.
+        """
         alone = self.context.settings.embedded
         try:
             self.context.commit_failure(
@@ -225,6 +229,21 @@ class Trainer:
             )
         except LostClaimError:
             log.info("claim lost before its failure was written")
+        except (HeadstartError, SQLAlchemyError, DrainedError) as failure:
+            expected = not isinstance(failure, SQLAlchemyError)
+            log.warning("a failed try is left to its lease", reason=failure, exc_info=not expected)
+
+
+def _begun(session: Session, claim: Claim, *, alone: bool) -> bool:
+    """Whether there is anything left to run. Where a work cannot so much as begin, that is how its
+    try ended; the claims of all others are another matter.
+    """
+    begun: list[bool] = []
+    told = {"work": claim.id, "kind": claim.kind}
+    error = apart(session, lambda: begun.append(_begin(session, claim)), **told)
+    if error is not None:
+        apart(session, lambda: endings.conclude(session, claim, error, alone=alone), **told)
+    return any(begun)
 
 
 def _begin(session: Session, claim: Claim) -> bool:

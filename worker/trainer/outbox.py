@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import HeadstartError
 from app.infra.database import Sessions, reading
@@ -58,7 +59,7 @@ class Outbox:
                 if not needed:
                     self._storage.delete(key)
                     gone += 1
-        except (HeadstartError, OSError) as error:
+        except (HeadstartError, SQLAlchemyError, OSError) as error:
             log.warning("files are left to the sweeper", reason=error)
         self._keys.clear()
         return gone

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.infra.database import now
 from app.infra.orm import EventRow, WorkRow
-from app.infra.repositories import work
-from app.infra.repositories.work import MAX_CRASHES, Claim
+from app.infra.repositories import jobs, work
+from app.infra.repositories.work import MAX_CRASHES, MAX_LOSSES, Claim
 from tests.worker_kit import Kit, add_dataset, add_job, organisation
+from worker.trainer.context import Context
 from worker.trainer.endings import conclude, rescue
 from worker.trainer.kinds import KINDS, kind_of
+from worker.trainer.loop import Trainer
 from worker.trainer.tensor_process import ChildCrashedError
 
 AWAY = HeadstartError("storage_unavailable", "the storage is away")
@@ -140,3 +142,62 @@ def test_who_got_somewhere_has_every_try_anew(kit: Kit, job_id: str) -> None:
     for _ in range(MAX_CRASHES - 1):
         fails(kit, DIED)
     assert kit.job(job_id).status == "failed"
+
+
+def expired(kit: Kit, *, losses: int = 0) -> None:
+    lost = {"state": "running", "lease_until": 1.0, "losses": losses}
+    of = update(WorkRow).where(WorkRow.state.in_(["queued", "running"]))
+    kit.commit(lambda session: session.execute(of.values(**lost)))
+
+
+def refuses(session: Session, *_about: object, **_more: object) -> None:
+    """What a database refuses, of one row alone."""
+    session.execute(text("INSERT INTO webhook_deliveries (id) VALUES ('dlv_1')"))
+
+
+def test_what_cannot_be_ended_holds_up_nobody(
+    kit: Kit, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = add_job(kit, kit.version(kit.job(job_id).version_id))
+    claim(kit)
+    of = update(WorkRow).where(WorkRow.state == "running").values(losses=MAX_LOSSES)
+    kit.commit(lambda session: session.execute(of))
+    expired(kit, losses=MAX_LOSSES)
+    monkeypatch.setattr(jobs, "advance_job", refuses)
+    assert kit.commit(rescue) == 2
+    states = kit.read(lambda session: session.scalars(select(WorkRow.state)).all())
+    assert states.count("running") == 2, "they wait for their leases, each apart"
+    monkeypatch.undo()
+    expired(kit, losses=MAX_LOSSES)
+    kit.commit(rescue)
+    assert {kit.job(one).status for one in (job_id, other)} <= {"failed", "queued"}
+
+
+def test_the_loop_goes_on_where_an_end_cannot_be_written(
+    context: Context, job_id: str, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = claim(kit)
+    monkeypatch.setattr(jobs, "advance_job", refuses)
+    Trainer(context)._record(claimed, HeadstartError("diverged"))
+    assert kit.job(job_id).status == "running", "it is left to its lease"
+
+
+def test_what_cannot_begin_is_concluded_and_the_others_are_claimed(
+    context: Context, job_id: str, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "advance_job", refuses)
+    found, begun = Trainer(context)._claim()
+    assert found is not None
+    assert not begun
+    row = kit.read(lambda session: session.get_one(WorkRow, found.id))
+    assert (row.state, row.errors) == ("queued", 1)
+
+
+def test_what_the_app_does_is_left_to_those_who_know_who_waits_for_it(kit: Kit) -> None:
+    organisation(kit)
+    run = {"run": "run_1"}
+    kit.commit(lambda session: work.add(session, "hook", organisation_id="acme", payload=run))
+    expired(kit, losses=MAX_LOSSES)
+    assert kit.commit(rescue) == 0
+    rows = kit.read(lambda session: session.scalars(select(WorkRow)).all())
+    assert [(row.state, row.losses) for row in rows] == [("running", MAX_LOSSES)]

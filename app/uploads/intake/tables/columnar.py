@@ -196,7 +196,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     names = {name for role in roles for name in columns.USUAL[role]}
     names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
     names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *holding.HOLDS}
-    names |= holding.REVIEWED
+    names |= {*holding.REVIEWED, *split_guess.FLAGS, *split_guess.BARE, *split_guess.FOLDS}
     return {
         "kind": table.kind,
         "names": sorted(

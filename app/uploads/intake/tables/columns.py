@@ -56,8 +56,6 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
-FLAGS = frozenset({"is_valid", "is_val", "is_validation", "is_test", "is_train"})
-"""What columns are called that say of a split whether the example is in it, as fastai's do."""
 _SECOND = (
     "text_pair text_b textb text2 text_2 sentence2 sentence_2 sentence_b question2 question_2 "
     "query2 premise hypothesis second_text passage context"
@@ -196,7 +194,9 @@ def _marked(
         return tuple(matching(names, told)[0] for told in table.marks)
     if "label" in places and folded(places["label"]) not in FURTHER["label"]:
         return ()
-    found = marks.columns(sample, [name for name in names if name not in places.values()])
+    free = [name for name in names if name not in places.values()]
+    free = [name for name in free if not split_guess.is_no_class(folded(name))]
+    found = marks.columns(sample, free)
     if len(found) < (1 if table.rules.several and "label" not in places else 2):
         return ()
     some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10]) + (", …" if found[10:] else "")
@@ -325,11 +325,10 @@ def _say_unread(
         some = ", ".join(f"`{shown(name, 40)}`" for name in worded[:10])
         said = f"not read: {some}, whose values are splits' words; split_column says that one is"
         table.warn("column_unread", said)
-    flags = [name for name in free if folded(name) in FLAGS]
-    if flags and "split" not in places:
-        some = ", ".join(f"`{shown(name, 40)}`" for name in flags[:10])
-        said = f"not read: {some}; a column `split` with train, val or test says what is held out"
-        table.warn("column_unread", said)
+    marked = {name for name in free if split_guess.is_no_class(folded(name))}
+    if "split" not in places or ("label" not in places and marked):
+        rest = {name: folded(name) for name in free if name in marked or "label" in places}
+        split_guess.tell_held_out(table, rest, sample)
     if "group" in places:
         return
     unread = [name for name in free if folded(name) in SOURCES]

@@ -114,6 +114,11 @@ def holding(
     return None
 
 
+def has_two_words(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Whether the cells of a column that are not blank say yes and no in some way of `PAIRS`."""
+    return bool(_pairs(sample, name, PAIRS))
+
+
 def _tell_unread(table: TableFile, names: Sequence[str]) -> None:
     some = ", ".join(f"`{shown(name, 40)}`" for name in names[:10])
     said = f"not read: {some}; if one says that a row's label is not there, leave those rows "

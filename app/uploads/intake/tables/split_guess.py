@@ -10,6 +10,7 @@ from app.core.manifest import Split
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import SPLITS, read_name
+from app.uploads.intake.tables.holding import has_two_words
 from app.uploads.intake.tables.source import TableFile
 
 NAMES = (
@@ -17,6 +18,43 @@ NAMES = (
     *("splits", "split_name", "data_split", "dataset_split", "data_type"),
 )
 """What columns of splits are called, and others as well: their values decide."""
+_FLAGS = (
+    "is_valid is_val is_validation is_test is_testing is_train is_training is_dev is_eval "
+    "is_holdout is_held_out holdout hold_out held_out heldout in_train in_val in_test in_holdout"
+)
+FLAGS = frozenset(_FLAGS.split())
+"""What columns are called that say of a split whether the example is in it, as fastai's do."""
+BARE = frozenset(["train", "training", "test", "testing", "val", "validation", "dev", "eval"])
+"""What they are called as well, where they say yes and no beside a label."""
+FOLDS = frozenset({"fold", "folds", "kfold", "k_fold", "cv_fold"})
+
+
+def is_no_class(name: str) -> bool:
+    """Whether a column of this folded name says where examples belong, and is no class."""
+    return name in FLAGS or name in FOLDS or name in NAMES
+
+
+def tell_held_out(
+    table: TableFile, free: Mapping[str, str], sample: Sequence[Mapping[str, Any]]
+) -> None:
+    """Warn of columns that may say what is held out, in numbers or yes and no, and are left unread,
+    by the `free` ones as they are called folded."""
+    told = [
+        name
+        for name, plain in free.items()
+        if plain in FLAGS
+        or ((plain in BARE or plain in NAMES) and has_two_words(sample, name))
+        or (plain in FOLDS and _is_numbered(sample, name))
+    ]
+    if told:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in told[:10])
+        said = f"not read: {some}; a column `split` with train, val or test says what is held out"
+        table.warn("column_unread", said)
+
+
+def _is_numbered(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
+    cells = {str(row.get(name, "")).strip().removesuffix(".0") for row in sample} - {"", "None"}
+    return bool(cells) and all(map(str.isdecimal, cells))
 
 
 @dataclass(slots=True)

@@ -210,6 +210,8 @@ def _shape(code: str) -> Callable[[float], str | None] | None:
         if not (decimals or percent or float(value).is_integer()):
             return None  # it is shown rounded, which is not what anybody has written
         number = 100 * value if percent else value
+        if abs(round(number, len(decimals)) - number) > 1e-9 * max(1.0, number):
+            return None  # as shown it would be one with other numbers
         return f"{before}{number:0{width}.{len(decimals)}f}{percent}{after}"
 
     return show
@@ -225,6 +227,8 @@ def _rows(rows: Iterator[tuple[int, list[str]]], told: list[str], most: int) -> 
     for number, cells in islice(kept, most):
         if len(cells) > width:
             said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
+            if width <= 1:
+                said += "; the first row with cells has to be the columns' names, without a title"
             raise Refused("schema_mismatch", "; ".join([said, *told]))
         padded = cells + [""] * (width - len(cells))
         named: Row = {name: cell for name, cell in zip(names, padded, strict=False) if name.strip()}

@@ -39,3 +39,40 @@ def test_it_is_named_and_split_column_reads_it(
 @pytest.mark.parametrize("words", [("TRAIN", "spare"), ("dog", "test"), ("", "")])
 def test_one_that_says_other_things_is_not(take: Take, words: tuple[str, str]) -> None:
     assert unread(take(archive("stage", words))) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        *((name, ("0", "1")) for name in ("holdout", "is_test", "held-out", "fold", "test", "set")),
+        ("train", ("True", "False")),
+        ("Train", ("yes", "no")),
+        ("fold", ("1", "5")),
+    ],
+)
+def test_a_mark_of_what_is_held_out_is_told_beside_a_label(
+    take: Take, column: str, words: tuple[str, str]
+) -> None:
+    rows = [f"the text {at},{'ab'[at % 2]},{words[at > 3]}" for at in range(6)]
+    table = "\n".join([f"text,label,{column}", *rows]).encode()
+    for built in (take(table, "x.csv"), take(archive(column, words))):
+        (told,) = unread(built)
+        assert f"`{column}`" in told
+        assert "held out" in told
+
+
+@pytest.mark.parametrize("column", ["is_test", "holdout", "fold", "set"])
+def test_it_is_no_class_beside_others(take: Take, column: str) -> None:
+    rows = [f"the text {at},{at % 2},{int(at % 3 == 0)},{int(at > 5)}" for at in range(8)]
+    built = take("\n".join([f"text,spam,toxic,{column}", *rows]).encode(), "x.csv",
+                 options=IntakeOptions(label_mode=None))  # fmt: skip
+    assert {name for one in built.examples for name in one.names} == {"spam", "toxic"}
+    assert any(f"`{column}`" in one for one in unread(built))
+
+
+def test_a_class_that_is_called_train_is_one(take: Take) -> None:
+    rows = [f"the text {at},{at % 2},{int(at % 3 == 0)}" for at in range(8)]
+    built = take("\n".join(["text,car,train", *rows]).encode(), "x.csv",
+                 options=IntakeOptions(label_mode=None))  # fmt: skip
+    assert {name for one in built.examples for name in one.names} == {"car", "train"}
+    assert not unread(built)

@@ -29,6 +29,8 @@ HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?hidden="(?:1|true)"')
 HIDDEN_COLUMN = re.compile(rb'<(?:\w+:)?col\s[^>]*?hidden="(?:1|true)"')
 FORMAT = re.compile(r'(?:"([^"]*)")?(0+)(?:\.(0+))?(%)?(?:"([^"]*)")?')
 """A number format that shows more than the number: zeros before it, per cent, words around it."""
+WORD = re.compile(r'(?:\[[^\]]*\])*"[^"]*[^\W\d_][^"]*"')
+"""A part of one that shows a word in the number's place."""
 
 
 Refused: type[Exception] = globals().get("Refused", ValueError)
@@ -53,7 +55,7 @@ def rows(source: str, bounds: dict[str, Any], _blobs: BinaryIO) -> Iterator[Row]
                 load_workbook(file, read_only=True).worksheets[at] if found.formulas else None
             )
             cells = _Cells(sheets[at], formulas, found.merged)
-            told = [*_of_sheets(sheets, at), *found.told]
+            told = [*_of_sheets(sheets, at), *found.told, *_of_formats(book)]
             yield from _rows(_filled(cells.rows()), told, bounds["rows"])
     except (Refused, MemoryError):
         raise
@@ -195,6 +197,24 @@ def _formats(book: Any) -> set[str]:
         own[one - first] if first <= one < first + len(own) else BUILTIN_FORMATS.get(one, "")
         for one in used
     }
+
+
+def _of_formats(book: Any) -> list[str]:
+    """Which formats are read as they show numbers, and which show words that are not read."""
+    codes = sorted(_formats(book))
+    worded = [code for code in codes if any(map(WORD.fullmatch, code.split(";")))]
+    shown = [code for code in codes if code not in worded and _shape(code.partition(";")[0])]
+    told = []
+    if shown:
+        told.append(f"numbers of the format {_some(shown)} are read as it shows them")
+    if worded:
+        said = f"cells of the format {_some(worded)} show words for numbers: the numbers are read"
+        told.append(f"{said}; write the words themselves if they are meant")
+    return told
+
+
+def _some(codes: list[str]) -> str:
+    return ", ".join(f"`{code[:40]}`" for code in codes[:5]) + ", …" * bool(codes[5:])
 
 
 def _shape(code: str) -> Callable[[float], str | None] | None:

@@ -21,7 +21,7 @@ from app.core.identity import Scope
 from app.http import audit
 from app.http.body import Receive
 from app.http.dependencies import scope_of, services
-from app.http.strict_json import StrictRequest, require_json
+from app.http.strict_json import StrictRequest, require_json, unkept
 
 _DEEP = re.compile(r"([^\[]+)\[.+\]", re.DOTALL)
 """`metadata[key]`: one member of an object in a query."""
@@ -39,6 +39,7 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             for scope in scopes:
                 request.state.identity.require(scope)
+            refuse_unkept(request)
             if known is not None:
                 refuse_unknown(request.query_params, known)
             if self.body_field is not None:
@@ -82,6 +83,24 @@ def own_queries(request: Request) -> frozenset[str]:
 def declared(dependant: Dependant) -> frozenset[str]:
     """The query parameters that the dependant and its dependencies declare."""
     return frozenset(one.alias for part in _flat(dependant) for one in part.query_params)
+
+
+def refuse_unkept(request: Request) -> None:
+    """Raise invalid_request for a text that no row can have: Postgres takes no NUL and no half of a
+    character, nor a question about one. What has such a name is not there: not_found.
+    """
+    for name, text in request.query_params.multi_items():
+        if fault := unkept(name + text):
+            named = _plain(name)
+            raise HeadstartError("invalid_request", f"{named}: it {fault}", param=named)
+    for name, value in request.path_params.items():
+        if fault := unkept(str(value)):
+            code = "invalid_request" if request.method == "PUT" else "not_found"
+            raise HeadstartError(code, f"{name}: it {fault}", param=name)
+
+
+def _plain(name: str) -> str:
+    return "".join(one for one in name.partition("[")[0] if one.isprintable())
 
 
 _TAKES_ANY_QUERY: set[Callable[..., object] | None] = set()

@@ -71,12 +71,19 @@ def _check(value: Any) -> None:
 
 
 def _check_text(text: str) -> None:
+    if fault := unkept(text):
+        raise json.JSONDecodeError(f"text {fault}", "", 0)
+
+
+def unkept(text: str) -> str:
+    """Why Postgres cannot keep, or be asked for, a text; empty where it can."""
     if "\0" in text:
-        raise json.JSONDecodeError("text holds a NUL character", "", 0)
+        return "holds a NUL character"
     try:
         text.encode()  # at the speed of C: a body may be megabytes of base64
-    except UnicodeEncodeError as error:
-        raise json.JSONDecodeError("text holds a lone surrogate", "", 0) from error
+    except UnicodeEncodeError:
+        return "holds a lone surrogate"
+    return ""
 
 
 class StrictRequest(Request):

@@ -97,9 +97,17 @@ def test_the_sdks_own_parameters_are_known(service: Service, key: str) -> None:
         assert (caught.value.code, caught.value.param) == ("unknown_backbone", "model")
 
 
+def documented(document: dict[str, Any]) -> set[str]:
+    """The headers that answers have by the document."""
+    told = [way for ways in document["paths"].values() for way in ways.values()]
+    answers = [answer for one in told for answer in one["responses"].values()]
+    return {name.lower() for answer in answers for name in answer.get("headers", {})}
+
+
 def test_pages_of_an_allowed_origin_may_call(proxied: Service) -> None:
     asked = {"origin": ORIGIN, "access-control-request-method": "POST"}
     with proxied.client(None) as anonymous:
+        told = documented(anonymous.get("/openapi.json").json())
         preflight = anonymous.options("/v1/models", headers=asked)
         refused = anonymous.get("/v1/models", headers={"origin": ORIGIN})
         other = anonymous.get("/v1/models", headers={"origin": "https://evil.example"})
@@ -108,7 +116,9 @@ def test_pages_of_an_allowed_origin_may_call(proxied: Service) -> None:
     assert refused.status_code == 401
     for answer in (preflight, refused):
         assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert "x-request-id" in refused.headers["access-control-expose-headers"]
+    exposed = set(refused.headers["access-control-expose-headers"].split(", "))
+    assert {"x-request-id", "ratelimit-remaining", "etag"} <= exposed
+    assert exposed >= told
     assert "access-control-allow-origin" not in other.headers
 
 

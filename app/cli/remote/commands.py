@@ -14,6 +14,7 @@ from app.cli.options import console
 from app.cli.remote.connection import (
     DEFAULT_URL,
     Address,
+    base_of,
     client_of,
     connected,
     no_service,
@@ -36,7 +37,7 @@ def login(
 ) -> None:
     """Remember a service and a key, for the commands that follow."""
     given = key or typer.prompt("API key", hide_input=True)
-    address = Address(url.rstrip("/"), str(given).strip())
+    address = Address(base_of(url), str(given).strip())
     with client_of(address) as client:
         answer = client.get("/v1/me")
     told = object_of(answer) or {}

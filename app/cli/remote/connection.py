@@ -59,10 +59,15 @@ def remember(address: Address) -> Path:
 def known_address() -> Address | None:
     """What the environment says, else what was remembered, else the service of this folder."""
     told = _remembered()
-    url = os.environ.get("HEADSTART_URL") or told.get("url") or DEFAULT_URL
-    same = url.rstrip("/") == str(told.get("url", "")).rstrip("/")
+    url = base_of(os.environ.get("HEADSTART_URL") or str(told.get("url") or DEFAULT_URL))
+    same = url == base_of(str(told.get("url", "")))
     key = os.environ.get("HEADSTART_API_KEY") or (told.get("key") if same else None) or _own_key()
-    return Address(url.rstrip("/"), str(key)) if key else None
+    return Address(url, str(key)) if key else None
+
+
+def base_of(url: str) -> str:
+    """Where a service is, also where it is told with the `/v1` of its routes, as SDKs want it."""
+    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def _remembered() -> dict[str, Any]:

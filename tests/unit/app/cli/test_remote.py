@@ -52,6 +52,15 @@ def test_the_environment_goes_before_it(home: Path, monkeypatch: pytest.MonkeyPa
     assert known_address() == Address("http://other:3", "hs_c")
 
 
+@pytest.mark.parametrize("url", ["http://here:1/v1", "http://here:1/v1/", "http://here:1/"])
+def test_a_service_may_be_told_with_its_routes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    remember(Address("http://here:1", "hs_a"))
+    monkeypatch.setenv("HEADSTART_URL", url)
+    assert known_address() == Address("http://here:1", "hs_a")
+
+
 def test_a_key_is_not_shown_to_another_service(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(Address("http://here:1", "hs_a"))
     monkeypatch.setenv("HEADSTART_URL", "http://other:3")

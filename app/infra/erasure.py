@@ -40,14 +40,20 @@ def finish(sessions: Sessions, storage: Storage, organisation_id: str) -> int:
         pending = erasures.pending(session, organisation_id)
         others = datasets.manifests(session, organisation_id=organisation_id)
         others |= batches.own_manifests(session, organisation_id=organisation_id)
+        whose = {"organisation_id": organisation_id}
         ends = {
             row.id: row.created_at
-            for row in deletions.unfinished(session, organisation_id=organisation_id)
+            for row in deletions.unfinished(session, deletions.ORGANISATION, **whose)
+        }
+        models = {
+            row.id: row.object_id for row in deletions.unfinished(session, deletions.MODEL, **whose)
         }
     for deletion_id, noted in pending.items():
         _Unfinished(sessions, storage, organisation_id, deletion_id).erase(noted, others)
     for deletion_id, at in ends.items():
         _Unfinished(sessions, storage, organisation_id, deletion_id).drop_segments(at)
+    for deletion_id, model_id in models.items():
+        _Unfinished(sessions, storage, organisation_id, deletion_id).drop_log(model_id)
     remove_files(sessions, storage, organisation_id)
     settle(sessions)
     return sum(map(len, pending.values()))
@@ -107,6 +113,15 @@ class _Unfinished:
             file = storage_keys.segment(self.organisation_id, one.key, one.id)
             self._note(session, [file], removed={"embeddings": rows})
         return True
+
+    def drop_log(self, model_id: str) -> None:
+        """Forget what was written down of a model that has gone: nobody adds to that."""
+        which = live_log.whose(self.organisation_id, alias="", model_id=model_id)
+        gone = _AT_ONCE
+        while gone == _AT_ONCE:
+            with transaction(self.sessions) as session:
+                gone, files = live_log.drop(session, which, limit=_AT_ONCE)
+                self._note(session, files, removed={"logged_predictions": gone})
 
     def _note(self, session: Session, files: Iterable[str], *, removed: Mapping[str, int]) -> None:
         deletions.note_files(
@@ -187,17 +202,16 @@ class Shortened:
     inputs: int
 
 
-def shorten_log(
-    sessions: Sessions, *, organisation_id: str, alias: str = "", model_id: str | None = None
-) -> Shortened:
-    """Delete what was written down of an alias or a model, some at a time, but for the last of it.
+def shorten_log(sessions: Sessions, *, organisation_id: str, alias: str = "") -> Shortened:
+    """Delete what was written down of an alias, or of all, some at a time, but for the last of it.
 
-    Whoever is about to delete the alias, its log or the model does this first: a log may have
-    millions of rows, and on SQLite nobody else writes while one transaction deletes them. Their
-    files are noted for the deletion that is to come. Who is killed meanwhile has answered nobody:
-    the rest of the log is there, and the noted files go.
+    Whoever is about to delete the alias or its log does this first: a log may have millions of
+    rows, and on SQLite nobody else writes while one transaction deletes them. It must be decided
+    by then: what comes after is not refused. Of an alias it goes before, since the name may be
+    used again at once. Their files are noted for the deletion that is to come. Who is killed
+    meanwhile has answered nobody: the rest of the log is there, and the noted files go.
     """
-    which = live_log.whose(organisation_id, alias=alias, model_id=model_id)
+    which = live_log.whose(organisation_id, alias=alias, model_id=None)
     deletion_id, inputs = new_id(deletions.PREFIX), 0
     while True:
         with transaction(sessions) as session:

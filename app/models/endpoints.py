@@ -14,7 +14,7 @@ from app.http.pages import Page
 from app.http.routes import StrictRoute
 from app.http.schemas import Deletion
 from app.http.waiting import WishDep
-from app.infra import erasure, storage_keys
+from app.infra import storage_keys
 from app.infra.database import reading
 from app.infra.orm import ModelRow
 from app.infra.precision import Precisions
@@ -75,22 +75,18 @@ async def delete_model(model: ModelId, caller: Writer, services: ServicesDep) ->
 
 
 def _delete(services: Services, organisation_id: str, model_id: str) -> Deletion:
-    whose = {"organisation_id": organisation_id, "model_id": model_id}
-    with writing(services) as session:
-        models.deletable(session, **whose)
-    before = erasure.shorten_log(services.sessions, **whose)
     with writing(services) as session:
         prefix = models.delete(session, organisation_id=organisation_id, model_id=model_id)
-        live = forgetting.forget_model(session, organisation_id=organisation_id, model_id=model_id)
+        live = forgetting.forget_model(
+            session, organisation_id=organisation_id, model_id=model_id, log_later=True
+        )
         doomed = Doomed(
-            object="model",
+            object=deletions.MODEL,
             id=model_id,
-            removed={"models": 1, **live.counting(before.inputs)},
+            removed={"models": 1, **live.rows},
             files=[storage_keys.all_of_model(prefix), *live.files],
         )
-        deletion_id = deletions.begin(
-            session, doomed, organisation_id=organisation_id, deletion_id=before.deletion_id
-        )
+        deletion_id = deletions.begin(session, doomed, organisation_id=organisation_id)
     return deleting.carried_out(services, deletion_id, organisation_id=organisation_id)
 
 

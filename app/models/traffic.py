@@ -38,48 +38,57 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         values["split"] = _split(services, organisation_id, own, body.split or []) or None
     if "shadow" in body.model_fields_set:
         values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
-    before = _shortened(services, organisation_id, name, body)
+    ends = "prediction_log" in body.model_fields_set and body.prediction_log is None
+    if ends and not values:
+        return _without_log(services, caller, name)
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         if row.model_id != own.id:
             raise HeadstartError("in_flight", "the alias has just moved; try again", retry_after=1)
         aliases.hold(session, _named(values), organisation_id=organisation_id)
         _set(row, values)
-        ended = _set_log(session, row, body, before)
-        move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
-        moves.record(session, organisation_id=organisation_id, alias=name, move=move,
-                     models=(own.id, own.id))  # fmt: skip
-        session.flush()
-        told = alias_of(row)
-    if ended:
-        deleting.finish(services, organisation_id)
+        _set_log(row, body)
+        told = _recorded(session, row, caller)
+    return _without_log(services, caller, name) if ends else told
+
+
+def _without_log(services: Services, caller: Identity, name: str) -> Alias:
+    """End the alias's log, whatever model it points to by then."""
+    organisation_id = caller.organisation_id
+    before = erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
+    with writing(services) as session:
+        row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
+        _end_log(session, row, before)
+        told = _recorded(session, row, caller)
+    deleting.finish(services, organisation_id)
     return told
 
 
-def _shortened(
-    services: Services, organisation_id: str, name: str, body: AliasChange
-) -> Shortened | None:
-    """What has gone before of a log that is to end."""
-    if "prediction_log" not in body.model_fields_set or body.prediction_log is not None:
-        return None
-    return erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
+def _recorded(session: Session, row: AliasRow, caller: Identity) -> Alias:
+    """The alias as it is now, which its history has."""
+    move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
+    moves.record(session, organisation_id=row.organisation_id, alias=row.name, move=move,
+                 models=(row.model_id, row.model_id))  # fmt: skip
+    session.flush()
+    return alias_of(row)
 
 
-def _set_log(session: Session, row: AliasRow, body: AliasChange, before: Shortened | None) -> bool:
-    """Begin, change or end the log; whether it ended, and what was written down goes."""
+def _set_log(row: AliasRow, body: AliasChange) -> None:
+    """Begin or change the log."""
     if (told := body.prediction_log) is not None:
         kept = row.prediction_log or {}
         row.log_id = row.log_id if kept else new_id("plog_")
         row.prediction_log = told.model_dump() | kept | told.model_dump(exclude_unset=True)
-    if before is None:
-        return False
+
+
+def _end_log(session: Session, row: AliasRow, before: Shortened) -> None:
+    """End the log: what was written down goes, so much of it has gone already."""
     row.prediction_log = row.log_id = None
     gone = forgetting.end_log(session, row)
     removed = gone.counting(before.inputs)
     doomed = Doomed(object="prediction_log", id=row.name, removed=removed, files=gone.files)
     whose = {"organisation_id": row.organisation_id, "deletion_id": before.deletion_id}
     deletions.begin(session, doomed, **whose)
-    return True
 
 
 def _set(row: AliasRow, values: dict[str, Any]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from app.core.errors import HeadstartError
 from app.infra import erasure, storage_keys
-from app.infra.database import transaction
-from app.infra.orm import LoggedPredictionRow
-from app.infra.repositories import holds
+from app.infra.database import reading, transaction
+from app.infra.orm import AliasRow, LoggedPredictionRow, ModelRow
+from app.infra.repositories import deletions, holds
+from app.infra.repositories.live import log
 from tests.api.service import Service
 from tests.factories import make_key
 
@@ -30,6 +33,39 @@ def stored(service: Service, key: str, folder: Path) -> str:
         holds.take(session, [key])
     service.services.storage.put(key, source)
     return key
+
+
+def write_down(service: Service, count: int, *, model: str = "m") -> None:
+    """Inputs of a prediction log."""
+    with transaction(service.services.sessions) as session:
+        session.add_all(
+            LoggedPredictionRow(
+                id=f"log_{number}", organisation_id="acme", alias="a", model_id=model, answer={},
+                prediction_id="p", place=number, sha256="0", embedding=None, content_key=None,
+                content_start=0, content_length=0, lot=0.5, created_at=1.0, expires_at=9e9,
+            )
+            for number in range(count)
+        )  # fmt: skip
+
+
+def left(service: Service) -> int:
+    """Inputs that are written down."""
+    with reading(service.services.sessions) as session:
+        return session.query(LoggedPredictionRow).count()
+
+
+@pytest.fixture
+def model(service: Service, acme: httpx.Client) -> str:
+    """A model of the organisation that `acme` calls for."""
+    with transaction(service.services.sessions) as session:
+        session.add(
+            ModelRow(
+                id="m", organisation_id="acme", backbone="b", modality="image", method="logistic",
+                artifact="artifacts/acme/m/", sha256="0" * 64, bytes=0, evaluation={},
+                card={"classes": ["a", "b"]}, created_at=1.0,
+            )
+        )  # fmt: skip
+    return "m"
 
 
 def test_what_a_killed_upload_had_stored_goes_too(
@@ -52,15 +88,57 @@ def test_a_long_log_goes_some_at_a_time(
     service: Service, acme: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "_AT_ONCE", 2)
-    with transaction(service.services.sessions) as session:
-        session.add_all(
-            LoggedPredictionRow(
-                id=f"log_{number}", organisation_id="acme", alias="a", model_id="m", answer={},
-                prediction_id="p", place=number, sha256="0", embedding=None, content_key=None,
-                content_start=0, content_length=0, lot=0.5, created_at=1.0, expires_at=9e9,
-            )
-            for number in range(7)
-        )  # fmt: skip
+    write_down(service, 7)
     with acme:
         told = acme.delete("/v1/organizations/me/content", params=EVERYTHING).json()
     assert (told["status"], told["removed"]["logged_predictions"]) == ("done", 7)
+
+
+def test_a_model_that_may_not_go_keeps_its_log(
+    service: Service, acme: httpx.Client, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias may be pointed at it at any moment: what is refused then has deleted nothing."""
+    monkeypatch.setattr(erasure, "_AT_ONCE", 2)
+    write_down(service, 7)
+    with transaction(service.services.sessions) as session:
+        session.add(AliasRow(organisation_id="acme", name="a", model_id=model, updated_at=1.0))
+    with acme:
+        refused = acme.delete(f"/v1/models/{model}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
+        assert (left(service), acme.get("/v1/deletions").json()["data"]) == (7, [])
+        acme.delete("/v1/aliases/a").raise_for_status()
+        assert left(service) == 0, "the alias's, which was its own to delete"
+
+
+def test_a_models_log_goes_after_it_whoever_is_killed(
+    service: Service, acme: httpx.Client, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "_AT_ONCE", 2)
+    write_down(service, 7)
+    dropped, drop = list[int](), log.drop
+
+    def at_times(*given: Any, **named: Any) -> tuple[int, list[str]]:
+        if len(dropped) == 2:
+            raise HeadstartError("storage_unavailable", "as if killed")
+        gone = drop(*given, **named)
+        dropped.append(gone[0])
+        return gone
+
+    with acme, monkeypatch.context() as patched:
+        patched.setattr(log, "drop", at_times)
+        told = acme.delete(f"/v1/models/{model}").json()["deletion"]
+    assert (told["status"], told["remaining"]["logged_predictions"], dropped) == (
+        "pending",
+        3,
+        [2, 2],
+    )
+    with transaction(service.services.sessions) as session:
+        assert deletions.settle(session) == 0, "it is not done by what is settled meanwhile"
+        assert deletions.overdue(session, seconds=0.0) == {"acme"}
+    erasure.finish(service.services.sessions, service.services.storage, "acme")
+    with reading(service.services.sessions) as session:
+        row = deletions.get(session, told["id"], organisation_id="acme")
+        assert row.finished_at is not None
+        assert row.removed["logged_predictions"] == 7
+        assert deletions.overdue(session, seconds=0.0) == set()
+    assert left(service) == 0

@@ -112,14 +112,14 @@ def delete(session: Session, *, organisation_id: str, model_id: str) -> str:
 
     Raises not_found, or in_use while an alias points to it or a batch predicts with it.
     """
-    row = deletable(session, organisation_id=organisation_id, model_id=model_id)
+    row = _deletable(session, organisation_id=organisation_id, model_id=model_id)
     exports.forget(session, row.artifact)
     session.delete(row)
     session.flush()
     return row.artifact
 
 
-def deletable(session: Session, *, organisation_id: str, model_id: str) -> ModelRow:
+def _deletable(session: Session, *, organisation_id: str, model_id: str) -> ModelRow:
     """A model that nobody uses, held so until the commit. Raises as `delete` does."""
     statement = (
         select(ModelRow)

@@ -16,11 +16,19 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import DeletedFileRow, DeletionRow, ErasureRow, SegmentRow
+from app.infra.orm import (
+    DeletedFileRow,
+    DeletionRow,
+    ErasureRow,
+    LoggedPredictionRow,
+    SegmentRow,
+)
 
 PREFIX = "del_"
 ORGANISATION = "organization"
 """The object of a deletion of all that an organisation holds."""
+MODEL = "model"
+"""That of a model's: what was written down of it goes after the model, some at a time."""
 _DAY = 86_400.0
 
 
@@ -148,7 +156,11 @@ def remaining(session: Session, row: DeletionRow) -> dict[str, int]:
         SegmentRow.organisation_id == row.organisation_id,
         SegmentRow.worn_at <= (row.forgotten_at or 0.0),
     )
-    asked = {"files": files, "manifests": lists, "segments": segments}
+    logged = select(func.count()).where(
+        LoggedPredictionRow.organisation_id == row.organisation_id,
+        LoggedPredictionRow.model_id == (row.object_id if row.object == MODEL else ""),
+    )
+    asked = {"files": files, "manifests": lists, "segments": segments, "logged_predictions": logged}
     return {name: session.scalar(query) or 0 for name, query in asked.items()}
 
 
@@ -158,6 +170,7 @@ def settle(session: Session) -> int:
         exists().where(DeletedFileRow.deletion_id == DeletionRow.id),
         exists().where(ErasureRow.deletion_id == DeletionRow.id),
         _has_segments(),
+        _has_log(),
     )
     done = select(DeletionRow).where(DeletionRow.finished_at.is_(None), ~left).limit(500)
     rows = session.scalars(done.with_for_update(skip_locked=True)).all()
@@ -180,15 +193,28 @@ def _has_segments() -> ColumnElement[bool]:
     return or_(worn, rewritten)
 
 
+def _has_log() -> ColumnElement[bool]:
+    """What was written down of a model that has gone is there still."""
+    return exists().where(
+        DeletionRow.object == MODEL,
+        LoggedPredictionRow.organisation_id == DeletionRow.organisation_id,
+        LoggedPredictionRow.model_id == DeletionRow.object_id,
+    )
+
+
 def overdue(session: Session, *, seconds: float) -> set[str]:
-    """The organisations of which files should be gone for so long."""
-    old = DeletedFileRow.created_at < now(session) - seconds
-    return set(session.scalars(select(DeletedFileRow.organisation_id).where(old).distinct()))
+    """The organisations of which files or logged inputs should be gone for so long."""
+    before = now(session) - seconds
+    files = select(DeletedFileRow.organisation_id).where(DeletedFileRow.created_at < before)
+    logs = select(DeletionRow.organisation_id).where(
+        DeletionRow.finished_at.is_(None), DeletionRow.created_at < before, _has_log()
+    )
+    return {one for query in (files, logs) for one in session.scalars(query.distinct())}
 
 
-def unfinished(session: Session, *, organisation_id: str) -> list[DeletionRow]:
-    """The organisation's deletions of all that it held that are not done."""
-    mine = DeletionRow.organisation_id == organisation_id, DeletionRow.object == ORGANISATION
+def unfinished(session: Session, of: str, *, organisation_id: str) -> list[DeletionRow]:
+    """The organisation's deletions of such an object that are not done."""
+    mine = DeletionRow.organisation_id == organisation_id, DeletionRow.object == of
     return list(
         session.scalars(select(DeletionRow).where(*mine, DeletionRow.finished_at.is_(None)))
     )

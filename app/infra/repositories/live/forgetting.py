@@ -58,10 +58,13 @@ def forget_alias(session: Session, alias: AliasRow) -> Forgotten:
     return Forgotten(rows, [*ended.files, *log.needless(session, keys)])
 
 
-def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Forgotten:
+def forget_model(
+    session: Session, *, organisation_id: str, model_id: str, log_later: bool = False
+) -> Forgotten:
     """Delete the model's log and drift, and feedback that was given of it by its id.
 
-    Feedback given under an alias stays: what it labels is true of any model.
+    Feedback given under an alias stays: what it labels is true of any model. A log that goes later
+    is what the deletion of the model has left to do (`app.infra.erasure`).
     """
     for of in _DRIFT:
         session.execute(
@@ -75,6 +78,10 @@ def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Fo
     keys = session.scalars(
         delete(FeedbackRow).where(FeedbackRow.id.in_(own)).returning(FeedbackRow.content_key)
     ).all()
-    logged, files = log.forget_model(session, organisation_id=organisation_id, model_id=model_id)
+    logged, files = 0, list[str]()
+    if not log_later:
+        logged, files = log.forget_model(
+            session, organisation_id=organisation_id, model_id=model_id
+        )
     rows = {"logged_predictions": logged, "feedback": len(keys)}
     return Forgotten(rows, [*files, *log.needless(session, keys)])

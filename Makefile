@@ -43,17 +43,18 @@ up: install ## Keep the service running (PORT=8000)
 	@$(BIN)/headstart up --port $(PORT)
 
 test: test-fast ## Every test that this machine can run; servers that are missing skip, loudly
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) -m slow $(FAST)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests/faults # a third of their time they wait
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile tests/clients
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e/console
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e --ignore tests/e2e/console
 
-test-fast: install ## Rules, units and the HTTP surface, shuffled (SEED=n repeats an order)
+test-fast: install ## Rules, units and the HTTP surface but for what is slow, shuffled (SEED=n repeats an order)
 	@echo "SEED=$(SEED)"
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) $(FAST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) -m "not slow" $(FAST)
 
-test-covered: install ## The same, much slower, with branch coverage and its floor: before a release
+test-covered: install ## The same and what is slow, longer yet, with branch coverage and its floor: before a release
 	@echo "SEED=$(SEED)"
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(SHUFFLED) --cov --cov-report=term $(FAST)
 

@@ -15,6 +15,8 @@ from tests.api.test_api_keys import make
 from tests.api.uploading import DATASETS, code, made
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 LOG = "/v1/audit-log"
 
 

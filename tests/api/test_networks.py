@@ -19,6 +19,8 @@ from tests.api.service import Service, serve
 from tests.api.uploading import finish, small
 from tests.factories import make_key, migrated
 
+pytestmark = pytest.mark.slow
+
 UPLOADS = {
     ("POST", "/v1/datasets"),
     ("POST", "/v1/datasets/1/examples"),

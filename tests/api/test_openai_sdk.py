@@ -19,6 +19,8 @@ from tests.api.service import Service
 from tests.archives import png
 from tests.factories import claim_job, finish_job, make_dataset, note, settle
 
+pytestmark = pytest.mark.slow
+
 MODEL = "efficientnet_lite0"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 NOTHING = ("GET", "/v2/nothing")
 LONG = ("GET", f"/v2/models/{'m' * 201}")
 WRONG_METHOD = ("DELETE", "/v2/models/m")

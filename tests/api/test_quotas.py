@@ -18,6 +18,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, made, send, small
 from tests.factories import make_dataset, make_key
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/v1/fine_tuning/jobs"
 OWN = "/v1/organizations/default"
 

@@ -25,6 +25,8 @@ from worker.trainer.context import open_context
 from worker.trainer.idle.sweeper import Sweeper
 from worker.trainer.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def trainer(settings: Settings) -> Iterator[None]:

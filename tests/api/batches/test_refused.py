@@ -15,6 +15,8 @@ from tests.api.uploading import code, finish, leftovers, made, works
 from tests.archives import folders, png, zipped
 from tests.factories import add_model, make_key
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def known(service: Service, client: httpx.Client) -> dict[str, str]:

@@ -13,6 +13,8 @@ from tests import serving_kit as kit
 from tests.api.service import Service
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 PNG, LABEL = kit.digit_pngs(1, skip=30)[0]
 ANY = UUID(int=0)
 TRAINING = "/customvision/v3.3/training/projects"

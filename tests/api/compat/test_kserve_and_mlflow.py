@@ -11,6 +11,8 @@ import pytest
 from tests import serving_kit as kit
 from tests.api.predictions.test_predictions import post
 
+pytestmark = pytest.mark.slow
+
 PNG, LABEL = kit.digit_pngs(1, skip=30)[0]
 ENCODED = b64encode(PNG).decode()
 CARD, PASSWORD = "where is my card", "I forgot the password"

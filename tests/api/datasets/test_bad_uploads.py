@@ -14,6 +14,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, leftovers, made, rows, send
 from tests.archives import Raw, folders, picture, png, png_header, raw_zip, tarred, zipped
 
+pytestmark = pytest.mark.slow
+
 GOOD = folders({"a": 2, "b": 2})
 
 

@@ -18,6 +18,8 @@ from tests.api.service import Service
 from tests.api.uploading import finish
 from tests.archives import folders, png
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Result]
 
 

@@ -33,6 +33,8 @@ from tests.api.uploading import (
 from tests.archives import folders, png, tarred, zipped
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_upload_becomes_a_processing_dataset(client: httpx.Client) -> None:
     answer = send(client, name="castings")

@@ -13,6 +13,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, leftovers, made, rows, send
 from tests.archives import Raw, folders, png, raw_zip, zipped
 
+pytestmark = pytest.mark.slow
+
 DRY = f"{DATASETS}?validate_only=true"
 MEMBERS = {
     **{f"set/train/{path}": data for path, data in folders({"a": 3, "b": 2}).items()},

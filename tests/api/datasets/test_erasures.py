@@ -15,6 +15,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, appended, code, examples, finish, made, send
 from tests.archives import png, zipped
 
+pytestmark = pytest.mark.slow
+
 ONE, OTHER, LEFT, LATER = (png(700 + number) for number in range(4))
 OF_PATIENT_7 = {"a/one.png": ONE, "a/other.png": OTHER}
 

@@ -14,6 +14,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, finish, made
 from tests.archives import png, zipped
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "plain",
     'a "quoted", one',

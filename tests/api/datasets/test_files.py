@@ -16,6 +16,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, examples, finish, made, send, small
 from tests.archives import folders, zipped
 
+pytestmark = pytest.mark.slow
+
 FILES = "/v1/files"
 
 

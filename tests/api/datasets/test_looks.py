@@ -14,6 +14,8 @@ from tests.api.service import Service
 from tests.api.uploading import DATASETS, appended, code, examples, finish, made
 from tests.archives import folders, picture, png, zipped
 
+pytestmark = pytest.mark.slow
+
 
 class Predictor:
     """Answers each picture by a small one of its own, and remembers what it was asked."""

@@ -10,6 +10,8 @@ import pytest
 from tests.api.uploading import DATASETS, code, examples, made, send
 from tests.archives import folders, png, zipped
 
+pytestmark = pytest.mark.slow
+
 NUMBER = 130
 
 

@@ -27,6 +27,8 @@ from tests.archives import png
 from tests.factories import make_key
 from tests.servers import free_port, wait_for
 
+pytestmark = pytest.mark.slow
+
 HEAD = (
     "POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {key}\r\n"
     "content-type: multipart/form-data; boundary=xyz\r\n{length}\r\n\r\n"

@@ -21,6 +21,8 @@ from app.infra.orm import FileRow, HeldBlobRow, UploadPartRow, UploadRow
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, finish, small
 
+pytestmark = pytest.mark.slow
+
 UPLOADS = "/v1/uploads"
 REQUESTS = b'{"custom_id": "1"}\n' * 1000
 

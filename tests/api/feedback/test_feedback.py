@@ -22,6 +22,8 @@ from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.archives import zipped
 
+pytestmark = pytest.mark.slow
+
 HERE = f"/v1/models/{ALIAS}"
 
 

@@ -33,6 +33,8 @@ from tests.archives import zipped
 from tests.factories import make_key
 from tests.servers import serving
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "1f0c2b"
 CONFIG = """<View><Image name="img" value="$image"/><Choices name="digit" toName="img">
 <Choice value="0"/><Choice value="1"/><Choice value="2"/></Choices></View>"""

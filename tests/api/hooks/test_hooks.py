@@ -19,6 +19,8 @@ from app.infra.repositories import jobs
 from tests.api.hooks.conftest import Make, until
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 Told = dict[str, Any]
 
 

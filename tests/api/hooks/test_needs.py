@@ -22,6 +22,8 @@ from tests.api.service import Service
 from tests.api.uploading import code, finish, made
 from tests.archives import folders, zipped
 
+pytestmark = pytest.mark.slow
+
 Told = dict[str, Any]
 
 

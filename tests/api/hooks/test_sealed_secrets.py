@@ -26,6 +26,8 @@ from tests.api.hooks.test_hooks import problem
 from tests.api.hooks.test_webhooks import ended, make
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 Told = dict[str, Any]
 KEYED = {"Idempotency-Key": "once"}
 

@@ -17,6 +17,8 @@ from tests.api.hooks.test_hooks import end, run_of, trigger
 from tests.api.service import Service
 from tests.factories import claim_job, finish_job, make_dataset
 
+pytestmark = pytest.mark.slow
+
 ALIAS = "cells@production"
 Told = dict[str, Any]
 

@@ -18,6 +18,8 @@ from tests.api.hooks.receiver import Receiver, receiving
 from tests.api.hooks.test_hooks import problem
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 Told = dict[str, Any]
 
 

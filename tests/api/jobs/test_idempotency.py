@@ -21,6 +21,8 @@ from tests.api.batches.batching import NOBODYS
 from tests.api.service import Service
 from tests.factories import make_dataset
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/v1/fine_tuning/jobs"
 KEYS, CALLS = 20, 20
 """The promise of 100 keys and 50 calls each is in tests/faults; here its shape."""

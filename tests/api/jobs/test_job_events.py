@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.infra.database import transaction
 from app.infra.repositories import jobs
 from tests.api.service import Service
 from tests.factories import claim_job, finish_job, make_dataset, note
+
+pytestmark = pytest.mark.slow
 
 JOBS = "/v1/fine_tuning/jobs"
 STREAM = {"accept": "text/event-stream"}

@@ -16,6 +16,8 @@ from app.infra.orm import DatasetVersionRow, JobRow, WorkRow
 from tests.api.service import Service
 from tests.factories import claim_job, finish_job, make_dataset, make_key, note, settle
 
+pytestmark = pytest.mark.slow
+
 JOBS = "/v1/fine_tuning/jobs"
 
 

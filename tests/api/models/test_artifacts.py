@@ -18,6 +18,8 @@ from tests.api.models.test_models import new_model, problem
 from tests.api.service import Service
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 ZIP = b"PK\x05\x06" + b"\0" * 18
 """The smallest zip there is."""
 

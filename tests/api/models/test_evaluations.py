@@ -16,6 +16,8 @@ from tests.api.models.test_models import new_model, problem
 from tests.api.service import Service
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 
 def answer(number: int, expected: str, label: str, probability: float = 0.8) -> dict[str, Any]:
     rest = "b" if label == "a" else "a"

@@ -16,6 +16,8 @@ from app.infra.repositories import models
 from tests.api.service import Service
 from tests.factories import add_model, make_dataset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(service: Service, key: str, tmp_path: Path) -> str:

@@ -24,6 +24,8 @@ from tests.archives import zipped
 from tests.factories import make_key
 from worker.formats import models
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def name(service: Service, serving: Serving, request: pytest.FixtureRequest) -> str:

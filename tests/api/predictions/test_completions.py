@@ -19,6 +19,8 @@ from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 PICTURE = f"data:image/png;base64,{b64encode(kit.digit_pngs(1)[0][0]).decode()}"
 CARD = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "where is my card"}]
 

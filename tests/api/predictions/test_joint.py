@@ -16,6 +16,8 @@ from tests.api.predictions.test_predictions import post, problem
 from tests.api.service import Service
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 URL = "/v1/predictions"
 IMAGES = [data for data, _ in kit.digit_pngs(2, skip=60)]
 OFF = {"x-headstart-cache": "off"}

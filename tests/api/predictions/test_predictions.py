@@ -18,6 +18,8 @@ from tests.api.predictions.conftest import Serving, register
 from tests.api.service import Service
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 PNG, LABEL = kit.digit_pngs(1, skip=30)[0]
 RAW = {"content-type": "image/png"}
 MULTI = "multipart/form-data"

@@ -22,6 +22,8 @@ from tests.api.uploading import code, small
 from tests.integration.worker.conftest import training
 from tests.servers import wait_for
 
+pytestmark = pytest.mark.slow
+
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 
 

@@ -14,6 +14,8 @@ from tests.api.predictions.conftest import Serving, register
 from tests.api.predictions.test_predictions import post
 from tests.api.service import Service
 
+pytestmark = pytest.mark.slow
+
 ALIAS = "digits@production"
 URL = f"/v1/models/{ALIAS}/predictions"
 IMAGES = [data for data, _ in kit.digit_pngs(40, skip=100)][:40]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from fastapi.routing import iter_route_contexts
 
 from app.infra.settings import Settings
 from app.main import create_app
+
+pytestmark = pytest.mark.slow
 
 
 def test_apps_share_what_is_derived_from_their_routes_and_no_settings(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.gpu import needs
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_service_starts_without_what_is_left_and_knows_what_has_to_travel() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 WITHOUT_OURS = {"benchmarks.serving.competitors.litserve_torch"}
 """LitServe is no dependency of ours; who compares with it names a Python that has it."""

@@ -27,6 +27,8 @@ from tests.chart import (
 from tests.chart_parts import VERSIONS
 from tests.servers import missing
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = OWN.parent / "schemas"
 EVERYTHING: dict[str, Any] = {
     "api": {"autoscaling": {"enabled": True}, "podAnnotations": {"a/b": "c"}},

@@ -15,6 +15,8 @@ from app.core.errors import HeadstartError
 from app.infra.orm import BatchPartRow
 from app.infra.storage import LocalStorage, sha256_of
 
+pytestmark = pytest.mark.slow
+
 LINES = 20_000
 
 

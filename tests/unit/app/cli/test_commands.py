@@ -18,6 +18,8 @@ from app.http.keyring import find_key
 from app.infra.database import make_sessions, open_engine, reading
 from app.infra.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class _NoSpaceError(Exception):
     """What breaks a commit here."""

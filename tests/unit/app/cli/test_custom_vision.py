@@ -19,6 +19,8 @@ from app.core.errors import HeadstartError
 from app.uploads.intake import IntakeOptions, build
 from tests.archives import picture, png
 
+pytestmark = pytest.mark.slow
+
 PROJECT = "2d5f0a9e-2a9d-4a1f-9c5e-6a54bd2d1a01"
 TAGS = [
     {"id": "t-cat", "name": "cat", "type": "Regular", "imageCount": 70},

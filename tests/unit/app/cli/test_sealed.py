@@ -25,6 +25,8 @@ from app.operations.backups import rows
 from app.operations.sealed import advice
 from tests.factories import make_key
 
+pytestmark = pytest.mark.slow
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 

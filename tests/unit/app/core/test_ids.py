@@ -9,6 +9,8 @@ import pytest
 
 from app.core.ids import new_id, suffix_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_id_is_a_prefix_and_26_characters() -> None:
     assert re.fullmatch(r"ds_[0-9a-z]{26}", new_id("ds_"))

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from app.core import splits
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = st.lists(
     st.tuples(
         st.sampled_from("abcd"),

@@ -15,6 +15,8 @@ from app.core.backbones import BACKBONES, SMOLLM2, BackboneSpec
 from app.infra import weights
 from app.infra.found_backbones import left_out
 
+pytestmark = pytest.mark.slow
+
 IN_IMAGES = [spec for spec in BACKBONES.values() if spec.package and spec is not SMOLLM2]
 
 

@@ -31,6 +31,8 @@ from tests.unit.app.operations.backup_files import (
     whole,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def refused(source: Path, folder: Path) -> str:
     """Why it is refused, which is one line; nothing is left of it."""

@@ -21,6 +21,8 @@ from worker.ml.heads import scoring
 from worker.ml.methods import auto
 from worker.ml.tasks import Support
 
+pytestmark = pytest.mark.slow
+
 FROZEN = ("auto", "logistic", "ridge", "lda", "prototypical", "matching", "reptile")
 NEW = clouds([4, 4, 4], seed=50)
 

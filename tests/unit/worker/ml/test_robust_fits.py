@@ -22,6 +22,8 @@ from worker.ml.fitting import text_kernel
 from worker.ml.heads import scoring
 from worker.ml.methods import METHODS, auto
 
+pytestmark = pytest.mark.slow
+
 SIZES = st.integers(2, 60).flatmap(
     lambda classes: st.tuples(st.integers(classes, max(classes, 70)), st.just(classes))
 )

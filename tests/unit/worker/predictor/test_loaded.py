@@ -14,6 +14,8 @@ from worker.ml.backbones.suffix import Suffix
 from worker.predictor.loaded import rehearse
 from worker.predictor.readers import PreparedPicture
 
+pytestmark = pytest.mark.slow
+
 
 class Reader:
     """Of pictures."""

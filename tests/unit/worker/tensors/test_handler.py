@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from worker.ml.engines.readings import TEXT_BATCHES
 from worker.tensors.handler import Tensors, _collect
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Spec:

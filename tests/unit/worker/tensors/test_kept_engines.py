@@ -10,6 +10,8 @@ import pytest
 from worker.tensors import kept_engines
 from worker.tensors.kept_engines import BYTES, KeptEngines
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("old", "middle", "new")
 
 

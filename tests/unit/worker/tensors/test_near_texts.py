@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from worker.tensors import same_text
 from worker.tensors.near_texts import near_texts
 
+pytestmark = pytest.mark.slow
+
 RANDOM = random.Random(7)
 WORDS = ["".join(RANDOM.choices("abcdefghijklmnop", k=RANDOM.randint(2, 9))) for _ in range(800)]
 LONG = " ".join(RANDOM.choices(WORDS, k=400))

@@ -18,6 +18,8 @@ from worker.trainer.context import Context
 from worker.trainer.kinds import KINDS
 from worker.trainer.lease import Lease
 
+pytestmark = pytest.mark.slow
+
 
 def attempt(kit: Kit, context: Context, *, priority: int) -> Attempt:
     """At claimed work of that priority."""

@@ -8,6 +8,8 @@ import pytest
 from app.core.live.drifting import ALPHA, LONGER
 from worker.trainer import two_samples
 
+pytestmark = pytest.mark.slow
+
 SIZES = (40, 30)
 
 

@@ -10,6 +10,8 @@ import pytest
 from app.core.live.drifting import LEAST_LABELLED, LONGER
 from worker.trainer.windows import Sample, labelled_sizes, told_apart, window_result
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("a", "b", "c")
 
 

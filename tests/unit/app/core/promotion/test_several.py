@@ -16,6 +16,8 @@ from app.core.promotion.pairs import Pair, Verdicted
 from app.core.promotion.several import PairedFigures
 from app.core.promotion.spending import Budget
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("cat", "dog", "hat")
 
 

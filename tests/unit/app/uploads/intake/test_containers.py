@@ -19,6 +19,8 @@ from tests import archives
 from tests.archives import Raw, folders, png, raw_zip, tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 GOOD = folders({"a": 3, "b": 2})
 

@@ -16,6 +16,8 @@ from app.uploads.intake import Built, IntakeOptions
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 Table = dict[str, Sequence[Any]]
 

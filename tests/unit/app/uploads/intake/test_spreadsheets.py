@@ -14,6 +14,8 @@ from app.core.errors import HeadstartError
 from app.uploads.intake import Built, IntakeOptions, Limits
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 ROWS = [("card is lost", "lost"), ("my card, stolen", "lost"), ("what is\nthe rate", "rate")]
 

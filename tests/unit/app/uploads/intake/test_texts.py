@@ -16,6 +16,8 @@ from app.uploads.intake.tables import columns
 from tests.archives import tarred, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 
 

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from worker.ml.assess import evaluation, intervals, new_sources
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["a", "b", "c", "d"]
 FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "calibration_error")
 

@@ -16,6 +16,8 @@ from worker.ml.backbones.cuts import cut_network, find, suffix
 from worker.ml.backbones.networks import Pyramid
 from worker.ml.backbones.tapped import ReadNetwork, tapped
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_network_is_cut_before_it_halves_its_resolution_for_the_last_time() -> None:
     cut = find(SPEC, network())

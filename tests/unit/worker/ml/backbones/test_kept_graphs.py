@@ -23,6 +23,8 @@ from worker.ml.backbones.suffix import Suffix
 from worker.ml.checksums import checksum
 from worker.ml.engines.tunable import adapted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:

@@ -16,6 +16,8 @@ from worker.ml.backbones import networks
 from worker.ml.backbones.networks import build, pool, pyramid
 from worker.ml.features import whitening
 
+pytestmark = pytest.mark.slow
+
 IMAGES = [spec for spec in BACKBONES.values() if spec.modality == "image"]
 TORCHVISION = [spec.name for spec in IMAGES if spec.url]
 

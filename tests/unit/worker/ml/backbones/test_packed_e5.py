@@ -21,6 +21,8 @@ from worker.ml.backbones.text_files import fingerprint, prompted
 from worker.ml.engines import Engine, load_engine
 from worker.ml.features import whitening
 
+pytestmark = pytest.mark.slow
+
 KNOWN = json.loads(
     (Path(__file__).parents[4] / "fixtures" / "multilingual_e5_small.json").read_text("utf-8")
 )

@@ -18,6 +18,8 @@ from worker.ml.backbones.packed_gguf_network import network
 from worker.ml.engines import load_engine
 from worker.ml.engines.torch_engine import load_torch
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["the card was back", "hello", "money in 2024, 3,500 of it", "", "card " * 150]
 FORMATS = {
     "F32": 0.0, "F16": 1e-3, "BF16": 1e-2, "Q8_0": 1 / 127, "Q5_0": 1 / 15, "Q5_1": 1 / 15,

@@ -12,6 +12,8 @@ from app.core.errors import HeadstartError
 from worker.ml.backbones import taps
 from worker.ml.backbones.taps import Tap
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def noise() -> Tensor:

@@ -14,6 +14,8 @@ from tests.unit.worker.ml.tiny_encoder import saved
 from worker.ml.backbones.text_files import HuggingFaceFolder
 from worker.ml.engines import load_engine
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["How do I ACTIVATE my Card?", "ok", "Ina son WANNAN abu sosai"]
 
 

@@ -17,6 +17,8 @@ from tests.tiny_decoders import decoder
 from worker.ml.engines import load_engine
 from worker.ml.engines.torch_engine import load_torch
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ["gpt2", "llama", "qwen2", "qwen3"]
 TEXTS = ["the card was back", "hello", "", "money " * 25, "card " * 300]
 

@@ -23,6 +23,8 @@ from worker.ml.engines.openvino_graph import stored
 from worker.ml.engines.torch_engine import load_torch
 from worker.ml.images.views import VIEWS, decode_to
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def batch() -> NDArray[np.uint8]:

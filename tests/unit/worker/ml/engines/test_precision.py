@@ -19,6 +19,8 @@ from worker.ml.engines.openvino_graph import CpuOptions
 from worker.ml.engines.torch_engine import load_torch
 from worker.ml.images.views import decode_to
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[5]
 UNITS = "bf16" in precision.units("cpu")
 

@@ -14,6 +14,8 @@ from worker.ml.engines.readings import AHEAD
 from worker.ml.engines.stream import embed_stream
 from worker.ml.images.views import decode_to
 
+pytestmark = pytest.mark.slow
+
 
 def blobs(count: int) -> list[bytes]:
     return [encoded(np.roll(picture(30 + i, 40), i, axis=1), "PNG") for i in range(count)]

@@ -21,6 +21,8 @@ from worker.ml.backbones.encoders import text_network
 from worker.ml.engines import embedding_key, load_engine
 from worker.ml.engines.torch_engine import load_torch
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "My card was stolen and I need a new one",
     "How do I report a lost card?",

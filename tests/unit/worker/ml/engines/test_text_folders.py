@@ -16,6 +16,8 @@ from tests.unit.worker.ml.tiny_encoder import FAMILIES, saved
 from worker.ml.engines import load_engine
 from worker.ml.engines.torch_engine import load_torch
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["My card was stolen", "How do I report a lost card?", "", "word " * 200]
 
 

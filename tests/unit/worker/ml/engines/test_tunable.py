@@ -26,6 +26,8 @@ from worker.ml.engines import tunable as engines
 from worker.ml.engines.tunable import adapted, tunable
 from worker.ml.heads.tuned_suffix import TunedSuffix
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["My card was stolen", "How do I report a lost card?", "", "word " * 200]
 DEEP = ("lora", "full")
 

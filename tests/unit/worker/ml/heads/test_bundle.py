@@ -23,6 +23,8 @@ from worker.ml.heads.bundle import run
 from worker.ml.images import decoding
 from worker.ml.images.views import VIEWS, decode, render, view_size
 
+pytestmark = pytest.mark.slow
+
 PICTURE = picture()
 GREY = PICTURE.mean(2)
 DEEP = PICTURE.astype(np.uint16) * 16

@@ -17,6 +17,8 @@ from worker.ml.heads import export, scoring
 from worker.ml.heads.export import ExportedNetwork
 from worker.ml.tasks import Support, Task
 
+pytestmark = pytest.mark.slow
+
 BOTH = combined([BACKBONES["efficientnet_lite0"], BACKBONES["efficientnet_lite2"]])
 
 

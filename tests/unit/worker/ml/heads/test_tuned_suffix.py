@@ -15,6 +15,8 @@ from worker.ml.heads import tuned_suffix
 from worker.ml.heads.tuned_suffix import TunedSuffix
 from worker.ml.tasks import Task, Tuning
 
+pytestmark = pytest.mark.slow
+
 THERE = torch.device("meta")
 """A device that every machine has, and whose tensors meet no other's."""
 

@@ -21,6 +21,8 @@ from tests.unit.worker.ml.drawn_images import encoded, picture
 from worker.ml.images import apart, decoding
 from worker.ml.images.apart.pool import Pool, _array
 
+pytestmark = pytest.mark.slow
+
 RGB = Image.fromarray(picture())
 DEEP = Image.fromarray(np.arange(6400, dtype=np.uint16).reshape(80, 80))
 PICTURES = {

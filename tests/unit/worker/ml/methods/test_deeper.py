@@ -26,6 +26,8 @@ from worker.ml.heads import export, scoring
 from worker.ml.heads.scoring import LiveHead
 from worker.ml.tasks import Support, Task, Tuning
 
+pytestmark = pytest.mark.slow
+
 DEPTHS: tuple[Depth, ...] = ("lora", "full")
 ASKED = {"epochs": 2, "share": 0.5, "learning_rate": 3e-3}
 WORDS = {"a": ("red", "blue"), "b": ("green", "black"), "c": ("white", "grey")}

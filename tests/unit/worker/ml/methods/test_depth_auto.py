@@ -22,6 +22,8 @@ from worker.ml.methods import deeper
 from worker.ml.methods.blended import standard_error
 from worker.ml.tasks import Support, Task, Tuning, TuningBudget
 
+pytestmark = pytest.mark.slow
+
 PER_CLASS = 16
 
 

@@ -22,6 +22,8 @@ from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.tasks import Support, Task
 from worker.tensors.label_embeddings import LabelEmbeddings, NameRows
 
+pytestmark = pytest.mark.slow
+
 NOISE = 0.3
 DRAWS = 4
 

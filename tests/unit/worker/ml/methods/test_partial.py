@@ -21,6 +21,8 @@ from worker.ml.heads.scoring import LiveHead
 from worker.ml.methods import deeper
 from worker.ml.tasks import Support, Task, Tuning
 
+pytestmark = pytest.mark.slow
+
 
 def task(support: Support, validation: Support | None = None, **given: Any) -> Task:
     return Task(

@@ -29,6 +29,8 @@ from worker.ml.methods import text
 from worker.ml.methods.setting import Setting
 from worker.ml.tasks import Support, Task
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "card": ["card", "plastic", "chip", "delivery", "arrive", "post"],
     "password": ["password", "login", "reset", "code", "forgot", "account"],

@@ -17,6 +17,8 @@ from worker.ml.artifact import Fit, HeadConfig
 from worker.ml.heads import scoring, scoring_numpy
 from worker.ml.tasks import Support
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("auto", "ridge", "logistic")
 
 

@@ -17,6 +17,8 @@ from worker.ml.tuning.cross_tuned import AVERAGES, CrossTuned, CrossTuning
 from worker.ml.tuning.descent import TrainingPlan
 from worker.ml.tuning.rows import BATCH, PictureRows, bytes_needed
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 4
 State = dict[str, Tensor]
 

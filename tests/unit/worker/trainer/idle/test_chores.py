@@ -19,6 +19,8 @@ from worker.trainer.context import Context
 from worker.trainer.idle import chores
 from worker.trainer.idle.chores import Chores
 
+pytestmark = pytest.mark.slow
+
 
 def left(settings: Settings, name: str, *, age: float) -> Path:
     folder = settings.data_dir / name

@@ -18,6 +18,8 @@ from tests.archives import zipped
 from tests.unit.app.uploads.intake.formats import exports
 from tests.unit.app.uploads.intake.formats.exports import BOXED, LABELS, WHOLE, Files
 
+pytestmark = pytest.mark.slow
+
 ANY = settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 LINES = (".jsonl", ".manifest")
 OPTIONS = (IntakeOptions(label_mode=None), IntakeOptions(label_mode=None, crops=True))

@@ -16,6 +16,8 @@ from tests.unit.app.uploads.intake.formats import exports
 from tests.unit.app.uploads.intake.formats.exports import BOXED, LABELS, SIDES, WHOLE, Files
 from tests.unit.app.uploads.intake.formats.unread import UNREAD
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 JUDGED = IntakeOptions(label_mode=None)
 

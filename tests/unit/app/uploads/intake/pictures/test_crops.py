@@ -16,6 +16,8 @@ from app.uploads.intake import Built, IntakeOptions, Limits
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 Refused = Callable[..., HeadstartError]
 CROPS = IntakeOptions(label_mode=None, crops=True)
 RANDOM = np.random.default_rng(5)

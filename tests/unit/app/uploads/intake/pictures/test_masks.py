@@ -15,6 +15,8 @@ from app.uploads.intake import IntakeOptions
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 BESIDE = [
     ("{n} ({i}).png", "{n} ({i})_mask.png"),
     ("{n} ({i}).png", "{n} ({i})_mask_1.png"),

@@ -16,6 +16,8 @@ from app.uploads.intake.lists.annotated import turned, turned_ellipse
 from tests.archives import zipped
 from tests.unit.app.uploads.intake.conftest import Take
 
+pytestmark = pytest.mark.slow
+
 CROPS = IntakeOptions(label_mode=None, crops=True)
 PIXELS = np.random.default_rng(8).integers(0, 256, (80, 80, 3)).astype(np.uint8)
 LYING = (10, 36, 60, 8)

@@ -20,6 +20,8 @@ from tests.unit.worker.ml.backbones.sources.kit import noise
 from worker.ml.backbones.sources import described, fingerprint, image_network
 from worker.ml.engines import load_engine
 
+pytestmark = pytest.mark.slow
+
 REAL = {
     "mobilenet_v1_1.0_224_quant_embedding_extractor": 1024,
     "mobilenet_v2_1.0_224_inat_bird_quant": 1280,

@@ -18,6 +18,8 @@ from tests.unit.worker.ml.backbones.sources.kit import agreeing, noise
 from tests.unit.worker.ml.tiny_image_folders import NETWORKS, TAUGHT, saved
 from worker.ml.backbones.sources import described, fingerprint, image_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_torch_and_the_cpu_engine_agree(name: str, tmp_path: Path) -> None:

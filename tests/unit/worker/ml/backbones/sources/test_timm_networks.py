@@ -16,6 +16,8 @@ from tests.unit.worker.ml.backbones.sources.kit import agreeing
 from worker.ml.backbones import networks
 from worker.ml.backbones.sources import described, fingerprint, image_network
 
+pytestmark = pytest.mark.slow
+
 
 def saved(name: str, path: Path, classes: int = 1000) -> None:
     torch.manual_seed(0)

@@ -18,6 +18,8 @@ from worker.ml.backbones.sources import image_network, torchvision_networks
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork, tapped
 
+pytestmark = pytest.mark.slow
+
 
 def saved(name: str, folder: Path, **arguments: Any) -> Path:
     """Tensors of the right shapes: no network of torchvision but our own has its weights here."""

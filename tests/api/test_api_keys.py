@@ -67,7 +67,7 @@ def test_another_organisations_key_is_missing(
 ) -> None:
     made = make(client)
     answers = []
-    for name in (made["id"], "key_" + "0" * 26, "key_%00", "x"):
+    for name in (made["id"], "key_" + "0" * 26, "x"):
         for method in ("GET", "DELETE"):
             answer = other_client.request(method, f"{KEYS}/{name}")
             assert code(answer) == (404, "not_found")

@@ -179,7 +179,8 @@ def test_a_column_of_split_words_is_taken_for_the_split(take: Take, kind: str, n
 def test_a_column_that_names_something_else_is_none(take: Take, kind: str) -> None:
     sets = ["north", "south", "test", "train"]
     built = taken(take, kind, {**FOUR, "set": sets, "fold": [0, 1, 2, 3]})
-    assert (splits(built), told(built)) == (["train"] * 4, [])
+    said = "not read: `fold`; a column `split` with train, val or test says what is held out"
+    assert (splits(built), told(built)) == (["train"] * 4, [said])
 
 
 def test_the_first_rows_may_leave_it_open(take: Take) -> None:

@@ -52,7 +52,7 @@ class PatientClient(httpx.Client):
 
 def _is_loading(request: httpx.Request, answer: httpx.Response) -> bool:
     asks = request.method == "POST" and request.url.path.endswith("/predictions")
-    return asks and answer.status_code == _UNAVAILABLE and _RETRY_AFTER in answer.headers
+    return asks and answer.status_code == _UNAVAILABLE and answer.json()["code"] == "overloaded"
 
 
 def _is_under_way(answer: httpx.Response) -> bool:

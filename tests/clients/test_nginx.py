@@ -57,8 +57,10 @@ def caller(nginx: Nginx, running: Running) -> Iterator[httpx.Client]:
 
 
 def large() -> bytes:
-    """A table above nginx's own limit of 1 MiB and every buffer of it."""
-    rows = [f"{n} {'word ' * 400},{'ab'[n % 2]}" for n in range(1200)]
+    """A table above nginx's own limit of 1 MiB and every buffer of it, of texts of few tokens: what
+    follows need not wait until an encoder has read minutes of them.
+    """
+    rows = [f"{n} {'word' * 500},{'ab'[n % 2]}" for n in range(1200)]
     return "\n".join(["text,label", *rows]).encode()
 
 

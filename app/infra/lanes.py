@@ -14,7 +14,8 @@ from app.core.backbones import JOINT
 Accelerator = Literal["any", "cpu", "gpu"]
 WORK_KINDS = ("embed", "fine_tune", "batch", "requests", "export", "drift", "promote")
 """What trainers do."""
-APP_KINDS = ("hook", "webhook")
+HOOK, WEBHOOK = "hook", "webhook"
+APP_KINDS = (HOOK, WEBHOOK)
 """What the app's scheduler does, which alone knows who waits for it."""
 QUEUE = "headstart"
 """The doorbell of every lane, as processes of former releases ring it."""

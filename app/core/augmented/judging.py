@@ -25,7 +25,7 @@ from app.core.augmented.naming import (
 from app.core.manifest import Example
 from app.core.texts import composed
 
-_ROW = re.compile(r".*:\d+", re.DOTALL)
+ROW = re.compile(r".*:\d+", re.DOTALL)
 """A row of a table, which has no name of its own."""
 
 
@@ -38,7 +38,7 @@ def copies_among(examples: Sequence[Example]) -> frozenset[str]:
     """
     together: dict[tuple[str, tuple[str, ...]], list[Example]] = defaultdict(list)
     for one in examples:
-        if one.group is not None and not _ROW.fullmatch(one.path):
+        if one.group is not None and not ROW.fullmatch(one.path):
             together[one.group, one.names].append(one)
     several = {told: some for told, some in together.items() if len(some) > 1}
     words = WORDS

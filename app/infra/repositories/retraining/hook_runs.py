@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.lanes import APP_KINDS
+from app.infra.lanes import HOOK
 from app.infra.orm import HookRow, HookRunRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import webhooks
 
-KIND = APP_KINDS[0]
+KIND = HOOK
 ENDED = ("succeeded", "skipped", "failed")
 DAY_SECONDS = 86_400.0
 

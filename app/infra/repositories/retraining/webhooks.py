@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.lanes import APP_KINDS
+from app.infra.lanes import WEBHOOK
 from app.infra.orm import WebhookDeliveryRow, WebhookRow, WorkRow
 from app.infra.repositories import work
 from app.infra.repositories.picking import IDLE
 
-KIND = APP_KINDS[1]
+KIND = WEBHOOK
 ALL = "*"
 KEPT_SECONDS = 30 * 86_400.0
 """So long a delivery that has ended stays to be looked at."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.augmented.judging import copies_among
+from app.core.augmented.judging import ROW, copies_among
 from app.core.manifest import Example, Problem
 from app.uploads.intake.layout.augmented import families
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.layout.versions import otherwise, version_of
 from app.uploads.intake.names import folded, shown
-
-_ROW = re.compile(r".*:\d+", re.DOTALL)
-"""A row of a table, which has no name of its own."""
 
 
 @dataclass(slots=True)
@@ -51,7 +47,7 @@ def across(examples: Sequence[Example], fresh: int) -> tuple[list[Example], list
 
 
 def _families(examples: Sequence[Example]) -> list[_Family]:
-    files = [at for at, one in enumerate(examples) if not _ROW.fullmatch(one.path)]
+    files = [at for at, one in enumerate(examples) if not ROW.fullmatch(one.path)]
     items = [_item(at, examples[at]) for at in files]
     found: dict[Hashable, _Family] = {}
     for item in items:

@@ -6,9 +6,9 @@ Never in silence: what is read is said, and what contradicts the folders is refu
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -63,6 +63,8 @@ class NamingTable:
     """What ends the upload, where folders do not tell the classes."""
     facts: Sequence[Row] = ()
     """Of one without labels the rows that say a group or a split."""
+    completes: Mapping[FileInTree, str] = field(default_factory=dict)
+    """The pictures in no folder of a class of which it says one, and that."""
     asked: frozenset[str] = frozenset()
     """The form's fields (`label_column`) that say a column which it has."""
 
@@ -128,15 +130,15 @@ def naming_column(
 
 def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> LabelSource:
     """Which of the tables, or whether the folders, say the labels. Raises ambiguous_layout."""
-    by_folder = _by_folder(pictures)
     labelling = [one for one in tables if one.why is None]
+    by_folder = _by_folder(pictures, labelling)
     chosen = [one for one in labelling if one.decides] or labelling
     problems = [
         doubts.table_unread(one.member.path, one.why)
         for one in tables
         if one.why is not None
         and not (one.vague and (by_folder or chosen))
-        and not (by_folder and one.facts)
+        and not (one.facts and (by_folder or chosen))
     ]
     _check_broken(tables, chosen, by_folder)
     if not chosen and tables and not by_folder:
@@ -149,10 +151,33 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         further = [one for one in tables if one.facts]
         for one in chosen:
             agrees, told = _beside_folders(one, by_folder)
-            further += [one] if agrees else []
-            problems.append(told)
+            rest = _completed(one, by_folder)
+            further += [replace(one, completes=rest)] if agrees or rest else []
+            problems += [told] if agrees or not rest else []
+            problems += [doubts.table_completes(one.title, one.member.path, len(rest))] * bool(rest)
         chosen = []
-    return replace(_read(chosen, pictures, problems), read=chosen, beside=further)
+    facts = [one for one in tables if one.facts and chosen]
+    return replace(_read(chosen, facts, pictures, problems), read=chosen, beside=further)
+
+
+def _completed(table: NamingTable, by_folder: Mapping[int, str]) -> dict[FileInTree, str]:
+    """The pictures of a table that lie in no folder of a class, with their classes; none where
+    it says of one what no folder is called, but for zeros before a number."""
+    found: dict[FileInTree, str] = {}
+    classes = {_class_of(label): label for label in by_folder.values()}
+    for row in table.rows:
+        one, label = table.nearby.find(said_path(row.values.get("path"))), row.values.get("label")
+        if one is None or one.index in by_folder:
+            continue
+        if not isinstance(label, str | int) or _class_of(str(label)) not in classes:
+            return {}
+        found[one] = classes[_class_of(str(label))]
+    return found
+
+
+def _class_of(label: str) -> str | int:
+    plain = label.strip()
+    return int(plain) if plain.isascii() and plain.isdecimal() else folded(plain)
 
 
 def _check_broken(
@@ -176,6 +201,7 @@ def _are_numbered(labels: Set[str]) -> bool:
 
 def _read(
     chosen: Sequence[NamingTable],
+    facts: Sequence[NamingTable],
     pictures: Sequence[FileInTree],
     problems: list[Problem],
 ) -> LabelSource:
@@ -196,8 +222,36 @@ def _read(
         count = len({row.values["path"] for _, row in mine})
         notes.append(doubts.table_read(table.title, count, len(pictures)))
         problems.append(Problem(code="ambiguous_layout", message=notes[-1], path=table.member.path))
-    used = frozenset().union(*(one.files | {one.member.index} for one in chosen))
+    for table in facts:
+        rows, fact = _with_facts(rows, table)
+        problems.append(fact)
+    used = frozenset().union(*(one.files | {one.member.index} for one in (*chosen, *facts)))
     return LabelSource(rows, used, notes, problems)
+
+
+def _with_facts(
+    rows: Sequence[tuple[FileInTree, Row]], table: NamingTable
+) -> tuple[list[tuple[FileInTree, Row]], Problem]:
+    """The rows with the groups and splits that a table without labels says, which is told. Raises
+    ambiguous_layout where a row says another."""
+    said = {str(row.values["path"]): row.values for _, row in _located_facts(table)}
+    counts: Counter[str] = Counter()
+    found: list[tuple[FileInTree, Row]] = []
+    for source, row in rows:
+        path, values = str(row.values["path"]), dict(row.values)
+        for role in ("group", "split"):
+            told, before = said.get(path, {}).get(role), values.get(role)
+            if told and before and str(told) != str(before):
+                raise doubts.said_otherwise(table.member.path, path, role, str(told), str(before))
+            counts[role] += bool(told)
+            values |= {role: told} if told else {}
+        found.append((source, Row(row.table, row.number, values)))
+    title, path = table.title, table.member.path
+    return found, doubts.facts_read(title, path, counts["split"], counts["group"])
+
+
+def _located_facts(table: NamingTable) -> Iterator[tuple[FileInTree, Row]]:
+    return _located(replace(table, rows=table.facts), None)
 
 
 def _located(table: NamingTable, split: Split | None) -> Iterator[tuple[FileInTree, Row]]:
@@ -212,16 +266,26 @@ def _located(table: NamingTable, split: Split | None) -> Iterator[tuple[FileInTr
         yield on_top, Row(row.table, row.number, values)
 
 
-def _by_folder(pictures: Sequence[FileInTree]) -> dict[int, str]:
-    """Each picture's class by its folder; none where folders do not tell classes apart."""
+def _by_folder(pictures: Sequence[FileInTree], tables: Sequence[NamingTable]) -> dict[int, str]:
+    """Each picture's class by its folder; none where folders do not tell classes apart. Folders
+    that are numbered do where all that the `tables` say is the classes of pictures elsewhere."""
     try:
         placed = folders.by_folder(pictures, "image")
     except HeadstartError:
         return {}
-    labels = {one.label for one in placed.items}
+    found = {one.index: one.label for one in placed.items}
+    labels = set(found.values())
+    if tables and len(labels) > 1 and all(_only_completes(one, found) for one in tables):
+        return found
     if len(labels) < 2 or all(_plain(label) in GENERIC for label in labels) or _are_parts(labels):
         return {}
-    return {one.index: one.label for one in placed.items}
+    return found
+
+
+def _only_completes(table: NamingTable, by_folder: Mapping[int, str]) -> bool:
+    named = (table.nearby.find(said_path(row.values.get("path"))) for row in table.rows)
+    inside = any(one is not None and one.index in by_folder for one in named)
+    return not inside and bool(_completed(table, by_folder))
 
 
 def _are_parts(labels: Set[str]) -> bool:

@@ -228,6 +228,12 @@ def table_agrees(path: str, named: int) -> Problem:
     return Problem(code="ambiguous_layout", message=message, path=path)
 
 
+def table_completes(title: str, path: str, named: int) -> Problem:
+    """A table that says the classes of pictures that lie in no folder of one."""
+    message = f"{title} gives {named} pictures that lie in no class folder their class, one of the "
+    return Problem(code="ambiguous_layout", message=f"{message}folders', which is read", path=path)
+
+
 def facts_read(title: str, path: str, splits: int, groups: int) -> Problem:
     """What a table says beside the folders, of how many pictures."""
     counts = [f"the {what} of {n}" for what, n in (("split", splits), ("group", groups)) if n]

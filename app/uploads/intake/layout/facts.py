@@ -16,7 +16,7 @@ from app.uploads.intake.layout.beside import NamingTable, said_path
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.rows import Row, group_of, split_of
-from app.uploads.intake.splits import of_tables
+from app.uploads.intake.splits import of_folders, of_tables
 
 
 @dataclass(slots=True)
@@ -46,6 +46,11 @@ class Facts:
         """The members that the tables are."""
         return frozenset().union(*(one.files | {one.member.index} for one in self.tables))
 
+    @property
+    def completed(self) -> frozenset[int]:
+        """The pictures that lie in no folder of a class, and whose class a table says."""
+        return frozenset(one.index for table in self.tables for one in table.completes)
+
     def given(
         self, items: Sequence[LabelledFile], limits: Limits
     ) -> tuple[list[LabelledFile], list[Problem]]:
@@ -56,13 +61,21 @@ class Facts:
         """
         if not items:
             return [], []
-        kept = {one.index: one for one in items}
+        kept = {one.index: one for one in (*items, *self._completing(items))}
         told: list[Problem] = []
         for table in self.tables:
             told += _from_columns(table, kept, limits)
         check_folders(self.asked, self.tables, self.found)
         told += self._from_names(kept)
-        return [kept[one.index] for one in items], told
+        return list(kept.values()), told
+
+    def _completing(self, items: Sequence[LabelledFile]) -> Iterator[LabelledFile]:
+        """The pictures whose class a table says, each in the split of its folder on top."""
+        found = {one: label for table in self.tables for one, label in table.completes.items()}
+        paths = (*(one.path for one in items), *(one.path for one in found))
+        splits = of_folders({path.partition("/")[0] for path in paths if "/" in path})
+        for one, label in found.items():
+            yield LabelledFile(one.index, one.path, label, split=splits.get(one.parts[0]))
 
     def _from_names(self, kept: dict[int, LabelledFile]) -> list[Problem]:
         """Take in the splits that tables and lists are called by, where some are trained on and

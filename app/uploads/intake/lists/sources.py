@@ -5,6 +5,7 @@ What is recognised and not read is found as well: beside it no folders pass for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,12 +16,13 @@ from app.uploads.intake import foreign, images
 from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, yolo
+from app.uploads.intake.lists.columned import RelatedLists, class_names
 from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
 from app.uploads.intake.lists.known import KnownList, known_columns, known_list
 from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
 from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of
-from app.uploads.intake.lists.split_lists import SplitLists, is_named
+from app.uploads.intake.lists.split_lists import SplitLists, is_named, list_name
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import delimited, encodings, naming, objects
 from app.uploads.intake.tables.source import TableFile
@@ -29,6 +31,10 @@ MOST_LISTS = 50
 DEEPEST = 4
 PACKED = (".parquet", ".xlsx")
 LISTS = (".json", ".xml", ".jsonl", ".ndjson", ".manifest", ".lst", ".txt", ".yaml", ".yml", ".csv")
+_ARRAYS = re.compile(
+    r"(?i)(label|anno|class|split|setid|list|target|truth|meta)[^/]*"
+    r"\.(mat|npy|npz|pkl|pickle|h5|hdf5)$"
+)
 VAGUE = (
     "it names pictures in a form that is not read: export COCO, or a CSV with path and label, or "
     "leave it out"
@@ -77,10 +83,23 @@ class Sources:
                 done.add(member.index)
                 yield one
         yield from FilesOfPictures(self._tree, self._reading, self._rows).every()
+        for one in RelatedLists(self._tree, self._reading, self._rows).every():
+            done |= {one.member.index, *one.files}
+            yield one
+        yield from self._arrays()
         for member in self._singles():
             one = self._list(member) if member.index not in done else None
             if one is not None:
                 yield one
+
+    def _arrays(self) -> Iterator[NamingTable]:
+        """What is called as labels are, in a form of arrays, which is not read."""
+        near = (one for one in self._tree if one.role != "image" and len(one.parts) <= DEEPEST)
+        first = next((one for one in near if _ARRAYS.search(one.path)), None)
+        if first is not None:
+            why = f"it is a file of arrays ({images.extension(first.path)}), which is not read: "
+            why += "write its labels into a CSV with the columns path and label, and split"
+            yield NamingTable(first, [], [], self._nearby, why, hint="", vague=True)
 
     def _table(self, member: FileInTree) -> NamingTable | None:
         with self._reading.table(member) as table:
@@ -119,7 +138,13 @@ class Sources:
         are called as lists are."""
         near = [one for one in self._tree if one.role != "image" and len(one.parts) <= DEEPEST]
         alone = [one for one in near if self._pictures.beside(one.path) is None]
-        alone.sort(key=lambda one: (images.extension(one.path) not in LISTS, not is_named(one)))
+        alone.sort(
+            key=lambda one: (
+                images.extension(one.path) not in LISTS,
+                not is_named(one),
+                len(one.parts),
+            )
+        )
         return alone[:MOST_LISTS]
 
     def _list(self, member: FileInTree) -> NamingTable | None:
@@ -159,6 +184,9 @@ class Sources:
 
     def _lines(self, member: FileInTree) -> NamingTable | None:
         folder = member.path.rpartition("/")[0]
+        head = (self._names(one, folder) for one in self._text(member))
+        if list_name(member.path) is None and not any(head):
+            return None  # whatever its size
         with self._reading.table(member) as table:
             text = lines_of(table)
             if self._splits.add(member, text, self._pictures):
@@ -193,11 +221,19 @@ class Sources:
             return replace(table, rows=[], why=error.message)
         names = {one: classes.names.get(int(one)) for one in labels}
         if None in names.values():
+            files = [one for one in self._tree if class_names.may_be(one) and one != table.member]
+            numbered = class_names.named(labels, ((one, self._text(one)) for one in files))
+            if numbered.member is not None:
+                rows = [_renamed(row, numbered.names) for row in table.rows]
+                return replace(table, rows=rows, files=table.files | {numbered.member.index})
             said = "the labels are numbers, and no data.yaml or classes.txt names all of them"
             doubt = Problem(code="labels_doubtful", message=said, path=table.member.path)
             return replace(table, told=[*table.told, doubt])
         rows = [_renamed(row, names) for row in table.rows]
         return replace(table, rows=rows, files=table.files | classes.files)
+
+    def _text(self, member: FileInTree) -> list[str]:
+        return self._reading.head(member, HEAD).decode("utf-8-sig", "replace").splitlines()
 
     def _vague(self, member: FileInTree, head: bytes) -> NamingTable | None:
         """A file that mentions pictures, whatever it is."""

@@ -46,7 +46,8 @@ _LABELS = (
     "emotion emotions topic topics genre species breed diagnosis diagnoses disease condition dx "
     "rating ratings stars polarity annotation gold gold_label majority_label ground_truth truth "
     "sentiment_label airline_sentiment emotion_label label_id class_id class_index class_idx "
-    "category_name category_id cell_type defect defect_type output verdict language_label"
+    "category_name category_id cell_type defect defect_type output verdict language_label "
+    "classid classname labelid categoryid"
 )
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "text": tuple(_TEXTS.split()),

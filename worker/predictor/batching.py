@@ -315,7 +315,7 @@ class Batcher:
         done = time.perf_counter()
         with self._lock:
             taken = self._wait.served(len(items), started=started, done=done)
-            self._sizes.served(len(items), taken, now=done)
+            self._sizes.served(len(items), taken)
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
         timings = [

@@ -63,7 +63,7 @@ def test_an_engine_that_is_shared_is_held_up_by_no_large_batch(
     engine.may_go_on.clear()
     with batcher(engine, desk) as made:
         for size in (1, 2, 4):
-            made._sizes.served(size, 0.01 * size, now=time.perf_counter())
+            made._sizes.served(size, 0.01 * size)
         monkeypatch.setattr(made._sizes, "served", lambda *_args, **_more: None)
         made.submit(*call("0", tenant="loud"))
         _until(lambda: engine.batches == [[0]])

@@ -68,9 +68,9 @@ class BatchSizes:
         return self._smallest(self._sizes[:largest])
 
     def _smallest(self, sizes: Sequence[int]) -> int:
-        """The first that costs little; its neighbour while too few sizes have been seen to tell."""
-        if not self._cost.seen:
-            return sizes[-1]
+        """The first that costs little; a neighbour while too few sizes have been seen to tell."""
+        if not self._cost.told_apart:
+            return sizes[-2] if sizes[-1] == self._cost.last and len(sizes) > 1 else sizes[-1]
         bearable = _PRICE * self._cost.of_an_input(sizes[-1])
         costs = map(self._cost.of_an_input, sizes)
         chosen = next(place for place, cost in enumerate(costs) if cost <= bearable)

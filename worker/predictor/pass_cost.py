@@ -8,6 +8,7 @@ from __future__ import annotations
 
 _FORGOTTEN = 1 / 200
 """Of what is known, with each pass."""
+_ROUNDING = 1e-9
 _SPREAD = 0.03
 """Variance of 1 / count over its mean squared, from which both are told apart well."""
 
@@ -16,27 +17,29 @@ class PassCost:
     """Knows nothing at first. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._sums = (0.0,) * 5
+        self.last = 0
+        """Inputs of the latest pass."""
+        self._sums = 0.0, 0.0, 0.0, 0.0, 0.0
         """Weights, and weighted x, y, x², xy, where x is 1 / count and y the seconds an input."""
 
     @property
-    def seen(self) -> bool:
-        """Whether any pass was."""
-        return self._sums[0] > 0
+    def told_apart(self) -> bool:
+        """Whether passes of more than one size were seen."""
+        weight, x, _, xx, _ = self._sums
+        return weight * xx - x * x > _ROUNDING * weight * xx
 
     @property
     def is_known(self) -> bool:
         """Whether passes of sizes that differ enough were seen lately."""
         weight, x, _, xx, _ = self._sums
-        return self.seen and weight * xx / x**2 - 1 >= _SPREAD
+        return self.told_apart and weight * xx / x**2 - 1 >= _SPREAD
 
     def saw(self, count: int, seconds: float) -> None:
         """A pass of so many inputs took so long."""
+        weight, sum_x, sum_y, sum_xx, sum_xy = (own * (1 - _FORGOTTEN) for own in self._sums)
         x, y = 1 / count, seconds / count
-        new = (1.0, x, y, x * x, x * y)
-        self._sums = tuple(
-            (1 - _FORGOTTEN) * old + own for old, own in zip(self._sums, new, strict=True)
-        )
+        self._sums = weight + 1, sum_x + x, sum_y + y, sum_xx + x * x, sum_xy + x * y
+        self.last = count
 
     def of_an_input(self, count: int) -> float:
         """Seconds an input among so many; neither part of them is ever negative."""
@@ -45,10 +48,9 @@ class PassCost:
 
     def _parts(self) -> tuple[float, float]:
         weight, x, y, xx, xy = self._sums
-        varied = weight * xx - x * x
-        if varied <= 1e-9 * weight * xx:
+        if not self.told_apart:
             return 0.0, y / weight if weight else 0.0
-        price = (weight * xy - x * y) / varied
+        price = (weight * xy - x * y) / (weight * xx - x * x)
         if price <= 0:
             return 0.0, y / weight
         each = (y - price * x) / weight

@@ -224,7 +224,7 @@ def _read(
         problems.append(Problem(code="ambiguous_layout", message=notes[-1], path=table.member.path))
     for table in facts:
         rows, fact = _with_facts(rows, table)
-        problems.append(fact)
+        problems += [*(one for one in table.told if one.code.startswith("column_")), fact]
     used = frozenset().union(*(one.files | {one.member.index} for one in (*chosen, *facts)))
     return LabelSource(rows, used, notes, problems)
 

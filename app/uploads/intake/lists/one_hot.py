@@ -9,7 +9,8 @@ from app.core.errors import HeadstartError
 from app.uploads.intake.lists.annotated import tell_unlabelled, too_many_labels
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import columns, delimited, marks
+from app.uploads.intake.tables import columns, delimited
+from app.uploads.intake.tables.roles import marks
 from app.uploads.intake.tables.source import TableFile
 
 

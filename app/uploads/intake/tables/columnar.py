@@ -22,10 +22,11 @@ from app.core.manifest import Problem
 from app.infra.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import DENIED, PictureCell, Row
-from app.uploads.intake.tables import columns, consensus, holding, objects, split_guess
+from app.uploads.intake.tables import columns, consensus, objects
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.lines import numbered
+from app.uploads.intake.tables.roles import held_out, holding, split_guess
 from app.uploads.intake.tables.source import TableFile
 
 CHILD = Path(__file__).parent / "apart" / "child.py"
@@ -196,7 +197,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     names = {name for role in roles for name in columns.USUAL[role]}
     names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
     names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *holding.HOLDS}
-    names |= {*holding.REVIEWED, *split_guess.FLAGS, *split_guess.BARE, *split_guess.FOLDS}
+    names |= {*holding.REVIEWED, *held_out.FLAGS, *held_out.BARE, *split_guess.FOLDS}
     return {
         "kind": table.kind,
         "names": sorted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,13 @@ from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import DENIED, PATHS, Row
 from app.uploads.intake.splits import SPLITS
-from app.uploads.intake.tables import consensus, marks, split_guess
+from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
-from app.uploads.intake.tables.holding import DenyingColumn, holding
+from app.uploads.intake.tables.roles import marks, split_guess, telling
+from app.uploads.intake.tables.roles.held_out import HeldOut, held_out
+from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
+from app.uploads.intake.tables.roles.split_guess import SplitGuess
 from app.uploads.intake.tables.source import TableFile
-from app.uploads.intake.tables.split_guess import SplitGuess
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "text": (
@@ -57,17 +58,6 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
 _WHO = "patient subject person user author speaker donor customer session video source site camera"
 SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
 """What columns are called whose values several examples share that are not independent."""
-_SECOND = (
-    "text_pair text_b textb text2 text_2 sentence2 sentence_2 sentence_b question2 question_2 "
-    "query2 premise hypothesis second_text passage context"
-)
-SECONDS = frozenset(_SECOND.split())
-"""What the other text of a pair is called; one text an example is read."""
-WORDS = 5
-"""Of a cell, in the mean, from which a column has texts."""
-ENOUGH = 5
-"""Cells that tell what a column has."""
-_BARE = re.compile(r"[+-]?\d+(?:[.,]\d+)?")
 OWN = {
     "label": {"label", "labels"},
     "group": {"group"},
@@ -83,9 +73,11 @@ class Columns:
     """The name of the column that has each role; a role that no column has is not there."""
 
     places: Mapping[str, str]
-    guess: SplitGuess | None = None
+    guess: SplitGuess | HeldOut | None = None
     marks: tuple[str, ...] = ()
     """Columns of zeros and ones, one a class, in the place of one that says the label."""
+    signed: bool = False
+    """Whether these say 1 and -1."""
     marked: set[str] = field(default_factory=set)
     """Those of them that said one so far."""
     voting: Voting | None = None
@@ -102,7 +94,11 @@ class Columns:
         told |= {role: values[role] for role in USUAL if role in values and role not in told}
         told |= {role: values[name] for role, name in self.places.items() if name in values}
         if self.marks:
-            told["label"] = [name for name in self.marks if marks.read(row, name, values.get(name))]
+            told["label"] = [
+                name
+                for name in self.marks
+                if marks.read(row, name, values.get(name), signed=self.signed)
+            ]
             self.marked.update(told["label"])
         elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
             told["label"] = listed
@@ -116,7 +112,10 @@ class Columns:
         return Row(row.table, row.number, told)
 
     def tell_unmarked(self, table: TableFile) -> None:
-        """Tell of the columns that said one in no row, when all were read."""
+        """Tell of the columns that said one in no row, when all were read. Raises schema_mismatch
+        where what was taken for splits is not."""
+        if isinstance(self.guess, HeldOut):
+            self.guess.check()
         for name in self.marks:
             if name not in self.marked:
                 said = f"{table.name}: `{shown(name, 60)}` is 1 in no row, so it is no class"
@@ -160,14 +159,19 @@ def find(
     _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
-    _say_unread(table, places, names, sample)
-    _say_unread_texts(table, places, names, sample)
-    _say_numbers(table, places.get("text"), sample)
-    guess = _guess(table, places, names)
+    flags = _flags(table, places, [name for name in names if name not in marked], sample)
+    said = set(flags.columns) if flags else set()
+    _say_unread(table, places, [name for name in names if name not in said], sample)
     taken = set(places.values())
     free = {name: folded(name) for name in names if name not in taken}
+    if table.labelled and "text" in places and not _is_chat(names):
+        telling.say_unread_texts(table, free, places["text"], sample)
+    telling.say_numbers(table, places.get("text"), sample)
+    guess = flags or _guess(table, places, names)
     holds = holding(table, free, sample, places.get("label"))
-    return Columns(places, guess, marked, voting=_voting(table, places, names), holds=holds)
+    voting = _voting(table, places, names)
+    signed = marks.are_signed(sample, marked)
+    return Columns(places, guess, marked, signed=signed, voting=voting, holds=holds)
 
 
 def _voting(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> Voting | None:
@@ -211,6 +215,20 @@ def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) ->
     free = [name for name in names if name not in places.values()]
     named = [name for name in free if folded(name) in split_guess.NAMES]
     return SplitGuess(table, named) if named and table.labelled and "split" not in places else None
+
+
+def _flags(
+    table: TableFile,
+    places: Mapping[str, str],
+    names: Sequence[str],
+    sample: Sequence[Mapping[str, Any]],
+) -> HeldOut | None:
+    """The columns of yes and no that say what is held out, where no other may say the split."""
+    free = {name: folded(name) for name in names if name not in places.values()}
+    worded = any(_has_splits(sample, one) for one in free if free[one] in split_guess.NAMES)
+    if not table.labelled or "split" in places or worded:
+        return None
+    return held_out(table, free, sample)
 
 
 def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
@@ -342,47 +360,10 @@ def _say_unread(
         )
 
 
-def _say_unread_texts(
-    table: TableFile,
-    places: Mapping[str, str],
-    names: Sequence[str],
-    sample: Sequence[Mapping[str, Any]],
-) -> None:
-    """Warn of columns that hold texts, or are called as the other text of a pair, and are left
-    unread beside the text."""
-    if not table.labelled or "text" not in places or _is_chat(names):
-        return
-    free = [name for name in names if name not in places.values()]
-    unread = [name for name in free if folded(name) in SECONDS or _has_texts(sample, name)]
-    if unread:
-        some = ", ".join(f"`{shown(name, 40)}`" for name in unread[:10])
-        table.warn(
-            "column_unread",
-            f"not read: {some}; one text an example is, here `{shown(places['text'], 40)}`: if the "
-            "label depends on others, put them into one column, or say text_column",
-        )
-
-
-def _has_texts(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
-    """Whether the cells of a column have several words in the mean, and most are said once."""
-    cells = [row[name] for row in sample if isinstance(row.get(name), str) and row[name].strip()]
-    words = sum(len(cell.split()) for cell in cells)
-    return bool(cells) and words >= WORDS * len(cells) and 2 * len(set(cells)) > len(cells)
-
-
 def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
     """Whether the cells of a column that are not blank say train, val or test, and nothing else."""
     cells = {str(row.get(name) or "").strip().casefold() for row in sample} - {""}
     return bool(cells) and cells <= SPLITS.keys()
-
-
-def _say_numbers(table: TableFile, name: str | None, sample: Sequence[Mapping[str, Any]]) -> None:
-    """Tell of texts that are numbers alone, which are rather ids or measurements of something."""
-    said = [str(row[name]).strip() for row in sample if name and row.get(name) not in (None, "")]
-    numbers = [cell for cell in said if _BARE.fullmatch(cell)]
-    if name and "text" not in table.columns and len(numbers) == len(said) >= ENOUGH:
-        why = "the texts are numbers alone; text_column says which column has words"
-        table.warn("column_assumed", f"`{shown(name, 60)}`, such as {shown(said[0], 40)}: {why}")
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:

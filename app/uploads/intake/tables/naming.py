@@ -16,7 +16,9 @@ from app.uploads.intake.layout import FileInTree, beside
 from app.uploads.intake.layout.named import Nearby, number_of
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables import columns, marks
+from app.uploads.intake.tables import columns
+from app.uploads.intake.tables.roles import marks, split_guess
+from app.uploads.intake.tables.roles.codes import coded, codes
 from app.uploads.intake.tables.sample import MOST, sample
 from app.uploads.intake.tables.source import TableFile
 
@@ -103,18 +105,39 @@ def _read(
     try:
         rows = list(tables.read(read))
     except HeadstartError as error:
-        facts, told = _facts(read, column)
+        facts, told = _facts(read, names, column)
         broken = error if error.code == "invalid_value" else None
         return beside.NamingTable(
             member, [], told, nearby, error.message, facts=facts, error=broken
         )
+    rows = _with_codes(read, names, rows, told)
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
         return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
     return beside.NamingTable(member, rows, told, nearby)
 
 
-def _facts(table: TableFile, column: str) -> tuple[list[Row], list[Problem]]:
+def _with_codes(
+    table: TableFile, names: Sequence[str], rows: list[Row], told: list[Problem]
+) -> list[Row]:
+    """The rows with the splits that a column says in numbers, as CelebA's `partition` does, which
+    is told; as they are where none does, or not for sure."""
+    if any(row.values.get("split") for row in rows):
+        return rows
+    for name in [one for one in names if columns.folded(one) in split_guess.NAMES]:
+        quiet = replace(table, columns={**table.columns, "split": name}, tell=lambda _: None)
+        said = [str(row.values.get("split", "")) for row in tables.read(quiet)]
+        known = codes(Counter(said), of_training=False)
+        if known is not None and len(said) == len(rows) and (note := coded(known)):
+            told[:] = [one for one in told if f"`{shown(name, 40)}`" not in one.message]
+            message = f"`{shown(name, 40)}`: {note}"
+            told.append(Problem(code="column_assumed", message=message, path=table.name))
+            both = zip(rows, said, strict=True)
+            return [Row(o.table, o.number, {**o.values, "split": known[one]}) for o, one in both]
+    return rows
+
+
+def _facts(table: TableFile, names: Sequence[str], column: str) -> tuple[list[Row], list[Problem]]:
     """The rows of a table without labels that say a group or a split of the pictures in `column`,
     and what was told of them."""
     if "label" in table.columns:
@@ -125,6 +148,7 @@ def _facts(table: TableFile, column: str) -> tuple[list[Row], list[Problem]]:
         rows = list(tables.read(free))
     except HeadstartError:
         return [], []  # why it is not read is told by whoever asks for its labels
+    rows = _with_codes(free, names, rows, told)
     kept = [
         Row(one.table, one.number, {key: x for key, x in one.values.items() if key != "label"})
         for one in rows

@@ -12,6 +12,7 @@ from app.uploads.intake.lists.columned.parsing import ColumnedLines
 from app.uploads.intake.names import shown
 from app.uploads.intake.splits import SPLITS, words
 from app.uploads.intake.tables.columns import FURTHER, USUAL, folded
+from app.uploads.intake.tables.roles.codes import coded, codes
 
 _LABELS = frozenset((*USUAL["label"], *FURTHER["label"], "classid", "classes", "variant", "breed"))
 _BOX = 4
@@ -20,10 +21,6 @@ _FEW = 10
 """Numbers that may be of one class each by accident."""
 _SIGNS = (frozenset({"0", "1"}), frozenset({"-1", "1"}))
 _SPLIT_WORDS = frozenset({"partition", "partitions", "split", "splits"})
-CODES: Mapping[str, Split] = {"0": "train", "1": "val", "2": "test"}
-"""What CelebA, WILDS and others number their partitions by."""
-IN_TRAINING: Mapping[str, Split] = {"1": "train", "0": "test"}
-"""What CUB and NABirds say in `train_test_split.txt`: whether a picture is trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +48,6 @@ def meaning(path: str, told: ColumnedLines, siblings: Sequence[ColumnedLines]) -
     return _of_nameless(told, columns)
 
 
-def codes(counts: Mapping[str, int], *, of_training: bool) -> Mapping[str, Split] | None:
-    """What a split's values mean, by how many rows have each; None where that is not sure.
-
-    `of_training` says that 1 is what is trained on, which should not be far less than the rest.
-    """
-    said = {one.strip().casefold(): count for one, count in counts.items()}
-    if said.keys() <= SPLITS.keys():
-        return {one: SPLITS[one.strip().casefold()] for one in counts}
-    total = sum(said.values())
-    if of_training and said.keys() == {"0", "1"} and 5 * said["1"] >= 2 * total:
-        return IN_TRAINING
-    whole = said.keys() == CODES.keys() and 2 * said["0"] >= total
-    return CODES if whole else None
-
-
 def _of_one(path: str, told: ColumnedLines, column: Sequence[str]) -> Meaning:
     name = words(path.rpartition("/")[2].rpartition(".")[0])
     if _SPLIT_WORDS & set(name):
@@ -75,7 +57,7 @@ def _of_one(path: str, told: ColumnedLines, column: Sequence[str]) -> Meaning:
             some = ", ".join(shown(one, 20) for one in sorted(set(column))[:5])
             return Meaning(why=f"which split its values ({some}) mean is not clear: {_SPLIT_HINT}")
         said = dict(zip(told.paths, (known[one] for one in column), strict=True))
-        return Meaning(splits=said, note=_coded(known))
+        return Meaning(splits=said, note=coded(known))
     own = len(set(column)) == len(column) > _FEW and all(map(_is_number, column))
     if own or any(map(_is_fraction, column)):
         return Meaning(why="what it says of each picture is no label", quiet=True)
@@ -83,15 +65,6 @@ def _of_one(path: str, told: ColumnedLines, column: Sequence[str]) -> Meaning:
 
 
 _SPLIT_HINT = "say train, val or test in a column split of a metadata.csv with path and label"
-
-
-def _coded(known: Mapping[str, Split]) -> str | None:
-    """How numbers of splits were read; nothing of words."""
-    if known.keys() <= SPLITS.keys() or not all(map(str.isdecimal, known)):
-        return None
-    return "it says splits in numbers: " + ", ".join(
-        f"{number} is read as {split}" for number, split in sorted(known.items())
-    )
 
 
 def _names_of(told: ColumnedLines, siblings: Sequence[ColumnedLines]) -> Sequence[str]:

@@ -88,6 +88,17 @@ def celeba() -> tuple[Files, Said]:
     }
 
 
+def celeba_in_tables() -> tuple[Files, Said]:
+    """CelebA as it is passed on: the same in tables."""
+    files, said = celeba()
+    _, names, *rows = files.pop("list_attr_celeba.txt").decode().splitlines()
+    header = ",".join(["image_id", *names.split()])
+    files["list_attr_celeba.csv"] = lines([header, *(",".join(one.split()) for one in rows)])
+    parts = files.pop("list_eval_partition.txt").decode().replace(" ", ",").splitlines()
+    files["list_eval_partition.csv"] = lines(["image_id,partition", *parts])
+    return files, said
+
+
 def tiny_imagenet() -> tuple[Files, Said]:
     """Tiny ImageNet: a list of what is in `val/images`, and boxes in each class folder."""
     files: Files = {}

@@ -25,6 +25,7 @@ SETS = {
     "CUB-200, a part of it": public_sets.cub(kept=6),
     "NABirds": public_sets.nabirds(),
     "CelebA": public_sets.celeba(),
+    "CelebA in tables": public_sets.celeba_in_tables(),
     "Tiny ImageNet": public_sets.tiny_imagenet(),
     "Oxford's pets": public_sets.pets(),
     "Oxford's pets without the list of all": public_sets.pets(whole=False),
@@ -72,12 +73,19 @@ PARTS = "list_eval_partition.txt"
 
 
 @pytest.mark.parametrize("values", ["001122001122", "000000000011", "012012012012", "345345345345"])
-def test_partitions_in_numbers_that_are_not_sure_are_told(take: Take, values: str) -> None:
-    files, said = public_sets.celeba()
-    files[PARTS] = lines([f"{name} {part}" for name, part in zip(said, values, strict=True)])
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_partitions_in_numbers_that_are_not_sure_are_told(
+    take: Take, values: str, form: str
+) -> None:
+    files, said = public_sets.celeba() if form == "txt" else public_sets.celeba_in_tables()
+    rows = [f"{name} {part}" for name, part in zip(said, values, strict=True)]
+    if form == "csv":
+        rows = ["image_id,partition", *(one.replace(" ", ",") for one in rows)]
+    files[PARTS.replace("txt", form)] = lines(rows)
     built = take(zipped(files), options=JUDGED)
     assert not built.names_splits
-    assert any(PARTS in one.message and "is not clear" in one.message for one in built.problems)
+    told = [one.message for one in built.problems]
+    assert any("is not clear" in one or "image_id, partition" in one for one in told)
 
 
 def test_a_split_of_yes_and_no_that_is_mostly_no_is_told(take: Take) -> None:

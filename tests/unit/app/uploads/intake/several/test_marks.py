@@ -27,6 +27,33 @@ def messages(built: Built, code: str) -> list[str]:
     return [one.message for one in built.problems if one.code == code]
 
 
+class TestOnesAndMinusOnes:
+    def table(self, absent: str, columns: int = 3) -> bytes:
+        header = ",".join(["text", "toxic", "rude", "spam"][: columns + 1])
+        rows = [
+            ",".join([f"say {n}", *(("1", absent)[(n >> one) & 1] for one in range(columns))])
+            for n in range(16)
+        ]
+        return "\n".join([header, *rows]).encode()
+
+    @pytest.mark.parametrize("absent", ["-1", "0"])
+    def test_they_are_marks(self, take: Take, absent: str) -> None:
+        built = take(self.table(absent), "x.csv", options=JUDGED)
+        assert names(built) == [
+            sorted(one for at, one in enumerate(("toxic", "rude", "spam")) if not (n >> at) & 1)
+            for n in range(16)
+        ]
+
+    def test_beside_a_zero_minus_one_is_neither(self, refused: Refused) -> None:
+        data = self.table("0").replace(b"say 3,0", b"say 3,-1")
+        error = refused(data, "x.csv", options=JUDGED)
+        assert error.code == "invalid_value"
+        assert "'-1', and neither 0 nor 1" in error.message
+
+    def test_two_columns_of_them_are_rather_answers(self, refused: Refused) -> None:
+        assert refused(self.table("-1", 2), "x.csv", options=JUDGED).code == "schema_mismatch"
+
+
 class TestZerosAndOnes:
     @pytest.mark.parametrize("number", ["id", "Unnamed: 0", "index", "tweet_id", ""])
     @pytest.mark.parametrize("marks", [("0", "1"), ("0.0", "1.0"), ("False", "True")])

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.tables.marks import is_id
+from app.uploads.intake.tables.roles.marks import is_id
 from app.uploads.intake.tables.source import TableFile
 
 _MARKS = (("1", "0"), ("true", "false"))

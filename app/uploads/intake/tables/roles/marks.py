@@ -13,14 +13,22 @@ MARKS: Mapping[str, bool] = {
     **dict.fromkeys(("1", "1.0", "true"), True),
     **dict.fromkeys(("0", "0.0", "false"), False),
 }
+_SIGNED: Mapping[str, bool] = {"1": True, "-1": False}
+_ENOUGH = 3
+"""Columns of 1 and -1 that are marks of classes: one or two are rather answers to something."""
 _IDS = "id ids idx index key row row_id rowid uid uuid guid no nr number rownum unnamed"
 IDS = frozenset(["", *_IDS.split()])
 """What columns of running numbers are called, which begin with 0 and 1, too."""
 
 
 def columns(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Those of the columns in which most of the first rows say one or zero, and no row's number."""
-    return [name for name in names if not is_id(name) and _has_marks(sample, name)]
+    """Those of the columns in which most of the first rows say one or zero, and no row's number; of
+    three or more those that say 1 and -1."""
+    kept = [name for name in names if not is_id(name)]
+    signed = [name for name in kept if _words(sample, [name]) <= _SIGNED.keys()]
+    found = [name for name in kept if _has_marks(sample, name)]
+    sure = len(signed) >= _ENOUGH and are_signed(sample, signed) and not {*found} - {*signed}
+    return signed if sure else found
 
 
 def is_id(name: str) -> bool:
@@ -34,9 +42,22 @@ def _has_marks(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
     return 2 * sum(one is not None for one in said) > len(said)
 
 
-def read(row: Row, name: str, value: Any) -> bool:
+def are_signed(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bool:
+    """Whether the columns say 1 and -1, as CelebA's do; beside a 0, -1 is nobody's being sure."""
+    return _words(sample, names) == _SIGNED.keys()
+
+
+def _words(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> set[str]:
+    return {_plain(row.get(name)) for row in sample for name in names}
+
+
+def _plain(value: Any) -> str:
+    return str(value).strip().removesuffix(".0")
+
+
+def read(row: Row, name: str, value: Any, *, signed: bool = False) -> bool:
     """Whether the row has the class. Raises invalid_value."""
-    found = _of(value)
+    found = _SIGNED.get(_plain(value)) if signed else _of(value)
     if found is None:
         what = "empty" if value is None or value == "" else f"{str(value)[:40]!r}"
         said = f"`{shown(name, 40)}` is {what}, and neither 0 nor 1"

@@ -10,7 +10,8 @@ from app.core.manifest import Split
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import SPLITS, read_name
-from app.uploads.intake.tables.holding import has_two_words
+from app.uploads.intake.tables.roles.held_out import BARE, FLAGS
+from app.uploads.intake.tables.roles.holding import has_two_words
 from app.uploads.intake.tables.source import TableFile
 
 NAMES = (
@@ -18,14 +19,6 @@ NAMES = (
     *("splits", "split_name", "data_split", "dataset_split", "data_type"),
 )
 """What columns of splits are called, and others as well: their values decide."""
-_FLAGS = (
-    "is_valid is_val is_validation is_test is_testing is_train is_training is_dev is_eval "
-    "is_holdout is_held_out holdout hold_out held_out heldout in_train in_val in_test in_holdout"
-)
-FLAGS = frozenset(_FLAGS.split())
-"""What columns are called that say of a split whether the example is in it, as fastai's do."""
-BARE = frozenset(["train", "training", "test", "testing", "val", "validation", "dev", "eval"])
-"""What they are called as well, where they say yes and no beside a label."""
 FOLDS = frozenset({"fold", "folds", "kfold", "k_fold", "cv_fold"})
 
 
@@ -44,7 +37,7 @@ def tell_held_out(
         for name, plain in free.items()
         if plain in FLAGS
         or ((plain in BARE or plain in NAMES) and has_two_words(sample, name))
-        or (plain in FOLDS and _is_numbered(sample, name))
+        or ((plain in FOLDS or plain in NAMES) and _is_numbered(sample, name))
     ]
     if told:
         some = ", ".join(f"`{shown(name, 40)}`" for name in told[:10])

@@ -17,7 +17,7 @@ from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
 from app.uploads.intake.tables.roles import marks, split_guess, telling
-from app.uploads.intake.tables.roles.held_out import HeldOut, held_out
+from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
 from app.uploads.intake.tables.source import TableFile
@@ -73,7 +73,7 @@ class Columns:
     """The name of the column that has each role; a role that no column has is not there."""
 
     places: Mapping[str, str]
-    guess: SplitGuess | HeldOut | None = None
+    guess: SplitGuess | HeldOutFlags | None = None
     marks: tuple[str, ...] = ()
     """Columns of zeros and ones, one a class, in the place of one that says the label."""
     signed: bool = False
@@ -114,7 +114,7 @@ class Columns:
     def tell_unmarked(self, table: TableFile) -> None:
         """Tell of the columns that said one in no row, when all were read. Raises schema_mismatch
         where what was taken for splits is not."""
-        if isinstance(self.guess, HeldOut):
+        if isinstance(self.guess, HeldOutFlags):
             self.guess.check()
         for name in self.marks:
             if name not in self.marked:
@@ -222,7 +222,7 @@ def _flags(
     places: Mapping[str, str],
     names: Sequence[str],
     sample: Sequence[Mapping[str, Any]],
-) -> HeldOut | None:
+) -> HeldOutFlags | None:
     """The columns of yes and no that say what is held out, where no other may say the split."""
     free = {name: folded(name) for name in names if name not in places.values()}
     worded = any(_has_splits(sample, one) for one in free if free[one] in split_guess.NAMES)

@@ -36,7 +36,7 @@ _QUALITY = frozenset({"is_valid"})
 
 
 @dataclass(slots=True)
-class HeldOut:
+class HeldOutFlags:
     """The columns that say which split a row is in, and that of each."""
 
     table: TableFile
@@ -46,7 +46,8 @@ class HeldOut:
     held: int = 0
 
     def see(self, row: Row, values: Mapping[str, Any]) -> Split | None:
-        """The row's split, None where its cells are blank. Raises invalid_value for what is
+        """The row's split; None where its cells are blank, or only say what is not held out, as
+        then it is drawn where no row says any. Raises invalid_value for what is
         neither yes nor no, and for a row of two splits, or of none."""
         said = {name: self._read(row, name, values.get(name)) for name in self.columns}
         yes = {self.columns[name] for name, one in said.items() if one}
@@ -57,7 +58,7 @@ class HeldOut:
         split = next(iter(yes), None) or self._rest(row)
         self.rows += 1
         self.held += split != "train"
-        return split
+        return split if split != "train" or "train" in self.columns.values() else None
 
     def check(self) -> None:
         """Raise schema_mismatch where most rows are held out by what may mark what is good."""
@@ -87,7 +88,7 @@ class HeldOut:
 
 def held_out(
     table: TableFile, free: Mapping[str, str], sample: Sequence[Mapping[str, Any]]
-) -> HeldOut | None:
+) -> HeldOutFlags | None:
     """The columns that say what is held out, of the `free` ones as they are called folded, which is
     told; None where there are none that can say nothing else."""
     told = {name: plain for name, plain in free.items() if plain in FLAGS or plain in BARE}
@@ -102,7 +103,7 @@ def held_out(
     doubtful = len(found) == 1 and told[next(iter(found))] in _QUALITY
     if doubtful and 2 * _count(sample, found) > len(sample):
         return None
-    held = HeldOut(table, found, doubtful)
+    held = HeldOutFlags(table, found, doubtful)
     some = ", ".join(f"yes in `{shown(name, 40)}` is {split}" for name, split in found.items())
     said = f"{held} says which rows are held out: {some}; leave it out if it says something else"
     table.warn("column_assumed", said)

@@ -74,10 +74,8 @@ def test_what_is_in_class_folders_and_not_read_is_said_first(refused: Refused) -
     assert error.message.startswith("6 .wav file(s) ignored")
 
 
-def test_flags_of_a_split_are_told(take: Take) -> None:
+def test_a_flag_that_holds_out_nothing_leaves_splits_to_be_drawn(take: Take) -> None:
     table = exports.table("{name},{label},False", "path,label,is_valid")
     built = take(zipped({**exports.pictures("images/"), "labels.csv": table}))
-    told = [one.message for one in built.problems if one.code == "column_unread"]
-    assert told == [
-        "not read: `is_valid`; a column `split` with train, val or test says what is held out"
-    ]
+    assert not built.names_splits
+    assert any("yes in `is_valid` is val" in one.message for one in built.problems)

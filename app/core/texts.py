@@ -18,6 +18,16 @@ PRINTABLE = f"^[^{INVISIBLE}]*[^{INVISIBLE}\\s][^{INVISIBLE}]*$"
 """Something to see, and nothing that hides or reorders it."""
 
 
+_TRUTHS = frozenset({"True", "TRUE", "False", "FALSE"})
+
+
+def plain(label: str) -> str:
+    """A label of a table without blanks around it; what pandas and workbooks make of true and false
+    is written as JSON does."""
+    label = label.strip()
+    return label.lower() if label in _TRUTHS else label
+
+
 def digits(text: str) -> int | None:
     """The number that 1 to 18 ASCII digits write; None for anything else, `\u00b2` included."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
@@ -66,6 +76,11 @@ def _in_emoji(mark: re.Match[str]) -> str:
 _MODIFIERS = "\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 """What spells a region behind a black flag: England's, Scotland's (UTS 51)."""
+
+
+def is_seen(text: str) -> bool:
+    """Whether anything of the text can be seen."""
+    return bool(_HIDDEN.sub("", text).strip())
 
 
 def visible(text: str) -> str:

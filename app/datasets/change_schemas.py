@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Split
-from app.uploads.form import Printable
+from app.uploads.form import Printable, Stripped
 from app.uploads.intake.limits import Limits
 
 
@@ -34,19 +34,19 @@ class ExampleChange(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"label": "ok"}], "minProperties": 1}
     )
 
-    label: Annotated[Printable, AfterValidator(_label)] = Field(
+    label: Annotated[Stripped, AfterValidator(_label)] = Field(
         default="",
         json_schema_extra=_undefaulted,
         description=f"At most {Limits().label_characters} characters.",
     )
-    labels: Annotated[
-        list[Annotated[Printable, AfterValidator(_label)]], Field(max_length=1000)
-    ] = Field(
-        default=[],
-        json_schema_extra=_undefaulted,
-        description="All that it is to have, in a multi-label dataset; none for a negative.",
+    labels: Annotated[list[Annotated[Stripped, AfterValidator(_label)]], Field(max_length=1000)] = (
+        Field(
+            default=[],
+            json_schema_extra=_undefaulted,
+            description="All that it is to have, in a multi-label dataset; none for a negative.",
+        )
     )
-    group: Annotated[Printable, Field(max_length=256)] | None = None
+    group: Annotated[Stripped, Field(max_length=256)] | None = None
     split: Split = Field(default="train", json_schema_extra=_undefaulted)
     confirmed: bool = Field(
         default=False, json_schema_extra=_undefaulted, description="The label is right."

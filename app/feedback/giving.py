@@ -21,6 +21,7 @@ from app.core.live.rule import DAY_SECONDS
 from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import MODALITIES
 from app.core.openai.inputs import READ
+from app.core.texts import composed, plain
 from app.feedback.recording import answer_of, flush, kept_of
 from app.feedback.schemas import Feedback, FeedbackInput, NewFeedback
 from app.feedback.views import feedback_of
@@ -248,7 +249,7 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
     if new.labels is not None and not several:
         raise HeadstartError("invalid_request", "labels: the model says one label; send label",
                              param="labels")  # fmt: skip
-    label, labels = new.label, sorted(set(new.labels)) if new.labels is not None else None
+    label, labels = _as_known(new, answer)
     if new.correct is True:
         label, labels = (None, sorted(answer["labels"])) if several else (answer["label"], None)
     elif new.correct is False and label is not None and label == answer["label"]:
@@ -263,6 +264,19 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
         "unknown": new.unknown,
         "audited": new.audited,
     }
+
+
+def _as_known(new: NewFeedback, answer: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
+    """The label or the labels that were said; one of the model's own as the model spells it: a Mac
+    composes accents otherwise, and Python writes true with a capital."""
+    known: dict[str, str] = {composed(name): name for name in answer["scores"]}
+
+    def spelled(label: str) -> str:
+        told = composed(label)
+        return known.get(told, known.get(plain(told), label))
+
+    label = None if new.label is None else spelled(new.label)
+    return label, None if new.labels is None else sorted(set(map(spelled, new.labels)))
 
 
 def data_of(services: Services, row: FeedbackRow) -> bytes | None:

@@ -10,7 +10,7 @@ from app.core.held_out import ClassShare
 from app.datasets.schemas import VersionBrief
 from app.http.openapi import Id
 from app.http.schemas import Interval
-from app.uploads.form import Printable
+from app.uploads.form import Stripped
 
 _MODEL = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 _PREDICTION = "pred_01ke4e2b7c9d1f3g5h7j9k1m3n"
@@ -36,7 +36,7 @@ _FEEDBACK: dict[str, Any] = {
     "created_at": 1764000000,
     "updated_at": 1764000000,
 }
-LabelText = Annotated[Printable, Field(max_length=256)]
+LabelText = Annotated[Stripped, Field(max_length=256)]
 
 
 class FeedbackInput(BaseModel):

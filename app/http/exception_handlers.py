@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from app.core.errors import TITLES, HeadstartError
 from app.core.openai.problems import STATUSES
+from app.core.texts import PRINTABLE
 from app.http import error_shapes
 
 log = structlog.get_logger()
@@ -111,8 +112,15 @@ def from_validation(error: RequestValidationError) -> HeadstartError:
         return HeadstartError("invalid_json", str(first.get("ctx", {}).get("error", first["msg"])))
     location = [str(part) for part in first["loc"]]
     param = ".".join(location[1:] if len(location) > 1 else location)
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = message_of(first)
     return HeadstartError("invalid_request", f"{param}: {message}", param=param)
+
+
+def message_of(told: Mapping[str, Any]) -> str:
+    """What pydantic found, in words; a text that cannot be shown is not told as our pattern."""
+    if told["type"] == "string_pattern_mismatch" and told["ctx"]["pattern"] == PRINTABLE:
+        return "it has control or direction characters, or nothing that can be seen"
+    return str(told["msg"]).removeprefix("Value error, ")
 
 
 def register(app: FastAPI) -> None:

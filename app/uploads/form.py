@@ -17,12 +17,27 @@ from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
-from app.core.texts import INVISIBLE, PRINTABLE
+from app.core.texts import INVISIBLE, PRINTABLE, is_seen
 from app.uploads import text_encodings
 
 Purpose = Literal["fine-tune", "batch"]
 """A labelled dataset, or the requests of a batch."""
 Printable = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
+
+
+def _stripped(told: object) -> object:
+    return told.strip() if isinstance(told, str) else told
+
+
+def _seen(label: str) -> str:
+    """Raises ValueError for what nobody could see."""
+    if not is_seen(label):
+        raise ValueError("it has no character that can be seen")
+    return label
+
+
+Stripped = Annotated[Printable, BeforeValidator(_stripped), AfterValidator(_seen)]
+"""A label or a group that is said of an example: as in uploads without blanks around it."""
 
 
 TextEncoding = Annotated[
@@ -161,16 +176,14 @@ def _listed(told: object) -> object:
 
 
 def _different(labels: list[str]) -> list[str]:
-    """Raises ValueError for one that stands twice, or is blank at its ends."""
+    """Raises ValueError for one that stands twice."""
     if len(set(labels)) < len(labels):
         raise ValueError("name each class once")
-    if any(label != label.strip() for label in labels):
-        raise ValueError("a class begins and ends with no blank")
     return labels
 
 
 DeclaredClasses = Annotated[
-    list[Annotated[Printable, Field(max_length=256)]],
+    list[Annotated[Stripped, Field(max_length=256)]],
     Field(min_length=1, max_length=1000),
     BeforeValidator(_listed),
     AfterValidator(_different),

@@ -19,6 +19,7 @@ from app.core.identity import Identity
 from app.core.texts import digits
 from app.http import idempotency
 from app.http.dependencies import Services, Writer, services
+from app.http.exception_handlers import message_of
 from app.http.idempotency import KeyHeader
 from app.http.routes import takes_any_query, unknown
 from app.infra.database import reading
@@ -171,7 +172,7 @@ def parse_fields(shape: type[Shape], fields: Mapping[str, Any]) -> Shape:
 
 def _of_field(told: ErrorDetails) -> HeadstartError:
     name = ".".join(str(part) for part in told["loc"]) or None
-    message = told["msg"].removeprefix("Value error, ")
+    message = message_of(told)
     return HeadstartError("invalid_request", f"{name}: {message}" if name else message, param=name)
 
 

@@ -38,6 +38,7 @@ from app.infra.database import now, reading
 from app.infra.orm import VisionProjectRow
 from app.infra.repositories import aliases, datasets
 from app.infra.repositories.compat import vision_projects
+from app.uploads.form import Stripped
 
 router = APIRouter(
     route_class=StrictRoute,
@@ -55,7 +56,8 @@ _DOMAINS = {
 }
 _GENERAL = UUID(next(iter(_DOMAINS)))
 _FOUND = problems("not_found")
-Label = Annotated[str, Query(min_length=1, max_length=200, pattern=PRINTABLE)]
+ProjectName = Annotated[str, Query(min_length=1, max_length=200, pattern=PRINTABLE)]
+TagName = Annotated[Stripped, Query(max_length=200)]
 Note = Annotated[str, Query(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
@@ -91,7 +93,7 @@ def custom_vision_create_project(
     caller: Writer,
     session: Writing,
     *,
-    name: Label,
+    name: ProjectName,
     description: Note = "",
     domain_id: Annotated[UUID, Query(alias="domainId")] = _GENERAL,
     classification_type: Annotated[str, Query(alias="classificationType")] = "Multiclass",
@@ -199,7 +201,7 @@ def custom_vision_create_tag(
     caller: Writer,
     session: Writing,
     *,
-    name: Label,
+    name: TagName,
     description: Note = "",
     kind: Annotated[str, Query(alias="type")] = "Regular",
 ) -> VisionTag:

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Split
+from app.core.texts import is_seen, plain
 from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE, shown
@@ -19,8 +20,6 @@ PATHS = ("path", "file_name")
 
 DENIED = "denied"
 """The key of a row's values that has the label which the row says is not there."""
-TRUTHS = frozenset({"True", "TRUE", "true", "False", "FALSE", "false"})
-"""True and false as pandas, workbooks and JSON write them: one label each, written as JSON does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +194,13 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
 
 def _label(row: Row, value: Any, limits: Limits) -> str:
     label = _word(row, "label", value)
-    if label in TRUTHS:
-        label = label.lower()
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
+    if not is_seen(label):
+        raise row.error("invalid_value", "`label` has no character that can be seen")
     if len(label) > limits.label_characters:
         raise row.error("label_too_long", too_long(label, limits))
-    return label
+    return plain(label)
 
 
 def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:

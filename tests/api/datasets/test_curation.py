@@ -57,7 +57,7 @@ def test_several_changes_make_one_version(
     done = change(
         client,
         dataset,
-        {"id": first["id"], "label": "b"},
+        {"id": first["id"], "label": " b\u00a0"},
         {"id": second["id"], "confirmed": True},
         {"id": third["id"], "split": "test"},
     )

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.texts import canonical, digits, identity, squeezed, told_apart, visible
+from app.core.texts import (
+    canonical,
+    digits,
+    identity,
+    is_seen,
+    plain,
+    squeezed,
+    told_apart,
+    visible,
+)
 
 
 @given(st.integers(0, 10**18 - 1))
@@ -25,6 +34,19 @@ def test_anything_else_is_none(text: str) -> None:
 @given(st.text(max_size=30))
 def test_any_text_has_an_answer(text: str) -> None:
     digits(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [(" pos\u00a0", "pos"), ("TRUE", "true"), ("False ", "false"), ("Tr", "Tr")]
+)
+def test_a_label_is_kept_without_blanks(told: str, kept: str) -> None:
+    assert plain(told) == kept
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b", "\ufeff\u00ad", "\u3164"])
+def test_what_nobody_can_see(text: str) -> None:
+    assert not is_seen(text)
+    assert is_seen(text + "\u0e01")
 
 
 @given(st.text())

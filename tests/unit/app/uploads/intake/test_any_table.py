@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import TITLES, HeadstartError
+from app.core.texts import plain
 from app.uploads.intake import Built, IntakeOptions, build
-from app.uploads.intake.rows import TRUTHS
 
 Rows = Sequence[tuple[str, str]]
 ANY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -57,8 +57,7 @@ class Taken:
 
 def kept(rows: Rows) -> list[tuple[str, str]]:
     """The rows that have something to read, true and false as every table has them."""
-    truths = {word: word.lower() for word in TRUTHS}
-    return [(text, truths.get(label, label)) for text, label in rows if text.strip()]
+    return [(text, plain(label)) for text, label in rows if text.strip()]
 
 
 def as_csv(rows: Rows, mark: str, end: str) -> str:

@@ -15,9 +15,14 @@ from app.core.texts import squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat."""
-_NO_VALUE = "nan null n/a #n/a #na na <na> nil - ? #value! #ref! #name? #div/0!"
+_NO_VALUE = (
+    r"nan -nan null n/a #n/a #na na <na> nil - ? #value! #ref! #name? #div/0! #num! #null! \n "
+    "(null) <null> [null] <nan> [nan] (nan) nat <nat> na_character_ na_integer_ undefined . "
+    "1.#qnan -1.#qnan 1.#ind -1.#ind __hive_default_partition__"
+)
 _MISSING = frozenset(_NO_VALUE.split())
-"""What pandas, databases and spreadsheets write where there is no value; `none` is a class, too."""
+"""What pandas, databases (`\\N`) and spreadsheets write where there is no value; `none` is a class,
+too."""
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NUMBER = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?")
 _TRUE, _FALSE = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n")

@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from app.uploads.printed import LONGEST, listed
+
 MARK = "__label__"
 """What fastText puts before a label."""
 _LABEL = r"(?=[^@]{1,32}$)([^\W\d_][\w-]*(?: [\w-]+){0,2})"
@@ -20,8 +22,6 @@ _HANDLE = re.compile(r".*\s@\S+")
 """What people write who are spoken of: it tells no label."""
 _FEWEST, _WORDS = 4, 3
 """Lines that tell that form, and words of their texts in the mean: a list of addresses has none."""
-LONGEST = 20_000
-"""Characters of a cell that may be a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,14 @@ class LabelRules:
     separator: str | None = None
     negative: str | None = None
 
-    def parted(self, text: str) -> Sequence[str] | None:
+    def parted(self, text: str) -> Sequence[Any] | None:
         """The labels that one text says; None where it is one label as it stands."""
+        found = listed(text) if self.several or self.judging or self.separator else None
+        if found is not None:
+            return found
         if self.separator is not None:
             return [one.strip() for one in text.split(self.separator) if one.strip()]
-        if not (self.several or self.judging):
-            return None
-        return _list(text.strip())
+        return None
 
     def lists(self, cell: object) -> bool:
         """Whether a cell says several labels, or could."""
@@ -105,24 +106,14 @@ def none_is_marked(labels: Mapping[str, Set[str]]) -> bool:
 def chosen(text: str) -> list[str] | None:
     """What Label Studio writes into a cell where several were chosen, `{"choices": […]}`; None for
     anything else."""
-    found = _parsed(text.strip(), "{}") if "choices" in text else None
-    listed = found["choices"] if isinstance(found, dict) and found.keys() == {"choices"} else None
-    return listed if _are_texts(listed) else None
+    found = _parsed(text.strip()) if "choices" in text else None
+    told = found["choices"] if isinstance(found, dict) and found.keys() == {"choices"} else None
+    return told if isinstance(told, list) and all(isinstance(one, str) for one in told) else None
 
 
-def _list(text: str) -> list[str] | None:
-    """A list of texts as JSON or Python writes it; None for anything else."""
-    found = _parsed(text, "[]")
-    return found if _are_texts(found) else None
-
-
-def _are_texts(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(one, str) for one in found)
-
-
-def _parsed(text: str, ends: str) -> Any:
-    """What JSON or Python writes between such ends; None where it is neither."""
-    if text[:1] != ends[0] or text[-1:] != ends[1] or len(text) > LONGEST:
+def _parsed(text: str) -> Any:
+    """What JSON or Python writes between braces; None where it is neither."""
+    if text[:1] != "{" or text[-1:] != "}" or len(text) > LONGEST:
         return None
     try:
         return json.loads(text)

@@ -14,6 +14,7 @@ from app.uploads.intake.label_rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE, shown
 from app.uploads.intake.splits import SPLITS
+from app.uploads.printed import UNPRINTED, listed, read
 
 PATHS = ("path", "file_name")
 """What a metadata file may call its first column; the second is Hugging Face's word."""
@@ -172,7 +173,8 @@ def label_of(row: Row, value: Any, limits: Limits, rules: LabelRules = SINGLE) -
         return ""
     if isinstance(value, str) and rules.judging and rules.parted(value) is not None:
         raise row.error("several_labels", "`label` is a list as a text; one label is read")
-    return _label(row, _only(row, value), limits)
+    only = listed(value) if isinstance(value, str) else None
+    return _label(row, _only(row, value if only is None else only), limits)
 
 
 def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[str, ...] | None:
@@ -180,11 +182,11 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
     if not rules.several:
         return None
     parted = rules.parted(value) if isinstance(value, str) else None
-    listed = value if parted is None else parted
-    if not isinstance(listed, list | tuple):
-        listed = [listed]
-    _check_listed(row, listed)
-    names = sorted({_label(row, one, limits) for one in listed})
+    told = value if parted is None else parted
+    if not isinstance(told, list | tuple):
+        told = [told]
+    _check_listed(row, told)
+    names = sorted({_label(row, one, limits) for one in told})
     if rules.negative not in names:
         return tuple(names)
     if len(names) > 1:
@@ -193,7 +195,7 @@ def labels_of(row: Row, value: Any, limits: Limits, rules: LabelRules) -> tuple[
 
 
 def _label(row: Row, value: Any, limits: Limits) -> str:
-    label = _word(row, "label", value)
+    label = _word(row, "label", _unwrapped(row, value))
     if label is None:
         raise row.error("invalid_value", "`label` is empty")
     if not is_seen(label):
@@ -203,6 +205,16 @@ def _label(row: Row, value: Any, limits: Limits) -> str:
     return plain(label)
 
 
+def _unwrapped(row: Row, value: Any) -> Any:
+    """The value that Python has printed with its type around it. Raises invalid_value where it has
+    printed an object."""
+    found = read(value) if isinstance(value, str) else UNPRINTED
+    if isinstance(found, dict):
+        why = f"`label` is an object as a text, {shown(value, 60)}: write the label alone"
+        raise row.error("invalid_value", why)
+    return value if found is UNPRINTED or isinstance(found, list) else found
+
+
 def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
     """Whether nobody has labelled the row: it has no label, null or an empty cell, or where an
     example has one label an empty list. An empty cell that would be parted says: no class."""
@@ -210,7 +222,7 @@ def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
         return not any(name in row.values for name in ("messages", "prompt"))
     label = row.values["label"]
     if isinstance(label, str) and rules.separator is None:
-        return not label.strip()
+        return not label.strip() or (listed(label) == [] and not (rules.several or rules.judging))
     return label is None or (label == [] and not rules.several)
 
 
@@ -229,6 +241,12 @@ def _check_listed(row: Row, labels: Sequence[Any]) -> None:
     """Raise invalid_value for a list that has no labels in it, whatever it may look like."""
     if any(isinstance(one, list | dict) for one in labels):
         raise row.error("invalid_value", "`label` marks passages; one label for all of it is read")
+    if ... in labels:
+        why = "`label` is a list that was cut short with `...` as it was printed: export all of it"
+        raise row.error("invalid_value", why)
+    if len(labels) > 1 and any(isinstance(one, float) and not one.is_integer() for one in labels):
+        why = "`label` is a list of numbers with a fraction, as probabilities of classes are: give "
+        raise row.error("invalid_value", f"{why}the names of those that are there")
     marks = all(isinstance(one, int | float) and one in (0, 1) for one in labels)
     if marks and len(labels) > len(set(labels)):
         raise row.error(

@@ -208,3 +208,9 @@ def test_labels_that_say_that_a_value_is_missing_are_doubtful() -> None:
     found = review([example(str(at), f"c{at}", label) for at, label in enumerate(labels)])[1]
     assert [one.code for one in found] == ["labels_doubtful"]
     assert found[0].message.startswith("2 examples are labelled 'nan', 'N/A', as tables write")
+
+
+@pytest.mark.parametrize("label", [r"\N", "(null)", "[NULL]", "<null>", "NaT", "#NUM!", "."])
+def test_what_databases_and_spreadsheets_write_for_a_missing_value_is(label: str) -> None:
+    found = review([example(str(at), f"c{at}", told) for at, told in enumerate(["a", "b", label])])
+    assert [one.code for one in found[1]] == ["labels_doubtful"]

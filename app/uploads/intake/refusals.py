@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.uploads.intake.names import is_junk
+from app.uploads.intake.names import is_junk, shown
 
 MOST = 100
 """Errors that one refusal lists."""
@@ -84,3 +84,18 @@ def combined(errors: list[HeadstartError], problems: Iterable[Problem] = ()) -> 
 
 def _listed(code: str, message: str, param: str | None) -> dict[str, Any]:
     return {"code": code, "message": message, "param": param}
+
+
+def odd_part(error: Exception) -> str:
+    """What is wrong with an object that was read as if it had the parts of others like it."""
+    said = str(error)
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no `{shown(str(error.args[0]), 60)}`"
+    if isinstance(error, ValueError) and said.startswith(_CONVERSIONS):
+        return f"{shown(said.rpartition(': ')[2], 60)} is no number"
+    own = isinstance(error, ValueError) and said
+    return shown(said, 80) if own else "a part of it is missing, or of another kind"
+
+
+_CONVERSIONS = ("could not convert", "invalid literal")
+"""How Python begins where a text is no number."""

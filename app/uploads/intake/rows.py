@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ PATHS = ("path", "file_name")
 
 DENIED = "denied"
 """The key of a row's values that has the label which the row says is not there."""
+
+
+_LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +300,10 @@ def _word(row: Row, name: str, value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         return _written(row, name, value)
+    if (end := _LINE_END.search(value)) is not None:
+        why = f"`{name}` goes on in another line behind {shown(value[: end.start()], 40)!r}: a "
+        why += "quotation mark that opens there may be meant to close in that row, or to be written"
+        raise row.error("invalid_value", f"{why} twice; else write it on one line")
     if UNSAFE.search(value):
         raise row.error("invalid_value", f"`{name}` has control or direction characters")
     return value

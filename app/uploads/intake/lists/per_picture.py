@@ -12,6 +12,7 @@ from app.core.errors import HeadstartError
 from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, sides, turned
 from app.uploads.intake.lists.tags import tags
 from app.uploads.intake.names import shown
+from app.uploads.intake.refusals import odd_part
 
 MOST_POINTS = 200_000
 
@@ -87,6 +88,6 @@ def told(reader: Reader, data: bytes, one: AnnotatedPicture) -> AnnotatedPicture
     except HeadstartError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        why = f"{shown(one.source)} is not readable: {str(error)[:80] or 'a part is missing'}"
+        why = f"{shown(one.source)} is not readable: {odd_part(error)}"
         raise HeadstartError("schema_mismatch", why, param=shown(one.source)) from error
     return one

@@ -25,6 +25,7 @@ from app.uploads.intake.rows import DENIED, PictureCell, Row
 from app.uploads.intake.tables import columns, consensus, objects
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
+from app.uploads.intake.tables.joined import Headers, tell_other
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.roles import held_out, holding, split_guess
 from app.uploads.intake.tables.source import TableFile
@@ -52,7 +53,10 @@ def plain(table: TableFile, most: int) -> tuple[list[str], list[tuple[int, dict[
         _run(table, target, every=True, most=most)
         with target.open("rb") as file:
             names = _header(file.readline())["columns"]
-            return names, list(islice(_lines(file, table), most))
+            lines = _lines(file, table)
+            if table.kind == "xlsx":
+                lines = _without_headers(lines, table, names)
+            return names, list(islice(lines, most))
     finally:
         target.unlink(missing_ok=True)
         target.with_name(target.name + ".blobs").unlink(missing_ok=True)
@@ -71,6 +75,17 @@ def _lines(file: Any, table: TableFile) -> Iterator[tuple[int, dict[str, Any]]]:
         yield (value["row"], cells) if isinstance(cells, dict) else (number, value)
 
 
+def _without_headers(
+    lines: Iterator[tuple[int, dict[str, Any]]], table: TableFile, names: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """A sheet's rows but for those that are its header again."""
+    headers = Headers(table, list(dict.fromkeys(name for name in names if name.strip())))
+    for number, cells in lines:
+        if not headers.repeated_by(Row(table.name, number, {}), list(cells.values())):
+            yield number, dict(zip(cells, headers.ordered(list(cells.values())), strict=True))
+    headers.tell_further()
+
+
 def _told(
     header: Mapping[str, Any],
     lines: Iterator[tuple[int, dict[str, Any]]],
@@ -78,6 +93,8 @@ def _told(
     blobs: Path,
 ) -> Iterator[Row]:
     classes: Mapping[str, list[str]] = header["classes"]
+    if table.kind == "xlsx":
+        lines = _without_headers(lines, table, header["columns"])
     seen, lines = looked_ahead(lines, lambda told: len(repr(told[1])))
     found = _found(header, table, [values for _, values in seen])
     for said in header["told"]:
@@ -85,6 +102,8 @@ def _told(
     unlabelled = 0
     for number, line in lines:
         row = found.read(Row(table.name, number, {}), line)
+        if table.kind == "xlsx":
+            tell_other(table, row)
         values = _named(row, line, found, classes)
         if "image" in found.places:
             values["image"] = _picture(row, blobs)

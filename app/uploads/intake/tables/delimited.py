@@ -11,12 +11,15 @@ from app.core.errors import HeadstartError
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.ahead import looked_ahead
+from app.uploads.intake.tables.joined import MARK, Headers, tell_other
 from app.uploads.intake.tables.lines import numbered, row_too_large
 from app.uploads.intake.tables.source import TableFile
 
 SEPARATORS = ",;\t|"
 _SEP = re.compile(r'"?sep=(.)"?[,;\t]*\r?\n?')
 """Excel's own first line, which says what separates the cells."""
+_RETURN = re.compile(r"(?<=\r)(?!\n)")
+"""Where a line ends in a carriage return alone, as those of old Macintoshes do."""
 MOST_SUSPECTS = 1000
 HEAD = 1 << 20
 """Bytes of a table that tell whether a blank follows its separators."""
@@ -35,19 +38,19 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
-        if [cell.strip() for cell in cells] == names:
-            table.warn_left_out(row.where, f"row {row.number} repeats the header")
-            continue
         named = dict(zip(names, _fitted(row, cells, watch.width), strict=False))
         watch.see(row, record, cells)
-        yield found.read(row, named)
+        said = found.read(row, named)
+        tell_other(table, said)
+        yield said
     watch.tell()
     found.tell_unmarked(table)
 
 
 def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]]:
-    """The names of the columns, and the records that are not empty, the header's first. Of one
-    column a cell of blanks is a record, as it is beside another cell; an empty line is none."""
+    """The names of the columns, and the records that are not empty, the header's first, and only
+    there. Of one column a cell of blanks is a record, as it is beside another cell; an empty line
+    is none."""
     head = file.read(HEAD)
     file.seek(0)
     lines = RecordLines(file, table)
@@ -56,7 +59,7 @@ def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]
     form = CellForm(
         separator, blank=_blank_follows(head.decode("utf-8", "replace"), header, separator)
     )
-    return names, _records(lines, names, form)
+    return names, _records(lines, names, form, Headers(table, names))
 
 
 class CellForm(NamedTuple):
@@ -95,13 +98,18 @@ def _blank_follows(head: str, header: str, separator: str) -> bool:
     return follows > others and (quoted > 0 or f"{separator} " in header)
 
 
-def _records(lines: RecordLines, names: list[str], form: CellForm) -> Iterator[Record]:
+def _records(
+    lines: RecordLines, names: list[str], form: CellForm, headers: Headers
+) -> Iterator[Record]:
     yield Row(lines.name, lines.number, {}), lines.record, names
-    read = _tabbed(lines, _width(names), form) if form.separator == "\t" else _quoted(lines, form)
     alone = len(names) == 1
+    lines.parts_returns = not alone and form.separator != "\t"
+    read = _tabbed(lines, _width(names), form) if form.separator == "\t" else _quoted(lines, form)
     for row, cells in read:
-        if any(cell.strip() for cell in cells) or (alone and _is_written(lines.record)):
-            yield row, lines.record, cells
+        written = any(cell.strip() for cell in cells) or (alone and _is_written(lines.record))
+        if written and not headers.repeated_by(row, cells):
+            yield row, lines.record, headers.ordered(headers.cut_off(row, cells))
+    headers.tell_further()
 
 
 def _is_written(record: Sequence[str]) -> bool:
@@ -138,7 +146,10 @@ class RecordLines:
         self.name = table.name
         self.number = 0
         self.record: list[str] = []
+        self.parts_returns = False
+        """Whether a carriage return alone ends a line, too."""
         self._lines = numbered(file, table)
+        self._parts: list[str] = []
         self._table = table
         self._left = table.limits.row_bytes
 
@@ -153,7 +164,9 @@ class RecordLines:
         return self
 
     def __next__(self) -> str:
-        _, line = next(self._lines)
+        line = self._parts.pop(0) if self._parts else next(self._lines)[1]
+        if self.parts_returns and "\r" in line[:-2]:
+            line, *self._parts = filter(None, _RETURN.split(line))
         self._left -= len(line)
         if self._left < 0:
             raise row_too_large(Row(self._table.name, self.number, {}), self._table.limits)
@@ -256,23 +269,35 @@ def _fitted(row: Row, cells: list[str], width: int) -> list[str]:
         while used > width and not cells[used - 1].strip():
             used -= 1
         raise row.error(
-            "schema_mismatch", f"it has {used} cells, the header {width}; {_hint(used > width)}"
+            "schema_mismatch", f"it has {used} cells, the header {width}; {_hint(cells, width)}"
         )
     return cells[:width]
 
 
-def _hint(many: bool) -> str:
+def _hint(cells: Sequence[str], width: int) -> str:
     """What to do about a row that is too long or too short."""
-    if many:
+    if any(MARK in cell for cell in cells):
+        return "a byte order mark is in it: files that are joined need a line end between them"
+    if any(cell.strip() for cell in cells[width:]):
         return 'a text with the separator in it belongs between quotation marks, as in "a, b"'
     return "an empty cell needs its separator too"
 
 
+_CSV_ERRORS = {
+    "unexpected end of data": "a quotation mark that opens in it is never closed: close it, or "
+    "write it twice",
+    "expected after": "a cell in quotation marks goes on behind the second: write a mark within "
+    'the cell twice, as in "say ""yes"" to it"',
+    "new-line character": "it has a carriage return in a cell without quotation marks: end lines "
+    "in one way, or put the cell between quotation marks",
+    "field larger": "a cell is too long to be read",
+}
+"""What is told for what Python's reader says."""
+
+
 def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
-    why = f"it is not readable: {error}"
-    if "unexpected end of data" in str(error):
-        why = "a quotation mark that opens in it is never closed: close it, or write it twice"
-    return row.error("schema_mismatch", why)
+    told = (why for said, why in _CSV_ERRORS.items() if said in str(error))
+    return row.error("schema_mismatch", next(told, "its cells are not readable as CSV"))
 
 
 def _separator(header: str) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from app.uploads.intake.names import shown
+from app.uploads.intake.refusals import odd_part
 from app.uploads.intake.rows import Row
 
 Value = Mapping[str, Any]
@@ -48,7 +49,7 @@ def converted(row: Row, value: Value, read: Converter | None) -> dict[str, Any]:
     except UndecidedLabelError as error:
         raise row.error("schema_mismatch", str(error)) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        why = f"it is not as the rows before: {str(error)[:60] or 'a part is missing'}"
+        why = f"it is not as the rows before: {odd_part(error)}"
         raise row.error("schema_mismatch", why) from error
     return {name: _choices(one) for name, one in told.items()}
 

@@ -29,6 +29,8 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """The byte order marks, the longer ones first where one begins with another."""
+_SWAPPED = "\ufffe"
+"""A byte order mark in the other order: no text has this character."""
 HEAD = 64 * 1024
 MOST_READINGS = 6
 """Encodings that a refusal names."""
@@ -88,6 +90,8 @@ def _rewrite(source: BinaryIO, out: BinaryIO, *, encoding: str, table: TableFile
         data = source.read(HEAD)
         try:
             text = decoder.decode(data, final=not data)
+            if _SWAPPED in text and "16" in encoding:
+                raise _joined_otherwise(table)
             written += out.write(text.encode())
         except UnicodeError as error:
             raise _undecodable(table, encoding) from error
@@ -99,6 +103,11 @@ def _rewrite(source: BinaryIO, out: BinaryIO, *, encoding: str, table: TableFile
 def _check_size(written: int, limits: Limits) -> None:
     if written > limits.unpacked_bytes:
         raise bomb(f"more than {limits.unpacked_bytes:,} bytes")
+
+
+def _joined_otherwise(table: TableFile) -> HeadstartError:
+    why = f"{table.name} was joined of files in UTF-16 whose bytes are in different orders"
+    return HeadstartError("encoding", f"{why}: save each as UTF-8 before", param=table.name)
 
 
 def _undecodable(table: TableFile, encoding: str) -> HeadstartError:

@@ -102,7 +102,7 @@ class _Text:
         except (ValueError, RecursionError) as error:
             if not self._ended and len(self._text) - self._at > self._limits.row_bytes:
                 raise self._too_large(what) from error
-            raise self.wrong(f"{what}: {str(error)[:100]}") from error
+            raise self.wrong(f"{what}: {_reason(error)}") from error
         if end - self._at > self._limits.row_bytes:
             raise self._too_large(what)
         self._at = end
@@ -126,6 +126,16 @@ class _Text:
     def _too_large(self, what: str) -> HeadstartError:
         why = f"{self._name}: {what} has more than {self._limits.row_bytes:,} characters"
         return HeadstartError("row_too_large", why, param=self._name)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, with what stands there: places are those of what is in memory."""
+    if isinstance(error, json.JSONDecodeError):
+        there = error.doc[error.pos : error.pos + 20]
+        return f"{error.msg} at {there!r}" if there else f"{error.msg} at its end"
+    if isinstance(error, UnicodeError):
+        return "it has half of a character (a lone surrogate)"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -15,7 +15,9 @@ BOM = b"\xef\xbb\xbf"
 
 
 def numbered(file: BinaryIO, table: TableFile) -> Iterator[tuple[int, str]]:
-    """Lines from 1 with their ends. Raises encoding, row_too_large, invalid_value."""
+    """Lines from 1 with their ends, without the byte order marks that they begin with, as the first
+    does, and the first of each file that was joined to it. Raises encoding, row_too_large,
+    invalid_value."""
     number = 0
     while line := file.readline(table.limits.row_bytes + 1):
         number += 1
@@ -24,8 +26,10 @@ def numbered(file: BinaryIO, table: TableFile) -> Iterator[tuple[int, str]]:
             line = _with_picture(file, line, row, table)
         if b"\0" in line:
             raise row.error("invalid_value", "it has a NUL character")
+        while line.startswith(BOM):
+            line = line.removeprefix(BOM)
         try:
-            yield number, (line.removeprefix(BOM) if number == 1 else line).decode()
+            yield number, line.decode()
         except UnicodeDecodeError as error:
             raise row.error("encoding", not_utf8(error.start + 1, line)) from error
 

@@ -131,12 +131,22 @@ def _of_list(file: BinaryIO, table: TableFile) -> Numbered:
 def parsed(row: Row, line: str) -> dict[str, Any]:
     """The object on one line. Raises invalid_json or schema_mismatch."""
     try:
-        value = from_json(line, allow_inf_nan=False)
+        value = from_json(line.rstrip(), allow_inf_nan=False)
     except ValueError as error:
-        raise row.error("invalid_json", f"it is not JSON: {error}") from error
+        raise row.error("invalid_json", f"it is not JSON: {_reason(str(error))}") from error
     if not isinstance(value, dict):
         raise row.error("schema_mismatch", "it is not a JSON object")
     return value
+
+
+def _reason(said: str) -> str:
+    """What the parser says of a line, which is the only one it knows."""
+    what, _, place = said.partition(" at line 1 column ")
+    what = what.replace("EOF while parsing", "the line ends within")
+    if what == "trailing characters":
+        what = "one object a line is read (files that are joined need a line end between them), and"
+        return f"{what} another begins or something follows at character {place}"
+    return f"{what} at character {place}" if place else what
 
 
 def _head(file: BinaryIO) -> bytes:

@@ -15,10 +15,11 @@ MOST = 1000
 
 def sample(table: TableFile) -> tuple[list[str], list[Mapping[str, Any]]]:
     """The names of its columns, and up to 1,000 rows. Raises the codes of tables."""
+    table = replace(table, tell=lambda _: None)  # whoever reads it tells what is doubtful
     if table.kind in ("parquet", "xlsx"):
         names, found = columnar.plain(table, MOST)
         return names, [values for _, values in found]
-    with encodings.opened(replace(table, tell=lambda _: None)) as file:
+    with encodings.opened(table) as file:
         if table.kind == "csv":
             names, records = delimited.plain(file, table)
             next(records)

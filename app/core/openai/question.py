@@ -77,21 +77,21 @@ class Told:
         for one, at in self._places():
             if at > start:
                 tokens.append(_sure(written[start:at]))
-            alternatives = [_logprob(other.label, other.probability) for other in self.ranked[:top]]
-            tokens.append({**_logprob(one.label, one.probability), "top_logprobs": alternatives})
-            start = at + len(one.label)
+            alternatives = [_logprob(other.word, other.probability) for other in self.ranked[:top]]
+            tokens.append({**_logprob(one.word, one.probability), "top_logprobs": alternatives})
+            start = at + len(one.word)
         return tokens + ([_sure(written[start:])] if start < len(written) else [])
 
     def _places(self) -> list[tuple[Ranked, int]]:
         """The labels that are said, and where in the content; all of it where that is not seen."""
         written, best = self.content, self.said[:1] or [self.best]
-        if len(self.said) == 1 and written == best[0].label:
+        if len(self.said) == 1 and written == best[0].word:
             return [(best[0], 0)]
         places: list[tuple[Ranked, int]] = []
         end = len(written)
         for one in reversed(self.said):
-            at = written.rfind(to_json(one.label).decode(), 0, end) + 1
-            if not at or not written.startswith(one.label, at):
+            at = written.rfind(to_json(one.word).decode(), 0, end) + 1
+            if not at or not written.startswith(one.word, at):
                 return [(Ranked(written, best[0].probability), 0)] if written else []
             places.append((one, at))
             end = at - 1

@@ -6,13 +6,16 @@ it is, fills in those, and refuses a schema that wants more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
+from app.core.texts import squeezed
 
 _DEEPEST = 20
 _LARGEST = 10_000
@@ -25,10 +28,16 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Ranked:
-    """A class and its probability."""
+    """A class and its probability; `spelled` is how a schema's enum writes it."""
 
     label: str
     probability: float
+    spelled: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What is written."""
+        return self.label if self.spelled is None else self.spelled
 
 
 @dataclass(frozen=True)
@@ -48,19 +57,36 @@ class Wording:
         return frozenset(set.intersection(*enums)) if enums else None
 
     def choose(self, predictions: Sequence[Ranked]) -> list[Ranked]:
-        """Those of the predictions that the schema has a place for. Raises invalid_request."""
-        allowed = self.allowed
-        chosen = [one for one in predictions if allowed is None or one.label in allowed]
+        """Those of the predictions that the schema has a place for, as it spells them.
+
+        Raises invalid_request where one of its words is no class while classes are left out: it
+        may be meant for one of them, and another would be answered.
+        """
+        if (allowed := self.allowed) is None:
+            return list(predictions)
+        words = _spelled([one.label for one in predictions], allowed)
+        chosen = [
+            Ranked(one.label, one.probability, words[one.label])
+            for one in predictions
+            if one.label in words
+        ]
         if not chosen:
             raise self._bad("its enum has none of the model's classes")
+        strange = sorted(allowed.difference(words.values()))
+        if strange and len(chosen) < len(predictions):
+            left = sorted({one.label for one in predictions}.difference(words))
+            raise self._bad(
+                f"its enum has {_named(strange)}, no class of the model, and lacks {_named(left)}:"
+                " name the classes as they are called, or leave out what is none"
+            )
         return chosen
 
     def write(self, best: Ranked) -> str:
         """The prediction in this form. Raises invalid_request where the schema wants more."""
         if self.schema is None or (self.allowed is None and _is_object(best.label)):
-            return best.label
+            return best.word
         if not self.schema:
-            return _dumped({"label": best.label})
+            return _dumped({"label": best.word})
         value = self._filled(_Filling(self.schema, best, self.allowed is not None))
         if value is _MISSING:
             raise self._bad("a classifier can fill in a label and its probability, and no more")
@@ -68,7 +94,7 @@ class Wording:
 
     def write_all(self, best: Ranked, said: Sequence[Ranked]) -> str:
         """All labels that are said: a JSON array, or what the schema's arrays take of them."""
-        labels = [one.label for one in said]
+        labels = [one.word for one in said]
         if self.schema is None:
             return _dumped(labels)
         if not self.schema:
@@ -80,7 +106,8 @@ class Wording:
 
     def _filled(self, filling: _Filling) -> Any:
         try:
-            return filling.value(self.schema, "", 0)
+            value = filling.value(self.schema, "", 0)
+            return value if filling.placed else _MISSING
         except _EndlessError as error:
             raise self._bad(
                 "the schema is too large, or refers to itself again and again"
@@ -107,6 +134,8 @@ class _Filling:
         self._root, self._best, self._enums = root, best, enums
         self._several = several
         self._free = True
+        self.placed = False
+        """Whether the label has found a place: a probability alone says nothing."""
         self._steps = 0
 
     def _spend(self, steps: int) -> None:
@@ -142,7 +171,11 @@ class _Filling:
         self._spend(len(values) // 100)
         if len(values) == 1:
             return values[0]
-        return self._best.label if self._best.label in values else _MISSING
+        return self._label() if self._best.word in values else _MISSING
+
+    def _label(self) -> str:
+        self.placed = True
+        return self._best.word
 
     def _of_type(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         kinds = schema.get("type", "object" if "properties" in schema else "string")
@@ -156,16 +189,22 @@ class _Filling:
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
-            item = self.value(schema.get("items", {}), name, depth + 1)
-            if self._several is not None and item == self._best.label:
-                return list(self._several)
-            return _MISSING if item is _MISSING else [item]
+            return self._array(schema, name, depth)
         if kind == "number" and name.lower() in _PROBABILITY:
-            return self._best.probability
+            return self._best.probability if _has(schema, self._best.probability) else _MISSING
         if kind == "string" and self._free and not self._enums:
             self._free = False
-            return self._best.label
+            return self._label() if _takes(schema, self._best.word) else _MISSING
         return None if kind == "null" else _MISSING
+
+    def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
+        item = self.value(schema.get("items", {}), name, depth + 1)
+        made = [] if item is _MISSING else [item]
+        if self._several is not None and item == self._best.word:
+            made = list(self._several)
+        elif item is _MISSING:
+            return _MISSING
+        return made if _within(schema, "minItems", "maxItems", len(made)) else _MISSING
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> Any:
         properties = schema.get("properties")
@@ -178,6 +217,53 @@ class _Filling:
         self._spend(len(wanted) // 100)
         complete = all(isinstance(name, str) and name in kept for name in wanted)
         return kept if kept and complete else _MISSING
+
+
+def _spelled(labels: Sequence[str], words: Iterable[str]) -> dict[str, str]:
+    """Of the classes that are among `words` how those spell them: as they are, or but for case,
+    blanks and joints, where that leaves no other."""
+    exact = {label: label for label in labels if label in words}
+    left = [label for label in labels if label not in exact]
+    free = [word for word in words if word not in exact]
+    alike, counts = {_alike(word): word for word in free}, Counter(map(_alike, free))
+    counts.update(map(_alike, left))
+    found = {label: alike[key] for label in left if (key := _alike(label)) in alike}
+    return exact | {label: word for label, word in found.items() if counts[_alike(label)] == 2}
+
+
+def _alike(text: str) -> str:
+    """The same for words that differ in case, blanks and joints alone."""
+    return re.sub("[_-]", "", squeezed(text))
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+    return ", ".join(repr(one[:40]) for one in labels[:3]) + more
+
+
+def _within(schema: Mapping[str, Any], least: str, most: str, value: float) -> bool:
+    """Whether the value lies within two bounds of a schema, those included."""
+    low, high = schema.get(least), schema.get(most)
+    return not (isinstance(low, int | float) and value < low) and not (
+        isinstance(high, int | float) and value > high
+    )
+
+
+def _has(schema: Mapping[str, Any], probability: float) -> bool:
+    """Whether the number's bounds are a probability's; 1 to 100 are those of something else."""
+    low, high = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    outside = (isinstance(low, int | float) and probability <= low) or (
+        isinstance(high, int | float) and probability >= high
+    )
+    inside = _within(schema, "minimum", "maximum", probability) and not outside
+    return inside and "multipleOf" not in schema
+
+
+def _takes(schema: Mapping[str, Any], label: str) -> bool:
+    """Whether a free string can be the label; of patterns and formats nothing is known here."""
+    return not {"pattern", "format"} & schema.keys() and _within(
+        schema, "minLength", "maxLength", len(label)
+    )
 
 
 def _enums(schema: Any) -> Iterator[list[str]]:

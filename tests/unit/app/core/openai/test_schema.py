@@ -89,12 +89,60 @@ def test_an_enum_leaves_the_most_probable_of_its_own() -> None:
         strict(intent={"$ref": "#/$defs/Missing"}),
         {"type": "object"},
         {"$ref": "#"},
+        strict(score={"type": "number"}),
+        strict(kind={"const": "v1"}, score={"type": "number"}),
+        strict(intent=ENUM, confidence={"type": "number", "minimum": 1, "maximum": 100}),
+        strict(intent=ENUM, confidence={"type": "number", "exclusiveMaximum": 0.75}),
+        strict(intent=ENUM, confidence={"type": "number", "multipleOf": 0.1}),
+        strict(intents={"type": "array", "items": ENUM, "minItems": 2}),
+        strict(intent={"type": "string", "maxLength": 3}),
+        strict(intent={"type": "string", "pattern": "^[a-z]+$"}),
+        strict(intent={"type": "string", "format": "email"}),
     ],
 )
 def test_what_a_classifier_does_not_know_is_refused(schema: Any) -> None:
     with pytest.raises(HeadstartError, match="and no more") as refused:
         Wording(schema).write(BEST)
     assert refused.value.param == "response_format"
+
+
+def test_an_enum_spells_the_classes_its_own_way() -> None:
+    words = ["Refund ", "CARD", "something_else"]
+    ranked = [BEST, Ranked("card", 0.2), Ranked("something else", 0.05)]
+    form = Wording(strict(intent={"enum": words}))
+    assert [(one.label, one.word) for one in form.choose(ranked)] == [
+        ("refund", "Refund "),
+        ("card", "CARD"),
+        ("something else", "something_else"),
+    ]
+    assert json.loads(form.write(form.choose(ranked)[0])) == {"intent": "Refund "}
+
+
+def test_a_word_that_could_be_two_classes_is_neither() -> None:
+    ranked = [Ranked("Card", 0.6), Ranked("card_", 0.3), Ranked("fee", 0.1)]
+    form = Wording(strict(intent={"enum": ["card", "fee"]}))
+    with pytest.raises(HeadstartError, match="'card', no class of the model, and lacks 'Card'"):
+        form.choose(ranked)
+    both = Wording(strict(intent={"enum": ["Card", "card"]}))
+    assert [one.word for one in both.choose(ranked[:1])] == ["Card"]
+
+
+def test_a_word_that_is_no_class_leaves_the_answer_to_no_other() -> None:
+    form = Wording(strict(intent={"enum": ["refnud", "card"]}))
+    with pytest.raises(HeadstartError, match="'refnud', no class of the model"):
+        form.choose(RANKED)
+
+
+def test_words_beside_all_classes_do_no_harm() -> None:
+    form = Wording(strict(intent={"enum": ["refund", "card", "other", "none of these"]}))
+    assert form.choose(RANKED) == [Ranked(one.label, one.probability, one.label) for one in RANKED]
+
+
+def test_several_labels_are_spelled_so_too() -> None:
+    form = Wording(strict(labels={"type": "array", "items": {"enum": ["Refund", "Card", "Other"]}}))
+    ranked = form.choose(RANKED)
+    assert json.loads(form.write_all(ranked[0], ranked[:2])) == {"labels": ["Refund", "Card"]}
+    assert json.loads(form.write_all(ranked[0], [])) == {"labels": []}
 
 
 def test_an_enum_of_other_words_is_refused() -> None:

@@ -135,9 +135,10 @@ def _members(facts: EngineFacts) -> dict[str, Any]:
 
 
 def _evaluation(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said, with the held-out examples that could not judge counted as left out."""
+    """What was said, with the held-out examples that could not judge counted as left out; where
+    none could, folds have judged instead."""
     how, dropped = told.get("how", {}), len(data.held_out) - len(data.validation)
-    if how.get("method") != "hold-out" or not dropped:
+    if "left_out" not in how or not dropped:
         return dict(told)
     return {**told, "how": {**how, "left_out": how["left_out"] + dropped}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -137,7 +137,10 @@ def _split(examples: Sequence[Example], split: str) -> list[Example]:
 
 
 def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -> JobData:
-    """Leave out held-out examples learned from or that nothing could get right, and say so."""
+    """Leave out held-out examples learned from or that nothing could get right, and say so.
+
+    Raises invalid_value for a validation file of other labels: figures would be of something else.
+    """
     contents = {example.content for example in train}
     groups = {example.group for example in train} - {None} if rows.one_dataset else set()
     shown = {name for example in train for name in example.names}
@@ -148,6 +151,8 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
     apart, altered = _parted(alone, lambda example: example.id in made)
     augmented = copies_among(train)
     judged, unknown = _parted(apart, lambda example: not classes.issuperset(example.names))
+    if rows.validation is not None and apart:
+        _check_known(apart, classes)
     several = [example for example in unknown if example.labels is not None]
     validation = judged if not several else apart
     return JobData(
@@ -176,6 +181,24 @@ def _parted(
     for example in examples:
         parts[named(example)].append(example)
     return parts
+
+
+def _check_known(held_out: Sequence[Example], classes: set[str]) -> None:
+    """Raises invalid_value where no label of the validation file is one of the classes."""
+    labels = {name for example in held_out for name in example.names}
+    if labels and labels.isdisjoint(classes):
+        raise HeadstartError(
+            "invalid_value",
+            f"validation_file: none of its labels ({_some(labels)}) is a class of the training data"
+            f" ({_some(classes)}); write them alike, or leave it out and folds judge",
+            param="validation_file",
+        )
+
+
+def _some(labels: Iterable[str]) -> str:
+    listed = sorted(labels)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(label[:40] for label in listed[:5]) + more
 
 
 def _warnings(

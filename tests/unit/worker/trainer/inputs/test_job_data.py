@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from worker.trainer.inputs import job_data
@@ -46,6 +47,16 @@ def test_held_out_examples_of_unknown_classes_are_left_out_with_a_warning() -> N
     assert [e.id for e in data.validation] == ["ex_3"]
     assert len(data.warnings) == 1
     assert "z" in data.warnings[0]
+
+
+def test_a_validation_file_of_other_labels_is_refused() -> None:
+    train = [example("1", "neg"), example("2", "pos")]
+    with pytest.raises(HeadstartError, match=r"its labels \(Neg, Pos\) is a class .*\(neg, pos\)"):
+        job_data.assemble(rows("ds_2"), train, [example("3", "Neg"), example("4", "Pos")])
+    some = job_data.assemble(rows("ds_2"), train, [example("3", "Neg"), example("4", "pos")])
+    assert [e.id for e in some.validation] == ["ex_4"]
+    copies = job_data.assemble(rows("ds_2"), train, [example("5", "x", sha256="1")])
+    assert copies.validation == []
 
 
 def test_equal_contents_and_named_groups_belong_together() -> None:

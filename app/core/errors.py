@@ -63,6 +63,7 @@ TITLES: Mapping[str, str] = {
     "labels_joined": "Labels seem to be several in one text",
     "rows_joined": "Lines that look like rows are inside a cell",
     "truncated": "Texts are longer than what the backbone reads",
+    "labels_new": "What was added has no label that was there",
     "labels_doubtful": "The labels look like numbers or ids",
     "encoding": "The text is not UTF-8",
     "row_too_large": "A row is too large",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.core import backbones
@@ -12,6 +13,7 @@ from app.infra import weights
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads.form import SETTLED, UploadForm
 from app.uploads.intake import IntakeOptions
+from app.uploads.intake.limits import FormerReading
 
 
 def refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
@@ -26,22 +28,38 @@ def refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
         raise HeadstartError("invalid_request", why, param=given[0])
 
 
-def options(form: UploadForm, mode: LabelMode | None, **more: Any) -> IntakeOptions:
-    """How the upload is to be read."""
+def options(
+    form: UploadForm,
+    mode: LabelMode | None,
+    *,
+    reading: Mapping[str, str] | None = None,
+    **more: Any,
+) -> IntakeOptions:
+    """How the upload is to be read; `reading` is what the dataset's first one was told of that,
+    and holds where the form says nothing, and where the upload has what it is about.
+    """
+    before = UploadForm.model_validate(reading or {})
     return IntakeOptions(
         label_mode=mode,
-        label_separator=form.label_separator,
-        negative_label=form.negative_label,
+        label_separator=form.label_separator or before.label_separator,
+        negative_label=form.negative_label or before.negative_label,
+        former=FormerReading(before.columns, before.marks),
         **more,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,
         seed=form.seed,
         columns=form.columns,
         marks=form.marks,
-        crops=form.crops,
+        crops=bool(before.crops if form.crops is None else form.crops),
+        crops_wanted=bool(form.crops),
         encoding=form.encoding,
         filename_encoding=form.filename_encoding,
     )
+
+
+def label_mode_of(base: DatasetSnapshot) -> LabelMode:
+    """Whether the dataset's examples may have several labels."""
+    return "multi_label" if base.dataset.label_mode == "multi_label" else "single_label"
 
 
 def backbone(services: Services, name: str) -> backbones.BackboneSpec:

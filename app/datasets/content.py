@@ -11,6 +11,7 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.core.review import review
+from app.core.texts import visible
 from app.datasets import appending
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
@@ -95,10 +96,29 @@ class Revision:
             facts = [fact for fact in facts if fact.excluded or fact.example_id is not None]
         undecodable = {fact.example_id for fact in facts if fact.excluded}
         revised, said = self.revise(list(base.examples))
+        if self.of_upload:
+            said = [*said, *_of_other_labels(base, revised)]
         examples, doubts = review(one for one in revised if one.id not in undecodable)
         content = Content(examples, [*facts, *said, *doubts], base.declared)
         _check_classes(content, self.minimum_classes)
         return content
+
+
+def _of_other_labels(base: Content, revised: Sequence[Example]) -> list[Problem]:
+    """Whether an upload adds examples none of which has a label that was there: it may be read by
+    another column, or spelled otherwise."""
+    known = {one.id for one in base.examples}
+    old = {name for one in base.examples for name in one.names}.union(base.declared)
+    new = {name for one in revised if one.id not in known for name in one.names}
+    if not old or not new or not old.isdisjoint(new):
+        return []
+    said = f"none of the labels that were added was there: {_some(new)}, beside {_some(old)}"
+    return [Problem(code="labels_new", message=said)]
+
+
+def _some(labels: Iterable[str]) -> str:
+    listed = [repr(visible(label[:40])) for label in sorted(labels)]
+    return ", ".join(listed[:5]) + (", …" if listed[5:] else "")
 
 
 def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int = 2) -> Revision:

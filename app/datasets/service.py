@@ -78,6 +78,7 @@ def create(
             size=upload.size,
             upload_sha256=upload.sha256,
             expires_after=form.expires_seconds,
+            reading=form.reading,
         )
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, new, chunk=chunk)
@@ -122,6 +123,7 @@ def _declared(
                 size=0,
                 upload_sha256=listed.name,
                 expires_after=form.expires_seconds,
+                reading=form.reading,
             )
             version = datasets.add_version(
                 session, dataset, new, chunk=services.settings.embed_chunk
@@ -252,13 +254,14 @@ def _taken_for(
     """The upload's examples, read as those of the dataset."""
     asking.refuse_settled(form, base)
     keys = partial(_pseudonym_key, services, base.dataset.organisation_id)
-    more = {"pseudonym_key": keys, "known": partial(blobs.paths, services, base.version)}
+    more: dict[str, Any] = {"pseudonym_key": keys, "reading": base.dataset.reading}
+    more["known"] = partial(blobs.paths, services, base.version)
     built = build(
         upload.path,
         filename=upload.filename,
         staging=upload.folder,
         modality=base.dataset.modality,
-        options=asking.options(form, label_mode_of(base), minimum_classes=1, **more),
+        options=asking.options(form, asking.label_mode_of(base), minimum_classes=1, **more),
     )
     return marks.without_erased(services, base.dataset, built)
 
@@ -282,7 +285,7 @@ def relabel(
 
     Raises not_found.
     """
-    mode = label_mode_of(base)
+    mode = asking.label_mode_of(base)
     wanted = {name: change.wanted(mode) for name, change in changes.items()}
     return _derive(services, base, relabelled(wanted))
 
@@ -393,8 +396,3 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
 def _pseudonym_key(services: Services, organisation_id: str) -> str:
     with writing(services) as session:
         return pseudonyms.key_of(session, services.vault, organisation_id)
-
-
-def label_mode_of(base: DatasetSnapshot) -> LabelMode:
-    """Whether the dataset's examples may have several labels."""
-    return "multi_label" if base.dataset.label_mode == "multi_label" else "single_label"

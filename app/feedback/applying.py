@@ -12,7 +12,7 @@ from typing import Any
 
 from app.core.manifest import Example
 from app.core.modalities import MODALITIES
-from app.datasets import service
+from app.datasets import asking, service
 from app.datasets.content import relabelled, relabelling
 from app.datasets.erasing import marks
 from app.feedback import fitness
@@ -172,7 +172,7 @@ def _last_words(
     plan: _Plan,
 ) -> dict[str, FeedbackRow]:
     """By content, of what the dataset can have, oldest first; one input is in memory at a time."""
-    modality, mode = MODALITIES[base.dataset.modality].name, service.label_mode_of(base)
+    modality, mode = MODALITIES[base.dataset.modality].name, asking.label_mode_of(base)
     last: dict[str, FeedbackRow] = {}
     for row in fresh:
         data = data_of(services, row)
@@ -203,7 +203,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
         return service.revise(services, base, relabelled(plan.relabelled, minimum_classes=1))
     with scratch(staging(services.settings)) as folder:
         upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder)
-        mode = service.label_mode_of(base)
+        mode = asking.label_mode_of(base)
         modality = MODALITIES[base.dataset.modality].name
         form = UploadForm(modality=modality, label_mode=mode)
         return service.append(

@@ -62,6 +62,11 @@ SETTLED = {
 """Fields of an upload that makes a dataset, and of none that is appended to one."""
 
 
+READING = (
+    *(f"{role}_column" for role in ROLES),
+    *("label_columns", "label_separator", "negative_label", "boxes"),
+)
+"""Fields that decide which label, group or split an example has."""
 Lifetime = Annotated[int, Field(ge=3600, le=2_592_000)]
 """Seconds after which a file is deleted: an hour to thirty days, as OpenAI has it."""
 
@@ -109,11 +114,12 @@ class IntakeForm(BaseModel):
         description="The older name of `boxes`.",
         json_schema_extra={"deprecated": True},
     )
-    boxes: Literal["crops"] | None = Field(
+    boxes: Literal["crops", "whole"] | None = Field(
         default=None,
         description="crops: each box of a list (COCO, CVAT, Datumaro, Pascal VOC, YOLO, LabelMe,"
         " CreateML, CSV) is an example, cut out of its picture; those of a picture are one group."
-        " Left out, a picture is one example, with the labels of its boxes.",
+        " whole: a picture is one example, with the labels of its boxes. Left out, it is as it was"
+        " with the dataset's first file, and whole for that.",
     )
     encoding: TextEncoding | None = ENCODING
     filename_encoding: TextEncoding | None = Field(
@@ -143,9 +149,17 @@ class IntakeForm(BaseModel):
         return tuple(names)
 
     @property
-    def crops(self) -> bool:
-        """Whether each box is an example."""
-        return "crops" in (self.boxes, self.coco)
+    def crops(self) -> bool | None:
+        """Whether each box is an example; None where nothing is said."""
+        told = self.boxes or self.coco
+        return None if told is None else told == "crops"
+
+    @property
+    def reading(self) -> dict[str, str]:
+        """What it says of how the file is read, by field: it holds for files that are added."""
+        told = {name: getattr(self, name) for name in READING}
+        told["boxes"] = self.boxes or self.coco
+        return {name: value for name, value in told.items() if value is not None}
 
     @property
     def asked_mode(self) -> LabelMode | None:

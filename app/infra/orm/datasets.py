@@ -31,6 +31,8 @@ class DatasetRow(Base):
     """When it is deleted, as its uploader wished; None: not by itself."""
     target: Mapped[float | None]
     """The accuracy from which on a model of it is good enough, where somebody has said so."""
+    reading: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What its uploads were told of how they are read, by the form's field; null: nothing."""
     erasures: Mapped[int] = mapped_column(default=0)
     """How often examples were erased: a version that was begun before that is begun anew."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ def create(
     size: int,
     upload_sha256: str,
     expires_after: int | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> DatasetRow:
     """A new dataset without a version; `size` is in bytes, `expires_after` in seconds."""
     created_at = now(session)
@@ -74,6 +75,7 @@ def create(
         bytes=size,
         upload_sha256=upload_sha256,
         latest_version=0,
+        reading=dict(reading) if reading else None,
         created_at=created_at,
         expires_at=None if expires_after is None else created_at + expires_after,
     )

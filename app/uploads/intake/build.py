@@ -102,7 +102,7 @@ class _Intake:
                 modality = self._archive(path, kind, asked)
             else:
                 modality = self._table(path, kind, name=name, asked=asked)
-        if self._options.crops and not self._cutter.boxes:
+        if self._options.crops_wanted and not self._cutter.boxes:
             why = "boxes=crops: there is no list with boxes, beside its pictures in an archive"
             raise HeadstartError("schema_mismatch", why, param="boxes")
         self._drafts.settle_votes()
@@ -196,7 +196,7 @@ class _Intake:
             in_folders = any(one.role == "image" and len(one.parts) > 1 for one in tree)
             if (
                 sure
-                or self._options.crops
+                or self._options.crops_wanted
                 or error.code != "schema_mismatch"
                 or self._refusals
                 or not in_folders

@@ -37,6 +37,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerReading:
+    """The columns that earlier tables were said to have: by role, and those of one class each."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class IntakeOptions:
     """How an upload becomes a version: what the caller asks, and what it must at least hold."""
 
@@ -59,11 +67,15 @@ class IntakeOptions:
     label_separator: str | None = None
     negative_label: str | None = None
     crops: bool = False
-    """Whether each box of a COCO file is an example, instead of each picture."""
+    """Whether each box of a list is an example, instead of each picture."""
+    crops_wanted: bool = False
+    """Whether that was said of this upload: one without boxes is refused."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The column of a table that has a role (text, label, group, split), where it is said."""
     marks: tuple[str, ...] = ()
     """The columns of a table that have a one or zero a class, where it is said."""
+    former: FormerReading = field(default_factory=FormerReading)
+    """What was said of the dataset's earlier uploads, of one that is appended to."""
     pseudonym_key: Callable[[], str] = secrets.token_hex
     """Draws the key that patients' ids are hashed with, if there are any; one for this upload
     alone, if it is not said."""

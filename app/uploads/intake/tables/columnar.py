@@ -241,7 +241,8 @@ def _says_labels(table: TableFile) -> list[str] | None:
 
 
 def _chosen(table: TableFile) -> list[str]:
-    return [*table.columns.values(), *table.marks]
+    former = table.former
+    return [*table.columns.values(), *table.marks, *former.columns.values(), *former.marks]
 
 
 def _error(status: int, said: bytes, name: str) -> HeadstartError:

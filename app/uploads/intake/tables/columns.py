@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -16,7 +17,7 @@ from app.uploads.intake.rows import DENIED, PATHS, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
-from app.uploads.intake.tables.roles import marks, split_guess, telling
+from app.uploads.intake.tables.roles import former, marks, split_guess, telling
 from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
@@ -143,6 +144,7 @@ def find(
     `sample` is its first rows: where no column is the label, those are that say 0 or 1 in them.
     Raises schema_mismatch where a role has no column, several, or one that is there twice.
     """
+    table = former.heeded(table, partial(matching, names))
     header = Row(table.name, number, {})
     _check_chosen(table, header, names)
     places = {}

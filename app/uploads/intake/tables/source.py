@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from app.core.manifest import Problem
 from app.uploads.intake.label_rules import SINGLE, LabelRules
-from app.uploads.intake.limits import IntakeOptions, Kind, Limits
+from app.uploads.intake.limits import FormerReading, IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 
 
@@ -37,6 +37,8 @@ class TableFile:
     columns: Mapping[str, str] = field(default_factory=dict)
     marks: Sequence[str] = ()
     """Columns of zeros and ones, one a class, where the caller has said which."""
+    former: FormerReading = field(default_factory=FormerReading)
+    """The columns that earlier tables of the dataset had, where they were said."""
     encoding: str | None = None
     rules: LabelRules = SINGLE
     tell: Callable[[Problem], None] = _keep_quiet
@@ -53,6 +55,7 @@ class TableFile:
             crops=options.crops,
             columns=options.columns,
             marks=options.marks,
+            former=options.former,
             encoding=options.encoding,
             rules=options.rules,
             **own,

@@ -78,6 +78,11 @@ _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 """What spells a region behind a black flag: England's, Scotland's (UTS 51)."""
 
 
+def alike(label: str) -> str:
+    """The same for labels that differ in case, blanks, `_`, `-` or what cannot be seen alone."""
+    return squeezed(label).replace("_", "").replace("-", "")
+
+
 def is_seen(text: str) -> bool:
     """Whether anything of the text can be seen."""
     return bool(_HIDDEN.sub("", text).strip())

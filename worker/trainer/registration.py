@@ -21,7 +21,7 @@ from app.infra.repositories import embeddings, jobs, work
 from worker.formats import models
 from worker.formats.models import Artifact
 from worker.trainer.attempt import Attempt
-from worker.trainer.inputs.job_data import JobData
+from worker.trainer.inputs.job_data import JobData, shared_groups
 from worker.trainer.journal import Journal
 from worker.trainer.tensor_process import EngineFacts
 
@@ -138,9 +138,11 @@ def _evaluation(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:
     """What was said, with the held-out examples that could not judge counted as left out; where
     none could, folds have judged instead."""
     how, dropped = told.get("how", {}), len(data.held_out) - len(data.validation)
-    if "left_out" not in how or not dropped:
+    if "left_out" not in how:
         return dict(told)
-    return {**told, "how": {**how, "left_out": how["left_out"] + dropped}}
+    shared = shared_groups(data.train, data.validation)
+    more = {"shared_group_names": shared} if shared else {}
+    return {**told, "how": {**how, "left_out": how["left_out"] + dropped, **more}}
 
 
 def _advice(data: JobData, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ it is, fills in those, and refuses a schema that wants more.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
-from app.core.texts import squeezed
+from app.core.texts import alike
 
 _DEEPEST = 20
 _LARGEST = 10_000
@@ -225,15 +224,10 @@ def _spelled(labels: Sequence[str], words: Iterable[str]) -> dict[str, str]:
     exact = {label: label for label in labels if label in words}
     left = [label for label in labels if label not in exact]
     free = [word for word in words if word not in exact]
-    alike, counts = {_alike(word): word for word in free}, Counter(map(_alike, free))
-    counts.update(map(_alike, left))
-    found = {label: alike[key] for label in left if (key := _alike(label)) in alike}
-    return exact | {label: word for label, word in found.items() if counts[_alike(label)] == 2}
-
-
-def _alike(text: str) -> str:
-    """The same for words that differ in case, blanks and joints alone."""
-    return re.sub("[_-]", "", squeezed(text))
+    words_of, counts = {alike(word): word for word in free}, Counter(map(alike, free))
+    counts.update(map(alike, left))
+    found = {label: words_of[key] for label in left if (key := alike(label)) in words_of}
+    return exact | {label: word for label, word in found.items() if counts[alike(label)] == 2}
 
 
 def _named(labels: Sequence[str]) -> str:

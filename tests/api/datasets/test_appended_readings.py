@@ -44,7 +44,8 @@ def test_the_column_of_the_label(client: httpx.Client) -> None:
     told = later(client, dataset, priorities(LATER), filename="b.csv")
     assert labels(client, dataset) == {"hi": 5, "lo": 5}
     assert [one["message"] for one in told if one["code"] == "column_assumed"] == [
-        "`priority` is the label, as was said when the dataset was made; label_column says otherwise"
+        "`priority` is the label, as was said when the dataset was made; "
+        "label_column says otherwise"
     ]
     told = later(client, dataset, priorities([10, 11]), filename="c.csv", label_column="label")
     assert labels(client, dataset) == {"hi": 5, "lo": 5, "a": 1, "b": 1}

@@ -123,6 +123,50 @@ def test_a_set_that_leaks_is_refused(kit: Kit, named: bool) -> None:
     assert said.reason == "the held-out set leaks: 26 of its 26 examples were trained on"
 
 
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (("C0", "C-1"), "spells classes otherwise than the models: 'C-1' for 'c1', 'C0' for 'c0'"),
+        (("c0", "C1"), "spells classes otherwise than the models: 'C1' for 'c1'"),
+        (("0", "1"), "no label of the held-out set is a class of the models: '0', '1'"),
+    ],
+)
+def test_a_set_of_other_labels_judges_nobody(
+    sqlite_kit: Kit, labels: tuple[str, str], reason: str
+) -> None:
+    """Both would be wrong on all of it, and so one as good as the other."""
+    kit = sqlite_kit
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(20)]
+    others = [(f"{n}", labels[n % 2], f"other {n}".encode()) for n in range(26)]
+    with training(kit, LIGHT):
+        asked = add_dataset(kit, others)
+        incumbent = trained(kit, add_dataset(kit, members))
+        point(kit, incumbent)
+        candidate = trained(kit, add_dataset(kit, members))
+        said = promote(kit, candidate, evaluation_set=asked.dataset_id)
+    assert (said.verdict, meant(kit)) == ("refused", incumbent)
+    assert reason in str(said.reason)
+
+
+def test_what_no_model_could_get_right_is_not_asked(sqlite_kit: Kit) -> None:
+    kit, members = sqlite_kit, unlike(pictures(12))
+    others = unlike(pictures(10, classes=3, seed=5))
+
+    def of_one_patient(example: Example) -> Example:
+        return example.model_copy(update={"group": "p1"})
+
+    with training(kit, REAL):
+        asked = add_dataset(kit, others, change=of_one_patient)
+        grouped = add_dataset(kit, members, change=of_one_patient)
+        point(kit, trained(kit, grouped, "prototypical"))
+        said = promote(kit, trained(kit, grouped, "prototypical"), evaluation_set=asked.dataset_id)
+    assert said.evidence is not None
+    held = said.evidence["held_out"]
+    assert held["left_out"]["of_no_class"]["count"] == 10
+    near = held["left_out"]["near_copies"]["count"]
+    assert held["asked"] == held["shared_group_names"] == 20 - near > 0
+
+
 def test_what_a_start_was_learned_from_leaks(kit: Kit) -> None:
     members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(20)]
     others = [(f"c{n % 2}/{n}", f"c{n % 2}", f"other {n}".encode()) for n in range(26)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from app.core.augmented.judging import copies_among
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, usable
 from app.core.modalities import MODALITIES
+from app.core.texts import alike
 from app.infra.orm import DatasetVersionRow, JobRow, ModelRow, PromotionRow
 from app.infra.repositories import versions
 from worker.trainer.attempt import Attempt
@@ -140,6 +141,8 @@ def _apart(
     groups: set[str | None],
 ) -> HeldOut:
     contents = {example.content for example in known}
+    strange = _of_no_class(asked.models, held)
+    count, held = len(held), [one for one in held if one.id not in strange]
     leaked = [one for one in held if one.content in contents]
     grouped = [one for one in held if one.group in groups and one.content not in contents]
     left = [one for one in held if one.content not in contents and one.group not in groups]
@@ -153,15 +156,53 @@ def _apart(
             "trained_on": _listed([one.id for one in leaked]),
             "same_group": _listed([one.id for one in grouped]),
             "near_copies": _listed(list(copies)),
+            "of_no_class": _listed(list(strange)),
         },
+        "shared_group_names": _of_named_groups(known, kept),
     }
     return HeldOut(
         examples=kept,
-        held=len(held),
+        held=count,
         known=known,
         told=told,
-        refusal=_refusal(len(held), leaked, grouped, list(copies)),
+        refusal=_refusal(len(held), leaked, grouped, list(copies))
+        or _misspelt(asked.models, strange, alone=not held),
     )
+
+
+def _classes(models: Sequence[ModelRow]) -> set[str]:
+    return {name for model in models for name in model.card.get("config", {}).get("classes", ())}
+
+
+def _of_no_class(models: Sequence[ModelRow], held: Sequence[Example]) -> dict[str, Example]:
+    """By id those all of whose labels no model has: both would be wrong, and so seem equal."""
+    classes = _classes(models)
+    return {one.id: one for one in held if classes and one.names and classes.isdisjoint(one.names)}
+
+
+def _misspelt(
+    models: Sequence[ModelRow], strange: Mapping[str, Example], *, alone: bool
+) -> str | None:
+    """Why a set of other labels cannot judge: it spells the classes otherwise, or has no other."""
+    labels = sorted({name for one in strange.values() for name in one.names})
+    known = {alike(name): name for name in _classes(models)}
+    spelled = [f"{one!r} for {known[alike(one)]!r}" for one in labels if alike(one) in known]
+    if spelled:
+        some = ", ".join(spelled[:_NAMED])
+        return (
+            f"the held-out set spells classes otherwise than the models: {some}; write them alike"
+        )
+    if strange and alone:
+        some = ", ".join(map(repr, labels[:_NAMED]))
+        return f"no label of the held-out set is a class of the models: {some}"
+    return None
+
+
+def _of_named_groups(known: Sequence[Example], kept: Sequence[Example]) -> int:
+    """How many are in groups that are called as groups of another dataset that was trained on: they
+    are others, as far as anybody knows."""
+    names = {one.group for one in known} - {None}
+    return sum(one.group in names for one in kept)
 
 
 def _listed(ids: Sequence[str]) -> dict[str, Any]:

@@ -167,6 +167,7 @@ def assemble(rows: JobRows, train: list[Example], held_out: Sequence[Example]) -
                 copies, grouped, [] if several else unknown, altered=altered, left=len(validation)
             ),
             *_beyond(several, classes),
+            *_shared_groups(train, validation),
             *_nameless(classes - shown),
         ],
         augmented=augmented,
@@ -181,6 +182,22 @@ def _parted(
     for example in examples:
         parts[named(example)].append(example)
     return parts
+
+
+def shared_groups(train: Sequence[Example], held_out: Sequence[Example]) -> int:
+    """How many held-out examples are in groups that are called as those of training examples. Those
+    of one dataset were left out; another's are others, as far as anybody knows."""
+    names = {example.group for example in train} - {None}
+    return sum(example.group in names for example in held_out)
+
+
+def _shared_groups(train: Sequence[Example], held_out: Sequence[Example]) -> list[str]:
+    if not (count := shared_groups(train, held_out)):
+        return []
+    said = (
+        f"{count} of {len(held_out)} held-out examples are in groups of names that are trained on"
+    )
+    return [f"{said}: if they are the same, accuracy is too good; put both into one dataset"]
 
 
 def _check_known(held_out: Sequence[Example], classes: set[str]) -> None:

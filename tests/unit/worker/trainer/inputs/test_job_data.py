@@ -114,7 +114,18 @@ def test_another_datasets_group_of_the_same_name_is_another_group() -> None:
     train = [example("1", "a", group="g"), example("2", "b")]
     data = job_data.assemble(rows("ds_2"), train, [example("3", "a", group="g")])
     assert [e.id for e in data.validation] == ["ex_3"]
-    assert data.warnings == []
+    assert len(data.warnings) == 1, "it is told"
+
+
+def test_groups_of_another_dataset_that_are_called_alike_are_told() -> None:
+    train = [example("1", "a", group="p1"), example("2", "b", group="p2")]
+    held_out = [example("3", "a", group="p1"), example("4", "b", group="p9")]
+    told = job_data.assemble(rows("ds_2"), train, held_out)
+    assert job_data.shared_groups(told.train, told.validation) == 1
+    assert told.warnings[0].startswith("1 of 2 held-out examples are in groups of names")
+    own = job_data.assemble(rows("ds_1"), train, held_out)
+    assert [one.id for one in own.validation] == ["ex_4"]
+    assert not any("of names" in one for one in own.warnings)
 
 
 def test_what_was_left_out_is_still_said_when_more_is() -> None:

@@ -13,7 +13,8 @@ from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE
 from app.uploads.intake.tables.consensus import winner
 from app.uploads.intake.tables.json_stream import elements
-from app.uploads.intake.tables.label_studio import vote_of
+from app.uploads.intake.tables.label_studio import holds, vote_of
+from app.uploads.intake.tables.studio_regions import choices, is_choice, parted, parts_of
 
 MOST_CHARACTERS = 500_000
 MOST_TASKS = 200_000
@@ -79,24 +80,21 @@ def read_config(text: str, modality: str) -> ChoiceConfig:
         raise _refused("the labelling configuration is too long")
     tags = _Tags()
     tags.read(text)
-    for told, choices in tags.controls:
+    for told, named in tags.controls:
         kind, key = tags.objects.get(told.get("toname", ""), ("", ""))
         if kind in _READS[modality] and told.get("name"):
-            return ChoiceConfig(told["name"], told["toname"], key, frozenset(choices) - {""})
+            return ChoiceConfig(told["name"], told["toname"], key, frozenset(named) - {""})
     raise _refused(f"the labelling configuration has no <Choices> over a tag of {modality}s")
 
 
 def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:
-    """The choices of an annotation; None where it was skipped or says nothing of them."""
-    if annotation.get("was_cancelled"):
+    """The choices of an annotation for the whole of a task; None where it does not count, or says
+    nothing of them."""
+    if not holds(annotation):
         return None
-    for region in _listed(annotation.get("result")):
-        if isinstance(region, dict) and region.get("from_name") == config.from_name:
-            value = region.get("value")
-            choices = value.get("choices") if isinstance(value, dict) else None
-            if isinstance(choices, list) and all(isinstance(one, str) for one in choices):
-                return choices
-    return None
+    whole, _ = parted(parts_of(annotation))
+    said = [part for part in whole if part.get("from_name") == config.from_name and is_choice(part)]
+    return list(choices(said).get(config.from_name, [])) if said else None
 
 
 def _listed(value: Any) -> list[Any]:

@@ -34,6 +34,11 @@ class AnnotatedPicture:
     size: tuple[int, int] | None = None
     group: Any = None
     split: Any = None
+    doubtful: bool = False
+    """Whether something is marked in it that is not to count: without other labels nobody knows
+    what is in it."""
+    boxed: bool = False
+    """Whether its tags are those of boxes, whose places are not kept."""
     source: str = ""
     """The file that tells of it, where that tells of it alone."""
 
@@ -130,8 +135,10 @@ def _whole(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]
     several: list[str] = []
     without = boxed = 0
     for one in found:
+        if one.doubtful and not one.labels:
+            continue
         labels = one.labels
-        boxed += bool(one.boxes)
+        boxed += one.boxed or bool(one.boxes)
         without += not labels
         if table.rules.several:
             yield Row(table.name, one.number, one.values(labels))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
+from app.core.manifest import Problem
 from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, turned
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
@@ -15,6 +16,7 @@ from app.uploads.intake.tables import json_stream
 from app.uploads.intake.tables.source import TableFile
 
 MOST_BOXES = 5_000_000
+_TRUE = (1, "1")
 LISTS = ("images", "annotations", "categories")
 _OF_IMAGES = ("file_name", "group", "split", "width", "height")
 _OF_BOXES = ("category_id", "bbox", "iscrowd")
@@ -30,6 +32,12 @@ class _Coco:
     found: dict[str, set[Any]] = field(default_factory=dict)
     boxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    boxed: set[str] = field(default_factory=set)
+    """Images with an annotation that has a box."""
+    ignored: dict[str, int] = field(default_factory=dict)
+    """Annotations that are not to count, by image."""
+    scored: int = 0
+    """Annotations with a score, as a detector's guesses have one."""
 
 
 def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
@@ -39,10 +47,12 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     """
     coco = _read(file, table)
     _tell_namesakes(coco, table)
+    _tell_doubts(coco, table)
     for number, (key, image) in enumerate(coco.images.items(), 1):
         row = Row(table.name, number, {})
         names = {_category(row, coco, one) for one in coco.found.get(key, ())}
         one = AnnotatedPicture(str(image["file_name"]), number, sorted(names), size=_size(image))
+        one.boxed, one.doubtful = key in coco.boxed, key in coco.ignored
         one.group, one.split = image.get("group"), image.get("split")
         if table.crops:
             one.tags = []
@@ -65,6 +75,19 @@ def _tell_namesakes(coco: _Coco, table: TableFile) -> None:
             f"{table.name}: {len(several)} name(s) are said of several categories, which are one "
             f"class each: {some}; where they are to be told apart, name them so",
         )
+
+
+def _tell_doubts(coco: _Coco, table: TableFile) -> None:
+    """Tell of annotations that are not to count, and of guesses."""
+    if coco.ignored:
+        alone = sum(key not in coco.found for key in coco.ignored)
+        said = f"{sum(coco.ignored.values())} annotation(s) are marked `ignore`, and are left out"
+        said += f", and so are {alone} picture(s) of no other" if alone else ""
+        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
+    if coco.scored:
+        said = f"{table.name}: {coco.scored} annotation(s) have a `score`, as what a detector has"
+        said += " found: they are read as labels; leave them out if nobody has looked at them"
+        table.warn("labels_doubtful", said)
 
 
 def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str) -> None:
@@ -159,6 +182,13 @@ def _keep_category(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> N
 
 def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
     image = _id(value["image_id"])
+    if value.get("ignore") in _TRUE:
+        coco.ignored[image] = coco.ignored.get(image, 0) + 1
+        return
+    score = value.get("score")
+    coco.scored += isinstance(score, int | float) and score != 1
+    if _place(value.get("bbox")) is not None:
+        coco.boxed.add(image)
     coco.found.setdefault(image, set()).add(_id(value["category_id"]))
     if table.crops:
         box = {name: value[name] for name in _OF_BOXES if name in value}

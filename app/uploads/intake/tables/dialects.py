@@ -134,6 +134,20 @@ def _azure(value: Value) -> dict[str, Any]:
     return {"path": value["image_url"], "label": label}
 
 
+def is_boxed(value: Value) -> bool:
+    """Whether the labels of a picture are those of boxes in it."""
+    if "imageGcsUri" in value:
+        listed = "classificationAnnotation" in value or "classificationAnnotations" in value
+        return bool(value.get("boundingBoxAnnotations")) and not listed
+    if "source-ref" in value:
+        jobs = (one for one in value.values() if isinstance(one, Mapping))
+        return any(bool(one.get("annotations")) for one in jobs)
+    label = value.get("label")
+    return (
+        "image_url" in value and isinstance(label, list) and isinstance(next(iter(label), 0), dict)
+    )
+
+
 def _accepted(value: Value) -> dict[str, Any]:
     """Prodigy's `choice`: the ids that were chosen, where the answer counts; of ids that are
     numbers the options' texts."""
@@ -157,11 +171,20 @@ def _cats(value: Value) -> dict[str, Any]:
 
 
 def _responses(value: Value) -> dict[str, Any]:
-    """Argilla's records: one question's responses, where all agree."""
+    """Argilla's records: one question's responses that were submitted, where all agree.
+
+    What was discarded, or is a draft, is nobody's answer; nor is that of a discarded record.
+    """
     names = [name for name in value if name.endswith(".responses")]
     if len(names) != 1:
         raise ValueError("several questions were answered: export one")
-    told = [one for one in value[names[0]] or [] if one is not None]
+    given = value[names[0]] or []
+    states = value.get(f"{names[0]}.status") or ["submitted"] * len(given)
+    told = [
+        one
+        for one, state in zip(given, states, strict=True)
+        if one is not None and state == "submitted" and value.get("status") != "discarded"
+    ]
     same = bool(told) and all(one == told[0] for one in told)
     return {"text": value.get("text"), "label": told[0] if same else None}
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.manifest import Problem
 from app.uploads.intake import images
 from app.uploads.intake.names import plain, shown
-from app.uploads.intake.rows import Box, Row
+from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.consensus import Consensus, Vote
 from app.uploads.intake.tables.source import TableFile
+from app.uploads.intake.tables.studio_regions import (
+    Boxes,
+    check_one,
+    choices,
+    parted,
+    parts_of,
+    shapes,
+)
 
 ANNOTATIONS = ("annotations", "completions")
 """The second is what they were called until 2021."""
@@ -25,54 +34,92 @@ def is_task(value: Mapping[str, Any]) -> bool:
     return listed and isinstance(value.get("data"), dict)
 
 
+@dataclass(slots=True)
+class _Counts:
+    """What is told of all tasks together."""
+
+    open: int = 0
+    empty: int = 0
+    rejected: int = 0
+    boxed: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+    """Tasks without a choice, by the kinds of answers that they have."""
+    beside: Counter[str] = field(default_factory=Counter)
+    """Answers of other controls than the one that is read."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Regions that are no boxes, by their kinds."""
+
+
 def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Iterator[Row]:
     """One row a task that somebody has labelled.
 
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
-    open_ones, empty, unread = 0, 0, Counter[str]()
-    left, consensus = Counter[str](), Consensus(table.tell)
+    counts, consensus = _Counts(), Consensus(table.tell)
+    boxes = Boxes(table, counts.left, counts.beside)
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
+        held = _counting(task)
+        counts.rejected += not held and any(map(_is_rejected, _listed(task)))
         if table.crops and table.paths:
-            open_ones += not _counting(task)
-            yield from _boxes(row, task, table, left)
-            continue
-        answers = _answers(row, task, table)
-        at = consensus.taken(answers, row.where) if answers else None
-        if answers and at is None:
-            continue
-        label = None if at is None else answers[at][0]
-        others = _others(task) if label is None else set()
-        unread.update(others)
-        open_ones += label is None and not others
-        empty += label == ()
-        values = _content(row, task["data"], table)
-        if label is not None or not table.labelled:
-            told = list(label) if isinstance(label, tuple) else label
-            yield Row(row.table, row.number, {**values, "label": told})
+            counts.open += not held
+            latest = max(held, key=_when, default={})
+            yield from boxes.rows(row, parts_of(latest), _content(row, task["data"], table))
+        else:
+            yield from _whole(row, task, table, counts, consensus)
     if table.labelled:
         consensus.settle()
-        _tell_open(table, open_ones)
-    for kind, count in left.items():
-        said = f"{count} region(s) have no upright box with a label ({kind}), and are left out"
-        table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
-    for kind, count in unread.items() if table.labelled else ():
-        said = (
-            f"{count} task(s) have answers of the kind {kind!r}, which is not read, and no choice"
-        )
-        problem = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
-        table.tell(problem)
-    if empty and table.labelled:
-        said = f"{empty} task(s) were submitted without a choice, and are taken to belong to none"
-        table.warn("unlabelled", said)
+    _tell(counts, table)
 
 
-def _tell_open(table: TableFile, count: int) -> None:
-    if count:
-        said = f"{count} task(s) have no annotation that counts, and are left out"
+def _whole(
+    row: Row, task: Mapping[str, Any], table: TableFile, counts: _Counts, consensus: Consensus
+) -> Iterator[Row]:
+    """The task's row, if somebody has labelled it."""
+    answers = _answers(row, task, table, counts)
+    at = consensus.taken(answers, row.where) if answers else None
+    if answers and at is None:
+        return
+    label = None if at is None else answers[at][0]
+    others = _others(task) if label is None else set()
+    counts.unread.update(others)
+    counts.open += label is None and not others
+    counts.empty += label == ()
+    values = _content(row, task["data"], table)
+    if label is not None or not table.labelled:
+        told = list(label) if isinstance(label, tuple) else label
+        yield Row(row.table, row.number, {**values, "label": told})
+
+
+def _tell(counts: _Counts, table: TableFile) -> None:
+    """Tell what was left out, and what was taken for the labels."""
+    left = [
+        f"{count} region(s) have no upright box with a label ({kind}), and are left out"
+        for kind, count in counts.left.items()
+    ]
+    if table.labelled:
+        left = [*_left_open(counts, crops=table.crops and table.paths), *left]
+    for said in left:
         table.tell(Problem(code="unlabelled", message=said, path=table.name, excluded=True))
+    if table.labelled and counts.empty:
+        said = f"{counts.empty} task(s) were submitted without a choice, and are taken to belong "
+        table.warn("unlabelled", f"{said}to none")
+    if table.labelled and counts.boxed:
+        said = f"{table.name}: {counts.boxed} picture(s) have the labels of their boxes"
+        table.warn("boxes_whole", f"{said}; boxes=crops makes each box an example")
+    for name, count in counts.beside.items() if table.labelled else ():
+        said = f"not read: {count} answer(s) of `{shown(name, 40)}`, beside those that are read"
+        table.warn("column_unread", f"{said}; label_column says which are the labels")
+
+
+def _left_open(counts: _Counts, *, crops: bool) -> Iterator[str]:
+    """What is said of tasks that nobody has labelled, or not so that it counts."""
+    if counts.open:
+        why = f" ({counts.rejected} of them were rejected)" if counts.rejected else ""
+        yield f"{counts.open} task(s) have no annotation that counts{why}, and are left out"
+    for kind, count in counts.unread.items() if not crops else ():
+        yield f"{count} task(s) have answers of the kind {kind!r}, which is not read, and no choice"
 
 
 def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
@@ -110,10 +157,10 @@ Chosen = str | tuple[str, ...] | None
 
 
 def _answers(
-    row: Row, task: Mapping[str, Any], table: TableFile
+    row: Row, task: Mapping[str, Any], table: TableFile, counts: _Counts
 ) -> list[tuple[str | tuple[str, ...], Vote]]:
     """The choices of the annotations that count, and whose they are."""
-    told = [(_choice(row, one, table), vote_of(one)) for one in _counting(task)]
+    told = [(_choice(row, one, table, counts), vote_of(one)) for one in _counting(task)]
     return [(label, vote) for label, vote in told if label is not None]
 
 
@@ -125,110 +172,39 @@ def vote_of(annotation: Mapping[str, Any]) -> Vote:
     return Vote(voter, _when(annotation), bool(annotation.get("ground_truth")))
 
 
-def _counting(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The annotations that count: what is marked as ground truth, else all that was submitted."""
+def _listed(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     listed = next(task[name] for name in ANNOTATIONS if isinstance(task.get(name), list))
-    valid: list[Mapping[str, Any]] = [
-        one for one in listed if isinstance(one, dict) and not one.get("was_cancelled")
-    ]
+    return [one for one in listed if isinstance(one, dict)]
+
+
+def _counting(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The annotations that count: what is marked as ground truth, else all that holds."""
+    valid = [one for one in _listed(task) if holds(one)]
     return [one for one in valid if one.get("ground_truth")] or valid
 
 
+def holds(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation was submitted, and nobody who reviewed it has rejected it."""
+    skipped = annotation.get("was_cancelled") or annotation.get("skipped")
+    return not (skipped or annotation.get("last_action") == "skipped" or _is_rejected(annotation))
+
+
+def _is_rejected(annotation: Mapping[str, Any]) -> bool:
+    """Whether the last that was done is that a reviewer rejected it; what was mended since is not.
+    Of what says no last action the latest review counts."""
+    action, reviews = annotation.get("last_action"), annotation.get("reviews")
+    if isinstance(action, str):
+        return action == "rejected"
+    told = [one for one in reviews if isinstance(one, dict)] if isinstance(reviews, list) else []
+    return bool(told) and max(told, key=_when).get("accepted") is False
+
+
 def _others(task: Mapping[str, Any]) -> set[str]:
-    """The kinds of answers that a task has: taxonomy, rating, labels of passages."""
-    parts = [part for one in _counting(task) for part in _parts(one.get("result"))]
-    return {shown(str(part.get("type")), 30) for part in parts} - {"choices"}
-
-
-def _boxes(
-    row: Row, task: Mapping[str, Any], table: TableFile, left: Counter[str]
-) -> Iterator[Row]:
-    """A row a region of the latest annotation that counts; what has no upright box is counted.
-
-    Raises invalid_value, several_labels.
-    """
-    latest = max(_counting(task), key=_when, default={})
-    values = _content(row, task["data"], table)
-    parts = _parts(latest.get("result"))
-    labelled = {str(part["id"]) for part in parts if "id" in part and _labels(part)}
-    for number, part in enumerate(parts, 1):
-        labels = _labels(part)
-        if not labels and str(part.get("id")) in labelled:
-            continue  # the shape of a region whose label is another part
-        place = _place(row, _value(part))
-        if place is None or not labels:
-            left[_without_box(part, labels)] += 1
-            continue
-        box = Box(str(number), place, _size(part), fractions=True)
-        yield Row(row.table, row.number, {**values, "label": _told(row, labels, table), "box": box})
-
-
-def _labels(part: Mapping[str, Any]) -> Sequence[Any]:
-    """The labels of a region."""
-    value = _value(part)
-    return next((value[name] for name in OF_REGIONS if isinstance(value.get(name), list)), [])
-
-
-def _told(row: Row, labels: Sequence[Any], table: TableFile) -> str | list[str]:
-    """A region's label, or all of them where there may be several. Raises several_labels."""
-    if table.rules.several:
-        return sorted({str(one) for one in labels})
-    if len(labels) > 1:
-        raise row.error("several_labels", f"a region has {len(labels)} labels; one is read")
-    return str(labels[0])
-
-
-def _without_box(part: Mapping[str, Any], labels: Sequence[Any]) -> str:
-    """What a region is called that is left out."""
-    kind = shown(str(part.get("type")), 30)
-    if _value(part).get("rotation"):
-        return f"{kind} that are turned"
-    return kind if labels or kind == "choices" else f"{kind} without a label"
-
-
-def _place(row: Row, value: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
-    """Left, top, width and height of a rectangle, or around a polygon or an ellipse, as fractions;
-    Label Studio has percents. None of what is turned, and of what has none. Raises invalid_value.
-    """
-    if value.get("rotation"):
-        return None
-    try:
-        if isinstance(value.get("points"), list):
-            place = _around([(float(x), float(y)) for x, y in value["points"]])
-        elif "radiusX" in value:
-            x, y, wide, high = (float(value[one]) for one in ("x", "y", "radiusX", "radiusY"))
-            place = x - wide, y - high, 2 * wide, 2 * high
-        elif "rectanglelabels" in value or "height" in value:
-            left, top, width, height = (float(value[one]) for one in ("x", "y", "width", "height"))
-            place = left, top, width, height
-        else:
-            return None
-        if not (place[2] > 0 and place[3] > 0 and all(abs(one) < MOST_PERCENT for one in place)):
-            raise ValueError("it has no area")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise row.error("invalid_value", "a region has no place") from error
-    return place[0] / 100, place[1] / 100, place[2] / 100, place[3] / 100
-
-
-def _around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
-    """The box around a polygon. Raises ValueError for what is none."""
-    if len(points) < LEAST_POINTS:
-        raise ValueError("a polygon has three corners")
-    xs, ys = zip(*points, strict=True)
-    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-
-
-def _size(part: Mapping[str, Any]) -> tuple[int, int] | None:
-    sides = part.get("original_width"), part.get("original_height")
-    wide, high = (side if isinstance(side, int) and side > 0 else None for side in sides)
-    return (wide, high) if wide and high else None
-
-
-OF_PICTURES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
-OF_REGIONS = (*OF_PICTURES, "labels")
-"""The last of a region whose shape and label are tags of their own."""
-LEAST_POINTS = 3
-MOST_PERCENT = 1e6
+    """The kinds of answers that a task has: taxonomy, rating, labels or choices of parts."""
+    every = [parts_of(one) for one in _counting(task)]
+    kinds = {shown(str(part.get("type")), 30) for parts in every for part in parts} - {"choices"}
+    passages = any(choices(parted(parts)[1]) for parts in every)
+    return kinds | ({"choices of a part"} if passages else set())
 
 
 def _when(annotation: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -238,46 +214,28 @@ def _when(annotation: Mapping[str, Any]) -> tuple[str, str, str]:
     return updated or created, created, str(annotation.get("id", "")).zfill(20)
 
 
-def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile) -> Chosen:
-    """What one annotation chose, None where it chose nothing. Raises schema_mismatch."""
-    chosen: dict[str, Sequence[Any]] = {}
-    for part in _parts(annotation.get("result")):
-        choices = _value(part).get("choices")
-        if isinstance(choices, list) and choices:
-            chosen[str(part.get("from_name"))] = choices
-    if table.paths and not chosen:
-        chosen = _of_shapes(annotation)
+def _choice(row: Row, annotation: Mapping[str, Any], table: TableFile, counts: _Counts) -> Chosen:
+    """What one annotation says of the whole, else of a picture's regions; None where it chose
+    nothing. Raises schema_mismatch, several_labels."""
+    parts = parts_of(annotation)
+    whole, placed = parted(parts)
+    ways = [choices(whole), *([shapes(parts), choices(placed)] if table.paths else [])]
     wanted = table.columns.get("label")
     if wanted is not None:
-        chosen = {name: value for name, value in chosen.items() if name == wanted}
-    if len(chosen) > 1:
-        some = ", ".join(f"`{name}`" for name in sorted(chosen)[:10])
-        why = f"several questions were answered: {some}; say which with label_column"
-        raise row.error("schema_mismatch", why)
-    choices = next(iter(chosen.values()), [])
+        ways = [{name: told for name, told in way.items() if name == wanted} for way in ways]
+    at = next((at for at, way in enumerate(ways) if way), None)
+    if at is None:
+        passages = not table.paths and choices(placed)
+        return () if table.rules.several and not passages else None
+    check_one(row, ways[at])
+    counts.boxed += at > 0
+    counts.beside.update(name for way in ways[at + 1 :] for name in way)
+    told = next(iter(ways[at].values()))
     if table.rules.several:
-        return tuple(sorted({str(one) for one in choices}))
-    if len(choices) > 1:
-        raise row.error("several_labels", f"it has {len(choices)} choices; one is read")
-    return str(choices[0]) if choices else None
-
-
-def _of_shapes(annotation: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    """The labels of what is drawn on a picture, by what it is drawn with."""
-    found: dict[str, list[Any]] = {}
-    for part in _parts(annotation.get("result")):
-        value = _value(part)
-        for name in OF_PICTURES:
-            labels = value.get(name)
-            if isinstance(labels, list):
-                found.setdefault(str(part.get("from_name")), []).extend(labels)
-    return {name: sorted({str(one) for one in labels}) for name, labels in found.items()}
-
-
-def _value(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    value = part.get("value")
-    return value if isinstance(value, dict) else {}
-
-
-def _parts(result: object) -> list[Mapping[str, Any]]:
-    return [part for part in result if isinstance(part, dict)] if isinstance(result, list) else []
+        return tuple(sorted(set(told)))
+    if len(told) > 1:
+        some = ", ".join(shown(one, 30) for one in told[:5])
+        what = f"its regions have {len(told)} labels" if at else f"it has {len(told)} choices"
+        crops = "; boxes=crops makes each box an example" if at else ""
+        raise row.error("several_labels", f"{what}: {some}; one is read{crops}")
+    return told[0] if told else None

@@ -68,12 +68,25 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     read = dialects.converter(first, table.columns.get("label"))
     first, sample = dialects.converted(row, first, read), [value for _, value in seen[1:]]
     sample = [first, *(_tried(value, read) for value in sample)]
-    every = ((row, dialects.converted(row, value, read)) for row, value in every)
+    every = ((row, dialects.converted(row, value, read)) for row, value in _unboxed(every, table))
     names = columns.find(table, list(first), number=row.number, sample=sample)
     judged = table.labelled and _is_judged(first)
     for row, value in _accepted(every, table) if judged else every:
         yield names.read(row, value)
     names.tell_unmarked(table)
+
+
+def _unboxed(found: Numbered, table: TableFile) -> Numbered:
+    """The objects as they are; those of boxes are told at the end."""
+    boxed = 0
+    for row, value in found:
+        boxed += table.paths and dialects.is_boxed(value)
+        yield row, value
+    if boxed:
+        said = f"{table.name}: {boxed} picture(s) have the labels of their boxes"
+        table.warn(
+            "boxes_whole", f"{said}; a list of COCO's with boxes=crops makes each one example"
+        )
 
 
 def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, Any]:

@@ -68,6 +68,19 @@ def test_the_last_annotation_that_says_something_holds() -> None:
         assert last_word(nothing, config) is None
 
 
+def test_what_was_rejected_or_says_something_of_a_part_does_not_hold() -> None:
+    config = read_config(IMAGE, "image")
+    whole = annotation(1, "RBC")
+    for more in ({"last_action": "rejected"}, {"reviews": [{"accepted": False}]}):
+        assert last_word({"annotations": [whole, annotation(2, "WBC", **more)]}, config) == ["RBC"]
+        assert last_word({"annotations": [annotation(2, "WBC", **more)]}, config) is None
+    part = annotation(3, "WBC")
+    part["result"][0]["value"] |= {"x": 1, "y": 1, "width": 5, "height": 5}
+    assert last_word({"annotations": [part]}, config) is None
+    assert last_word({"annotations": [{**part, "result": [*part["result"], *whole["result"]]}]},
+                     config) == ["RBC"]  # fmt: skip
+
+
 def test_what_is_no_annotation_stops_no_task_and_ids_are_bounded() -> None:
     config = ChoiceConfig("k", "t", "text", frozenset())
     region = {"from_name": "k", "value": {"choices": ["a"]}}

@@ -108,6 +108,42 @@ class TestLabelStudio:
         assert codes(built) == [("unlabelled", True)]
         assert "3 task(s)" in built.problems[0].message
 
+    @pytest.mark.parametrize(
+        ("more", "counts"),
+        [
+            ({"reviews": [{"accepted": False}]}, False),
+            ({"reviews": [{"accepted": False, "created_at": "1"}, {"accepted": True}]}, False),
+            ({"reviews": [{"accepted": False, "id": 1}, {"accepted": True, "id": 2}]}, True),
+            ({"last_action": "rejected"}, False),
+            ({"last_action": "skipped"}, False),
+            ({"skipped": True}, False),
+            ({"last_action": "fixed_and_accepted", "reviews": [{"accepted": False}]}, True),
+            ({"last_action": None, "reviews": None}, True),
+        ],
+    )
+    def test_what_a_reviewer_rejected_does_not_count(
+        self, take: Take, more: dict[str, Any], counts: bool
+    ) -> None:
+        data = [task("a", chosen("x")), task("b", chosen("y")), task("c", chosen("y", **more))]
+        built = take(as_json(data), "project.json")
+        assert labels(built) == ["x", "y", "y"][: 2 + counts]
+        assert codes(built) == ([] if counts else [("unlabelled", True)])
+        again = take(as_json([*data[:2], task("c", chosen("y", **more), chosen("x"))]), "p.json")
+        assert labels(again)[2:] == ([] if counts else ["x"])
+
+    @pytest.mark.parametrize("mode", [None, "multi_label"])
+    def test_choices_of_passages_are_no_text_s(self, take: Take, mode: Any) -> None:
+        marked = chosen("x")
+        marked["result"] += [
+            {"id": at, "type": "choices", "from_name": "s", "value": {"start": 0, "choices": [at]}}
+            for at in ("x", "y")
+        ]
+        alone = {**marked, "result": marked["result"][1:]}
+        data = [task("a", marked), task("b", chosen("y")), task("c", alone)]
+        built = take(as_json(data), "p.json", options=IntakeOptions(label_mode=mode))
+        assert [one.names for one in built.examples] == [("x",), ("y",)]
+        assert [one.message for one in built.problems if "choices of a part" in one.message]
+
     def test_the_truth_counts_before_the_latest(self, take: Take) -> None:
         first = chosen("x", updated_at="2024-01-01T00:00:00Z")
         then = chosen("y", updated_at="2024-02-01T00:00:00Z")

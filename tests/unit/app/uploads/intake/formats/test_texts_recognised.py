@@ -117,6 +117,34 @@ READ: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("responses", "states", "more", "label"),
+    [
+        (["b"], ["discarded"], {}, None),
+        (["b"], ["draft"], {}, None),
+        (["a", "b"], ["discarded", "submitted"], {}, "b"),
+        (["a", "b"], ["draft", "submitted"], {"status": "pending"}, "b"),
+        (["a", "b"], ["submitted", "submitted"], {}, None),
+        (["b", "b"], ["submitted", "submitted"], {"status": "completed"}, "b"),
+        (["b"], ["submitted"], {"status": "discarded"}, None),
+        (["b"], None, {}, "b"),
+        (None, None, {}, None),
+    ],
+)
+def test_of_argilla_only_what_was_submitted_counts(
+    take: Take, responses: Any, states: Any, more: dict[str, str], label: str | None
+) -> None:
+    plain = [
+        {"text": one, "label.responses": [one], "label.responses.status": ["submitted"]}
+        for one in "ab"
+    ]
+    last = {"text": "c", "label.responses": responses, "label.responses.status": states, **more}
+    data = "\n".join(json.dumps(one) for one in [*plain, last])
+    built = take(data.encode(), "x.jsonl", options=JUDGED)
+    assert [one.label for one in built.examples] == ["a", "b", *([label] if label else [])]
+    assert [one.code for one in built.problems] == ([] if label else ["unlabelled"])
+
+
 @pytest.mark.parametrize(("data", "name"), READ.values(), ids=READ)
 def test_texts_of_other_tools_are_read(take: Take, data: bytes, name: str) -> None:
     built = take(data, name, options=JUDGED)

@@ -149,3 +149,46 @@ def test_a_picture_that_is_too_much_is_its_own_problem(take: Take) -> None:
     built = take(archive([(1, 0, [0, 0, 9, 9]), *good], large), options=small)
     assert len(built.examples) == 8
     assert [(one.code, one.path) for one in built.problems] == [("image_invalid", "1#100.png")]
+
+
+def marked(**told: dict[int, Any]) -> bytes:
+    """The usual boxes, whose annotations say more by their place."""
+    listed = json.loads(coco(BOXES))
+    for name, values in told.items():
+        for at, value in values.items():
+            listed["annotations"][at][name] = value
+    files = {"1.png": encoded(PIXELS), "2.png": encoded(PIXELS[::-1])}
+    return zipped({**files, "instances.json": json.dumps(listed).encode()})
+
+
+SEVERAL = IntakeOptions(label_mode="multi_label")
+
+
+def test_pictures_with_the_labels_of_cocos_boxes_are_told(take: Take) -> None:
+    told = [one for one in take(marked(), options=SEVERAL).problems if one.code == "boxes_whole"]
+    assert ["2 picture(s)" in one.message for one in told] == [True]
+    tags = marked(bbox={at: [] for at in range(3)})
+    assert "boxes_whole" not in {one.code for one in take(tags, options=SEVERAL).problems}
+
+
+def test_what_coco_ignores_is_no_label(take: Take) -> None:
+    first = marked(ignore={0: 1, 1: 0})
+    assert [one.names for one in take(first, options=SEVERAL).examples] == [("dog",), ("cat",)]
+    cut_out = take(first, options=CROPS)
+    assert [one.label for one in cut_out.examples] == ["dog", "cat"]
+    assert ["1 annotation(s)" in one.message for one in cut_out.problems if one.excluded] == [True]
+
+
+def test_a_picture_of_what_is_ignored_is_no_negative(take: Take) -> None:
+    options = IntakeOptions(label_mode="multi_label", minimum_classes=1)
+    built = take(marked(ignore={2: True}), options=options)
+    assert [(one.path, one.names) for one in built.examples] == [("1.png", ("cat", "dog"))]
+    assert [one for one in built.problems if one.excluded and "`ignore`" in one.message]
+
+
+def test_scores_are_told_as_guesses(take: Take) -> None:
+    guessed = take(marked(score={0: 0.7, 1: 1}), options=CROPS)
+    told = [one.message for one in guessed.problems if one.code == "labels_doubtful"]
+    assert ["1 annotation(s) have a `score`" in one for one in told] == [True]
+    sure = take(marked(score={0: 1.0, 1: None}), options=CROPS)
+    assert "labels_doubtful" not in {one.code for one in sure.problems}

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.core import manifest
-from app.core.errors import HeadstartError
+from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.core.ids import new_id
 from app.core.manifest import Example
 from app.core.modalities import PRIMARY
@@ -67,7 +67,7 @@ class Kit:
                 if found := done():
                     return found
             except HeadstartError as error:
-                if error.code != "database_unavailable":
+                if error.code not in DATABASE_AWAY:
                     raise
             assert time.monotonic() < deadline, "waited too long"
             time.sleep(next(between))

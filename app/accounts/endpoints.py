@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Select
+from sqlalchemy.orm import Session
 
 from app.accounts.schemas import ApiKey, Caller, CreatedKey, KeyRotation, NewKey, RevokedKey, key_of
 from app.accounts.service import create_key, find_live, live_keys, rotate
@@ -14,7 +15,7 @@ from app.http.dependencies import Admin, Reading, ServicesDep, Writing
 from app.http.openapi import links, problems
 from app.http.pages import Limit, Page, cursor, page
 from app.http.routes import StrictRoute
-from app.infra.database import now, transaction
+from app.infra.database import now, repeated
 from app.infra.orm import ApiKeyRow
 from app.infra.repositories import quotas
 
@@ -87,8 +88,11 @@ def revoke_api_key(key_id: str, caller: Admin, services: ServicesDep) -> Revoked
 
     With the scope `operator`, any organisation's.
     """
-    with transaction(services.sessions) as session:
+
+    def step(session: Session) -> None:
         find_live(session, _within_reach(caller), key_id).revoked_at = now(session)
+
+    repeated(services.sessions, step)
     services.keyring.forget()
     return RevokedKey(id=key_id)
 
@@ -107,11 +111,14 @@ def rotate_api_key(
     With the scope `operator`, any organisation's.
     """
     services.keyring.note_used()
-    with transaction(services.sessions) as session:
+
+    def step(session: Session) -> tuple[ApiKeyRow, str]:
         former = find_live(session, _within_reach(caller), key_id)
         if "operator" in former.scopes:
             caller.require("operator")
-        row, key = rotate(session, former, overlap_seconds=body.overlap_seconds)
+        return rotate(session, former, overlap_seconds=body.overlap_seconds)
+
+    row, key = repeated(services.sessions, step)
     services.keyring.forget()
     response.headers["location"] = f"/v1/api_keys/{row.id}"
     return CreatedKey(**key_of(row).model_dump(), key=key)

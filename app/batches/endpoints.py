@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
 
 from app.batches import results, service
@@ -16,7 +17,7 @@ from app.batches.results import MEDIA_TYPES, Format
 from app.batches.schemas import ID, PATH, Batch, BatchForm, NewBatch, batch_of
 from app.core.errors import HeadstartError
 from app.core.job_state import ended
-from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, writing
+from app.http.dependencies import Reader, Reading, ServicesDep, Writer, caller, written
 from app.http.idempotency import IdempotencyDep, key_of, mark, once, replay
 from app.http.openapi import (
     CANCEL_PROBLEMS,
@@ -98,13 +99,15 @@ def _once(incoming: Incoming, body: Any) -> tuple[Batch, bool]:
         return Batch.model_validate(stored.body), True
     wanted = parse_fields(NewBatch, body)
     dataset, total = service.find(services, wanted, organisation_id)
-    with writing(services) as session:
 
+    def step(session: Session) -> tuple[Reply, bool]:
         def effect() -> Reply:
             row = service.over_dataset(session, services, wanted, dataset, total=total)
             return Reply(status=202, body=batch_of(row).model_dump(mode="json"))
 
-        reply, replayed = once(session, key, effect)
+        return once(session, key, effect)
+
+    reply, replayed = written(services, step)
     return Batch.model_validate(reply.body), replayed
 
 
@@ -163,13 +166,15 @@ def cancel_batch(
     response: Response,
 ) -> Batch:
     """Cancel: what is done by then stays and can be downloaded, and nothing is added to it."""
-    with writing(services) as session:
 
+    def step(session: Session) -> tuple[Reply, bool]:
         def effect() -> Reply:
             row = service.cancel(session, batch_id, organisation_id=caller.organisation_id)
             return Reply(status=200, body=batch_of(row).model_dump(mode="json"))
 
-        reply, replayed = once(session, key, effect)
+        return once(session, key, effect)
+
+    reply, replayed = written(services, step)
     mark(response, replayed=replayed)
     return Batch.model_validate(reply.body)
 

@@ -18,7 +18,7 @@ from app.batches.schemas import BatchForm, BatchOptions, NewBatch
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
 from app.core.messages import Options
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, writing, written
 from app.http.schemas import Deletion
 from app.infra import storage_keys
 from app.infra.database import reading
@@ -129,12 +129,16 @@ def over_upload(
     new = _of_upload(built, told, model, filename=upload.filename, manifest_sha256=listed)
     chunk = services.settings.batch_chunk
     stored = blobs.stored(services, files)
-    with stored as hold, receipt.hold(), writing(services) as session:
+
+    def step(session: Session) -> BatchRow:
         row = batches.create(session, new, organisation_id=organisation_id, chunk=chunk)
         quotas.check(session, services.settings, organisation_id, "jobs")
         hold.release(session)
         receipt.answer(session, {"batch": row.id})
-    return row
+        return row
+
+    with stored as hold, receipt.hold():
+        return written(services, step)
 
 
 def _intake_options(form: BatchForm) -> IntakeOptions:

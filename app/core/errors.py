@@ -117,6 +117,9 @@ TITLES: Mapping[str, str] = {
     "internal": "Something went wrong on our side",
 }
 
+DATABASE_AWAY = ("database_unavailable", "database_busy")
+"""It did not answer for now: whoever can wait tries again later."""
+
 
 class HeadstartError(Exception):
     """An error with a stable `code` (a key of TITLES), a sentence for people, and where it lies.

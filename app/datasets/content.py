@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Example, Problem
+from app.core.manifest import Example, LabelMode, Problem, least_classes
 from app.core.review import review
 from app.core.texts import visible
 from app.datasets import appending
@@ -66,6 +66,18 @@ class Content:
             negatives=manifest.negatives(usable),
             declared=self.declared,
         )
+
+    def check_declared(self, mode: LabelMode) -> None:
+        """Raises label_mode_mismatch, insufficient_classes where classes are declared."""
+        if not self.declared:
+            return
+        if mode == "multi_label":
+            why = "classes: heads against the rest need examples of each; leave it out"
+            raise HeadstartError("label_mode_mismatch", why, param="classes")
+        labels = {one.label for one in self.examples} | set(self.declared)
+        if len(labels) < least_classes(mode):
+            why = "classes: name two at least"
+            raise HeadstartError("insufficient_classes", why, param="classes")
 
     def write(self, folder: Path) -> Path:
         """A manifest of its own, as a file in `folder` that is named by its sha256."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, writing, written
 from app.http.pages import looks_like
 from app.http.schemas import Deletion
 from app.infra import storage_keys
@@ -46,12 +48,16 @@ def keep(
         expires_after=expires_after,
     )
     stored = blobs.stored(services, {key: upload.path})
-    with stored as hold, receipt.hold(), writing(services) as session:
+
+    def step(session: Session) -> FileRow:
         row = files.create(session, new, organisation_id=organisation_id)
         hold.release(session)
         receipt.answer(session, {"file": row.id})
         quotas.check(session, services.settings, organisation_id, "stored_bytes")
-    return row
+        return row
+
+    with stored as hold, receipt.hold():
+        return written(services, step)
 
 
 def find(services: Services, file_id: str, *, organisation_id: str) -> FileRow | None:

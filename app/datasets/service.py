@@ -13,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app.core.errors import HeadstartError
-from app.core.manifest import LabelMode, Problem, least_classes
+from app.core.manifest import LabelMode, Problem
 from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
 from app.datasets.erasing import marks
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, writing, written
 from app.infra import storage_keys
 from app.infra.auto_backbone import AUTO
 from app.infra.database import reading
@@ -59,15 +61,16 @@ def create(
     )
     built, (backbone, *further) = _take_in(services, upload, form, options)
     content = Content(built.examples, built.problems, form.classes or ())
-    _check_declared(content, built.label_mode)
+    content.check_declared(built.label_mode)
     listed = content.write(upload.folder)
     new = content.version(manifest_sha256=listed.name, backbone=backbone)
     files = {
         storage_keys.pack(organisation_id, built.pack_sha256): built.pack_path,
         storage_keys.manifest(organisation_id, listed.name): listed,
     }
-    stored = blobs.stored(services, files)
-    with stored as hold, receipt.hold(), writing(services) as session:
+    stored, chunk = blobs.stored(services, files), services.settings.embed_chunk
+
+    def step(session: Session) -> DatasetSnapshot:
         dataset = datasets.create(
             session,
             organisation_id=organisation_id,
@@ -80,7 +83,6 @@ def create(
             expires_after=form.expires_seconds,
             reading=form.reading,
         )
-        chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, new, chunk=chunk)
         for name in further:
             chunks.ensure_embedded(
@@ -90,7 +92,10 @@ def create(
         hold.release(session)
         receipt.answer(session, _made(snapshot))
         quotas.check(session, services.settings, organisation_id, *_HELD)
-    return snapshot
+        return snapshot
+
+    with stored as hold, receipt.hold():
+        return written(services, step)
 
 
 def _declared(
@@ -106,14 +111,15 @@ def _declared(
         why = f"{spec.name} reads {spec.modality}s"
         raise HeadstartError("modality_mismatch", why, param="backbone")
     content = Content([], [], form.classes or ())
-    _check_declared(content, form.asked_mode or "single_label")
+    content.check_declared(form.asked_mode or "single_label")
     name = spec.name if spec else asking.default_backbone(services, modality)
     with scratch(staging(services.settings)) as folder:
         listed = content.write(folder)
         new = content.version(manifest_sha256=listed.name, backbone=name)
         files = {storage_keys.manifest(organisation_id, listed.name): listed}
         stored = blobs.stored(services, files)
-        with stored as hold, receipt.hold(), writing(services) as session:
+
+        def step(session: Session) -> DatasetSnapshot:
             dataset = datasets.create(
                 session,
                 organisation_id=organisation_id,
@@ -133,20 +139,10 @@ def _declared(
             hold.release(session)
             receipt.answer(session, _made(snapshot))
             quotas.check(session, services.settings, organisation_id, *_HELD)
-    return snapshot
+            return snapshot
 
-
-def _check_declared(content: Content, mode: LabelMode) -> None:
-    """Raises label_mode_mismatch, insufficient_classes where classes are declared."""
-    if not content.declared:
-        return
-    if mode == "multi_label":
-        why = "classes: heads against the rest need examples of each; leave it out"
-        raise HeadstartError("label_mode_mismatch", why, param="classes")
-    labels = {one.label for one in content.examples} | set(content.declared)
-    if len(labels) < least_classes(mode):
-        why = "classes: name two at least"
-        raise HeadstartError("insufficient_classes", why, param="classes")
+        with stored as hold, receipt.hold():
+            return written(services, step)
 
 
 @contextmanager
@@ -370,14 +366,15 @@ class Step:
 
 def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSnapshot | None:
     """The version that follows on `base`; None if another one does by now."""
-    with step.receipt.hold(), writing(services) as session:
-        dataset = datasets.lock(
-            session, base.dataset.id, organisation_id=base.dataset.organisation_id
-        )
-        if dataset.latest_version != base.version.number:
-            return None
-        if dataset.erasures != base.dataset.erasures:
-            return None  # the base has other examples, and a manifest of another name, by now
+
+    def follow(session: Session) -> DatasetSnapshot | None:
+        for hold in step.holds:
+            hold.released = False  # as a try before has had it
+        whose = base.dataset.organisation_id
+        dataset = datasets.lock(session, base.dataset.id, organisation_id=whose)
+        seen = (base.version.number, base.dataset.erasures)
+        if (dataset.latest_version, dataset.erasures) != seen:
+            return None  # after an erasure the base has other examples, and another manifest
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk
         version = datasets.add_version(session, dataset, step.new, chunk=chunk)
@@ -385,12 +382,15 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
             versions.finish_version(session, version, [])
         version.pixel_scale = base.version.pixel_scale or None  # a scale stays, none may be found
         if step.size:
-            quotas.check(session, services.settings, dataset.organisation_id, *_HELD)
+            quotas.check(session, services.settings, whose, *_HELD)
         snapshot = _snapshot(dataset, version, step.new.problems)
         for hold in step.holds:
             hold.release(session)
         step.receipt.answer(session, _made(snapshot))
-    return snapshot
+        return snapshot
+
+    with step.receipt.hold():
+        return written(services, follow)
 
 
 def _pseudonym_key(services: Services, organisation_id: str) -> str:

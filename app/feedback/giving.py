@@ -25,7 +25,7 @@ from app.core.texts import composed, plain
 from app.feedback.recording import answer_of, flush, kept_of
 from app.feedback.schemas import Feedback, FeedbackInput, NewFeedback
 from app.feedback.views import feedback_of
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, written
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
@@ -327,7 +327,8 @@ def keep(
             with storage_errors():
                 path.write_bytes(said.data)
         files = {key: path} if said.data is not None else {}
-        with blobs.stored(services, files) as hold, writing(services) as session:
+
+        def step(session: Session) -> tuple[Feedback, Sequence[str]]:
             _require(session, organisation_id, alias, said)
             require(session)
             found, former = rows.put(session, said.subject, row, organisation_id=organisation_id)
@@ -343,6 +344,10 @@ def keep(
             if found.audited and not values["audited"]:
                 told.notes.insert(0, HOLDS)
             hold.release(session)
+            return told, needless
+
+        with blobs.stored(services, files) as hold:
+            told, needless = written(services, step)
     erasure.delete(services.storage, needless)
     return told
 

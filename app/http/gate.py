@@ -21,6 +21,7 @@ from app.http.body import ENCODINGS, Body, Inflated, Message, Pace, Receive, dra
 from app.http.exception_handlers import problem_response
 from app.http.keyring import Keyring
 from app.http.rates import RateHeaders, Rates
+from app.infra.collisions import overtaken
 from app.infra.database import translate
 from app.infra.settings import MIB
 from app.infra.storage import full_disk
@@ -97,7 +98,8 @@ class Gate:
             if reply.started:
                 raise
             internal = HeadstartError("internal", "an unexpected error; quote the request_id")
-            await reply.say(full_disk(error) or internal, scope, receive)
+            told = full_disk(error) or overtaken(error) or internal
+            await reply.say(told, scope, receive)
 
     async def _admit(self, scope: Scope, headers: Headers, limit: int) -> None:
         if not _OPEN.fullmatch(scope["path"]) and not _is_signed(scope, headers):

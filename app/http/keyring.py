@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.identity import Identity, key_digest
-from app.infra.database import Sessions, now, reading, transaction
+from app.infra.database import Sessions, now, reading, repeated
 from app.infra.orm import ApiKeyRow, OrganisationRow
 from app.infra.repositories.quotas import quotas_of
 from app.infra.settings import Settings
@@ -105,13 +105,20 @@ class Keyring:
     def note_used(self) -> int:
         """Write down which keys were used since this was asked last; 0, for nothing is removed."""
         used, self._used = self._used, set()
-        if used:
-            with transaction(self._sessions) as session:
-                of = update(ApiKeyRow).where(ApiKeyRow.id.in_(used))
-                session.execute(
-                    of.values(last_used_at=now(session)),
-                    execution_options={"synchronize_session": False},
-                )
+
+        def step(session: Session) -> None:
+            of = update(ApiKeyRow).where(ApiKeyRow.id.in_(used))
+            session.execute(
+                of.values(last_used_at=now(session)),
+                execution_options={"synchronize_session": False},
+            )
+
+        try:
+            if used:
+                repeated(self._sessions, step)
+        except HeadstartError:
+            self._used |= used
+            raise
         return 0
 
     def forget(self) -> None:

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from app.core.errors import HeadstartError
 from app.core.identity import Scope
 from app.http import audit
+from app.http.again import handled
 from app.http.body import Receive
 from app.http.dependencies import scope_of, services
 from app.http.strict_json import StrictRequest, require_json, unkept
@@ -47,9 +48,9 @@ class StrictRoute(APIRoute):
             asked = StrictRequest(request.scope, await self.opened(request))
             caller = getattr(request.state, "identity", None)
             if not blocks or caller is None:
-                return await handler(asked)
+                return await handled(handler, asked)
             async with services(request).turns.of(caller.organisation_id):
-                return await handler(asked)
+                return await handled(handler, asked)
 
         async def noted(request: Request) -> Response:
             if not audit.is_deed(request.method, self.path_format, scopes):

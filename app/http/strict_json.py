@@ -8,6 +8,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import Request
 from pydantic_core import from_json
+from starlette.types import Message, Receive, Scope
 
 from app.core.errors import HeadstartError
 
@@ -87,7 +88,20 @@ def unkept(text: str) -> str:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is parsed strictly."""
+    """A request whose JSON is parsed strictly, and which knows whether it can be read anew."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, self._counted)
+        self._source, self._received = receive, False
+
+    async def _counted(self) -> Message:
+        self._received = True
+        return await self._source()
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether nothing of its body was read, or all of it is kept."""
+        return not self._received or hasattr(self, "_body")
 
     async def json(self) -> Any:
         """The strictly parsed body."""

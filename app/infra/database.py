@@ -11,18 +11,20 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.errors import HeadstartError
-from app.infra import postgres
+from app.infra import collisions, postgres
 
 T = TypeVar("T")
 Sessions = sessionmaker[Session]
@@ -167,27 +169,66 @@ def transaction(sessions: Sessions) -> Iterator[Session]:
     """One writing transaction: committed at the end, rolled back on any error."""
     with database_errors(), sessions.begin() as session:
         yield session
+    if (under_way := _UNDER_WAY.get()) is not None:
+        under_way.final = True
+
+
+@dataclass
+class Undertaking:
+    """What is done for one request; `final` once it must not be begun anew: something of it stands,
+    or it was tried as often as is sensible.
+    """
+
+    final: bool = False
+
+
+_UNDER_WAY: ContextVar[Undertaking | None] = ContextVar("undertaking", default=None)
+
+
+@contextmanager
+def undertaking() -> Iterator[Undertaking]:
+    """See what the block commits, and the threads and tasks that it starts."""
+    under_way = Undertaking()
+    token = _UNDER_WAY.set(under_way)
+    try:
+        yield under_way
+    finally:
+        _UNDER_WAY.reset(token)
 
 
 _TRIES = 4
 _PAUSE_SECONDS = 0.2
+_PATIENCE_SECONDS = 20.0
+"""After so long nothing is begun anew: each try may wait for its locks."""
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further try of what others who wrote at once have spoiled."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    for _ in range(1, _TRIES):
+        if time.monotonic() > end:
+            return
+        yield random.uniform(0, _PAUSE_SECONDS)
 
 
 def repeated(sessions: Sessions, step: Callable[[Session], T]) -> T:
-    """`step` in one writing transaction; where Postgres gave that up for another's sake, nothing of
-    it is left and it is done anew: what it does besides must bear that. Raises database_busy after
-    a few times.
+    """`step` in one writing transaction; where others who wrote at once have spoiled that, nothing
+    of it is left and it is done anew: what it does besides must bear that. Raises database_busy
+    after a few times, and IntegrityError where it names what is not there however often it looks.
     """
-    for left in reversed(range(_TRIES)):
+    for pause in pauses():
         try:
             with transaction(sessions) as session:
                 return step(session)
-        except HeadstartError as error:
-            if not left or not _was_given_up(error.__cause__):
+        except (HeadstartError, IntegrityError) as error:
+            if not collisions.is_repeatable(error):
                 raise
-            log.info("a transaction is repeated", reason=error)
-        time.sleep(random.uniform(0, _PAUSE_SECONDS))
-    raise AssertionError("the last try answers or raises")
+            log.info("a transaction is repeated", reason=repr(error))
+        time.sleep(pause)
+    if (under_way := _UNDER_WAY.get()) is not None:
+        under_way.final = True
+    with transaction(sessions) as session:
+        return step(session)
 
 
 def apart(session: Session, step: Callable[[], object], **about: Any) -> Exception | None:
@@ -249,16 +290,12 @@ def translate(error: DBAPIError | sqlite3.Error) -> HeadstartError:
     if is_damaged(error):
         why = "the database is damaged; set it aside and `headstart restore` a backup"
         return HeadstartError("database_unavailable", why)
-    if postgres.is_busy(error):
+    if collisions.is_busy(error):
         why = "others were changing the same at once, and this was given up; try again"
         return HeadstartError("database_busy", why, retry_after=1)
     return HeadstartError(
         "database_unavailable", "the database cannot be reached; try again", retry_after=2
     )
-
-
-def _was_given_up(error: BaseException | None) -> bool:
-    return isinstance(error, DBAPIError) and postgres.is_given_up(error)
 
 
 def is_damaged(error: DBAPIError | sqlite3.Error) -> bool:

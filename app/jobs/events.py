@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from anyio import to_thread
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from app.core.errors import HeadstartError
+from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.core.job_state import TERMINAL
 from app.http.dependencies import Services
 from app.http.waiting import EVENTS
@@ -90,7 +90,7 @@ async def _opens(services: Services, key: str) -> bool:
     try:
         (await services.keyring.identify(key)).require("read")
     except HeadstartError as error:
-        return error.code == "database_unavailable"
+        return error.code in DATABASE_AWAY
     return True
 
 
@@ -99,7 +99,7 @@ async def _read(services: Services, job_id: str, after: int) -> EventBatch | Non
     try:
         return await to_thread.run_sync(read, services, job_id, after)
     except HeadstartError as error:
-        if error.code != "database_unavailable":
+        if error.code not in DATABASE_AWAY:
             raise
         return None
 

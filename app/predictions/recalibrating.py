@@ -23,7 +23,7 @@ from app.core.calibration.recalibration import Judged
 from app.core.errors import HeadstartError
 from app.core.held_out import FILE, HeldOutAnswer
 from app.core.ids import new_id
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, written
 from app.http.schemas import CalibratedThreshold, Calibration, Interval, ShiftedAccuracy
 from app.infra import storage_keys
 from app.infra.database import now, reading
@@ -201,10 +201,14 @@ def _revise(services: Services, row: ModelRow, card: dict[str, Any]) -> None:
     prefix = storage_keys.revision(row.artifact, new_id("rev-"))
     with _files(services, row, prefix, card) as (files, told, sha256, size):
         stored = blobs.stored(services, files)
-        with stored as hold, writing(services) as session:
+
+        def step(session: Session) -> None:
             own = _locked(session, row)
             own.artifact, own.sha256, own.bytes, own.card = prefix, sha256, size, told
             hold.release(session)
+
+        with stored as hold:
+            written(services, step)
 
 
 def _locked(session: Session, row: ModelRow) -> ModelRow:

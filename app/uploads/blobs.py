@@ -19,7 +19,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example
 from app.http.dependencies import Services
 from app.infra import erasure, storage_keys
-from app.infra.database import transaction
+from app.infra.database import repeated
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import holds
 from app.infra.storage import fetch_manifest
@@ -44,8 +44,7 @@ class Hold:
 def stored(services: Services, files: Mapping[str, Path]) -> Iterator[Hold]:
     """Put `files` under keys of their own; taken back unless the block commits their release."""
     keys = list(files)
-    with transaction(services.sessions) as session:
-        holds.take(session, keys)
+    repeated(services.sessions, lambda session: holds.take(session, keys))
     hold = Hold(keys)
     try:
         for key, path in files.items():
@@ -64,8 +63,7 @@ def _take_back(services: Services, keys: Sequence[str]) -> None:
     What cannot be deleted now, the sweeper collects.
     """
     try:
-        with transaction(services.sessions) as session:
-            unnamed = holds.drop(session, keys)
+        unnamed = repeated(services.sessions, lambda session: holds.drop(session, keys))
     except HeadstartError as error:
         log.warning("blobs are left to the sweeper", keys=keys, reason=error)
     else:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.http.idempotency import in_flight, stored
-from app.infra.database import Sessions, transaction
+from app.infra.database import Sessions, repeated
 from app.infra.repositories import idempotency
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 
@@ -76,18 +76,22 @@ class KeyLease(Receipt):
     def extend(self) -> None:
         """Keep the lease while bytes still arrive. Raises in_flight where it was lost."""
         with self._turn:
-            with transaction(self._sessions) as session:
-                until = idempotency.extend(
+            until = repeated(
+                self._sessions,
+                lambda session: idempotency.extend(
                     session, self._key, lease=self.lease, lease_seconds=LEASE_SECONDS
-                )
+                ),
+            )
             if until is None:
                 raise in_flight()
             self.lease = until
 
     def release(self) -> None:
         """The upload has failed: its key may be used again at once."""
-        with transaction(self._sessions) as session:
-            idempotency.release(session, self._key, lease=self.lease)
+        repeated(
+            self._sessions,
+            lambda session: idempotency.release(session, self._key, lease=self.lease),
+        )
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -121,8 +125,11 @@ def reserve(sessions: Sessions, key: IdempotencyKey | None, *, status: int) -> R
     """
     if key is None:
         return Receipt(status=status)
-    with transaction(sessions) as session:
+
+    def step(session: Session) -> Receipt | Reply:
         lease = idempotency.lease(session, key, lease_seconds=LEASE_SECONDS)
         if lease is not None:
             return KeyLease(sessions, key, lease, status=status)
         return stored(idempotency.find(session, key), key)
+
+    return repeated(sessions, step)

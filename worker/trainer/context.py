@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.core.errors import HeadstartError
+from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.core.ids import new_id
 from app.infra.database import Sessions, make_sessions, open_engine, reading, transaction
 from app.infra.queue import Doorbell, open_doorbell
@@ -108,7 +108,7 @@ class Context:
             try:
                 return attempt()
             except HeadstartError as error:
-                if error.code not in ("database_unavailable", "database_busy", *also):
+                if error.code not in (*DATABASE_AWAY, *also):
                     raise
                 log.warning("waiting for the database", reason=error)
             self.stop.check()

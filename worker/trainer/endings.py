@@ -12,7 +12,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import HeadstartError
+from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.infra.database import apart
 from app.infra.lanes import APP_KINDS
 from app.infra.repositories import work
@@ -25,8 +25,7 @@ _DELAY_SECONDS = 1.0
 _LONGEST_SECONDS = 60.0
 _REPORT = "try again, and if it fails again, the trainer's log has the reason under this id"
 _TRANSIENT = (
-    "database_unavailable",
-    "database_busy",
+    *DATABASE_AWAY,
     "storage_unavailable",
     "predictor_unavailable",
     "overloaded",

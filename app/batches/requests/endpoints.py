@@ -17,7 +17,7 @@ from app.http.dependencies import (
     ServicesDep,
     Writer,
     caller,
-    writing,
+    written,
 )
 from app.http.idempotency import IdempotencyDep, mark, once
 from app.http.openapi import CANCEL_PROBLEMS, Responses, links, path_id, problems
@@ -94,12 +94,14 @@ def _once(
     change: Callable[[Session], RequestBatchRow],
 ) -> RequestBatch:
     """The batch after a change that is made once for its key."""
-    with writing(services) as session:
 
+    def step(session: Session) -> tuple[Reply, bool]:
         def effect() -> Reply:
             return Reply(status=200, body=request_batch_of(change(session)).model_dump(mode="json"))
 
-        reply, replayed = once(session, key, effect)
+        return once(session, key, effect)
+
+    reply, replayed = written(services, step)
     mark(response, replayed=replayed)
     return RequestBatch.model_validate(reply.body)
 

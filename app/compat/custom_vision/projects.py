@@ -34,7 +34,7 @@ from app.datasets import removal
 from app.http.dependencies import Reader, Reading, Services, ServicesDep, Writer, Writing
 from app.http.openapi import problems
 from app.http.routes import StrictRoute
-from app.infra.database import now, reading
+from app.infra.database import now, reading, transaction
 from app.infra.orm import VisionProjectRow
 from app.infra.repositories import aliases, datasets
 from app.infra.repositories.compat import vision_projects
@@ -161,7 +161,7 @@ def _delete(services: Services, caller: Identity, project: UUID) -> None:
         raise HeadstartError("in_use", why, param="project")
     if dataset_id is not None:
         remove_dataset(services, dataset_id, organisation_id)
-    with services.sessions.begin() as session:
+    with transaction(services.sessions) as session:
         vision_projects.delete(session, project_id(project), organisation_id=organisation_id)
 
 

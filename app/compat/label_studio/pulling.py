@@ -21,7 +21,7 @@ from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, r
 from app.compat.label_studio.endpoints import input_of, start_training, studio_of
 from app.compat.label_studio.studio import Studio
 from app.core import messages
-from app.core.errors import HeadstartError
+from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.feedback import fitness, giving
 from app.feedback.withdrawing import withdraw
 from app.http.dependencies import Services, writing
@@ -177,7 +177,7 @@ async def _task(
         answer = await giving.answered(services, row.organisation_id, resolved, item)
         values = _values(task.choices, answer)
     except HeadstartError as error:
-        if error.code in ("overloaded", "predictor_unavailable", "database_unavailable"):
+        if error.code in ("overloaded", "predictor_unavailable", *DATABASE_AWAY):
             raise
         log.info("a task gives no example", task=task.id, reason=error)
         return "unreadable"

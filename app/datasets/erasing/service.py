@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from app.datasets.erasing.marks import marker
 from app.datasets.erasing.rewriting import NewPack, Shrunk
 from app.datasets.erasing.schemas import Erasure, ModelsChoice, NewErasure, erasure_of
 from app.datasets.erasing.selecting import Found
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, written
 from app.infra import storage_keys
 from app.infra.database import now, reading
 from app.infra.orm import BatchPartRow, DatasetVersionRow, ExampleErasureRow, ModelRow
@@ -119,20 +120,41 @@ def erase(
     away raises.
     """
     for _ in range(_TRIES):
-        plan = _planned(services, dataset_id, asked, organisation_id)
         with scratch(staging(services.settings)) as folder:
-            drafts = _drafted(services, plan, folder)
-            stored = blobs.stored(services, drafts.files(organisation_id))
+            with _unless_deleted(services, dataset_id, organisation_id):
+                plan = _planned(services, dataset_id, asked, organisation_id)
+                drafts = _drafted(services, plan, folder)
             try:
-                with stored as hold, writing(services) as session:
-                    told = _committed(session, plan, drafts, done)
-                    hold.release(session)
+                told = _replace(services, plan, drafts, done)
             except _ChangedError:
                 continue
         services.resolver.forget()
         deleting.finish(services, organisation_id)
         return told
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
+
+
+@contextmanager
+def _unless_deleted(services: Services, dataset_id: str, organisation_id: str) -> Iterator[None]:
+    """Raises not_found where files could not be read since the dataset was deleted meanwhile."""
+    try:
+        yield
+    except HeadstartError:
+        with reading(services.sessions) as session:
+            datasets.get(session, dataset_id, organisation_id=organisation_id)
+        raise
+
+
+def _replace(services: Services, plan: _ErasurePlan, drafts: _Drafts, done: Done) -> str:
+    """Have what was drafted take the place of what is there. Raises _ChangedError, in_use, …"""
+
+    def step(session: Session) -> str:
+        told = _committed(session, plan, drafts, done)
+        hold.release(session)
+        return told
+
+    with blobs.stored(services, drafts.files(plan.organisation_id)) as hold:
+        return written(services, step)
 
 
 def get(session: Session, erasure_id: str, *, dataset_id: str, organisation_id: str) -> Erasure:

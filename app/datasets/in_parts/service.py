@@ -17,7 +17,7 @@ from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.datasets import files_service
 from app.datasets.in_parts.schemas import Completion, NewUpload
-from app.http.dependencies import Services, writing
+from app.http.dependencies import Services, writing, written
 from app.infra import erasure, storage_keys
 from app.infra.database import reading
 from app.infra.orm import UploadPartRow, UploadRow
@@ -68,14 +68,18 @@ def add_part(
     new = NewPart(id=part_id, bytes=upload.size, sha256=upload.sha256, key=key)
     room = services.settings.pending_upload_bytes
     stored = blobs.stored(services, {key: upload.path})
-    with stored as hold, receipt.hold(), writing(services) as session:
+
+    def step(session: Session) -> UploadPartRow:
         row = uploads.lock(session, upload_id, organisation_id=organisation_id)
         uploads.require_pending(session, row)
         part = uploads.add_part(session, row, new, room=room)
         quotas.check(session, services.settings, organisation_id, "stored_bytes")
         hold.release(session)
         receipt.answer(session, {"part": part.id})
-    return part
+        return part
+
+    with stored as hold, receipt.hold():
+        return written(services, step)
 
 
 def cancel(services: Services, upload_id: str, *, organisation_id: str) -> UploadRow:

@@ -124,7 +124,7 @@ def test_a_damaged_file_is_said_to_be_one(sessions: Sessions, tmp_path: Path) ->
 def test_what_sqlite_says_by_itself_is_told_as_well() -> None:
     for said, code in (
         ("database or disk is full", "storage_full"),
-        ("database is locked", "database_unavailable"),
+        ("database is locked", "database_busy"),
     ):
         with pytest.raises(HeadstartError) as caught, database_errors():
             raise sqlite3.OperationalError(said)

@@ -1,0 +1,1 @@
+"""What is deleted while a request that names it is being handled."""

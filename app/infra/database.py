@@ -223,7 +223,7 @@ def repeated(sessions: Sessions, step: Callable[[Session], T]) -> T:
         except (HeadstartError, IntegrityError) as error:
             if not collisions.is_repeatable(error):
                 raise
-            log.info("a transaction is repeated", reason=repr(error))
+            log.info("a transaction is repeated", reason=error)
         time.sleep(pause)
     if (under_way := _UNDER_WAY.get()) is not None:
         under_way.final = True

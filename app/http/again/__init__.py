@@ -35,7 +35,7 @@ async def handled(handler: Handler, request: StrictRequest) -> Response:
                 again = collisions.is_repeatable(error) or _has_vanished(error)
                 if under_way.final or not (again and request.can_be_read_again):
                     raise
-                log.info("a request is handled anew", reason=repr(error))
+                log.info("a request is handled anew", reason=error)
         await asyncio.sleep(pause)
     return await _tried(handler, request)
 

@@ -20,7 +20,7 @@ from app.core.manifest import LabelMode, Problem
 from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
-from app.datasets.erasing import marks
+from app.datasets.erasing import marks, turn
 from app.http.dependencies import Services, writing, written
 from app.infra import storage_keys
 from app.infra.auto_backbone import AUTO
@@ -326,10 +326,9 @@ def _derive(
     """
     organisation_id = base.dataset.organisation_id
     for _ in range(_TRIES):
+        turn.passed(services, base.dataset)
         base, held = _latest(services, base)
-        if erasures not in (None, base.dataset.erasures):
-            why = "examples were erased meanwhile; send the upload again"
-            raise HeadstartError("in_flight", why, retry_after=1)
+        marks.refuse_after(erasures, base.dataset)
         content = revision.of(held)
         with scratch(staging(services.settings)) as folder:
             listed = content.write(folder)
@@ -373,7 +372,7 @@ def _commit(services: Services, base: DatasetSnapshot, step: Step) -> DatasetSna
         whose = base.dataset.organisation_id
         dataset = datasets.lock(session, base.dataset.id, organisation_id=whose)
         seen = (base.version.number, base.dataset.erasures)
-        if (dataset.latest_version, dataset.erasures) != seen:
+        if (dataset.latest_version, dataset.erasures) != seen or turn.is_taken(session, dataset):
             return None  # after an erasure the base has other examples, and another manifest
         dataset.bytes += step.size
         chunk = services.settings.embed_chunk

@@ -77,9 +77,7 @@ async def delete_model(model: ModelId, caller: Writer, services: ServicesDep) ->
 def _delete(services: Services, organisation_id: str, model_id: str) -> Deletion:
     with writing(services) as session:
         prefix = models.delete(session, organisation_id=organisation_id, model_id=model_id)
-        live = forgetting.forget_model(
-            session, organisation_id=organisation_id, model_id=model_id, log_later=True
-        )
+        live = forgetting.forget_model(session, organisation_id=organisation_id, model_id=model_id)
         doomed = Doomed(
             object=deletions.MODEL,
             id=model_id,

@@ -15,7 +15,8 @@ from app.infra.orm import AliasRow, LoggedPredictionRow, ModelRow
 from app.infra.repositories import deletions, holds
 from app.infra.repositories.live import log
 from tests.api.service import Service
-from tests.factories import make_key
+from tests.api.uploading import DATASETS, examples, finish, made
+from tests.factories import claim_job, finish_job, make_key
 
 EVERYTHING = {"confirm": "acme"}
 
@@ -144,3 +145,34 @@ def test_a_models_log_goes_after_it_whoever_is_killed(
         assert row.removed["logged_predictions"] == 7
         assert deletions.overdue(session, seconds=0.0) == set()
     assert left(service) == 0
+
+
+def test_the_log_of_a_model_that_goes_with_an_erased_example_goes_some_at_a_time(
+    service: Service, acme: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "_AT_ONCE", 2)
+    with acme:
+        name = str(made(acme)["id"])
+        finish(service, name)
+        body = {"training_file": name, "model": "efficientnet_lite0"}
+        acme.post("/v1/fine_tuning/jobs", json=body).raise_for_status()
+        with transaction(service.services.sessions) as session:
+            claim = claim_job(session)
+            assert claim is not None
+            model = finish_job(session, claim, service.services.storage, tmp_path)
+        write_down(service, 7, model=model)
+        dropped, drop = list[int](), log.drop
+
+        def counted(*given: Any, limit: int | None) -> tuple[int, list[str]]:
+            gone = drop(*given, limit=limit)
+            dropped.append(gone[0])
+            return gone
+
+        monkeypatch.setattr(log, "drop", counted)
+        one = examples(acme, name)[0]["sha256"]
+        told = acme.post(f"{DATASETS}/{name}/erasures", json={"sha256": one, "models": "delete"})
+        assert told.status_code == 201, told.text
+        assert [one["kept"] for one in told.json()["models_fitted_on_it"]] == [False]
+        assert (dropped, left(service)) == ([2, 2, 2, 1], 0)
+        listed = {one["subject"]["object"]: one for one in acme.get("/v1/deletions").json()["data"]}
+        assert listed["model"]["removed"] == {"logged_predictions": 7}

@@ -52,7 +52,8 @@ async def erase_examples(
     """Erase examples from all versions, and from what was made of them, models but for their
     weights. Nothing brings them back: uploads to this dataset leave the same contents out.
 
-    Refused while a version is in the making, and while a job, a batch or a promotion reads one.
+    Refused while a job, a batch or a promotion reads a version, and while one is in the making for
+    longer than this waits: new ones wait for it meanwhile, and for a while after.
     """
     find(services, caller, dataset_id)
     work = partial(_once, services, dataset_id, body, caller.organisation_id, key)

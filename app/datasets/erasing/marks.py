@@ -48,6 +48,13 @@ def marker(services: Services, dataset_id: str, *, organisation_id: str) -> Mark
         return Marker(pseudonyms.key_of(session, services.vault, organisation_id), dataset_id)
 
 
+def refuse_after(former: int | None, dataset: DatasetRow) -> None:
+    """Raises in_flight where more was erased than as an upload was read (None: nothing was)."""
+    if former not in (None, dataset.erasures):
+        why = "examples were erased meanwhile; send the upload again"
+        raise HeadstartError("in_flight", why, retry_after=1)
+
+
 def without_erased(services: Services, dataset: DatasetRow, built: Built) -> Built:
     """What was built of an upload without the contents that were erased from the dataset, in a
     pack that has no byte of them. Raises example_erased where nothing is left.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.core import manifest
 from app.core.errors import TITLES
+from app.core.ids import new_id
 from app.core.manifest import Example, Problem
 from app.core.texts import visible
 from app.datasets.content import Content
@@ -112,3 +115,14 @@ def _apart(told: dict[str, Any] | None, ids: Collection[str]) -> dict[str, Any] 
         return None
     groups = [[one for one in group if one not in ids] for group in told.get("groups", [])]
     return {**told, "groups": [group for group in groups if len(group) > 1]}
+
+
+def listed(sha256s: Iterable[str], folder: Path) -> Path:
+    """A manifest of hashes alone, under a name that none has had."""
+    salt = json.dumps({"salt": new_id("era_")})
+    lines = [json.dumps({"sha256": one}, separators=(",", ":")) for one in sorted(sha256s)]
+    data = "\n".join([*lines, salt, ""]).encode()
+    path = folder / hashlib.sha256(data).hexdigest()
+    with storage_errors():
+        path.write_bytes(data)
+    return path

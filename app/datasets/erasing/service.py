@@ -6,8 +6,6 @@ of the former ones, which ends as any deletion does (ADR 44, 64): here, or by a 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from app.datasets.erasing.marks import marker
 from app.datasets.erasing.rewriting import NewPack, Shrunk
 from app.datasets.erasing.schemas import Erasure, ModelsChoice, NewErasure, erasure_of
 from app.datasets.erasing.selecting import Found
+from app.datasets.erasing.turn import Turn, taking
 from app.http.dependencies import Services, written
 from app.infra import storage_keys
 from app.infra.database import now, reading
@@ -43,7 +42,7 @@ from app.infra.repositories import (
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import erased as live
 from app.infra.repositories.live import forgetting, log
-from app.infra.storage import scratch, staging, storage_errors
+from app.infra.storage import scratch, staging
 from app.uploads import blobs, deleting
 
 _TRIES = 8
@@ -119,18 +118,34 @@ def erase(
     Raises not_found, in_use, model_holds_example, in_flight, and what a store or a key that is
     away raises.
     """
+    with taking(services, dataset_id, organisation_id) as turn:
+        told = _tried(services, dataset_id, asked, organisation_id, done=done, turn=turn)
+    services.resolver.forget()
+    deleting.finish(services, organisation_id)
+    return told
+
+
+def _tried(
+    services: Services,
+    dataset_id: str,
+    asked: NewErasure,
+    organisation_id: str,
+    *,
+    done: Done,
+    turn: Turn,
+) -> str:
     for _ in range(_TRIES):
         with scratch(staging(services.settings)) as folder:
-            with _unless_deleted(services, dataset_id, organisation_id):
-                plan = _planned(services, dataset_id, asked, organisation_id)
-                drafts = _drafted(services, plan, folder)
             try:
-                told = _replace(services, plan, drafts, done)
+                with _unless_deleted(services, dataset_id, organisation_id):
+                    plan = _planned(services, dataset_id, asked, organisation_id)
+                    drafts = _drafted(services, plan, folder)
+                return _replace(services, plan, drafts, done)
             except _ChangedError:
-                continue
-        services.resolver.forget()
-        deleting.finish(services, organisation_id)
-        return told
+                turn.take()
+            except HeadstartError as error:
+                if error.code != "in_use" or not turn.is_refused_no_more():
+                    raise
     raise HeadstartError("in_flight", "the dataset keeps changing; try again", retry_after=1)
 
 
@@ -239,19 +254,8 @@ def _drafted(services: Services, plan: _ErasurePlan, folder: Path) -> _Drafts:
         revised=revised,
         parts=answers.redrawn(storage, whose, plan.parts, found.ids, folder),
         copied=answers.copied(storage, whose, plan.written, folder),
-        doomed=_listed(found, folder),
+        doomed=rewriting.listed(found.sha256s, folder),
     )
-
-
-def _listed(found: Found, folder: Path) -> Path:
-    """A manifest of hashes alone, under a name that none has had."""
-    salt = json.dumps({"salt": new_id("era_")})
-    lines = [json.dumps({"sha256": one}, separators=(",", ":")) for one in sorted(found.sha256s)]
-    data = "\n".join([*lines, salt, ""]).encode()
-    path = folder / hashlib.sha256(data).hexdigest()
-    with storage_errors():
-        path.write_bytes(data)
-    return path
 
 
 def _committed(session: Session, plan: _ErasurePlan, drafts: _Drafts, done: Done) -> str:
@@ -264,7 +268,7 @@ def _committed(session: Session, plan: _ErasurePlan, drafts: _Drafts, done: Done
         raise _ChangedError
     erasing.refuse_if_used(session, locked, organisation_id=whose)
     aliases.lock_all(session, organisation_id=whose)  # who writes to a log has ended, or sees this
-    dataset.erasures += 1
+    dataset.erasures, dataset.erasing_until = dataset.erasures + 1, None
     former = _shrink(session, plan, drafts, {one.id: one for one in locked})
     counts, files = _settle_models(session, plan, drafts)
     former += files
@@ -342,6 +346,7 @@ def _settle_models(
     for one in plan.doomed:
         prefix = models.delete(session, organisation_id=whose, model_id=one.row.id)
         gone = forgetting.forget_model(session, organisation_id=whose, model_id=one.row.id)
+        forgetting.leave_log(session, organisation_id=whose, model_id=one.row.id)
         former += [storage_keys.all_of_model(prefix), *gone.files]
         for name, count in {"models": 1, **gone.rows}.items():
             counts[name] = counts.get(name, 0) + count

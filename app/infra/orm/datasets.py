@@ -35,6 +35,8 @@ class DatasetRow(Base):
     """What its uploads were told of how they are read, by the form's field; null: nothing."""
     erasures: Mapped[int] = mapped_column(default=0)
     """How often examples were erased: a version that was begun before that is begun anew."""
+    erasing_until: Mapped[float | None]
+    """Until when new versions wait for an erasure that others' have kept out before."""
 
 
 class DatasetVersionRow(Base):

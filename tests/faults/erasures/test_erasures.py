@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from app.datasets.erasing import turn
 from app.infra import erasure
 from app.infra.database import make_sessions, open_engine
 from app.infra.orm import (
@@ -189,7 +190,10 @@ MEANWHILE: dict[str, tuple[Callable[[httpx.Client, str], None], int]] = {
 
 
 @pytest.mark.parametrize("what", MEANWHILE)
-def test_what_comes_between_reading_and_committing_is_seen(footing: Kit, what: str) -> None:
+def test_what_comes_between_reading_and_committing_is_seen(
+    footing: Kit, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "_MAKING_SECONDS", 0.0)
     then, status = MEANWHILE[what]
     with two_apps(footing) as (one, _, first, second):
         name = dataset(footing, first)

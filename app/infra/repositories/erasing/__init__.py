@@ -92,6 +92,17 @@ def versions(
     return sorted(rows, key=lambda row: row.number)
 
 
+def is_making(session: Session, dataset_id: str, *, organisation_id: str) -> bool:
+    """Whether a version of the dataset is in the making."""
+    of = DatasetVersionRow
+    making = select(of.id).where(
+        of.organisation_id == organisation_id,
+        of.dataset_id == dataset_id,
+        of.status == "processing",
+    )
+    return session.scalars(making.limit(1)).first() is not None
+
+
 def refuse_if_used(
     session: Session, found: Sequence[DatasetVersionRow], *, organisation_id: str
 ) -> None:

@@ -15,6 +15,8 @@ from app.infra.orm import (
     FeedbackRow,
     LabellingProjectRow,
 )
+from app.infra.repositories import deletions
+from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import log
 
 _DRIFT: tuple[Any, ...] = (DriftReferenceRow, DriftWindowRow)
@@ -58,12 +60,10 @@ def forget_alias(session: Session, alias: AliasRow) -> Forgotten:
     return Forgotten(rows, [*ended.files, *log.needless(session, keys)])
 
 
-def forget_model(
-    session: Session, *, organisation_id: str, model_id: str, log_later: bool = False
-) -> Forgotten:
-    """Delete the model's log and drift, and feedback that was given of it by its id.
+def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Forgotten:
+    """Delete the model's drift, and feedback that was given of it by its id.
 
-    Feedback given under an alias stays: what it labels is true of any model. A log that goes later
+    Feedback given under an alias stays: what it labels is true of any model. The log goes later: it
     is what the deletion of the model has left to do (`app.infra.erasure`).
     """
     for of in _DRIFT:
@@ -78,10 +78,15 @@ def forget_model(
     keys = session.scalars(
         delete(FeedbackRow).where(FeedbackRow.id.in_(own)).returning(FeedbackRow.content_key)
     ).all()
-    logged, files = 0, list[str]()
-    if not log_later:
-        logged, files = log.forget_model(
-            session, organisation_id=organisation_id, model_id=model_id
-        )
-    rows = {"logged_predictions": logged, "feedback": len(keys)}
-    return Forgotten(rows, [*files, *log.needless(session, keys)])
+    rows = {"logged_predictions": 0, "feedback": len(keys)}
+    return Forgotten(rows, log.needless(session, keys))
+
+
+def leave_log(session: Session, *, organisation_id: str, model_id: str) -> None:
+    """Have the log of a model that goes with something else go by a deletion of its own, some at a
+    time, if it has one.
+    """
+    which = log.whose(organisation_id, alias="", model_id=model_id)
+    if log.has_more(session, which, than=0):
+        doomed = Doomed(object=deletions.MODEL, id=model_id)
+        deletions.begin(session, doomed, organisation_id=organisation_id)

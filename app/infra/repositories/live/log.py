@@ -88,18 +88,8 @@ def has_more(session: Session, which: Iterable[ColumnElement[bool]], *, than: in
 
 def forget_alias(session: Session, alias: AliasRow) -> tuple[int, list[str]]:
     """Delete what was written down of an alias; how much, and the files that hold its contents."""
-    return _delete(session, organisation_id=alias.organisation_id, alias=alias.name)
-
-
-def forget_model(session: Session, *, organisation_id: str, model_id: str) -> tuple[int, list[str]]:
-    """The same of a model."""
-    return _delete(session, organisation_id=organisation_id, model_id=model_id)
-
-
-def _delete(
-    session: Session, *, organisation_id: str, alias: str = "", model_id: str | None = None
-) -> tuple[int, list[str]]:
-    return drop(session, whose(organisation_id, alias=alias, model_id=model_id), limit=None)
+    which = whose(alias.organisation_id, alias=alias.name, model_id=None)
+    return drop(session, which, limit=None)
 
 
 def drop(

@@ -48,29 +48,33 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
         aliases.hold(session, _named(values), organisation_id=organisation_id)
         _set(row, values)
         _set_log(row, body)
-        told = _recorded(session, row, caller)
-    return _without_log(services, caller, name) if ends else told
+        told, move_id = _recorded(session, row, caller)
+    return _without_log(services, caller, name, move_id) if ends else told
 
 
-def _without_log(services: Services, caller: Identity, name: str) -> Alias:
-    """End the alias's log, whatever model it points to by then."""
+def _without_log(services: Services, caller: Identity, name: str, move_id: str = "") -> Alias:
+    """End the alias's log, whatever model it points to by then; `move_id`: what its history has of
+    the same request.
+    """
     organisation_id = caller.organisation_id
     before = erasure.shorten_log(services.sessions, organisation_id=organisation_id, alias=name)
     with writing(services) as session:
         row = aliases.find(session, organisation_id=organisation_id, name=name, lock=True)
         _end_log(session, row, before)
-        told = _recorded(session, row, caller)
+        told, _ = _recorded(session, row, caller, move_id)
     deleting.finish(services, organisation_id)
     return told
 
 
-def _recorded(session: Session, row: AliasRow, caller: Identity) -> Alias:
-    """The alias as it is now, which its history has."""
+def _recorded(
+    session: Session, row: AliasRow, caller: Identity, move_id: str = ""
+) -> tuple[Alias, str]:
+    """The alias as it is now, which its history has, and that line's id."""
     move = Move(cause="traffic", actor=caller.key_id, evidence=_told(row))
-    moves.record(session, organisation_id=row.organisation_id, alias=row.name, move=move,
-                 models=(row.model_id, row.model_id))  # fmt: skip
+    move_id = moves.record(session, organisation_id=row.organisation_id, alias=row.name, move=move,
+                           models=(row.model_id, row.model_id), move_id=move_id)  # fmt: skip
     session.flush()
-    return alias_of(row)
+    return alias_of(row), move_id
 
 
 def _set_log(row: AliasRow, body: AliasChange) -> None:

@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import HeadstartError
+from app.infra.found_backbones import left_out
 from app.infra.found_backbones.settings_files import refusal, told
 
 FILE = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
+_OLDER = (
+    "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model",
+    "tokenizer.model",
+)  # fmt: skip
+"""What older tokenizers were saved as."""
 _GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
 """Classes that take tokenizer.json as it is, but for what stands at a text's ends."""
 _CASED = {"AlbertTokenizer", "DebertaV2Tokenizer", "RemBertTokenizer", "XLNetTokenizer"}
@@ -23,10 +29,14 @@ _CASED = {"AlbertTokenizer", "DebertaV2Tokenizer", "RemBertTokenizer", "XLNetTok
 
 
 def check(folder: Path) -> None:
-    """Raises weights_invalid where both are here and contradict each other, or one is malformed."""
+    """Raises backbone_unavailable where there are no tokens, and weights_invalid where both files
+    contradict each other, or one is malformed.
+    """
     config, file = told(folder / CONFIG), folder / FILE
-    if not file.is_file():
+    if left_out.is_noted(file):
         return
+    if not file.is_file():
+        raise missing(folder)
     state = file.stat()
     made = _made(file, state.st_mtime_ns, state.st_size)
     if isinstance(made, HeadstartError):
@@ -34,6 +44,16 @@ def check(folder: Path) -> None:
     for key, value in _contradicted(config, made):
         why = f"`{key}` is {value!r}, and {FILE} says otherwise: its tokens would be others"
         raise refusal(folder / CONFIG, f"{why}; save both from one tokenizer")
+
+
+def missing(folder: Path) -> HeadstartError:
+    """What to do about a folder of texts without tokens."""
+    why = f"{folder.name} has no {FILE}, without which no text can be read: put it there"
+    older = sorted(one.name for one in folder.iterdir() if one.name in _OLDER)
+    if older:
+        made = "AutoTokenizer.from_pretrained(…).save_pretrained(…) of transformers makes it"
+        why += f"; {' and '.join(older)} alone will not do: {made}"
+    return HeadstartError("backbone_unavailable", why, param="model")
 
 
 def lowers(part: object) -> bool:

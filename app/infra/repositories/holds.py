@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CursorResult, delete, or_
+from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
@@ -51,12 +51,10 @@ def end(session: Session, folders: Sequence[str]) -> None:
     session.execute(delete(HeldBlobRow).where(inside).execution_options(synchronize_session=False))
 
 
-def expire(session: Session) -> int:
-    """End the holds of killed processes; how many there were."""
-    old = delete(HeldBlobRow).where(HeldBlobRow.until < now(session))
-    ended = session.execute(old.execution_options(synchronize_session=False))
-    assert isinstance(ended, CursorResult)
-    return ended.rowcount
+def expire(session: Session) -> list[str]:
+    """End the holds of killed processes; what they held, which nobody will name."""
+    old = delete(HeldBlobRow).where(HeldBlobRow.until < now(session)).returning(HeldBlobRow.key)
+    return list(session.scalars(old.execution_options(synchronize_session=False)))
 
 
 def is_held(session: Session, key: str) -> bool:

@@ -73,6 +73,20 @@ def test_a_deleted_model_is_passed_over(client: httpx.Client, models: list[str])
     assert client.post(f"{ALIAS}/rollback").json()["model"] == models[0]
 
 
+def test_one_request_is_one_line_of_the_history(client: httpx.Client, models: list[str]) -> None:
+    put(client, models[0])
+    client.patch(ALIAS, json={"prediction_log": {}}).raise_for_status()
+    both = {"shadow": models[1], "prediction_log": None}
+    told = client.patch(ALIAS, json=both).json()
+    assert (told["shadow"], told["prediction_log"]) == (models[1], None)
+    newest, begun, *_ = client.get(f"{ALIAS}/history").json()["data"]
+    assert (newest["cause"], newest["evidence"]) == ("traffic", {"split": [], "shadow": models[1]})
+    assert (begun["cause"], begun["evidence"]["shadow"]) == ("traffic", None)
+    client.patch(ALIAS, json={"prediction_log": {}}).raise_for_status()
+    client.patch(ALIAS, json={"prediction_log": None}).raise_for_status()
+    assert len(client.get(f"{ALIAS}/history").json()["data"]) == 5
+
+
 def test_a_history_outlives_its_alias(client: httpx.Client, models: list[str]) -> None:
     put(client, models[0])
     client.delete(ALIAS).raise_for_status()

@@ -122,6 +122,29 @@ def test_both_are_sealed(name: str, rendered: dict[str, dict[str, Any]]) -> None
     assert service["tmpfs"] == ["/tmp"]
 
 
+def _bytes(told: str) -> int:
+    """Of a size as either of them writes it: 8g, 8Gi."""
+    number, unit = re.fullmatch(r"(\d+)([gm])i?", told.lower()).groups()  # type: ignore[union-attr]
+    return int(number) << {"g": 30, "m": 20}[unit]
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_both_allow_as_much_memory(name: str) -> None:
+    values = yaml.safe_load((ROOT / "deploy/helm/headstart/values.yaml").read_text())
+    limit = values[name]["resources"]["limits"]["memory"]
+    own = SERVICES[SAME[name]]["mem_limit"]
+    assert _bytes(own) == _bytes(limit)
+    said = (ROOT / "docs/deployment/containers.md").read_text()
+    assert re.search(rf"\b{_bytes(own) >> 30}\b[^;]* `?{SAME[name]}\b", said)
+
+
+def test_every_process_of_ours_has_a_limit() -> None:
+    ours = {name: one for name, one in SERVICES.items() if "build" in one}
+    assert {name for name, one in ours.items() if "mem_limit" not in one} == set()
+    for name in ("worker", "predictor"):
+        assert SERVICES[f"{name}-gpu"]["mem_limit"] == SERVICES[name]["mem_limit"]
+
+
 @pytest.mark.parametrize("name", ["api", "predictor"])
 def test_probes_ask_what_compose_asks(name: str, rendered: dict[str, dict[str, Any]]) -> None:
     container = rendered[name]["containers"][0]

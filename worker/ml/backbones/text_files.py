@@ -62,9 +62,7 @@ class HuggingFaceFolder:
         """Raises backbone_unavailable where there is none, weights_invalid for a damaged one."""
         path = self.folder / "tokenizer.json"
         if not path.is_file():
-            raise HeadstartError(
-                "backbone_unavailable", f"{self.folder.name} has no {path.name}: put it there."
-            )
+            raise tokens.missing(self.folder)
         try:
             made = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises no narrower one

@@ -51,7 +51,8 @@ class Chores:
         if self._clock() - self._last < (_BUSY_SECONDS if busy else quiet):
             return False
         self._last, self._more = self._clock(), False
-        done = any(map(_tried, (self._tidy, self._erase, self._sweep, self._compact)))
+        chores = (self._tidy, self._erase, self._sweeper.end_holds, self._sweep, self._compact)
+        done = any(map(_tried, chores))
         _tried(self._settle)
         return done
 

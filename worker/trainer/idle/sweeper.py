@@ -50,6 +50,15 @@ class Sweeper:
         self._clock = clock
         self._suspects: dict[str, float] = {}
 
+    def end_holds(self) -> int:
+        """Delete what killed uploads have left, once their holds run out; the number of files.
+
+        Whoever is killed in between leaves them to `sweep`.
+        """
+        with transaction(self._sessions) as session:
+            ended = holds.expire(session)
+        return sum(self._delete(key) for key in ended)
+
     def sweep(self) -> int:
         """Delete what is garbage; the number of files."""
         listed = [
@@ -57,13 +66,12 @@ class Sweeper:
             for folder in (storage_keys.ARTIFACTS, *_GRACED)
             for key in self._storage.keys(folder)
         ]
-        with transaction(self._sessions) as session:
-            holds.expire(session)
+        ended = self.end_holds()
         with reading(self._sessions) as session:
             unnamed = references.unnamed(session, listed)
         fenced = {key for key in unnamed if key.partition("/")[0] == storage_keys.ARTIFACTS}
         garbage = [*fenced, *self._ripe(unnamed - fenced)]
-        return sum(self._delete(key) for key in sorted(garbage))
+        return ended + sum(self._delete(key) for key in sorted(garbage))
 
     def _ripe(self, unreferenced: set[str]) -> list[str]:
         """Those that were suspects for the whole grace."""

@@ -61,23 +61,30 @@ def record(
     alias: str,
     move: Move,
     models: tuple[str | None, str | None],
-) -> None:
-    """Add a line: from which model to which."""
-    session.add(
-        AliasMoveRow(
-            id=new_id("move_"),
-            organisation_id=organisation_id,
-            alias=alias,
-            cause=move.cause,
-            model_id=models[1],
-            from_model_id=models[0],
-            actor=move.actor,
-            reason=move.reason,
-            promotion_id=move.promotion_id,
-            evidence=move.evidence or _known(session, models[1], organisation_id),
-            created_at=now(session),
-        )
+    move_id: str = "",
+) -> str:
+    """Add a line: from which model to which; its id. The line of a request that goes on, by its id,
+    says what has come of it by now.
+    """
+    row = AliasMoveRow(
+        id=move_id or new_id("move_"),
+        organisation_id=organisation_id,
+        alias=alias,
+        cause=move.cause,
+        model_id=models[1],
+        from_model_id=models[0],
+        actor=move.actor,
+        reason=move.reason,
+        promotion_id=move.promotion_id,
+        evidence=move.evidence or _known(session, models[1], organisation_id),
+        created_at=now(session),
     )
+    return session.merge(row).id if move_id else _added(session, row)
+
+
+def _added(session: Session, row: AliasMoveRow) -> str:
+    session.add(row)
+    return row.id
 
 
 def _known(session: Session, model_id: str | None, organisation_id: str) -> dict[str, Any] | None:

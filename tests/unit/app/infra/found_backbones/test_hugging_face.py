@@ -17,6 +17,7 @@ def folder(place: Path, **told: Any) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     (place / "config.json").write_text(json.dumps({"hidden_size": 48, **told}))
     (place / "model.safetensors").write_bytes(save({"a": torch.zeros(3)}))
+    (place / "tokenizer.json").write_text(json.dumps({"model": {"type": "WordPiece"}}))
     return place
 
 

@@ -78,3 +78,28 @@ def test_settings_that_agree_are_read(
     config: dict[str, Any], kind: str, file: dict[str, Any], tmp_path: Path
 ) -> None:
     assert told(tmp_path, config, kind, **file) == ""
+
+
+@pytest.mark.parametrize("older", [(), ("vocab.txt",), ("merges.txt", "vocab.json")])
+def test_a_folder_of_texts_without_tokens_is_told(older: tuple[str, ...], tmp_path: Path) -> None:
+    made = folder(tmp_path / "net")
+    assert reason(tmp_path) == ""
+    (made / "tokenizer.json").unlink()
+    for name in older:
+        (made / name).write_text("")
+    told_of = reason(tmp_path)
+    assert "net has no tokenizer.json" in told_of
+    assert all(name in told_of for name in older)
+    assert ("save_pretrained" in told_of) is bool(older)
+
+
+def test_tokens_that_the_workers_alone_have_are_no_fault(tmp_path: Path) -> None:
+    made = folder(tmp_path / "net")
+    (made / "tokenizer.json").rename(made / "tokenizer.json.left_out.json")
+    assert reason(tmp_path) == ""
+
+
+def test_a_folder_of_pictures_needs_none(tmp_path: Path) -> None:
+    made = folder(tmp_path / "net", image_size=32)
+    (made / "tokenizer.json").unlink()
+    assert "tokenizer" not in reason(tmp_path)

@@ -24,7 +24,7 @@ from app.datasets.erasing.marks import marker
 from app.datasets.erasing.rewriting import NewPack, Shrunk
 from app.datasets.erasing.schemas import Erasure, ModelsChoice, NewErasure, erasure_of
 from app.datasets.erasing.selecting import Found
-from app.datasets.erasing.turn import Turn, taking
+from app.datasets.erasing.turn import ErasureTurn, taking
 from app.http.dependencies import Services, written
 from app.infra import storage_keys
 from app.infra.database import now, reading
@@ -132,7 +132,7 @@ def _tried(
     organisation_id: str,
     *,
     done: Done,
-    turn: Turn,
+    turn: ErasureTurn,
 ) -> str:
     for _ in range(_TRIES):
         with scratch(staging(services.settings)) as folder:

@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.2
 
 
-class Turn:
+class ErasureTurn:
     """The turn of one erasure, which it does not have yet."""
 
     def __init__(self, services: Services, dataset_id: str, organisation_id: str) -> None:
@@ -73,9 +73,9 @@ class Turn:
 
 
 @contextmanager
-def taking(services: Services, dataset_id: str, organisation_id: str) -> Iterator[Turn]:
+def taking(services: Services, dataset_id: str, organisation_id: str) -> Iterator[ErasureTurn]:
     """An erasure's turn, which ends with the block: its commit has ended it, or it has failed."""
-    turn = Turn(services, dataset_id, organisation_id)
+    turn = ErasureTurn(services, dataset_id, organisation_id)
     try:
         yield turn
     except BaseException:

@@ -41,6 +41,9 @@ _HIDDEN = re.compile(
 """Characters that leave nothing to see: Unicode's Default_Ignorable_Code_Point and controls."""
 
 
+NOTHING_TO_READ = "the text is empty: there is nothing in it to read"
+
+
 def composed(text: str) -> str:
     """The text in NFC, which is how most of it is typed anyway."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -85,7 +88,8 @@ def alike(label: str) -> str:
 
 def is_seen(text: str) -> bool:
     """Whether anything of the text can be seen."""
-    return bool(_HIDDEN.sub("", text).strip())
+    begins = text[:1].isascii() and text[:1].isalnum()
+    return begins or bool(_HIDDEN.sub("", text).strip())
 
 
 def visible(text: str) -> str:

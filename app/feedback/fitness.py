@@ -10,6 +10,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
+from app.core.texts import NOTHING_TO_READ, is_seen
 from app.infra.orm import FeedbackRow
 from app.uploads.intake import images, rows
 from app.uploads.intake.limits import Limits
@@ -53,8 +54,8 @@ def check_text(data: bytes) -> None:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise HeadstartError("modality_mismatch", "the input is no text") from error
-    if not text.strip():
-        raise HeadstartError("invalid_value", "the text is empty")
+    if not is_seen(text):
+        raise HeadstartError("invalid_value", NOTHING_TO_READ)
     if "\0" in text:
         raise HeadstartError("invalid_value", "the text has a NUL character")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from app.core.errors import HeadstartError
 from app.core.messages import Input, failed
+from app.core.texts import NOTHING_TO_READ, is_seen
 
 MAX_TEXT_BYTES = 1024 * 1024
 _BASE64_PIECE = 1024 * 1024
@@ -25,7 +26,9 @@ def image_bytes(text: str) -> Input:
 
 
 def text_bytes(text: str) -> Input:
-    """A text as UTF-8."""
+    """A text as UTF-8; one with nothing to read is refused, as a dataset refuses it."""
+    if not is_seen(text):
+        return failed(HeadstartError("invalid_value", NOTHING_TO_READ))
     try:
         data = text.encode()
     except UnicodeEncodeError:

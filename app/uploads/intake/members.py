@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Modality, Problem
+from app.core.texts import NOTHING_TO_READ, is_seen
 from app.uploads.intake import archive as archives
 from app.uploads.intake import foreign, images, layout
 from app.uploads.intake.archive import Archive, Entry
@@ -84,7 +85,7 @@ def _picture(data: bytes, entry: Entry, options: IntakeOptions) -> MemberContent
 
 def _written(data: bytes, entry: Entry, options: IntakeOptions) -> MemberContent:
     text = _text(data, entry, options)
-    return MemberContent(text.encode() if text.strip() else b"")
+    return MemberContent(text.encode() if is_seen(text) else b"")
 
 
 _CHECKED: Mapping[Modality, Callable[[bytes, Entry, IntakeOptions], MemberContent]] = {
@@ -102,7 +103,9 @@ def further_frames(held: MemberContent, example: str, path: str) -> Problem:
 
 def empty(path: str) -> Problem:
     """A text without anything to read."""
-    return Problem(code="invalid_value", message=f"{path}: no text", path=path, excluded=True)
+    return Problem(
+        code="invalid_value", message=f"{path}: {NOTHING_TO_READ}", path=path, excluded=True
+    )
 
 
 def _text(data: bytes, entry: Entry, options: IntakeOptions) -> str:

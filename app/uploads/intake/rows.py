@@ -349,7 +349,7 @@ def _text(row: Row, values: Mapping[str, Any]) -> str:
         raise row.error("invalid_value", why)
     if "\0" in text:
         raise row.error("invalid_value", "`text` has a NUL character")
-    return text if text.strip() else ""
+    return text if is_seen(text) else ""
 
 
 def _stripped(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from app.datasets import asking, service
 from app.datasets.content import relabelled, relabelling
 from app.datasets.erasing import marks
 from app.feedback import fitness
+from app.feedback.former_labels import CODE, former_labels
 from app.feedback.giving import data_of
 from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
@@ -47,6 +48,8 @@ class _Plan:
     settled: list[FeedbackRow] = field(default_factory=list)
     unchanged: int = 0
     rejected: list[tuple[FeedbackRow, LeftOutFeedback]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """What labels that were said are called now."""
 
     @property
     def counts(self) -> FeedbackCounts:
@@ -55,12 +58,13 @@ class _Plan:
             relabelled=len(self.relabelled),
             unchanged=self.unchanged,
             left_out=[told for _, told in self.rejected],
+            renamed=self.names,
         )
 
     def settle(self, row: FeedbackRow, examples: Sequence[Example]) -> None:
         """An input that the dataset has: it has the label, too, or will have it."""
         self.settled.append(row)
-        said = _said(row)
+        said = _said(row, self.names)
         wrong = [
             one
             for one in examples
@@ -118,8 +122,11 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
     if not last:
         return plan
     known: dict[str, list[Example]] = defaultdict(list)
-    for example in blobs.load_manifest(services, base.version):
+    examples = blobs.load_manifest(services, base.version)
+    for example in examples:
         known[example.content].append(example)
+    former = former_labels(services, base, examples, last.values())
+    plan.names.update(former.names)
     words = {one: Word(sha256=row.sha256, at=row.updated_at) for one, row in last.items()}
     newer = newer_words(services, base, words)
     erased = marks.erased_among(services, base.dataset, last)
@@ -128,6 +135,8 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
             plan.leave_out(row, marks.CODE, "the input was erased from this dataset")
         elif content in newer:
             plan.leave_out(row, rows.SUPERSEDED, newer[content])
+        elif (why := former.why_not(row)) is not None:
+            plan.leave_out(row, CODE, why)
         elif content in known:
             plan.settle(row, known[content])
         else:
@@ -193,8 +202,9 @@ def _last_words(
     return last
 
 
-def _said(row: FeedbackRow) -> dict[str, Any]:
-    return {"labels": tuple(row.labels)} if row.labels is not None else {"label": row.label}
+def _said(row: FeedbackRow, names: Mapping[str, str]) -> dict[str, Any]:
+    labels = fitness.said(row, names)
+    return {"labels": tuple(sorted(labels))} if row.labels is not None else {"label": labels[0]}
 
 
 def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnapshot:
@@ -202,7 +212,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
     if not plan.added:
         return service.revise(services, base, relabelled(plan.relabelled, minimum_classes=1))
     with scratch(staging(services.settings)) as folder:
-        upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder)
+        upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder, plan.names)
         mode = asking.label_mode_of(base)
         modality = MODALITIES[base.dataset.modality].name
         form = UploadForm(modality=modality, label_mode=mode)
@@ -220,25 +230,25 @@ def _inputs(services: Services, plan: _Plan) -> _Inputs:
             yield content, row, data
 
 
-def _packed_images(added: _Inputs, folder: Path) -> Upload:
+def _packed_images(added: _Inputs, folder: Path, names: Mapping[str, str]) -> Upload:
     """An archive with a list of the labels; an example's path says what it is."""
     path, lines = folder / "upload", []
     with storage_errors(), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for content, row, data in added:
             member = f"feedback/{content}.{images.check(data, 'image').format}"
             archive.writestr(member, data)
-            lines.append(fitness.line(row, {"path": member}))
+            lines.append(fitness.line(row, {"path": member}, names))
         archive.writestr("metadata.jsonl", "".join(lines))
     return _upload(folder, path, "feedback.zip")
 
 
-def _packed_texts(added: _Inputs, folder: Path) -> Upload:
+def _packed_texts(added: _Inputs, folder: Path, names: Mapping[str, str]) -> Upload:
     """A line a text."""
     path, contents = folder / "upload", []
     with storage_errors(), path.open("w", encoding="utf-8") as file:
         for content, row, data in added:
             contents.append(content)
-            file.write(fitness.line(row, {"text": data.decode()}))
+            file.write(fitness.line(row, {"text": data.decode()}, names))
     digest = hashlib.sha256("".join(sorted(contents)).encode()).hexdigest()[:16]
     return _upload(folder, path, f"feedback-{digest}.jsonl")
 

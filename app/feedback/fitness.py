@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -29,9 +30,10 @@ def check_label(label: str) -> None:
         raise HeadstartError("label_too_long", rows.too_long(label, _LIMITS))
 
 
-def said(row: FeedbackRow) -> list[str]:
-    """The labels that a row says, one or several."""
-    return list(row.labels) if row.labels is not None else [str(row.label)]
+def said(row: FeedbackRow, names: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The labels that a row says, one or several, as `names` has them now."""
+    labels = list(row.labels) if row.labels is not None else [str(row.label)]
+    return list(dict.fromkeys(names.get(label, label) for label in labels))
 
 
 def unfit(
@@ -60,9 +62,13 @@ def check_text(data: bytes) -> None:
         raise HeadstartError("invalid_value", "the text has a NUL character")
 
 
-def line(row: FeedbackRow, told: Mapping[str, Any]) -> str:
-    """The line of a table that says the label beside the text, or where the picture is."""
-    label = row.labels if row.labels is not None else row.label
+def line(
+    row: FeedbackRow, told: Mapping[str, Any], names: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The line of a table that says the label, as `names` has it now, beside the text, or where the
+    picture is."""
+    labels = said(row, names)
+    label = labels if row.labels is not None else labels[0]
     return json.dumps({**told, "label": label}, ensure_ascii=False) + "\n"
 
 

@@ -301,6 +301,12 @@ class FeedbackCounts(BaseModel):
     relabelled: int = Field(description="Examples that have another label now.")
     unchanged: int = Field(description="Labels that the dataset had already.")
     left_out: list[LeftOutFeedback]
+    renamed: dict[str, str] = Field(
+        {},
+        description="Labels that were said and that the dataset calls otherwise now, as all of "
+        "their examples are: what each is called. One that it has no more, and not otherwise, is "
+        "left out (`label_dropped`), unless it was said since.",
+    )
 
 
 class FeedbackVersion(VersionBrief):

@@ -64,7 +64,13 @@ def test_applied_is_what_was_audited_not_what_was_reported_of_the_same_input(
     report = give(client, input=image(DIGITS[1][0]), label="2")
     other = give(client, input=image(DIGITS[2][0]), label="2")
     only = apply(json={"dataset": dataset, "audited_only": True}).raise_for_status().json()
-    assert only["feedback"] == {"added": 1, "relabelled": 0, "unchanged": 0, "left_out": []}
+    assert only["feedback"] == {
+        "added": 1,
+        "relabelled": 0,
+        "unchanged": 0,
+        "left_out": [],
+        "renamed": {},
+    }
     whose = "default", ALIAS
     with reading(service.services.sessions) as session:
         counts = [rows.pending(session, *whose, audited) for audited in (True, False)]

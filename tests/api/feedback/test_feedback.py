@@ -186,7 +186,13 @@ def test_applying_makes_one_version_and_nothing_twice(
     told = made.json()
     assert told["version"] == before["version"] + 1
     assert told["object"] == "dataset.version"
-    assert told["feedback"] == {"added": 2, "relabelled": 1, "unchanged": 1, "left_out": []}
+    assert told["feedback"] == {
+        "added": 2,
+        "relabelled": 1,
+        "unchanged": 1,
+        "left_out": [],
+        "renamed": {},
+    }
     assert pending(service.services) == 0
     examples = client.get(f"/v1/datasets/{dataset}/examples?limit=100").json()["data"]
     by_sha = {one["sha256"]: one for one in examples}
@@ -195,7 +201,13 @@ def test_applying_makes_one_version_and_nothing_twice(
     assert counts == {"0", "1", "2"}
     again = client.post(f"{HERE}/feedback/apply", json={"dataset": dataset}).json()
     assert again["version"] == told["version"]
-    assert again["feedback"] == {"added": 0, "relabelled": 0, "unchanged": 4, "left_out": []}
+    assert again["feedback"] == {
+        "added": 0,
+        "relabelled": 0,
+        "unchanged": 4,
+        "left_out": [],
+        "renamed": {},
+    }
     given = client.get(f"{HERE}/feedback").json()["data"]
     applied = {"dataset": dataset, "version": told["version"], "reason": None}
     assert [one["applied"] for one in given if one["label"] is not None] == [applied] * 4
@@ -225,7 +237,13 @@ def test_what_was_corrected_or_deleted_in_the_dataset_since_stays_so(
     client.patch(f"{examples}/{first['id']}", json={"label": "2"}).raise_for_status()
     client.delete(f"{examples}/{second['id']}").raise_for_status()
     again = apply().json()
-    assert again["feedback"] == {"added": 0, "relabelled": 0, "unchanged": 2, "left_out": []}
+    assert again["feedback"] == {
+        "added": 0,
+        "relabelled": 0,
+        "unchanged": 2,
+        "left_out": [],
+        "renamed": {},
+    }
     assert of(deleted) is None
     assert (of(data) or {})["label"] == "2"
 

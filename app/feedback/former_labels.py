@@ -1,0 +1,94 @@
+"""What labels are called now that a dataset had when feedback was given, or a model was fitted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.core.manifest import Example
+from app.feedback import fitness
+from app.http.dependencies import Services
+from app.infra.database import reading
+from app.infra.orm import DatasetVersionRow, FeedbackRow
+from app.infra.repositories.datasets import DatasetSnapshot
+from app.infra.repositories.live import feedback as rows
+from app.uploads import blobs
+
+CODE = "label_dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class FormerLabels:
+    """Labels that a dataset has no more: `names` says what they are called, `dropped` has the
+    others, and when they went."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, float] = field(default_factory=dict)
+
+    def why_not(self, row: FeedbackRow) -> str | None:
+        """Why a dataset is not to have what was said; None where nothing speaks against it.
+
+        A label that went is a new class where somebody says it since, and no model did.
+        """
+        for label in fitness.said(row):
+            went = self.dropped.get(label)
+            if went is not None and (row.correct or row.updated_at < went):
+                return (
+                    f"the dataset had the label {label!r} and has it no more, nor another in its "
+                    "place for all that had it: give feedback anew, with a label that it has"
+                )
+        return None
+
+
+def former_labels(
+    services: Services,
+    base: DatasetSnapshot,
+    examples: Sequence[Example],
+    said: Iterable[FeedbackRow],
+) -> FormerLabels:
+    """Of the labels that feedback says those that a version of the dataset had, and its latest
+    `examples` have not."""
+    known = {name for one in examples for name in one.names} | {*(base.version.declared or ())}
+    strange = {label for row in said for label in fitness.said(row)} - known
+    if not strange:
+        return FormerLabels()
+    names: dict[str, str] = {}
+    dropped: dict[str, float] = {}
+    now = {one.content: one for one in examples}
+    for had, since, labels in _last_had(services, base, strange):
+        before = blobs.load_manifest(services, had)
+        for label in labels:
+            name = _called(label, before, now)
+            if name is None:
+                dropped[label] = since.created_at
+            else:
+                names[label] = name
+    return FormerLabels(names, dropped)
+
+
+def _last_had(
+    services: Services, base: DatasetSnapshot, labels: Collection[str]
+) -> list[tuple[DatasetVersionRow, DatasetVersionRow, list[str]]]:
+    """The versions that had any of the labels last, and those after them."""
+    with reading(services.sessions) as session:
+        every = rows.versions_since(session, base.version, 0.0)
+    found: dict[int, list[str]] = {}
+    for at, version in enumerate(every[:-1]):
+        had = {one["label"] for one in version.classes}
+        for label in had.intersection(labels):
+            found = {place: [one for one in some if one != label] for place, some in found.items()}
+            found.setdefault(at, []).append(label)
+    return [(every[at], every[at + 1], some) for at, some in found.items() if some]
+
+
+def _called(label: str, before: Iterable[Example], now: Mapping[str, Example]) -> str | None:
+    """The one label that examples have in the place of theirs; None where they have several, or
+    fewer than half of them are there."""
+    had = [one for one in before if label in one.names]
+    there = [(one, now[one.content]) for one in had if one.content in now]
+    instead = Counter(frozenset(after.names) - {*one.names} for one, after in there)
+    gained = [name for names in instead for name in names]
+    if len(instead) != 1 or len(gained) != 1 or 2 * len(there) < len(had):
+        return None
+    return gained[0]

@@ -179,7 +179,9 @@ class Sources:
         with encodings.opened(json) as file:
             if objects.has_tasks(file):
                 named = self._rows.named(member, objects.document(file, json), told)
-                return replace(named, asked=frozenset({"label_column"}))
+                said = {f"{role}_column" for row in named.rows for role in row.values}
+                asked = {"label_column"} | (said & {"group_column", "split_column"})
+                return replace(named, asked=frozenset(asked))
         return self._naming_table(json, member)
 
     def _lines(self, member: FileInTree) -> NamingTable | None:

@@ -13,6 +13,7 @@ from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.consensus import Consensus, Vote
+from app.uploads.intake.tables.roles import held_out, split_guess
 from app.uploads.intake.tables.source import TableFile
 from app.uploads.intake.tables.studio_regions import (
     Boxes,
@@ -48,6 +49,8 @@ class _Counts:
     """Answers of other controls than the one that is read."""
     left: Counter[str] = field(default_factory=Counter)
     """Regions that are no boxes, by their kinds."""
+    further: Counter[str] = field(default_factory=Counter)
+    """Keys that may say a group or a split, and are not read."""
 
 
 def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Iterator[Row]:
@@ -61,11 +64,12 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
         held = _counting(task)
+        counts.further.update(_unread(task, table))
         counts.rejected += not held and any(map(_is_rejected, _listed(task)))
         if table.crops and table.paths:
             counts.open += not held
             latest = max(held, key=_when, default={})
-            yield from boxes.rows(row, parts_of(latest), _content(row, task["data"], table))
+            yield from boxes.rows(row, parts_of(latest), _content(row, task, table))
         else:
             yield from _whole(row, task, table, counts, consensus)
     if table.labelled:
@@ -86,7 +90,7 @@ def _whole(
     counts.unread.update(others)
     counts.open += label is None and not others
     counts.empty += label == ()
-    values = _content(row, task["data"], table)
+    values = _content(row, task, table)
     if label is not None or not table.labelled:
         told = list(label) if isinstance(label, tuple) else label
         yield Row(row.table, row.number, {**values, "label": told})
@@ -108,6 +112,10 @@ def _tell(counts: _Counts, table: TableFile) -> None:
     if table.labelled and counts.boxed:
         said = f"{table.name}: {counts.boxed} picture(s) have the labels of their boxes"
         table.warn("boxes_whole", f"{said}; boxes=crops makes each box an example")
+    if table.labelled and counts.further:
+        some = ", ".join(f"`{shown(name, 40)}`" for name in sorted(counts.further)[:10])
+        said = f"not read: {some}; group_column or split_column says that one is the group, or says"
+        table.warn("column_unread", f"{said} train, val or test")
     for name, count in counts.beside.items() if table.labelled else ():
         said = f"not read: {count} answer(s) of `{shown(name, 40)}`, beside those that are read"
         table.warn("column_unread", f"{said}; label_column says which are the labels")
@@ -122,14 +130,44 @@ def _left_open(counts: _Counts, *, crops: bool) -> Iterator[str]:
         yield f"{count} task(s) have answers of the kind {kind!r}, which is not read, and no choice"
 
 
-def _content(row: Row, data: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
-    """The text, or the picture's path, and what else of the data has a role."""
-    told = {name: data[name] for name in EXTRA if data.get(name) is not None}
+def _said(task: Mapping[str, Any], table: TableFile) -> dict[str, str]:
+    """The keys of a task's data, or of what is noted beside it (`meta`), that say a group or a
+    split, by role: those that the caller says, or that are called so."""
+    found: dict[str, str] = {}
+    for role in EXTRA:
+        wanted = table.columns.get(role)
+        keys = [
+            key
+            for key, value in _noted(task).items()
+            if value is not None and (key == wanted if wanted else columns.folded(key) == role)
+        ]
+        found |= {role: keys[0]} if keys else {}
+    return found
+
+
+def _noted(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a task, its data before what is noted beside it."""
+    beside = task.get("meta")
+    return {**(beside if isinstance(beside, dict) else {}), **task["data"]}
+
+
+def _unread(task: Mapping[str, Any], table: TableFile) -> set[str]:
+    """The keys that may say a group or a split, and are not read."""
+    said = _said(task, table)
+    may = {"group": columns.SOURCES, "split": {*split_guess.NAMES, *held_out.FLAGS}}
+    names = set().union(*(may[role] for role in EXTRA if role not in said))
+    return {key for key in _noted(task) if columns.folded(key) in names} - {*said.values()}
+
+
+def _content(row: Row, task: Mapping[str, Any], table: TableFile) -> dict[str, Any]:
+    """The text, or the picture's path, and what else of the task has a role."""
+    data, said, noted = task["data"], _said(task, table), _noted(task)
+    told = {role: noted[key] for role, key in said.items()}
     pictures = [value for value in data.values() if _is_picture(value)]
     if table.paths and pictures:
         return {**told, "path": pictures[0]}
     texts = {name: value for name, value in data.items() if isinstance(value, str)}
-    texts = {name: value for name, value in texts.items() if name not in EXTRA}
+    texts = {name: value for name, value in texts.items() if name not in said.values()}
     texts = {name: value for name, value in texts.items() if not _is_picture(value)} or texts
     chosen = table.columns.get("text")
     usual = [name for name in texts if columns.folded(name) in columns.USUAL["text"]]

@@ -100,6 +100,34 @@ class TestLabelStudio:
         assert (built.examples[1].group, built.examples[1].split) == ("g", "test")
         assert codes(built) == []
 
+    @pytest.mark.parametrize("where", ["data", "meta"])
+    @pytest.mark.parametrize("names", [("Group", "SPLIT"), ("patient_id", "subset")])
+    def test_groups_and_splits_are_carried_wherever_they_are_noted(
+        self, take: Take, where: str, names: tuple[str, str]
+    ) -> None:
+        splits = ("train", "train", "test")
+        for made in ("texts", "pictures"):
+            tasks = [task(f"say {at}", chosen("ab"[at % 2])) for at in range(3)]
+            for at, one in enumerate(tasks):
+                if made == "pictures":
+                    one["data"] = {"image": f"/data/upload/{at}.png"}
+                one.setdefault(where, {}).update({names[0]: f"g{at // 2}", names[1]: splits[at]})
+            pictures = {f"images/{at}.png": png(at) for at in range(3)}
+            data = as_json(tasks)
+            asked = {} if names[0] == "Group" else {"group": names[0], "split": names[1]}
+            upload = (data, "x.json") if made == "texts" else (
+                zipped({**pictures, "tasks.json": data}), "x.zip"
+            )  # fmt: skip
+            built = take(*upload, options=IntakeOptions(columns=asked))
+            assert [(one.group, one.split) for one in built.examples] == [
+                ("g0", "train"), ("g0", "train"), ("g1", "test"),
+            ]  # fmt: skip
+            if asked:
+                unasked = take(*upload)
+                assert not unasked.names_splits
+                told = [one.message for one in unasked.problems if one.code == "column_unread"]
+                assert "`patient_id`, `subset`" in told[0]
+
     def test_what_was_cancelled_or_left_open_is_told(self, take: Take) -> None:
         data = [task("a", chosen("x")), task("b", chosen("y")), task("c"), task("d", chosen())]
         data += [task("e", chosen("y", was_cancelled=True))]

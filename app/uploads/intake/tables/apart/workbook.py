@@ -6,7 +6,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, datetime, time
+from functools import lru_cache
 from itertools import islice
 from typing import Any, BinaryIO
 from zipfile import ZipFile
@@ -27,8 +28,16 @@ MERGED = re.compile(
 )
 HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?hidden="(?:1|true)"')
 HIDDEN_COLUMN = re.compile(rb'<(?:\w+:)?col\s[^>]*?hidden="(?:1|true)"')
-FORMAT = re.compile(r'(?:"([^"]*)")?(0+)(?:\.(0+))?(%)?(?:"([^"]*)")?')
-"""A number format that shows more than the number: zeros before it, per cent, words around it."""
+TOKEN = re.compile(
+    r'"(?P<words>[^"]*)"|\\(?P<escaped>.)|_(?P<width>.)|\*(?P<fill>.)'
+    r"|\[\$(?P<currency>[^\]-]*)(?:-[^\]]*)?\]|(?P<colour>\[[A-Za-z]+ ?\d*\])"
+    r"|(?P<plain>[-$\u20ac\u00a3\u00a5%+ ()\u00a0])|(?P<number>(?:#,##)?0+(?:\.0+)?)"
+)
+"""What a part of a number format is made of: words and signs of money, and one number."""
+SECTIONS = 3
+"""Of numbers above, below and equal to zero."""
+AS_IT_IS = re.compile(r"(?:\[[A-Za-z]+ ?\d*\])*(?:General|@|-?[#0]*(?:\.[#0?]+)?)", re.I)
+"""A part of one that shows the number alone, however many digits of it."""
 WORD = re.compile(r'(?:\[[^\]]*\])*"[^"]*[^\W\d_][^"]*"')
 """A part of one that shows a word in the number's place."""
 
@@ -135,13 +144,12 @@ class _Cells:
 
     def __init__(self, sheet: Any, formulas: Any, merged: dict[int, list[tuple[int, int]]]) -> None:
         self._sheet, self._formulas, self._merged = sheet, formulas, merged
-        self._shapes: dict[str, Callable[[float], str | None] | None] = {}
         self._running: dict[int, tuple[Any, int]] = {}
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Of each row its values, `FORMULA_CELL` where a formula has none."""
         self._sheet.reset_dimensions()
-        plain = not any(map(self._shape, _formats(self._sheet.parent)))
+        plain = not any(map(_has_shape, _formats(self._sheet.parent)))
         values = self._sheet.iter_rows(values_only=plain)
         written: Iterator[tuple[Any, ...]] | None = None
         if self._formulas is not None:
@@ -160,15 +168,8 @@ class _Cells:
         value = cell.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        shape = self._shape(cell.number_format or "")
-        said = None if shape is None or value < 0 else shape(value)
+        said = _as_shown(cell.number_format or "", value)
         return value if said is None else said
-
-    def _shape(self, code: str) -> Callable[[float], str | None] | None:
-        """How a format shows a number that is not negative; None where as it is."""
-        if code not in self._shapes:
-            self._shapes[code] = _shape(code.partition(";")[0])
-        return self._shapes[code]
 
     def _with_merged(self, number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """The row with what merged cells above it say, where it says something itself."""
@@ -203,28 +204,66 @@ def _of_formats(book: Any) -> list[str]:
     """Which formats are read as they show numbers, and which show words that are not read."""
     codes = sorted(_formats(book))
     worded = [code for code in codes if any(map(WORD.fullmatch, code.split(";")))]
-    shown = [code for code in codes if code not in worded and _shape(code.partition(";")[0])]
+    shown = [code for code in codes if code not in worded and _has_shape(code)]
+    others = [code for code in codes if not (code in worded or code in shown or _is_plain(code))]
     told = []
     if shown:
         told.append(f"numbers of the format {_some(shown)} are read as it shows them")
     if worded:
         said = f"cells of the format {_some(worded)} show words for numbers: the numbers are read"
         told.append(f"{said}; write the words themselves if they are meant")
+    if others:
+        said = f"cells of the format {_some(others)} show numbers otherwise: the numbers are read"
+        told.append(f"{said}; write the texts themselves if they are meant")
     return told
+
+
+def _is_plain(code: str) -> bool:
+    """Whether a format shows numbers as they are, or dates, which are read in one form."""
+    from openpyxl.styles.numbers import is_date_format
+
+    return (
+        bool(is_date_format(code)) or AS_IT_IS.fullmatch(code.split(";", maxsplit=1)[0]) is not None
+    )
 
 
 def _some(codes: list[str]) -> str:
     return ", ".join(f"`{code[:40]}`" for code in codes[:5]) + ", …" * bool(codes[5:])
 
 
-def _shape(code: str) -> Callable[[float], str | None] | None:
-    found = FORMAT.fullmatch(code)
-    if found is None:
+def _has_shape(code: str) -> bool:
+    """Whether a format shows more than a number."""
+    return any(_shape(part) is not None for part in code.split(";")[:SECTIONS])
+
+
+def _as_shown(code: str, value: float) -> str | None:
+    """How a format shows a number; None where that is the number, or would be another."""
+    parts = code.split(";")
+    below = value < 0 and len(parts) > 1
+    at = 1 if below else 2 if value == 0 and len(parts) >= SECTIONS else 0
+    shape = _shape(parts[at])
+    said = None if shape is None else shape(abs(value))
+    if said is None or below or value >= 0:
+        return said
+    return None if said.startswith("0") and abs(value) >= 1 else f"-{said}"
+
+
+@lru_cache(maxsize=1000)
+def _shape(part: str) -> Callable[[float], str | None] | None:
+    """How a part of a format shows a number that is not negative; None where as it is."""
+    read = _parts(part)
+    if read is None:
         return None
-    before, zeros, decimals, percent, after = (part or "" for part in found.groups())
-    if not (before or after or percent or zeros[1:]):
-        return None
+    before, number, after = read
+    grouped, plain = "," in number, number.replace("#,##", "")
+    zeros, _, decimals = plain.partition(".")
+    percent = "%" in before + after
+    if not (before.strip(" -+") or after.strip(" -+") or zeros[1:]):
+        return None  # marks of thousands say no more than the number, and stand where one lives
     width = len(zeros) + (len(decimals) + 1 if decimals else 0)
+    form = (
+        f"{'' if grouped else 0}{'' if grouped else width}{',' if grouped else ''}.{len(decimals)}f"
+    )
 
     def show(value: float) -> str | None:
         if not (decimals or percent or float(value).is_integer()):
@@ -232,9 +271,32 @@ def _shape(code: str) -> Callable[[float], str | None] | None:
         number = 100 * value if percent else value
         if abs(round(number, len(decimals)) - number) > 1e-9 * max(1.0, number):
             return None  # as shown it would be one with other numbers
-        return f"{before}{number:0{width}.{len(decimals)}f}{percent}{after}"
+        return f"{before}{number:{form}}{after}".strip()
 
     return show
+
+
+def _parts(part: str) -> tuple[str, str, str] | None:
+    """What stands before the number of a format's part, that, and what stands behind; None of one
+    that is not understood, or has no number, or several."""
+    at, said, number = 0, ["", ""], ""
+    while at < len(part):
+        found = TOKEN.match(part, at)
+        if found is None or (found["number"] and number):
+            return None
+        at = found.end()
+        if found["number"]:
+            number = found["number"]
+        else:
+            said[bool(number)] += _words(found)
+    return (said[0], number, said[1]) if number else None
+
+
+def _words(found: re.Match[str]) -> str:
+    """What a part of a format shows beside the number; a blank for the width of a letter."""
+    kinds = ("words", "escaped", "currency", "plain")
+    told = next((found[kind] for kind in kinds if found[kind] is not None), "")
+    return " " if found["width"] else told
 
 
 def _rows(rows: Iterator[tuple[int, list[str]]], told: list[str], most: int) -> Iterator[Row]:
@@ -278,6 +340,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date().isoformat()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return value.isoformat() if isinstance(value, date | time) else str(value)

@@ -56,7 +56,50 @@ def test_words_that_are_not_read_are_told(take: Take, code: str) -> None:
     assert f"`{code}` show words" in message
 
 
-@pytest.mark.parametrize("code", ["General", "0.00", '#,##0.00 "€"', "0;[Red]-0", "@"])
+ACCOUNTS = r'_-* #,##0.00\ "€"_-;\-* #,##0.00\ "€"_-;_-* "-"??\ "€"_-;_-@_-'
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "shown"),
+    [
+        ('#,##0.00 "€"', 1234.5, "1,234.50 €"),
+        ("#,##0.00 [$€-407]", 5, "5.00 €"),
+        ("[$$-409]#,##0.00", 1234.5, "$1,234.50"),
+        ("$#,##0", -1234, "-$1,234"),
+        ("$#,##0_);($#,##0)", -1234, "($1,234)"),
+        ("$#,##0_);[Red]($#,##0)", 1234, "$1,234"),
+        (ACCOUNTS, 1234.5, "1,234.50 €"),
+        (ACCOUNTS, -1234.5, "-1,234.50 €"),
+        (ACCOUNTS, 0, "0"),
+        ("0%", -0.5, "-50%"),
+        ("0.0\\ %", 0.125, "12.5 %"),
+        ("£0", 3, "£3"),
+    ],
+)
+def test_a_number_is_what_a_person_sees(take: Take, code: str, number: float, shown: str) -> None:
+    built = formatted(take, code, (number, 77))
+    assert shown in {label for _, label in said(built)}
+    (message,) = told(built)
+    assert "are read as it shows them" in message
+
+
+@pytest.mark.parametrize(
+    "code", ["# ?/?", "#,##0", "#,##0.00", "0.00E+00", "000-0000", "0,", "[>100]0.0;0.00"]
+)
+def test_what_shows_numbers_otherwise_is_told(take: Take, code: str) -> None:
+    built = formatted(take, code, (1, 2))
+    assert {label for _, label in said(built)} == {"1", "2"}
+    (message,) = told(built)
+    assert f"`{code}` show numbers otherwise" in message
+
+
+@pytest.mark.parametrize("code", ["yyyy-mm-dd", "d. mmm", "[$-F800]dddd, mmmm dd, yyyy"])
+def test_a_date_is_one_without_a_time(take: Take, code: str) -> None:
+    built = formatted(take, code, (45352, 45353.5))
+    assert {label for _, label in said(built)} == {"2024-03-01", "2024-03-02T12:00:00"}
+
+
+@pytest.mark.parametrize("code", ["General", "0.00", "0;[Red]-0", "@", "0.0##", "#"])
 def test_other_formats_are_not(take: Take, code: str) -> None:
     assert told(formatted(take, code, (1, 2))) == []
 

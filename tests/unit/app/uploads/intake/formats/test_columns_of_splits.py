@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
 
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.core.errors import HeadstartError
@@ -126,6 +131,23 @@ def test_a_blank_cell_says_nothing(take: Take) -> None:
     rows = [f"{row},{('', '0', '1')[at % 3]}" for at, row in enumerate(TABLE)]
     built = take("\n".join(["text,label,is_test", *rows]).encode(), "x.csv")
     assert [one.split for one in built.examples] == ["train", "train", "test"] * 2
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "xlsx"])
+def test_it_is_so_in_every_table(take: Take, kind: str) -> None:
+    rows = [{"text": f"the text {at}", "label": "ab"[at % 2], "is_test": at > 3} for at in range(6)]
+    out = io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), out)
+    elif kind == "xlsx":
+        book = openpyxl.Workbook()
+        for cells in [list(rows[0]), *(list(row.values()) for row in rows)]:
+            book.active.append(cells)
+        book.save(out)
+    else:
+        out.write("\n".join(map(json.dumps, rows)).encode())
+    built = take(out.getvalue(), f"x.{kind}")
+    assert [one.split for one in built.examples] == ["train"] * 4 + ["test"] * 2
 
 
 def late(column: str, cell: str) -> bytes:

@@ -197,7 +197,7 @@ def _info(services: Services, organisation_id: str, model: str) -> TeiInfo:
         row = models.find(session, organisation_id=organisation_id, name=model)
         name, sha256, backbone, card = row.id, row.sha256, row.backbone, row.card
     labels = card.get("labels", [])
-    spec = weights.registry(services.settings.weights_dir).get(backbone)
+    spec = weights.known(backbone, services.settings.weights_dir)
     reads = spec.input_size if spec is not None else 0
     most = services.settings.max_predict_items
     numbered = TeiLabels(

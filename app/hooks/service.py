@@ -93,7 +93,7 @@ def check(session: Session, services: Services, row: HookRow) -> None:
     for trigger in row.triggers:
         if trigger["type"] == "schedule":
             schedules.check(trigger["cron"], trigger["timezone"])
-    if row.alias in weights.registry(services.settings.weights_dir):
+    if weights.known(row.alias, services.settings.weights_dir) is not None:
         raise HeadstartError("invalid_value", "this is a backbone's name", param="alias")
     try:
         found = datasets.pin(session, row.dataset_id, organisation_id=row.organisation_id)

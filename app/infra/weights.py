@@ -65,8 +65,13 @@ class Source(NamedTuple):
 def registry(weights_dir: Path | None) -> dict[str, BackboneSpec]:
     """Every backbone known here: ours, torchvision's, and each that lies in `weights_dir`."""
     local = {spec.name: spec for spec in found_backbones.found(weights_dir)}
-    theirs = {spec.name: spec for spec in found_backbones.torchvision_specs()}
-    return {**local, **theirs, **BACKBONES}
+    return {**local, **found_backbones.torchvision_specs(), **BACKBONES}
+
+
+def known(name: str, weights_dir: Path | None) -> BackboneSpec | None:
+    """What `registry` has under `name`, without a look at any other."""
+    theirs = BACKBONES.get(name) or found_backbones.torchvision_specs().get(name)
+    return theirs or found_backbones.named(name, weights_dir)
 
 
 def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
@@ -74,14 +79,12 @@ def get(name: str, weights_dir: Path | None = None) -> BackboneSpec:
 
     Raises `unknown_backbone`, and what `combined` raises.
     """
-    spec = BACKBONES.get(name) or registry(weights_dir).get(name)
+    spec = known(name, weights_dir)
     if spec is None and JOINT in name:
         return combined([get(one, weights_dir) for one in member_names(name)])
     if spec is None:
-        known = ", ".join(registry(weights_dir))
-        raise HeadstartError(
-            "unknown_backbone", f"No backbone is called {name!r}. Known: {known}.", param="model"
-        )
+        told = f"No backbone is called {name!r}. Known: {', '.join(registry(weights_dir))}."
+        raise HeadstartError("unknown_backbone", told, param="model")
     return spec
 
 
@@ -263,7 +266,7 @@ def _refused(name: str, source: Source, weights_dir: Path | None, cache_dir: Pat
     digest = hashlib.sha256(sha256(source.path).encode())
     more = [] if weights_dir is None else [weights_dir / f"{name}.json"]
     for file in [*more, *(source.path / one for one in _SETTINGS)]:
-        digest.update(file.read_bytes() if file.is_file() else b"\0")
+        digest.update(_digest(file).encode() if file.is_file() else b"\0")
     return cache_dir / f"{name}-{digest.hexdigest()[:24]}{_REFUSED}"
 
 

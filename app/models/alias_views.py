@@ -22,7 +22,7 @@ Name = Annotated[AliasName, Path(description="The alias.", examples=["cells@prod
 
 def refuse_backbone(services: Services, name: str) -> None:
     """A backbone's name would mean the backbone to embeddings and the alias to predictions."""
-    if name in weights.registry(services.settings.weights_dir):
+    if weights.known(name, services.settings.weights_dir) is not None:
         why = f"{name} is a backbone's name, which `/v1/embeddings` reads as the backbone"
         raise HeadstartError("invalid_value", why, param="name")
 

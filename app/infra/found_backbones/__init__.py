@@ -7,6 +7,7 @@ itself. What only a loaded network tells, its width and levels, is left open her
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,12 +19,14 @@ from typing import Any
 from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import gguf_header, hugging_face, pictures
+from app.infra.found_backbones.settings_files import told
 from app.infra.found_backbones.side_file import side_file
 
 GRAPH_SUFFIXES = (".tflite", ".onnx", ".pb")
 GGUF_SUFFIX = ".gguf"
 GRAPH_FOLDER = "saved_model.pb"
 HUB_FILE = "hubconf.py"
+_SUFFIXES = (GGUF_SUFFIX, *GRAPH_SUFFIXES, ".safetensors")
 UNSTATED = "not stated"
 SIDE = 224
 """Pixels, where nothing says how many."""
@@ -48,13 +51,16 @@ def torchvision() -> Mapping[str, Mapping[str, Any]]:
     return table
 
 
-def torchvision_specs() -> Iterator[BackboneSpec]:
-    """Every network of torchvision, whether its weights are here or not."""
-    for name, told in torchvision().items():
-        yield _open(
+@lru_cache(maxsize=1)
+def torchvision_specs() -> Mapping[str, BackboneSpec]:
+    """Every network of torchvision by its name, whether its weights are here or not."""
+    return {
+        name: _open(
             name, "torchvision", licence="BSD-3-Clause", input_size=told["input_size"],
             mean=tuple(told["mean"]), std=tuple(told["std"]), url=told["urls"][0],
-        )  # fmt: skip
+        )
+        for name, told in torchvision().items()
+    }  # fmt: skip
 
 
 def found(weights_dir: Path | None) -> Iterator[BackboneSpec]:
@@ -62,9 +68,23 @@ def found(weights_dir: Path | None) -> Iterator[BackboneSpec]:
     if weights_dir is None or not weights_dir.is_dir():
         return
     for path in sorted(weights_dir.iterdir()):
-        spec = _folder(path) if path.is_dir() else _file(path)
+        spec = _at(path)
         if spec is not None and _NAME.fullmatch(spec.name):
             yield _stated(spec, weights_dir)
+
+
+def named(name: str, weights_dir: Path | None) -> BackboneSpec | None:
+    """What `found` has under `name`, told by the files of that name alone."""
+    if weights_dir is None or not _NAME.fullmatch(name):
+        return None
+    places = sorted(weights_dir / f"{name}{suffix}" for suffix in ("", *_SUFFIXES))
+    specs = [_at(path) for path in places if os.path.lexists(path)]
+    found = [spec for spec in specs if spec is not None and spec.name == name]
+    return _stated(found[-1], weights_dir) if found else None
+
+
+def _at(path: Path) -> BackboneSpec | None:
+    return _folder(path) if path.is_dir() else _file(path)
 
 
 def _stated(spec: BackboneSpec, weights_dir: Path) -> BackboneSpec:
@@ -126,8 +146,14 @@ def _open(
 
 
 def _hugging_face(folder: Path) -> BackboneSpec | None:
-    """An encoder of texts by its width; what states a picture's side reads pictures."""
-    config = _read(folder / "config.json")
+    """An encoder of texts by its width; what states a picture's side reads pictures.
+
+    One whose settings cannot be read is listed, so that somebody is told why.
+    """
+    try:
+        config = told(folder / "config.json")
+    except HeadstartError:
+        return _unread(folder)
     if _reads_pictures(folder, config):
         spec = _open(folder.name, "hugging_face", licence=_LICENCE)
         with suppress(HeadstartError):  # what is wrong is said where the weights are asked for
@@ -140,6 +166,12 @@ def _hugging_face(folder: Path) -> BackboneSpec | None:
 
 
 _LICENCE = "as its folder says"
+
+
+def _unread(folder: Path) -> BackboneSpec:
+    if (folder / pictures.FILE).is_file():
+        return _open(folder.name, "hugging_face", licence=_LICENCE)
+    return replace(text_encoder(folder.name, 0, licence=_LICENCE), layout=())
 
 
 def _reads_pictures(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -160,11 +192,3 @@ def hidden_size(config: Mapping[str, Any]) -> int | None:
         if isinstance(size, int) and size > 0:
             return size
     return None
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        told = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}

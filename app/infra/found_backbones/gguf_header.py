@@ -91,15 +91,24 @@ def stated(path: Path) -> Stated:
     """What the file says of itself, read once per change. Raises weights_invalid."""
     try:
         state = path.stat()
-        return _stated(path, state.st_mtime_ns, state.st_size)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise HeadstartError("weights_invalid", f"{path.name}: {said(error)}") from error
+    found = _stated(path, state.st_mtime_ns, state.st_size)
+    if isinstance(found, str):
+        raise HeadstartError("weights_invalid", found)
+    return found
 
 
 @lru_cache(maxsize=256)
-def _stated(path: Path, _mtime: int, _size: int) -> Stated:
-    read = header(path)
-    return Stated(read.count("embedding_length"), read.count("context_length"), read.licence)
+def _stated(path: Path, _mtime: int, _size: int) -> Stated | str:
+    """What it says, or what is wrong with it."""
+    try:
+        read = header(path)
+        return Stated(read.count("embedding_length"), read.count("context_length"), read.licence)
+    except HeadstartError as error:
+        return error.message
+    except ValueError as error:
+        return f"{path.name}: {said(error)}"
 
 
 class _Reader:

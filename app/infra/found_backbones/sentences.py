@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,13 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from app.core.backbones import Pooling
-from app.infra.found_backbones.settings_files import SettingsFile, parsed, refusal, told
+from app.infra.found_backbones.settings_files import (
+    SettingsFile,
+    content,
+    parsed,
+    refusal,
+    told,
+)
 
 _POOLINGS: dict[str, Pooling] = {
     "cls": "cls", "cls_token": "cls", "lasttoken": "last", "mean": "mean", "mean_tokens": "mean",
@@ -170,10 +175,9 @@ def _modules(file: Path) -> list[dict[str, str]]:
     if not file.is_file():
         return []
     try:
-        content = json.loads(file.read_text("utf-8"))
-        found = [{key: one[key] for key in ("type", "path")} for one in content]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise refusal(file, f"it is no list of modules: {error!r}") from error
+        found = [{key: one[key] for key in ("type", "path")} for one in content(file)]
+    except (TypeError, KeyError) as error:
+        raise refusal(file, "it is no list of modules, each with a type and a path") from error
     if not found or not all(isinstance(one, str) for part in found for one in part.values()):
         raise refusal(file, "it is no list of modules, each with a type and a path")
     return found

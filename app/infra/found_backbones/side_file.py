@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,8 @@ from app.core.backbones import Pooling
 from app.core.errors import HeadstartError
 from app.infra.found_backbones.settings_files import said
 
+MOST = 2**16
+"""Bytes of the file."""
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -48,14 +51,29 @@ class SideFile(BaseModel):
 
 
 def side_file(name: str, weights_dir: Path) -> SideFile:
-    """What `<name>.json` says. Raises weights_invalid."""
+    """What `<name>.json` says, read once per change. Raises weights_invalid."""
     path = weights_dir / f"{name}.json"
     if not path.is_file():
         return SideFile()
     try:
+        state = path.stat()
+    except OSError as error:
+        raise HeadstartError("weights_invalid", f"{path.name}: {said(error)}") from error
+    found = _read(path, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
+    if isinstance(found, str):
+        raise HeadstartError("weights_invalid", f"{path.name}: {found}")
+    return found
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, _mtime: int, _ctime: int, size: int) -> SideFile | str:
+    """What it says, or what is wrong with it."""
+    if size > MOST:
+        return f"it has {size:,} bytes, and this file has a dozen short members"
+    try:
         return SideFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {_first(error)}") from error
+        return _first(error)
 
 
 def _first(error: Exception) -> str:

@@ -18,8 +18,10 @@ from app.infra.found_backbones.settings_files import said
 _LOCATION = re.compile(rb"\n\x08location\x12[\x01-\x7f]", re.DOTALL)
 INDEX = "model.safetensors.index.json"
 """Says which of several files of a Hugging Face folder has which tensor (`weight_map`)."""
-MOST_HEADER = 100_000_000
-"""Bytes of a safetensors file's head, as its own library bounds it."""
+MOST_HEADER = 16 * 2**20
+"""Bytes of what lists tensors: a hundred thousand of them, more than any encoder has. The library
+of safetensors takes six times of it, which would hold up all others while it is read.
+"""
 
 
 def check(file: Path) -> None:
@@ -46,8 +48,8 @@ def _damage(file: Path, _mtime: int, size: int) -> str | None:
         return None if look is None else look(file, size)
     except HeadstartError as error:
         return error.message
-    except (ValueError, TypeError, KeyError, RecursionError, struct.error) as error:
-        return f"this is no {file.suffix[1:]} file: {error}"
+    except (ValueError, TypeError, KeyError, RecursionError, struct.error):
+        return f"this is no {file.suffix[1:]} file, or it is damaged: copy it again"
 
 
 def beside(file: Path) -> list[Path]:
@@ -84,17 +86,25 @@ def _locations(file: Path, _mtime: int, size: int) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@lru_cache(maxsize=256)
-def _shards(index: Path, _mtime: int, _size: int) -> tuple[str, ...]:
+def _shards(index: Path, mtime: int, size: int) -> tuple[str, ...]:
     """The files that an index names. Raises weights_invalid for what is no index."""
+    found = _named(index, mtime, size)
+    if isinstance(found, str):
+        raise HeadstartError("weights_invalid", f"{index.name} {found}", param="model")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _named(index: Path, _mtime: int, size: int) -> tuple[str, ...] | str:
+    """The names, or what is wrong with them."""
+    if size > MOST_HEADER:
+        return f"has {size:,} bytes: at most {MOST_HEADER:,} are read"
     try:
         named = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        told = f"{index.name} names no files of tensors: copy the folder again"
-        raise HeadstartError("weights_invalid", told, param="model") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return "names no files of tensors: copy the folder again"
     if not named or not all(isinstance(one, str) and one.endswith(_TENSORS) for one in named):
-        told = f"{index.name} names other files than safetensors, or none: save the model again"
-        raise HeadstartError("weights_invalid", told, param="model")
+        return "names other files than safetensors, or none: save the model again"
     return tuple(sorted(named))
 
 
@@ -109,8 +119,10 @@ def _safetensors(file: Path, size: int) -> str | None:
     """Of the format's specification: a length, a JSON object, then the tensors without gaps."""
     with file.open("rb") as data:
         (length,) = struct.unpack("<Q", data.read(8))
-        if not 2 <= length <= min(MOST_HEADER, size - 8):
+        if not 2 <= length <= size - 8:
             return "this is no safetensors file, or it is cut short"
+        if length > MOST_HEADER:
+            return f"its list of tensors has {length:,} bytes: at most {MOST_HEADER:,} are read"
         told: dict[str, Any] = json.loads(data.read(length))
     ends = [one["data_offsets"][1] for name, one in told.items() if name != "__metadata__"]
     whole = 8 + length + max(ends, default=0)

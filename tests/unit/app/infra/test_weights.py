@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from app.infra.weights import availability, get, registry, sha256
+from app.infra.weights import availability, get, known, registry, sha256
 
 
 def test_the_same_file_has_the_same_sha256(tmp_path: Path) -> None:
@@ -31,10 +31,44 @@ def test_a_local_encoder_folder_is_a_backbone(tmp_path: Path) -> None:
     assert not availability("afro-encoder", tmp_path).available
     file = folder / "model.safetensors"
     file.write_bytes(save({"a": torch.zeros(3)}))
+    assert not availability("afro-encoder", tmp_path).available
+    (folder / "tokenizer.json").write_text("{}")
     assert availability("afro-encoder", tmp_path).available
-    for broken in ("[]", "{", '{"hidden_size": "x"}', '{"hidden_size": -1}'):
+    for broken in ('{"hidden_size": "x"}', '{"hidden_size": -1}'):
         (folder / "config.json").write_text(broken)
         assert "afro-encoder" not in registry(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [("[]", "it is no object"), ("{", "it is no JSON"), ('{"a":' + '"b' * 2**23 + '"}', "bytes")],
+)
+def test_settings_that_cannot_be_read_are_listed_with_the_reason(
+    broken: str, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "afro-encoder"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(save({"a": torch.zeros(3)}))
+    (folder / "config.json").write_text(broken)
+    assert "afro-encoder" in registry(tmp_path)
+    available, reason = availability("afro-encoder", tmp_path)
+    assert not available
+    assert (reason or "").startswith("afro-encoder: config.json: ")
+    assert told in (reason or "")
+
+
+def test_one_name_is_looked_up_as_the_whole_folder_is_listed(tmp_path: Path) -> None:
+    for name in ("one.onnx", "one.safetensors", "one.gguf", "resnet18.safetensors", ".x.onnx"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("two", "two.onnx", "three.onnx", "resnet50"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"hidden_size": 48}')
+    (tmp_path / "gone.onnx").symlink_to(tmp_path / "gone.onnx")
+    listed = registry(tmp_path)
+    assert {"one", "two", "two.onnx", "three.onnx", "gone"} <= listed.keys()
+    for name in [*listed, "three", "one.onnx", "x", ".x", "..", "../one", "none"]:
+        assert known(name, tmp_path) == listed.get(name), name
+    assert known("one", None) is None
 
 
 @pytest.mark.parametrize("damage", ["empty", "short", "long", "none", "hollow"])

@@ -14,7 +14,13 @@ from app.core.manifest import Example, Problem, usable
 from app.core.texts import squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
-"""Examples from which on it is told that labels hardly repeat."""
+"""Examples from which on it is told that labels hardly repeat, and of a class of one that others
+have as many."""
+_LOOKS = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u03bf\u03b1\u03bd\u03c1\u03b9",
+    "aeopcyxijshdoavpi",
+)
+"""Cyrillic and Greek letters that look as Latin ones do."""
 _NO_VALUE = (
     r"nan -nan null n/a #n/a #na na <na> nil - ? #value! #ref! #name? #div/0! #num! #null! \n "
     "(null) <null> [null] <nan> [nan] (nan) nat <nat> na_character_ na_integer_ undefined . "
@@ -56,7 +62,8 @@ def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
     kept = _grouped(kept, problems)
     fit = usable(kept, problems)
     doubtful = _doubtful([name for example in fit for name in example.names])
-    return kept, [*problems, *_leaks(fit), *_collisions(fit), *doubtful, *_untrained(fit)]
+    held = [*_gone(kept, fit), *_leaks(fit)]
+    return kept, [*problems, *held, *_collisions(fit), *doubtful, *_untrained(fit)]
 
 
 def _copies(examples: Sequence[Example]) -> list[list[Example]]:
@@ -125,6 +132,15 @@ def _group_name(members: Sequence[Example]) -> str:
     return min(named) if named else "same:" + members[0].content[:16]
 
 
+def _gone(examples: Sequence[Example], fit: Sequence[Example]) -> Iterator[Problem]:
+    """That nothing is left of what the upload holds out, where all of it is trained on, too."""
+    held = [one for one in examples if one.split != "train"]
+    if len(held) > 1 and all(one.split == "train" for one in fit):
+        said = f"none of the {len(held)} held-out examples is left: their contents are trained on, "
+        said += "or contradict others"
+        yield Problem(code="duplicate_across_splits", message=said)
+
+
 def _leaks(examples: Sequence[Example]) -> list[Problem]:
     """Groups that the upload itself puts into several splits."""
     firsts: dict[str, dict[str, Example]] = defaultdict(dict)
@@ -145,13 +161,13 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
 def _collisions(examples: Sequence[Example]) -> list[Problem]:
     alike: dict[str, set[str]] = defaultdict(set)
     for label in {name for example in examples for name in example.names}:
-        alike[_number(squeezed(label))].add(label)
+        alike[_number(_looks(label))].add(label)
     same = [
         Problem(
             code="label_collision",
-            message="these labels differ only in case, spaces, accents' form, characters that "
-            "cannot be seen or how a number is written, and are different classes: "
-            + _listed(labels),
+            message="these labels differ only in case, spaces, accents' form, a mark at the end, "
+            "characters that cannot be seen or look alike or how a number is written, and are "
+            "different classes: " + _listed(labels),
         )
         for _, labels in sorted(alike.items())
         if len(labels) > 1
@@ -177,6 +193,12 @@ def _truths(alike: Mapping[str, Collection[str]]) -> Iterator[Problem]:
 
 def _listed(labels: Iterable[str]) -> str:
     return ", ".join(f"'{label}'" for label in told_apart(sorted(labels)))
+
+
+def _looks(label: str) -> str:
+    """How a label looks, without case, blanks and a sentence's marks behind it."""
+    plain = squeezed(label).translate(_LOOKS)
+    return plain.rstrip(".,;:!?") or plain
 
 
 def _number(label: str) -> str:
@@ -218,6 +240,7 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
             f"{', '.join(repr(label) for label in missing[:5])}, as tables write that a value is "
             "missing: it is a class like any other; drop them if it is none"
         )
+    yield from _slips(counts)
     fractions = sum(_is_fraction(label) for label in counts)
     if fractions > max(2, len(counts) // 2):
         yield _doubt(
@@ -235,6 +258,18 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
         yield _doubt(
             f"{len(labels)} examples have {len(counts)} labels, such as {some}: "
             "is this the label's column, or one of ids?"
+        )
+
+
+def _slips(counts: Counter[str]) -> Iterator[Problem]:
+    """A warning of a few classes of one example beside classes of many."""
+    single = sorted(label for label, count in counts.items() if count == 1)
+    others = sorted(count for count in counts.values() if count > 1)
+    if single and 4 * len(single) <= len(counts) and others[0] >= ENOUGH_TO_REPEAT:
+        some = ", ".join(repr(visible(label[:40])) for label in single[:5])
+        yield _doubt(
+            f"{some} {'has' if len(single) == 1 else 'have'} one example, where the other "
+            f"{len(others)} labels have {others[0]} or more: a slip, or a row of something else?"
         )
 
 

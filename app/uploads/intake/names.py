@@ -104,7 +104,7 @@ def folded(name: str) -> str:
 
 def is_junk(path: str) -> bool:
     """What systems and tools leave beside files: whatever is hidden, `__MACOSX`, `@eaDir`,
-    `Thumbs.db`, `Icon\\r`, `x.png:Zone.Identifier` and the like."""
+    `Thumbs.db`, `Icon\\r`, `~$x.xlsx`, `x.png:Zone.Identifier` and the like."""
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     *folders, name = parts or [""]
     low = name.lower()
@@ -112,6 +112,7 @@ def is_junk(path: str) -> bool:
         any(is_junk_folder(folder) for folder in folders)
         or is_junk_folder(name)
         or low in JUNK
+        or name.startswith("~$")  # beside a workbook or document that is open in Office
         or STREAM.search(low) is not None
     )
 

@@ -68,6 +68,37 @@ def test_contradicting_labels_exclude_every_copy() -> None:
     assert found == [("label_conflict", "1", True), ("label_conflict", "2", True)]
 
 
+def test_that_nothing_held_out_is_left_is_told_once() -> None:
+    train = [example(f"{at}", f"{at}", "ab"[at % 2]) for at in range(4)]
+    copies = [example(f"t{at}", f"{at}", "ab"[at % 2], split="test") for at in range(4)]
+    told = [one for one in review([*train, *copies])[1] if one.example_id is None]
+    assert [one.message for one in told] == [
+        "none of the 4 held-out examples is left: their contents are trained on, or contradict "
+        "others"
+    ]
+    fresh = example("new", "new", "a", split="test")
+    assert all(one.example_id for one in review([*train, *copies, fresh])[1])
+
+
+@pytest.mark.parametrize(
+    "labels", [("neg", "n\u0435g"), ("neutral", "neutral."), ("\u0440os", "Pos!")]
+)
+def test_labels_that_look_alike_in_another_script_or_with_a_mark_are(
+    labels: tuple[str, str],
+) -> None:
+    problems = review([example(str(at), str(at), one) for at, one in enumerate(labels)])[1]
+    assert [one.code for one in problems] == ["label_collision"]
+
+
+def test_a_class_of_one_beside_classes_of_many_is_told() -> None:
+    labels = ["pos"] * 20 + ["neg"] * 25 + ["neu"] * 30 + ["positve"]
+    (told,) = review([example(str(at), str(at), one) for at, one in enumerate(labels)])[1]
+    assert told.code == "labels_doubtful"
+    assert told.message.startswith("'positve' has one example, where the other 3 labels have 20")
+    few = ["pos"] * 5 + ["neg"] * 25 + ["neu"] * 30 + ["other"]
+    assert review([example(str(at), str(at), one) for at, one in enumerate(few)])[1] == []
+
+
 def test_labels_that_look_alike_are_named_together() -> None:
     labels = ["Cat", "cat ", "dog", "c at", "é", "e\u0301"]
     problems = review([example(str(at), str(at), label) for at, label in enumerate(labels)])[1]

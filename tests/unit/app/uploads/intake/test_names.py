@@ -94,6 +94,8 @@ def test_the_same_name_twice() -> None:
     [
         "__MACOSX/a/._1.png",
         "a/.DS_Store",
+        "~$train.xlsx",
+        "a/~$words.docx",
         "Thumbs.db",
         "a/ehthumbs.db",
         "a/._1.png",

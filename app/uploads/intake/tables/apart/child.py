@@ -13,6 +13,7 @@ import errno
 import json
 import resource
 import runpy
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, time
@@ -133,7 +134,18 @@ def _values(column: Any) -> list[Any]:
         raise
     except (ValueError, ArithmeticError, TypeError, LookupError):
         return [_value(cell) for cell in column]
+    if str(column.type) == "float":
+        return [_shortest(value) if value else value for value in told]
     return told
+
+
+def _shortest(value: float) -> float:
+    """A number of 32 bits as it is written: 0.1, not the 0.10000000149 that 64 bits make of it."""
+    if value - value != 0:
+        return value  # infinite, or none
+    kept = struct.pack("f", value)
+    near = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    return next((one for one in near if struct.pack("f", one) == kept), value)
 
 
 def _value(cell: Any) -> Any:

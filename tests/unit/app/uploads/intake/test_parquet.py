@@ -166,6 +166,13 @@ def test_whole_numbers_stay_whole(take: Take) -> None:
     assert labels(built) == ["1", "2"]
 
 
+def test_numbers_of_32_bits_are_read_as_they_are_written(take: Take) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    stars = pyarrow.array([0.1, 2.5, 1e-7, 16777216.0, None, 0.0], pyarrow.float32())
+    built = take(parquet({"text": list("abcdef"), "label": stars}), "x.parquet")
+    assert labels(built) == ["0.1", "2.5", "1e-07", "16777216", "0"]
+
+
 def cells(values: list[Any], kind: str, zone: str | None = None, *, unit: str = "us") -> Any:
     pyarrow = pytest.importorskip("pyarrow")
     kinds = {

@@ -254,7 +254,7 @@ class Batcher:
         except HeadstartError as error:
             self._deliver(_failed(item, error))
             return
-        except Exception:
+        except BaseException:  # a library's panic is no Exception, and the thread has to go on
             log.exception("decoding failed", backbone=self.name)
             self._deliver(_failed(item, HeadstartError("internal")))
             return
@@ -292,7 +292,7 @@ class Batcher:
             outcomes = self._run(forward, items)
         except HeadstartError as error:
             outcomes = _all_failed(items, error)
-        except Exception:
+        except BaseException:  # as in `_decode`
             log.exception("a batch failed", backbone=self.name, batch=len(items))
             outcomes = _all_failed(items, HeadstartError("internal", "the batch failed"))
         self._deliver(outcomes)

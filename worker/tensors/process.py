@@ -121,7 +121,9 @@ def _handle(handler: Handler, request: Message, report: Report, current: tracing
         body = {"code": error.code, "message": error.message, "param": error.param}
         current.fail(error)
         report("error", body)
-    except Exception as error:  # the parent counts it against the error budget
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # panics of libraries, too; the parent counts them
         log.exception("a request failed", op=request["op"])
         current.fail(error)
         report("exception", {"message": told(error)})

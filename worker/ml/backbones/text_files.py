@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenizers import Tokenizer, normalizers, processors
+from tokenizers import Encoding, Tokenizer, normalizers, processors
 
 from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
@@ -190,3 +191,20 @@ def _ends(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     if not own:
         return whole.tokens, []
     return whole.tokens[: own[0]], whole.tokens[own[-1] + 1 :]
+
+
+def tokenized(
+    tokenizer: Tokenizer, forms: Sequence[str], *, special: bool = True
+) -> list[Encoding | None]:
+    """What a tokenizer makes of each text; None where it fails on one, which takes no other along.
+
+    A regular expression that gives up is a panic of the library, and no Exception.
+    """
+    try:
+        return list(tokenizer.encode_batch_fast(list(forms), add_special_tokens=special))
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        if len(forms) == 1:
+            return [None]
+    return [one for form in forms for one in tokenized(tokenizer, [form], special=special)]

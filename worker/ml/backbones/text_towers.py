@@ -18,7 +18,7 @@ from torch import Tensor
 from app.core.errors import HeadstartError
 from app.infra import weights
 from worker.ml.backbones.sources.hugging_face import loaded
-from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens
+from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens, tokenized
 from worker.ml.backbones.weights import read as read_state
 
 BATCH = 64
@@ -73,7 +73,10 @@ class TextTower:
         return lowered if self._family == "siglip2" else " ".join(_MARKS.sub("", lowered).split())
 
     def _pass(self, texts: Sequence[str]) -> Tensor:
-        ids = [one.ids for one in self._tokenizer.encode_batch(list(texts))]
+        read = tokenized(self._tokenizer, texts)
+        if any(one is None for one in read):
+            raise HeadstartError("invalid_value", "the tokenizer fails on the name of a class")
+        ids = [one.ids for one in read if one is not None]
         length = self._most if self._filled else max(1, *(len(row) for row in ids))
         rows = torch.full((len(ids), length), self._pad, dtype=torch.long)
         mask = torch.zeros_like(rows)

@@ -24,7 +24,7 @@ def not_finite(engine: Engine, what: str = "this") -> HeadstartError:
         if not any(np.isfinite(one.embed(batch)).all() for batch in _SHOWN[one.spec.modality](one)):
             told = f"{one.spec.name} gives no finite numbers, whatever it is shown"
             raise HeadstartError("weights_invalid", told, param="model")
-    told = f"{engine.spec.name} gives NaN or infinite numbers of {what}"
+    told = f"{engine.spec.name} gives NaN or infinite numbers of {what}, or cannot read it"
     return HeadstartError("not_finite", told)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Encoding
 
 from app.core.backbones import MOST_WINDOWS, BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.texts import canonical
 from app.infra import weights
-from worker.ml.backbones.text_files import framed, lead, prompted, text_files
+from worker.ml.backbones.text_files import framed, lead, prompted, text_files, tokenized
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -45,19 +46,20 @@ class Encoder:
         self._tokenizer.enable_truncation(self.most)
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
-        """Token ids of each window of each text's canonical form, special tokens included."""
+        """Token ids of each window of each text's canonical form, special tokens included; no
+        window of a text that the tokenizer fails on.
+        """
         forms = [self._lead + canonical(text) for text in texts]
-        return [
-            [part.ids for part in (whole, *whole.overflowing)]
-            for whole in self._tokenizer.encode_batch_fast(forms)
-        ]
+        return [[part.ids for part in _parts(whole)] for whole in tokenized(self._tokenizer, forms)]
 
     def counted(self, texts: Sequence[str]) -> list[list[list[int]]]:
-        """The windows that count of each text. An empty text of which a decoder makes no token is
-        read as what fills up: one row has to stand for it.
+        """The windows that count of each text. One of which there is no token (an empty one for a
+        decoder) is read as what fills up: one row has to stand for it.
         """
-        cut = (some[: self.most_windows] for some in self.windows(texts))
-        return [[window or [self.pad] for window in some] for some in cut]
+        return [self._windowed(some) for some in self.windows(texts)]
+
+    def _windowed(self, windows: Sequence[list[int]]) -> list[list[int]]:
+        return [window or [self.pad] for window in windows[: self.most_windows] or [[]]]
 
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text goes on behind its last window."""
@@ -67,20 +69,29 @@ class Encoder:
         """How many tokens each text is, special ones left out."""
         forms = [canonical(text) for text in texts]
         return [
-            sum(len(part.ids) for part in (whole, *whole.overflowing))
-            for whole in self._tokenizer.encode_batch_fast(forms, add_special_tokens=False)
+            sum(len(part.ids) for part in _parts(whole))
+            for whole in tokenized(self._tokenizer, forms, special=False)
         ]
 
     def embed(self, texts: Sequence[str], *, width: int, forward: Forward) -> Vectors:
-        """[n, width] in the order given; like lengths go through the network together."""
-        per_text = self.counted(texts)
+        """[n, width] in the order given; like lengths go through the network together. Of a text
+        that the tokenizer fails on NaN.
+        """
+        read = self.windows(texts)
+        vectors = self._embedded(list(map(self._windowed, read)), width, forward)
+        vectors[[not some for some in read]] = np.nan
+        return vectors
+
+    def _embedded(
+        self, per_text: Sequence[Sequence[list[int]]], width: int, forward: Forward
+    ) -> Vectors:
         ids = [window for some in per_text for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
         for start in range(0, len(ids), BATCH):
             places = order[start : start + BATCH]
             vectors[places] = forward(*self.padded([ids[place] for place in places]))
-        if len(ids) == len(texts):
+        if len(ids) == len(per_text):
             return vectors
         return _pooled(vectors, [[len(window) for window in some] for some in per_text])
 
@@ -94,6 +105,10 @@ class Encoder:
             ids[place, : len(row)] = row
             mask[place, : len(row)] = 1
         return ids, mask
+
+
+def _parts(whole: Encoding | None) -> list[Encoding]:
+    return [] if whole is None else [whole, *whole.overflowing]
 
 
 def _pooled(vectors: Vectors, lengths: Sequence[Sequence[int]]) -> Vectors:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -65,6 +65,11 @@ def _open_postgres(url: str) -> Engine:
         cursor.execute("SET jit = off")  # a claim among thousands would be compiled, each time
         cursor.close()
         connection.commit()
+
+    @event.listens_for(engine, "handle_error")
+    def leave_standby(context: ExceptionContext) -> None:
+        if postgres.is_read_only(context.original_exception):
+            context.is_disconnect = True  # its address may lead to the new primary by now
 
     return engine
 
@@ -241,11 +246,18 @@ def apart(session: Session, step: Callable[[], object], **about: Any) -> Excepti
         with session.begin_nested():
             step()
     except Exception as error:  # whatever a poison row raises
-        if isinstance(error, OperationalError | InterfaceError) and not postgres.is_busy(error):
+        if is_away(error) and not postgres.is_busy(error):
             raise
         log.warning("one of several was passed by", exc_info=True, **about)
         return error
     return None
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the driver says that the database is not there, or not for this."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 @contextmanager

@@ -63,6 +63,11 @@ def is_busy(error: object) -> bool:
     return _state(error) in _BUSY
 
 
+def is_read_only(error: object) -> bool:
+    """Whether the server only reads: after a failover it is the standby, and another one writes."""
+    return _state(error) == "25006"
+
+
 def _state(error: object) -> str | None:
     """The SQLSTATE of a driver's error, by itself or as SQLAlchemy wraps it."""
     found = getattr(getattr(error, "orig", error), "sqlstate", None)

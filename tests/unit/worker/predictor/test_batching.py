@@ -206,30 +206,6 @@ def test_a_bad_item_and_a_bug_are_that_items_errors() -> None:
     assert (found[2].error.code, found[2].fatal) == ("internal", False)
 
 
-class PanicException(BaseException):
-    """No Exception."""
-
-
-def test_a_librarys_panic_ends_no_thread() -> None:
-    def decoding(item: PendingInput) -> int:
-        if item.index == 0 and item.input.data == b"0":
-            raise PanicException
-        return prepare(item)
-
-    def panicking(batch: list[Any]) -> Sequence[Any]:
-        if 1 in batch:
-            raise PanicException
-        return batch
-
-    desk = Desk()
-    with batcher(panicking, desk, work=decoding) as made:
-        for count, told in enumerate(("0", "1", "0", "1", "0", "1", "2"), 1):
-            made.submit(*call(told))
-            desk.wait(count)
-    errors = [one.error and one.error.code for one in desk.outcomes]
-    assert errors == ["internal"] * 6 + [None]
-
-
 @pytest.mark.parametrize("short", ["rows", "answers"])
 def test_as_many_must_come_out_as_went_in(short: str) -> None:
     desk = Desk()

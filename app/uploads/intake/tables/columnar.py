@@ -27,7 +27,7 @@ from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.joined import Headers, tell_other
 from app.uploads.intake.tables.lines import numbered
-from app.uploads.intake.tables.roles import held_out, holding, split_guess
+from app.uploads.intake.tables.roles import grouping, held_out, holding, split_guess
 from app.uploads.intake.tables.source import TableFile
 
 CHILD = Path(__file__).parent / "apart" / "child.py"
@@ -223,6 +223,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
             names | set(columns.READ_ANYWAY) | set(map(columns.folded, _chosen(table)))
         ),
         "chosen": _chosen(table),
+        "grouping": grouping.PATTERN if table.labelled else None,
         "unmarked": _says_labels(table),
         "rows": limits.entries + 1,
         "seconds": limits.child_seconds,

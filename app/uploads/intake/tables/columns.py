@@ -18,6 +18,7 @@ from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
 from app.uploads.intake.tables.roles import former, marks, split_guess, telling
+from app.uploads.intake.tables.roles.grouping import UnreadGroups
 from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
@@ -56,9 +57,6 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
     "label": tuple(_LABELS.split()),
 }
 """What they are called as well, where no column has a usual name."""
-_WHO = "patient subject person user author speaker donor customer session video source site camera"
-SOURCES = frozenset(f"{name}{end}" for name in _WHO.split() for end in ("", "_id", "id"))
-"""What columns are called whose values several examples share that are not independent."""
 OWN = {
     "label": {"label", "labels"},
     "group": {"group"},
@@ -85,6 +83,8 @@ class Columns:
     """Whose answers the rows are, where several people have labelled."""
     holds: DenyingColumn | None = None
     """The column that says of a row that its label is not there."""
+    groups: UnreadGroups | None = None
+    """What looks for columns that may say which examples belong together."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -110,11 +110,15 @@ class Columns:
             told["split"] = self.guess.see(row, values)
         if self.voting is not None and (vote := self.voting.of(values)) is not None:
             told[consensus.VOTE] = vote
+        if self.groups is not None:
+            self.groups.see(values, told.get("label", told.get("completion", "messages")))
         return Row(row.table, row.number, told)
 
     def tell_unmarked(self, table: TableFile) -> None:
-        """Tell of the columns that said one in no row, when all were read. Raises schema_mismatch
-        where what was taken for splits is not."""
+        """Tell of the columns that said one in no row, and of such as may say groups, when all were
+        read. Raises schema_mismatch where what was taken for splits is not."""
+        if self.groups is not None:
+            self.groups.tell()
         if isinstance(self.guess, HeldOutFlags):
             self.guess.check()
         for name in self.marks:
@@ -173,7 +177,21 @@ def find(
     holds = holding(table, free, sample, places.get("label"))
     voting = _voting(table, places, names)
     signed = marks.are_signed(sample, marked)
-    return Columns(places, guess, marked, signed=signed, voting=voting, holds=holds)
+    told = {*said, *marked}
+    groups = _groups(table, places, {name: free[name] for name in free if name not in told})
+    return Columns(places, guess, marked, signed=signed, voting=voting, holds=holds, groups=groups)
+
+
+def _groups(
+    table: TableFile, places: Mapping[str, str], free: Mapping[str, str]
+) -> UnreadGroups | None:
+    """What looks for groups among the `free` columns (as they are called folded), which say nothing
+    else, where no column is one."""
+    if not table.labelled or "group" in places:
+        return None
+    others = consensus.VOTERS | {*consensus.TIMES, *USUAL["label"], *FURTHER["label"], ""}
+    kept = [name for name in free if free[name] not in others]
+    return UnreadGroups(table, [one for one in kept if not split_guess.is_no_class(free[one])])
 
 
 def _voting(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> Voting | None:
@@ -333,8 +351,7 @@ def _say_unread(
     names: Sequence[str],
     sample: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Warn of columns that may say which examples are held out or belong together, and are left
-    unread."""
+    """Warn of columns that may say which examples are held out, and are left unread."""
     if not table.labelled:
         return
     taken = set(places.values())
@@ -350,16 +367,6 @@ def _say_unread(
     if "split" not in places or ("label" not in places and marked):
         rest = {name: folded(name) for name in free if name in marked or "label" in places}
         split_guess.tell_held_out(table, rest, sample)
-    if "group" in places:
-        return
-    unread = [name for name in free if folded(name) in SOURCES]
-    if unread:
-        some = ", ".join(f"`{shown(name, 40)}`" for name in unread[:10])
-        table.warn(
-            "column_unread",
-            f"not read: {some}; if examples of one belong together, group_column says so, and "
-            "keeps them on one side where accuracy is estimated",
-        )
 
 
 def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -14,6 +14,7 @@ from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.consensus import Consensus, Vote
 from app.uploads.intake.tables.roles import held_out, split_guess
+from app.uploads.intake.tables.roles.grouping import UnreadGroups
 from app.uploads.intake.tables.source import TableFile
 from app.uploads.intake.tables.studio_regions import (
     Boxes,
@@ -50,7 +51,7 @@ class _Counts:
     left: Counter[str] = field(default_factory=Counter)
     """Regions that are no boxes, by their kinds."""
     further: Counter[str] = field(default_factory=Counter)
-    """Keys that may say a group or a split, and are not read."""
+    """Keys that may say a split, and are not read."""
 
 
 def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Iterator[Row]:
@@ -59,21 +60,28 @@ def rows(tasks: Iterable[tuple[Row, dict[str, Any]]], table: TableFile) -> Itera
     Raises schema_mismatch for a task that is none, that has several choices or several texts.
     """
     counts, consensus = _Counts(), Consensus(table.tell)
+    groups: UnreadGroups | None = None
     boxes = Boxes(table, counts.left, counts.beside)
     for row, task in tasks:
         if not is_task(task):
             raise row.error("schema_mismatch", "it has no `annotations` beside its `data`")
         held = _counting(task)
         counts.further.update(_unread(task, table))
+        groups = groups or UnreadGroups(table, _free(task, table))
         counts.rejected += not held and any(map(_is_rejected, _listed(task)))
         if table.crops and table.paths:
             counts.open += not held
             latest = max(held, key=_when, default={})
-            yield from boxes.rows(row, parts_of(latest), _content(row, task, table))
+            found = boxes.rows(row, parts_of(latest), _content(row, task, table))
         else:
-            yield from _whole(row, task, table, counts, consensus)
+            found = _whole(row, task, table, counts, consensus)
+        for told in found:
+            groups.see(_noted(task), told.values.get("label"))
+            yield told
     if table.labelled:
         consensus.settle()
+    if groups is not None:
+        groups.tell()
     _tell(counts, table)
 
 
@@ -114,8 +122,8 @@ def _tell(counts: _Counts, table: TableFile) -> None:
         table.warn("boxes_whole", f"{said}; boxes=crops makes each box an example")
     if table.labelled and counts.further:
         some = ", ".join(f"`{shown(name, 40)}`" for name in sorted(counts.further)[:10])
-        said = f"not read: {some}; group_column or split_column says that one is the group, or says"
-        table.warn("column_unread", f"{said} train, val or test")
+        said = f"not read: {some}; split_column says that one says train, val or test"
+        table.warn("column_unread", said)
     for name, count in counts.beside.items() if table.labelled else ():
         said = f"not read: {count} answer(s) of `{shown(name, 40)}`, beside those that are read"
         table.warn("column_unread", f"{said}; label_column says which are the labels")
@@ -152,11 +160,19 @@ def _noted(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unread(task: Mapping[str, Any], table: TableFile) -> set[str]:
-    """The keys that may say a group or a split, and are not read."""
+    """The keys that may say a split, and are not read."""
     said = _said(task, table)
-    may = {"group": columns.SOURCES, "split": {*split_guess.NAMES, *held_out.FLAGS}}
-    names = set().union(*(may[role] for role in EXTRA if role not in said))
+    names = set() if "split" in said else {*split_guess.NAMES, *held_out.FLAGS}
     return {key for key in _noted(task) if columns.folded(key) in names} - {*said.values()}
+
+
+def _free(task: Mapping[str, Any], table: TableFile) -> list[str]:
+    """The keys that may say a group, and are not read; none where one is."""
+    said = _said(task, table)
+    if not table.labelled or "group" in said:
+        return []
+    kept = [key for key in _noted(task) if key not in said.values()]
+    return [key for key in kept if not split_guess.is_no_class(columns.folded(key))]
 
 
 def _content(row: Row, task: Mapping[str, Any], table: TableFile) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import resource
 import runpy
 import struct
@@ -103,7 +104,7 @@ def _batches(source: str, bounds: dict[str, Any], blobs: BinaryIO) -> Iterator[R
         classes = _classes(schema)
         images = [field.name for field in schema if _is_picture(field.name, field.type)]
         wanted = [name for name in schema.names if _is_wanted(name, bounds) or name in classes]
-        wanted += _marks(schema, bounds, classes)
+        wanted += _marks(schema, bounds, classes) + _groups(schema, bounds)
         yield {"columns": schema.names, "classes": classes, "images": images, "told": []}
         at_once = 16 if images else 256
         left = bounds["rows"]
@@ -198,6 +199,18 @@ def _marks(schema: Any, bounds: dict[str, Any], classes: dict[str, list[str]]) -
     return [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)][
         :WIDEST
     ]
+
+
+def _groups(schema: Any, bounds: dict[str, Any]) -> list[str]:
+    """Columns of texts or whole numbers that may say which rows belong together."""
+    from pyarrow import types
+
+    if bounds["grouping"] is None:
+        return []
+    kinds = (types.is_string, types.is_large_string, types.is_integer, types.is_dictionary)
+    pattern = re.compile(bounds["grouping"], re.IGNORECASE)
+    found = (field for field in schema if any(is_kind(field.type) for is_kind in kinds))
+    return [field.name for field in found if pattern.search(field.name)][:WIDEST]
 
 
 def _loose(name: str) -> str:

@@ -21,6 +21,7 @@ ALIAS = "digits@live"
 URL = f"/v1/models/{ALIAS}/predictions"
 DIGITS = kit.digit_pngs(40, skip=60)
 Logged = Callable[[int], Sequence[LoggedPredictionRow]]
+Kept = Callable[[], list[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,15 @@ def ask(client: httpx.Client, image: bytes, **headers: str) -> httpx.Response:
     answer = client.post(URL, content=image, headers={"content-type": "image/png", **headers})
     assert answer.status_code == 200, answer.text
     return answer
+
+
+@pytest.fixture
+def kept(service: Service) -> Kept:
+    """The keys of inputs that are kept since the test began: other files' tests have the storage,
+    too."""
+    storage = service.services.storage
+    before = set(storage.keys("live"))
+    return lambda: [key for key in storage.keys("live") if key not in before]
 
 
 @pytest.fixture

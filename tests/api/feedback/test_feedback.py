@@ -17,7 +17,7 @@ from app.http.dependencies import Services
 from app.infra.database import reading
 from app.infra.orm import FeedbackRow
 from app.infra.repositories.live import feedback as rows
-from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
+from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Kept, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.archives import zipped
@@ -340,7 +340,7 @@ def test_of_several_inputs_one_is_named(client: httpx.Client, logged: Logged) ->
 
 
 def test_what_was_deleted_while_the_model_was_asked_comes_back_by_no_word_on_it(
-    client: httpx.Client, service: Service, model: str, logged: Logged
+    client: httpx.Client, service: Service, model: str, logged: Logged, kept: Kept
 ) -> None:
     switch_on(client)
     ask(client, DIGITS[0][0])
@@ -358,7 +358,7 @@ def test_what_was_deleted_while_the_model_was_asked_comes_back_by_no_word_on_it(
     for alias, one in [(ALIAS, said), ("", others[0]), ("gone", others[1])]:
         with pytest.raises(HeadstartError, match="no such"):
             giving.keep(service.services, row.organisation_id, alias, one, values)
-    assert list(service.services.storage.keys("live")) == []
+    assert kept() == []
 
 
 def test_a_kept_input_that_is_damaged_is_not_taken(client: httpx.Client, service: Service) -> None:

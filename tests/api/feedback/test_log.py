@@ -20,7 +20,7 @@ from app.infra import erasure
 from app.infra.database import reading, transaction
 from app.infra.orm import FeedbackRow, LoggedPredictionRow
 from app.infra.repositories.live import log
-from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Logged, ask, switch_on
+from tests.api.feedback.conftest import ALIAS, DIGITS, URL, Kept, Logged, ask, switch_on
 from tests.api.hooks.conftest import until
 from tests.api.service import Service
 from tests.factories import make_key
@@ -100,13 +100,15 @@ def test_no_store_is_never_written(client: httpx.Client, logged: Logged) -> None
     assert logged(2)[1].sha256 == sha256(DIGITS[1][0]).hexdigest()
 
 
-def test_hash_keeps_no_content(client: httpx.Client, service: Service, logged: Logged) -> None:
+def test_hash_keeps_no_content(
+    client: httpx.Client, service: Service, logged: Logged, kept: Kept
+) -> None:
     switch_on(client, content="hash")
     ask(client, DIGITS[0][0])
     (row,) = logged(1)
     assert row.content_key is None
     assert row.embedding is not None
-    assert list(service.services.storage.keys("live")) == []
+    assert kept() == []
 
 
 def test_a_rate_draws(client: httpx.Client, logged: Logged) -> None:
@@ -118,7 +120,7 @@ def test_a_rate_draws(client: httpx.Client, logged: Logged) -> None:
 
 
 def test_retention_deletes_rows_and_files(
-    client: httpx.Client, service: Service, logged: Logged
+    client: httpx.Client, service: Service, logged: Logged, kept: Kept
 ) -> None:
     switch_on(client)
     ask(client, DIGITS[0][0])
@@ -130,11 +132,11 @@ def test_retention_deletes_rows_and_files(
         )
     assert remove_logged(service.services) == 1
     assert logged(0) == []
-    assert list(service.services.storage.keys("live")) == []
+    assert kept() == []
 
 
 def test_its_end_and_the_aliass_delete_it(
-    client: httpx.Client, service: Service, model: str, logged: Logged
+    client: httpx.Client, service: Service, model: str, logged: Logged, kept: Kept
 ) -> None:
     switch_on(client)
     ask(client, DIGITS[0][0])
@@ -142,7 +144,7 @@ def test_its_end_and_the_aliass_delete_it(
     ended = client.patch(f"/v1/aliases/{ALIAS}", json={"prediction_log": None})
     assert ended.json()["prediction_log"] is None
     assert logged(0) == []
-    assert list(service.services.storage.keys("live")) == []
+    assert kept() == []
     switch_on(client)
     ask(client, DIGITS[0][0])
     logged(1)
@@ -170,7 +172,7 @@ def test_what_waits_for_a_log_that_ends_does_not_come_into_the_next(
 
 
 def test_what_waits_when_a_log_becomes_one_of_hashes_keeps_no_content(
-    client: httpx.Client, service: Service, logged: Logged
+    client: httpx.Client, service: Service, logged: Logged, kept: Kept
 ) -> None:
     switch_on(client)
     ask(client, DIGITS[0][0])
@@ -178,7 +180,7 @@ def test_what_waits_when_a_log_becomes_one_of_hashes_keeps_no_content(
     ask(client, DIGITS[1][0])
     assert logged(2)[1].content_key is None
     named = [row.content_key for row in logged(2) if row.content_key is not None]
-    until(lambda: list(service.services.storage.keys("live")) == named)
+    until(lambda: kept() == named)
 
 
 def test_kept_inputs_count_as_stored_and_none_is_kept_beyond_the_bound(

@@ -52,6 +52,8 @@ class HuggingFaceScore(BaseModel):
 
 _BARE: Mapping[Modality, bool] = {"image": True, "text": False}
 """Whether the answer to one input is its list, and not a list of one list: as they have it."""
+_EMBEDDING = frozenset({"normalize", "prompt_name", "truncate", "truncation_direction"})
+"""What only their clients' feature extraction says."""
 Classes = list[HuggingFaceScore] | list[list[HuggingFaceScore]]
 _DOCUMENT = {
     "schema": {
@@ -136,7 +138,11 @@ def _is_image(content_type: str, body: bytes) -> bool:
 
 
 def _asked(document: Any) -> HuggingFaceRequest:
-    """The document, checked. Raises invalid_request."""
+    """The document, checked. Raises invalid_request, for a question of another task, too."""
+    other = sorted(_EMBEDDING & document.keys()) if isinstance(document, dict) else []
+    if other:
+        why = f"{other[0]}: classes are answered here; /embed and /v1/embeddings give embeddings"
+        raise HeadstartError("invalid_request", why, param=other[0])
     try:
         return HuggingFaceRequest.model_validate(document)
     except ValidationError as error:

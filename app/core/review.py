@@ -63,7 +63,8 @@ def review(examples: Iterable[Example]) -> tuple[list[Example], list[Problem]]:
     fit = usable(kept, problems)
     doubtful = _doubtful([name for example in fit for name in example.names])
     held = [*_gone(kept, fit), *_leaks(fit)]
-    return kept, [*problems, *held, *_collisions(fit), *doubtful, *_untrained(fit)]
+    alike = collisions(name for example in fit for name in example.names)
+    return kept, [*problems, *held, *alike, *doubtful, *_untrained(fit)]
 
 
 def _copies(examples: Sequence[Example]) -> list[list[Example]]:
@@ -158,9 +159,10 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
     ]
 
 
-def _collisions(examples: Sequence[Example]) -> list[Problem]:
+def collisions(labels: Iterable[str]) -> list[Problem]:
+    """Warnings of different labels that look alike, or say one thing."""
     alike: dict[str, set[str]] = defaultdict(set)
-    for label in {name for example in examples for name in example.names}:
+    for label in set(labels):
         alike[_number(_looks(label))].add(label)
     same = [
         Problem(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
+from app.core.review import collisions
 from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
 from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
@@ -110,7 +111,7 @@ def _declared(
     if spec is not None and spec.modality != modality:
         why = f"{spec.name} reads {spec.modality}s"
         raise HeadstartError("modality_mismatch", why, param="backbone")
-    content = Content([], [], form.classes or ())
+    content = Content([], collisions(form.classes or ()), form.classes or ())
     content.check_declared(form.asked_mode or "single_label")
     name = spec.name if spec else asking.default_backbone(services, modality)
     with scratch(staging(services.settings)) as folder:

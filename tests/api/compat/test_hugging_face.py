@@ -64,6 +64,7 @@ def test_many_texts_and_images_have_a_list_each(client: httpx.Client, words: str
         {"inputs": "x", "parameters": {"top_k": 0}},
         {"inputs": "x", "parameters": {"temperature": 1}},
         {"inputs": {"a": 1}},
+        {"inputs": "x", "normalize": True},
         [],
     ],
 )

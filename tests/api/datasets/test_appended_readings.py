@@ -140,3 +140,11 @@ def test_labels_none_of_which_was_there_are_told(
     more = [f"more {n},{label}" for n, label in enumerate(added.split(","))]
     told = later(client, dataset, table("text,label", more), filename="b.csv")
     assert ("labels_new" in {one["code"] for one in told}) is is_told
+
+
+def test_names_of_classes_alone_that_look_alike_are_told(client: httpx.Client) -> None:
+    names = ["Price", "price", "fee"]
+    form = {"classes": (None, json.dumps(names)), "modality": (None, "text")}
+    answer = client.post(DATASETS, files=form)
+    assert answer.status_code == 201, answer.text
+    assert [one["code"] for one in answer.json()["problems"]] == ["label_collision"]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
+from app.core.no_labels import may_be_none
 from app.core.texts import squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
@@ -243,6 +244,13 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
             "missing: it is a class like any other; drop them if it is none"
         )
     yield from _slips(counts)
+    unsorted = [label for label in counts if may_be_none(label)]
+    if unsorted and len(counts) > len(unsorted):
+        yield _doubt(
+            f"{sum(counts[label] for label in unsorted)} examples are labelled "
+            f"{', '.join(repr(label) for label in unsorted[:5])}: each is a class like any other; "
+            "drop them if nobody has labelled them"
+        )
     fractions = sum(_is_fraction(label) for label in counts)
     if fractions > max(2, len(counts) // 2):
         yield _doubt(

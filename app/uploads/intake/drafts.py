@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
+from app.core.no_labels import unlabelled
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
 from app.uploads.intake.label_rules import marks_none, none_is_marked
@@ -254,19 +255,28 @@ class Drafts:
         self._without_label, self._further_without = [], 0
 
     def _leave_out_marked(self) -> None:
-        """Leave out, and count, the examples of tables whose label -1 says that they have none."""
+        """Leave out, and count, the examples whose label says that they have none: the -1 of
+        tables, and what is called `Unlabeled`."""
+        if not self.options.labelled:
+            return
+        none = unlabelled({name for draft in self.listed for name in draft.names})
+        for name in sorted(none):
+            self._leave_out({at for at, one in enumerate(self.listed) if one.names == (name,)})
         labels: dict[str, set[str]] = defaultdict(set)
         for draft in self.listed:
             labels[draft.split or "train"].add(draft.label)
-        if not self.options.labelled or self.rules.several or not none_is_marked(labels):
-            return
-        marked = [draft for draft in self.listed if _is_marked(draft)]
+        if not self.rules.several and none_is_marked(labels):
+            self._leave_out({at for at, one in enumerate(self.listed) if _is_marked(one)})
+
+    def _leave_out(self, places: Set[int]) -> None:
+        marked = [self.listed[at] for at in sorted(places)]
         if marked:
-            self.listed = [draft for draft in self.listed if not _is_marked(draft)]
-            said = (
-                f"{len(marked)} example(s) have the label {marked[0].label}, which beside numbers "
+            self.listed = [one for at, one in enumerate(self.listed) if at not in places]
+            beside = (
+                ", which beside numbers of classes says" if _is_marked(marked[0]) else ": it says"
             )
-            said += "of classes says that nobody has labelled them: they are left out"
+            said = f"{len(marked)} example(s) have the label {marked[0].names[0]}{beside}"
+            said += " that nobody has labelled them, and they are left out"
             first = marked[0].path
             self.tell(Problem(code="unlabelled", message=said, path=first, excluded=True))
 

@@ -31,7 +31,7 @@ def read(rows: Iterator[Row], table: TableFile) -> Iterator[Row]:
         earlier += len(answers) > 1
         values: dict[str, Any] = {}
         if answers and table.labelled:
-            values["label"] = _answer(row, answers[-1])
+            values["label"] = None if row.values.get("weight") == 0 else _answer(row, answers[-1])
         if turn.images:
             values["image"] = _picture(row, turn)
             beside.update(["\n".join(turn.texts)] if len(beside) < 2 else [])

@@ -27,7 +27,13 @@ from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.columns import Columns
 from app.uploads.intake.tables.joined import Headers, tell_other
 from app.uploads.intake.tables.lines import numbered
-from app.uploads.intake.tables.roles import grouping, held_out, holding, split_guess
+from app.uploads.intake.tables.roles import (
+    beside_labels,
+    grouping,
+    held_out,
+    holding,
+    split_guess,
+)
 from app.uploads.intake.tables.source import TableFile
 
 CHILD = Path(__file__).parent / "apart" / "child.py"
@@ -216,7 +222,13 @@ def _bounds(table: TableFile) -> dict[str, Any]:
     names = {name for role in roles for name in columns.USUAL[role]}
     names |= {name for role in roles for name in columns.FURTHER.get(role, ())}
     names |= {*split_guess.NAMES, *consensus.VOTERS, *consensus.TIMES, *holding.HOLDS}
-    names |= {*holding.REVIEWED, *held_out.FLAGS, *held_out.BARE, *split_guess.FOLDS}
+    names |= {
+        *holding.REVIEWED,
+        *held_out.FLAGS,
+        *held_out.BARE,
+        *split_guess.FOLDS,
+        *beside_labels.NAMED,
+    }
     return {
         "kind": table.kind,
         "names": sorted(

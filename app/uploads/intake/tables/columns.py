@@ -21,7 +21,9 @@ from app.uploads.intake.tables.roles import former, marks, split_guess, telling
 from app.uploads.intake.tables.roles.grouping import UnreadGroups
 from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
+from app.uploads.intake.tables.roles.named_numbers import named_numbers
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
+from app.uploads.intake.tables.roles.watch import Watch, watch
 from app.uploads.intake.tables.source import TableFile
 
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -85,6 +87,7 @@ class Columns:
     """The column that says of a row that its label is not there."""
     groups: UnreadGroups | None = None
     """What looks for columns that may say which examples belong together."""
+    watch: Watch | None = None
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -103,6 +106,10 @@ class Columns:
             self.marked.update(told["label"])
         elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
             told["label"] = listed
+        if self.watch is not None:
+            self.watch.see(told.get("label"), values)
+        if values.get("weight") == 0 and "messages" in told:
+            told["weight"] = 0
         said = told.get("label") not in (None, "", [])
         if said and self.holds and self.holds.denies(row, values.get(self.holds.name)):
             told[DENIED], told["label"] = told["label"], []
@@ -121,6 +128,8 @@ class Columns:
             self.groups.tell()
         if isinstance(self.guess, HeldOutFlags):
             self.guess.check()
+        if self.watch is not None:
+            self.watch.tell(table, self.places.get("label"))
         for name in self.marks:
             if name not in self.marked:
                 said = f"{table.name}: `{shown(name, 60)}` is 1 in no row, so it is no class"
@@ -165,6 +174,9 @@ def find(
     _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
     _check_twice(header, places, names)
     _say_assumed(table, places)
+    named = {*places.values(), *typed}
+    free = {name: folded(name) for name in names if name not in named}
+    numbers = named_numbers(table, free, sample, places)
     flags = _flags(table, places, [name for name in names if name not in marked], sample)
     said = set(flags.columns) if flags else set()
     _say_unread(table, places, [name for name in names if name not in said], sample)
@@ -179,7 +191,11 @@ def find(
     signed = marks.are_signed(sample, marked)
     told = {*said, *marked}
     groups = _groups(table, places, {name: free[name] for name in free if name not in told})
-    return Columns(places, guess, marked, signed=signed, voting=voting, holds=holds, groups=groups)
+    others = {name: free[name] for name in free if not consensus.says(free[name])}
+    watched = watch(others, sample, places.get("label"), numbers) if table.labelled else None
+    return Columns(
+        places, guess, marked, signed, voting=voting, holds=holds, groups=groups, watch=watched
+    )
 
 
 def _groups(
@@ -254,13 +270,13 @@ def _flags(
 def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
     for role, told in table.columns.items():
         if not matching(names, told):
-            why = f"{role}_column is {shown(told, 60)!r}, but {_has(names)}"
+            why = f"{role}_column is {shown(told, 60)!r}, but {telling.has(names)}"
             raise HeadstartError(
                 "schema_mismatch", f"{header.table}: {why}", param=f"{role}_column"
             )
     for told in table.marks:
         if not matching(names, told):
-            why = f"label_columns names {shown(told, 60)!r}, but {_has(names)}"
+            why = f"label_columns names {shown(told, 60)!r}, but {telling.has(names)}"
             said = f"{header.table}: {why}"
             raise HeadstartError("schema_mismatch", said, param="label_columns")
 
@@ -319,23 +335,8 @@ def _check_needed(
         lacks = ", no ".join(f"`{role}`" for role in missing)
         raise header.error(
             "schema_mismatch",
-            f"the header has no {lacks}; {_has(names)}{_hint(missing, places)}",
+            f"the header has no {lacks}; {telling.has(names)}{telling.hint(missing, places)}",
         )
-
-
-def _hint(missing: Sequence[str], places: Mapping[str, str]) -> str:
-    """What says which columns they are."""
-    if "text" in missing and "path" in places:
-        return "; it names pictures: send a zip of it and them"
-    said = [f"{role}_column" for role in missing if role != "path"]
-    told = "says which it is" if len(said) == 1 else "say which they are"
-    if {"label", "text"} <= set(missing):
-        told += " (the first row is read as the columns' names)"
-    return f"; {' and '.join(said)} {told}" if said else ""
-
-
-def _has(names: Sequence[str]) -> str:
-    return "it has: " + (", ".join(shown(name, 30) for name in names[:10] if name) or "nothing")
 
 
 def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -> None:

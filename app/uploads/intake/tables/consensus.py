@@ -77,6 +77,11 @@ def voting(free: Mapping[str, str], *, table: str | None) -> Voting | None:
     return Voting(None, (), free["id"], table) if table is not None and "id" in free else None
 
 
+def says(name: str) -> bool:
+    """Whether a column of this folded name says whose answer a row is, or since when."""
+    return name in VOTERS or name in TIMES
+
+
 def is_doccano(names: Iterable[str]) -> bool:
     """Whether objects have what doccano's lines have, and nothing else."""
     every = set(names)

@@ -10,6 +10,7 @@ from app.core.manifest import Split
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import SPLITS, read_name
+from app.uploads.intake.tables.roles.beside_labels import NO_CLASS
 from app.uploads.intake.tables.roles.held_out import BARE, FLAGS
 from app.uploads.intake.tables.roles.holding import has_two_words
 from app.uploads.intake.tables.source import TableFile
@@ -23,8 +24,9 @@ FOLDS = frozenset({"fold", "folds", "kfold", "k_fold", "cv_fold"})
 
 
 def is_no_class(name: str) -> bool:
-    """Whether a column of this folded name says where examples belong, and is no class."""
-    return name in FLAGS or name in FOLDS or name in NAMES
+    """Whether a column of this folded name says where examples belong, or whether they count, and
+    is no class."""
+    return name in FLAGS or name in FOLDS or name in NAMES or name in NO_CLASS
 
 
 def tell_held_out(

@@ -51,3 +51,19 @@ def say_numbers(table: TableFile, name: str | None, sample: Sequence[Mapping[str
     if name and "text" not in table.columns and len(numbers) == len(said) >= ENOUGH:
         why = "the texts are numbers alone; text_column says which column has words"
         table.warn("column_assumed", f"`{shown(name, 60)}`, such as {shown(said[0], 40)}: {why}")
+
+
+def hint(missing: Sequence[str], places: Mapping[str, str]) -> str:
+    """What says which columns they are."""
+    if "text" in missing and "path" in places:
+        return "; it names pictures: send a zip of it and them"
+    said = [f"{role}_column" for role in missing if role != "path"]
+    told = "says which it is" if len(said) == 1 else "say which they are"
+    if {"label", "text"} <= set(missing):
+        told += " (the first row is read as the columns' names)"
+    return f"; {' and '.join(said)} {told}" if said else ""
+
+
+def has(names: Sequence[str]) -> str:
+    """The first columns that there are."""
+    return "it has: " + (", ".join(shown(name, 30) for name in names[:10] if name) or "nothing")

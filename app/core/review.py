@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 
 from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
-from app.core.no_labels import may_be_none
 from app.core.texts import squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
@@ -30,6 +29,28 @@ _NO_VALUE = (
 _MISSING = frozenset(_NO_VALUE.split())
 """What pandas, databases (`\\N`) and spreadsheets write where there is no value; `none` is a class,
 too."""
+_UNLABELLED = (
+    "unlabeled,unlabelled,not labeled,not labelled,unannotated,not annotated,unlabeled data,"
+    "unlabelled data,unlabeled images,unlabelled images,no label,no labels,without label,"
+    "not yet labeled,not yet labelled"
+)
+UNLABELLED = frozenset(_UNLABELLED.split(","))
+"""What says itself that there is no label."""
+_UNSORTED = (
+    "unsorted,not sorted,to sort,unsup,unsupervised,uncategorized,uncategorised,unclassified,"
+    "unassigned,unreviewed,not reviewed,to label,to be labeled,to be labelled,to annotate,"
+    "to review,todo,to do,inbox,unknown,skip,skipped,ignore,ignored,discard,discarded,exclude,"
+    "excluded,trash,to delete"
+)
+_UNSURE = UNLABELLED | frozenset(_UNSORTED.split(","))
+"""What may say so as well, or be a class, of what people could not tell, for one."""
+_NEW_FOLDER = re.compile(
+    r"(new folder|untitled folder|untitled|neuer ordner|nouveau dossier|dossier sans titre|"
+    r"nueva carpeta|carpeta sin título|nuova cartella|cartella senza titolo|nova pasta|"
+    r"nieuwe map|ny mapp|ny mappe|nowy folder|новая папка|新しいフォルダー|新建文件夹|新增資料夾|"
+    r"새 폴더)( ?\(?\d+\)?)?"
+)
+"""What systems call a folder that nobody has named."""
 _FRACTION = re.compile(r"[+-]?\d*[.,]\d+(?:[eE][+-]?\d+)?")
 _NUMBER = re.compile(r"([+-]?)(?=\.?\d)(\d*)(?:\.(\d*))?")
 _TRUE, _FALSE = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n")
@@ -295,3 +316,21 @@ def _is_fraction(label: str) -> bool:
 
 def _doubt(message: str) -> Problem:
     return Problem(code="labels_doubtful", message=message)
+
+
+def unlabelled(labels: Collection[str]) -> Set[str]:
+    """Those of the labels that say that nobody has labelled an example, where several others are
+    classes: beside one other they may be what it is told from."""
+    found = {label for label in labels if _plain(label) in UNLABELLED}
+    return found if len(set(labels) - found) > 1 else set()
+
+
+def may_be_none(label: str) -> bool:
+    """Whether a label may be what nobody has labelled, by what it is called."""
+    plain = _plain(label)
+    return plain in _UNSURE or _NEW_FOLDER.fullmatch(plain) is not None
+
+
+def _plain(label: str) -> str:
+    """The label in one case, with blanks for all joints and nothing around it."""
+    return " ".join(re.split(r"[\s_.\-]+", label.casefold())).strip(" ()[]<>{}")

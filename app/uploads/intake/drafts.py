@@ -11,7 +11,7 @@ from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
-from app.core.no_labels import unlabelled
+from app.core.review import unlabelled
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
 from app.uploads.intake.label_rules import marks_none, none_is_marked

@@ -23,7 +23,7 @@ from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
 from app.uploads.intake.tables.roles.named_numbers import named_numbers
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
-from app.uploads.intake.tables.roles.watch import Watch, watch
+from app.uploads.intake.tables.roles.watch import ColumnWatch, watch
 from app.uploads.intake.tables.source import TableFile
 
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -87,7 +87,7 @@ class Columns:
     """The column that says of a row that its label is not there."""
     groups: UnreadGroups | None = None
     """What looks for columns that may say which examples belong together."""
-    watch: Watch | None = None
+    watch: ColumnWatch | None = None
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.manifest import Example, Split, example_id, usable
-from app.core.review import review
+from app.core.review import may_be_none, review, unlabelled
 
 
 def example(
@@ -245,3 +245,28 @@ def test_labels_that_say_that_a_value_is_missing_are_doubtful() -> None:
 def test_what_databases_and_spreadsheets_write_for_a_missing_value_is(label: str) -> None:
     found = review([example(str(at), f"c{at}", told) for at, told in enumerate(["a", "b", label])])
     assert [one.code for one in found[1]] == ["labels_doubtful"]
+
+
+@pytest.mark.parametrize("name", ["Unlabeled", "_unlabelled", "Not Labeled", "no_label"])
+def test_what_says_so_is_found_beside_several_classes(name: str) -> None:
+    assert unlabelled(["cat", "dog", name]) == {name}
+    assert unlabelled(["positive", name]) == set()
+    assert unlabelled([name]) == set()
+
+
+def test_all_ways_of_saying_it_are_one() -> None:
+    assert unlabelled(["cat", "Unlabeled", "unlabelled"]) == set()
+    assert unlabelled(["cat", "dog", "Unlabeled", "unlabelled"]) == {"Unlabeled", "unlabelled"}
+
+
+@pytest.mark.parametrize(
+    ("name", "doubtful"),
+    [
+        *[("New folder", True), ("New folder (2)", True), ("Neuer Ordner", True)],
+        *[("_unsorted", True), ("To-Label", True), ("unknown", True), ("Unlabeled", True)],
+        *[("none", False), ("other", False), ("newfoundland", False), ("pending", False)],
+        *[("background", False), ("neutral", False), ("unknown soldier", False), ("", False)],
+    ],
+)
+def test_what_may_be_none(name: str, doubtful: bool) -> None:
+    assert may_be_none(name) is doubtful

@@ -36,7 +36,7 @@ class _Other:
 
 
 @dataclass(slots=True)
-class Watch:
+class ColumnWatch:
     """What the columns of a table say of its label in all rows, and of rows that are not to count.
 
     Watched are those of `others` whose values in the first rows were the label's.
@@ -97,11 +97,11 @@ def watch(
     sample: Sequence[Mapping[str, Any]],
     label: str | None,
     numbers: NamedNumbers | None = None,
-) -> Watch | None:
+) -> ColumnWatch | None:
     """What watches the `free` columns, as they are called folded; None where none is to be."""
     marks = {name: plain for name, plain in free.items() if plain in LEFT_OUT | WEIGHTS | STATES}
     others = {} if label is None else _others(free, sample, label)
-    return Watch(others, marks, numbers=numbers) if marks or others or numbers else None
+    return ColumnWatch(others, marks, numbers=numbers) if marks or others or numbers else None
 
 
 def _others(

@@ -26,7 +26,7 @@ _NO_VALUE = (
     "(null) <null> [null] <nan> [nan] (nan) nat <nat> na_character_ na_integer_ undefined . "
     "1.#qnan -1.#qnan 1.#ind -1.#ind __hive_default_partition__"
 )
-_MISSING = frozenset(_NO_VALUE.split())
+MISSING = frozenset(_NO_VALUE.split())
 """What pandas, databases (`\\N`) and spreadsheets write where there is no value; `none` is a class,
 too."""
 _UNLABELLED = (
@@ -257,7 +257,7 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
     counts = Counter(labels)
     few = [label for label, count in counts.most_common()[-3:]]
     some = ", ".join(visible(label[:30]) for label in few)
-    missing = [label for label in counts if label.strip().casefold() in _MISSING]
+    missing = [label for label in counts if label.strip().casefold() in MISSING]
     if missing and len(counts) > len(missing):
         yield _doubt(
             f"{sum(counts[label] for label in missing)} examples are labelled "

@@ -1,4 +1,4 @@
-"""What Python, numpy and torch print in a cell where a value or a list was meant, read back."""
+"""What Python, numpy, torch and Excel print in a cell for a value or a list, read back."""
 
 from __future__ import annotations
 
@@ -25,12 +25,18 @@ _ENDS, _BEGINS = "])}", "[({"
 _WORDS: Mapping[str, Any] = {"True_": True, "False_": False, "nan": None}
 
 
+_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+"""A text that Excel is kept from reading as a number by, `="001"`."""
+
+
 def read(text: str) -> Any:
     """The value that was printed, a list for whatever has several; `UNPRINTED` for another text.
 
     A text between quotation marks alone stays one, and so do words in brackets.
     """
     text = text.strip()
+    if (kept := _FORMULA.fullmatch(text)) is not None:
+        return kept[1].replace('""', '"')
     if len(text) > LONGEST or not _OPENS.match(text):
         return UNPRINTED
     if text[0] in "[{":

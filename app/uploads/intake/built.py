@@ -57,6 +57,7 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     problems = drafts.problems + found
     names = (name for one in examples for name in one.names)
     problems += checks.joined_labels(names, drafts.rules)
+    problems += checks.nameless_groups(examples)
     usable = manifest.usable(examples, problems)
     checks.classes(usable, drafts.options.minimum_classes)
     classes = manifest.class_counts(usable)

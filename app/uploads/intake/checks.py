@@ -9,8 +9,9 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem
 from app.core.modalities import MODALITIES
+from app.core.review import MISSING
 from app.uploads.intake import layout
-from app.uploads.intake.label_rules import LabelRules, joined
+from app.uploads.intake.label_rules import LabelRules, bracketed, joined
 from app.uploads.intake.layout import LabelledFile
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import shown
@@ -62,7 +63,10 @@ def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
 
 def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
     """A warning of labels that seem to be several in one text."""
-    told = joined(set(names)) if rules.separator is None else None
+    labels = set(names)
+    if lists := bracketed(labels):
+        return [_lists(lists)]
+    told = joined(labels) if rules.separator is None else None
     if told is None:
         return []
     separator, found = told
@@ -74,6 +78,31 @@ def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
         "read as they are, each is a class of its own"
     )
     return [Problem(code="labels_joined", message=message)]
+
+
+def nameless_groups(examples: Iterable[Example]) -> list[Problem]:
+    """A warning of groups that are called as what has no value."""
+    counts = Counter(one.group for one in examples if (one.group or "x").casefold() in MISSING)
+    several = [shown(str(group), 40) for group, count in counts.items() if count > 1]
+    if not several:
+        return []
+    message = (
+        f"{sum(counts.values())} examples have the group {', '.join(map(repr, several[:5]))}, as "
+        "tables write that a value is missing, and are judged together: leave cells empty where "
+        "an example belongs to none"
+    )
+    return [Problem(code="column_assumed", message=message)]
+
+
+def _lists(found: list[str]) -> Problem:
+    """A warning of labels that seem to be lists."""
+    some = ", ".join(repr(shown(label, 40)) for label in found[:3])
+    message = (
+        f"{len(found)} label(s) look like lists, such as {some}: if they are, write them as JSON "
+        'does, ["a", "b"], or with a label_separator and no brackets; read as they are, each is a '
+        "class of its own"
+    )
+    return Problem(code="labels_joined", message=message)
 
 
 def asked(modality: str | None) -> Modality | None:

@@ -72,6 +72,15 @@ def joined(labels: Collection[str]) -> tuple[str, list[str]] | None:
     return None
 
 
+_BRACKETED = re.compile(r"\[[^\[\]]*,[^\[\]]*\]|\{[^{}]*,[^{}]*\}")
+
+
+def bracketed(labels: Collection[str]) -> list[str]:
+    """The labels that look like lists whose words have no quotation marks, as Java, Spark and
+    Postgres print them."""
+    return sorted(label for label in labels if _BRACKETED.fullmatch(label))
+
+
 PARTERS = ("|", ";", ",", "/", "+", " ")
 REPEATED: Mapping[str, int] = {"|": 1, ";": 1, ",": 1, " ": 2}
 """How many times fewer the parts are than the labels made of them, where that tells."""

@@ -52,6 +52,8 @@ def test_lists(text: str, values: list[Any]) -> None:
         ("b'neg'", "neg"),
         ("array(0)", 0),
         ("Decimal('1.5')", "1.5"),
+        ('="001"', "001"),
+        ('="say ""yes"""', 'say "yes"'),
     ],
 )
 def test_single_values(text: str, value: Any) -> None:

@@ -145,3 +145,13 @@ def test_of_conversations_too(take: Take) -> None:
         for at in range(12)
     ]
     assert len(unread(take("\n".join(map(json.dumps, rows)).encode(), "x.jsonl"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "count"), [(r"\N", 1), ("NA", 1), ("(null)", 1), ("north", 0), ("", 0)]
+)
+def test_a_group_that_is_called_as_a_missing_value_is_told(
+    take: Take, group: str, count: int
+) -> None:
+    built = take(WRITERS["csv"](table(group=[group, "x"] * (COUNT // 2))), "x.csv")
+    assert [one.code for one in built.problems] == ["column_assumed"] * count

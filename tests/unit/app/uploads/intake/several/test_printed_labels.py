@@ -71,6 +71,7 @@ def test_lists_are_never_parted_by_a_separator(take: Take) -> None:
         (["tensor(0)", "tensor(1, device='cuda:0')"], ["0", "1"]),
         (["b'neg'", "b'pos'"], ["neg", "pos"]),
         (["np.True_", "np.False_"], ["true", "false"]),
+        (['="001"', '="1"'], ["001", "1"]),
         (["(A)", "[b]"], ["(A)", "[b]"]),
     ],
 )
@@ -118,3 +119,12 @@ def test_a_table_of_pictures_says_the_same(take: Take) -> None:
     table = b"file_name,labels\n1.png,['a' 'b']\n2.png,['b']\n"
     files = {"1.png": png(1), "2.png": png(2), "metadata.csv": table}
     assert names(take(zipped(files), options=JUDGED)) == [["a", "b"], ["b"]]
+
+
+@pytest.mark.parametrize("cells", [["[bank, fee]", "[fee]"], ["{bank,fee}", "{card,fee}"]])
+def test_lists_without_quotation_marks_are_told(take: Take, cells: list[str]) -> None:
+    built = take(as_csv(cells), "x.csv", options=JUDGED)
+    assert {one.label for one in built.examples} == set(cells)
+    (told,) = (one for one in built.problems if one.code == "labels_joined")
+    assert "look like lists" in told.message
+    assert cells[0] in told.message

@@ -33,6 +33,12 @@ def lines_of(table: TableFile) -> list[str]:
             data = file.read(MOST_BYTES + 1)
             if len(data) > MOST_BYTES:
                 raise too_many(table.limits)
-            return data.decode().splitlines()
+            return split_lines(data.decode())
     except UnicodeDecodeError:
         return []
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines without the byte order marks that they begin with, as the first does, and the first
+    of each file that was joined to it."""
+    return [line.lstrip("\ufeff") for line in text.splitlines()]

@@ -21,7 +21,7 @@ from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
 from app.uploads.intake.lists.known import KnownList, known_columns, known_list
 from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
-from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of
+from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of, split_lines
 from app.uploads.intake.lists.split_lists import SplitLists, is_named, list_name
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import delimited, encodings, naming, objects
@@ -235,7 +235,7 @@ class Sources:
         return replace(table, rows=rows, files=table.files | classes.files)
 
     def _text(self, member: FileInTree) -> list[str]:
-        return self._reading.head(member, HEAD).decode("utf-8-sig", "replace").splitlines()
+        return split_lines(self._reading.head(member, HEAD).decode("utf-8", "replace"))
 
     def _vague(self, member: FileInTree, head: bytes) -> NamingTable | None:
         """A file that mentions pictures, whatever it is."""

@@ -11,7 +11,7 @@ from app.core.errors import HeadstartError
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.ahead import looked_ahead
-from app.uploads.intake.tables.joined import MARK, Headers, tell_other
+from app.uploads.intake.tables.joined import MARK, Headers, is_other_header, tell_other
 from app.uploads.intake.tables.lines import numbered, row_too_large
 from app.uploads.intake.tables.source import TableFile
 
@@ -278,6 +278,8 @@ def _hint(cells: Sequence[str], width: int) -> str:
     """What to do about a row that is too long or too short."""
     if any(MARK in cell for cell in cells):
         return "a byte order mark is in it: files that are joined need a line end between them"
+    if is_other_header(cells):
+        return "it reads as another table's header: send tables of other columns in a zip"
     if any(cell.strip() for cell in cells[width:]):
         return 'a text with the separator in it belongs between quotation marks, as in "a, b"'
     return "an empty cell needs its separator too"

@@ -31,6 +31,13 @@ def tell_other(table: TableFile, row: Row) -> None:
     table.warn("labels_doubtful", f"{table.name}: {why}leave it out, or send the tables in a zip")
 
 
+def is_other_header(cells: Sequence[str]) -> bool:
+    """Whether a row of more or fewer cells is the header of another table: one cell is called as
+    texts or pictures are, another as labels."""
+    roles = [{role for role in ("text", "path", "label") if _is_name(role, one)} for one in cells]
+    return any("label" in one for one in roles) and any({"text", "path"} & one for one in roles)
+
+
 def _is_name(role: str, cell: Any) -> bool:
     known = (*columns.USUAL[role], *columns.FURTHER.get(role, ()))
     return isinstance(cell, str) and len(cell) < _LONGEST and columns.folded(cell) in known
@@ -60,7 +67,7 @@ class Headers:
             return False
         other = said != self._folded
         self._order = [said.index(name) for name in self._folded] if other else None
-        self._tell(row, ", its columns in another order, which holds below it," if other else "")
+        self._tell(row, " with its columns in another order, which holds below it" if other else "")
         return True
 
     def _said(self, cells: Sequence[Any]) -> list[str]:
@@ -89,11 +96,12 @@ class Headers:
         if len(cells) != 2 * most - 1 or [cell.strip() for cell in cells[most:]] != self._names[1:]:
             return cells
         last = cells[most - 1].rstrip()
-        if not last.endswith(self._names[0]):
+        kept = last.removesuffix(self._names[0]).rstrip(MARK)
+        if not last.endswith(self._names[0]) or not kept:
             return cells
         said = f"row {row.number} has the header of another file at its end, and is read without it"
         self._table.warn("column_assumed", f"{self._table.name}: {said}")
-        return [*cells[: most - 1], last.removesuffix(self._names[0]).rstrip(MARK)]
+        return [*cells[: most - 1], kept]
 
     def _tell(self, row: Row, how: str) -> None:
         self._told += 1

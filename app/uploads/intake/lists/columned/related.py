@@ -15,7 +15,7 @@ from app.uploads.intake.lists.columned.meaning import Meaning, called_so, meanin
 from app.uploads.intake.lists.columned.parsing import ColumnedLines, Key, parsed
 from app.uploads.intake.lists.lines import cells_of, split_of
 from app.uploads.intake.lists.named_rows import NamedRows
-from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of
+from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of, split_lines
 from app.uploads.intake.lists.split_lists import list_name
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
@@ -205,8 +205,8 @@ class RelatedLists:
     def _head(self, member: FileInTree) -> list[str]:
         """Its first whole lines."""
         head = self._reading.head(member, HEAD)
-        text = head.decode("utf-8-sig", "replace")
-        return (text if len(head) < HEAD else text.rpartition("\n")[0]).splitlines()
+        text = head.decode("utf-8", "replace")
+        return split_lines(text if len(head) < HEAD else text.rpartition("\n")[0])
 
     def _lines(self, member: FileInTree) -> list[str]:
         """All its lines; none of a file that is too large for a list."""

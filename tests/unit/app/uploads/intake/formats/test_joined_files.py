@@ -124,6 +124,8 @@ def test_a_file_that_ends_within_its_last_line(take: Take, mark: str) -> None:
     [
         ('{"text":"a","label":"x"}{"text":"b","label":"y"}', "x.jsonl", "a line end between them"),
         (f"text,label\na,x\nb,y{MARK}c,z\n", "x.csv", "a line end between them"),
+        ("text,label\na,x\nid,text,label\n1,b,y\n", "x.csv", "another table's header"),
+        ("id,text,label\n1,a,x\ntext,label\nb,y\n", "x.csv", "another table's header"),
     ],
 )
 def test_that_is_told_where_the_rows_are_not_clear(
@@ -153,6 +155,16 @@ def test_a_table_of_pictures_has_them_too(take: Take) -> None:
     files = {f"{n}.png": png(n) for n in range(4)}
     table = "file,label\n0.png,a\n1.png,b\nFile,Label\n2.png,a\n3.png,b\n"
     built = take(zipped({**files, "labels.csv": table.encode()}))
+    assert [one.label for one in built.examples] == ["a", "b"] * 2
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "labels.csv"])
+@pytest.mark.parametrize("first", ["", MARK])
+def test_lists_of_pictures_have_marks_too(take: Take, name: str, first: str) -> None:
+    between = "," if name.endswith("csv") else " "
+    parts = ("".join(f"{n}.png{between}{'ab'[n % 2]}\n" for n in some) for some in ((0, 1), (2, 3)))
+    files = {f"{n}.png": png(n) for n in range(4)}
+    built = take(zipped({**files, name: (first + MARK.join(parts)).encode()}))
     assert [one.label for one in built.examples] == ["a", "b"] * 2
 
 

@@ -272,11 +272,9 @@ class Drafts:
         marked = [self.listed[at] for at in sorted(places)]
         if marked:
             self.listed = [one for at, one in enumerate(self.listed) if at not in places]
-            beside = (
-                ", which beside numbers of classes says" if _is_marked(marked[0]) else ": it says"
-            )
-            said = f"{len(marked)} example(s) have the label {marked[0].names[0]}{beside}"
-            said += " that nobody has labelled them, and they are left out"
+            name = shown(marked[0].names[0], 60)
+            said = f"{len(marked)} example(s) have the label {name}, which beside other classes "
+            said += "says that nobody has labelled them: they are left out"
             first = marked[0].path
             self.tell(Problem(code="unlabelled", message=said, path=first, excluded=True))
 

@@ -19,7 +19,7 @@ from tests.unit.app.uploads.intake.conftest import Take
 pytestmark = pytest.mark.slow
 
 Refused = Callable[..., HeadstartError]
-CROPS = IntakeOptions(label_mode=None, crops=True)
+CROPS = IntakeOptions(label_mode=None, crops=True, crops_wanted=True)
 RANDOM = np.random.default_rng(5)
 PIXELS = RANDOM.integers(0, 256, (40, 60, 3)).astype(np.uint8)
 

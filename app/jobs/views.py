@@ -71,8 +71,8 @@ def _told(row: JobRow) -> dict[str, Any]:
 def _timing(row: JobRow) -> JobTiming:
     if row.started_at is None:
         return JobTiming(waited=None, ran=None, estimated=row.estimated_seconds)
-    ran = None if row.finished_at is None else round(row.finished_at - row.started_at, 3)
-    waited = round(row.started_at - row.created_at, 3)
+    ran = None if row.finished_at is None else max(0.0, round(row.finished_at - row.started_at, 3))
+    waited = max(0.0, round(row.started_at - row.created_at, 3))  # a clock may be set back
     return JobTiming(waited=waited, ran=ran, estimated=row.estimated_seconds)
 
 

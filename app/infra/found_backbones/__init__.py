@@ -154,6 +154,8 @@ def _hugging_face(folder: Path) -> BackboneSpec | None:
         config = told(folder / "config.json")
     except HeadstartError:
         return _unread(folder)
+    if hugging_face.is_timm(config):
+        return _open(folder.name, "timm", licence=_LICENCE)
     if _reads_pictures(folder, config):
         spec = _open(folder.name, "hugging_face", licence=_LICENCE)
         with suppress(HeadstartError):  # what is wrong is said where the weights are asked for

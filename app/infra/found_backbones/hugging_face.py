@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,16 @@ at least. A file with layers that are counted as none would be read without them
 """
 _TOWERS = ("vision_config", "text_config")
 _COLOURS = 3
+_OTHER_FORMS = (
+    "pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack",
+)  # fmt: skip
 
 
 def check(folder: Path, spec: BackboneSpec) -> None:
     """Raises weights_invalid for what would be another embedding, or none."""
     config = told(folder / CONFIG)
     _check_counts(folder, config)
+    _check_numbers(folder, config)
     _check_adapter(folder)
     if spec.source == "hugging_face":
         _check_colours(folder, config)
@@ -67,6 +73,15 @@ def _check_colours(folder: Path, config: Mapping[str, Any]) -> None:
         raise refusal(folder / CONFIG, why)
 
 
+def _check_numbers(folder: Path, config: Mapping[str, Any]) -> None:
+    quantised = config.get("quantization_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, Mapping) else quantised
+        why = f"`quantization_config` says that its tensors are quantised ({method})"
+        more = "they are not read: save the network in float32 or bfloat16 (`dequantize`)"
+        raise refusal(folder / CONFIG, f"{why}: {more}, without this member")
+
+
 def _check_adapter(folder: Path) -> None:
     """What peft saves beside a network changes every number of it."""
     found = sorted(one.name for one in folder.glob("adapter_*") if one.is_file())
@@ -75,8 +90,40 @@ def _check_adapter(folder: Path) -> None:
         raise refusal(folder / found[0], f"{why} and save the whole network")
 
 
+def is_timm(config: Mapping[str, Any]) -> bool:
+    """Whether these are the settings that timm saves to the Hub, of its own networks."""
+    return isinstance(config.get("architecture"), str) and "model_type" not in config
+
+
+def _of_timm(place: Path, config: Mapping[str, Any]) -> HeadstartError:
+    """What a folder of timm's says goes into a side file: its file is read beside that."""
+    taught = config.get("pretrained_cfg")
+    taught = taught if isinstance(taught, Mapping) else {}
+    size = taught.get("input_size")
+    side = {
+        "architecture": config["architecture"],
+        "input_size": size[-1] if isinstance(size, list) and size else None,
+        **{key: taught.get(key) for key in ("mean", "std")},
+    }
+    said = json.dumps({key: value for key, value in side.items() if value})
+    why = f"{place.name} is a folder of timm's, of which the file alone is read"
+    moved = f"move {place.name}/model.safetensors to {place.name}.safetensors"
+    told = f"{why}: {moved}, and write {said} into {place.name}.json"
+    return HeadstartError("backbone_unavailable", told, param="model")
+
+
 def elsewhere(place: Path) -> HeadstartError | None:
-    """What to do with a folder that has networks within, and is none itself."""
+    """What to do with a folder of timm's, with one that has its weights in another form, or
+    networks within.
+    """
+    with suppress(HeadstartError):  # of settings that cannot be read more is said elsewhere
+        if is_timm(config := told(place / CONFIG)):
+            return _of_timm(place, config)
+    older = [one for one in _OTHER_FORMS if (place / one).is_file()]
+    if older:
+        why = f"{place.name} has its weights in {older[0]}, which is not read"
+        more = "save it anew with `save_pretrained` of transformers, which writes model.safetensors"
+        return HeadstartError("backbone_unavailable", f"{why}: {more}", param="model")
     inside = within(place)
     if inside is None:
         return None

@@ -14,6 +14,7 @@ from app.core.errors import HeadstartError
 from app.infra.found_backbones import GGUF_SUFFIX
 from app.infra.weights import weights_file
 from worker.ml.backbones import packed_e5_network, packed_gguf_network
+from worker.ml.backbones.misfit import lacking
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
 from worker.ml.backbones.sources.hugging_face import loaded
@@ -129,11 +130,11 @@ def _end_after(encoder: Any, layer: int, name: str) -> None:
 
 
 def _of_folder(folder: Path) -> nn.Module:
-    read(weights_file(folder))
-    encoder, lacking = loaded(folder)
-    missing = [key for key in lacking if not key.startswith(UNUSED)]
+    state = read(weights_file(folder))
+    encoder, left = loaded(folder)
+    missing = [key for key in left if not key.startswith(UNUSED)]
     if missing:
-        told = f"{folder.name}: missing or misshapen: {', '.join(missing[:5])}"
+        told = f"{folder.name}: {lacking(missing, state)}"
         raise HeadstartError("weights_invalid", told)
     encoder.config.use_cache = False  # of a decoder's own keys
     network: nn.Module = encoder

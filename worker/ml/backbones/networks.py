@@ -13,7 +13,8 @@ from torchvision import models
 from app.core.backbones import BackboneSpec, Statistic
 from app.core.errors import HeadstartError
 from app.infra.weights import get
-from worker.ml.backbones.weights import State, Weights, weights, why
+from worker.ml.backbones.misfit import classes, fill
+from worker.ml.backbones.weights import State, Weights, weights
 
 LITE_REPEATS = {
     "efficientnet_lite0": (1, 2, 2, 3, 3, 4, 1),
@@ -103,24 +104,29 @@ def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
 
 def build(spec: BackboneSpec, state: State) -> Pyramid:
     """The pyramid of an image backbone from its tensors. Raises `weights_invalid`."""
-    net = _architecture(spec.name)
     floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
     try:
-        net.load_state_dict(_renamed(spec.name, floats), strict=True, assign=True)
-    except (RuntimeError, KeyError, IndexError, ValueError) as error:
-        raise HeadstartError("weights_invalid", f"{spec.name}: {why(error)}") from error
+        own = _renamed(spec.name, floats)
+    except (KeyError, IndexError, ValueError) as error:
+        told = f"{spec.name}: the file has tensors of another network: copy it again"
+        raise HeadstartError("weights_invalid", told) from error
+    net = _architecture(spec.name)
+    taught = classes(net.state_dict(), own)
+    if taught is not None:  # the last layer is not read
+        net = _architecture(spec.name, num_classes=taught)
+    fill(spec.name, net, own)
     if isinstance(net, models.VisionTransformer):
         return TokenPyramid(spec, net)
     return Pyramid(spec, _STAGES[spec.name](net))
 
 
-def _architecture(name: str) -> nn.Module:
+def _architecture(name: str, **taught: int) -> nn.Module:
     """Without numbers: on the meta device there are no random weights that could stay."""
     with torch.device("meta"):
         if name in LITE_REPEATS:
-            net: nn.Module = timm.create_model(f"tf_{name}", pretrained=False)
+            net: nn.Module = timm.create_model(f"tf_{name}", pretrained=False, **taught)
         else:
-            net = models.get_model(name, weights=None)
+            net = models.get_model(name, weights=None, **taught)
     return net
 
 

@@ -10,7 +10,6 @@ from transformers import BertConfig, BertModel
 
 from app.core.errors import HeadstartError
 from worker.ml.backbones.packed_e5 import BLOCK, Packed, PackedE5
-from worker.ml.backbones.weights import why
 
 _LAYER = {
     "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value",
@@ -71,7 +70,10 @@ def network(file: PackedE5) -> BertModel:
     try:
         model.load_state_dict({**state, **tables}, strict=True, assign=True)
     except RuntimeError as error:
-        raise HeadstartError("weights_invalid", f"{file.path.name}: {why(error)}") from error
+        raise HeadstartError(
+            "weights_invalid",
+            f"{file.path.name}: its tensors are not those of its sizes: copy it again",
+        ) from error
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from worker.ml.backbones.networks import Pyramid, pool
 from worker.ml.backbones.taps import BATCH, Tap, find, tensor_of
 
 Colours = tuple[float, float, float]
+_log = logging.getLogger(__name__)
 _SEED = 0
 
 
@@ -103,7 +105,11 @@ def _levels(name: str, read: ReadNetwork, *, first_rule: bool = False) -> list[T
     except HeadstartError as error:
         raise HeadstartError(error.code, f"{name}: {error.message}") from error
     except Exception as error:  # a network may raise anything on a shape that it does not read
-        told = f"{name} does not read pictures of {side} x {side}: {error}"
+        _log.warning("%s, of %s x %s: %s", name, side, side, error)
+        told = (
+            f"{name} does not read pictures of {side} x {side}: state another side, as "
+            f'{{"input_size": …}} in {name}.json'
+        )
         raise HeadstartError("weights_invalid", told) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from app.infra.found_backbones import GGUF_SUFFIX, sentences, tokens
 from app.infra.found_backbones.settings_files import said
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
+
+_log = logging.getLogger(__name__)
 
 
 class TextFiles(Protocol):
@@ -67,7 +70,10 @@ class HuggingFaceFolder:
         try:
             made = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises no narrower one
-            raise HeadstartError("weights_invalid", f"{path.name}: {said(error, path)}") from error
+            _log.warning("%s cannot be read: %s", path.name, said(error, path))
+            why = "it is damaged, or of a newer version of tokenizers than is installed here"
+            told = f"{self.folder.name}: {path.name}: {why}: save it anew"
+            raise HeadstartError("weights_invalid", told) from error
         made.no_padding()
         if self._lowers():
             before = [normalizers.Lowercase(), *([made.normalizer] if made.normalizer else [])]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from app.core.errors import HeadstartError
 from app.infra import weights
+from worker.ml.backbones.misfit import lacking
 from worker.ml.backbones.sources.hugging_face import loaded
 from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens, tokenized
 from worker.ml.backbones.weights import read as read_state
@@ -37,10 +38,10 @@ class TextTower:
     """
 
     def __init__(self, folder: Path) -> None:
-        read_state(weights.weights_file(folder))
+        state = read_state(weights.weights_file(folder))
         self._model, missing = loaded(folder)
         if missing:
-            told = f"{folder.name}: missing or misshapen: {', '.join(missing[:5])}"
+            told = f"{folder.name}: {lacking(missing, state)}"
             raise HeadstartError("weights_invalid", told)
         self._family = str(getattr(self._model.config, "model_type", ""))
         text = self._model.config.text_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,9 @@ DAMAGE = (
 )  # fmt: skip
 """What the readers raise on files that are no weights: the restricted unpickler checks little."""
 
-MOST_TOLD = 400
-"""Characters of a library's own words: it names every tensor that a network lacks."""
+_BYTES = (torch.int8, torch.uint8)
+_IN_FLOATS = "save the network in float32, float16 or bfloat16, as it was before it was quantised"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,24 @@ def weights(name: str, weights_dir: Path | None) -> Weights:
     return Weights(state, sha256(source.path), source, spec.licence)
 
 
-def why(error: BaseException | str) -> str:
-    """What a library says of weights, without all of a network's hundreds of names."""
-    told = str(error)
-    return told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"
-
-
 def read(path: Path) -> State:
     """The finite tensors of a weights file. Raises `weights_invalid`."""
     try:
         state = _loaded(path)
     except DAMAGE as error:
-        raise HeadstartError("weights_invalid", f"{path.name}: {why(said(error, path))}") from error
+        _log.warning("%s cannot be read: %s", path.name, said(error, path))
+        raise HeadstartError("weights_invalid", f"{path.name}: {_damage(error, path)}") from error
     return _checked(state, path.name)
+
+
+def _damage(error: BaseException, path: Path) -> str:
+    """What to do: a library's own words are for whoever can change its caller."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if path.suffix == ".pth":
+        kept = "torch.load(…, weights_only=True) and safetensors.torch.save_file"
+        return f"it is damaged, or a pickle of more than tensors: save its tensors anew ({kept})"
+    return "it is cut short or damaged: copy it again"
 
 
 def _loaded(path: Path) -> object:
@@ -92,6 +99,9 @@ def _checked(state: object, file: str) -> State:
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
             raise HeadstartError("weights_invalid", f"{file}: {name} is not a tensor.")
+        if tensor.dtype in _BYTES and tensor.ndim > 1:
+            told = f"{name} is whole numbers of 8 bits, whose scales are not read"
+            raise HeadstartError("weights_invalid", f"{file}: {told}: {_IN_FLOATS}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise HeadstartError("weights_invalid", f"{file}: {name} has NaN or infinite numbers.")
     return dict(state)

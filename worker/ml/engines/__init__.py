@@ -8,6 +8,7 @@ from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.precision import Choice
 from worker.ml.backbones.sources import described, supplied
+from worker.ml.engines import alive
 from worker.ml.engines.base import Engine, ImageEngine, TextEngine, embedding_key
 from worker.ml.engines.precision import chosen
 
@@ -42,6 +43,7 @@ def load_engine(
             threads=threads,
             precision=precision,
         )
+        alive.check(engine)
     except HeadstartError as error:
         if error.code == "weights_invalid" and cache_dir is not None:
             weights.refuse(name, weights_dir, cache_dir, error.message)

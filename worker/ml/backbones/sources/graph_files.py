@@ -6,6 +6,7 @@ where the answer comes from a pool, it is the embedding itself. A side file may 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.core.errors import HeadstartError
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.openvino_runtime import ov
 
+_log = logging.getLogger(__name__)
 Model = Any
 Output = Any
 _AFTER = frozenset({
@@ -87,7 +89,9 @@ def _prepared(spec: BackboneSpec, model: Model) -> Model:
     try:
         model.reshape({port: ov.PartialShape(shape)})
     except RuntimeError as error:
-        told = f"{spec.name} reads one picture at a time: {str(error).splitlines()[0]}"
+        _log.warning("%s cannot read several pictures at a time: %s", spec.name, error)
+        told = f"{spec.name} reads one picture at a time, or none of {side} x {side}: export it so "
+        told += "that its first axis may have any length"
         raise HeadstartError("weights_invalid", told) from error
     number = _number(spec.name, port)
     steps = PrePostProcessor(model)
@@ -114,7 +118,8 @@ def _read(name: str, path: Path) -> Model:
     try:
         return ov.convert_model(path) if path.is_dir() else ov.Core().read_model(path)
     except Exception as error:  # the front ends raise what they like
-        told = f"{name}: {str(error).strip().splitlines()[-1]}"
+        _log.warning("%s cannot be read: %s", name, error)
+        told = f"{name}: {path.name} is damaged, or has an operation that OpenVINO does not know"
         raise HeadstartError("weights_invalid", told) from error
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +12,67 @@ from transformers import AutoModel
 from transformers.utils import logging
 
 from app.core.errors import HeadstartError
-from app.infra.found_backbones.settings_files import said
-from worker.ml.backbones.weights import why
+from app.infra.found_backbones.hugging_face import CONFIG
+from app.infra.found_backbones.settings_files import refusal, said, told
+from worker.ml.backbones.misfit import listed
 
 _POOLER = "pooler"
 """What reads states for a task of its own; an embedding without it is whole."""
 _UNREAD = ("mask_token", "position_ids", "inv_freq", "masked_bias", "num_batches_tracked")
 """Leaves that older versions kept and newer ones count out, or that only teaching reads."""
-_TOLD = 5
+_log = getLogger(__name__)
 
 
 def loaded(folder: Path) -> tuple[Any, list[str]]:
-    """The network, and the names of what the file has not, or in another shape.
+    """The network, and the names of what the file has not.
 
-    Raises weights_invalid for a folder that is not read, and for a file with more of this very
-    network than its settings say: what is left out would be another network's embedding.
+    Raises weights_invalid for a folder that is not read, for tensors of another shape, and for a
+    file with more of this very network than its settings say: what is left out would be another
+    network's embedding.
     """
     logging.disable_progress_bar()
     try:
         model, loading = AutoModel.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
             attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )  # fmt: skip
     except Exception as error:  # of a stranger's settings the library raises what it likes
-        raise HeadstartError(
-            "weights_invalid", f"{folder.name}: {why(said(error, folder))}"
-        ) from error
+        raise _not_made(folder, error) from error
+    others = sorted(loading["mismatched_keys"])
+    _check_shapes(folder.name, [one for one in others if not one[0].startswith(_POOLER)])
     _check_left(folder.name, model, map(str, loading["unexpected_keys"]))
-    return model, [str(key) for key in (*loading["missing_keys"], *loading["mismatched_keys"])]
+    return model, sorted({*map(str, loading["missing_keys"]), *(one[0] for one in others)})
+
+
+def _not_made(folder: Path, error: Exception) -> HeadstartError:
+    """By the member of its settings that the library stumbled over, where it names one."""
+    words = said(error, folder)
+    _log.warning("%s: no network can be made: %s", folder.name, words)
+    blamed = next(_blamed(told(folder / CONFIG), words), None)
+    why = blamed or "no network can be made by its settings"
+    more = "copy config.json again from where the weights are from, or choose another network"
+    return refusal(folder / CONFIG, f"{why}: {more}")
+
+
+def _blamed(config: Mapping[str, Any], words: str) -> Iterator[str]:
+    """Members whose name, or whose word, stands in quotes there."""
+    if "model_type" not in config:
+        yield "it has no `model_type`"
+    for key, value in config.items():
+        names = [key, *([value] if isinstance(value, str) else [])]
+        if any(f"{mark}{name}{mark}" in words for name in names for mark in "'`\""):
+            yield f"no network that is known here has `{key}` {value!r}"
+
+
+def _check_shapes(name: str, other: Iterable[Any]) -> None:
+    """Raises weights_invalid for tensors that the settings say are of another shape."""
+    told = [
+        f"{key} is {list(file)} in the file and {list(wanted)} by config.json"
+        for key, file, wanted in other
+    ]
+    if told:
+        raise HeadstartError("weights_invalid", f"{name}: {listed(told)}: copy both from one place")
 
 
 def _check_left(name: str, model: Any, left: Iterable[str]) -> None:
@@ -52,11 +86,10 @@ def _check_left(name: str, model: Any, left: Iterable[str]) -> None:
     more = sorted(key for key in left if _is_within(key.removeprefix(prefix), own))
     if not more:
         return
-    told = ", ".join(more[:_TOLD]) + (f" and {len(more) - _TOLD} more" if more[_TOLD:] else "")
     raise HeadstartError(
         "weights_invalid",
-        f"{name}: the file has tensors that the network of its config.json does not read: {told}: "
-        "copy both from one place",
+        f"{name}: the file has tensors that the network of its config.json does not read: "
+        f"{listed(more)}: copy both from one place",
     )
 
 

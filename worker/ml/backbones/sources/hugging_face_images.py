@@ -16,6 +16,7 @@ from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.found_backbones import hugging_face, pictures
 from app.infra.found_backbones.side_file import SideFile
+from worker.ml.backbones.misfit import lacking
 from worker.ml.backbones.sources.hugging_face import loaded
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.taps import prefix_of
@@ -50,11 +51,11 @@ class PictureTower(nn.Module):
 
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for a folder that is not read, or lacks tensors, or has more."""
-    read_state(weights.weights_file(path))
+    state = read_state(weights.weights_file(path))
     model, missing = loaded(path)
     left = [key for key in missing if POOLER not in key]
     if left:
-        told = f"{spec.name}: missing or misshapen: {', '.join(left[:5])}"
+        told = f"{spec.name}: {lacking(left, state)}"
         raise HeadstartError("weights_invalid", told)
     taught = pictures.stated(path)
     return ReadNetwork(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from itertools import chain
 
@@ -9,7 +10,10 @@ import torch
 from torch import nn
 
 from app.core.errors import HeadstartError
-from worker.ml.backbones.weights import State, why
+from worker.ml.backbones.misfit import fill
+from worker.ml.backbones.weights import State
+
+_log = logging.getLogger(__name__)
 
 
 def filled(name: str, build: Callable[[], nn.Module], state: State) -> nn.Module:
@@ -23,10 +27,12 @@ def filled(name: str, build: Callable[[], nn.Module], state: State) -> nn.Module
     try:
         with torch.device("meta"):
             net = build()
-        net.load_state_dict(floats, strict=True, assign=True)
+        fill(name, net, floats)
         if any(tensor.is_meta for tensor in chain(net.parameters(), net.buffers())):
             net = build()
-            net.load_state_dict(floats, strict=True, assign=True)
+            fill(name, net, floats)
     except (RuntimeError, ValueError) as error:
-        raise HeadstartError("weights_invalid", f"{name}: {why(error)}") from error
+        _log.warning("%s: the network cannot be built: %s", name, error)
+        told = f"{name}: no network of this name can be built of what lies beside its file"
+        raise HeadstartError("weights_invalid", f"{told}: look at its `input_size`") from error
     return net.eval()

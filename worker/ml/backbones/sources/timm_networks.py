@@ -50,7 +50,8 @@ def _taught(name: str, side_file: str) -> Mapping[str, Any]:
             name, allow_unregistered=False
         ).to_dict()
     except RuntimeError as error:  # a tag that it does not know
-        raise HeadstartError("weights_invalid", f"{name}: {error}") from error
+        told = f"{name}: timm knows no such tag: leave out what stands behind the dot"
+        raise HeadstartError("weights_invalid", told) from error
     return taught
 
 

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torchvision import models
 
 from app.core.backbones import BackboneSpec
 from app.infra.found_backbones.side_file import SideFile
+from worker.ml.backbones.misfit import classes
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.weights import read_hashed
@@ -25,15 +27,19 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for tensors that are not this network's."""
     name = side.architecture or spec.name
     state = read_hashed(path, _hashes(spec.name))
-    net = filled(spec.name, lambda: _built(name, spec.input_size), state)
+    with torch.device("meta"):
+        taught = classes(_built(name, spec.input_size).state_dict(), state)
+    net = filled(spec.name, lambda: _built(name, spec.input_size, taught), state)
     return ReadNetwork(
         net=net, input_size=spec.input_size, mean=spec.mean, std=spec.std, licence=spec.licence
     )
 
 
-def _built(name: str, side: int) -> nn.Module:
+def _built(name: str, side: int, taught: int | None = None) -> nn.Module:
+    """Of so many classes as the file was taught: the last layer is not read."""
     arguments = {"image_size": side} if name.startswith("vit_") else _ARGUMENTS.get(name, {})
-    net: nn.Module = models.get_model(name, weights=None, **arguments)
+    counted = {} if taught is None else {"num_classes": taught}
+    net: nn.Module = models.get_model(name, weights=None, **arguments, **counted)
     return net
 
 

@@ -53,3 +53,29 @@ def test_networks_within_a_folder_are_told(tmp_path: Path) -> None:
     assert str(tmp_path) not in reason(tmp_path, "org")
     (tmp_path / "linked").symlink_to(cached)
     assert weights.availability("linked", tmp_path).available
+
+
+def test_a_folder_of_timm_says_how_it_is_read(tmp_path: Path) -> None:
+    taught = {"input_size": [3, 176, 176], "mean": [0.1] * 3, "std": [1, 1, 1]}
+    place = folder(tmp_path / "net")
+    said = {"architecture": "resnet10t", "num_features": 512, "pretrained_cfg": taught}
+    (place / "config.json").write_text(json.dumps(said))
+    told = reason(tmp_path)
+    assert "move net/model.safetensors to net.safetensors" in told
+    side = {"architecture": "resnet10t", "input_size": 176, "mean": [0.1] * 3, "std": [1, 1, 1]}
+    assert f"write {json.dumps(side)} into net.json" in told
+    (place / "model.safetensors").rename(tmp_path / "net.safetensors")
+    (tmp_path / "net.json").write_text(json.dumps(side))
+    assert weights.availability("net", tmp_path).available
+    assert weights.get("net", tmp_path).input_size == 176
+
+
+def test_weights_in_another_form_are_named(tmp_path: Path) -> None:
+    place = folder(tmp_path / "net")
+    (place / "model.safetensors").rename(place / "pytorch_model.bin")
+    assert "net has its weights in pytorch_model.bin, which is not read" in reason(tmp_path)
+
+
+def test_quantised_tensors_are_told_in_the_listing(tmp_path: Path) -> None:
+    folder(tmp_path / "net", quantization_config={"quant_method": "bitsandbytes"})
+    assert "quantised (bitsandbytes)" in reason(tmp_path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torchvision import models
 
 from app.core.errors import HeadstartError
@@ -48,6 +48,18 @@ def test_torch_and_the_cpu_engine_agree(name: str, tmp_path: Path) -> None:
     assert spec.source == "torchvision"
     assert not spec.fixed_size
     assert len({block.level for block in spec.layout}) >= 5
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "mobilenet_v3_small", "vit_b_32"])
+def test_a_file_of_another_number_of_classes_is_read_as_it_is(name: str, tmp_path: Path) -> None:
+    path = saved(name, tmp_path, num_classes=5)
+    spec, network = image_network(name, tmp_path)
+    pixels = torch.zeros(1, spec.input_size, spec.input_size, 3, dtype=torch.uint8)
+    assert network.eval()(pixels).shape == (1, spec.width)
+    wide = {**load_file(path), "more.weight": torch.zeros(3, 3)}
+    save_file(wide, path)
+    with pytest.raises(HeadstartError, match=r"the file has more than this network: more\.weight"):
+        image_network(name, tmp_path)
 
 
 def test_a_network_that_renormalises_does(tmp_path: Path) -> None:

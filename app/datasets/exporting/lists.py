@@ -85,5 +85,6 @@ def _cells(example: Example) -> list[str]:
 
 def _line(cells: list[str]) -> bytes:
     out = io.StringIO()
-    csv.writer(out).writerow(cells)
+    marked = any(cell.startswith("\ufeff") for cell in cells)  # it would begin a file
+    csv.writer(out, quoting=csv.QUOTE_ALL if marked else csv.QUOTE_MINIMAL).writerow(cells)
     return out.getvalue().encode()

@@ -32,8 +32,8 @@ class _Coco:
     found: dict[str, set[Any]] = field(default_factory=dict)
     boxes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
-    boxed: set[str] = field(default_factory=set)
-    """Images with an annotation that has a box."""
+    boxed: dict[str, float] = field(default_factory=dict)
+    """Of images with boxes the least area of one."""
     ignored: dict[str, int] = field(default_factory=dict)
     """Annotations that are not to count, by image."""
     scored: int = 0
@@ -52,7 +52,7 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
         row = Row(table.name, number, {})
         names = {_category(row, coco, one) for one in coco.found.get(key, ())}
         one = AnnotatedPicture(str(image["file_name"]), number, sorted(names), size=_size(image))
-        one.boxed, one.doubtful = key in coco.boxed, key in coco.ignored
+        one.boxed, one.doubtful = _is_boxed(coco, key, one.size), key in coco.ignored
         one.group, one.split = image.get("group"), image.get("split")
         if table.crops:
             one.tags = []
@@ -62,6 +62,12 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
     lost = next((key for key in coco.found if key not in coco.images), None)
     if lost is not None:
         raise _not_coco(table, f"the image {str(lost)[:40]} of an annotation is not in `images`")
+
+
+def _is_boxed(coco: _Coco, key: str, size: tuple[int, int] | None) -> bool:
+    """Whether an image has a box around less than all of it."""
+    area = coco.boxed.get(key)
+    return area is not None and (size is None or area < size[0] * size[1])
 
 
 def _tell_namesakes(coco: _Coco, table: TableFile) -> None:
@@ -187,8 +193,9 @@ def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) ->
         return
     score = value.get("score")
     coco.scored += isinstance(score, int | float) and score != 1
-    if _place(value.get("bbox")) is not None:
-        coco.boxed.add(image)
+    if (place := _place(value.get("bbox"))) is not None:
+        area = place[2] * place[3]
+        coco.boxed[image] = min(area, coco.boxed.get(image, area))
     coco.found.setdefault(image, set()).add(_id(value["category_id"]))
     if table.crops:
         box = {name: value[name] for name in _OF_BOXES if name in value}

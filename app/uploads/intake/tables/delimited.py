@@ -148,7 +148,7 @@ class RecordLines:
         self.record: list[str] = []
         self.parts_returns = False
         """Whether a carriage return alone ends a line, too."""
-        self._lines = numbered(file, table)
+        self._lines = numbered(file, table, marked=True)
         self._parts: list[str] = []
         self._table = table
         self._left = table.limits.row_bytes
@@ -167,6 +167,8 @@ class RecordLines:
         line = self._parts.pop(0) if self._parts else next(self._lines)[1]
         if self.parts_returns and "\r" in line[:-2]:
             line, *self._parts = filter(None, _RETURN.split(line))
+        if not self.record:
+            line = line.lstrip(MARK)  # a file that was joined begins here
         self._left -= len(line)
         if self._left < 0:
             raise row_too_large(Row(self._table.name, self.number, {}), self._table.limits)

@@ -14,10 +14,12 @@ from app.uploads.intake.tables.source import TableFile
 BOM = b"\xef\xbb\xbf"
 
 
-def numbered(file: BinaryIO, table: TableFile) -> Iterator[tuple[int, str]]:
+def numbered(
+    file: BinaryIO, table: TableFile, *, marked: bool = False
+) -> Iterator[tuple[int, str]]:
     """Lines from 1 with their ends, without the byte order marks that they begin with, as the first
-    does, and the first of each file that was joined to it. Raises encoding, row_too_large,
-    invalid_value."""
+    does, and the first of each file that was joined to it; `marked`: with them, as a line within a
+    cell may have one of its own. Raises encoding, row_too_large, invalid_value."""
     number = 0
     while line := file.readline(table.limits.row_bytes + 1):
         number += 1
@@ -26,7 +28,7 @@ def numbered(file: BinaryIO, table: TableFile) -> Iterator[tuple[int, str]]:
             line = _with_picture(file, line, row, table)
         if b"\0" in line:
             raise row.error("invalid_value", "it has a NUL character")
-        while line.startswith(BOM):
+        while line.startswith(BOM) and not marked:
             line = line.removeprefix(BOM)
         try:
             yield number, line.decode()

@@ -180,3 +180,12 @@ def test_another_header_is_told(take: Take, header: str) -> None:
     (told,) = (one for one in built.problems if one.code == "labels_doubtful")
     assert "row 4 says" in told.message
     assert header.split(",")[1] in told.message
+
+
+def test_a_mark_within_quotation_marks_is_the_texts_own(take: Take) -> None:
+    data = f'text,label\n"{MARK}one",card\n"two\n{MARK}three",fee\n{MARK}four,card\n'
+    assert texts(take(data.encode(), "x.csv")) == [
+        (f"{MARK}one", "card"),
+        (f"two\n{MARK}three", "fee"),
+        ("four", "card"),
+    ]

@@ -38,7 +38,7 @@ class ErasureTurn:
 
     def __init__(self, services: Services, dataset_id: str, organisation_id: str) -> None:
         self._services, self._named, self._whose = services, dataset_id, organisation_id
-        self._began, self.outlasts = time.monotonic(), False
+        self._began, self.is_held, self.outlasts = time.monotonic(), False, False
 
     def take(self) -> None:
         """Have it for the next try. Raises not_found."""
@@ -61,6 +61,7 @@ class ErasureTurn:
         written(self._services, lambda session: self._mark(session, None))
 
     def _keep(self, seconds: float) -> None:
+        self.is_held = True
         written(self._services, lambda session: self._mark(session, now(session) + seconds))
 
     def _mark(self, session: Session, until: float | None) -> None:
@@ -79,7 +80,7 @@ def taking(services: Services, dataset_id: str, organisation_id: str) -> Iterato
     try:
         yield turn
     except BaseException:
-        if not turn.outlasts:
+        if turn.is_held and not turn.outlasts:
             with suppress(HeadstartError):  # it ends by itself, or with the dataset
                 turn.give_back()
         raise

@@ -36,6 +36,8 @@ _REF = "#/components/schemas/"
 _SCHEMA = {"$ref": f"{_REF}ProblemDocument"}
 _NAMES = {"Problem": "FoundProblem", "ProblemDocument": "Problem"}
 """What a shape is called outside, where that is not its class' name."""
+_LONG = 4096
+"""Characters of a query's value."""
 BINARY = {"type": "string", "format": "binary"}
 _LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
@@ -234,3 +236,12 @@ def _add_common(operation: dict[str, Any], *, keyed: bool) -> None:
         del answers["422"]
     for status, answer in problems(*codes).items():
         answers.setdefault(str(status), answer)
+    if any(_may_be_long(parameter) for parameter in operation.get("parameters", ())):
+        answers.setdefault("431", {"description": "The address is too long; send it in the body."})
+
+
+def _may_be_long(parameter: dict[str, Any]) -> bool:
+    """Whether a value that the schema allows makes a head that is refused before it is read."""
+    schema = parameter["schema"]
+    longest = [one.get("maxLength", 0) for one in (schema, *schema.get("anyOf", ()))]
+    return bool(parameter["in"] == "query" and max(longest) > _LONG)

@@ -37,6 +37,9 @@ class Interposed:
         self._pool = ThreadPoolExecutor(1)
         self._left = 0
         self._step: Callable[[Any], None] | None = None
+        self._seen: dict[int, object] = {}
+        self._former: dict[int, object] = {}
+        """Requests of before, and what they have started."""
         self.has_given_up = False
         self.told: Future[httpx.Response] | None = None
         event.listen(engine, "before_cursor_execute", self._before)
@@ -44,11 +47,13 @@ class Interposed:
     def arm(self, at: int, then: Ask) -> None:
         """Before the `at`-th statement from now, once."""
         self.told = None
+        self._former |= self._seen
         self._left, self._step = at, lambda _cursor: self._let_happen(then)
 
     def give_up(self, at: int) -> None:
         """Have the database give up the transaction of the `at`-th statement from now, once."""
         self.has_given_up = False
+        self._former |= self._seen
         self._left, self._step = at, self._refuse
 
     def disarm(self) -> httpx.Response | None:
@@ -61,10 +66,14 @@ class Interposed:
         self._watch.dispose()
 
     def _before(self, _connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if self._step is None or not self._wanted.match(statement):
+        if not self._wanted.match(statement):
             return
-        if database._UNDER_WAY.get() is None:
-            return  # of no request: what the service does by itself
+        under_way = database._UNDER_WAY.get()
+        if under_way is None or id(under_way) in self._former:
+            return  # what the service does by itself, or goes on with after an earlier request
+        self._seen[id(under_way)] = under_way
+        if self._step is None:
+            return
         self._left -= 1
         if self._left == 0:
             step, self._step = self._step, None

@@ -8,10 +8,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
+from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.core.errors import HeadstartError
+from app.core.ids import new_id
+from app.core.openai.problems import STATUSES
+from app.http.exception_handlers import problem
 
 HEAD_SECONDS = 20.0
 """From a request's first byte to the end of its head."""
@@ -24,11 +31,8 @@ _PROBE_SECONDS = 10.0
 _ECHO_SECONDS = 0.2
 """After a probe: a client that has gone answers it with a reset."""
 _TCP_CLOSE = 7
-_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"connection: close\r\ncontent-length: 0\r\n\r\n"
-)
+_LATE = HeadstartError("request_timeout", "the request's head arrived too slowly")
+_LARGE = HeadstartError("head_too_large", "send what is long in the body")
 _NOT_HTTP = "Invalid HTTP request received."
 _OF_UPGRADES = (b"upgrade", b"http2-settings")
 _PROBE = b"HTTP/1.1 102 Processing\r\n\r\n"
@@ -73,7 +77,7 @@ class ClientConnection(HttpToolsProtocol):
             self._parse(data)
         except httptools.HttpParserError:
             self.logger.warning(_NOT_HTTP)
-            self.send_400_response(_NOT_HTTP)
+            self.send_400_response("this is no request of HTTP/1.1")
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser; who offers another protocol (h2c, as Java's client does with its first
@@ -150,20 +154,35 @@ class ClientConnection(HttpToolsProtocol):
         else:
             self._probe = self.loop.call_later(_PROBE_SECONDS, self._ask)
 
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(_refusal(HeadstartError("bad_request", msg)))
+        self.transport.close()
+
     def _refuse(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_LARGE)
+            self.transport.write(_refusal(_LARGE))
         self._refusing = self.loop.call_later(_REFUSING_SECONDS, self.transport.close)
 
     def _head_is_late(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write(_LATE)
+            self.transport.write(_refusal(_LATE))
             self.transport.close()
 
     def _stop_clocks(self) -> None:
         for clock in (self._head, self._probe, self._refusing, self.timeout_keep_alive_task):
             if clock is not None:
                 clock.cancel()
+
+
+def _refusal(error: HeadstartError) -> bytes:
+    """The whole answer to a request of which the application never hears."""
+    body = to_json(problem(error, request_id=new_id("req_")))
+    status = HTTPStatus(STATUSES[error.code])
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\nconnection: close\r\n"
+        f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _without_upgrade(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -231,13 +231,13 @@ def _add_common(operation: dict[str, Any], *, keyed: bool) -> None:
     codes = (*_COMMON, *(_KEYED if keyed else ()))
     if "requestBody" in operation:
         codes += _WITH_BODY
+    if any(_may_be_long(parameter) for parameter in operation.get("parameters", ())):
+        codes += ("head_too_large",)
     answers = operation["responses"]
     if "422" in answers and "application/json" in answers["422"].get("content", {}):
         del answers["422"]
     for status, answer in problems(*codes).items():
         answers.setdefault(str(status), answer)
-    if any(_may_be_long(parameter) for parameter in operation.get("parameters", ())):
-        answers.setdefault("431", {"description": "The address is too long; send it in the body."})
 
 
 def _may_be_long(parameter: dict[str, Any]) -> bool:

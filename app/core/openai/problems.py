@@ -18,6 +18,7 @@ _STATUS: Mapping[int, str] = {
     413: "payload_too_large archive_bomb too_many_entries row_too_large",
     415: "unsupported_media_type",
     429: "quota_exceeded rate_limited",
+    431: "head_too_large",
     500: "internal training_failed worker_lost export_failed",
     503: "dataset_corrupt model_corrupt overloaded predictor_unavailable database_unavailable"
     " database_busy"

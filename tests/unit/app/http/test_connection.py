@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -90,7 +91,7 @@ def test_who_goes_is_noticed(brisk: None) -> None:
 def test_a_head_that_does_not_come_is_answered_408(brisk: None) -> None:
     with serving(Slow()) as address, socket.create_connection(address) as asked:
         asked.sendall(b"GET /0 HTTP/1.1\r\nHo")
-        assert everything(asked).startswith(b"HTTP/1.1 408")
+        assert told(everything(asked)) == (408, "request_timeout")
 
 
 def test_a_connection_serves_again_after_a_pause_longer_than_a_head_may_take(brisk: None) -> None:
@@ -101,6 +102,17 @@ def test_a_connection_serves_again_after_a_pause_longer_than_a_head_may_take(bri
             while not answer.endswith(b"ok"):
                 answer += asked.recv(65536)
             assert answer.startswith(b"HTTP/1.1 200")
+
+
+def told(answer: bytes) -> tuple[int, str]:
+    """The status and the code of a problem document."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"content-length: %d" % len(body) in head
+    document = json.loads(body)
+    assert document["request_id"].startswith("req_")
+    assert head.startswith(b"HTTP/1.1 %d " % document["status"])
+    return document["status"], document["code"]
 
 
 async def counting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,8 +142,15 @@ def test_a_head_without_end_is_refused(head: bytes) -> None:
     with serving(slow) as address, socket.create_connection(address) as asked:
         with suppress(ConnectionError):
             asked.sendall(head)
-        assert everything(asked)[:12] == b"HTTP/1.1 431"
+        assert told(everything(asked)) == (431, "head_too_large")
     assert slow.outcomes == []
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n"])
+def test_what_is_no_request_is_told_so(sent: bytes) -> None:
+    with serving(Slow()) as address, socket.create_connection(address) as asked:
+        asked.sendall(sent)
+        assert told(everything(asked)) == (400, "bad_request")
 
 
 def flood(asked: socket.socket, data: bytes) -> None:

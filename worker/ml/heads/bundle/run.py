@@ -25,6 +25,8 @@ Network = Callable[[Sequence[Any]], Any]
 _BROKEN = (ValueError, SyntaxError, LookupError, RuntimeError, struct.error)
 DAMAGE = (*_BROKEN, Image.DecompressionBombError)
 """What the decoders raise, besides OSError, on files that are no pictures."""
+MAX_PIXELS, MAX_SIDE, MAX_ASPECT = 89_478_485, 30_000, 200
+"""Of the pictures that the service reads; of sides: the longer one, and by the shorter one."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
 
 
@@ -35,11 +37,20 @@ def decode(data: bytes, at_least: int, scale: Scale | None = None) -> Image.Imag
     """
     whole = deep(data, scale)
     if whole is not None:
-        return whole
+        return measured(whole)
     with Image.open(BytesIO(data), formats=(*FORMATS, *heif(data))) as image:
+        measured(image)
         if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
             return flat(ImageOps.exif_transpose(shrunk(image, data, at_least)))
         return flat(ImageOps.exif_transpose(image))
+
+
+def measured(image: Image.Image) -> Image.Image:
+    """The image, unless the service refuses pictures of its size. Raises ValueError."""
+    shortest, longest = sorted(image.size)
+    if longest * shortest > MAX_PIXELS or longest > min(MAX_SIDE, MAX_ASPECT * shortest):
+        raise ValueError(f"{image.width} x {image.height} pixels are not judged")
+    return image
 
 
 def heif(data: bytes) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.core import image_header
+from app.core.errors import HeadstartError
 from tests.unit.dicoms import dicom, grey
 from tests.unit.worker.ml.drawn_images import difference, encoded, picture
 from tests.unit.worker.ml.images.test_deep import png, tiff
@@ -144,6 +145,22 @@ def test_what_is_no_picture_is_said_in_a_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith(f"{tmp_path}/bad: it is ")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "I;16"])
+@pytest.mark.parametrize("size", [(4000, 6), (6, 4000), (30_100, 151)])
+def test_a_size_that_the_service_refuses_is_refused(size: tuple[int, int], mode: str) -> None:
+    with pytest.raises(HeadstartError):
+        image_header.check_size(*size)
+    with pytest.raises(ValueError, match="not judged"):
+        run.decode(encoded(Image.new(mode, size), "PNG"), 224)
+
+
+def test_sizes_end_where_the_services_do() -> None:
+    ours = run.MAX_PIXELS, run.MAX_SIDE, run.MAX_ASPECT
+    theirs = image_header.MAX_PIXELS, image_header.MAX_SIDE, image_header.MAX_ASPECT
+    assert ours == theirs
+    assert run.decode(encoded(Image.new("RGB", (1200, 6)), "PNG"), 224).size == (1200, 6)
 
 
 def test_a_file_that_is_missing_does_not_end_the_others(

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
+from app.core.json_objects import DoubledNameError, check_names
 from app.core.openai import chat, embeddings, responses
 from app.core.openai.chat import ChatRequest
 from app.core.openai.embeddings import EmbeddingRequest
@@ -62,6 +63,9 @@ def parse(line: bytes, number: int, *, endpoint: str) -> BatchedRequest | LineFa
     """The request on a line, or what is wrong with it."""
     try:
         value = from_json(line, allow_inf_nan=False)
+        check_names(line)
+    except DoubledNameError as error:
+        return LineFault("invalid_json_line", str(error), number)
     except ValueError as error:
         return LineFault("invalid_json_line", f"it is not JSON: {error}", number)
     if not isinstance(value, dict):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import DoubledNameError, once
 from app.uploads.intake.archive import too_many
 from app.uploads.intake.lists.annotated import AnnotatedPicture
 from app.uploads.intake.tables import json_stream
@@ -28,26 +28,15 @@ def fiftyone(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
         many = data.count(b"[") + data.count(b"{") > 3 * table.limits.entries
         if many or len(data) > MOST_BYTES:
             raise too_many(table.limits)
-        told = json.loads(data, object_pairs_hook=_once)
+        told = json.loads(data, object_pairs_hook=once)
         classes, labels = told.get("classes"), told["labels"]
         for number, (name, said) in enumerate(labels.items(), 1):
             listed = said if isinstance(said, list) else [] if said is None else [said]
             yield AnnotatedPicture(name, number, [_named(one, classes) for one in listed])
     except (*_ODD, RecursionError) as error:
         why = "its `labels` are no names or numbers of `classes`"
-        twice = str(error) if "is there twice" in str(error) else why
-        raise _wrong(table, twice) from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object, if it says each name once. Raises ValueError."""
-    told = dict(pairs)
-    if len(told) < len(pairs):
-        twice = next(
-            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
-        )
-        raise ValueError(f"{twice[:60]!r} is there twice")
-    return told
+        doubled = isinstance(error, DoubledNameError)
+        raise _wrong(table, str(error) if doubled else why) from error
 
 
 def _named(said: Any, classes: Any) -> str:

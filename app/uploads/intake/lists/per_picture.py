@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import check_names
 from app.uploads.intake.lists.annotated import AnnotatedPicture, rotation, sides, turned
 from app.uploads.intake.lists.tags import tags
 from app.uploads.intake.names import shown
@@ -63,6 +64,7 @@ def labelme(data: bytes, one: AnnotatedPicture) -> None:
     if data.count(b"[") > MOST_POINTS:
         raise ValueError("too many points")
     told: dict[str, Any] = from_json(data)
+    check_names(data)
     flags = told.get("flags") or {}
     one.tags += [str(name) for name, marked in flags.items() if marked is True]
     one.size = sides(told.get("imageWidth"), told.get("imageHeight"))

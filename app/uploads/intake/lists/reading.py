@@ -20,10 +20,15 @@ MOST_BYTES = 32 * 1024 * 1024
 class ListReading:
     """How the members of an archive are read."""
 
-    head: Callable[[FileInTree, int], bytes]
-    """The first bytes of a member, at most so many."""
+    start: Callable[[FileInTree, int], bytes]
+    """The first bytes of a member, at most so many, as they are."""
     table: Callable[[FileInTree], AbstractContextManager[TableFile]]
     """A member as a file whose rows name pictures."""
+
+    def head(self, member: FileInTree, most: int) -> bytes:
+        """What a member begins with, of at most so many bytes: of a text in UTF-16 or UTF-32, or
+        behind a byte order mark, as UTF-8."""
+        return encodings.as_utf8(self.start(member, most))
 
 
 def lines_of(table: TableFile) -> list[str]:

@@ -121,7 +121,7 @@ class Sources:
         if table.kind != "csv":
             return None
         with table.path.open("rb") as file:
-            start = file.readline(HEAD).decode("utf-8-sig", "replace")
+            start = encodings.as_utf8(file.read(HEAD)).decode("utf-8", "replace")
         first = lines.cells_of(next(iter(start.splitlines()), ""), commas=True)
         folder = member.path.rpartition("/")[0]
         if len(first) < 2 or lines.named_at(first, self._pictures, folder) is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import BinaryIO, NamedTuple, NoReturn
 from xml.parsers import expat
 
@@ -12,6 +14,12 @@ STEP = 64 * 1024
 MOST_BYTES = 128 * 1024 * 1024
 MOST_TEXT = 10_000
 """Characters of text in one element that are kept."""
+
+_WIDE = re.compile(
+    rb"""(\xef\xbb\xbf)?\s*<\?xml[^>]*encoding\s*=\s*["'](utf-?(16|32)|ucs)""", re.IGNORECASE
+)
+"""What begins so is read by the byte, and cannot be in the encoding that it declares: it was, and
+is UTF-8 by now, or was written into a text by a program that holds texts so."""
 
 
 class Tag(NamedTuple):
@@ -25,7 +33,8 @@ class Tag(NamedTuple):
 
 def tags(file: BinaryIO, name: str) -> Iterator[Tag]:
     """The tags in order. Raises schema_mismatch for what is no XML, or has a document type."""
-    parser = expat.ParserCreate()
+    first = file.read(STEP)
+    parser = expat.ParserCreate("utf-8" if _WIDE.match(first) else None)
     found: list[Tag] = []
     text: list[str] = []
 
@@ -47,8 +56,7 @@ def tags(file: BinaryIO, name: str) -> Iterator[Tag]:
     parser.StartElementHandler, parser.EndElementHandler = opens, closes
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = hear, refuse
     read = 0
-    while True:
-        data = file.read(STEP)
+    for data in chain([first], iter(lambda: file.read(STEP), None)):
         read += len(data)
         if read > MOST_BYTES:
             raise _wrong(name, f"it has more than {MOST_BYTES:,} bytes")

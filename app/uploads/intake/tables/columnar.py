@@ -76,7 +76,7 @@ def _header(line: bytes) -> dict[str, Any]:
 def _lines(file: Any, table: TableFile) -> Iterator[tuple[int, dict[str, Any]]]:
     """(row's number, values); Parquet's rows count from 1, a sheet says its own."""
     for number, line in numbered(file, table):
-        value = objects.parsed(Row(table.name, number, {}), line)
+        value = objects.written(Row(table.name, number, {}), line)
         cells = value.get("cells") if table.kind == "xlsx" else None
         yield (value["row"], cells) if isinstance(cells, dict) else (number, value)
 

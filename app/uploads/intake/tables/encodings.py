@@ -76,6 +76,18 @@ def guess(head: bytes) -> str:
     return "utf-16-be" if even > most and odd <= even // 8 else "utf-8"
 
 
+def as_utf8(start: bytes) -> bytes:
+    """The start of a file as UTF-8 without a byte order mark, where that or the places of NULs tell
+    its encoding; as it is otherwise."""
+    encoding = guess(start)
+    if encoding == "utf-8":
+        return start.removeprefix(codecs.BOM_UTF8)
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(start).lstrip("\ufeff").encode()
+    except UnicodeError:
+        return start
+
+
 def _ends_in_cr(head: bytes) -> bool:
     """Whether the first line ends as those of old Macintoshes do."""
     at = head.find(b"\r")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, NoReturn
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import DoubledNameError, once
 from app.uploads.intake.limits import Limits
 
 STEP = 256 * 1024
@@ -47,10 +48,14 @@ def _object(text: _Text) -> Iterator[tuple[str | None, int, Any]]:
     if text.peek() == "}":
         text.take("}")
         return
+    seen: set[str] = set()
     while True:
         key = text.value("a key")
         if not isinstance(key, str):
             raise text.wrong("a key is not a string")
+        if key in seen:
+            raise text.wrong(f"{key[:40]!r} is there twice: leave one of them out")
+        seen.add(key)
         text.take(":")
         if text.peek() == "[":
             text.take("[")
@@ -69,7 +74,7 @@ class _Text:
         self._name = name
         self._limits = limits
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._json = json.JSONDecoder(parse_constant=_no_constant)
+        self._json = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=once)
         self._text = ""
         self._at = 0
         self._ended = False
@@ -99,6 +104,8 @@ class _Text:
         try:
             found, end = self._json.raw_decode(self._text, self._at)
             json.dumps(found, ensure_ascii=False).encode()
+        except DoubledNameError as error:
+            raise self.wrong(f"{what}: {error}") from error
         except (ValueError, RecursionError) as error:
             if not self._ended and len(self._text) - self._at > self._limits.row_bytes:
                 raise self._too_large(what) from error

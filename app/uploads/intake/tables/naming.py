@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import DoubledNameError, check_names
 from app.core.manifest import Problem
 from app.uploads.intake import images, tables
 from app.uploads.intake.layout import FileInTree, beside
@@ -303,6 +304,11 @@ def _label(path: str, data: bytes) -> Any:
         return data.decode("utf-8", "replace").strip()[:1000] or None
     try:
         told = from_json(data)
+        check_names(data)
+    except DoubledNameError as error:
+        raise HeadstartError("invalid_json", f"{shown(path)}: {error}", param=shown(path)) from (
+            error
+        )
     except ValueError as error:
         why = f"{shown(path)} is not JSON: {str(error)[:80]}"
         raise HeadstartError("invalid_json", why, param=shown(path)) from error

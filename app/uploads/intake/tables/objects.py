@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import DoubledNameError, check_names
 from app.core.manifest import Problem
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, dialects, json_stream, label_studio
@@ -142,7 +143,18 @@ def _of_list(file: BinaryIO, table: TableFile) -> Numbered:
 
 
 def parsed(row: Row, line: str) -> dict[str, Any]:
-    """The object on one line. Raises invalid_json or schema_mismatch."""
+    """The object on one line, which says each name once. Raises invalid_json or
+    schema_mismatch."""
+    value = written(row, line)
+    try:
+        check_names(line)
+    except DoubledNameError as error:
+        raise row.error("invalid_json", str(error)) from error
+    return value
+
+
+def written(row: Row, line: str) -> dict[str, Any]:
+    """The object on a line that a program of our own may have written. Raises as `parsed`."""
     try:
         value = from_json(line.rstrip(), allow_inf_nan=False)
     except ValueError as error:

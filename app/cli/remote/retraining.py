@@ -29,13 +29,17 @@ def promote(
     ] = None,
     superior: Annotated[bool, typer.Option(help="Only if it is evidently better.")] = False,
     margin: Annotated[float, typer.Option(help="What of the accuracy may be lost.")] = 0.02,
+    any_classes: Annotated[
+        bool, typer.Option(help="Also a candidate that lacks classes of the incumbent.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Do not ask the gate.")] = False,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a model try to take an alias's place; the exit status is 4 where the incumbent stays."""
     rule = "superior" if superior else "non_inferior"
-    gate = {"evaluation_set": against, "rule": rule, "margin": margin}
+    classes = "any" if any_classes else "kept"
+    gate = {"evaluation_set": against, "rule": rule, "margin": margin, "classes": classes}
     with connected() as client:
         model = resolve(client, candidate)["id"]
         body = {"candidate": model, "gate": gate, "force": force, "reason": reason}

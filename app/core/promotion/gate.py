@@ -69,6 +69,11 @@ class PromotionGate(BaseModel):
         "an example `mean_average_precision`. With several labels `accuracy` is the share of "
         "examples whose labels are all right.",
     )
+    classes: Literal["kept", "any"] = Field(
+        "kept",
+        description="`kept`: a candidate that lacks a class of the incumbent, or spells it "
+        "otherwise, is refused; `any`: it is judged by the classes that it has.",
+    )
     floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         default_factory=dict,
         max_length=MOST_FLOORS,

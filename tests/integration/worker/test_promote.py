@@ -148,6 +148,47 @@ def test_a_set_of_other_labels_judges_nobody(
     assert reason in str(said.reason)
 
 
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (("c0", "c1"), "the candidate lacks 1 of the incumbent's 3 classes: 'c2'"),
+        (("c0", "c1", "C 2"), "spells classes otherwise than the incumbent: 'C 2' for 'c2'"),
+    ],
+)
+def test_a_candidate_without_a_class_of_the_incumbent_is_refused(
+    sqlite_kit: Kit, labels: tuple[str, ...], why: str
+) -> None:
+    kit, members = sqlite_kit, unlike(pictures(60, classes=3))
+    change = in_group(held_out(members))
+    named = dict(zip(("c0", "c1", "c2"), labels, strict=False))
+    fewer = [(path, named[label], data) for path, label, data in members if label in named]
+    with training(kit, REAL):
+        first = trained(kit, add_dataset(kit, members, change=change))
+        assert promote(kit, first).verdict == "promoted"
+        other = trained(kit, add_dataset(kit, fewer, change=in_group(held_out(fewer))))
+        refused = promote(kit, other, margin=0.5)
+        meant_then = meant(kit)
+        allowed = promote(kit, other, margin=0.5, classes="any")
+    assert (refused.verdict, meant_then) == ("refused", first)
+    assert why in str(refused.reason)
+    assert (refused.evidence or {})["classes_lost"] == {"count": 1, "labels": ["c2"]}
+    assert allowed.verdict != "refused", allowed.reason
+    assert (allowed.evidence or {})["classes_lost"]["count"] == 1
+
+
+def test_classes_that_nothing_was_asked_of_are_told(sqlite_kit: Kit) -> None:
+    kit, members = sqlite_kit, unlike(pictures(60, classes=3))
+    test = {path: "test" for path, label, _ in members if label != "c2"}
+    asked = {path: split for place, (path, split) in enumerate(test.items()) if place % 3}
+    with training(kit, REAL):
+        made = [trained(kit, add_dataset(kit, members, change=in_group(asked))) for _ in range(2)]
+        point(kit, made[0])
+        said = promote(kit, made[1], margin=0.5)
+    assert said.verdict == "promoted", said.reason
+    assert str(said.reason).endswith("; no held-out example is of 1 of its 3 classes: 'c2'")
+    assert (said.evidence or {})["classes_unasked"] == {"count": 1, "labels": ["c2"]}
+
+
 def test_what_no_model_could_get_right_is_not_asked(sqlite_kit: Kit) -> None:
     kit, members = sqlite_kit, unlike(pictures(12))
     others = unlike(pictures(10, classes=3, seed=5))

@@ -170,8 +170,13 @@ def _apart(
     )
 
 
+def classes_of(model: ModelRow) -> list[str]:
+    """The classes that the model tells apart."""
+    return list(model.card.get("config", {}).get("classes", ()))
+
+
 def _classes(models: Sequence[ModelRow]) -> set[str]:
-    return {name for model in models for name in model.card.get("config", {}).get("classes", ())}
+    return {name for model in models for name in classes_of(model)}
 
 
 def _of_no_class(models: Sequence[ModelRow], held: Sequence[Example]) -> dict[str, Example]:

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Example
-from app.core.promotion import gate, spending
+from app.core.promotion import classes, gate, spending
+from app.core.promotion.classes import ClassChange
 from app.core.promotion.gate import Decision, PromotionGate
-from app.core.promotion.pairs import Pair
+from app.core.promotion.pairs import Pair, labels_of
 from app.infra.orm import ModelRow, PromotionRow
 from app.infra.repositories import work
 from app.infra.repositories.retraining import endings, promotions
@@ -23,7 +24,7 @@ from worker.trainer.attempt import Attempt
 from worker.trainer.inputs import alike, asked_before, held_out, out_of_fold
 from worker.trainer.inputs.alike import Unit
 from worker.trainer.inputs.asked import answers
-from worker.trainer.inputs.held_out import Contest, HeldOut
+from worker.trainer.inputs.held_out import Contest, HeldOut, classes_of
 from worker.trainer.inputs.out_of_fold import Shared
 
 _AGAIN_SECONDS = 1.0
@@ -87,6 +88,10 @@ def _decide(
 ) -> tuple[Decision, list[str]]:
     """The verdict, and the marks of the examples whose answers it has seen."""
     rule = PromotionGate.model_validate(asked.promotion.gate)
+    change = _class_change(asked)
+    lacking = change.refusal() if rule.classes == "kept" else None
+    if lacking is not None:
+        return Decision("refused", lacking, evidence=change.told()), []
     found = held_out.find(attempt, asked)
     shared = out_of_fold.find(attempt, asked) if _nothing_held_out(asked, found) else None
     stop = _stopped(asked, found, shared)
@@ -103,9 +108,24 @@ def _decide(
     equal = _is_for_equal_classes(asked.candidate)
     said = gate.decide(pairs, rule, budget, asked=shared.called, equal_classes=equal)
     held = {**shared.told, "copies_of_one_another": alike.copies(shared.examples, units)}
-    told = replace(said, evidence={**said.evidence, "held_out": held})
+    told = replace(said, evidence={**said.evidence, **change.told(), "held_out": held})
+    told = _with_unasked(told, asked.candidate, pairs)
     looked = asked.incumbent is not None and pairs
     return told, [one for some in marked.values() for one in some] if looked else []
+
+
+def _class_change(asked: Contest) -> ClassChange:
+    """None of a first model: nobody knows the alias yet."""
+    after = classes_of(asked.candidate)
+    return ClassChange.between(classes_of(asked.incumbent) if asked.incumbent else after, after)
+
+
+def _with_unasked(told: Decision, candidate: ModelRow, pairs: Sequence[Pair]) -> Decision:
+    """The decision, which tells of what classes nothing was seen."""
+    whose = classes_of(candidate), {name for pair in pairs for name in labels_of(pair.label)}
+    more = classes.unasked_said(*whose) if told.verdict == "promoted" else ""
+    evidence = {**told.evidence, **classes.unasked_told(*whose)}
+    return replace(told, reason=told.reason + more, evidence=evidence)
 
 
 def _is_for_equal_classes(model: ModelRow) -> bool:

@@ -23,6 +23,7 @@ from app.uploads.intake.patients import Pseudonyms
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import (
     DENIED,
+    SET_ASIDE,
     InlinePicture,
     PictureCell,
     Row,
@@ -384,6 +385,7 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 
 def _unlabelled(row: Row) -> Problem:
     why = "says that its label is not there" if DENIED in row.values else "has no label"
+    why = row.values.get(SET_ASIDE, why)
     said = f"{row.table}, row {row.number} {why}, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)
 

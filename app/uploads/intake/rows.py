@@ -23,6 +23,9 @@ PATHS = ("path", "file_name")
 DENIED = "denied"
 """The key of a row's values that has the label which the row says is not there."""
 
+SET_ASIDE = "set_aside"
+"""The key that has in words why its label does not count, though it has one."""
+
 
 _LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]")
 
@@ -221,7 +224,10 @@ def _unwrapped(row: Row, value: Any) -> Any:
 
 def is_unlabelled(row: Row, rules: LabelRules = SINGLE) -> bool:
     """Whether nobody has labelled the row: it has no label, null or an empty cell, or where an
-    example has one label an empty list. An empty cell that would be parted says: no class."""
+    example has one label an empty list, or it was set aside. An empty cell that would be
+    parted says: no class."""
+    if SET_ASIDE in row.values:
+        return True
     if "label" not in row.values:
         return not any(name in row.values for name in ("messages", "prompt"))
     label = row.values["label"]

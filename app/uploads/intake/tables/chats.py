@@ -11,10 +11,13 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.openai.inputs import image_bytes
 from app.core.openai.turns import Turn, inline, last_turn
-from app.uploads.intake.rows import InlinePicture, Row
+from app.uploads.intake.rows import SET_ASIDE, InlinePicture, Row
 from app.uploads.intake.tables.source import TableFile
 
 FORM = "read are a user's words, or one picture, and then the assistant's label"
+
+BESIDE = ("group", "split", SET_ASIDE)
+"""What is said of a row beside its conversation."""
 
 
 def read(rows: Iterator[Row], table: TableFile) -> Iterator[Row]:
@@ -37,7 +40,7 @@ def read(rows: Iterator[Row], table: TableFile) -> Iterator[Row]:
             beside.update(["\n".join(turn.texts)] if len(beside) < 2 else [])
         else:
             values["text"] = "\n".join(turn.texts)
-        kept = {name: row.values[name] for name in ("group", "split") if name in row.values}
+        kept = {name: row.values[name] for name in BESIDE if name in row.values}
         yield Row(row.table, row.number, {**kept, **values})
     _tell(table, earlier=earlier, beside=beside)
 

@@ -32,6 +32,7 @@ from app.uploads.intake.tables.roles import (
     grouping,
     held_out,
     holding,
+    responses,
     split_guess,
 )
 from app.uploads.intake.tables.source import TableFile
@@ -235,6 +236,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
             names | set(columns.READ_ANYWAY) | set(map(columns.folded, _chosen(table)))
         ),
         "chosen": _chosen(table),
+        "endings": [responses.ENDING, responses.STATES],
         "grouping": grouping.PATTERN if table.labelled else None,
         "unmarked": _says_labels(table),
         "rows": limits.entries + 1,

@@ -10,63 +10,31 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.core.texts import composed
 from app.uploads.intake.label_rules import chosen
 from app.uploads.intake.names import shown
-from app.uploads.intake.rows import DENIED, PATHS, Row
+from app.uploads.intake.rows import DENIED, SET_ASIDE, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
-from app.uploads.intake.tables.roles import former, marks, split_guess, telling
+from app.uploads.intake.tables.roles import former, marks, responses, split_guess, telling
 from app.uploads.intake.tables.roles.grouping import UnreadGroups
 from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
 from app.uploads.intake.tables.roles.named_numbers import named_numbers
+from app.uploads.intake.tables.roles.names import (
+    FURTHER,
+    OWN,
+    READ_ANYWAY,
+    USUAL,
+    folded,
+    matching,
+)
+from app.uploads.intake.tables.roles.set_aside import StateColumn, states
 from app.uploads.intake.tables.roles.split_guess import SplitGuess
 from app.uploads.intake.tables.roles.watch import ColumnWatch, watch
 from app.uploads.intake.tables.source import TableFile
 
-USUAL: Mapping[str, tuple[str, ...]] = {
-    "text": (
-        *("text", "sentence", "content", "review", "utterance", "message", "body", "document"),
-        *("query", "question", "comment", "tweet", "post", "headline", "review_text", "input_text"),
-    ),
-    "label": (
-        *("label", "labels", "class", "category", "target", "intent", "sentiment", "y", "tag"),
-        *("label_text", "label_name", "class_name", "class_label", "tags", "choice"),
-    ),
-    "group": ("group",),
-    "split": ("split",),
-    "path": (*PATHS, "filename", "file", "image", "image_path", "file_path", "filepath"),
-}
-"""What people and their tools call the columns; the first name of each is our own."""
-_TEXTS = (
-    "comment_text comments tweet_text tweet_content full_text text_content content_text body_text "
-    "review_body review_content reviews clean_text cleaned_text text_clean message_text post_text "
-    "question_text sentence_text sentence1 sms statement statements transcript "
-    "transcription article abstract narrative consumer_complaint_narrative news headlines title "
-    "description input inputs data paragraph passage verse lyrics resume_str complaint note notes"
-)
-_LABELS = (
-    "emotion emotions topic topics genre species breed diagnosis diagnoses disease condition dx "
-    "rating ratings stars polarity annotation gold gold_label majority_label ground_truth truth "
-    "sentiment_label airline_sentiment emotion_label label_id class_id class_index class_idx "
-    "category_name category_id cell_type defect defect_type output verdict language_label "
-    "classid classname labelid categoryid"
-)
-FURTHER: Mapping[str, tuple[str, ...]] = {
-    "text": tuple(_TEXTS.split()),
-    "label": tuple(_LABELS.split()),
-}
-"""What they are called as well, where no column has a usual name."""
-OWN = {
-    "label": {"label", "labels"},
-    "group": {"group"},
-    "split": {"split"},
-    "path": set(PATHS),
-}
-READ_ANYWAY = ("messages", "prompt", "completion")
-"""OpenAI's forms, in which text and label have other places."""
+__all__ = ["FURTHER", "READ_ANYWAY", "USUAL", "Columns", "find", "folded", "matching"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +56,8 @@ class Columns:
     groups: UnreadGroups | None = None
     """What looks for columns that may say which examples belong together."""
     watch: ColumnWatch | None = None
+    states: Sequence[StateColumn] = ()
+    """Those that say of a row that its label does not count."""
 
     def read(self, row: Row, values: Mapping[str, Any]) -> Row:
         """The row with its `values` by role; a column that it lacks is left out.
@@ -97,6 +67,7 @@ class Columns:
         told = {name: values[name] for name in READ_ANYWAY if name in values}
         told |= {role: values[role] for role in USUAL if role in values and role not in told}
         told |= {role: values[name] for role, name in self.places.items() if name in values}
+        values = self._counting(row, told, values)
         if self.marks:
             told["label"] = [
                 name
@@ -106,6 +77,8 @@ class Columns:
             self.marked.update(told["label"])
         elif isinstance(told.get("label"), str) and (listed := chosen(told["label"])) is not None:
             told["label"] = listed
+        if SET_ASIDE in told:
+            told["label"] = None
         if self.watch is not None:
             self.watch.see(told.get("label"), values)
         if values.get("weight") == 0 and "messages" in told:
@@ -121,6 +94,20 @@ class Columns:
             self.groups.see(values, told.get("label", told.get("completion", "messages")))
         return Row(row.table, row.number, told)
 
+    def _counting(
+        self, row: Row, told: dict[str, Any], values: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The values without what sets the row aside, which is `told`, as is what several people's
+        answers agree about."""
+        place = self.places.get("label", "")
+        if place.endswith(responses.ENDING):
+            told["label"] = _agreed(row, values, place)
+        for column in self.states:
+            if (word := column.sets_aside(values)) is not None:
+                told[SET_ASIDE] = f"says {word} in `{shown(column.name, 40)}`"
+                values = {**values, column.name: None}
+        return values
+
     def tell_unmarked(self, table: TableFile) -> None:
         """Tell of the columns that said one in no row, and of such as may say groups, when all were
         read. Raises schema_mismatch where what was taken for splits is not."""
@@ -134,12 +121,6 @@ class Columns:
             if name not in self.marked:
                 said = f"{table.name}: `{shown(name, 60)}` is 1 in no row, so it is no class"
                 table.tell(Problem(code="empty_class", message=said, path=name, excluded=True))
-
-
-def folded(name: str) -> str:
-    """A column's name without case, blanks and marks around it, and one kind of joint for all."""
-    plain = composed(name).strip("\ufeff\u200b")
-    return "_".join(plain.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def find(
@@ -187,6 +168,7 @@ def find(
     telling.say_numbers(table, places.get("text"), sample)
     guess = flags or _guess(table, places, names)
     holds = holding(table, free, sample, places.get("label"))
+    aside = states(table, free, sample)
     voting = _voting(table, places, names)
     signed = marks.are_signed(sample, marked)
     told = {*said, *marked}
@@ -194,8 +176,24 @@ def find(
     others = {name: free[name] for name in free if not consensus.says(free[name])}
     watched = watch(others, sample, places.get("label"), numbers) if table.labelled else None
     return Columns(
-        places, guess, marked, signed, voting=voting, holds=holds, groups=groups, watch=watched
+        places,
+        guess,
+        marked,
+        signed,
+        voting=voting,
+        holds=holds,
+        groups=groups,
+        watch=watched,
+        states=aside,
     )
+
+
+def _agreed(row: Row, values: Mapping[str, Any], name: str) -> Any:
+    try:
+        return responses.agreed(values, name)
+    except ValueError as error:
+        why = f"`{shown(name, 40)}` has not as many answers as there are states of them"
+        raise row.error("schema_mismatch", why) from error
 
 
 def _groups(
@@ -281,12 +279,6 @@ def _check_chosen(table: TableFile, header: Row, names: Sequence[str]) -> None:
             raise HeadstartError("schema_mismatch", said, param="label_columns")
 
 
-def matching(names: Sequence[str], told: str) -> list[str]:
-    """The columns that the caller means by `told`: of this name, or else but for its case."""
-    exact = [name for name in names if name == told]
-    return exact or [name for name in names if folded(name) == folded(told)]
-
-
 def _place(
     table: TableFile, header: Row, role: str, names: Sequence[str], typed: Sequence[str]
 ) -> str | None:
@@ -304,6 +296,7 @@ def _place(
         classes = [name for name in free if name in typed]
         usual = [name for name in usual if name in classes] or usual or classes
     usual = usual or [name for name in free if folded(name) in FURTHER.get(role, ())]
+    usual = usual or (responses.questions(free) if role == "label" else [])
     return _one(header, role, usual) if usual else None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from app.uploads.intake.names import shown
 from app.uploads.intake.refusals import odd_part
 from app.uploads.intake.rows import Row
+from app.uploads.intake.tables.roles import responses
 
 Value = Mapping[str, Any]
 Converter = Callable[[Value], dict[str, Any]]
@@ -151,7 +152,7 @@ def is_boxed(value: Value) -> bool:
 def _accepted(value: Value) -> dict[str, Any]:
     """Prodigy's `choice`: the ids that were chosen, where the answer counts; of ids that are
     numbers the options' texts."""
-    told = {name: one for name, one in value.items() if name not in ("accept", "options")}
+    told = {name: one for name, one in value.items() if name not in ("accept", "options", "answer")}
     if value.get("answer", "accept") != "accept":
         return {**told, "label": None}
     texts = {one["id"]: one.get("text") for one in value.get("options") or []}
@@ -171,22 +172,11 @@ def _cats(value: Value) -> dict[str, Any]:
 
 
 def _responses(value: Value) -> dict[str, Any]:
-    """Argilla's records: one question's responses that were submitted, where all agree.
-
-    What was discarded, or is a draft, is nobody's answer; nor is that of a discarded record.
-    """
-    names = [name for name in value if name.endswith(".responses")]
+    """Argilla's records: one question's answers. Raises ValueError where several were asked."""
+    names = responses.questions(value)
     if len(names) != 1:
         raise ValueError("several questions were answered: export one")
-    given = value[names[0]] or []
-    states = value.get(f"{names[0]}.status") or ["submitted"] * len(given)
-    told = [
-        one
-        for one, state in zip(given, states, strict=True)
-        if one is not None and state == "submitted" and value.get("status") != "discarded"
-    ]
-    same = bool(told) and all(one == told[0] for one in told)
-    return {"text": value.get("text"), "label": told[0] if same else None}
+    return {"text": value.get("text"), "label": responses.agreed(value, names[0])}
 
 
 _KNOWN: tuple[tuple[Callable[[Value], bool], Converter], ...] = (
@@ -215,7 +205,7 @@ _KNOWN: tuple[tuple[Callable[[Value], bool], Converter], ...] = (
         _cats,
     ),
     (
-        lambda one: "label" not in one and any(str(name).endswith(".responses") for name in one),
+        lambda one: "label" not in one and bool(responses.questions(one)),
         _responses,
     ),
 )

@@ -9,7 +9,6 @@ from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.json_objects import DoubledNameError, check_names
-from app.core.manifest import Problem
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, dialects, json_stream, label_studio
 from app.uploads.intake.tables.ahead import looked_ahead
@@ -22,7 +21,6 @@ READ = (
     "Studio and doccano export"
 )
 
-_JUDGED = frozenset({"accept", "reject", "ignore"})
 BESIDE = ("meta", "metadata", "entities", "relations")
 """What rows may have beside what is read."""
 
@@ -71,8 +69,7 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     sample = [first, *(_tried(value, read) for value in sample)]
     every = ((row, dialects.converted(row, value, read)) for row, value in _unboxed(every, table))
     names = columns.find(table, list(first), number=row.number, sample=sample)
-    judged = table.labelled and _is_judged(first)
-    for row, value in _accepted(every, table) if judged else every:
+    for row, value in every:
         yield names.read(row, value)
     names.tell_unmarked(table)
 
@@ -96,26 +93,6 @@ def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, 
         return dialects.converted(Row("", 0, {}), value, read)
     except HeadstartError:
         return {}
-
-
-def _is_judged(first: Mapping[str, Any]) -> bool:
-    """Whether somebody has judged whether each label is right, as Prodigy exports it."""
-    answer = first.get("answer")
-    return "label" in first and isinstance(answer, str) and answer in _JUDGED
-
-
-def _accepted(found: Numbered, table: TableFile) -> Numbered:
-    """Those whose label was accepted; of a rejected one nothing says which is right."""
-    others = 0
-    for row, value in found:
-        if value.get("answer") == "accept":
-            yield row, value
-        else:
-            others += 1
-    if others:
-        said = f"{others} row(s) were rejected or ignored (`answer`), and are left out"
-        told = Problem(code="unlabelled", message=said, path=table.name, excluded=True)
-        table.tell(told)
 
 
 def plain(file: BinaryIO, table: TableFile) -> Iterator[dict[str, Any]]:

@@ -184,7 +184,8 @@ def _nanoseconds(cell: Any) -> Any:
 
 def _is_wanted(name: str, bounds: dict[str, Any]) -> bool:
     """Whether the column's name, spelled loosely, is one that may be read."""
-    return bounds["every"] or _loose(name) in bounds["names"] or name in bounds["chosen"]
+    named = _loose(name) in bounds["names"] or name in bounds["chosen"]
+    return bounds["every"] or named or name.endswith(tuple(bounds["endings"]))
 
 
 def _marks(schema: Any, bounds: dict[str, Any], classes: dict[str, list[str]]) -> list[str]:

@@ -49,4 +49,4 @@ _OTHERS = (
 )
 OTHERS = frozenset(_OTHERS.split())
 """What other answers are called, as far as a file has to be asked for them by name."""
-NAMED = OTHERS | LEFT_OUT | WEIGHTS | STATES
+NAMED = OTHERS | LEFT_OUT | WEIGHTS | STATES | {"answer"}

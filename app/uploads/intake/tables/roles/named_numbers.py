@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.uploads.intake.names import shown
+from app.uploads.intake.tables.roles.names import folded
 from app.uploads.intake.tables.source import TableFile
 
 _ENDS = ("text", "name", "names", "str", "string", "desc", "description", "title")
@@ -49,7 +50,7 @@ def named_numbers(
     label = places.get("label")
     if not table.labelled or label is None or "label" in table.columns:
         return None
-    found = [name for name, plain in free.items() if _names(plain, _folded(label))]
+    found = [name for name, plain in free.items() if _names(plain, folded(label))]
     told = next((name for name in found if _are_names(sample, label, name)), None)
     if told is None:
         return None
@@ -57,10 +58,6 @@ def named_numbers(
     said = f"`{shown(label, 40)}` has the numbers of the classes, and `{shown(told, 40)}` their "
     table.warn("column_assumed", f"{said}names, which are read; label_column says otherwise")
     return NamedNumbers(label, told)
-
-
-def _folded(name: str) -> str:
-    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def _names(plain: str, label: str) -> bool:

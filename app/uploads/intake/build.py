@@ -91,6 +91,7 @@ class _Intake:
         self._junk: list[FileInTree] = []
         self._cutter = Cutter(self._limits)
         self._facts = layout.Facts(asked=self._options.asked)
+        self._drawn = layout.Drawn()
 
     def take(self, upload: Path, filename: str, asked: Modality | None) -> Modality:
         """Take in whatever the upload is."""
@@ -165,7 +166,7 @@ class _Intake:
             items, told = self._facts.given(self._placed(opened, found, modality), self._limits)
             self._drafts.problems += told
         else:
-            self._drafts.problems += layout.unlisted(tree, items, modality)
+            self._drafts.problems += layout.unlisted(tree, items, modality, self._drawn)
         if MODALITIES[modality].in_tables and not items:
             self._take_tables(opened, found)
             return []
@@ -250,9 +251,11 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        sources = Sources(tree, self._list_reading(opened))
+        look = MaskLook(opened, self._cutter, self._options)
+        self._drawn = layout.Drawn(pictures, look.anywhere)
+        sources = Sources(tree, self._list_reading(opened), self._drawn)
         tables = list(sources.every())
-        decision = layout.decide(tables, pictures)
+        decision = layout.decide(tables, self._drawn.without(pictures))
         self._drafts.notes += decision.notes
         self._drafts.problems += [*decision.problems, *sources.unread]
         if not decision.rows:
@@ -279,7 +282,7 @@ class _Intake:
         with_tables = MODALITIES[modality].in_tables and any(one.role == "table" for one in found)
         try:
             look = MaskLook(opened, self._cutter, self._options)
-            placed = layout.by_folder(tree, modality, look, self._options.known)
+            placed = layout.by_folder(tree, modality, look, self._options.known, look.beside)
         except HeadstartError:
             if with_tables:
                 return []

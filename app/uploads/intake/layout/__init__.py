@@ -13,6 +13,7 @@ Pure, but for the rows of tables: paths only.
 from app.uploads.intake.layout.across import across
 from app.uploads.intake.layout.asked import check_files, check_tables
 from app.uploads.intake.layout.beside import NamingTable, candidates, decide
+from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.facts import Facts
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
 from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
@@ -38,6 +39,7 @@ from app.uploads.intake.layout.wrappers import unwrapped
 __all__ = [
     "OF_ROW",
     "TABLES",
+    "Drawn",
     "Facts",
     "FileInTree",
     "LabelledFile",

@@ -61,6 +61,8 @@ class NamingTable:
     """Whether its labels are those of boxes, which folders need not agree with."""
     error: HeadstartError | None = None
     """What ends the upload, where folders do not tell the classes."""
+    clashes: bool = False
+    """Whether folders cannot tell them either: each of its names is a picture's in several."""
     facts: Sequence[Row] = ()
     """Of one without labels the rows that say a group or a split."""
     completes: Mapping[FileInTree, str] = field(default_factory=dict)
@@ -141,6 +143,9 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         and not (one.facts and (by_folder or chosen))
     ]
     _check_broken(tables, chosen, by_folder)
+    clashing = [one for one in tables if one.clashes and one.error is not None]
+    if clashing and not chosen and clashing[0].error is not None:
+        raise clashing[0].error
     if not chosen and tables and not by_folder:
         first = min(tables, key=lambda one: (one.error is None, one.vague))
         if first.error is not None:

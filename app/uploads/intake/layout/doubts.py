@@ -214,6 +214,18 @@ def classes_named_after_splits(labels: Sequence[str]) -> HeadstartError:
     )
 
 
+def called_alike(path: str, said: str, both: Sequence[str]) -> HeadstartError:
+    """A table or a list has a label for each name, and each is called so in several folders."""
+    some = " and ".join(shown(one, 60) for one in both[:2])
+    more = f" and {len(both) - 2} more" if both[2:] else ""
+    return _ambiguous(
+        f"{shown(path)} has a label for {shown(said, 60)!r}, and several pictures are called so: "
+        f"{some}{more}: leave out of the archive those that are no examples, or say the folder, "
+        f"too, as in {shown(both[0], 60)}",
+        path,
+    )
+
+
 def table_read(title: str, named: int, pictures: int) -> str:
     """That a table decides, though it is not called metadata."""
     return (

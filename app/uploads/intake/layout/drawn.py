@@ -6,8 +6,11 @@ Whether they are some is told by their pixels (`crops.masks`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence, Set
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from functools import cached_property
 
+from app.uploads.intake import images
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded
 from app.uploads.intake.splits import read_name
@@ -16,14 +19,14 @@ _IMAGES = "images image imgs img jpegimages pictures photos"
 PICTURES = frozenset(_IMAGES.split())
 """What folders of pictures are called where others hold what was drawn on them."""
 _DRAWN = (
-    "masks mask annotations labels ground_truth groundtruth gt segmentation segmentations "
-    "segmentationclass segmentationobject trimaps"
+    "masks mask annotations annotation annot annots anno annos labels ground_truth groundtruth gt "
+    "segmentation segmentations segmentationclass segmentationobject trimaps"
 )
 MASKS = frozenset(_DRAWN.split())
 """What folders of masks are called."""
 _SAID = (
-    "ground[ _-]?truth|masks?|segmentations?|segm?|gt|labels?|annotations?|annot|trimaps?|"
-    "superpixels|contours?"
+    "ground[ _-]?truth|masks?|segmentations?|segm?s?|gt|labels?|annotations?|annots?|annos?|"
+    "trimaps?|superpixels|contours?|outlines?|mattes?|heat[ _-]?maps?|grad[ _-]?cam|overlays?"
 )
 _AFTER = re.compile(rf"(.+?)(?:[ _.-]+(?:{_SAID})){{1,3}}(?:[ _.-]*[0-9]+)?")
 _BEFORE = re.compile(rf"(?:{_SAID})[ _.-]+(.+)")
@@ -38,6 +41,62 @@ Masks = Callable[[Sequence[FileInTree]], frozenset[int]]
 def all_of(called: Sequence[FileInTree]) -> frozenset[int]:
     """All, where only names tell."""
     return frozenset(one.index for one in called)
+
+
+def none_of(alike: Sequence[FileInTree]) -> frozenset[int]:
+    """None, where no pixels are looked at."""
+    del alike
+    return frozenset()
+
+
+def families(pictures: Iterable[FileInTree]) -> Mapping[str, Sequence[FileInTree]]:
+    """The pictures of one name but for the ending, wherever they lie, where they are several."""
+    found: dict[str, list[FileInTree]] = defaultdict(list)
+    for one in pictures:
+        found[_stem(one.parts)].append(one)
+    return {stem: some for stem, some in found.items() if len(some) > 1}
+
+
+def beside_each_other(pictures: Iterable[FileInTree]) -> list[Sequence[FileInTree]]:
+    """The same of pictures in one folder, which differ in their ending."""
+    found: dict[str, list[FileInTree]] = defaultdict(list)
+    for one in pictures:
+        found[one.path.rpartition("/")[0]].append(one)
+    return [family for some in found.values() for family in families(some).values()]
+
+
+def place_of(one: FileInTree) -> tuple[str, str]:
+    """What masks of one set have in common: their folder, and their ending."""
+    return one.path.rpartition("/")[0], images.extension(one.path)
+
+
+def in_folder_of_masks(one: FileInTree) -> bool:
+    """Whether a folder of a picture is called as folders of masks are."""
+    return any(folded(part) in MASKS for part in one.parts[:-1])
+
+
+class Drawn:
+    """Of some pictures those that were drawn on others of their name, as `masks` tells, which is
+    asked once it matters."""
+
+    def __init__(self, pictures: Sequence[FileInTree] = (), masks: Masks = none_of) -> None:
+        self._pictures = pictures
+        self._masks = masks
+        self.members: Sequence[FileInTree] = ()
+        """Those that were found, if it has mattered."""
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._paths
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        found = self._masks(self._pictures)
+        self.members = [one for one in self._pictures if one.index in found]
+        return frozenset(one.path for one in self.members)
+
+    def without(self, pictures: Sequence[FileInTree]) -> list[FileInTree]:
+        """The pictures that are none of those that were found."""
+        return [one for one in pictures if one not in self.members]
 
 
 def called_so(

@@ -36,10 +36,11 @@ def by_folder(
     role: Role,
     masks: drawings.Masks = drawings.all_of,
     known: Callable[[], Collection[str]] = tuple,
+    alike: drawings.Masks = drawings.none_of,
 ) -> Placed:
     """Every member of `role` labelled by its folder; those in none are problems. Of the pictures
     that are called as masks of others, here or with `known` paths, those that `masks` says are none
-    of the examples.
+    of the examples; nor are those that `alike` says were drawn on one of their name.
 
     Raises ambiguous_layout.
     """
@@ -48,6 +49,9 @@ def by_folder(
     sure = masks(called) if called else frozenset()
     drawn = [one for one in called if one.index in sure]
     chosen = [one for one in chosen if one.index not in sure]
+    twins = alike(chosen)
+    drawn += [one for one in chosen if one.index in twins]
+    chosen = [one for one in chosen if one.index not in twins]
     splits = splits_on_top(chosen)
     second = {} if splits else _class_first(chosen)
     if splits:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.label_rules import SINGLE, LabelRules
+from app.uploads.intake.layout import doubts
+from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile, Role, is_metadata
 from app.uploads.intake.layout.versions import original
@@ -153,14 +155,18 @@ def _member(row: Row, told: PathRow, folder: str, places: Places) -> FileInTree:
 
 
 def unlisted(
-    found: Sequence[FileInTree], items: Sequence[LabelledFile], role: Role
+    found: Sequence[FileInTree], items: Sequence[LabelledFile], role: Role, drawn: Drawn
 ) -> list[Problem]:
-    """One problem for all members that no metadata row names."""
+    """One problem for all members that no metadata row names, and one for those of them that were
+    `drawn` on others."""
     listed = {item.index for item in items}
+    masks = [one for one in drawn.members if one.index not in listed]
+    listed |= {one.index for one in masks}
     rest = [one.path for one in found if one.role == role and one.index not in listed]
+    told = doubts.drawn_on_others(masks)
     if not rest:
-        return []
+        return told
     message = (
         f"{len(rest)} file(s) without a row that labels them, the first of them {shown(rest[0])}"
     )
-    return [Problem(code="schema_mismatch", message=message, path=rest[0], excluded=True)]
+    return [*told, Problem(code="schema_mismatch", message=message, path=rest[0], excluded=True)]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from app.core.manifest import Split
-from app.uploads.intake.layout import FileInTree
+from app.uploads.intake.layout import Drawn, FileInTree
 from app.uploads.intake.names import folded, own_name, plain
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import read_name
@@ -26,7 +26,8 @@ MOST_ALIKE = 1000
 class NamedPictures:
     """Finds pictures by paths, by addresses, and by the names of files that lie beside them."""
 
-    def __init__(self, found: Sequence[FileInTree]) -> None:
+    def __init__(self, found: Sequence[FileInTree], drawn: Drawn | None = None) -> None:
+        self._drawn = Drawn() if drawn is None else drawn
         self._paths = {folded(one.path): one.path for one in found}
         self._named: dict[str, list[str]] = defaultdict(list)
         self._stems: dict[str, list[str]] = defaultdict(list)
@@ -54,9 +55,22 @@ class NamedPictures:
             return None
         best = max((_shared(parts[:-1], one) for one in named), default=0)
         named = [one for one in named if _shared(parts[:-1], one) == best]
+        if not best:
+            named = [one for one in named if not self._is_drawn(one)]
         if len(named) > 1 and folder:
-            named = [one for one in named if one.startswith(folder + "/")]
+            named = _in_the_place_of_others(named, folder)
         return named[0] if len(named) == 1 else None
+
+    def _is_drawn(self, path: str) -> bool:
+        """Whether it was drawn on another of its name, which a name without its folder never
+        means."""
+        name = folded(path).rpartition("/")[2]
+        return len(self._stems[name.rpartition(".")[0] or name]) > 1 and path in self._drawn
+
+    def several(self, said: str, folder: str = "") -> list[str]:
+        """The pictures that are called so, where they are several and none of them is meant."""
+        named = self._called(folded(plain(said)).rpartition("/")[2])
+        return named if len(named) > 1 and self.find(said, folder) is None else []
 
     def are_called(self, said: str) -> bool:
         """Whether pictures are called so, one or several."""
@@ -83,6 +97,16 @@ class NamedPictures:
             same = [one for one in named if folded(one).split("/")[:-1] == folders]
             named = same or alike
         return named[0] if len(named) == 1 else None
+
+
+def _in_the_place_of_others(paths: Sequence[str], folder: str) -> list[str]:
+    """Those in the folder of a list, where the others lie elsewhere as they do there, as sets that
+    have a list each do (`part1/x.jpg`, `part2/x.jpg`): what lies beside a list of another folder's
+    pictures may be anything (`annotations/maps/x.png`)."""
+    inside = [one for one in paths if one.startswith(folder + "/")]
+    deep = len(folder.split("/"))
+    places = {tuple(_neutral(folded(one).split("/")[deep:-1])) for one in paths}
+    return inside if len(places) == 1 else []
 
 
 def _shared(folders: Sequence[str], path: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
-from app.uploads.intake.layout import FileInTree, NamingTable, Nearby
+from app.uploads.intake.layout import Drawn, FileInTree, NamingTable, Nearby
 from app.uploads.intake.lists.located import NamedPictures
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
@@ -19,10 +19,10 @@ UNREAD = frozenset({"encoding", "archive_corrupt", "invalid_json", "schema_misma
 class NamedRows:
     """Makes tables of the rows that lists have."""
 
-    def __init__(self, found: Iterable[FileInTree]) -> None:
+    def __init__(self, found: Iterable[FileInTree], drawn: Drawn | None = None) -> None:
         pictures = list(found)
-        self.pictures = NamedPictures(pictures)
-        self.nearby = Nearby(pictures)
+        self.pictures = NamedPictures(pictures, drawn)
+        self.nearby = Nearby(pictures, drawn=drawn)
 
     def named(self, member: FileInTree, rows: Iterable[Row], told: list[Problem]) -> NamingTable:
         """The rows with the paths of their pictures; why there are none, where they are wrong."""

@@ -13,7 +13,14 @@ from functools import partial
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake import foreign, images
-from app.uploads.intake.layout import FileInTree, NamingTable, Nearby, candidates
+from app.uploads.intake.layout import (
+    Drawn,
+    FileInTree,
+    NamingTable,
+    Nearby,
+    candidates,
+    doubts,
+)
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import boxes_csv, lines, yolo
 from app.uploads.intake.lists.columned import RelatedLists, class_names
@@ -44,13 +51,15 @@ VAGUE = (
 class Sources:
     """The tables and lists in an archive that name its pictures."""
 
-    def __init__(self, tree: Sequence[FileInTree], reading: ListReading) -> None:
+    def __init__(
+        self, tree: Sequence[FileInTree], reading: ListReading, drawn: Drawn | None = None
+    ) -> None:
         self._tree = tree
         self._reading = reading
         self._found = [one for one in tree if one.role == "image"]
-        self._rows = NamedRows(self._found)
+        self._rows = NamedRows(self._found, drawn)
         self._pictures, self._nearby = self._rows.pictures, self._rows.nearby
-        self._ways = self._nearby, Nearby(self._found, loose=True)
+        self._ways = self._nearby, Nearby(self._found, loose=True, drawn=drawn)
         self._mentions = Mentions(self._found)
         self._splits = SplitLists()
 
@@ -155,7 +164,7 @@ class Sources:
         if kind is None and suffix in (".lst", ".txt"):
             read = self._lines(member)
             splits = self._splits.has(member)
-            return read if read or splits else self._vague(member, head)
+            return read or (None if splits else self._alike(member) or self._vague(member, head))
         if suffix == ".manifest":
             with self._reading.table(member) as table:
                 read = self._naming_table(replace(table, kind="jsonl"), member)
@@ -202,6 +211,22 @@ class Sources:
             told: list[Problem] = []
             quiet = replace(table, tell=told.append)
             return self._with_names(self._rows.named(member, found_in.rows(every, quiet), told))
+
+    def _alike(self, member: FileInTree) -> NamingTable | None:
+        """Why a list is not read whose lines each have a name that several pictures have, and say
+        something of it; None of any other."""
+        folder = member.path.rpartition("/")[0]
+        told = [lines.cells_of(one, commas="," in one) for one in self._text(member)]
+        told = [one for one in told if one and not one[0].startswith("#")]
+        both = [self._pictures.several(one[0], folder) if one[1:] else [] for one in told]
+        alike = [(one[0], some) for one, some in zip(told, both, strict=True) if some]
+        keys = {key for key, _ in alike}
+        if not alike or 2 * len(alike) < len(told) or len(keys) < len(alike):
+            return None
+        error = doubts.called_alike(member.path, *alike[0])
+        return NamingTable(
+            member, [], [], self._nearby, error.message, hint="", error=error, clashes=True
+        )
 
     def _names(self, line: str, folder: str) -> bool:
         """Whether a line names a picture and says something of it."""

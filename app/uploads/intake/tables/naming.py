@@ -13,7 +13,7 @@ from app.core.errors import HeadstartError
 from app.core.json_objects import DoubledNameError, check_names
 from app.core.manifest import Problem
 from app.uploads.intake import images, tables
-from app.uploads.intake.layout import FileInTree, beside
+from app.uploads.intake.layout import FileInTree, beside, doubts
 from app.uploads.intake.layout.named import Nearby, number_of
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
@@ -79,6 +79,9 @@ def _named(
     column, nearby = next((one for one in columns_by if one[0] is not None), (None, ways[0]))
     if column is not None and all(nearby.find(_plain(one.get(column))) for one in records):
         return _read(table, member, names, column, nearby)
+    alike = _called_alike(table, member, names, records, nearby) if column is None else None
+    if alike is not None:
+        return alike
     why = _names_others(records, ways[-1]) if column is None else None
     if why:
         return beside.NamingTable(member, [], [], nearby, why, hint="")
@@ -210,6 +213,38 @@ def _called(rows: Sequence[Row], column: str, numbers: Mapping[int, FileInTree])
     )
 
 
+def _labels_of(table: TableFile, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that the caller says are the labels, and these or else those called so."""
+    known = {*columns.USUAL["label"], *columns.FURTHER["label"]}
+    labels = [name for name in names if columns.folded(name) in known]
+    said = [table.columns[role] for role in ("label",) if role in table.columns]
+    asked = [name for one in (*said, *table.marks) for name in columns.matching(names, one)]
+    return asked, asked or labels
+
+
+def _called_alike(
+    table: TableFile,
+    member: FileInTree,
+    names: Sequence[str],
+    records: Sequence[Mapping[str, Any]],
+    nearby: Nearby,
+) -> beside.NamingTable | None:
+    """Why a table of labels is not read whose rows each have a name of their own, which several
+    pictures have; None of any other."""
+    _, labels = _labels_of(table, names)
+    again = [n for n in labels if len({str(one.get(n)) for one in records}) < len(records)]
+    for name in names if again else ():
+        cells = [_plain(one.get(name)) for one in records]
+        alike = [cell for cell in cells if len(nearby.every(cell)) > 1]
+        if 2 * len(alike) >= len(records) and len(set(cells)) == len(cells):
+            both = [one.path for one in nearby.every(alike[0])]
+            error = doubts.called_alike(member.path, alike[0], both)
+            return beside.NamingTable(
+                member, [], [], nearby, error.message, hint="", error=error, clashes=True
+            )
+    return None
+
+
 def _may_say_labels(
     table: TableFile,
     names: Sequence[str],
@@ -218,11 +253,7 @@ def _may_say_labels(
 ) -> str | None:
     """Why a table with about as many rows as there are pictures, and a column of labels that come
     back again, is not read: what it calls them, and what they are called. None of any other."""
-    known = {*columns.USUAL["label"], *columns.FURTHER["label"]}
-    labels = [name for name in names if columns.folded(name) in known]
-    said = [table.columns[role] for role in ("label",) if role in table.columns]
-    asked = [name for one in (*said, *table.marks) for name in columns.matching(names, one)]
-    labels = asked or labels
+    asked, labels = _labels_of(table, names)
     again = [n for n in labels if len({str(one.get(n)) for one in records}) < len(records)]
     few = min(len(pictures), MOST)
     if not asked and (not again or not few <= 2 * len(records) <= 4 * few):
@@ -264,6 +295,12 @@ def _names_others(records: Sequence[Mapping[str, Any]], nearby: Nearby) -> str |
             f"{where} {len(twice)} have names that several pictures have, such as "
             f"{shown(twice[0])}, which is {some}{more}: say the folder, too, as in "
             f"{shown(both[0].path, 60)}"
+        )
+    drawn = next(filter(None, map(nearby.drawn, missing)), None)
+    if drawn is not None:
+        return (
+            f"{where} {len(missing)} name what was drawn on pictures of the same name, such as "
+            f"{shown(drawn.path)}: say the pictures, or the folder, too, as it does here"
         )
     if missing:
         return (

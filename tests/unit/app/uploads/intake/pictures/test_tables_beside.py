@@ -318,10 +318,13 @@ def test_beside_folders_of_classes_such_a_table_is_only_told(take: Take) -> None
     assert any("`Cardiomegaly` is empty" in one.message for one in built.problems)
 
 
-def test_a_name_that_two_folders_have_is_said_to_be_in_both(take: Take) -> None:
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_a_name_that_two_folders_have_is_said_to_be_in_both(refused: Refused, ending: str) -> None:
     files = {
         f"b{folder}/{at:03d}.png": png(9 * folder + at) for folder in (1, 2) for at in range(6)
     }
-    rows = "\n".join(["path,label", *(f"{at:03d}.png,{'ab'[at % 2]}" for at in range(6))])
-    told = [one.message for one in take(zipped({**files, "labels.csv": rows.encode()})).problems]
-    assert any("000.png, which is b1/000.png and b2/000.png: say the folder" in one for one in told)
+    rows = "\n".join(["path,label", *(f"{at:03d}{ending},{'ab'[at % 2]}" for at in range(6))])
+    error = refused(zipped({**files, "labels.csv": rows.encode()}))
+    assert error.code == "ambiguous_layout"
+    assert f"000{ending}" in error.message
+    assert "b1/000.png and b2/000.png" in error.message

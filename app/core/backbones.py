@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Literal
 
 from app.core.errors import HeadstartError
@@ -252,6 +253,12 @@ MOST_MEMBERS = 4
 def member_names(name: str) -> tuple[str, ...]:
     """The names of the backbones that `name` is made of."""
     return tuple(name.split(JOINT))
+
+
+def former_of_parts(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Of several backbones as one, by the fingerprints of each, the present one first."""
+    _, *former = (JOINT.join(some) for some in product(*parts))
+    return tuple(former)
 
 
 def combined(members: Sequence[BackboneSpec]) -> BackboneSpec:

@@ -332,8 +332,13 @@ def sha256(path: Path) -> str:
     if file.is_file():
         more = whole.beside(file)
         return _together(file.parent, [file, *more]) if more else _digest(file)
-    files = sorted(one for one in path.rglob("*") if one.is_file() and _counts(one))
-    return _together(path, files)
+    return folder_sha256(path)
+
+
+def folder_sha256(folder: Path) -> str:
+    """One over all files of a folder, its code included."""
+    files = sorted(one for one in folder.rglob("*") if one.is_file() and _counts(one))
+    return _together(folder, files)
 
 
 def _together(folder: Path, files: Sequence[Path]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from app.core.errors import HeadstartError
@@ -30,16 +30,33 @@ def check(backbone: str, *, trained: str, loaded: str) -> None:
     )
 
 
+def told_of(fingerprint: str, former: Sequence[str]) -> dict[str, str]:
+    """What a card says of how weights are read.
+
+    Its `fingerprint` is by the first rule, which a release before knows; `reading` by the present.
+    """
+    if not fingerprint:
+        return {}
+    first = former[-1] if former else fingerprint
+    return {"fingerprint": first, **({"reading": fingerprint} if former else {})}
+
+
 def read_as(card: Mapping[str, Any]) -> str:
     """The fingerprint of how those weights were read; empty of a model that is older than it."""
     backbone = card.get("backbone")
-    told = backbone.get("fingerprint") if isinstance(backbone, Mapping) else None
+    said = backbone if isinstance(backbone, Mapping) else {}
+    told = said.get("reading", said.get("fingerprint"))
     return told if isinstance(told, str) else ""
 
 
-def check_reading(backbone: str, *, trained: str, loaded: str) -> None:
-    """Raises backbone_unavailable where the same weights are read otherwise than for the model."""
-    if trained == loaded or not trained or not loaded:
+def check_reading(
+    backbone: str, *, trained: str, loaded: str, former: Collection[str] = ()
+) -> None:
+    """Raises backbone_unavailable where the same weights are read otherwise than for the model.
+
+    `former` are fingerprints by older rules, which models say that are as old.
+    """
+    if trained in (loaded, *former) or not trained or not loaded:
         return
     raise HeadstartError(
         "backbone_unavailable",

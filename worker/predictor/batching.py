@@ -58,7 +58,8 @@ class Batcher:
     large, if the work knows of any. `limit` is of each of the two lines, `wait` the seconds that a
     call may have to wait if it does not say. `sizes` are the batch sizes that the engine has been
     warmed up for, ascending from 1. `weights_sha256` is of the weights that the engines have,
-    `fingerprint` of those as they are read, `engine` their name, precision included.
+    `fingerprint` of those as they are read (`former` by older rules), `engine` their name,
+    precision included.
     `rehearse` gets ready what networks that are tuned so deep read; it may be called on any thread.
     """
 
@@ -77,10 +78,12 @@ class Batcher:
         deliver: Deliver,
         metrics: Metrics,
         fingerprint: str = "",
+        former: Sequence[str] = (),
         rehearse: Callable[[Depth], None] = lambda _depth: None,
     ) -> None:
         self.name, self.weights_sha256, self.engine = name, weights_sha256, engine
-        self.fingerprint, self.rehearse = fingerprint, rehearse
+        self.fingerprint, self.former = fingerprint, tuple(former)
+        self.rehearse = rehearse
         self._work, self._sizes = work, BatchSizes(sizes)
         self._deliver, self._metrics = deliver, metrics
         self._queue, self._large = FairQueue(limit), FairQueue(limit)

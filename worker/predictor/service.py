@@ -200,7 +200,10 @@ class Service:
                 trained, loaded = call.head.weights_sha256, call.batcher.weights_sha256
                 same_weights.check(call.batcher.name, trained=trained, loaded=loaded)
                 same_weights.check_reading(
-                    call.batcher.name, trained=call.head.read_as, loaded=call.batcher.fingerprint
+                    call.batcher.name,
+                    trained=call.head.read_as,
+                    loaded=call.batcher.fingerprint,
+                    former=call.batcher.former,
                 )
                 _check_thresholds(call)
                 self._note(call)

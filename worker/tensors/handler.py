@@ -348,6 +348,7 @@ def facts_of(engine: Engine, request: Message) -> dict[str, Any]:
         "precision": engine.precision,
         "weights_sha256": engine.weights_sha256,
         "fingerprint": engine.fingerprint,
+        "former": engine.former,
         "weights_source": f"{source.kind}: {source.path.name}" if source is not None else "",
         "preprocessing": PREPROCESSING_VERSION,
         "libraries": libraries(),

@@ -18,7 +18,7 @@ from app.infra import storage_keys
 from app.infra.database import now
 from app.infra.orm import ModelRow
 from app.infra.repositories import embeddings, jobs, work
-from worker.formats import models
+from worker.formats import models, same_weights
 from worker.formats.models import Artifact
 from worker.trainer.attempt import Attempt
 from worker.trainer.inputs.job_data import JobData, shared_groups
@@ -90,7 +90,7 @@ def card_of(
         "backbone": {
             "name": facts.backbone,
             "weights_sha256": facts.weights_sha256,
-            **({"fingerprint": facts.fingerprint} if facts.fingerprint else {}),
+            **same_weights.told_of(facts.fingerprint, facts.former),
             "weights_source": facts.weights_source,
             "dim": facts.dim,
             "precision": facts.precision,

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from app.core.backbones import JOINT
+from app.core.backbones import JOINT, former_of_parts
 from app.core.errors import HeadstartError
 from app.infra.leash import leashed
 from app.infra.precision import Choice
@@ -62,6 +62,8 @@ class EngineFacts:
     """What is black and white in deep pictures, where a dataset says so."""
     fingerprint: str = ""
     """Of the weights and of all that decides how they are read."""
+    former: Sequence[str] = ()
+    """What `fingerprint` was by older rules."""
     members: tuple[EngineFacts, ...] = ()
     """Those of the backbones that one of several is made of."""
 
@@ -75,6 +77,7 @@ class EngineFacts:
             dim=sum(one.dim for one in members),
             weights_sha256=JOINT.join(one.weights_sha256 for one in members),
             fingerprint=JOINT.join(one.fingerprint for one in members),
+            former=former_of_parts((one.fingerprint, *one.former) for one in members),
             weights_source="; ".join(one.weights_source for one in members),
             keys={view: JOINT.join(one.keys[view] for one in members) for view in sorted(views)},
             members=tuple(members),

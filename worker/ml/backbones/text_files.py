@@ -14,7 +14,7 @@ from app.core.backbones import BackboneSpec, Pooling
 from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.found_backbones import GGUF_SUFFIX, sentences, tokens
-from app.infra.found_backbones.settings_files import said
+from app.infra.found_backbones.settings_files import refusal, said
 from worker.ml.backbones.packed_e5 import PackedE5
 from worker.ml.backbones.packed_gguf import GgufFile
 
@@ -67,13 +67,7 @@ class HuggingFaceFolder:
         path = self.folder / "tokenizer.json"
         if not path.is_file():
             raise tokens.missing(self.folder)
-        try:
-            made = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises no narrower one
-            _log.warning("%s cannot be read: %s", path.name, said(error, path))
-            why = "it is damaged, or of a newer version of tokenizers than is installed here"
-            told = f"{self.folder.name}: {path.name}: {why}: save it anew"
-            raise HeadstartError("weights_invalid", told) from error
+        made = _read(path)
         made.no_padding()
         if self._lowers():
             before = [normalizers.Lowercase(), *([made.normalizer] if made.normalizer else [])]
@@ -105,6 +99,25 @@ class HuggingFaceFolder:
         return [*(["lower"] if self._lowers() else []), *([f"most {most}"] if most < wide else [])]
 
 
+def _read(path: Path) -> Tokenizer:
+    """Raises weights_invalid for what is none, or names special tokens that it has not."""
+    try:
+        made = Tokenizer.from_file(str(path))
+        made.encode("")
+    except BaseException as error:
+        if not _of_library(error):
+            raise
+        _log.warning("%s cannot be read: %s", path.name, said(error, path))
+        why = "it is damaged, or of a newer version of tokenizers than is installed here"
+        raise refusal(path, f"{why}: save it anew") from error
+    return made
+
+
+def _of_library(error: BaseException) -> bool:
+    """Where a library of Rust gives up, what it raises is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def check_tokens(name: str, tokenizer: Tokenizer, rows: int) -> None:
     """Raises weights_invalid where a token has no row of its own in a table of so many."""
     last = max(tokenizer.get_vocab().values(), default=-1)
@@ -127,8 +140,32 @@ def text_files(path: Path) -> TextFiles:
     return PackedE5(path) if path.is_file() else HuggingFaceFolder(path)
 
 
+def most_tokens(spec: BackboneSpec, path: Path) -> int:
+    """Of one window, special ones included. Raises weights_invalid."""
+    return min(spec.input_size, weights.window(path))
+
+
 def fingerprint(spec: BackboneSpec, path: Path) -> str:
-    """That of the files, and of the prompt where every text has one, and of where they are read."""
+    """That of the files, of the prompt where every text has one, of where they are read, and of the
+    most tokens that are read at once.
+    """
+    told = _before_windows(spec, path)
+    if not _has_settings(path):
+        return told
+    return hashlib.sha256(f"{told}\0most {most_tokens(spec, path)}".encode()).hexdigest()
+
+
+def former(spec: BackboneSpec, path: Path) -> tuple[str, ...]:
+    """What models say that are older than the rule by which `fingerprint` is made now."""
+    return (_before_windows(spec, path),) if _has_settings(path) else ()
+
+
+def _has_settings(path: Path) -> bool:
+    """Whether the window may be said beside the tensors: in a folder, or in a side file."""
+    return path.is_dir() or path.suffix == GGUF_SUFFIX
+
+
+def _before_windows(spec: BackboneSpec, path: Path) -> str:
     own = text_files(path).fingerprint()
     read_at = (spec.template, spec.pooling, spec.layer)
     parts = [*spec.prompt, *([repr(read_at)] if any(read_at) else [])]
@@ -165,38 +202,49 @@ def framed(tokenizer: Tokenizer, template: str) -> Tokenizer:
     """The same, with the words of `template` around every window, inside its special tokens.
 
     They are cut apart from the text's own, so that no word of it joins one of theirs; a blank right
-    before the text is the text's: `lead`.
+    before the text is the text's: `lead`. Raises weights_invalid.
     """
     if not template:
         return tokenizer
     said_before, said_after = template.split("{}")
-    before, after = (
-        tokenizer.encode(part, add_special_tokens=False)
-        for part in (said_before.removesuffix(lead(template)), said_after)
-    )
+    parts = (said_before.removesuffix(lead(template)), said_after)
+    before, after = (_said_by(tokenizer, part, special=False) for part in parts)
     first, last = _ends(tokenizer)
-    pieces = {"before": before, "after": after}
-    said = [
-        {"id": name, "ids": part.ids, "tokens": part.tokens}
-        for name, part in pieces.items()
-        if part.ids
+    pieces = {"first": first, "before": _pairs(before), "after": _pairs(after), "last": last}
+    read = {name: pairs for name, pairs in pieces.items() if pairs}
+    marks = [
+        {"id": name, "ids": [number for number, _ in pairs], "tokens": [word for _, word in pairs]}
+        for name, pairs in read.items()
     ]
-    around = {name: name if part.ids else "" for name, part in pieces.items()}
-    single = " ".join([*first, around["before"], "$A", around["after"], *last]).split()
-    marks = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*first, *last))]
+    order = [name for name in ("first", "before", "$A", "after", "last") if name in {*read, "$A"}]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=single, special_tokens=[*marks, *said]
+        single=" ".join(order), special_tokens=marks
     )
     return tokenizer
 
 
-def _ends(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
-    """The special tokens before a text, and behind it."""
-    whole = tokenizer.encode("a")
+_Pairs = list[tuple[int, str]]
+"""Numbers and words of tokens."""
+
+
+def _pairs(read: Encoding) -> _Pairs:
+    return list(zip(read.ids, read.tokens, strict=True))
+
+
+def _ends(tokenizer: Tokenizer) -> tuple[_Pairs, _Pairs]:
+    """The special tokens before a text, and behind it. Raises weights_invalid."""
+    whole = _said_by(tokenizer, "a", special=True)
     own = [place for place, special in enumerate(whole.special_tokens_mask) if not special]
-    if not own:
-        return whole.tokens, []
-    return whole.tokens[: own[0]], whole.tokens[own[-1] + 1 :]
+    pairs = _pairs(whole)
+    return (pairs[: own[0]], pairs[own[-1] + 1 :]) if own else (pairs, [])
+
+
+def _said_by(tokenizer: Tokenizer, text: str, *, special: bool) -> Encoding:
+    (whole,) = tokenized(tokenizer, [text], special=special)
+    if whole is None:
+        why = f"a template stands around every text, and the tokens cannot read {text!r}"
+        raise HeadstartError("weights_invalid", f"{why}: choose another template, or none")
+    return whole
 
 
 def tokenized(
@@ -209,7 +257,7 @@ def tokenized(
     try:
         return list(tokenizer.encode_batch_fast(list(forms), add_special_tokens=special))
     except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not _of_library(error):
             raise
         if len(forms) == 1:
             return [None]

@@ -31,6 +31,11 @@ class _Engine(Protocol[Batch]):
         ...
 
     @property
+    def former(self) -> tuple[str, ...]:
+        """What `fingerprint` was by older rules that told less apart: older models say so."""
+        ...
+
+    @property
     def precision(self) -> str:
         """Engine and number format, such as `openvino-f32` or `torch-bf16-cuda`."""
         ...

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from app.core.backbones import JOINT, BackboneSpec, combined
+from app.core.backbones import JOINT, BackboneSpec, combined, former_of_parts
 from app.core.errors import HeadstartError
 from worker.ml.engines.base import Engine, TextEngine, Vectors, Windows
 
@@ -19,6 +19,7 @@ class JointEngine:
         self.spec, self.parts = spec, tuple(parts)
         self.weights_sha256 = JOINT.join(one.weights_sha256 for one in parts)
         self.fingerprint = JOINT.join(one.fingerprint for one in parts)
+        self.former = former_of_parts((one.fingerprint, *one.former) for one in parts)
         self.precision = parts[0].precision
         self.best_batch = min(one.best_batch for one in parts)
 

@@ -36,6 +36,7 @@ class OnnxImages:
         self.spec = spec
         self.weights_sha256 = found.sha256
         self.fingerprint = sources.fingerprint(spec, weights_dir)
+        self.former = sources.former(spec, weights_dir)
         self.precision = f"onnxruntime-f32-{'cuda' if provider == ON_GPU else 'cpu'}"
         self._tap = graph_files.tapped(spec.name, found.path, found.side)
         self._session = _session(spec, _graph(found, self._tap), provider)

@@ -14,8 +14,7 @@ from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.found_backbones import GGUF_SUFFIX
-from worker.ml.backbones import sources
-from worker.ml.backbones.text_files import fingerprint
+from worker.ml.backbones import sources, text_files
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import CUT_VERSION, Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.openvino_graph import CpuOptions
@@ -46,6 +45,7 @@ class OpenVinoImages:
         self.spec = spec
         self.weights_sha256 = weights_sha256
         self.fingerprint = sources.fingerprint(spec, weights_dir)
+        self.former = sources.former(spec, weights_dir)
         self.precision = engine_name(options.precision, "cpu")
         self._weights_dir = weights_dir
         self._options = options
@@ -112,7 +112,8 @@ class OpenVinoTexts:
     def __init__(self, spec: BackboneSpec, *, path: Path, options: CpuOptions) -> None:
         self.spec = spec
         self.weights_sha256 = weights.sha256(path)
-        self.fingerprint = fingerprint(spec, path)
+        self.fingerprint = text_files.fingerprint(spec, path)
+        self.former = text_files.former(spec, path)
         self.encoder = Encoder(spec, path)
         pooling = self.encoder.pooling
         graph = graphs.stored(

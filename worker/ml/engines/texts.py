@@ -12,8 +12,14 @@ from tokenizers import Encoding
 from app.core.backbones import MOST_WINDOWS, BackboneSpec
 from app.core.errors import HeadstartError
 from app.core.texts import canonical
-from app.infra import weights
-from worker.ml.backbones.text_files import framed, lead, prompted, text_files, tokenized
+from worker.ml.backbones.text_files import (
+    framed,
+    lead,
+    most_tokens,
+    prompted,
+    text_files,
+    tokenized,
+)
 from worker.ml.engines.base import Vectors
 
 Tokens = NDArray[np.int64]
@@ -33,7 +39,7 @@ class Encoder:
     def __init__(self, spec: BackboneSpec, path: Path) -> None:
         files = text_files(path)
         self.pad, self.pooling = files.pad, spec.pooling or files.pooling
-        self.most = min(spec.input_size, weights.window(path))
+        self.most = most_tokens(spec, path)
         self._tokenizer = prompted(files.tokenizer(), spec.prompt)
         template = spec.template or files.template
         self._tokenizer = framed(self._tokenizer, template)

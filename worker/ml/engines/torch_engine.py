@@ -14,11 +14,10 @@ from app.core.backbones import BackboneSpec
 from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.precision import Precision
-from worker.ml.backbones import sources
+from worker.ml.backbones import sources, text_files
 from worker.ml.backbones.cuts import CutNetwork, cut_network
 from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.sources import image_network
-from worker.ml.backbones.text_files import fingerprint
 from worker.ml.engines.base import Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.precision import torch_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens
@@ -35,6 +34,7 @@ class TorchImages:
         self.spec, network = image_network(spec.name, weights_dir)
         self.weights_sha256 = sources.supplied(spec.name, weights_dir).sha256
         self.fingerprint = sources.fingerprint(self.spec, weights_dir)
+        self.former = sources.former(self.spec, weights_dir)
         self.best_batch = 256 if _is_cuda(device) else 16
         self.precision = torch_name(precision, device)
         self._device = torch.device(device)
@@ -79,7 +79,8 @@ class TorchTexts:
     ) -> None:
         self.spec = spec
         self.weights_sha256 = weights.sha256(path)
-        self.fingerprint = fingerprint(spec, path)
+        self.fingerprint = text_files.fingerprint(spec, path)
+        self.former = text_files.former(spec, path)
         self.precision = torch_name(precision, device)
         self.encoder = Encoder(spec, path)
         self._device = torch.device(device)

@@ -73,6 +73,7 @@ def batcher_builder(
             decoders=reader.decoders,
             weights_sha256=engine.weights_sha256,
             fingerprint=engine.fingerprint,
+            former=engine.former,
             rehearse=lambda depth: rehearse(
                 reader,
                 sizes,

@@ -40,7 +40,9 @@ def answers(attempt: Attempt, model: ModelRow, examples: Sequence[Example]) -> d
     trained = same_weights.trained_on(stored.card)
     same_weights.check(facts.backbone, trained=trained, loaded=facts.weights_sha256)
     read_as = same_weights.read_as(stored.card)
-    same_weights.check_reading(facts.backbone, trained=read_as, loaded=facts.fingerprint)
+    same_weights.check_reading(
+        facts.backbone, trained=read_as, loaded=facts.fingerprint, former=facts.former
+    )
     cached = [view for view in config["prediction_views"] if not is_pixels(view)]
     features, kept = rows_of(attempt, facts, cached, examples)
     unique = list({example.sha256: example for example in kept}.values())

@@ -151,7 +151,10 @@ class _Prediction:
             facts = facts.reading(self._config.get("pixel_scale"))
             same_weights.check(facts.backbone, trained=self._trained, loaded=facts.weights_sha256)
             same_weights.check_reading(
-                facts.backbone, trained=self._read_as, loaded=facts.fingerprint
+                facts.backbone,
+                trained=self._read_as,
+                loaded=facts.fingerprint,
+                former=facts.former,
             )
             features = self._features(facts)
         if self._wanted:

@@ -45,7 +45,10 @@ def run(attempt: Attempt) -> None:
         loaded=facts.weights_sha256,
     )
     same_weights.check_reading(
-        model.backbone, trained=same_weights.read_as(stored.card), loaded=facts.fingerprint
+        model.backbone,
+        trained=same_weights.read_as(stored.card),
+        loaded=facts.fingerprint,
+        former=facts.former,
     )
     storage = attempt.context.storage
     with scratch(attempt.staging) as folder:

@@ -43,6 +43,21 @@ def test_weights_that_are_read_otherwise_are_refused() -> None:
     assert caught.value.code == "backbone_unavailable"
 
 
+def test_a_model_of_an_older_rule_is_served_and_one_of_todays_by_todays_alone() -> None:
+    same_weights.check_reading("own", trained=OLD, loaded=NEW, former=[OLD])
+    with pytest.raises(HeadstartError, match="side file"):
+        same_weights.check_reading("own", trained="c" * 64, loaded=NEW, former=[OLD])
+
+
+def test_a_card_says_how_weights_are_read_as_a_release_before_does_too() -> None:
+    told = same_weights.told_of(NEW, [OLD])
+    assert told == {"fingerprint": OLD, "reading": NEW}
+    assert same_weights.read_as({"backbone": told}) == NEW
+    assert same_weights.told_of(NEW, []) == {"fingerprint": NEW}
+    assert same_weights.read_as({"backbone": {"fingerprint": NEW}}) == NEW
+    assert same_weights.told_of("", []) == {}
+
+
 @pytest.mark.parametrize("card", [{}, {"backbone": 1}, {"backbone": {"fingerprint": 3}}])
 def test_an_older_card_says_nothing_of_reading(card: dict[str, Any]) -> None:
     assert same_weights.read_as(card) == ""

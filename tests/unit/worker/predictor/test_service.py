@@ -92,6 +92,7 @@ class Bench:
             weights_sha256=self.weights_sha256,
             engine=f"openvino-{precision}",
             fingerprint="read so",
+            former=["read before"],
             rehearse=self.rehearse,
             deliver=deliver,
             metrics=self.metrics,
@@ -203,8 +204,9 @@ def test_a_head_is_not_asked_over_weights_that_are_read_otherwise() -> None:
     assert bench.batches == []
 
 
-def test_a_head_over_its_own_weights_is_asked() -> None:
-    bench = Bench()
+@pytest.mark.parametrize("read_as", ["", "read so", "read before"])
+def test_a_head_over_its_own_weights_is_asked(read_as: str) -> None:
+    bench = Bench(read_as=read_as)
 
     async def body() -> None:
         assert (await bench.ask()).answer["data"][0]["label"] == "x"

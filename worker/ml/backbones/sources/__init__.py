@@ -8,6 +8,7 @@ No torch is imported before a network is asked for: a warm start needs none.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from app.core.backbones import BackboneSpec, SourceName
 from app.core.errors import HeadstartError
 from app.infra import weights
+from app.infra.found_backbones import hugging_face
+from app.infra.found_backbones.settings_files import told
 from app.infra.found_backbones.side_file import SideFile, side_file
 
 if TYPE_CHECKING:
@@ -52,8 +55,34 @@ class Supplied:
     @property
     def named(self) -> str:
         """A name for all that decides what is read, the version of reading included."""
+        besides = _BESIDES.get(self.spec.source)
+        if besides is None or not (told := besides(self.path)):
+            return self.named_before
+        return hashlib.sha256(f"{self.named_before}\0{told}".encode()).hexdigest()
+
+    @property
+    def named_before(self) -> str:
+        """As it once was: of a folder with tensors by these alone, whatever builds the network."""
         told = f"{self.sha256}\0{VERSION}\0{self.side.model_dump_json(exclude={'device'})}"
         return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _settings(folder: Path) -> str:
+    """What `config.json` says, but for what decides nothing: how it is laid out, say."""
+    said = told(folder / hugging_face.CONFIG)
+    return json.dumps({key: said[key] for key in said.keys() - _IDLE}, sort_keys=True)
+
+
+def _code(folder: Path) -> str:
+    """All files of a folder whose tensors lie beside what reads them; else nothing."""
+    return weights.folder_sha256(folder) if weights.weights_file(folder).is_file() else ""
+
+
+_IDLE = {"_name_or_path", "transformers_version"}
+_BESIDES: Mapping[SourceName, Callable[[Path], str]] = {
+    "hugging_face": _settings,
+    "torch_hub": _code,
+}
 
 
 def supplied(name: str, weights_dir: Path | None) -> Supplied:
@@ -91,11 +120,20 @@ def fingerprint(spec: BackboneSpec, weights_dir: Path | None) -> str:
     levels are found than once.
     """
     found = supplied(spec.name, weights_dir)
-    if spec.source == "own":
-        return found.sha256
+    return found.sha256 if spec.source == "own" else _as_taught(spec, found.named)
+
+
+def former(spec: BackboneSpec, weights_dir: Path | None) -> tuple[str, ...]:
+    """What models say that are older than the rule by which `fingerprint` is made now."""
+    found = supplied(spec.name, weights_dir)
+    changed = spec.source != "own" and found.named != found.named_before
+    return (_as_taught(spec, found.named_before),) if changed else ()
+
+
+def _as_taught(spec: BackboneSpec, named: str) -> str:
     again = (spec.level_rule,) if spec.level_rule > 1 else ()
     taught = repr((spec.mean, spec.std, spec.input_size, *again))
-    return hashlib.sha256(f"{found.named}\0{taught}".encode()).hexdigest()
+    return hashlib.sha256(f"{named}\0{taught}".encode()).hexdigest()
 
 
 def described(name: str, weights_dir: Path | None, cache_dir: Path | None) -> BackboneSpec:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.core.errors import HeadstartError
 from app.infra import weights
 from tests.unit.worker.ml.tiny_encoder import saved
-from worker.ml.backbones.text_files import HuggingFaceFolder
+from worker.ml.backbones.text_files import HuggingFaceFolder, fingerprint, former
 from worker.ml.engines import load_engine
 
 pytestmark = pytest.mark.slow
@@ -79,3 +80,28 @@ def test_what_is_heeded_besides_is_part_of_the_fingerprint(tmp_path: Path) -> No
     edited(folder / "tokenizer_config.json", model_max_length=16)
     assert weights.window(folder) == 16
     assert HuggingFaceFolder(folder).fingerprint() != plain
+
+
+def test_two_windows_are_two_readings_which_older_models_do_not_tell_apart(tmp_path: Path) -> None:
+    saved("bert", tmp_path)
+    folder, spec = tmp_path / "bert", weights.get("bert", tmp_path)
+    edited(folder / "sentence_bert_config.json", max_seq_length=16)
+    narrow, before = fingerprint(spec, folder), former(spec, folder)
+    edited(folder / "sentence_bert_config.json", max_seq_length=32)
+    assert fingerprint(spec, folder) != narrow
+    assert before == former(spec, folder) == (HuggingFaceFolder(folder).fingerprint(),)
+    wide = fingerprint(spec, folder)
+    edited(tmp_path / "bert.json", input_size=24)
+    assert fingerprint(weights.get("bert", tmp_path), folder) not in (narrow, wide)
+
+
+def test_special_tokens_that_a_file_has_not_are_refused(tmp_path: Path) -> None:
+    """Its library panics at the first text, which no worker of ours may."""
+    saved("bert", tmp_path)
+    file = tmp_path / "bert" / "tokenizer.json"
+    told = json.loads(file.read_text())
+    told["post_processor"]["single"][0]["SpecialToken"]["id"] = "[START]"
+    file.write_text(json.dumps(told))
+    with pytest.raises(HeadstartError, match=r"bert: tokenizer\.json: .*save it anew") as caught:
+        load_engine("bert", tmp_path, device="cpu", precision="f32")
+    assert caught.value.code == "weights_invalid"

@@ -88,6 +88,21 @@ def test_what_is_kept_of_a_network_goes_with_its_pixels(tmp_path: Path) -> None:
     assert fingerprint(first, tmp_path) != fingerprint(second, tmp_path)
 
 
+def test_how_a_folder_is_laid_out_is_no_other_reading(tmp_path: Path) -> None:
+    saved("vit", tmp_path)
+    spec, file = described("vit", tmp_path, None), tmp_path / "vit" / "config.json"
+    before, told = fingerprint(spec, tmp_path), json.loads(file.read_text())
+    named = {
+        **dict(reversed(told.items())),
+        "transformers_version": "9.0.0",
+        "id2label": {"0": "a"},
+    }
+    file.write_text(json.dumps(named))
+    assert fingerprint(spec, tmp_path) == before
+    file.write_text(json.dumps({**told, "hidden_act": "relu"}))
+    assert fingerprint(spec, tmp_path) != before
+
+
 def test_what_the_library_says_of_a_folder_names_no_place(tmp_path: Path) -> None:
     saved("vit", tmp_path)
     (tmp_path / "vit" / "config.json").write_text(json.dumps({"image_size": 64}))

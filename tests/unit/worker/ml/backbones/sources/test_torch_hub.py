@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from app.core.errors import HeadstartError
 from app.infra import weights
 from tests.unit.worker.ml.backbones.sources.kit import agreeing
-from worker.ml.backbones.sources import image_network
+from worker.ml.backbones.sources import fingerprint, former, image_network
 
 CODE = """
 import torch
@@ -54,6 +56,18 @@ def test_what_feeds_the_last_linear_layer_is_read(
     before = weights.sha256(folder / "own")
     (folder / "own" / "hubconf.py").write_text(CODE + "\n# another\n")
     assert weights.sha256(folder / "own") != before
+
+
+def test_code_beside_tensors_is_part_of_the_fingerprint(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_ALLOW_HUB_CODE", "true")
+    save_file({"any": torch.ones(2)}, folder / "own" / "model.safetensors")
+    spec = image_network("own", folder)[0]
+    before, older = fingerprint(spec, folder), former(spec, folder)
+    (folder / "own" / "hubconf.py").write_text(CODE.replace("nn.ReLU", "nn.Tanh"))
+    assert fingerprint(spec, folder) != before
+    assert former(spec, folder) == older != ()
 
 
 @pytest.mark.parametrize(

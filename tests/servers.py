@@ -244,6 +244,34 @@ def running_postgres() -> Iterator[Postgres]:
 
 
 @contextmanager
+def pooled(database: str, *, processes: int = 4) -> Iterator[str]:
+    """The URL of a PgBouncer before the database, which gives each transaction any of few server
+    processes; or a skip."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        missing("PgBouncer")
+    there, port = make_url(database), free_port()
+    with tempfile.TemporaryDirectory(prefix="headstart-pgbouncer-") as folder:
+        settings = Path(folder) / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n{there.database} = host=127.0.0.1 port={there.port} user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = any\npool_mode = transaction\nmax_client_conn = 200\n"
+            f"default_pool_size = {processes}\nserver_lifetime = 30\n"
+        )
+        Path(folder).chmod(0o755)
+        told = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([program, str(settings)], **told, **_user())
+        url = there.set(port=port).render_as_string(hide_password=False)
+        try:
+            wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextmanager
 def redis_server() -> Iterator[str]:
     """The URL of a fresh redis-server."""
     with running_redis() as server:

@@ -41,6 +41,9 @@ def open_engine(url: str) -> Engine:
     return _open_postgres(url)
 
 
+_POOLED = "pooled"
+
+
 def _open_postgres(url: str) -> Engine:
     """A process that freezes within a transaction must not hold its locks for ever."""
     engine = create_engine(
@@ -58,13 +61,13 @@ def _open_postgres(url: str) -> Engine:
         return postgres.connect(*args, **options)
 
     @event.listens_for(engine, "connect")
-    def configure(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        cursor.execute("SET idle_in_transaction_session_timeout = '15s'")
-        cursor.execute("SET lock_timeout = '10s'")
-        cursor.execute("SET jit = off")  # a claim among thousands would be compiled, each time
-        cursor.close()
-        connection.commit()
+    def configure(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_POOLED] = postgres.prepare(connection)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        if connection.info[_POOLED]:
+            connection.exec_driver_sql(postgres.OF_A_TRANSACTION)
 
     @event.listens_for(engine, "handle_error")
     def leave_standby(context: ExceptionContext) -> None:

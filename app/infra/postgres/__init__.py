@@ -47,6 +47,35 @@ def connect(*args: Any, **options: Any) -> PatientConnection:
     return PatientConnection.connect(*args, **{**_KEEPALIVE, **options})
 
 
+_LIMITS = {
+    "idle_in_transaction_session_timeout": "15s",
+    "lock_timeout": "10s",
+    "jit": "off",  # a claim among thousands would be compiled, each time
+}
+OF_A_TRANSACTION = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in _LIMITS.items()
+)
+"""The same for one transaction, where the next one may have another server process."""
+
+
+def prepare(connection: psycopg.Connection[Any]) -> bool:
+    """Set a new connection up; whether a pooler is between, which gives each transaction a server
+    process: then nothing of a session holds, neither its settings nor its prepared statements.
+
+    A pooler (PgBouncer and its like) is known by the process that it names at the start and that is
+    not the one which answers.
+    """
+    answering = connection.execute("SELECT pg_backend_pid()").fetchone()
+    pooled = answering is not None and answering[0] != connection.info.backend_pid
+    if pooled:
+        connection.prepare_threshold = None
+    else:
+        for name, value in _LIMITS.items():
+            connection.execute(f"SET {name} = '{value}'")
+    connection.commit()
+    return pooled
+
+
 _GIVEN_UP = ("40P01", "40001")
 """`deadlock_detected`, `serialization_failure`: the same transaction, begun anew, may go well."""
 _BUSY = (*_GIVEN_UP, "55P03")

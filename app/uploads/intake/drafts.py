@@ -201,6 +201,8 @@ class Drafts:
 
     def _is_left_out(self, row: Row) -> bool:
         left_out = self.options.labelled and is_unlabelled(row, self.rules)
+        if SET_ASIDE in row.values:
+            return left_out  # which its table tells
         if left_out and len(self._without_label) < doubts.SINGLY:
             self._without_label.append(_unlabelled(row))
         elif left_out:
@@ -385,7 +387,6 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 
 def _unlabelled(row: Row) -> Problem:
     why = "says that its label is not there" if DENIED in row.values else "has no label"
-    why = row.values.get(SET_ASIDE, why)
     said = f"{row.table}, row {row.number} {why}, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)
 

@@ -24,7 +24,7 @@ DENIED = "denied"
 """The key of a row's values that has the label which the row says is not there."""
 
 SET_ASIDE = "set_aside"
-"""The key that has in words why its label does not count, though it has one."""
+"""The key that has the word by which its label does not count, though it has one."""
 
 
 _LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]")

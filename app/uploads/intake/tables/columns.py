@@ -104,7 +104,7 @@ class Columns:
             told["label"] = _agreed(row, values, place)
         for column in self.states:
             if (word := column.sets_aside(values)) is not None:
-                told[SET_ASIDE] = f"says {word} in `{shown(column.name, 40)}`"
+                told[SET_ASIDE] = word
                 values = {**values, column.name: None}
         return values
 
@@ -117,6 +117,8 @@ class Columns:
             self.guess.check()
         if self.watch is not None:
             self.watch.tell(table, self.places.get("label"))
+        for column in self.states:
+            column.tell()
         for name in self.marks:
             if name not in self.marked:
                 said = f"{table.name}: `{shown(name, 60)}` is 1 in no row, so it is no class"

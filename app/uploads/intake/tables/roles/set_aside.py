@@ -7,10 +7,12 @@ those is said of nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.core.manifest import Problem
 from app.uploads.intake.names import shown
 from app.uploads.intake.tables.roles.beside_labels import STATES
 from app.uploads.intake.tables.source import TableFile
@@ -80,7 +82,8 @@ class StateColumn:
     name: str
     left: list[_Vocabulary]
     said: set[str] = field(default_factory=set)
-    told: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    """Rows that were set aside, by their words."""
 
     def sets_aside(self, values: Mapping[str, Any]) -> str | None:
         """The word by which the row is set aside; None where it is not."""
@@ -91,17 +94,23 @@ class StateColumn:
         self.left = [one for one in self.left if one.fits(self.said)]
         if not any(one.tells(word, self.said) for one in self.left):
             return None
-        if not self.told:
-            self.told = True
-            said = f"a row that has {word} or the like in the column `{shown(self.name, 60)}` was "
-            said += "set aside, and is left out; leave the column out if it says something else"
-            self.table.warn("column_assumed", said)
+        self.counts[word] += 1
         return word
 
     def look(self, sample: Sequence[Mapping[str, Any]]) -> None:
         """Take the words of the first rows for said."""
         self.said |= {_word(row.get(self.name)) for row in sample} - {""}
         self.left = [one for one in self.left if one.fits(self.said)]
+
+    def tell(self) -> None:
+        """Tell how many rows were set aside, when all were read."""
+        if self.counts:
+            some = ", ".join(f"{shown(word, 30)!r} ({n:,})" for word, n in self.counts.items())
+            said = f"{self.counts.total():,} row(s) say in `{shown(self.name, 60)}` that they were "
+            said += f"set aside, {some}, and are left out; leave the column out if it says "
+            said += "something else"
+            name = self.table.name
+            self.table.tell(Problem(code="unlabelled", message=said, path=name, excluded=True))
 
 
 def states(

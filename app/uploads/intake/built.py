@@ -43,6 +43,8 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     """Close the pack, hold out what is to be held out, and review the whole."""
     if not drafts.listed:
         raise checks.nothing(drafts.problems, labelled=drafts.options.labelled)
+    if drafts.options.labelled:
+        drafts.problems += checks.intervals(drafts.listed, drafts.options)
     drafts.settle_patients()
     drafts.check_negative()
     pack = drafts.pack.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from app.core import manifest
 from app.core.errors import HeadstartError
@@ -11,10 +11,12 @@ from app.core.manifest import Example, Modality, Problem
 from app.core.modalities import MODALITIES
 from app.core.review import MISSING
 from app.uploads.intake import layout
-from app.uploads.intake.label_rules import LabelRules, bracketed, joined
+from app.uploads.intake.labels import intervals as cuts
+from app.uploads.intake.labels.rules import LabelRules, bracketed, joined
 from app.uploads.intake.layout import LabelledFile
-from app.uploads.intake.limits import Limits
+from app.uploads.intake.limits import IntakeOptions, Limits
 from app.uploads.intake.names import shown
+from app.uploads.intake.pack import Draft
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import too_long
 
@@ -78,6 +80,15 @@ def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
         "read as they are, each is a class of its own"
     )
     return [Problem(code="labels_joined", message=message)]
+
+
+def intervals(listed: Sequence[Draft], options: IntakeOptions) -> list[Problem]:
+    """What is told of labels that may be intervals or lists. Raises several_labels for lists."""
+    if options.rules.several:
+        return []
+    said = {one.label: one.path for one in reversed(listed) if one.label not in one.path.split("/")}
+    labels = sorted({one.label for one in listed})
+    return cuts.settle(said, labels, least=min(2, options.minimum_classes))
 
 
 def nameless_groups(examples: Iterable[Example]) -> list[Problem]:

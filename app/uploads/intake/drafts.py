@@ -14,7 +14,7 @@ from app.core.modalities import MODALITIES
 from app.core.review import unlabelled
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
-from app.uploads.intake.label_rules import marks_none, none_is_marked
+from app.uploads.intake.labels.rules import marks_none, none_is_marked
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown

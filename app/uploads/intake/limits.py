@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.core.manifest import LabelMode
-from app.uploads.intake.label_rules import LabelRules
+from app.uploads.intake.labels.rules import LabelRules
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
-from app.uploads.intake.label_rules import almost_tailed, is_fasttext, is_tailed
+from app.uploads.intake.labels.rules import almost_tailed, is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown

@@ -11,7 +11,8 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Split
 from app.core.texts import is_seen, plain
-from app.uploads.intake.label_rules import SINGLE, LabelRules
+from app.uploads.intake.labels.intervals import may_be_list
+from app.uploads.intake.labels.rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE, shown
 from app.uploads.intake.splits import SPLITS
@@ -178,6 +179,8 @@ def label_of(row: Row, value: Any, limits: Limits, rules: LabelRules = SINGLE) -
     """
     if rules.several:
         return ""
+    if isinstance(value, str) and may_be_list(value):
+        return _label(row, value, limits)  # all labels together tell
     if isinstance(value, str) and rules.judging and rules.parted(value) is not None:
         raise row.error("several_labels", "`label` is a list as a text; one label is read")
     only = listed(value) if isinstance(value, str) else None

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from app.uploads.intake.label_rules import is_fasttext, is_tailed
+from app.uploads.intake.labels.rules import is_fasttext, is_tailed
 from app.uploads.intake.splits import of_folders, read_name
 
 MOST = 8

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
-from app.uploads.intake.label_rules import SINGLE, LabelRules
+from app.uploads.intake.labels.rules import SINGLE, LabelRules
 from app.uploads.intake.layout import doubts
 from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.named import Nearby

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.uploads.intake.label_rules import chosen
+from app.uploads.intake.labels.rules import chosen
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import DENIED, SET_ASIDE, Row
 from app.uploads.intake.splits import SPLITS

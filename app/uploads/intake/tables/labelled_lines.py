@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from app.uploads.intake.label_rules import GLUED, MARK, SPACED
+from app.uploads.intake.labels.rules import GLUED, MARK, SPACED
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables.lines import numbered

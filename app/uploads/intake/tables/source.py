@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.core.manifest import Problem
-from app.uploads.intake.label_rules import SINGLE, LabelRules
+from app.uploads.intake.labels.rules import SINGLE, LabelRules
 from app.uploads.intake.limits import FormerReading, IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 

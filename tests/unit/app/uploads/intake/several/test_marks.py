@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import HeadstartError
 from app.uploads.form import UploadForm
 from app.uploads.intake import Built, IntakeOptions
-from app.uploads.intake.label_rules import chosen, joined
+from app.uploads.intake.labels.rules import chosen, joined
 from tests.archives import zipped
 from tests.unit.app.uploads.intake.conftest import Take
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from app.uploads.intake.labels.intervals import ends
 from app.uploads.printed import LONGEST, listed
 
 MARK = "__label__"
@@ -78,7 +79,7 @@ _BRACKETED = re.compile(r"\[[^\[\]]*,[^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 def bracketed(labels: Collection[str]) -> list[str]:
     """The labels that look like lists whose words have no quotation marks, as Java, Spark and
     Postgres print them."""
-    return sorted(label for label in labels if _BRACKETED.fullmatch(label))
+    return sorted(label for label in labels if _BRACKETED.fullmatch(label) and ends(label) is None)
 
 
 PARTERS = ("|", ";", ",", "/", "+", " ")

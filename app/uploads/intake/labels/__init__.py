@@ -1,0 +1,1 @@
+"""What labels are: how many an example may have, how a cell says them, and which are intervals."""

@@ -24,6 +24,7 @@ class ChatMessage(BaseModel):
     refusal: None = None
     annotations: list[Any] = []
     tool_calls: list[dict[str, Any]] | None = Field(None, description="Where one was demanded.")
+    function_call: dict[str, Any] | None = Field(None, description="The older form of it.")
 
 
 class OtherToken(BaseModel):
@@ -53,7 +54,7 @@ class ChatChoice(BaseModel):
     index: int
     message: ChatMessage
     logprobs: ChatLogprobs | None
-    finish_reason: Literal["stop", "tool_calls"]
+    finish_reason: Literal["stop", "tool_calls", "function_call"]
     prediction: ClassFound
 
 

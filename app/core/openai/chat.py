@@ -5,7 +5,7 @@ Shapes as the API reference has them (platform.openai.com/docs/api-reference/cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -61,6 +61,10 @@ class ChatRequest(LenientRequest):
         None, description="Only one that `tool_choice` demands is called, with the label in it."
     )
     tool_choice: str | dict[str, Any] | None = None
+    functions: list[dict[str, Any]] | None = Field(None, description="The older form of `tools`.")
+    function_call: str | dict[str, Any] | None = Field(
+        None, description="The older form of `tool_choice`."
+    )
 
     def check(self) -> None:
         """Raise ValueError where members contradict each other."""
@@ -121,6 +125,8 @@ def usage(answer: Told, times: int = 1) -> dict[str, Any]:
 
 def _form(asked: ChatRequest) -> tuple[Wording, str | None]:
     """How the label is written, and the tool that is called with it. Raises invalid_request."""
+    if isinstance(asked.function_call, dict):
+        return _function(asked.function_call, asked.functions or ())
     name = _demanded(asked)
     if name is None:
         return form_of(asked.response_format, "response_format", inside="json_schema"), None
@@ -129,6 +135,16 @@ def _form(asked: ChatRequest) -> tuple[Wording, str | None]:
         if tool.get("type") == "function" and name in ("", function.get("name")):
             return Wording(_object(function.get("parameters")), "tools"), str(function.get("name"))
     raise HeadstartError("invalid_request", "tool_choice: no such tool", param="tool_choice")
+
+
+def _function(
+    wanted: Mapping[str, Any], functions: Sequence[Mapping[str, Any]]
+) -> tuple[Wording, str]:
+    for function in functions:
+        if function.get("name") == wanted.get("name"):
+            form = Wording(_object(function.get("parameters")), "functions")
+            return form, str(function.get("name"))
+    raise HeadstartError("invalid_request", "function_call: no such function", param="functions")
 
 
 def _demanded(asked: ChatRequest) -> str | None:
@@ -146,7 +162,7 @@ def form_of(wanted: object, param: str, *, inside: str | None) -> Wording:
     if kind == "text":
         return Wording(None, param)
     if kind == "json_object":
-        return Wording({}, param)
+        return Wording(_object(told.get("schema")), param)
     schema = (_object(told.get(inside)) if inside else told).get("schema")
     if kind != "json_schema" or not isinstance(schema, Mapping):
         why = f"{param}: it is of type text, json_object, or json_schema with its schema"
@@ -173,14 +189,18 @@ def _head(reply: ModelReply, kind: str) -> dict[str, Any]:
 def _choice(asked: ChatRequest, answer: Told, tool: str | None, index: int) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.content, "refusal": None}
     message |= {"annotations": []}
+    reason = "stop"
     if tool is not None:
-        message |= {"content": None, "tool_calls": [_call(answer, tool, index)]}
+        older = isinstance(asked.function_call, dict)
+        reason = "function_call" if older else "tool_calls"
+        call = _call(answer, tool, index)
+        message |= {"content": None, reason: call["function"] if older else [call]}
     logprobs = {"content": answer.logprobs(asked.top_logprobs or 0), "refusal": None}
     return {
         "index": index,
         "message": message,
         "logprobs": logprobs if asked.logprobs else None,
-        "finish_reason": "stop" if tool is None else "tool_calls",
+        "finish_reason": reason,
         "prediction": answer.prediction,
     }
 
@@ -194,6 +214,9 @@ def _pieces(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     message, index = choice["message"], choice["index"]
     start = {"role": "assistant", "content": "", "refusal": None}
     said: dict[str, Any] = {"content": message["content"]}
+    if "function_call" in message:
+        start["content"] = None
+        said = {"function_call": message["function_call"]}
     if "tool_calls" in message:
         start["content"] = None
         said = {

@@ -22,6 +22,8 @@ class LenientRequest(BaseModel):
     def _spelt_right(cls, given: Any) -> Any:
         known = cls.model_fields
         for name in given if isinstance(given, dict) else ():
+            if name in _SHAPING and given[name] is not None:
+                raise ValueError(f"{name}: it is not read; ask for a form by response_format")
             meant = get_close_matches(str(name), known, 1, 0.85) if name not in known else []
             if meant and name not in _OTHERS:
                 raise ValueError(f"{name}: there is no such member; did you mean {meant[0]}?")
@@ -37,5 +39,10 @@ class LenientRequest(BaseModel):
         """Raise ValueError where members contradict each other."""
 
 
+_SHAPING = frozenset(
+    {"guided_choice", "guided_json", "guided_regex", "guided_grammar", "structured_outputs"}
+    | {"grammar", "json_schema"}
+)
+"""What other services hold an answer to a form by: let pass, they would be broken silently."""
 _OTHERS = frozenset({"models"})
 """Members that other services know, and that look like one of these."""

@@ -101,9 +101,32 @@ def test_a_demanded_tool_is_called_with_the_label() -> None:
     assert choice["message"]["content"] is None
 
 
+def test_a_demanded_function_is_called_in_its_older_form() -> None:
+    schema = {"type": "object", "properties": {"intent": {"enum": ["refund", "card"]}}}
+    functions = [{"name": "other"}, {"name": "route", "parameters": schema}]
+    members: dict[str, Any] = {"functions": functions, "function_call": {"name": "route"}}
+    whole = answered(**members)
+    (choice,) = whole["choices"]
+    call = {"name": "route", "arguments": '{"intent":"refund"}'}
+    assert choice["message"]["function_call"] == call
+    assert (choice["message"]["content"], choice["finish_reason"]) == (None, "function_call")
+    pieces = list(chat.chunks(asked(**members), whole))
+    assert [one["choices"][0]["delta"].get("function_call") for one in pieces] == [None, call, None]
+    with pytest.raises(HeadstartError, match="no such function"):
+        answered(**{**members, "function_call": {"name": "absent"}})
+    assert answered(functions=functions)["choices"][0]["message"]["content"] == "refund"
+
+
+def test_a_json_object_may_have_a_schema() -> None:
+    schema = {"type": "object", "properties": {"intent": {"enum": ["refund", "card"]}}}
+    (choice,) = answered(response_format={"type": "json_object", "schema": schema})["choices"]
+    assert choice["message"]["content"] == '{"intent":"refund"}'
+
+
 @pytest.mark.parametrize(
     "members",
     [
+        {"guided_choice": None},
         {"temperature": 0},
         {"max_tokens": 1, "seed": 7},
         {"invented_next_year": True},
@@ -120,6 +143,8 @@ def test_what_does_not_matter_is_let_pass(members: dict[str, Any]) -> None:
     [
         ({"top_logprob": 5, "logprobs": True}, "did you mean top_logprobs"),
         ({"top_logprobs": 5}, "it needs logprobs"),
+        ({"guided_choice": ["refund"]}, "guided_choice: it is not read; ask for a form by resp"),
+        ({"structured_outputs": {}}, "structured_outputs: it is not read"),
         ({"stream_options": {"include_usage": True}}, "it needs stream"),
         ({"n": 0}, "greater than or equal to 1"),
         ({"messages": []}, "at least 1 item"),
@@ -167,6 +192,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 MEMBERS = ["tools", "tool_choice", "response_format", "messages", "stream", "stream_options"]
+MEMBERS += ["functions", "function_call"]
 
 
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON))

@@ -60,6 +60,17 @@ def strict(**properties: Any) -> dict[str, Any]:
             {"intent": "refund"},
         ),
         ({"type": "string"}, "refund"),
+        (strict(intent={"anyOf": [{"const": "refund"}, {"const": "card"}]}), {"intent": "refund"}),
+        (
+            strict(intent={"oneOf": [{"enum": ["refund"]}, {"const": "card"}, {"type": "null"}]}),
+            {"intent": "refund"},
+        ),
+        (strict(intent={"enum": ["card", "refund", None]}), {"intent": "refund"}),
+        (
+            strict(labels={"type": "array", "items": strict(name=ENUM, score={"type": "number"})}),
+            {"labels": [{"name": "refund", "score": 0.75}]},
+        ),
+        ({**strict(intent=ENUM), "minProperties": 1, "maxProperties": 1}, {"intent": "refund"}),
     ],
 )
 def test_the_label_goes_where_the_schema_has_a_place_for_it(schema: Any, value: Any) -> None:
@@ -104,6 +115,59 @@ def test_what_a_classifier_does_not_know_is_refused(schema: Any) -> None:
     with pytest.raises(HeadstartError, match="and no more") as refused:
         Wording(schema).write(BEST)
     assert refused.value.param == "response_format"
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        (strict(intent=ENUM, reasoning={"type": "string"}), "no more: `reasoning`, which is req"),
+        (strict(a={"type": "array", "items": ENUM, "minItems": 2}), "the bounds of `a`, of which"),
+        ({**strict(intent=ENUM), "minProperties": 2}, "of the members 1 can be given"),
+        ({**strict(intent=ENUM), "not": {}}, "its `not` is not read here"),
+        (strict(intent={**ENUM, "if": {}}), "its `if` is not read here"),
+        (strict(a={"type": "array", "items": ENUM, "contains": {}}), "its `contains` is not"),
+        (strict(intent={"allOf": [ENUM, {"maxLength": 3}]}), "its `allOf` is not read here"),
+    ],
+)
+def test_what_is_too_much_is_named(schema: Any, why: str) -> None:
+    with pytest.raises(HeadstartError, match=why):
+        Wording(schema).write(BEST)
+
+
+def test_members_are_not_words_of_the_schema() -> None:
+    schema = strict(**{"not": ENUM, "if": {"const": 1}})
+    assert written(schema) == {"not": "refund", "if": 1}
+
+
+NAMED = {"type": "array", "items": strict(name=ENUM, score={"type": "number"})}
+SAID = [
+    ([], []),
+    (RANKED[:1], [{"name": "refund", "score": 0.75}]),
+    (RANKED[:2], [{"name": "refund", "score": 0.75}, {"name": "card", "score": 0.2}]),
+]
+
+
+@pytest.mark.parametrize(("said", "value"), SAID)
+def test_each_label_that_is_said_is_an_item(said: list[Ranked], value: Any) -> None:
+    schema = strict(version={"const": 1}, labels=NAMED)
+    told = json.loads(Wording(schema).write_all(BEST, said))
+    jsonschema.validate(told, schema)
+    assert told == {"version": 1, "labels": value}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        strict(label=ENUM),
+        strict(label={"anyOf": [ENUM, {"type": "null"}]}),
+        strict(label={"type": "string"}),
+        strict(labels=NAMED, first=ENUM),
+    ],
+)
+@pytest.mark.parametrize("said", [[], RANKED[:1], RANKED[:2]])
+def test_of_several_labels_none_is_lost(schema: Any, said: list[Ranked]) -> None:
+    with pytest.raises(HeadstartError, match="has room for one label, and the model may say sev"):
+        Wording(schema).write_all(BEST, said)
 
 
 def test_an_enum_spells_the_classes_its_own_way() -> None:

@@ -7,7 +7,7 @@ upload and leaves nothing behind; what is doubtful about an example becomes a pr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -215,13 +215,16 @@ class _Intake:
         """The members that metadata names in a column that its cells tell; None where it says
         groups or splits alone, and folders the labels. Raises `error`."""
         notes, problems = len(self._drafts.notes), len(self._drafts.problems)
-        with suppress(HeadstartError):
+        try:
             items, _ = self._beside(opened, tree)
             if items is not None:
                 return items
             if self._facts.members.intersection(one.index for one in layout.metadata(tree)):
                 del self._drafts.notes[notes:], self._drafts.problems[problems:]
                 return None
+        except HeadstartError as other:
+            if "`path`" in error.message and ", row " in other.message:
+                raise  # a column names the pictures, and something is wrong with a row
         raise error
 
     def _list_reading(self, opened: Archive) -> ListReading:
@@ -251,8 +254,7 @@ class _Intake:
         """The members that tables beside the pictures name, and those tables; None where there
         are no such tables, or folders say the labels."""
         pictures = [one for one in tree if one.role == "image"]
-        look = MaskLook(opened, self._cutter, self._options)
-        self._drawn = layout.Drawn(pictures, look.anywhere)
+        self._drawn = layout.Drawn(pictures, MaskLook(opened, self._cutter, self._options).anywhere)
         sources = Sources(tree, self._list_reading(opened), self._drawn)
         tables = list(sources.every())
         decision = layout.decide(tables, self._drawn.without(pictures))

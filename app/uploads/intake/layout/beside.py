@@ -142,6 +142,8 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         and not (one.vague and (by_folder or chosen))
         and not (one.facts and (by_folder or chosen))
     ]
+    chosen, others = _without_parts(chosen)
+    problems += [doubts.table_unread(one.member.path, why) for one, why in others]
     _check_broken(tables, chosen, by_folder)
     clashing = [one for one in tables if one.clashes and one.error is not None]
     if clashing and not chosen and clashing[0].error is not None:
@@ -163,6 +165,35 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         chosen = []
     facts = [one for one in tables if one.facts and chosen]
     return replace(_read(chosen, facts, pictures, problems), read=chosen, beside=further)
+
+
+def _without_parts(
+    tables: Sequence[NamingTable],
+) -> tuple[list[NamingTable], list[tuple[NamingTable, str]]]:
+    """The tables without those whose pictures have a label in another that is meant before them,
+    and why: by the `label_column` that was asked for, or as they have boxes of some of them."""
+    named = [(one, {str(row.values["path"]) for _, row in _located(one, None)}) for one in tables]
+    kept: list[NamingTable] = []
+    left: list[tuple[NamingTable, str]] = []
+    for one, mine in named:
+        why = next((why for o, theirs in named if (why := _why_before(o, theirs, one, mine))), None)
+        if why is None:
+            kept.append(one)
+        else:
+            left.append((one, why))
+    return kept, left
+
+
+def _why_before(
+    other: NamingTable, theirs: Set[str], one: NamingTable, mine: Set[str]
+) -> str | None:
+    """Why the other table's labels are meant before those of one; None where they are not."""
+    asked = "label_column"
+    if asked in other.asked and asked not in one.asked and theirs & mine:
+        return f"it has no column that {asked} says, as {other.title} has"
+    if one.boxed and not one.sure and not other.boxed and mine < theirs:
+        return f"it has boxes of some of the pictures that {other.title} has labels of"
+    return None
 
 
 def _completed(table: NamingTable, by_folder: Mapping[int, str]) -> dict[FileInTree, str]:

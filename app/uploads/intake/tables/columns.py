@@ -16,7 +16,15 @@ from app.uploads.intake.rows import DENIED, SET_ASIDE, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
-from app.uploads.intake.tables.roles import former, marks, responses, split_guess, telling
+from app.uploads.intake.tables.roles import (
+    coordinates,
+    former,
+    mark_columns,
+    marks,
+    responses,
+    split_guess,
+    telling,
+)
 from app.uploads.intake.tables.roles.grouping import UnreadGroups
 from app.uploads.intake.tables.roles.held_out import HeldOutFlags, held_out
 from app.uploads.intake.tables.roles.holding import DenyingColumn, holding
@@ -144,14 +152,17 @@ def find(
     header = Row(table.name, number, {})
     _check_chosen(table, header, names)
     places = {}
+    kept = [name for name in names if name not in images]
+    free_of = kept, _without_measures(table, kept, sample)
     for role in USUAL if table.labelled else ("text",):
-        name = _place(table, header, role, [name for name in names if name not in images], typed)
+        name = _place(table, header, role, free_of[role == "label"], typed)
         if name is not None:
             places[role] = name
     if images:
         own = [name for name in images if folded(name) == "image"]
         places["image"] = _one(header, "image", own[:1] or images)
-    marked = _marked(table, places, names, sample)
+    plain = table.labelled and not _is_chat(names)
+    marked = mark_columns.marked(table, header, places, names, sample) if plain else ()
     if marked:
         places.pop("label", None)
     _check_needed(table, header, {**places, **({"label": ""} if marked else {})}, names)
@@ -190,6 +201,17 @@ def find(
     )
 
 
+def _without_measures(
+    table: TableFile, names: Sequence[str], sample: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The columns that may be the label: no side of a box, and beside pictures nothing measured."""
+    no_labels = set(coordinates.coordinates(names))
+    if table.paths:
+        no_labels |= {name for name in names if coordinates.are_measured(sample, name)}
+    asked = matching(names, table.columns.get("label", ""))
+    return [name for name in names if name not in no_labels or name in asked]
+
+
 def _agreed(row: Row, values: Mapping[str, Any], name: str) -> Any:
     try:
         return responses.agreed(values, name)
@@ -218,32 +240,6 @@ def _voting(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -
     objects = table.kind in ("jsonl", "json") and "text" in places
     doccano = objects and consensus.is_doccano(map(folded, names))
     return consensus.voting(free, table=table.name if doccano else None)
-
-
-def _marked(
-    table: TableFile,
-    places: Mapping[str, str],
-    names: Sequence[str],
-    sample: Sequence[Mapping[str, Any]],
-) -> tuple[str, ...]:
-    """The columns with one mark a class: those that the caller names, or where no column says the
-    label those that have marks; none where there are fewer than two and nobody has said that there
-    may be several labels."""
-    if not table.labelled or _is_chat(names):
-        return ()
-    if table.marks:
-        return tuple(matching(names, told)[0] for told in table.marks)
-    if "label" in places and folded(places["label"]) not in FURTHER["label"]:
-        return ()
-    free = [name for name in names if name not in places.values()]
-    free = [name for name in free if not split_guess.is_no_class(folded(name))]
-    found = marks.columns(sample, free)
-    if len(found) < (1 if table.rules.several and "label" not in places else 2):
-        return ()
-    some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10]) + (", …" if found[10:] else "")
-    said = f"columns of 0 and 1 are taken for the labels: {some}"
-    table.warn("column_assumed", f"{said}; label_columns says otherwise")
-    return tuple(found)
 
 
 def _guess(table: TableFile, places: Mapping[str, str], names: Sequence[str]) -> SplitGuess | None:

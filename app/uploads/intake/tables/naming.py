@@ -20,6 +20,7 @@ from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.roles import marks, split_guess
 from app.uploads.intake.tables.roles.codes import coded, codes
+from app.uploads.intake.tables.roles.coordinates import coordinates
 from app.uploads.intake.tables.sample import MOST, sample
 from app.uploads.intake.tables.source import TableFile
 
@@ -115,10 +116,11 @@ def _read(
             member, [], told, nearby, error.message, facts=facts, error=broken
         )
     rows = _with_codes(read, names, rows, told)
+    boxed = bool(coordinates(names))
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
         return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
-    return beside.NamingTable(member, rows, told, nearby)
+    return beside.NamingTable(member, rows, told, nearby, boxed=boxed)
 
 
 def _with_codes(

@@ -14,6 +14,9 @@ MARKS: Mapping[str, bool] = {
     **dict.fromkeys(("0", "0.0", "false"), False),
 }
 _SIGNED: Mapping[str, bool] = {"1": True, "-1": False}
+_COUNT = re.compile(r"0*(?:[2-9]|[1-9][0-9]+)(?:\.0*)?")
+_COUNTS = 0.1
+"""Share of cells with a number of 2 or more, from which a column counts something or grades it."""
 _ENOUGH = 3
 """Columns of 1 and -1 that are marks of classes: one or two are rather answers to something."""
 _IDS = "id ids idx index key row row_id rowid uid uuid guid no nr number rownum unnamed"
@@ -38,8 +41,11 @@ def is_id(name: str) -> bool:
 
 
 def _has_marks(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
-    said = [_of(row[name]) for row in sample if row.get(name) not in (None, "")]
-    return 2 * sum(one is not None for one in said) > len(said)
+    cells = [row[name] for row in sample if row.get(name) not in (None, "")]
+    said = [_of(cell) for cell in cells]
+    counts = sum(_COUNT.fullmatch(str(cell).strip()) is not None for cell in cells)
+    few = counts < 2 or counts < _COUNTS * len(said)  # one alone is rather wrong, and told
+    return few and 2 * sum(one is not None for one in said) > len(said)
 
 
 def are_signed(sample: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bool:
@@ -65,6 +71,11 @@ def read(row: Row, name: str, value: Any, *, signed: bool = False) -> bool:
         hint += "nobody is sure; label_columns says which columns are the labels"
         raise row.error("invalid_value", f"{said}; {hint}")
     return found
+
+
+def is_one(value: Any) -> bool:
+    """Whether a cell says that the class is there."""
+    return _of(value) is True
 
 
 def _of(value: Any) -> bool | None:

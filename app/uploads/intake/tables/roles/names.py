@@ -33,7 +33,8 @@ _LABELS = (
     "rating ratings stars polarity annotation gold gold_label majority_label ground_truth truth "
     "sentiment_label airline_sentiment emotion_label label_id class_id class_index class_idx "
     "category_name category_id cell_type defect defect_type output verdict language_label "
-    "classid classname labelid categoryid"
+    "classid classname labelid categoryid finding findings finding_label finding_labels "
+    "image_label image_labels diagnostic pathology disease_name disease_label lesion_type"
 )
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "text": tuple(_TEXTS.split()),

@@ -16,7 +16,7 @@ from app.datasets import asking, service
 from app.datasets.content import relabelled, relabelling
 from app.datasets.erasing import marks
 from app.feedback import fitness
-from app.feedback.former_labels import CODE, former_labels
+from app.feedback.former_labels import CODE, FormerLabels, former_labels
 from app.feedback.giving import data_of
 from app.feedback.newer_words import Word, is_settled, newer_words
 from app.feedback.schemas import FeedbackCounts, LeftOutFeedback
@@ -48,8 +48,7 @@ class _Plan:
     settled: list[FeedbackRow] = field(default_factory=list)
     unchanged: int = 0
     rejected: list[tuple[FeedbackRow, LeftOutFeedback]] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    """What labels that were said are called now."""
+    former: FormerLabels = field(default_factory=FormerLabels)
 
     @property
     def counts(self) -> FeedbackCounts:
@@ -58,13 +57,13 @@ class _Plan:
             relabelled=len(self.relabelled),
             unchanged=self.unchanged,
             left_out=[told for _, told in self.rejected],
-            renamed=self.names,
+            renamed=self.former.renamed,
         )
 
     def settle(self, row: FeedbackRow, examples: Sequence[Example]) -> None:
         """An input that the dataset has: it has the label, too, or will have it."""
         self.settled.append(row)
-        said = _said(row, self.names)
+        said = _said(row, self.former.names_for(row))
         wrong = [
             one
             for one in examples
@@ -126,7 +125,7 @@ def _planned(services: Services, base: DatasetSnapshot, found: Sequence[Feedback
     for example in examples:
         known[example.content].append(example)
     former = former_labels(services, base, examples, last.values())
-    plan.names.update(former.names)
+    plan.former = former
     words = {one: Word(sha256=row.sha256, at=row.updated_at) for one, row in last.items()}
     newer = newer_words(services, base, words)
     erased = marks.erased_among(services, base.dataset, last)
@@ -212,7 +211,7 @@ def _made(services: Services, base: DatasetSnapshot, plan: _Plan) -> DatasetSnap
     if not plan.added:
         return service.revise(services, base, relabelled(plan.relabelled, minimum_classes=1))
     with scratch(staging(services.settings)) as folder:
-        upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder, plan.names)
+        upload = _PACKED[base.dataset.modality](_inputs(services, plan), folder, plan.former)
         mode = asking.label_mode_of(base)
         modality = MODALITIES[base.dataset.modality].name
         form = UploadForm(modality=modality, label_mode=mode)
@@ -230,25 +229,25 @@ def _inputs(services: Services, plan: _Plan) -> _Inputs:
             yield content, row, data
 
 
-def _packed_images(added: _Inputs, folder: Path, names: Mapping[str, str]) -> Upload:
+def _packed_images(added: _Inputs, folder: Path, former: FormerLabels) -> Upload:
     """An archive with a list of the labels; an example's path says what it is."""
     path, lines = folder / "upload", []
     with storage_errors(), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for content, row, data in added:
             member = f"feedback/{content}.{images.check(data, 'image').format}"
             archive.writestr(member, data)
-            lines.append(fitness.line(row, {"path": member}, names))
+            lines.append(fitness.line(row, {"path": member}, former.names_for(row)))
         archive.writestr("metadata.jsonl", "".join(lines))
     return _upload(folder, path, "feedback.zip")
 
 
-def _packed_texts(added: _Inputs, folder: Path, names: Mapping[str, str]) -> Upload:
+def _packed_texts(added: _Inputs, folder: Path, former: FormerLabels) -> Upload:
     """A line a text."""
     path, contents = folder / "upload", []
     with storage_errors(), path.open("w", encoding="utf-8") as file:
         for content, row, data in added:
             contents.append(content)
-            file.write(fitness.line(row, {"text": data.decode()}, names))
+            file.write(fitness.line(row, {"text": data.decode()}, former.names_for(row)))
     digest = hashlib.sha256("".join(sorted(contents)).encode()).hexdigest()[:16]
     return _upload(folder, path, f"feedback-{digest}.jsonl")
 

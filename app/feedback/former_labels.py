@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.manifest import Example
 from app.feedback import fitness
+from app.feedback.moved_names import called, moved_names
 from app.http.dependencies import Services
 from app.infra.database import reading
 from app.infra.orm import DatasetVersionRow, FeedbackRow
@@ -25,6 +25,20 @@ class FormerLabels:
 
     names: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, float] = field(default_factory=dict)
+    moved: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By feedback, what labels are called now whose names others have since."""
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What labels that were said are called now; of those in whose place others are, too."""
+        found = dict(self.names)
+        for told in self.moved.values():
+            found |= told
+        return found
+
+    def names_for(self, row: FeedbackRow) -> Mapping[str, str]:
+        """What the labels that a row says are called now."""
+        return {**self.names, **self.moved.get(row.id, {})}
 
     def why_not(self, row: FeedbackRow) -> str | None:
         """Why a dataset is not to have what was said; None where nothing speaks against it.
@@ -48,23 +62,25 @@ def former_labels(
     said: Iterable[FeedbackRow],
 ) -> FormerLabels:
     """Of the labels that feedback says those that a version of the dataset had, and its latest
-    `examples` have not."""
+    `examples` have not, or have for others: where names changed places."""
+    said = list(said)
     known = {name for one in examples for name in one.names} | {*(base.version.declared or ())}
     strange = {label for row in said for label in fitness.said(row)} - known
+    moved = moved_names(services, base, examples, said)
     if not strange:
-        return FormerLabels()
+        return FormerLabels(moved=moved)
     names: dict[str, str] = {}
     dropped: dict[str, float] = {}
     now = {one.content: one for one in examples}
     for had, since, labels in _last_had(services, base, strange):
         before = blobs.load_manifest(services, had)
         for label in labels:
-            name = _called(label, before, now)
+            name = called(label, before, now)
             if name is None:
                 dropped[label] = since.created_at
             else:
                 names[label] = name
-    return FormerLabels(names, dropped)
+    return FormerLabels(names, dropped, moved)
 
 
 def _last_had(
@@ -80,15 +96,3 @@ def _last_had(
             found = {place: [one for one in some if one != label] for place, some in found.items()}
             found.setdefault(at, []).append(label)
     return [(every[at], every[at + 1], some) for at, some in found.items() if some]
-
-
-def _called(label: str, before: Iterable[Example], now: Mapping[str, Example]) -> str | None:
-    """The one label that examples have in the place of theirs; None where they have several, or
-    fewer than half of them are there."""
-    had = [one for one in before if label in one.names]
-    there = [(one, now[one.content]) for one in had if one.content in now]
-    instead = Counter(frozenset(after.names) - {*one.names} for one, after in there)
-    gained = [name for names in instead for name in names]
-    if len(instead) != 1 or len(gained) != 1 or 2 * len(there) < len(had):
-        return None
-    return gained[0]

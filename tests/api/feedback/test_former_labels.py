@@ -115,3 +115,56 @@ def test_a_label_that_the_dataset_never_had_is_a_class(client: httpx.Client) -> 
     say(client, "seven")
     told = apply(client, dataset)
     assert (told["added"], told["renamed"]) == (1, {})
+
+
+def change_places(client: httpx.Client, dataset: str) -> None:
+    rename(client, dataset, "1", "for now")
+    rename(client, dataset, "2", "1")
+    rename(client, dataset, "for now", "2")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_of_names_that_changed_places_each_means_what_it_did(
+    client: httpx.Client, *, before: bool
+) -> None:
+    dataset = upload(client)
+    if before:
+        say(client, "1")
+    change_places(client, dataset)
+    if not before:
+        say(client, "1")
+    told = apply(client, dataset)
+    name = "2" if before else "1"
+    assert (told["added"], told["renamed"]) == (1, {"1": "2"} if before else {})
+    assert len(examples(client, dataset, name)) == 5
+
+
+def test_a_name_that_another_class_took_over_means_what_it_did(client: httpx.Client) -> None:
+    dataset = upload(client)
+    say(client, "1")
+    rename(client, dataset, "1", "one")
+    rename(client, dataset, "2", "1")
+    told = apply(client, dataset)
+    assert (told["added"], told["renamed"]) == (1, {"1": "one"})
+    assert len(examples(client, dataset, "one")) == 5
+
+
+def test_a_model_is_agreed_with_in_its_own_words(client: httpx.Client) -> None:
+    dataset = upload(client)
+    change_places(client, dataset)
+    body = {"input": {"image": base64.b64encode(FRESH).decode()}, "correct": True}
+    given = client.post(f"{HERE}/feedback", json=body).raise_for_status().json()
+    label = given["label"] or given["predicted"]["label"]
+    assert apply(client, dataset)["added"] == 1
+    name = {"1": "2", "2": "1"}.get(label, label)
+    assert len(examples(client, dataset, name)) == 5
+
+
+def test_one_example_that_was_corrected_renames_nothing(client: httpx.Client) -> None:
+    dataset = upload(client)
+    for one in examples(client, dataset, "1")[1:]:
+        client.delete(f"/v1/datasets/{dataset}/examples/{one['id']}").raise_for_status()
+    say(client, "1")
+    rename(client, dataset, "1", "0")
+    say(client, "1", DIGITS[PER_CLASS + 2][0])
+    assert apply(client, dataset)["added"] == 2

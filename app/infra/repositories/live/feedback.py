@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import DatasetVersionRow, FeedbackRow, LoggedPredictionRow
+from app.infra.orm import DatasetVersionRow, FeedbackRow, LoggedPredictionRow, ModelRow
 from app.infra.repositories.live import log
 from app.infra.repositories.upserts import found_or_added, locked
 
@@ -224,6 +224,20 @@ def versions_since(
     first = then.first()
     after = mine.where(of.number >= (first.number if first is not None else 0))
     return list(session.scalars(after.order_by(of.number)))
+
+
+def meant_at(
+    session: Session, said: Sequence[FeedbackRow], *, organisation_id: str
+) -> dict[str, float]:
+    """By feedback, when its labels were called as it calls them: when it was given, and of what
+    agrees with a model when that was fitted, if it is there."""
+    agreed = {row.model_id for row in said if row.correct}
+    mine = select(ModelRow.id, ModelRow.created_at).where(
+        ModelRow.organisation_id == organisation_id, ModelRow.id.in_(agreed)
+    )
+    fitted = {one.id: one.created_at for one in session.execute(mine)}
+    times = {row.id: fitted.get(row.model_id) if row.correct else None for row in said}
+    return {row.id: min(row.updated_at, times[row.id] or row.updated_at) for row in said}
 
 
 def undrawn(

@@ -17,6 +17,8 @@ from app.uploads.intake.tables.source import TableFile
 
 MOST_BOXES = 5_000_000
 _TRUE = (1, "1")
+_ONE = 1.001
+"""The whole of a picture's side, as its parts may be rounded."""
 LISTS = ("images", "annotations", "categories")
 _OF_IMAGES = ("file_name", "group", "split", "width", "height")
 _OF_BOXES = ("category_id", "bbox", "iscrowd")
@@ -36,6 +38,8 @@ class _Coco:
     """Of images with boxes the least area of one."""
     ignored: dict[str, int] = field(default_factory=dict)
     """Annotations that are not to count, by image."""
+    pixels: bool = False
+    """Whether a box reaches beyond 1: else all are fractions of the pictures' sides, as Azure's."""
     scored: int = 0
     """Annotations with a score, as a detector's guesses have one."""
 
@@ -52,12 +56,14 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
         row = Row(table.name, number, {})
         names = {_category(row, coco, one) for one in coco.found.get(key, ())}
         one = AnnotatedPicture(str(image["file_name"]), number, sorted(names), size=_size(image))
-        one.boxed, one.doubtful = _is_boxed(coco, key, one.size), key in coco.ignored
+        whole = one.size if coco.pixels else (1, 1)
+        one.boxed, one.doubtful = _is_boxed(coco, key, whole), key in coco.ignored
         one.group, one.split = image.get("group"), image.get("split")
         if table.crops:
             one.tags = []
             for box in coco.boxes.get(key, ()):
-                _add(one, box, _category(row, coco, box["category_id"]))
+                label = _category(row, coco, box["category_id"])
+                _add(one, box, label, fractions=not coco.pixels)
         yield one
     lost = next((key for key in coco.found if key not in coco.images), None)
     if lost is not None:
@@ -96,13 +102,13 @@ def _tell_doubts(coco: _Coco, table: TableFile) -> None:
         table.warn("labels_doubtful", said)
 
 
-def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str) -> None:
+def _add(one: AnnotatedPicture, box: Mapping[str, Any], label: str, *, fractions: bool) -> None:
     """The box, but for a crowd's, which is of several things at once."""
     place = _place(box.get("bbox"))
     if place is None or box.get("iscrowd"):
         one.others += 1
     else:
-        one.add(label, turned(place, box["rotation"]), key=box["key"])
+        one.add(label, turned(place, box["rotation"]), key=box["key"], fractions=fractions)
 
 
 def _key(told: object, number: int, seen: set[str]) -> str:
@@ -195,6 +201,7 @@ def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) ->
     coco.scored += isinstance(score, int | float) and score != 1
     if (place := _place(value.get("bbox"))) is not None:
         area = place[2] * place[3]
+        coco.pixels |= max(place[0] + place[2], place[1] + place[3]) > _ONE
         coco.boxed[image] = min(area, coco.boxed.get(image, area))
     coco.found.setdefault(image, set()).add(_id(value["category_id"]))
     if table.crops:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.core.manifest import Split
 from app.uploads.intake import images
 from app.uploads.intake.lists.annotated import AnnotatedPicture
+from app.uploads.intake.lists.boxes import lines as boxed_lines
 from app.uploads.intake.lists.located import NamedPictures
 from app.uploads.intake.names import folded, plain
 from app.uploads.intake.splits import SPLITS
@@ -38,11 +39,21 @@ def annotated(
     lines: Iterable[str], pictures: NamedPictures, folder: str, *, commas: bool
 ) -> Iterator[AnnotatedPicture]:
     """The pictures that lines name, with the labels that follow the path or, as in MXNet's `.lst`,
-    stand between a number and it; lines that name none as such."""
+    stand between a number and it; lines that name none as such. Those that say boxes of one
+    picture are one."""
+    found: dict[str, AnnotatedPicture] = {}
     for number, line in enumerate(lines, 1):
         cells, at = parted(line, pictures, folder, commas=commas)
-        if cells and not cells[0].startswith("#"):
+        if not cells or cells[0].startswith("#"):
+            continue
+        boxes = None if at is None else boxed_lines.boxes(cells[at + 1 :])
+        if at is None or boxes is None:
             yield _of(cells, at, number)
+            continue
+        one = found.setdefault(cells[at], AnnotatedPicture(cells[at], number))
+        one.split = one.split or (split_of(cells[0]) if at else None)
+        boxed_lines.add(one, boxes)
+    yield from found.values()
 
 
 def parted(
@@ -50,6 +61,8 @@ def parted(
 ) -> tuple[list[str], int | None]:
     """What stands in a line, and which of it names a picture: of what blanks part, as many words
     as make one path, since a file's name may have blanks in it."""
+    if (told := boxed_lines.glued(line)) is not None and pictures.find(told[0], folder):
+        return told, 0
     cells = [one for one in cells_of(line, commas=commas) if one]
     if not commas and "\t" not in line and 1 < len(cells) <= MOST_WORDS:
         joined = _with_blanks(line, pictures, folder)

@@ -22,7 +22,8 @@ from app.uploads.intake.layout import (
     doubts,
 )
 from app.uploads.intake.lists import annotated as found_in
-from app.uploads.intake.lists import boxes_csv, lines, yolo
+from app.uploads.intake.lists import lines, yolo
+from app.uploads.intake.lists.boxes import tables as boxes_of_tables
 from app.uploads.intake.lists.columned import RelatedLists, class_names
 from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
 from app.uploads.intake.lists.known import KnownList, known_columns, known_list
@@ -294,7 +295,7 @@ def _renamed(row: Row, names: Mapping[str, str | None]) -> Row:
 def _boxes(table: TableFile) -> Iterator[Row] | None:
     """The rows of a CSV with a box a row; None of any other."""
     names, asked = _names(table), table.columns.get("label")
-    return _read_boxes(table) if boxes_csv.columns_of(names, asked) is not None else None
+    return _read_boxes(table) if boxes_of_tables.columns_of(names, asked) is not None else None
 
 
 def _names(table: TableFile) -> list[str]:
@@ -310,7 +311,7 @@ def _names(table: TableFile) -> list[str]:
 
 def _read_boxes(table: TableFile) -> Iterator[Row]:
     with encodings.opened(table) as file:
-        yield from found_in.rows(boxes_csv.annotated(file, table), table)
+        yield from found_in.rows(boxes_of_tables.annotated(file, table), table)
 
 
 def _rows_of(kind: KnownList, table: TableFile) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake.labels.rules import chosen
 from app.uploads.intake.names import shown
-from app.uploads.intake.rows import DENIED, SET_ASIDE, Row
+from app.uploads.intake.rows import DENIED, SET_ASIDE, Box, Row
 from app.uploads.intake.splits import SPLITS
 from app.uploads.intake.tables import consensus
 from app.uploads.intake.tables.consensus import Voting
@@ -75,6 +75,8 @@ class Columns:
         told = {name: values[name] for name in READ_ANYWAY if name in values}
         told |= {role: values[role] for role in USUAL if role in values and role not in told}
         told |= {role: values[name] for role, name in self.places.items() if name in values}
+        if isinstance(box := values.get("box"), Box):
+            told["box"] = box
         values = self._counting(row, told, values)
         if self.marks:
             told["label"] = [

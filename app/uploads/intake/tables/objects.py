@@ -12,6 +12,7 @@ from app.core.json_objects import DoubledNameError, check_names
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, dialects, json_stream, label_studio
 from app.uploads.intake.tables.ahead import looked_ahead
+from app.uploads.intake.tables.dialects.boxes import BoxedRows
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
 
@@ -67,24 +68,28 @@ def _rows(found: Numbered, table: TableFile) -> Iterator[Row]:
     read = dialects.converter(first, table.columns.get("label"))
     first, sample = dialects.converted(row, first, read), [value for _, value in seen[1:]]
     sample = [first, *(_tried(value, read) for value in sample)]
-    every = ((row, dialects.converted(row, value, read)) for row, value in _unboxed(every, table))
+    every = _plain_rows(every, table, read)
     names = columns.find(table, list(first), number=row.number, sample=sample)
     for row, value in every:
         yield names.read(row, value)
     names.tell_unmarked(table)
 
 
-def _unboxed(found: Numbered, table: TableFile) -> Numbered:
-    """The objects as they are; those of boxes are told at the end."""
-    boxed = 0
+def _plain_rows(found: Numbered, table: TableFile, read: dialects.Converter | None) -> Numbered:
+    """The plain rows, of boxes one each where those are asked for; else they are told."""
+    boxed, boxes = 0, BoxedRows(table)
     for row, value in found:
-        boxed += table.paths and dialects.is_boxed(value)
-        yield row, value
+        plain = dialects.converted(row, value, read)
+        has_boxes = table.paths and dialects.may_have_boxes(value)
+        if has_boxes and table.crops:
+            yield from ((row, one) for one in boxes.of(row, value, plain))
+            continue
+        boxed += has_boxes and dialects.is_boxed(value)
+        yield row, plain
+    boxes.tell()
     if boxed:
         said = f"{table.name}: {boxed} picture(s) have the labels of their boxes"
-        table.warn(
-            "boxes_whole", f"{said}; a list of COCO's with boxes=crops makes each one example"
-        )
+        table.warn("boxes_whole", f"{said}; boxes=crops makes each box an example")
 
 
 def _tried(value: dict[str, Any], read: dialects.Converter | None) -> dict[str, Any]:

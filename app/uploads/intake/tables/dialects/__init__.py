@@ -135,6 +135,11 @@ def _azure(value: Value) -> dict[str, Any]:
     return {"path": value["image_url"], "label": label}
 
 
+def may_have_boxes(value: Value) -> bool:
+    """Whether it is of a service that says boxes so."""
+    return bool({"imageGcsUri", "source-ref", "image_url"} & set(value))
+
+
 def is_boxed(value: Value) -> bool:
     """Whether the labels of a picture are those of boxes in it."""
     if "imageGcsUri" in value:
@@ -212,6 +217,11 @@ _KNOWN: tuple[tuple[Callable[[Value], bool], Converter], ...] = (
 
 _PLAIN = "a CSV with the columns text and label, or path and label, is read"
 _UNREAD: tuple[tuple[Callable[[Value], bool], str], ...] = (
+    (
+        lambda one: {"image", "prefix", "suffix"} <= set(one) and "<loc" in str(one["suffix"]),
+        "this is Roboflow's JSONL for PaliGemma or Florence-2, which is not read: export COCO; "
+        + _PLAIN,
+    ),
     (
         lambda one: "preferred_output" in one or {"chosen", "rejected"} <= set(one),
         "it has a preferred and another answer, as for preference tuning, and no label: " + _PLAIN,

@@ -1,0 +1,1 @@
+"""Boxes that tables and lines of paths say, by whatever tool."""

@@ -317,8 +317,7 @@ class _Intake:
         def read(item: LabelledFile) -> MemberContent:
             return members.content(opened, opened.entries[item.index], modality, self._options)
 
-        sizes = opened.entries
-        with closing(read_ahead(read, items, lambda one: sizes[one.index].size)) as ahead:
+        with closing(read_ahead(read, items, lambda one: opened.entries[one.index].size)) as ahead:
             for item, content in ahead:
                 self._take(item, content, modality)
 
@@ -351,6 +350,7 @@ class _Intake:
         """Take in the tables, each with the split that its name says."""
         tree, _ = layout.unwrapped(found, "table")
         chosen = layout.tables(tree)
+        self._drafts.problems += layout.folds_told(chosen, labelled=self._options.labelled)
         named = any(split for _, split in chosen)
         for member, split in chosen:
             taken = self._take_table(opened, member, split, may_miss=named and split != "train")

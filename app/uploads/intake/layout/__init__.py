@@ -5,14 +5,16 @@ everything, `folders` reads labels and splits from folders, `depths` asks whethe
 `drawn` tells masks from what they were drawn on,
 `listed` reads them from metadata files, `split_folders` has the splits that those leave to folders,
 `beside` asks which tables beside pictures name them (as `named` finds them), `facts` has what those
-say that folders do not, `asked` refuses what the caller says and nothing reads, `doubts` says what
-is not clear, and `leftovers` names what is none of it.
+say that folders do not, `cross_validation` has tables that are folds, `asked` refuses what the
+caller says and nothing reads, `doubts` says what is not clear, and `leftovers` names what is
+none of it.
 Pure, but for the rows of tables: paths only.
 """
 
 from app.uploads.intake.layout.across import across
 from app.uploads.intake.layout.asked import check_files, check_tables
 from app.uploads.intake.layout.beside import NamingTable, candidates, decide
+from app.uploads.intake.layout.cross_validation import folds_told
 from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.facts import Facts
 from app.uploads.intake.layout.folders import Placed, by_folder, tables
@@ -58,6 +60,7 @@ __all__ = [
     "check_tables",
     "decide",
     "empty_classes",
+    "folds_told",
     "ignored",
     "in_split_folders",
     "is_metadata",

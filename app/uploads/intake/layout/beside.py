@@ -14,6 +14,7 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import doubts, folders
+from app.uploads.intake.layout.cross_validation import folds_told
 from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded, shown
@@ -242,6 +243,7 @@ def _read(
     problems: list[Problem],
 ) -> LabelSource:
     splits = of_tables([one.member.path for one in chosen])
+    problems += folds_told([*zip((one.member for one in chosen), splits, strict=True)])
     named = splits if len(set(splits)) > 1 else [None] * len(chosen)
     rows: list[tuple[FileInTree, Row]] = []
     notes: list[str] = []

@@ -76,6 +76,12 @@ def parted(
     return cells, at
 
 
+def behind(line: str, pictures: NamedPictures, folder: str) -> str:
+    """What a line says behind the picture that it names, as one text."""
+    cells, at = parted(line, pictures, folder, commas="," in line)
+    return "" if at is None else " ".join(cells[at + 1 :])
+
+
 def _with_blanks(
     line: str, pictures: NamedPictures, folder: str
 ) -> tuple[list[str], int | None] | None:

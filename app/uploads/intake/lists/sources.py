@@ -22,7 +22,7 @@ from app.uploads.intake.layout import (
     doubts,
 )
 from app.uploads.intake.lists import annotated as found_in
-from app.uploads.intake.lists import lines, yolo
+from app.uploads.intake.lists import captions, lines, yolo
 from app.uploads.intake.lists.boxes import tables as boxes_of_tables
 from app.uploads.intake.lists.columned import RelatedLists, class_names
 from app.uploads.intake.lists.files_of_pictures import FilesOfPictures
@@ -66,7 +66,7 @@ class Sources:
 
     def every(self) -> Iterator[NamingTable]:
         """All of them, with the splits that lists say which say nothing else."""
-        found = list(self._every())
+        found = [_without_captions(one) for one in self._every()]
         yield from self._splits.on(found)
 
     @property
@@ -207,6 +207,9 @@ class Sources:
             named = [one for one in some if self._names(one, folder)]
             if not named or 2 * len(named) < len(some):
                 return None
+            said = [lines.behind(one, self._pictures, folder) for one in named]
+            if captions.are_captions(member.parts[-1], said):
+                return NamingTable(member, [], [], self._nearby, captions.WHY, hint="")
             commas = "," in named[0]
             every = lines.annotated(text, self._pictures, folder, commas=commas)
             told: list[Problem] = []
@@ -283,7 +286,17 @@ class Sources:
 
 def _labels(row: Row) -> Sequence[str]:
     told = row.values.get("label")
-    return [told] if isinstance(told, str) else list(told or ())
+    if isinstance(told, list | tuple):
+        return [str(one) for one in told]
+    return [] if told is None else [str(told)]
+
+
+def _without_captions(table: NamingTable) -> NamingTable:
+    """The table, without rows where they say sentences."""
+    said = [" ".join(_labels(row)) for row in table.rows]
+    if table.boxed or not captions.are_captions(table.member.parts[-1], said):
+        return table
+    return replace(table, rows=[], told=[], why=captions.WHY, hint="")
 
 
 def _renamed(row: Row, names: Mapping[str, str | None]) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.core import backbones
@@ -33,17 +33,19 @@ def options(
     mode: LabelMode | None,
     *,
     reading: Mapping[str, str] | None = None,
+    labels: Collection[str] = (),
     **more: Any,
 ) -> IntakeOptions:
     """How the upload is to be read; `reading` is what the dataset's first one was told of that,
-    and holds where the form says nothing, and where the upload has what it is about.
+    and holds where the form says nothing, and where the upload has what it is about; `labels` are
+    those that the dataset has.
     """
     before = UploadForm.model_validate(reading or {})
     return IntakeOptions(
         label_mode=mode,
         label_separator=form.label_separator or before.label_separator,
         negative_label=form.negative_label or before.negative_label,
-        former=FormerReading(before.columns, before.marks),
+        former=FormerReading(before.columns, before.marks, frozenset(labels)),
         **more,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,

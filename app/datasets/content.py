@@ -125,6 +125,9 @@ def _of_other_labels(base: Content, revised: Sequence[Example]) -> list[Problem]
     if not old or not new or not old.isdisjoint(new):
         return []
     said = f"none of the labels that were added was there: {_some(new)}, beside {_some(old)}"
+    if all(map(str.isdecimal, new)) and not any(map(str.isdecimal, old)):
+        said += "; they are numbers, as classes are counted by: say the names, or say them beside "
+        said += "the numbers in a column label_text"
     return [Problem(code="labels_new", message=said)]
 
 

@@ -253,6 +253,7 @@ def _taken_for(
     keys = partial(_pseudonym_key, services, base.dataset.organisation_id)
     more: dict[str, Any] = {"pseudonym_key": keys, "reading": base.dataset.reading}
     more["known"] = partial(blobs.paths, services, base.version)
+    more["labels"] = {str(one["label"]) for one in base.version.classes}
     built = build(
         upload.path,
         filename=upload.filename,

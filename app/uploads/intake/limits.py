@@ -38,10 +38,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class FormerReading:
-    """The columns that earlier tables were said to have: by role, and those of one class each."""
+    """The columns that earlier tables were said to have: by role, and those of one class each; and
+    the labels that the dataset has."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,3 +148,22 @@ def test_names_of_classes_alone_that_look_alike_are_told(client: httpx.Client) -
     answer = client.post(DATASETS, files=form)
     assert answer.status_code == 201, answer.text
     assert [one["code"] for one in answer.json()["problems"]] == ["label_collision"]
+
+
+def test_numbers_and_names_of_classes_are_read_as_the_dataset_has_them(
+    client: httpx.Client,
+) -> None:
+    both = [f"more {n},{n % 2},{('neg', 'pos')[n % 2]}" for n in range(4)]
+    for kept in ("01", ("neg", "pos")):
+        rows = [f"text {n},{kept[n % 2]}" for n in range(4)]
+        dataset = made(client, table("text,label", rows), filename="a.csv")["id"]
+        told = later(client, dataset, table("text,label,label_text", both), filename="b.csv")
+        assert "labels_new" not in {one["code"] for one in told}
+        assert labels(client, dataset) == dict.fromkeys(kept, 4)
+
+
+def test_numbers_beside_names_are_told_with_what_to_do(client: httpx.Client) -> None:
+    rows = [f"text {n},{('neg', 'pos')[n % 2]}" for n in range(4)]
+    dataset = made(client, table("text,label", rows), filename="a.csv")["id"]
+    told = later(client, dataset, table("text,label", ["more 1,0", "more 2,1"]), filename="b.csv")
+    assert ["label_text" in one["message"] for one in told if one["code"] == "labels_new"] == [True]

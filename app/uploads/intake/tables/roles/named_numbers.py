@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ def named_numbers(
         return None
     found = [name for name, plain in free.items() if _names(plain, folded(label))]
     told = next((name for name in found if _are_names(sample, label, name)), None)
-    if told is None:
+    if told is None or _has_numbers(table.former.labels, sample, label, told):
         return None
     places["label"] = told
     said = f"`{shown(label, 40)}` has the numbers of the classes, and `{shown(told, 40)}` their "
@@ -72,6 +72,14 @@ def _are_names(sample: Sequence[Mapping[str, Any]], label: str, name: str) -> bo
     numbers, names = {one for one, _ in pairs}, {other for _, other in pairs}
     whole = all(one.isdecimal() for one in numbers) and not any(one.isdecimal() for one in names)
     return len(pairs) == len(numbers) == len(names) > 0 and whole and "" not in names
+
+
+def _has_numbers(
+    known: Set[str], sample: Sequence[Mapping[str, Any]], label: str, name: str
+) -> bool:
+    """Whether the dataset that is added to has the numbers as its labels, and none of the names."""
+    numbers, names = ({_word(row.get(one)) for row in sample} for one in (label, name))
+    return bool(numbers & known) and not names & known
 
 
 def _word(value: Any) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from app.core.backbones import BackboneSpec
 from app.infra import weights
-from worker.ml.engines import Engine, TextEngine
+from worker.ml.engines import Engine, TextEngine, alive
 from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import parts_of
 from worker.ml.features.label_names import said
@@ -123,4 +123,6 @@ def _by_engine(engine: Engine, texts: Sequence[str]) -> Tensor:
 def _tower(spec: BackboneSpec, weights_dir: Path | None) -> TextTower:
     from worker.ml.backbones.text_towers import TextTower  # seconds, which few backbones need
 
-    return TextTower(weights.require(spec, weights_dir).path)
+    tower = TextTower(weights.require(spec, weights_dir).path)
+    alive.check_tower(spec.name, tower)
+    return tower

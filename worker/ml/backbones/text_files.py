@@ -262,3 +262,10 @@ def tokenized(
         if len(forms) == 1:
             return [None]
     return [one for form in forms for one in tokenized(tokenizer, [form], special=special)]
+
+
+def own_words(tokenizer: Tokenizer, most: int = 100) -> list[str]:
+    """Some of its pieces as text, from all over its vocabulary."""
+    numbers = sorted(tokenizer.get_vocab(with_added_tokens=False).values())
+    step = -(-len(numbers) // most) if numbers else 1
+    return [tokenizer.decode([number]) for number in numbers[::step]]

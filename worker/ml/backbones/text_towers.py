@@ -19,7 +19,7 @@ from app.core.errors import HeadstartError
 from app.infra import weights
 from worker.ml.backbones.misfit import lacking
 from worker.ml.backbones.sources.hugging_face import loaded
-from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens, tokenized
+from worker.ml.backbones.text_files import HuggingFaceFolder, check_tokens, own_words, tokenized
 from worker.ml.backbones.weights import read as read_state
 
 BATCH = 64
@@ -65,6 +65,15 @@ class TextTower:
         if not bool(rows.isfinite().all()):
             raise HeadstartError("weights_invalid", "the tower of texts gives no finite numbers")
         return torch.nn.functional.normalize(rows.clone(), dim=-1)
+
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Numbers of tokens in the one window of each text; none of one that cannot be read."""
+        read = tokenized(self._tokenizer, [self._said(one) for one in texts])
+        return [[] if one is None else [one.ids] for one in read]
+
+    def own_words(self) -> list[str]:
+        """Some texts that its vocabulary is sure to know."""
+        return own_words(self._tokenizer)
 
     def _said(self, text: str) -> str:
         """As the family was taught to read: SigLIP's lowers, the first one's without marks."""

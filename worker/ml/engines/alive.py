@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from app.core.errors import HeadstartError
-from worker.ml.engines.base import Engine, Vectors
+from worker.ml.engines.base import Engine, TextEngine, Vectors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TEXTS = ("The quick brown fox jumps over it.", "Где вокзал? 今天天气很好", "0123456789")
-"""In several scripts: a vocabulary may know one of them alone."""
+"""Where a vocabulary tells these apart; otherwise its own words are shown."""
+_MOST = 3
 _ALIKE = 1e-6
 """Of the greatest number: what the same numbers differ by in another place of a batch."""
 
@@ -30,6 +35,38 @@ def check(engine: Engine) -> None:
         parts = [rows[:, one.start : one.start + one.width] for one in spec.level(level)]
         if _alike(np.concatenate(parts, 1)):
             raise HeadstartError("weights_invalid", f"{spec.name} {_told(level, levels)}")
+
+
+class _Reader(Protocol):
+    """What has tokens: an encoder of texts, or the tower of texts of two."""
+
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]: ...
+    def own_words(self) -> list[str]: ...
+
+
+class _Tower(_Reader, Protocol):
+    def embed(self, texts: Sequence[str]) -> Tensor: ...
+
+
+def check_tower(name: str, tower: _Tower) -> None:
+    """Raises weights_invalid where the names of all classes would be the same numbers."""
+    if _alike(tower.embed(_told_apart(name, tower)).numpy()):
+        why = f"{name}: its tower of texts {_told(0, [0])}, or leave the names out"
+        raise HeadstartError("weights_invalid", f"{why} (`label_names`: false)")
+
+
+def _told_apart(name: str, reader: _Reader) -> list[str]:
+    """Texts of which no two are the same tokens, in whatever order or number.
+
+    Raises weights_invalid where not even its own words are: any text would be any other.
+    """
+    for texts in (_TEXTS, (*_TEXTS, *reader.own_words())):
+        read = zip(texts, reader.windows(texts), strict=True)
+        sets = {frozenset(chain(*windows)): text for text, windows in read if windows}
+        if len(sets) > 1:
+            return list(sets.values())[:_MOST]
+    why = f"{name}: its tokenizer.json makes the same tokens of whatever it reads"
+    raise HeadstartError("weights_invalid", f"{why}: copy it again from where the weights are from")
 
 
 def _told(level: int, levels: list[int]) -> str:
@@ -64,4 +101,8 @@ def _pictures(engine: Engine) -> Any:
     )
 
 
-_SHOWN: Mapping[str, Callable[[Engine], Any]] = {"image": _pictures, "text": lambda _: _TEXTS}
+def _texts(engine: Engine) -> list[str]:
+    return _told_apart(engine.spec.name, cast("TextEngine", engine).encoder)
+
+
+_SHOWN: Mapping[str, Callable[[Engine], Any]] = {"image": _pictures, "text": _texts}

@@ -67,6 +67,14 @@ class Windows(Protocol):
     room: int
     most_windows: int
 
+    def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Numbers of tokens in each window of each text; none of one that cannot be read."""
+        ...
+
+    def own_words(self) -> list[str]:
+        """Some texts that its vocabulary is sure to know."""
+        ...
+
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text goes on behind its last window."""
         ...

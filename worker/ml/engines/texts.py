@@ -16,6 +16,7 @@ from worker.ml.backbones.text_files import (
     framed,
     lead,
     most_tokens,
+    own_words,
     prompted,
     text_files,
     tokenized,
@@ -57,6 +58,10 @@ class Encoder:
         """
         forms = [self._lead + canonical(text) for text in texts]
         return [[part.ids for part in _parts(whole)] for whole in tokenized(self._tokenizer, forms)]
+
+    def own_words(self) -> list[str]:
+        """Some texts that its vocabulary is sure to know."""
+        return own_words(self._tokenizer)
 
     def counted(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """The windows that count of each text. One of which there is no token (an empty one for a

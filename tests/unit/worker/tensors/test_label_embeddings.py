@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 
 from app.core.backbones import BACKBONES
 from app.core.errors import HeadstartError
+from app.infra import weights
+from tests import tiny_clip
 from worker.ml.engines import Engine
 from worker.tensors import label_embeddings
 from worker.tensors.label_embeddings import LabelEmbeddings
@@ -92,3 +95,15 @@ def test_a_name_without_finite_numbers_is_named() -> None:
     with pytest.raises(HeadstartError, match="'bad'") as caught:
         of(LabelEmbeddings(), Silent("all-MiniLM-L6-v2"), "good", "bad")
     assert caught.value.code == "not_finite"
+
+
+def test_a_tower_that_reads_all_names_alike_is_refused(tmp_path: Path) -> None:
+    model = tiny_clip.network()
+    tiny_clip.save(model, tmp_path / "clip")
+    spec = weights.get("clip", tmp_path)
+    assert label_embeddings._tower(spec, tmp_path).embed(["red disc"]).isfinite().all()
+    with torch.no_grad():
+        model.text_model.final_layer_norm.weight.zero_()
+    tiny_clip.save(model, tmp_path / "clip")
+    with pytest.raises(HeadstartError, match=r"tower of texts gives the same .*label_names"):
+        label_embeddings._tower(spec, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from app.core.errors import HeadstartError
 
 _TOLD = 5
+_log = logging.getLogger(__name__)
 
 
 def fill(name: str, net: nn.Module, state: dict[str, Tensor]) -> None:
@@ -36,10 +38,35 @@ def misfit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     return f"the file has more than this network: {listed(more)}" if more else ""
 
 
+def unprefixed(name: str, wanted: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors behind the one prefix that all of `wanted` have in the file, as trainers save
+    them (`module.`, `model.`, `_orig_mod.`), under their own names; else all as they are.
+
+    Raises weights_invalid where the network is there several times.
+    """
+    names = list(wanted)
+    if all(key in state for key in names):
+        return dict(state)
+    prefixes = _prefixes(names, set(state))
+    if len(prefixes) > 1:
+        raise several(name, prefixes)
+    if not prefixes:
+        return dict(state)
+    (prefix,) = prefixes
+    _log.info("%s is read behind the prefix %r", name, prefix)
+    return {key.removeprefix(prefix): one for key, one in state.items() if key.startswith(prefix)}
+
+
+def several(name: str, prefixes: Sequence[str]) -> HeadstartError:
+    """What is raised where nobody can tell which of them is meant."""
+    why = f"{name}: the file has this network behind each of the prefixes {listed(prefixes)}"
+    return HeadstartError("weights_invalid", f"{why}: keep one of them")
+
+
 def lacking(missing: Sequence[str], state: Iterable[str]) -> str:
     """Which tensors the file has not, or behind which prefix it has them all."""
-    keys = set(state)
-    if prefix := _prefix(missing, keys):
+    if prefixes := _prefixes(missing, set(state)):
+        prefix = prefixes[0]
         why = f"the file has its tensors behind the prefix {prefix!r}, such as {prefix}{missing[0]}"
         return f"{why}: save them without it"
     return f"the file has no {listed(missing)}: copy weights and settings from one place"
@@ -51,11 +78,11 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
-def _prefix(missing: Sequence[str], keys: set[str]) -> str | None:
-    """What stands before each of them in the file; of several the shortest."""
-    ends = sorted((key for key in keys if key.endswith(f".{missing[0]}")), key=len)
-    prefixes = (key.removesuffix(missing[0]) for key in ends)
-    return next((one for one in prefixes if all(f"{one}{key}" in keys for key in missing)), None)
+def _prefixes(names: Sequence[str], keys: set[str]) -> list[str]:
+    """What stands before each of them in the file; the shortest first."""
+    ends = sorted((key for key in keys if names and key.endswith(f".{names[0]}")), key=len)
+    prefixes = (key.removesuffix(names[0]) for key in ends)
+    return [one for one in prefixes if all(f"{one}{key}" in keys for key in names)]
 
 
 def _shape(tensor: Tensor) -> str:

@@ -13,7 +13,7 @@ from torchvision import models
 from app.core.backbones import BackboneSpec, Statistic
 from app.core.errors import HeadstartError
 from app.infra.weights import get
-from worker.ml.backbones.misfit import classes, fill
+from worker.ml.backbones.misfit import classes, fill, unprefixed
 from worker.ml.backbones.weights import State, Weights, weights
 
 LITE_REPEATS = {
@@ -105,12 +105,13 @@ def pyramid(name: str, weights_dir: Path | None) -> tuple[Pyramid, Weights]:
 def build(spec: BackboneSpec, state: State) -> Pyramid:
     """The pyramid of an image backbone from its tensors. Raises `weights_invalid`."""
     floats = {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+    net = _architecture(spec.name)
+    floats = unprefixed(spec.name, _named_as(net.state_dict(), floats), floats)
     try:
         own = _renamed(spec.name, floats)
     except (KeyError, IndexError, ValueError) as error:
         told = f"{spec.name}: the file has tensors of another network: copy it again"
         raise HeadstartError("weights_invalid", told) from error
-    net = _architecture(spec.name)
     taught = classes(net.state_dict(), own)
     if taught is not None:  # the last layer is not read
         net = _architecture(spec.name, num_classes=taught)
@@ -155,9 +156,18 @@ _STAGES: Mapping[str, Callable[..., list[nn.Module]]] = {
 }
 
 
+_STEM = "_conv_stem.weight"
+"""The first tensor of the packages' implementation."""
+
+
+def _named_as(own: Iterable[str], state: Iterable[str]) -> Iterable[str]:
+    """Names that tell where a network begins in a file: its own, or those of the packages'."""
+    return [_STEM, "_bn0.weight"] if any(key.endswith(_STEM) for key in state) else own
+
+
 def _renamed(name: str, state: State) -> State:
     """The packages' efficientnets have another implementation's names; others fit as they are."""
-    if name not in LITE_REPEATS or "_conv_stem.weight" not in state:
+    if name not in LITE_REPEATS or _STEM not in state:
         return state
     return {_lite_key(key, LITE_REPEATS[name]): tensor for key, tensor in state.items()}
 

@@ -37,25 +37,25 @@ def check(engine: Engine) -> None:
             raise HeadstartError("weights_invalid", f"{spec.name} {_told(level, levels)}")
 
 
-class _Reader(Protocol):
+class _Tokens(Protocol):
     """What has tokens: an encoder of texts, or the tower of texts of two."""
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]: ...
     def own_words(self) -> list[str]: ...
 
 
-class _Tower(_Reader, Protocol):
+class _NamesTower(_Tokens, Protocol):
     def embed(self, texts: Sequence[str]) -> Tensor: ...
 
 
-def check_tower(name: str, tower: _Tower) -> None:
+def check_tower(name: str, tower: _NamesTower) -> None:
     """Raises weights_invalid where the names of all classes would be the same numbers."""
     if _alike(tower.embed(_told_apart(name, tower)).numpy()):
         why = f"{name}: its tower of texts {_told(0, [0])}, or leave the names out"
         raise HeadstartError("weights_invalid", f"{why} (`label_names`: false)")
 
 
-def _told_apart(name: str, reader: _Reader) -> list[str]:
+def _told_apart(name: str, reader: _Tokens) -> list[str]:
     """Texts of which no two are the same tokens, in whatever order or number.
 
     Raises weights_invalid where not even its own words are: any text would be any other.

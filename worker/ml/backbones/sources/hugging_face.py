@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from logging import getLogger
 from pathlib import Path
@@ -14,12 +15,16 @@ from transformers.utils import logging
 from app.core.errors import HeadstartError
 from app.infra.found_backbones.hugging_face import CONFIG
 from app.infra.found_backbones.settings_files import refusal, said, told
-from worker.ml.backbones.misfit import listed
+from app.infra.weights import weights_file
+from worker.ml.backbones.misfit import listed, several
+from worker.ml.backbones.weights import State, read
 
 _POOLER = "pooler"
 """What reads states for a task of its own; an embedding without it is whole."""
 _UNREAD = ("mask_token", "position_ids", "inv_freq", "masked_bias", "num_batches_tracked")
 """Leaves that older versions kept and newer ones count out, or that only teaching reads."""
+_SHARE = 3
+"""A prefix is looked behind where one tensor in so many stands there."""
 _log = getLogger(__name__)
 
 
@@ -32,17 +37,61 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
     """
     logging.disable_progress_bar()
     try:
-        model, loading = AutoModel.from_pretrained(
-            str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False,
-            attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )  # fmt: skip
+        model, loading = _made(AutoModel, str(folder))
     except Exception as error:  # of a stranger's settings the library raises what it likes
         raise _not_made(folder, error) from error
+    if _lacks(loading):
+        model, loading = _behind(folder, model) or (model, loading)
     others = sorted(loading["mismatched_keys"])
     _check_shapes(folder.name, [one for one in others if not one[0].startswith(_POOLER)])
     _check_left(folder.name, model, map(str, loading["unexpected_keys"]))
     return model, sorted({*map(str, loading["missing_keys"]), *(one[0] for one in others)})
+
+
+def _made(kind: Any, folder: str | None, **told: Any) -> tuple[Any, Any]:
+    """The network, and what the library says of its tensors."""
+    made: tuple[Any, Any] = kind.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+        attn_implementation="eager", dtype=torch.float32, output_loading_info=True,
+        ignore_mismatched_sizes=True, **told,
+    )  # fmt: skip
+    return made
+
+
+def _lacks(loading: Any) -> bool:
+    others = (one[0] for one in loading["mismatched_keys"])
+    return any(_is_read(str(key)) for key in (*loading["missing_keys"], *others))
+
+
+def _behind(folder: Path, model: Any) -> tuple[Any, Any] | None:
+    """The whole network of tensors behind a prefix, if there is one: a trainer puts `module.` or
+    `model.` before every name. Raises weights_invalid where it is there several times.
+
+    The library is asked, as it knows older names of tensors, too.
+    """
+    state = read(weights_file(folder))
+    made = dict(_all_behind("", state, model))
+    if len(made) > 1:
+        raise several(folder.name, list(made))
+    for prefix, found in made.items():
+        _log.info("%s is read behind the prefix %r", folder.name, prefix)
+        return found
+    return None
+
+
+def _all_behind(before: str, state: State, model: Any) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Each prefix, behind which there is much of the file and all of the network."""
+    rests = [key.removeprefix(before) for key in state if key.startswith(before)]
+    for part, count in Counter(rest.partition(".")[0] for rest in rests if "." in rest).items():
+        prefix = f"{before}{part}."
+        if count * _SHARE < len(state):
+            continue
+        plain = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
+        made = _made(type(model), None, config=model.config, state_dict=plain)
+        if _lacks(made[1]):
+            yield from _all_behind(prefix, state, model)
+        else:
+            yield prefix, made
 
 
 def _not_made(folder: Path, error: Exception) -> HeadstartError:
@@ -94,5 +143,9 @@ def _check_left(name: str, model: Any, left: Iterable[str]) -> None:
 
 
 def _is_within(key: str, own: set[str]) -> bool:
+    return key.partition(".")[0] in own and _is_read(key)
+
+
+def _is_read(key: str) -> bool:
     parts = key.split(".")
-    return parts[0] in own and _POOLER not in parts and parts[-1] not in _UNREAD
+    return _POOLER not in parts and parts[-1] not in _UNREAD

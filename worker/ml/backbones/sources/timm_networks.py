@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from torch import nn
 
 from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra.found_backbones import UNSTATED, torchvision
 from app.infra.found_backbones.side_file import SideFile
+from worker.ml.backbones.misfit import unprefixed
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.weights import State
@@ -23,7 +25,7 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     """Raises weights_invalid for an unknown name, or tensors that are not this network's."""
     name = side.architecture or spec.name
     taught = _taught(name, f"{spec.name}.json")
-    state = read_state(path)
+    state = _plain(spec.name, name, read_state(path))
     classes = _classes(taught, state)
     net = filled(spec.name, lambda: _built(name, classes, side.input_size), state)
     return ReadNetwork(
@@ -33,6 +35,13 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
         std=side.std or tuple(taught["std"]),
         licence=side.licence or str(taught.get("license") or UNSTATED),
     )
+
+
+def _plain(spec: str, name: str, state: State) -> State:
+    """Without what a trainer put before every name; the last layer may be any."""
+    with torch.device("meta"):
+        trunk = timm.create_model(name, pretrained=False, num_classes=0).state_dict()
+    return unprefixed(spec, trunk, state)
 
 
 def _taught(name: str, side_file: str) -> Mapping[str, Any]:

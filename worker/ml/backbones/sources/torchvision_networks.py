@@ -13,7 +13,7 @@ from torchvision import models
 
 from app.core.backbones import BackboneSpec
 from app.infra.found_backbones.side_file import SideFile
-from worker.ml.backbones.misfit import classes
+from worker.ml.backbones.misfit import classes, unprefixed
 from worker.ml.backbones.sources.loading import filled
 from worker.ml.backbones.tapped import ReadNetwork
 from worker.ml.backbones.weights import read_hashed
@@ -28,7 +28,9 @@ def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
     name = side.architecture or spec.name
     state = read_hashed(path, _hashes(spec.name))
     with torch.device("meta"):
-        taught = classes(_built(name, spec.input_size).state_dict(), state)
+        wanted = _built(name, spec.input_size).state_dict()
+    state = unprefixed(spec.name, wanted, state)
+    taught = classes(wanted, state)
     net = filled(spec.name, lambda: _built(name, spec.input_size, taught), state)
     return ReadNetwork(
         net=net, input_size=spec.input_size, mean=spec.mean, std=spec.std, licence=spec.licence

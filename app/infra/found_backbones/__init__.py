@@ -18,7 +18,7 @@ from typing import Any
 
 from app.core.backbones import IMAGENET, BackboneSpec, SourceName, text_encoder
 from app.core.errors import HeadstartError
-from app.infra.found_backbones import gguf_header, hugging_face, pictures
+from app.infra.found_backbones import gguf_header, graph_header, hugging_face, pictures
 from app.infra.found_backbones.settings_files import told
 from app.infra.found_backbones.side_file import side_file
 
@@ -101,10 +101,15 @@ def _file(path: Path) -> BackboneSpec | None:
     if path.suffix == GGUF_SUFFIX:
         return _gguf(path)
     if path.suffix in GRAPH_SUFFIXES:
-        return _open(path.stem, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
+        return _graph(path.stem, path)
     if path.suffix != ".safetensors" or path.stem in torchvision():
         return None
     return _open(path.stem, "timm")
+
+
+def _graph(name: str, file: Path) -> BackboneSpec:
+    size = graph_header.side(file) or SIDE
+    return _open(name, "graph", input_size=size, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
 def _gguf(path: Path) -> BackboneSpec | None:
@@ -117,7 +122,7 @@ def _gguf(path: Path) -> BackboneSpec | None:
 
 def _folder(path: Path) -> BackboneSpec | None:
     if (path / GRAPH_FOLDER).is_file():
-        return _open(path.name, "graph", mean=(0.0,) * 3, std=(1.0,) * 3)
+        return _graph(path.name, path / GRAPH_FOLDER)
     if (path / HUB_FILE).is_file():
         return _open(path.name, "torch_hub")
     if (path / hugging_face.CONFIG).is_file():

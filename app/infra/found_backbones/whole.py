@@ -18,6 +18,11 @@ from app.infra.found_backbones.settings_files import said
 _LOCATION = re.compile(rb"\n\x08location\x12[\x01-\x7f]", re.DOTALL)
 INDEX = "model.safetensors.index.json"
 """Says which of several files of a Hugging Face folder has which tensor (`weight_map`)."""
+_NUMBERS = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"}
+"""As the format calls them. Those of 8 bits and fewer that are floats need scales, which each
+library keeps elsewhere: without them a network is another.
+"""
+IN_FLOATS = "save the network in float32, float16 or bfloat16, as it was before it was quantised"
 MOST_HEADER = 16 * 2**20
 """Bytes of what lists tensors: a hundred thousand of them, more than any encoder has. The library
 of safetensors takes six times of it, which would hold up all others while it is read.
@@ -125,6 +130,9 @@ def _safetensors(file: Path, size: int) -> str | None:
             return f"its list of tensors has {length:,} bytes: at most {MOST_HEADER:,} are read"
         told: dict[str, Any] = json.loads(data.read(length))
     ends = [one["data_offsets"][1] for name, one in told.items() if name != "__metadata__"]
+    for name, one in told.items():
+        if name != "__metadata__" and one["dtype"] not in _NUMBERS:
+            return f"{name} is of numbers {one['dtype']}, which are not read: {IN_FLOATS}"
     whole = 8 + length + max(ends, default=0)
     if not ends:
         return "it holds no tensor"

@@ -6,6 +6,7 @@ by torch.export from the whole network, so that any network whose levels are kno
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from worker.ml.backbones.taps import tensor_of
 if TYPE_CHECKING:
     from worker.ml.backbones.networks import Pyramid
 
+_log = logging.getLogger(__name__)
 MOST = 4096
 """Pictures in one batch, at most: torch.export wants a bound."""
 BEFORE_ALL = -1
@@ -84,7 +86,10 @@ def _from(spec: BackboneSpec, network: Pyramid, cut: Cut, *, decay: float) -> Su
         try:
             whole = _exported(spec, network, cut)
         except Exception as error:  # a tracer may raise anything on code that it does not follow
-            raise no_cut(spec.name, f"torch.export does not follow it: {error}") from error
+            _log.warning("%s cannot be followed by torch.export: %s", spec.name, error)
+            why = "its code cannot be written down as a graph; it may decide by its numbers what it"
+            more = "does: take a method that leaves the network as it is"
+            raise no_cut(spec.name, f"{why} {more}") from error
     graph = _behind(spec, whole)
     fold_norms(graph)
     start = {key: laid_out(value.detach()) for key, value in graph.named_parameters()}

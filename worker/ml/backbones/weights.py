@@ -27,7 +27,10 @@ DAMAGE = (
 """What the readers raise on files that are no weights: the restricted unpickler checks little."""
 
 _BYTES = (torch.int8, torch.uint8)
-_IN_FLOATS = "save the network in float32, float16 or bfloat16, as it was before it was quantised"
+_READ = (
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+    torch.int16, torch.bool, *_BYTES,
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +59,7 @@ def read(path: Path) -> State:
     except DAMAGE as error:
         _log.warning("%s cannot be read: %s", path.name, said(error, path))
         raise HeadstartError("weights_invalid", f"{path.name}: {_damage(error, path)}") from error
-    return _checked(state, path.name)
+    return _checked(_unwrapped(state, path.name), path.name)
 
 
 def _damage(error: BaseException, path: Path) -> str:
@@ -93,15 +96,42 @@ def _read_torch(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
+_WRAPPED = {"state_dict", "model_state_dict", "model", "net", "network"}
+"""What trainers call the network's tensors beside an epoch and an optimizer's state."""
+
+
+def _unwrapped(state: object, file: str) -> object:
+    """The tensors of a checkpoint; all that is there where it is none. Raises weights_invalid."""
+    parts = state if isinstance(state, Mapping) else {}
+    named = [str(key) for key, part in parts.items() if _are_tensors(part)]
+    if len(named) > 1:
+        told = f"{file} holds several networks ({', '.join(named)}): save the tensors of one alone"
+        raise HeadstartError("weights_invalid", told)
+    return parts[named[0]] if named and named[0] in _WRAPPED else state
+
+
+def _are_tensors(part: object) -> bool:
+    if not isinstance(part, Mapping):
+        return False
+    return bool(part) and all(isinstance(one, Tensor) for one in part.values())
+
+
 def _checked(state: object, file: str) -> State:
     if not isinstance(state, Mapping) or not state:
         raise HeadstartError("weights_invalid", f"{file} holds no named tensors.")
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
             raise HeadstartError("weights_invalid", f"{file}: {name} is not a tensor.")
-        if tensor.dtype in _BYTES and tensor.ndim > 1:
-            told = f"{name} is whole numbers of 8 bits, whose scales are not read"
-            raise HeadstartError("weights_invalid", f"{file}: {told}: {_IN_FLOATS}")
+        if (told := _unread(tensor)) is not None:
+            raise HeadstartError("weights_invalid", f"{file}: {name} is {told}: {whole.IN_FLOATS}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise HeadstartError("weights_invalid", f"{file}: {name} has NaN or infinite numbers.")
     return dict(state)
+
+
+def _unread(tensor: Tensor) -> str | None:
+    """What is said of numbers that are not the network's own, or not all of them."""
+    if tensor.dtype not in _READ:
+        return f"of numbers {str(tensor.dtype).removeprefix('torch.')}, which are not read"
+    quantised = tensor.dtype in _BYTES and tensor.ndim > 1
+    return "whole numbers of 8 bits, whose scales are not read" if quantised else None

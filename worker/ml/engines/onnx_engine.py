@@ -5,6 +5,7 @@ Other graph files have no runtime for CUDA: they stay on the CPU.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -22,6 +23,7 @@ from worker.ml.backbones.sources import graph_files
 from worker.ml.backbones.sources.graph_files import BYTE, TappedGraph
 from worker.ml.engines.base import Vectors, check_side
 
+_log = logging.getLogger(__name__)
 _NUMBERS: Mapping[str, Any] = {"i8": np.int8, "f16": np.float16, "f32": np.float32}
 ON_GPU, ON_CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -60,8 +62,7 @@ class OnnxImages:
         try:
             (rows,) = self._session.run(None, given)
         except Exception as error:  # the runtime has no narrower one
-            told = f"{self.spec.name} in onnxruntime: {str(error).splitlines()[0][:300]}"
-            raise HeadstartError("weights_invalid", told) from error
+            raise _not_run(self.spec, error) from error
         flat: Vectors = np.asarray(rows, np.float32).reshape(-1, self.spec.width)
         if len(flat) != len(pixels):
             told = f"{self.spec.name} reads one picture at a time"
@@ -110,15 +111,32 @@ def _graph(found: sources.Supplied, tap: TappedGraph) -> bytes:
         model = onnx.load(str(found.path))
         names = sorted(tap.names & {name for node in model.graph.node for name in node.output})
         if not names:
-            raise ValueError('its embedding has no name: name the "tap" in its side file')
+            raise _nameless(found.spec)
         del model.graph.output[:], model.graph.value_info[:]  # those of a fixed number
         model.graph.output.append(onnx.ValueInfoProto(name=names[0]))
         reads = next(one for one in model.graph.input if one.name == tap.reads)
         reads.type.tensor_type.shape.dim[0].dim_param = "pictures"
         packed: bytes = model.SerializeToString()
+    except HeadstartError:
+        raise
     except Exception as error:  # of a stranger's file the library raises what it likes
-        raise HeadstartError("weights_invalid", f"{found.spec.name}: {error}") from error
+        _log.warning("%s cannot be read: %s", found.spec.name, error)
+        why = f"{found.spec.name}: {found.path.name} is damaged, or has more than onnx reads"
+        raise HeadstartError("weights_invalid", f"{why}: export it again") from error
     return packed
+
+
+def _nameless(spec: BackboneSpec) -> HeadstartError:
+    told = f'its embedding has no name: name the "tap" in {spec.name}.json'
+    return HeadstartError("weights_invalid", f"{spec.name}: {told}")
+
+
+def _not_run(spec: BackboneSpec, error: Exception) -> HeadstartError:
+    """With what to do; the runtime's own words are for whoever reads the log."""
+    _log.warning("%s in onnxruntime: %s", spec.name, error)
+    why = f"{spec.name}: onnxruntime cannot run this graph, or the memory of the GPU is too small"
+    more = f'export it again, or leave it on the CPU by {{"device": "cpu"}} in {spec.name}.json'
+    return HeadstartError("weights_invalid", f"{why}: {more}")
 
 
 def onnxruntime_session(graph: bytes, provider: str, told: dict[str, Any]) -> Any:
@@ -141,8 +159,7 @@ def _session(spec: BackboneSpec, graph: bytes, provider: str) -> Any:
     try:
         session = onnxruntime_session(graph, provider, told)
     except Exception as error:  # the runtime has no narrower one
-        told_of = f"{spec.name} in onnxruntime: {str(error).splitlines()[0][:300]}"
-        raise HeadstartError("weights_invalid", told_of) from error
+        raise _not_run(spec, error) from error
     if session.get_providers()[0] != provider:  # it takes the CPU where a library is missing
         told_of = f"{spec.name}: onnxruntime cannot use CUDA here, although it was built for it"
         raise HeadstartError("backbone_unavailable", told_of, param="model")

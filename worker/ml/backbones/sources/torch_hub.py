@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from pathlib import Path
 
 import torch
@@ -12,8 +13,11 @@ from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra import weights
 from app.infra.found_backbones import HUB_FILE
+from app.infra.found_backbones.settings_files import said
 from app.infra.found_backbones.side_file import SideFile
 from worker.ml.backbones.tapped import ReadNetwork
+
+_log = logging.getLogger(__name__)
 
 
 def read(spec: BackboneSpec, path: Path, side: SideFile) -> ReadNetwork:
@@ -34,7 +38,10 @@ def _only_entry(name: str, folder: Path) -> str:
     try:
         parts = ast.parse((folder / HUB_FILE).read_text("utf-8")).body
     except (OSError, ValueError, SyntaxError) as error:
-        raise HeadstartError("weights_invalid", f"{name}: {HUB_FILE}: {error}") from error
+        _log.warning("%s: %s: %s", name, HUB_FILE, error)
+        where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        told = f"{name}: {HUB_FILE} is no Python that can be read here{where}: copy it again"
+        raise HeadstartError("weights_invalid", told) from error
     entries = [part.name for part in parts if isinstance(part, ast.FunctionDef)]
     entries = [entry for entry in entries if not entry.startswith("_")]
     if len(entries) == 1:
@@ -47,5 +54,8 @@ def _loaded(name: str, folder: Path, entry: str) -> object:
     try:
         net: object = torch.hub.load(str(folder), entry, source="local", trust_repo=True)
     except Exception as error:  # it is other people's code
-        raise HeadstartError("weights_invalid", f"{name}: {entry}: {error}") from error
+        _log.warning("%s: %s of %s fails", name, entry, HUB_FILE, exc_info=error)
+        told = f"{type(error).__name__}: {' '.join(said(error, folder).split())[:200]}"
+        why = f"{name}: {entry} of {HUB_FILE} gives no network, its code fails ({told})"
+        raise HeadstartError("weights_invalid", f"{why}: mend it, or copy it again") from error
     return net

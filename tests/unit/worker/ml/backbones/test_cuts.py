@@ -87,3 +87,19 @@ def test_a_way_around_the_cut_is_refused() -> None:
     with pytest.raises(HeadstartError, match="around") as caught:
         suffix(SPEC, around)
     assert caught.value.code == "cut_unavailable"
+
+
+class _Decides(torch.nn.Module):
+    """Code that looks at its numbers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if float(x.mean()) > 0 else x - 1
+
+
+def test_code_that_no_graph_can_be_made_of_is_told_in_our_words() -> None:
+    first, *rest = network().stages
+    deciding = Pyramid(SPEC, [torch.nn.Sequential(first, _Decides()), *rest]).eval()
+    with pytest.raises(HeadstartError, match="its code cannot be written down") as caught:
+        suffix(SPEC, deciding)
+    assert caught.value.code == "cut_unavailable"
+    assert "torch" not in caught.value.message

@@ -14,6 +14,7 @@ from torchvision import models
 
 from app.core.backbones import BackboneSpec, how_to_supply, pyramid
 from app.core.errors import HeadstartError
+from app.infra.found_backbones import whole
 from app.infra.weights import availability, download_path, find, get, require
 from worker.ml.backbones.networks import pyramid as pyramid_of
 from worker.ml.backbones.weights import read, weights
@@ -118,6 +119,32 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(data)
         refused(path)
     refused(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64, torch.uint16, torch.int8]
+)
+def test_numbers_that_are_not_read_are_named(dtype: torch.dtype, tmp_path: Path) -> None:
+    for write, name in ((save_file, "w.safetensors"), (torch.save, "w.pth")):
+        write({"w": torch.ones(2, 2).to(dtype)}, tmp_path / name)
+        assert "w is " in (told := refused(tmp_path / name))
+        assert "save the network in float32" in told
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_floats_of_other_lengths_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2, 2).to(dtype)}, tmp_path / "w.safetensors")
+    whole.check(tmp_path / "w.safetensors")
+    assert read(tmp_path / "w.safetensors")["w"].dtype == dtype
+
+
+def test_numbers_that_are_not_read_are_listed_so(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_file({"w": torch.ones(2, 2).to(torch.float8_e4m3fn)}, path)
+    assert "w is of numbers F8_E4M3" in (availability("own", tmp_path).reason or "")
+    header = b'{"w":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}'
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0")
+    assert "w is of numbers F4" in (availability("own", tmp_path).reason or "")
 
 
 def test_a_backbone_without_any_source_says_so(tmp_path: Path) -> None:

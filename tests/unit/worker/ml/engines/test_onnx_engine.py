@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.core.errors import HeadstartError
 from tests.unit.worker.ml.backbones.sources.kit import noise
-from worker.ml.backbones.sources import described, fingerprint
+from worker.ml.backbones.sources import described, fingerprint, graph_files, supplied
 from worker.ml.engines import load_engine, onnx_engine
 from worker.ml.engines.onnx_engine import ON_CPU, ON_GPU, OnnxImages
 
@@ -126,4 +126,17 @@ def test_a_graph_that_reads_one_picture_at_a_time_is_refused(tmp_path: Path) -> 
     (tmp_path / "small.json").write_text(json.dumps(TOLD))
     with pytest.raises(HeadstartError) as caught:
         OnnxImages(described("small", tmp_path, None), weights_dir=tmp_path, provider=ON_CPU)
+    assert caught.value.code == "weights_invalid"
+    assert caught.value.message.startswith("small: onnxruntime cannot run this graph")
+    assert "export it again" in caught.value.message
+
+
+def test_a_damaged_graph_is_told_in_our_words(tmp_path: Path) -> None:
+    small(tmp_path / "small.onnx")
+    (tmp_path / "small.json").write_text(json.dumps(TOLD))
+    found = supplied("small", tmp_path)
+    tap = graph_files.tapped("small", found.path, found.side)
+    (tmp_path / "small.onnx").write_bytes(b"no protobuf at all")
+    with pytest.raises(HeadstartError, match=r"small\.onnx is damaged") as caught:
+        onnx_engine._graph(found, tap)
     assert caught.value.code == "weights_invalid"

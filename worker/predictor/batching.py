@@ -39,12 +39,13 @@ class Work:
 
     `prepare(item)` gives what the engine eats, or raises HeadstartError; `answer(items, rows)`
     gives an answer an item and rider, or its error. `large(item)` tells soon whether preparing it
-    takes far longer than others.
+    takes far longer than others. `price(prepared)` is how many usual inputs take an engine as long.
     """
 
     prepare: Callable[[PendingInput], Any]
     answer: Callable[[Sequence[PendingInput], Any], Sequence[bytes | HeadstartError]]
     large: Callable[[PendingInput], bool] | None = None
+    price: Callable[[Any], int] = lambda _prepared: 1
 
 
 Forward = Callable[[list[Any]], Sequence[Any]]
@@ -233,14 +234,19 @@ class Batcher:
             return None
 
     def _batch(self) -> list[PendingInput]:
-        """As many as ride together now; an item that wants a map rides alone."""
-        size = self._sizes.pick(len(self._ready), now=time.perf_counter())
-        batch = [self._ready.pop()]
-        while len(batch) < size and not (
-            batch[0].wants_saliency or self._ready.next.wants_saliency
-        ):
+        """As many as ride together now, by what they take: nobody can get off on the way. An item
+        that wants a map rides alone, and so does one that takes more than a batch."""
+        room = self._sizes.pick(self._ready.price, now=time.perf_counter())
+        batch: list[PendingInput] = []
+        while self._ready and not (batch and self._rides_alone(batch[0], room)):
+            room -= self._ready.next.price
             batch.append(self._ready.pop())
         return batch
+
+    def _rides_alone(self, first: PendingInput, room: int) -> bool:
+        """Whether what comes next does not ride with it: there is no room, or one wants a map."""
+        then = self._ready.next
+        return then.price > room or first.wants_saliency or then.wants_saliency
 
     def _decode(
         self, item: PendingInput, *, large: Callable[[PendingInput], bool] | None = None
@@ -254,6 +260,7 @@ class Batcher:
                 self._set_aside(item)
                 return
             item.prepared = self._work.prepare(item)
+            item.price = self._work.price(item.prepared)
         except HeadstartError as error:
             self._deliver(_failed(item, error))
             return
@@ -318,7 +325,7 @@ class Batcher:
         done = time.perf_counter()
         with self._lock:
             taken = self._wait.served(len(items), started=started, done=done)
-            self._sizes.served(len(items), taken)
+            self._sizes.served(sum(item.price for item in items), taken)
         self._metrics.batch(items, started=started, embedded=embedded, done=done)
         forward_ms, head_ms = (embedded - started) * 1e3, (done - embedded) * 1e3
         timings = [

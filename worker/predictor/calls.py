@@ -97,6 +97,8 @@ class PendingInput:
     key: bytes = b""
     prepared: Any = None
     """What the engine eats, between decoding and the forward pass."""
+    price: int = 1
+    """What that takes of an engine, in usual inputs: as much as so many of them."""
     queued: float = 0.0
     decode_ms: float = 0.0
     riders: tuple[PendingInput, ...] = ()

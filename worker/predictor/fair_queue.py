@@ -36,6 +36,8 @@ class FairQueue:
         self._resting: set[str] = set()
         self._weights: Counter[str] = Counter()
         self._count = self._weight = 0
+        self.price = 0
+        """What all that waits takes of an engine, in usual inputs."""
 
     def __len__(self) -> int:
         return self._count
@@ -82,6 +84,7 @@ class FairQueue:
             else:
                 self._fresh.append(tenant)
         line.extend(items)
+        self.price += sum(item.price for item in items)
         self._add(tenant, count=len(items), weight=wanted)
         return evicted
 
@@ -103,6 +106,7 @@ class FairQueue:
             return
         kept = deque(item for item in line if item.call is not call)
         left = sum(item.weight for item in kept)
+        self.price -= sum(item.price for item in line) - sum(item.price for item in kept)
         freed = self._weights[call.tenant] - left
         self._add(call.tenant, count=len(kept) - len(line), weight=-freed)
         if kept:
@@ -126,6 +130,7 @@ class FairQueue:
         self._fresh_or_turns(tenant).remove(tenant)
         line = self._lines[tenant]
         item = line.popleft()
+        self.price -= item.price
         self._add(tenant, count=-1, weight=-item.weight)
         if line:
             self._turns.append(tenant)

@@ -25,6 +25,11 @@ from worker.predictor.calls import PendingInput
 
 Pixels = NDArray[np.uint8]
 Embed = Callable[[Pixels], Rows]
+_USUAL = 60
+"""Bytes of a usual text: a dozen tokens, of which a pass through an encoder takes its time; one of
+ten times as many takes ten times as long."""
+_TOKEN = 5
+"""Bytes of a token in most languages, as far as a text is read."""
 _HEAD = 2**16
 """Bytes within which most images say their size."""
 
@@ -43,6 +48,10 @@ class Reader(Protocol):
     @property
     def is_large(self) -> Callable[[PendingInput], bool] | None:
         """Tells whether preparing an input takes so long that it must not hold up others."""
+        ...
+
+    def price(self, prepared: Any) -> int:
+        """How many usual inputs take the engine as long."""
         ...
 
     def forward(self, batch: Sequence[Any]) -> Sequence[Rows]:
@@ -90,6 +99,11 @@ class PictureReader:
             with suppress(HeadstartError):
                 return is_large(inspect(bytes(part)))
         return False
+
+    def price(self, prepared: PreparedPicture) -> int:
+        """Its pixels, over those of a picture."""
+        every = sum(int(one.shape[0] * one.shape[1]) for one in prepared.pixels)
+        return max(1, every // int(self._side**2))
 
     def forward(self, batch: Sequence[PreparedPicture]) -> Sequence[Rows]:
         """One pass for each side length among the views, almost always one.
@@ -142,10 +156,16 @@ class TextReader:
 
     def __init__(self, engine: Any, sizes: Sequence[int]) -> None:  # noqa: ARG002
         self._engine = engine
+        encoder = engine.encoder
+        self._most: int = _TOKEN * encoder.room * encoder.most_windows
 
     def prepare(self, item: PendingInput) -> str:
         """The text."""
         return str(item.input.data, "utf-8")
+
+    def price(self, prepared: str) -> int:
+        """By its bytes: tokens are counted where it is read, on the engine's own threads."""
+        return 1 + min(len(prepared.encode()), self._most) // _USUAL
 
     def forward(self, batch: Sequence[str]) -> Sequence[Rows]:
         """[1, D] each."""
@@ -165,6 +185,11 @@ class JointReader:
     def prepare(self, item: PendingInput) -> list[Any]:
         """What each backbone takes of an input."""
         return [part.prepare(item) for part in self._parts]
+
+    def price(self, prepared: list[Any]) -> int:
+        """The highest: usual inputs of all are passed as often."""
+        each = zip(self._parts, prepared, strict=True)
+        return max(part.price(one) for part, one in each)
 
     def forward(self, batch: Sequence[list[Any]]) -> Sequence[Rows]:
         """Every backbone is passed once."""

@@ -65,6 +65,7 @@ def batcher_builder(
                     own_not_finite=lambda head: not_finite_of(engine, head.live),
                 ),
                 reader.is_large,
+                reader.price,
             ),
             [reader.forward],
             sizes=sizes,

@@ -73,11 +73,12 @@ def batcher(
     answers: Callable[..., list[bytes]] = answer,
     work: Callable[[PendingInput], int] = prepare,
     large: Callable[[PendingInput], bool] | None = None,
+    price: Callable[[Any], int] = lambda _prepared: 1,
     wait: float = 60,
 ) -> Iterator[Batcher]:
     made = Batcher(
         "test",
-        Work(work, answers, large),
+        Work(work, answers, large, price),
         [engine],
         sizes=(1, 2, 4),
         limit=limit,

@@ -6,8 +6,12 @@ tokens would be others.
 
 from __future__ import annotations
 
+import re
+import struct
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,13 @@ _GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
 _CASED = {"AlbertTokenizer", "DebertaV2Tokenizer", "RemBertTokenizer", "XLNetTokenizer"}
 """Classes of other pieces than WordPiece that lower-case by their settings."""
 
+MOST_GROWTH = 100
+"""Characters that one may become: 18 of one Arabic sign are the most of Unicode. What memory a
+text takes is bounded by its length alone otherwise.
+"""
+_SHORT = 100
+"""Characters before a text, of which each counts as much as one becoming two."""
+
 
 def check(folder: Path) -> None:
     """Raises backbone_unavailable where there are no tokens, and weights_invalid where both files
@@ -41,6 +52,10 @@ def check(folder: Path) -> None:
     made = _made(file, state.st_mtime_ns, state.st_size)
     if isinstance(made, HeadstartError):
         raise made
+    if made["growth"] > MOST_GROWTH:
+        why = f"its normalizer makes up to {made['growth']:,.0f} characters of one"
+        more = f"at most {MOST_GROWTH} are read, of which no language needs half: save it anew"
+        raise refusal(file, f"{why}: {more}")
     for key, value in _contradicted(config, made):
         why = f"`{key}` is {value!r}, and {FILE} says otherwise: its tokens would be others"
         raise refusal(folder / CONFIG, f"{why}; save both from one tokenizer")
@@ -72,10 +87,60 @@ def _made(file: Path, _mtime: int, _size: int) -> dict[str, Any] | HeadstartErro
         return error
     model = read.pop("model", None)
     kind = model.get("type") if isinstance(model, Mapping) else None
+    rules = read.get("normalizer")
     return {
-        "kind": kind, "normalizer": read.get("normalizer"), "ends": _ends(read),
+        "growth": _growth(rules), "kind": kind, "normalizer": rules, "ends": _ends(read),
         "pre_tokenizer": read.get("pre_tokenizer"),
     }  # fmt: skip
+
+
+def _growth(normalizer: object) -> float:
+    """How many characters those rules may make of one whose lengths the file says, together."""
+    return prod(max(1.0, _lengthened(one)) for one in _parts(normalizer))
+
+
+def _lengthened(part: Mapping[str, Any]) -> float:
+    """By one rule: a Replace has what stands there instead, a Prepend what stands before, and a
+    Precompiled (of sentencepiece) its strings behind a table of so many bytes, 0 between them.
+    """
+    instead = part.get("content")
+    if part.get("type") == "Replace" and isinstance(instead, str):
+        return _replaced(part.get("pattern"), len(instead))
+    if part.get("type") == "Prepend":
+        return len(str(part.get("prepend"))) / _SHORT
+    packed = part.get("precompiled_charsmap")
+    return _longest(packed) if isinstance(packed, str) else 1.0
+
+
+def _replaced(pattern: object, instead: int) -> float:
+    """What an expression finds may be nothing, between any two characters."""
+    said = pattern if isinstance(pattern, Mapping) else {}
+    plain, expression = said.get("String"), said.get("Regex")
+    if isinstance(plain, str) and plain:
+        return instead / len(plain)
+    found = isinstance(expression, str) and not _finds_nothing(expression)
+    return instead if found else 1 + instead
+
+
+def _finds_nothing(expression: str) -> bool:
+    """Whether it may match where no character is; also where it is of another dialect."""
+    try:
+        return any(not one[0] for one in re.finditer(expression, _SAMPLE))
+    except (re.error, RecursionError, OverflowError):
+        return True
+
+
+_SAMPLE = "a B\n1.é"
+
+
+def _longest(packed: str) -> int:
+    """Of what sentencepiece makes of characters; 0 of what its library will refuse."""
+    try:
+        data = b64decode(packed)
+        (size,) = struct.unpack_from("<I", data)
+    except (ValueError, struct.error):
+        return 0
+    return max(len(one.decode("utf-8", "replace")) for one in data[4 + size :].split(b"\0"))
 
 
 def _contradicted(config: Mapping[str, Any], made: dict[str, Any]) -> Iterator[tuple[str, Any]]:

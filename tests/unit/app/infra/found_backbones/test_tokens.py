@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,46 @@ def test_a_folder_of_pictures_needs_none(tmp_path: Path) -> None:
     made = folder(tmp_path / "net", image_size=32)
     (made / "tokenizer.json").unlink()
     assert "tokenizer" not in reason(tmp_path)
+
+
+def replaced(pattern: dict[str, str], content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+def precompiled(longest: int) -> dict[str, Any]:
+    packed = struct.pack("<I", 4) + bytes(4) + b"a\0" + "é".encode() * longest + b"\0"
+    return {"type": "Precompiled", "precompiled_charsmap": b64encode(packed).decode()}
+
+
+TWICE = [replaced({"String": "a"}, "a" * 11), replaced({"String": "a"}, "b" * 11)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        replaced({"String": "a"}, "b" * 101),
+        replaced({"Regex": "a"}, "b" * 101),
+        replaced({"Regex": "x*"}, "b" * 100),
+        {"type": "Sequence", "normalizers": TWICE},
+        {"type": "Sequence", "normalizers": [replaced({"Regex": "(?=a)|$"}, "b")] * 7},
+        {"type": "Prepend", "prepend": "a" * 10_100},
+        precompiled(101),
+    ],
+)
+def test_rules_that_make_books_of_letters_are_refused(rule: dict[str, Any], tmp_path: Path) -> None:
+    assert "characters of one" in told(tmp_path, {}, "BPE", normalizer=rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        replaced({"String": "a" * 50}, "b" * 1000),
+        {"type": "Sequence", "normalizers": TWICE[:1]},
+        {"type": "Sequence", "normalizers": [replaced({"Regex": "\\s+"}, " ")] * 20},
+        {"type": "Prepend", "prepend": "\u2581"},
+        precompiled(18),
+        {"type": "Precompiled", "precompiled_charsmap": "no base64"},
+    ],
+)
+def test_rules_of_languages_are_read(rule: dict[str, Any], tmp_path: Path) -> None:
+    assert "characters of one" not in told(tmp_path, {}, "BPE", normalizer=rule)

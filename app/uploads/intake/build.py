@@ -280,11 +280,11 @@ class _Intake:
     ) -> list[LabelledFile]:
         """The members that lie in class folders; none of texts where tables say more."""
         tree, wrapper = layout.unwrapped(found, modality)
-        tree = [one for one in tree if one.index not in self._facts.completed]
         with_tables = MODALITIES[modality].in_tables and any(one.role == "table" for one in found)
         try:
             look = MaskLook(opened, self._cutter, self._options)
-            placed = layout.by_folder(tree, modality, look, self._options.known, look.beside)
+            masks, completed = (look, self._options.known, look.beside), self._facts.completed
+            placed = layout.by_folder(tree, modality, *masks, elsewhere=completed)
         except HeadstartError:
             if with_tables:
                 return []

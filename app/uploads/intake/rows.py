@@ -28,6 +28,12 @@ SET_ASIDE = "set_aside"
 """The key that has the word by which its label does not count, though it has one."""
 
 
+class Answer(str):
+    """What an assistant is to answer: a label as it stands, also where it is an object's JSON."""
+
+    __slots__ = ()
+
+
 _LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]")
 
 
@@ -126,7 +132,7 @@ def text_row(
         return TextRow(_text(row, row.values), "", None, None)
     values = row.values
     if "prompt" in values and "completion" in values and "text" not in values:
-        values = {**values, "text": values["prompt"], "label": _stripped(values["completion"])}
+        values = {**values, "text": values["prompt"], "label": _answer(values["completion"])}
     text = _text(row, values)
     if "label" not in values:
         raise row.error("schema_mismatch", "it has no `label`")
@@ -218,6 +224,8 @@ def _label(row: Row, value: Any, limits: Limits) -> str:
 def _unwrapped(row: Row, value: Any) -> Any:
     """The value that Python has printed with its type around it. Raises invalid_value where it has
     printed an object."""
+    if isinstance(value, Answer):
+        return str(value)
     found = read(value) if isinstance(value, str) else UNPRINTED
     if isinstance(found, dict):
         why = f"`label` is an object as a text, {shown(value, 60)}: write the label alone"
@@ -359,6 +367,10 @@ def _text(row: Row, values: Mapping[str, Any]) -> str:
     if "\0" in text:
         raise row.error("invalid_value", "`text` has a NUL character")
     return text if is_seen(text) else ""
+
+
+def _answer(value: Any) -> Any:
+    return Answer(value.strip()) if isinstance(value, str) else value
 
 
 def _stripped(value: Any) -> Any:

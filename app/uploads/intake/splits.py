@@ -63,8 +63,25 @@ PLAIN = frozenset(
     ]
 )
 """Words that say nothing of a class: `train_images` can only be a split."""
-_JOINED = re.compile(f"({'|'.join(SPLITS)})(sets?|data|datasets?|images?|imgs?)")
-"""Words that are written as one: `trainset`."""
+_JOINED = re.compile(
+    f"({'|'.join(SPLITS)})(sets?|data|datasets?|images?|imgs?|s?(?:daten|bilder|satz|menge))"
+)
+"""Words that are written as one: `trainset`, `Trainingsdaten`."""
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("entrainement", "entraînement", "entrenamiento", "treinamento"), "train"),
+    **dict.fromkeys(("treino", "addestramento", "训练", "训练集", "обучение"), "train"),
+    **dict.fromkeys(("validierung", "validación", "validação", "validazione"), "val"),
+    **dict.fromkeys(("验证", "验证集"), "val"),
+    **dict.fromkeys(("prueba", "pruebas", "测试", "测试集", "тест"), "test"),
+}
+"""What the words are in other languages: such a name is a split beside one of another."""
+_SAYS_NOTHING = PLAIN | frozenset(
+    ("final", "input", "inputs", "full", "all", "v", "ver", "version", "release",
+     "edition", "official", "original", "subset", "phase", "stage", "the", "of", "for", "my",
+     "daten", "sdaten", "bilder", "sbilder", "satz", "ssatz", "menge", "smenge")
+)  # fmt: skip
+"""Words beside a split's, by which names of splits may differ; so are letters that count."""
+_SHORT: Mapping[str, Split] = {"tr": "train", "ts": "test"}
 _LETTERS = re.compile(r"[^\W\d_]+")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -76,6 +93,11 @@ class SplitName:
     split: Split
     rest: tuple[str, ...]
     exact: bool
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """The other words, but for those that may differ between the splits of one set."""
+        return tuple(word for word in self.rest if len(word) > 1 and word not in _SAYS_NOTHING)
 
     @property
     def certain(self) -> bool:
@@ -93,6 +115,18 @@ def read_name(name: str) -> SplitName | None:
     return SplitName(splits.pop(), rest, exact=name.strip().lower() in SPLITS)
 
 
+def _cut_short(name: str, beside: Sequence[str]) -> SplitName | None:
+    """What a name says with `tr` or `ts` in it, beside the same name with the other."""
+    said = words(name)
+    short = [word for word in said if word in _SHORT]
+    rest = tuple(word for word in said if word not in _SHORT)
+    if len(short) != 1 or not rest or not PLAIN.issuperset(rest):
+        return None
+    other = sorted([*rest, "ts" if short[0] == "tr" else "tr"])
+    there = any(sorted(words(one)) == other for one in beside)
+    return SplitName(_SHORT[short[0]], rest, exact=False) if there else None
+
+
 def words(name: str) -> list[str]:
     """The words of a name in lower case: digits, punctuation and humps part them."""
     runs = _LETTERS.findall(unicodedata.normalize("NFKC", name))
@@ -101,6 +135,8 @@ def words(name: str) -> list[str]:
 
 def _parted(run: str) -> list[str]:
     """The words of letters in a row: humps, or a split's word joined with one that says nothing."""
+    if run.lower() in _ELSEWHERE:
+        return [_ELSEWHERE[run.lower()]]
     joined = _JOINED.fullmatch(run.lower())
     if joined is not None:
         return list(joined.groups())
@@ -111,13 +147,15 @@ def of_folders(names: Iterable[str]) -> dict[str, Split]:
     """The splits among folders that lie side by side.
 
     A word alone (`Train`) is one; `seg_train` is one beside `seg_test`, which differs in the
-    split only, or beside a word alone of another split.
+    split only and in what says nothing (`a. Train`, `b. Test`), or beside a word alone of another
+    split. `images_tr` is one beside `images_ts`.
     """
-    told = {name: said for name in names if (said := read_name(name))}
+    names = list(names)
+    told = {name: said for name in names if (said := read_name(name) or _cut_short(name, names))}
     families: dict[tuple[str, ...], set[Split]] = defaultdict(set)
     for said in told.values():
-        families[said.rest].add(said.split)
-    sure = {name for name, said in told.items() if said.exact or len(families[said.rest]) > 1}
+        families[said.family].add(said.split)
+    sure = {name for name, said in told.items() if said.exact or len(families[said.family]) > 1}
     named = {told[name].split for name in sure}
     return {
         name: said.split

@@ -19,7 +19,7 @@ from app.uploads.intake.layout.named import Nearby
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import folded, shown
 from app.uploads.intake.rows import Row
-from app.uploads.intake.splits import of_tables
+from app.uploads.intake.splits import of_tables, read_name
 
 DEEPEST = 3
 """Parts of the path of a table that is looked at."""
@@ -164,6 +164,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
             problems += [told] if agrees or not rest else []
             problems += [doubts.table_completes(one.title, one.member.path, len(rest))] * bool(rest)
         chosen = []
+    _check_held_out(chosen, pictures)
     facts = [one for one in tables if one.facts and chosen]
     return replace(_read(chosen, facts, pictures, problems), read=chosen, beside=further)
 
@@ -229,6 +230,16 @@ def _check_broken(
     held_out = bool(chosen) and all(one in ("val", "test") for one in splits)
     if _are_numbered(set(by_folder.values())) or (held_out and not by_folder):
         raise broken.error
+
+
+def _check_held_out(chosen: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> None:
+    """Raise ambiguous_layout where all tables are called as what is held out, and have labels of
+    fewer than half of the pictures: it would be trained on in the place of the others."""
+    names = [read_name(one.member.parts[-1].rpartition(".")[0]) for one in chosen]
+    held = all(said is not None and said.split != "train" for said in names)
+    named = {str(row.values["path"]) for one in chosen for _, row in _located(one, None)}
+    if chosen and held and 2 * len(named) < len(pictures):
+        raise doubts.only_held_out(chosen[0].member.path, len(named), len(pictures))
 
 
 def _are_numbered(labels: Set[str]) -> bool:

@@ -226,6 +226,17 @@ def called_alike(path: str, said: str, both: Sequence[str]) -> HeadstartError:
     )
 
 
+def only_held_out(path: str, named: int, pictures: int) -> HeadstartError:
+    """A table of what is held out, and nothing that says the classes of what is trained on."""
+    return _ambiguous(
+        f"{shown(path)} is called as what is held out, and has labels of {named} of {pictures} "
+        "pictures, and nothing says those of the others: lay them into class folders, as in "
+        "train/<class>/<file>, or name them in a table, too; call the table otherwise if it is to "
+        "be trained on",
+        path,
+    )
+
+
 def table_read(title: str, named: int, pictures: int) -> str:
     """That a table decides, though it is not called metadata."""
     return (

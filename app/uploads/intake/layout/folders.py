@@ -37,14 +37,18 @@ def by_folder(
     masks: drawings.Masks = drawings.all_of,
     known: Callable[[], Collection[str]] = tuple,
     alike: drawings.Masks = drawings.none_of,
+    *,
+    elsewhere: Collection[int] = (),
 ) -> Placed:
     """Every member of `role` labelled by its folder; those in none are problems. Of the pictures
     that are called as masks of others, here or with `known` paths, those that `masks` says are none
-    of the examples; nor are those that `alike` says were drawn on one of their name.
+    of the examples; nor are those that `alike` says were drawn on one of their name. Those
+    whose class is said `elsewhere`, by their indices, only say which folders there are.
 
     Raises ambiguous_layout.
     """
-    chosen = [one for one in found if one.role == role]
+    others = [one for one in found if one.index in elsewhere]
+    chosen = [one for one in found if one.role == role and one.index not in elsewhere]
     called = drawings.called_so(chosen, known)
     sure = masks(called) if called else frozenset()
     drawn = [one for one in called if one.index in sure]
@@ -52,7 +56,7 @@ def by_folder(
     twins = alike(chosen)
     drawn += [one for one in chosen if one.index in twins]
     chosen = [one for one in chosen if one.index not in twins]
-    splits = splits_on_top(chosen)
+    splits = splits_on_top([*chosen, *others])
     second = {} if splits else _class_first(chosen)
     if splits:
         _check_alone(chosen, splits)
@@ -146,6 +150,7 @@ def _split_first(chosen: Sequence[FileInTree], splits: Mapping[str, Split]) -> P
         else:
             loose.append(one)
     if not placed.items:
+        _check_masks(tops_of(chosen))
         raise doubts.splits_without_classes(sorted(splits))
     strange = _without_classes(placed.items, splits)
     placed.problems += [doubts.no_class_held_out(top, some) for top, some in strange.items()]
@@ -182,16 +187,23 @@ def _without_classes(
     }
 
 
+_HOLDERS = drawings.PICTURES
+"""Folders that are looked through though pictures lie in them."""
+
+
 def _inner(inside: Sequence[FileInTree], splits: Mapping[str, Split]) -> dict[str, str]:
     """The folder to look through in each split's folder, where there is one: it names the split
-    again (`seg_train/seg_train`), or is the only one in all of them and holds several."""
+    again (`seg_train/seg_train`), or is the only one in all of them and holds several, if it is
+    called as a folder of pictures also where what is held out lies in it without classes."""
     seconds: dict[str, set[str]] = defaultdict(set)
     for one in inside:
         if len(one.parts) > 2:
             seconds[one.parts[0]].add(one.parts[1])
     deep = {one.parts[2] for one in inside if len(one.parts) > 3}
-    nested = all(len(one.parts) != 3 for one in inside)
-    shared = len(set().union(*seconds.values())) == 1 and nested and len(deep) > 1
+    every = set[str]().union(*seconds.values())
+    flat = {one.parts[0] for one in inside if len(one.parts) == 3}
+    held_out = all(splits[top] != "train" for top in flat) and {*map(folded, every)} <= _HOLDERS
+    shared = len(every) == 1 and (not flat or held_out) and len(deep) > 1
     single = {top: next(iter(names)) for top, names in seconds.items() if len(names) == 1}
     return {
         top: name for top, name in single.items() if shared or _same_split(name, top, splits[top])

@@ -58,6 +58,7 @@ class Sources:
         self._tree = tree
         self._reading = reading
         self._found = [one for one in tree if one.role == "image"]
+        self._drawn = drawn
         self._rows = NamedRows(self._found, drawn)
         self._pictures, self._nearby = self._rows.pictures, self._rows.nearby
         self._ways = self._nearby, Nearby(self._found, loose=True, drawn=drawn)
@@ -141,7 +142,14 @@ class Sources:
 
     def _naming_table(self, table: TableFile, member: FileInTree) -> NamingTable | None:
         mentioned = partial(self._is_list, member)
-        return naming.naming_table(table, member, self._ways, mentioned=mentioned)
+        ways = (*self._own_way(member), *self._ways)
+        return naming.naming_table(table, member, ways, mentioned=mentioned)
+
+    def _own_way(self, member: FileInTree) -> list[Nearby]:
+        """The pictures that lie in the very folder of a table, which it may name before others."""
+        folder = member.path.rpartition("/")[0]
+        own = [one for one in self._found if one.path.rpartition("/")[0] == folder]
+        return [Nearby(own, drawn=self._drawn)] if folder and own else []
 
     def _singles(self) -> list[FileInTree]:
         """Files near the top that may be lists, and tell of no single picture: first those that

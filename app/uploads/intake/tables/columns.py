@@ -206,8 +206,9 @@ def find(
 def _without_measures(
     table: TableFile, names: Sequence[str], sample: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """The columns that may be the label: no side of a box, and beside pictures nothing measured."""
-    no_labels = set(coordinates.coordinates(names))
+    """The columns that may be the label: no side of a box, no `y` beside an `x` where another may
+    be it, and beside pictures nothing measured."""
+    no_labels = {*coordinates.coordinates(names), *coordinates.points(names)}
     if table.paths:
         no_labels |= {name for name in names if coordinates.are_measured(sample, name)}
     asked = matching(names, table.columns.get("label", ""))

@@ -27,6 +27,14 @@ def coordinates(names: Sequence[str]) -> list[str]:
     return [] if at is None else list(names[at : at + 4])
 
 
+def points(names: Sequence[str]) -> list[str]:
+    """The `y` beside an `x` in a table with more than these and one other column: where something
+    lies. Of two columns and a picture or a text, `y` may be a target."""
+    words = [_last_word(name) for name in names]
+    found = [at for at in range(1, len(names)) if words[at - 1 : at + 1] == ["x", "y"]]
+    return [names[at] for at in found] if len([word for word in words if word]) > 3 else []
+
+
 def _last_word(name: str) -> str:
     words = re.findall(r"[^\W_]+", folded(name))
     return words[-1] if words else ""

@@ -61,10 +61,23 @@ def test_humps_part_words_too() -> None:
         (["train", "test", "test_old"], {"train": "train", "test": "test"}),
         (["trainset", "TESTSET"], {"trainset": "train", "TESTSET": "test"}),
         (["\uff34EST", "train"], {"\uff34EST": "test", "train": "train"}),
+        (["a. Training Set", "b. Testing Set"],
+         {"a. Training Set": "train", "b. Testing Set": "test"}),
+        (["Part A - train", "Part B - test"], {"Part A - train": "train", "Part B - test": "test"}),
+        (["Trainingsdaten", "Testbilder"], {"Trainingsdaten": "train", "Testbilder": "test"}),
+        (["Training_Images_v2", "Testing_Images_v2_final"],
+         {"Training_Images_v2": "train", "Testing_Images_v2_final": "test"}),
+        (["训练集", "测试集"], {"训练集": "train", "测试集": "test"}),
+        (["images_tr", "images_ts"], {"images_tr": "train", "images_ts": "test"}),
+        (["lang_tr", "lang_ts"], {}),
+        (["images_tr", "images_de"], {}),
+        (["tr", "ts"], {}),
+        (["prueba"], {}),
         (["crash_test", "train_station"], {}),
+        (["flight_test_a", "train_ride_b"], {}),
         (["my_test_data"], {}),
     ],
-)
+)  # fmt: skip
 def test_folders_side_by_side(names: list[str], splits: dict[str, str]) -> None:
     assert of_folders(names) == splits
 

@@ -123,3 +123,23 @@ def test_unlabelled_conversations_are_asked_about(take: Take) -> None:
     rows = [[user("a")], [user("b"), said("x"), user("c")]]
     built = take(lines(*rows), "t.jsonl", options=IntakeOptions(labelled=False))
     assert [text for text, _ in texts(built)] == ["a", "c"]
+
+
+OBJECTS = ['{"label": "neg"}', '{"intent": "pos", "confidence": 1}', "np.int64(0)", "b'x'"]
+
+
+@pytest.mark.parametrize("form", ["messages", "prompt"])
+def test_answers_stand_as_they_are(take: Take, form: str) -> None:
+    rows = [(f"say {at}", OBJECTS[at % len(OBJECTS)]) for at in range(8)]
+    data = lines(*([user(text), said(answer)] for text, answer in rows))
+    if form == "prompt":
+        made = ({"prompt": text, "completion": f" {answer}"} for text, answer in rows)
+        data = "\n".join(map(json.dumps, made)).encode()
+    built = take(data, "x.jsonl", options=IntakeOptions(label_mode=None))
+    assert texts(built) == rows
+
+
+def test_objects_in_a_label_of_a_table_are_refused(refused: Refused) -> None:
+    rows = ({"text": f"say {at}", "label": OBJECTS[0]} for at in range(4))
+    data = "\n".join(map(json.dumps, rows)).encode()
+    assert "is an object as a text" in refused(data, "x.jsonl").message

@@ -74,6 +74,32 @@ def test_sides_of_boxes_are_known_by_their_order(header: str, found: list[str]) 
     assert coordinates(header.split(",")) == found
 
 
+@pytest.mark.parametrize("other", ["species", "grade"])
+def test_y_beside_x_is_no_label_where_others_may_be(
+    take: Take, refused: Refused, other: str
+) -> None:
+    rows = [f"{at}.png,{at * 7},{at * 11},{'ab'[at % 2]}" for at in range(8)]
+    files = {f"images/{at}.png": png(at) for at in range(8)}
+    table = "\n".join([f"image,x,y,{other}", *rows]).encode()
+    archive = zipped({**files, "points.csv": table})
+    if other == "species":
+        assert {one.label for one in take(archive, options=JUDGED).examples} == {"a", "b"}
+    else:
+        assert "the header has no `label`" in refused(archive, options=JUDGED).message
+
+
+@pytest.mark.parametrize("header", ["x,y", "text,y", "id,text,y"])
+def test_y_is_a_target_otherwise(take: Take, header: str) -> None:
+    cells = {"x": "say {}", "text": "say {}", "id": "{}", "y": "{}"}
+    rows = [
+        ",".join(cells[name].format(at % 2 if name == "y" else at) for name in header.split(","))
+        for at in range(8)
+    ]
+    data = "\n".join([header, *rows]).encode()
+    options = IntakeOptions(columns={} if "text" in header else {"text": "x"})
+    assert {one.label for one in take(data, "x.csv", options=options).examples} == {"0", "1"}
+
+
 @pytest.mark.parametrize("name", ["y", "target"])
 def test_fractions_are_no_labels_of_pictures(refused: Refused, name: str) -> None:
     rows = [f"{at}.png,{at}.0{at + 1}" for at in range(8)]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.core import backbones
 from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
+from app.core.texts import PRINTABLE
 from app.http.dependencies import Services
 from app.infra import weights
 from app.infra.repositories.datasets import DatasetSnapshot
 from app.uploads.form import SETTLED, UploadForm
 from app.uploads.intake import IntakeOptions
 from app.uploads.intake.limits import FormerReading
+
+LONGEST_NAME = 200
+"""Characters of a column's name, as the form has them."""
 
 
 def refuse_settled(form: UploadForm, base: DatasetSnapshot) -> None:
@@ -57,6 +62,21 @@ def options(
         encoding=form.encoding,
         filename_encoding=form.filename_encoding,
     )
+
+
+def remembered(form: UploadForm, assumed: Mapping[str, str]) -> dict[str, str]:
+    """How what is added is to be read: as the form says, and else by the columns that the first
+    file was read by, as far as they are `assumed`."""
+    said = form.reading
+    rest = {name: column for name, column in assumed.items() if _can_be_said(column)}
+    if "label_columns" in said:
+        rest.pop("label_column", None)
+    return {**rest, **said}
+
+
+def _can_be_said(column: str) -> bool:
+    """Whether the form could name the column."""
+    return len(column) <= LONGEST_NAME and re.search(PRINTABLE, column) is not None
 
 
 def label_mode_of(base: DatasetSnapshot) -> LabelMode:

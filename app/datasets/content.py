@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,19 +185,37 @@ def appended(
     splits: bool = True,
     groups: bool = False,
     denied: appending.Denied = appending.NOTHING,
+    marks: Collection[str] = (),
 ) -> Revision:
     """More examples, after `first` has changed those there are; of one that is there already the
     newer label holds. `splits`: as `appending.merged` has it; `groups`: whether they say theirs
     themselves, so that names are not asked for copies of what is there. `denied`: by content, the
-    labels that they say are not there.
+    labels that they say are not there; `marks`: the columns of 0 and 1 that were theirs.
     """
 
     def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
         made = appending.merged(first(known), examples, problems, splits=splits, denied=denied)
         found, grouped = (made.examples, []) if groups else across(made.examples, made.added)
-        return found, [*_said_of_upload(problems), *made.told(), *grouped]
+        lacking = _without_columns(known, examples, marks)
+        return found, [*_said_of_upload(problems), *made.told(), *grouped, *lacking]
 
     return Revision(revise=revise, minimum_classes=minimum_classes, of_upload=True)
+
+
+def _without_columns(
+    known: Sequence[Example], added: Sequence[Example], marks: Collection[str]
+) -> list[Problem]:
+    """A warning of labels that are there and have no column in what was added, which is taken to be
+    without them."""
+    labels = {name for one in known for name in one.names}
+    lacking = labels - set(marks) - {name for one in added for name in one.names}
+    if labels.isdisjoint(marks) or not lacking:
+        return []
+    said = (
+        f"what was added has no column of 0 and 1 for {_some(lacking)}: its rows are taken to be "
+    )
+    said += "without; add the column, or leave out of the dataset what nobody was asked about"
+    return [Problem(code="labels_doubtful", message=said)]
 
 
 def _said_of_upload(problems: Iterable[Problem]) -> list[Problem]:

@@ -82,7 +82,7 @@ def create(
             size=upload.size,
             upload_sha256=upload.sha256,
             expires_after=form.expires_seconds,
-            reading=form.reading,
+            reading=asking.remembered(form, built.assumed),
         )
         version = datasets.add_version(session, dataset, new, chunk=chunk)
         for name in further:
@@ -273,6 +273,7 @@ def _appending(built: Built, *, minimum_classes: int = 2, first: Change = list) 
         splits=built.names_splits,
         groups=built.names_groups,
         denied=built.denied,
+        marks=built.marks,
     )
 
 

@@ -265,6 +265,8 @@ class _Intake:
             used = sources.said_splits | self._facts.members
             return None, [one for one in tree if one.index in used]
         layout.check_tables(self._options.asked, decision.read, tables)
+        for one in decision.read:
+            self._drafts.assumed.note(one.assumed)
         items = self._by_rows(opened, decision.rows, tree)
         self._refusals.check()
         return items, [one for one in tree if one.index in decision.used]
@@ -272,8 +274,7 @@ class _Intake:
     @contextmanager
     def _naming(self, opened: Archive, member: FileInTree) -> Iterator[tables.TableFile]:
         with self._copied(opened, member) as path:
-            kind = opening.table_kind(member.path)
-            yield self._table_file(path, kind, member.path, paths=True)
+            yield self._table_file(path, opening.table_kind(member.path), member.path, paths=True)
 
     def _placed(
         self, opened: Archive, found: list[FileInTree], modality: Modality
@@ -377,8 +378,7 @@ class _Intake:
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:
         """The rows of a table inside the archive, by way of a file of our own."""
         with self._copied(opened, member) as path:
-            kind = opening.table_kind(member.path)
-            yield from self._read(path, kind, member.path, paths=paths)
+            yield from self._read(path, opening.table_kind(member.path), member.path, paths=paths)
 
     @contextmanager
     def _copied(self, opened: Archive, member: FileInTree) -> Iterator[Path]:
@@ -395,6 +395,6 @@ class _Intake:
         return lists.rows(table) if paths and lists.is_list(name) else tables.read(table)
 
     def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> tables.TableFile:
-        return tables.TableFile.asked(
-            path, kind, name, self._options, paths=paths, tell=self._drafts.tell
-        )
+        tell, assume = self._drafts.tell, self._drafts.assumed.note
+        asked = tables.TableFile.asked
+        return asked(path, kind, name, self._options, paths=paths, tell=tell, assume=assume)

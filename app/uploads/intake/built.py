@@ -30,6 +30,10 @@ class Built:
     """Whether the upload itself says which split its examples are in."""
     names_groups: bool = False
     """Whether it says of a file which group it is in, so that names say nothing of the others."""
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    """By the form's field, the one column that its tables were read by, as it is called so."""
+    marks: frozenset[str] = frozenset()
+    """The columns that were taken for a class each."""
     denied: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By content, the labels that its rows say an example has not."""
 
@@ -57,8 +61,10 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
         for draft, split in zip(drafts.listed, drafts.splits(), strict=True)
     )
     problems = drafts.problems + found
-    names = (name for one in examples for name in one.names)
+    checks.separator(examples, drafts.rules)
+    names = {name for one in examples for name in one.names}
     problems += checks.joined_labels(names, drafts.rules)
+    problems += checks.like_the_negative(names, drafts.rules)
     problems += checks.nameless_groups(examples)
     usable = manifest.usable(examples, problems)
     checks.classes(usable, drafts.options.minimum_classes)
@@ -75,6 +81,8 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
         notes,
         names_splits=named,
         names_groups=drafts.names_groups,
+        assumed=drafts.assumed.by_field,
+        marks=drafts.assumed.marks,
         denied={one.content: one.denied for one in drafts.listed if one.denied},
     )
 

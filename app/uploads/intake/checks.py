@@ -15,7 +15,7 @@ from app.uploads.intake.labels import intervals as cuts
 from app.uploads.intake.labels.rules import LabelRules, bracketed, joined
 from app.uploads.intake.layout import LabelledFile
 from app.uploads.intake.limits import IntakeOptions, Limits
-from app.uploads.intake.names import shown
+from app.uploads.intake.names import folded, shown
 from app.uploads.intake.pack import Draft
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import too_long
@@ -68,18 +68,44 @@ def joined_labels(names: Iterable[str], rules: LabelRules) -> list[Problem]:
     labels = set(names)
     if lists := bracketed(labels):
         return [_lists(lists)]
-    told = joined(labels) if rules.separator is None else None
+    told = joined(labels, besides=rules.separator)
     if told is None:
         return []
     separator, found = told
     some = ", ".join(repr(shown(label, 40)) for label in found[:3])
     what = "a blank" if separator == " " else f"`{separator}`"
-    message = (
-        f"{len(found)} label(s) seem to be several with {what} between them, such as {some}: if "
-        f"they are, send {what} as label_separator; "
-        "read as they are, each is a class of its own"
-    )
+    message = f"{len(found)} label(s) seem to be several with {what} between them, such as {some}"
+    if rules.separator is not None:
+        message += f", beside those that `{rules.separator}` parts: put one of them between all; "
+    else:
+        message += f": if they are, send {what} as label_separator; "
+    message += "read as they are, each is a class of its own"
     return [Problem(code="labels_joined", message=message)]
+
+
+def separator(examples: Sequence[Example], rules: LabelRules) -> None:
+    """Raise invalid_value where the separator that was said parts no label, and another would."""
+    if rules.separator is None or any(len(one.names) > 1 for one in examples):
+        return
+    told = joined({name for one in examples for name in one.names}, besides=rules.separator)
+    if told is not None and told[0] != " ":
+        some = ", ".join(repr(shown(label, 40)) for label in told[1][:3])
+        why = f"label_separator is `{rules.separator}`, which no label has in it, and "
+        why += f"{len(told[1])} seem to be several with `{told[0]}` between them, such as {some}: "
+        why += f"send label_separator={told[0]} with this file"
+        raise HeadstartError("invalid_value", why, param="label_separator")
+
+
+def like_the_negative(names: Iterable[str], rules: LabelRules) -> list[Problem]:
+    """A warning of labels that are what says that there is none, but for their case or accents."""
+    negative = rules.negative
+    alike = sorted({one for one in names if negative and folded(one) == folded(negative)})
+    if not alike:
+        return []
+    some = " and ".join(repr(shown(one, 40)) for one in alike[:3])
+    message = f"{some} is a class, and {shown(str(negative), 40)!r}, which is spelled otherwise, "
+    message += "says that there is none: spell it in one way if it says so, too"
+    return [Problem(code="column_assumed", message=message)]
 
 
 def intervals(listed: Sequence[Draft], options: IntakeOptions) -> list[Problem]:

@@ -34,6 +34,7 @@ from app.uploads.intake.rows import (
     text_row,
 )
 from app.uploads.intake.tables.consensus import VOTE, Consensus, Vote
+from app.uploads.intake.tables.source import AssumedColumns
 
 Told = TypeVar("Told")
 EXAMPLE_FIELDS = set(Example.model_fields)
@@ -53,6 +54,7 @@ class Drafts:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.rules = options.rules
+        self.assumed = AssumedColumns()
         self.names_groups = False
         """Whether the upload says of a file which group it is in."""
         self._placed: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ SET_ASIDE = "set_aside"
 """The key that has the word by which its label does not count, though it has one."""
 
 
-class Answer(str):
+class SpokenAnswer(str):
     """What an assistant is to answer: a label as it stands, also where it is an object's JSON."""
 
     __slots__ = ()
@@ -44,6 +44,12 @@ class Row:
     table: str
     number: int
     values: Mapping[str, Any]
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the columns of its values are called in the table."""
+
+    def called(self, role: str) -> str:
+        """What the column of a value is called."""
+        return shown(self.columns.get(role, role), 60)
 
     @property
     def where(self) -> str:
@@ -224,7 +230,7 @@ def _label(row: Row, value: Any, limits: Limits) -> str:
 def _unwrapped(row: Row, value: Any) -> Any:
     """The value that Python has printed with its type around it. Raises invalid_value where it has
     printed an object."""
-    if isinstance(value, Answer):
+    if isinstance(value, SpokenAnswer):
         return str(value)
     found = read(value) if isinstance(value, str) else UNPRINTED
     if isinstance(found, dict):
@@ -297,8 +303,16 @@ def split_of(row: Row, value: Any) -> Split | None:
         return None
     split = SPLITS.get(word.lower())
     if split is None:
-        raise row.error("invalid_value", f"`split` is {shown(word)!r}; use train, val or test")
+        why = f"`{row.called('split')}` is {shown(word)!r}; use train, val or test"
+        raise row.error("invalid_value", why + _otherwise(row, "split"))
     return split
+
+
+def _otherwise(row: Row, role: str) -> str:
+    """What to do where a column that is called otherwise says something else."""
+    if row.called(role) == role:
+        return ""
+    return f", or say with {role}_column which column is the {role} of this file"
 
 
 def too_long(label: str, limits: Limits) -> str:
@@ -370,7 +384,7 @@ def _text(row: Row, values: Mapping[str, Any]) -> str:
 
 
 def _answer(value: Any) -> Any:
-    return Answer(value.strip()) if isinstance(value, str) else value
+    return SpokenAnswer(value.strip()) if isinstance(value, str) else value
 
 
 def _stripped(value: Any) -> Any:

@@ -44,8 +44,7 @@ def test_the_column_of_the_label(client: httpx.Client) -> None:
     told = later(client, dataset, priorities(LATER), filename="b.csv")
     assert labels(client, dataset) == {"hi": 5, "lo": 5}
     assert [one["message"] for one in told if one["code"] == "column_assumed"] == [
-        "`priority` is the label, as was said when the dataset was made; "
-        "label_column says otherwise"
+        "`priority` is the label, as in the dataset's first file; label_column says otherwise"
     ]
     told = later(client, dataset, priorities([10, 11]), filename="c.csv", label_column="label")
     assert labels(client, dataset) == {"hi": 5, "lo": 5, "a": 1, "b": 1}
@@ -167,3 +166,114 @@ def test_numbers_beside_names_are_told_with_what_to_do(client: httpx.Client) -> 
     dataset = made(client, table("text,label", rows), filename="a.csv")["id"]
     told = later(client, dataset, table("text,label", ["more 1,0", "more 2,1"]), filename="b.csv")
     assert ["label_text" in one["message"] for one in told if one["code"] == "labels_new"] == [True]
+
+
+SAID = [f"{['a great', 'a poor'][n % 2]} thing number {n}" for n in range(10)]
+
+
+def judged(numbers: Iterable[int], header: str, form: str) -> bytes:
+    told = ((SAID[n], ("neg", "pos")[n % 2], ("pos", "x")[n % 2]) for n in numbers)
+    return table(header, (form.format(text=t, label=one, other=o) for t, one, o in told))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("text,sentiment", "{text},{label}"), ("text,label,sentiment", "{text},{other},{label}")),
+        (("review,label", "{text},{label}"), ("text,review,label", "short {label},{text},{label}")),
+    ],
+)
+def test_columns_that_were_assumed_hold_as_those_that_were_said(
+    client: httpx.Client, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    dataset = made(client, judged(FIRST, *first), filename="a.csv")["id"]
+    told = later(client, dataset, judged(LATER, *second), filename="b.csv")
+    assert labels(client, dataset) == {"neg": 5, "pos": 5}
+    assert any("as in the dataset's first file" in one["message"] for one in told)
+    again = later(client, dataset, judged(LATER, *second), filename="c.csv")
+    assert any("already, with the same label" in one["message"] for one in again)
+
+
+def test_the_assumed_column_gives_way_to_what_is_said(client: httpx.Client) -> None:
+    first, second = (
+        ("text,sentiment", "{text},{label}"),
+        ("text,label,sentiment", "{text},{other},"),
+    )
+    dataset = made(client, judged(FIRST, *first), filename="a.csv")["id"]
+    later(client, dataset, judged(LATER, *second), filename="b.csv", label_column="label")
+    assert labels(client, dataset) == {"neg": 3, "pos": 5, "x": 2}
+
+
+def parted(numbers: Iterable[int], mark: str, none: str = "") -> bytes:
+    cells = ("bank|card", "card|fee", "bank", "card", none)
+    return table("text,labels", (f"{n} says,{cells[n % 5].replace('|', mark)}" for n in numbers))
+
+
+def test_another_mark_between_labels_is_refused_or_told(client: httpx.Client) -> None:
+    dataset = made(client, parted(range(5), "|"), filename="a.csv", label_separator="|")["id"]
+    to = f"{DATASETS}/{dataset}/examples"
+    answer = send(client, parted(range(5, 10), ";"), to=to, filename="b.csv")
+    assert code(answer) == (422, "invalid_value")
+    assert "send label_separator=; with this file" in answer.json()["message"]
+    mixed = parted(range(5, 15), ";") + parted(range(15, 20), "|").split(b"\n", 1)[1]
+    told = later(client, dataset, mixed, filename="c.csv")
+    assert any(one["code"] == "labels_joined" and "`|` parts" in one["message"] for one in told)
+    later(client, dataset, parted(range(20, 25), ";"), filename="d.csv", label_separator=";")
+
+
+def test_labels_without_several_need_no_mark_between_them(client: httpx.Client) -> None:
+    dataset = made(client, parted(range(5), "|"), filename="a.csv", label_separator="|")["id"]
+    single = table("text,labels", [f"more {n},{('bank', 'fee')[n % 2]}" for n in range(4)])
+    told = later(client, dataset, single, filename="b.csv")
+    assert "labels_joined" not in {one["code"] for one in told}
+
+
+def test_what_says_that_there_is_none_in_another_case_is_told(client: httpx.Client) -> None:
+    fields = {"label_separator": "|", "negative_label": "none"}
+    dataset = made(client, parted(range(5), "|", "none"), filename="a.csv", **fields)["id"]
+    told = later(client, dataset, parted(range(5, 10), "|", "None"), filename="b.csv")
+    assert any("'None' is a class, and 'none'" in one["message"] for one in told)
+    again = later(client, dataset, parted(range(10, 15), "|", "none"), filename="c.csv")
+    assert not any("'None' is a class" in one["message"] for one in again)
+
+
+def flagged(numbers: Iterable[int], *names: str) -> bytes:
+    marks = (",".join(str((n >> at) & 1) for at in range(len(names))) for n in numbers)
+    return table(",".join(["text", *names]), (f"flag {n},{m}" for n, m in enumerate(marks, 7)))
+
+
+def test_columns_of_a_class_each_that_are_missing_are_told(client: httpx.Client) -> None:
+    dataset = made(client, flagged(range(8), "bank", "card", "fee"), filename="a.csv")["id"]
+    more = flagged(range(1, 4), "fee", "bank").replace(b"flag", b"more")
+    told = later(client, dataset, more, filename="b.csv")
+    assert any("no column of 0 and 1 for 'card'" in one["message"] for one in told)
+    more = flagged(range(1, 4), "fee", "bank", "card", "loan").replace(b"flag", b"still more")
+    told = later(client, dataset, more, filename="c.csv")
+    assert not any("no column of 0 and 1" in one["message"] for one in told)
+
+
+def test_of_columns_that_were_said_none_may_be_missing(client: httpx.Client) -> None:
+    first = flagged(range(8), "bank", "card", "seen")
+    dataset = made(client, first, filename="a.csv", label_columns="bank,card")["id"]
+    to = f"{DATASETS}/{dataset}/examples"
+    more = flagged(range(1, 4), "bank", "loan").replace(b"flag", b"more")
+    answer = send(client, more, to=to, filename="b.csv")
+    assert code(answer) == (422, "schema_mismatch")
+    assert "it has no column `card`" in answer.json()["message"]
+    later(client, dataset, more, filename="b.csv", label_columns="bank")
+    lists = b'{"text": "one", "labels": ["card"]}\n{"text": "two", "labels": []}\n'
+    later(client, dataset, lists, filename="c.jsonl")
+    assert labels(client, dataset).keys() == {"bank", "card", ""}
+
+
+def test_splits_that_are_none_are_told_by_the_columns_name(client: httpx.Client) -> None:
+    phases = (("train", "test"), ("alpha", "beta"))
+    first, second = (
+        table("text,label,phase", (f"{n} {part[0]},{'ab'[n // 2]},{part[n % 2]}" for n in range(4)))
+        for part in phases
+    )
+    dataset = made(client, first, filename="a.csv", split_column="phase")["id"]
+    answer = send(client, second, to=f"{DATASETS}/{dataset}/examples", filename="b.csv")
+    assert code(answer) == (422, "invalid_value")
+    assert "`phase` is 'alpha'" in answer.json()["message"]
+    assert "split_column" in answer.json()["message"]

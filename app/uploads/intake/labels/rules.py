@@ -54,10 +54,13 @@ class LabelRules:
 SINGLE = LabelRules()
 
 
-def joined(labels: Collection[str]) -> tuple[str, list[str]] | None:
-    """What parts labels that seem to be several, and those: their parts are labels themselves, or
-    are few that come back again and again. None where there are none."""
+def joined(labels: Collection[str], *, besides: str | None = None) -> tuple[str, list[str]] | None:
+    """What parts labels that seem to be several (another mark than `besides`, which parts them
+    already), and those: their parts are labels themselves, or are few that come back again and
+    again. None where there are none."""
     for separator in PARTERS:
+        if separator == besides:
+            continue
         parts = {
             label: frozenset(one.strip() for one in label.split(separator)) - {""}
             for label in labels

@@ -71,6 +71,9 @@ class NamingTable:
     asked: frozenset[str] = frozenset()
     """The form's fields (`label_column`) that say a column which it has."""
 
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    """The columns that were taken for the label by their names."""
+
     @property
     def title(self) -> str:
         """What it is called where it is told of."""

@@ -11,7 +11,7 @@ from typing import Any
 from app.core.errors import HeadstartError
 from app.core.openai.inputs import image_bytes
 from app.core.openai.turns import Turn, inline, last_turn
-from app.uploads.intake.rows import SET_ASIDE, Answer, InlinePicture, Row
+from app.uploads.intake.rows import SET_ASIDE, InlinePicture, Row, SpokenAnswer
 from app.uploads.intake.tables.source import TableFile
 
 FORM = "read are a user's words, or one picture, and then the assistant's label"
@@ -72,7 +72,7 @@ def _turn(row: Row, table: TableFile) -> tuple[Turn, list[Mapping[str, Any]]]:
     return turn, answers
 
 
-def _answer(row: Row, message: Mapping[str, Any]) -> Answer | None:
+def _answer(row: Row, message: Mapping[str, Any]) -> SpokenAnswer | None:
     """The label; None of an answer that is not to be learned from, by its weight."""
     if message.get("weight") == 0:
         return None
@@ -83,7 +83,7 @@ def _answer(row: Row, message: Mapping[str, Any]) -> Answer | None:
         raise row.error("invalid_value", f"the answer is a call of a tool: {FORM} as `content`")
     if not texts or not all(isinstance(one, str) for one in texts):
         raise row.error("invalid_value", f"the answer's `content` is not text: {FORM}")
-    return Answer("\n".join(map(str, texts)).strip())
+    return SpokenAnswer("\n".join(map(str, texts)).strip())
 
 
 def _picture(row: Row, turn: Turn) -> InlinePicture:

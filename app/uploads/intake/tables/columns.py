@@ -102,7 +102,7 @@ class Columns:
             told[consensus.VOTE] = vote
         if self.groups is not None:
             self.groups.see(values, told.get("label", told.get("completion", "messages")))
-        return Row(row.table, row.number, told)
+        return Row(row.table, row.number, told, self.places)
 
     def _counting(
         self, row: Row, told: dict[str, Any], values: Mapping[str, Any]
@@ -371,13 +371,18 @@ def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:
+    """Tell of the columns that are taken for roles by their names, and keep those in mind that
+    what is added is to be read by."""
+    assumed = {}
     for role, name in places.items():
         own = OWN.get(role, {role})
         unread = role == "path" and not table.paths
         if unread or role in table.columns or role == "image" or folded(name) in own:
             continue
+        assumed |= {role: name} if role in ("text", "label") else {}
         table.warn(
             "column_assumed",
             f"the column `{shown(name, 60)}` is taken for the {role}"
             + (f"; {role}_column says otherwise" if role in ("text", "label") else ""),
         )
+    table.assume(assumed)

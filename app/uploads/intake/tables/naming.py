@@ -105,8 +105,10 @@ def _read(
     if column is None:
         return None
     told: list[Problem] = []
+    assumed: dict[str, str] = {}
     chosen = {role: name for role, name in table.columns.items() if _has(names, name)}
     read = replace(table, columns={**chosen, "path": column}, tell=told.append)
+    read = replace(read, assume=assumed.update)
     try:
         rows = list(tables.read(read))
     except HeadstartError as error:
@@ -120,7 +122,7 @@ def _read(
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
         return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
-    return beside.NamingTable(member, rows, told, nearby, boxed=boxed)
+    return beside.NamingTable(member, rows, told, nearby, boxed=boxed, assumed=assumed)
 
 
 def _with_codes(
@@ -132,6 +134,7 @@ def _with_codes(
         return rows
     for name in [one for one in names if columns.folded(one) in split_guess.NAMES]:
         quiet = replace(table, columns={**table.columns, "split": name}, tell=lambda _: None)
+        quiet = replace(quiet, assume=lambda _: None)
         said = [str(row.values.get("split", "")) for row in tables.read(quiet)]
         known = codes(Counter(said), of_training=False)
         if known is not None and len(said) == len(rows) and (note := coded(known)):
@@ -150,6 +153,7 @@ def _facts(table: TableFile, names: Sequence[str], column: str) -> tuple[list[Ro
         return [], []
     told: list[Problem] = []
     free = replace(table, columns={**table.columns, "label": column}, tell=told.append)
+    free = replace(free, assume=lambda _: None)
     try:
         rows = list(tables.read(free))
     except HeadstartError:

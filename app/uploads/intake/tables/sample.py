@@ -15,7 +15,8 @@ MOST = 1000
 
 def sample(table: TableFile) -> tuple[list[str], list[Mapping[str, Any]]]:
     """The names of its columns, and up to 1,000 rows. Raises the codes of tables."""
-    table = replace(table, tell=lambda _: None)  # whoever reads it tells what is doubtful
+    # whoever reads it tells what is doubtful
+    table = replace(table, tell=lambda _: None, assume=lambda _: None)
     if table.kind in ("parquet", "xlsx"):
         names, found = columnar.plain(table, MOST)
         return names, [values for _, values in found]

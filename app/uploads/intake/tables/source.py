@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +14,39 @@ from app.uploads.intake.limits import FormerReading, IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 
 
-def _keep_quiet(problem: Problem) -> None:
-    del problem
+def _keep_quiet(told: object) -> None:
+    del told
+
+
+MARK = "class "
+"""What the role of a column begins with that is the class it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedColumns:
+    """The columns that were taken for texts and labels by their names, by role, and for a class
+    each by their marks."""
+
+    found: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def note(self, columns: Mapping[str, str]) -> None:
+        """Those of one table."""
+        for role, name in columns.items():
+            self.found[role].add(name)
+
+    @property
+    def by_field(self) -> dict[str, str]:
+        """By the form's field, the one column that all tables were read by."""
+        only = {role: some for role, some in self.found.items() if len(some) == 1}
+        return {f"{role}_column": min(only[role]) for role in ("text", "label") if role in only}
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """The columns that are a class each."""
+        return frozenset(name for role, name in self._all() if role == f"{MARK}{name}")
+
+    def _all(self) -> Iterator[tuple[str, str]]:
+        return ((role, name) for role, some in self.found.items() for name in some)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +74,8 @@ class TableFile:
     encoding: str | None = None
     rules: LabelRules = SINGLE
     tell: Callable[[Problem], None] = _keep_quiet
+    assume: Callable[[Mapping[str, str]], None] = _keep_quiet
+    """Is given the columns that were taken for roles by their names, by role."""
 
     @classmethod
     def asked(cls, path: Path, kind: Kind, name: str, options: IntakeOptions, **own: Any) -> Self:

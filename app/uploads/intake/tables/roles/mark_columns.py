@@ -9,7 +9,7 @@ from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables.roles import marks, rivals, split_guess
 from app.uploads.intake.tables.roles.names import FURTHER, folded, matching
-from app.uploads.intake.tables.source import TableFile
+from app.uploads.intake.tables.source import MARK, TableFile
 
 
 def marked(
@@ -41,4 +41,5 @@ def marked(
     some = ", ".join(f"`{shown(name, 40)}`" for name in found[:10]) + (", …" if found[10:] else "")
     said = f"columns of 0 and 1 are taken for the labels: {some}"
     table.warn("column_assumed", f"{said}; label_columns says otherwise")
+    table.assume({f"{MARK}{name}": name for name in found})
     return tuple(found)

@@ -373,7 +373,7 @@ def _has_splits(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
 def _say_assumed(table: TableFile, places: Mapping[str, str]) -> None:
     """Tell of the columns that are taken for roles by their names, and keep those in mind that
     what is added is to be read by."""
-    assumed = {}
+    assumed: dict[str, str] = {}
     for role, name in places.items():
         own = OWN.get(role, {role})
         unread = role == "path" and not table.paths

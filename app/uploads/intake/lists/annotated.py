@@ -34,6 +34,8 @@ class AnnotatedPicture:
     size: tuple[int, int] | None = None
     group: Any = None
     split: Any = None
+    guesses: int = 0
+    """Boxes that a model has written, with its confidence or the number of a track."""
     doubtful: bool = False
     """Whether something is marked in it that is not to count: without other labels nobody knows
     what is in it."""
@@ -124,11 +126,26 @@ def rows(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:
 
     Raises several_labels, too_many_entries.
     """
+    found = _telling_guesses(found, table)
     made = _crops(found, table) if table.crops else _whole(found, table)
     for count, row in enumerate(made):
         if count >= table.limits.entries:
             raise too_many(table.limits)
         yield row
+
+
+def _telling_guesses(
+    found: Iterable[AnnotatedPicture], table: TableFile
+) -> Iterator[AnnotatedPicture]:
+    """The pictures; that boxes are what a model has written is told, when all were seen."""
+    guesses = 0
+    for one in found:
+        guesses += one.guesses
+        yield one
+    if guesses:
+        said = f"{table.name}: {guesses} box(es) have a confidence or the number of a track, as a "
+        said += "model writes them: guesses are learned as if somebody had said so"
+        table.tell(Problem(code="labels_doubtful", message=said, path=table.name))
 
 
 def _whole(found: Iterable[AnnotatedPicture], table: TableFile) -> Iterator[Row]:

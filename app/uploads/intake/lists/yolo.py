@@ -16,6 +16,9 @@ from app.uploads.intake.names import shown
 
 NAMES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "predefined_classes.txt")
 MOST_NAMES = 10_000
+_BOX = 4
+_BEYOND = 0.5
+"""How far out of the picture, in its sides, something may lie that is drawn over its edge."""
 _LINE = re.compile(r"\s*\d+(\s+-?[\d.]+(?:e-?\d+)?){4,}\s*", re.I | re.A)
 
 
@@ -59,14 +62,36 @@ def _add(one: AnnotatedPicture, line: str, classes: ClassNames, at: str) -> None
     if label is None:
         why = f"{at}: class {int(number)} has no name in {classes.where}, which names "
         raise _wrong(f"{why}{_shown(classes.names)}", one.source)
-    values = list(map(float, told))
-    if len(values) > 5 and len(values) % 2 == 0 and not classes.keypoints:
+    values = _places(told, one, at, keypoints=classes.keypoints)
+    if len(values) > _BOX:
         xs, ys = values[::2], values[1::2]
         place = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
     else:
-        x, y, width, height = values[:4]
+        x, y, width, height = values
         place = x - width / 2, y - height / 2, width, height
     one.add(label, place, fractions=True)
+
+
+def _places(told: Sequence[str], one: AnnotatedPicture, at: str, *, keypoints: bool) -> list[float]:
+    """The numbers of a box, or of a polygon: without the confidence and the number of a track that
+    a model writes behind them, and without keypoints.
+
+    Raises schema_mismatch for a number that is no fraction of a side, and for what may be either.
+    """
+    tracked = len(told) == _BOX + 2 and told[-1].isdecimal()
+    whole = keypoints or tracked or len(told) in (_BOX, _BOX + 1)
+    one.guesses += not keypoints and (tracked or len(told) == _BOX + 1)
+    if not whole and len(told) % 2:
+        why = (
+            f"{at}: {len(told)} numbers are no box (4) and no polygon (two a point); keypoints are "
+        )
+        raise _wrong(f"{why}read where data.yaml has their `kpt_shape`", one.source)
+    values = [float(number) for number in (told[:_BOX] if whole else told)]
+    odd = next((number for number in values if not -_BEYOND <= number <= 1 + _BEYOND), None)
+    if odd is not None:
+        why = f"{at}: {odd:g} is no fraction of the picture's width or height, as YOLO's are from 0"
+        raise _wrong(f"{why} to 1", one.source)
+    return values
 
 
 def _shown(names: Mapping[int, str]) -> str:

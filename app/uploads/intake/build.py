@@ -285,7 +285,7 @@ class _Intake:
         try:
             look = MaskLook(opened, self._cutter, self._options)
             masks, completed = (look, self._options.known, look.beside), self._facts.completed
-            placed = layout.by_folder(tree, modality, *masks, elsewhere=completed)
+            placed = layout.by_folder(tree, modality, *masks, elsewhere=completed, above=wrapper)
         except HeadstartError:
             if with_tables:
                 return []

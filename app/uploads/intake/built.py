@@ -67,7 +67,7 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     problems += checks.like_the_negative(names, drafts.rules)
     problems += checks.nameless_groups(examples)
     usable = manifest.usable(examples, problems)
-    checks.classes(usable, drafts.options.minimum_classes)
+    checks.classes(usable, drafts.options.minimum_classes, problems)
     classes = manifest.class_counts(usable)
     named = any(draft.split for draft in drafts.listed)
     path, notes = drafts.pack.path, drafts.notes

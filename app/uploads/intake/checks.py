@@ -20,6 +20,8 @@ from app.uploads.intake.pack import Draft
 from app.uploads.intake.refusals import Refusals
 from app.uploads.intake.rows import too_long
 
+CONFLICT = "label_conflict"
+
 
 def labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> None:
     """What folders' names may not be, before a byte is unpacked for them."""
@@ -34,9 +36,11 @@ def labels(items: list[LabelledFile], limits: Limits, refusals: Refusals) -> Non
     refusals.check()
 
 
-def classes(usable: list[Example], minimum: int) -> None:
+def classes(usable: list[Example], minimum: int, problems: Sequence[Problem] = ()) -> None:
     if not usable:
-        raise HeadstartError("empty_dataset", "no example is left: each has a contradicting copy")
+        why = "no example is left: each has a contradicting copy"
+        first = next((one.message for one in problems if one.code == CONFLICT), None)
+        raise HeadstartError("empty_dataset", f"{why}; {first}" if first else why)
     trained = manifest.told_apart([one for one in usable if one.split == "train"])
     mode = manifest.mode_of(usable)
     least = manifest.least_classes(mode, minimum)
@@ -60,6 +64,10 @@ def nothing(problems: list[Problem], *, labelled: bool) -> HeadstartError:
     if any(one.code == "unlabelled" for one in problems):
         why = "no row has a label: give each row the label that is to be learned from it"
         return HeadstartError("empty_dataset", why)
+    conflict = next((one for one in problems if one.excluded and one.code == CONFLICT), None)
+    if conflict is not None:
+        why = "no example is left, as those who have labelled them disagree about all: "
+        return HeadstartError("empty_dataset", why + conflict.message, param=conflict.path)
     return layout.nothing(labelled=labelled)
 
 

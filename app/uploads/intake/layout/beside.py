@@ -96,7 +96,7 @@ class LabelSource:
     notes: Sequence[str]
     problems: Sequence[Problem]
     read: Sequence[NamingTable] = ()
-    """The tables that the rows are of."""
+    """The tables that the rows are of, and those that say more of them."""
     beside: Sequence[NamingTable] = ()
     """The tables that say more of pictures whose folders are their classes."""
 
@@ -146,6 +146,8 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
         and not (one.vague and (by_folder or chosen))
         and not (one.facts and (by_folder or chosen))
     ]
+    unread = [one for one in tables if one.why is not None and not one.facts]
+    problems += [x for one in unread for x in one.told if x.code == "column_unread"]
     chosen, others = _without_parts(chosen)
     problems += [doubts.table_unread(one.member.path, why) for one, why in others]
     _check_broken(tables, chosen, by_folder)
@@ -165,11 +167,13 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
             rest = _completed(one, by_folder)
             further += [replace(one, completes=rest)] if agrees or rest else []
             problems += [told] if agrees or not rest else []
+            problems += [x for x in one.told if agrees and x.code == "boxes_whole"]
             problems += [doubts.table_completes(one.title, one.member.path, len(rest))] * bool(rest)
         chosen = []
     _check_held_out(chosen, pictures)
     facts = [one for one in tables if one.facts and chosen]
-    return replace(_read(chosen, facts, pictures, problems), read=chosen, beside=further)
+    read = [*chosen, *facts]
+    return replace(_read(chosen, facts, pictures, problems), read=read, beside=further)
 
 
 def _without_parts(

@@ -59,6 +59,18 @@ def left_beside(members: Sequence[FileInTree], splits: Sequence[str]) -> list[Pr
     ]
 
 
+def doubled(members: Sequence[FileInTree]) -> list[Problem]:
+    """A folder that has all again which lies beside it."""
+    if not members:
+        return []
+    top, first = members[0].parts[0], members[0].path
+    message = (
+        f"{len(members)} file(s) in {shown(top)}/ left out, the first of them {shown(first)}: the "
+        "same folders with files of the same names lie beside it"
+    )
+    return [Problem(code="ambiguous_layout", message=message, path=first, excluded=True)]
+
+
 def no_class_held_out(top: str, some: Sequence[LabelledFile]) -> Problem:
     """A held-out split's folder that has other folders than those of the classes."""
     inner = sorted({one.label for one in some})
@@ -267,6 +279,7 @@ def facts_read(title: str, path: str, splits: int, groups: int) -> Problem:
 def splits_by_names(named: int, rest: int, twice: Sequence[str], other: Sequence[str]) -> Problem:
     """That tables and lists are called by splits, and what they do not say."""
     message = f"the names of tables and lists say the split of {named} picture(s), which is read"
+    message = message if named else "the names of tables and lists say splits that are not read"
     message += f"; {rest} of which they say none are trained on" if rest else ""
     if twice:
         message += f"; {len(twice)} are named by several, such as {shown(twice[0], 60)}"

@@ -100,17 +100,24 @@ class Drawn:
 
 
 def called_so(
-    chosen: Sequence[FileInTree], known: Callable[[], Collection[str]] = tuple
+    chosen: Sequence[FileInTree],
+    known: Callable[[], Collection[str]] = tuple,
+    above: str = "",
 ) -> list[FileInTree]:
     """The pictures that are called as masks of others: `x_mask.png` beside `x.png`,
     `cat/masks/x.png` beside `cat/x.png` or `cat/images/x.png`; also of those with `known` paths,
-    which came before them, in whichever split."""
+    which came before them, in whichever split. `above` are the folders around all of them, which
+    may be called as those of masks are: `masks/cat/x.png`."""
     pictures = [one for one in chosen if one.role == "image"]
+    below = any(folded(part) in MASKS for part in above.split("/"))
     here = {_place(one.parts) for one in pictures}
     found = {one.index for one in pictures if _is_drawn(one.parts, here)}
-    rest = [one for one in pictures if one.index not in found and _may_be_drawn(one.parts)]
+    rest = [one for one in pictures if one.index not in found]
+    rest = [one for one in rest if below or _may_be_drawn(one.parts)]
     there = {_place(_classes(path.split("/"))) for path in known()} if rest else set()
     found |= {one.index for one in rest if _is_drawn(_classes(one.parts), there)}
+    if below:
+        found |= {one.index for one in rest if _place(_classes(one.parts)) in there}
     return [one for one in pictures if one.index in found]
 
 

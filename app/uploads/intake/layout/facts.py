@@ -108,7 +108,10 @@ class Facts:
     def _every_name(self, kept: Mapping[int, LabelledFile]) -> Iterator[tuple[int, Split | None]]:
         named = of_tables([one.member.path for one in self.tables])
         for table, split in zip(self.tables, named, strict=True):
-            for at, _ in _located(table) if split else ():
+            several = (
+                table.boxed and len(table.files) > 1
+            )  # of a file a picture the first has a name
+            for at, _ in _located(table) if split and not several else ():
                 if split and at in kept:
                     yield at, split
         by_path = {one.path: at for at, one in kept.items()}

@@ -39,17 +39,19 @@ def by_folder(
     alike: drawings.Masks = drawings.none_of,
     *,
     elsewhere: Collection[int] = (),
+    above: str = "",
 ) -> Placed:
     """Every member of `role` labelled by its folder; those in none are problems. Of the pictures
     that are called as masks of others, here or with `known` paths, those that `masks` says are none
     of the examples; nor are those that `alike` says were drawn on one of their name. Those
-    whose class is said `elsewhere`, by their indices, only say which folders there are.
+    whose class is said `elsewhere`, by their indices, only say which folders there are;
+    `above` are the folders around all.
 
     Raises ambiguous_layout.
     """
     others = [one for one in found if one.index in elsewhere]
     chosen = [one for one in found if one.role == role and one.index not in elsewhere]
-    called = drawings.called_so(chosen, known)
+    called = drawings.called_so(chosen, known, above)
     sure = masks(called) if called else frozenset()
     drawn = [one for one in called if one.index in sure]
     chosen = [one for one in chosen if one.index not in sure]
@@ -219,6 +221,9 @@ def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> 
     """`<label>/x`, or `<label>/<split>/x` where the folders below are splits."""
     inside = [one for one in chosen if len(one.parts) > 1]
     placed = Placed()
+    again = _doubling(inside)
+    placed.problems += doubts.doubled([one for one in inside if one.parts[0] in again])
+    inside = [one for one in inside if one.parts[0] not in again]
     placed.items = [
         LabelledFile(
             one.index,
@@ -234,6 +239,17 @@ def _labels_first(chosen: Sequence[FileInTree], second: Mapping[str, Split]) -> 
     else:
         placed.problems += depths.check((_label(one.parts[0]), one.parts[1:-1]) for one in inside)
     return placed
+
+
+def _doubling(inside: Sequence[FileInTree]) -> set[str]:
+    """The folders in which all lies again that lies beside them: `cell_images/cat/x.png` beside
+    `cat/x.png`."""
+    paths = {one.path for one in inside}
+    again: dict[str, list[bool]] = defaultdict(list)
+    for one in inside:
+        top, _, rest = one.path.partition("/")
+        again[top].append(rest in paths)
+    return {top for top, some in again.items() if all(some)}
 
 
 def _class_first(chosen: Sequence[FileInTree]) -> dict[str, Split]:

@@ -58,6 +58,8 @@ class Light:
             return {"pairs": []}
         if request["op"] == "truncated":
             return {"truncated": list(range(len(request["items"]["length"])))}
+        if request["op"] == "unread":
+            return {"unread": [at for at, one in enumerate(blobs(request["items"])) if _odd(one)]}
         return fit(request, report)
 
     def rest(self) -> None:
@@ -210,6 +212,11 @@ def _rows(view: dict[str, Any]) -> np.ndarray[Any, Any]:
     places = zip(view["segment"], view["row"], strict=True)
     found = np.stack([files[segment][row] for segment, row in places]).astype(np.float32)
     return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def _odd(text: bytes) -> bool:
+    """Whether most of its characters have three bytes, as those of far scripts have."""
+    return 2 * len(text.decode(errors="replace")) < len(text)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ TITLES: Mapping[str, str] = {
     "column_unread": "A column that may matter is not read",
     "labels_joined": "Labels seem to be several in one text",
     "rows_joined": "Lines that look like rows are inside a cell",
+    "text_unread": "The backbone has no pieces for what texts are written in",
     "truncated": "Texts are longer than what the backbone reads",
     "labels_new": "What was added has no label that was there",
     "labels_doubtful": "The labels look like numbers or ids",

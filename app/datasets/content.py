@@ -26,6 +26,7 @@ _DOUBTS = frozenset(
         "label_collision",
         "labels_doubtful",
         "truncated",
+        "text_unread",
         "insufficient_classes",
     }
 )

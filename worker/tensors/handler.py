@@ -69,6 +69,7 @@ class Tensors:
             "inspect": lambda: _inspect(request),
             "embed": lambda: self._embed(request, report),
             "truncated": lambda: self._truncated(request),
+            "unread": lambda: self._unread(request),
             "fit": lambda: self._fit(request, report),
             "tunable": lambda: tuning.check(self._engine(request).spec, request),
             "tuning_seconds": lambda: tuning.seconds(self._engine(request).spec, request),
@@ -195,6 +196,13 @@ class Tensors:
         texts = (blob.decode(errors="replace") for blob in blobs(request["items"]))
         cut = [encoder.truncated([text])[0] for text in texts]
         return {"truncated": [index for index, longer in enumerate(cut) if longer]}
+
+    def _unread(self, request: Message) -> dict[str, Any]:
+        """Of which texts the encoder knows hardly a piece."""
+        encoder = cast("TextEngine", self._engine(request)).encoder
+        texts = (blob.decode(errors="replace") for blob in blobs(request["items"]))
+        told = [encoder.unread([text])[0] for text in texts]
+        return {"unread": [index for index, one in enumerate(told) if one]}
 
     def _export(self, request: Message) -> dict[str, Any]:
         """Write a bundle to `out`; what makes one is only loaded by who asks for one."""

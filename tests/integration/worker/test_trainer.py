@@ -171,6 +171,22 @@ def test_texts_that_are_cut_are_counted_once_a_version(kit: Kit) -> None:
     assert len(rows) == len(texts)
 
 
+def test_texts_that_no_piece_is_known_of_are_counted_once_a_version(kit: Kit) -> None:
+    texts: list[Labelled] = [
+        (f"t:{at}", f"c{at % 2}", f"ካርዴ ተሰርቋል አዲስ እፈልጋለሁ {chr(0x1200 + at)}".encode())
+        for at in range(8)
+    ]
+    fine = kit.settings.model_copy(update={"embed_chunk": 3})
+    small = Kit(fine, kit.engine, kit.sessions, kit.storage)
+    for _ in range(2):  # at the second time all of it is cached
+        with training(small):
+            version = add_dataset(small, texts, modality="text", backbone="all-MiniLM-L6-v2")
+            small.wait_version(version.id)
+        found = versions.problems_of(kit.version(version.id))
+        told = [one for one in found if one.code == "text_unread"]
+        assert [one.message.partition(" ")[0] for one in told] == ["8"]
+
+
 def test_domain_errors_fail_at_once_and_keep_the_history(kit: Kit) -> None:
     with training(kit):
         version = add_dataset(kit, members(3))

@@ -79,6 +79,10 @@ class Windows(Protocol):
         """Whether each text goes on behind its last window."""
         ...
 
+    def unread(self, texts: Sequence[str]) -> list[bool]:
+        """Whether half of each text's tokens or more stand for what the tokenizer does not know."""
+        ...
+
 
 class TextEngine(_Engine[Sequence[str]], Protocol):
     """Embeds texts."""

@@ -26,6 +26,8 @@ from worker.ml.engines.base import Vectors
 Tokens = NDArray[np.int64]
 Forward = Callable[[Tokens, Tokens], Vectors]
 BATCH = 32
+_UNKNOWN = ("[UNK]", "<unk>")
+"""What tokenizers put in the place of what they do not know, if anything."""
 ROUND = 8
 """Lengths are padded up to a multiple of this, so that an engine meets few different shapes."""
 
@@ -51,6 +53,8 @@ class Encoder:
             told = f"{spec.name}: its template leaves no room for a text in {self.most} tokens"
             raise HeadstartError("weights_invalid", told)
         self._tokenizer.enable_truncation(self.most)
+        known = (self._tokenizer.token_to_id(name) for name in _UNKNOWN)
+        self._unknown = next((one for one in known if one is not None), None)
 
     def windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Token ids of each window of each text's canonical form, special tokens included; no
@@ -75,6 +79,14 @@ class Encoder:
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text goes on behind its last window."""
         return [len(some) > self.most_windows for some in self.windows(texts)]
+
+    def unread(self, texts: Sequence[str]) -> list[bool]:
+        """Whether half of each text's tokens or more stand for what the tokenizer does not know."""
+        if self._unknown is None:
+            return [False] * len(texts)
+        forms = [canonical(text) for text in texts]
+        read = tokenized(self._tokenizer, forms, special=False)
+        return [_mostly(self._unknown, [part.ids for part in _parts(one)]) for one in read]
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text is, special ones left out."""
@@ -132,3 +144,9 @@ def _pooled(vectors: Vectors, lengths: Sequence[Sequence[int]]) -> Vectors:
         mean = np.average(own, axis=0, weights=some).astype(np.float32)
         rows.append(own[0] if len(some) == 1 else mean / max(float(np.linalg.norm(mean)), 1e-12))
     return np.stack(rows)
+
+
+def _mostly(token: int, windows: Sequence[Sequence[int]]) -> bool:
+    """Whether half of the tokens or more are this one."""
+    ids = [one for window in windows for one in window]
+    return bool(ids) and 2 * ids.count(token) >= len(ids)

@@ -25,7 +25,7 @@ from app.infra.repositories.jobs import WAITING
 from app.infra.repositories.work import Claim, LostClaimError
 from worker.trainer.attempt import Attempt
 from worker.trainer.idle import further_views
-from worker.trainer.inputs import long_texts, near_copies
+from worker.trainer.inputs import long_texts, near_copies, unread_texts
 from worker.trainer.inputs.embed_missing import Embedded, embed, missing, scope_of
 from worker.trainer.inputs.near_copies import NearCopies
 from worker.trainer.inputs.pixel_scale import pixel_scale
@@ -65,6 +65,7 @@ def run(attempt: Attempt) -> None:
 
     left = _left(attempt, chunk, embedded)
     cut = long_texts.cut(attempt, facts, left.seen) if chunk.decides else []
+    strange = unread_texts.unread(attempt, facts, left.seen) if chunk.decides else []
     examples = _whole_version(attempt, chunk)
     found = _near_copies(attempt, facts, chunk, left, examples)
     beside = _beside(attempt, facts) if chunk.decides else []
@@ -72,6 +73,8 @@ def run(attempt: Attempt) -> None:
     def conclude(session: Session) -> None:
         if cut:
             long_texts.tell(versions.lock_version(session, chunk.version.id), facts, cut)
+        if strange:
+            unread_texts.tell(versions.lock_version(session, chunk.version.id), facts, strange)
         decided = _conclude(session, attempt, chunk, left, progress.reported)
         if decided is not None:
             if examples is None:

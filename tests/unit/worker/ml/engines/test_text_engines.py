@@ -70,6 +70,13 @@ def test_long_texts_are_read_in_windows(text_engine: Any) -> None:
     assert text_engine.encoder.truncated([exact, exact + "word"]) == [False, True]
 
 
+def test_scripts_that_it_has_no_pieces_for_are_told(text_engine: Any) -> None:
+    read = ["My card was stolen", "", "12345 !?", "Ina kwana? 🙂", "Моя карта украдена"]
+    unread = ["ካርዴ ተሰርቋል አዲስ እፈልጋለሁ", "ខ្ញុំត្រូវការកាតថ្មី", "ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ"]
+    told = text_engine.encoder.unread([*read, *unread, unread[0] * 400])
+    assert told == [False] * len(read) + [True] * 4
+
+
 def test_what_stands_at_the_end_of_a_long_text_counts(text_engine: Any) -> None:
     filler = "the contract says that rent is due. " * 60
     ends = ["we cancel it now", "we renew it gladly"]

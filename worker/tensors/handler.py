@@ -27,7 +27,7 @@ from worker.formats import models, segments
 from worker.formats.channel import Message, folder_named
 from worker.ml import memory
 from worker.ml.engines import Engine, TextEngine, default_device, embedding_key
-from worker.ml.engines.joint import joint
+from worker.ml.engines.joint import JointTexts, joint
 from worker.ml.engines.precision import precisions
 from worker.ml.engines.readings import reading_of
 from worker.ml.engines.stream import embed_stream
@@ -198,10 +198,12 @@ class Tensors:
         return {"truncated": [index for index, longer in enumerate(cut) if longer]}
 
     def _unread(self, request: Message) -> dict[str, Any]:
-        """Of which texts the encoder knows hardly a piece."""
-        encoder = cast("TextEngine", self._engine(request)).encoder
+        """Of which texts no encoder knows more than hardly a piece."""
+        engine = self._engine(request)
+        parts = engine.parts if isinstance(engine, JointTexts) else [engine]
+        encoders = [cast("TextEngine", one).encoder for one in parts]
         texts = (blob.decode(errors="replace") for blob in blobs(request["items"]))
-        told = [encoder.unread([text])[0] for text in texts]
+        told = [all(one.unread([text])[0] for one in encoders) for text in texts]
         return {"unread": [index for index, one in enumerate(told) if one]}
 
     def _export(self, request: Message) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class Windows:
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         return [len(text) > 3 for text in texts]
 
+    def unread(self, texts: Sequence[str]) -> list[bool]:
+        return ["d" in text for text in texts]
+
 
 def test_texts_that_go_on_are_named_by_their_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -78,3 +81,5 @@ def test_texts_that_go_on_are_named_by_their_places(
     request = {"op": "truncated", "backbone": "mine", "items": items}
     answer = Tensors(stopped=lambda: False).handle(request, lambda *_: None)
     assert answer == {"truncated": [1]}
+    unread = Tensors(stopped=lambda: False).handle({**request, "op": "unread"}, lambda *_: None)
+    assert unread == {"unread": [1]}

@@ -56,6 +56,9 @@ def check(folder: Path) -> None:
         why = f"its normalizer makes up to {made['growth']:,.0f} characters of one"
         more = f"at most {MOST_GROWTH} are read, of which no language needs half: save it anew"
         raise refusal(file, f"{why}: {more}")
+    if made["times"] > 1:
+        why = f"its post_processor has a text {made['times']} times in its own window"
+        raise refusal(file, f"{why}, which no network was taught: save it anew")
     for key, value in _contradicted(config, made):
         why = f"`{key}` is {value!r}, and {FILE} says otherwise: its tokens would be others"
         raise refusal(folder / CONFIG, f"{why}; save both from one tokenizer")
@@ -90,8 +93,19 @@ def _made(file: Path, _mtime: int, _size: int) -> dict[str, Any] | HeadstartErro
     rules = read.get("normalizer")
     return {
         "growth": _growth(rules), "kind": kind, "normalizer": rules, "ends": _ends(read),
+        "times": _times(read.get("post_processor")),
         "pre_tokenizer": read.get("pre_tokenizer"),
     }  # fmt: skip
+
+
+def _times(processor: object) -> int:
+    """How often the text itself stands in what one rule puts around it."""
+    singles = [single for one in _parts(processor) if isinstance(single := one.get("single"), list)]
+    return max((sum(map(_is_text, single)) for single in singles), default=0)
+
+
+def _is_text(piece: object) -> bool:
+    return isinstance(piece, Mapping) and "Sequence" in piece
 
 
 def _growth(normalizer: object) -> float:

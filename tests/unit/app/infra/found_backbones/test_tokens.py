@@ -148,3 +148,10 @@ def test_rules_that_make_books_of_letters_are_refused(rule: dict[str, Any], tmp_
 )
 def test_rules_of_languages_are_read(rule: dict[str, Any], tmp_path: Path) -> None:
     assert "characters of one" not in told(tmp_path, {}, "BPE", normalizer=rule)
+
+
+def test_a_text_that_stands_twice_in_its_window_is_refused(tmp_path: Path) -> None:
+    twice = {**ENDS, "single": [*ENDS["single"], ENDS["single"][-1]]}
+    assert "2 times" in told(tmp_path, {}, "BPE", post_processor=twice)
+    two = {"type": "Sequence", "processors": [ENDS, ENDS]}
+    assert "times" not in told(tmp_path, {}, "BPE", post_processor=two)

@@ -210,7 +210,7 @@ def _meant(logged: Sequence[LoggedPredictionRow], index: int | None) -> LoggedPr
 def _missing(prediction_id: str) -> HeadstartError:
     uuid = as_uuid(prediction_id)
     age = time.time() - (uuid.int >> 80) / 1000 if uuid is not None else DAY_SECONDS
-    if 0 <= age < _SOON:
+    if abs(age) < _SOON:  # by this machine's clock, which may be behind the one that answered
         why = "the prediction is not in the log yet, if it was drawn for it"
         return HeadstartError("in_flight", why, param="prediction_id", retry_after=1)
     return HeadstartError(

@@ -34,6 +34,7 @@ from app.core.messages import (
 )
 from app.infra.precision import Precisions
 from app.infra.predictor_client.door import Door, Served, countable, served_by
+from app.infra.predictor_client.silence import Silence
 from app.infra.settings import Settings
 
 _IDLE_CONNECTIONS = 256
@@ -42,6 +43,7 @@ _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
 _PICTURE_SECONDS = 20.0
+_SILENT = "the predictor has answered nobody for seconds; try again"
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -83,6 +85,7 @@ class PredictorClient:
         self._open: Counter[str] = Counter()
         self._total = 0
         self._door = Door()
+        self._silence = Silence(self._is_heard)
 
     def turn_away(self, tenant: str, served: Served, options: Options, inputs: int) -> None:
         """Raise `overloaded` where the predictor has just said it of the same (`Door`)."""
@@ -196,10 +199,20 @@ class PredictorClient:
 
     async def close(self) -> None:
         """Close every idle connection."""
+        self._silence.close()
         while self._idle:
             self._idle.pop().abort()
 
+    async def _is_heard(self) -> bool:
+        try:
+            await self._request("GET", "/readyz", [], 2.0)
+        except HeadstartError:
+            return False
+        return True
+
     async def _post(self, path: str, pieces: list[bytes | memoryview], seconds: float) -> Answer:
+        if self._silence.is_known:
+            raise _unavailable(_SILENT)
         return await self._request("POST", path, pieces, seconds)
 
     async def _request(
@@ -231,7 +244,12 @@ class PredictorClient:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, connection.time_out)
         try:
-            answer = await connection.exchange(method, path, pieces)
+            if method == "GET":
+                answer = await connection.exchange(method, path, pieces)
+            else:
+                with self._silence.waiting(connection):
+                    answer = await connection.exchange(method, path, pieces)
+            self._silence.heard()
         except BaseException:
             connection.abort()
             raise
@@ -308,6 +326,10 @@ class _Connection(asyncio.Protocol):
         """No answer in time."""
         self._fail(HeadstartError("deadline_exceeded", "the predictor took too long"))
 
+    def silenced(self) -> None:
+        """The predictor says nothing any more."""
+        self._fail(_unavailable(_SILENT))
+
     def abort(self) -> None:
         """Close at once; the predictor sees that nobody waits any more."""
         if self._transport is not None:
@@ -369,7 +391,5 @@ def _checked(answer: Answer) -> Answer:
     raise error
 
 
-def _unavailable() -> HeadstartError:
-    return HeadstartError(
-        "predictor_unavailable", "the predictor cannot be reached; try again", retry_after=1
-    )
+def _unavailable(why: str = "the predictor cannot be reached; try again") -> HeadstartError:
+    return HeadstartError("predictor_unavailable", why, retry_after=1)

@@ -277,3 +277,14 @@ def test_splits_that_are_none_are_told_by_the_columns_name(client: httpx.Client)
     assert code(answer) == (422, "invalid_value")
     assert "`phase` is 'alpha'" in answer.json()["message"]
     assert "split_column" in answer.json()["message"]
+
+
+def test_crops_of_the_same_boxes_and_their_whole_pictures_are_told(client: httpx.Client) -> None:
+    dataset = made(client, boxed("a.png", 1), boxes="crops")["id"]
+    moved = later(client, dataset, boxed("a.png", 2))
+    assert any("of boxes that are there already" in one["message"] for one in moved)
+    same = later(client, dataset, boxed("b.png", 2))
+    assert not any("of boxes that are there" in one["message"] for one in same)
+    whole = later(client, dataset, zipped({"dent/a.png": png(3), "dent/c.png": png(4)}))
+    told = [one["message"] for one in whole if "cut out of" in one["message"]]
+    assert [one.startswith("1 picture(s), such as dent/a.png") for one in told] == [True]

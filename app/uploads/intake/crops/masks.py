@@ -4,7 +4,7 @@ pixels."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -67,10 +67,8 @@ class MaskLook:
         flat = self._flat([one for family in families for one in family])
         pairs: dict[tuple[str, str], list[tuple[FileInTree, FileInTree]]] = defaultdict(list)
         for family in families:
-            for one in family:
-                other = next((x for x in family if _is_drawn_on(x, one, flat)), None)
-                if other is not None:
-                    pairs[drawn.place_of(one)].append((one, other))
+            for one, other in _pairs(family, flat):
+                pairs[drawn.place_of(one)].append((one, other))
         sure = [some for some in pairs.values() if self._fit(some)]
         return frozenset(one.index for some in sure for one, _ in some)
 
@@ -111,12 +109,17 @@ class MaskLook:
         return False
 
 
-def _is_drawn_on(other: FileInTree, one: FileInTree, flat: Collection[int]) -> bool:
-    """Whether `one` may be a mask of `other`, by which of them are flat."""
-    if one.index not in flat:
-        return False
-    named = drawn.in_folder_of_masks(one) and not drawn.in_folder_of_masks(other)
-    return other.index not in flat or named
+def _pairs(
+    family: Sequence[FileInTree], flat: Collection[int]
+) -> Iterator[tuple[FileInTree, FileInTree]]:
+    """Those of a family that may be masks, each with what it may be drawn on: one that is not flat,
+    or of a picture in a folder of masks one in another."""
+    grainy = next((one for one in family if one.index not in flat), None)
+    plain = next((one for one in family if not drawn.in_folder_of_masks(one)), None)
+    for one in family if grainy or plain else ():
+        other = grainy or (plain if drawn.in_folder_of_masks(one) else None)
+        if one.index in flat and other is not None:
+            yield one, other
 
 
 def _is_one_shape(mine: float, other: float) -> bool:

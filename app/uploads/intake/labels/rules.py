@@ -68,12 +68,23 @@ def joined(labels: Collection[str], *, besides: str | None = None) -> tuple[str,
         }
         several = {label: some for label, some in parts.items() if len(some) > 1}
         found = sorted(label for label, some in several.items() if some <= set(labels))
+        found = found or sorted(
+            label for label, some in several.items() if _is_tight(label, some, labels, separator)
+        )
         again = set().union(*several.values())
         if not found and separator in REPEATED and len(again) * REPEATED[separator] < len(several):
             found = sorted(several)
         if found:
             return separator, found
     return None
+
+
+def _is_tight(label: str, parts: Collection[str], labels: Collection[str], separator: str) -> bool:
+    """Whether a label is made of others without a blank between them, one of which is a label
+    itself: `bubble,melded wax` beside `bubble`."""
+    words = all(any(map(str.isalpha, part)) for part in parts)
+    tight = separator in REPEATED and separator != " " and f"{separator} " not in label
+    return tight and words and not set(labels).isdisjoint(parts)
 
 
 _BRACKETED = re.compile(r"\[[^\[\]]*,[^\[\]]*\]|\{[^{}]*,[^{}]*\}")

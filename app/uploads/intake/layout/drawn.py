@@ -96,7 +96,8 @@ class Drawn:
 
     def without(self, pictures: Sequence[FileInTree]) -> list[FileInTree]:
         """The pictures that are none of those that were found."""
-        return [one for one in pictures if one not in self.members]
+        left = {one.index for one in self.members}
+        return [one for one in pictures if one.index not in left]
 
 
 def called_so(

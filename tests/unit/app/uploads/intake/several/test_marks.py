@@ -194,6 +194,11 @@ class TestJoined:
     def test_names_with_marks_in_them_are_names(self, labels: set[str]) -> None:
         assert joined(labels) is None
 
+    def test_parts_of_which_one_is_a_label_are_told_where_no_blank_parts_them(self) -> None:
+        assert joined({"bubble", "normal", "bubble,melded wax"}) == (",", ["bubble,melded wax"])
+        assert joined({"1", "2", "1,000"}) is None
+        assert joined({"London", "Paris", "London, UK"}) is None
+
     def test_parts_that_come_again_and_again_are_told(self) -> None:
         tags = {f"{a} {b}" for a in ("haze", "clear", "cloudy") for b in "opqrstuvwxyz"}
         assert joined(tags) is not None

@@ -18,7 +18,7 @@ LOOKED_AT = 100
 
 def unread(attempt: Attempt, facts: EngineFacts, examples: Sequence[Example]) -> list[Example]:
     """Those of which the backbone knows hardly a piece, embedded before or not."""
-    if facts.modality != "text" or not examples:
+    if not facts.reads or not examples:  # a network of pictures reads no pieces
         return []
     some = _asked(attempt, facts, examples[:LOOKED_AT])
     if 10 * len(some) < len(examples[:LOOKED_AT]):

@@ -56,7 +56,7 @@ def test_few_are_no_script_of_the_dataset() -> None:
 
 def test_pictures_are_not_asked_about() -> None:
     asked = Asked({"1"})
-    assert found(asked, modality="image") == []
+    assert found(asked, reads=0) == []
     assert asked.items == 0
 
 

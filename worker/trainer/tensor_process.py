@@ -25,12 +25,15 @@ from worker.formats.channel import Message, MessageChannel, pair
 
 _POLL_SECONDS = 0.02
 _STALL_SECONDS = 900.0
+_STILL_LOOKS, _LOOK_SECONDS = 60, 1.0
+"""A child that says nothing and has used no processor time in so many looks hangs, or is frozen:
+one that computes uses some. Looks are counted, so that a machine that slept has not made any."""
 
 log = structlog.get_logger(__name__)
 
 
 class ChildCrashedError(Exception):
-    """The tensor process died, or said nothing for a quarter of an hour."""
+    """The tensor process died, did nothing for a minute, or said nothing for a quarter of an hour."""
 
 
 class EngineCrashedError(ChildCrashedError):
@@ -240,7 +243,7 @@ class TensorProcess:
     def _next(self, guard: Callable[[], None]) -> Message:
         """The next message of the child; one that only says an engine is warm is also noted."""
         assert self._channel is not None
-        silent_since = time.monotonic()
+        silent_since, still = time.monotonic(), Stillness(self.pid)
         while True:
             guard()
             try:
@@ -250,7 +253,7 @@ class TensorProcess:
             if message is not None:
                 self._note_warm(message)
                 return message
-            if time.monotonic() - silent_since > _STALL_SECONDS:
+            if time.monotonic() - silent_since > _STALL_SECONDS or still.is_certain():
                 raise ChildCrashedError("the tensor process hangs")
 
     def _note_warm(self, message: Message) -> None:
@@ -268,6 +271,33 @@ class TensorProcess:
         status = self._process.wait() if self._process is not None else None
         self.kill()
         return ChildCrashedError(f"the tensor process ended with status {status}")
+
+
+class Stillness:
+    """Whether a process has used no processor time for long; nobody knows where there is no /proc."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._path = Path(f"/proc/{pid}/stat")
+        self._used: list[bytes] = []
+        self._looks = 0
+        self._next = time.monotonic() + _LOOK_SECONDS
+
+    def is_certain(self) -> bool:
+        """Looks, if it is time; whether every look lately has found the same."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _LOOK_SECONDS
+        used = self._times()
+        self._looks = self._looks + 1 if used and used == self._used else 0
+        self._used = used
+        return self._looks >= _STILL_LOOKS
+
+    def _times(self) -> list[bytes]:
+        """Its ticks in user and in system mode, of all threads (proc(5), fields 14 and 15)."""
+        try:
+            return self._path.read_bytes().rpartition(b")")[2].split()[11:13]
+        except OSError:
+            return []
 
 
 def environment() -> dict[str, str]:

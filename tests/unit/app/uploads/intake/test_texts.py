@@ -182,7 +182,7 @@ def test_a_header_of_many_columns_is_looked_through_once() -> None:
     names = [Column(f"c{at}") for at in range(2000)]
     table = tables.TableFile(path=Path("x.csv"), kind="csv", name="x.csv")
     columns.find(table, [*names, "label", "text"])
-    assert Column.compared < 20_000
+    assert Column.compared < 20 * len(names)
     with pytest.raises(HeadstartError, match="twice"):
         columns.find(table, [*names, "label", "text", "Label"])
 

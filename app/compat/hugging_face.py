@@ -36,6 +36,8 @@ class HuggingFaceParameters(BaseModel):
 class HuggingFaceRequest(BaseModel):
     """`inputs`: a text or many; for a model of images, base64."""
 
+    model_config = ConfigDict(extra="forbid")
+
     inputs: str | Annotated[list[str], Field(min_length=1)] = Field(
         examples=["my card has not arrived"]
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.compat.asking import PREDICTS, PROBLEMS, Name, predictions, summary
 from app.predictions.embeddings import CountedRoute
+from app.predictions.options import refuse_parameters
 
 router = APIRouter(route_class=CountedRoute, tags=["kserve"])
 Instance = str | dict[str, Any]
@@ -21,8 +22,16 @@ Instances = Annotated[list[Instance], Field(min_length=1)]
 class KServeRequest(BaseModel):
     """`instances`, or `inputs`: texts, or images as base64, each bare or as an object's member."""
 
+    model_config = ConfigDict(extra="forbid")
+
     instances: Instances | None = Field(None, examples=[["my card has not arrived"]])
     inputs: Instances | None = Field(None, examples=[[{"image": {"b64": "iVBORw0KGgo="}}]])
+
+    signature_name: str | None = Field(None, description="Taken, and without meaning here.")
+    id: str | None = Field(None, description="Taken, and without meaning here.")
+    parameters: dict[str, Any] | None = Field(
+        None, description="Such as change no answer: thresholds are read in `/v2`."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -65,6 +74,7 @@ async def kserve_predict(
     response: Response,
 ) -> KServePredictions:
     """Predict instances, in the shape of KServe's and TensorFlow Serving's first protocol."""
+    refuse_parameters(body.parameters)
     answered = await predictions(request, model, body.values)
     response.headers.update(answered.headers)
     return KServePredictions.model_validate({"predictions": map(summary, answered.items)})

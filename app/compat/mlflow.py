@@ -28,6 +28,8 @@ Column = Annotated[list[Any], Field(min_length=1)]
 class SplitFrame(BaseModel):
     """A table of one column, as pandas splits it."""
 
+    model_config = ConfigDict(extra="forbid")
+
     columns: list[str | int] = Field(min_length=1, max_length=1, examples=[["text"]])
     data: list[Annotated[list[str], Field(min_length=1, max_length=1)]]
     index: list[Any] | None = None

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.compat.asking import PREDICTS, PROBLEMS, Default, Name, predictions, scores
 from app.core.errors import HeadstartError
@@ -33,6 +33,8 @@ Texts = Annotated[list[str], Field(min_length=1, max_length=2)]
 class TeiPredictRequest(BaseModel):
     """`inputs` is a text, or a batch of texts, each in a list of its own."""
 
+    model_config = ConfigDict(extra="forbid")
+
     inputs: str | Texts | Annotated[list[Texts], Field(min_length=1)] = Field(
         examples=["my card has not arrived"]
     )
@@ -53,11 +55,14 @@ class TeiScore(BaseModel):
 class TeiEmbedRequest(BaseModel):
     """One text or many; of an image backbone, images as base64."""
 
+    model_config = ConfigDict(extra="forbid")
+
     inputs: str | list[str] = Field(examples=["my card has not arrived"])
     truncate: bool = False
     truncation_direction: Annotated[str, Field(pattern="^[Rr]ight$")] | None = None
     normalize: Literal[True] = Field(True, description="Embeddings are of length one here.")
     dimensions: int | None = Field(None, ge=1, description="Only the backbone's own.")
+    prompt_name: None = Field(None, description="A backbone has one prompt, its own.")
 
 
 class TeiLabels(BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 
 from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
-from app.core.texts import squeezed, told_apart, visible
+from app.core.texts import alike, squeezed, told_apart, visible
 
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat, and of a class of one that others
@@ -183,31 +183,31 @@ def _leaks(examples: Sequence[Example]) -> list[Problem]:
 
 def collisions(labels: Iterable[str]) -> list[Problem]:
     """Warnings of different labels that look alike, or say one thing."""
-    alike: dict[str, set[str]] = defaultdict(set)
+    same_looks: dict[str, set[str]] = defaultdict(set)
     for label in set(labels):
-        alike[_number(_looks(label))].add(label)
+        same_looks[_number(_looks(label))].add(label)
     same = [
         Problem(
             code="label_collision",
-            message="these labels differ only in case, spaces, accents' form, a mark at the end, "
-            "characters that cannot be seen or look alike or how a number is written, and are "
-            "different classes: " + _listed(labels),
+            message="these labels differ only in case, spaces, `_`, `-`, accents' form, a mark at "
+            "the end, characters that cannot be seen or look alike or how a number is written, "
+            "and are different classes: " + _listed(labels),
         )
-        for _, labels in sorted(alike.items())
+        for _, labels in sorted(same_looks.items())
         if len(labels) > 1
     ]
-    return [*same, *_truths(alike)]
+    return [*same, *_truths(same_looks)]
 
 
-def _truths(alike: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+def _truths(same_looks: Mapping[str, Collection[str]]) -> Iterator[Problem]:
     """Warnings of labels that say one truth in several ways (label as a number or squeezed: the
     labels themselves). Digits and letters do so only where no label says anything else."""
     every = {*_TRUE, *_FALSE}
-    told = _TRUTHS if every >= alike.keys() else _TRUTHS & {"true", "yes", "false", "no"}
+    told = _TRUTHS if every >= same_looks.keys() else _TRUTHS & {"true", "yes", "false", "no"}
     for kind in (_TRUE, _FALSE):
-        ways = [way for way in kind if way in told and way in alike]
+        ways = [way for way in kind if way in told and way in same_looks]
         if len(ways) > 1:
-            labels = {label for way in ways for label in alike[way]}
+            labels = {label for way in ways for label in same_looks[way]}
             yield Problem(
                 code="label_collision",
                 message=f"these labels all say {kind[0]}, each in its own way, and are different "
@@ -220,8 +220,8 @@ def _listed(labels: Iterable[str]) -> str:
 
 
 def _looks(label: str) -> str:
-    """How a label looks, without case, blanks and a sentence's marks behind it."""
-    plain = squeezed(label).translate(_LOOKS)
+    """How a label looks, without case, blanks, what joins words and a sentence's marks behind."""
+    plain = (alike(label) or squeezed(label)).translate(_LOOKS)
     return plain.rstrip(".,;:!?") or plain
 
 

@@ -82,8 +82,31 @@ _TAGS = "".join(map(chr, range(0xE0020, 0xE0080)))
 
 
 def alike(label: str) -> str:
-    """The same for labels that differ in case, blanks, `_`, `-` or what cannot be seen alone."""
-    return squeezed(label).replace("_", "").replace("-", "")
+    """The same for labels that differ in case, blanks, `_`, `-` or what cannot be seen alone.
+
+    What parts two numbers, stands before one or behind a word says something: `1-2`, `-1`, `A-`.
+    """
+    text = _SIGN.sub("\u2212", label.translate(_DASHES))
+    return _JOINTS.sub(_joint, squeezed(text)).replace("\u2212", "-")
+
+
+def by_word(labels: Iterable[str]) -> dict[str, str]:
+    """Each label by what `alike` makes of it, but such as others are alike."""
+    listed = list(labels)
+    counts = Counter(map(alike, listed))
+    return {alike(label): label for label in listed if counts[alike(label)] == 1}
+
+
+def _joint(mark: re.Match[str]) -> str:
+    before, after = mark.string[: mark.start()][-1:], mark.string[mark.end() :][:1]
+    if before.isdigit() and after.isdigit():
+        return "-"
+    return "-" if "-" in mark[0] and not (before.isalnum() and after.isalnum()) else ""
+
+
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_SIGN = re.compile(r"(?<![^\s(\[,;:])-(?=[0-9.])")
+_JOINTS = re.compile(r"[_-]+")
 
 
 def is_seen(text: str) -> bool:

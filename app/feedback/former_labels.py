@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.manifest import Example
+from app.core.texts import alike, by_word
 from app.feedback import fitness
 from app.feedback.moved_names import called, moved_names
 from app.http.dependencies import Services
@@ -62,14 +63,15 @@ def former_labels(
     said: Iterable[FeedbackRow],
 ) -> FormerLabels:
     """Of the labels that feedback says those that a version of the dataset had, and its latest
-    `examples` have not, or have for others: where names changed places."""
+    `examples` have not, have for others (where names changed places), or spell otherwise."""
     said = list(said)
     known = {name for one in examples for name in one.names} | {*(base.version.declared or ())}
+    words = by_word(known)
     strange = {label for row in said for label in fitness.said(row)} - known
     moved = moved_names(services, base, examples, said)
-    if not strange:
-        return FormerLabels(moved=moved)
-    names: dict[str, str] = {}
+    names = {label: words[alike(label)] for label in strange if alike(label) in words}
+    if not (strange := strange - names.keys()):
+        return FormerLabels(names, moved=moved)
     dropped: dict[str, float] = {}
     now = {one.content: one for one in examples}
     for had, since, labels in _last_had(services, base, strange):

@@ -21,7 +21,7 @@ from app.core.live.rule import DAY_SECONDS
 from app.core.messages import Call, Input, Options, Target
 from app.core.modalities import MODALITIES
 from app.core.openai.inputs import READ
-from app.core.texts import composed, plain
+from app.core.texts import alike, by_word, composed, plain
 from app.feedback.recording import answer_of, flush, kept_of
 from app.feedback.schemas import Feedback, FeedbackInput, NewFeedback
 from app.feedback.views import feedback_of
@@ -268,12 +268,13 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_known(new: NewFeedback, answer: Mapping[str, Any]) -> tuple[str | None, list[str] | None]:
     """The label or the labels that were said; one of the model's own as the model spells it: a Mac
-    composes accents otherwise, and Python writes true with a capital."""
+    composes accents otherwise, Python writes true with a capital, people write blanks for `_`."""
     known: dict[str, str] = {composed(name): name for name in answer["scores"]}
+    words = by_word(known.values())
 
     def spelled(label: str) -> str:
         told = composed(label)
-        return known.get(told, known.get(plain(told), label))
+        return known.get(told, known.get(plain(told), words.get(alike(label), label)))
 
     label = None if new.label is None else spelled(new.label)
     return label, None if new.labels is None else sorted(set(map(spelled, new.labels)))

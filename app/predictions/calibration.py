@@ -16,11 +16,12 @@ from app.core.messages import Input, Options
 from app.core.modalities import MODALITIES
 from app.http.dependencies import ServicesDep, Writer
 from app.http.openapi import path_id, problems
-from app.http.routes import StrictRoute, unknown
+from app.http.routes import StrictRoute
 from app.http.schemas import Calibration
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import recalibrating, schemas
 from app.predictions.inputs import from_document, is_json, parsed_document, read_inputs
+from app.predictions.options import refuse_members
 from app.predictions.recalibrating import Sent
 from app.predictions.service import PREDICTION, Question, ask, counted_body, while_connected
 
@@ -85,7 +86,7 @@ async def calibrate_model(
         modality = MODALITIES[resolved.modality].name
         most = services.settings.max_predict_items
         if is_json(kind):
-            found = from_document(document, modality=modality, most=most)
+            found = from_document(document, modality=modality, most=most, members=_MEMBERS)
         else:
             found = read_inputs(body, kind, modality=modality, most=most)[0]
             _refuse_archives(found)
@@ -119,8 +120,7 @@ def _said(document: Any, *, known: bool) -> bool:
     """
     if not isinstance(document, dict):
         return known
-    for name in document.keys() - _MEMBERS:
-        raise unknown(name, _MEMBERS, what="field")
+    refuse_members(document, _MEMBERS)
     told = document.get("known", known)
     if not isinstance(told, bool):
         raise HeadstartError("invalid_request", "known is true or false", param="known")

@@ -28,7 +28,13 @@ from app.infra.database import reading
 from app.infra.repositories import models
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions import tensors
-from app.predictions.options import options_of, preferring, read_options
+from app.predictions.options import (
+    options_of,
+    preferring,
+    read_options,
+    refuse_members,
+    refuse_parameters,
+)
 from app.predictions.protocol_schemas import (
     INFER,
     OUTPUTS,
@@ -48,6 +54,9 @@ Name = Annotated[
     str,
     path_id("A model's id, or an alias.", "ft:efficientnet_lite0:default::01ke4c0f6v6z2k8m9q3w5x"),
 ]
+_MEMBERS = frozenset(["id", "inputs", "outputs", "parameters", "model_name", "model_version"])
+_HEEDED = frozenset({"threshold", "thresholds"})
+"""The request's parameters that are read here."""
 _EXTENSIONS = ["binary_tensor_data", "model_repository", "model_configuration", "statistics"]
 _PROBLEMS = problems("not_found", "not_ready", "predictor_unavailable")
 _INFER_PROBLEMS = problems(
@@ -180,8 +189,8 @@ def _levels(document: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises invalid_request.
     """
-    given = document.get("parameters")
-    told = {} if not isinstance(given, dict) else given
+    told = document.get("parameters") or {}
+    refuse_parameters(told, _HEEDED)
     by_label = told.get("thresholds")
     if isinstance(by_label, dict):
         by_label = json.dumps(by_label)
@@ -200,6 +209,7 @@ async def _document(body: bytes) -> dict[str, Any]:
     if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
         raise HeadstartError("invalid_request", "inputs is a list of tensors", param="inputs")
     assert isinstance(document, dict)
+    refuse_members(document, _MEMBERS)
     return document
 
 

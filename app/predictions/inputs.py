@@ -12,6 +12,9 @@ from app.core.messages import Input, failed
 from app.core.openai.inputs import READ
 from app.http.strict_json import parse, parsed
 from app.predictions import multipart
+from app.predictions.options import refuse_members
+
+_MEMBERS = frozenset({"inputs"})
 
 
 def read_inputs(
@@ -68,11 +71,14 @@ async def parsed_document(body: bytes) -> Any:
         raise HeadstartError("invalid_json", str(error)) from error
 
 
-def from_document(document: Any, *, modality: Modality, most: int) -> tuple[Input, ...]:
-    """The document's `inputs`. Raises invalid_request."""
+def from_document(
+    document: Any, *, modality: Modality, most: int, members: frozenset[str] = _MEMBERS
+) -> tuple[Input, ...]:
+    """The document's `inputs`. Raises invalid_request, also for what is none of its `members`."""
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, list):
         raise HeadstartError("invalid_request", 'send {"inputs": [...]}', param="inputs")
+    refuse_members(document, members)
     _count(len(inputs), most, param="inputs")
     return tuple(_item(item, place, modality) for place, item in enumerate(inputs))
 

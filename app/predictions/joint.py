@@ -45,6 +45,7 @@ class JointPredictions(BaseModel):
     data: list[Predictions]
 
 
+_MEMBERS = frozenset({"models", "inputs"})
 _NAMES = TypeAdapter(Annotated[list[Id], Field(min_length=1, max_length=MOST)])
 _LISTED = _NAMES.json_schema()
 _BODY = {
@@ -141,7 +142,8 @@ async def _asked(request: Request, body: bytes, services: Services) -> tuple[lis
     def inputs(resolved: ResolvedModel) -> tuple[tuple[Input, ...], bool]:
         modality = MODALITIES[resolved.modality].name
         if is_json(kind):
-            return from_document(document, modality=modality, most=most), False
+            read = from_document(document, modality=modality, most=most, members=_MEMBERS)
+            return read, False
         return read_inputs(body, kind, modality=modality, most=most)
 
     told = document.get("models") if isinstance(document, dict) else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -13,12 +13,19 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Modality
 from app.core.messages import Options
 from app.core.modalities import MODALITIES
-from app.http.routes import refuse_unknown
+from app.http.routes import refuse_unknown, unknown
 from app.http.waiting import asked_wait
 
 MAX_SALIENCY = 8
 """A map costs some forty forward passes."""
 QUERIES = frozenset({"explain", "threshold", "thresholds", "timeout", "top_k", "unknown"})
+_HARMLESS = frozenset(
+    {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
+    | {"content_type", "headers", "id", "request_id"}
+)
+"""What Triton's, KServe's and MLServer's clients say of a request that changes no answer here."""
+_RESERVED = "triton_"
+"""How parameters begin that a server of theirs keeps for itself."""
 _LEVELS = TypeAdapter(dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]])
 _EXPLANATIONS = frozenset({"neighbours", "saliency"})
 _DEFAULT = Options()
@@ -58,6 +65,35 @@ def options_of(query: Mapping[str, str], cache: bool) -> Options:
         timeout=_number(query, "timeout", float, lambda value: 0 < value <= 300)
         or _DEFAULT.timeout,
     )
+
+
+def refuse_members(given: Collection[str], known: frozenset[str]) -> None:
+    """Raise invalid_request for a member of a body that nobody reads: a slip is no wish."""
+    for name in given:
+        if name not in known:
+            raise _elsewhere(name, name) if name in QUERIES else unknown(name, known, what="field")
+
+
+def refuse_parameters(given: Any, read: frozenset[str] = frozenset()) -> None:
+    """Raise invalid_request for `parameters` of other protocols that are not `read` and may be
+    meant to change the answer."""
+    if not isinstance(given, dict | None):
+        raise HeadstartError("invalid_request", "parameters is an object", param="parameters")
+    for name in given or ():
+        if name in read or name in _HARMLESS or name.startswith(_RESERVED):
+            continue
+        param = f"parameters.{name[:100]}"
+        if name in QUERIES:
+            raise _elsewhere(name, param)
+        why = unknown(name, read or QUERIES, what="parameter").message
+        raise HeadstartError("invalid_request", why, param=param)
+
+
+def _elsewhere(name: str, param: str) -> HeadstartError:
+    why = (
+        f"{name} is read in the query, as POST /v1/models/{{model}}/predictions?{name}=…, not here"
+    )
+    return HeadstartError("invalid_request", why, param=param)
 
 
 def levels_of(told: str | None) -> Mapping[str, float]:

@@ -38,6 +38,12 @@ def test_kserve_reads_images_as_they_are_sent(
     assert answer["predictions"][0]["label"] == LABEL
 
 
+def test_kserve_lets_pass_what_its_clients_say(client: httpx.Client, words: str) -> None:
+    for more in ({"parameters": None}, {"parameters": {}}, {"signature_name": "serving_default"}):
+        answer = post(client, f"/v1/models/{words}:predict", json={"instances": [CARD], **more})
+        assert answer["predictions"][0]["label"] == "card"
+
+
 def test_kserve_asks_whether_a_model_is_ready(client: httpx.Client, words: str) -> None:
     told = client.get(f"/v1/models/{words}").json()
     assert told["ready"] is True
@@ -52,6 +58,8 @@ def test_kserve_asks_whether_a_model_is_ready(client: httpx.Client, words: str) 
         {"instances": [7]},
         {"instances": ["a"], "inputs": ["b"]},
         {"instances": [{"a": "x", "b": "y"}]},
+        {"instances": [CARD], "parameters": {"threshold": 0.5}},
+        {"instances": [CARD], "threshold": 0.5},
     ],
 )
 def test_kserve_is_told_in_words(client: httpx.Client, words: str, body: Any) -> None:

@@ -117,6 +117,18 @@ def test_a_label_that_the_dataset_never_had_is_a_class(client: httpx.Client) -> 
     assert (told["added"], told["renamed"]) == (1, {})
 
 
+@pytest.mark.parametrize("said", ["Ninth_Class", "ninth class", "NINTH-CLASS"])
+def test_another_spelling_is_the_class_that_the_dataset_has(
+    client: httpx.Client, said: str
+) -> None:
+    dataset = upload(client)
+    rename(client, dataset, "1", "ninth class")
+    say(client, said)
+    before = len(examples(client, dataset, "ninth class"))
+    assert apply(client, dataset)["added"] == 1
+    assert len(examples(client, dataset, "ninth class")) == before + 1
+
+
 def change_places(client: httpx.Client, dataset: str) -> None:
     rename(client, dataset, "1", "for now")
     rename(client, dataset, "2", "1")

@@ -112,6 +112,8 @@ def test_errors_reach_the_client_in_words(
         ),
         ({"inputs": [], "outputs": [{"name": "nonesuch"}]}, None),
         ({"inputs": [], "outputs": [{"name": "probabilities"}] * 2}, None),
+        ({"inputs": [], "parameters": {"top_k": 1}}, None),
+        ({"inputs": [], "threshold": 0.5}, None),
     ],
 )
 def test_broken_requests_are_refused(
@@ -132,7 +134,7 @@ def test_a_length_that_is_none_is_refused(client: httpx.Client, model: str, leng
 def test_a_long_document_is_read_like_a_short_one(client: httpx.Client, model: str) -> None:
     data = [b64encode(IMAGES[0]).decode()]
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": data}
-    body = {"inputs": [tensor], "parameters": {"note": "x" * 2_000_000}}
+    body = {"inputs": [tensor], "parameters": {"request_id": "x" * 2_000_000}}
     answer = client.post(f"/v2/models/{model}/infer", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["outputs"][0]["shape"] == [1]

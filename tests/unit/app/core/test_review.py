@@ -81,7 +81,15 @@ def test_that_nothing_held_out_is_left_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [("neg", "n\u0435g"), ("neutral", "neutral."), ("\u0440os", "Pos!")]
+    "labels",
+    [
+        ("neg", "n\u0435g"),
+        ("neutral", "neutral."),
+        ("\u0440os", "Pos!"),
+        ("card_fee", "Card fee"),
+        ("card-fee", "card fee"),
+        ("-1", "-1.0"),
+    ],
 )
 def test_labels_that_look_alike_in_another_script_or_with_a_mark_are(
     labels: tuple[str, str],
@@ -141,6 +149,7 @@ def test_one_truth_in_several_ways_is_told(labels: list[str], told: list[str]) -
     [
         *(["true", "false"], ["true", "no"], ["1", "0", "2", "y"], ["n", "no", "v"]),
         *(["yes", "no", "on", "off"], ["t", "f", "true story"]),
+        *(["-1", "1", "0"], ["A", "A-", "A+"], ["1-2", "12"]),
     ],
 )
 def test_other_labels_say_no_truth_twice(labels: list[str]) -> None:

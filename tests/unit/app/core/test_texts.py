@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.texts import (
+    alike,
     canonical,
     digits,
     identity,
@@ -104,3 +105,28 @@ def test_emoji_that_differ_to_the_eye_are_not_squeezed_to_one(several: list[str]
 )
 def test_emoji_and_joiners_that_look_alike_are(one: str, other: str) -> None:
     assert squeezed(one) == squeezed(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("card_arrival", "Card arrival"),
+        ("card-arrival", "CARD__ARRIVAL"),
+        ("re - cover", "recover"),
+        ("C-1", "c1"),
+        ("1-2", "1\u20132"),
+        ("1_2", "1-2"),
+        ("_other", "other"),
+        ("\u22121", "-1"),
+    ],
+)
+def test_labels_of_one_word_are_alike(one: str, other: str) -> None:
+    assert alike(one) == alike(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("-1", "1"), ("1-2", "12"), ("1_0", "10"), ("A-", "A"), ("A-", "A+"), ("T -1", "T 1")],
+)
+def test_signs_and_ranges_are_words_of_their_own(one: str, other: str) -> None:
+    assert alike(one) != alike(other)

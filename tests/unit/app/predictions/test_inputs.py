@@ -144,3 +144,17 @@ def test_options_have_defaults_and_names() -> None:
     assert full.explain == ("neighbours", "saliency")
     with pytest.raises(HeadstartError, match="did you mean 'top_k'"):
         read_options("topk=3", "")
+
+
+@pytest.mark.parametrize("name", ["threshold", "thresholds", "top_k", "explain", "unknown"])
+def test_what_the_query_reads_is_not_let_pass_in_the_body(name: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        read({"inputs": [{"image": "iVBO"}], name: 1})
+    assert (caught.value.code, caught.value.param) == ("invalid_request", name)
+    assert "in the query" in caught.value.message
+
+
+def test_a_member_that_nobody_reads_is_named() -> None:
+    with pytest.raises(HeadstartError) as caught:
+        read({"inputs": [{"image": "iVBO"}], "treshold": 0.5})
+    assert caught.value.param == "treshold"

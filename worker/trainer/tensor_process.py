@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChildCrashedError(Exception):
-    """The tensor process died, did nothing for a minute, or said nothing for a quarter of an hour."""
+    """The tensor process died, or did nothing for a minute or said nothing for fifteen of them."""
 
 
 class EngineCrashedError(ChildCrashedError):
@@ -274,7 +274,7 @@ class TensorProcess:
 
 
 class Stillness:
-    """Whether a process has used no processor time for long; nobody knows where there is no /proc."""
+    """Whether a process has used no processor time for long; without /proc nobody knows."""
 
     def __init__(self, pid: int | None) -> None:
         self._path = Path(f"/proc/{pid}/stat")

@@ -95,11 +95,15 @@ def text_network(path: Path, pooling: Pooling, *, layer: int | None = None) -> P
     Raises weights_invalid.
     """
     encoder: Any = _of_file(path) if path.is_file() else _of_folder(path)
-    rows = encoder.get_input_embeddings().num_embeddings
-    check_tokens(path.name, text_files(path).tokenizer(), rows)
+    check_tokens(path.name, text_files(path).tokenizer(), words(encoder))
     if layer is not None:
         _end_after(encoder, layer, path.name)
     return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
+
+
+def words(encoder: Any) -> int:
+    """Rows of its table of tokens, of whatever kind that is."""
+    return int(encoder.get_input_embeddings().weight.shape[0])
 
 
 def _of_file(path: Path) -> nn.Module:

@@ -15,6 +15,7 @@ from app.core.manifest import Modality
 from app.infra import weights
 from app.infra.found_backbones import GGUF_SUFFIX
 from worker.ml.backbones import sources, text_files
+from worker.ml.engines import company
 from worker.ml.engines import openvino_graph as graphs
 from worker.ml.engines.base import CUT_VERSION, Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.openvino_graph import CpuOptions
@@ -115,11 +116,10 @@ class OpenVinoTexts:
         self.fingerprint = text_files.fingerprint(spec, path)
         self.former = text_files.former(spec, path)
         self.encoder = Encoder(spec, path)
-        pooling = self.encoder.pooling
         graph = graphs.stored(
             options.cache_dir,
-            (spec.name, self.fingerprint, pooling),
-            make=lambda: graphs.text_graph(path, pooling, layer=spec.layer),
+            (spec.name, self.fingerprint, self.encoder.pooling, f"held {company.VERSION}"),
+            make=lambda: graphs.text_graph(path, self.encoder, layer=spec.layer),
             halved=path.suffix == GGUF_SUFFIX,
         )
         self._request = graphs.compiled(graph, options).create_infer_request()

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.core.backbones import BackboneSpec, Pooling
+from app.core.backbones import BackboneSpec
 from app.core.errors import HeadstartError
 from app.infra.precision import Precision
 from worker.ml.backbones.sources import graph_files, image_network, supplied
 from worker.ml.checksums import checksum
+from worker.ml.engines import company
+from worker.ml.engines.texts import Encoder
 from worker.ml.openvino_runtime import ov
 
 GRAPH_VERSION = "2"
@@ -64,15 +66,20 @@ def cut_graph(spec: BackboneSpec, weights_dir: Path | None) -> Model:
     return _convert(cut, example, [ov.PartialShape([-1, side, side, 3])])
 
 
-def text_graph(path: Path, pooling: Pooling, *, layer: int | None = None) -> Model:
-    """int64 ids and mask [n, t] → float32 [n, d], for any n and t. Raises weights_invalid."""
+def text_graph(path: Path, encoder: Encoder, *, layer: int | None = None) -> Model:
+    """int64 ids and mask [n, t] → float32 [n, d], for any n and t.
+
+    It is held against the network at several lengths, alone and filled up. Raises weights_invalid.
+    """
     import torch
 
-    from worker.ml.backbones.encoders import text_network
-
-    network = text_network(path, pooling, layer=layer)
+    network, own = company.network_alone(path, encoder, layer=layer)
     ids = torch.ones((2, 8), dtype=torch.long)
-    return _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
+    with company.told_as(path, "does what cannot be converted for OpenVINO, which runs it here"):
+        graph = _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
+        request = compiled(graph, CpuOptions(precision="f32")).create_infer_request()
+        company.check_graph(path, encoder, own, lambda *given: request.infer(given)[0].copy())
+    return graph
 
 
 def _convert(network: Any, example: Any, shapes: Sequence[Any]) -> Model:

@@ -16,8 +16,8 @@ from app.infra import weights
 from app.infra.precision import Precision
 from worker.ml.backbones import sources, text_files
 from worker.ml.backbones.cuts import CutNetwork, cut_network
-from worker.ml.backbones.encoders import text_network
 from worker.ml.backbones.sources import image_network
+from worker.ml.engines import company
 from worker.ml.engines.base import Engine, Vectors, check_mapped_side, check_side
 from worker.ml.engines.precision import torch_name
 from worker.ml.engines.texts import BATCH, Encoder, Tokens
@@ -84,7 +84,7 @@ class TorchTexts:
         self.precision = torch_name(precision, device)
         self.encoder = Encoder(spec, path)
         self._device = torch.device(device)
-        network = text_network(path, self.encoder.pooling, layer=spec.layer)
+        network, _ = company.network_alone(path, self.encoder, layer=spec.layer)
         network.cast(_DTYPES[precision])
         self._network = network.to(self._device)
         self._lock = Lock()

@@ -58,6 +58,7 @@ def joined(labels: Collection[str], *, besides: str | None = None) -> tuple[str,
     """What parts labels that seem to be several (another mark than `besides`, which parts them
     already), and those: their parts are labels themselves, or are few that come back again and
     again. None where there are none."""
+    known = set(labels)
     for separator in PARTERS:
         if separator == besides:
             continue
@@ -67,9 +68,9 @@ def joined(labels: Collection[str], *, besides: str | None = None) -> tuple[str,
             if separator in label.strip()
         }
         several = {label: some for label, some in parts.items() if len(some) > 1}
-        found = sorted(label for label, some in several.items() if some <= set(labels))
+        found = sorted(label for label, some in several.items() if some <= known)
         found = found or sorted(
-            label for label, some in several.items() if _is_tight(label, some, labels, separator)
+            label for label, some in several.items() if _is_tight(label, some, known, separator)
         )
         again = set().union(*several.values())
         if not found and separator in REPEATED and len(again) * REPEATED[separator] < len(several):
@@ -79,12 +80,12 @@ def joined(labels: Collection[str], *, besides: str | None = None) -> tuple[str,
     return None
 
 
-def _is_tight(label: str, parts: Collection[str], labels: Collection[str], separator: str) -> bool:
+def _is_tight(label: str, parts: Collection[str], labels: Set[str], separator: str) -> bool:
     """Whether a label is made of others without a blank between them, one of which is a label
     itself: `bubble,melded wax` beside `bubble`."""
     words = all(any(map(str.isalpha, part)) for part in parts)
     tight = separator in REPEATED and separator != " " and f"{separator} " not in label
-    return tight and words and not set(labels).isdisjoint(parts)
+    return tight and words and not labels.isdisjoint(parts)
 
 
 _BRACKETED = re.compile(r"\[[^\[\]]*,[^\[\]]*\]|\{[^{}]*,[^{}]*\}")

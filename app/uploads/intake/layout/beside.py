@@ -152,7 +152,8 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     problems += [doubts.table_unread(one.member.path, why) for one, why in others]
     _check_broken(tables, chosen, by_folder)
     clashing = [one for one in tables if one.clashes and one.error is not None]
-    if clashing and not chosen and clashing[0].error is not None:
+    sure = any(one.decides for one in chosen)
+    if clashing and not sure and clashing[0].error is not None:
         raise clashing[0].error
     if not chosen and tables and not by_folder:
         first = min(tables, key=lambda one: (one.error is None, one.vague))

@@ -88,6 +88,14 @@ def test_names_of_two_photographs_are_refused_with_both(
     assert said in error.message
 
 
+def test_what_says_the_labels_of_a_few_takes_no_place_of_names_of_several(refused: Refused) -> None:
+    files = tree("cams/{}.jpg", lambda at: photograph(at + 50))
+    few = "\n".join(["path,label", f"images/{name(0)}.jpg,cat", f"images/{name(1)}.jpg,dog"])
+    files |= {"list.txt": SAID["list.txt"], "few.csv": few.encode()}
+    error = refused(zipped(files), options=JUDGED)
+    assert "several pictures are called so" in error.message
+
+
 def test_names_of_masks_with_their_ending_alone_are_no_examples(refused: Refused) -> None:
     table = SAID["labels.csv"].replace(b",", b".png,").replace(b"image_id.png", b"image_id")
     error = refused(zipped({**tree("masks/{}.png"), "labels.csv": table}), options=JUDGED)

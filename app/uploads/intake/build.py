@@ -395,6 +395,6 @@ class _Intake:
         return lists.rows(table) if paths and lists.is_list(name) else tables.read(table)
 
     def _table_file(self, path: Path, kind: Kind, name: str, *, paths: bool) -> tables.TableFile:
-        tell, assume = self._drafts.tell, self._drafts.assumed.note
+        tell, assumed = self._drafts.tell, self._drafts.assumed
         asked = tables.TableFile.asked
-        return asked(path, kind, name, self._options, paths=paths, tell=tell, assume=assume)
+        return asked(path, kind, name, self._options, assumed=assumed, paths=paths, tell=tell)

@@ -288,3 +288,15 @@ def test_crops_of_the_same_boxes_and_their_whole_pictures_are_told(client: httpx
     whole = later(client, dataset, zipped({"dent/a.png": png(3), "dent/c.png": png(4)}))
     told = [one["message"] for one in whole if "cut out of" in one["message"]]
     assert [one.startswith("1 picture(s), such as dent/a.png") for one in told] == [True]
+
+
+def test_tables_of_one_archive_are_read_by_the_columns_of_those_to_train_on(
+    client: httpx.Client,
+) -> None:
+    tables = {
+        "test.csv": judged(LATER, "text,label,sentiment", "{text},{other},{label}"),
+        "train.csv": judged(FIRST, "text,sentiment", "{text},{label}"),
+    }
+    told = made(client, zipped(tables))
+    assert labels(client, told["id"]) == {"neg": 5, "pos": 5}
+    assert {one["split"] for one in examples(client, told["id"])} == {"train", "test"}

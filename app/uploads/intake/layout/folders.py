@@ -93,9 +93,11 @@ def _kind(label: str) -> str:
 
 
 def tables(found: Sequence[FileInTree]) -> list[tuple[FileInTree, Split | None]]:
-    """Tables of texts on top or in a folder there, and the split that their name or folder says."""
+    """Tables of texts on top or in a folder there, and the split that their name or folder says:
+    those to train on before others, which are read by the same columns."""
     chosen = [one for one in found if one.role == "table" and len(one.parts) <= 2]
-    return list(zip(chosen, of_tables([one.path for one in chosen]), strict=True))
+    both = zip(chosen, of_tables([one.path for one in chosen]), strict=True)
+    return sorted(both, key=lambda one: one[1] not in ("train", None))
 
 
 def tops_of(members: Iterable[FileInTree]) -> set[str]:

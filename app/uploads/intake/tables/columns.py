@@ -211,7 +211,7 @@ def _without_measures(
     no_labels = {*coordinates.coordinates(names), *coordinates.points(names)}
     if table.paths:
         no_labels |= {name for name in names if coordinates.are_measured(sample, name)}
-    asked = matching(names, table.columns.get("label", ""))
+    asked = matching(names, table.columns["label"]) if "label" in table.columns else []
     return [name for name in names if name not in no_labels or name in asked]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,8 +37,13 @@ class AssumedColumns:
     @property
     def by_field(self) -> dict[str, str]:
         """By the form's field, the one column that all tables were read by."""
+        return {f"{role}_column": name for role, name in self.by_role.items()}
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """By role, the one column that all tables were read by."""
         only = {role: some for role, some in self.found.items() if len(some) == 1}
-        return {f"{role}_column": min(only[role]) for role in ("text", "label") if role in only}
+        return {role: min(only[role]) for role in ("text", "label") if role in only}
 
     @property
     def marks(self) -> frozenset[str]:
@@ -78,8 +83,19 @@ class TableFile:
     """Is given the columns that were taken for roles by their names, by role."""
 
     @classmethod
-    def asked(cls, path: Path, kind: Kind, name: str, options: IntakeOptions, **own: Any) -> Self:
-        """A file as the upload's `options` say that tables are to be read."""
+    def asked(
+        cls,
+        path: Path,
+        kind: Kind,
+        name: str,
+        options: IntakeOptions,
+        *,
+        assumed: AssumedColumns,
+        **own: Any,
+    ) -> Self:
+        """A file as the upload's `options` say that tables are to be read, and as those before it
+        in the upload were."""
+        before = {**assumed.by_role, **options.former.columns}
         return cls(
             path=path,
             kind=kind,
@@ -89,7 +105,8 @@ class TableFile:
             crops=options.crops,
             columns=options.columns,
             marks=options.marks,
-            former=options.former,
+            former=replace(options.former, columns=before),
+            assume=assumed.note,
             encoding=options.encoding,
             rules=options.rules,
             **own,

@@ -28,7 +28,7 @@ def heeded(table: TableFile, matching: Matching) -> TableFile:
         if role not in table.columns and matching(name) and not (role == "label" and labels)
     }
     marks = former.marks if not labels and all(map(matching, former.marks)) else ()
-    if not labels and not marks and not any(map(matching, USUAL["label"])):
+    if former.marks and not (labels or marks or any(map(matching, USUAL["label"]))):
         _check_marks(table, matching)
     for role, name in columns.items():
         if name.casefold() == role:

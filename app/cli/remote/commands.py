@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from app.cli.remote.connection import (
     object_of,
     remember,
 )
+from app.cli.remote.given import lines, text_of
 from app.cli.remote.show import AsJson, dump, figure, out, strong, table
 from app.core.errors import HeadstartError
 
@@ -57,7 +57,7 @@ def predict(
     """Ask a model about pictures or texts; `-` reads texts from standard input, one a line."""
     with connected() as client:
         found = resolve(client, model)
-        given = _lines() if inputs == ["-"] else inputs
+        given = lines() if inputs == ["-"] else inputs
         rows: list[dict[str, Any]] = []
         for start in range(0, len(given), _AT_ONCE):
             rows += _ask(client, found, given[start : start + _AT_ONCE])
@@ -70,26 +70,10 @@ def predict(
         raise typer.Exit(1)
 
 
-def _lines() -> list[str]:
-    """What standard input asks; an empty line asks nothing."""
-    read = _decoded(sys.stdin.buffer.read(), "standard input")
-    return [line for line in read.splitlines() if line.strip()]
-
-
-def _decoded(data: bytes, name: str) -> str:
-    """The text. Raises encoding for what is not UTF-8."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        why = f"{name} is not UTF-8, in line {line}: convert it, as in iconv -f latin1 -t utf-8"
-        raise HeadstartError("encoding", why, param=name) from error
-
-
 def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[dict[str, Any]]:
     url = f"/v1/models/{model['id']}/predictions"
     if model["modality"] == "text":
-        asked = [{"text": _text(one)} for one in given]
+        asked = [{"text": text_of(one)} for one in given]
         return list(client.post(url, json={"inputs": asked}).json()["data"])
     missing = [one for one in given if not Path(one).is_file()]
     if missing:
@@ -97,19 +81,6 @@ def _ask(client: httpx.Client, model: dict[str, Any], given: list[str]) -> list[
         raise HeadstartError("not_found", f"{missing[0]} {kind}")
     files = [("files", (Path(one).name, Path(one).read_bytes())) for one in given]
     return list(client.post(url, files=files).json()["data"])
-
-
-def _text(given: str) -> str:
-    """A file's content, or the words themselves. Raises encoding, and not_found for what is called
-    as files of texts are and is none."""
-    if any("\ud800" <= one <= "\udfff" for one in given):
-        raise HeadstartError("encoding", "an argument is not UTF-8", param="inputs")
-    path = Path(given)
-    if len(given) < 256 and path.is_file():
-        return _decoded(path.read_bytes(), given)
-    if len(given.split()) == 1 and given.strip().lower().endswith(".txt"):
-        raise HeadstartError("not_found", f"{given} is not there; a text of that name goes by `-`")
-    return given
 
 
 def shown(row: dict[str, Any], top: int) -> tuple[str | Text, ...]:

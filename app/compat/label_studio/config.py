@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+from app.compat.label_studio.words import ChoiceWords
 from app.core.errors import HeadstartError
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE
@@ -33,6 +34,19 @@ class ChoiceConfig:
     key: str
     choices: frozenset[str]
     """Empty where they come with each task."""
+    single: bool = True
+    """Whether one may be chosen, as Label Studio has it where nothing else is said."""
+    by_address: bool = False
+    """Whether tasks say where what they show lies, though it be a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A tag that shows what a task has under a key."""
+
+    kind: str = ""
+    key: str = ""
+    by_address: bool = False
 
 
 @dataclass
@@ -43,7 +57,7 @@ class _Tags:
     """
 
     controls: list[tuple[Attributes, list[str]]] = field(default_factory=list)
-    objects: dict[str, tuple[str, str]] = field(default_factory=dict)
+    objects: dict[str, _Object] = field(default_factory=dict)
 
     def read(self, text: str) -> None:
         """Raises invalid_request."""
@@ -62,7 +76,8 @@ class _Tags:
         elif tag == "choice" and self.controls:
             self.controls[-1][1].append(told.get("alias") or told.get("value", ""))
         elif told.get("name") and told.get("value", "").startswith("$"):
-            self.objects[told["name"]] = (tag, told["value"][1:])
+            by_address = told.get("valuetype") == "url"
+            self.objects[told["name"]] = _Object(tag, told["value"][1:], by_address)
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise _refused("the labelling configuration has a document type; leave it out")
@@ -72,19 +87,36 @@ def _refused(why: str) -> HeadstartError:
     return HeadstartError("invalid_request", why, param="label_config")
 
 
-def read_config(text: str, modality: str) -> ChoiceConfig:
-    """The first control of choices over what a model of this modality reads. Raises
-    invalid_request.
+def read_config(text: str, modality: str, labels: Collection[str] = ()) -> ChoiceConfig:
+    """Of the controls of choices over what a model of this modality reads the one that has most of
+    its labels, the first of several such. Raises invalid_request.
     """
     if len(text) > MOST_CHARACTERS:
         raise _refused("the labelling configuration is too long")
     tags = _Tags()
     tags.read(text)
+    found = list(_controls(tags, modality))
+    if not found:
+        raise _refused(f"the labelling configuration has no <Choices> over a tag of {modality}s")
+    return max(found, key=lambda one: _known(one, labels))
+
+
+def _controls(tags: _Tags, modality: str) -> Iterator[ChoiceConfig]:
     for told, named in tags.controls:
-        kind, key = tags.objects.get(told.get("toname", ""), ("", ""))
-        if kind in _READS[modality] and told.get("name"):
-            return ChoiceConfig(told["name"], told["toname"], key, frozenset(named) - {""})
-    raise _refused(f"the labelling configuration has no <Choices> over a tag of {modality}s")
+        shows = tags.objects.get(told.get("toname", ""), _Object())
+        if shows.kind in _READS[modality] and told.get("name"):
+            yield ChoiceConfig(
+                told["name"],
+                told["toname"],
+                shows.key,
+                frozenset(named) - {""},
+                single=told.get("choice", "single") != "multiple",
+                by_address=shows.by_address,
+            )
+
+
+def _known(config: ChoiceConfig, labels: Collection[str]) -> int:
+    return len(ChoiceWords.between(config.choices, labels).choice_of) if config.choices else 0
 
 
 def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:

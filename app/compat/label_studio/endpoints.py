@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -12,19 +11,19 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
-from app.compat.label_studio.config import ChoiceConfig, read_config, shown
+from app.compat.label_studio.config import ChoiceConfig, read_config
 from app.compat.label_studio.studio import Studio
+from app.compat.label_studio.tasks import inputs_of
+from app.compat.label_studio.words import ChoiceWords
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
-from app.core.messages import Input, Options, failed
-from app.core.modalities import MODALITIES
-from app.core.openai.inputs import READ
+from app.core.messages import Input, Options
 from app.http.dependencies import Predicter, Services, ServicesDep, Writer, writing
 from app.http.openapi import path_id, problems
 from app.http.routes import StrictRoute
 from app.infra.database import reading
 from app.infra.orm import LabellingProjectRow
-from app.infra.repositories import sealing
+from app.infra.repositories import models, sealing
 from app.infra.repositories.live import labelling, watched
 from app.infra.repositories.retraining import hook_runs
 from app.infra.repositories.targets import ResolvedModel
@@ -33,8 +32,6 @@ from app.predictions.service import PREDICTION, Question, ask, while_connected
 router = APIRouter(route_class=StrictRoute, prefix="/label-studio/{alias}", tags=["label studio"])
 Name = Annotated[str, path_id("The alias whose model is asked.", "cells@production")]
 _PROBLEMS = problems("not_found", "not_ready", "invalid_json")
-_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-_FILES_AT_ONCE = 8
 
 
 class LabelStudioHealth(BaseModel):
@@ -171,7 +168,7 @@ async def label_studio_setup(
     """Connect a project; its annotations are pulled from then on."""
     resolved = await services.resolver.resolve(caller.organisation_id, alias)
     if body.label_config:
-        read_config(body.label_config, resolved.modality)
+        await check_config(services, caller.organisation_id, resolved, body.label_config)
 
     def put() -> None:
         with writing(services) as session:
@@ -216,8 +213,11 @@ async def label_studio_predict(
     tenant = caller.organisation_id
     resolved = await services.resolver.resolve(tenant, alias)
     studio, text = await _connected(services, tenant, alias, body)
-    config = read_config(text, resolved.modality)
-    inputs = await _inputs(body.tasks, config, resolved, studio)
+    labels = await labels_of(services, tenant, resolved)
+    config = read_config(text, resolved.modality, labels)
+    words = ChoiceWords.between(config.choices, labels)
+    words.check_any()
+    inputs = await inputs_of(body.tasks, config, resolved, studio)
     most = services.settings.max_predict_items
     results: list[LabelStudioPrediction] = []
     for start in range(0, len(inputs), most):
@@ -231,21 +231,8 @@ async def label_studio_predict(
         answer = await while_connected(request.receive, ask(services, question))
         response.headers.update(answer.headers)
         told = from_json(answer.body)
-        results += [_result(item, config, told["model"]) for item in told["data"]]
+        results += [_result(item, config, words, told["model"]) for item in told["data"]]
     return LabelStudioResults(results=results)
-
-
-async def _inputs(
-    tasks: list[dict[str, Any]], config: ChoiceConfig, resolved: ResolvedModel, studio: Studio
-) -> list[Input]:
-    """What tasks show: their files are fetched a few at a time."""
-    room = asyncio.Semaphore(_FILES_AT_ONCE)
-
-    async def one(task: dict[str, Any]) -> Input:
-        async with room:
-            return await input_of(shown(task, config), config, resolved, studio)
-
-    return await asyncio.gather(*(one(task) for task in tasks))
 
 
 def _told(part: tuple[Input, ...]) -> Any:
@@ -279,39 +266,42 @@ def studio_of(services: Services, row: LabellingProjectRow) -> Studio:
     return Studio(row.hostname, told, services.settings)
 
 
-async def input_of(
-    value: Any, config: ChoiceConfig, resolved: ResolvedModel, studio: Studio
-) -> Input:
-    """What a task shows, as an input; or the error that it is."""
-    if not isinstance(value, str) or not value:
-        why = f"the task has no {config.key}"
-        return failed(HeadstartError("invalid_value", why, param=config.key))
-    modality = MODALITIES[resolved.modality]
-    by_address = _ADDRESS.fullmatch(value) or value.startswith("/")
-    if modality.read_by_heads or not by_address:
-        return await to_thread.run_sync(READ[modality.name], value)
-    if not studio.hostname and value.startswith("/"):
-        return failed(
-            HeadstartError("invalid_value", "the project was not set up", param="project")
-        )
-    try:
-        return Input(modality.name, await studio.file(value))
-    except HeadstartError as error:
-        return failed(error)
-
-
-def _result(item: dict[str, Any], config: ChoiceConfig, model: str) -> LabelStudioPrediction:
-    """A prediction in Label Studio's words; none for a label that the project has not."""
-    said: list[str] = item.get("labels", [item["label"]]) if "label" in item else []
-    known = [one for one in said if not config.choices or one in config.choices]
+def _result(
+    item: dict[str, Any], config: ChoiceConfig, words: ChoiceWords, model: str
+) -> LabelStudioPrediction:
+    """A prediction in Label Studio's words; of classes that are no choice the next one's."""
+    ranked = [one for one in item.get("predictions", ()) if one["label"] in words.choice_of]
+    if "labels" in item:
+        ranked = [one for one in ranked if one["label"] in item["labels"]]
+    if config.single or "labels" not in item:
+        ranked = ranked[:1]
+    known = [words.choice_of[one["label"]] for one in ranked]
     chosen = LabelStudioChoice(
         from_name=config.from_name, to_name=config.to_name, value={"choices": known}
     )
     return LabelStudioPrediction(
         result=[chosen] if known else [],
-        score=float(item.get("probability", 0.0)) if known else 0.0,
+        score=float(ranked[0]["probability"]) if known else 0.0,
         model_version=model,
     )
+
+
+async def labels_of(services: Services, tenant: str, resolved: ResolvedModel) -> list[str]:
+    """The classes of a model."""
+
+    def find() -> list[str]:
+        with reading(services.sessions) as session:
+            row = models.find(session, organisation_id=tenant, name=resolved.id)
+            return list(row.card.get("labels", []))
+
+    return await to_thread.run_sync(find)
+
+
+async def check_config(services: Services, tenant: str, resolved: ResolvedModel, text: str) -> None:
+    """Raise invalid_request for a configuration that the model could not answer in."""
+    labels = await labels_of(services, tenant, resolved)
+    config = read_config(text, resolved.modality, labels)
+    ChoiceWords.between(config.choices, labels).check()
 
 
 _PULLED = re.compile(r"(ANNOTATIONS?_(CREATED|UPDATED|DELETED)|START_TRAINING|PROJECT_UPDATED)")
@@ -370,7 +360,7 @@ async def label_studio_validate(
     told = body.get("config") or body.get("label_config") or body.get("schema")
     if not isinstance(told, str):
         raise HeadstartError("invalid_request", "send the labelling configuration", param="config")
-    read_config(told, resolved.modality)
+    await check_config(services, caller.organisation_id, resolved, told)
     return LabelStudioValid()
 
 

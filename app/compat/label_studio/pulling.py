@@ -8,8 +8,9 @@ left out of the datasets' next versions. Pulling again changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,8 +19,10 @@ from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, read_config
-from app.compat.label_studio.endpoints import input_of, start_training, studio_of
+from app.compat.label_studio.endpoints import labels_of, start_training, studio_of
 from app.compat.label_studio.studio import Studio
+from app.compat.label_studio.tasks import input_of
+from app.compat.label_studio.words import class_of
 from app.core import messages
 from app.core.errors import DATABASE_AWAY, HeadstartError
 from app.feedback import fitness, giving
@@ -121,14 +124,17 @@ def _release(
 async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, Any]:
     """Have feedback say what the project's annotations say now; how much of it there was."""
     resolved = await services.resolver.resolve(row.organisation_id, row.alias)
-    config = read_config(row.label_config, resolved.modality)
+    labels = await labels_of(services, row.organisation_id, resolved)
+    config = read_config(row.label_config, resolved.modality, labels)
     studio = studio_of(services, row)
     prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
     export = await studio.export(row.project)
     found = await to_thread.run_sync(annotated, export, config)
     del export
-    tasks = list({task.id: task for task in found if task.id}.values())
+    said = {one for task in found for one in task.choices}
+    names = {one: class_of(one, labels) for one in said}
+    tasks = list({task.id: _worded(task, names) for task in found if task.id}.values())
     counts = {"tasks": len(found), "changed": 0, "unchanged": 0,
               "unreadable": len(found) - len(tasks), "removed": 0}  # fmt: skip
     new = []
@@ -146,6 +152,11 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
     gone = [known[subject][2] for subject in known.keys() - {prefix + task.id for task in tasks}]
     withdrawn = await to_thread.run_sync(_remove, services, row, gone)
     return {**counts, "removed": len(gone), "withdrawn": withdrawn}
+
+
+def _worded(task: Annotated, names: Mapping[str, str]) -> Annotated:
+    """The task with its choices as the model spells its classes."""
+    return replace(task, choices=[names[one] for one in task.choices])
 
 
 def _prefix(row: LabellingProjectRow) -> str:

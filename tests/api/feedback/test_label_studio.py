@@ -109,7 +109,8 @@ def service(
     )
     with serve(settings) as running:
         make_key(running.services.sessions)
-        register(running.services.sessions, serving.target, name=serving.target.model)
+        name, labels = serving.target.model, ("0", "1", "2")
+        register(running.services.sessions, serving.target, name=name, labels=labels)
         yield running
 
 
@@ -164,6 +165,19 @@ def test_it_answers_whom_it_knows(
     assert tool.post(f"{HERE}/validate", json={"config": "<View/>"}).status_code == 422
     assert tool.post(f"{HERE}/versions", json={"project": "7"}).json() == {"versions": [model]}
     assert tool.get("/label-studio/nothing/health").status_code == 404
+
+
+@pytest.mark.parametrize(("path", "member"), [("setup", "schema"), ("validate", "config")])
+def test_choices_that_are_no_classes_are_refused(
+    tool: httpx.Client, studio: StandIn, path: str, member: str
+) -> None:
+    config = CONFIG
+    for digit, other in zip("012", ("red", "white", "platelet"), strict=True):
+        config = config.replace(f'value="{digit}"', f'value="{other}"')
+    body = {"project": "7.1", "hostname": studio.url, member: config}
+    answer = tool.post(f"{HERE}/{path}", json=body)
+    assert answer.status_code == 422
+    assert "none of the choices" in answer.text
 
 
 def test_predictions_have_its_shape_and_one_bad_task_stops_no_other(

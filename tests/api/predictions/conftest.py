@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,7 @@ def register(
     name: str,
     organisation: str = "default",
     modality: str = "image",
+    labels: Sequence[str] = (),
 ) -> None:
     """The row of a stored model."""
     with transaction(sessions) as session:
@@ -91,7 +92,7 @@ def register(
                 artifact=target.artifact,
                 sha256=target.sha256,
                 bytes=1,
-                card={},
+                card={"labels": [*labels]} if labels else {},
                 evaluation={},
                 created_at=now(session),
             )

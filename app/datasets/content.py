@@ -11,12 +11,14 @@ from pathlib import Path
 from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Problem, least_classes
-from app.core.review import review
+from app.core.review import review, unlabelled
 from app.core.texts import visible
 from app.datasets import appending
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
+from app.uploads.intake.labels.intervals import may_be_list
 from app.uploads.intake.layout import across
+from app.uploads.printed import single
 
 _DOUBTS = frozenset(
     {
@@ -141,6 +143,42 @@ def _some(labels: Iterable[str]) -> str:
 def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int = 2) -> Revision:
     """Examples with other values, `wanted` by their ids. Raises not_found if one is missing."""
     return Revision(revise=_silent(relabelling(wanted)), minimum_classes=minimum_classes)
+
+
+def corrected(wanted: Mapping[str, dict[str, object]]) -> Revision:
+    """The same with labels that somebody wrote, read as an upload's are. Raises invalid_value for
+    what is no label, too."""
+
+    def change(examples: list[Example]) -> list[Example]:
+        known = {name for one in examples for name in one.names}
+        read = {name: _read(values, known) for name, values in wanted.items()}
+        return relabelling(read)(examples)
+
+    return Revision(revise=_silent(change))
+
+
+def _read(wanted: Mapping[str, object], known: Collection[str]) -> dict[str, object]:
+    read = dict(wanted)
+    if isinstance(label := wanted.get("label"), str):
+        read["label"] = label_read(label, known)
+    if isinstance(labels := wanted.get("labels"), tuple):
+        read["labels"] = tuple(sorted({label_read(one, known) for one in labels}))
+    return read
+
+
+def label_read(label: str, known: Collection[str]) -> str:
+    """The label that is said of an example beside the `known` ones, as an upload would read it: one
+    of those as it stands. Raises invalid_value where an upload would refuse it or leave it out."""
+    if label in known or may_be_list(label):
+        return label
+    try:
+        read = single(label)
+    except ValueError as error:
+        raise HeadstartError("invalid_value", f"{label[:60]!r}: {error}", param="label") from error
+    if unlabelled({*known, read}) & {read} - set(known):
+        why = f"{label!r} says that nobody has labelled it: delete the example in place of that"
+        raise HeadstartError("invalid_value", why, param="label")
+    return read
 
 
 def relabelling(wanted: Mapping[str, dict[str, object]]) -> Change:

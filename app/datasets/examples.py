@@ -157,7 +157,7 @@ def get_example(
 @router.patch(
     "/{example_id}",
     response_model=Dataset,
-    responses=problems(*_CHANGES, "invalid_json", "label_too_long"),
+    responses=problems(*_CHANGES, "invalid_json", "invalid_value", "label_too_long"),
 )
 async def change_example(
     dataset_id: DatasetId,
@@ -180,7 +180,7 @@ async def change_example(
 @router.patch(
     "",
     response_model=Dataset,
-    responses=problems(*_CHANGES, "invalid_json", "label_too_long"),
+    responses=problems(*_CHANGES, "invalid_json", "invalid_value", "label_too_long"),
 )
 async def change_examples(
     dataset_id: DatasetId,

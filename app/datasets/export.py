@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from pydantic_core import to_json
 
 from app.core.manifest import Example
+from app.uploads.printed import written
 
 OpenPack = Callable[[str], Path]
 """The local file of a pack, by its sha256."""
@@ -60,11 +61,16 @@ def read(pack: Path, example: Example) -> Iterator[bytes]:
 
 def told(example: Example) -> dict[str, str | list[str]]:
     """Label or labels, group and split, as far as there are."""
-    own: dict[str, str | list[str]] = {"label": example.label}
+    own: dict[str, str | list[str]] = {"label": written(example.label)}
     if example.labels is not None:
-        own = {"labels": list(example.labels)}
+        own = {"labels": named(example)}
     rest = {"group": example.group, "split": example.split}
     return own | {name: value for name, value in rest.items() if value is not None}
+
+
+def named(example: Example) -> list[str]:
+    """The example's labels, each so that an upload reads it as it is."""
+    return [written(name) for name in example.names]
 
 
 def file_name(example: Example) -> str:

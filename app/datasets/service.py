@@ -20,7 +20,7 @@ from app.core.manifest import Problem
 from app.core.review import collisions
 from app.datasets import asking
 from app.datasets.change_schemas import DatasetChange, ExampleChange
-from app.datasets.content import Change, Content, Revision, appended, dropped, relabelled
+from app.datasets.content import Change, Content, Revision, appended, corrected, dropped
 from app.datasets.erasing import marks, turn
 from app.http.dependencies import Services, writing, written
 from app.infra import storage_keys
@@ -286,7 +286,7 @@ def relabel(
     """
     mode = asking.label_mode_of(base)
     wanted = {name: change.wanted(mode) for name, change in changes.items()}
-    return _derive(services, base, relabelled(wanted))
+    return _derive(services, base, corrected(wanted))
 
 
 def change_dataset(

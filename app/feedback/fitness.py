@@ -16,6 +16,7 @@ from app.infra.orm import FeedbackRow
 from app.uploads.intake import images, rows
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE
+from app.uploads.printed import written
 
 _LIMITS = Limits()
 
@@ -67,7 +68,7 @@ def line(
 ) -> str:
     """The line of a table that says the label, as `names` has it now, beside the text, or where the
     picture is."""
-    labels = said(row, names)
+    labels = [written(label) for label in said(row, names)]
     label = labels if row.labels is not None else labels[0]
     return json.dumps({**told, "label": label}, ensure_ascii=False) + "\n"
 

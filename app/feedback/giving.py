@@ -38,6 +38,7 @@ from app.infra.repositories.targets import ResolvedModel
 from app.infra.storage import scratch, staging, storage_errors
 from app.predictions.inputs import matching
 from app.uploads import blobs
+from app.uploads.printed import single
 
 log = structlog.get_logger()
 _SOON = 10.0
@@ -274,10 +275,18 @@ def _as_known(new: NewFeedback, answer: Mapping[str, Any]) -> tuple[str | None, 
 
     def spelled(label: str) -> str:
         told = composed(label)
-        return known.get(told, known.get(plain(told), words.get(alike(label), label)))
+        return known.get(told, known.get(plain(told), words.get(alike(label), _read(label))))
 
     label = None if new.label is None else spelled(new.label)
     return label, None if new.labels is None else sorted(set(map(spelled, new.labels)))
+
+
+def _read(label: str) -> str:
+    """A label that the model has not, as an upload would read it; as it stands where none would."""
+    try:
+        return single(label)
+    except ValueError:
+        return label
 
 
 def data_of(services: Services, row: FeedbackRow) -> bytes | None:

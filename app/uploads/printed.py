@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from app.core.texts import plain
+
 LONGEST = 20_000
 """Characters of a cell that may be a printed value."""
 UNPRINTED: Final = object()
@@ -45,6 +47,30 @@ def read(text: str) -> Any:
         except (ValueError, RecursionError):
             pass
     return _evaluated(text)
+
+
+def single(text: str) -> str:
+    """The one label that a text says, without what is printed around it. Raises ValueError where it
+    says an object, or several."""
+    found = read(text)
+    if found is UNPRINTED:
+        return plain(text)
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if isinstance(found, bool):
+        return str(found).lower()
+    if not isinstance(found, str | int | float):
+        raise ValueError("it is an object or a list as a text: write the label alone")
+    whole = isinstance(found, float) and found.is_integer()
+    return plain(str(int(found) if whole else found))
+
+
+def written(label: str) -> str:
+    """How a label is written so that `read` gives it back: most as they are, such as look printed
+    as Excel keeps texts, `="np.int64(0)"`."""
+    if read(label) is UNPRINTED:
+        return label
+    return '="' + label.replace('"', '""') + '"'
 
 
 def listed(text: str) -> list[Any] | None:

@@ -13,6 +13,7 @@ from app.core import image_header
 from app.core.manifest import Example
 from app.datasets.export import OpenPack, end, file_name, member, read, told
 from app.datasets.exporting.lists import Names
+from app.uploads.printed import written
 
 ListOf = Callable[[Iterable[Example], Names], tuple[str, bytes]]
 _BOM = b"\xef\xbb\xbf"
@@ -50,7 +51,7 @@ def coco(examples: Sequence[Example], open_pack: OpenPack) -> Iterator[bytes]:
         image = _image(at, example, names, open_pack)
         images.append(image)
         boxes += [_box(len(boxes) + 1, number[name], image) for name in example.names]
-    categories = [{"id": at, "name": label} for label, at in number.items()]
+    categories = [{"id": at, "name": written(label)} for label, at in number.items()]
     data = to_json({"images": images, "annotations": boxes, "categories": categories})
     yield from member("_annotations.coco.json", len(data), [data])
     yield from _files(examples, names, open_pack)

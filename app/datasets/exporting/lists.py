@@ -10,7 +10,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from app.core.manifest import Example, mode_of
-from app.datasets.export import OpenPack, read
+from app.datasets.export import OpenPack, named, read
+from app.uploads.printed import written
 
 REST = ("group", "split")
 Names = Mapping[str, str]
@@ -63,7 +64,7 @@ def _task(example: Example, data: Mapping[str, str]) -> Mapping[str, Any]:
         "from_name": "label",
         "to_name": next(iter(data)),
         "type": "choices",
-        "value": {"choices": list(example.names)},
+        "value": {"choices": named(example)},
     }
     chosen = [choice] if example.names else []
     return {
@@ -79,7 +80,7 @@ def _label_column(examples: Sequence[Example]) -> str:
 def _cells(example: Example) -> list[str]:
     """Of several labels, or none, a list as JSON writes it."""
     several = example.labels is not None
-    label = to_json(list(example.names)).decode() if several else example.label
+    label = to_json(named(example)).decode() if several else written(example.label)
     return [label, example.group or "", example.split]
 
 

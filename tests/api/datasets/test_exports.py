@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.uploads.printed import written
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, finish, made
 from tests.archives import png, zipped
@@ -90,6 +91,38 @@ def test_images(service: Service, client: httpx.Client, form: str) -> None:
     data = zipped({**files, "metadata.jsonl": lines(rows(path="{}.png"))})
     dataset = made(client, data)["id"]
     round_trip(service, client, dataset, form)
+
+
+PRINTED = ['{"label": "neg"}', "np.int64(0)", "['a', 'b']"]
+"""Labels that look as if they were printed, as answers of fine-tuning files may."""
+
+
+@pytest.mark.parametrize("form", TEXT_FORMS)
+@pytest.mark.parametrize("name", ["label", "labels"])
+def test_labels_that_look_printed(
+    service: Service, client: httpx.Client, form: str, name: str
+) -> None:
+    told = [
+        {"text": text, name: written(PRINTED[at % 3]) if name == "label" else _two(at)}
+        for at, text in enumerate(TEXTS)
+    ]
+    dataset = made(client, lines(told), filename="t.jsonl")
+    assert {one["label"] for one in dataset["classes"]} == set(PRINTED)
+    round_trip(service, client, dataset["id"], form)
+
+
+def _two(at: int) -> list[str]:
+    return [written(PRINTED[at % 3]), written(PRINTED[(at + 1) % 3])]
+
+
+@pytest.mark.parametrize("form", IMAGE_FORMS)
+def test_labels_of_images_that_look_printed(
+    service: Service, client: httpx.Client, form: str
+) -> None:
+    told = [{"path": f"{at}.png", "label": written(PRINTED[at % 3])} for at in range(7)]
+    files = {f"{at}.png": png(at) for at in range(7)}
+    dataset = made(client, zipped({**files, "metadata.jsonl": lines(told)}))
+    round_trip(service, client, dataset["id"], form)
 
 
 SEVERAL: list[list[str]] = [

@@ -13,7 +13,7 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Problem
 from app.core.review import review
-from app.datasets.content import Content, Revision, appended, dropped, relabelled
+from app.datasets.content import Content, Revision, appended, corrected, dropped, relabelled
 
 
 def example(path: str, label: str, *, content: str | None = None, pack: str = "p") -> Example:
@@ -140,3 +140,32 @@ def test_how_an_upload_was_read_is_told_once() -> None:
     assert found.problems == [left_out, frames, said, people]
     corrected = relabelled({BASE[0].id: {"label": "b"}}).of(base)
     assert corrected.problems == [read, left_out, frames]
+
+
+OBJECT = '{"label": "neg"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [("np.int64(0)", "0"), ("['b']", "b"), ("True", "true"), ("[0, 10]", "[0, 10]"), ("b", "b")],
+)
+def test_a_corrected_label_is_read_as_an_uploads_is(said: str, label: str) -> None:
+    found = corrected({BASE[0].id: {"label": said}}).of(Content(BASE, []))
+    assert found.examples[0].label == label
+
+
+def test_a_label_that_the_dataset_has_stays_as_it_is() -> None:
+    base = [*BASE, example("c/0", OBJECT), example("d/0", "True")]
+    wanted: dict[str, dict[str, object]] = {
+        BASE[0].id: {"label": OBJECT},
+        BASE[1].id: {"label": "True"},
+    }
+    found = corrected(wanted).of(Content(base, []))
+    assert [one.label for one in found.examples[:2]] == [OBJECT, "True"]
+
+
+@pytest.mark.parametrize("said", [OBJECT, "['a', 'b']", "Unlabeled", "not_labelled"])
+def test_what_an_upload_would_not_take_for_a_label_is_refused(said: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        corrected({BASE[0].id: {"label": said}}).of(Content(BASE, []))
+    assert caught.value.code == "invalid_value"

@@ -52,11 +52,12 @@ def test_what_the_intake_would_refuse_is_left_out(
     assert unfit(data, **said) == code
 
 
-def test_what_is_fit_is_read_back_by_the_intake() -> None:
-    row = FeedbackRow(label="a \u2713 b", labels=None)
+@pytest.mark.parametrize("label", ["a \u2713 b", '{"label": "neg"}', "np.int64(0)", "['a']"])
+def test_what_is_fit_is_read_back_by_the_intake(label: str) -> None:
+    row = FeedbackRow(label=label, labels=None)
     values = json.loads(fitness.line(row, {"text": "x\ny"}))
     read = intake.text_row(Row("t.jsonl", 1, values), Limits())
-    assert (read.text, read.label) == ("x\ny", "a \u2713 b")
+    assert (read.text, read.label) == ("x\ny", label)
 
 
 def test_a_label_mode_of_another_kind_and_a_picture_that_is_none_are_left_out() -> None:

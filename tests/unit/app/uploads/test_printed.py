@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.uploads.printed import LONGEST, UNPRINTED, listed, read
+from app.uploads.printed import LONGEST, UNPRINTED, listed, read, single, written
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,30 @@ def test_objects(text: str) -> None:
 )
 def test_other_texts_are_what_they_are(text: str) -> None:
     assert read(text) is UNPRINTED
+
+
+LOOKS_PRINTED = ["np.int64(0)", '="a"', "b'x'", "['neg']", '{"label": "neg"}', "[0, 1]", "set()"]
+
+
+@pytest.mark.parametrize("label", [*LOOKS_PRINTED, "a", "(A)", "[b]", "'q'", '"', "=1+1"])
+def test_what_is_written_is_read_as_it_was(label: str) -> None:
+    told = written(label)
+    assert told == label or read(told) == label
+    assert (told == label) == (label not in LOOKS_PRINTED)
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        *(("np.int64(0)", "0"), ("tensor(1.)", "1"), ("b'x'", "x"), ('="001"', "001")),
+        *(("['neg']", "neg"), ("np.True_", "true"), ("True", "true"), (" a b ", "a b")),
+    ],
+)
+def test_one_label_is_read_without_what_is_around_it(said: str, label: str) -> None:
+    assert single(said) == label
+
+
+@pytest.mark.parametrize("said", ['{"label": "neg"}', "['a', 'b']", "[['a']]", "[]", "[0 ... 1]"])
+def test_objects_and_several_are_no_one_label(said: str) -> None:
+    with pytest.raises(ValueError, match="write the label alone"):
+        single(said)

@@ -18,6 +18,8 @@ from worker.ml.backbones.taps import BATCH, Tap, find, tensor_of
 Colours = tuple[float, float, float]
 _log = logging.getLogger(__name__)
 _SEED = 0
+_SIDES = (224, 256, 384, 112, 512, 64, 32)
+"""Of squares, such as networks are often made for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ def tapped(spec: BackboneSpec, read: ReadNetwork) -> tuple[BackboneSpec, TappedP
     """
     net = read.net.eval().requires_grad_(False)
     taps = _levels(spec.name, read)
+    _check_steady(spec.name, net, read.input_size)
     layout, first = layout_of(taps), _levels(spec.name, read, first_rule=True)
     known = replace(
         spec, dim=taps[-1].channels, layout=layout, input_size=read.input_size, mean=read.mean,
@@ -106,11 +109,38 @@ def _levels(name: str, read: ReadNetwork, *, first_rule: bool = False) -> list[T
         raise HeadstartError(error.code, f"{name}: {error.message}") from error
     except Exception as error:  # a network may raise anything on a shape that it does not read
         _log.warning("%s, of %s x %s: %s", name, side, side, error)
-        told = (
-            f"{name} does not read pictures of {side} x {side}: state another side, as "
-            f'{{"input_size": …}} in {name}.json'
-        )
-        raise HeadstartError("weights_invalid", told) from error
+        raise _unread(name, read) from error
+
+
+def _unread(name: str, read: ReadNetwork) -> HeadstartError:
+    """By the side that it reads instead, if there is one: otherwise no other would help."""
+    why = f"{name} does not read pictures of {read.input_size} x {read.input_size}"
+    other = next((side for side in _SIDES if _reads(read.net, side)), None)
+    if other is None:
+        more = "nor of any other side that was tried: it may read more than pictures"
+        told = f"{why}, {more}; choose a network of another family"
+    else:
+        told = f'{why}, but of {other} x {other}: write {{"input_size": {other}}} into {name}.json'
+    return HeadstartError("weights_invalid", told)
+
+
+def _reads(net: nn.Module, side: int) -> bool:
+    try:
+        with torch.no_grad():
+            net(_noise(side))
+    except Exception:  # noqa: BLE001  # whatever it raises, it does not
+        return False
+    return True
+
+
+def _check_steady(name: str, net: nn.Module, side: int) -> None:
+    """Raises weights_invalid for a network that answers one picture now so, now otherwise."""
+    with torch.no_grad():
+        first, then = (tensor_of(net(_noise(side))) for _ in range(2))
+    if first is not None and then is not None and not torch.allclose(first, then, 1e-3, 1e-4):
+        why = f"{name} gives other numbers each time that it reads the same picture, as one does"
+        more = "that hides parts of it by chance: choose a network of another family"
+        raise HeadstartError("weights_invalid", f"{why} {more}")
 
 
 def _any_side(read: ReadNetwork, taps: list[Tap]) -> bool:

@@ -23,6 +23,7 @@ from worker.ml.openvino_runtime import ov
 GRAPH_VERSION = "2"
 """Part of a stored graph's name: raise it when a conversion would give another graph, or none."""
 
+_NOT_CONVERTED = "does what cannot be converted for OpenVINO, which runs it here"
 _log = logging.getLogger(__name__)
 Model = Any  # an openvino.Model; the package carries no types
 
@@ -38,14 +39,15 @@ class CpuOptions:
 
 def image_graph(spec: BackboneSpec, weights_dir: Path | None, side: int) -> Model:
     """uint8 [n, side, side, 3] → float32 [n, D], for any n. Raises weights_invalid."""
+    found = supplied(spec.name, weights_dir)
     if spec.source == "graph":
-        found = supplied(spec.name, weights_dir)
         return graph_files.graph(spec, found.path, found.side)
     import torch
 
     _, network = image_network(spec.name, weights_dir)
     example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
-    return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
+    with company.told_as(found.path, _NOT_CONVERTED):
+        return _convert(network, example, [ov.PartialShape([-1, side, side, 3])])
 
 
 def cut_graph(spec: BackboneSpec, weights_dir: Path | None) -> Model:
@@ -75,7 +77,7 @@ def text_graph(path: Path, encoder: Encoder, *, layer: int | None = None) -> Mod
 
     network, own = company.network_alone(path, encoder, layer=layer)
     ids = torch.ones((2, 8), dtype=torch.long)
-    with company.told_as(path, "does what cannot be converted for OpenVINO, which runs it here"):
+    with company.told_as(path, _NOT_CONVERTED):
         graph = _convert(network, (ids, ids.clone()), [ov.PartialShape([-1, -1])] * 2)
         request = compiled(graph, CpuOptions(precision="f32")).create_infer_request()
         company.check_graph(path, encoder, own, lambda *given: request.infer(given)[0].copy())

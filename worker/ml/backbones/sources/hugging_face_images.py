@@ -41,8 +41,9 @@ class PictureTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         answer = self.tower(pixel_values=pixels)
-        if self._pooled:
-            return torch.flatten(self.projection(answer.pooler_output), 1)
+        pooled = getattr(answer, "pooler_output", None)  # many a family has none
+        if self._pooled and pooled is not None:
+            return torch.flatten(self.projection(pooled), 1)
         states: Tensor = answer.last_hidden_state
         if states.dim() == 4:
             return states.mean((2, 3))

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 INVISIBLE = (
@@ -118,6 +118,12 @@ def is_seen(text: str) -> bool:
 def visible(text: str) -> str:
     """The text with what cannot be seen written out, `\u200b` for a zero-width space."""
     return _HIDDEN.sub(lambda mark: _escaped(mark[0]), text)
+
+
+def few(said: Sequence[str], most: int = 5) -> str:
+    """The first of them for a message, and how many more there are."""
+    more = f" and {len(said) - most:,} more" if len(said) > most else ""
+    return ", ".join(said[:most]) + more
 
 
 def told_apart(texts: list[str]) -> list[str]:

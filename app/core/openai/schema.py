@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
 from app.core.openai.filling import MISSING, EndlessError, Filling, Ranked, UnreadError, enums
-from app.core.texts import alike
+from app.core.texts import alike, few
 
 __all__ = ["Ranked", "Wording"]
 
@@ -110,8 +110,7 @@ def _spelled(labels: Sequence[str], words: Iterable[str]) -> dict[str, str]:
 
 
 def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
-    return ", ".join(repr(one[:40]) for one in labels[:3]) + more
+    return few([repr(one[:40]) for one in labels], 3)
 
 
 def _is_object(label: str) -> bool:

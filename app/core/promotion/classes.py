@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.texts import alike
+from app.core.texts import alike, few
 
 _NAMED = 10
 
@@ -35,10 +35,12 @@ class ClassChange:
         both = [(one, otherwise[alike(one)]) for one in self.lost if alike(one) in otherwise]
         spelled = [f"{now!r} for {before!r}" for before, now in both]
         if spelled:
-            said = f"the candidate spells classes otherwise than the incumbent: {few(spelled)}"
+            said = (
+                f"the candidate spells classes otherwise than the incumbent: {few(spelled, _NAMED)}"
+            )
         else:
             many = f"{len(self.lost)} of the incumbent's {len(self.lost) + self.kept} classes"
-            said = f"the candidate lacks {many}: {few(map(repr, self.lost))}"
+            said = f"the candidate lacks {many}: {few(list(map(repr, self.lost)), _NAMED)}"
         return f'{said}; where that is meant, the gate says "classes": "any"'
 
     def told(self) -> dict[str, Any]:
@@ -62,14 +64,7 @@ def unasked_said(candidate: Sequence[str], asked: Collection[str]) -> str:
     if not names:
         return ""
     many = f"{len(names)} of its {len(candidate)} classes"
-    return f"; no held-out example is of {many}: {few(map(repr, names))}"
-
-
-def few(said: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
-    every = list(said)
-    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
-    return ", ".join(every[:_NAMED]) + more
+    return f"; no held-out example is of {many}: {few(list(map(repr, names)), _NAMED)}"
 
 
 def _told(names: Sequence[str]) -> dict[str, Any]:

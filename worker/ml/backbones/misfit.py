@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor, nn
 
 from app.core.errors import HeadstartError
+from app.core.texts import few
 
 _TOLD = 5
 _log = logging.getLogger(__name__)
@@ -74,8 +75,7 @@ def lacking(missing: Sequence[str], state: Iterable[str]) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The first few, and how many more there are."""
-    more = len(names) - _TOLD
-    return ", ".join(names[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+    return few(names, _TOLD)
 
 
 def _prefixes(names: Sequence[str], keys: set[str]) -> list[str]:

@@ -13,6 +13,7 @@ from app.core.augmented.judging import copies_among
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Modality
 from app.core.modalities import MODALITIES
+from app.core.texts import few
 from app.infra.orm import DatasetRow, DatasetVersionRow, JobRow
 from app.infra.repositories import versions
 from app.infra.repositories.work import LostClaimError
@@ -213,9 +214,7 @@ def _check_known(held_out: Sequence[Example], classes: set[str]) -> None:
 
 
 def _some(labels: Iterable[str]) -> str:
-    listed = sorted(labels)
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-    return ", ".join(label[:40] for label in listed[:5]) + more
+    return few([label[:40] for label in sorted(labels)])
 
 
 def _warnings(

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
+from app.core.texts import few
 from app.infra.orm import DatasetRow, HookRow, ModelRow
 
 _NAMED = 10
@@ -32,11 +33,10 @@ def refuse_if_named(session: Session, dataset_id: str, *, organisation_id: str) 
 
 
 def _said(named: Sequence[HookRow]) -> str:
-    some = ", ".join(f"{row.id} ({row.name})" for row in named[:_NAMED])
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    some = few([f"{row.id} ({row.name})" for row in named], _NAMED)
     many = len(named) > 1
     return (
-        f"the hook{'s' * many} {some}{more} need{'' if many else 's'} this dataset: "
+        f"the hook{'s' * many} {some} need{'' if many else 's'} this dataset: "
         f"disable or delete {'them' if many else 'it'}, or name another dataset there, first"
     )
 

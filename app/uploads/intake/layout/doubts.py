@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem, Split
+from app.core.texts import few
 from app.uploads.intake.layout.roles import FileInTree, LabelledFile
 from app.uploads.intake.names import shown
 from app.uploads.intake.splits import SPLITS
@@ -338,5 +339,4 @@ def _ambiguous(message: str, folder: str) -> HeadstartError:
 
 def _folders(names: Sequence[str]) -> str:
     """Up to five folders by name, the rest counted."""
-    told = ", ".join(f"{shown(name, 60)}/" for name in names[:5])
-    return told if len(names) <= 5 else f"{told} and {len(names) - 5} more"
+    return few([f"{shown(name, 60)}/" for name in names])

@@ -13,6 +13,7 @@ from app.core.texts import (
     alike,
     canonical,
     digits,
+    few,
     identity,
     is_seen,
     plain,
@@ -130,3 +131,11 @@ def test_labels_of_one_word_are_alike(one: str, other: str) -> None:
 )
 def test_signs_and_ranges_are_words_of_their_own(one: str, other: str) -> None:
     assert alike(one) != alike(other)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a, b"), (["a", "b", "c", "d"], "a, b and 2 more")],
+)
+def test_of_many_the_first_are_named_and_the_rest_counted(said: list[str], told: str) -> None:
+    assert few(said, 2) == told

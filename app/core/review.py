@@ -16,6 +16,8 @@ from app.core.texts import alike, squeezed, told_apart, visible
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat, and of a class of one that others
 have as many."""
+_FEW = 3
+"""Examples of every class beside which a number of one example is told."""
 _LOOKS = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u03bf\u03b1\u03bd\u03c1\u03b9",
     "aeopcyxijshdoavpi",
@@ -293,15 +295,28 @@ def _doubtful(labels: Sequence[str]) -> Iterator[Problem]:
 
 
 def _slips(counts: Counter[str]) -> Iterator[Problem]:
-    """A warning of a few classes of one example beside classes of many."""
+    """A warning of a few classes of one example beside classes of many, or of a number beside
+    classes of words."""
     single = sorted(label for label, count in counts.items() if count == 1)
     others = sorted(count for count in counts.values() if count > 1)
-    if single and 4 * len(single) <= len(counts) and others[0] >= ENOUGH_TO_REPEAT:
+    many = single and 4 * len(single) <= len(counts) and others[0] >= ENOUGH_TO_REPEAT
+    if not many:
+        single = [label for label in single if _is_number_among_words(label, counts)]
+    if single:
         some = ", ".join(repr(visible(label[:40])) for label in single[:5])
         yield _doubt(
             f"{some} {'has' if len(single) == 1 else 'have'} one example, where the other "
             f"{len(others)} labels have {others[0]} or more: a slip, or a row of something else?"
         )
+
+
+def _is_number_among_words(label: str, counts: Counter[str]) -> bool:
+    """Whether it is one as a table's last row has them, `Total,12`: all others are words of a few
+    examples each."""
+    others = [one for one in counts if one != label]
+    words = not any(_NUMBER.fullmatch(one.strip()) for one in others)
+    few = len(others) > 1 and min(counts[one] for one in others) >= _FEW
+    return _NUMBER.fullmatch(label.strip()) is not None and words and few
 
 
 def _are_ids(counts: Counter[str]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.core import manifest
 from app.core.errors import HeadstartError
-from app.core.manifest import Modality, Problem, Split
+from app.core.manifest import Modality, Split
 from app.core.modalities import MODALITIES
 from app.infra.storage import scratch, storage_errors
 from app.uploads.intake import checks, code_pages, layout, lists, members, opening, tables
@@ -30,7 +30,6 @@ from app.uploads.intake.lists.reading import ListReading
 from app.uploads.intake.lists.sources import Sources
 from app.uploads.intake.lists.split_lists import SplitLists
 from app.uploads.intake.members import MemberContent
-from app.uploads.intake.names import shown
 from app.uploads.intake.pack import new_pack
 from app.uploads.intake.refusals import codes_of
 from app.uploads.intake.rows import Row
@@ -357,7 +356,8 @@ class _Intake:
             taken = self._take_table(opened, member, split, may_miss=named and split != "train")
             if taken and named and split is None and self._options.labelled:
                 self._drafts.problems.append(doubts.trained_on(member.path))
-        self._drafts.problems += layout.ignored(tree, {member.index for member, _ in chosen})
+        labels, used = self._drafts.labels, {member.index for member, _ in chosen}
+        self._drafts.problems += layout.ignored(tree, used, labels=labels)
 
     def _take_table(
         self, opened: Archive, member: FileInTree, split: Split | None, *, may_miss: bool
@@ -369,10 +369,7 @@ class _Intake:
         except HeadstartError as error:
             if not may_miss or error.code != "schema_mismatch" or len(self._drafts.listed) > before:
                 raise
-            said = f"{shown(member.path)} is left out: {error.message}"
-            self._drafts.problems.append(
-                Problem(code=error.code, message=said, path=member.path, excluded=True)
-            )
+            self._drafts.problems.append(doubts.left_out(member.path, error))
         return len(self._drafts.listed) > before
 
     def _rows(self, opened: Archive, member: FileInTree, *, paths: bool = False) -> Iterator[Row]:

@@ -140,8 +140,7 @@ class Drafts:
         """Leave out the few examples that cannot be read, and say so; many end the upload, and
         so do few beside what ends it anyway."""
         if not self.refusals and not self._damaged.are_many(len(self.listed)):
-            kept = {name for draft in self.listed for name in draft.names}
-            self.problems += self._damaged.taken().problems(kept)
+            self.problems += self._damaged.taken().problems(self.labels)
         self.refuse_damaged()
 
     def refuse_damaged(self) -> None:
@@ -167,8 +166,7 @@ class Drafts:
         negative = self.rules.negative
         asked = negative is not None and self.options.minimum_classes > 1
         if asked and all(draft.names for draft in self.listed):
-            names = sorted({name for draft in self.listed for name in draft.names})
-            some = ", ".join(shown(name, 40) for name in names[:10])
+            some = ", ".join(shown(name, 40) for name in sorted(self.labels)[:10])
             said = f"negative_label is {shown(str(negative), 60)!r}, which no example has"
             why = f"{said}; the labels are: {some}"
             raise HeadstartError("invalid_value", why, param="negative_label")
@@ -244,6 +242,11 @@ class Drafts:
             self._votes[to] = max(self._votes[to], self._votes[at], key=lambda vote: vote.when)
         return kept
 
+    @property
+    def labels(self) -> set[str]:
+        """All labels so far."""
+        return {name for draft in self.listed for name in draft.names}
+
     def settle_unlabelled(self) -> None:
         """Tell of the rows without a label, of very many the last in one; a class that one table
         has no example of may have some in another."""
@@ -253,10 +256,8 @@ class Drafts:
             message = f"{last.message} (and so are {self._further_without:,} more rows)"
             self._without_label[-1] = last.model_copy(update={"message": message})
         self.problems += self._without_label
-        names = {name for draft in self.listed for name in draft.names}
-        self.problems = [
-            one for one in self.problems if one.code != "empty_class" or one.path not in names
-        ]
+        names, empty = self.labels, "empty_class"
+        self.problems = [p for p in self.problems if p.code != empty or p.path not in names]
         self._without_label, self._further_without = [], 0
 
     def _leave_out_marked(self) -> None:
@@ -264,8 +265,7 @@ class Drafts:
         tables, and what is called `Unlabeled`."""
         if not self.options.labelled:
             return
-        none = unlabelled({name for draft in self.listed for name in draft.names})
-        for name in sorted(none):
+        for name in sorted(unlabelled(self.labels)):
             self._leave_out({at for at, one in enumerate(self.listed) if one.names == (name,)})
         labels: dict[str, set[str]] = defaultdict(set)
         for draft in self.listed:

@@ -108,6 +108,12 @@ def first_folder(labels: Sequence[str], nested: Sequence[str]) -> Problem:
     return Problem(code="ambiguous_layout", message=message)
 
 
+def left_out(path: str, error: HeadstartError) -> Problem:
+    """A table that is not read, and why."""
+    said = f"{shown(path)} is left out: {error.message}"
+    return Problem(code=error.code, message=said, path=path, excluded=True)
+
+
 def trained_on(path: str) -> Problem:
     """A table whose name says no split, beside others whose names do."""
     message = f"{shown(path)}: its name says no split, so its rows are trained on"

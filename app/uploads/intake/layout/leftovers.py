@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -12,12 +13,22 @@ from app.uploads.intake.layout.doubts import singly
 from app.uploads.intake.layout.roles import FileInTree
 from app.uploads.intake.names import is_junk, shown
 
+_OF_CLASSES = frozenset(
+    {"class", "classes", "classnames", "label", "labels", "labelnames", "categories", "names"}
+)
+_LISTS = frozenset({"txt", "json", "yaml", "yml", "names", "md"})
+"""How files are called that list the names of classes: `classes.txt`, `label2id.json`."""
 
-def ignored(found: Sequence[FileInTree], used: Collection[int]) -> list[Problem]:
-    """One problem for each kind of file that is no example; `used` holds members' indices."""
+
+def ignored(
+    found: Sequence[FileInTree], used: Collection[int], *, labels: Collection[str] = ()
+) -> list[Problem]:
+    """One problem for each kind of file that is no example; `used` holds members' indices. Of
+    tables whose `labels` are numbers it is told which file may say what these are called."""
     rest = [one for one in found if one.index not in used]
-    counts = Counter(_kind(member) for member in rest)
-    first = {_kind(member): member.path for member in reversed(rest)}
+    kind = _naming_kind if labels and all(map(str.isdecimal, labels)) else _kind
+    counts = Counter(kind(member) for member in rest)
+    first = {kind(member): member.path for member in reversed(rest)}
     return [
         Problem(
             code="unsupported_member",
@@ -74,6 +85,15 @@ def nothing(*, labelled: bool = True) -> HeadstartError:
 def _parent(path: str) -> str:
     folder, slash, _ = path.rpartition("/")
     return folder + slash
+
+
+def _naming_kind(member: FileInTree) -> str:
+    stem, _, suffix = member.parts[-1].lower().partition(".")
+    words = set(re.split(r"[^a-z]+", stem.replace("2", "_")))
+    if words & _OF_CLASSES and suffix in _LISTS and member.role != "junk":
+        said = "file(s) that may say what the labels, which are numbers, are called (write the "
+        return f"{said}names into a column label_text beside them)"
+    return _kind(member)
 
 
 def _kind(member: FileInTree) -> str:

@@ -107,6 +107,20 @@ def test_a_class_of_one_beside_classes_of_many_is_told() -> None:
     assert review([example(str(at), str(at), one) for at, one in enumerate(few)])[1] == []
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["neg"] * 6 + ["pos"] * 6 + ["12"], True),
+        (["neg"] * 6 + ["pos"] * 6 + ["neutral"], False),
+        (["neg"] * 6 + ["pos"] * 2 + ["12"], False),
+        (["0"] * 6 + ["1"] * 6 + ["12"], False),
+    ],
+)
+def test_a_number_of_one_example_among_words_is_told(labels: list[str], told: bool) -> None:
+    problems = review([example(str(at), str(at), one) for at, one in enumerate(labels)])[1]
+    assert [one.message.startswith("'12' has one example") for one in problems] == [True] * told
+
+
 def test_labels_that_look_alike_are_named_together() -> None:
     labels = ["Cat", "cat ", "dog", "c at", "é", "e\u0301"]
     problems = review([example(str(at), str(at), label) for at, label in enumerate(labels)])[1]

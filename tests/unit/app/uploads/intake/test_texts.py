@@ -309,3 +309,15 @@ def test_texts_that_are_numbers_alone_are_told(take: Take, cells: list[str]) -> 
     assert "the texts are numbers alone" in told
     words = take("\n".join(["text,label", *rows, "a word,a"]).encode(), "t.csv")
     assert "column_assumed" not in {one.code for one in words.problems}
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "label2id.json", "label_mapping.json"])
+def test_what_may_name_the_numbers_of_a_table_is_told(take: Take, name: str) -> None:
+    def said(labels: str) -> str:
+        rows = "".join(f"text {at},{labels[at % 2]}\n" for at in range(6))
+        files = {"train.csv": b"text,label\n" + rows.encode(), name: b"neg\npos\n"}
+        (told,) = (one for one in take(zipped(files)).problems if one.path == name)
+        return told.message
+
+    assert "may say what the labels, which are numbers, are called" in said("01")
+    assert "numbers" not in said("ab")

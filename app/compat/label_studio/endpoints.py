@@ -216,7 +216,7 @@ async def label_studio_predict(
     labels = await labels_of(services, tenant, resolved)
     config = read_config(text, resolved.modality, labels)
     words = ChoiceWords.between(config.choices, labels)
-    words.check_any()
+    words.check()
     inputs = await inputs_of(body.tasks, config, resolved, studio)
     most = services.settings.max_predict_items
     results: list[LabelStudioPrediction] = []

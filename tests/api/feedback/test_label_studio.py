@@ -167,14 +167,17 @@ def test_it_answers_whom_it_knows(
     assert tool.get("/label-studio/nothing/health").status_code == 404
 
 
-@pytest.mark.parametrize(("path", "member"), [("setup", "schema"), ("validate", "config")])
+@pytest.mark.parametrize(
+    ("path", "member"),
+    [("setup", "schema"), ("validate", "config"), ("predict", "label_config")],
+)
 def test_choices_that_are_no_classes_are_refused(
     tool: httpx.Client, studio: StandIn, path: str, member: str
 ) -> None:
     config = CONFIG
     for digit, other in zip("012", ("red", "white", "platelet"), strict=True):
         config = config.replace(f'value="{digit}"', f'value="{other}"')
-    body = {"project": "7.1", "hostname": studio.url, member: config}
+    body = {"project": "7.1", "hostname": studio.url, "tasks": [], member: config}
     answer = tool.post(f"{HERE}/{path}", json=body)
     assert answer.status_code == 422
     assert "none of the choices" in answer.text

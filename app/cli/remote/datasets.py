@@ -72,12 +72,13 @@ def append(
 ) -> None:
     """Add what is new of a folder, a zip or a table; of what is there the newer label holds."""
     with connected() as client:
-        to = f"/v1/datasets/{dataset_of(client, dataset)['id']}/examples"
+        before = dataset_of(client, dataset)
+    to = f"/v1/datasets/{before['id']}/examples"
     told = _sent(path, fields_of(field), to=to, check=check)
     if as_json:
         dump(told)
         return
-    _tell(told, check=check)
+    _tell(told, check=check, before=before["problems"])
     if not check:
         strong("dataset   ", told["id"], f"at version {told['version']}")
 
@@ -89,17 +90,23 @@ def _sent(path: Path, fields: Mapping[str, str], *, to: str, check: bool) -> dic
         return dict(push(client, path, fields=fields, progress=progress, to=to))
 
 
-def _tell(told: Mapping[str, Any], *, check: bool) -> None:
+def _tell(
+    told: Mapping[str, Any], *, check: bool, before: Sequence[Mapping[str, Any]] = ()
+) -> None:
     kept = "would be" if check else "are"
     out.print(f"{told['num_examples']} examples of {len(told['classes'])} classes {kept} kept")
-    _tell_problems(told)
+    _tell_problems(told, before)
 
 
-def _tell_problems(told: Mapping[str, Any]) -> None:
-    for problem in told["problems"][:_PROBLEMS]:
+def _tell_problems(told: Mapping[str, Any], before: Sequence[Mapping[str, Any]] = ()) -> None:
+    """The problems, each line once: those that the version before had are counted alone."""
+    known = {(one["code"], one["message"]) for one in before}
+    new = [one for one in told["problems"] if (one["code"], one["message"]) not in known]
+    for problem in new[:_PROBLEMS]:
         out.print(f"  {problem['code']}: {problem['message']}")
-    if told["num_problems"] > _PROBLEMS:
-        out.print(f"  and {told['num_problems'] - _PROBLEMS} further problems")
+    if (rest := told["num_problems"] - min(len(new), _PROBLEMS)) > 0:
+        which = "that were told before, or further ones" if known else "further problems"
+        out.print(f"  and {rest} {which}")
 
 
 @datasets.command("pull-customvision")

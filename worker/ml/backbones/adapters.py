@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -92,6 +92,11 @@ class AdaptedLayer(nn.Module):
         self.layer = layer
         self.lora_a = nn.Parameter(torch.zeros(RANK, width))
         self.lora_b = nn.Parameter(torch.zeros(out, RANK))
+
+    @property
+    def weight(self) -> Tensor:
+        """The layer's own: networks ask its number format before they call the layer (T5)."""
+        return cast("Tensor", self.layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         own: Tensor = self.layer(x)

@@ -24,6 +24,12 @@ from worker.ml.backbones.weights import read
 UNUSED = ("pooler.", "embeddings.position_ids")
 """Parts that the embedding does not read; everything else must come from the file."""
 
+_BOTH_WAYS = "gemma3_text"
+_UNSEEN = -1e9
+"""Added to a score that counts for nothing; the least float would be infinite in bf16, and a row of
+such no number: what fills up may be near to nothing.
+"""
+
 
 class PooledEncoder(nn.Module):
     """Token ids and mask [n, t], filled up behind → float32 [n, d] of length one.
@@ -98,7 +104,7 @@ def text_network(path: Path, pooling: Pooling, *, layer: int | None = None) -> P
     check_tokens(path.name, text_files(path).tokenizer(), words(encoder))
     if layer is not None:
         _end_after(encoder, layer, path.name)
-    return PooledEncoder(encoder, pooling).eval().requires_grad_(False)
+    return PooledEncoder(_given_masks(encoder), pooling).eval().requires_grad_(False)
 
 
 def words(encoder: Any) -> int:
@@ -143,3 +149,43 @@ def _of_folder(folder: Path) -> nn.Module:
     encoder.config.use_cache = False  # of a decoder's own keys
     network: nn.Module = encoder
     return network
+
+
+def _given_masks(encoder: Any) -> nn.Module:
+    """The same network, which is given masks where it would make them by functions of places."""
+    config = encoder.config
+    told = config.model_type == _BOTH_WAYS and config.use_bidirectional_attention
+    whole: nn.Module = BothWays(encoder) if told else encoder
+    return whole
+
+
+class BothWays(nn.Module):
+    """Every token reads all others, or in layers of a window those that are near on either side:
+    the masks of EmbeddingGemma's family, which no trace can follow, as sums.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.config = network.config
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The table of tokens."""
+        table: nn.Embedding = self.network.get_input_embeddings()
+        return table
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **told: Any) -> Any:
+        """As the network itself."""
+        there = attention_mask[:, None, None, :] > 0
+        places = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+        near = (places[:, None] - places[None, :]).abs() < self.config.sliding_window
+        masks = {
+            "full_attention": self._added(there & torch.ones_like(near)),
+            "sliding_attention": self._added(there & near),
+        }
+        return self.network(input_ids=input_ids, attention_mask=masks, **told)
+
+    def _added(self, seen: Tensor) -> Tensor:
+        """What is added to scores, [n, 1, t, t]."""
+        unseen = torch.where(seen, 0.0, _UNSEEN)
+        return unseen.to(self.get_input_embeddings().weight.dtype)

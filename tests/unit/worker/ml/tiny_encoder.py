@@ -33,6 +33,9 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "distilbert": lambda: hf.DistilBertModel(
         hf.DistilBertConfig(vocab_size=WORDS, dim=32, n_layers=2, n_heads=2, hidden_dim=64)
     ),
+    "t5": lambda: hf.T5EncoderModel(
+        hf.T5Config(vocab_size=WORDS, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2)
+    ),
     "gpt2": lambda: hf.GPT2LMHeadModel(
         hf.GPT2Config(vocab_size=WORDS, n_embd=32, n_layer=2, n_head=2, n_positions=64)
     ),

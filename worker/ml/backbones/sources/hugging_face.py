@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoModel
 from transformers.utils import logging
 
@@ -37,7 +38,7 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
     """
     logging.disable_progress_bar()
     try:
-        model, loading = _made(AutoModel, str(folder))
+        model, loading = _made(_kind(folder), str(folder))
     except Exception as error:  # of a stranger's settings the library raises what it likes
         raise _not_made(folder, error) from error
     if _lacks(loading):
@@ -46,6 +47,15 @@ def loaded(folder: Path) -> tuple[Any, list[str]]:
     _check_shapes(folder.name, [one for one in others if not one[0].startswith(_POOLER)])
     _check_left(folder.name, model, map(str, loading["unexpected_keys"]))
     return model, sorted({*map(str, loading["missing_keys"]), *(one[0] for one in others)})
+
+
+def _kind(folder: Path) -> Any:
+    """What saved it, where that is the encoder of a family that has decoders, too (T5)."""
+    named = told(folder / CONFIG).get("architectures")
+    name = str(named[0]) if isinstance(named, list) and len(named) == 1 else ""
+    is_encoder = name.endswith(("EncoderModel", "Encoder"))
+    found = getattr(transformers, name, None) if is_encoder else None
+    return found if hasattr(found, "from_pretrained") else AutoModel
 
 
 def _made(kind: Any, folder: str | None, **told: Any) -> tuple[Any, Any]:

@@ -31,7 +31,8 @@ def refused(folder: Path) -> str:
 
 def depth_of(folder: Path) -> str:
     told = json.loads((folder / "config.json").read_text())
-    return next(key for key in ("num_hidden_layers", "n_layers", "n_layer") if key in told)
+    keys = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+    return next(key for key in keys if key in told)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -109,7 +109,9 @@ def text_network(path: Path, pooling: Pooling, *, layer: int | None = None) -> P
 
 def words(encoder: Any) -> int:
     """Rows of its table of tokens, of whatever kind that is."""
-    return int(encoder.get_input_embeddings().weight.shape[0])
+    table = encoder.get_input_embeddings()
+    rows = getattr(table, "num_embeddings", None)  # of packed ones, too, which have no weight
+    return int(table.weight.shape[0] if rows is None else rows)
 
 
 def _of_file(path: Path) -> nn.Module:

@@ -25,7 +25,7 @@ Told = dict[str, Any]
 WAIT = {"Prefer": "wait=100"}
 ALIAS = "letters@live"
 CONFIG = """<View><Text name="t" value="$text"/><Choices name="kind" toName="t">
-<Choice value="a"/></Choices></View>"""
+<Choice value="{label}"/></Choices></View>"""
 SHOWN_ONCE = ("/v1/api_keys", "/v1/hooks", "/v1/webhooks", "/secret", "/rotate")
 
 
@@ -122,7 +122,7 @@ def pictures(canaries: Canaries) -> bytes:
     return zipped({**members, f"{label}-bar/{file}-bad.png": b"\x89PNG\r\n\x1a\n" + file.encode()})
 
 
-def connected(tenant: Tenant, tool: Tool, dataset: str) -> None:
+def connected(tenant: Tenant, tool: Tool, dataset: str, *, label: str) -> None:
     """A hook, a webhook and a labelling tool that fail, and their secrets."""
     client, canaries = tenant.client, tenant.house.canaries
     token = canaries.one("address")
@@ -139,7 +139,8 @@ def connected(tenant: Tenant, tool: Tool, dataset: str) -> None:
     httpx.post(f"{tenant.house.url}/v1/hooks/{hook['id']}/trigger", headers=wrong, content=b"{}")
     here = f"/label-studio/{ALIAS}"
     secret = canaries.one("tool token")
-    setup = {"project": "7.1", "schema": CONFIG, "hostname": tool.url, "access_token": secret}
+    config = CONFIG.format(label=label)
+    setup = {"project": "7.1", "schema": config, "hostname": tool.url, "access_token": secret}
     assert client.post(f"{here}/setup", json=setup).is_success
     client.post(f"{here}/webhook", json={"action": "ANNOTATION_CREATED", "project": {"id": 7}})
 
@@ -252,7 +253,7 @@ def test_no_canary_is_found_where_it_must_not_be(footing: str, tmp_path: Path, t
         for alias, trained in ((ALIAS, job), ("pictures@live", seen)):
             path = f"/v1/aliases/{alias}"
             tenant.client.put(path, json={"model": trained["fine_tuned_model"]}).raise_for_status()
-        connected(tenant, tool, table["id"])
+        connected(tenant, tool, table["id"], label=f"{canaries.one('label')}-a")
         refused(tenant)
         predicted(tenant)
         for dataset, trained in ((table, job), (images, seen)):

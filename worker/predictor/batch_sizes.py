@@ -17,6 +17,9 @@ _SHARED_SECONDS = 30.0
 """An engine counts as shared for so long after two tenants have asked in turn."""
 _PRICE = 1.25
 """What an input may cost in a smaller batch, over its cost in the largest one."""
+_ALONE = 4
+"""So many times its usual price may a batch take while one tenant asks alone: whoever comes first
+beside it waits for one such pass, once."""
 _TOGETHER = 8
 """So many share what a batch costs beside its inputs well: asking heads of one takes half as long
 as of eight."""
@@ -66,6 +69,14 @@ class BatchSizes:
         if now >= self._shared_until:
             return self._sizes[largest - 1]
         return self._smallest(self._sizes[:largest])
+
+    def most(self, waiting: int, price: int, *, now: float) -> tuple[int, int]:
+        """How many of so many that wait, and that take as long as `price` usual ones, may ride
+        together at most, and what those may take."""
+        if now >= self._shared_until:
+            return self.pick(waiting, now=now), _ALONE * self.largest
+        size = self.pick(price, now=now)
+        return size, size
 
     def _smallest(self, sizes: Sequence[int]) -> int:
         """The first that costs little; a neighbour while too few sizes have been seen to tell."""

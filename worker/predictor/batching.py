@@ -236,9 +236,12 @@ class Batcher:
     def _batch(self) -> list[PendingInput]:
         """As many as ride together now, by what they take: nobody can get off on the way. An item
         that wants a map rides alone, and so does one that takes more than a batch."""
-        room = self._sizes.pick(self._ready.price, now=time.perf_counter())
+        now = time.perf_counter()
+        most, room = self._sizes.most(len(self._ready), self._ready.price, now=now)
         batch: list[PendingInput] = []
-        while self._ready and not (batch and self._rides_alone(batch[0], room)):
+        while (
+            self._ready and len(batch) < most and not (batch and self._rides_alone(batch[0], room))
+        ):
             room -= self._ready.next.price
             batch.append(self._ready.pop())
         return batch

@@ -16,7 +16,7 @@ def test_what_takes_long_rides_with_few() -> None:
     engine, desk = Engine(), Desk()
     engine.may_go_on.clear()
     with batcher(engine, desk, price=lambda number: number % 10) as made:
-        made.submit(*call("1"))
+        made.submit(*call("1", tenant="other"))
         _until(lambda: engine.batches == [[1]])
         made.submit(*call("11", "21", "2", "31", "9", "41", "51"))
         _until(lambda: len(made._ready) == 7)
@@ -24,6 +24,19 @@ def test_what_takes_long_rides_with_few() -> None:
         desk.wait(8)
     assert all(sum(n % 10 for n in one) <= 4 or one == [9] for one in engine.batches)
     assert [11, 21, 2] in engine.batches
+
+
+def test_who_is_alone_has_larger_batches_but_not_of_more() -> None:
+    engine, desk = Engine(), Desk()
+    engine.may_go_on.clear()
+    with batcher(engine, desk, price=lambda number: number % 10) as made:
+        made.submit(*call("1"))
+        _until(lambda: engine.batches == [[1]])
+        made.submit(*call("4", "14", "24", "34", "9", "19", "11"))
+        _until(lambda: len(made._ready) == 7)
+        engine.may_go_on.set()
+        desk.wait(8)
+    assert engine.batches[1:3] == [[4, 14, 24, 34], [9]]
 
 
 def test_long_ones_that_wait_form_no_batch() -> None:

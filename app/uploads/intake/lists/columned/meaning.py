@@ -13,6 +13,7 @@ from app.uploads.intake.names import shown
 from app.uploads.intake.splits import SPLITS, words
 from app.uploads.intake.tables.columns import FURTHER, USUAL, folded
 from app.uploads.intake.tables.roles.codes import coded, codes
+from app.uploads.intake.tables.roles.coordinates import is_number
 
 _LABELS = frozenset((*USUAL["label"], *FURTHER["label"], "classid", "classes", "variant", "breed"))
 _BOX = 4
@@ -58,7 +59,7 @@ def _of_one(path: str, told: ColumnedLines, column: Sequence[str]) -> Meaning:
             return Meaning(why=f"which split its values ({some}) mean is not clear: {_SPLIT_HINT}")
         said = dict(zip(told.paths, (known[one] for one in column), strict=True))
         return Meaning(splits=said, note=coded(known))
-    own = len(set(column)) == len(column) > _FEW and all(map(_is_number, column))
+    own = len(set(column)) == len(column) > _FEW and all(map(is_number, column))
     if own or any(map(_is_fraction, column)):
         return Meaning(why="what it says of each picture is no label", quiet=True)
     return Meaning(labels=dict(zip(told.paths, column, strict=True)))
@@ -98,7 +99,7 @@ _LABEL_HINT = "write the labels into a CSV with the columns path and label, or l
 
 
 def _of_nameless(told: ColumnedLines, columns: Sequence[Sequence[str]]) -> Meaning:
-    texts = [one for one in columns if not all(map(_is_number, one))]
+    texts = [one for one in columns if not all(map(is_number, one))]
     if len(texts) == 1:
         note = "the column that has words is taken for the label, and those of numbers are not read"
         return Meaning(labels=_column(told, texts[0]), note=note)
@@ -140,13 +141,6 @@ def _are_marks(columns: Sequence[Sequence[str]]) -> bool:
     return len(every) == 2 and any(every == signs for signs in _SIGNS)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_fraction(cell: str) -> bool:
-    return _is_number(cell) and not re.fullmatch(r"[+-]?\d+", cell)
+    """As a list writes it: sides of boxes have `60.0`, too."""
+    return is_number(cell) and not re.fullmatch(r"[+-]?\d+", cell)

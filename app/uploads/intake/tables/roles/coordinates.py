@@ -43,11 +43,12 @@ def _last_word(name: str) -> str:
 def are_measured(sample: Sequence[Mapping[str, Any]], name: str) -> bool:
     """Whether a column has numbers with fractions, nearly all different, as no label has them."""
     said = [str(row[name]).strip() for row in sample if row.get(name) not in (None, "")]
-    fractions = [one for one in said if _is_number(one) and not _WHOLE.fullmatch(one)]
+    fractions = [one for one in said if is_number(one) and not _WHOLE.fullmatch(one)]
     return len(said) > 1 and 2 * len(fractions) > len(said) and 5 * len(set(said)) > 4 * len(said)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number."""
     try:
         float(cell)
     except ValueError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 from pydantic.config import JsonDict
 
 from app.core.batch import Smoothing
 from app.core.job_state import TERMINAL, JobStatus
+from app.core.json_objects import said_once
 from app.core.manifest import LabelMode, Problem
 from app.core.times import whole
 from app.http.front import link
@@ -117,7 +118,7 @@ class BatchForm(BatchOptions):
 
     text_column: Annotated[Printable, Field(max_length=200)] | None = None
     encoding: TextEncoding | None = ENCODING
-    thresholds: Json[Levels] | None = Field(
+    thresholds: Annotated[Json[Levels] | None, BeforeValidator(said_once)] = Field(
         None, description='Probability by label, as a JSON object: `{"crack": 0.3}`.'
     )
 

@@ -7,7 +7,7 @@ send one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from typing import Any
@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from app.core.errors import HeadstartError
 from app.core.identity import Scope
+from app.core.json_objects import DoubledNameError, once
 from app.http import audit
 from app.http.again import handled
 from app.http.body import Receive
@@ -36,11 +37,13 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
         blocks = not iscoroutinefunction(self.endpoint)
         scopes, known = frozenset(_scopes(self.dependant)), self._known_queries()
+        lists = frozenset(one["name"] for one in self._told_queries() if _is_list(one))
 
         async def strict(request: Request) -> Response:
             for scope in scopes:
                 request.state.identity.require(scope)
             refuse_unkept(request)
+            refuse_doubled(request, lists)
             if known is not None:
                 refuse_unknown(request.query_params, known)
             if self.body_field is not None:
@@ -69,10 +72,11 @@ class StrictRoute(APIRoute):
     def _known_queries(self) -> frozenset[str] | None:
         if any(dependant.call in _TAKES_ANY_QUERY for dependant in _flat(self.dependant)):
             return None
+        return declared(self.dependant) | {one["name"] for one in self._told_queries()}
+
+    def _told_queries(self) -> list[dict[str, Any]]:
         told = (self.openapi_extra or {}).get("parameters", ())
-        return frozenset(
-            declared(self.dependant) | {one["name"] for one in told if one["in"] == "query"}
-        )
+        return [one for one in told if one["in"] == "query"]
 
 
 def own_queries(request: Request) -> frozenset[str]:
@@ -112,6 +116,20 @@ def takes_any_query(dependency: Callable[..., object]) -> None:
     _TAKES_ANY_QUERY.add(dependency)
 
 
+def refuse_doubled(request: Request, lists: frozenset[str]) -> None:
+    """Raise invalid_request for a parameter with two values that is none of the `lists`."""
+    pairs_once([pair for pair in request.query_params.multi_items() if pair[0] not in lists])
+
+
+def pairs_once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The parameters of a query, or fields of a form, which say each name once. Raises
+    invalid_request."""
+    try:
+        return once(pairs)
+    except DoubledNameError as error:
+        raise HeadstartError("invalid_request", str(error), param=error.name[:100]) from error
+
+
 def refuse_unknown(query: Iterable[str], known: frozenset[str]) -> None:
     """Raise invalid_request for a parameter that is not `known`: a slip is no wish."""
     for name in query:
@@ -125,6 +143,10 @@ def unknown(name: str, known: frozenset[str], *, what: str) -> HeadstartError:
     close = get_close_matches(name, known, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
     return HeadstartError("invalid_request", f"no such {what}: {name[:100]!r}{meant}", param=name)
+
+
+def _is_list(parameter: dict[str, Any]) -> bool:
+    return bool(parameter["schema"].get("type") == "array")
 
 
 def _flat(dependant: Dependant) -> Iterator[Dependant]:

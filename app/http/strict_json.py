@@ -1,4 +1,7 @@
-"""Request bodies as strict JSON: no NaN, no NUL, no lone surrogates, no integers beyond 64 bits."""
+"""Request bodies as strict JSON: no NaN, no NUL, no lone surrogates, no integers beyond 64 bits.
+
+And no name with two values in one object.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pydantic_core import from_json
 from starlette.types import Message, Receive, Scope
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import check_names
 
 AT_ONCE = 256 * 1024
 """Bytes that are parsed in a millisecond or so; more would hold up whoever else is served."""
@@ -22,20 +26,31 @@ long for a good reason is long texts and images."""
 _MAX_INT = 2**63
 
 
+class StrictJSONError(json.JSONDecodeError):
+    """A body that is refused: the message names the fault and its place, where it has one."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault, "", 0)
+
+    def __str__(self) -> str:
+        return self.msg  # the base class adds a place, which is not the fault's
+
+
 def parse(body: bytes) -> Any:
-    """The value of `body`. Raises json.JSONDecodeError, whose message names the fault."""
+    """The value of `body`. Raises StrictJSONError."""
     if len(body) > AT_ONCE and _crowded(body):
-        raise json.JSONDecodeError(f"more than {MOST_VALUES:,} values", "", 0)
+        raise StrictJSONError(f"more than {MOST_VALUES:,} values")
     try:
         value = from_json(body, allow_inf_nan=False)
+        if _checked(value) < body.count(b":"):  # each name has one, and texts may have more
+            check_names(body)
     except ValueError as error:
-        raise json.JSONDecodeError(str(error), "", 0) from error
-    _check(value)
+        raise StrictJSONError(str(error)) from error
     return value
 
 
 async def parsed(body: bytes) -> Any:
-    """The same; of a long body in a thread. Raises json.JSONDecodeError."""
+    """The same; of a long body in a thread. Raises StrictJSONError."""
     return parse(body) if len(body) <= SHORT else await to_thread.run_sync(parse, body)
 
 
@@ -57,23 +72,24 @@ def _crowded(body: bytes) -> bool:
     return False
 
 
-def _check(value: Any) -> None:
+def _checked(value: Any) -> int:
+    """How many names its objects have together. Raises StrictJSONError."""
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict):
-        for key, item in value.items():
+        for key in value:
             _check_text(key)
-            _check(item)
+        return len(value) + sum(map(_checked, value.values()))
     elif isinstance(value, list):
-        for item in value:
-            _check(item)
+        return sum(map(_checked, value))
     elif isinstance(value, int) and not -_MAX_INT <= value < _MAX_INT:
-        raise json.JSONDecodeError("an integer does not fit in 64 bits", "", 0)
+        raise StrictJSONError("an integer does not fit in 64 bits")
+    return 0
 
 
 def _check_text(text: str) -> None:
     if fault := unkept(text):
-        raise json.JSONDecodeError(f"text {fault}", "", 0)
+        raise StrictJSONError(f"text {fault}")
 
 
 def unkept(text: str) -> str:

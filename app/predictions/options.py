@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl
 from pydantic import Field, TypeAdapter, ValidationError
 
 from app.core.errors import HeadstartError
+from app.core.json_objects import DoubledNameError, check_names
 from app.core.manifest import Modality
 from app.core.messages import Options
 from app.core.modalities import MODALITIES
-from app.http.routes import refuse_unknown, unknown
+from app.http.routes import pairs_once, refuse_unknown, unknown
 from app.http.waiting import asked_wait
 
 MAX_SALIENCY = 8
@@ -37,7 +38,7 @@ def read_options(query_string: str, cache_header: str) -> Options:
     """The options. Raises invalid_request, naming the parameter."""
     if not query_string:
         return _DEFAULT if cached(cache_header) else _UNCACHED
-    query = dict(parse_qsl(query_string, keep_blank_values=True))
+    query = pairs_once(parse_qsl(query_string, keep_blank_values=True))
     refuse_unknown(query, QUERIES)
     return options_of(query, cached(cache_header))
 
@@ -101,7 +102,12 @@ def levels_of(told: str | None) -> Mapping[str, float]:
     if told is None:
         return {}
     try:
+        check_names(told)
         return _LEVELS.validate_json(told)
+    except DoubledNameError as error:
+        raise HeadstartError("invalid_request", f"thresholds: {error}", param="thresholds") from (
+            error
+        )
     except ValidationError as error:
         why = 'thresholds is a JSON object of labels and numbers from 0 to 1, as {"crack": 0.3}'
         raise HeadstartError("invalid_request", why, param="thresholds") from error

@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.core.errors import HeadstartError
+from app.http.routes import pairs_once
 
 _EXTENDED = re.compile(rb";\s*filename\*\s*=\s*\"?([A-Za-z0-9_.-]*)'[^']*'([^;\"\s]*)\"?", re.I)
 Sink = Callable[[bytes], None]
@@ -137,8 +138,9 @@ class Form:
 
     def _end_part(self) -> None:
         if self._field is not None:
-            name, value = self._field
-            self.fields[name] = _decoded(bytes(value), name)
+            name, text = self._field[0], _decoded(bytes(self._field[1]), self._field[0])
+            former = self.fields.get(name, text)
+            self.fields.update(pairs_once([(name, former), (name, text)]))
 
     def _end(self) -> None:
         self.complete = True

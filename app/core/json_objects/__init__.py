@@ -1,4 +1,5 @@
-"""Objects of JSON that say each name once: parsers keep the last of several, and say nothing."""
+"""Objects of JSON, forms and queries say each name once: parsers keep the last of several values
+and say nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ _LONGEST = 40
 
 
 class DoubledNameError(ValueError):
-    """An object has one name twice, with different values."""
+    """An object has one name, `name`, twice, with different values."""
+
+    def __init__(self, name: str, values: tuple[Any, Any]) -> None:
+        self.name = name
+        both = f"as {_short(values[0])} and as {_short(values[1])}"
+        super().__init__(f"{_short(name)} is there twice, {both}: leave one of them out")
 
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -21,15 +27,27 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         return told
     for name, value in pairs:
         if repr(told[name]) != repr(value):  # 1 is not true, and equal to it
-            both = f"as {_short(value)} and as {_short(told[name])}"
-            raise DoubledNameError(f"{_short(name)} is there twice, {both}: leave one of them out")
+            raise DoubledNameError(name, (value, told[name]))
     return told
 
 
+class _Numeral(str):
+    """A number as it is written, which no text equals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=once, parse_int=str, parse_float=str, parse_constant=str, strict=False
+    object_pairs_hook=once,
+    parse_int=_Numeral,
+    parse_float=_Numeral,
+    parse_constant=_Numeral,
+    strict=False,
 )
-"""Its numbers are as they are written: it is asked for names alone."""
+"""It is asked for names alone."""
 
 
 def check_names(text: str | bytes) -> None:
@@ -43,6 +61,15 @@ def check_names(text: str | bytes) -> None:
         return  # what else is wrong with it, its reader says
 
 
+def said_once(told: object) -> object:
+    """The same, for a field whose text is JSON. Raises DoubledNameError."""
+    if isinstance(told, str | bytes):
+        check_names(told)
+    return told
+
+
 def _short(value: Any) -> str:
-    said = json.dumps(value, ensure_ascii=True, default=str)
+    plain = isinstance(value, _Numeral)
+    said = str(value) if plain else json.dumps(value, ensure_ascii=False, default=str)
+    said = said if said.isprintable() else json.dumps(value, default=str)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

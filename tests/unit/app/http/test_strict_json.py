@@ -35,13 +35,32 @@ def test_what_is_refused(body: bytes) -> None:
         parse(body)
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"a": 1, "a": 2}', "a"),
+        (b'{"a": 1, "\\u0061": true}', "a"),
+        (b'[{"x": {"label": "cat", "text": "t:", "label": "dog"}}]', "label"),
+        (b'{"a": "' + b"x" * AT_ONCE + b'", "b": 1, "b": null}', "b"),
+    ],
+)
+def test_a_name_with_two_values_is_named(body: bytes, name: str) -> None:
+    with pytest.raises(json.JSONDecodeError, match=f'^"{name}" is there twice') as caught:
+        parse(body)
+    assert str(caught.value) == caught.value.msg
+
+
+def test_the_same_said_twice_is_taken() -> None:
+    assert parse(b'{"a": 1, "a": 1, "b": {"a": 2}}') == {"a": 1, "b": {"a": 2}}
+
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('abc:"'), inner),
     max_leaves=20,
 )
 

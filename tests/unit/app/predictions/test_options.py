@@ -35,3 +35,21 @@ def test_other_parameters_are_named(given: Any) -> None:
     name = next(iter(given)) if isinstance(given, dict) else None
     assert caught.value.code == "invalid_request"
     assert caught.value.param == (f"parameters.{name}" if name else "parameters")
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("top_k=1&top_k=5", "top_k"),
+        ("threshold=0.2&top_k=1&threshold=0.3", "threshold"),
+        ('thresholds={"crack":0.3,"crack":0.6}', "thresholds"),
+    ],
+)
+def test_what_is_said_twice_is_refused(query: str, param: str) -> None:
+    with pytest.raises(HeadstartError, match="is there twice") as caught:
+        read_options(query, "")
+    assert (caught.value.code, caught.value.param) == ("invalid_request", param)
+
+
+def test_the_same_twice_is_said_once() -> None:
+    assert read_options("top_k=5&top_k=5", "").top_k == 5

@@ -6,7 +6,7 @@ import argparse
 import gc
 import sys
 
-from app.infra import leash
+from app.infra.processes import leash
 from app.infra.settings import settings_or_exit
 
 DRAIN_SECONDS = 10

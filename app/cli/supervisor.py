@@ -1,8 +1,8 @@
 """The embedded footing: the app, a trainer and a predictor as children of one process.
 
-A child that dies is started again, with a growing pause; SIGTERM, SIGHUP and Ctrl-C drain them all,
-a second one ends them at once. None outlives this process (`app.infra.leash`), and each holds the
-data folder's lock for as long as it lives.
+A child that dies, or hangs, is started again, with a growing pause; SIGTERM, SIGHUP and Ctrl-C
+drain them all, a second one ends them at once. None outlives this process
+(`app.infra.processes.leash`), and each holds the data folder's lock for as long as it lives.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
+from app.cli.hung import LifeWatch, answers, predictor_answers, trainer_beats
+from app.cli.options import console
 from app.core.errors import HeadstartError
-from app.infra.leash import leashed
+from app.infra.processes.leash import leashed
 from app.infra.settings import Settings
 
 _READY_SECONDS = 180.0
@@ -61,6 +61,8 @@ class Child:
     """In a row, none of which it survived for long."""
     started: float = 0.0
     not_before: float = 0.0
+    watch: LifeWatch | None = None
+    """Of the process that runs."""
 
     def start(self, environment: Mapping[str, str], *, keeps: Sequence[int] = ()) -> None:
         """Start it, in a process group of its own so that Ctrl-C reaches only the supervisor.
@@ -133,9 +135,10 @@ class Supervisor:
             raise
 
     def run(self) -> None:
-        """Restart what dies, until it is told to stop."""
+        """Restart what dies or hangs, until it is told to stop."""
         while not self.stopping:
             self.run_once()
+            self._end_what_hangs()
             time.sleep(0.2)
 
     def run_once(self) -> None:
@@ -162,6 +165,22 @@ class Supervisor:
         if child.name != "app":  # nobody else has a secret to open
             own = {name: value for name, value in own.items() if not name.startswith(_KEYS)}
         child.start(own, keeps=() if self.lock is None else (self.lock,))
+        assert child.process is not None
+        pid = child.process.pid
+        signs = {
+            "app": lambda: answers(f"{self.url}/livez"),
+            "predictor": lambda: predictor_answers(self.settings.listen),
+            _LATER: lambda: trainer_beats(self.settings.data_dir, pid),
+        }
+        child.watch = LifeWatch(pid, signs[child.name])
+
+    def _end_what_hangs(self) -> None:
+        for child in self.children:
+            if not child.dead() and child.watch is not None and child.watch.hangs():
+                assert child.process is not None
+                console.print(f"The {child.name} hangs; it is ended, and started again.")
+                child.watch = None
+                child.process.kill()
 
     def _commands(self) -> list[tuple[str, list[str]]]:
         python = sys.executable
@@ -175,7 +194,7 @@ class Supervisor:
     def _wait_until_ready(self, say: Say) -> None:
         began = said = time.monotonic()
         for name, path in _PROBES:
-            while not self.stopping and not _answers(self.url + path):
+            while not self.stopping and not answers(self.url + path):
                 self._check_children()
                 if time.monotonic() > began + _READY_SECONDS:
                     raise HeadstartError("internal", f"{name} was not ready in time")
@@ -213,13 +232,3 @@ def leave_on_signals() -> None:
 def _leave(number: int, _frame: FrameType | None) -> None:
     _came.append(number)
     raise SystemExit(128 + number)
-
-
-def _answers(url: str) -> bool:
-    """Whether our own service says 200; never by way of a proxy that the environment names."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 from app.core.ids import new_id
 from app.core.messages import Target
-from app.infra.leash import leashed
 from app.infra.orm import ModelRow
+from app.infra.processes.leash import leashed
 from app.infra.storage import open_storage
 from benchmarks.record import shared_data
 from benchmarks.service import Service, class_folders, fine_tune, running, upload, wait_until_ready

@@ -1,4 +1,6 @@
-"""`headstart up`, ended at any moment by any signal: nothing lives on, and the next one works."""
+"""`headstart up`, ended at any moment by any signal: nothing lives on, and the next one works. And
+a process of it that hangs does not stay.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,19 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.faults.counts import times
-from tests.servers import free_port
+from app.cli import hung
+from app.cli.embedded import start
+from app.infra.processes import stillness
+from app.infra.settings import Settings
+from tests.faults.counts import FULL, times
+from tests.servers import free_port, wait_for
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LATEST = 8.0
@@ -67,3 +75,25 @@ def test_nothing_outlives_the_supervisor(tmp_path: Path) -> None:
     finally:
         again.terminate()
         again.communicate(timeout=300)
+
+
+@pytest.mark.parametrize("name", ["predictor", "trainer", "app"] if FULL else ["predictor"])
+def test_a_process_that_hangs_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(stillness, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(hung, "_ASK_SECONDS", 1.0)
+    supervisor = start(Settings(data_dir=tmp_path), host="127.0.0.1", port=free_port())
+    running = threading.Thread(target=supervisor.run)
+    try:
+        running.start()
+        child = next(one for one in supervisor.children if one.name == name)
+        assert child.process is not None
+        child.process.send_signal(signal.SIGSTOP)
+        frozen = child.process.pid
+        wait_for(lambda: child.process.pid != frozen, seconds=120)  # type: ignore[union-attr]
+        wait_for(lambda: httpx.get(f"{supervisor.url}/readyz").status_code == 200, seconds=120)
+        assert all(one.starts == 1 + (one is child) for one in supervisor.children)
+    finally:
+        supervisor.stop()
+        running.join()

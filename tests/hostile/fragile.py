@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from app.infra import leash
+from app.infra.processes import leash
 
 MARK = b"a picture that nothing survives"
 NAME = "tests.hostile.fragile"

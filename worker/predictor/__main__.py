@@ -3,7 +3,7 @@
 import atexit
 import os
 
-from app.infra import leash
+from app.infra.processes import leash
 
 
 def _fall_silent() -> None:

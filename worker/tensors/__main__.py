@@ -2,7 +2,7 @@
 
 import sys
 
-from app.infra import leash
+from app.infra.processes import leash
 
 if __name__ == "__main__":
     leash.obey()

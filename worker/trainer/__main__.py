@@ -1,6 +1,6 @@
 """`python -m worker.trainer`: the embedded footing's trainer."""
 
-from app.infra import leash
+from app.infra.processes import leash
 
 if __name__ == "__main__":
     leash.obey()

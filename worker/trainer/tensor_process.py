@@ -18,16 +18,14 @@ import structlog
 
 from app.core.backbones import JOINT, former_of_parts
 from app.core.errors import HeadstartError
-from app.infra.leash import leashed
 from app.infra.precision import Choice
+from app.infra.processes.leash import leashed
+from app.infra.processes.stillness import Stillness
 from app.infra.telemetry import tracing
 from worker.formats.channel import Message, MessageChannel, pair
 
 _POLL_SECONDS = 0.02
 _STALL_SECONDS = 900.0
-_STILL_LOOKS, _LOOK_SECONDS = 60, 1.0
-"""A child that says nothing and has used no processor time in so many looks hangs, or is frozen:
-one that computes uses some. Looks are counted, so that a machine that slept has not made any."""
 
 log = structlog.get_logger(__name__)
 
@@ -271,33 +269,6 @@ class TensorProcess:
         status = self._process.wait() if self._process is not None else None
         self.kill()
         return ChildCrashedError(f"the tensor process ended with status {status}")
-
-
-class Stillness:
-    """Whether a process has used no processor time for long; without /proc nobody knows."""
-
-    def __init__(self, pid: int | None) -> None:
-        self._path = Path(f"/proc/{pid}/stat")
-        self._used: list[bytes] = []
-        self._looks = 0
-        self._next = time.monotonic() + _LOOK_SECONDS
-
-    def is_certain(self) -> bool:
-        """Looks, if it is time; whether every look lately has found the same."""
-        if time.monotonic() < self._next:
-            return False
-        self._next = time.monotonic() + _LOOK_SECONDS
-        used = self._times()
-        self._looks = self._looks + 1 if used and used == self._used else 0
-        self._used = used
-        return self._looks >= _STILL_LOOKS
-
-    def _times(self) -> list[bytes]:
-        """Its ticks in user and in system mode, of all threads (proc(5), fields 14 and 15)."""
-        try:
-            return self._path.read_bytes().rpartition(b")")[2].split()[11:13]
-        except OSError:
-            return []
 
 
 def environment() -> dict[str, str]:

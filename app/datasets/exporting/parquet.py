@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, mode_of
 from app.datasets.export import OpenPack, told
-from app.infra.leash import leashed
+from app.infra.processes.leash import leashed
 from app.infra.storage import storage_errors
 
 CHILD = Path(__file__).with_name("parquet_child.py")

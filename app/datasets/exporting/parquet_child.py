@@ -65,5 +65,5 @@ def _values(lines: Iterator[str], first: str) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).parents[2] / "infra" / "leash.py"))["obey"]()
+    runpy.run_path(str(Path(__file__).parents[2] / "infra" / "processes" / "leash.py"))["obey"]()
     sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

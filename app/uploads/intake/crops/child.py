@@ -201,5 +201,5 @@ def _encoded(part: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).parents[3] / "infra" / "leash.py"))["obey"]()
+    runpy.run_path(str(Path(__file__).parents[3] / "infra" / "processes" / "leash.py"))["obey"]()
     sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from app.core.errors import HeadstartError
 from app.core.image_formats import dicom
-from app.infra.leash import leashed
+from app.infra.processes.leash import leashed
 from app.uploads.intake import images
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.members import MemberContent

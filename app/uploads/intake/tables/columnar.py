@@ -19,7 +19,7 @@ from pydantic_core import from_json
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Problem
-from app.infra.leash import leashed
+from app.infra.processes.leash import leashed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import DENIED, PictureCell, Row
 from app.uploads.intake.tables import columns, consensus, objects

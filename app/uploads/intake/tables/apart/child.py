@@ -304,5 +304,5 @@ def _say(code: str, message: str) -> int:
 Read = Callable[[str, dict[str, Any], BinaryIO], Iterator[Row]]
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).parents[4] / "infra" / "leash.py"))["obey"]()
+    runpy.run_path(str(Path(__file__).parents[4] / "infra" / "processes" / "leash.py"))["obey"]()
     sys.exit(main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

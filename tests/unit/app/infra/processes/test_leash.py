@@ -13,8 +13,8 @@ import pytest
 
 PARENT = """
 import os, subprocess, sys, time
-from app.infra.leash import leashed
-obeys = "from app.infra import leash; leash.obey()"
+from app.infra.processes.leash import leashed
+obeys = "from app.infra.processes import leash; leash.obey()"
 child = [sys.executable, "-c", f"{obeys}; import time; print(1, flush=True); time.sleep(60)"]
 started = subprocess.Popen(child, env=leashed(os.environ), stdout=subprocess.PIPE)
 if sys.argv[1] == "ready":
@@ -49,7 +49,7 @@ def test_it_ends_with_a_parent_that_is_killed(when: str) -> None:
 
 
 def test_without_a_leash_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.infra import leash
+    from app.infra.processes import leash
 
     monkeypatch.delenv("HEADSTART_LEASH", raising=False)
     leash.obey()

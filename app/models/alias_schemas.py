@@ -272,16 +272,18 @@ class ShadowAgreement(BaseModel):
     model: str
     shadow: str
     compared: int = Field(description="Inputs that both have answered.")
-    agreed: int
+    agreed: int = Field(
+        description="Inputs for which both answer the same label; of several, the same `labels`."
+    )
     agreement: dict[str, float | None] = Field(description="With its 95% interval.")
     differences: list[LabelDifference] = Field(description="Most frequent first.")
 
 
 class LabelDifference(BaseModel):
-    """Two labels for the same inputs."""
+    """Two labels for the same inputs; of several labels, one that only one of both answers."""
 
-    label: str
-    shadow_label: str
+    label: str | None = Field(description="null: the model does not answer `shadow_label`.")
+    shadow_label: str | None = Field(description="null: the shadow does not answer `label`.")
     count: int
 
 

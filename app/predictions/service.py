@@ -21,6 +21,7 @@ from app.http.body import Message, Receive
 from app.http.dependencies import Services
 from app.http.strict_json import AT_ONCE, SHORT
 from app.infra.predictor_client import Answer
+from app.infra.repositories.retraining.agreement import Differences
 from app.infra.repositories.targets import ResolvedModel
 from app.predictions.inputs import is_raw, read_inputs
 from app.predictions.options import check_explainable, preferring, read_options
@@ -162,28 +163,33 @@ def _noted(
 
 
 def _is_shadowed(question: Question, resolved: list[ResolvedModel]) -> bool:
-    """Explanations are of one model, and a split's canaries are watched by themselves."""
-    alone = len(resolved) == 1 and not question.options.explain and not resolved[0].split
+    """Explanations are of one model."""
+    alone = len(resolved) == 1 and not question.options.explain
     return alone and resolved[0].shadow is not None
 
 
 async def _shadowed(held: Services, question: Question, resolved: ResolvedModel) -> Answer:
-    """The alias's answer, while its shadow rides along; what is wrong with it is not told."""
+    """The alias's answer, while its shadow rides along; what is wrong with it is not told.
+
+    It stands beside the alias's own model: what a split gives to another is that one's alone.
+    """
     call, shadow = await _called(question, [resolved]), resolved.shadow
     assert shadow is not None
+    if call.target.model != resolved.id:
+        return _noted(held, question, resolved, call, await held.predictor.predict(call))
     try:
         both = await held.predictor.predict(replace(call, others=(_target(shadow),)))
-        body, labels = await _parted(both.body)
+        body, said = await _parted(both.body)
     except (HeadstartError, KeyError, ValueError) as error:
         answer = await held.predictor.predict(call)
         log.warning("a shadow gave no answer", model=shadow.id, reason=error)
         return _noted(held, question, resolved, call, answer)
     whose = (question.tenant, resolved.alias, resolved.id, shadow.id)
-    held.agreement.count(whose, labels)
+    held.agreement.count(whose, said)
     return _noted(held, question, resolved, call, replace(both, body=body))
 
 
-async def _parted(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+async def _parted(body: bytes) -> tuple[bytes, list[Differences]]:
     return parted(body) if len(body) <= AT_ONCE else await to_thread.run_sync(parted, body)
 
 

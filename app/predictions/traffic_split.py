@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from app.core.messages import Input
+from app.infra.repositories.retraining.agreement import Differences
 from app.infra.repositories.targets import ResolvedModel
 
 _ALL = 2.0**64
@@ -39,16 +40,25 @@ def _place(alias: str, sticky: str, inputs: Sequence[Input]) -> float:
     return int.from_bytes(digest.digest(), "little") / _ALL
 
 
-def parted(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
-    """What the client sees of a joint answer of two, the first; and both labels of each input."""
+def parted(body: bytes) -> tuple[bytes, list[Differences]]:
+    """What the client sees of a joint answer of two, the first; and of each input that both have
+    answered where they differ.
+    """
     seen, unseen = from_json(body)["data"]
-    return to_json(seen), _labels(seen, unseen)
-
-
-def _labels(seen: Any, unseen: Any) -> list[tuple[str, str]]:
     pairs = zip(seen["data"], unseen["data"], strict=True)
-    return [
-        (str(one["label"]), str(other["label"]))
-        for one, other in pairs
-        if "label" in one and "label" in other
-    ]
+    both = [(one, other) for one, other in pairs if "label" in one and "label" in other]
+    return to_json(seen), [_differences(one, other) for one, other in both]
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> Differences:
+    """Their labels, where these differ; of several labels each that only one of them answers."""
+    if "labels" not in one and "labels" not in other:
+        pair = str(one["label"]), str(other["label"])
+        return () if pair[0] == pair[1] else (pair,)
+    own, others = _labels(one), _labels(other)
+    only_own = [(label, None) for label in sorted(own - others)]
+    return (*only_own, *((None, label) for label in sorted(others - own)))
+
+
+def _labels(answer: dict[str, Any]) -> set[str]:
+    return {str(label) for label in answer.get("labels", [answer["label"]])}

@@ -13,6 +13,7 @@ from tests import serving_kit as kit
 from tests.api.predictions.conftest import Serving, register
 from tests.api.predictions.test_predictions import post
 from tests.api.service import Service
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +87,21 @@ def test_a_shadow_answers_unseen(client: httpx.Client, model: str, other: str) -
     assert (told["model"], told["shadow"]) == (model, other)
     differing = sum(one["count"] for one in told["differences"])
     assert told["compared"] == len(IMAGES) == told["agreed"] + differing
+
+
+def test_a_shadow_stands_beside_the_alias_s_own_model_of_a_split(
+    client: httpx.Client, model: str, other: str
+) -> None:
+    change(client, split=[{"model": other, "weight": 0.5}], shadow=other)
+    before = client.get(f"/v1/aliases/{ALIAS}/shadow").json()["compared"]
+    own = Counter(asked(client, image) for image in IMAGES)[model]
+    assert 0 < own < len(IMAGES)
+
+    def compared() -> int:
+        return int(client.get(f"/v1/aliases/{ALIAS}/shadow").json()["compared"]) - before
+
+    wait_for(lambda: compared() >= own, seconds=20)
+    assert compared() == own
 
 
 def test_what_is_wrong_with_an_input_is_told_as_ever(client: httpx.Client, other: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +16,10 @@ from app.infra.repositories.upserts import found_or_added, locked
 
 Whose = tuple[str, str, str, str]
 """Organisation, alias, the model that it means, and the shadow."""
+Differences = tuple[tuple[str | None, str | None], ...]
+"""Of one input, the model's label and its shadow's; of several labels each that only one of them
+answers, beside None. Empty where they agree.
+"""
 MOST_PAIRS = 200
 """Different disagreements that are told apart."""
 
@@ -23,13 +28,13 @@ class ShadowTally:
     """One a process; any thread may count."""
 
     def __init__(self) -> None:
-        self._pairs: dict[Whose, Counter[tuple[str, str]]] = {}
+        self._pairs: dict[Whose, Counter[Differences]] = {}
         self._lock = threading.Lock()
 
-    def count(self, whose: Whose, labels: Sequence[tuple[str, str]]) -> None:
+    def count(self, whose: Whose, said: Sequence[Differences]) -> None:
         """Add what both have said of some inputs."""
         with self._lock:
-            self._pairs.setdefault(whose, Counter()).update(labels)
+            self._pairs.setdefault(whose, Counter()).update(said)
 
     def flush(self, sessions: Sessions) -> int:
         """Write down what was counted since the last time; of how many aliases."""
@@ -48,7 +53,7 @@ class ShadowTally:
         return len(pairs)
 
 
-def _add(session: Session, whose: Whose, counts: Counter[tuple[str, str]]) -> None:
+def _add(session: Session, whose: Whose, counts: Counter[Differences]) -> None:
     at, of = now(session), ShadowAgreementRow
     organisation_id, alias, model_id, shadow_id = whose
     meant = select(AliasRow.name).where(
@@ -74,16 +79,17 @@ def _add(session: Session, whose: Whose, counts: Counter[tuple[str, str]]) -> No
         ),
     )  # fmt: skip
     row.compared += counts.total()
-    row.agreed += sum(number for (one, other), number in counts.items() if one == other)
+    row.agreed += counts[()]
     row.differences = _merged(row.differences, counts)
     row.updated_at = at
 
 
-def _merged(known: Sequence[Sequence[str | int]], counts: Counter[tuple[str, str]]) -> list[object]:
-    pairs = Counter({(str(one), str(other)): int(number) for one, other, number in known})
-    for pair, number in counts.items():
-        if pair[0] != pair[1] and (pair in pairs or len(pairs) < MOST_PAIRS):
-            pairs[pair] += number
+def _merged(known: Sequence[Sequence[Any]], counts: Counter[Differences]) -> list[list[Any]]:
+    pairs = Counter({(one, other): int(number) for one, other, number in known})
+    for pairs_of_one, number in counts.items():
+        for pair in pairs_of_one:
+            if pair in pairs or len(pairs) < MOST_PAIRS:
+                pairs[pair] += number
     return [[*pair, number] for pair, number in pairs.most_common()]
 
 

@@ -38,6 +38,8 @@ class Example(BaseModel):
     """Somebody has looked, and said that the label is right."""
     labels: Annotated[tuple[str, ...] | None, Field(exclude_if=lambda told: told is None)] = None
     """All labels in order, of an example of a multi-label dataset, whose `label` is empty."""
+    source: Annotated[str | None, Field(exclude_if=lambda told: told is None)] = None
+    """The sha256 of the picture that it was cut out of."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Problem, least_classes
 from app.core.review import review, unlabelled
 from app.core.texts import visible
-from app.datasets import appending
+from app.datasets import appending, crops
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
 from app.uploads.intake.labels.intervals import may_be_list
@@ -234,41 +233,13 @@ def appended(
     """
 
     def revise(known: list[Example]) -> tuple[list[Example], Sequence[Problem]]:
-        made = appending.merged(first(known), examples, problems, splits=splits, denied=denied)
+        there, sent, placed = crops.grouped(first(known), examples, splits=splits)
+        made = appending.merged(there, sent, problems, splits=splits, denied=denied)
         found, grouped = (made.examples, []) if groups else across(made.examples, made.added)
-        further = _without_columns(known, examples, marks) + _of_crops(known, made.examples)
-        return found, [*_said_of_upload(problems), *made.told(), *grouped, *further]
+        further = _without_columns(known, examples, marks) + crops.doubts(known, made.examples)
+        return found, [*_said_of_upload(problems), *made.told(), *placed, *grouped, *further]
 
     return Revision(revise=revise, minimum_classes=minimum_classes, of_upload=True)
-
-
-def _of_crops(known: Sequence[Example], every: Sequence[Example]) -> list[Problem]:
-    """Warnings of what was added beside crops: of boxes that are there already with another
-    content, and of whole pictures that are called as those they were cut out of."""
-    crops = {one.path for one in known if _CROP.fullmatch(one.path)}
-    there = {one.id for one in known}
-    fresh = [one.path for one in every if one.id not in there] if crops else []
-    again = sorted(path for path in fresh if path in crops)
-    sources = {_CROP.sub(r"\1", path) for path in crops}
-    wholes = sorted(path for path in fresh if _stem(path) in sources)
-    said = []
-    if again:
-        why = "are of boxes that are there already, with other pixels: both are kept; drop the "
-        said.append(f"{len(again)} crop(s), such as {visible(again[0])}, {why}older ones if the "
-                    "boxes were corrected")  # fmt: skip
-    if wholes:
-        why = "are called as those that crops of the dataset were cut out of, and are whole: what "
-        said.append(f"{len(wholes)} picture(s), such as {visible(wholes[0])}, {why}is judged by "
-                    "one may have been learned from the other")  # fmt: skip
-    return [Problem(code="labels_doubtful", message=one) for one in said]
-
-
-_CROP = re.compile(r"(?:.*/)?([^/]+)#[^/#]+\.\w+")
-
-
-def _stem(path: str) -> str:
-    name = path.rpartition("/")[2]
-    return name.rpartition(".")[0] or name
 
 
 def _without_columns(

@@ -331,6 +331,7 @@ class _Intake:
         try:
             held = content()
             if box is not None:
+                item = replace(item, source=held.sha256)
                 held = MemberContent(self._cutter.cut(held, box, item.path))
         except HeadstartError as error:
             self._drafts.refuse(error, item.path, item)

@@ -10,6 +10,7 @@ from app.core import manifest
 from app.core.manifest import Example, LabelMode, Modality, Problem
 from app.core.review import review
 from app.uploads.intake import checks
+from app.uploads.intake.crops import grouping
 from app.uploads.intake.drafts import Drafts, example
 
 
@@ -50,6 +51,8 @@ def finished(drafts: Drafts, modality: Modality) -> Built:
     if drafts.options.labelled:
         drafts.problems += checks.intervals(drafts.listed, drafts.options)
     drafts.settle_patients()
+    drafts.listed, told = grouping.settled(drafts.listed)
+    drafts.problems += told
     drafts.check_negative()
     pack = drafts.pack.finish()
     if drafts.rules.several and drafts.options.labelled:

@@ -100,10 +100,10 @@ class Drafts:
         if told.labels is None and labels is not None:
             self._placed.add(path)
         label = told.label if labels is None else ""
-        denied = told.denied if isinstance(told, LabelledFile) else frozenset[str]()
-        self.listed.append(
-            Draft(slot, path, label, told.group, told.split or split, identity, labels, denied)
-        )
+        draft = Draft(slot, path, label, told.group, told.split or split, identity, labels)
+        if isinstance(told, LabelledFile):
+            draft = replace(draft, denied=told.denied, source=told.source)
+        self.listed.append(draft)
         return slot
 
     def _labels(self, told: LabelledFile | TextRow) -> tuple[str, ...] | None:
@@ -384,6 +384,7 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
         length=draft.slot.length,
         identity=draft.identity,
         labels=draft.labels,
+        source=draft.source,
     )
 
 

@@ -43,6 +43,8 @@ class Draft:
     labels: tuple[str, ...] | None = None
     denied: frozenset[str] = frozenset()
     """Labels that its rows say it has not."""
+    source: str | None = None
+    """The sha256 of the picture that it was cut out of."""
 
     @property
     def names(self) -> tuple[str, ...]:

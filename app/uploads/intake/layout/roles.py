@@ -81,6 +81,8 @@ class LabelledFile:
     """The part of it that is the example, if it is not all."""
     denied: frozenset[str] = frozenset()
     """Labels that its rows say it has not."""
+    source: str | None = None
+    """The sha256 of the picture that it was cut out of."""
 
 
 def members(

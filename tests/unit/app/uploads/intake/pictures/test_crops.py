@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,45 @@ def test_each_box_is_an_example(take: Take) -> None:
     np.testing.assert_array_equal(cut(built, 0), PIXELS[4:14, 3:23])
     np.testing.assert_array_equal(cut(built, 1), PIXELS[20:40, 30:60])
     np.testing.assert_array_equal(cut(built, 2), PIXELS[::-1][:10, :10])
+    (told,) = built.problems
+    assert told.message.startswith("3 crops are of 2 pictures: those of one picture are one group")
+
+
+def test_of_a_box_a_picture_nothing_is_told(take: Take) -> None:
+    built = take(archive([(1, 0, [3, 4, 20, 10]), (2, 1, [0, 0, 9, 9])]), options=CROPS)
+    assert {one.group for one in built.examples} == {"1.png", "2.png"}
     assert built.problems == []
+
+
+def test_equal_pictures_are_one_whatever_they_are_called(take: Take) -> None:
+    files = {f"{name}.png": encoded(PIXELS) for name in (1, 2)}
+    boxes = [(1, 0, [3, 4, 20, 10]), (2, 1, [0, 0, 9, 9])]
+    built = take(zipped({**files, "_annotations.coco.json": coco(boxes)}), options=CROPS)
+    assert [one.group for one in built.examples] == ["1.png", "1.png"]
+    assert len({one.source for one in built.examples}) == 1
+
+
+def test_a_group_that_is_said_stays(take: Take) -> None:
+    built = take(archive(BOXES, group="scan"), options=CROPS)
+    assert {one.group for one in built.examples} == {"scan"}
+    assert not any("are of 2 pictures" in one.message for one in built.problems)
+
+
+def test_no_share_that_is_held_out_parts_a_picture(take: Take) -> None:
+    files = {f"{at}.png": encoded(np.roll(PIXELS, at, 0)) for at in range(8)}
+    listed = json.loads(coco([(1 + at % 8, at % 2, [at, 1, 9, 9]) for at in range(24)]))
+    listed["images"] = [{"id": at + 1, "file_name": f"{at}.png"} for at in range(8)]
+    options = replace(CROPS, test_fraction=0.4)
+    built = take(
+        zipped({**files, "_annotations.coco.json": json.dumps(listed).encode()}), options=options
+    )
+    splits = {
+        one.group: {x.split for x in built.examples if x.group == one.group}
+        for one in built.examples
+    }
+    assert len(splits) == 8
+    assert {len(one) for one in splits.values()} == {1}
+    assert set().union(*splits.values()) == {"train", "test"}
 
 
 def test_without_the_wish_a_picture_is_an_example(take: Take) -> None:
@@ -148,7 +187,8 @@ def test_a_picture_that_is_too_much_is_its_own_problem(take: Take) -> None:
     small = IntakeOptions(limits=Limits(child_bytes=120 << 20), label_mode=None, crops=True)
     built = take(archive([(1, 0, [0, 0, 9, 9]), *good], large), options=small)
     assert len(built.examples) == 8
-    assert [(one.code, one.path) for one in built.problems] == [("image_invalid", "1#100.png")]
+    assert built.problems[0].path == "1#100.png"
+    assert [one.code for one in built.problems] == ["image_invalid", "group_assumed"]
 
 
 def marked(**told: dict[int, Any]) -> bytes:

@@ -111,10 +111,12 @@ async def predictions(
 
 
 def scores(item: Mapping[str, Any], *, raw: bool = False) -> list[dict[str, Any]]:
-    """`[{label, score}]`, most probable first; `raw` scores are logarithms, softmax undoes them."""
+    """`[{label, score}]`, most probable first; `raw` scores are logarithms, which softmax undoes,
+    or, of several labels, of the odds, which sigmoid undoes.
+    """
+    told = (_log_odds if "labels" in item else _log) if raw else float
     return [
-        {"label": one["label"], "score": _raw(one["probability"]) if raw else one["probability"]}
-        for one in item["predictions"]
+        {"label": one["label"], "score": told(one["probability"])} for one in item["predictions"]
     ]
 
 
@@ -131,8 +133,12 @@ def _may_store(request: Request) -> bool:
     return told and not request.url.path.lower().endswith("/nostore")
 
 
-def _raw(probability: float) -> float:
+def _log(probability: float) -> float:
     return log(max(probability, _SMALLEST))
+
+
+def _log_odds(probability: float) -> float:
+    return _log(probability) - _log(1.0 - probability)
 
 
 def _input(value: Any, place: int, modality: Modality) -> Input:

@@ -28,8 +28,10 @@ class HuggingFaceParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     top_k: int | None = Field(None, ge=1, le=100_000, description="Classes to list.")
-    function_to_apply: Literal["softmax", "none"] = Field(
-        "softmax", description="`none` gives logarithms of the probabilities."
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = Field(
+        None,
+        description="What the model's scores are of: `softmax`, and `sigmoid` where it has several "
+        "labels. `none` gives what they are made of.",
     )
 
 
@@ -52,6 +54,7 @@ class HuggingFaceScore(BaseModel):
     score: float
 
 
+_FUNCTIONS = ("softmax", "sigmoid", "none")
 _BARE: Mapping[Modality, bool] = {"image": True, "text": False}
 """Whether the answer to one input is its list, and not a list of one list: as they have it."""
 _EMBEDDING = frozenset({"normalize", "prompt_name", "truncate", "truncation_direction"})
@@ -74,7 +77,7 @@ _DOCUMENT = {
                 "additionalProperties": False,
                 "properties": {
                     "top_k": {"type": "integer", "minimum": 1, "maximum": 100_000},
-                    "function_to_apply": {"type": "string", "enum": ["softmax", "none"]},
+                    "function_to_apply": {"type": "string", "enum": list(_FUNCTIONS)},
                 },
             },
             "options": {"type": "object"},
@@ -120,10 +123,20 @@ async def _document(body: bytes, model: str, request: Request, response: Respons
     wanted = asked.parameters or HuggingFaceParameters()
     answered = await predictions(request, model, values, top_k=wanted.top_k)
     response.headers.update(answered.headers)
+    _check(wanted, several=any("labels" in item for item in answered.items))
     raw = wanted.function_to_apply == "none"
     listed = [scores(item, raw=raw) for item in answered.items]
     bare = isinstance(asked.inputs, str) and _BARE[answered.modality]
     return listed[0] if bare else listed
+
+
+def _check(wanted: HuggingFaceParameters, *, several: bool) -> None:
+    """Raises invalid_request where the scores are those of another function than is asked for."""
+    theirs, asked = "sigmoid" if several else "softmax", wanted.function_to_apply
+    if asked not in (None, "none", theirs):
+        labels = "several labels" if several else "one label"
+        why = f"this model says {labels} of an input: its scores are of {theirs}, not of {asked}"
+        raise HeadstartError("invalid_request", why, param="parameters.function_to_apply")
 
 
 def _is_image(content_type: str, body: bytes) -> bool:

@@ -38,7 +38,9 @@ class TeiPredictRequest(BaseModel):
     inputs: str | Texts | Annotated[list[Texts], Field(min_length=1)] = Field(
         examples=["my card has not arrived"]
     )
-    raw_scores: bool = Field(False, description="Logarithms of the probabilities.")
+    raw_scores: bool = Field(
+        False, description="Logarithms of the probabilities; of several labels, of their odds."
+    )
     truncate: bool = Field(
         False, description="Long texts are read in windows, as far as the backbone reads."
     )

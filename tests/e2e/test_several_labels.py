@@ -101,6 +101,7 @@ def test_several_labels_go_the_whole_way(service: Service, tmp_path: Path) -> No
         _exported(client, model, tmp_path)
         _batched(client, model, dataset["id"])
         _inferred(client, model)
+        _asked_by_others(client, model)
 
 
 def _evaluated(client: httpx.Client, model: str) -> None:
@@ -179,6 +180,21 @@ def _inferred(client: httpx.Client, model: str) -> None:
     assert client.get(f"/v2/models/{model}").json()["parameters"]["thresholds"].keys() == set(
         LABELS
     )
+
+
+def _asked_by_others(client: httpx.Client, model: str) -> None:
+    data = picture((True, False, True), 9)
+    own = {one["label"]: one["probability"] for one in ask(client, model, data)["predictions"]}
+
+    def asked(function: str) -> httpx.Response:
+        parameters = {"function_to_apply": function}
+        body = {"inputs": base64.b64encode(data).decode(), "parameters": parameters}
+        return client.post(f"/models/{model}", json=body)
+
+    assert {one["label"]: one["score"] for one in asked("sigmoid").json()} == own
+    odds = {one["label"]: one["score"] for one in asked("none").json()}
+    assert all((odds[label] > 0) == (share > 0.5) for label, share in own.items())
+    assert asked("softmax").status_code == 422
 
 
 def test_versions_forms_and_refusals(service: Service) -> None:

@@ -21,7 +21,7 @@ export function Palette({ onClose }) {
       ...ACTIONS,
       ...datasets.data.map((/** @type {any} */ one) => [one.name, "dataset", `#/datasets/${one.id}`]),
       ...aliases.data.map((/** @type {any} */ one) => [one.name, "alias", `#/aliases/${part(one.name)}`]),
-      ...models.data.map((/** @type {any} */ one) => [called(one), `model, ${percent(one.accuracy?.value)}`, `#/models/${part(one.id)}`]),
+      ...models.data.map((/** @type {any} */ one) => [called(one), `model, ${one.label_mode === "multi_label" ? "several labels" : percent(one.accuracy?.value)}`, `#/models/${part(one.id)}`]),
     ]); }, () => {});
   }, []);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);

@@ -162,13 +162,18 @@ export function evaluationOf(id) {
   return found;
 }
 
-/** The one figure a model is known by in lists: accuracy, or of several labels its mean average precision. @param {{model: any, target?: number | null, from: number}} props */
+/** The one figure a model is known by: its accuracy, or of several labels its mean average precision, which is asked for. @param {any} model @returns {{figure: any, name: string, waits: boolean}} */
+export function useFigure(model) {
+  const several = model?.label_mode === "multi_label";
+  const { data, error } = useLoad(async () => (several ? (await evaluationOf(model.id)).mean_average_precision : null), [model?.id]);
+  return { figure: several ? data : model?.accuracy, name: several ? "mean average precision" : "accuracy", waits: several && !data && !error };
+}
+
+/** @param {{model: any, target?: number | null, from: number}} props */
 export function ModelFigure({ model, target, from }) {
-  const several = model.label_mode === "multi_label";
-  const { data, error } = useLoad(async () => (several ? (await evaluationOf(model.id)).mean_average_precision : model.accuracy), [model.id]);
-  const figure = several ? data : model.accuracy;
-  if (several && !data && !error) return html`<div style=${{ minHeight: "34px" }}></div>`;
-  return html`<div><b>${percent(figure?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(figure)}</small></div><${Interval} figure=${figure} target=${several ? null : target} from=${from} name=${several ? "mean average precision" : "accuracy"} />${several && figure?.value != null && html`<small>mean average precision</small>`}`;
+  const { figure, name, waits } = useFigure(model), several = name !== "accuracy";
+  if (waits) return html`<div style=${{ minHeight: "34px" }}></div>`;
+  return html`<div><b>${percent(figure?.value)}</b> <small style=${{ display: "inline", marginLeft: "6px" }}>${range(figure)}</small></div><${Interval} figure=${figure} target=${several ? null : target} from=${from} name=${name} />${several && figure?.value != null && html`<small>${name}</small>`}`;
 }
 
 /** The same by curl or Python, with real ids and never the key. @param {{curl: string, python?: string}} props */

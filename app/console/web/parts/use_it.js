@@ -33,9 +33,10 @@ export function UseIt({ model, onChanged }) {
     work(id); fail(null);
     download(`v1/models/${part(model.id)}/artifacts/${id}`, {}, { prefer: "wait=110" }).then((made) => { work(""); if (!made) toast("It is still being made: ask again in a moment."); }, (answer) => { fail(answer); work(""); });
   };
+  const printed = model.label_mode === "multi_label" ? `print(answer["data"][0]["labels"])` : `print(answer["data"][0]["label"], answer["data"][0]["probability"])`;
   const asked = text
-    ? [curl(`v1/models/${name}/predictions`, `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'`), python(`answer = client.post("v1/models/${name}/predictions", json={"inputs": [{"text": "…"}]}).json()\nprint(answer["data"][0]["label"], answer["data"][0]["probability"])`)]
-    : [curl(`v1/models/${name}/predictions`, '-H "Content-Type: image/jpeg" --data-binary @picture.jpg'), python(`with open("picture.jpg", "rb") as file:\n    answer = client.post("v1/models/${name}/predictions", files={"files": file}).json()\nprint(answer["data"][0]["label"], answer["data"][0]["probability"])`)];
+    ? [curl(`v1/models/${name}/predictions`, `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'`), python(`answer = client.post("v1/models/${name}/predictions", json={"inputs": [{"text": "…"}]}).json()\n${printed}`)]
+    : [curl(`v1/models/${name}/predictions`, '-H "Content-Type: image/jpeg" --data-binary @picture.jpg'), python(`with open("picture.jpg", "rb") as file:\n    answer = client.post("v1/models/${name}/predictions", files={"files": file}).json()\n${printed}`)];
   return html`<section><header><h2>A name that stays</h2><small>an alias answers with whatever model it points to; programs ask the alias</small></header>
       ${model.aliases.length > 0 && html`<p class="row" style=${{ marginBottom: "12px" }}>${model.aliases.map((/** @type {string} */ one) => html`<span class="chip accent">${one}</span>`)}</p>`}<${Name} model=${model} onChanged=${onChanged} /></section>
     <section><header><h2>Ask it</h2></header><div class="half"><div><h3>curl</h3><${Code} text=${asked[0]} /></div><div><h3>Python</h3><${Code} text=${asked[1]} /></div></div></section>

@@ -57,5 +57,11 @@ export function called(model) {
 /** @param {any} model */
 export const ofVersion = (model) => called(model) + (model.dataset?.version ? `, of version ${model.dataset.version}` : "");
 
+/** A model among others to choose from; of several labels its figure is not in the list. @param {any} model */
+export const choice = (model) => [ofVersion(model), model.accuracy ? percent(model.accuracy.value) : model.label_mode === "multi_label" ? "several labels" : percent(null), model.id.slice(-6)].join(" · ");
+
+/** What a model says of an example, or what it has: one label, or all of them. @param {any} one @param {string} single @param {string} all */
+export const told = (one, single, all) => (one[all] ? one[all].map(label).join(", ") || "none of its labels" : label(one[single]));
+
 /** @param {any} job */
 export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.status);

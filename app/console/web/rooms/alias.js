@@ -2,10 +2,10 @@
 /** One alias: what answers, what was tried on it and why it moved or stayed, the way back. */
 import { html, useState } from "../vendor/preact.js";
 import { get, part, send } from "../api.js";
-import { Button, Dialog, Failed, Head, Interval, Loading, Same, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { Button, Dialog, Failed, Head, Interval, Loading, Same, curl, python, toast, useEvery, useFigure, useLoad } from "../parts/ui.js";
 import { InUse } from "../parts/live/in_use.js";
 import { axis } from "../parts/dataset_rows.js";
-import { ago, ofVersion, percent, range } from "../parts/words.js";
+import { ago, choice, ofVersion, percent, range } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
 const KINDS = { promoted: "ok", refused: "bad", inconclusive: "miss" };
@@ -36,7 +36,7 @@ function Offer({ alias, models, onClose, onDone }) {
   };
   const why = !candidate ? "There is no other model of this kind" : force && !reason.trim() ? "Say why: it is kept in the history" : "";
   return html`<${Dialog} title="Offer a candidate" onClose=${onClose}><h2>Offer a candidate</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>Both are asked about held-out examples that neither learned from. The alias moves only if the candidate is evidently not worse.</p>
-    <label class="field"><span>Candidate</span><select value=${candidate} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${fitting.map((one) => html`<option value=${one.id}>${ofVersion(one)} · ${percent(one.accuracy?.value)} · ${one.id.slice(-6)}</option>`)}</select></label>
+    <label class="field"><span>Candidate</span><select value=${candidate} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${fitting.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></label>
     <label class="field" style=${{ marginTop: "12px" }}><span>Why</span><input type="text" maxlength="1000" value=${reason} placeholder="labels mended" onInput=${(/** @type {any} */ event) => say(event.target.value)} /></label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${force} onChange=${() => push(!force)} /> Move it without asking the gate; recorded as forced</label>
     <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind=${force ? "danger" : "primary"} busy=${busy} why=${why} onClick=${go}>${force ? "Move it by force" : "Ask the gate"}</${Button}></div></${Dialog}>`;
@@ -49,6 +49,12 @@ function Back({ alias, onClose, onDone }) {
   const [error, fail] = useState(/** @type {any} */ (null));
   const go = () => { work(true); fail(null); send("POST", `v1/aliases/${part(alias.name)}/rollback`, reason ? { reason } : {}).then(() => { toast("It means what it meant before."); onDone(); onClose(); }, (refused) => { fail(refused); work(false); }); };
   return html`<${Dialog} title="Roll back" onClose=${onClose}><h2>Roll back ${alias.name}</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>It answers with the model before, from the next request on. Once more goes back once more.</p><label class="field"><span>Why</span><input type="text" maxlength="1000" value=${reason} placeholder="line 4 reported hats called shoes" onInput=${(/** @type {any} */ event) => say(event.target.value)} /></label><${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} onClick=${go}>Roll back</${Button}></div></${Dialog}>`;
+}
+
+/** @param {{model: any}} props */
+function Answers({ model }) {
+  const { figure, name } = useFigure(model);
+  return html`<div class="row"><b style=${{ fontSize: "22px", lineHeight: "28px" }}>${percent(figure?.value)}</b><span class="muted">${range(figure)}${name !== "accuracy" && figure && `, ${name}`}</span></div><${Interval} figure=${figure} from=${axis([figure])} name=${name} />`;
 }
 
 /** @param {{id: string}} props */
@@ -68,7 +74,7 @@ export default function Alias({ id }) {
   const left = promotions.find((/** @type {any} */ one) => one.evidence?.alpha?.left != null)?.evidence.alpha;
   const acts = html`<${Button} onClick=${() => show("back")} why=${history.length > 1 ? "" : "It has meant nothing else yet"}>Roll back</${Button}><${Button} kind="primary" onClick=${() => show("offer")}>Offer a candidate</${Button}>`;
   return html`<${Head} title=${alias.name} crumbs=${[["Aliases", "#/aliases"]]} acts=${acts} sub=${html`<span class="row"><i class="dot"></i>answers with ${named(alias.model)}</span><span class="faint">since ${ago(alias.updated_at)}</span>`} /><${Failed} error=${error} />
-    <div class="panel half" style=${{ marginTop: "24px", gap: "16px 40px" }}><div><small class="hint">Answers</small><div class="row"><b style=${{ fontSize: "22px", lineHeight: "28px" }}>${percent(model?.accuracy?.value)}</b><span class="muted">${range(model?.accuracy)}</span></div><${Interval} figure=${model?.accuracy} from=${axis([model?.accuracy])} /></div>
+    <div class="panel half" style=${{ marginTop: "24px", gap: "16px 40px" }}><div><small class="hint">Answers</small>${model && html`<${Answers} model=${model} />`}</div>
       <div class="dense"><small class="hint">Shadow</small><p>${alias.shadow ? html`${named(alias.shadow)} answers unseen` : html`<span class="faint">none</span>`}</p><small class="hint">Split</small><p>${alias.split.length ? alias.split.map((/** @type {any} */ one) => html`<span>${percent(one.weight, 0)} to ${named(one.model)} </span>`) : html`<span class="faint">all of it goes to this model</span>`}</p>${left && html`<small class="hint">Looks left at the held-out set</small><p>${percent(left.left / (left.total || 1), 0)}</p>`}</div></div>
     ${model && html`<${InUse} alias=${alias} modality=${model.modality} onChanged=${again} />`}
     <section><header><h2>Promotions</h2><small>newest first</small></header>${promotions.length ? html`<div class="list">${promotions.map((/** @type {any} */ one) => html`<${Promotion} key=${one.id} one=${one} named=${named} />`)}</div>` : html`<p class="muted">Nothing was offered yet. A candidate that is offered takes over only if held-out examples say that it is not worse.</p>`}</section>

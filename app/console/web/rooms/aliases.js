@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
 import { Button, Dialog, Failed, Head, Loading, ModelFigure, Same, Sure, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
-import { ago, called, ofVersion, percent } from "../parts/words.js";
+import { ago, choice, ofVersion } from "../parts/words.js";
 
 /** @param {{name: string, current: any, models: any[], onClose: () => void, onDone: () => void}} props */
 function Move({ name, current, models, onClose, onDone }) {
@@ -23,7 +23,7 @@ function Move({ name, current, models, onClose, onDone }) {
   const why = !alias.trim() ? "Give it a name" : model === current?.id ? "It answers with this one already" : "";
   return html`<${Dialog} title=${name ? `Move ${name}` : "A new alias"} onClose=${onClose}><h2>${name ? `Move ${name}` : "A new alias"}</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>From the next request on, without an error in between.</p>
     ${!name && html`<label class="field" style=${{ marginBottom: "12px" }}><span>Name</span><input type="text" placeholder="parts@production" value=${alias} pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>`}
-    <label class="field"><span>Model</span><select value=${model} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${models.map((one) => html`<option value=${one.id}>${ofVersion(one)} · ${percent(one.accuracy?.value)} · ${one.id.slice(-6)}</option>`)}</select></label>
+    <label class="field"><span>Model</span><select value=${model} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${models.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></label>
     <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${why} onClick=${go}>${name ? "Move it" : "Make it"}</${Button}></div></${Dialog}>`;
 }
 

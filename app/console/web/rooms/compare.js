@@ -3,9 +3,9 @@
 import { html, useState } from "../vendor/preact.js";
 import { get, part } from "../api.js";
 import { axis } from "../parts/dataset_rows.js";
-import { Failed, Fold, Head, Interval, Loading, Note, Picture, Same, curl, python, useLoad } from "../parts/ui.js";
+import { Failed, Fold, Head, Interval, Loading, Note, Picture, Same, curl, python, useFigure, useLoad } from "../parts/ui.js";
 import { Text } from "../parts/grid.js";
-import { count, label, ofVersion, percent, range, several, thing } from "../parts/words.js";
+import { choice, count, label, percent, range, several, thing, told } from "../parts/words.js";
 
 /** @type {[string, string][]} */
 const TABS = [["only_other", "Only B right"], ["only_this", "Only A right"], ["both_wrong", "Both wrong"], ["both_right", "Both right"]];
@@ -26,8 +26,9 @@ function verdict({ counts, p_value: p, num_examples: n }, /** @type {string} */ 
 
 /** @param {{name: string, model: any, from: number, models: any[], onChoose: (id: string) => void}} props */
 function Side({ name, model, from, models, onChoose }) {
-  return html`<div class="panel"><div class="row" style=${{ flexWrap: "nowrap" }}><span class=${`chip ${name === "B" ? "accent" : ""}`}>${name}</span><select aria-label=${`Model ${name}`} value=${model?.id ?? ""} onChange=${(/** @type {any} */ event) => onChoose(event.target.value)}><option value="" disabled>choose a model</option>${models.map((one) => html`<option value=${one.id}>${ofVersion(one)} · ${percent(one.accuracy?.value)} · ${one.id.slice(-6)}</option>`)}</select></div>
-    ${model && html`<div style=${{ marginTop: "12px" }}><div class="row"><span style=${{ fontSize: "28px", lineHeight: "34px", fontWeight: 600, letterSpacing: "-.02em" }}>${percent(model.accuracy?.value)}</span><span class="muted">${range(model.accuracy)}</span>${model.aliases.map((/** @type {string} */ one) => html`<span class="chip accent">${one}</span>`)}</div><${Interval} figure=${model.accuracy} from=${from} grey=${name === "A"} /></div>`}</div>`;
+  const { figure, name: what } = useFigure(model);
+  return html`<div class="panel"><div class="row" style=${{ flexWrap: "nowrap" }}><span class=${`chip ${name === "B" ? "accent" : ""}`}>${name}</span><select aria-label=${`Model ${name}`} value=${model?.id ?? ""} onChange=${(/** @type {any} */ event) => onChoose(event.target.value)}><option value="" disabled>choose a model</option>${models.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></div>
+    ${model && html`<div style=${{ marginTop: "12px" }}><div class="row"><span style=${{ fontSize: "28px", lineHeight: "34px", fontWeight: 600, letterSpacing: "-.02em" }}>${percent(figure?.value)}</span><span class="muted">${range(figure)}${what !== "accuracy" && figure && `, ${what}`}</span>${model.aliases.map((/** @type {string} */ one) => html`<span class="chip accent">${one}</span>`)}</div><${Interval} figure=${figure} from=${from} name=${what} grey=${name === "A"} /></div>`}</div>`;
 }
 
 /** @param {{a: any, b: any}} props */
@@ -44,6 +45,22 @@ function Classes({ a, b }) {
     <p class="hint" style=${{ marginTop: "8px" }}>Single classes have ${least === most ? least : `${least} to ${most}`} examples: differences under ${Math.round(100 / Math.sqrt(Math.max(1, least)))} points may be luck.</p>`;
 }
 
+/** @param {{answer: any, right: boolean}} props */
+function Said({ answer, right }) {
+  return html`<span class=${right ? "" : "miss-ink"}>${told(answer, "label", "labels")}</span>${!answer.labels && ` ${percent(answer.probability, 0)}`}`;
+}
+
+/** The parts of how two models were made, and what they are. @param {any} model @returns {[string, any][]} */
+const made = (model) => [["dataset", model.dataset?.name], ["version", model.dataset?.version], ["labels", model.label_mode === "multi_label" ? "several" : "one"], ["method", model.method], ["backbone", model.backbone]];
+
+/** @param {{a: any, b: any}} props */
+function Differing({ a, b }) {
+  const rows = made(a).map(([name, one], at) => [name, one, made(b)[at][1]]);
+  const apart = a.dataset?.id !== b.dataset?.id;
+  const names = rows.filter(([name, one, two]) => (name === "dataset" ? apart : one !== two && !(apart && name === "version"))).map(([name]) => (name === "version" ? "dataset version" : name));
+  return html`<${Fold} title="What differs" summary=${names.join(", ") || "the seed, or nothing"}><table><thead><tr><th></th><th>A</th><th>B</th></tr></thead><tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell ?? "–"}</td>`)}</tr>`)}</tbody></table></${Fold}>`;
+}
+
 /** @param {{a: any, b: any}} props */
 function Pictures({ a, b }) {
   const [tab, go] = useState("only_other");
@@ -55,7 +72,7 @@ function Pictures({ a, b }) {
     <div class="dis" role="img" aria-label=${`only A right ${counts.only_this}, only B right ${counts.only_other}`}><i style=${{ flex: counts.only_this || 0.001 }}></i><i style=${{ flex: counts.only_other || 0.001 }}></i></div>
     <div class="row dense" style=${{ marginTop: "6px", justifyContent: "space-between" }}><span>only A right: ${counts.only_this}</span><span class="faint">both right: ${counts.both_right} · both wrong: ${counts.both_wrong}${data.left_out ? ` · ${data.left_out} under other labels by now` : ""}</span><span>only B right: ${counts.only_other}</span></div>
     <div class="wide-left" style=${{ marginTop: "28px" }}><div><div class="tabs" style=${{ marginTop: 0 }} role="tablist">${TABS.map(([name, said]) => html`<button type="button" role="tab" aria-selected=${tab === name ? "true" : "false"} onClick=${() => go(name)}>${said}<span>${counts[name]}</span></button>`)}</div>
-      <div class=${text ? "" : "tiles"} style=${{ marginTop: "16px", gridTemplateColumns: text ? null : "repeat(auto-fill, minmax(120px, 1fr))" }}>${data.data.map((/** @type {any} */ one) => html`<div class=${`tile ${text ? "text" : ""}`} style=${{ cursor: "default" }} key=${one.example_id}>${text ? html`<${Text} dataset=${dataset.id} example=${{ id: one.example_id }} />` : dataset && html`<${Picture} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${label(one.expected)} />`}<small title=${`it is ${one.expected}`}>A <span class=${one.this.label === one.expected ? "" : "miss-ink"}>${label(one.this.label)}</span> ${percent(one.this.probability, 0)}</small><small>B <span class=${one.other.label === one.expected ? "" : "miss-ink"}>${label(one.other.label)}</span> ${percent(one.other.probability, 0)}</small></div>`)}</div>
+      <div class=${text ? "" : "tiles"} style=${{ marginTop: "16px", gridTemplateColumns: text ? null : "repeat(auto-fill, minmax(120px, 1fr))" }}>${data.data.map((/** @type {any} */ one) => html`<div class=${`tile ${text ? "text" : ""}`} style=${{ cursor: "default" }} key=${one.example_id}>${text ? html`<${Text} dataset=${dataset.id} example=${{ id: one.example_id }} />` : dataset && html`<${Picture} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${told(one, "expected", "expected_labels")} />`}<small title=${`it is ${told(one, "expected", "expected_labels")}`}>A <${Said} answer=${one.this} right=${["both_right", "only_this"].includes(one.outcome)} /></small><small>B <${Said} answer=${one.other} right=${["both_right", "only_other"].includes(one.outcome)} /></small></div>`)}</div>
       ${!data.data.length && html`<p class="muted">None.</p>`}${data.has_more && html`<p class="hint" style=${{ marginTop: "8px" }}>the first ${PAGE}</p>`}</div>
     <div><${Classes} a=${a} b=${b} /></div></div>`;
 }
@@ -74,6 +91,6 @@ export default function Compare({ query }) {
     <${Failed} error=${models.error} again=${models.again} />${!models.data && !models.error && html`<${Loading} />`}
     ${models.data && html`<div class="half" style=${{ gap: "16px", marginTop: "20px" }}><${Side} name="A" model=${a} from=${from} models=${known} onChoose=${(/** @type {string} */ id) => go(id, b?.id)} /><${Side} name="B" model=${b} from=${from} models=${others} onChoose=${(/** @type {string} */ id) => go(a?.id, id)} /></div>
       ${a && b ? html`<${Pictures} key=${`${a.id} ${b.id}`} a=${a} b=${b} />` : html`<p class="empty">${known.length < 2 ? "It takes two models." : "Choose two models, best of the same dataset."}</p>`}
-      <div class="folds">${a && b && html`<${Fold} title="What differs" summary=${[a.dataset?.version !== b.dataset?.version && "dataset version", a.method !== b.method && "method", a.backbone !== b.backbone && "backbone"].filter(Boolean).join(", ") || "the seed, or nothing"}><table><thead><tr><th></th><th>A</th><th>B</th></tr></thead><tbody>${[["dataset", a.dataset?.name, b.dataset?.name], ["version", a.dataset?.version, b.dataset?.version], ["method", a.method, b.method], ["backbone", a.backbone, b.backbone]].map((row) => html`<tr>${row.map((cell) => html`<td>${cell ?? "–"}</td>`)}</tr>`)}</tbody></table></${Fold}>`}
+      <div class="folds">${a && b && html`<${Differing} a=${a} b=${b} />`}
       <${Same} curl=${curl(`v1/models/${a?.id ?? "MODEL_A"}/comparison?other=${b?.id ?? "MODEL_B"}`)} python=${python(`found = client.get("v1/models/${a?.id ?? "MODEL_A"}/comparison", params={"other": "${b?.id ?? "MODEL_B"}"}).json()\nprint(found["counts"], found["p_value"])`)} /></div>`}`;
 }

@@ -7,7 +7,7 @@ import { Text } from "../parts/grid.js";
 import { IsRight } from "../parts/live/is_right.js";
 import { Webcam } from "../parts/webcam.js";
 import { Button, Failed, Head, Icon, Loading, Note, Picture, Same, curl, python, toast, useLoad } from "../parts/ui.js";
-import { called, chance, label, percent, range, several as severalOf, thing } from "../parts/words.js";
+import { called, chance, label, percent, range, several as severalOf, thing, told } from "../parts/words.js";
 
 const KEPT = 12, SHOWN = 5, PAUSE = 300, HANDY = 8;
 
@@ -29,8 +29,8 @@ function Answer({ tried, model, dataset, target, card }) {
     ${answer.predictions.length > SHOWN && html`<p class="hint" style=${{ marginTop: "4px" }}>and ${severalOf(answer.predictions.length - SHOWN, "class that is", "classes that are")} less likely</p>`}
     <${IsRight} key=${tried.key} target=${target} model=${model} classes=${card?.labels ?? []} tried=${tried} />
     ${answer.neighbours?.length > 0 && dataset && html`<h2 style=${{ margin: "24px 0 8px", fontSize: "14px" }}>${unknown ? "Nearest it has, and far away" : "Nearest examples it learned from"}</h2>
-      ${model.modality === "text" ? answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id: one.example_id }} /><small>${label(one.label)} · ${one.similarity.toFixed(2)}</small></div>`)
-        : html`<div class="tiles" style=${{ gridTemplateColumns: "repeat(5, minmax(0, 1fr))" }}>${answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile" style=${{ cursor: "default" }}><${Picture} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${`${label(one.label)}, likeness ${one.similarity.toFixed(2)}`} /><small>${label(one.label)} <span class="faint">${one.similarity.toFixed(2)}</span></small></div>`)}</div>`}`}</div>`;
+      ${model.modality === "text" ? answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile text"><${Text} dataset=${dataset.id} example=${{ id: one.example_id }} /><small>${told(one, "label", "labels")} · ${one.similarity.toFixed(2)}</small></div>`)
+        : html`<div class="tiles" style=${{ gridTemplateColumns: "repeat(5, minmax(0, 1fr))" }}>${answer.neighbours.slice(0, SHOWN).map((/** @type {any} */ one) => html`<div class="tile" style=${{ cursor: "default" }}><${Picture} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${`${told(one, "label", "labels")}, likeness ${one.similarity.toFixed(2)}`} /><small>${told(one, "label", "labels")} <span class="faint">${one.similarity.toFixed(2)}</span></small></div>`)}</div>`}`}</div>`;
 }
 
 /** What it looked at: the picture in colour over itself in grey, its saliency the mask. @param {{tried: any}} props */

@@ -76,18 +76,22 @@ def store_model(
     views: Sequence[str] = ("squish",),
     weights_sha256: str | None = None,
     fitted_on: str | None = None,
+    several: bool = False,
 ) -> Stored:
     """Fit a head on these views of digits and store it, the way the trainer does.
 
-    Or as if it had been fitted on other weights, or on the engine `fitted_on`.
+    Or as if it had been fitted on other weights, or on the engine `fitted_on`; with `several`, one
+    that may say several of the classes, or none.
     """
     examples = digit_pngs(10)
     embed = engine(settings.data_dir / "engines")
     features = {view: _embedded(embed, view, examples) for view in views}
     classes = sorted({label for _, label in examples})
+    places = torch.tensor([classes.index(label) for _, label in examples])
     support = Support(
         features={view: torch.from_numpy(rows) for view, rows in features.items()},
-        labels=torch.tensor([classes.index(label) for _, label in examples]),
+        labels=places,
+        marks=torch.nn.functional.one_hot(places).bool() if several else None,
         groups=torch.arange(len(examples)),
         ids=[f"ex_{place}" for place in range(len(examples))],
         classes=classes,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from app.compat.label_studio.words import ChoiceWords
+from app.compat.label_studio.words import ONE, ChoiceWords, Says
 from app.core.errors import HeadstartError
+from app.uploads.intake import names
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.names import UNSAFE
 from app.uploads.intake.tables.consensus import winner
 from app.uploads.intake.tables.json_stream import elements
 from app.uploads.intake.tables.label_studio import holds, vote_of
-from app.uploads.intake.tables.studio_regions import choices, is_choice, parted, parts_of
+from app.uploads.intake.tables.studio_regions import Part, choices, is_choice, parted, parts_of
 
 MOST_CHARACTERS = 500_000
 MOST_TASKS = 200_000
@@ -38,6 +39,26 @@ class ChoiceConfig:
     """Whether one may be chosen, as Label Studio has it where nothing else is said."""
     by_address: bool = False
     """Whether tasks say where what they show lies, though it be a text."""
+    of_regions: bool = False
+    """Whether it is asked of each region, and so never of the whole."""
+
+    def check_holds(self, *, several: bool) -> None:
+        """Raise invalid_request where annotators cannot say what a model of several labels says:
+        the first alone would be shown, and whoever agrees with it would take the others away."""
+        if several and self.single:
+            why = "the model says several labels, and the labelling configuration lets one be "
+            raise _refused(f'{why}chosen: write choice="multiple" in <Choices name="{self._name}">')
+
+    def check_one(self, *, several: bool) -> None:
+        """Raise invalid_request where annotators may say more than a model of one label learns."""
+        if not (several or self.single):
+            why = "the model says one label, and the labelling configuration lets several be "
+            raise _refused(f'{why}chosen: leave choice="multiple" out of <Choices '
+                           f'name="{self._name}">, or connect a multi_label model')  # fmt: skip
+
+    @property
+    def _name(self) -> str:
+        return names.shown(self.from_name, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +108,9 @@ def _refused(why: str) -> HeadstartError:
     return HeadstartError("invalid_request", why, param="label_config")
 
 
-def read_config(text: str, modality: str, labels: Collection[str] = ()) -> ChoiceConfig:
+def read_config(text: str, modality: str, says: Says = ONE) -> ChoiceConfig:
     """Of the controls of choices over what a model of this modality reads the one that has most of
-    its labels, the first of several such. Raises invalid_request.
+    its labels, of several such the first that takes as many as it says. Raises invalid_request.
     """
     if len(text) > MOST_CHARACTERS:
         raise _refused("the labelling configuration is too long")
@@ -98,7 +119,7 @@ def read_config(text: str, modality: str, labels: Collection[str] = ()) -> Choic
     found = list(_controls(tags, modality))
     if not found:
         raise _refused(f"the labelling configuration has no <Choices> over a tag of {modality}s")
-    return max(found, key=lambda one: _known(one, labels))
+    return max(found, key=lambda one: (_known(one, says.labels), one.single != says.several))
 
 
 def _controls(tags: _Tags, modality: str) -> Iterator[ChoiceConfig]:
@@ -112,21 +133,31 @@ def _controls(tags: _Tags, modality: str) -> Iterator[ChoiceConfig]:
                 frozenset(named) - {""},
                 single=told.get("choice", "single") != "multiple",
                 by_address=shows.by_address,
+                of_regions=told.get("perregion", "").lower() == "true",
             )
 
 
-def _known(config: ChoiceConfig, labels: Collection[str]) -> int:
+def _known(config: ChoiceConfig, labels: Sequence[str]) -> int:
     return len(ChoiceWords.between(config.choices, labels).choice_of) if config.choices else 0
 
 
-def chosen(annotation: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:
+def chosen(
+    annotation: Mapping[str, Any], config: ChoiceConfig, *, several: bool = False
+) -> list[str] | None:
     """The choices of an annotation for the whole of a task; None where it does not count, or says
-    nothing of them."""
+    nothing of them. Where there may be `several`, what was submitted without one says none: the
+    tool sends no part then."""
     if not holds(annotation):
         return None
-    whole, _ = parted(parts_of(annotation))
-    said = [part for part in whole if part.get("from_name") == config.from_name and is_choice(part)]
-    return list(choices(said).get(config.from_name, [])) if said else None
+    whole, placed = (list(_asked(parts, config)) for parts in parted(parts_of(annotation)))
+    if not whole:
+        return [] if several and not (placed or config.of_regions) else None
+    return list(choices(whole).get(config.from_name, []))
+
+
+def _asked(parts: Iterable[Part], config: ChoiceConfig) -> Iterator[Part]:
+    """The parts that were chosen with the control that is read."""
+    return (part for part in parts if part.get("from_name") == config.from_name and is_choice(part))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -143,7 +174,7 @@ class Annotated:
     choices: list[str]
 
 
-def annotated(export: bytes, config: ChoiceConfig) -> list[Annotated]:
+def annotated(export: bytes, config: ChoiceConfig, *, several: bool = False) -> list[Annotated]:
     """The tasks of an export that an annotation says something of; read one by one.
 
     Raises url_unreachable where it is no list of tasks, or has too many.
@@ -155,7 +186,7 @@ def annotated(export: bytes, config: ChoiceConfig) -> list[Annotated]:
                 raise _no_export(f"it has more than {MOST_TASKS:,} tasks")
             if not isinstance(task, dict):
                 raise _no_export("it is no list of tasks")
-            if (said := last_word(task, config)) is not None:
+            if (said := last_word(task, config, several=several)) is not None:
                 found.append(Annotated(_number(task), shown(task, config), said))
     except HeadstartError as error:
         raise _no_export(error.message) from error
@@ -178,10 +209,13 @@ def _no_export(why: str) -> HeadstartError:
     return HeadstartError("url_unreachable", f"Label Studio's export: {why}", param="hostname")
 
 
-def last_word(task: Mapping[str, Any], config: ChoiceConfig) -> list[str] | None:
+def last_word(
+    task: Mapping[str, Any], config: ChoiceConfig, *, several: bool = False
+) -> list[str] | None:
     """What holds of a task's annotations, by the rule that uploads have; None where nothing says
     it."""
     known = [one for one in _listed(task.get("annotations")) if isinstance(one, dict)]
-    answers = [(found, vote_of(one)) for one in known if (found := chosen(one, config)) is not None]
+    told = [(chosen(one, config, several=several), vote_of(one)) for one in known]
+    answers = [(found, vote) for found, vote in told if found is not None]
     at = winner([(tuple(sorted(found)), vote) for found, vote in answers]) if answers else None
     return None if at is None else answers[at][0]

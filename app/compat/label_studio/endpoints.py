@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from app.compat.label_studio.config import ChoiceConfig, read_config
 from app.compat.label_studio.studio import Studio
 from app.compat.label_studio.tasks import inputs_of
-from app.compat.label_studio.words import ChoiceWords
+from app.compat.label_studio.words import ChoiceWords, Says
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.core.messages import Input, Options
@@ -213,9 +213,10 @@ async def label_studio_predict(
     tenant = caller.organisation_id
     resolved = await services.resolver.resolve(tenant, alias)
     studio, text = await _connected(services, tenant, alias, body)
-    labels = await labels_of(services, tenant, resolved)
-    config = read_config(text, resolved.modality, labels)
-    words = ChoiceWords.between(config.choices, labels)
+    says = await says_of(services, tenant, resolved)
+    config = read_config(text, resolved.modality, says)
+    config.check_holds(several=says.several)
+    words = ChoiceWords.between(config.choices, says.labels)
     words.check()
     inputs = await inputs_of(body.tasks, config, resolved, studio)
     most = services.settings.max_predict_items
@@ -286,22 +287,24 @@ def _result(
     )
 
 
-async def labels_of(services: Services, tenant: str, resolved: ResolvedModel) -> list[str]:
-    """The classes of a model."""
+async def says_of(services: Services, tenant: str, resolved: ResolvedModel) -> Says:
+    """What a model says."""
 
-    def find() -> list[str]:
+    def find() -> Says:
         with reading(services.sessions) as session:
             row = models.find(session, organisation_id=tenant, name=resolved.id)
-            return list(row.card.get("labels", []))
+            return Says(list(row.card.get("labels", [])), row.label_mode == "multi_label")
 
     return await to_thread.run_sync(find)
 
 
 async def check_config(services: Services, tenant: str, resolved: ResolvedModel, text: str) -> None:
     """Raise invalid_request for a configuration that the model could not answer in."""
-    labels = await labels_of(services, tenant, resolved)
-    config = read_config(text, resolved.modality, labels)
-    ChoiceWords.between(config.choices, labels).check()
+    says = await says_of(services, tenant, resolved)
+    config = read_config(text, resolved.modality, says)
+    config.check_holds(several=says.several)
+    config.check_one(several=says.several)
+    ChoiceWords.between(config.choices, says.labels).check()
 
 
 _PULLED = re.compile(r"(ANNOTATIONS?_(CREATED|UPDATED|DELETED)|START_TRAINING|PROJECT_UPDATED)")

@@ -19,7 +19,7 @@ from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.compat.label_studio.config import Annotated, ChoiceConfig, annotated, read_config
-from app.compat.label_studio.endpoints import labels_of, start_training, studio_of
+from app.compat.label_studio.endpoints import says_of, start_training, studio_of
 from app.compat.label_studio.studio import Studio
 from app.compat.label_studio.tasks import input_of
 from app.compat.label_studio.words import class_of
@@ -124,16 +124,18 @@ def _release(
 async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, Any]:
     """Have feedback say what the project's annotations say now; how much of it there was."""
     resolved = await services.resolver.resolve(row.organisation_id, row.alias)
-    labels = await labels_of(services, row.organisation_id, resolved)
-    config = read_config(row.label_config, resolved.modality, labels)
+    says = await says_of(services, row.organisation_id, resolved)
+    config = read_config(row.label_config, resolved.modality, says)
+    config.check_holds(several=says.several)
     studio = studio_of(services, row)
     prefix = _prefix(row)
     known = await to_thread.run_sync(_known, services, row, prefix)
     export = await studio.export(row.project)
-    found = await to_thread.run_sync(annotated, export, config)
+    read = partial(annotated, several=says.several)
+    found = await to_thread.run_sync(read, export, config)
     del export
     said = {one for task in found for one in task.choices}
-    names = {one: class_of(one, labels) for one in said}
+    names = {one: class_of(one, says.labels) for one in said}
     tasks = list({task.id: _worded(task, names) for task in found if task.id}.values())
     counts = {"tasks": len(found), "changed": 0, "unchanged": 0,
               "unreadable": len(found) - len(tasks), "removed": 0}  # fmt: skip
@@ -155,8 +157,9 @@ async def reconcile(services: Services, row: LabellingProjectRow) -> dict[str, A
 
 
 def _worded(task: Annotated, names: Mapping[str, str]) -> Annotated:
-    """The task with its choices as the model spells its classes."""
-    return replace(task, choices=[names[one] for one in task.choices])
+    """The task with its choices as the model spells its classes, each once and in the order in
+    which feedback keeps them: the tool has them as they were clicked."""
+    return replace(task, choices=sorted({names[one] for one in task.choices}))
 
 
 def _prefix(row: LabellingProjectRow) -> str:
@@ -208,7 +211,7 @@ def _values(said: list[str], answer: dict[str, Any]) -> dict[str, Any]:
         raise HeadstartError("invalid_value", "the model says one label, the annotation not one")
     return {
         "label": None if several else said[0],
-        "labels": sorted(set(said)) if several else None,
+        "labels": said if several else None,
         "correct": None,
         "unknown": False,
         "audited": False,

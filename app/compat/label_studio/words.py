@@ -15,6 +15,18 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Says:
+    """What a model says: its classes, and whether several of them at once."""
+
+    labels: Sequence[str] = ()
+    several: bool = False
+
+
+ONE = Says()
+"""One label, of classes that are not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceWords:
     """`choice_of` has the choice of each class that has one; `strange` are choices of no class,
     `left` classes of no choice."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.core.manifest import LabelMode
 from app.core.messages import Target
 from app.infra.database import Sessions, now, transaction
 from app.infra.orm import ModelRow, OrganisationRow
@@ -76,6 +77,7 @@ def register(
     organisation: str = "default",
     modality: str = "image",
     labels: Sequence[str] = (),
+    label_mode: LabelMode = "single_label",
 ) -> None:
     """The row of a stored model."""
     with transaction(sessions) as session:
@@ -88,6 +90,7 @@ def register(
                 organisation_id=organisation,
                 backbone=target.backbone,
                 modality=modality,
+                label_mode=label_mode,
                 method="auto",
                 artifact=target.artifact,
                 sha256=target.sha256,

@@ -68,6 +68,27 @@ def test_the_last_annotation_that_says_something_holds() -> None:
         assert last_word(nothing, config) is None
 
 
+def test_where_there_may_be_several_what_was_submitted_without_a_choice_says_none() -> None:
+    several, one = ChoiceConfig("kind", "img", "image", frozenset(), single=False), annotation
+    empty, skipped = {"annotations": [one(1, None)]}, one(2, None, was_cancelled=True)
+    assert last_word(empty, several, several=True) == []
+    assert last_word(empty, several) is None, "a model of one label learns nothing of it"
+    assert last_word({"annotations": [skipped]}, several, several=True) is None
+    assert last_word({"annotations": []}, several, several=True) is None
+    two_of_three = [one(1, None), one(2, "RBC"), one(3, None)]
+    assert last_word({"annotations": two_of_three}, several, several=True) == []
+
+
+def test_what_is_asked_of_regions_says_nothing_of_the_whole() -> None:
+    text = IMAGE.replace('choice="single"', 'choice="multiple" perRegion="true"')
+    config = read_config(text, "image")
+    assert last_word({"annotations": [annotation(1, None)]}, config, several=True) is None
+    part = annotation(3, "WBC")
+    part["result"][0]["value"] |= {"x": 1, "y": 1, "width": 5, "height": 5}
+    whole = ChoiceConfig("kind", "img", "image", frozenset(), single=False)
+    assert last_word({"annotations": [part]}, whole, several=True) is None
+
+
 def test_what_was_rejected_or_says_something_of_a_part_does_not_hold() -> None:
     config = read_config(IMAGE, "image")
     whole = annotation(1, "RBC")

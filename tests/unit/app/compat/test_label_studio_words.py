@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.compat.label_studio.config import read_config
-from app.compat.label_studio.words import ChoiceWords, class_of
+from app.compat.label_studio.words import ChoiceWords, Says, class_of
 from app.core.errors import HeadstartError
 
 LABELS = ["card_arrival", "age_limit", "A-"]
@@ -57,8 +57,8 @@ def control(name: str, choices: list[str], more: str = "") -> str:
 def test_of_several_controls_the_one_with_the_classes_is_read() -> None:
     tone, intent = control("tone", ["good", "bad"]), control("intent", ["Age limit", "other"])
     text = f'<View><Text name="t" value="$text"/>{tone}{intent}</View>'
-    assert read_config(text, "text", LABELS).from_name == "intent"
-    assert read_config(text, "text", ["good"]).from_name == "tone"
+    assert read_config(text, "text", Says(LABELS)).from_name == "intent"
+    assert read_config(text, "text", Says(["good"])).from_name == "tone"
     assert read_config(text, "text").from_name == "tone"
 
 
@@ -68,3 +68,40 @@ def test_one_or_several_may_be_chosen_and_a_text_may_lie_at_an_address() -> None
     assert (config.single, config.by_address) == (False, True)
     config = read_config(text.replace(' valueType="url"', "").format(control("c", ["a"])), "text")
     assert (config.single, config.by_address) == (True, False)
+
+
+def two(first: str, second: str) -> str:
+    boxes = control("a", LABELS, first) + control("b", LABELS, second)
+    return f'<View><Text name="t" value="$text"/>{boxes}</View>'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "several", "read"),
+    [
+        ("", 'choice="multiple"', True, "b"),
+        ("", 'choice="multiple"', False, "a"),
+        ('choice="multiple"', 'choice="single-radio"', False, "b"),
+        ("", "", True, "a"),
+    ],
+)
+def test_of_controls_alike_the_one_that_takes_as_many_labels_as_the_model_says_is_read(
+    first: str, second: str, several: bool, read: str
+) -> None:
+    assert read_config(two(first, second), "text", Says(LABELS, several)).from_name == read
+
+
+@pytest.mark.parametrize("more", ["", 'choice="single"', 'choice="single-radio"'])
+def test_one_choice_is_refused_of_a_model_of_several_labels(more: str) -> None:
+    config = read_config(two(more, more), "text", Says(LABELS))
+    with pytest.raises(HeadstartError, match='write choice="multiple" in <Choices name="a">'):
+        config.check_holds(several=True)
+    config.check_holds(several=False)
+    config.check_one(several=False)
+
+
+def test_several_choices_are_refused_of_a_model_of_one_label() -> None:
+    config = read_config(two('choice="multiple"', ""), "text", Says(LABELS, several=True))
+    with pytest.raises(HeadstartError, match='leave choice="multiple" out of <Choices name="a">'):
+        config.check_one(several=False)
+    config.check_holds(several=True)
+    config.check_one(several=True)

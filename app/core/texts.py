@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 INVISIBLE = (
@@ -19,6 +19,8 @@ PRINTABLE = f"^[^{INVISIBLE}]*[^{INVISIBLE}\\s][^{INVISIBLE}]*$"
 
 
 _TRUTHS = frozenset({"True", "TRUE", "False", "FALSE"})
+TRUTHS = _TRUTHS | {"true", "false"}
+"""How JSON, Python and spreadsheets write true and false."""
 
 
 def plain(label: str) -> str:
@@ -26,6 +28,25 @@ def plain(label: str) -> str:
     is written as JSON does."""
     label = label.strip()
     return label.lower() if label in _TRUTHS else label
+
+
+def truth_spelled(label: str, beside: Collection[str], known: Collection[str]) -> str:
+    """A label that says true or false, as the `known` labels spell it, if they do in one way.
+
+    Else as it stands where a word is `beside` it that says neither, as a name of a class among
+    others; where there are only numbers and truths, or several ways meet, as JSON writes it.
+    """
+    if label not in TRUTHS or label in known:
+        return label
+    ways = [{one for one in some if _says(one, label)} for some in (known, beside)]
+    if ways[0]:
+        return ways[0].pop() if len(ways[0]) == 1 else label
+    named = any(any(map(str.isalpha, one)) for one in {*known, *beside} - TRUTHS)
+    return label if named and len(ways[1] | {label}) == 1 else label.lower()
+
+
+def _says(one: str, label: str) -> bool:
+    return one in TRUTHS and one.lower() == label.lower()
 
 
 def digits(text: str) -> int | None:

@@ -43,14 +43,14 @@ def options(
 ) -> IntakeOptions:
     """How the upload is to be read; `reading` is what the dataset's first one was told of that,
     and holds where the form says nothing, and where the upload has what it is about; `labels` are
-    those that the dataset has.
+    those that the dataset has. What is declared is a class from the start.
     """
     before = UploadForm.model_validate(reading or {})
     return IntakeOptions(
         label_mode=mode,
         label_separator=form.label_separator or before.label_separator,
         negative_label=form.negative_label or before.negative_label,
-        former=FormerReading(before.columns, before.marks, frozenset(labels)),
+        former=FormerReading(before.columns, before.marks, frozenset(labels or form.classes or ())),
         **more,
         val_fraction=form.val_fraction,
         test_fraction=form.test_fraction,

@@ -11,7 +11,7 @@ from app.core import manifest
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, LabelMode, Problem, least_classes
 from app.core.review import review, unlabelled
-from app.core.texts import visible
+from app.core.texts import TRUTHS, truth_spelled, visible
 from app.datasets import appending, crops
 from app.infra.repositories.datasets import NewVersion
 from app.infra.storage import storage_errors
@@ -144,12 +144,12 @@ def relabelled(wanted: Mapping[str, dict[str, object]], *, minimum_classes: int 
     return Revision(revise=_silent(relabelling(wanted)), minimum_classes=minimum_classes)
 
 
-def corrected(wanted: Mapping[str, dict[str, object]]) -> Revision:
-    """The same with labels that somebody wrote, read as an upload's are. Raises invalid_value for
-    what is no label, too."""
+def corrected(wanted: Mapping[str, dict[str, object]], declared: Collection[str] = ()) -> Revision:
+    """The same with labels that somebody wrote, read as an upload's are; those that are `declared`
+    are classes. Raises invalid_value for what is no label, too."""
 
     def change(examples: list[Example]) -> list[Example]:
-        known = {name for one in examples for name in one.names}
+        known = {*declared, *(name for one in examples for name in one.names)}
         read = {name: _read(values, known) for name, values in wanted.items()}
         return relabelling(read)(examples)
 
@@ -170,6 +170,8 @@ def label_read(label: str, known: Collection[str]) -> str:
     of those as it stands. Raises invalid_value where an upload would refuse it or leave it out."""
     if label in known or may_be_list(label):
         return label
+    if (told := label.strip()) in TRUTHS:
+        return truth_spelled(told, known, known)
     try:
         read = single(label)
     except ValueError as error:

@@ -286,7 +286,7 @@ def relabel(
     """
     mode = asking.label_mode_of(base)
     wanted = {name: change.wanted(mode) for name, change in changes.items()}
-    return _derive(services, base, corrected(wanted))
+    return _derive(services, base, corrected(wanted, base.version.declared or ()))
 
 
 def change_dataset(

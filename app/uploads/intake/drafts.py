@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,10 +11,9 @@ from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
-from app.core.review import unlabelled
 from app.uploads.intake import images, members
 from app.uploads.intake.damage import Damaged
-from app.uploads.intake.labels.rules import marks_none, none_is_marked
+from app.uploads.intake.labels import standing
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown
@@ -250,7 +249,11 @@ class Drafts:
     def settle_unlabelled(self) -> None:
         """Tell of the rows without a label, of very many the last in one; a class that one table
         has no example of may have some in another."""
-        self._leave_out_marked()
+        if self.options.labelled:
+            known = self.options.former.labels
+            self.listed, told = standing.settled(self.listed, self.rules, known)
+            for one in told:
+                self.tell(one)
         if self._further_without:
             last = self._without_label[-1]
             message = f"{last.message} (and so are {self._further_without:,} more rows)"
@@ -259,29 +262,6 @@ class Drafts:
         names, empty = self.labels, "empty_class"
         self.problems = [p for p in self.problems if p.code != empty or p.path not in names]
         self._without_label, self._further_without = [], 0
-
-    def _leave_out_marked(self) -> None:
-        """Leave out, and count, the examples whose label says that they have none: the -1 of
-        tables, and what is called `Unlabeled`."""
-        if not self.options.labelled:
-            return
-        for name in sorted(unlabelled(self.labels)):
-            self._leave_out({at for at, one in enumerate(self.listed) if one.names == (name,)})
-        labels: dict[str, set[str]] = defaultdict(set)
-        for draft in self.listed:
-            labels[draft.split or "train"].add(draft.label)
-        if not self.rules.several and none_is_marked(labels):
-            self._leave_out({at for at, one in enumerate(self.listed) if _is_marked(one)})
-
-    def _leave_out(self, places: Set[int]) -> None:
-        marked = [self.listed[at] for at in sorted(places)]
-        if marked:
-            self.listed = [one for at, one in enumerate(self.listed) if at not in places]
-            name = shown(marked[0].names[0], 60)
-            said = f"{len(marked)} example(s) have the label {name}, which beside other classes "
-            said += "says that nobody has labelled them: they are left out"
-            first = marked[0].path
-            self.tell(Problem(code="unlabelled", message=said, path=first, excluded=True))
 
     def _settle(self, modality: Modality, row: Row) -> None:
         if self.modality not in (None, modality):
@@ -392,8 +372,3 @@ def _unlabelled(row: Row) -> Problem:
     why = "says that its label is not there" if DENIED in row.values else "has no label"
     said = f"{row.table}, row {row.number} {why}, and is left out"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)
-
-
-def _is_marked(draft: Draft) -> bool:
-    """Whether its label is -1, and no folder's name."""
-    return marks_none(draft.label) and draft.label not in draft.path.split("/")

@@ -39,7 +39,7 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class FormerReading:
     """The columns that earlier tables were said to have: by role, and those of one class each; and
-    the labels that the dataset has."""
+    the labels that the dataset has, or that are declared."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()

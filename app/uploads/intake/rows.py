@@ -10,7 +10,7 @@ from typing import Any
 
 from app.core.errors import HeadstartError
 from app.core.manifest import Split
-from app.core.texts import is_seen, plain
+from app.core.texts import is_seen
 from app.uploads.intake.labels.intervals import may_be_list
 from app.uploads.intake.labels.rules import SINGLE, LabelRules
 from app.uploads.intake.limits import Limits
@@ -224,7 +224,7 @@ def _label(row: Row, value: Any, limits: Limits) -> str:
         raise row.error("invalid_value", "`label` has no character that can be seen")
     if len(label) > limits.label_characters:
         raise row.error("label_too_long", too_long(label, limits))
-    return plain(label)
+    return label.strip()
 
 
 def _unwrapped(row: Row, value: Any) -> Any:

@@ -147,7 +147,7 @@ OBJECT = '{"label": "neg"}'
 
 @pytest.mark.parametrize(
     ("said", "label"),
-    [("np.int64(0)", "0"), ("['b']", "b"), ("True", "true"), ("[0, 10]", "[0, 10]"), ("b", "b")],
+    [("np.int64(0)", "0"), ("['b']", "b"), ("True", "True"), ("[0, 10]", "[0, 10]"), ("b", "b")],
 )
 def test_a_corrected_label_is_read_as_an_uploads_is(said: str, label: str) -> None:
     found = corrected({BASE[0].id: {"label": said}}).of(Content(BASE, []))
@@ -162,6 +162,18 @@ def test_a_label_that_the_dataset_has_stays_as_it_is() -> None:
     }
     found = corrected(wanted).of(Content(base, []))
     assert [one.label for one in found.examples[:2]] == [OBJECT, "True"]
+
+
+@pytest.mark.parametrize("name", ["Unlabeled", "TRUE", "-1"])
+def test_a_label_that_is_declared_is_a_class(name: str) -> None:
+    revision = corrected({BASE[0].id: {"label": name}}, declared=[name])
+    assert revision.of(Content(BASE, [], [name])).examples[0].label == name
+
+
+def test_what_says_true_is_spelled_as_the_dataset_does() -> None:
+    wanted: dict[str, dict[str, object]] = {BASE[0].id: {"label": "true"}}
+    found = corrected(wanted).of(Content([*BASE, example("d/0", "True")], []))
+    assert found.examples[0].label == "True"
 
 
 @pytest.mark.parametrize("said", [OBJECT, "['a', 'b']", "Unlabeled", "not_labelled"])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import TITLES, HeadstartError
-from app.core.texts import is_seen, plain
+from app.core.texts import is_seen, truth_spelled
 from app.uploads.intake import Built, IntakeOptions, build
 
 Rows = Sequence[tuple[str, str]]
@@ -57,7 +57,9 @@ class Taken:
 
 def kept(rows: Rows) -> list[tuple[str, str]]:
     """The rows that have something to read, true and false as every table has them."""
-    return [(text, plain(label)) for text, label in rows if is_seen(text)]
+    read = [(text, label) for text, label in rows if is_seen(text)]
+    every = {label for _, label in read}
+    return [(text, truth_spelled(label, every, ())) for text, label in read]
 
 
 def as_csv(rows: Rows, mark: str, end: str) -> str:

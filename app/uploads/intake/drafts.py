@@ -11,9 +11,8 @@ from app.core import manifest, splits
 from app.core.errors import HeadstartError
 from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
-from app.uploads.intake import images, members
+from app.uploads.intake import images, members, standing
 from app.uploads.intake.damage import Damaged
-from app.uploads.intake.labels import standing
 from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown

@@ -140,7 +140,7 @@ def check_label_mode(method: str, mode: str, chosen: Mapping[str, Any]) -> None:
     idle = [
         name
         for name, values in _OF_ONE_LABEL.items()
-        if mode == "multi_label" and chosen.get(name, "auto") in values
+        if mode == "multi_label" and chosen.get(name) in values
     ]
     if idle:
         why = f"{idle[0]}: heads against the rest have no use for it"

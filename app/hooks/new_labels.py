@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _LOOKING_SECONDS = 2.0
 Counts = dict[tuple[str | None, str], int]
 """New labels between two versions, by their ids: hooks on one dataset count them once."""
+Labels = set[tuple[str, tuple[str, ...]]]
 
 
 def look(services: Services) -> int:
@@ -148,6 +149,10 @@ def _new_labels(
     return len(_labels(services, latest) - known)
 
 
-def _labels(services: Services, version: DatasetVersionRow) -> set[tuple[str, str]]:
-    data = blobs.open_manifest(services, version).read_bytes()
-    return {(example.content, example.label) for example in manifest.load(data)}
+def _labels(services: Services, version: DatasetVersionRow) -> Labels:
+    return labels_in(blobs.open_manifest(services, version).read_bytes())
+
+
+def labels_in(data: bytes) -> Labels:
+    """What a manifest says of each content: one label, or which of several."""
+    return {(example.content, example.names) for example in manifest.load(data)}

@@ -252,8 +252,21 @@ def test_an_image_may_have_several_tags(
     assert len(trainer.create_image_tags(project.id, [entry]).duplicated) == 1
     (image,) = trainer.get_images_by_ids(project.id, [last])
     assert {tag.tag_name for tag in image.tags} == {"two", "low"}
+    counts = {tag.id: tag.image_count for tag in trainer.get_tags(project.id)}
+    assert counts == {tags["zero"].id: 12, tags["low"].id: 25, tags["two"].id: 12}
+    for tag, count in counts.items():
+        found = trainer.get_tagged_images(project.id, tag_ids=[tag], take=100)
+        assert len(found) == trainer.get_tagged_image_count(project.id, tag_ids=[tag]) == count
+        assert all(tag in {other.tag_id for other in one.tags} for one in found)
+    either = [tags["zero"].id, tags["two"].id]
+    assert trainer.get_tagged_image_count(project.id, tag_ids=either) == 24
     iteration = until_trained(trainer, project, trainer.train_project(project.id))
     assert iteration.classification_type == "Multilabel"
+    performance = trainer.get_iteration_performance(project.id, iteration.id)
+    figures = [one.average_precision for one in performance.per_tag_performance]
+    assert len(figures) == 3
+    assert all(0.8 < one <= 1 for one in figures)
+    assert performance.average_precision == pytest.approx(sum(figures) / 3, abs=0.01)
     trainer.publish_iteration(project.id, iteration.id, "several", "/subscriptions/x")
     found = predictor.classify_image(project.id, "several", HELD_OUT[0][0])
     likely = {one.tag_name for one in found.predictions if one.probability > 0.5}

@@ -314,9 +314,12 @@ def _chosen(held: ProjectImages, tag_ids: str | None, status: str | None) -> lis
     """Newest first; with any of the tags."""
     if status == "Untagged":
         return []
-    project, wanted = UUID(outside(held.project.id)), {name.lower() for name in _split(tag_ids)}
-    found = [one for one in held.examples if not wanted or tag_uuid(project, one.label) in wanted]
-    return found[::-1]
+    wanted = {name.lower() for name in _split(tag_ids)}
+    if not wanted:
+        return [*held.examples][::-1]
+    project, every = UUID(outside(held.project.id)), {x for one in held.examples for x in one.names}
+    asked = {name for name in every if tag_uuid(project, name) in wanted}
+    return [one for one in held.examples if not asked.isdisjoint(one.names)][::-1]
 
 
 def _image(request: Request, held: ProjectImages, example: Example) -> VisionImage:

@@ -176,11 +176,12 @@ def custom_vision_performance(
     services: ServicesDep,
     *,
     threshold: Annotated[
-        float, Query(ge=0, le=1, description="Taken; figures are of the most probable tag.")
+        float, Query(ge=0, le=1, description="Taken, and not read: figures are as said above.")
     ] = 0.5,
     overlap_threshold: Annotated[float | None, Query(alias="overlapThreshold", ge=0, le=1)] = None,
 ) -> IterationPerformance:
-    """Precision and recall of each tag, and their means, of the most probable tag.
+    """Precision and recall of each tag, and their means, of the most probable tag; in projects of
+    type `Multilabel` of each tag from its own threshold on, with the average precision.
 
     Deviations are half of the 95% interval's width, over 1.96.
     """
@@ -194,6 +195,7 @@ def custom_vision_performance(
         per_tag_performance=tags,
         precision=_mean([tag.precision for tag in tags]),
         recall=_mean([tag.recall for tag in tags]),
+        average_precision=(row.evaluation.get("mean_average_precision") or {}).get("value"),
     )
 
 
@@ -205,6 +207,7 @@ def _performance(project: UUID, told: Mapping[str, Any]) -> TagPerformance:
         precision_std_deviation=_deviation(told["precision"]),
         recall=_value(told["recall"]),
         recall_std_deviation=_deviation(told["recall"]),
+        average_precision=(told.get("average_precision") or {}).get("value"),
     )
 
 

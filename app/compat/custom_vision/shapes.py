@@ -208,11 +208,11 @@ class TagPerformance(Camel):
     precision_std_deviation: float = 0.0
     recall: float
     recall_std_deviation: float = 0.0
-    average_precision: float | None = None
+    average_precision: float | None = Field(None, description="Of several tags an image.")
 
 
 class IterationPerformance(Camel):
-    """How well the iteration tells tags apart; the classes' means, of the most probable tag."""
+    """How well the iteration tells tags apart: the tags' means."""
 
     per_tag_performance: list[TagPerformance]
     precision: float

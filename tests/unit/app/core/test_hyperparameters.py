@@ -113,6 +113,22 @@ def test_a_bad_bound_is_refused(value: Any) -> None:
     assert caught.value.code == "invalid_hyperparameter"
 
 
+@pytest.mark.parametrize(
+    ("method", "mode"),
+    [(name, one) for name, spec in hyperparameters.METHODS.items() for one in spec.label_modes],
+)
+def test_a_method_is_not_refused_what_nobody_asked_for(method: str, mode: str) -> None:
+    hyperparameters.check_label_mode(method, mode, hyperparameters.validate(method))
+
+
+@pytest.mark.parametrize("method", ["auto", "logistic", "ridge"])
+def test_what_one_label_alone_has_a_use_for_is_refused_where_it_is_asked_for(method: str) -> None:
+    chosen = hyperparameters.validate(method, {"class_balance": "balanced"})
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.check_label_mode(method, "multi_label", chosen)
+    assert caught.value.param == f"method.{method}.hyperparameters.class_balance"
+
+
 def test_nothing_deeper_is_tried_of_several_labels() -> None:
     with pytest.raises(HeadstartError) as caught:
         hyperparameters.check_label_mode("auto", "multi_label", {"depth": "auto"})

@@ -4,7 +4,8 @@
 everything, `folders` reads labels and splits from folders, `depths` asks whether they lie deeper,
 `drawn` tells masks from what they were drawn on,
 `listed` reads them from metadata files, `split_folders` has the splits that those leave to folders,
-`beside` asks which tables beside pictures name them (as `named` finds them), `facts` has what those
+`beside` asks which tables beside pictures name them (as `named` finds them, and `naming` has
+them), `facts` has what those
 say that folders do not, `cross_validation` has tables that are folds, `asked` refuses what the
 caller says and nothing reads, `doubts` says what is not clear, and `leftovers` names what is
 none of it.
@@ -13,7 +14,7 @@ Pure, but for the rows of tables: paths only.
 
 from app.uploads.intake.layout.across import across
 from app.uploads.intake.layout.asked import check_files, check_tables
-from app.uploads.intake.layout.beside import NamingTable, candidates, decide
+from app.uploads.intake.layout.beside import candidates, decide
 from app.uploads.intake.layout.cross_validation import folds_told
 from app.uploads.intake.layout.drawn import Drawn
 from app.uploads.intake.layout.facts import Facts
@@ -21,6 +22,7 @@ from app.uploads.intake.layout.folders import Placed, by_folder, tables
 from app.uploads.intake.layout.leftovers import empty_classes, ignored, nothing
 from app.uploads.intake.layout.listed import OF_ROW, Places, by_rows, metadata, unlisted
 from app.uploads.intake.layout.named import Nearby
+from app.uploads.intake.layout.naming import NamingTable
 from app.uploads.intake.layout.roles import (
     TABLES,
     FileInTree,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.core.errors import HeadstartError
-from app.uploads.intake.layout.beside import NamingTable
+from app.uploads.intake.layout.naming import NamingTable
 from app.uploads.intake.names import shown
 
 BY_FOLDERS: Mapping[str, str] = {

@@ -8,16 +8,22 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Problem, Split
+from app.core.manifest import Problem
 from app.uploads.intake.layout import doubts, folders
 from app.uploads.intake.layout.cross_validation import folds_told
 from app.uploads.intake.layout.named import Nearby
+from app.uploads.intake.layout.naming import (
+    NamingTable,
+    located,
+    preference,
+    said_path,
+)
 from app.uploads.intake.layout.roles import FileInTree
-from app.uploads.intake.names import folded, shown
+from app.uploads.intake.names import folded
 from app.uploads.intake.rows import Row
 from app.uploads.intake.splits import of_tables, read_name
 
@@ -38,54 +44,6 @@ _PATH_NAMES = (
 PATH_NAMES = frozenset(_PATH_NAMES.split())
 
 
-HINT = "a header with the columns path and label is read, or say label_column"
-
-
-@dataclass(frozen=True, slots=True)
-class NamingTable:
-    """A table that names pictures, its rows and what was told of it; `why` it says no labels."""
-
-    member: FileInTree
-    rows: Sequence[Row]
-    told: Sequence[Problem]
-    nearby: Nearby
-    why: str | None = None
-    files: frozenset[int] = frozenset()
-    """The members that it is, where it is several."""
-    hint: str = HINT
-    """What else can be done, where folders do not tell the classes."""
-    vague: bool = False
-    """Whether it only mentions pictures: beside folders of classes it is nothing to tell of."""
-    sure: bool = False
-    """Whether it decides, as its boxes are asked for."""
-    boxed: bool = False
-    """Whether its labels are those of boxes, which folders need not agree with."""
-    error: HeadstartError | None = None
-    """What ends the upload, where folders do not tell the classes."""
-    clashes: bool = False
-    """Whether folders cannot tell them either: each of its names is a picture's in several."""
-    facts: Sequence[Row] = ()
-    """Of one without labels the rows that say a group or a split."""
-    completes: Mapping[FileInTree, str] = field(default_factory=dict)
-    """The pictures in no folder of a class of which it says one, and that."""
-    asked: frozenset[str] = frozenset()
-    """The form's fields (`label_column`) that say a column which it has."""
-
-    assumed: Mapping[str, str] = field(default_factory=dict)
-    """The columns that were taken for the label by their names."""
-
-    @property
-    def title(self) -> str:
-        """What it is called where it is told of."""
-        more = len(self.files - {self.member.index})
-        return f"{shown(self.member.path)} (and {more} more)" if more else shown(self.member.path)
-
-    @property
-    def decides(self) -> bool:
-        """Whether its name says that it has the labels, whatever folders are called."""
-        return self.sure or called_metadata(self.member)
-
-
 @dataclass(frozen=True, slots=True)
 class LabelSource:
     """The tables' rows, each with the path of its picture from the top: none where folders say
@@ -99,11 +57,6 @@ class LabelSource:
     """The tables that the rows are of, and those that say more of them."""
     beside: Sequence[NamingTable] = ()
     """The tables that say more of pictures whose folders are their classes."""
-
-
-def called_metadata(member: FileInTree) -> bool:
-    """Whether it is called metadata, whatever kind of table it is."""
-    return member.parts[-1].lower().rpartition(".")[0] == "metadata"
 
 
 def candidates(found: Sequence[FileInTree]) -> list[FileInTree]:
@@ -136,8 +89,10 @@ def naming_column(
 
 def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> LabelSource:
     """Which of the tables, or whether the folders, say the labels. Raises ambiguous_layout."""
+    tables = preference.with_people(tables)
     labelling = [one for one in tables if one.why is None]
     by_folder = _by_folder(pictures, labelling)
+    labelling = [preference.beyond_folders(one, by_folder) for one in labelling]
     chosen = [one for one in labelling if one.decides] or labelling
     problems = [
         doubts.table_unread(one.member.path, one.why)
@@ -148,7 +103,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     ]
     unread = [one for one in tables if one.why is not None and not one.facts]
     problems += [x for one in unread for x in one.told if x.code == "column_unread"]
-    chosen, others = _without_parts(chosen)
+    chosen, others = preference.without_parts(chosen)
     problems += [doubts.table_unread(one.member.path, why) for one, why in others]
     _check_broken(tables, chosen, by_folder)
     clashing = [one for one in tables if one.clashes and one.error is not None]
@@ -175,35 +130,6 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     facts = [one for one in tables if one.facts and chosen]
     read = [*chosen, *facts]
     return replace(_read(chosen, facts, pictures, problems), read=read, beside=further)
-
-
-def _without_parts(
-    tables: Sequence[NamingTable],
-) -> tuple[list[NamingTable], list[tuple[NamingTable, str]]]:
-    """The tables without those whose pictures have a label in another that is meant before them,
-    and why: by the `label_column` that was asked for, or as they have boxes of some of them."""
-    named = [(one, {str(row.values["path"]) for _, row in _located(one, None)}) for one in tables]
-    kept: list[NamingTable] = []
-    left: list[tuple[NamingTable, str]] = []
-    for one, mine in named:
-        why = next((why for o, theirs in named if (why := _why_before(o, theirs, one, mine))), None)
-        if why is None:
-            kept.append(one)
-        else:
-            left.append((one, why))
-    return kept, left
-
-
-def _why_before(
-    other: NamingTable, theirs: Set[str], one: NamingTable, mine: Set[str]
-) -> str | None:
-    """Why the other table's labels are meant before those of one; None where they are not."""
-    asked = "label_column"
-    if asked in other.asked and asked not in one.asked and theirs & mine:
-        return f"it has no column that {asked} says, as {other.title} has"
-    if one.boxed and not one.sure and not other.boxed and mine < theirs:
-        return f"it has boxes of some of the pictures that {other.title} has labels of"
-    return None
 
 
 def _completed(table: NamingTable, by_folder: Mapping[int, str]) -> dict[FileInTree, str]:
@@ -245,7 +171,7 @@ def _check_held_out(chosen: Sequence[NamingTable], pictures: Sequence[FileInTree
     fewer than half of the pictures: it would be trained on in the place of the others."""
     names = [read_name(one.member.parts[-1].rpartition(".")[0]) for one in chosen]
     held = all(said is not None and said.split != "train" for said in names)
-    named = {str(row.values["path"]) for one in chosen for _, row in _located(one, None)}
+    named = {str(row.values["path"]) for one in chosen for _, row in located(one, None)}
     if chosen and held and 2 * len(named) < len(pictures):
         raise doubts.only_held_out(chosen[0].member.path, len(named), len(pictures))
 
@@ -267,13 +193,14 @@ def _read(
     rows: list[tuple[FileInTree, Row]] = []
     notes: list[str] = []
     seen: dict[str, str] = {}
+    labels = sorted({one.assumed["label"] for one in chosen if "label" in one.assumed})
     for table, split in zip(chosen, named, strict=True):
-        mine = list(_located(table, split))
+        mine = list(located(table, split))
         for _, row in mine:
             path = str(row.values["path"])
             other = seen.setdefault(path, table.member.path)
             if other != table.member.path:
-                raise doubts.tables_disagree(table.member.path, other, path)
+                raise doubts.tables_disagree(table.member.path, other, path, labels)
         rows += mine
         problems += table.told
         count = len({row.values["path"] for _, row in mine})
@@ -308,19 +235,7 @@ def _with_facts(
 
 
 def _located_facts(table: NamingTable) -> Iterator[tuple[FileInTree, Row]]:
-    return _located(replace(table, rows=table.facts), None)
-
-
-def _located(table: NamingTable, split: Split | None) -> Iterator[tuple[FileInTree, Row]]:
-    """The rows with the whole path of what they name, and the split that its name says."""
-    on_top = FileInTree(table.member.index, table.member.parts[-1], table.member.role)
-    for row in table.rows:
-        found = table.nearby.find(said_path(row.values.get("path")))
-        values = dict(row.values)
-        values["path"] = found.path if found else said_path(values.get("path"))
-        if split and not values.get("split"):
-            values["split"] = split
-        yield on_top, Row(row.table, row.number, values)
+    return located(replace(table, rows=table.facts), None)
 
 
 def _by_folder(pictures: Sequence[FileInTree], tables: Sequence[NamingTable]) -> dict[int, str]:
@@ -387,10 +302,3 @@ def _one_to_one(told: set[tuple[str, str]]) -> bool:
     classes, as tables have them."""
     said, labels = {folded(one) for one, _ in told}, {folded(one) for _, one in told}
     return not said & labels and len(told) == len(said) == len(labels) > 1
-
-
-def said_path(value: Any) -> str:
-    """What a cell says as a path; "" where it is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return str(value).strip()

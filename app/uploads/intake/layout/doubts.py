@@ -330,10 +330,14 @@ def table_without_labels(path: str, why: str, hint: str) -> HeadstartError:
     return _ambiguous(f"{said}: {hint}" if hint else said, path)
 
 
-def tables_disagree(path: str, other: str, example: str) -> HeadstartError:
-    """Two tables name one picture."""
+def tables_disagree(
+    path: str, other: str, example: str, labels: Sequence[str] = ()
+) -> HeadstartError:
+    """Two tables name one picture; `labels` are the columns that may be meant."""
+    some = " or ".join(f"label_column={shown(one, 60)}" for one in labels[:5])
+    say = f"say which has the labels with {some}, " if labels[1:] else ""
     return _ambiguous(
-        f"{shown(path)} and {shown(other)} both name {shown(example)}: leave one of them out, "
+        f"{shown(path)} and {shown(other)} both name {shown(example)}: {say}leave one of them out, "
         "or call the one to be read metadata.csv",
         path,
     )

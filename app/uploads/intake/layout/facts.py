@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from app.core.manifest import Problem, Split
 from app.uploads.intake.layout import doubts
 from app.uploads.intake.layout.asked import check_folders
-from app.uploads.intake.layout.beside import NamingTable, said_path
+from app.uploads.intake.layout.naming import NamingTable, said_path
 from app.uploads.intake.layout.roles import LabelledFile
 from app.uploads.intake.limits import Limits
 from app.uploads.intake.rows import Row, group_of, split_of

@@ -113,11 +113,14 @@ def _check_denied(row: Row, said: LabelledFile) -> None:
 
 
 def _united(row: Row, before: LabelledFile, said: LabelledFile) -> LabelledFile:
-    """What two rows say of one picture that may have several labels: those of both.
+    """What two rows say of one picture: what both say, and the labels of both where it may have
+    several.
 
-    Raises duplicate_name where it has one, or is a box, and invalid_value where they contradict
+    Raises duplicate_name where it has another, or is a box, and invalid_value where they contradict
     each other.
     """
+    if before == said and said.box is None:
+        return before  # a row a box, each with the picture's label
     if before.labels is None or said.labels is None or said.box is not None:
         raise row.error("duplicate_name", f"{shown(said.path)} has a row already: {ONE_ROW}")
     denied = before.denied | said.denied

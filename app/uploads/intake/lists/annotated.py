@@ -205,8 +205,10 @@ MOST_SIDE = 10_000_000
 def too_many_labels(table: TableFile, named: list[str], *, what: str) -> HeadstartError:
     """The refusal of pictures with several labels where one is read."""
     some = "; ".join(named[:MOST_NAMED]) + ("; …" if len(named) > MOST_NAMED else "")
-    why = f"{table.name}: {len(named)} picture(s) have several {what}, one is read: {some}"
-    return HeadstartError("several_labels", why, param=table.name)
+    why = f"{table.name}: {len(named)} picture(s) have several {what}, one is read (all with "
+    return HeadstartError(
+        "several_labels", f"{why}label_mode=multi_label): {some}", param=table.name
+    )
 
 
 def tell_unlabelled(table: TableFile, without: int) -> None:

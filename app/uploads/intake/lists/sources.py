@@ -21,6 +21,7 @@ from app.uploads.intake.layout import (
     candidates,
     doubts,
 )
+from app.uploads.intake.layout.beside import naming_column
 from app.uploads.intake.lists import annotated as found_in
 from app.uploads.intake.lists import captions, lines, yolo
 from app.uploads.intake.lists.boxes import tables as boxes_of_tables
@@ -31,8 +32,10 @@ from app.uploads.intake.lists.mentions import Mentions
 from app.uploads.intake.lists.named_rows import NamedRows
 from app.uploads.intake.lists.reading import HEAD, ListReading, lines_of, split_lines
 from app.uploads.intake.lists.split_lists import SplitLists, is_named, list_name
+from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import delimited, encodings, naming, objects
+from app.uploads.intake.tables.sample import sample
 from app.uploads.intake.tables.source import TableFile
 
 MOST_LISTS = 50
@@ -119,13 +122,26 @@ class Sources:
             unread = known_columns(_names(quiet))
             if unread is not None:
                 return NamingTable(member, [], [], self._nearby, unread.why, hint="")
-            boxes = _boxes(quiet)
+            boxes = _boxes(quiet) or self._boxes_with_sides(quiet)
             rows = boxes or self._headerless(member, quiet)
             if rows is not None:
                 asked = frozenset({"label_column"} if boxes is not None else ())
                 named = self._rows.named(member, rows, told)
                 return replace(named, boxed=boxes is not None, asked=asked)
             return self._naming_table(table, member)
+
+    def _boxes_with_sides(self, table: TableFile) -> Iterator[Row] | None:
+        """The rows of a CSV that has a corner and sides a row, where boxes are asked for; which
+        corner is not said, and told."""
+        if not table.crops or table.kind != "csv" or not (names := _names(table)):
+            return None
+        column = naming_column(sample(table)[1], self._nearby, several=True)
+        places = boxes_of_tables.sides_of(names, column, table.columns.get("label"))
+        if places is None:
+            return None
+        some = ", ".join(f"`{shown(names[places[one]], 40)}`" for one in "xywh")
+        table.warn("column_assumed", f"{some} are taken for boxes: left, top, width and height")
+        return _read_boxes(table, places)
 
     def _headerless(self, member: FileInTree, table: TableFile) -> Iterator[Row] | None:
         """The rows of a CSV whose first line names a picture already."""
@@ -330,9 +346,9 @@ def _names(table: TableFile) -> list[str]:
         return []
 
 
-def _read_boxes(table: TableFile) -> Iterator[Row]:
+def _read_boxes(table: TableFile, places: Mapping[str, int] | None = None) -> Iterator[Row]:
     with encodings.opened(table) as file:
-        yield from found_in.rows(boxes_of_tables.annotated(file, table), table)
+        yield from found_in.rows(boxes_of_tables.annotated(file, table, places), table)
 
 
 def _rows_of(kind: KnownList, table: TableFile) -> Iterator[Row]:

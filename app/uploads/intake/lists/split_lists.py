@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from app.core.manifest import Problem, Split
 from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree, NamingTable
-from app.uploads.intake.layout.beside import said_path
+from app.uploads.intake.layout.naming import said_path
 from app.uploads.intake.lists.lines import listed_alone
 from app.uploads.intake.lists.located import NamedPictures
 from app.uploads.intake.lists.reading import ListReading, lines_of
@@ -27,9 +27,11 @@ _WORD = re.compile("|".join(_WORDS))
 _JOINED = re.compile(f"({'|'.join(_WORDS)})+")
 """What says nothing else of a list, written together or not: `trainlist`, `train_val_list`."""
 _UNCLEAR = (
-    "is not read: call the lists of one partition train.txt, val.txt and test.txt, with a picture "
+    "not read: call the lists of one partition train.txt, val.txt and test.txt, with a picture "
     "a line as the archive calls it, or say it in a column split"
 )
+_SINGLY = 4
+"""Lists that are told of one by one."""
 Find = Callable[[str], str | None]
 
 
@@ -139,17 +141,8 @@ class SplitLists:
         counted = self.members
         left = [member for member, *_ in self._lists if member not in counted]
         return [
-            *(
-                _unread(one, "names pictures, and which split they are in is not clear: it")
-                for one in left
-            ),
-            *(
-                _unread(
-                    one,
-                    "names pictures that are not in the archive, or that several are called: it",
-                )
-                for one in self._strange
-            ),
+            *_unread(left, ", and which split they are in is not clear"),
+            *_unread(self._strange, " that are not in the archive, or that several are called"),
         ]
 
     def located(
@@ -225,6 +218,15 @@ def _said(row: Row, split: Split | None) -> Row:
     return Row(row.table, row.number, {**known, **kept})
 
 
-def _unread(member: FileInTree, why: str) -> Problem:
-    said = f"{shown(member.path)} {why} {_UNCLEAR}"
-    return Problem(code="ambiguous_layout", message=said, path=member.path)
+def _unread(lists: Sequence[FileInTree], why: str) -> list[Problem]:
+    """What is said of each list, or of many in one."""
+    if len(lists) <= _SINGLY:
+        said = [(one.path, f"{shown(one.path)} names pictures{why}: it is") for one in lists]
+    else:
+        some = ", ".join(shown(one.path, 60) for one in lists[:_SINGLY])
+        more = f"{some} and {len(lists) - _SINGLY} more lists name pictures{why}: they are"
+        said = [(lists[0].path, more)]
+    return [
+        Problem(code="ambiguous_layout", message=f"{told} {_UNCLEAR}", path=path)
+        for path, told in said
+    ]

@@ -13,8 +13,9 @@ from app.core.errors import HeadstartError
 from app.core.json_objects import DoubledNameError, check_names
 from app.core.manifest import Problem
 from app.uploads.intake import images, tables
-from app.uploads.intake.layout import FileInTree, beside, doubts
+from app.uploads.intake.layout import FileInTree, NamingTable, beside, doubts
 from app.uploads.intake.layout.named import Nearby, number_of
+from app.uploads.intake.layout.naming import called_metadata
 from app.uploads.intake.names import plain, shown
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
@@ -38,7 +39,7 @@ def naming_table(
     ways: Sequence[Nearby],
     *,
     mentioned: Callable[[], bool],
-) -> beside.NamingTable | None:
+) -> NamingTable | None:
     """The table, if most of its rows name a picture in one of `ways`; None for any other.
 
     One that cannot be read, or has rows that name other pictures, says why; `mentioned` tells
@@ -47,11 +48,11 @@ def naming_table(
     try:
         names, records = sample(table)
     except HeadstartError as error:
-        if error.code not in UNREAD or beside.called_metadata(member):
+        if error.code not in UNREAD or called_metadata(member):
             raise
         if not mentioned():
             return None
-        return beside.NamingTable(member, [], [], ways[0], error.message, hint="")
+        return NamingTable(member, [], [], ways[0], error.message, hint="")
     named = _named(table, member, ways, names, records)
     return named and replace(named, asked=_asked(table, names))
 
@@ -73,7 +74,7 @@ def _named(
     ways: Sequence[Nearby],
     names: Sequence[str],
     records: Sequence[Mapping[str, Any]],
-) -> beside.NamingTable | None:
+) -> NamingTable | None:
     """The table by what its first rows say, or None where it is about something else."""
     several = table.rules.several
     columns_by = ((beside.naming_column(records, way, several=several), way) for way in ways)
@@ -85,7 +86,7 @@ def _named(
         return alike
     why = _names_others(records, ways[-1]) if column is None else None
     if why:
-        return beside.NamingTable(member, [], [], nearby, why, hint="")
+        return NamingTable(member, [], [], nearby, why, hint="")
     numbers = nearby.by_number()
     numbered = _column_of_numbers(records, numbers)
     read = _read(table, member, names, column or numbered, nearby)
@@ -95,12 +96,12 @@ def _named(
     if read is not None:
         return read
     why = _may_say_labels(table, names, records, nearby.files)
-    return beside.NamingTable(member, [], [], nearby, why, hint=AS_THEY_ARE) if why else None
+    return NamingTable(member, [], [], nearby, why, hint=AS_THEY_ARE) if why else None
 
 
 def _read(
     table: TableFile, member: FileInTree, names: Sequence[str], column: str | None, nearby: Nearby
-) -> beside.NamingTable | None:
+) -> NamingTable | None:
     """The table whose `column` names the pictures, or why it has no rows; None without one."""
     if column is None:
         return None
@@ -114,15 +115,13 @@ def _read(
     except HeadstartError as error:
         facts, told = _facts(read, names, column)
         broken = error if error.code == "invalid_value" else None
-        return beside.NamingTable(
-            member, [], told, nearby, error.message, facts=facts, error=broken
-        )
+        return NamingTable(member, [], told, nearby, error.message, facts=facts, error=broken)
     rows = _with_codes(read, names, rows, told)
     boxed = bool(coordinates(names))
     if not rows:
         why = "; ".join(one.message for one in told) or "no row of it has a label"
-        return beside.NamingTable(member, [], [], nearby, why, hint="", vague=True)
-    return beside.NamingTable(member, rows, told, nearby, boxed=boxed, assumed=assumed)
+        return NamingTable(member, [], [], nearby, why, hint="", vague=True)
+    return NamingTable(member, rows, told, nearby, boxed=boxed, assumed=assumed)
 
 
 def _with_codes(
@@ -152,7 +151,7 @@ def _facts(table: TableFile, names: Sequence[str], column: str) -> tuple[list[Ro
     if "label" in table.columns:
         return [], []
     told: list[Problem] = []
-    free = replace(table, columns={**table.columns, "label": column}, tell=told.append)
+    free = replace(table, columns={**table.columns, "label": column}, marks=(), tell=told.append)
     free = replace(free, assume=lambda _: None)
     try:
         rows = list(tables.read(free))
@@ -187,8 +186,8 @@ def _column_of_numbers(
 
 
 def _with_numbers(
-    table: beside.NamingTable, column: str, numbers: Mapping[int, FileInTree]
-) -> beside.NamingTable:
+    table: NamingTable, column: str, numbers: Mapping[int, FileInTree]
+) -> NamingTable:
     """The table with the paths of the pictures that its numbers mean, where they are all of those
     that pictures are called by, each once."""
     if table.why is not None:
@@ -234,7 +233,7 @@ def _called_alike(
     names: Sequence[str],
     records: Sequence[Mapping[str, Any]],
     nearby: Nearby,
-) -> beside.NamingTable | None:
+) -> NamingTable | None:
     """Why a table of labels is not read whose rows each have a name of their own, which several
     pictures have; None of any other."""
     _, labels = _labels_of(table, names)
@@ -245,7 +244,7 @@ def _called_alike(
         if 2 * len(alike) >= len(records) and len(set(cells)) == len(cells):
             both = [one.path for one in nearby.every(alike[0])]
             error = doubts.called_alike(member.path, alike[0], both)
-            return beside.NamingTable(
+            return NamingTable(
                 member, [], [], nearby, error.message, hint="", error=error, clashes=True
             )
     return None
@@ -322,9 +321,7 @@ def _is_picture(value: object) -> bool:
     return isinstance(value, str) and images.extension(plain(value)) in images.EXTENSIONS
 
 
-def sidecars(
-    nearby: Nearby, told: Iterable[tuple[FileInTree, str, bytes]]
-) -> beside.NamingTable | None:
+def sidecars(nearby: Nearby, told: Iterable[tuple[FileInTree, str, bytes]]) -> NamingTable | None:
     """The files that lie beside a picture of their name and say its label, as one table: of each
     the file, the picture's path and what the file has. Raises invalid_json for one that is none.
     """
@@ -337,7 +334,7 @@ def sidecars(
         return None
     first = rows[0][0]
     files = frozenset(one.index for one, _ in rows)
-    return beside.NamingTable(first, [row for _, row in rows], [], nearby, files=files)
+    return NamingTable(first, [row for _, row in rows], [], nearby, files=files)
 
 
 def _label(path: str, data: bytes) -> Any:

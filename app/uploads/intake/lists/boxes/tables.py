@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from app.uploads.intake.lists.annotated import AnnotatedPicture, sides
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns, delimited
+from app.uploads.intake.tables.roles.coordinates import coordinates
 from app.uploads.intake.tables.source import TableFile
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _PATHS = (*columns.USUAL["path"], "imageid", "image_id", "image_name", "img", "id")
 _LABELS = (*columns.USUAL["label"], "labelname", "name")
+_SIDES = ("x", "y", "w", "h")
 
 
 def columns_of(names: Sequence[str], asked: str | None = None) -> Mapping[str, int] | None:
@@ -31,14 +34,36 @@ def columns_of(names: Sequence[str], asked: str | None = None) -> Mapping[str, i
     return {"path": path, "label": label, **sides, **{n: plain.index(n) for n in _CORNERS}}
 
 
-def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
-    """The pictures with their boxes; corners of at most 1 are fractions of the sides.
+def sides_of(
+    names: Sequence[str], path: str | None, asked: str | None = None
+) -> Mapping[str, int] | None:
+    """The same of a table with a corner and two sides (`Bbox [x`, `y`, `w`, `h]`), whose `path` is
+    the column that names pictures; None where it is no such table."""
+    box = coordinates(names)
+    wide = [columns.folded(name) for name in names]
+    usual = [*_LABELS, *columns.FURTHER["label"]] if asked is None else [columns.folded(asked)]
+    free = [at for at, name in enumerate(names) if name not in {*box, path}]
+    label = next((at for at in free if wide[at] in usual), None)
+    if path is None or label is None or not box or not _is_side(box[3]):
+        return None
+    first = list(names).index(box[0])
+    corner = {name: first + at for at, name in enumerate(_SIDES)}
+    return {"path": list(names).index(path), "label": label, **corner}
 
-    Raises schema_mismatch, invalid_value.
+
+def _is_side(name: str) -> bool:
+    return re.search(r"(h|height)\W*$", name.casefold()) is not None
+
+
+def annotated(
+    file: BinaryIO, table: TableFile, places: Mapping[str, int] | None = None
+) -> Iterator[AnnotatedPicture]:
+    """The pictures with their boxes, which stand in these `places`; corners of at most 1 are
+    fractions of the sides. Raises schema_mismatch, invalid_value.
     """
     names, records = delimited.plain(file, table)
     header = next(records)[0]
-    places = columns_of(names, table.columns.get("label"))
+    places = places or columns_of(names, table.columns.get("label"))
     if places is None:
         raise header.error(
             "schema_mismatch", "its columns are not a file's name, a class and corners"
@@ -56,10 +81,13 @@ def annotated(file: BinaryIO, table: TableFile) -> Iterator[AnnotatedPicture]:
 
 
 def _add(one: AnnotatedPicture, row: Row, told: Mapping[str, str]) -> None:
-    if not any(told[name].strip() for name in _CORNERS):
+    kind = _SIDES if _SIDES[0] in told else _CORNERS
+    if not any(told[name].strip() for name in kind):
         return  # a picture without a box
     try:
-        left, top, right, bottom = (float(told[name]) for name in _CORNERS)
+        left, top, right, bottom = (float(told[name]) for name in kind)
+        if kind is _SIDES:
+            right, bottom = left + right, top + bottom
         one.size = sides(told.get("width"), told.get("height"))
     except ValueError as error:
         raise row.error("invalid_value", "a corner is no number") from error

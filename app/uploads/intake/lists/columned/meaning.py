@@ -35,6 +35,8 @@ class Meaning:
     """Whether what it says is of no use beside other labels: boxes."""
     note: str | None = None
     """How it was read, where that is not plain."""
+    asked: str | None = None
+    """The form's field that says a column, or columns, which it has."""
 
 
 def meaning(path: str, told: ColumnedLines, siblings: Sequence[ColumnedLines]) -> Meaning:
@@ -47,6 +49,26 @@ def meaning(path: str, told: ColumnedLines, siblings: Sequence[ColumnedLines]) -
     if names:
         return _of_named(told, columns, names)
     return _of_nameless(told, columns)
+
+
+def as_asked(told: ColumnedLines, label: str | None, marks: Sequence[str]) -> Meaning | None:
+    """What the column says that the caller calls the `label`, or those of a class each; None where
+    the list has no such column, or one of a class has more than yes and no."""
+    places = {folded(name): at for at, name in enumerate(told.names)}
+    wanted = [places.get(folded(one)) for one in ([label] if label else marks)]
+    if not wanted or None in wanted:
+        return None
+    columns = [told.columns[at] for at in wanted if at is not None]
+    if label:
+        return Meaning(labels=_column(told, columns[0]), asked="label_column")
+    if not _are_marks(columns):
+        return None
+    rows = zip(told.paths, zip(*columns, strict=True), strict=True)
+    labels = {
+        path: [name for name, mark in zip(marks, values, strict=True) if mark == "1"]
+        for path, values in rows
+    }
+    return Meaning(labels=labels, asked="label_columns")
 
 
 def _of_one(path: str, told: ColumnedLines, column: Sequence[str]) -> Meaning:

@@ -11,7 +11,7 @@ from app.core.manifest import Problem, Split
 from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree, NamingTable
 from app.uploads.intake.lists.columned import class_names
-from app.uploads.intake.lists.columned.meaning import Meaning, called_so, meaning
+from app.uploads.intake.lists.columned.meaning import Meaning, as_asked, called_so, meaning
 from app.uploads.intake.lists.columned.parsing import ColumnedLines, Key, parsed
 from app.uploads.intake.lists.lines import cells_of, split_of
 from app.uploads.intake.lists.named_rows import NamedRows
@@ -62,6 +62,8 @@ class RelatedLists:
             if one.meaning.why is not None:
                 yield self._unread(one)
         splits = _splits(found)
+        if any(one.meaning.asked for one in found):
+            found = [_without_labels(one) for one in found]
         said = [one for one in found if one.meaning.labels or one.meaning.splits]
         if said or splits:
             self._files |= {one.index for one in indexing}
@@ -139,7 +141,9 @@ class RelatedLists:
 
     def _understood(self, one: ColumnedList, lists: Sequence[ColumnedList]) -> ColumnedList:
         others = [other.told for other in lists if other is not one]
-        return replace(one, meaning=meaning(one.member.path, one.told, others))
+        with self._reading.table(one.member) as table:
+            asked = as_asked(one.told, table.columns.get("label"), table.marks)
+        return replace(one, meaning=asked or meaning(one.member.path, one.told, others))
 
     def _is_ours(self, one: ColumnedList) -> bool:
         """Whether no other reader does: a line with a file's whole name and its labels is read
@@ -167,6 +171,7 @@ class RelatedLists:
         labels, told = self._with_names(first.member, labels)
         files = frozenset({*self._files, *(one.member.index for one in lists)})
         made = NamingTable(first.member, [], _notes(lists), self._rows.nearby, files=files, hint="")
+        made = replace(made, asked=frozenset(filter(None, [first.meaning.asked])))
         if other is not None:
             return replace(made, why=other)
         table = first.member.path
@@ -217,6 +222,12 @@ class RelatedLists:
             if error.code != "too_many_entries":
                 raise
             return []
+
+
+def _without_labels(one: ColumnedList) -> ColumnedList:
+    """The list without its labels, where another has the column that the caller says."""
+    said = one.meaning
+    return one if said.asked else replace(one, meaning=replace(said, labels={}))
 
 
 def _values(path: str, label: Label | None, split: Split | None) -> dict[str, object]:

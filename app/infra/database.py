@@ -70,9 +70,9 @@ def _open_postgres(url: str) -> Engine:
             connection.exec_driver_sql(postgres.OF_A_TRANSACTION)
 
     @event.listens_for(engine, "handle_error")
-    def leave_standby(context: ExceptionContext) -> None:
-        if postgres.is_read_only(context.original_exception):
-            context.is_disconnect = True  # its address may lead to the new primary by now
+    def leave(context: ExceptionContext) -> None:
+        if postgres.is_gone(context.original_exception):
+            context.is_disconnect = True  # its address may lead to another server by now
 
     return engine
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
+from app.core.errors import HeadstartError
 from app.infra.database import open_engine
-from tests.servers import pooled, postgres_server
+from tests.servers import again_and_again, pooled, postgres_server
 from tests.worker_kit import Kit, open_kit, organisation
 
 pytestmark = pytest.mark.servers
@@ -63,6 +66,35 @@ def test_what_others_of_the_pooler_get_is_left_as_it_was(kit: Kit) -> None:
         raw = connection.connection.driver_connection
         assert raw is not None
         assert raw.execute(_OF_SESSIONS).fetchone()[0] == "0"
+
+
+def test_server_processes_that_are_ended_are_a_database_that_is_away(
+    kit: Kit, database: str
+) -> None:
+    organisation(kit)
+    operator = create_engine(database.replace("postgresql:", "postgresql+psycopg:"))
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+
+    def end() -> None:
+        with operator.connect() as connection:
+            connection.execute(text(others))
+
+    def ask(turn: int) -> str:
+        try:
+            kit.read(lambda session: session.execute(text(f"SELECT {turn}, pg_sleep(0.01)")))
+            kit.commit(lambda session: session.execute(text("SELECT pg_sleep(0.01)")))
+        except HeadstartError as error:
+            return error.code
+        return "ok"
+
+    with again_and_again(end, seconds=0.05), ThreadPoolExecutor(8) as pool:
+        said = Counter(pool.map(ask, range(600)))
+    operator.dispose()
+    assert set(said) == {"ok", "database_unavailable"}, said
+    assert ask(0) == "ok"
 
 
 def test_without_one_a_session_has_them(database: str) -> None:

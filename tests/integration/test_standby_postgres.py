@@ -1,7 +1,10 @@
-"""A Postgres that only reads, as a standby does after a failover: writes wait, and are not lost."""
+"""A Postgres that only reads, as a standby does after a failover, or ends what an operator lets it
+end: writes wait, and are not lost.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,3 +75,22 @@ def test_it_is_no_poison_row(kit: Kit) -> None:
             apart(session, lambda: add(session))
     assert told.value.code == "database_unavailable"
     assert isinstance(told.value.__cause__, DBAPIError)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["SET LOCAL idle_in_transaction_session_timeout = '20ms'", "SELECT pg_terminate_backend({})"],
+)
+def test_a_session_that_was_ended_is_left(kit: Kit, ending: str) -> None:
+    organisation(kit)
+
+    def broken(session: Session) -> None:
+        own = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        session.execute(text(ending.format(own)))
+        time.sleep(0.3)
+        session.execute(text("SELECT 1"))
+
+    with pytest.raises(HeadstartError) as told:
+        kit.commit(broken)
+    assert told.value.code == "database_unavailable"
+    assert kit.read(lambda session: session.get(OrganisationRow, "acme")) is not None

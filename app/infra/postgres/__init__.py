@@ -63,8 +63,15 @@ def prepare(connection: psycopg.Connection[Any]) -> bool:
     process: then nothing of a session holds, neither its settings nor its prepared statements.
 
     A pooler (PgBouncer and its like) is known by the process that it names at the start and that is
-    not the one which answers.
+    not the one which answers. Raises OperationalError.
     """
+    try:
+        return _prepared(connection)
+    except psycopg.Error as error:
+        raise psycopg.OperationalError(f"a new connection is of no use: {error}") from error
+
+
+def _prepared(connection: psycopg.Connection[Any]) -> bool:
     answering = connection.execute("SELECT pg_backend_pid()").fetchone()
     pooled = answering is not None and answering[0] != connection.info.backend_pid
     if pooled:
@@ -92,9 +99,23 @@ def is_busy(error: object) -> bool:
     return _state(error) in _BUSY
 
 
-def is_read_only(error: object) -> bool:
-    """Whether the server only reads: after a failover it is the standby, and another one writes."""
-    return _state(error) == "25006"
+_ENDED = ("25006", "25P03", "57P01", "57P02", "57P03", "57P05")
+"""`read_only_sql_transaction`, which a standby says after a failover: another server writes now;
+timeouts of a session that an operator has set, and sessions that were ended or not begun."""
+_CONNECTION = "08"
+"""The class of errors of the connection itself."""
+
+
+def is_gone(error: object) -> bool:
+    """Whether the connection is no good any more, whatever kind of error the driver makes of it.
+
+    One without a state is the driver's own, of a connection on which something came that it had not
+    asked for, as when a pooler hands on what ended the server's process.
+    """
+    state = _state(error)
+    if state is None:
+        return isinstance(error, psycopg.InternalError)
+    return state in _ENDED or state.startswith(_CONNECTION)
 
 
 def _state(error: object) -> str | None:

@@ -23,7 +23,7 @@ from app.http import audit
 from app.http.again import handled
 from app.http.body import Receive
 from app.http.dependencies import scope_of, services
-from app.http.strict_json import StrictRequest, require_json, unkept
+from app.http.strict_json import StrictJSONError, StrictRequest, require_json, unkept
 
 _DEEP = re.compile(r"([^\[]+)\[.+\]", re.DOTALL)
 """`metadata[key]`: one member of an object in a query."""
@@ -39,6 +39,8 @@ class StrictRoute(APIRoute):
         scopes, known = frozenset(_scopes(self.dependant)), self._known_queries()
         lists = frozenset(one["name"] for one in self._told_queries() if _is_list(one))
 
+        bodiless = self._takes_no_body()
+
         async def strict(request: Request) -> Response:
             for scope in scopes:
                 request.state.identity.require(scope)
@@ -49,6 +51,8 @@ class StrictRoute(APIRoute):
             if self.body_field is not None:
                 require_json(request)
             asked = StrictRequest(request.scope, await self.opened(request))
+            if bodiless:
+                await refuse_body(asked)
             caller = getattr(request.state, "identity", None)
             if not blocks or caller is None:
                 return await handled(handler, asked)
@@ -69,6 +73,14 @@ class StrictRoute(APIRoute):
         """How the handler reads the body."""
         return request.receive
 
+    def _takes_no_body(self) -> bool:
+        """Whether it is asked to do something, and told by its address alone what. Label Studio
+        sends a body with whatever it asks for.
+        """
+        told = self.body_field is not None or "requestBody" in (self.openapi_extra or {})
+        asks = "POST" in (self.methods or ()) and not self.path.startswith("/label-studio/")
+        return asks and not told
+
     def _known_queries(self) -> frozenset[str] | None:
         if any(dependant.call in _TAKES_ANY_QUERY for dependant in _flat(self.dependant)):
             return None
@@ -77,6 +89,18 @@ class StrictRoute(APIRoute):
     def _told_queries(self) -> list[dict[str, Any]]:
         told = (self.openapi_extra or {}).get("parameters", ())
         return [one for one in told if one["in"] == "query"]
+
+
+async def refuse_body(request: StrictRequest) -> None:
+    """Raise invalid_request for a body that says something where nobody reads it, as a wish that is
+    passed over looks granted; invalid_json.
+    """
+    try:
+        says = (await request.body()).strip() and await request.json()
+    except StrictJSONError as error:
+        raise HeadstartError("invalid_json", str(error)) from error
+    if says:
+        raise HeadstartError("invalid_request", "this takes no body: what it says has no effect")
 
 
 def own_queries(request: Request) -> frozenset[str]:

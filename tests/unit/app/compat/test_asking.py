@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import exp, fsum
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx
 
 from app.compat.asking import scores
 
@@ -23,13 +23,13 @@ def item(probabilities: list[float], **more: Any) -> dict[str, Any]:
 def test_softmax_undoes_the_raw_scores_of_one_label(weights: list[float]) -> None:
     probabilities = [one / fsum(weights) for one in weights]
     powers = [exp(one["score"]) for one in scores(item(probabilities), raw=True)]
-    assert [one / fsum(powers) for one in powers] == approx(probabilities)
+    assert [one / fsum(powers) for one in powers] == pytest.approx(probabilities)
 
 
 @given(PROBABILITIES)
 def test_sigmoid_undoes_those_of_several(probabilities: list[float]) -> None:
     raw = scores(item(probabilities, labels=["0"]), raw=True)
-    assert [1 / (1 + exp(-one["score"])) for one in raw] == approx(probabilities)
+    assert [1 / (1 + exp(-one["score"])) for one in raw] == pytest.approx(probabilities)
 
 
 def test_certain_ones_are_numbers_too() -> None:

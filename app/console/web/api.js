@@ -22,7 +22,8 @@ export const key = {
   get: () => sessionStorage.getItem(KEY),
   /** @param {string} value */
   set: (value) => sessionStorage.setItem(KEY, value),
-  drop: () => sessionStorage.removeItem(KEY),
+  /** With whatever else is kept of who was signed in. */
+  drop: () => sessionStorage.clear(),
 };
 
 /** Called when a request is answered 401. @type {{call: () => void}} */

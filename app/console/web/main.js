@@ -4,7 +4,7 @@ import { html, render, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask, beside, get, key, onSignedOut } from "./api.js";
 import { dropped } from "./parts/drop.js";
 import { THEME, dress } from "./parts/theme.js";
-import { Button, Dialog, Failed, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
+import { Button, Dialog, Failed, Guarded, Icon, Loading, Logo, Toasts, useEvery, useKeys } from "./parts/ui.js";
 
 /** @type {[RegExp, string, () => Promise<any>][]} */
 const ROOMS = [
@@ -96,7 +96,7 @@ function Room({ at, me }) {
   if (error) return html`<${Failed} error=${error} again=${() => location.reload()} />`;
   if (!room) return html`<${Loading} />`;
   if (room.Nothing) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;
-  return html`<${room.Page} key=${room.path} id=${room.id} query=${at.query} me=${me} />`;
+  return html`<${Guarded} key=${room.path}><${room.Page} id=${room.id} query=${at.query} me=${me} /></${Guarded}>`;
 }
 
 /** @param {{me: any, health: any, at: any, onKey: () => void, onFind: () => void}} props */
@@ -183,9 +183,9 @@ function Frame({ onOut }) {
   return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.querySelector("h1")?.focus(); }}>To the page</a>
     <div class="frame"><${Rail} me=${me} health=${health} at=${at} onKey=${() => set("key")} onFind=${find} /><${Phone} at=${at} />
     <main class="page" id="main"><${Room} at=${at} me=${{ ...me, health }} /></main></div>
-    ${open === "key" && html`<${KeyMenu} me=${me} onClose=${() => set("")} onOut=${onOut} />`}
+    <${Guarded} key=${open}>${open === "key" && html`<${KeyMenu} me=${me} onClose=${() => set("")} onOut=${onOut} />`}
     ${open === "find" && Palette && html`<${Palette} onClose=${() => set("")} />`}
-    ${open === "keys" && html`<${Dialog} title="Keys" onClose=${() => set("")}><h2>Keys</h2><dl class="facts" style=${{ marginTop: "12px" }}>${HELP.map(([keys, what]) => html`<dt><kbd>${keys}</kbd></dt><dd>${what}</dd>`)}</dl></${Dialog}>`}`;
+    ${open === "keys" && html`<${Dialog} title="Keys" onClose=${() => set("")}><h2>Keys</h2><dl class="facts" style=${{ marginTop: "12px" }}>${HELP.map(([keys, what]) => html`<dt><kbd>${keys}</kbd></dt><dd>${what}</dd>`)}</dl></${Dialog}>`}</${Guarded}>`;
 }
 
 function App() {
@@ -195,4 +195,4 @@ function App() {
   return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
 }
 
-render(html`<${App} />`, /** @type {Element} */ (document.getElementById("app")));
+render(html`<${Guarded}><${App} /></${Guarded}>`, /** @type {Element} */ (document.getElementById("app")));

@@ -72,6 +72,31 @@ def test_a_lost_connection_is_counted_and_taken_up_again(console: Watched, live:
     console.faults = [one for one in console.faults if "ERR_FAILED" not in one]
 
 
+def test_a_page_that_cannot_be_drawn_says_so_and_takes_no_other_with_it(
+    console: Watched, live: Service
+) -> None:
+    with live.client() as client:
+        dataset = upload(client, zipped(drawn(per_class=3, seed=94)), "c.zip", "odd answer")
+    page = console.page
+    console.sign_in(live.key)
+
+    def odd(route):  # type: ignore[no-untyped-def]
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"classes": None})
+
+    page.route(f"**/v1/datasets/{dataset}", odd)
+    console.open(f"/datasets/{dataset}")
+    expect(page.get_by_role("heading", name="This page cannot be shown")).to_be_visible()
+    assert console.faults, "a developer finds the error in the browser's console"
+    console.faults = []
+    console.open("/jobs")
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    expect(page.get_by_text("This page cannot be shown")).to_have_count(0)
+    page.unroute(f"**/v1/datasets/{dataset}")
+    console.open(f"/datasets/{dataset}")
+    expect(page.get_by_role("heading", name="odd answer")).to_be_visible()
+
+
 def test_a_503_is_said_and_tried_again(console: Watched, live: Service) -> None:
     console.expected = {503}
     with live.client() as client:

@@ -1,6 +1,6 @@
 // @ts-check
 /** The components that every page is made of. */
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useErrorBoundary, useRef, useState } from "../vendor/preact.js";
 import { ROOT, get, part, picture } from "../api.js";
 import { percent, range } from "./words.js";
 
@@ -39,6 +39,13 @@ export function Failed({ error, again }) {
   if (!error) return null;
   const id = error.requestId ? html` <span class="mono">${error.requestId}</span>` : null;
   return html`<${Note} kind="bad" icon="info" role="alert"><b>${error.message}</b> <span class="mono">${error.code ?? ""}</span>${id}${again && html` <button class="link" type="button" onClick=${again}>Try again</button>`}</${Note}>`;
+}
+
+/** Shows what is inside, or, where that cannot be drawn, so much: nothing else is lost with it. @param {{children?: any}} props */
+export function Guarded({ children }) {
+  const [broken, again] = useErrorBoundary((/** @type {any} */ error) => console.error(error));
+  if (!broken) return children;
+  return html`<div class="empty"><h1 tabindex="-1">This page cannot be shown</h1><${Failed} error=${{ message: "The console has an error here; the service has what you sent, and other pages work.", code: String(broken?.message ?? broken) }} again=${again} /><p><a href="#/">Home</a></p></div>`;
 }
 
 /** @param {{lines?: number, height?: number}} props */

@@ -14,7 +14,7 @@ const KEPT = 12, SHOWN = 5, PAUSE = 300, HANDY = 8;
 /** @param {{tried: any, model: any, dataset: any, target: string, card: any}} props */
 function Answer({ tried, model, dataset, target, card }) {
   const answer = tried.answer;
-  const own = Object.fromEntries((card?.config?.classes ?? []).map((/** @type {string} */ name, /** @type {number} */ n) => [name, card.config.thresholds?.[n]]));
+  const own = new Map((card?.config?.classes ?? []).map((/** @type {string} */ name, /** @type {number} */ n) => [name, card.config.thresholds?.[n]]));
   const best = answer.predictions[0];
   const unknown = answer.unknown;
   const things = thing(model.modality, 2);
@@ -24,7 +24,7 @@ function Answer({ tried, model, dataset, target, card }) {
   const several = model.label_mode === "multi_label" ? answer.labels ?? [] : null;
   return html`<div><p class="muted">It says</p><p class="answer" role="status">${several ? several.map(label).join(", ") || "None of its labels" : unknown ? "Not one of its classes" : label(best.label)} ${!several && !unknown && html`<span class="muted" style=${{ fontSize: "20px", fontWeight: 400 }}>${chance(best.probability)}</span>`}</p>
     <p class="muted" style=${{ margin: "6px 0 16px" }}>${several ? "Each label is given from its own threshold on: the tick on its bar." : unknown ? `Nothing it learned from looks like this: ${answer.familiarity >= 0.01 ? `of a hundred known ${things}, about ${Math.round(100 * answer.familiarity)} would look stranger` : `it looks stranger than any of the ${things} it knows`}. If it had to choose: ${label(best.label)}, ${percent(best.probability, 0)}.` : unchecked ? "No example has checked how often it is right: how sure it says it is is its own opinion." : `${sure} ${things[0].toUpperCase() + things.slice(1)} it is this sure of should be right ${often}.`}</p>
-    ${answer.predictions.slice(0, SHOWN).map((/** @type {any} */ one, /** @type {number} */ n) => { const is = several ? several.includes(one.label) : n === 0 && !unknown; const least = several ? own[one.label] : null;
+    ${answer.predictions.slice(0, SHOWN).map((/** @type {any} */ one, /** @type {number} */ n) => { const is = several ? several.includes(one.label) : n === 0 && !unknown; const least = several ? own.get(one.label) : null;
       return html`<div class="prob"><span title=${one.label} style=${{ fontWeight: is ? 600 : 400 }}>${label(one.label)}</span><div class=${`bar ${is ? "" : "grey"} ${least != null ? "ticked" : ""}`}><i style=${{ width: `${100 * one.probability}%` }}></i>${least != null && html`<s style=${{ left: `${100 * least}%` }} title=${`given from ${percent(least, 0)} on`}></s>`}</div><span class="right">${chance(one.probability)}</span></div>`; })}
     ${answer.predictions.length > SHOWN && html`<p class="hint" style=${{ marginTop: "4px" }}>and ${severalOf(answer.predictions.length - SHOWN, "class that is", "classes that are")} less likely</p>`}
     <${IsRight} key=${tried.key} target=${target} model=${model} classes=${card?.labels ?? []} tried=${tried} />

@@ -7,4 +7,5 @@ export function useEffect(effect: () => void | (() => void), inputs?: unknown[])
 export function useLayoutEffect(effect: () => void | (() => void), inputs?: unknown[]): void;
 export function useRef<T>(initial: T): { current: T };
 export function useMemo<T>(make: () => T, inputs?: unknown[]): T;
+export function useErrorBoundary(call?: (error: any) => void): [any, () => void];
 export function useCallback<T>(call: T, inputs: unknown[]): T;

@@ -23,14 +23,14 @@ function Row({ one, at, onMove }) {
 
 /** @param {{classes: any[], model: any}} props */
 export function LabelTable({ classes, model }) {
-  const [moved, move] = useState(/** @type {Record<string, number>} */ ({}));
+  const [moved, move] = useState(/** @type {Map<string, number>} */ (new Map())) /* no plain object: a class may be called `constructor` */;
   const [most, more] = useState(30);
   const sorted = [...classes].sort((a, b) => (a.average_precision?.value ?? 2) - (b.average_precision?.value ?? 2));
-  const set = (/** @type {string} */ name, /** @type {number | undefined} */ value) => { const { [name]: _, ...rest } = moved; move(value === undefined ? rest : { ...rest, [name]: value }); };
-  const asked = encodeURIComponent(JSON.stringify(moved));
+  const set = (/** @type {string} */ name, /** @type {number | undefined} */ value) => { const now = new Map(moved); value === undefined ? now.delete(name) : now.set(name, value); move(now); };
+  const asked = encodeURIComponent(JSON.stringify(Object.fromEntries(moved)));
   const body = model.modality === "text" ? `-H "Content-Type: application/json" -d '{"inputs": [{"text": "…"}]}'` : '-H "Content-Type: image/jpeg" --data-binary @picture.jpg';
   return html`<section><header><h2>Label by label</h2><small>found: of those that have it, how many; right when said: of those it is given to, how many. Worst first.</small></header>
-    <div class="scroll"><table class="labels"><thead><tr><th>Label</th><th>average precision</th><th>threshold</th><th>found</th><th>right when said</th></tr></thead><tbody>${sorted.slice(0, most).map((one) => html`<${Row} key=${one.label} one=${one} at=${moved[one.label]} onMove=${(/** @type {number | undefined} */ value) => set(one.label, value)} />`)}</tbody></table></div>
+    <div class="scroll"><table class="labels"><thead><tr><th>Label</th><th>average precision</th><th>threshold</th><th>found</th><th>right when said</th></tr></thead><tbody>${sorted.slice(0, most).map((one) => html`<${Row} key=${one.label} one=${one} at=${moved.get(one.label)} onMove=${(/** @type {number | undefined} */ value) => set(one.label, value)} />`)}</tbody></table></div>
     ${sorted.length > most && html`<p><button type="button" class="link" onClick=${() => more(10_000)}>All ${sorted.length} labels</button></p>`}
-    ${Object.keys(moved).length > 0 && html`<div style=${{ marginTop: "14px" }}><p class="dense row"><span class="grow">${several(Object.keys(moved).length, "threshold is", "thresholds are")} moved here. The model keeps its own; a request asks for these:</span><${Button} kind="small" onClick=${() => move({})}>Its own again</${Button}></p><${Code} text=${curl(`v1/models/${model.aliases[0] ?? model.id}/predictions?thresholds=${asked}`, body)} /></div>`}</section>`;
+    ${moved.size > 0 && html`<div style=${{ marginTop: "14px" }}><p class="dense row"><span class="grow">${several(moved.size, "threshold is", "thresholds are")} moved here. The model keeps its own; a request asks for these:</span><${Button} kind="small" onClick=${() => move(new Map())}>Its own again</${Button}></p><${Code} text=${curl(`v1/models/${model.aliases[0] ?? model.id}/predictions?thresholds=${asked}`, body)} /></div>`}</section>`;
 }

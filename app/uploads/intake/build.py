@@ -357,7 +357,8 @@ class _Intake:
             taken = self._take_table(opened, member, split, may_miss=named and split != "train")
             if taken and named and split is None and self._options.labelled:
                 self._drafts.problems.append(doubts.trained_on(member.path))
-        labels, used = self._drafts.labels, {member.index for member, _ in chosen}
+        named_in = self._drafts.name_numbers(found, partial(members.start, opened))
+        labels, used = self._drafts.labels, named_in | {member.index for member, _ in chosen}
         self._drafts.problems += layout.ignored(tree, used, labels=labels)
 
     def _take_table(

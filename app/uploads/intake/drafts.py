@@ -13,7 +13,7 @@ from app.core.manifest import Example, Modality, Problem, Split
 from app.core.modalities import MODALITIES
 from app.uploads.intake import images, members, standing
 from app.uploads.intake.damage import Damaged
-from app.uploads.intake.layout import OF_ROW, LabelledFile, doubts, together
+from app.uploads.intake.layout import OF_ROW, FileInTree, LabelledFile, doubts, together
 from app.uploads.intake.limits import IntakeOptions
 from app.uploads.intake.names import shown
 from app.uploads.intake.pack import Draft, PackWriter, Slot
@@ -31,6 +31,8 @@ from app.uploads.intake.rows import (
     picture_row,
     text_row,
 )
+from app.uploads.intake.standing import numbers
+from app.uploads.intake.standing.numbers import Head
 from app.uploads.intake.tables.consensus import VOTE, Consensus, Vote
 from app.uploads.intake.tables.source import AssumedColumns
 
@@ -261,6 +263,14 @@ class Drafts:
         names, empty = self.labels, "empty_class"
         self.problems = [p for p in self.problems if p.code != empty or p.path not in names]
         self._without_label, self._further_without = [], 0
+
+    def name_numbers(self, found: Sequence[FileInTree], head: Head) -> set[int]:
+        """Give classes that are numbers the names that a file beside the tables has, which is told;
+        the members that do."""
+        known = self.options.former.labels
+        self.listed, told, used = numbers.named(self.listed, found, head, known)
+        self.problems += told
+        return used
 
     def _settle(self, modality: Modality, row: Row) -> None:
         if self.modality not in (None, modality):

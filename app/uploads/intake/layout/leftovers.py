@@ -16,6 +16,8 @@ from app.uploads.intake.names import is_junk, shown
 _OF_CLASSES = frozenset(
     {"class", "classes", "classnames", "label", "labels", "labelnames", "categories", "names"}
 )
+_OF_MODELS = frozenset({"config.json", "dataset_infos.json", "dataset_info.json"})
+"""What Hugging Face's models and data sets say them in, among others."""
 _LISTS = frozenset({"txt", "json", "yaml", "yml", "names", "md"})
 """How files are called that list the names of classes: `classes.txt`, `label2id.json`."""
 
@@ -87,10 +89,22 @@ def _parent(path: str) -> str:
     return folder + slash
 
 
-def _naming_kind(member: FileInTree) -> str:
-    stem, _, suffix = member.parts[-1].lower().partition(".")
+def may_name_classes(member: FileInTree) -> bool:
+    """Whether a member may say what numbers of classes mean, by what it is called."""
+    name = member.parts[-1].lower()
+    stem, _, suffix = name.partition(".")
     words = set(re.split(r"[^a-z]+", stem.replace("2", "_")))
-    if words & _OF_CLASSES and suffix in _LISTS and member.role != "junk":
+    listed = bool(words & _OF_CLASSES) and suffix in _LISTS
+    return member.role != "junk" and (listed or is_of_models(member))
+
+
+def is_of_models(member: FileInTree) -> bool:
+    """Whether it is called as what says the names of classes among much else."""
+    return member.parts[-1].lower() in _OF_MODELS
+
+
+def _naming_kind(member: FileInTree) -> str:
+    if may_name_classes(member):
         said = "file(s) that may say what the labels, which are numbers, are called (write the "
         return f"{said}names into a column label_text beside them)"
     return _kind(member)

@@ -10,6 +10,8 @@ from app.uploads.intake import images
 from app.uploads.intake.layout import FileInTree
 
 MOST_NAMES = 100_000
+_BEFORE = re.compile(r"(\d+)[\s,:]+(\S.*)")
+_BEHIND = re.compile(r"(\S.*?)[\s,:]+(\d+)")
 _CALLED = re.compile(r"class|categor|label|name|species|breed|synset|meta", re.I)
 
 
@@ -28,6 +30,12 @@ def may_be(member: FileInTree) -> bool:
     )
 
 
+def are_numbered(lines: Sequence[str]) -> bool:
+    """Whether all lines have a number before or behind the name."""
+    plain = [one.strip() for one in lines]
+    return all(map(_BEFORE.fullmatch, plain)) or all(map(_BEHIND.fullmatch, plain))
+
+
 def named(numbers: Set[str], told: Iterable[tuple[FileInTree, Sequence[str]]]) -> NumberedNames:
     """The names of all the numbers, each another, by the first file that has them."""
     for member, lines in told:
@@ -42,8 +50,8 @@ def _names(lines: Sequence[str], numbers: Set[int]) -> Mapping[int, str]:
     """The names as lines number them, or in their order, where it is sure from which number on."""
     if not 0 < len(lines) <= MOST_NAMES:
         return {}
-    before = [re.fullmatch(r"(\d+)[\s,:]+(\S.*)", one) for one in lines]
-    behind = [re.fullmatch(r"(\S.*?)[\s,:]+(\d+)", one) for one in lines]
+    before = [_BEFORE.fullmatch(one) for one in lines]
+    behind = [_BEHIND.fullmatch(one) for one in lines]
     if all(before):
         return {int(one[1]): one[2].strip() for one in before if one}
     if all(behind):

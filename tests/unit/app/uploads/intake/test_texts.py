@@ -311,7 +311,7 @@ def test_texts_that_are_numbers_alone_are_told(take: Take, cells: list[str]) -> 
     assert "column_assumed" not in {one.code for one in words.problems}
 
 
-@pytest.mark.parametrize("name", ["classes.txt", "label2id.json", "label_mapping.json"])
+@pytest.mark.parametrize("name", ["classes.yaml", "label2id.json", "label_mapping.json"])
 def test_what_may_name_the_numbers_of_a_table_is_told(take: Take, name: str) -> None:
     def said(labels: str) -> str:
         rows = "".join(f"text {at},{labels[at % 2]}\n" for at in range(6))

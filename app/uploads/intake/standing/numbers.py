@@ -78,7 +78,8 @@ def _names(member: FileInTree, head: Head, numbers: Set[str]) -> Mapping[str, st
     text = data.decode("utf-8-sig", "replace")
     if not member.path.lower().endswith(".json"):
         lines = [one for one in split_lines(text) if one.strip()]
-        sure = class_names.are_numbered(lines) or _are_all(len(lines), numbers)
+        plain = member.path.lower().endswith((".txt", ".names"))
+        sure = class_names.are_numbered(lines) or (plain and _are_all(len(lines), numbers))
         return _fit(class_names.named(numbers, [(member, lines)]).names) if sure else {}
     try:
         told = json.loads(text, object_pairs_hook=once)

@@ -48,7 +48,7 @@ Host = Annotated[str, typer.Option(help="`::` and `0.0.0.0` are all of the machi
 @cli.command()
 def up(
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8000,
     data_dir: DataDir = None,
 ) -> None:
     """Run the whole service on this machine: app, trainer and predictor, until Ctrl-C."""
@@ -78,7 +78,9 @@ def _greet(supervisor: Supervisor) -> None:
 
 
 @cli.command("serve")
-def serve_command(host: Host = "127.0.0.1", port: Annotated[int, typer.Option()] = 8000) -> None:
+def serve_command(
+    host: Host = "127.0.0.1", port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000
+) -> None:
     """Run the app alone, on what the environment names: a container's command."""
     serve(host=host, port=port)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import socket
 from pathlib import Path
@@ -84,7 +85,17 @@ def _free_port(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise HeadstartError(
-                "in_use", f"port {port} on {host} is taken; choose another with --port ({error})"
-            ) from None
+            raise _unbound(host, port, error) from None
         return int(probe.getsockname()[1])
+
+
+def _unbound(host: str, port: int, error: OSError) -> HeadstartError:
+    """Why nobody can listen there: only a port that is taken is mended by another."""
+    if error.errno == errno.EADDRINUSE:
+        why = f"port {port} on {host} is taken; choose another with --port ({error})"
+        return HeadstartError("in_use", why)
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        why = f"{host} is no address of this machine; choose another with --host ({error})"
+        return HeadstartError("invalid_request", why)
+    why = f"port {port} on {host} cannot be listened on; choose another with --port ({error})"
+    return HeadstartError("invalid_request", why)

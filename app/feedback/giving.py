@@ -251,9 +251,11 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
         raise HeadstartError("invalid_request", "labels: the model says one label; send label",
                              param="labels")  # fmt: skip
     label, labels = _as_known(new, answer)
+    says_none = bool(answer.get("unknown")) and not several
     if new.correct is True:
         label, labels = (None, sorted(answer["labels"])) if several else (answer["label"], None)
-    elif new.correct is False and label is not None and label == answer["label"]:
+        label = None if says_none else label
+    elif new.correct is False and label == answer["label"] and not says_none:
         why = "correct: false, and the label is the one that was answered"
         raise HeadstartError("invalid_request", why, param="correct")
     if new.unknown and several:
@@ -262,7 +264,7 @@ def worded(new: NewFeedback, answer: Mapping[str, Any]) -> dict[str, Any]:
         "label": label,
         "labels": labels,
         "correct": new.correct,
-        "unknown": new.unknown,
+        "unknown": new.unknown or (says_none and new.correct is True),
         "audited": new.audited,
     }
 

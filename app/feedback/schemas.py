@@ -83,7 +83,9 @@ class NewFeedback(BaseModel):
         None, description="All right labels, of a model that says several; `[]`: none."
     )
     correct: bool | None = Field(
-        None, description="Whether the answer is right; true says its label, false no other."
+        None,
+        description="Whether the answer is right; true says its label, or of one that is `unknown`"
+        " that the input is of no class; false says no other.",
     )
     unknown: bool = Field(False, description="The input belongs to none of the classes.")
     audited: bool = Field(
@@ -103,7 +105,7 @@ class NewFeedback(BaseModel):
         if sum(said) > 1 or not (any(said) or self.correct is not None):
             raise ValueError("say one of label, labels, correct and unknown")
         if any(said) and self.correct is True:
-            raise ValueError("correct: true says that the answer's own label is right")
+            raise ValueError("correct: true says that the answer itself is right")
         return self
 
 

@@ -88,7 +88,7 @@ def _put(services: Services, caller: Identity, name: str, model_id: str, pinned:
     "/{name}",
     responses=problems(
         "not_found", "not_ready", "in_flight", "invalid_json", "invalid_value", "modality_mismatch",
-        "model_corrupt",
+        "label_mode_mismatch", "model_corrupt",
     ),
 )  # fmt: skip
 async def change_alias(

@@ -14,7 +14,7 @@ from app.infra import erasure
 from app.infra.database import reading
 from app.infra.erasure import Shortened
 from app.infra.orm import AliasRow
-from app.infra.repositories import aliases, deletions
+from app.infra.repositories import aliases, deletions, models
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import forgetting
 from app.infra.repositories.retraining import moves
@@ -28,7 +28,9 @@ _ROUNDING = 1e-9
 
 
 def change(services: Services, caller: Identity, name: str, body: AliasChange) -> Alias:
-    """Set what the body sets. Raises not_found, invalid_value, modality_mismatch, model_corrupt."""
+    """Set what the body sets. Raises not_found, invalid_value, modality_mismatch,
+    label_mode_mismatch, model_corrupt.
+    """
     organisation_id = caller.organisation_id
     with reading(services.sessions) as session:
         aliases.find(session, organisation_id=organisation_id, name=name)
@@ -137,7 +139,7 @@ def _shadow(
 def _beside(
     services: Services, organisation_id: str, own: ResolvedModel, name: str, param: str
 ) -> ResolvedModel:
-    """Another model that reads what the alias's own one reads."""
+    """Another model that reads what the alias's own one reads, and says as many labels."""
     try:
         model = sound_model(services, organisation_id, name)
     except HeadstartError as error:
@@ -147,4 +149,15 @@ def _beside(
     if model.modality != own.modality:
         why = f"the alias reads {own.modality}, this model {model.modality}"
         raise HeadstartError("modality_mismatch", why, param=param)
+    modes = _label_modes(services, organisation_id, own.id, model.id)
+    if modes[0] != modes[1]:
+        why = f"the alias's own model is {modes[0]}, this model {modes[1]}"
+        raise HeadstartError("label_mode_mismatch", why, param=param)
     return model
+
+
+def _label_modes(services: Services, organisation_id: str, *names: str) -> list[str]:
+    """Whether each says one label or several: callers read answers in one way."""
+    with reading(services.sessions) as session:
+        found = (models.find(session, organisation_id=organisation_id, name=one) for one in names)
+        return [row.label_mode for row in found]

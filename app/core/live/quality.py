@@ -20,7 +20,7 @@ def said_right(answer: Mapping[str, Any], told: Mapping[str, Any]) -> bool | Non
     if told["labels"] is not None:
         return set(answer.get("labels", [])) == set(told["labels"])
     if told["label"] is not None:
-        return bool(answer["label"] == told["label"])
+        return told["correct"] is not False and bool(answer["label"] == told["label"])
     if told["unknown"]:
         return not answer["labels"] if "labels" in answer else bool(answer.get("unknown"))
     correct: bool | None = told["correct"]

@@ -110,3 +110,17 @@ def test_what_is_wrong_with_an_input_is_told_as_ever(client: httpx.Client, other
     change(client, shadow=other)
     shadowed = client.post(URL, content=b"no picture", headers=headers)
     assert (shadowed.status_code, shadowed.json()["code"]) == (bad.status_code, bad.json()["code"])
+
+
+@pytest.mark.parametrize("member", ["split", "shadow"])
+def test_who_answers_beside_a_model_says_as_many_labels(
+    client: httpx.Client, service: Service, serving: Serving, other: str, member: str
+) -> None:
+    several, target = f"{other}-{member}", serving.target
+    register(service.services.sessions, target, name=several, label_mode="multi_label")
+    value: object = several if member == "shadow" else [{"model": several, "weight": 0.1}]
+    answer = client.patch(f"/v1/aliases/{ALIAS}", json={member: value})
+    assert (answer.status_code, answer.json()["code"]) == (422, "label_mode_mismatch")
+    assert answer.json()["param"] == member
+    told = client.get(f"/v1/aliases/{ALIAS}").json()
+    assert (told["split"], told["shadow"]) == ([], None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -65,6 +66,34 @@ def test_another_spelling_of_the_answer_is_no_other_label() -> None:
     new = NewFeedback(prediction_id="pred_1", label="cafe\u0301 ", correct=False)
     with pytest.raises(HeadstartError, match="the one that was answered"):
         worded(new, ONE)
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "body", "kept"),
+    [
+        (True, {"correct": True}, {"label": None, "unknown": True, "correct": True}),
+        (False, {"correct": True}, {"label": "caf\u00e9", "unknown": False, "correct": True}),
+        (True, {"correct": False}, {"label": None, "unknown": False, "correct": False}),
+        (True, {"label": "caf\u00e9"}, {"label": "caf\u00e9", "unknown": False, "correct": None}),
+        (
+            True,
+            {"label": "caf\u00e9", "correct": False},
+            {"label": "caf\u00e9", "unknown": False, "correct": False},
+        ),
+        (False, {"unknown": True}, {"label": None, "unknown": True, "correct": None}),
+    ],
+)
+def test_who_confirms_an_answer_confirms_what_it_said(
+    is_unknown: bool, body: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    told = worded(NewFeedback(prediction_id="pred_1", **body), ONE | {"unknown": is_unknown})
+    assert {name: told[name] for name in kept} == kept
+
+
+def test_of_several_labels_it_confirms_them_whatever_is_unknown() -> None:
+    new = NewFeedback(prediction_id="pred_1", correct=True)
+    told = worded(new, SEVERAL | {"unknown": True})
+    assert (told["labels"], told["unknown"]) == (["pos"], False)
 
 
 @pytest.mark.parametrize("unseen", ["", "  ", "\u200b", " \ufeff ", "\n"])

@@ -26,6 +26,7 @@ SEVERAL = {"label": "a", "labels": ["a", "b"], "unknown": False}
         (ONE, {"unknown": True}, False),
         (ONE | {"unknown": True}, {"unknown": True}, True),
         (ONE | {"unknown": True}, {"label": "a"}, True),
+        (ONE | {"unknown": True}, {"label": "a", "correct": False}, False),
         (SEVERAL, {"labels": ["b", "a"]}, True),
         (SEVERAL, {"labels": ["a"]}, False),
         (SEVERAL, {"labels": []}, False),

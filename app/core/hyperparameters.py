@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -24,8 +24,9 @@ from app.core.methods.schemas import (
     Prototypical,
     Reptile,
     Ridge,
+    SetFit,
 )
-from app.core.modalities import Depth
+from app.core.modalities import Depth, TuningMethod
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class MethodSpec:
     ignored: tuple[str, ...] = ()
     depth: Depth | None = None
     """How deep it tunes the network, if at all."""
+    contrastive: bool = False
+    """Whether it tunes it by which examples have the same label."""
 
 
 _BOTH: tuple[LabelMode, ...] = ("single_label", "multi_label")
@@ -71,6 +74,13 @@ METHODS: Mapping[str, MethodSpec] = {
     ),
     "lora": MethodSpec(Lora, "Hu et al. 2021; Wortsman et al. 2022", depth="lora"),
     "full": MethodSpec(Full, "Kumar et al. 2022; Wortsman et al. 2022", depth="full"),
+    "setfit": MethodSpec(
+        SetFit,
+        "Tunstall et al. 2022; Wortsman et al. 2022",
+        modalities=("text",),
+        depth="lora",
+        contrastive=True,
+    ),
     "linear": MethodSpec(Linear, "textbook"),
     "logistic": MethodSpec(Logistic, "Cox 1958", label_modes=_BOTH),
     "ridge": MethodSpec(Ridge, "Hoerl & Kennard 1970", label_modes=_BOTH),
@@ -122,6 +132,16 @@ def check_tunable(method: str, backbone: BackboneSpec) -> None:
         why = "several backbones side by side" if backbone.members else "a graph file"
         said = f"The method {method} tunes one network, and {backbone.name} is {why}."
         raise HeadstartError("cut_unavailable", said, param="model")
+
+
+def tuned_by(backbone: BackboneSpec) -> list[TuningMethod]:
+    """The methods that tune the network itself of this one."""
+    known = [(name, METHODS[name]) for name in get_args(TuningMethod)]
+    return [
+        name
+        for name, spec in known
+        if spec.depth in backbone.depths and backbone.modality in spec.modalities
+    ]
 
 
 def tries_deeper(chosen: Mapping[str, Any]) -> bool:

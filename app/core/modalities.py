@@ -18,6 +18,8 @@ View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "r
 
 Depth = Literal["partial", "lora", "full"]
 """How deep a network is tuned: its last stages, adapters beside its layers, or all of it."""
+TuningMethod = Literal["partial", "lora", "full", "setfit"]
+"""The methods that tune a network: one a depth, and `setfit`, which tunes what `lora` does."""
 MAP, PIXELS = "map:", "pixels:"
 """Before a view's name: of that view not the embedding, but the activations at the cut, or the
 pixels themselves.

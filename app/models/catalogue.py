@@ -55,7 +55,7 @@ def _backbone_of(spec: BackboneSpec, settings: Settings) -> Backbone:
         licence=spec.licence,
         input_size=_input_size(spec, settings),
         reads=_reads(spec, settings),
-        tuning=list(spec.depths),
+        tuning=hyperparameters.tuned_by(spec),
         weights=_weights(spec, settings),
         available=available,
         reason=reason,

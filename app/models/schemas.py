@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.manifest import LabelMode
+from app.core.modalities import TuningMethod
 from app.http.schemas import Calibration, Interval, PredictionCost
 from app.models.advice_schemas import ADVICE, Advice
 
@@ -146,7 +147,7 @@ class TunedLosses(BaseModel):
 class DeeperTry(BaseModel):
     """What came of tuning the network beside the frozen heads."""
 
-    tried: Literal["partial", "lora", "full"] | None = Field(description="Null: nothing was.")
+    tried: TuningMethod | None = Field(description="Null: nothing was.")
     taken: bool = Field(description="Whether the model has a tuned network.")
     why: str = Field(description="Why it was or was not taken, or tried.")
     seconds: float | None = Field(None, description="What it cost, killed tries included.")
@@ -350,9 +351,10 @@ class Backbone(BaseModel):
     reads: int | None = Field(
         description="Word pieces of a text that count, all its windows together; null for images."
     )
-    tuning: list[Literal["partial", "lora", "full"]] = Field(
-        description="The methods that tune the network itself; none of a graph file, or of several"
-        " side by side. A network whose code cannot be followed refuses (`cut_unavailable`)."
+    tuning: list[TuningMethod] = Field(
+        description="The methods that tune the network itself (`setfit` of texts alone); none of a"
+        " graph file, or of several side by side. A network whose code cannot be followed refuses"
+        " (`cut_unavailable`)."
     )
     weights: BackboneWeights | None
     available: bool = Field(description="Whether this process finds the weights.")

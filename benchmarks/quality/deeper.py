@@ -147,7 +147,10 @@ def measured(method: str, data: Drawn, *, seed: int) -> dict[str, Any]:
             suffix=lambda deep: _suffix(data, deep),
         )
     told = {"seconds": round(seconds, 1), **figures(said, data.test_labels)}
-    return told if depth is None else {**told, "tuned": fitted.hyperparameters["tuned"]}
+    if depth is None:
+        return told
+    judged = fitted.evaluation["deeper"].get("log_loss")
+    return {**told, "tuned": fitted.hyperparameters["tuned"], "out_of_fold": judged}
 
 
 def _suffix(data: Drawn, depth: Depth) -> Any:

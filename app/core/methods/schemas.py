@@ -184,6 +184,27 @@ class Lora(Tuned):
     )
 
 
+class SetFit(Tuned):
+    """Adapters as those of `lora`, tuned by which texts have the same label; blended likewise."""
+
+    epochs: Auto | Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
+        "auto",
+        validation_alias=AliasChoices("epochs", "n_epochs", "num_epochs"),
+        description="At most so many a training, each of which has pairs enough of few examples"
+        " (auto: 4, of many 3).",
+    )
+    learning_rate: Auto | Rate = Field(
+        "auto",
+        validation_alias=AliasChoices("learning_rate", "lr", "body_learning_rate"),
+        description="Of the adapters (auto: 1e-3).",
+    )
+    rank: Auto | Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
+        "auto",
+        validation_alias=AliasChoices("rank", "r", "lora_r"),
+        description="Of each adapter while it is trained; three are kept (auto: 8).",
+    )
+
+
 class Full(Tuned):
     """Every layer of the network tuned from the frozen heads; blended as `partial` is."""
 

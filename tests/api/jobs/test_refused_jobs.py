@@ -33,6 +33,7 @@ def test_a_backbone_without_weights_is_refused_at_once(
     [
         ({"model": "no_such_net"}, "unknown_backbone", "model"),
         ({"method": {"type": "magic"}}, "unknown_method", "method"),
+        ({"method": {"type": "setfit"}}, "modality_mismatch", "method"),
         ({"model": "all-MiniLM-L6-v2"}, "modality_mismatch", "training_file"),
         ({"seed": -1}, "invalid_request", "seed"),
         ({"seed": 2**32}, "invalid_request", "seed"),

@@ -298,6 +298,10 @@ def test_the_catalogue_lists_backbones_and_methods(client: httpx.Client) -> None
     methods = {found["id"]: found for found in client.get("/v1/methods").json()["data"]}
     assert {"auto", "linear", "logistic", "prototypical", "matching", "reptile"} <= set(methods)
     assert "learning_rate" in methods["linear"]["hyperparameters"]["properties"]
+    assert first["tuning"] == ["partial", "lora", "full"]
+    assert backbones["all-MiniLM-L6-v2"]["tuning"] == ["lora", "full", "setfit"]
+    for found in backbones.values():
+        assert all(found["modality"] in methods[one]["modalities"] for one in found["tuning"])
 
 
 def test_a_model_deleted_while_it_is_looked_up_is_not_found(

@@ -67,7 +67,7 @@ def _beside_a_frozen_one(
     assert told[model]["probability"] == pytest.approx(alone[0]["probability"], abs=5e-3)
 
 
-@pytest.mark.parametrize("depth", ["lora", "full"])
+@pytest.mark.parametrize("depth", ["lora", "full", "setfit"])
 def test_texts_go_the_whole_way(service: Service, depth: str) -> None:
     lines = [json.dumps({"text": text, "label": label}) for text, label in SENTENCES.items()]
     with service.client() as client:
@@ -111,7 +111,7 @@ def test_what_can_be_tuned_is_listed_and_what_cannot_is_refused(service: Service
     with service.client() as client:
         listed = {one["id"]: one["tuning"] for one in client.get("/v1/backbones").json()["data"]}
         assert listed["efficientnet_lite0"] == ["partial", "lora", "full"]
-        assert listed["all-MiniLM-L6-v2"] == ["lora", "full"]
+        assert listed["all-MiniLM-L6-v2"] == ["lora", "full", "setfit"]
         dataset = str(upload(client, zipped(drawn(per_class=6)))["id"])
         both = ["efficientnet_lite0", "efficientnet_lite1"]
         body = {"model": both, "training_file": dataset, "method": {"type": "lora"}}

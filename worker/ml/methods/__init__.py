@@ -21,6 +21,6 @@ _OF_ANY: Mapping[str, Method] = {
 
 METHODS: Mapping[Modality, Mapping[str, Method]] = {
     "image": {"partial": deeper.fit, **_OF_ANY},
-    "text": _OF_ANY,
+    "text": {"setfit": deeper.fit, **_OF_ANY},
 }
 """Each method that `app.core.hyperparameters` declares for a modality, as it is fitted there."""

@@ -15,6 +15,7 @@ import torch
 
 from app.core import hyperparameters
 from app.core.errors import HeadstartError
+from app.core.hyperparameters import MethodSpec
 from app.core.manifest import Modality
 from app.core.modalities import PRIMARY, Depth, mapped, read_by
 from worker.ml.assess.intervals import Z
@@ -36,10 +37,20 @@ LEARNING_RATES: Mapping[tuple[Depth, Modality], float] = {
     ("full", "image"): 3e-4,
     ("full", "text"): 1e-4,
 }
+CONTRASTIVE_RATE, CONTRASTIVE_EPOCHS = 1e-3, 4
+"""Of adapters that learn by pairs, and how many epochs at most: in each a text is held against
+dozens of others.
+"""
 STANDARD_ERRORS: Mapping[Depth, float] = {"partial": 1.0, "lora": 2.0, "full": 2.0}
 """By how many of its own a gain has to be above nothing, to be taken."""
-FEWEST = 5
-"""Examples a class; of fewer nothing deeper is learned."""
+FEWEST, FEWEST_CONTRASTED = 5, 3
+"""Examples a class; of fewer nothing deeper is learned. By pairs a training, which has two thirds
+of them, needs two.
+"""
+CONTRASTIVE_ERRORS, FEWEST_JUDGED = 3.0, 30
+"""What is learned by pairs is sure of itself, and a few lucky answers out of fold speak for it: its
+gain has to be above nothing by so many of its errors, which of fewer examples in all are no guide.
+"""
 FROZEN: Mapping[Modality, Method] = {"image": auto.fit, "text": text.fit}
 
 
@@ -48,11 +59,14 @@ def fit(setting: Setting) -> Fitted:
     diverged.
     """
     frozen, share = FROZEN[setting.modality](setting), setting.asked("share")
-    depth = hyperparameters.METHODS[setting.task.method].depth
-    assert depth is not None
+    method = _method(setting)
+    assert method.depth is not None
     if share == 0:
         return _alone(setting, frozen, "that is the share that was asked for")
-    return _beside(setting, frozen, share, errors=STANDARD_ERRORS[depth])
+    if share is None and method.contrastive and setting.folds.examples < FEWEST_JUDGED:
+        return _alone(setting, frozen, "there are too few examples to judge it by")
+    errors = CONTRASTIVE_ERRORS if method.contrastive else STANDARD_ERRORS[method.depth]
+    return _beside(setting, frozen, share, errors=errors)
 
 
 def of_any_depth(setting: Setting) -> Fitted:
@@ -74,7 +88,8 @@ def of_any_depth(setting: Setting) -> Fitted:
 
 def _beside(setting: Setting, frozen: Fitted, share: float | None, *, errors: float) -> Fitted:
     folds = setting.folds
-    if not folds.count or folds.per_class < FEWEST:
+    least = FEWEST_CONTRASTED if _method(setting).contrastive else FEWEST
+    if not folds.count or folds.per_class < least:
         return _alone(setting, frozen, "there are too few examples of a class")
     tuned = _tuned(setting)
     choice = blended.choose(setting, frozen, tuned, share, errors=errors)
@@ -90,13 +105,18 @@ def _beside(setting: Setting, frozen: Fitted, share: float | None, *, errors: fl
 def _tuned(setting: Setting) -> CrossTuned:
     tuning, folds = setting.task.tuning, setting.folds
     assert tuning is not None
-    usual = LEARNING_RATES[tuning.depth, setting.modality]
+    epochs = planned_epochs(len(folds.labels))
+    rate = LEARNING_RATES[tuning.depth, setting.modality]
+    contrastive = _method(setting).contrastive
+    if contrastive:
+        epochs, rate = min(epochs, CONTRASTIVE_EPOCHS), CONTRASTIVE_RATE
     plan = TrainingPlan(
-        epochs=int(setting.asked("epochs") or planned_epochs(len(folds.labels))),
-        learning_rate=float(setting.asked("learning_rate") or usual),
+        epochs=int(setting.asked("epochs") or epochs),
+        learning_rate=float(setting.asked("learning_rate") or rate),
         seed=setting.task.seed,
         classes=folds.classes,
         device=torch.device(tuning.device),
+        contrastive=contrastive,
     )
     return CrossTuning(
         _suffix(setting, tuning),
@@ -108,6 +128,10 @@ def _tuned(setting: Setting) -> CrossTuned:
         kept=tuning.kept,
         budget=tuning.budget,
     ).run()
+
+
+def _method(setting: Setting) -> MethodSpec:
+    return hyperparameters.METHODS[setting.task.method]
 
 
 def _suffix(setting: Setting, tuning: Tuning) -> Suffix:
@@ -159,7 +183,8 @@ def _told(
     """A fit with what was tried, at which cost, and what came of it."""
     tuning, asked = setting.task.tuning, setting.task.hyperparameters
     depth, budget = (tuning.depth, tuning.budget) if tuning is not None else (None, None)
-    deeper: dict[str, Any] = {"tried": depth, "taken": bool(said["share"]), "why": said["why"]}
+    tried = setting.task.method if _method(setting).depth else depth
+    deeper: dict[str, Any] = {"tried": tried, "taken": bool(said["share"]), "why": said["why"]}
     used = {**fitted.used, "tuned": {**said, "depth": depth}}
     if tuned is not None:
         deeper |= {"seconds": round(tuned.seconds, 1), "cut_short": tuned.cut_short}

@@ -20,7 +20,8 @@ from worker.ml.backbones.suffix import State, Suffix
 from worker.ml.fitting import cross_fit
 from worker.ml.folds import Folds
 from worker.ml.tasks import Report, TuningBudget
-from worker.ml.tuning.descent import Descent, TrainingPlan, logits
+from worker.ml.tuning.contrast import ContrastiveDescent
+from worker.ml.tuning.descent import Descent, TrainingPlan, logits, probed
 from worker.ml.tuning.rows import TuningRows
 
 ROUNDS = 3
@@ -129,7 +130,8 @@ class CrossTuning:
     def _train(self, number: int) -> None:
         held_out = self._round == number
         seen, judged = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
-        descent = Descent(self._suffix, self._rows, seen, self._plan, number=number)
+        kind = ContrastiveDescent if self._plan.contrastive else Descent
+        descent = kind(self._suffix, self._rows, seen, self._plan, number=number)
         now, until = self._progress, self._until(number)
         if now.descent:
             descent.resume(now.descent)
@@ -207,9 +209,10 @@ class CrossTuning:
 
     def _averaged(self) -> CrossTuned:
         mean = self._suffix.mean(self._progress.finished)
+        every = torch.arange(len(self._rows))
         out_of_fold = {share: self._out_of_fold(share) for share in AVERAGES}
         return CrossTuned(
-            tensors={share: self._suffix.towards(mean, share) for share in AVERAGES},
+            tensors={share: self._averaged_to(mean, share, seen=every) for share in AVERAGES},
             out_of_fold=out_of_fold,
             epochs=self._progress.epochs,
             seconds=self._seconds,
@@ -217,10 +220,21 @@ class CrossTuning:
         )
 
     def _out_of_fold(self, share: float) -> Tensor:
-        rows = torch.zeros(len(self._rows), self._plan.classes)
+        out_of_fold = torch.zeros(len(self._rows), self._plan.classes)
         for number, one in enumerate(self._progress.finished):
-            judged = torch.nonzero(self._round == number)[:, 0]
-            own = self._suffix.towards(one, share)
-            moved = {name: value.to(self._plan.device) for name, value in own.items()}
-            rows[judged] = logits(self._suffix, moved, self._rows, judged)
-        return rows
+            held_out = self._round == number
+            seen, judged = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
+            own = self._there(self._averaged_to(one, share, seen=seen))
+            out_of_fold[judged] = logits(self._suffix, own, self._rows, judged)
+        return out_of_fold
+
+    def _averaged_to(self, tuned: State, share: float, *, seen: Tensor) -> State:
+        """On the CPU; a new layer that is fitted to embeddings is fitted to these."""
+        own = self._suffix.towards(tuned, share)
+        if not self._plan.contrastive:
+            return own
+        there, classes = self._there(own), self._plan.classes
+        return own | probed(self._suffix, there, self._rows, seen, classes=classes)
+
+    def _there(self, own: State) -> State:
+        return {name: value.to(self._plan.device) for name, value in own.items()}

@@ -7,7 +7,7 @@ the way, which is what is judged. Norms are folded or frozen, so that a small ba
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,8 @@ class TrainingPlan:
     seed: int
     classes: int
     device: torch.device
+    contrastive: bool = False
+    """Whether it learns by which examples have the same label, and the new layer afterwards."""
 
 
 class Descent:
@@ -69,9 +71,8 @@ class Descent:
         draw = torch.Generator().manual_seed(
             (self._plan.seed * 1009 + self._number) * 10_007 + number
         )
-        order = self._seen[torch.randperm(len(self._seen), generator=draw)]
         total, visited = 0.0, 0
-        for rows in order.split(BATCH):
+        for rows in self._batches(draw):
             if over():
                 break
             total += len(rows) * self._one(rows, draw)
@@ -84,27 +85,43 @@ class Descent:
             )
         return total / max(1, visited)
 
+    def _batches(self, draw: torch.Generator) -> Sequence[Tensor]:
+        """Rows of each step: every example once."""
+        order = self._seen[torch.randperm(len(self._seen), generator=draw)]
+        batches: Sequence[Tensor] = order.split(BATCH)
+        return batches
+
     def _one(self, rows: Tensor, draw: torch.Generator) -> float:
         self._schedule()
         self._optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for places, inputs in self._rows.drawn(rows, draw):
-            with torch.enable_grad():
-                loss = self._loss(rows[places], inputs) / len(rows)
-                loss.backward()
-            total += float(loss.detach())
+        total = self._backward(rows, draw)
         torch.nn.utils.clip_grad_norm_(self.tensors.values(), CLIP)
         self._optimizer.step()
         self.step += 1
         self._follow()
         return total
 
+    def _backward(self, rows: Tensor, draw: torch.Generator) -> float:
+        """The mean loss of a batch, and its gradients."""
+        total = 0.0
+        for places, inputs in self._rows.drawn(rows, draw):
+            with torch.enable_grad():
+                loss = self._loss(rows[places], inputs) / len(rows)
+                loss.backward()
+            total += float(loss.detach())
+        return total
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        """[m, d] float32, by the tensors as they are now."""
+        device = self._plan.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            x = self._suffix.embed(behind(self.tensors), inputs.to(device))
+        return x.float()
+
     def _loss(self, rows: Tensor, inputs: Tensor) -> Tensor:
         """Summed over the examples `rows`, of which the network reads `inputs`."""
         device = self._plan.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            x = self._suffix.embed(_behind(self.tensors), inputs.to(device))
-        logits = x.float() @ self.tensors[WEIGHT].T + self.tensors[BIAS]
+        logits = self._embed(inputs) @ self.tensors[WEIGHT].T + self.tensors[BIAS]
         labels, weights = self._rows.labels[rows], self._rows.weights[rows].float()
         each = cross_entropy(logits, labels.to(device), reduction="none", label_smoothing=SMOOTHING)
         return (each * weights.to(device)).sum()
@@ -151,11 +168,22 @@ class Descent:
 def _start(suffix: Suffix, rows: TuningRows, seen: Tensor, classes: int) -> tuple[State, float]:
     """The pretrained tensors and a probe of what they embed, whose mean length is told, too."""
     x = embedded(suffix, suffix.start, rows, seen).cpu()
+    return {**suffix.start, **_layer(x, rows, seen, classes)}, float(x.norm(dim=1).mean())
+
+
+def probed(
+    suffix: Suffix, tensors: Mapping[str, Tensor], rows: TuningRows, seen: Tensor, *, classes: int
+) -> State:
+    """A new layer, fitted to the examples `seen` as `tensors` embed them; on the CPU."""
+    return _layer(embedded(suffix, behind(tensors), rows, seen).cpu(), rows, seen, classes)
+
+
+def _layer(x: Tensor, rows: TuningRows, seen: Tensor, classes: int) -> State:
     weight, bias = probe(x, rows.labels[seen], rows.weights[seen], classes=classes)
-    return {**suffix.start, WEIGHT: weight, BIAS: bias}, float(x.norm(dim=1).mean())
+    return {WEIGHT: weight, BIAS: bias}
 
 
-def _behind(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def behind(tensors: Mapping[str, Tensor]) -> State:
     """Those of the suffix."""
     return {name: value for name, value in tensors.items() if name not in (WEIGHT, BIAS)}
 
@@ -174,7 +202,7 @@ def logits(
 ) -> Tensor:
     """[m, k] of the examples `places`."""
     weight, bias = (tensors[name].detach() for name in (WEIGHT, BIAS))
-    x = embedded(suffix, _behind(tensors), rows, places).to(weight.device)
+    x = embedded(suffix, behind(tensors), rows, places).to(weight.device)
     return (x @ weight.T + bias).cpu()
 
 
@@ -185,7 +213,7 @@ def _groups(
 
     The new layer's rate is meant for embeddings of length one; these are of `length`.
     """
-    own = list(_behind(tensors))
+    own = list(behind(tensors))
     rates = {WEIGHT: NEW_LAYER / max(length, 1e-6), BIAS: NEW_LAYER} | {
         name: suffix.decay ** ((suffix.stages - 1) * (1 - place / max(1, len(own) - 1)))
         for place, name in enumerate(own)

@@ -90,11 +90,26 @@ def test_methods_share_what_means_the_same_to_both() -> None:
     assert "l2" not in hyperparameters.shared("logistic", "ridge")
     assert "l2" in hyperparameters.shared("ridge", "ridge")
     assert hyperparameters.shared("linear", "auto") == {"unknown_false_alarm_rate"}
+    assert "epochs" in hyperparameters.shared("lora", "setfit")
+    assert "learning_rate" not in hyperparameters.shared("lora", "setfit")
 
 
 def test_what_a_fit_only_tells_is_not_asked_for() -> None:
     used = {"views": ["text"], "statistics": None, "l2": 0.5, "space": "last"}
     assert hyperparameters.askable("ridge", used) == {"l2": 0.5, "space": "last"}
+
+
+def test_names_of_other_libraries_are_read_of_pairs() -> None:
+    asked = {"num_epochs": 2, "body_learning_rate": 1e-4, "lora_r": 4}
+    found = hyperparameters.validate("setfit", asked)
+    assert (found["epochs"], found["learning_rate"], found["rank"]) == (2, 1e-4, 4)
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "setfit"])
+def test_what_tunes_a_network_fits_one_label_an_example(method: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        hyperparameters.check_label_mode(method, "multi_label", {})
+    assert (caught.value.code, caught.value.param) == ("label_mode_mismatch", "method")
 
 
 def test_a_bound_on_what_is_not_tried_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The methods `lora` and `full`, of pictures and of texts: what is judged is what serves."""
+"""The methods `lora`, `full` and `setfit`: what is judged is what serves."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from worker.ml.tasks import Support, Task, Tuning
 pytestmark = pytest.mark.slow
 
 DEPTHS: tuple[Depth, ...] = ("lora", "full")
+OF_TEXTS = (*DEPTHS, "setfit")
 ASKED = {"epochs": 2, "share": 0.5, "learning_rate": 3e-3}
 WORDS = {"a": ("red", "blue"), "b": ("green", "black"), "c": ("white", "grey")}
 
@@ -61,12 +62,14 @@ def told(per_class: int, engine: Any, *, seed: int) -> Support:
     )
 
 
-def task_of_texts(depth: Depth, folder: Path, **given: Any) -> Task:
+def task_of_texts(method: str, folder: Path, **given: Any) -> Task:
+    depth = hyperparameters.METHODS[method].depth
+    assert depth is not None
     tiny_encoder.saved("bert", folder)
     engine: Any = load_engine("bert", folder, device="cpu", precision="f32")
     return Task(
-        method=depth,
-        hyperparameters=hyperparameters.validate(depth, ASKED | given),
+        method=method,
+        hyperparameters=hyperparameters.validate(method, ASKED | given),
         support=told(10, engine, seed=1),
         validation=told(6, engine, seed=2),
         layout=engine.spec.layout,
@@ -78,15 +81,18 @@ def task_of_texts(depth: Depth, folder: Path, **given: Any) -> Task:
 Make = Callable[..., Task]
 
 
-@pytest.fixture(scope="module", params=[f"{depth} {of}" for depth in DEPTHS for of in ("p", "t")])
+MADE = [*(f"{depth} pictures" for depth in DEPTHS), *(f"{method} texts" for method in OF_TEXTS)]
+
+
+@pytest.fixture(scope="module", params=MADE)
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Task, Fit]:
-    depth, of = request.param.split()
-    if of == "p":
-        task = task_of_pictures(depth)
+    method, of = request.param.split()
+    if of == "pictures":
+        task = task_of_pictures(method)
     else:
-        task = task_of_texts(depth, tmp_path_factory.mktemp(depth))
+        task = task_of_texts(method, tmp_path_factory.mktemp(method))
     return task, fit(task)
 
 
@@ -113,7 +119,9 @@ def test_what_is_served_is_what_was_judged(made: tuple[Task, Fit]) -> None:
 def test_the_head_says_how_deep_it_is(made: tuple[Task, Fit]) -> None:
     task, fitted = made
     told = fitted.head.config.as_json()
-    assert (told["format"], told["depth"]) == (DEEP_FORMAT, task.method)
+    depth = hyperparameters.METHODS[task.method].depth
+    assert (told["format"], told["depth"]) == (DEEP_FORMAT, depth)
+    assert (told["method"], fitted.evaluation["deeper"]["tried"]) == (task.method, task.method)
     assert fitted.hyperparameters["tuned"]["share"] == 0.5
     kept = [value for name, value in fitted.head.tensors.items() if name.startswith("tuned.")]
     assert kept
@@ -144,8 +152,9 @@ def test_the_tuned_network_counts(made: tuple[Task, Fit]) -> None:
     assert max(apart) > 1e-3
 
 
-def test_the_order_of_classes_changes_nothing(tmp_path: Path) -> None:
-    task = task_of_texts("lora", tmp_path)
+@pytest.mark.parametrize("method", ["lora", "setfit"])
+def test_the_order_of_classes_changes_nothing(method: str, tmp_path: Path) -> None:
+    task = task_of_texts(method, tmp_path)
     support = task.support
     turned = replace(
         support, classes=support.classes[::-1], labels=len(support.classes) - 1 - support.labels
@@ -185,8 +194,9 @@ def test_adapters_are_small(tmp_path: Path) -> None:
     assert sizes["full"] > 0
 
 
-def test_where_it_is_no_better_the_frozen_head_is_the_model(tmp_path: Path) -> None:
-    task = task_of_texts("lora", tmp_path, epochs=1, share="auto")
+@pytest.mark.parametrize("method", ["lora", "setfit"])
+def test_where_it_is_no_better_the_frozen_head_is_the_model(method: str, tmp_path: Path) -> None:
+    task = task_of_texts(method, tmp_path, epochs=1, share="auto")
     support = task.support
     draw = torch.Generator().manual_seed(1)
     mixed = support.labels[torch.randperm(len(support), generator=draw)]
@@ -194,6 +204,21 @@ def test_where_it_is_no_better_the_frozen_head_is_the_model(tmp_path: Path) -> N
     assert lost.hyperparameters["tuned"]["share"] == 0
     assert lost.head.config.depth is None
     assert not [name for name in lost.head.tensors if name.startswith("tuned")]
+
+
+def test_of_few_texts_pairs_are_learned_from_where_they_can_be_judged(tmp_path: Path) -> None:
+    """Of three a class, if there are thirty; of fewer in all where the share is asked for."""
+    task = task_of_texts("setfit", tmp_path, epochs=1, share="auto")
+    engine: Any = load_engine("bert", tmp_path, device="cpu", precision="f32")
+    few = replace(task, support=told(9, engine, seed=1), validation=None)
+    alone = fit(few)
+    assert alone.head.config.depth is None
+    assert "too few examples to judge" in alone.hyperparameters["tuned"]["why"]
+    assert "epochs" not in alone.hyperparameters["tuned"], "nothing was tuned"
+    assert "epochs" in fit(replace(task, validation=None)).hyperparameters["tuned"]
+    three = replace(few, support=told(3, engine, seed=1))
+    asked = hyperparameters.validate("setfit", {"epochs": 1, "share": 0.5})
+    assert fit(replace(three, hyperparameters=asked)).head.config.depth == "lora"
 
 
 def test_a_head_of_another_network_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from app.uploads.intake.lists.sources import Sources
 from app.uploads.intake.lists.split_lists import SplitLists
 from app.uploads.intake.members import MemberContent
 from app.uploads.intake.pack import new_pack
-from app.uploads.intake.refusals import codes_of
+from app.uploads.intake.refusals import codes_of, without_boxes
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import consensus
 
@@ -103,8 +103,7 @@ class _Intake:
             else:
                 modality = self._table(path, kind, name=name, asked=asked)
         if self._options.crops_wanted and not self._cutter.boxes:
-            why = "boxes=crops: there is no list with boxes, beside its pictures in an archive"
-            raise HeadstartError("schema_mismatch", why, param="boxes")
+            raise without_boxes(self._drafts.problems)
         self._drafts.settle_votes()
         self._drafts.settle_unlabelled()
         self._drafts.settle_damaged()

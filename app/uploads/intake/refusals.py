@@ -99,3 +99,12 @@ def odd_part(error: Exception) -> str:
 
 _CONVERSIONS = ("could not convert", "invalid literal")
 """How Python begins where a text is no number."""
+
+
+def without_boxes(problems: Iterable[Problem]) -> HeadstartError:
+    """The refusal of an upload without a box where those are asked for, with what lists that were
+    read have in their place."""
+    told = [one.message for one in problems if one.code == "unlabelled" and one.path is not None]
+    why = "there is no list with boxes, beside its pictures in an archive"
+    said = f"boxes=crops: no box is left to be cut out: {'; '.join(told[:3])}"
+    return HeadstartError("schema_mismatch", said if told else f"boxes=crops: {why}", param="boxes")

@@ -55,6 +55,8 @@ def rows(table: TableFile) -> Iterator[Row]:
         head = file.read(HEAD)
         file.seek(0)
         kind = known_list(images.extension(table.name), head)
+        if kind is not None and kind.read is None and not kind.rows:
+            raise HeadstartError("schema_mismatch", f"{table.name}: {kind.why}", param=table.name)
         if kind is not None and kind.read is not None:
             _refuse_columns(table, [*table.columns, *(["labels"] if table.marks else [])])
             yield from annotated.rows(kind.read(file, table), table)

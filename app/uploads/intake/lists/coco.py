@@ -19,6 +19,11 @@ MOST_BOXES = 5_000_000
 _TRUE = (1, "1")
 _ONE = 1.001
 """The whole of a picture's side, as its parts may be rounded."""
+_OTHER_KINDS = {
+    "caption": "captions, which are sentences, no classes",
+    "segments_info": "panoptic: export the instances, or labels of whole pictures",
+}
+"""What annotations without a category are, by the member that they have."""
 LISTS = ("images", "annotations", "categories")
 _OF_IMAGES = ("file_name", "group", "split", "width", "height")
 _OF_BOXES = ("category_id", "bbox", "iscrowd")
@@ -122,9 +127,14 @@ def _place(told: object) -> tuple[float, float, float, float] | None:
     """Left, top, width and height; None where there is no box."""
     if not isinstance(told, list) or len(told) != 4:
         return None
-    if not all(isinstance(one, int | float) and abs(one) < 1e9 for one in told):
+    if not all(isinstance(one, int | float | str) for one in told):
         return None
-    left, top, width, height = map(float, told)
+    try:
+        left, top, width, height = map(float, told)
+    except (ValueError, OverflowError):
+        return None
+    if not all(abs(one) < 1e9 for one in (left, top, width, height)):
+        return None
     return (left, top, width, height) if width > 0 and height > 0 else None
 
 
@@ -139,7 +149,9 @@ def _category(row: Row, coco: _Coco, key: object) -> str:
     """The name of a category, by a number that some write as a text. Raises schema_mismatch."""
     name = coco.categories.get(str(key))
     if name is None:
-        raise row.error("schema_mismatch", f"its category {str(key)[:40]} is not in `categories`")
+        why = f"an annotation of its image {row.number} has the category {str(key)[:40]}, which is "
+        said = f"{row.table}: {why}not in `categories`"
+        raise HeadstartError("schema_mismatch", said, param=row.table)
     return name
 
 
@@ -157,7 +169,8 @@ def _read(file: BinaryIO, table: TableFile) -> _Coco:
         if boxes > MOST_BOXES or many:
             raise HeadstartError("too_many_entries", f"{table.name} lists too much")
         _keep(coco, str(key), value, table)
-    if not {"images", "annotations"} <= seen:
+    seen |= {"categories"} - seen if not coco.found else set()
+    if not seen.issuperset(LISTS):
         raise _not_coco(table, f"it has no {' and no '.join(sorted(set(LISTS) - seen))}")
     return coco
 
@@ -186,13 +199,19 @@ def _keep_image(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None
 
 def _keep_category(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
     """A category by its id. Raises schema_mismatch where the id is another category's already."""
-    name = str(value["name"])
+    told = value["name"]
+    if not isinstance(told, str | int) or isinstance(told, bool) or not str(told).strip():
+        raise TypeError("a name")
+    name = str(told)
     before = coco.categories.setdefault(_id(value["id"]), name)
     if before != name:
         raise _said_twice(table, "category", value["id"], before, name)
 
 
 def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) -> None:
+    for member, what in _OTHER_KINDS.items():
+        if member in value and "category_id" not in value:
+            raise _not_coco(table, f"its annotations are {what}")
     image = _id(value["image_id"])
     if value.get("ignore") in _TRUE:
         coco.ignored[image] = coco.ignored.get(image, 0) + 1
@@ -203,9 +222,11 @@ def _keep_annotation(coco: _Coco, value: Mapping[str, Any], table: TableFile) ->
         area = place[2] * place[3]
         coco.pixels |= max(place[0] + place[2], place[1] + place[3]) > _ONE
         coco.boxed[image] = min(area, coco.boxed.get(image, area))
-    coco.found.setdefault(image, set()).add(_id(value["category_id"]))
+    category = _id(value["category_id"])
+    coco.found.setdefault(image, set()).add(category)
     if table.crops:
         box = {name: value[name] for name in _OF_BOXES if name in value}
+        box["category_id"] = category
         box["rotation"] = 0.0 if _is_drawn(value) else rotation(value.get("attributes"))
         box["key"] = _key(value.get("id"), len(coco.keys) + 1, coco.keys)
         coco.boxes.setdefault(image, []).append(box)
@@ -230,6 +251,8 @@ def _is_drawn(value: Mapping[str, Any]) -> bool:
 
 def _id(value: object) -> str:
     """An id, which some tools write as a number here and as a text there."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as pandas writes a column with a gap
     if isinstance(value, int | str) and not isinstance(value, bool):
         return str(value)
     raise TypeError("a usable id")

@@ -34,7 +34,7 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     (".xml", r"<annotations\b", KnownList("CVAT's XML", cvat.annotated)),
     (
         ".json",
-        r'^\{.*"(dm_format_version|label_id)"|^\{.*"categories"\s*:\s*\{',
+        r'^\{.*"(dm_format_version|label_id)"|^\{.*"categories"\s*:\s*\{\s*("(label|mask|points)"|\})',
         KnownList("Datumaro's JSON", datumaro.annotated),
     ),
     (".json", r'^\{.*"(_via_\w+|region_attributes|file_attributes)"', KnownList("VIA's project")),
@@ -61,6 +61,11 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
         ".json",
         r'^\[.*"annotations"\s*:\s*\[\s*\{[^{}]*"(coordinates|label)"',
         KnownList("CreateML's JSON", json_lists.create_ml),
+    ),
+    (
+        ".json",
+        r'^\[\s*\{(?=[^{}]*"image_id")(?=[^{}]*"category_id")[^{}]*"(score|bbox)"',
+        KnownList("a detector's results without the pictures' names"),
     ),
     (".json", r"^\[\s*\{", KnownList("a list of objects", rows=True)),
 )

@@ -284,8 +284,8 @@ class Drafts:
             if isinstance(vote, Vote):
                 self._votes[len(self.listed)] = vote
             denied = denied_by(row, self.options.limits)
-            if told.labels is not None and isinstance(row.values.get("label"), str):
-                self._single |= {row.where} if len(told.labels) == 1 else set()
+            if told.labels and self.rules.says_one(row.values.get("label")):
+                self._single.add(row.where)
             self.add(told.text.encode(), row.where, told, split, modality="text")
             if denied:
                 self._single.add(row.where)
@@ -380,4 +380,6 @@ def example(draft: Draft, split: Split, pack: str) -> Example:
 def _unlabelled(row: Row) -> Problem:
     why = "says that its label is not there" if DENIED in row.values else "has no label"
     said = f"{row.table}, row {row.number} {why}, and is left out"
+    if row.values.get("label") == []:
+        said += "; with label_mode=multi_label an empty list says that it belongs to no class"
     return Problem(code="unlabelled", message=said, path=row.where, excluded=True)

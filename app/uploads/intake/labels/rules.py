@@ -46,6 +46,11 @@ class LabelRules:
             return [one.strip() for one in text.split(self.separator) if one.strip()]
         return None
 
+    def says_one(self, cell: object) -> bool:
+        """Whether a cell says one label of an example that may have more in other rows: a list says
+        all that it has, however it is written."""
+        return isinstance(cell, str) and self.parted(cell) is None
+
     def lists(self, cell: object) -> bool:
         """Whether a cell says several labels, or could."""
         return isinstance(cell, list) or (isinstance(cell, str) and self.parted(cell) is not None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 
 import pytest
 
 from app.core.errors import HeadstartError
-from app.core.manifest import Example
+from app.core.manifest import Example, LabelMode
 from app.uploads.intake import Built, IntakeOptions
 from tests.archives import png, zipped
 from tests.unit.app.uploads.intake.conftest import Take
@@ -94,6 +96,48 @@ def test_lists_of_labels_that_differ_stay_a_conflict(take: Take) -> None:
     lines = "\n".join(json.dumps({"text": text, "labels": told}) for text, told in rows).encode()
     built = take(lines, "x.jsonl", options=IntakeOptions(label_mode="multi_label"))
     assert [one.code for one in built.problems if one.excluded].count("label_conflict") == 2
+
+
+LISTS = [("a b", ["x"]), ("a b", ["y"]), ("c d", ["y"]), ("e f", ["x", "y"])]
+
+
+def said_in(form: str) -> tuple[bytes, str, str | None]:
+    """The lists in a kind of file: its bytes, its name, and the separator that it needs."""
+    if form == "jsonl":
+        rows = [json.dumps({"text": text, "labels": told}) for text, told in LISTS]
+        return "\n".join(rows).encode(), "x.jsonl", None
+    separator = "|" if form == "separated" else None
+    out = io.StringIO()
+    table = csv.writer(out, delimiter="\t" if form == "tsv" else ",")
+    table.writerow(["text", "labels"])
+    for text, told in LISTS:
+        table.writerow([text, separator.join(told) if separator else json.dumps(told)])
+    return out.getvalue().encode(), "x.tsv" if form == "tsv" else "x.csv", separator
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "separated"])
+@pytest.mark.parametrize("mode", [None, "multi_label"])
+def test_lists_of_one_label_each_are_no_row_a_label(
+    take: Take, form: str, mode: LabelMode | None
+) -> None:
+    """Two people who contradict each other make no example with both labels, in no kind of file."""
+    data, name, separator = said_in(form)
+    mode = "multi_label" if separator else mode
+    built = take(data, name, options=IntakeOptions(label_mode=mode, label_separator=separator))
+    assert [one.code for one in built.problems if one.excluded] == ["label_conflict"] * 2
+    assert ("x", "y") in [one.labels for one in built.examples]
+
+
+@pytest.mark.parametrize("mode", [None, "multi_label"])
+def test_an_empty_list_beside_lists_of_one_is_no_class_or_is_told_how_it_would_be(
+    take: Take, mode: LabelMode | None
+) -> None:
+    rows = [{"text": f"text {at} is here", "labels": [["a"], ["b"], []][at % 3]} for at in range(9)]
+    data = "\n".join(map(json.dumps, rows)).encode()
+    built = take(data, "x.jsonl", options=IntakeOptions(label_mode=mode))
+    told = [one for one in built.problems if "label_mode=multi_label" in one.message]
+    assert len(told) == (3 if mode is None else 0)
+    assert len(built.examples) == (6 if mode is None else 9)
 
 
 def test_texts_of_two_groups_are_not_united(take: Take) -> None:

@@ -47,13 +47,13 @@ class FileObject(BaseModel):
     )
     purpose: str
     status: Literal["uploaded", "processed", "error"]
-    status_details: str | None = Field(description="Why it failed.")
+    status_details: str | None = Field(description="Why it failed, or what it waits for.")
     expires_at: int | None = Field(None, description="When it is deleted, if it ever is so.")
 
 
 def file_of(snapshot: DatasetSnapshot) -> FileObject:
     """The dataset as a file."""
-    row, error = snapshot.dataset, snapshot.version.error
+    row, error = snapshot.dataset, snapshot.version.error or snapshot.waits_for
     return FileObject(
         id=row.id,
         bytes=row.bytes,

@@ -41,6 +41,7 @@ _BRIEF: JsonDict = {
     "classes": _CLASSES,
     "num_problems": 1,
     "error": None,
+    "waits_for": None,
     "created_at": 1764000000,
     "ready_at": 1764000001,
     "num_erased": 0,
@@ -59,6 +60,10 @@ _MODE = (
     " itself."
 )
 _ERASED = "Examples that the version had once, and that were erased from all versions."
+_WAITS = (
+    "What keeps a version that is `processing` waiting, such as a store that is away:"
+    " `{code, message}`. It is tried again by itself."
+)
 _NONE = "Of them, those of a multi-label dataset that belong to no class."
 
 
@@ -107,6 +112,7 @@ class VersionBrief(BaseModel):
         " there are none.",
     )
     error: dict[str, Any] | None = Field(description="Why it failed: `{code, message, param}`.")
+    waits_for: dict[str, Any] | None = Field(None, description=_WAITS)
     created_at: int
     ready_at: int | None
     num_erased: int = Field(0, description=_ERASED)
@@ -142,6 +148,7 @@ class DatasetBrief(BaseModel):
     num_problems: int
     pixel_scale: BlackAndWhite | None = None
     error: dict[str, Any] | None
+    waits_for: dict[str, Any] | None = Field(None, description=_WAITS)
     created_at: int
     ready_at: int | None
     num_erased: int = Field(0, description=_ERASED)
@@ -288,6 +295,7 @@ def _state(snapshot: DatasetSnapshot) -> dict[str, Any]:
         "num_problems": snapshot.num_problems,
         "pixel_scale": row.pixel_scale or None,
         "error": row.error,
+        "waits_for": snapshot.waits_for,
         "num_erased": row.erased or 0,
         "erased_at": whole(row.erased_at),
     }

@@ -157,6 +157,52 @@ def test_what_others_deleted_is_dropped_with_its_folder(
     assert stays.is_file()
 
 
+@pytest.mark.parametrize("kept", [None, 0, 3])
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_the_store_takes_and_does_not_keep_is_refused(
+    remote: S3Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int | None, times: int
+) -> None:
+    """It keeps nothing, an empty object or half of it, and says 200 to all of it."""
+    import obstore
+
+    real, calls = obstore.put, []
+
+    def lying(store: object, key: str, source: Path, **more: object) -> object:
+        calls.append(key)
+        if len(calls) > times:
+            return real(store, key, source, **more)  # type: ignore[arg-type]
+        if kept is None:
+            return {"e_tag": '"d41d8cd98f00b204e9800998ecf8427e"'}
+        return real(store, key, source.read_bytes()[:kept], **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(obstore, "put", lying)
+    if times == 1:
+        put(remote, KEY, b"content", tmp_path)
+        assert remote.fetch(KEY).read_bytes() == b"content"
+        return
+    with pytest.raises(HeadstartError, match="has not kept it") as raised:
+        put(remote, KEY, b"content", tmp_path)
+    assert raised.value.code == "storage_unavailable"
+
+
+def test_a_bucket_that_is_not_there_is_away_and_has_lost_nothing(
+    remote: S3Storage, tmp_path: Path
+) -> None:
+    other = S3Storage(
+        "s3://another", endpoint=str(remote.store.config["endpoint"]), cache=tmp_path / "cache"
+    )
+    steps = [
+        lambda: other.fetch(KEY),
+        lambda: put(other, KEY, b"content", tmp_path),
+        lambda: other.delete(KEY),
+        lambda: list(other.keys("packs")),
+    ]
+    for step in steps:
+        with pytest.raises(HeadstartError) as raised:
+            step()
+        assert raised.value.code == "storage_unavailable"
+
+
 def test_files_of_one_folder_are_put_while_its_last_ones_are_deleted(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "storage")
 

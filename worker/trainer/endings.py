@@ -3,7 +3,8 @@
 A domain error ends the work at once, but for what another worker may know: while a release is
 rolled out, the app may take what trainers of the former one never heard of. An unexpected error may
 happen three times, a crash of the child under a live parent three times, the loss of a whole worker
-group twenty times; what has kept a state since then has them anew. Being drained is free.
+group twenty times; what has kept a state since then has them anew. What the store has lost or
+damaged is looked for ten times. Being drained is free.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from app.infra.database import apart
 from app.infra.lanes import APP_KINDS
 from app.infra.repositories import work
 from app.infra.repositories.work import MAX_CRASHES, MAX_ERRORS, Claim
+from app.infra.storage import lasting, lost_key
 from worker.trainer.context import DrainedError
 from worker.trainer.kinds import KINDS, kind_of
 from worker.trainer.tensor_process import ChildCrashedError, EngineCrashedError
@@ -35,6 +37,9 @@ _KNOWN_ELSEWHERE = ("unknown_backbone", "unknown_method")
 """The app has taken these: a worker that does not know them is of another release."""
 _TRIES_ELSEWHERE = 60
 """Most of them a minute apart: for an hour."""
+_TRIES_LOST = 10
+"""So often in a row it is looked for what the store has lost or damaged: for six minutes, in which
+a slip passes, or somebody puts it back."""
 
 
 def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = False) -> None:
@@ -42,8 +47,11 @@ def conclude(session: Session, claim: Claim, error: Exception, *, alone: bool = 
 
     `alone`: there is no other worker that could know more.
     """
+    lost = lost_key(error)
     if isinstance(error, DrainedError):
         _retry(session, claim, "its worker was stopped")
+    elif lost is not None:
+        _miss(session, claim, lost)
     elif isinstance(error, ChildCrashedError):
         crashed(session, claim, str(error), blames_inputs=not isinstance(error, EngineCrashedError))
     elif isinstance(error, HeadstartError) and _passes(claim, error, alone=alone):
@@ -67,7 +75,18 @@ def _retry(session: Session, claim: Claim, why: str, *, delay: float = 0.0, **sp
     kind_of(claim).on_requeue(session, claim, why, quiet=False)
 
 
-def _postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
+def _miss(session: Session, claim: Claim, key: str) -> None:
+    """Look again, and ever later, for what the store does not have as it was put; then give up."""
+    lost = int((claim.error or {}).get("lost", 0)) + 1
+    if lost >= _TRIES_LOST:
+        kind_of(claim).on_failure(session, claim, lasting(key))
+        return
+    why = "a part of what it needs is gone from the storage, or is not what was stored"
+    told = f"{why}; it is looked for {_TRIES_LOST} times, and then given up"
+    _postpone(session, claim, HeadstartError("storage_unavailable", told), lost=lost)
+
+
+def _postpone(session: Session, claim: Claim, error: HeadstartError, **noted: int) -> None:
     """Try again later, and ever later, what is away; each reason is told once."""
     last = claim.error or {}
     times = int(last.get("times", 0)) + 1
@@ -75,7 +94,7 @@ def _postpone(session: Session, claim: Claim, error: HeadstartError) -> None:
         session,
         claim,
         delay=min(_LONGEST_SECONDS, 2.0 ** min(times, 10)),
-        error={**error.stored(), "times": times},
+        error={**error.stored(), "times": times, **noted},
     )
     told = last.get("message") == error.message
     kind_of(claim).on_requeue(session, claim, error.message, quiet=told)

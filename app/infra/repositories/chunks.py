@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, String, or_, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from app.core.backbones import JOINT
@@ -43,6 +44,24 @@ def ensure_embedded(
         entries=version.num_examples + excluded,
         chunk=chunk,
     )
+
+
+def waits_for(version: type[DatasetVersionRow]) -> Select[Any]:
+    """Why a chunk that makes a version ready was put off, where one was, of an outer query's row.
+
+    What has never been put off, and what another try has cleared, is null in SQL or in JSON.
+    """
+    of = WorkRow
+    put_off = select(of.error).where(
+        of.version_id == version.id,
+        of.backbone == version.backbone,
+        of.kind == "embed",
+        of.priority == 0,
+        of.state.in_(["queued", "running"]),
+        sql_cast(of.error, String) != "null",
+        version.status == "processing",
+    )
+    return put_off.order_by(of.id).limit(1).correlate(version)
 
 
 def queue(

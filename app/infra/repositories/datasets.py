@@ -48,6 +48,13 @@ class DatasetSnapshot:
     num_problems: int
     problems: Sequence[Problem] = ()
     """The first of them, where they are asked for."""
+    put_off: dict[str, Any] | None = None
+    """Why a chunk of its embedding was put off, with notes of the work's own."""
+
+    @property
+    def waits_for(self) -> dict[str, Any] | None:
+        """What keeps its embedding waiting: `{code, message}`."""
+        return self.put_off and {name: self.put_off[name] for name in ("code", "message")}
 
 
 def create(
@@ -142,7 +149,7 @@ def get(
     if row is None:
         raise missing()
     told = problems.some(session, row[1].id, limit=shown) if shown and row[2] else []
-    return DatasetSnapshot(row[0], row[1], row[2], [problem for _, problem in told])
+    return _snapshot(row, [problem for _, problem in told])
 
 
 def pin(
@@ -156,7 +163,7 @@ def pin(
     row = session.execute(statement.with_for_update(read=True, of=DatasetVersionRow)).one_or_none()
     if row is None:
         raise missing()
-    return DatasetSnapshot(*row)
+    return _snapshot(row)
 
 
 def _one(dataset_id: str, organisation_id: str, number: int | None) -> Select[Any]:
@@ -175,7 +182,7 @@ def listing(
     if after is not None:
         statement = statement.where(column > after if ascending else column < after)
     statement = statement.order_by(column if ascending else column.desc()).limit(limit)
-    return [DatasetSnapshot(*row) for row in session.execute(statement)]
+    return [_snapshot(row) for row in session.execute(statement)]
 
 
 def versions(
@@ -189,7 +196,7 @@ def versions(
         )
         statement = statement.where(DatasetVersionRow.number < number.scalar_subquery())
     statement = statement.order_by(DatasetVersionRow.number.desc()).limit(limit)
-    return [DatasetSnapshot(*row) for row in session.execute(statement)]
+    return [_snapshot(row) for row in session.execute(statement)]
 
 
 def _versions(organisation_id: str) -> Select[DatasetRow, DatasetVersionRow]:
@@ -201,8 +208,14 @@ def _versions(organisation_id: str) -> Select[DatasetRow, DatasetVersionRow]:
 
 
 def _brief(organisation_id: str) -> Select[Any]:
-    count = func.json_array_length(DatasetVersionRow.problems)
-    return _versions(organisation_id).add_columns(count).options(defer(DatasetVersionRow.problems))
+    of = DatasetVersionRow
+    count = func.json_array_length(of.problems)
+    waits = chunks.waits_for(of).scalar_subquery()
+    return _versions(organisation_id).add_columns(count, waits).options(defer(of.problems))
+
+
+def _snapshot(row: Sequence[Any], problems: Sequence[Problem] = ()) -> DatasetSnapshot:
+    return DatasetSnapshot(row[0], row[1], row[2], problems, row[3])
 
 
 def lock(session: Session, dataset_id: str, *, organisation_id: str) -> DatasetRow:

@@ -90,6 +90,12 @@ def add_events(session: Session, job_id: str, events: Iterable[Event]) -> None:
         session.flush()
 
 
+def last_said(session: Session, job_id: str) -> str | None:
+    """The newest line of a job's history."""
+    of = select(EventRow.message).where(EventRow.job_id == job_id)
+    return session.scalars(of.order_by(EventRow.id.desc()).limit(1)).first()
+
+
 def add_checkpoints(session: Session, job_id: str, checkpoints: Sequence[NewCheckpoint]) -> None:
     """Store the metrics of steps that have none yet: an interrupted try may have stored some."""
     known = set(

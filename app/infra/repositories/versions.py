@@ -16,7 +16,14 @@ from app.infra.repositories import batches, jobs, work
 from app.infra.repositories.retraining import endings
 
 _OUR_FAULTS = frozenset(
-    {"storage_full", "worker_lost", "backbone_unavailable", "weights_invalid", "internal"}
+    {
+        "storage_full",
+        "dataset_corrupt",
+        "worker_lost",
+        "backbone_unavailable",
+        "weights_invalid",
+        "internal",
+    }
 )
 
 

@@ -27,17 +27,21 @@ from app.infra.storage.files import (
     trim,
 )
 from app.infra.storage.local import LocalStorage
-from app.infra.storage.remote import DamagedError, S3Storage
+from app.infra.storage.lost import DamagedError, MissingError, lasting, lost_key
+from app.infra.storage.remote import S3Storage
 
 __all__ = [
     "OLD_SECONDS",
     "DamagedError",
     "LocalStorage",
+    "MissingError",
     "S3Storage",
     "Storage",
     "fetch_manifest",
     "full_disk",
     "is_intact",
+    "lasting",
+    "lost_key",
     "open_storage",
     "place",
     "scratch",
@@ -57,10 +61,13 @@ class Storage(Protocol):
     """Where packs, manifests, embeddings and heads live."""
 
     def put(self, key: str, source: Path) -> None:
-        """Store `source` under `key`; the local file may be moved. Raises storage_full."""
+        """Store `source` under `key`; the local file may be moved.
+
+        Raises storage_full, and storage_unavailable where it is not kept.
+        """
 
     def fetch(self, key: str) -> Path:
-        """A local, read-only path with the content of `key`. Raises FileNotFoundError, and
+        """A local, read-only path with the content of `key`. Raises MissingError, and
         DamagedError where another than was put comes over the network.
         """
 

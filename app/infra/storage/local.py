@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.infra.storage.files import place, remove_empty, storage_errors
+from app.infra.storage.lost import MissingError
 
 
 class LocalStorage:
@@ -24,7 +25,7 @@ class LocalStorage:
     def fetch(self, key: str) -> Path:
         path = self._path(key)
         if not path.is_file():
-            raise FileNotFoundError(key)
+            raise MissingError(key)
         return path
 
     def delete(self, key: str) -> None:

@@ -21,6 +21,7 @@ from app.infra.storage.files import (
     trim,
 )
 from app.infra.storage.local import LocalStorage
+from app.infra.storage.lost import DamagedError, MissingError
 
 _EVERYTHING = ""
 _S3_PATIENCE = {"connect_timeout": "5s", "read_timeout": "20s", "timeout": "15min"}
@@ -29,6 +30,11 @@ _AWAY_SECONDS = 5.0
 """A failure that took longer was a stall, and for so long nobody asks again."""
 _S3_RETRY = timedelta(seconds=15)
 """After so long a request is not tried again."""
+_PUTS = 2
+"""A store that has lost what it took, or taken half, is given it once more."""
+_NO_KEY = "NoSuchKey"
+"""What a store says of an object that is missing; any other 404 is of the bucket, or somebody's in
+between, and nothing is lost by it."""
 _DIGEST = "sha256"
 """What an object's metadata call its hash."""
 _UNSAID = "unsaid-"
@@ -38,18 +44,6 @@ _UNSAID_SECONDS = 60.0
 """Such a copy is fetched anew after so long: a store's slip does not stay."""
 _USED_SECONDS = 3600.0
 """Whether a copy is in use is known to so much; telling it costs its next reader a hash."""
-
-
-class DamagedError(HeadstartError):
-    """The store answers with something else than was put."""
-
-    def __init__(self, key: str) -> None:
-        why = f"the store answers with something else than was put under {key}; if it goes on so,"
-        super().__init__(
-            "storage_unavailable",
-            f"{why} `headstart doctor --files` tells what is damaged",
-            retry_after=_AWAY_SECONDS,
-        )
 
 
 class S3Storage:
@@ -87,13 +81,37 @@ class S3Storage:
     def put(self, key: str, source: Path) -> None:
         import obstore
 
-        with self._asked():
-            obstore.put(self.store, key, source, attributes={_DIGEST: sha256_of(source)})
+        digest, size = sha256_of(source), source.stat().st_size
+        for _ in range(_PUTS):
+            with self._asked():
+                with _found():
+                    obstore.put(self.store, key, source, attributes={_DIGEST: digest})
+                if self._is_kept(key, digest, size=size):
+                    return
+        raise HeadstartError(
+            "storage_unavailable",
+            "the storage said that it took this, and has not kept it as it was; try again",
+            retry_after=_AWAY_SECONDS,
+        )
+
+    def _is_kept(self, key: str, digest: str, *, size: int) -> bool:
+        """Whether the store has what it has just said that it took."""
+        import obstore
+
+        try:
+            described = obstore.get(self.store, key, options={"head": True})
+        except FileNotFoundError:
+            return False
+        told = described.attributes.get(_DIGEST, digest)
+        return bool(described.meta["size"] == size and told == digest)
 
     def fetch(self, key: str) -> Path:
-        found = self._copy(key) or self._fetch(key) or self._fetch(key)
+        try:
+            found = self._copy(key) or self._fetch(key) or self._fetch(key)
+        except FileNotFoundError as error:
+            raise MissingError(key) from error
         if found is None:
-            raise DamagedError(key)
+            raise DamagedError(key, retry_after=_AWAY_SECONDS)
         return found
 
     def _copy(self, key: str) -> Path | None:
@@ -119,7 +137,8 @@ class S3Storage:
 
         with self._asked(), scratch(self.cache.root) as folder:
             part = folder / "part"
-            answer = obstore.get(self.store, key)
+            with _found():
+                answer = obstore.get(self.store, key)
             with part.open("wb") as out:
                 for chunk in answer.stream():
                     out.write(chunk)
@@ -168,16 +187,13 @@ class S3Storage:
 
         for copy in list(self.cache.keys(key)):
             self.cache.delete(copy)
-        with self._asked():
-            try:
-                obstore.delete(self.store, key)
-            except FileNotFoundError:
-                return
+        with self._asked(), suppress(FileNotFoundError), _found():
+            obstore.delete(self.store, key)
 
     def keys(self, prefix: str) -> Iterator[str]:
         import obstore
 
-        with self._asked():
+        with self._asked(), _found():
             for batch in obstore.list(self.store, prefix=prefix.rstrip("/") + "/"):
                 yield from (item["path"] for item in batch)
 
@@ -199,6 +215,17 @@ class S3Storage:
             with suppress(FileNotFoundError):
                 if time.time() - Path(folder).stat().st_mtime > OLD_SECONDS:
                     remove_empty(Path(folder))
+
+
+@contextmanager
+def _found() -> Iterator[None]:
+    """Raise storage_unavailable for a 404 that is not of one object."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if _NO_KEY in str(error):
+            raise
+        raise _away() from error
 
 
 def _away() -> HeadstartError:

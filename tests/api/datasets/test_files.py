@@ -11,7 +11,10 @@ import httpx
 import openai
 import pytest
 from openai import OpenAI
+from sqlalchemy import update
 
+from app.infra.database import transaction
+from app.infra.orm import WorkRow
 from tests.api.service import Service
 from tests.api.uploading import DATASETS, code, examples, finish, made, send, small
 from tests.archives import folders, zipped
@@ -55,6 +58,23 @@ def test_the_sdk_says_what_is_wrong(sdk: OpenAI) -> None:
         sdk.files.create(file=("x.zip", b"no archive"), purpose="fine-tune")
     assert caught.value.code == "not_an_archive"
     assert "x.zip" in str(caught.value)
+
+
+def test_a_file_whose_store_is_away_says_what_it_waits_for(
+    service: Service, client: httpx.Client
+) -> None:
+    file = send(client, to=FILES).json()["id"]
+    away = {"code": "storage_unavailable", "message": "it is away", "param": None, "times": 3}
+    with transaction(service.services.sessions) as session:
+        session.execute(update(WorkRow).values(error=away))
+    found = client.get(f"{FILES}/{file}").json()
+    assert (found["status"], found["status_details"]) == ("uploaded", "it is away")
+    for path in ("", "/versions/1"):
+        told = client.get(f"/v1/datasets/{file}{path}").json()
+        assert told["waits_for"] == {"code": "storage_unavailable", "message": "it is away"}
+    assert client.get("/v1/datasets").json()["data"][0]["waits_for"] == told["waits_for"]
+    finish(service, file)
+    assert client.get(f"/v1/datasets/{file}").json()["waits_for"] is None
 
 
 def test_a_failed_file_says_why(service: Service, client: httpx.Client) -> None:

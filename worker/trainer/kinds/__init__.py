@@ -20,7 +20,7 @@ def _nothing_to_note(_session: Session, _claim: Claim) -> bool:
 
 
 def _nobody_to_tell(_session: Session, _claim: Claim, _why: str, *, quiet: bool) -> None:
-    """A version or an export does not say that it waits again."""
+    """An export does not say that it waits again."""
 
 
 def _no_way_on(_session: Session, _claim: Claim, _why: str) -> bool:
@@ -50,7 +50,9 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "embed": Kind(run=embed.run, makes_way=True, on_failure=embed.fail),
+    "embed": Kind(
+        run=embed.run, makes_way=True, on_requeue=embed.say_queued, on_failure=embed.fail
+    ),
     "fine_tune": Kind(
         run=fine_tune.run,
         begin=fine_tune.begin,

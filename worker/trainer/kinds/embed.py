@@ -302,6 +302,18 @@ def _reads(job: JobRow, backbone: str) -> bool:
     return backbone == job.backbone or backbone in member_names(job.backbone)
 
 
+def say_queued(session: Session, claim: Claim, why: str, *, quiet: bool) -> None:
+    """Tell the jobs that wait for the chunk, unless `quiet`, why it waits again: once for a reason
+    that all chunks have. The dataset has it of its work (`waits_for`).
+    """
+    if quiet or claim.priority != 0:
+        return
+    told = f"Its examples wait to be embedded: {why}"
+    for job in _waiting_jobs(session, str(claim.version_id), _backbone(claim)):
+        if jobs.last_said(session, job.id) != told:
+            jobs.add_event(session, job.id, told, level="warn")
+
+
 def fail(session: Session, claim: Claim, error: HeadstartError) -> None:
     """End the chunk for good: without the pass that decides it, its version fails too."""
     work.lock_version(session, str(claim.version_id))

@@ -90,9 +90,9 @@ def add_events(session: Session, job_id: str, events: Iterable[Event]) -> None:
         session.flush()
 
 
-def last_said(session: Session, job_id: str) -> str | None:
+def last_said(session: Session, job: JobRow) -> str | None:
     """The newest line of a job's history."""
-    of = select(EventRow.message).where(EventRow.job_id == job_id)
+    of = select(EventRow.message).where(EventRow.job_id == job.id)
     return session.scalars(of.order_by(EventRow.id.desc()).limit(1)).first()
 
 

@@ -310,7 +310,7 @@ def say_queued(session: Session, claim: Claim, why: str, *, quiet: bool) -> None
         return
     told = f"Its examples wait to be embedded: {why}"
     for job in _waiting_jobs(session, str(claim.version_id), _backbone(claim)):
-        if jobs.last_said(session, job.id) != told:
+        if jobs.last_said(session, job) != told:
             jobs.add_event(session, job.id, told, level="warn")
 
 

@@ -28,6 +28,10 @@ Forward = Callable[[Tokens, Tokens], Vectors]
 BATCH = 32
 _UNKNOWN = ("[UNK]", "<unk>")
 """What tokenizers put in the place of what they do not know, if anything."""
+APART = 256
+"""Tokens that a pass more is counted as. It costs a few dozen; but the more passes, the more shapes
+an engine meets for the first time.
+"""
 ROUND = 8
 """Lengths are padded up to a multiple of this, so that an engine meets few different shapes."""
 
@@ -111,8 +115,7 @@ class Encoder:
         ids = [window for some in per_text for window in some]
         order = np.argsort([len(row) for row in ids], kind="stable")
         vectors = np.empty((len(ids), width), np.float32)
-        for start in range(0, len(ids), BATCH):
-            places = order[start : start + BATCH]
+        for places in np.split(order, cuts([self._filled(len(ids[place])) for place in order])):
             vectors[places] = forward(*self.padded([ids[place] for place in places]))
         if len(ids) == len(per_text):
             return vectors
@@ -120,14 +123,37 @@ class Encoder:
 
     def padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:
         """Ids and mask [n, t] of windows, as long as the longest."""
-        longest = max(len(row) for row in rows)
-        length = min(self.most, -(-longest // ROUND) * ROUND)
+        length = self._filled(max(len(row) for row in rows))
         ids = np.full((len(rows), length), self.pad, np.int64)
         mask = np.zeros((len(rows), length), np.int64)
         for place, row in enumerate(rows):
             ids[place, : len(row)] = row
             mask[place, : len(row)] = 1
         return ids, mask
+
+    def _filled(self, length: int) -> int:
+        """How long a window is in a pass of its own."""
+        return min(self.most, -(-length // ROUND) * ROUND)
+
+
+def cuts(lengths: Sequence[int]) -> list[int]:
+    """Where rising lengths are parted into passes of at most `BATCH` rows, each of which is filled
+    up to its longest, so that the least is computed: a pass of its own costs `APART` tokens.
+    """
+    if len(lengths) <= BATCH and len(lengths) * lengths[-1] - sum(lengths) <= APART:
+        return []
+    least = np.zeros(len(lengths) + 1)
+    first = np.zeros(len(lengths) + 1, np.int64)
+    for end in range(1, len(lengths) + 1):
+        begin = max(0, end - BATCH)
+        costs = least[begin:end] + np.arange(end - begin, 0, -1) * lengths[end - 1] + APART
+        first[end] = begin + int(costs.argmin())
+        least[end] = costs.min()
+    found, at = [], int(first[-1])
+    while at:
+        found.append(at)
+        at = int(first[at])
+    return found[::-1]
 
 
 def _parts(whole: Encoding | None) -> list[Encoding]:

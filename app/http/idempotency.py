@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated
@@ -110,8 +111,10 @@ def mark(response: Response, *, replayed: bool) -> None:
         response.headers[REPLAYED] = "true"
 
 
-def stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
-    """What the key's row says was answered. Raises idempotency_mismatch, in_flight."""
+def stored(row: IdempotencyRow | None, key: IdempotencyKey, *, at: float | None = None) -> Reply:
+    """What the key's row says was answered. Raises idempotency_mismatch, in_flight; `at` is now, by
+    the database's clock.
+    """
     if row is not None and row.request_sha256 != key.request_sha256:
         raise HeadstartError(
             "idempotency_mismatch",
@@ -119,12 +122,18 @@ def stored(row: IdempotencyRow | None, key: IdempotencyKey) -> Reply:
             param="Idempotency-Key",
         )
     if row is None or row.status is None:
-        raise in_flight()
+        raise in_flight(row, at=at)
     return Reply(status=row.status, body=row.response or {})
 
 
-def in_flight() -> HeadstartError:
-    """Somebody else has this key, and no answer yet."""
+def in_flight(row: IdempotencyRow | None = None, *, at: float | None = None) -> HeadstartError:
+    """Somebody else has this key, and no answer yet: after its lease there is one, or it is free,
+    unless bytes still arrive.
+    """
+    lease = row.lease_until if row is not None else None
+    rest = 0.0 if lease is None or at is None else lease - at
     return HeadstartError(
-        "in_flight", "a request with this Idempotency-Key is still in flight", retry_after=1
+        "in_flight",
+        "a request with this Idempotency-Key is still in flight",
+        retry_after=max(1, math.ceil(rest)),
     )

@@ -2,15 +2,16 @@
 
 The lease is taken before the body is read (a second caller gets 409 `in_flight`), and the answer is
 written in the transaction of the effect; a lease not extended runs out, so that no crash leaves a
-key stuck.
+key stuck. One that cannot be given back, since the database is away, is once that is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import structlog
@@ -19,13 +20,16 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import HeadstartError
 from app.http.idempotency import in_flight, stored
-from app.infra.database import Sessions, repeated
+from app.infra.database import Sessions, now, repeated
 from app.infra.repositories import idempotency
 from app.infra.repositories.idempotency import IdempotencyKey, Reply
 
 log = structlog.get_logger()
 LEASE_SECONDS = 60.0
 _EXTEND_SECONDS = 15.0
+_AGAIN_SECONDS = 1.0
+_GIVING_BACK: set[asyncio.Task[None]] = set()
+"""What still tries to give keys back, and would else be collected as garbage."""
 
 
 class Receipt:
@@ -88,10 +92,11 @@ class KeyLease(Receipt):
 
     def release(self) -> None:
         """The upload has failed: its key may be used again at once."""
-        repeated(
-            self._sessions,
-            lambda session: idempotency.release(session, self._key, lease=self.lease),
-        )
+        with self._turn:  # an extension under way would make it another lease
+            repeated(
+                self._sessions,
+                lambda session: idempotency.release(session, self._key, lease=self.lease),
+            )
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -100,7 +105,10 @@ class KeyLease(Receipt):
         try:
             yield
         except BaseException:
-            await asyncio.shield(to_thread.run_sync(self._give_back))
+            if not await asyncio.shield(to_thread.run_sync(self._is_given_back)):
+                later = asyncio.create_task(self._give_back_later())
+                _GIVING_BACK.add(later)
+                later.add_done_callback(_GIVING_BACK.discard)
             raise
         finally:
             task.cancel()
@@ -113,9 +121,21 @@ class KeyLease(Receipt):
             except HeadstartError as error:  # the answer will say so, if it matters
                 log.warning("an upload's key is not extended", code=error.code)
 
-    def _give_back(self) -> None:
-        with suppress(HeadstartError):  # it runs out by itself
+    def _is_given_back(self) -> bool:
+        try:
             self.release()
+        except HeadstartError as error:
+            log.info("an upload's key is given back later", code=error.code)
+            return False
+        return True
+
+    async def _give_back_later(self) -> None:
+        """Until it can be written down, or the lease has run out by itself."""
+        until = time.monotonic() + LEASE_SECONDS
+        while time.monotonic() < until:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            if await to_thread.run_sync(self._is_given_back):
+                return
 
 
 def reserve(sessions: Sessions, key: IdempotencyKey | None, *, status: int) -> Receipt | Reply:
@@ -130,6 +150,6 @@ def reserve(sessions: Sessions, key: IdempotencyKey | None, *, status: int) -> R
         lease = idempotency.lease(session, key, lease_seconds=LEASE_SECONDS)
         if lease is not None:
             return KeyLease(sessions, key, lease, status=status)
-        return stored(idempotency.find(session, key), key)
+        return stored(idempotency.find(session, key), key, at=now(session))
 
     return repeated(sessions, step)

@@ -31,6 +31,10 @@ PRECISION_HEADER = "x-headstart-precision"
 """What an answer was computed in, between app and predictor and to the caller."""
 PREDICTION_HEADER = "x-headstart-prediction-id"
 """The id of an answer, which feedback on it names."""
+ALIVE_HEADER = "x-headstart-alive"
+"""Of a call whose caller hears that it is still worked on: by 102s, one at the first call of a
+connection and one every `ALIVE_SECONDS` of a call. Earlier predictors do not know it."""
+ALIVE_SECONDS = 1.0
 LONGEST_RETURN = 30.0
 """Seconds: who is sent away is never told to stay away for longer."""
 HEAVY = 256 * 1024

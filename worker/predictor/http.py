@@ -14,11 +14,13 @@ from typing import cast
 
 import httptools
 
-from app.core.messages import PRECISION_HEADER
+from app.core.messages import ALIVE_HEADER, ALIVE_SECONDS, PRECISION_HEADER
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 JSON = "application/json"
 BYTES = "application/octet-stream"
+_ALIVE = ALIVE_HEADER.encode()
+_STILL = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
 class Exchange:
@@ -62,6 +64,10 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._exchange: Exchange | None = None
         self._closing = False
+        self._hears = False
+        """Whether the request that is open is to be told that it is worked on."""
+        self._beat: asyncio.TimerHandle | None = None
+        self._has_beaten = False
 
     @property
     def idle(self) -> bool:
@@ -74,6 +80,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._connections.discard(self)
+        self._hears = False
+        if self._beat is not None:
+            self._beat.cancel()
         exchange, self._exchange = self._exchange, None
         if exchange is not None and not exchange.closed:
             exchange.closed = True
@@ -93,9 +102,30 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None and self._transport is not None:
             self._transport.abort()
         self._pieces, self._size, self._url = [], 0, b""
+        self._hears = False
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        self._hears = self._hears or name.lower() == _ALIVE
+
+    def on_headers_complete(self) -> None:
+        """Say at the first call that it is told; a timer that is set serves later ones, too."""
+        if not self._hears:
+            return
+        if not self._has_beaten:
+            self._has_beaten = True
+            self._tell_alive()
+        elif self._beat is None:
+            self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._tell_alive)
+
+    def _tell_alive(self) -> None:
+        """Whoever waits hears that the process runs: one that is frozen cannot say so."""
+        self._beat = None
+        if self._hears and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_STILL)
+            self._beat = asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._tell_alive)
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -114,7 +144,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, status: int, body: bytes, *, kind: str, extra: str) -> None:
         """Write one whole answer."""
-        self._exchange = None
+        self._exchange, self._hears = None, False
         transport = self._transport
         if transport is None or transport.is_closing():
             return

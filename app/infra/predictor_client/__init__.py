@@ -1,7 +1,6 @@
 """The app's side of the hop to the predictor: keep-alive HTTP over a Unix socket or TCP.
 
-Written on asyncio's protocols because this is the hot path. A connection carries one call at a
-time; closing it tells the predictor to stop computing.
+Written on asyncio's protocols because this is the hot path.
 """
 
 from __future__ import annotations
@@ -12,66 +11,39 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import replace
 from random import sample
-from typing import Any, cast
 from urllib.parse import urlsplit
-
-import httptools
 
 from app.core import messages
 from app.core.errors import HeadstartError
 from app.core.image_formats import small_pictures
 from app.core.image_formats.small_pictures import SmallPictureCall, SmallPictureFacts
-from app.core.messages import (
-    HEAVY,
-    PRECISION_HEADER,
-    PREDICTION_HEADER,
-    Call,
-    Options,
-    WaitTooLongError,
-)
+from app.core.messages import HEAVY, Call, Options, WaitTooLongError
 from app.infra.precision import Precisions
+from app.infra.predictor_client.connection import (
+    SILENT,
+    Answer,
+    PredictorConnection,
+    QuietError,
+    StaleError,
+    unavailable,
+)
 from app.infra.predictor_client.door import Door, Served, countable, served_by
+from app.infra.predictor_client.quiet import Quiet
 from app.infra.predictor_client.silence import Silence
 from app.infra.settings import Settings
 
+__all__ = ["Answer", "PredictorClient", "open_predictor"]
 _IDLE_CONNECTIONS = 256
-_PRECISION = PRECISION_HEADER.encode()
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
 _PICTURE_SECONDS = 20.0
-_SILENT = "the predictor has answered nobody for seconds; try again"
+_ASKED = 3
+"""So many connections in a row are tried that fall silent: for a quarter of a minute."""
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The predictor's answer: JSON ready to be forwarded, its Server-Timing, and what computed it.
-
-    `precision` is as `served_as` says it; `prediction` is the id that feedback names.
-    """
-
-    status: int
-    body: bytes
-    timing: str
-    precision: str = ""
-    prediction: str = ""
-    wait: float | None = None
-    """The seconds of `Prefer: wait` that it was asked with."""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What its caller is told beside it."""
-        told = {"server-timing": self.timing, PRECISION_HEADER: self.precision}
-        if self.wait is not None:
-            told["preference-applied"] = f"wait={self.wait:.0f}"
-        if self.prediction:
-            told[PREDICTION_HEADER] = self.prediction
-        return told
 
 
 class PredictorClient:
@@ -81,11 +53,12 @@ class PredictorClient:
     def __init__(self, address: str, *, limit: int) -> None:
         self._address = address
         self._limit = limit
-        self._idle: list[_Connection] = []
+        self._idle: list[PredictorConnection] = []
         self._open: Counter[str] = Counter()
         self._total = 0
         self._door = Door()
         self._silence = Silence(self._is_heard)
+        self._quiet = Quiet()
 
     def turn_away(self, tenant: str, served: Served, options: Options, inputs: int) -> None:
         """Raise `overloaded` where the predictor has just said it of the same (`Door`)."""
@@ -200,6 +173,7 @@ class PredictorClient:
     async def close(self) -> None:
         """Close every idle connection."""
         self._silence.close()
+        self._quiet.close()
         while self._idle:
             self._idle.pop().abort()
 
@@ -212,43 +186,61 @@ class PredictorClient:
 
     async def _post(self, path: str, pieces: list[bytes | memoryview], seconds: float) -> Answer:
         if self._silence.is_known:
-            raise _unavailable(_SILENT)
+            raise unavailable(SILENT)
         return await self._request("POST", path, pieces, seconds)
 
     async def _request(
         self, method: str, path: str, pieces: list[bytes | memoryview], seconds: float
+    ) -> Answer:
+        """One exchange; on a connection that falls silent it is begun anew on a fresh one, since
+        asking twice changes nothing: closing it ends what the first may have begun.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        for _ in range(_ASKED):
+            try:
+                return await self._asked(method, path, pieces, until)
+            except QuietError:
+                self._drop_idle()
+        raise unavailable(SILENT)
+
+    def _drop_idle(self) -> None:
+        """Kept connections may be to the same that is silent on another."""
+        while self._idle:
+            self._idle.pop().abort()
+
+    async def _asked(
+        self, method: str, path: str, pieces: list[bytes | memoryview], until: float
     ) -> Answer:
         """One exchange; a kept connection that the server closed meanwhile is replaced once."""
         while self._idle:
             kept = self._idle.pop()
             if kept.usable:
                 try:
-                    return await self._exchange(kept, method, path, pieces, seconds)
-                except _StaleError:
+                    return await self._exchange(kept, method, path, pieces, until)
+                except StaleError:
                     break
             kept.abort()
         fresh = await self._connect()
         try:
-            return await self._exchange(fresh, method, path, pieces, seconds)
-        except _StaleError as error:
-            raise _unavailable() from error
+            return await self._exchange(fresh, method, path, pieces, until)
+        except StaleError as error:
+            raise unavailable() from error
 
     async def _exchange(
         self,
-        connection: _Connection,
+        connection: PredictorConnection,
         method: str,
         path: str,
         pieces: list[bytes | memoryview],
-        seconds: float,
+        until: float,
     ) -> Answer:
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(seconds, connection.time_out)
+        timer = loop.call_at(until, connection.time_out)
         try:
             if method == "GET":
                 answer = await connection.exchange(method, path, pieces)
             else:
-                with self._silence.waiting(connection):
-                    answer = await connection.exchange(method, path, pieces)
+                answer = await self._heard(connection, path, pieces)
             self._silence.heard()
         except BaseException:
             connection.abort()
@@ -261,20 +253,30 @@ class PredictorClient:
             connection.abort()
         return answer
 
-    async def _connect(self) -> _Connection:
+    async def _heard(
+        self, connection: PredictorConnection, path: str, pieces: list[bytes | memoryview]
+    ) -> Answer:
+        """The answer to a call; while it is waited for, it is heard whether anybody works on it."""
+        with self._silence.waiting(connection), self._quiet.waiting(connection):
+            answer = await connection.exchange("POST", path, pieces)
+        if connection.calls == 1:
+            self._quiet.tells = connection.has_told
+        return answer
+
+    async def _connect(self) -> PredictorConnection:
         loop = asyncio.get_running_loop()
         try:
             if self._address.startswith("unix:"):
                 _, made = await loop.create_unix_connection(
-                    _Connection, self._address.removeprefix("unix:")
+                    PredictorConnection, self._address.removeprefix("unix:")
                 )
             else:
                 made = await self._dial()
         except (OSError, TimeoutError) as error:
-            raise _unavailable() from error
+            raise unavailable() from error
         return made
 
-    async def _dial(self) -> _Connection:
+    async def _dial(self) -> PredictorConnection:
         """Any address of the host that answers: replicas behind one name share the connections."""
         loop, url = asyncio.get_running_loop(), urlsplit(self._address)
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -286,91 +288,13 @@ class PredictorClient:
             host, port = str(address[0]), int(address[1])
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS / len(addresses)):
-                    _, made = await loop.create_connection(_Connection, host, port)
+                    _, made = await loop.create_connection(PredictorConnection, host, port)
             except (OSError, TimeoutError) as failure:
                 error = failure
             else:
                 made.until = time.monotonic() + _KEPT_SECONDS
                 return made
         raise error
-
-
-class _StaleError(Exception):
-    """The connection closed before one byte of an answer."""
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Answer] | None = None
-        self._parser: Any = None
-        self._body: list[bytes] = []
-        self._timing = self._precision = ""
-        self.until = inf
-
-    @property
-    def usable(self) -> bool:
-        """Whether another exchange may begin."""
-        open_yet = self._transport is not None and not self._transport.is_closing()
-        return open_yet and time.monotonic() < self.until
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._transport = None
-        untouched = self._parser is None
-        self._fail(_StaleError() if untouched else _unavailable())
-
-    def time_out(self) -> None:
-        """No answer in time."""
-        self._fail(HeadstartError("deadline_exceeded", "the predictor took too long"))
-
-    def silenced(self) -> None:
-        """The predictor says nothing any more."""
-        self._fail(_unavailable(_SILENT))
-
-    def abort(self) -> None:
-        """Close at once; the predictor sees that nobody waits any more."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def exchange(self, method: str, path: str, pieces: list[bytes | memoryview]) -> Answer:
-        assert self._transport is not None
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._parser, self._body = None, []
-        self._timing = self._precision = ""
-        length = sum(len(piece) for piece in pieces)
-        head = f"{method} {path} HTTP/1.1\r\nhost: predictor\r\ncontent-length: {length}\r\n\r\n"
-        self._transport.writelines([head.encode(), *pieces])
-        return await self._waiter
-
-    def data_received(self, data: bytes) -> None:
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail(_unavailable())
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name == b"server-timing":
-            self._timing = value.decode("latin-1")
-        elif name == _PRECISION:
-            self._precision = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            status = self._parser.get_status_code()
-            body = b"".join(self._body)
-            self._waiter.set_result(Answer(status, body, self._timing, self._precision))
-
-    def _fail(self, error: Exception) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
 
 
 def open_predictor(settings: Settings) -> PredictorClient:
@@ -389,7 +313,3 @@ def _checked(answer: Answer) -> Answer:
         why = "the predictor is of another release and cannot read this call; try again"
         raise HeadstartError("predictor_unavailable", why, retry_after=1) from error
     raise error
-
-
-def _unavailable(why: str = "the predictor cannot be reached; try again") -> HeadstartError:
-    return HeadstartError("predictor_unavailable", why, retry_after=1)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from app.core.messages import ALIVE_HEADER
+from worker.predictor import http
 from worker.predictor.http import Connection, Exchange
 
 REQUEST = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
@@ -76,3 +78,38 @@ def test_what_waited_is_gone_with_the_answer(tmp_path: Path) -> None:
 
 def test_what_waits_hears_of_a_client_that_leaves_and_is_gone(tmp_path: Path) -> None:
     assert exchanged(tmp_path, answer=False) == (False, [True])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_asks_for_it_hears_that_a_call_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """At a connection's first call at once, of others where they take long."""
+    monkeypatch.setattr(http, "ALIVE_SECONDS", 0.02)
+    request = REQUEST
+    if asked:
+        request = REQUEST.replace(b"host: x", f"{ALIVE_HEADER.upper()}: 1".encode())
+
+    def handle(exchange: Exchange) -> None:
+        asyncio.get_running_loop().call_later(0.2, exchange.respond, 200, b"{}")
+
+    async def run() -> list[list[bytes]]:
+        path = str(tmp_path / "s.sock")
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(handle, set(), max_body=100), path
+        )
+        reader, writer = await asyncio.open_unix_connection(path)
+        heard = []
+        for _ in range(2):
+            writer.write(request)
+            lines = [await reader.readline()]
+            while not lines[-1].startswith(b"HTTP/1.1 200"):
+                lines.append(await reader.readline())
+            await reader.readuntil(b"{}")
+            heard.append(lines[:-1])
+        writer.close()
+        server.close()
+        return heard
+
+    for lines in asyncio.run(run()):
+        assert set(lines) == ({b"HTTP/1.1 102 Processing\r\n", b"\r\n"} if asked else set())

@@ -1,5 +1,5 @@
-"""A question whose connection falls silent is asked again on another; one that says that it runs, and
-one that never says so, are waited for.
+"""A question whose connection falls silent is asked again on another; whoever says that it runs, or
+never says so, is waited for.
 """
 
 from __future__ import annotations

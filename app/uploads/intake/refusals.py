@@ -105,6 +105,6 @@ def without_boxes(problems: Iterable[Problem]) -> HeadstartError:
     """The refusal of an upload without a box where those are asked for, with what lists that were
     read have in their place."""
     told = [one.message for one in problems if one.code == "unlabelled" and one.path is not None]
-    why = "there is no list with boxes, beside its pictures in an archive"
+    why = "there is no list with boxes and their labels, beside its pictures in an archive"
     said = f"boxes=crops: no box is left to be cut out: {'; '.join(told[:3])}"
     return HeadstartError("schema_mismatch", said if told else f"boxes=crops: {why}", param="boxes")

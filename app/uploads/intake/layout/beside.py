@@ -105,6 +105,7 @@ def decide(tables: Sequence[NamingTable], pictures: Sequence[FileInTree]) -> Lab
     problems += [x for one in unread for x in one.told if x.code == "column_unread"]
     chosen, others = preference.without_parts(chosen)
     problems += [doubts.table_unread(one.member.path, why) for one, why in others]
+    tables = [*tables, *preference.as_facts(labelling, beside=chosen)]
     _check_broken(tables, chosen, by_folder)
     clashing = [one for one in tables if one.clashes and one.error is not None]
     sure = any(one.decides for one in chosen)

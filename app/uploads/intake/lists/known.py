@@ -64,7 +64,7 @@ _KINDS: tuple[tuple[str, str, KnownList], ...] = (
     ),
     (
         ".json",
-        r'^\[\s*\{(?=[^{}]*"image_id")(?=[^{}]*"category_id")[^{}]*"(score|bbox)"',
+        r'^\[\s*\{(?=[^{}]*"image_id"\s*:\s*\d)(?=[^{}]*"category_id"\s*:\s*\d)[^{}]*"score"',
         KnownList("a detector's results without the pictures' names"),
     ),
     (".json", r"^\[\s*\{", KnownList("a list of objects", rows=True)),

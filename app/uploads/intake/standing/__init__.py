@@ -21,11 +21,14 @@ def settled(
     others: the -1 of tables, and what is called `Unlabeled`. What is `known` to be a class, as the
     dataset has it or it was declared, is one as it stands."""
     problems = []
+    hint = "" if rules.several or known else "; name it in `classes` if it is a class"
     for name in sorted(unlabelled(_names(listed)) - set(known)):
-        listed, told = _left_out(listed, {at for at, x in enumerate(listed) if x.names == (name,)})
+        places = {at for at, one in enumerate(listed) if one.names == (name,)}
+        listed, told = _left_out(listed, places, hint)
         problems += told
     if not rules.several and not any(map(marks_none, known)) and none_is_marked(_by_split(listed)):
-        listed, told = _left_out(listed, {at for at, one in enumerate(listed) if _is_marked(one)})
+        places = {at for at, one in enumerate(listed) if _is_marked(one)}
+        listed, told = _left_out(listed, places, hint)
         problems += told
     return _spelled(listed, known), problems
 
@@ -41,13 +44,15 @@ def _by_split(listed: Iterable[Draft]) -> dict[str, set[str]]:
     return labels
 
 
-def _left_out(listed: Sequence[Draft], places: Set[int]) -> tuple[list[Draft], list[Problem]]:
+def _left_out(
+    listed: Sequence[Draft], places: Set[int], hint: str
+) -> tuple[list[Draft], list[Problem]]:
     marked = [listed[at] for at in sorted(places)]
     if not marked:
         return list(listed), []
     name = shown(marked[0].names[0], 60)
     said = f"{len(marked)} example(s) have the label {name}, which beside other classes says that "
-    said += "nobody has labelled them: they are left out; name it in `classes` if it is a class"
+    said += f"nobody has labelled them: they are left out{hint}"
     kept = [one for at, one in enumerate(listed) if at not in places]
     first = marked[0].path
     return kept, [Problem(code="unlabelled", message=said, path=first, excluded=True)]

@@ -11,6 +11,7 @@ from app.uploads.intake.layout.naming import NamingTable, located, said_path
 from app.uploads.intake.names import folded
 from app.uploads.intake.rows import Row
 
+_FACTS = ("group_column", "split_column")
 _ASKED = ("label_column", "label_columns")
 _OF_PEOPLE = re.compile(r"(?<![a-z])(identit(y|ies)|persons?|people|subjects?|patients?)(?![a-z])")
 
@@ -31,6 +32,22 @@ def _is_of_people(one: NamingTable, tables: Sequence[NamingTable]) -> bool:
     mine = _paths(one)
     others = (other for other in tables if other is not one and other.why is None)
     return any(mine & _paths(other) for other in others)
+
+
+def as_facts(tables: Sequence[NamingTable], *, beside: Sequence[NamingTable]) -> list[NamingTable]:
+    """The tables that have the column of groups or splits that the caller says, as what says these
+    `beside` the others, which have the labels."""
+    others = [one for one in tables if all(one is not other for other in beside)]
+    said = [one for one in others if beside and not one.asked.isdisjoint(_FACTS)]
+    why = "others have the labels"
+    return [replace(one, rows=[], facts=_facts(one), why=why, assumed={}) for one in said]
+
+
+def _facts(one: NamingTable) -> list[Row]:
+    kept = ("path", "group", "split")
+    values = [{name: row.values[name] for name in kept if name in row.values} for row in one.rows]
+    both = zip(one.rows, values, strict=True)
+    return [Row(row.table, row.number, told) for row, told in both if len(told) > 1]
 
 
 def _number_of(row: Row) -> str | None:

@@ -84,6 +84,13 @@ def test_or_their_boxes_where_those_are_asked_for(take: Take) -> None:
     assert built.examples[0].path.endswith("#1.png")
 
 
+def test_whose_groups_are_those_of_the_other_table(take: Take) -> None:
+    built = take(chest(), options=replace(CROPS, columns={"group": "Patient ID"}))
+    assert [one.group for one in built.examples] == ["0", "0", "1", "1", "2", "2", "3", "3"]
+    assert said(built, "the group of 8 picture(s), which is read")
+    assert built.assumed == {}
+
+
 FACES = [f"0000{at + 10}.jpg" for at in range(16)]
 PARTS = {"train": 10, "val": 3, "test": 3}
 NAMES = ("Male", "Smiling", "Young")

@@ -81,9 +81,19 @@ def test_whole_pictures_need_no_box(take: Take) -> None:
     assert len(built.examples) == COUNT
 
 
+def test_a_list_of_objects_that_names_pictures_is_one_of_rows(take: Take) -> None:
+    rows = [{"image_id": f"{at}.png", "category": "ab"[at % 2], "score": 1} for at in range(COUNT)]
+    pictures = {f"x/{at}.png": png(at, width=20, height=20) for at in range(COUNT)}
+    built = take(zipped({**pictures, "said.json": json.dumps(rows).encode()}), options=FREE)
+    assert Counter(one.label for one in built.examples) == {"a": 2, "b": 2}
+
+
 def test_where_there_is_no_list_that_is_said(refused: Refused) -> None:
     files = {f"{'ab'[at % 2]}/{at}.png": png(at) for at in range(COUNT)}
-    assert "there is no list with boxes" in refused(zipped(files), options=CROPS).message
+    assert (
+        "there is no list with boxes and their labels"
+        in refused(zipped(files), options=CROPS).message
+    )
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,8 @@ def relabel(
         return
     said = ", ".join(names) or "no label"
     strong("dataset   ", told["id"], f"at version {told['version']}: {example} is {said}")
+    for name in sorted({*names} - {one["label"] for one in known["classes"]}):
+        out.print(f"{name!r} is a new class; the dataset had none of that name", markup=False)
 
 
 @datasets.command("delete")

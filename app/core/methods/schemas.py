@@ -138,7 +138,9 @@ class Reptile(OneSpace):
     meta_iterations: Auto | Count = Field("auto", description="Tasks visited while learning it.")
     meta_step: Auto | Share = Field("auto", description="How far the start follows each task.")
     inner_steps: Auto | Epochs = Field("auto", description="Gradient steps within a task.")
-    inner_learning_rate: Auto | Rate = Field("auto", description="Their length.")
+    inner_learning_rate: Auto | Rate = Field(
+        "auto", description="Their length (auto: 5, or the first of its quarters that holds)."
+    )
 
 
 class Tuned(Hyperparameters):

@@ -57,13 +57,17 @@ def test_the_whole_story(run: Run, tmp_path: Path, client: httpx.Client) -> None
     assert "7 examples of 2 classes would be kept" in dry.stdout
     added = run("datasets", "append", "cells", more)
     assert "at version 2" in added.stdout
+    known = run("datasets", "relabel", "cells", "a/new.png", "b")
+    assert (known.exit_code, "new class" in known.output) == (0, False)
+    fresh = run("datasets", "relabel", "cells", "a/new.png", "b,a")
+    assert "'b,a' is a new class" in fresh.output
     assert run("datasets", "relabel", "cells", "a/new.png", "b").exit_code == 0
     seen = run("datasets", "show", made, "--examples", "10", "--json")
     labels = {one["path"]: one["label"] for one in json.loads(seen.stdout)["examples"]}
     assert labels["a/new.png"] == "b"
     assert run("datasets", "delete", "cells", "a/new.png", "b/other.png").exit_code == 0
     shown = run("datasets", "show", "cells")
-    assert "version   5" in shown.stdout
+    assert "version   7" in shown.stdout
     assert made in shown.stdout
     assert run("datasets", "delete", "cells", said="n\n").exit_code == 1
     assert client.get(f"/v1/datasets/{made}").status_code == 200

@@ -6,10 +6,12 @@ Of very many examples the steps are taken on the landmarks, as many of every cla
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from app.core.errors import HeadstartError
 from worker.ml.features import spaces
 from worker.ml.fitting.design import Design
 from worker.ml.folds import Folds, training_weights
@@ -20,6 +22,8 @@ from worker.ml.solvers.gradient_descent import refuse_steps
 from worker.ml.solvers.reptile import Episodes, ReptileSettings, Start
 from worker.ml.tasks import Support
 
+LEAST_RATE = 1e-6
+"""Where nothing slower is tried any more: whatever diverges then is no fit at all."""
 LONG_SECONDS = 5.0
 """From here on a job says beforehand how long it will take."""
 
@@ -32,8 +36,7 @@ def fit(setting: Setting) -> Fitted:
     episodes = (settings.meta_iterations if tasks else 0) + 1 + setting.folds.count
     refuse_steps(episodes * settings.inner_steps, "meta_iterations")
     _warn(setting, design, tasks, settings)
-    start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
-    weight, bias, logits = _adapted(setting, design, start, settings)
+    settings, (weight, bias, logits) = _learned(setting, design, tasks, settings)
     logits = logits - logits.mean(1, keepdim=True)
     scale = 1 / max(float(logits.std()), 1e-9)
     return Fitted(
@@ -54,6 +57,22 @@ def fit(setting: Setting) -> Fitted:
         },
         curve=setting.ridge_curve(design.own),
     )
+
+
+def _learned(
+    setting: Setting, design: Design, tasks: Sequence[Episodes], settings: ReptileSettings
+) -> tuple[ReptileSettings, tuple[Tensor, Tensor, Tensor]]:
+    """What was learned, and with which settings: where nobody has given a rate, the largest of the
+    usual one and its quarters that does not diverge. Raises HeadstartError `diverged`."""
+    try:
+        start = reptile.meta_learn(tasks, design.x, settings, seed=setting.task.seed)
+        return settings, _adapted(setting, design, start, settings)
+    except HeadstartError as error:
+        slower = replace(settings, inner_learning_rate=settings.inner_learning_rate / 4)
+        given = setting.asked("inner_learning_rate") is not None
+        if given or error.code != "diverged" or slower.inner_learning_rate < LEAST_RATE:
+            raise
+    return _learned(setting, design, tasks, slower)
 
 
 def _warn(

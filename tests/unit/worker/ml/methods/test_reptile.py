@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
 from app.core.backbones import BACKBONES
+from app.core.errors import HeadstartError
 from worker.ml import fit
 from worker.ml.methods import reptile
+from worker.ml.solvers.reptile import ReptileSettings
 from worker.ml.tasks import Support, Task
 
 SPEC = BACKBONES["squeezenet1_1"]
@@ -54,3 +58,46 @@ def test_a_long_one_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_one_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, 3600.0) == []
+
+
+FAR = 1e9
+"""A rate that diverges where no step is the last, as the usual one does on some numbers."""
+
+
+def contradicting() -> Support:
+    """A set in which equal rows have different labels, so that no weights are ever right."""
+    other = support(2)
+    pairs = torch.arange(len(other)) % 5 < 2
+    return replace(
+        other, features={name: rows[pairs.long()] for name, rows in other.features.items()}
+    )
+
+
+def rate(monkeypatch: pytest.MonkeyPatch, hyperparameters: dict[str, Any]) -> float:
+    """What was fitted with, were that the usual rate."""
+    monkeypatch.setattr(
+        reptile, "ReptileSettings", partial(ReptileSettings, inner_learning_rate=FAR)
+    )
+    found = fit.fit(
+        Task(
+            method="reptile",
+            hyperparameters={"meta_iterations": 5} | hyperparameters,
+            support=support(1),
+            others=[contradicting()],
+            layout=SPEC.layout,
+            backbone=SPEC.name,
+        )
+    )
+    return float(found.hyperparameters["inner_learning_rate"])
+
+
+def test_where_nobody_gave_a_rate_one_is_found_that_does_not_diverge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = rate(monkeypatch, {})
+    assert 0 < found < FAR
+    assert rate(monkeypatch, {"inner_learning_rate": found}) == found
+    for given in (FAR, 4 * found):
+        with pytest.raises(HeadstartError) as raised:
+            rate(monkeypatch, {"inner_learning_rate": given})
+        assert (raised.value.code, raised.value.param) == ("diverged", "inner_learning_rate")

@@ -22,6 +22,7 @@ from app.infra.orm import EventRow, ModelRow
 from app.infra.repositories import jobs, versions
 from tests.faults.counts import FULL, times
 from tests.faults.effects import models, without_idle_work, work_of
+from tests.unit.worker.ml import tiny_encoder
 from tests.worker_kit import Kit, Labelled, add_dataset, add_job, open_kit, picture
 from tests.workers import REAL, Worker, workers
 from worker.formats.models import load
@@ -45,8 +46,11 @@ TUNED = {"epochs": 20, "learning_rate": 1e-4, "share": 0.5}
 JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "full": ("full", TUNED),
     "lora": ("lora", TUNED),
+    "setfit": ("setfit", TUNED),
     "depth auto": ("auto", {"depth": "auto", "max_seconds": 3600.0, "views": ["squish", "mirror"]}),
 }
+OF_TEXTS = ("setfit",)
+READS_TEXTS = "tiny-MiniLM"
 PER_CLASS = 24
 LATEST = 2.0
 """Seconds behind a claim within which a kill falls."""
@@ -61,6 +65,8 @@ def tuning_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     (folder / "weights" / "small").mkdir(parents=True)
     (folder / "weights" / "small" / "hubconf.py").write_text(NETWORK)
     (folder / "weights" / "small.json").write_text('{"input_size": 64}')
+    tiny_encoder.saved("bert", folder / "weights")
+    (folder / "weights" / "bert").rename(folder / "weights" / READS_TEXTS)
     made = open_kit(
         folder / "data",
         weights_dir=folder / "weights",
@@ -83,12 +89,24 @@ def mixed_up() -> list[Labelled]:
     ]
 
 
+def told_apart_by_nothing() -> list[Labelled]:
+    """Likewise texts."""
+    return [
+        (f"{n}.txt", "ab"[n % 2], f"the {('red', 'blue')[n // 2 % 2]} house {n}".encode())
+        for n in range(2 * PER_CLASS)
+    ]
+
+
 @contextmanager
 def _tuning(kit: Kit, name: str) -> Iterator[tuple[Worker, Callable[[], str]]]:
     """A worker, and what submits the job, always the same."""
     method, given = JOBS[name]
     with workers(kit, 1, command=REAL) as (worker,):
-        version = add_dataset(kit, mixed_up(), backbone="small")
+        if name in OF_TEXTS:
+            texts = told_apart_by_nothing()
+            version = add_dataset(kit, texts, backbone=READS_TEXTS, modality="text")
+        else:
+            version = add_dataset(kit, mixed_up(), backbone="small")
         assert kit.wait_version(version.id, PATIENCE).status == "ready"
         without_idle_work(kit)
         asked = {"method": method, "hyperparameters": given, "seed": 1}

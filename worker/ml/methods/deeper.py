@@ -43,13 +43,15 @@ dozens of others.
 """
 STANDARD_ERRORS: Mapping[Depth, float] = {"partial": 1.0, "lora": 2.0, "full": 2.0}
 """By how many of its own a gain has to be above nothing, to be taken."""
+CONTRASTIVE_ERRORS = 3.0
+"""Likewise of what is learned by pairs, which is sure of itself."""
 FEWEST, FEWEST_CONTRASTED = 5, 3
 """Examples a class; of fewer nothing deeper is learned. By pairs a training, which has two thirds
 of them, needs two.
 """
-CONTRASTIVE_ERRORS, FEWEST_JUDGED = 3.0, 30
-"""What is learned by pairs is sure of itself, and a few lucky answers out of fold speak for it: its
-gain has to be above nothing by so many of its errors, which of fewer examples in all are no guide.
+FEWEST_JUDGED = 30
+"""Examples in all; of fewer a gain's error is no guide, and a few lucky answers out of fold would
+do: networks that are tuned are sure of what they say wrongly, too.
 """
 FROZEN: Mapping[Modality, Method] = {"image": auto.fit, "text": text.fit}
 
@@ -63,8 +65,6 @@ def fit(setting: Setting) -> Fitted:
     assert method.depth is not None
     if share == 0:
         return _alone(setting, frozen, "that is the share that was asked for")
-    if share is None and method.contrastive and setting.folds.examples < FEWEST_JUDGED:
-        return _alone(setting, frozen, "there are too few examples to judge it by")
     errors = CONTRASTIVE_ERRORS if method.contrastive else STANDARD_ERRORS[method.depth]
     return _beside(setting, frozen, share, errors=errors)
 
@@ -91,6 +91,8 @@ def _beside(setting: Setting, frozen: Fitted, share: float | None, *, errors: fl
     least = FEWEST_CONTRASTED if _method(setting).contrastive else FEWEST
     if not folds.count or folds.per_class < least:
         return _alone(setting, frozen, "there are too few examples of a class")
+    if share is None and folds.examples < FEWEST_JUDGED:
+        return _alone(setting, frozen, "there are too few examples to judge it by")
     tuned = _tuned(setting)
     choice = blended.choose(setting, frozen, tuned, share, errors=errors)
     if share is None and not choice.beyond(errors):

@@ -206,9 +206,11 @@ def test_where_it_is_no_better_the_frozen_head_is_the_model(method: str, tmp_pat
     assert not [name for name in lost.head.tensors if name.startswith("tuned")]
 
 
-def test_of_few_texts_pairs_are_learned_from_where_they_can_be_judged(tmp_path: Path) -> None:
-    """Of three a class, if there are thirty; of fewer in all where the share is asked for."""
-    task = task_of_texts("setfit", tmp_path, epochs=1, share="auto")
+@pytest.mark.parametrize("method", ["lora", "setfit"])
+def test_what_few_texts_cannot_judge_is_tuned_only_where_its_share_is_asked_for(
+    method: str, tmp_path: Path
+) -> None:
+    task = task_of_texts(method, tmp_path, epochs=1, share="auto")
     engine: Any = load_engine("bert", tmp_path, device="cpu", precision="f32")
     few = replace(task, support=told(9, engine, seed=1), validation=None)
     alone = fit(few)
@@ -216,9 +218,17 @@ def test_of_few_texts_pairs_are_learned_from_where_they_can_be_judged(tmp_path: 
     assert "too few examples to judge" in alone.hyperparameters["tuned"]["why"]
     assert "epochs" not in alone.hyperparameters["tuned"], "nothing was tuned"
     assert "epochs" in fit(replace(task, validation=None)).hyperparameters["tuned"]
-    three = replace(few, support=told(3, engine, seed=1))
-    asked = hyperparameters.validate("setfit", {"epochs": 1, "share": 0.5})
-    assert fit(replace(three, hyperparameters=asked)).head.config.depth == "lora"
+    asked = hyperparameters.validate(method, {"epochs": 1, "share": 0.5})
+    assert fit(replace(few, hyperparameters=asked)).head.config.depth == "lora"
+
+
+def test_pairs_are_learned_from_of_three_texts_a_class(tmp_path: Path) -> None:
+    task = task_of_texts("setfit", tmp_path, epochs=1)
+    engine: Any = load_engine("bert", tmp_path, device="cpu", precision="f32")
+    three = replace(task, support=told(3, engine, seed=1), validation=None)
+    assert fit(three).head.config.depth == "lora"
+    two = replace(task, support=told(2, engine, seed=1), validation=None)
+    assert fit(two).head.config.depth is None
 
 
 def test_a_head_of_another_network_is_refused(tmp_path: Path) -> None:

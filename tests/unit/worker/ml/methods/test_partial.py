@@ -134,8 +134,8 @@ def test_a_head_of_another_cut_is_refused(made: Fit) -> None:
 
 
 def test_where_it_is_no_better_the_frozen_heads_are_the_model() -> None:
-    support = seen(8)
-    shuffled = support.labels[torch.randperm(24, generator=torch.Generator().manual_seed(1))]
+    support = seen(16)
+    shuffled = support.labels[torch.randperm(48, generator=torch.Generator().manual_seed(1))]
     lost = fit(task(Support(**{**vars(support), "labels": shuffled}), epochs=1))
     assert lost.hyperparameters["tuned"]["share"] == 0
     assert mapped("squish") not in lost.head.config.views

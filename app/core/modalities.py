@@ -16,6 +16,9 @@ from app.core.manifest import Modality
 View = Literal["squish", "mirror", "pad", "crop", "large", "rot90", "rot180", "rot270"]
 """What a picture is read as."""
 
+MIRROR: View = "mirror"
+"""The one that may show another thing."""
+
 Depth = Literal["partial", "lora", "full"]
 """How deep a network is tuned: its last stages, adapters beside its layers, or all of it."""
 TuningMethod = Literal["partial", "lora", "full", "setfit"]

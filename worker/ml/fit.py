@@ -43,5 +43,4 @@ def _chosen_views(task: Task) -> Support:
     if chosen == "auto":
         return task.support
     maps = {view for view in features if is_mapped(view) or is_pixels(view)}
-    kept = {spaces.primary(features), *chosen, *maps}
-    return replace(task.support, features={v: x for v, x in features.items() if v in kept})
+    return task.support.seen_as({spaces.primary(features), *chosen, *maps})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ class Chosen(Mapping[str, Tensor]):
 
     def __getitem__(self, view: str) -> Tensor:
         return self._features[view][self._rows]
+
+    def only(self, views: Sequence[str]) -> Chosen:
+        """With some of the views, of which none is copied."""
+        return Chosen({view: self._features[view] for view in views}, self._rows)
 
     def __contains__(self, view: object) -> bool:
         return view in self._features
@@ -74,6 +78,13 @@ class Support:
         if self.augmented is None:
             return self
         return replace(self.take(torch.nonzero(~self.augmented)[:, 0]), augmented=None)
+
+    def seen_as(self, views: Collection[str]) -> Support:
+        """With only those of the views that are there."""
+        features, kept = self.features, [view for view in self.features if view in views]
+        if isinstance(features, Chosen):
+            return replace(self, features=features.only(kept))
+        return replace(self, features={view: features[view] for view in kept})
 
     def take(self, rows: Tensor) -> Support:
         """The examples `rows` (long), in that order."""

@@ -48,6 +48,16 @@ GROWTH: Mapping[Modality, Growth] = {"image": Growth(), "text": Growth(exponent=
 """Texts' classes are known by their names as well, and much of their rest is noise (ADR 60)."""
 
 
+def standard_error(gains: Tensor, groups: Tensor) -> float:
+    """Of the mean of gains [n], of which those of a group say one thing (Liang & Zeger 1986)."""
+    _, of = groups.unique(return_inverse=True)
+    count = int(of.max()) + 1
+    if count < 2:
+        return float("inf")
+    sums = gains.new_zeros(count).index_add_(0, of, gains - gains.mean())
+    return float((sums.square().sum() * count / (count - 1)).sqrt() / len(gains))
+
+
 def overdispersion(n: float) -> float:
     """The same as OVERDISPERSION of a share of `n` examples, which fades with them (ADR 46)."""
     return 0.8 / (n + 40) + 0.001

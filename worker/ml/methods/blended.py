@@ -15,7 +15,7 @@ from torch import Tensor
 
 from app.core.modalities import PRIMARY, mapped
 from worker.ml.assess import calibration
-from worker.ml.assess.intervals import Z
+from worker.ml.assess.intervals import Z, standard_error
 from worker.ml.features.spaces import TUNED, Channel
 from worker.ml.folds import Folds
 from worker.ml.methods.setting import Fitted, Setting
@@ -83,16 +83,6 @@ def choose(
                 TunedChoice(blend=blend, frozen=float(alone.mean()), gain=gain, error=error)
             )
     return max(tried, key=lambda one: (one.beyond(errors), one.gain))
-
-
-def standard_error(gains: Tensor, groups: Tensor) -> float:
-    """Of the mean of gains [n], of which those of a group say one thing (Liang & Zeger 1986)."""
-    _, of = groups.unique(return_inverse=True)
-    count = int(of.max()) + 1
-    if count < 2:
-        return float("inf")
-    sums = gains.new_zeros(count).index_add_(0, of, gains - gains.mean())
-    return float((sums.square().sum() * count / (count - 1)).sqrt() / len(gains))
 
 
 def _cold(frozen: Fitted, folds: Folds) -> float:

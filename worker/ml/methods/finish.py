@@ -50,6 +50,7 @@ def finish(setting: Setting, fitted: Fitted) -> Fit:
         answers=answers,
         evaluation=_evaluation(judged, answers)
         | {"class_balance": _class_balance(judged)}
+        | setting.said_of_mirrors
         | ({} if fitted.deeper is None else {"deeper": dict(fitted.deeper)}),
         hyperparameters=_resolved(judged),
         advice=_advice(judged),

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from app.core.backbones import taken_apart
 from app.core.manifest import Modality
-from app.core.modalities import MODALITIES, PRIMARY, Depth
+from app.core.modalities import MIRROR, MODALITIES, PRIMARY, Depth, pictured
 from worker.ml.artifact import Attention, Lexical
 from worker.ml.assess import learning_curve, near_copies, novelty
 from worker.ml.assess.learning_curve import Point
 from worker.ml.features import spaces, whitening
 from worker.ml.features.spaces import Channel, Transform
+from worker.ml.fitting import mirrors
 from worker.ml.fitting.designs import Designs
+from worker.ml.fitting.mirrors import Losses, MirrorTest
 from worker.ml.folds import Canonical, Folds, landmarks
 from worker.ml.lazily import lazily
 from worker.ml.tasks import Support, Task
@@ -39,6 +41,8 @@ class Setting:
     statistics: str | None
     told_groups: Tensor
     """Groups [n] without those that near copies make."""
+    mirror: MirrorTest | None = None
+    """What says whether mirror images are learned from; None where nobody had to ask."""
 
     @property
     def copies_together(self) -> bool:
@@ -56,8 +60,15 @@ class Setting:
         return len(self.support.groups.unique()) / max(1, len(self.told_groups.unique()))
 
     @classmethod
-    def of(cls, task: Task, folding: Callable[[Support], Folds] = Folds.of) -> Setting:
-        """Of a task whose support has the views to learn from."""
+    def of(
+        cls,
+        task: Task,
+        folding: Callable[[Support], Folds] = Folds.of,
+        losses: Losses = mirrors.of_classes,
+    ) -> Setting:
+        """Of a task whose support has the views to learn from, unless these are to be chosen: then
+        mirror images have to pass.
+        """
         statistics = whitening.find(task.backbone, task.weights_sha256)
         canonical = Canonical.of(task.support, task.seed)
         transform, told = spaces.transform(tuple(task.layout), statistics), canonical.support
@@ -65,7 +76,7 @@ class Setting:
         if together is not None:
             together = near_copies.followed(told.originals.groups, together, told.groups)
             canonical = replace(canonical, support=replace(told, groups=together))
-        return cls(
+        setting = cls(
             task=task,
             canonical=canonical,
             folds=folding(canonical.support),
@@ -73,6 +84,18 @@ class Setting:
             statistics=statistics,
             told_groups=told.groups,
         )
+        return setting if setting.asked("views") else setting._with_mirrors_tested(losses)
+
+    def _with_mirrors_tested(self, losses: Losses) -> Setting:
+        """Without mirror images, and what is made of them, where they do not pass."""
+        mirror = mirrors.examined(self.transform, self.support, self.folds, losses)
+        if mirror is None or mirror.passed:
+            return replace(self, mirror=mirror)
+        message = f"Nothing is learned from mirror images: {mirror.why}"
+        self.task.report({"type": "message", "level": "info", "message": message})
+        kept = [view for view in self.support.features if pictured(view) != MIRROR]
+        canonical = replace(self.canonical, support=self.support.seen_as(kept))
+        return replace(self, mirror=mirror, canonical=canonical)
 
     @property
     def support(self) -> Support:
@@ -104,6 +127,11 @@ class Setting:
     def designs(self) -> Designs:
         """Of the support."""
         return Designs(self.transform, self.support, self.folds)
+
+    @property
+    def said_of_mirrors(self) -> dict[str, Any]:
+        """For an evaluation."""
+        return {} if self.mirror is None else {"mirror_images": self.mirror.as_json()}
 
     def asked(self, name: str) -> Any:
         """A hyperparameter that is set; None where it is "auto" or there is none."""

@@ -39,7 +39,9 @@ def fit(task: Task) -> Fit:
     """
     marks = task.support.marks
     assert marks is not None
-    setting = Setting.of(replace(task, support=_by_combination(task.support)), _folds)
+    setting = Setting.of(
+        replace(task, support=_by_combination(task.support)), _folds, mixture.of_marks
+    )
     folds = setting.folds
     assert isinstance(folds, MarkedFolds)
     if not bool(folds.learnable.any()):
@@ -121,7 +123,9 @@ def _finished(heads: _Heads) -> Fit:
     judged = _on_held_out(heads, head)
     return Fit(
         head=head,
-        evaluation=_evaluation(heads, judged) | {"class_balance": _class_balance(heads)},
+        evaluation=_evaluation(heads, judged)
+        | {"class_balance": _class_balance(heads)}
+        | heads.setting.said_of_mirrors,
         answers=_answers(heads, judged),
         hyperparameters=_resolved(heads),
         advice=_advice(heads),

@@ -19,6 +19,7 @@ from worker.ml.fitting import cross_fit
 from worker.ml.fitting.cross_fit import HeadFit
 from worker.ml.fitting.design import Design
 from worker.ml.fitting.designs import Designs, Recipe
+from worker.ml.folds import Folds
 from worker.ml.methods import auto, one_head
 from worker.ml.methods.auto import Average, Member
 from worker.ml.methods.setting import Fitted, Setting
@@ -77,6 +78,23 @@ def loss(found: HeadFit, folds: MarkedFolds) -> float:
     if not bool(classes.any()):
         return 0.0
     return float(platt.losses(found.out_of_fold, folds.marks, folds.judged)[classes].mean())
+
+
+def of_marks(folds: Folds, original: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p [n] of the marks that can be judged, by scores of the examples and of their mirror
+    images [n, C], averaged over classes.
+    """
+    assert isinstance(folds, MarkedFolds)
+    judged, marks = folds.judged.double(), folds.marks.double()
+    scaled = platt.fit(original, folds.marks, folds.judged)
+    first, second = (
+        torch.nn.functional.binary_cross_entropy_with_logits(
+            scaled.logits(one), marks, reduction="none"
+        )
+        for one in (original, mirrored)
+    )
+    count = judged.sum(1).clamp(min=1)
+    return (first * judged).sum(1) / count, (second * judged).sum(1) / count
 
 
 def standard(found: HeadFit) -> HeadFit:

@@ -36,7 +36,11 @@ class Platt:
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """[n, C]."""
-        return (scores.double() * self.slope + self.offset).sigmoid()
+        return self.logits(scores).sigmoid()
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """Of those probabilities [n, C]."""
+        return scores.double() * self.slope + self.offset
 
 
 def fit(scores: Tensor, marks: Tensor, judged: Tensor) -> Platt:

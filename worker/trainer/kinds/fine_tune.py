@@ -15,7 +15,7 @@ from app.core import hyperparameters
 from app.core.errors import HeadstartError
 from app.core.job_state import TERMINAL
 from app.core.manifest import Example
-from app.core.modalities import MODALITIES, mapped, pictured
+from app.core.modalities import MIRROR, MODALITIES, mapped, pictured
 from app.infra.orm import JobRow
 from app.infra.repositories import jobs, versions, work
 from app.infra.repositories.work import Claim
@@ -75,7 +75,8 @@ def _run(attempt: Attempt, data: JobData, journal: Journal) -> None:
             result = tuning.fit(attempt, depth, request, journal, budget=budget)
         passes = journal.progress["embedding"]
         journal.progress["prediction_views"] = result["config"]["prediction_views"]
-        card = card_of(data, facts, result, views=_pictures(features), passes=passes)
+        journal.progress["views"] = _learned(features, result["evaluation"])
+        card = card_of(data, facts, result, views=journal.progress["views"], passes=passes)
         artifact = store(attempt, folder, card | learned_from.named(others.versions))
     used = {segment for view in features.values() for segment in view.read}
     register(attempt, data, artifact, journal=journal, segments=used)
@@ -101,7 +102,7 @@ def _others(attempt: Attempt, facts: EngineFacts, data: JobData, journal: Journa
 def _announce(
     journal: Journal, data: JobData, features: Mapping[str, Features], *, new: int
 ) -> None:
-    """Say which views are used, and how many of their embeddings were made for this job."""
+    """Say which views are there, and how many of their embeddings were made for this job."""
     for warning in data.warnings:
         journal.say(warning, "warn")
     used = sum(view.passes for view in features.values())
@@ -118,6 +119,12 @@ def _announce(
 def _pictures(features: Mapping[str, Features]) -> list[str]:
     """The views as they are called outside: how a picture is looked at."""
     return list(dict.fromkeys(map(pictured, features)))
+
+
+def _learned(features: Mapping[str, Features], evaluation: Mapping[str, Any]) -> list[str]:
+    """Of those, what the fit has learned from: not from mirror images if they are other things."""
+    left_out = not evaluation.get("mirror_images", {}).get("learned_from", True)
+    return [view for view in _pictures(features) if not (left_out and view == MIRROR)]
 
 
 def _request(

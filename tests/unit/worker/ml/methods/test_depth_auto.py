@@ -14,12 +14,12 @@ from tests.unit.worker.ml import tiny_encoder
 from tests.unit.worker.ml.methods.test_deeper import told
 from tests.unit.worker.ml.tiny_network import SPEC, seen, tiny_suffix
 from worker.ml.artifact import TUNED_FORMAT, Fit, HeadArtifact, HeadConfig
+from worker.ml.assess.intervals import standard_error
 from worker.ml.engines import load_engine
 from worker.ml.engines.tunable import tunable
 from worker.ml.fit import fit
 from worker.ml.heads import scoring
 from worker.ml.methods import deeper
-from worker.ml.methods.blended import standard_error
 from worker.ml.tasks import Support, Task, Tuning, TuningBudget
 
 pytestmark = pytest.mark.slow

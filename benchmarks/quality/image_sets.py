@@ -58,9 +58,13 @@ class ImageSet:
         return tuple(shots for shots in SHOTS if shots <= least)
 
 
-def load(name: str, backbone: str = BACKBONE) -> ImageSet:
-    """Embed what is not cached yet; a set is some minutes of a CPU the first time."""
-    return ImageSet(name, *(_part(name, split, backbone) for split in ("train", "test")))
+def load(name: str, backbone: str = BACKBONE, *, judged_by: tuple[str, ...] = VIEWS) -> ImageSet:
+    """Embed what is not cached yet; a set is some minutes of a CPU the first time.
+
+    Of the test split only what is `judged_by`.
+    """
+    wanted = {"train": VIEWS, "test": judged_by}
+    return ImageSet(name, *(_part(name, split, backbone, own) for split, own in wanted.items()))
 
 
 @cache
@@ -74,13 +78,13 @@ def spec(backbone: str = BACKBONE) -> BackboneSpec:
     return engine(backbone).spec
 
 
-def _part(name: str, split: str, backbone: str) -> Part:
+def _part(name: str, split: str, backbone: str, views: tuple[str, ...]) -> Part:
     folder = shared_data() / name / split
     classes = tuple(sorted(path.name for path in folder.iterdir()))
     files = [sorted((folder / label).iterdir()) for label in classes]
     labels = torch.tensor([c for c, own in enumerate(files) for _ in own])
     flat = [path for own in files for path in own]
-    features = {view: _embedded(flat, f"{backbone}.{name}.{split}", view) for view in VIEWS}
+    features = {view: _embedded(flat, f"{backbone}.{name}.{split}", view) for view in views}
     return Part(features, labels, classes)
 
 

@@ -10,6 +10,7 @@ from app.core.manifest import LabelMode
 from app.core.modalities import TuningMethod
 from app.http.schemas import Calibration, Interval, PredictionCost
 from app.models.advice_schemas import ADVICE, Advice
+from app.models.fit_schemas import DeeperTry, MirrorImages
 
 _MODEL: dict[str, Any] = {
     "id": "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t",
@@ -136,26 +137,6 @@ class NewSources(BaseModel):
     holds_for: str
 
 
-class TunedLosses(BaseModel):
-    """Mean log losses out of fold, of the frozen heads and of the best blend with the tuned."""
-
-    frozen: float
-    tuned: float
-    gain: Interval = Field(description="The first less the second, example by example.")
-
-
-class DeeperTry(BaseModel):
-    """What came of tuning the network beside the frozen heads."""
-
-    tried: TuningMethod | None = Field(description="Null: nothing was.")
-    taken: bool = Field(description="Whether the model has a tuned network.")
-    why: str = Field(description="Why it was or was not taken, or tried.")
-    seconds: float | None = Field(None, description="What it cost, killed tries included.")
-    max_seconds: float | None = Field(None, description="What it was allowed, with `depth` auto.")
-    cut_short: bool | None = Field(None, description="Whether a training ended for want of time.")
-    log_loss: TunedLosses | None = Field(None, description="Where it was tried to the end.")
-
-
 class Evaluation(BaseModel):
     """How good a model is, how that was found out, and what would make it better."""
 
@@ -257,6 +238,11 @@ class Evaluation(BaseModel):
         None,
         description="`reliability`: bins of confidence, each with its `count`, mean `confidence` "
         "and `accuracy` with an interval.",
+    )
+    mirror_images: MirrorImages | None = Field(
+        None,
+        description="Whether the fit learned from mirror images of the examples. Null where there "
+        "were none yet, or `views` were asked for.",
     )
     deeper: DeeperTry | None = Field(
         None, description="Where the network was tuned, or `depth` auto was asked for."

@@ -85,7 +85,8 @@ def _judged(one: ImageSet, made: Fit) -> Row:
     p = scoring.probabilities(made.head, one.test.features, layout=LAYOUT)
     accuracy, said = balanced_accuracy(p, one.test.labels), made.evaluation["accuracy"]
     learned = made.evaluation.get("mirror_images", {}).get("learned_from", True)
-    held = said is None or said["low"] <= accuracy <= said["high"]
+    low, high = (None, None) if said is None else (said["low"], said["high"])
+    held = low is None or low <= accuracy <= high
     return {"accuracy": accuracy, "learned": learned, "held": held}
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from sqlalchemy import select
+from PIL import Image, ImageDraw
+from sqlalchemy import func, select
 
 from app.core.hyperparameters import METHODS
 from app.core.manifest import Example
-from app.infra.orm import CheckpointRow, JobRow, ModelRow
+from app.infra.orm import CheckpointRow, JobRow, ModelRow, WorkRow
 from tests.integration.worker.conftest import REAL, training
 from tests.worker_kit import Kit, add_dataset, add_job, pictures
 from worker.formats import models
@@ -40,6 +43,11 @@ def model_of(kit: Kit, job: JobRow) -> ModelRow:
     return kit.read(lambda session: session.get_one(ModelRow, job.model_id))
 
 
+def unfinished(kit: Kit) -> int:
+    open_ones = select(func.count()).where(WorkRow.finished_at.is_(None))
+    return kit.read(lambda session: session.scalars(open_ones).one())
+
+
 def test_pictures_are_told_apart(sqlite_kit: Kit) -> None:
     kit = sqlite_kit
     with training(kit, REAL):
@@ -57,6 +65,42 @@ def test_pictures_are_told_apart(sqlite_kit: Kit) -> None:
     assert model.bytes < 200_000
     assert again.progress is not None
     assert again.progress["embedding"]["new"] == 0
+
+
+def arrow(seed: int, heading: str) -> bytes:
+    """An arrow to the left or right, where and how large as it comes."""
+    random, canvas = np.random.default_rng(seed), Image.new("RGB", (96, 96), "white")
+    long, tip = random.integers(14, 26), random.integers(8, 18)
+    x, y = random.integers(28, 68, 2).tolist()
+    pen, ahead = ImageDraw.Draw(canvas), 1 if heading == "right" else -1
+    pen.line((x - ahead * long, y, x + ahead * long, y), "navy", 6)
+    head = x + ahead * (long - tip)
+    pen.polygon(((x + ahead * long, y), (head, y - tip), (head, y + tip)), "navy")
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_later_job_learns_nothing_from_arrows_in_a_mirror(sqlite_kit: Kit) -> None:
+    kit = sqlite_kit
+    headings = [(heading, seed) for heading in ("left", "right") for seed in range(12)]
+    given = [(f"{h}/{seed}.png", h, arrow(seed + 100 * (h == "left"), h)) for h, seed in headings]
+    with training(kit, REAL):
+        version = add_dataset(kit, given)
+        kit.wait_version(version.id, 240)
+        kit.wait(lambda: not unfinished(kit), 240)
+        job = kit.wait_job(add_job(kit, version), 240)
+        asked = kit.wait_job(add_job(kit, version, hyperparameters={"views": ["mirror"]}))
+    model = model_of(kit, job)
+    assert job.progress is not None
+    assert "large" in model.card["views"]
+    assert "mirror" not in model.card["views"]
+    assert job.progress["views"] == model.card["views"]
+    assert model.evaluation["mirror_images"]["learned_from"] is False
+    by_name = model_of(kit, asked)
+    assert by_name.card["views"] == ["squish", "mirror"]
+    better = model.evaluation["log_loss"]["value"]
+    assert better < by_name.evaluation["log_loss"]["value"]
 
 
 def every_other_a_copy(one: Example) -> Example:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,20 +39,27 @@ def load(name: str) -> ImageSet:
 
 
 def _part(name: str, split: str, views: tuple[str, ...]) -> Part:
-    made = sorted(SETS[name](split), key=lambda one: one[0])
-    classes = tuple(sorted({label for label, _ in made}))
-    labels = torch.tensor([classes.index(label) for label, _ in made])
-    pictures = [picture for _, picture in made]
-    features = {view: _embedded(pictures, f"{name}.{split}", view) for view in views}
-    return Part(features, labels, classes)
+    paths = {view: _path(name, split, view) for view in ("labels", *views)}
+    if not all(path.exists() for path in paths.values()):
+        _make(sorted(SETS[name](split), key=lambda one: one[0]), paths)
+    kept = {view: np.load(path) for view, path in paths.items()}
+    classes, labels = np.unique(kept.pop("labels"), return_inverse=True)
+    features = {view: torch.from_numpy(rows) for view, rows in kept.items()}
+    return Part(features, torch.from_numpy(labels), tuple(classes.tolist()))
 
 
-def _embedded(pictures: list[bytes], key: str, view: str) -> torch.Tensor:
-    path = image_sets.CACHE / f"{image_sets.BACKBONE}.{key}.{view}.npy"
-    if not path.exists():
-        image_sets.CACHE.mkdir(parents=True, exist_ok=True)
-        np.save(path, np.stack(list(_rows(pictures, view))))
-    return torch.from_numpy(np.load(path))
+def _path(name: str, split: str, view: str) -> Path:
+    return image_sets.CACHE / f"{image_sets.BACKBONE}.{name}.{split}.{view}.npy"
+
+
+def _make(drawn: list[tuple[str, bytes]], paths: Mapping[str, Path]) -> None:
+    """Write labels and every view of pictures that is not there."""
+    image_sets.CACHE.mkdir(parents=True, exist_ok=True)
+    for view, path in paths.items():
+        if view == "labels":
+            np.save(path, np.array([label for label, _ in drawn]))
+        elif not path.exists():
+            np.save(path, np.stack(list(_rows([picture for _, picture in drawn], view))))
 
 
 def _rows(pictures: list[bytes], view: str) -> Iterator[np.ndarray]:

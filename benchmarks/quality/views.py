@@ -10,6 +10,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from multiprocessing import get_context
 from statistics import mean
 from typing import Any
@@ -37,7 +38,7 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     wanted = [(name, shots, s) for name, shots in _sizes() for s in range(seeds)]
     with get_context("spawn").Pool(2, torch.set_num_threads, (1,)) as pool:
-        rows = [row for row in pool.imap_unordered(_measured, wanted, chunksize=5) if row]
+        rows = [row for row in pool.imap(_measured, wanted, chunksize=seeds) if row]
     record(
         "views",
         figure="accuracy with and without further views of the examples, by `auto`",
@@ -55,6 +56,7 @@ def _sizes() -> Iterator[tuple[str, int]]:
         yield from ((name, shots) for shots in _loaded(name).shots)
 
 
+@cache
 def _loaded(name: str) -> ImageSet:
     if name in handed_sets.SETS:
         return handed_sets.load(name)

@@ -47,7 +47,9 @@ class Frozen(Hyperparameters):
     """What every method but the textbook one has: views, and the weight of the classes."""
 
     views: Auto | list[View] = Field(
-        "auto", description="Views of the support to learn from (auto: the best of those cached)."
+        "auto",
+        description="Views of the support to learn from (auto: those cached, mirror images only "
+        "where a mirror makes nothing else of the examples).",
     )
     prediction_views: Literal["squish", "all"] = Field(
         "squish",

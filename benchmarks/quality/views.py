@@ -88,7 +88,7 @@ def _judged(one: ImageSet, made: Fit) -> Row:
     accuracy, said = balanced_accuracy(p, one.test.labels), made.evaluation["accuracy"]
     learned = made.evaluation.get("mirror_images", {}).get("learned_from", True)
     low, high = (None, None) if said is None else (said["low"], said["high"])
-    held = low is None or low <= accuracy <= high
+    held = low is None or high is None or low <= accuracy <= high
     return {"accuracy": accuracy, "learned": learned, "held": held}
 
 

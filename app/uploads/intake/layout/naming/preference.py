@@ -40,7 +40,7 @@ def as_facts(tables: Sequence[NamingTable], *, beside: Sequence[NamingTable]) ->
     others = [one for one in tables if all(one is not other for other in beside)]
     said = [one for one in others if beside and not one.asked.isdisjoint(_FACTS)]
     why = "others have the labels"
-    return [replace(one, rows=[], facts=_facts(one), why=why, assumed={}) for one in said]
+    return [replace(one, rows=[], told=[], facts=_facts(one), why=why, assumed={}) for one in said]
 
 
 def _facts(one: NamingTable) -> list[Row]:

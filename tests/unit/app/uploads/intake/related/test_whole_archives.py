@@ -89,6 +89,7 @@ def test_whose_groups_are_those_of_the_other_table(take: Take) -> None:
     assert [one.group for one in built.examples] == ["0", "0", "1", "1", "2", "2", "3", "3"]
     assert said(built, "the group of 8 picture(s), which is read")
     assert built.assumed == {}
+    assert not said(built, "is taken for the label")
 
 
 FACES = [f"0000{at + 10}.jpg" for at in range(16)]

@@ -273,7 +273,8 @@ class ShadowAgreement(BaseModel):
     shadow: str
     compared: int = Field(description="Inputs that both have answered.")
     agreed: int = Field(
-        description="Inputs for which both answer the same label; of several, the same `labels`."
+        description="Inputs for which both answer the same label, or that they are `unknown`; of"
+        " several, the same `labels`."
     )
     agreement: dict[str, float | None] = Field(description="With its 95% interval.")
     differences: list[LabelDifference] = Field(description="Most frequent first.")
@@ -282,8 +283,12 @@ class ShadowAgreement(BaseModel):
 class LabelDifference(BaseModel):
     """Two labels for the same inputs; of several labels, one that only one of both answers."""
 
-    label: str | None = Field(description="null: the model does not answer `shadow_label`.")
-    shadow_label: str | None = Field(description="null: the shadow does not answer `label`.")
+    label: str | None = Field(
+        description="null: the model does not answer `shadow_label`, or says `unknown`."
+    )
+    shadow_label: str | None = Field(
+        description="null: the shadow does not answer `label`, or says `unknown`."
+    )
     count: int
 
 

@@ -51,13 +51,18 @@ def parted(body: bytes) -> tuple[bytes, list[Differences]]:
 
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> Differences:
-    """Their labels, where these differ; of several labels each that only one of them answers."""
+    """Their labels, where these differ, none of one that is unknown; of several labels each that
+    only one of them answers."""
     if "labels" not in one and "labels" not in other:
-        pair = str(one["label"]), str(other["label"])
+        pair = _label(one), _label(other)
         return () if pair[0] == pair[1] else (pair,)
     own, others = _labels(one), _labels(other)
     only_own = [(label, None) for label in sorted(own - others)]
     return (*only_own, *((None, label) for label in sorted(others - own)))
+
+
+def _label(answer: dict[str, Any]) -> str | None:
+    return None if answer.get("unknown") else str(answer["label"])
 
 
 def _labels(answer: dict[str, Any]) -> set[str]:

@@ -16,6 +16,10 @@ def one(label: str) -> Answered:
     return {"label": label, "score": 0.6}
 
 
+def unknown(label: str) -> Answered:
+    return one(label) | {"unknown": True}
+
+
 def several(*labels: str, best: str = "a") -> Answered:
     return {"label": best, "score": 0.6, "labels": list(labels)}
 
@@ -25,6 +29,9 @@ def several(*labels: str, best: str = "a") -> Answered:
     [
         (one("a"), one("a"), ()),
         (one("a"), one("b"), (("a", "b"),)),
+        (unknown("a"), unknown("b"), ()),
+        (unknown("a"), one("a"), ((None, "a"),)),
+        (one("a"), unknown("a"), (("a", None),)),
         (several("a", "b"), several("b", "a", best="b"), ()),
         (several(best="a"), several(best="b"), ()),
         (several("a"), several("a", "c"), ((None, "c"),)),

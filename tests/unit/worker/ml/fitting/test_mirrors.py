@@ -164,3 +164,9 @@ def test_of_few_examples_a_small_doubt_is_enough(per_class: float, passed: bool)
         original=torch.tensor([0.5]), mirrored=torch.tensor([0.6]), error=0.1, per_class=per_class
     )
     assert found.passed is passed
+
+
+def test_predictions_of_every_view_do_without_the_mirror_too() -> None:
+    """Averaged over a mirror, left and right would be one."""
+    made = fit.fit(task(pictures([10, 10, 10], handed=True), prediction_views="all"))
+    assert set(made.head.config.views) == {"squish", "large"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 
-from playwright.sync_api import Route, expect
+import pytest
+from playwright.sync_api import Browser, Route, expect
 
 from tests.e2e.conftest import Service
-from tests.e2e.console.conftest import Watched
+from tests.e2e.console.conftest import SIZES, Watched, opened
+from tests.e2e.console.rooms import settle, train, upload
 
 
 def _when_over(route: Route, live: Service) -> None:
@@ -52,3 +56,32 @@ def test_pictures_need_a_network_that_reads_names(console: Watched, live: Servic
     expect(dialog.get_by_role("button", name="Make a model")).to_have_attribute(
         "aria-disabled", "true"
     )
+
+
+LONG = "Quarterly_customer_feedback_" * 4
+
+
+@pytest.fixture
+def phone(chromium: Browser, live: Service) -> Iterator[Watched]:
+    """A phone's page, not signed in."""
+    width, height = SIZES["phone"]
+    yield from opened(chromium, live, viewport={"width": width, "height": height})
+
+
+def test_a_long_name_without_blanks_makes_no_page_wider(phone: Watched, live: Service) -> None:
+    rows = [{"text": f"number {at} of many", "label": "ab"[at % 2]} for at in range(8)]
+    with live.client() as client:
+        dataset = upload(client, "\n".join(map(json.dumps, rows)).encode(), "a.jsonl", LONG)
+        job = train(client, dataset, "all-MiniLM-L6-v2")
+        model = job["fine_tuned_model"]
+        client.put("/v1/aliases/long@live", json={"model": model}).raise_for_status()
+    watched = phone
+    watched.sign_in(live.key)
+    wide = {}
+    for address in (f"/datasets/{dataset}", f"/models/{model}", "/models", f"/jobs/{job['id']}",
+                    "/jobs", "/aliases", "/aliases/long@live", f"/try/{model}"):  # fmt: skip
+        watched.open(address)
+        settle(watched.page)
+        over = watched.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        wide |= {address: over} if over > 0 else {}
+    assert wide == {}

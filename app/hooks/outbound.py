@@ -85,6 +85,10 @@ def _placed(url: str) -> _Place:
         raise _unsafe("it names no host")
     if parts.fragment:
         raise _unsafe("it has a fragment")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise _unsafe("its host has an empty part, or one of over 63 characters") from error
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return _Place(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], target)
 

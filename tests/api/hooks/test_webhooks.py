@@ -174,6 +174,9 @@ def test_a_redirect_is_not_followed_and_the_last_try_fails(
         "https://example.com/\r\nhost: inside",
         "https://example.com\\@10.0.0.1/",
         "file:///etc/passwd",
+        "http://a..b/",
+        "http://.a/",
+        f"http://{'a' * 64}.example/",
     ],
 )
 @pytest.mark.promise(15)

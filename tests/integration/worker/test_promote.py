@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from app.core.manifest import Example
 from app.core.promotion.gate import Decision, PromotionGate
 from app.infra.orm import AliasRow, DatasetVersionRow, EmbeddingRow, ModelRow, PromotionRow
-from app.infra.repositories import datasets
+from app.infra.repositories import aliases, datasets
 from app.infra.repositories.retraining import moves, promotions
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.retraining.promotions import NewPromotion
@@ -333,6 +334,46 @@ def test_what_is_deleted_meanwhile_is_not_embedded_again(
     contents = {sha256(data).hexdigest() for _, _, data in others}
     left = kit.read(lambda session: set(session.scalars(select(EmbeddingRow.sha256))))
     assert contents.isdisjoint(left)
+
+
+def take_away(kit: Kit) -> None:
+    """As DELETE /v1/aliases/… does."""
+    gone = Move(cause="deleted", actor="key_test")
+    models = (meant(kit), None)
+
+    def step(session: Session) -> None:
+        moves.record(session, organisation_id="acme", alias=ALIAS, move=gone, models=models)
+        aliases.delete(session, organisation_id="acme", name=ALIAS)
+
+    kit.commit(step)
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_an_alias_that_is_deleted_meanwhile_does_not_come_back(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, was_there: bool
+) -> None:
+    """Also where it was made after the promotion was asked for: somebody has taken it away."""
+    members = [(f"c{n % 2}/{n}", f"c{n % 2}", f"{n}".encode()) for n in range(40)]
+
+    def gone(*_: object) -> tuple[Decision, list[str]]:
+        point(kit, first)
+        take_away(kit)
+        return Decision("promoted", "there is no incumbent to compare with"), []
+
+    monkeypatch.setattr(promote_kind, "_decide", gone)
+    with training(kit, LIGHT):
+        version = add_dataset(kit, members, change=in_group(held_out(members)))
+        first, candidate = trained(kit, version), trained(kit, version)
+        if was_there:
+            point(kit, first)
+        said = promote(kit, candidate)
+        assert meant(kit) is None
+        assert (said.verdict, said.status) == ("inconclusive", "decided")
+        assert said.reason is not None
+        assert "was deleted meanwhile" in said.reason
+        monkeypatch.undo()
+        assert promote(kit, candidate).verdict == "promoted", "who asks after it was deleted has it"
+    assert meant(kit) == candidate
 
 
 def test_an_alias_that_comes_to_mean_the_candidate_ends_the_promotion(

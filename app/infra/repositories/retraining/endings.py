@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.promotion.gate import PromotionGate
 from app.infra.orm import DatasetVersionRow, HookRow, HookRunRow, JobRow, PromotionRow
-from app.infra.repositories.retraining import hook_runs, promotions, webhooks
+from app.infra.repositories.retraining import hook_runs, moves, promotions, webhooks
 from app.infra.repositories.retraining.promotions import NewPromotion
 
 _EVENTS = {
@@ -49,8 +49,12 @@ def judge(
 ) -> None:
     """Let the gate of a run's hook look at a model; `why` says what for, if it is asked anew.
 
-    Raises what a promotion does.
+    Raises what a promotion does, and not_found where the alias was deleted since the trigger: it
+    does not come back by itself.
     """
+    of, alias = hook.organisation_id, hook.alias
+    if moves.is_taken_away(session, organisation_id=of, alias=alias, since=run.created_at):
+        raise HeadstartError("not_found", f"the alias {alias} was deleted since the trigger")
     note = f"{run.cause.get('type')} of {hook.name}"
     row = promotions.ask(
         session,

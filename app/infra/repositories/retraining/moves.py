@@ -112,6 +112,14 @@ def listing(
     return list(session.scalars(statement.order_by(AliasMoveRow.id.desc()).limit(limit)))
 
 
+def is_taken_away(session: Session, *, organisation_id: str, alias: str, since: float) -> bool:
+    """Whether somebody has deleted the alias since then, and nobody has made it again."""
+    if session.get(AliasRow, (organisation_id, alias), populate_existing=True) is not None:
+        return False
+    last = listing(session, organisation_id=organisation_id, alias=alias, after=None, limit=1)
+    return bool(last) and last[0].cause == "deleted" and last[0].created_at > since
+
+
 def former(session: Session, *, organisation_id: str, alias: AliasRow) -> str:
     """The model that the alias meant before the one it means now, and that is still there.
 

@@ -195,6 +195,8 @@ def conclude(session: Session, row: PromotionRow, decision: Decision) -> None:
     ).one_or_none()
     if (alias.model_id if alias is not None else None) != row.incumbent:
         raise MovedError
+    if _is_taken_away(session, row):
+        raise MovedError
     row.status, row.verdict, row.decided_at = "decided", decision.verdict, now(session)
     row.reason, row.evidence = decision.reason, decision.evidence
     if decision.verdict == "promoted":
@@ -215,8 +217,8 @@ def conclude(session: Session, row: PromotionRow, decision: Decision) -> None:
 
 
 def renew(session: Session, promotion_id: str) -> PromotionRow | None:
-    """Compare with what the alias means now; where that is the candidate, there is no question and
-    it is decided.
+    """Compare with what the alias means now; where that is the candidate, or it is deleted, there
+    is no question and it is decided.
     """
     row = lock(session, promotion_id)
     if row is None:
@@ -226,7 +228,15 @@ def renew(session: Session, promotion_id: str) -> PromotionRow | None:
     if row.incumbent == row.candidate:
         row.status, row.verdict, row.decided_at = "decided", "inconclusive", now(session)
         row.reason = "the alias has come to mean the candidate meanwhile"
+    elif _is_taken_away(session, row):
+        row.status, row.verdict, row.decided_at = "decided", "inconclusive", now(session)
+        row.reason = "the alias was deleted meanwhile, and does not come back by itself"
     return row
+
+
+def _is_taken_away(session: Session, row: PromotionRow) -> bool:
+    of, alias = row.organisation_id, row.alias
+    return moves.is_taken_away(session, organisation_id=of, alias=alias, since=row.created_at)
 
 
 def fail(session: Session, promotion_id: str, error: HeadstartError) -> PromotionRow | None:

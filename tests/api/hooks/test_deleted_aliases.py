@@ -1,0 +1,82 @@
+"""An alias that somebody has deleted does not come back by a hook's run, until the hook is enabled
+again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.infra.database import transaction
+from app.infra.repositories import jobs
+from tests.api.hooks.conftest import Make, until
+from tests.api.models.test_models import new_model
+from tests.api.service import Service
+
+pytestmark = pytest.mark.slow
+
+ALIAS = "/v1/aliases/cells@production"
+
+
+def trigger(client: httpx.Client, hook: dict[str, Any]) -> str:
+    run = client.post(f"/v1/hooks/{hook['id']}/trigger", json={"force": True})
+    return f"/v1/hooks/{hook['id']}/runs/{run.raise_for_status().json()['id']}"
+
+
+def reached(client: httpx.Client, run: str, status: str) -> dict[str, Any]:
+    found: dict[str, Any] = until(
+        lambda: (told := client.get(run).json())["status"] == status and told
+    )
+    return found
+
+
+def succeed(service: Service, job_id: str, model: str) -> None:
+    """End a job as a trainer does that has made a model."""
+    with transaction(service.services.sessions) as session:
+        job = jobs.lock_job(session, job_id)
+        if job.status == "validating_files":
+            jobs.advance_job(session, job, "queued")
+        jobs.advance_job(session, job, "running")
+        job.model_id = model
+        jobs.advance_job(session, job, "succeeded")
+
+
+@pytest.mark.parametrize("deleted", ["while it waits", "while it trains"])
+def test_a_run_does_not_bring_it_back_and_the_next_disables_the_hook(
+    service: Service, client: httpx.Client, hook: Make, tmp_path: Path, deleted: str
+) -> None:
+    first = new_model(service, tmp_path)
+    client.put(ALIAS, json={"model": first}).raise_for_status()
+    made = hook(debounce_seconds=0)
+    if deleted == "while it trains":
+        run = trigger(client, made)
+        job = reached(client, run, "running")["job"]
+        client.delete(ALIAS).raise_for_status()
+        succeed(service, job, new_model(service, tmp_path, number=2))
+        assert "was deleted since the trigger" in reached(client, run, "failed")["reason"]
+    else:
+        client.delete(ALIAS).raise_for_status()
+    assert client.get(ALIAS).status_code == 404
+    assert (
+        "was deleted: the hook is disabled"
+        in (reached(client, trigger(client, made), "failed")["reason"])
+    )
+    path = f"/v1/hooks/{made['id']}"
+    assert client.get(path).json()["enabled"] is False
+    client.patch(path, json={"enabled": True}).raise_for_status()
+    assert reached(client, trigger(client, made), "running")["job"]
+
+
+def test_an_alias_that_was_never_there_is_made(
+    service: Service, client: httpx.Client, hook: Make, tmp_path: Path
+) -> None:
+    first = new_model(service, tmp_path)
+    client.put(ALIAS, json={"model": first}).raise_for_status()
+    client.delete(ALIAS).raise_for_status()
+    run = trigger(client, hook(debounce_seconds=0))
+    job = reached(client, run, "running")["job"]
+    succeed(service, job, new_model(service, tmp_path, number=2))
+    assert client.get(run).json()["promotion"]

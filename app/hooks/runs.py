@@ -19,7 +19,7 @@ from app.http.dependencies import Services, writing
 from app.infra.database import now, reading
 from app.infra.orm import DatasetVersionRow, HookRow, HookRunRow
 from app.infra.repositories import datasets, needs, work
-from app.infra.repositories.retraining import endings, hook_runs, moves
+from app.infra.repositories.retraining import endings, hook_runs
 from app.infra.repositories.work import Claim
 
 log = structlog.get_logger()
@@ -73,10 +73,8 @@ def _begin(session: Session, services: Services, hook: HookRow, run: HookRunRow)
     if not hook.enabled:
         hook_runs.finish(session, run, "skipped", "the hook is disabled")
         return
-    of, alias = hook.organisation_id, hook.alias
-    if moves.is_taken_away(session, organisation_id=of, alias=alias, since=hook.updated_at):
-        why = f"the alias {alias} was deleted: the hook is disabled until somebody enables it again"
-        hook_runs.finish(session, run, "failed", why)
+    if endings.is_alias_taken_away(session, hook, run):
+        hook_runs.finish(session, run, "failed", endings.taken_away(hook))
         hook.enabled = False
         return
     try:

@@ -52,9 +52,9 @@ def judge(
     Raises what a promotion does, and not_found where the alias was deleted since the trigger: it
     does not come back by itself.
     """
-    of, alias = hook.organisation_id, hook.alias
-    if moves.is_taken_away(session, organisation_id=of, alias=alias, since=run.created_at):
-        raise HeadstartError("not_found", f"the alias {alias} was deleted since the trigger")
+    if is_alias_taken_away(session, hook, run):
+        hook.enabled = False
+        raise HeadstartError("not_found", taken_away(hook))
     note = f"{run.cause.get('type')} of {hook.name}"
     row = promotions.ask(
         session,
@@ -69,6 +69,18 @@ def judge(
         organisation_id=hook.organisation_id,
     )
     run.promotion_id = row.id
+
+
+def is_alias_taken_away(session: Session, hook: HookRow, run: HookRunRow) -> bool:
+    """Whether the alias was deleted since the run's trigger; one before it is to be made again."""
+    of, alias = hook.organisation_id, hook.alias
+    return moves.is_taken_away(session, organisation_id=of, alias=alias, since=run.created_at)
+
+
+def taken_away(hook: HookRow) -> str:
+    """What is said of it."""
+    told = f"the alias {hook.alias} was deleted since the trigger"
+    return f"{told}: the hook is disabled until somebody enables it again"
 
 
 def promotion_ended(session: Session, row: PromotionRow) -> None:

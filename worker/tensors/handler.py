@@ -266,21 +266,22 @@ def _collect(
 ) -> _Pass:
     """Embed until the end, or until a stop is asked for after what is embedded together."""
     items = request["items"]
-    together = reading_of(engine).together(engine)
     made = _Pass(len(items["length"]))
+
+    def told() -> bool:
+        report("progress", {"done": made.done})
+        return stopped()
+
     stream = embed_stream(
         engine,
         blobs(items),
         view=request["view"],
         threads=request["threads"],
         scale=PixelScale.from_json(request.get("pixel_scale")),
+        stopped=told,
     )
     for index, result in stream:
         made.add(index, result)
-        if len(made.vectors) % together == 0:
-            report("progress", {"done": made.done})
-            if stopped():
-                break
     return made
 
 

@@ -17,6 +17,7 @@ from app.core.manifest import Example
 from app.infra import weights
 from app.infra.orm import DatasetVersionRow
 from app.infra.repositories import work
+from app.infra.repositories.picking import IDLE
 from app.infra.repositories.work import Claim
 from app.infra.storage import fetch_manifest, staging
 from worker.formats.channel import Message
@@ -28,6 +29,10 @@ from worker.trainer.tensor_process import EngineFacts
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.1
+_TURN_SECONDS = 5.0
+"""After which others' work that is as urgent may pass: how long an organisation's goes on by itself
+must not hang on how much it is.
+"""
 _GRACE_SECONDS = 60.0
 _MOST_TOGETHER = 64
 """Inputs after which an embedding says how far it is, at the latest."""
@@ -50,6 +55,7 @@ class Attempt:
         self._makes_way_to = tuple(makes_way_to)
         self._makes_way = False
         self._looked = 0.0
+        self._began = time.monotonic()
 
     @property
     def staging(self) -> Path:
@@ -71,17 +77,23 @@ class Attempt:
         if self.context.stop.requested:
             return True
         now = time.monotonic()
-        if self.claim.priority == 0 or now - self._looked < self._patience():
+        if not self._may_be_passed(now) or now - self._looked < self._patience():
             return False
         self._looked = now
-        return self.context.read(
-            lambda session: work.urgent(
-                session,
-                kinds=self._makes_way_to,
-                before=self.claim.priority,
-                lanes=self.context.settings.lanes,
-            )
-        )
+        return self.context.read(lambda session: self._is_passed(session, now))
+
+    def _may_be_passed(self, now: float) -> bool:
+        return self.claim.priority > 0 or now - self._began > _TURN_SECONDS
+
+    def _is_passed(self, session: Session, now: float) -> bool:
+        """Whether something more urgent waits or, once the turn is over, others' of the same."""
+        own, lanes = self.claim.priority, self.context.settings.lanes
+        if work.urgent(session, kinds=self._makes_way_to, before=own, lanes=lanes):
+            return True
+        if own >= IDLE or now - self._began <= _TURN_SECONDS:
+            return False
+        but = self.claim.organisation_id
+        return work.urgent(session, kinds=self._makes_way_to, before=own + 1, lanes=lanes, but=but)
 
     def _patience(self) -> float:
         """Seconds between two looks: none where a commit has just been seen."""

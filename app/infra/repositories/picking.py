@@ -117,9 +117,12 @@ def turn_sql(*, clock: str) -> str:
 
 
 def urgent_sql(*, clock: str, lanes: Lanes) -> str:
-    """One row where work of a priority below `:before` could be claimed now."""
+    """One row where work of a priority below `:before` could be claimed now, of another
+    organisation than `:but`.
+    """
     ready = ready_sql(clock=clock, lanes=lanes)
-    return f"SELECT 1 FROM work w WHERE w.priority < :before AND {ready} LIMIT 1"  # noqa: S608
+    which = "w.priority < :before AND w.organisation_id <> :but"
+    return f"SELECT 1 FROM work w WHERE {which} AND {ready} LIMIT 1"  # noqa: S608
 
 
 _LOOKED_AT = 1000

@@ -260,10 +260,12 @@ def prune(session: Session, *, limit: int) -> int:
     return len(ids)
 
 
-def urgent(session: Session, *, kinds: Sequence[str], before: int = 1, lanes: Lanes = _ALL) -> bool:
-    """Whether work of a priority below `before` could be claimed now."""
+def urgent(
+    session: Session, *, kinds: Sequence[str], before: int = 1, lanes: Lanes = _ALL, but: str = ""
+) -> bool:
+    """Whether work of a priority below `before`, not the organisation `but`'s, could be claimed."""
     sql = urgent_sql(clock=clock_sql(session), lanes=lanes)
-    told = {"kinds": list(kinds), "before": before}
+    told = {"kinds": list(kinds), "before": before, "but": but}
     return session.execute(*prepared(sql, told, lanes)).first() is not None
 
 

@@ -25,6 +25,8 @@ Row = TypeVar("Row")
 Rows = Iterator[Any]
 AHEAD = 3
 """Batches that are decoded or being decoded ahead of the network."""
+_USUAL_TEXT = 250
+"""Characters: with so many, what is embedded together takes a second or a few."""
 TEXT_BATCHES = 8
 """Batches of texts taken at once: sorted by length, they need less padding."""
 
@@ -42,7 +44,11 @@ class Reading(Protocol):
     """What differs between modalities on the way from bytes to an engine."""
 
     def together(self, engine: Engine) -> int:
-        """How many inputs are embedded at once."""
+        """How many usual inputs are embedded at once."""
+        ...
+
+    def weight(self, row: Any) -> float:
+        """As how many usual ones an input counts."""
         ...
 
     def rows(self, engine: Engine, blobs: Iterable[bytes], asked: Asked) -> Any:
@@ -68,6 +74,10 @@ class ImageReading:
     def together(self, engine: Engine) -> int:
         """As many as use the device well."""
         return engine.best_batch
+
+    def weight(self, row: Pixels) -> float:  # noqa: ARG002
+        """All are of one size."""
+        return 1.0
 
     @contextmanager
     def rows(self, engine: Engine, blobs: Iterable[bytes], asked: Asked) -> Iterator[Rows]:
@@ -101,6 +111,10 @@ class TextReading:
     def together(self, engine: Engine) -> int:
         """Several batches, so that like lengths meet."""
         return TEXT_BATCHES * engine.best_batch
+
+    def weight(self, row: str) -> float:
+        """A text of several windows takes as long as a hundred of a few words."""
+        return max(1.0, len(row) / _USUAL_TEXT)
 
     @contextmanager
     def rows(

@@ -13,7 +13,7 @@ from app.core.modalities import IMAGE, is_mapped, is_pixels
 from worker.ml.engines.base import Engine, ImageEngine, Vectors
 from worker.ml.engines.finite import not_finite
 from worker.ml.engines.joint import JointEngine
-from worker.ml.engines.readings import Asked, reading_of
+from worker.ml.engines.readings import Asked, Reading, reading_of
 from worker.ml.images.pixel_scale import PixelScale
 
 Vector = NDArray[np.float32]
@@ -27,13 +27,16 @@ def embed_stream(
     view: str = IMAGE.primary,
     threads: int | None = None,
     scale: PixelScale | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """(index, float32 [D]) for each blob, or (index, the error that says what is wrong with it).
 
     Every index comes once; vectors come in order, a batch at a time, and so do errors. `blobs` is
     read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
-    Texts are UTF-8. Every vector is finite: of which the network gives other numbers is an error
-    (not_finite). Raises weights_invalid where it gives no others of anything.
+    Texts are UTF-8. After each batch, whose results are taken by then, `stopped` says whether to go
+    no further (of several backbones after all). Every vector is finite: of which the network gives
+    other numbers is an error (not_finite). Raises weights_invalid where it gives no others of
+    anything.
     """
     if isinstance(engine, JointEngine):
         yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)
@@ -41,9 +44,8 @@ def embed_stream(
     reading, network = reading_of(engine), embedder(engine, view)
     asked = Asked(view=view, threads=threads, scale=scale)
     with reading.rows(engine, blobs, asked) as rows:
-        made = _in_batches(
-            rows, reading.together(engine), lambda some: network(reading.batch(some))
-        )
+        batches = _batches(rows, reading, most=reading.together(engine))
+        made = _embedded(batches, lambda some: network(reading.batch(some)), stopped)
         wrong: HeadstartError | None = None
         for index, result in made:
             if isinstance(result, HeadstartError) or np.isfinite(result).all():
@@ -83,19 +85,32 @@ def embedder(engine: Engine, view: str) -> Callable[[Any], Vectors]:
     return lambda batch: images.embed_with_map(batch)[:, width:]
 
 
-def _in_batches(
-    rows: Iterable[Any], size: int, embed: Callable[[list[Any]], Vectors]
-) -> Iterator[Result]:
-    indices: list[int] = []
-    batch: list[Any] = []
+def _batches(
+    rows: Iterable[Any], reading: Reading, *, most: int
+) -> Iterator[list[tuple[int, Any]]]:
+    """Numbered rows, at most so many that they are embedded together in seconds."""
+    batch: list[tuple[int, Any]] = []
+    weight = 0.0
     for index, row in enumerate(rows):
-        if isinstance(row, HeadstartError):
-            yield index, row
-            continue
-        indices.append(index)
-        batch.append(row)
-        if len(batch) == size:
-            yield from zip(indices, embed(batch), strict=True)
-            indices, batch = [], []
+        batch.append((index, row))
+        weight += 1 if isinstance(row, HeadstartError) else reading.weight(row)
+        if weight >= most:
+            yield batch
+            batch, weight = [], 0.0
     if batch:
-        yield from zip(indices, embed(batch), strict=True)
+        yield batch
+
+
+def _embedded(
+    batches: Iterable[list[tuple[int, Any]]],
+    embed: Callable[[list[Any]], Vectors],
+    stopped: Callable[[], bool],
+) -> Iterator[Result]:
+    for batch in batches:
+        yield from ((index, row) for index, row in batch if isinstance(row, HeadstartError))
+        good = [one for one in batch if not isinstance(one[1], HeadstartError)]
+        if good:
+            vectors = embed([row for _, row in good])
+            yield from zip((index for index, _ in good), vectors, strict=True)
+        if stopped():
+            return

@@ -56,6 +56,20 @@ def test_texts_that_were_embedded_together_are_kept_together(tmp_path: Path) -> 
     assert told == [together]
 
 
+def test_long_texts_are_embedded_a_few_together(tmp_path: Path) -> None:
+    """So that who waits for the worker waits for seconds, however long they are."""
+    engine: Any = Engine()
+    pack = tmp_path / "pack"
+    pack.write_bytes(b"x" * 100_000)
+    items = {
+        "packs": [str(pack)], "pack": [0] * 100, "offset": [0] * 100, "length": [2000] * 100,
+        "sha256": [sha256(b"x" * 2000).hexdigest()] * 100,
+    }  # fmt: skip
+    request = {"items": items, "view": "text", "threads": 1}
+    found = _collect(engine, request, lambda *_: None, lambda: True)
+    assert found.done == engine.embedded == TEXT_BATCHES * Engine.best_batch // 8
+
+
 class Windows:
     """Reads three characters of a text."""
 

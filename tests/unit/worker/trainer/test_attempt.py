@@ -69,6 +69,40 @@ def test_urgent_work_makes_no_way(kit: Kit, context: Context, tmp_path: Path) ->
     assert urgent.ask(embedding(tmp_path, 64))["done"] == 64
 
 
+@pytest.mark.parametrize(
+    ("priority", "waits", "turn", "done"),
+    [
+        (0, "bolt", 0.0, 16),
+        (0, "acme", 0.0, 64),
+        (0, "bolt", 60.0, 64),
+        (5, "bolt", 0.0, 16),
+        (10, "bolt", 0.0, 64),
+    ],
+)
+def test_after_its_turn_others_work_of_the_same_urgency_may_pass(
+    kit: Kit,
+    context: Context,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    priority: int,
+    waits: str,
+    turn: float,
+    done: int,
+) -> None:
+    monkeypatch.setattr("worker.trainer.attempt._TURN_SECONDS", turn)
+    own = attempt(kit, context, priority=priority)
+    if waits != "acme":
+        organisation(kit, waits)
+    kit.commit(
+        lambda session: work.add(
+            session, "embed", organisation_id=waits, payload={}, priority=priority
+        )
+    )
+    own.engine("x")
+    assert own.ask(embedding(tmp_path, 64))["done"] == done
+
+
 def test_work_that_was_let_past_makes_no_way(kit: Kit, context: Context, tmp_path: Path) -> None:
     bulk = attempt(kit, context, priority=5)
     kit.commit(lambda session: work.add(session, "embed", organisation_id="acme", payload={}))

@@ -58,10 +58,17 @@ def restore(
     with only_one(settings.data_dir):
         done = restore_backup(settings, source)
     console.print(f"{_told(done)} are restored; the API keys of then open it")
+    console.print(_UNDONE.format(made=done.made))
     for name, count in done.lacking.items():
         told = f"the key {name}, which opens {count} secrets: add it to {where(settings)}"
         console.print(Text("still missing", "yellow"), told)
     _tell_missing(done)
+
+
+_UNDONE = (
+    "It is as it was at {made}: what was erased, deleted, revoked or rotated since then is back, keys "
+    "too, and hooks and webhooks of then run. Do those again before others use it."
+)
 
 
 def _told(done: Backup) -> str:

@@ -66,6 +66,8 @@ class BackupList(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     format: Literal[1]
+    made: Annotated[str, Field(max_length=_LONGEST), AfterValidator(_shown)] = "an unknown time"
+    """When, in UTC (ISO 8601)."""
     files: dict[Annotated[str, AfterValidator(_known)], ListedFile]
     missing: list[Annotated[str, Field(max_length=_LONGEST), AfterValidator(_shown)]]
 

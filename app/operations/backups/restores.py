@@ -47,7 +47,7 @@ def restore(settings: Settings, source: Path) -> Backup:
             copy.dispose()
     size = sum(one.bytes for one in listed.files.values())
     return Backup(files=len(listed.files), bytes=size, missing=listed.missing, sealed=sealed,
-                  has_keys=KEYS in listed.files,
+                  has_keys=KEYS in listed.files, made=listed.made,
                   lacking=sealing.lacking(sealed, open_vault(settings)))  # fmt: skip
 
 

@@ -39,6 +39,8 @@ class Backup:
     sealed: Mapping[str, int]
     has_keys: bool
     lacking: Mapping[str, int]
+    made: str
+    """When, in UTC (ISO 8601)."""
 
 
 def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Backup:
@@ -67,7 +69,7 @@ def back_up(settings: Settings, target: Path, *, with_keys: bool = False) -> Bac
         shelves.write(target, files, facts)
         sizes = [file.stat().st_size for file in files.values()]
     return Backup(files=len(sizes), bytes=sum(sizes), missing=missing, sealed=sealed,
-                  has_keys=with_keys, lacking=lacking)  # fmt: skip
+                  has_keys=with_keys, lacking=lacking, made=made)  # fmt: skip
 
 
 @contextmanager

@@ -145,6 +145,8 @@ def test_a_backup_says_whether_it_opens_its_own_secrets(
     assert restored.exit_code == 0, "a key may come later"
     assert name is not None
     assert (name in restored.output) is not with_key
+    made = json.loads((target / "backup.json").read_text())["made"]
+    assert f"It is as it was at {made}: what was erased" in restored.output
     if not with_key:
         prepare(Settings(data_dir=new))
         shutil.copy(folder / keys.FILE, new / keys.FILE)

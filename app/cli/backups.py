@@ -66,8 +66,8 @@ def restore(
 
 
 _UNDONE = (
-    "It is as it was at {made}: what was erased, deleted, revoked or rotated since then is back, keys "
-    "too, and hooks and webhooks of then run. Do those again before others use it."
+    "It is as it was at {made}: what was erased, deleted, revoked or rotated since then is back, "
+    "keys too, and hooks and webhooks of then run. Do those again before others use it."
 )
 
 

@@ -152,6 +152,8 @@ bench-quality: install ## Accuracy, calibration, intervals and unknowns from few
 	$(BIN)/python -m benchmarks.quality.decoder_pooling
 	$(BIN)/python -m benchmarks.quality.partial
 	$(BIN)/python -m benchmarks.quality.deeper
+	$(BIN)/python -m benchmarks.quality.setfit
+	$(BIN)/python -m benchmarks.quality.views
 	$(BIN)/python -m benchmarks.long_texts
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.drift

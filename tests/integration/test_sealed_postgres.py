@@ -48,8 +48,9 @@ def test_secrets_are_kept_as_they_are_until_there_is_a_key_and_then_sealed(
         vault = Vault(lambda: [key])
         with transaction(held.sessions) as session:
             assert sealing.seal_all(session, vault) == (3, 0)
-        for path in ("/v1/webhooks", f"/v1/webhooks/{made['id']}/secret"):
-            refused = client.post(path, json={"url": "https://x.example"})
+        more = {"url": "https://x.example"}
+        for path, body in (("/v1/webhooks", more), (f"/v1/webhooks/{made['id']}/secret", None)):
+            refused = client.post(path, json=body)
             assert refused.json()["code"] == "secrets_key_missing"
     with reading(held.sessions) as session:
         row = session.scalars(select(WebhookRow)).one()

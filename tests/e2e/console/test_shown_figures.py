@@ -25,6 +25,7 @@ def test_models_of_several_labels_are_known_by_their_own_figure(
     console.sign_in(live.key)
     console.open("/aliases/shown@live")
     figure = f"{100 * said['value']:.1f}%"
+    expect(page.get_by_role("heading", name="shown@live")).to_be_visible()
     expect(page.get_by_role("img", name="mean average precision")).to_be_visible()
     expect(page.locator(".panel").first).to_contain_text(figure)
     console.open(f"/compare?a={models[0]}&b={models[1]}")

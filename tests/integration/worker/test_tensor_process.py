@@ -15,9 +15,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from app.core.errors import HeadstartError
+from app.infra.processes import stillness
 from tests.integration.worker.conftest import LIGHT, REAL
 from tests.worker_kit import picture
-from worker.trainer import tensor_process
 from worker.trainer.tensor_process import (
     ChildCrashedError,
     ChildExceptionError,
@@ -189,7 +189,7 @@ def test_a_death_is_told_apart_from_an_error(child: TensorProcess) -> None:
 def test_a_frozen_child_is_replaced(
     child: TensorProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tensor_process, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(stillness, "LOOK_SECONDS", 0.02)
     child.engine(BACKBONE, nothing)
     assert child.pid is not None
     frozen = child.pid
@@ -197,7 +197,7 @@ def test_a_frozen_child_is_replaced(
     with pytest.raises(ChildCrashedError, match="hangs"):
         child.ask({"op": "embed", "backbone": BACKBONE}, guard=nothing)
     assert not Path(f"/proc/{frozen}").exists()
-    monkeypatch.setattr(tensor_process, "_LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(stillness, "LOOK_SECONDS", 1.0)
     assert embed(child, tmp_path, [picture(1, 0)])["done"] == 1
 
 

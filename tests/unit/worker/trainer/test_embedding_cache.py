@@ -113,7 +113,7 @@ def test_what_a_store_answers_wrongly_is_forgotten_too(
     add(kit, cache, {"a": 1})
 
     def wrong(key: str) -> Path:
-        raise DamagedError(key)
+        raise DamagedError(key, retry_after=1)
 
     monkeypatch.setattr(kit.storage, "fetch", wrong)
     places = cache.find(SCOPE, ["a"])

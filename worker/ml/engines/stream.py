@@ -34,9 +34,9 @@ def embed_stream(
     Every index comes once; vectors come in order, a batch at a time, and so do errors. `blobs` is
     read a few batches ahead; `threads` decode (default: one per core), deep pictures by `scale`.
     Texts are UTF-8. After each batch, whose results are taken by then, `stopped` says whether to go
-    no further (of several backbones after all). Every vector is finite: of which the network gives
-    other numbers is an error (not_finite). Raises weights_invalid where it gives no others of
-    anything.
+    no further; of several backbones together it is not asked. Every vector is finite: of which the
+    network gives other numbers is an error (not_finite). Raises weights_invalid where it gives no
+    others of anything.
     """
     if isinstance(engine, JointEngine):
         yield from _of_each(engine, blobs, view=view, threads=threads, scale=scale)

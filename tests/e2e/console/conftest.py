@@ -55,7 +55,11 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page, and what went wrong on it that nobody had asked for."""
+    """A page, and what went wrong on it that nobody had asked for.
+
+    Routes are set before signing in: a browser lets a page that has been loaded send its next
+    request past a route that was set after it.
+    """
 
     page: Page
     url: str

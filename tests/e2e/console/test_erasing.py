@@ -116,12 +116,12 @@ def test_what_is_refused_is_said_with_what_to_do(
     def refuse(route: Route) -> None:
         route.fulfill(status=409, body=json.dumps(problem))
 
+    page.route("**/erasures", refuse)
     console.sign_in(live.key)
     console.open(f"/datasets/{dataset}")
     page.locator(".tile").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Erase for good…").click()
-    page.route("**/erasures", refuse)
     dialog.get_by_role("button", name="Erase for good", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("the model is made of its examples")
     expect(dialog.get_by_text("Tick that these models go, too.")).to_be_visible()

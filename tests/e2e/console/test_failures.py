@@ -53,7 +53,6 @@ def test_a_lost_connection_is_counted_and_taken_up_again(console: Watched, live:
         client.get(f"/v1/fine_tuning/jobs/{job}", headers={"Prefer": "wait=60"})
     page = console.page
     running = '"status":"running"'
-    console.sign_in(live.key)
 
     def still(route):  # type: ignore[no-untyped-def]
         answer = route.fetch()
@@ -61,6 +60,7 @@ def test_a_lost_connection_is_counted_and_taken_up_again(console: Watched, live:
 
     page.route(f"**/v1/fine_tuning/jobs/{job}", still)
     page.route(f"**/v1/fine_tuning/jobs/{job}/events", lambda route: route.abort())
+    console.sign_in(live.key)
     console.faults = []
     console.open(f"/jobs/{job}")
     note = page.get_by_role("status").filter(has_text="Connection lost")
@@ -78,13 +78,13 @@ def test_a_page_that_cannot_be_drawn_says_so_and_takes_no_other_with_it(
     with live.client() as client:
         dataset = upload(client, zipped(drawn(per_class=3, seed=94)), "c.zip", "odd answer")
     page = console.page
-    console.sign_in(live.key)
 
     def odd(route):  # type: ignore[no-untyped-def]
         answer = route.fetch()
         route.fulfill(response=answer, json=answer.json() | {"classes": None})
 
     page.route(f"**/v1/datasets/{dataset}", odd)
+    console.sign_in(live.key)
     console.open(f"/datasets/{dataset}")
     expect(page.get_by_role("heading", name="This page cannot be shown")).to_be_visible()
     assert console.faults, "a developer finds the error in the browser's console"
@@ -107,9 +107,9 @@ def test_a_503_is_said_and_tried_again(console: Watched, live: Service) -> None:
         )
     problem = '{"code": "database_unavailable", "detail": "the database cannot be reached"}'
     page = console.page
-    console.sign_in(live.key)
     where = f"**/v1/models/{job['fine_tuned_model']}/evaluation"
     page.route(where, lambda route: route.fulfill(status=503, body=problem))
+    console.sign_in(live.key)
     console.open(f"/models/{job['fine_tuned_model']}")
     expect(page.get_by_role("alert")).to_contain_text("the database cannot be reached")
     page.unroute(where)

@@ -148,12 +148,12 @@ def test_that_is_wrong_feeds_back(
 def test_a_refused_label_comes_back(console: Watched, live: Service, in_use: str) -> None:
     console.expected = {503}
     page = console.page
-    console.sign_in(live.key)
-    console.open(f"/feedback/{ALIAS}")
-    page.locator(".stage img").wait_for()
     problem = '{"code": "database_unavailable", "detail": "the database cannot be reached"}'
     where = f"**/v1/models/{ALIAS}/feedback"
     page.route(where, lambda route: route.fulfill(status=503, body=problem))
+    console.sign_in(live.key)
+    console.open(f"/feedback/{ALIAS}")
+    page.locator(".stage img").wait_for()
     page.keyboard.press("1")
     expect(page.get_by_role("alert")).to_contain_text("the database cannot be reached")
     expect(page.get_by_text(re.compile("^0 of "))).to_be_visible()

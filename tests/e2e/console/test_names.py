@@ -25,10 +25,10 @@ def _when_over(route: Route, live: Service) -> None:
 
 def test_names_alone_make_a_model(console: Watched, live: Service) -> None:
     page = console.page
-    console.sign_in(live.key)
     page.route(
         re.compile(r"/v1/fine_tuning/jobs/ftjob-\w+$"), lambda route: _when_over(route, live)
     )
+    console.sign_in(live.key)
     console.open("/datasets")
     page.get_by_role("button", name="Name classes…").click()
     dialog = page.get_by_role("dialog")

@@ -44,6 +44,12 @@ def test_from_a_folder_to_a_corrected_model(
     console: Watched, live: Service, tmp_path: Path
 ) -> None:
     page = console.page
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/evaluation/examples?*", hold)
     console.sign_in(live.key)
     drop(page, folder(tmp_path))
     expect(page.get_by_text("25 of 25 pictures can be used, in 2 classes.")).to_be_visible()
@@ -51,12 +57,6 @@ def test_from_a_folder_to_a_corrected_model(
     page.get_by_role("button", name="Keep 25 examples").click()
     expect(page).to_have_url(re.compile("#/datasets/ds_"))
     dataset = page.url.rsplit("/", 1)[1]
-    late: list[Route] = []
-
-    def hold(route: Route) -> None:
-        late.append(route)
-
-    page.route("**/evaluation/examples?*", hold)
     train(page)
     expect(page.get_by_text("Always guessing one class would be right")).to_be_visible()
     model = page.url.rsplit("/", 1)[1]

@@ -78,8 +78,27 @@ async function refusal(answer, used) {
 
 /** @param {string} path @param {Record<string, unknown>} [query] @param {AbortSignal} [signal] @returns {Promise<any>} */
 export const get = async (path, query, signal) => (await ask("GET", path, { query, signal })).json();
+/** A name for one effect, however often it is asked for. */
+export const once = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** What was asked for and whose answer never came: asked for again, it takes effect once. @type {Map<string, string>} */
+const unanswered = new Map();
+
 /** @param {string} method @param {string} path @param {unknown} [json] @param {Record<string, string>} [headers] @returns {Promise<any>} */
-export const send = async (method, path, json, headers) => (await ask(method, path, { json, headers })).json();
+export async function send(method, path, json, headers) {
+  if (method !== "POST") return (await ask(method, path, { json, headers })).json();
+  const what = `${path} ${JSON.stringify(json)}`;
+  const name = unanswered.get(what) ?? once();
+  unanswered.set(what, name);
+  try {
+    const answer = await (await ask(method, path, { json, headers: { "idempotency-key": name, ...headers } })).json();
+    unanswered.delete(what);
+    return answer;
+  } catch (error) {
+    if (error instanceof Refusal && error.status && error.status < 500) unanswered.delete(what);
+    throw error;
+  }
+}
 
 /** Every item of a list, page by page. @param {string} path @param {Record<string, unknown>} [query] @returns {Promise<any[]>} */
 export async function all(path, query = {}, most = 20_000) {
@@ -178,52 +197,57 @@ async function stream(job, last, signal, heard, open) {
   }
 }
 
-// Pictures: fetched with the key into blob URLs, six at once, the last asked for first, 600 kept.
+// Pictures, as blob URLs, and texts of examples: fetched with the key, six at once, 600 of each kept;
+// what is out of sight again before its turn is not fetched.
 const AT_ONCE = 6, KEPT = 600;
-/** @type {Map<string, Promise<string>>} */
-const pictures = new Map();
 /** @type {{run: () => Promise<void>, wanted: () => boolean, drop: () => void}[]} */
 const waiting = [];
 let running = 0;
 
-/** @param {string} path @param {Record<string, unknown>} query @param {() => boolean} wanted @returns {Promise<string>} */
-export function picture(path, query, wanted) {
-  const name = url(path, query).href;
-  const known = pictures.get(name);
-  if (known) {
-    pictures.delete(name);
-    pictures.set(name, known);
-    return known;
-  }
-  const made = new Promise((resolve, reject) => {
-    const run = async () => {
-      try {
-        const answer = await ask("GET", path, { query });
-        resolve(URL.createObjectURL(await answer.blob()));
-      } catch (error) { pictures.delete(name); reject(error); }
-    };
-    waiting.push({ run, wanted, drop: () => { pictures.delete(name); reject(new DOMException("dropped", "AbortError")); } });
-  });
-  pictures.set(name, made);
-  if (pictures.size > KEPT) forget();
-  next();
-  return made;
+/** Contents of one kind. @param {(answer: Response) => Promise<string>} read @param {(made: string) => void} end */
+function shelf(read, end) {
+  /** @type {Map<string, {made: Promise<string>, wanted: (() => boolean)[]}>} */
+  const kept = new Map();
+  /** @param {string} name */
+  const drop = (name) => { kept.get(name)?.made.then(end, () => {}); kept.delete(name); };
+  /** @param {string} path @param {Record<string, unknown>} query @param {() => boolean} wanted @returns {Promise<string>} */
+  const take = (path, query, wanted) => {
+    const name = url(path, query).href;
+    const known = kept.get(name);
+    if (known) {
+      kept.delete(name);
+      kept.set(name, known);
+      known.wanted.push(wanted);
+      return known.made;
+    }
+    const wants = [wanted];
+    const made = new Promise((resolve, reject) => {
+      const run = async () => {
+        try { resolve(await read(await ask("GET", path, { query }))); } catch (error) { kept.delete(name); reject(error); }
+        wants.length = 0;
+      };
+      waiting.push({ run, wanted: () => wants.some((one) => one()), drop: () => { kept.delete(name); reject(new DOMException("dropped", "AbortError")); } });
+    });
+    kept.set(name, { made, wanted: wants });
+    if (kept.size > KEPT) drop(/** @type {string} */ (kept.keys().next().value));
+    next();
+    return made;
+  };
+  /** @param {string} from */
+  const forget = (from) => { for (const name of [...kept.keys()]) if (name.startsWith(from)) drop(name); };
+  return { take, forget };
 }
 
-/** Pictures that are not to be shown again, by how their path begins. @param {string} under */
-export function forgetPictures(under) {
-  const from = url(under).href;
-  for (const [name, made] of pictures) {
-    if (!name.startsWith(from)) continue;
-    pictures.delete(name);
-    made.then((blob) => URL.revokeObjectURL(blob), () => {});
-  }
-}
+const pictures = shelf(async (answer) => URL.createObjectURL(await answer.blob()), (made) => URL.revokeObjectURL(made));
+const texts = shelf((answer) => answer.text(), () => {});
+export const picture = pictures.take;
+/** What an example says, if it is a text. @param {string} dataset @param {string} example */
+export const textOf = (dataset, example, wanted = () => true) => texts.take(`v1/datasets/${dataset}/examples/${example}/content`, {}, wanted);
 
-function forget() {
-  const [oldest, made] = /** @type {[string, Promise<string>]} */ (pictures.entries().next().value);
-  pictures.delete(oldest);
-  made.then((blob) => URL.revokeObjectURL(blob), () => {});
+/** Contents that are not to be shown again, by how their path begins. @param {string} under */
+export function forgetContents(under) {
+  pictures.forget(url(under).href);
+  texts.forget(url(under).href);
 }
 
 function next() {

@@ -41,6 +41,11 @@ function address() {
   return { path: path || "/", query: new URLSearchParams(query) };
 }
 
+/** An id as the address has it, read, where it can be. @param {string} text */
+function read(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 function useAddress() {
   const [at, set] = useState(address());
   useEffect(() => {
@@ -85,14 +90,20 @@ function SignIn({ onDone }) {
 function Room({ at, me }) {
   const [room, set] = useState(/** @type {any} */ (null));
   const [error, fail] = useState(/** @type {any} */ (null));
+  const first = useRef(true);
   const found = ROOMS.map(([pattern, , load]) => ({ match: pattern.exec(at.path), load })).find((one) => one.match);
   useEffect(() => {
     let here = true;
     fail(null);
     if (!found) return set({ Nothing: true });
-    found.load().then((module) => { if (here) { set({ Page: module.default, path: at.path, id: decodeURIComponent(found.match?.[1] ?? "") }); window.scrollTo(0, 0); } }, () => here && fail({ message: "This page could not be loaded.", code: "no_connection" }));
+    found.load().then((module) => { if (here) { set({ Page: module.default, path: at.path, id: read(found.match?.[1] ?? "") }); window.scrollTo(0, 0); } }, () => here && fail({ message: "This page could not be loaded.", code: "no_connection" }));
     return () => { here = false; };
   }, [at.path]);
+  // Who came by a link that is gone with its page is at the new page's title, and not nowhere.
+  useEffect(() => {
+    if (first.current) { first.current = !room; return; }
+    if (document.activeElement === document.body) /** @type {HTMLElement | null} */ (document.querySelector("main h1"))?.focus({ preventScroll: true });
+  }, [room]);
   if (error) return html`<${Failed} error=${error} again=${() => location.reload()} />`;
   if (!room) return html`<${Loading} />`;
   if (room.Nothing) return html`<div class="empty"><h1>No such page</h1><p><a href="#/">Home</a></p></div>`;
@@ -195,4 +206,6 @@ function App() {
   return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
 }
 
+// The page's module is on its way before anybody has said who asks for it.
+if (key.get()) ROOMS.find(([pattern]) => pattern.test(address().path))?.[2]().catch(() => {});
 render(html`<${Guarded}><${App} /></${Guarded}>`, /** @type {Element} */ (document.getElementById("app")));

@@ -1,12 +1,9 @@
 // @ts-check
 /** Datasets as rows: six examples, name, interval on one common axis, aliases. */
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { ask, get } from "../api.js";
+import { get, textOf } from "../api.js";
 import { ModelFigure, Picture, evaluationOf } from "./ui.js";
 import { ago, count, label, several, thing } from "./words.js";
-
-/** What an example says, if it is a text. @param {string} dataset @param {string} example */
-export const textOf = async (dataset, example) => (await ask("GET", `v1/datasets/${dataset}/examples/${example}/content`)).text();
 
 /** @param {{dataset: any}} props */
 function Glimpse({ dataset }) {
@@ -43,7 +40,19 @@ export function DatasetRows({ datasets, models }) {
   })}</div>`;
 }
 
-const ASKED = 3;
+const ASKED = 3, MOST = 100;
+
+/** @param {any[]} models @param {string | null} wanted */
+const askedFirst = (models, wanted) => [...models].sort((a, b) => Number(b.id === wanted) - Number(a.id === wanted) || Number(b.aliases.length > 0) - Number(a.aliases.length > 0)).slice(0, ASKED);
+
+/** Examples of a dataset's latest version whose label one of its models doubts: what the rest of its evaluation weighs is not fetched. @param {any} dataset @param {any[]} models */
+export async function suspectExamples(dataset, models) {
+  for (const model of askedFirst(models, null)) {
+    const found = await get(`v1/datasets/${dataset.id}/examples`, { suspect: model.id, limit: MOST });
+    if (found.data.length) return { data: found.data, more: found.has_more };
+  }
+  return { data: [], more: false };
+}
 
 /**
  * Which labels of a dataset look wrong, as one of its models says, of those that have something to say.
@@ -52,8 +61,7 @@ const ASKED = 3;
  * @returns {Promise<any[]>} each with its `model`
  */
 export async function suspectsOf(models, wanted = null) {
-  const order = [...models].sort((a, b) => Number(b.id === wanted) - Number(a.id === wanted) || Number(b.aliases.length > 0) - Number(a.aliases.length > 0));
-  for (const model of order.slice(0, ASKED)) {
+  for (const model of askedFirst(models, wanted)) {
     const found = (await evaluationOf(model.id)).advice?.probably_mislabelled ?? [];
     if (found.length) return found.map((/** @type {any} */ one) => ({ ...one, model: model.id }));
   }

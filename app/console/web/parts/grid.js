@@ -1,21 +1,19 @@
 // @ts-check
 /** Many examples, of which only the visible rows are in the page; one tab stop with arrows. */
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
-import { textOf } from "./dataset_rows.js";
+import { textOf } from "../api.js";
 import { Picture } from "./ui.js";
 import { label } from "./words.js";
 
 const GAP = 8, CAPTION = 24, LEAST = 92, BEYOND = 2;
-/** @type {Map<string, Promise<string>>} */
-const texts = new Map();
 
 /** @param {{dataset: string, example: any}} props */
 export function Text({ dataset, example }) {
   const [said, set] = useState("");
   useEffect(() => {
-    const name = `${dataset}/${example.id}`;
-    if (!texts.has(name)) texts.set(name, textOf(dataset, example.id));
-    texts.get(name)?.then(set, () => texts.delete(name));
+    let here = true;
+    textOf(dataset, example.id, () => here).then((text) => here && set(text), (error) => here && error.name !== "AbortError" && set("(cannot be shown)"));
+    return () => { here = false; };
   }, [dataset, example.id]);
   return html`<span>${said || "…"}</span>`;
 }

@@ -20,10 +20,45 @@ export const Icon = ({ name, size = 18 }) => html`<svg width=${size} height=${si
 
 export const Logo = () => html`<svg width="22" height="22" viewBox="0 0 22 22" aria-hidden="true"><rect width="22" height="22" rx="6" fill="var(--accent)" /><path d="M5 7h10M7 11h10M5 15h6" stroke="#fff" stroke-width="2.4" stroke-linecap="round" /></svg>`;
 
-/** A button; `why` says why it cannot be pressed. @param {any} props */
+/** Whether every field of a button's dialog takes what is typed into it; the first that does not says so. @param {Element} button */
+function fits(button) {
+  const wrong = /** @type {HTMLInputElement | null | undefined} */ (button.closest("dialog")?.querySelector("input:invalid, textarea:invalid"));
+  if (!wrong) return true;
+  const fold = wrong.closest("details");
+  if (fold) fold.open = true;
+  return wrong.reportValidity();
+}
+
+/** A button; `why` says why it cannot be pressed. While what it began goes on, it begins nothing twice. @param {any} props */
 export function Button({ kind = "", busy = false, why = "", onClick, children, ...rest }) {
-  const off = busy || !!why;
-  return html`<button type="button" class=${`btn ${kind} ${busy ? "busy" : ""}`} aria-disabled=${off ? "true" : null} aria-busy=${busy ? "true" : null} title=${why || rest.title} ...${rest} onClick=${(/** @type {Event} */ event) => (off ? event.preventDefault() : onClick?.(event))}>${children}</button>`;
+  const [begun, begin] = useState(false);
+  const waits = busy || begun, off = waits || !!why;
+  const pressed = (/** @type {any} */ event) => {
+    if (off) { event.preventDefault(); if (why && !waits) toast(why); return; }
+    if (/primary|danger/.test(kind) && !fits(event.currentTarget)) return;
+    const going = onClick?.(event);
+    if (going?.finally) { begin(true); going.finally(() => begin(false)); }
+  };
+  return html`<button type="button" class=${`btn ${kind} ${waits ? "busy" : ""}`} aria-disabled=${off ? "true" : null} aria-busy=${waits ? "true" : null} title=${why || rest.title} ...${rest} onClick=${pressed}>${children}</button>`;
+}
+
+/** Whether a refusal is about one field. @param {any} error @param {RegExp} of */
+const concerns = (error, of) => !!error?.param && of.test(error.param);
+
+/** A field of a form: its name, what is typed into it, what it is for, and what was refused of it. @param {{title: any, of: RegExp, error: any, hint?: any, children?: any}} props */
+export function Field({ title, of, error, hint, children }) {
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const said = concerns(error, of) ? error.message.replace(`${error.param}: `, "") : "";
+  useEffect(() => {
+    const field = /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("input, select, textarea"));
+    if (!said || !field) return;
+    const fold = field.closest("details");
+    if (fold) fold.open = true;
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+    return () => field.removeAttribute("aria-invalid");
+  }, [error, said]);
+  return html`<label class="field" ref=${box}><span>${title}</span>${children}${said ? html`<small class="wrong" role="alert">${said}</small>` : hint && html`<small>${hint}</small>`}</label>`;
 }
 
 /** @param {{title: any, summary?: any, children?: any, open?: boolean, onOpen?: () => void}} props */
@@ -34,9 +69,9 @@ export function Fold({ title, summary, children, open = false, onOpen }) {
 /** @param {{kind?: string, icon?: keyof typeof PATHS, children?: any, role?: string}} props */
 export const Note = ({ kind = "", icon, children, role }) => html`<div class=${`note ${kind}`} role=${role}>${icon && html`<${Icon} name=${icon} />`}<div>${children}</div></div>`;
 
-/** What went wrong, its code, and what can be done about it. @param {{error: any, again?: () => void}} props */
-export function Failed({ error, again }) {
-  if (!error) return null;
+/** What went wrong, its code, and what can be done about it; nothing where a field says it already. @param {{error: any, again?: () => void, fields?: RegExp[]}} props */
+export function Failed({ error, again, fields = [] }) {
+  if (!error || fields.some((of) => concerns(error, of))) return null;
   const id = error.requestId ? html` <span class="mono">${error.requestId}</span>` : null;
   return html`<${Note} kind="bad" icon="info" role="alert"><b>${error.message}</b> <span class="mono">${error.code ?? ""}</span>${id}${again && html` <button class="link" type="button" onClick=${again}>Try again</button>`}</${Note}>`;
 }
@@ -63,21 +98,36 @@ export function Head({ title, crumbs = [], sub, acts }) {
 }
 
 /**
- * What a promise gives, again when `keys` change; old data stays meanwhile.
+ * What a promise gives, again when `keys` change; old data stays meanwhile. Asked again before it has come,
+ * it waits for that and then asks once more: on a slow network nothing would ever come else.
  * @template T @param {(signal: AbortSignal) => Promise<T>} load @param {any[]} keys
  * @returns {{data: T | undefined, error: any, again: () => void}}
  */
 export function useLoad(load, keys) {
   const [state, set] = useState(/** @type {any} */ ({}));
   const [turn, again] = useState(0);
+  const newest = useRef(load), ask = useRef(() => {});
+  newest.current = load;
   useEffect(() => {
     const control = new AbortController();
-    load(control.signal).then(
-      (data) => !control.signal.aborted && set({ data }),
-      (error) => !control.signal.aborted && set((/** @type {any} */ old) => ({ data: old.data, error })),
-    );
+    let busy = false, more = false;
+    const run = async () => {
+      if (busy) { more = true; return; }
+      busy = true;
+      do {
+        more = false;
+        await newest.current(control.signal).then(
+          (data) => !control.signal.aborted && set({ data }),
+          (error) => !control.signal.aborted && set((/** @type {any} */ old) => ({ data: old.data, error })),
+        );
+      } while (more && !control.signal.aborted);
+      busy = false;
+    };
+    ask.current = run;
+    run();
     return () => control.abort();
-  }, [...keys, turn]);
+  }, keys);
+  useEffect(() => { if (turn) ask.current(); }, [turn]);
   return { data: state.data, error: state.error, again: () => again((n) => n + 1) };
 }
 
@@ -227,15 +277,24 @@ export function Toasts() {
   return html`<div class="toasts" role="status" aria-live="polite">${shown.map((one) => html`<div class="toast" key=${one.id}><span>${one.text}</span>${one.action && html`<button type="button" onClick=${() => { set((old) => old.filter((other) => other !== one)); one.action.act(); }}>${one.action.label}</button>`}</div>`)}</div>`;
 }
 
-/** A modal dialog; closes by Escape. @param {{title: string, kind?: string, onClose: () => void, children?: any}} props */
+/** A modal dialog; closes by Escape, and Enter in a field presses its button. @param {{title: string, kind?: string, onClose: () => void, children?: any}} props */
 export function Dialog({ title, kind = "", onClose, children }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  const began = useRef(/** @type {EventTarget | null} */ (null));
   useEffect(() => {
-    const before = document.activeElement;
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
     box.current?.showModal();
-    return () => /** @type {any} */ (before)?.focus?.();
+    return () => (before?.isConnected ? before : /** @type {HTMLElement | null} */ (document.querySelector("main h1")))?.focus({ preventScroll: true });
   }, []);
-  return html`<dialog ref=${box} class=${kind} aria-label=${title} onClose=${onClose} onClick=${(/** @type {any} */ event) => event.target === box.current && onClose()}>${children}</dialog>`;
+  // Whoever marks what is typed may let go beside the dialog: that closes nothing.
+  const clicked = (/** @type {Event} */ event) => event.target === box.current && began.current === box.current && onClose();
+  const keyed = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Enter" || event.defaultPrevented || event.isComposing || event.repeat) return;
+    if (!(/** @type {HTMLElement} */ (event.target).matches("input:not([type=checkbox]):not([type=radio])"))) return;
+    event.preventDefault();
+    /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector(".btn.primary"))?.click();
+  };
+  return html`<dialog ref=${box} class=${kind} aria-label=${title} onClose=${onClose} onPointerDown=${(/** @type {Event} */ event) => { began.current = event.target; }} onClick=${clicked} onKeyDown=${keyed}>${children}<${Toasts} /></dialog>`;
 }
 
 /** Only for what cannot be undone; the button names it. @param {{title: string, text: any, verb: string, onClose: () => void, act: () => Promise<any>}} props */

@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { download, get, part, send } from "../api.js";
 import { Button, Code, Failed, curl, python, toast, useLoad } from "./ui.js";
-import { size } from "./words.js";
+import { ALIAS, ALIAS_SAID, size } from "./words.js";
 
 /** @type {Record<string, string>} */
 const SAID = { onnx: "ONNX: the whole network with its labels and a script that runs it", openvino: "OpenVINO: the same for Intel's processors", torch: "PyTorch: the same for torch", head: "The head's weights alone (safetensors)", "model.json": "The card" };
@@ -15,11 +15,11 @@ export function Name({ model, onChanged }) {
   const [error, fail] = useState(/** @type {any} */ (null));
   const go = (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (!name.trim()) return;
+    if (!name.trim() || busy) return;
     work(true); fail(null);
     send("PUT", `v1/aliases/${part(name.trim())}`, { model: model.id }).then(() => { toast(`${name.trim()} answers with this model now.`); set(""); work(false); onChanged(); }, (refused) => { fail(refused); work(false); });
   };
-  return html`<form onSubmit=${go} class="row" style=${{ flexWrap: "nowrap", maxWidth: "480px" }}><input type="text" aria-label="A name for it" placeholder="parts@production" value=${name} pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" maxlength="128" onInput=${(/** @type {any} */ event) => set(event.target.value)} /><button class=${`btn ${busy ? "busy" : ""}`} type="submit" disabled=${!name.trim()}>Let it answer here</button></form><${Failed} error=${error} />`;
+  return html`<form onSubmit=${go} class="row" style=${{ flexWrap: "nowrap", maxWidth: "480px" }}><input type="text" aria-label="A name for it" placeholder="parts@production" value=${name} pattern=${ALIAS} title=${ALIAS_SAID} maxlength="128" onInput=${(/** @type {any} */ event) => set(event.target.value)} /><button class=${`btn ${busy ? "busy" : ""}`} type="submit" disabled=${!name.trim() || busy}>Let it answer here</button></form><${Failed} error=${error} />`;
 }
 
 /** @param {{model: any, onChanged: () => void}} props */

@@ -63,5 +63,9 @@ export const choice = (model) => [ofVersion(model), model.accuracy ? percent(mod
 /** What a model says of an example, or what it has: one label, or all of them. @param {any} one @param {string} single @param {string} all */
 export const told = (one, single, all) => (one[all] ? one[all].map(label).join(", ") || "none of its labels" : label(one[single]));
 
+/** How an alias may be called, for a field's `pattern`; blanks around it are left out. */
+export const ALIAS = "\\s*[A-Za-z0-9][A-Za-z0-9._@\\-]*\\s*";
+export const ALIAS_SAID = "Letters (A to z), digits, dots, -, _ and @; a letter or a digit first";
+
 /** @param {any} job */
 export const ended = (job) => ["succeeded", "failed", "cancelled"].includes(job.status);

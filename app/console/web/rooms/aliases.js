@@ -2,8 +2,8 @@
 /** Aliases: which model each stable name answers with, moving one, and what there is to know of it. */
 import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
-import { Button, Dialog, Failed, Head, Loading, ModelFigure, Same, Sure, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
-import { ago, choice, ofVersion } from "../parts/words.js";
+import { Button, Dialog, Failed, Field, Head, Loading, ModelFigure, Same, Sure, curl, python, toast, useEvery, useLoad } from "../parts/ui.js";
+import { ALIAS, ALIAS_SAID, ago, choice, ofVersion } from "../parts/words.js";
 
 /** @param {{name: string, current: any, models: any[], onClose: () => void, onDone: () => void}} props */
 function Move({ name, current, models, onClose, onDone }) {
@@ -22,9 +22,9 @@ function Move({ name, current, models, onClose, onDone }) {
   };
   const why = !alias.trim() ? "Give it a name" : model === current?.id ? "It answers with this one already" : "";
   return html`<${Dialog} title=${name ? `Move ${name}` : "A new alias"} onClose=${onClose}><h2>${name ? `Move ${name}` : "A new alias"}</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>From the next request on, without an error in between.</p>
-    ${!name && html`<label class="field" style=${{ marginBottom: "12px" }}><span>Name</span><input type="text" placeholder="parts@production" value=${alias} pattern="[A-Za-z0-9][A-Za-z0-9._@\\-]*" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>`}
-    <label class="field"><span>Model</span><select value=${model} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${models.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></label>
-    <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${why} onClick=${go}>${name ? "Move it" : "Make it"}</${Button}></div></${Dialog}>`;
+    ${!name && html`<${Field} title="Name" of=${/^name$/} error=${error}><input type="text" maxlength="128" placeholder="parts@production" value=${alias} pattern=${ALIAS} title=${ALIAS_SAID} onInput=${(/** @type {any} */ event) => call(event.target.value)} /></${Field}>`}
+    <${Field} title="Model" of=${/^model$/} error=${error}><select value=${model} onChange=${(/** @type {any} */ event) => set(event.target.value)}>${models.map((one) => html`<option value=${one.id}>${choice(one)}</option>`)}</select></${Field}>
+    <${Failed} error=${error} fields=${[/^name$/, /^model$/]} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${why} onClick=${go}>${name ? "Move it" : "Make it"}</${Button}></div></${Dialog}>`;
 }
 
 export default function Aliases() {

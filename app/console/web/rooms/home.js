@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { all, ask, get, part, picture } from "../api.js";
 import { DropArea, report } from "../parts/drop.js";
 import { Failed, Head, Loading, Picture, useEvery, useLoad } from "../parts/ui.js";
-import { DatasetRows, axis, suspectsOf } from "../parts/dataset_rows.js";
+import { DatasetRows, axis, suspectExamples } from "../parts/dataset_rows.js";
 import { count, ended, label, several, thing } from "../parts/words.js";
 
 /** The bundled digits, as a dropped file. */
@@ -52,10 +52,10 @@ async function looked(datasets, models) {
 /** @param {any} dataset @param {any[]} models */
 async function suspect(dataset, models) {
   const own = models.filter((one) => one.dataset?.id === dataset.id && one.dataset.version === dataset.version);
-  const found = await suspectsOf(own).catch(() => []);
+  const { data: found, more } = await suspectExamples(dataset, own).catch(() => ({ data: [], more: false }));
   if (!found.length) return null;
-  const pictures = dataset.modality === "image" ? found.slice(0, SHOWN).map((one) => html`<${Picture} key=${one.example_id} dataset=${dataset.id} example=${one.example_id} version=${dataset.version} alt=${label(one.label)} edge=${38} />`) : [];
-  return { what: `${several(found.length, "label looks", "labels look")} wrong`, more: `in ${dataset.name}; ${found.length === 1 ? "mending it takes a click" : "mending them takes a click each"}`, verb: "Review", to: `#/datasets/${dataset.id}`, pictures };
+  const pictures = dataset.modality === "image" ? found.slice(0, SHOWN).map((/** @type {any} */ one) => html`<${Picture} key=${one.id} dataset=${dataset.id} example=${one.id} version=${dataset.version} alt=${label(one.label)} edge=${38} />`) : [];
+  return { what: `${more ? "Over " : ""}${dataset.label_mode === "multi_label" ? several(found.length, "example has labels that look", "examples have labels that look") : several(found.length, "label looks", "labels look")} wrong`, more: `in ${dataset.name}; ${found.length === 1 ? "mending it takes a click" : "mending them takes a click each"}`, verb: "Review", to: `#/datasets/${dataset.id}`, pictures };
 }
 
 /** @param {any} alias @param {any[]} models */

@@ -3,8 +3,8 @@
 import { html, useState } from "../vendor/preact.js";
 import { all, get, part, send } from "../api.js";
 import { suffixOf } from "../parts/train.js";
-import { Button, Dialog, Failed, Head, Loading, Note, Same, Sure, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
-import { ago, percent } from "../parts/words.js";
+import { Button, Dialog, Failed, Field, Head, Loading, Note, Same, Sure, copy, curl, python, useEvery, useLoad } from "../parts/ui.js";
+import { ALIAS, ALIAS_SAID, ago, percent } from "../parts/words.js";
 
 /** @type {Record<string, string>} */
 const KINDS = { succeeded: "ok", failed: "bad", running: "accent", skipped: "", waiting: "" };
@@ -35,12 +35,15 @@ function Runs({ hook }) {
   return html`<table class="blocks"><thead class="sr"><tr><th>When</th><th>Outcome</th><th>Cause and reason</th><th>Job</th></tr></thead><tbody>${data.data.map((/** @type {any} */ one) => html`<tr key=${one.id}><td class="faint" style=${{ width: "90px" }}>${ago(one.created_at)}</td><td style=${{ width: "100px" }}><span class=${`chip ${KINDS[one.status]}`}>${one.status}</span></td><td>${because(one.cause)}${one.triggers > 1 ? ` and ${one.triggers - 1} more` : ""}<br /><span class="muted">${one.reason ?? ""}</span></td><td class="right">${one.job ? html`<a href=${`#/jobs/${one.job}`}>job</a>` : ""}</td></tr>`)}</tbody></table>`;
 }
 
+/** Which of a refusal's places is which field. */
+const OF = { name: /^name$/, dataset: /^dataset$/, alias: /^alias$/, set: /^gate\./, labels: /\.count$/, cron: /^triggers$|\.(cron|timezone)$/, below: /\.below$/ };
+
 /** @param {{datasets: any[], aliases: any[], onClose: () => void, onDone: () => void}} props */
 function NewHook({ datasets, aliases, onClose, onDone }) {
   const [name, call] = useState("");
   const [dataset, choose] = useState(datasets[0]?.id ?? "");
   const [alias, set] = useState("");
-  const [labels, count] = useState(20);
+  const [labels, count] = useState("20");
   const [cron, at] = useState("");
   const [inbound, allow] = useState(true);
   const [drift, watch] = useState(false);
@@ -50,7 +53,7 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
   const [busy, work] = useState(false);
   const [error, fail] = useState(/** @type {any} */ (null));
   const chosen = datasets.find((one) => one.id === dataset);
-  const triggers = [...(labels ? [{ type: "labels", count: labels }] : []), ...(cron.trim() ? [{ type: "schedule", cron: cron.trim(), timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" }] : []), ...(inbound ? [{ type: "inbound" }] : []), ...(drift ? [{ type: "drift" }] : []), ...(below && Number(below) > 0 ? [{ type: "quality", below: Math.min(100, Number(below)) / 100 }] : [])];
+  const triggers = [...(Number(labels) ? [{ type: "labels", count: Number(labels) }] : []), ...(cron.trim() ? [{ type: "schedule", cron: cron.trim(), timezone: Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC" }] : []), ...(inbound ? [{ type: "inbound" }] : []), ...(drift ? [{ type: "drift" }] : []), ...(below ? [{ type: "quality", below: Number(below) / 100 }] : [])];
   const named = alias.trim() || (chosen ? `${suffixOf(chosen.name)}@production` : "");
   const unwatched = (drift || below) && !aliases.find((one) => one.name === named)?.prediction_log;
   const go = () => {
@@ -60,17 +63,17 @@ function NewHook({ datasets, aliases, onClose, onDone }) {
   };
   if (made) return html`<${Dialog} title="The hook's secret" onClose=${onClose}><h2>${made.name}</h2><p class="muted" style=${{ margin: "6px 0 12px" }}>Calls from outside are signed with this secret. It is shown here and never again.</p><pre class="panel mono" style=${{ overflowWrap: "anywhere", whiteSpace: "pre-wrap", margin: 0 }}>${made.secret}</pre><${Notes} hook=${made} /><div class="acts"><${Button} onClick=${() => copy(made.secret)}>Copy</${Button}><${Button} kind="primary" onClick=${onClose}>Done</${Button}></div></${Dialog}>`;
   return html`<${Dialog} title="A new hook" onClose=${onClose}><h2>A new hook</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>It retrains when one of these happens, and promotes the model only if the gate says that it is not worse.</p>
-    <label class="field"><span>Name</span><input type="text" maxlength="200" value=${name} placeholder="every 20 labels" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>Dataset</span><select value=${dataset} onChange=${(/** @type {any} */ event) => choose(event.target.value)}>${datasets.map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>Alias</span><input type="text" value=${alias} placeholder=${chosen ? `${suffixOf(chosen.name)}@production` : "parts@production"} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>Compare on</span><select value=${against} onChange=${(/** @type {any} */ event) => compare(event.target.value)}><option value="">what it holds out itself</option>${datasets.filter((one) => one.id !== dataset && one.modality === chosen?.modality && one.label_mode === chosen?.label_mode).map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select><small>Examples that nobody trains on; on them a new model proves that it is not worse.</small></label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>After so many new or corrected labels</span><input type="number" min="0" value=${labels} onInput=${(/** @type {any} */ event) => count(Number(event.target.value))} /><small>0: not on labels.</small></label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>At times</span><input type="text" value=${cron} placeholder="0 3 * * *" onInput=${(/** @type {any} */ event) => at(event.target.value)} /><small>Minute, hour, day, month, weekday; empty: not by the clock.</small></label>
+    <${Field} title="Name" of=${OF.name} error=${error}><input type="text" maxlength="200" value=${name} placeholder="every 20 labels" onInput=${(/** @type {any} */ event) => call(event.target.value)} /></${Field}>
+    <${Field} title="Dataset" of=${OF.dataset} error=${error}><select value=${dataset} onChange=${(/** @type {any} */ event) => choose(event.target.value)}>${datasets.map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></${Field}>
+    <${Field} title="Alias" of=${OF.alias} error=${error}><input type="text" maxlength="128" pattern=${ALIAS} title=${ALIAS_SAID} value=${alias} placeholder=${chosen ? `${suffixOf(chosen.name)}@production` : "parts@production"} onInput=${(/** @type {any} */ event) => set(event.target.value)} /></${Field}>
+    <${Field} title="Compare on" of=${OF.set} error=${error} hint="Examples that nobody trains on; on them a new model proves that it is not worse."><select value=${against} onChange=${(/** @type {any} */ event) => compare(event.target.value)}><option value="">what it holds out itself</option>${datasets.filter((one) => one.id !== dataset && one.modality === chosen?.modality && one.label_mode === chosen?.label_mode).map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></${Field}>
+    <${Field} title="After so many new or corrected labels" of=${OF.labels} error=${error} hint="0 or empty: not on labels."><input type="number" min="0" step="1" value=${labels} onInput=${(/** @type {any} */ event) => count(event.target.value)} /></${Field}>
+    <${Field} title="At times" of=${OF.cron} error=${error} hint="Minute, hour, day, month, weekday; empty: not by the clock."><input type="text" value=${cron} placeholder="0 3 * * *" onInput=${(/** @type {any} */ event) => at(event.target.value)} /></${Field}>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${inbound} onChange=${() => allow(!inbound)} /> When it is called from outside</label>
     <label class="row" style=${{ marginTop: "12px" }}><input type="checkbox" checked=${drift} onChange=${() => watch(!drift)} /> When what the alias is asked has changed</label>
-    <label class="field" style=${{ marginTop: "12px" }}><span>When it is evidently right less often than, in percent</span><input type="number" min="1" max="100" step="any" placeholder="90" value=${below} onInput=${(/** @type {any} */ event) => fall(event.target.value)} /><small>Counted on labels that were drawn at random alone; empty: not by that.</small></label>
+    <${Field} title="When it is evidently right less often than, in percent" of=${OF.below} error=${error} hint="Counted on labels that were drawn at random alone; empty: not by that."><input type="number" min="1" max="100" step="any" placeholder="90" value=${below} onInput=${(/** @type {any} */ event) => fall(event.target.value)} /></${Field}>
     ${unwatched && html`<${Note} kind="miss" icon="info">Nothing that ${named} is asked is written down: let its <a href=${`#/aliases/${part(named)}`}>alias's page</a> write it down, or this never starts the hook.</${Note}>`}
-    <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Give it a name" : triggers.length ? "" : "Let something start it"} onClick=${go}>Make the hook</${Button}></div></${Dialog}>`;
+    <${Failed} error=${error} fields=${Object.values(OF)} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Give it a name" : triggers.length ? "" : "Let something start it"} onClick=${go}>Make the hook</${Button}></div></${Dialog}>`;
 }
 
 /** All hooks, or the one that is named. @param {{id?: string}} props */
@@ -84,9 +87,10 @@ export default function Hooks({ id }) {
   const [gone, drop] = useState(/** @type {any} */ (null));
   const [refused, fail] = useState(/** @type {any} */ (null));
   useEvery(again, 15);
-  const run = (/** @type {any} */ hook) => send("POST", `v1/hooks/${hook.id}/trigger`).then(again, fail);
-  const turn = (/** @type {any} */ hook) => send("PATCH", `v1/hooks/${hook.id}`, { enabled: !hook.enabled }).then(again, fail);
-  return html`<${Head} title=${id ? shown[0]?.name ?? "Hook" : "Hooks"} crumbs=${id ? [["Hooks", "#/hooks"]] : undefined} sub=${html`<span>what retrains by itself</span>`} acts=${html`<a class="btn" href="#/webhooks">Webhooks</a><${Button} kind="primary" why=${data?.datasets.length ? "" : "First upload a dataset"} onClick=${() => make(true)}>New hook</${Button}>`} /><${Failed} error=${error ?? refused} again=${again} />${!data && !error && html`<${Loading} />`}
+  const done = () => { fail(null); again(); };
+  const run = (/** @type {any} */ hook) => send("POST", `v1/hooks/${hook.id}/trigger`).then(done, fail);
+  const turn = (/** @type {any} */ hook) => send("PATCH", `v1/hooks/${hook.id}`, { enabled: !hook.enabled }).then(done, fail);
+  return html`<${Head} title=${id ? shown[0]?.name ?? "Hook" : "Hooks"} crumbs=${id ? [["Hooks", "#/hooks"]] : undefined} sub=${html`<span>what retrains by itself</span>`} acts=${html`<a class="btn" href="#/webhooks">Webhooks</a><${Button} kind="primary" why=${data?.datasets.length ? "" : "First upload a dataset"} onClick=${() => make(true)}>New hook</${Button}>`} /><${Failed} error=${error} again=${again} /><${Failed} error=${refused} />${!data && !error && html`<${Loading} />`}
     ${data && (shown.length ? shown.map((hook) => html`<div class="panel" style=${{ marginTop: "20px" }} key=${hook.id}><div class="row" style=${{ flexWrap: "wrap" }}><h2 class="grow" style=${{ overflowWrap: "anywhere" }}><a href=${`#/hooks/${hook.id}`}>${hook.name}</a> ${!hook.enabled && html`<span class="chip">off</span>`}</h2>${hook.triggers.some((/** @type {any} */ one) => one.type === "inbound") && html`<${Button} kind="small" onClick=${() => run(hook)}>Run now</${Button}>`}<${Button} kind="small" onClick=${() => turn(hook)}>${hook.enabled ? "Switch off" : "Switch on"}</${Button}><${Button} kind="small bare" onClick=${() => drop(hook)}>Delete…</${Button}></div>
       <p class="muted dense" style=${{ margin: "6px 0 14px" }}>Retrains <a href=${`#/datasets/${hook.dataset}`}>${data.datasets.find((one) => one.id === hook.dataset)?.name ?? "a deleted dataset"}</a> for <a href=${`#/aliases/${part(hook.alias)}`}>${hook.alias}</a> on ${hook.triggers.map(saying).join(", or ")}.${hook.next_due ? ` Next: ${new Date(hook.next_due * 1000).toLocaleString("en-GB")}.` : ""}</p><${Notes} hook=${hook} /><${Runs} hook=${hook} /></div>`) : id ? html`<p class="empty">There is no such hook.</p>` : html`<p class="empty">None yet. A hook retrains when labels were mended, by the clock, or when another program calls it; and it never lets a worse model answer.</p>`)}
     <div class="folds"><${Same} curl=${curl("v1/hooks")} python=${python('for hook in client.get("v1/hooks").json()["data"]:\n    print(hook["name"], hook["enabled"])')} /></div>

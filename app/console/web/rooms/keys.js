@@ -2,7 +2,7 @@
 /** The organisation's keys. */
 import { html, useState } from "../vendor/preact.js";
 import { all, key, part, send } from "../api.js";
-import { Button, Dialog, Failed, Head, Loading, Same, Sure, copy, curl, python, useLoad } from "../parts/ui.js";
+import { Button, Dialog, Failed, Field, Head, Loading, Same, Sure, copy, curl, python, useLoad } from "../parts/ui.js";
 import { ago } from "../parts/words.js";
 
 /** @type {[string, string][]} */
@@ -28,10 +28,10 @@ function NewKey({ onClose, onDone }) {
   const go = () => { work(true); fail(null); send("POST", "v1/api_keys", { name: name.trim(), scopes, expires_at: ends() }).then((made) => { show(made); onDone(); }, (refused) => { fail(refused); work(false); }); };
   if (made) return html`<${Secret} made=${made} onClose=${onClose} />`;
   return html`<${Dialog} title="A new key" onClose=${onClose}><h2>A new key</h2>
-    <label class="field" style=${{ margin: "16px 0" }}><span>What it is for</span><input type="text" maxlength="200" value=${name} placeholder="line 4, camera" onInput=${(/** @type {any} */ event) => set(event.target.value)} /></label>
+    <div style=${{ margin: "16px 0" }}><${Field} title="What it is for" of=${/^name$/} error=${error}><input type="text" maxlength="200" value=${name} placeholder="line 4, camera" onInput=${(/** @type {any} */ event) => set(event.target.value)} /></${Field}></div>
     <fieldset style=${{ border: 0, padding: 0, margin: 0 }}><legend style=${{ fontWeight: 500, fontSize: "13px" }}>It may</legend>${SCOPES.map(([scope, said]) => html`<label class="row" style=${{ minHeight: "30px" }}><input type="checkbox" checked=${scopes.includes(scope)} onChange=${() => choose(scopes.includes(scope) ? scopes.filter((one) => one !== scope) : [...scopes, scope])} /> ${said} <span class="mono faint">${scope}</span></label>`)}</fieldset>
     <label class="field" style=${{ marginTop: "16px" }}><span>It ends</span><select value=${days} onChange=${(/** @type {any} */ event) => last(Number(event.target.value))}>${LIVES.map(([said, n]) => html`<option value=${n}>${said}</option>`)}</select></label>
-    <${Failed} error=${error} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Say what it is for" : scopes.length ? "" : "Let it do something"} onClick=${go}>Make the key</${Button}></div></${Dialog}>`;
+    <${Failed} error=${error} fields=${[/^name$/]} /><div class="acts"><${Button} onClick=${onClose}>Cancel</${Button}><${Button} kind="primary" busy=${busy} why=${!name.trim() ? "Say what it is for" : scopes.length ? "" : "Let it do something"} onClick=${go}>Make the key</${Button}></div></${Dialog}>`;
 }
 
 /** How long a former key goes on beside its new one. @type {[string, number][]} */

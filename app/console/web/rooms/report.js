@@ -1,7 +1,7 @@
 // @ts-check
 /** The report of what was dropped: a dry run, of which nothing is kept. */
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { part, upload } from "../api.js";
+import { once, part, upload } from "../api.js";
 import { forget, isWhole, waiting } from "../parts/drop.js";
 import { startOf } from "../parts/train.js";
 import { Button, Failed, Fold, Head, Icon, Note, Same, curl, python, toast } from "../parts/ui.js";
@@ -103,8 +103,6 @@ async function started(dataset) {
   try { return `#/jobs/${(await startOf(dataset)).id}`; } catch (refused) { toast(/** @type {Error} */ (refused).message); return `#/datasets/${dataset.id}`; }
 }
 
-const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-
 export default function Report() {
   const [turn, again] = useState(0);
   const [stage, set] = useState({ text: "", share: 0 });
@@ -114,7 +112,7 @@ export default function Report() {
   const [fields, change] = useState(/** @type {Record<string, string>} */ ({}));
   const [told, tell] = useState(/** @type {Record<string, string>} */ ({}));
   const [keeping, keep] = useState("");
-  const once = useRef("");
+  const asked = useRef({ name: "", what: "", train: false });
   const control = useRef(new AbortController());
   const given = waiting();
 
@@ -128,7 +126,7 @@ export default function Report() {
     control.current.abort();
     const mine = (control.current = new AbortController());
     done(null); fail(null);
-    once.current = random();
+    asked.current = { name: "", what: "", train: false };
     read(given, mine.signal).then((found) => { if (!mine.signal.aborted) { done(found); rename((old) => old || found.report?.name || found.name.replace(/\.\w+$/, "")); } },
       (refused) => refused.name !== "AbortError" && !mine.signal.aborted && fail(refused));
   }, [turn, given]);
@@ -154,7 +152,10 @@ export default function Report() {
     try {
       const path = made.to ? `v1/datasets/${part(made.to)}/examples` : "v1/datasets";
       const sent = made.to ? {} : { ...options(), name };
-      const dataset = await upload(path, { file: made.blob, name: made.name, fields: sent, signal: control.current.signal, headers: { "idempotency-key": once.current }, progress: (share) => set({ text: "Sending it to be kept", share }) });
+      // Sent again after a lost answer it makes one dataset; under another name it is another request.
+      const what = JSON.stringify(sent), again = asked.current.what === what;
+      asked.current = { name: again ? asked.current.name : once(), what, train };
+      const dataset = await upload(path, { file: made.blob, name: made.name, fields: sent, signal: control.current.signal, headers: { "idempotency-key": asked.current.name }, progress: (share) => set({ text: "Sending it to be kept", share }) });
       forget();
       location.hash = train ? await started(dataset) : `#/datasets/${dataset.id}`;
     } catch (refused) { if (/** @type {any} */ (refused).name !== "AbortError") { fail(refused); keep(""); } }
@@ -169,7 +170,7 @@ export default function Report() {
   const stale = dirty && !made?.to ? "Read it again first: what you said has changed" : "";
   const acts = html`<${Button} onClick=${discard}>Discard</${Button}>${made && html`<${Button} kind=${made.to || !trains ? "primary" : ""} busy=${keeping === "keep"} why=${keeping === "train" ? "It is being kept" : stale} onClick=${() => save(false)}>${made.to ? `Add ${several(made.inside.length || 1, "file")}` : `Keep ${several(report.num_examples, "example")}`}</${Button}>`}${trains && html`<${Button} kind="primary" busy=${keeping === "train"} why=${keeping === "keep" ? "It is being kept" : stale} onClick=${() => save(true)}>Keep and train</${Button}>`}`;
   return html`<${Head} title=${title} crumbs=${[["Datasets", "#/datasets"]]} acts=${acts} sub=${html`${made && html`<span>${size(made.blob.size)}</span>`}${made?.inside.length > 0 && html`<span>${several(made.inside.length, "file")}${made.seconds ? `, read in ${made.seconds.toFixed(1)} s` : ""}</span>`}<span class="chip">Nothing is kept yet</span>`} />
-    <${Failed} error=${error} again=${made ? () => save(false) : () => again(turn + 1)} />
+    <${Failed} error=${error} again=${made ? () => save(asked.current.train) : () => again(turn + 1)} />
     ${error && !made && !given.to && html`<div class="folds" style=${{ marginTop: "16px" }}><${ReadAs} fields=${fields} open onChange=${change} onRead=${reread} dirty=${dirty} /></div>`}
     ${((!made && !error) || keeping) && html`<div class="panel" style=${{ marginTop: "24px" }} role="status"><div class="dense" style=${{ marginBottom: "8px" }}>${stage.text}…</div><div class="bar" role="progressbar" aria-valuenow=${Math.round(100 * stage.share)} aria-label=${stage.text}><i style=${{ width: `${100 * stage.share}%` }}></i></div></div>`}
     ${report && html`<div class=${`report ${report.classes.length > 40 ? "many" : ""}`} style=${{ marginTop: "28px" }}><div>

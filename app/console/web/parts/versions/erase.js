@@ -1,7 +1,7 @@
 // @ts-check
 /** Erasing examples for good: what that means, which ones, and what became of it until it is done. */
 import { html, useState } from "../../vendor/preact.js";
-import { forgetPictures, get, part, send } from "../../api.js";
+import { forgetContents, get, part, send } from "../../api.js";
 import { Button, Dialog, Failed, Fold, Note, Same, curl, python, useEvery, useLoad } from "../ui.js";
 import { several, thing } from "../words.js";
 
@@ -52,7 +52,7 @@ export function Erase({ dataset, example, onClose, onChanged }) {
   const close = () => { if (told) onChanged(); onClose(); };
   const go = () => {
     work(true); fail(null);
-    send("POST", path, body).then((made) => { forgetPictures(`v1/datasets/${dataset.id}/`); tell(made); }, (refused) => { fail(refused); work(false); });
+    send("POST", path, body).then((made) => { forgetContents(`v1/datasets/${dataset.id}/`); tell(made); }, (refused) => { fail(refused); work(false); });
   };
   if (told) return html`<${Dialog} title="Erased" kind="wide" onClose=${close}><${Receipt} dataset=${dataset} first=${told} onClose=${close} /></${Dialog}>`;
   const it = example ? thing(dataset.modality) : "examples";

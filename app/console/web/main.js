@@ -206,6 +206,13 @@ function App() {
   return html`${signed ? html`<${Frame} onOut=${out} />` : html`<${SignIn} onDone=${() => set(true)} />`}<${Toasts} />`;
 }
 
-// The page's module is on its way before anybody has said who asks for it.
-if (key.get()) ROOMS.find(([pattern]) => pattern.test(address().path))?.[2]().catch(() => {});
+/** Have a page's module on its way before it is needed. @param {string} path */
+const foresee = (path) => { ROOMS.find(([pattern]) => pattern.test(path))?.[2]().catch(() => {}); };
+const pointed = (/** @type {Event} */ event) => {
+  const to = /** @type {Element | null} */ (event.target)?.closest?.('a[href^="#/"]')?.getAttribute("href");
+  if (to) foresee(to.slice(1).split("?")[0]);
+};
+document.addEventListener("pointerover", pointed, { passive: true });
+document.addEventListener("focusin", pointed);
+if (key.get()) foresee(address().path);
 render(html`<${Guarded}><${App} /></${Guarded}>`, /** @type {Element} */ (document.getElementById("app")));

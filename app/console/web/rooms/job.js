@@ -60,6 +60,7 @@ export default function Job({ id }) {
     });
     return () => line.current.stop();
   }, [id]);
+  useEffect(() => { import("./model.js").catch(() => {}); }, []); // whereto this page goes on
   useEvery(again, job && !over && !lost ? 0.7 : 0);
   useEvery(() => tick((n) => n + 1), lost ? 1 : 0);
   useEffect(() => {

@@ -16,7 +16,7 @@ FIELDS = 5
 def check(cron: str, timezone: str) -> None:
     """Raises invalid_value where the expression or the zone means nothing, or no time ever."""
     if len(cron.split()) != FIELDS:
-        why = f"{cron!r} has {len(cron.split())} fields, and a cron expression has five"
+        why = f"{cron!r} is no cron expression: that has five fields, here are {len(cron.split())}"
         raise HeadstartError("invalid_value", why, param="triggers")
     try:
         next_due(cron, timezone, 0.0)

@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from app.core.errors import TITLES, HeadstartError
 from app.core.openai.problems import STATUSES
-from app.core.texts import PRINTABLE
 from app.http import error_shapes
+from app.http.pattern_words import words_of
 
 log = structlog.get_logger()
 
@@ -117,9 +117,9 @@ def from_validation(error: RequestValidationError) -> HeadstartError:
 
 
 def message_of(told: Mapping[str, Any]) -> str:
-    """What pydantic found, in words; a text that cannot be shown is not told as our pattern."""
-    if told["type"] == "string_pattern_mismatch" and told["ctx"]["pattern"] == PRINTABLE:
-        return "it has control or direction characters, or nothing that can be seen"
+    """What pydantic found, in words; a text is not told the pattern that it does not match."""
+    if told["type"] == "string_pattern_mismatch" and (said := words_of(told["ctx"]["pattern"])):
+        return said
     return str(told["msg"]).removeprefix("Value error, ")
 
 

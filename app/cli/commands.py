@@ -56,6 +56,9 @@ def up(
     settings = settings_of(data_dir)
     with only_one(settings.data_dir) as lock:
         console.print(f"Preparing {settings.data_dir}")
+        if settings.weights_dir is not None and not settings.weights_dir.is_dir():
+            told = f"HEADSTART_WEIGHTS_DIR names {settings.weights_dir}, which is not there (yet):"
+            console.print(told, "only the backbones of the package can be used")
         supervisor = prepared(settings, host=host, port=port, lock=lock)
         supervisor.obey_signals()
         console.print("The data folder is up to date; the predictor and the app start")

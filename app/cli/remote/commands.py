@@ -21,7 +21,7 @@ from app.cli.remote.connection import (
     remember,
 )
 from app.cli.remote.given import lines, text_of
-from app.cli.remote.show import AsJson, dump, figure, out, strong, table
+from app.cli.remote.show import AsJson, dump, figure, headline, out, strong, table
 from app.core.errors import HeadstartError
 
 _AT_ONCE = 32
@@ -114,13 +114,14 @@ def models(as_json: AsJson = False) -> None:
     """All models, newest first."""
     with connected() as client:
         told = client.get("/v1/models").json()["data"]
+        said = {} if as_json else {one["id"]: _figure_of(client, one) for one in told}
     if as_json:
         dump(told)
         return
     rows = [
         (
             one["suffix"] or "",
-            "several labels" if one["label_mode"] == "multi_label" else figure(one["accuracy"]),
+            said[one["id"]],
             one["method"],
             ", ".join(one["aliases"]),
             one["id"],
@@ -128,6 +129,20 @@ def models(as_json: AsJson = False) -> None:
         for one in told
     ]
     table(("name", "accuracy", "method", "aliases", "id"), rows)
+
+
+def _figure_of(client: httpx.Client, model: dict[str, Any]) -> str:
+    """What a model is known by; of several labels that stands in its evaluation alone."""
+    if model["label_mode"] != "multi_label":
+        return figure(model["accuracy"])
+    try:
+        judged = client.get(f"/v1/models/{model['id']}/evaluation").json()
+    except HeadstartError as error:
+        if error.code != "not_found":
+            raise
+        return figure(None)
+    name, interval = headline({**model, **judged})
+    return f"{figure(interval)} {name}"
 
 
 def evaluate(model: ModelName, as_json: AsJson = False) -> None:

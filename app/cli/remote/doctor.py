@@ -202,6 +202,9 @@ def _files(settings: Settings) -> str:
 
 
 def _weights(settings: Settings) -> str:
+    if settings.weights_dir is not None and not settings.weights_dir.is_dir():
+        why = f"HEADSTART_WEIGHTS_DIR names {settings.weights_dir}, and there is no such folder"
+        raise HeadstartError("backbone_unavailable", why)
     found = []
     for name in (settings.default_backbone_image, settings.default_backbone_text):
         weights.require(weights.get(name, settings.weights_dir), settings.weights_dir)

@@ -18,7 +18,12 @@ export class Refusal extends Error {
   }
 }
 
+/** The exchange of the tab's own key for a new one, while it goes on. @type {Promise<unknown>} */
+let exchange = Promise.resolve();
+
 export const key = {
+  /** @param {Promise<unknown>} going ends once the new key is set */
+  swap: (going) => { exchange = going; },
   get: () => sessionStorage.getItem(KEY),
   /** @param {string} value */
   set: (value) => sessionStorage.setItem(KEY, value),
@@ -72,7 +77,8 @@ export async function ask(method, path, options = {}) {
 async function refusal(answer, used) {
   const refused = new Refusal(answer.status, await answer.json().catch(() => null));
   refused.retryAfter = Number(answer.headers.get("retry-after") ?? 0);
-  if (answer.status === 401 && used === key.get()) onSignedOut.call();
+  // What was asked with the former key, while it was being exchanged, signs nobody out.
+  if (answer.status === 401) exchange.catch(() => {}).then(() => used === key.get() && onSignedOut.call());
   return refused;
 }
 

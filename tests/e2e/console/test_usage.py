@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.e2e.archives import drawn, zipped
 from tests.e2e.conftest import Service
@@ -50,6 +50,7 @@ def test_what_was_asked_is_on_the_usage_page(
 
 def test_a_key_is_replaced_by_who_holds_it(console: Watched, live: Service) -> None:
     page = console.page
+    console.expected.add(401)  # of what was asked with the former key until the new one came
     with live.client() as client:
         made = client.post("/v1/api_keys", json={"name": "mine", "scopes": ["admin"]}).json()
     console.sign_in(made["key"])
@@ -69,3 +70,29 @@ def test_a_key_is_replaced_by_who_holds_it(console: Watched, live: Service) -> N
     expect(mine.filter(has_text="this one").filter(has_text="has ended")).to_have_count(0)
     with live.client(made["key"]) as client:
         assert client.get("/v1/me").status_code == 401
+
+
+def test_what_was_asked_while_a_key_is_replaced_signs_nobody_out(
+    console: Watched, live: Service
+) -> None:
+    console.expected.add(401)
+    page = console.page
+    with live.client() as client:
+        made = client.post("/v1/api_keys", json={"name": "raced", "scopes": ["admin"]}).json()
+    console.sign_in(made["key"])
+    console.open("/keys")
+
+    def replaced(route: Route) -> None:
+        """Let the page be refused with its former key before it hears of the new one."""
+        answer = route.fetch()
+        with page.expect_response(lambda one: one.status == 401):
+            page.evaluate("() => void import('./console/api.js').then((it) => it.get('v1/me'))")
+        route.fulfill(response=answer)
+
+    page.route("**/rotate", replaced)
+    page.get_by_role("row").filter(has_text="this one").get_by_text("Replace…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("The former one goes on for").select_option("not at all")
+    dialog.get_by_role("button", name="Replace it").click()
+    expect(dialog.locator("pre")).to_contain_text("hs_")
+    console.faults.clear()

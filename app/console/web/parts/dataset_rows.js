@@ -12,7 +12,7 @@ function Glimpse({ dataset }) {
     let here = true;
     const texts = dataset.modality === "text";
     get(`v1/datasets/${dataset.id}/examples`, { limit: texts ? 3 : 6, order: "classes", excluded: false }).then(async (page) => {
-      if (texts) await Promise.all(page.data.map(async (/** @type {any} */ one) => { one.text = await textOf(dataset.id, one.id); }));
+      if (texts) await Promise.all(page.data.map(async (/** @type {any} */ one) => { one.text = await textOf(dataset.id, one.id, () => here); }));
       if (here) set(page.data);
     }).catch(() => {});  // of the texts, too
     return () => { here = false; };

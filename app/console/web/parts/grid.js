@@ -57,7 +57,7 @@ export function Grid({ dataset, examples, total, onOpen, onNear, marked, caption
   const place = Math.max(from * columns, Math.min(at, from * columns + shown.length - 1));
   return html`<div ref=${box} role="group" aria-label="Examples" onKeyDown=${keyed} style=${{ position: "relative", height: `${Math.ceil(total / columns) * height}px` }}>
     <div style=${{ position: "absolute", top: `${from * height}px`, left: 0, right: 0, display: "grid", gap: text ? 0 : `${GAP}px`, gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>
-    ${shown.map((example, n) => { const index = from * columns + n; const said = `${label(example.label)}, ${example.split}, ${example.path}`;
+    ${shown.map((example, n) => { const index = from * columns + n; const said = `${label(example.label) || "none"}, ${example.split}, ${example.path}`;
       return html`<button type="button" key=${example.id} class=${`tile ${text ? "text" : ""}`} data-at=${index} tabindex=${index === place ? 0 : -1} style=${{ height: `${height - (text ? 0 : GAP)}px` }} onFocus=${() => move(index)} onClick=${() => onOpen(example)}>
-        ${text ? html`<${Text} dataset=${dataset.id} example=${example} /><small>${caption?.(example) ?? label(example.label)}</small>` : html`<${Picture} dataset=${dataset.id} example=${example.id} version=${dataset.version} alt=${said} edge=${92} mark=${marked?.has(example.id)} /><small title=${example.label}>${caption?.(example) ?? label(example.label)}</small>`}</button>`; })}</div></div>`;
+        ${text ? html`<${Text} dataset=${dataset.id} example=${example} /><small>${caption?.(example) ?? (label(example.label) || "none")}</small>` : html`<${Picture} dataset=${dataset.id} example=${example.id} version=${dataset.version} alt=${said} edge=${92} mark=${marked?.has(example.id)} /><small title=${example.label}>${caption?.(example) ?? (label(example.label) || "none")}</small>`}</button>`; })}</div></div>`;
 }

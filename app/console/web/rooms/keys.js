@@ -43,7 +43,12 @@ function Replace({ of, me, onClose, onDone }) {
   const [made, show] = useState(/** @type {any} */ (null));
   const [busy, work] = useState(false);
   const [error, fail] = useState(/** @type {any} */ (null));
-  const go = () => { work(true); fail(null); send("POST", `v1/api_keys/${part(of.id)}/rotate`, { overlap_seconds: overlap }).then((made) => { if (of.id === me.id) key.set(made.key); show(made); onDone(); }, (refused) => { fail(refused); work(false); }); };
+  const go = () => {
+    work(true); fail(null);
+    const going = send("POST", `v1/api_keys/${part(of.id)}/rotate`, { overlap_seconds: overlap }).then((made) => { if (of.id === me.id) key.set(made.key); return made; });
+    if (of.id === me.id) key.swap(going);
+    going.then((made) => { show(made); onDone(); }, (refused) => { fail(refused); work(false); });
+  };
   if (made) return html`<${Secret} made=${made} onClose=${of.id === me.id ? () => location.reload() : onClose} />`;
   return html`<${Dialog} title="Replace the key" onClose=${onClose}><h2>Replace “${of.name}”</h2><p class="muted" style=${{ margin: "6px 0 16px" }}>A new key of the same name that may do the same. Whoever uses the former one needs time to take the new one.</p>
     <label class="field"><span>The former one goes on for</span><select value=${overlap} onChange=${(/** @type {any} */ event) => set(Number(event.target.value))}>${OVERLAPS.map(([said, seconds]) => html`<option value=${seconds}>${said}</option>`)}</select></label>

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.cli.remote import connection, show
-from app.cli.remote.commands import login, resolve, shown
+from app.cli.remote.commands import login, models, resolve, shown
 from app.cli.remote.connection import Address, known_address, remember
 from app.cli.remote.doctor import examine
 from app.cli.remote.pack import Counted, packed
@@ -201,6 +201,13 @@ def test_a_doctor_tells_of_what_is_named_and_is_none(
     assert "service" in found, "the rest is looked at"
 
 
+def test_a_doctor_misses_a_weights_folder_that_is_not_there(home: Path) -> None:
+    settings = Settings(data_dir=home / "data", weights_dir=home / "nope")
+    found = {one.name: one for one in examine(settings)}
+    assert not found["weights"].fine
+    assert str(home / "nope") in found["weights"].said
+
+
 ELSE = [
     httpx.Response(502, text="<html>bad gateway</html>"),
     httpx.Response(503, json="away"),
@@ -303,3 +310,34 @@ def test_no_console_reads_markup() -> None:
         if path.name != "options.py":
             assert " Console(" not in source, path
         assert "[/]" not in source, path
+
+
+def test_models_of_several_labels_are_listed_by_their_own_figure(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"suffix": "", "method": "auto", "aliases": [], "accuracy": None}
+    listed = [
+        {**model, "id": "ft:judged", "label_mode": "multi_label"},
+        {**model, "id": "ft:unjudged", "label_mode": "multi_label"},
+    ]
+    judged = {"mean_average_precision": {"value": 0.97, "low": 0.9, "high": 1.0}}
+
+    def answer(asked: httpx.Request) -> httpx.Response:
+        if asked.url.path == "/v1/models":
+            return httpx.Response(200, json={"data": listed})
+        if "unjudged" in asked.url.path:
+            return httpx.Response(404, json={"code": "not_found", "detail": "none"})
+        return httpx.Response(
+            200, json=judged if "evaluation" in asked.url.path else {"status": "ok"}
+        )
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr("httpx._client.HTTPTransport", lambda *_, **__: transport)
+    monkeypatch.setattr(show.out, "width", 200)
+    remember(Address("http://here:1", "hs_a"))
+    models()
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = [one for one in lines if "ft:judged" in one]
+    (second,) = [one for one in lines if "ft:unjudged" in one]
+    assert "97.0% (90.0 to 100.0%) mAP" in first
+    assert "too few to tell" in second

@@ -148,7 +148,7 @@ def test_the_console_loads_only_its_own_files(anybody: httpx.Client) -> None:
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]
     wanted = re.findall(r'(?:src|href)="(console/[^"]+)"', page.text)
-    assert len(wanted) == 5
+    assert len(wanted) == 8
     seen = set(wanted)
     for path in wanted:  # and every module that one of them names
         answer = anybody.get(f"/{path}")

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from app.core.errors import TITLES, HeadstartError
 from app.core.openai.problems import STATUSES
 from app.http import error_shapes
-from app.http.pattern_words import words_of
+from app.http.problems.pattern_words import words_of
 
 log = structlog.get_logger()
 

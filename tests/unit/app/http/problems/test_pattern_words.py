@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.http.pattern_words import words_of
+from app.http.problems.pattern_words import words_of
 from app.main import create_app
 
 

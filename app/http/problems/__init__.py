@@ -1,0 +1,1 @@
+"""What a refusal tells of what was written."""

@@ -91,6 +91,15 @@ class Folds:
         """Rows [m]: the first `most` of every class, augmented copies behind all others."""
         return first_of_each(self.labels, most, self.augmented)
 
+    def some(self, most: int) -> tuple[Tensor, Folds]:
+        """About `most` rows, as many of every class and at least two, and their folds; of more
+        classes than that leaves room for, those of the first.
+        """
+        classes = min(self.classes, most // 2)
+        rows = self.first(max(2, most // self.classes))
+        rows = rows[self.labels[rows] < classes]
+        return rows, replace(self.take(rows), classes=classes)
+
     @property
     def trained(self) -> float:
         """The share of the examples that a fold's fit has; 1 without folds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -165,10 +166,27 @@ def out_of_fold_loss(logits: Tensor, folds: Folds) -> float:
 def loss(logits: Tensor, labels: Tensor) -> float:
     """Mean cross-entropy in nats of logits [n, k] at their best temperature of 41."""
     temperatures = torch.logspace(-2, 2, 41, dtype=logits.dtype)
-    size = max(1, MOST_NUMBERS // logits.numel())
+    size = MOST_NUMBERS // logits.numel()
+    if not size:
+        return -_highest(lambda t: float(_log_likelihood(logits, labels, temperatures[t, None])))
     return -max(
         float(_log_likelihood(logits, labels, part).max()) for part in temperatures.split(size)
     )
+
+
+def _highest(likelihood: Callable[[int], float]) -> float:
+    """The highest of those at 41 temperatures: of one peak, as it is concave in what logits are
+    multiplied by.
+    """
+    known = cache(likelihood)
+    low, high = 0, 40
+    while low < high:
+        middle = (low + high) // 2
+        if known(middle) < known(middle + 1):
+            low = middle + 1
+        else:
+            high = middle
+    return known(low)
 
 
 def _log_likelihood(logits: Tensor, labels: Tensor, temperatures: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,15 +58,24 @@ class Kernel:
 
     def take(self, chosen: Tensor) -> Kernel:
         """The examples `chosen`, and all anchors."""
-        kept = torch.cat([chosen, torch.arange(self.count, len(self.labels))])
-        return Kernel(
+        return self._at(torch.cat([chosen, torch.arange(self.count, len(self.labels))]))
+
+    def _at(self, kept: Tensor) -> Kernel:
+        return replace(
+            self,
             parts=[rows[kept] for rows in self.parts],
             table=ngrams.take(self.table, kept.numpy()),
             labels=self.labels[kept],
             importance=self.importance[kept],
-            classes=self.classes,
-            anchors=self.anchors,
         )
+
+    def first(self, classes: int) -> Kernel:
+        """Of the first classes, without anchors of others; every example has to be of one."""
+        if classes >= self.classes:
+            return self
+        kept = torch.nonzero(self.labels < classes)[:, 0]
+        thin = replace(self, classes=classes, anchors=min(self.anchors, classes))
+        return thin._at(kept)
 
     def rows(self, mix: Mix) -> Tensor:
         """The embeddings [N, D] by the encoders' shares, of length one."""

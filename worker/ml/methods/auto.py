@@ -63,7 +63,8 @@ FEW = 300
 """Up to so many examples every head is refitted for every fold in every space."""
 
 MOST_CHOOSING = 300
-"""Of many examples, those that spaces are chosen on: more would choose the same."""
+"""Of many examples, those that spaces are chosen on, of very many classes some of the classes: more
+would choose the same."""
 
 NEGLIGIBLE = 0.02
 """Spaces with less weight than this are left out."""
@@ -124,9 +125,7 @@ def whole(chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
 
 def _on_some(setting: Setting, chosen: Mapping[str, Recipe]) -> dict[str, Recipe]:
     """Of many examples: the spaces that count on some of them."""
-    folds = setting.folds
-    some = folds.first(max(2, MOST_CHOOSING // folds.classes))
-    few = folds.take(some)
+    some, few = setting.folds.some(MOST_CHOOSING)
     designs = Designs(setting.transform, setting.support.take(some), few)
     return worthwhile(designs, few, chosen)
 

@@ -169,6 +169,18 @@ def test_very_many_examples_are_spanned_by_some(
     assert found.advice["learning_curve"]["points"]
 
 
+@pytest.mark.parametrize("most", [6, 20])
+def test_spaces_are_chosen_on_some_of_very_many_classes(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(auto, "MOST_CHOOSING", most)
+    found = fit.fit(task(clouds([5] * 8, views=("squish", "mirror")), "auto"))
+    new = clouds([20] * 8, seed=53)
+    hits = (probabilities(found.head, new).argmax(1) == new.labels).float().mean()
+    assert float(hits) > 0.9
+    assert found.head.tensors["bias"].shape == (8,)
+
+
 def test_a_validation_set_judges_instead_of_the_folds() -> None:
     found = fit.fit(task(clouds([5, 5, 5]), validation=clouds([7, 7, 7], seed=54)))
     assert found.evaluation["how"]["method"] == "hold-out"

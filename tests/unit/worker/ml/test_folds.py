@@ -121,3 +121,16 @@ def test_of_the_same_content_the_original_stays() -> None:
     found = Canonical.of(both, 0).support
     assert sorted(found.ids) == list("bcdefg")
     assert found.originals.ids == found.ids
+
+
+def test_some_of_very_many_classes_are_the_first_of_them() -> None:
+    support = Canonical.of(clouds([4] * 10), 0).support
+    whole = Folds.of(support)
+    rows, few = whole.some(6)
+    assert few.classes == 3
+    assert few.labels.bincount().tolist() == [2, 2, 2]
+    assert torch.equal(few.labels, whole.labels[rows])
+    assert float(few.balance.sum()) == 6
+    every, same = whole.some(20)
+    assert (same.classes, len(every)) == (10, 20)
+    assert same.labels.bincount().tolist() == [2] * 10

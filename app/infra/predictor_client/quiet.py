@@ -4,12 +4,12 @@ behind one name its own may be frozen. The question is asked again on another co
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from app.core.messages import ALIVE_SECONDS
+from app.infra.predictor_client.watch import Watch
 
 _LOOKS = 5
 """So many looks without a byte are between four and five seconds, in which one that runs has said
@@ -27,7 +27,7 @@ class Listener(Protocol):
         ...
 
 
-class Quiet:
+class Quiet(Watch[Listener]):
     """Looks after each connection on which somebody waits.
 
     `tells`: what a new connection has shown last, that a predictor says that it runs, and that
@@ -35,32 +35,23 @@ class Quiet:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.tells = False
-        self._waiting: set[Listener] = set()
-        self._watch: asyncio.Task[None] | None = None
 
     @contextmanager
-    def waiting(self, listener: Listener) -> Iterator[None]:
-        """`listener` waits for an answer meanwhile."""
-        listener.looks = 0
-        self._waiting.add(listener)
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().create_task(self._look())
-        try:
+    def waiting(self, waits: Listener) -> Iterator[None]:
+        """`waits` waits for an answer meanwhile."""
+        waits.looks = 0
+        with super().waiting(waits):
             yield
-        finally:
-            self._waiting.discard(listener)
 
-    def close(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
+    @property
+    def every(self) -> float:
+        """A predictor that runs has said so in between."""
+        return ALIVE_SECONDS
 
     async def _look(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(ALIVE_SECONDS)
-            for listener in tuple(self._waiting):
-                listener.looks += 1
-                if self.tells and listener.looks >= _LOOKS:
-                    listener.ask_again()
-        self._watch = None
+        for listener in tuple(self._waiting):
+            listener.looks += 1
+            if self.tells and listener.looks >= _LOOKS:
+                listener.ask_again()

@@ -3,11 +3,12 @@ without a word. Whoever waits is told so, and not kept until the deadline."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+from app.infra.predictor_client.watch import Watch
 
 _QUIET = 3.0
 """Seconds without any answer, to anybody who waits, after which it is asked whether it is there."""
@@ -24,55 +25,51 @@ class Waiter(Protocol):
         ...
 
 
-class Silence:
+class Silence(Watch[Waiter]):
     """Looks after one predictor, or all replicas behind a name, while somebody waits for it.
 
     `ping` asks for anything and tells whether there was an answer, within seconds.
     """
 
     def __init__(self, ping: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__()
         self._ping = ping
-        self._waiting: set[Waiter] = set()
         self._heard = 0.0
-        self._watch: asyncio.Task[None] | None = None
+        self._missed = 0
         self.is_known = False
         """Whether it is known to be silent; it is asked again and again until it is not."""
 
     @contextmanager
-    def waiting(self, waiter: Waiter) -> Iterator[None]:
-        """`waiter` waits for an answer meanwhile."""
+    def waiting(self, waits: Waiter) -> Iterator[None]:
+        """`waits` waits for an answer meanwhile."""
         if not self._waiting:
             self._heard = time.monotonic()
-        self._waiting.add(waiter)
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().create_task(self._look())
-        try:
+        with super().waiting(waits):
             yield
-        finally:
-            self._waiting.discard(waiter)
 
     def heard(self) -> None:
         """Something was answered."""
         self._heard = time.monotonic()
 
-    def close(self) -> None:
-        """Look no more."""
-        if self._watch is not None:
-            self._watch.cancel()
+    @property
+    def every(self) -> float:
+        """Seconds between two questions."""
+        return _EVERY
+
+    @property
+    def more(self) -> bool:
+        """What is known to be silent is asked until it is not."""
+        return self.is_known
 
     async def _look(self) -> None:
-        missed = 0
-        while self._waiting or self.is_known:
-            await asyncio.sleep(_EVERY)
-            if not self.is_known and time.monotonic() - self._heard < _QUIET:
-                missed = 0
-            elif await self._ping():
-                missed, self.is_known = 0, False
-            else:
-                missed += 1
-                if missed >= _MISSED:
-                    self._tell()
-        self._watch = None
+        if not self.is_known and time.monotonic() - self._heard < _QUIET:
+            self._missed = 0
+        elif await self._ping():
+            self._missed, self.is_known = 0, False
+        else:
+            self._missed += 1
+            if self._missed >= _MISSED:
+                self._tell()
 
     def _tell(self) -> None:
         self.is_known = True

@@ -77,8 +77,7 @@ async def create_batch(incoming: IncomingDep, wish: WishDep, response: Response)
     mark(response, replayed=replayed)
     services = incoming.services
     if not ended(made.status) and await wish.grant(services.waiting, BATCH, made.id, done=ended):
-        row = await to_thread.run_sync(service.get, services, made.id, incoming.organisation_id)
-        made = batch_of(row)
+        made = await to_thread.run_sync(service.look, services, made.id, incoming.organisation_id)
     response.headers["location"] = f"{PATH}/{made.id}"
     response.status_code = 200 if ended(made.status) else 202
     return made
@@ -122,7 +121,7 @@ async def _of_upload(incoming: Incoming) -> tuple[Batch, bool]:
         return batch_of(row)
 
     def recall(made: dict[str, Any]) -> Batch:
-        return batch_of(service.get(services, made["batch"], organisation_id))
+        return service.look(services, made["batch"], organisation_id)
 
     return await incoming.once(make, recall, status=202)
 
@@ -138,7 +137,8 @@ def list_batches(
     rows = batches.listing(
         session, organisation_id=caller.organisation_id, after=after, limit=limit + 1
     )
-    return page(rows, limit, batch_of)
+    waits = batches.waits(session, rows, organisation_id=caller.organisation_id)
+    return page(rows, limit, partial(batch_of, waits=waits))
 
 
 @router.get("/{batch_id}", responses=problems("not_found"))
@@ -146,11 +146,11 @@ async def get_batch(
     batch_id: BatchId, caller: Reader, services: ServicesDep, wish: WishDep
 ) -> Batch:
     """One batch; with `Prefer: wait=N`, as soon as it has ended."""
-    get = partial(service.get, services, batch_id, caller.organisation_id)
-    row = await to_thread.run_sync(get)
-    if not ended(row.status) and await wish.grant(services.waiting, BATCH, batch_id, done=ended):
-        row = await to_thread.run_sync(get)
-    return batch_of(row)
+    look = partial(service.look, services, batch_id, caller.organisation_id)
+    seen = await to_thread.run_sync(look)
+    if not ended(seen.status) and await wish.grant(services.waiting, BATCH, batch_id, done=ended):
+        seen = await to_thread.run_sync(look)
+    return seen
 
 
 @router.post(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
@@ -19,6 +20,11 @@ from app.infra.orm import BatchRow
 from app.uploads.form import ENCODING, Printable, TextEncoding
 
 PATH = "/v1/batch_predictions"
+WAITS = (
+    "What keeps a batch waiting that has not ended, such as a store or a predictor that is away:"
+    " `{code, message}`. It is tried again by itself."
+)
+NO_WAITS: Mapping[str, dict[str, Any]] = {}
 ID = "batch_01ke4c0f6v6z2k8m9q3w5x7y1t"
 _MODEL = "ft:efficientnet_lite0:default:cells:01ke4c0f6v6z2k8m9q3w5x7y1t"
 _DATASET = "ds_01ke4bz3r0h5d8g2j4n6p9s1v3"
@@ -48,6 +54,7 @@ _BATCH: JsonDict = {
     ],
     "problems": [],
     "error": None,
+    "waits_for": None,
     "results": {
         "jsonl": f"{PATH}/{ID}/results?format=jsonl",
         "csv": f"{PATH}/{ID}/results?format=csv",
@@ -230,14 +237,15 @@ class Batch(BaseModel):
     )
     problems: list[Problem] = Field(description="Files of the upload that are no inputs, and such.")
     error: BatchFault | None
+    waits_for: dict[str, Any] | None = Field(None, description=WAITS)
     results: Results | None = Field(description="Once it has ended.")
     created_at: int
     started_at: int | None
     finished_at: int | None
 
 
-def batch_of(row: BatchRow) -> Batch:
-    """The batch as its caller sees it."""
+def batch_of(row: BatchRow, waits: Mapping[str, dict[str, Any]] = NO_WAITS) -> Batch:
+    """The batch as its caller sees it; `waits` is what keeps batches waiting, by id."""
     dataset = row.dataset_id and DatasetVersion(id=row.dataset_id, version=row.version)
     return Batch(
         id=row.id,
@@ -252,6 +260,7 @@ def batch_of(row: BatchRow) -> Batch:
         evaluation=[Agreement.model_validate(one) for one in row.evaluation or []] or None,
         problems=[Problem.model_validate(problem) for problem in row.problems],
         error=BatchFault.model_validate(row.error) if row.error else None,
+        waits_for=waits.get(row.id),
         results=_results(row) if row.status in TERMINAL else None,
         created_at=int(row.created_at),
         started_at=whole(row.started_at),

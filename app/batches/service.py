@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.batches import results
-from app.batches.schemas import BatchForm, BatchOptions, NewBatch
+from app.batches.schemas import Batch, BatchForm, BatchOptions, NewBatch, batch_of
 from app.core import batch, manifest
 from app.core.errors import HeadstartError
 from app.core.messages import Options
@@ -215,6 +215,14 @@ def get(services: Services, batch_id: str, organisation_id: str) -> BatchRow:
     """One batch as it is now. Raises not_found."""
     with reading(services.sessions) as session:
         return batches.get(session, batch_id, organisation_id=organisation_id)
+
+
+def look(services: Services, batch_id: str, organisation_id: str) -> Batch:
+    """One batch as its caller sees it now, with what it waits for. Raises not_found."""
+    with reading(services.sessions) as session:
+        row = batches.get(session, batch_id, organisation_id=organisation_id)
+        waits = batches.waits(session, [row], organisation_id=organisation_id)
+        return batch_of(row, waits)
 
 
 def cancel(session: Session, batch_id: str, *, organisation_id: str) -> BatchRow:

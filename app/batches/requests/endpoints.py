@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -117,7 +118,8 @@ def list_request_batches(
     rows = request_batches.listing(
         session, organisation_id=caller.organisation_id, after=after, limit=limit + 1
     )
-    return page(rows, limit, request_batch_of)
+    waits = request_batches.waits(session, rows, organisation_id=caller.organisation_id)
+    return page(rows, limit, partial(request_batch_of, waits=waits))
 
 
 @router.get("/{batch_id}", responses=problems("not_found"))
@@ -141,7 +143,8 @@ def _ended(status: object) -> bool:
 def _get(services: Services, batch_id: str, organisation_id: str) -> RequestBatch:
     with reading(services.sessions) as session:
         row = request_batches.get(session, batch_id, organisation_id=organisation_id)
-        return request_batch_of(row)
+        waits = request_batches.waits(session, [row], organisation_id=organisation_id)
+        return request_batch_of(row, waits)
 
 
 @router.post("/{batch_id}/cancel", responses=CANCEL_PROBLEMS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.batches.schemas import NO_WAITS, WAITS
 from app.core.openai.requests import Endpoint
 from app.http.openapi import Id
 from app.infra.orm import RequestBatchRow
@@ -138,10 +140,13 @@ class RequestBatch(BaseModel):
     cancelled_at: int | None = None
     request_counts: RequestCounts
     metadata: dict[str, str] | None
+    waits_for: dict[str, Any] | None = Field(None, description=WAITS)
 
 
-def request_batch_of(row: RequestBatchRow) -> RequestBatch:
-    """The batch as its caller sees it."""
+def request_batch_of(
+    row: RequestBatchRow, waits: Mapping[str, dict[str, Any]] = NO_WAITS
+) -> RequestBatch:
+    """The batch as its caller sees it; `waits` is what keeps batches waiting, by id."""
     told: dict[str, Any] = {
         "id": row.id,
         "endpoint": row.endpoint,
@@ -155,6 +160,7 @@ def request_batch_of(row: RequestBatchRow) -> RequestBatch:
         "expires_at": int(row.expires_at),
         "request_counts": {"total": row.total, "completed": row.completed, "failed": row.failed},
         "metadata": row.batch_metadata,
+        "waits_for": waits.get(row.id),
     }
     told |= {f"{state}_at": int(at) for state, at in row.moments.items()}
     return RequestBatch.model_validate(told)

@@ -7,12 +7,12 @@ chunks queue up instead of deadlocking.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, String, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, String, func, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,7 @@ from app.core.job_state import TERMINAL, JobStatus
 from app.core.manifest import Problem
 from app.infra.database import now
 from app.infra.orm import BatchPartRow, BatchRow, DatasetVersionRow, ModelRow, WorkRow
-from app.infra.repositories import usage, work
+from app.infra.repositories import chunks, usage, work
 
 PREFIX = "batch_"
 PRIORITY = 5
@@ -144,6 +144,52 @@ def listing(
     if after is not None:
         statement = statement.where(BatchRow.id < after)
     return list(session.scalars(statement.order_by(BatchRow.id.desc()).limit(limit)))
+
+
+def waits(
+    session: Session, rows: Sequence[BatchRow], *, organisation_id: str
+) -> dict[str, dict[str, Any]]:
+    """What keeps each of the batches waiting, if anything does: `{code, message}` by id.
+
+    It is what a chunk of its own was put off for, or one of the dataset that is awaited.
+    """
+    open_ids = [row.id for row in rows if row.status not in TERMINAL]
+    awaited = {row.id: row.version_id for row in rows if row.status == "validating_files"}
+    of = DatasetVersionRow
+    reasons = select(of.id, chunks.waits_for(of).scalar_subquery()).where(
+        of.organisation_id == organisation_id, of.id.in_(awaited.values())
+    )
+    why: dict[str, dict[str, Any]] = {}
+    if awaited:
+        why = {version: told(error) for version, error in session.execute(reasons) if error}
+    versions = {one: why[version] for one, version in awaited.items() if version in why}
+    own = put_off(session, WorkRow.batch_id, open_ids, organisation_id=organisation_id)
+    return versions | own
+
+
+def put_off(
+    session: Session, owner: SQLColumnExpression[Any], ids: Sequence[str], *, organisation_id: str
+) -> dict[str, dict[str, Any]]:
+    """Why work of these owners was put off that waits or runs again: of each the first's."""
+    if not ids:
+        return {}
+    first = (
+        select(func.min(WorkRow.id))
+        .where(
+            WorkRow.organisation_id == organisation_id,
+            WorkRow.state.in_(["queued", "running"]),
+            sql_cast(WorkRow.error, String) != "null",
+            owner.in_(ids),
+        )
+        .group_by(owner)
+    )
+    found = session.execute(select(owner, WorkRow.error).where(WorkRow.id.in_(first)))
+    return {owned: told(error) for owned, error in found}
+
+
+def told(error: Mapping[str, Any]) -> dict[str, Any]:
+    """A work's error without notes of the work's own."""
+    return {name: error[name] for name in ("code", "message")}
 
 
 def parts(session: Session, batch_id: str) -> list[BatchPartRow]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from app.infra.database import transaction
-from app.infra.orm import JobRow, ModelRow
+from app.infra.orm import JobRow, ModelRow, WorkRow
 from tests.api.batches.batching import BACKBONE, BATCHES, NOBODYS, send
 from tests.api.service import Service
 from tests.api.uploading import code, finish, leftovers, made, works
@@ -150,6 +151,51 @@ def test_a_failed_dataset_fails_what_waits_for_it(
     assert (found["status"], found["error"]["code"]) == ("failed", "dataset_failed")
     later = client.post(BATCHES, json=known | {"dataset": dataset})
     assert code(later) == (422, "dataset_failed")
+
+
+AWAY = {"code": "storage_unavailable", "message": "it is away"}
+
+
+def test_a_batch_says_what_it_waits_for(
+    service: Service, client: httpx.Client, known: dict[str, str]
+) -> None:
+    dataset = made(client, zipped(folders({"x": 2, "y": 2})))["id"]
+    first, second = (
+        client.post(BATCHES, json=known | {"dataset": one}).json()["id"]
+        for one in (dataset, known["dataset"])
+    )
+
+    def told() -> dict[str, Any]:
+        found = {one["id"]: one["waits_for"] for one in client.get(BATCHES).json()["data"]}
+        for one in (first, second):
+            assert client.get(f"{BATCHES}/{one}").json()["waits_for"] == found[one]
+        return {"first": found[first], "second": found[second]}
+
+    def put_off(*which: Any) -> None:
+        with transaction(service.services.sessions) as session:
+            session.execute(update(WorkRow).where(*which).values(error=AWAY | {"times": 3}))
+
+    assert told() == {"first": None, "second": None}
+    put_off(WorkRow.kind == "embed")
+    assert told() == {"first": AWAY, "second": None}
+    put_off(WorkRow.batch_id == second)
+    assert told() == {"first": AWAY, "second": AWAY}
+    client.post(f"{BATCHES}/{second}/cancel")
+    finish(service, dataset)
+    assert told() == {"first": None, "second": None}
+
+
+def test_a_batch_of_requests_says_what_it_waits_for(service: Service, client: httpx.Client) -> None:
+    data = {"purpose": "batch"}
+    file = client.post("/v1/files", files={"file": ("r.jsonl", b"{}\n")}, data=data).json()["id"]
+    wanted = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+    one, other = (client.post("/v1/batches", json=wanted).json()["id"] for _ in range(2))
+    with transaction(service.services.sessions) as session:
+        mine = WorkRow.payload["batch"].as_string() == one
+        session.execute(update(WorkRow).where(mine).values(error=AWAY | {"times": 3}))
+    listed = {row["id"]: row["waits_for"] for row in client.get("/v1/batches").json()["data"]}
+    assert listed == {one: AWAY, other: None}
+    assert client.get(f"/v1/batches/{one}").json()["waits_for"] == AWAY
 
 
 def test_a_ready_dataset_lets_its_batches_go_on(

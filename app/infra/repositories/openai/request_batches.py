@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.ids import new_id
 from app.infra.database import now
-from app.infra.orm import RequestBatchRow, RequestPieceRow
+from app.infra.orm import RequestBatchRow, RequestPieceRow, WorkRow
 from app.infra.repositories import work
-from app.infra.repositories.batches import PRIORITY
+from app.infra.repositories.batches import PRIORITY, put_off
 from app.infra.repositories.openai import files
 from app.infra.repositories.work import Claim
 
@@ -126,6 +126,15 @@ def listing(
     if after is not None:
         statement = statement.where(RequestBatchRow.id < after)
     return list(session.scalars(statement.order_by(RequestBatchRow.id.desc()).limit(limit)))
+
+
+def waits(
+    session: Session, rows: Sequence[RequestBatchRow], *, organisation_id: str
+) -> dict[str, dict[str, Any]]:
+    """What keeps each of the batches waiting, if anything does: `{code, message}` by id."""
+    ids = [row.id for row in rows if row.status not in ENDED]
+    owner = WorkRow.payload["batch"].as_string()
+    return put_off(session, owner, ids, organisation_id=organisation_id)
 
 
 def begin(session: Session, claim: Claim) -> bool:

@@ -135,6 +135,7 @@ bench-service: install ## Cold and warm jobs, memory, embedding, the textbook wa
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.figures.decoding_apart
 	$(BIN)/python -m benchmarks.figures.tuned_memory
+	$(BIN)/python -m benchmarks.figures.many_classes
 	@if [ -n "$$HEADSTART_DATABASE_URL" ]; then $(BIN)/python -m benchmarks.figures.postgres_costs; \
 	else echo "benchmarks.figures.postgres_costs needs HEADSTART_DATABASE_URL, an empty Postgres here" >&2; fi
 	$(BIN)/python -m benchmarks.figures.capacity

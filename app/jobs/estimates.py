@@ -10,13 +10,20 @@ from sqlalchemy.orm import Session
 from app.core import hyperparameters
 from app.infra.orm import DatasetVersionRow, JobRow
 from app.infra.repositories import job_queries, versions
+from app.infra.repositories.job_queries import Measured
 
 GROWTH = 0.82
 """A fit of twice as many examples takes 2 to this as long (benchmarks/results/training.json)."""
 _FEWEST = 100
 """Fewer examples take no less time."""
-_ELSEWHERE = {("auto", "image"): (0.18, 100), ("auto", "text"): (4.47, 1000)}
-"""Seconds and examples on the two cores of benchmarks/results/training.json."""
+_CLASSES = {"image": 300, "text": 80}
+"""Of so many classes more a fit takes about once more what it takes of few
+(benchmarks/results/many_classes.json)."""
+_ELSEWHERE = {
+    ("auto", "image"): Measured(seconds=0.18, examples=100, classes=5),
+    ("auto", "text"): Measured(seconds=4.47, examples=1000, classes=77),
+}
+"""On the two cores of benchmarks/results/training.json."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,12 @@ def estimate(
     """
     deeper = hyperparameters.tries_deeper(job.hyperparameters)
     past = job_queries.durations(session, method=job.method, backbone=job.backbone, deeper=deeper)
-    here = [_scaled(seconds, of, version.num_examples) for seconds, of in past]
     known = None if deeper else _ELSEWHERE.get((job.method, modality))
-    if here:
-        fit = Estimate(median(here), here=True)
-    elif known is not None:
-        fit = Estimate(_scaled(*known, version.num_examples), here=False)
-    else:
+    measured = past or ([known] if known else [])
+    if not measured:
         return None
-    return Estimate(fit.seconds + _left(session, version), fit.here)
+    scaled = [_scaled(one, version, _CLASSES[modality]) for one in measured]
+    return Estimate(median(scaled) + _left(session, version), here=bool(past))
 
 
 def _left(session: Session, version: DatasetVersionRow) -> float:
@@ -63,6 +67,8 @@ def _left(session: Session, version: DatasetVersionRow) -> float:
     return median(rates) * version.num_examples if rates else 0.0
 
 
-def _scaled(seconds: float, examples: int, wanted: int) -> float:
-    ratio = max(wanted, _FEWEST) / max(examples, _FEWEST)
-    return float(seconds * ratio**GROWTH)
+def _scaled(one: Measured, wanted: DatasetVersionRow, from_classes: int) -> float:
+    """Seconds for as many examples and classes as a version has."""
+    examples = max(wanted.num_examples, _FEWEST) / max(one.examples, _FEWEST)
+    classes = (from_classes + len(wanted.classes)) / (from_classes + one.classes)
+    return float(one.seconds * examples**GROWTH * classes)

@@ -23,6 +23,15 @@ class JobSnapshot:
     validation_version: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How long a job took, and what of."""
+
+    seconds: float
+    examples: int
+    classes: int
+
+
 def get(session: Session, job_id: str, *, organisation_id: str) -> JobSnapshot:
     """One job as it is now. Raises not_found."""
     statement = _of_organisation(organisation_id).where(JobRow.id == job_id)
@@ -76,20 +85,27 @@ def _has(session: Session, key: str, value: str) -> ColumnElement[bool]:
 
 def durations(
     session: Session, *, method: str, backbone: str, deeper: bool = False
-) -> list[tuple[float, int]]:
-    """Seconds and examples of the latest jobs that ended in a model, whoever's they were: those
-    that tried deeper, or those that did not.
+) -> list[Measured]:
+    """Of the latest jobs that ended in a model, whoever's they were: those that tried deeper, or
+    those that did not.
     """
     of, depth = DatasetVersionRow, func.coalesce(JobRow.hyperparameters["depth"].as_string(), "")
     recent = (
-        select(JobRow.finished_at - JobRow.started_at, of.num_examples)
+        select(
+            JobRow.finished_at - JobRow.started_at,
+            of.num_examples,
+            func.json_array_length(of.classes),
+        )
         .join(of, of.id == JobRow.version_id)
         .where(JobRow.status == "succeeded", JobRow.method == method, JobRow.backbone == backbone)
         .where(depth == "auto" if deeper else depth != "auto")
         .order_by(JobRow.id.desc())
     )
     found = session.execute(recent.limit(9))
-    return [(float(seconds or 0), examples) for seconds, examples in found]
+    return [
+        Measured(seconds=float(seconds or 0), examples=examples, classes=classes)
+        for seconds, examples, classes in found
+    ]
 
 
 def newest_events(

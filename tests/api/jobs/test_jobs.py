@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from app.core.manifest import Modality, Problem
 from app.infra.database import reading, transaction
@@ -337,53 +337,3 @@ def test_text_reads_by_its_own_backbone(
     assert create(client, data, model="all-MiniLM-L6-v2")["status"] == "queued"
     sent = create(client, data, model="all-MiniLM-L6-v2", method={"type": "reptile"})
     assert sent["status"] == "queued"
-
-
-def test_what_a_job_takes_is_expected_from_such_jobs_on_this_machine(
-    service: Service, client: httpx.Client, tmp_path: Path
-) -> None:
-    sessions = service.services.sessions
-    with transaction(sessions) as session:
-        dataset = make_dataset(session).dataset_id
-    body = {"model": "efficientnet_lite0", "training_file": dataset, "method": {"type": "matching"}}
-
-    def first_event(job: str) -> str:
-        events = client.get(f"/v1/fine_tuning/jobs/{job}/events").json()["data"]
-        return str(events[-1]["message"])
-
-    unknown = client.post("/v1/fine_tuning/jobs", json=body).json()
-    assert (unknown["timing"]["estimated"], unknown["estimated_finish"]) == (None, None)
-    assert first_event(unknown["id"]) == f"Created fine-tuning job: {unknown['id']}"
-    elsewhere = client.post("/v1/fine_tuning/jobs", json=body | {"method": None}).json()
-    assert "no such job has ended here yet" in first_event(elsewhere["id"])
-    with transaction(sessions) as session:
-        session.execute(
-            update(JobRow)
-            .where(JobRow.id == unknown["id"])
-            .values(status="succeeded", started_at=1000.0, finished_at=1040.0)
-        )
-    known = client.post("/v1/fine_tuning/jobs", json=body).json()
-    assert known["timing"]["estimated"] == 40.0
-    assert known["estimated_finish"] == known["created_at"] + 40
-    assert "about 40 s, as such jobs took here" in first_event(known["id"])
-
-
-def test_jobs_that_try_deeper_say_nothing_of_those_that_do_not(
-    service: Service, client: httpx.Client
-) -> None:
-    sessions = service.services.sessions
-    with transaction(sessions) as session:
-        dataset = make_dataset(session).dataset_id
-    body = {"model": "efficientnet_lite0", "training_file": dataset}
-    deep = body | {"hyperparameters": {"depth": "auto"}}
-    first = client.post("/v1/fine_tuning/jobs", json=deep).json()
-    assert first["timing"]["estimated"] is None, "nothing was measured elsewhere"
-    with transaction(sessions) as session:
-        session.execute(
-            update(JobRow)
-            .where(JobRow.id == first["id"])
-            .values(status="succeeded", started_at=1000.0, finished_at=1040.0)
-        )
-    second, plain = (client.post("/v1/fine_tuning/jobs", json=one).json() for one in (deep, body))
-    assert second["timing"]["estimated"] == 40.0
-    assert plain["timing"]["estimated"] < 40.0

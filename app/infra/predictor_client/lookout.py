@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 Waits = TypeVar("Waits")
 
 
-class Watch(ABC, Generic[Waits]):
+class Lookout(ABC, Generic[Waits]):
     """Looks every so often, for as long as somebody waits or there is `more` to look after."""
 
     def __init__(self) -> None:

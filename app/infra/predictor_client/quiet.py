@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from app.core.messages import ALIVE_SECONDS
-from app.infra.predictor_client.watch import Watch
+from app.infra.predictor_client.lookout import Lookout
 
 _LOOKS = 5
 """So many looks without a byte are between four and five seconds, in which one that runs has said
@@ -27,7 +27,7 @@ class Listener(Protocol):
         ...
 
 
-class Quiet(Watch[Listener]):
+class Quiet(Lookout[Listener]):
     """Looks after each connection on which somebody waits.
 
     `tells`: what a new connection has shown last, that a predictor says that it runs, and that

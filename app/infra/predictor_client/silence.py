@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from app.infra.predictor_client.watch import Watch
+from app.infra.predictor_client.lookout import Lookout
 
 _QUIET = 3.0
 """Seconds without any answer, to anybody who waits, after which it is asked whether it is there."""
@@ -25,7 +25,7 @@ class Waiter(Protocol):
         ...
 
 
-class Silence(Watch[Waiter]):
+class Silence(Lookout[Waiter]):
     """Looks after one predictor, or all replicas behind a name, while somebody waits for it.
 
     `ping` asks for anything and tells whether there was an answer, within seconds.

@@ -100,6 +100,11 @@ class AliasChange(BaseModel):
         "alias's own model answers. Requests with the same `x-headstart-key`, or else of the same "
         "content, go to the same model. `[]` ends it.",
     )
+    classes: Literal["kept", "any"] = Field(
+        "kept",
+        description="Whether models of the split must have every class of the alias's own model, "
+        "as the gate of a promotion has it, or may lack some.",
+    )
     shadow: Id | None = Field(
         None,
         description="A model that answers the same inputs unseen, while agreement is counted. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -9,18 +10,19 @@ from sqlalchemy.orm import Session
 from app.core.errors import HeadstartError
 from app.core.identity import Identity
 from app.core.ids import new_id
+from app.core.promotion.classes import ClassChange
 from app.http.dependencies import Services, writing
 from app.infra import erasure
 from app.infra.database import reading
 from app.infra.erasure import Shortened
-from app.infra.orm import AliasRow
+from app.infra.orm import AliasRow, ModelRow
 from app.infra.repositories import aliases, deletions, models
 from app.infra.repositories.deletions import Doomed
 from app.infra.repositories.live import forgetting
 from app.infra.repositories.retraining import moves
 from app.infra.repositories.retraining.moves import Move
 from app.infra.repositories.targets import ResolvedModel
-from app.models.alias_schemas import Alias, AliasChange, TrafficShare
+from app.models.alias_schemas import Alias, AliasChange
 from app.models.alias_views import alias_of, sound_model
 from app.uploads import deleting
 
@@ -37,7 +39,7 @@ def change(services: Services, caller: Identity, name: str, body: AliasChange) -
     own = sound_model(services, organisation_id, name)
     values: dict[str, Any] = {}
     if "split" in body.model_fields_set:
-        values["split"] = _split(services, organisation_id, own, body.split or []) or None
+        values["split"] = _split(services, organisation_id, own, body) or None
     if "shadow" in body.model_fields_set:
         values["shadow"] = _shadow(services, organisation_id, own, body.shadow)
     ends = "prediction_log" in body.model_fields_set and body.prediction_log is None
@@ -114,18 +116,39 @@ def _told(row: AliasRow) -> dict[str, Any]:
 
 
 def _split(
-    services: Services, organisation_id: str, own: ResolvedModel, shares: list[TrafficShare]
+    services: Services, organisation_id: str, own: ResolvedModel, body: AliasChange
 ) -> list[dict[str, Any]]:
+    shares = body.split or []
     found = [_beside(services, organisation_id, own, share.model, "split") for share in shares]
     ids = [model.id for model in found]
     if len(set(ids)) < len(ids):
         raise HeadstartError("invalid_value", "a model is named twice", param="split")
     if sum(share.weight for share in shares) > 1 + _ROUNDING:
         raise HeadstartError("invalid_value", "the weights are more than 1", param="split")
+    if body.classes == "kept":
+        _check_classes(services, organisation_id, own, ids)
     return [
         {"model": model_id, "weight": share.weight}
         for model_id, share in zip(ids, shares, strict=True)
     ]
+
+
+def _check_classes(
+    services: Services, organisation_id: str, own: ResolvedModel, ids: Sequence[str]
+) -> None:
+    """Raises invalid_value where one of the models lacks classes: part of the requests would never
+    be answered by those.
+    """
+    before, *others = (_classes(row) for row in _rows(services, organisation_id, own.id, *ids))
+    for model_id, classes in zip(ids, others, strict=True):
+        lacks = ClassChange.between(before, classes).lacks()
+        if lacks is not None:
+            why = f'{model_id}: {lacks}; where that is meant, say "classes": "any"'
+            raise HeadstartError("invalid_value", why, param="split")
+
+
+def _classes(model: ModelRow) -> list[str]:
+    return list(model.card.get("config", {}).get("classes", ()))
 
 
 def _shadow(
@@ -158,6 +181,9 @@ def _beside(
 
 def _label_modes(services: Services, organisation_id: str, *names: str) -> list[str]:
     """Whether each says one label or several: callers read answers in one way."""
+    return [row.label_mode for row in _rows(services, organisation_id, *names)]
+
+
+def _rows(services: Services, organisation_id: str, *names: str) -> list[ModelRow]:
     with reading(services.sessions) as session:
-        found = (models.find(session, organisation_id=organisation_id, name=one) for one in names)
-        return [row.label_mode for row in found]
+        return [models.find(session, organisation_id=organisation_id, name=one) for one in names]

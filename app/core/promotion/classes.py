@@ -29,6 +29,11 @@ class ClassChange:
 
     def refusal(self) -> str | None:
         """Why the candidate cannot stand for the incumbent, in words; None where it has all."""
+        said = self.lacks()
+        return said and f'{said}; where that is meant, the gate says "classes": "any"'
+
+    def lacks(self) -> str | None:
+        """What the candidate has not of the incumbent's classes; None where it has all."""
         if not self.lost:
             return None
         otherwise = {alike(name): name for name in self.added}
@@ -41,7 +46,7 @@ class ClassChange:
         else:
             many = f"{len(self.lost)} of the incumbent's {len(self.lost) + self.kept} classes"
             said = f"the candidate lacks {many}: {few(list(map(repr, self.lost)), _NAMED)}"
-        return f'{said}; where that is meant, the gate says "classes": "any"'
+        return said
 
     def told(self) -> dict[str, Any]:
         """As evidence shows it."""

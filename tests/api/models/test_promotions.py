@@ -6,7 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from app.infra.database import reading, transaction
+from app.infra.orm import ModelRow, ShadowAgreementRow
+from app.infra.repositories.retraining.agreement import ShadowTally
 from tests.api.models.test_models import new_model, problem
 from tests.api.service import Service
 
@@ -108,6 +112,54 @@ def test_a_split_and_a_shadow_are_set_and_end_with_a_move(
     client.post(f"{ALIAS}/promotions", json={"candidate": models[1], "force": True})
     alias = client.get(ALIAS).json()
     assert (alias["model"], alias["split"], alias["shadow"]) == (models[1], [], None)
+
+
+def test_a_split_keeps_the_classes_of_the_alias(
+    service: Service, client: httpx.Client, models: list[str]
+) -> None:
+    with transaction(service.services.sessions) as session:
+        for model, classes in zip(models, ("abc", "ca", "bacd"), strict=True):
+            row = session.get_one(ModelRow, model)
+            row.card = row.card | {"config": {"classes": list(classes)}}
+    put(client, models[0])
+    lacking, whole = ([{"model": model, "weight": 0.1}] for model in models[1:])
+    refused = client.patch(ALIAS, json={"split": [*whole, *lacking]})
+    assert problem(refused) == (422, "invalid_value")
+    assert f"{models[1]}: the candidate lacks 1 of the incumbent's 3 classes: 'b'" in refused.text
+    assert client.get(ALIAS).json()["split"] == []
+    assert client.patch(ALIAS, json={"split": whole}).json()["split"] == whole
+    meant = client.patch(ALIAS, json={"split": lacking, "classes": "any"})
+    assert meant.json()["split"] == lacking
+    assert client.patch(ALIAS, json={"shadow": models[1]}).json()["shadow"] == models[1]
+
+
+@pytest.mark.parametrize("goes", ["alias", "model"])
+def test_what_a_shadow_agreed_to_goes_with_either(
+    service: Service, client: httpx.Client, models: list[str], goes: str
+) -> None:
+    shadow = models[1]
+
+    def begin() -> None:
+        put(client, models[0])
+        client.patch(ALIAS, json={"shadow": shadow}).raise_for_status()
+
+    def rows() -> int:
+        with reading(service.services.sessions) as session:
+            return len(session.scalars(select(ShadowAgreementRow)).all())
+
+    begin()
+    tally = ShadowTally()
+    tally.count(("default", "cells@production", models[0], shadow), [(), ()])
+    tally.flush(service.services.sessions)
+    assert client.get(f"{ALIAS}/shadow").json()["compared"] == 2
+    if goes == "alias":
+        client.delete(ALIAS).raise_for_status()
+        begin()
+        assert client.get(f"{ALIAS}/shadow").json()["compared"] == 0
+    else:
+        client.patch(ALIAS, json={"shadow": None}).raise_for_status()
+        client.delete(f"/v1/models/{shadow}").raise_for_status()
+    assert rows() == 0
 
 
 @pytest.mark.parametrize(

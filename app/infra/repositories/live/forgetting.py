@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.infra.orm import (
@@ -14,6 +14,7 @@ from app.infra.orm import (
     DriftWindowRow,
     FeedbackRow,
     LabellingProjectRow,
+    ShadowAgreementRow,
 )
 from app.infra.repositories import deletions
 from app.infra.repositories.deletions import Doomed
@@ -45,10 +46,11 @@ def end_log(session: Session, alias: AliasRow) -> Forgotten:
 
 
 def forget_alias(session: Session, alias: AliasRow) -> Forgotten:
-    """Delete the alias's log, feedback, drift and labelling projects."""
+    """Delete the alias's log, feedback, drift, labelling projects and what shadows agreed to."""
     organisation_id, name = alias.organisation_id, alias.name
-    of: Any = LabellingProjectRow
-    session.execute(delete(of).where(of.organisation_id == organisation_id, of.alias == name))
+    of: Any
+    for of in (LabellingProjectRow, ShadowAgreementRow):
+        session.execute(delete(of).where(of.organisation_id == organisation_id, of.alias == name))
     of = FeedbackRow
     keys = session.scalars(
         delete(of)
@@ -61,7 +63,8 @@ def forget_alias(session: Session, alias: AliasRow) -> Forgotten:
 
 
 def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Forgotten:
-    """Delete the model's drift, and feedback that was given of it by its id.
+    """Delete the model's drift, feedback that was given of it by its id, and how often it agreed as
+    a shadow or with one.
 
     Feedback given under an alias stays: what it labels is true of any model. The log goes later: it
     is what the deletion of the model has left to do (`app.infra.erasure`).
@@ -70,6 +73,13 @@ def forget_model(session: Session, *, organisation_id: str, model_id: str) -> Fo
         session.execute(
             delete(of).where(of.organisation_id == organisation_id, of.model_id == model_id)
         )
+    agreed = ShadowAgreementRow
+    session.execute(
+        delete(agreed).where(
+            agreed.organisation_id == organisation_id,
+            or_(agreed.model_id == model_id, agreed.shadow_id == model_id),
+        )
+    )
     own = select(FeedbackRow.id).where(
         FeedbackRow.organisation_id == organisation_id,
         FeedbackRow.model_id == model_id,

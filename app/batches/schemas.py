@@ -17,7 +17,8 @@ from app.http.front import link
 from app.http.openapi import Id
 from app.http.schemas import DatasetVersion, Interval
 from app.infra.orm import BatchRow
-from app.uploads.form import ENCODING, Printable, TextEncoding
+from app.uploads.form import ENCODING, HEADER, Printable, TextEncoding
+from app.uploads.intake.limits import Header
 
 PATH = "/v1/batch_predictions"
 WAITS = (
@@ -124,6 +125,7 @@ class BatchForm(BatchOptions):
     model_config = ConfigDict(extra="forbid")
 
     text_column: Annotated[Printable, Field(max_length=200)] | None = None
+    header: Header | None = HEADER
     encoding: TextEncoding | None = ENCODING
     thresholds: Annotated[Json[Levels] | None, BeforeValidator(said_once)] = Field(
         None, description='Probability by label, as a JSON object: `{"crack": 0.3}`.'

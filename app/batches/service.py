@@ -143,7 +143,9 @@ def over_upload(
 
 def _intake_options(form: BatchForm) -> IntakeOptions:
     columns = {"text": form.text_column} if form.text_column else {}
-    return IntakeOptions(labelled=False, columns=columns, encoding=form.encoding)
+    return IntakeOptions(
+        labelled=False, columns=columns, header=form.header, encoding=form.encoding
+    )
 
 
 def _of_upload(

@@ -19,6 +19,7 @@ from app.core.errors import HeadstartError
 from app.core.manifest import LabelMode, Modality
 from app.core.texts import INVISIBLE, PRINTABLE, is_seen
 from app.uploads import text_encodings
+from app.uploads.intake.limits import Header
 
 Purpose = Literal["fine-tune", "batch"]
 """A labelled dataset, or the requests of a batch."""
@@ -51,6 +52,12 @@ ENCODING = Field(
     "texts by Python's or the IANA's name, such as `windows-1252` (Excel's ANSI in the West), "
     "`cp1256`, `gb18030`.",
 )
+HEADER = Field(
+    default=None,
+    description="`names`: the first row of a table (CSV, TSV, xlsx) has the columns' names. `none`:"
+    " it is an example as the others, and the columns are called 1, 2, 3. Left out, a labelled"
+    " table of two columns is read so where its cells say it, and any other has names.",
+)
 ROLES = ("text", "label", "group", "split")
 SETTLED = {
     "name": "name",
@@ -64,7 +71,7 @@ SETTLED = {
 
 READING = (
     *(f"{role}_column" for role in ROLES),
-    *("label_columns", "label_separator", "negative_label", "boxes"),
+    *("label_columns", "label_separator", "negative_label", "boxes", "header"),
 )
 """Fields that decide which label, group or split an example has."""
 Lifetime = Annotated[int, Field(ge=3600, le=2_592_000)]
@@ -90,6 +97,7 @@ class IntakeForm(BaseModel):
         " list), where the table has others of the kind. The dataset is multi_label.",
         examples=["toxic,obscene,threat"],
     )
+    header: Header | None = HEADER
     group_column: Annotated[Printable, Field(max_length=200)] | None = None
     split_column: Annotated[Printable, Field(max_length=200)] | None = None
     label_mode: LabelMode | None = Field(

@@ -36,6 +36,10 @@ class Limits:
     """Address space of that child."""
 
 
+Header = Literal["names", "none"]
+"""What the first row of a table has: the columns' names, or an example as the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormerReading:
     """The columns that earlier tables were said to have: by role, and those of one class each; and
@@ -44,6 +48,7 @@ class FormerReading:
     columns: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
+    header: Header | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class IntakeOptions:
     """The column of a table that has a role (text, label, group, split), where it is said."""
     marks: tuple[str, ...] = ()
     """The columns of a table that have a one or zero a class, where it is said."""
+    header: Header | None = None
+    """What a table's first row has, where it is said."""
     former: FormerReading = field(default_factory=FormerReading)
     """What was said of the dataset's earlier uploads, of one that is appended to."""
     pseudonym_key: Callable[[], str] = secrets.token_hex
@@ -91,6 +98,7 @@ class IntakeOptions:
         """What is said of a table's columns and cells, by the form's field."""
         told = {f"{role}_column": name for role, name in self.columns.items()}
         told |= {"label_columns": ", ".join(self.marks)} if self.marks else {}
+        told |= {"header": self.header} if self.header else {}
         return told | ({"label_separator": self.label_separator} if self.label_separator else {})
 
     @property

@@ -13,6 +13,7 @@ from app.uploads.intake.archive import Archive
 from app.uploads.intake.containers import codecs, tars
 from app.uploads.intake.containers.tars import TarArchive
 from app.uploads.intake.containers.zips import ZipArchive
+from app.uploads.intake.labels import pairs
 from app.uploads.intake.labels.rules import almost_tailed, is_fasttext, is_tailed
 from app.uploads.intake.layout import TABLES
 from app.uploads.intake.limits import IntakeOptions, Kind, Limits
@@ -132,7 +133,8 @@ def _guess(head: bytes) -> Kind | None:
         cells = {
             columns.folded(cell.strip('"')) for line in lines for cell in re.split(CELLS, line)
         }
-        return "csv" if len(cells) > 1 and cells & set(columns.USUAL["label"]) else None
+        named = len(cells) > 1 and cells & set(columns.USUAL["label"])
+        return "csv" if named or pairs.is_pairs(head) else None
     return None
 
 

@@ -19,10 +19,12 @@ BY_FOLDERS: Mapping[str, str] = {
 
 
 def check_files(asked: Mapping[str, str]) -> None:
-    """Raise schema_mismatch where a text's column is said, and the examples are files."""
-    if "text_column" in asked:
-        why = "the examples are files, each read whole: leave it out, or upload the table alone"
-        raise _unread(asked, "text_column", why)
+    """Raise schema_mismatch where what is said is of a table of texts, and the examples are
+    files."""
+    for name in ("text_column", "header"):
+        if name in asked:
+            why = "the examples are files, each read whole: leave it out, or upload the table alone"
+            raise _unread(asked, name, why)
 
 
 def check_folders(

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from app.uploads.intake.labels.pairs import is_pairs
 from app.uploads.intake.labels.rules import is_fasttext, is_tailed
 from app.uploads.intake.splits import of_folders, read_name
 
@@ -36,7 +37,7 @@ def tables_among(texts: Mapping[int, str], peek: Callable[[int], bytes]) -> froz
 
 
 def _says_labels(head: bytes) -> bool:
-    return is_fasttext(head) or is_tailed(head)
+    return is_fasttext(head) or is_tailed(head) or is_pairs(head)
 
 
 def _by_folder(paths: Mapping[int, str]) -> dict[str, list[int]]:

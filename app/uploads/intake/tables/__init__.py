@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.core.errors import HeadstartError
 from app.core.manifest import Problem
 from app.uploads.intake.archive import too_many
 from app.uploads.intake.rows import Row
@@ -39,6 +40,9 @@ def read(table: TableFile) -> Iterator[Row]:
 
 
 def _rows(table: TableFile) -> Iterator[Row]:
+    if table.header and table.kind not in ("csv", "xlsx"):
+        why = f"header is {table.header!r}, and {table.name} has no rows of cells: leave it out"
+        raise HeadstartError("schema_mismatch", why, param="header")
     if table.kind in READERS:
         with encodings.opened(table) as file:
             yield from READERS[table.kind](file, table)

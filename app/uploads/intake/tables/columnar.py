@@ -30,6 +30,7 @@ from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.roles import (
     beside_labels,
     grouping,
+    headless,
     held_out,
     holding,
     responses,
@@ -47,7 +48,14 @@ def rows(table: TableFile) -> Iterator[Row]:
     try:
         _run(table, target)
         with target.open("rb") as file:
-            yield from _told(_header(file.readline()), _lines(file, table), table, blobs)
+            header, lines = _header(file.readline()), _lines(file, table)
+            seen, lines = looked_ahead(lines, lambda told: len(repr(told[1])))
+            sample = [values for _, values in seen]
+            nameless = table.kind == "xlsx" and headless.seen(table, header["columns"], sample)
+            if not nameless:
+                yield from _told(header, lines, table, blobs)
+        if nameless:
+            yield from rows(nameless)
     finally:
         target.unlink(missing_ok=True)
         blobs.unlink(missing_ok=True)
@@ -86,7 +94,8 @@ def _without_headers(
     lines: Iterator[tuple[int, dict[str, Any]]], table: TableFile, names: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """A sheet's rows but for those that are its header again."""
-    headers = Headers(table, list(dict.fromkeys(name for name in names if name.strip())))
+    known = () if table.header == headless.NONE else names
+    headers = Headers(table, list(dict.fromkeys(name for name in known if name.strip())))
     for number, cells in lines:
         if not headers.repeated_by(Row(table.name, number, {}), list(cells.values())):
             yield number, dict(zip(cells, headers.ordered(list(cells.values())), strict=True))
@@ -103,7 +112,10 @@ def _told(
     if table.kind == "xlsx":
         lines = _without_headers(lines, table, header["columns"])
     seen, lines = looked_ahead(lines, lambda told: len(repr(told[1])))
-    found = _found(header, table, [values for _, values in seen])
+    sample = [values for _, values in seen]
+    if table.header == headless.NONE and table.kind == "xlsx":
+        table = headless.settled(table, header["columns"], sample)
+    found = _found(header, table, sample)
     for said in header["told"]:
         table.warn("unsupported_member", f"{table.name}: {said}")
     unlabelled = 0
@@ -236,6 +248,7 @@ def _bounds(table: TableFile) -> dict[str, Any]:
             names | set(columns.READ_ANYWAY) | set(map(columns.folded, _chosen(table)))
         ),
         "chosen": _chosen(table),
+        "nameless": table.header == headless.NONE,
         "endings": [responses.ENDING, responses.STATES],
         "grouping": grouping.PATTERN if table.labelled else None,
         "unmarked": _says_labels(table),

@@ -19,6 +19,7 @@ from app.uploads.intake.tables.consensus import Voting
 from app.uploads.intake.tables.roles import (
     coordinates,
     former,
+    headless,
     mark_columns,
     marks,
     responses,
@@ -327,10 +328,11 @@ def _check_needed(
     missing = [role for role in needed if role not in places]
     if missing:
         lacks = ", no ".join(f"`{role}`" for role in missing)
-        raise header.error(
-            "schema_mismatch",
-            f"the header has no {lacks}; {telling.has(names)}{telling.hint(missing, places)}",
-        )
+        why = f"the header has no {lacks}; {telling.has(names)}{telling.hint(missing, places)}"
+        if table.header == headless.NONE:
+            said = " and ".join(f"{role}_column" for role in missing)
+            why = f"it has columns 1 to {len(names)}; say by its number with {said} which is which"
+        raise header.error("schema_mismatch", why)
 
 
 def _check_twice(header: Row, places: Mapping[str, str], names: Sequence[str]) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from app.core.errors import HeadstartError
+from app.uploads.intake.labels import pairs
 from app.uploads.intake.rows import Row
 from app.uploads.intake.tables import columns
 from app.uploads.intake.tables.ahead import looked_ahead
 from app.uploads.intake.tables.joined import MARK, Headers, is_other_header, tell_other
 from app.uploads.intake.tables.lines import numbered, row_too_large
+from app.uploads.intake.tables.roles import headless
 from app.uploads.intake.tables.source import TableFile
 
 SEPARATORS = ",;\t|"
@@ -34,7 +36,13 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     header = next(records)[0]
     seen, records = looked_ahead(records, lambda record: sum(map(len, record[2])))
     sample = [dict(zip(names, cells, strict=False)) for _, _, cells in seen]
-    found = columns.find(table, names, number=header.number, sample=sample)
+    if (nameless := headless.seen(table, names, sample)) is not None:
+        file.seek(0)
+        yield from rows(file, nameless)
+        return
+    if table.header == headless.NONE:
+        table = headless.settled(table, names, sample)
+    found = columns.find(table, names, number=max(1, header.number), sample=sample)
     label = found.places.get("label")
     watch = Swallowed(table, names, names.index(label) if label else None)
     for row, record, cells in records:
@@ -55,11 +63,16 @@ def plain(file: BinaryIO, table: TableFile) -> tuple[list[str], Iterator[Record]
     file.seek(0)
     lines = RecordLines(file, table)
     header, separator = _header(lines)
+    begun = head.decode("utf-8", "replace")
     names = [name.strip() for name in _named(header, separator)]
-    form = CellForm(
-        separator, blank=_blank_follows(head.decode("utf-8", "replace"), header, separator)
-    )
-    return names, _records(lines, names, form, Headers(table, names))
+    if not headless.has_names(names) and (parting := pairs.separator(begun)):
+        separator, names = parting, [name.strip() for name in _named(header, parting)]
+    nameless = table.header == headless.NONE
+    if nameless:
+        names = headless.numbers(len(_first(begun, header, separator) or names))
+        lines.again()
+    form = CellForm(separator, blank=_blank_follows(begun, header, separator))
+    return names, _records(lines, names, form, Headers(table, () if nameless else names))
 
 
 class CellForm(NamedTuple):
@@ -159,6 +172,12 @@ class RecordLines:
         self.record = []
         self._left = self._table.limits.row_bytes
         return Row(self._table.name, self.number, {})
+
+    def again(self) -> None:
+        """The line that was taken for the header is given once more, as that of the first record,
+        whose place is that of a header: row 0 of a table."""
+        self._parts = [*self.record, *self._parts]
+        self.number, self.record = 0, []
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -302,6 +321,15 @@ _CSV_ERRORS = {
 def _unreadable(row: Row, error: csv.Error) -> HeadstartError:
     told = (why for said, why in _CSV_ERRORS.items() if said in str(error))
     return row.error("schema_mismatch", next(told, "its cells are not readable as CSV"))
+
+
+def _first(head: str, header: str, separator: str) -> list[str]:
+    """The cells of the record that begins with the line `header`, of however many lines."""
+    lines = head[max(0, head.find(header)) :].splitlines(keepends=True)
+    try:
+        return next(CellForm(separator).read(lines), [])
+    except csv.Error:
+        return []
 
 
 def _separator(header: str) -> str:

@@ -47,7 +47,8 @@ class Headers:
     """A table's header, by which it is known again in rows below, which are told and left out.
 
     It is the same in another case, with other blanks, or with its columns in another order, which
-    then holds for the rows below. A single column's is the same only as it is written.
+    then holds for the rows below. A single column's is the same only as it is written. A table
+    without names has no such rows.
     """
 
     def __init__(self, table: TableFile, names: Sequence[str]) -> None:
@@ -61,6 +62,8 @@ class Headers:
 
     def repeated_by(self, row: Row, cells: Sequence[Any]) -> bool:
         """Whether a row is the header again."""
+        if not self._names:
+            return False
         said = self._said(cells)
         once = len(set(said)) == len(said)
         if said != self._folded and not (once and sorted(said) == sorted(self._folded)):

@@ -1,5 +1,5 @@
 """Lines with their labels: fastText's `__label__a __label__b the text`, with a comma or without,
-and `the text@label`, as the Financial PhraseBank is published.
+`the text@label`, as the Financial PhraseBank is published, and `the text;label`, as a table.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from app.uploads.intake.labels.rules import GLUED, MARK, SPACED
+from app.uploads.intake.labels.pairs import is_pairs
+from app.uploads.intake.labels.rules import GLUED, MARK, SPACED, is_fasttext, is_tailed
 from app.uploads.intake.names import shown
 from app.uploads.intake.rows import Row
+from app.uploads.intake.tables import delimited
 from app.uploads.intake.tables.lines import numbered
 from app.uploads.intake.tables.source import TableFile
 
 _LABEL = re.compile(rf"{MARK}(\S*?)(?:,?\s[\s,]*|,?$)")
+HEAD = 4096
 _TOLD = 10
 """Labels that are named, the most frequent first."""
 
@@ -25,6 +28,11 @@ def rows(file: BinaryIO, table: TableFile) -> Iterator[Row]:
     """A row a line; several labels as a list. Raises encoding, row_too_large, and invalid_value for
     a line without a label behind it where the first has one.
     """
+    head = file.read(HEAD)
+    file.seek(0)
+    if is_pairs(head) and not (is_fasttext(head) or is_tailed(head)):
+        yield from delimited.rows(file, table)
+        return
     lines = ((number, line.strip()) for number, line in numbered(file, table))
     said = ((number, text) for number, text in lines if text)
     first = next(said, None)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from app.core.manifest import Problem
 from app.uploads.intake.labels.rules import SINGLE, LabelRules
-from app.uploads.intake.limits import FormerReading, IntakeOptions, Kind, Limits
+from app.uploads.intake.limits import FormerReading, Header, IntakeOptions, Kind, Limits
 from app.uploads.intake.names import shown
 
 
@@ -74,6 +74,8 @@ class TableFile:
     columns: Mapping[str, str] = field(default_factory=dict)
     marks: Sequence[str] = ()
     """Columns of zeros and ones, one a class, where the caller has said which."""
+    header: Header | None = None
+    """What its first row has, where the caller has said so."""
     former: FormerReading = field(default_factory=FormerReading)
     """The columns that earlier tables of the dataset had, where they were said."""
     encoding: str | None = None
@@ -105,6 +107,7 @@ class TableFile:
             crops=options.crops,
             columns=options.columns,
             marks=options.marks,
+            header=options.header,
             former=replace(options.former, columns=before),
             assume=assumed.note,
             encoding=options.encoding,

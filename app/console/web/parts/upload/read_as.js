@@ -18,6 +18,7 @@ const FIELDS = [
   ["label_column", "Column of the label", "Only where the table does not say it by its name.", null],
   ["label_columns", "Columns of 0 and 1, one a label", "Their names, with commas between; only where the table has others of the kind.", null],
   ["text_column", "Column of the text", "", null],
+  ["header", "First row of the table", "Without names the columns are called 1, 2, 3.", [["", "as it seems"], ["names", "names of the columns"], ["none", "an example, as the others"]]],
   ["group_column", "Column of the group", "Examples of one group are never learned from and measured with at once: patient, camera, product.", null],
   ["split_column", "Column of the split", "With train, val and test.", null],
   ["label_separator", "What parts labels in a cell", "Such as |", null],

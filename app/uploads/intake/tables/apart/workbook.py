@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, BinaryIO
 from zipfile import ZipFile
 
@@ -65,7 +65,7 @@ def rows(source: str, bounds: dict[str, Any], _blobs: BinaryIO) -> Iterator[Row]
             )
             cells = _Cells(sheets[at], formulas, found.merged)
             told = [*_of_sheets(sheets, at), *found.told, *_of_formats(book)]
-            yield from _rows(_filled(cells.rows()), told, bounds["rows"])
+            yield from _rows(_filled(cells.rows()), told, bounds)
     except (Refused, MemoryError):
         raise
     except Exception as error:
@@ -299,14 +299,20 @@ def _words(found: re.Match[str]) -> str:
     return " " if found["width"] else told
 
 
-def _rows(rows: Iterator[tuple[int, list[str]]], told: list[str], most: int) -> Iterator[Row]:
-    """The first row that is not empty is the header."""
+def _rows(
+    rows: Iterator[tuple[int, list[str]]], told: list[str], bounds: dict[str, Any]
+) -> Iterator[Row]:
+    """The first row that is not empty is the header, or else an example below its columns'
+    numbers."""
     number, header = next((one for one in rows if one[1]), (1, []))
     names = [str(cell) for cell in header]
+    if bounds["nameless"]:
+        names = [str(at) for at in range(1, len(header) + 1)]
+        rows = chain([(number, header)], rows)
     yield {"columns": names, "classes": {}, "images": [], "told": told}
     width = max((at for at, name in enumerate(names) if name.strip()), default=-1) + 1
     kept = (one for one in rows if one[1] or width <= 1)
-    for number, cells in islice(kept, most):
+    for number, cells in islice(kept, bounds["rows"]):
         if len(cells) > width:
             said = f"row {number} has a cell in column {len(cells)}, the header has {width}"
             if width <= 1:

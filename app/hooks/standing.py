@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.hyperparameters import METHODS, method_name
 from app.core.modalities import MODALITIES
 from app.core.promotion.gate import PromotionGate
 from app.http.dependencies import Services
@@ -72,7 +73,7 @@ def _of_alias(
     meant = _meant(session, hook)
     if meant is None or meant.version_id != version.id:
         return None
-    if meant.backbone != _backbone(services, hook, meant) or meant.method != _method(hook):
+    if meant.method != _method(hook) or meant.backbone != _backbone(services, hook, meant):
         return None
     why = f"{hook.alias} was trained on version {version.number} already"
     return Settled(f"nothing has changed: {why}; {_FORCE}")
@@ -134,7 +135,9 @@ def _backbone(services: Services, hook: HookRow, meant: ModelRow) -> str:
     named = str(hook.job.get("model") or AUTO)
     if named != AUTO:
         return named
-    return auto_backbone(MODALITIES[meant.modality].name, services.settings).spec.name
+    depth = METHODS[method_name(_method(hook))].depth
+    modality = MODALITIES[meant.modality].name
+    return auto_backbone(modality, services.settings, depth=depth).spec.name
 
 
 def _method(hook: HookRow) -> str:

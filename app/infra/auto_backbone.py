@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.core.backbones import E5, BackboneSpec, combined
 from app.core.manifest import Modality
+from app.core.modalities import Depth
 from app.infra import weights
 from app.infra.settings import Settings, split_list
 
@@ -20,9 +21,15 @@ class AutoBackbone:
     missing: tuple[BackboneSpec, ...]
 
 
-def auto_backbone(modality: Modality, settings: Settings) -> AutoBackbone:
-    """Those that are meant and here. Raises backbone_unavailable where none of them is."""
+def auto_backbone(
+    modality: Modality, settings: Settings, *, depth: Depth | None = None
+) -> AutoBackbone:
+    """Those that are meant and here; for what tunes one network, at a `depth`, the first that can
+    be. Raises backbone_unavailable where none of them is here.
+    """
     meant = wanted(modality, settings)
+    if depth is not None:
+        meant = [one for one in meant if depth in one.depths][:1] or meant
     here = [one for one in meant if weights.find(one.name, settings.weights_dir) is not None]
     if not here:
         weights.require_all(combined(meant), settings.weights_dir)

@@ -14,7 +14,7 @@ from app.core.backbones import JOINT, BackboneSpec, how_to_supply
 from app.core.errors import HeadstartError
 from app.core.hyperparameters import ALIASES
 from app.core.ids import new_id
-from app.core.modalities import MODALITIES
+from app.core.modalities import MODALITIES, Depth
 from app.infra import weights
 from app.infra.auto_backbone import AUTO, AutoBackbone, auto_backbone
 from app.infra.database import now
@@ -109,7 +109,8 @@ def resume(session: Session, job_id: str, *, organisation_id: str) -> JobSnapsho
 def _plan(session: Session, body: NewJob, organisation_id: str, settings: Settings) -> Plan:
     method, options = _method(body)
     base = _base(session, body, options, organisation_id)
-    meant = _meant(session, body, base, organisation_id, settings)
+    depth = hyperparameters.METHODS[method].depth
+    meant = _meant(session, body, base, organisation_id, settings, depth=depth)
     backbone = meant.spec
     inherited = _inherited(session, method, base)
     chosen = hyperparameters.validate(method, options.hyperparameters, inherited)
@@ -191,6 +192,8 @@ def _meant(
     base: ModelRow | None,
     organisation_id: str,
     settings: Settings,
+    *,
+    depth: Depth | None,
 ) -> AutoBackbone:
     """The backbone that is meant: of `auto` without a model to grow from what is best here."""
     if base is not None or _asked(body) != AUTO:
@@ -199,7 +202,7 @@ def _meant(
         dataset = datasets.pin(session, body.training_file, organisation_id=organisation_id)
     except HeadstartError as error:
         raise HeadstartError(error.code, error.message, param="training_file") from error
-    return auto_backbone(MODALITIES[dataset.dataset.modality].name, settings)
+    return auto_backbone(MODALITIES[dataset.dataset.modality].name, settings, depth=depth)
 
 
 def _backbone(body: NewJob, base: ModelRow | None, settings: Settings) -> BackboneSpec:

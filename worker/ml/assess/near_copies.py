@@ -42,19 +42,19 @@ def cosines(rows: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
 
 
 def known(copies: Tensor, labels: Tensor, groups: Tensor) -> Tensor | None:
-    """Groups [n] in which examples of one class that `copies` [n] calls equal are one, numbered by
-    first row.
+    """Groups [n] in which examples that `copies` [n] calls equal are one, numbered by first row.
 
     None where none are, or that would leave too little to judge by. More than half of a class stay
-    as they are: a class of one thing has nothing else to be judged by.
+    as they are: a class of one thing has nothing else to be judged by. Copies of another class are
+    in the group, too: by a fit that has seen them an example is always judged wrong.
     """
     alike = torch.unique(torch.stack([copies, labels], 1), dim=0, return_inverse=True)[1]
     size = torch.bincount(alike)[alike]
-    some = (size > 1) & (size * 2 <= torch.bincount(labels)[labels])
+    some = size * 2 <= torch.bincount(labels)[labels]
     first: dict[int, int] = {}
     links = [
         (row, first.setdefault(number, row))
-        for row, (number, linked) in enumerate(zip(alike.tolist(), some.tolist(), strict=True))
+        for row, (number, linked) in enumerate(zip(copies.tolist(), some.tolist(), strict=True))
         if linked
     ]
     together = _numbered(groups.tolist(), links)

@@ -17,6 +17,8 @@ from worker.trainer.tensor_process import EngineFacts
 
 MOST: Mapping[Modality, int] = {"image": 6000, "text": 100_000}
 """Examples that are looked at, held-out ones before those that are trained on."""
+_NAMED = 20
+"""Groups of several labels that are told one by one."""
 _SHOWN = 100
 """Groups that are kept."""
 _NOUNS: Mapping[Modality, str] = {"image": "picture", "text": "text"}
@@ -36,8 +38,11 @@ class NearCopies:
     @property
     def problems(self) -> list[Problem]:
         """One for each held-out example that another split shows, too: it is not judged by, but
-        where the other one's label is another."""
-        return [told for group in self.groups for told in _leaks(group, self.modality)]
+        where the other one's label is another. And one for each group of which one split says
+        several labels, which is what a wrong label looks like.
+        """
+        leaks = [told for group in self.groups for told in _leaks(group, self.modality)]
+        return [*leaks, *_contradictions(self.groups, self.modality)]
 
     def note(self, version: DatasetVersionRow) -> None:
         """Keep them with a locked version."""
@@ -101,6 +106,40 @@ def _leaks(group: Sequence[Example], modality: Modality) -> list[Problem]:
     known = {one.names: one for one in reversed(group) if one.split == first.split}
     held_out = [one for one in group if one.split != first.split]
     return [_leak(one, known.get(one.names, first), modality) for one in held_out]
+
+
+def _contradictions(groups: Sequence[Sequence[Example]], modality: Modality) -> list[Problem]:
+    """Of each group that one split labels in several ways the first that differs; many are one."""
+    found = [pair for group in groups for pair in _contradicting(group)]
+    told = [_contradiction(one, first, modality) for one, first in found[:_NAMED]]
+    if further := len(found) - len(told):
+        last = told[-1]
+        said = f"{last.message} (and so with {further:,} more)"
+        told[-1] = last.model_copy(update={"message": said})
+    return told
+
+
+def _contradicting(group: Sequence[Example]) -> list[tuple[Example, Example]]:
+    first: dict[str, Example] = {}
+    for one in group:
+        if one.names != first.setdefault(one.split, one).names:
+            return [(one, first[one.split])]
+    return []
+
+
+def _contradiction(example: Example, first: Example, modality: Modality) -> Problem:
+    labels = " and ".join(", ".join(one.names) or "none" for one in (first, example))
+    said = f"{example.path}: almost the same {_NOUNS[modality]} as {first.path} under another label"
+    why = f"{said} ({labels}); both are kept, and judged together: label them alike, or drop one"
+    if modality in FLIPPED:
+        why += ", unless the little that differs is what tells them apart"
+    return Problem(
+        code="label_conflict",
+        message=why,
+        path=example.path,
+        example_id=example.id,
+        excluded=False,
+    )
 
 
 def _leak(example: Example, first: Example, modality: Modality) -> Problem:

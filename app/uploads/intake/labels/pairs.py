@@ -18,18 +18,18 @@ _FILE = re.compile(r".*\S\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.DOTALL)
 Sample = Sequence[Mapping[str, Any]]
 
 
-class Pair(NamedTuple):
+class LabelledTexts(NamedTuple):
     """Which column has the labels, and which the texts."""
 
     label: str
     text: str
 
 
-def pair(names: Sequence[str], sample: Sample) -> Pair | None:
+def pair(names: Sequence[str], sample: Sample) -> LabelledTexts | None:
     """The one column that repeats what it says, and the one that has texts."""
     labels = [name for name in names if repeats(sample, name)]
     texts = [name for name in names if reads(sample, name)]
-    return Pair(labels[0], texts[0]) if len(labels) == len(texts) == 1 else None
+    return LabelledTexts(labels[0], texts[0]) if len(labels) == len(texts) == 1 else None
 
 
 def separator(head: str) -> str | None:

@@ -44,6 +44,14 @@ def test_a_modality_that_is_not_listed_keeps_its_default() -> None:
     assert auto_backbone("text", settings).spec.name == f"{MINILM.name}+{E5.name}"
 
 
+def test_what_tunes_one_network_takes_the_first_that_can_be_tuned() -> None:
+    settings = Settings()
+    assert auto_backbone("text", settings, depth="lora").spec.name == MINILM.name
+    assert auto_backbone("image", settings, depth="partial").spec.name == EFFICIENTNET.name
+    listed = Settings(prediction_backbones=f"{E5.name},{MINILM.name}")
+    assert auto_backbone("text", listed, depth="full").spec.name == E5.name
+
+
 @pytest.mark.usefixtures("without_e5")
 def test_what_is_not_here_is_left_out_and_told() -> None:
     meant = auto_backbone("text", Settings())

@@ -92,7 +92,9 @@ def part(organisation_id: str, upload_id: str, part_id: str) -> str:
 
 
 def piece(organisation_id: str, work_id: str, *, kind: str, fence: int) -> str:
-    """What one attempt at a piece of a batch of requests was answered: `answers` or `errors`."""
+    """What one attempt at a piece of a batch of requests was answered: `answers`, `errors`, or the
+    items of a request that is answered in part, `begun`.
+    """
     return f"{PIECES}/{organisation_id}/{work_id}/{fence}-{kind}.jsonl"
 
 

@@ -68,9 +68,17 @@ class Attempt:
         self.context.stop.check()
         if self.context.stop.requested and self.claim.priority > 0:
             raise DrainedError
-        if self._makes_way_to and (self._makes_way or self._must_make_way()):
-            self._makes_way = True
+        if self.is_passed():
             self.context.child.stop_request()
+
+    def is_passed(self) -> bool:
+        """Whether to stop where one can go on later: others' work is to pass, or the trainer stops.
+
+        It stays so: what is seen while a request is under way counts after it, too.
+        """
+        if self._makes_way_to and not self._makes_way:
+            self._makes_way = self._must_make_way()
+        return self._makes_way
 
     def _must_make_way(self) -> bool:
         """Whether to stop after this batch; what is embedded by then is kept."""
@@ -80,12 +88,12 @@ class Attempt:
         if not self._may_be_passed(now) or now - self._looked < self._patience():
             return False
         self._looked = now
-        return self.context.read(lambda session: self._is_passed(session, now))
+        return self.context.read(lambda session: self._others_wait(session, now))
 
     def _may_be_passed(self, now: float) -> bool:
         return self.claim.priority > 0 or now - self._began > _TURN_SECONDS
 
-    def _is_passed(self, session: Session, now: float) -> bool:
+    def _others_wait(self, session: Session, now: float) -> bool:
         """Whether something more urgent waits or, once the turn is over, others' of the same."""
         own, lanes = self.claim.priority, self.context.settings.lanes
         if work.urgent(session, kinds=self._makes_way_to, before=own, lanes=lanes):

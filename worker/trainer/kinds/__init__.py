@@ -31,7 +31,8 @@ def _no_way_on(_session: Session, _claim: Claim, _why: str) -> bool:
 class Kind:
     """What the trainer does with one kind of work; all but `run` within the caller's transaction.
 
-    `makes_way`: what is queued for later, it stops between two batches for what is urgent.
+    `makes_way`: it stops between two batches, or two calls, for what is urgent and, after its turn,
+    for others' work; what is done by then is kept.
     `begin(session, claim)` notes that it runs; False where there is nothing left to run.
     `on_requeue(session, claim, why, quiet=)` says that it waits again, unless that was said.
     `on_crash(session, claim, why)` is asked when its inputs may have killed the tensor process;
@@ -71,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "export": Kind(run=export.run),
     "requests": Kind(
         run=requests.run,
+        makes_way=True,
         begin=request_batches.begin,
         on_failure=requests.fail,
     ),

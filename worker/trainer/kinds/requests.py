@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.infra.repositories.openai.request_batches import Piece
 from app.infra.repositories.work import Claim, LostClaimError
 from app.infra.storage import scratch, storage_errors
 from worker.trainer.attempt import Attempt
-from worker.trainer.requests import asking, reading
+from worker.trainer.requests import asking, begun, reading
 
 _STEP = 2**20
 
@@ -50,27 +50,45 @@ def _read(attempt: Attempt) -> None:
 
 def _ask(attempt: Attempt) -> None:
     """Ask one piece, and keep what came of it; what is too late by now is not asked."""
-    row, payload = _batch(attempt), attempt.claim.payload
+    row, payload, path = _batch(attempt), attempt.claim.payload, _input(attempt)
     asked = reading.requests(
-        _input(attempt), endpoint=row.endpoint, offset=payload["offset"], count=payload["count"]
+        path, endpoint=row.endpoint, offset=payload["offset"], count=payload["count"]
     )
-    late = attempt.read(now) > row.expires_at
+    before = begun.load(attempt)
     with scratch(attempt.staging) as folder:
         lines = _Lines(folder)
-        if late:
+        left: dict[str, Any] = {}
+        if late := attempt.read(now) > row.expires_at:
             lines.errors = [expired_line(request) for request in asked]
         else:
-            outcomes = asking.ask_all(attempt, asked, endpoint=row.endpoint)
-            lines.take(asked, outcomes)
-        piece = Piece(
-            start=payload["start"],
-            answers=lines.stored(attempt, "answers"),
-            errors=lines.stored(attempt, "errors"),
-            completed=len(lines.answers),
-            failed=len(lines.errors),
-            lapsed=len(lines.errors) if late else 0,
-        )
-    attempt.commit(lambda session: request_batches.finish_piece(session, attempt.claim, piece))
+            made = asking.ask(attempt, asked, endpoint=row.endpoint, begun=before)
+            lines.take(asked, made.outcomes)
+            left = _left(attempt, path, made, folder)
+        piece = lines.piece(attempt, late=late)
+    attempt.commit(lambda session: _keep(session, attempt.claim, piece, left))
+    erasure.delete(attempt.context.storage, [payload["begun"]] if payload.get("begun") else [])
+
+
+def _left(
+    attempt: Attempt, path: Path, made: asking.Answered, folder: Path
+) -> dict[str, int | str | None]:
+    """What of a piece was not answered, as the payload of who goes on; empty where all was."""
+    payload, done = attempt.claim.payload, len(made.outcomes)
+    if done == payload["count"]:
+        return {}
+    return {
+        "start": payload["start"] + done,
+        "offset": reading.after(path, offset=payload["offset"], number=done),
+        "count": payload["count"] - done,
+        "begun": begun.stored(attempt, made.begun, folder),
+    }
+
+
+def _keep(session: Session, claim: Claim, piece: Piece, left: Mapping[str, Any]) -> None:
+    if left:
+        request_batches.keep_piece(session, claim, piece, left)
+    else:
+        request_batches.finish_piece(session, claim, piece)
 
 
 class _Lines:
@@ -82,13 +100,25 @@ class _Lines:
         self.errors: list[bytes] = []
 
     def take(self, asked: Sequence[BatchedRequest], outcomes: Sequence[asking.Outcome]) -> None:
-        for request, outcome in zip(asked, outcomes, strict=True):
+        """What became of the first ones."""
+        for request, outcome in zip(asked, outcomes, strict=False):
             if isinstance(outcome, HeadstartError):
                 self.errors.append(error_line(request, outcome))
             else:
                 self.answers.append(answer_line(request, outcome))
 
-    def stored(self, attempt: Attempt, kind: str) -> str | None:
+    def piece(self, attempt: Attempt, *, late: bool) -> Piece:
+        """Store the lines."""
+        return Piece(
+            start=attempt.claim.payload["start"],
+            answers=self._stored(attempt, "answers"),
+            errors=self._stored(attempt, "errors"),
+            completed=len(self.answers),
+            failed=len(self.errors),
+            lapsed=len(self.errors) if late else 0,
+        )
+
+    def _stored(self, attempt: Attempt, kind: str) -> str | None:
         """The key of the lines of a kind; None where there are none."""
         lines: list[bytes] = getattr(self, kind)
         if not lines:

@@ -1,15 +1,16 @@
 """The requests of one piece, asked of the predictor as the routes ask it, many at once.
 
 Of what is asked alike of one model, inputs go together. A request that is wrong is answered by its
-error; a predictor that is away is nobody's fault, and the whole piece is asked again.
+error; a predictor that is away is nobody's fault, and what it has not answered is asked again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pydantic_core import from_json
@@ -25,55 +26,180 @@ from app.core.openai.question import ModelQuestion, ModelReply
 from app.core.openai.requests import BatchedRequest
 from app.infra import weights
 from app.infra.predictor_client import PredictorClient
+from app.infra.repositories.openai import request_batches
 from app.infra.repositories.targets import NotReady, ResolvedModel, find_all
 from worker.trainer.attempt import Attempt
+from worker.trainer.requests.portions import is_long, parts, portions, weight
 
 TRANSIENT = frozenset({"predictor_unavailable", "overloaded", "deadline_exceeded"})
 _TIMEOUT = 120.0
-_AT_ONCE = 32
+_KEEP_SECONDS = 30.0
+"""After so long what is answered is kept, whoever waits: a worker that is killed loses no more."""
+Item = dict[str, Any]
 Outcome = dict[str, Any] | HeadstartError
 """The body that a request is answered with, or why it is not."""
 
 
+@dataclass(kw_only=True)
+class Begun:
+    """The items that a request's first inputs were answered with, and by what."""
+
+    by: str = ""
+    items: list[Item] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Answered:
+    """An outcome a request of a piece, from its first on, and what there is of the next one."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    begun: Begun = field(default_factory=Begun)
+
+
 @dataclass(frozen=True)
 class _Asked:
-    """A request that can be asked: its place, what is asked of what, and its inputs."""
+    """A request that can be asked: what is asked of what, and its inputs."""
 
-    place: int
     question: ModelQuestion
     target: Target
     inputs: tuple[Input, ...]
 
+    @property
+    def alike(self) -> str:
+        """What is the same of those that may go together."""
+        return repr((self.target, self.question.options))
 
-def ask_all(attempt: Attempt, asked: Sequence[BatchedRequest], *, endpoint: str) -> list[Outcome]:
-    """One outcome a request. Raises TRANSIENT's codes, LostClaimError, DrainedError."""
-    outcomes: list[Outcome | None] = [None] * len(asked)
-    ready: dict[str, list[_Asked]] = {}
-    find = _Targets(attempt)
-    for place, request in enumerate(asked):
+
+_Prepared = _Asked | HeadstartError
+
+
+def ask(
+    attempt: Attempt, asked: Sequence[BatchedRequest], *, endpoint: str, begun: Begun
+) -> Answered:
+    """Ask until the end, or until others are to pass, the batch is cancelled or it takes long.
+
+    `begun` is what there is of the first. What was answered before a predictor went away is kept.
+    Raises TRANSIENT's codes where that is nothing, LostClaimError, DrainedError.
+    """
+    made, known = Answered(begun=begun), len(begun.items)
+    until = time.monotonic() + _KEEP_SECONDS
+    try:
+        for _ in _Asking(attempt, endpoint, made).steps(asked):
+            if time.monotonic() > until or _must_stop(attempt):
+                break
+    except HeadstartError as error:
+        more = made.outcomes or len(made.begun.items) > known
+        if error.code not in TRANSIENT or not more:
+            raise
+    return made
+
+
+def _must_stop(attempt: Attempt) -> bool:
+    return attempt.is_passed() or attempt.read(
+        lambda session: request_batches.is_cancelled(session, attempt.claim)
+    )
+
+
+class _Asking:
+    """The requests of a piece on their way into `made`, in their order."""
+
+    def __init__(self, attempt: Attempt, endpoint: str, made: Answered) -> None:
+        self._attempt = attempt
+        self._endpoint = endpoint
+        self._made = made
+        self._find = _Targets(attempt)
+
+    def steps(self, asked: Sequence[BatchedRequest]) -> Iterator[None]:
+        """Ask it all; what is in `made` after each step may be kept."""
+        for some in portions([self._prepared(one) for one in asked], _weight):
+            first = some[0]
+            if isinstance(first, _Asked) and is_long(first.inputs):
+                yield from self._in_parts(first)
+                continue
+            self._made.begun = Begun()
+            self._made.outcomes += self._together(some)
+            yield
+
+    def _prepared(self, request: BatchedRequest) -> _Prepared:
+        """What is to be asked, or invalid_request, not_found and the like."""
+        most = self._attempt.context.settings.max_predict_items
         try:
-            one = _prepared(attempt, place, request, endpoint=endpoint, find=find)
+            question = requests.question(request, endpoint=self._endpoint, most=most)
+            target, modality = self._find(question)
+            question = replace(question, options=replace(question.options, timeout=_TIMEOUT))
+            return _Asked(question, target, question.inputs(modality))
         except HeadstartError as error:
-            outcomes[place] = error
+            return error
+
+    def _in_parts(self, one: _Asked) -> Iterator[None]:
+        """A request that is too much to be asked at once; it goes on from what was begun."""
+        made = self._made
+        if made.begun.by != one.alike:
+            made.begun = Begun(by=one.alike)
+        for inputs in parts(one.inputs[len(made.begun.items) :]):
+            try:
+                made.begun.items += self._items(one, inputs)
+            except HeadstartError as error:
+                outcome: Outcome = _of_request(error)
+                break
+            if len(made.begun.items) < len(one.inputs):
+                yield
         else:
-            ready.setdefault(repr((one.target, one.question.options)), []).append(one)
-    for group in ready.values():
-        for some in _together(group):
-            attempt.guard()
-            for one, outcome in zip(some, _answers(attempt, some, endpoint), strict=True):
-                outcomes[one.place] = outcome
-    return [one for one in outcomes if one is not None]
+            outcome = _outcome(one, made.begun.items, self._endpoint)
+        made.outcomes.append(outcome)
+        made.begun = Begun()
+        yield
+
+    def _together(self, some: Sequence[_Prepared]) -> list[Outcome]:
+        """Those that ask alike in one call."""
+        found: dict[int, Outcome] = {
+            place: one for place, one in enumerate(some) if isinstance(one, HeadstartError)
+        }
+        groups: dict[str, dict[int, _Asked]] = {}
+        for place, one in enumerate(some):
+            if isinstance(one, _Asked):
+                groups.setdefault(one.alike, {})[place] = one
+        for group in groups.values():
+            found.update(zip(group, self._answers([*group.values()]), strict=True))
+        return [found[place] for place in range(len(some))]
+
+    def _answers(self, some: Sequence[_Asked]) -> list[Outcome]:
+        """One call for all of them."""
+        try:
+            items = self._items(some[0], [item for one in some for item in one.inputs])
+        except HeadstartError as error:
+            return [_of_request(error)] * len(some)
+        left = iter(items)
+        return [_outcome(one, [*islice(left, len(one.inputs))], self._endpoint) for one in some]
+
+    def _items(self, one: _Asked, inputs: Sequence[Input]) -> list[Item]:
+        """What one call answers to inputs that are asked as `one` is. Raises what is wrong with it,
+        TRANSIENT's codes among it.
+        """
+        self._attempt.guard()
+        call = Call(
+            id=new_id("pred_"),
+            tenant=self._attempt.claim.organisation_id,
+            target=one.target,
+            options=_patient(one.question.options),
+            inputs=tuple(inputs),
+        )
+        items = asyncio.run(_predicted(self._attempt, call))
+        for error in (item["error"] for item in items if "error" in item):
+            if error["code"] in TRANSIENT:
+                raise HeadstartError(error["code"], error["message"])
+        return items
 
 
-def _prepared(
-    attempt: Attempt, place: int, request: BatchedRequest, *, endpoint: str, find: _Targets
-) -> _Asked:
-    """Raises invalid_request, not_found and its like."""
-    most = attempt.context.settings.max_predict_items
-    question = requests.question(request, endpoint=endpoint, most=most)
-    target, modality = find(question)
-    question = replace(question, options=replace(question.options, timeout=_TIMEOUT))
-    return _Asked(place, question, target, question.inputs(modality))
+def _of_request(error: HeadstartError) -> HeadstartError:
+    """The error, where it is of what was asked. Raises TRANSIENT's."""
+    if error.code in TRANSIENT:
+        raise error
+    return error
+
+
+def _weight(one: _Prepared) -> float:
+    return weight(one.inputs) if isinstance(one, _Asked) else 0.0
 
 
 class _Targets:
@@ -125,42 +251,6 @@ class _Targets:
         return found
 
 
-def _together(group: Sequence[_Asked]) -> list[list[_Asked]]:
-    """Groups of at most _AT_ONCE inputs, unless one request has more."""
-    groups: list[list[_Asked]] = []
-    room = 0
-    for one in group:
-        if len(one.inputs) > room or not groups:
-            groups.append([])
-            room = _AT_ONCE
-        groups[-1].append(one)
-        room -= len(one.inputs)
-    return groups
-
-
-def _answers(attempt: Attempt, some: Sequence[_Asked], endpoint: str) -> list[Outcome]:
-    """One call for all of them. Raises TRANSIENT's codes."""
-    call = Call(
-        id=new_id("pred_"),
-        tenant=attempt.claim.organisation_id,
-        target=some[0].target,
-        options=_patient(some[0].question.options),
-        inputs=tuple(item for one in some for item in one.inputs),
-    )
-    try:
-        items = asyncio.run(_predicted(attempt, call))
-    except HeadstartError as error:
-        if error.code in TRANSIENT:
-            raise
-        return [error] * len(some)
-    outcomes, start = [], 0
-    for one in some:
-        own = items[start : start + len(one.inputs)]
-        start += len(one.inputs)
-        outcomes.append(_outcome(one, own, endpoint))
-    return outcomes
-
-
 def _patient(options: Options) -> Options:
     """Nobody waits for one answer of a batch: each may wait as long as a call may take at all."""
     return replace(options, wait=options.timeout)
@@ -181,10 +271,6 @@ async def _predicted(attempt: Attempt, call: Call) -> list[dict[str, Any]]:
 def _outcome(one: _Asked, items: Sequence[Mapping[str, Any]], endpoint: str) -> Outcome:
     """The body of one answer, whose items are numbered from 0 as if it were asked alone."""
     numbered = [{**item, "index": place} for place, item in enumerate(items)]
-    transient = [one for one in numbered if one.get("error", {}).get("code") in TRANSIENT]
-    if transient:
-        error = transient[0]["error"]
-        raise HeadstartError(error["code"], error["message"])
     reply = ModelReply(
         id=requests.answer_id(endpoint),
         created=int(time.time()),

@@ -66,6 +66,15 @@ def requests(path: Path, *, endpoint: str, offset: int, count: int) -> list[Batc
     return found
 
 
+def after(path: Path, *, offset: int, number: int) -> int:
+    """Where the file goes on after `number` requests from `offset` on."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        while number > 0 and (line := file.readline()):
+            number -= bool(line.strip())
+        return file.tell()
+
+
 def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes]]:
     """Number from 1, offset, and content of every line that is not empty; one too long is the last.
 

@@ -167,6 +167,44 @@ def finish_piece(session: Session, claim: Claim, piece: Piece) -> None:
     """Everything a piece changes; after the last the files are written. Raises LostClaimError."""
     work.finish(session, claim)
     row = of_claim(session, claim)
+    _add(session, row, piece)
+    _count_down(session, row)
+
+
+def keep_piece(session: Session, claim: Claim, piece: Piece, left: Mapping[str, Any]) -> None:
+    """The same of what is answered so far: what is `left` of the piece is asked later, unless its
+    batch is cancelled. Raises LostClaimError.
+    """
+    work.forgive(session, claim)
+    row = of_claim(session, claim)
+    if piece.completed or piece.failed:
+        _add(session, row, piece)
+    if row.status == "cancelling":
+        work.finish(session, claim, "cancelled")
+        _count_down(session, row)
+        return
+    work.give_back(session, claim, payload={**claim.payload, **left})
+
+
+def is_cancelled(session: Session, claim: Claim) -> bool:
+    """Whether what is left of a claimed piece is not wanted any more."""
+    status = select(RequestBatchRow.status).where(
+        RequestBatchRow.id == str(claim.payload["batch"]),
+        RequestBatchRow.organisation_id == claim.organisation_id,
+    )
+    return session.scalars(status).first() not in _ASKING
+
+
+def begun(session: Session, work_id: str | None = None) -> set[str]:
+    """The keys of what pieces that are to go on, or this one alone, have of a request in part."""
+    wanted = [WorkRow.kind == KIND, WorkRow.state.in_(["queued", "running"])]
+    if work_id is not None:
+        wanted.append(WorkRow.id == work_id)
+    payloads = session.scalars(select(WorkRow.payload).where(*wanted))
+    return {payload["begun"] for payload in payloads if payload.get("begun")}
+
+
+def _add(session: Session, row: RequestBatchRow, piece: Piece) -> None:
     session.add(
         RequestPieceRow(
             batch_id=row.id, start=piece.start, answers=piece.answers, errors=piece.errors
@@ -175,7 +213,6 @@ def finish_piece(session: Session, claim: Claim, piece: Piece) -> None:
     row.completed += piece.completed
     row.failed += piece.failed
     row.lapsed += piece.lapsed
-    _count_down(session, row)
 
 
 def give_up_piece(session: Session, claim: Claim, fault: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from app.infra.orm import (
 )
 from app.infra.repositories import exports, holds
 from app.infra.repositories.live import log
+from app.infra.repositories.openai import request_batches
 
 _FILES_BESIDE = ("held_out",)
 """The members of a card that describe a file beside it, `{file, sha256}`."""
@@ -57,7 +58,7 @@ def named(session: Session) -> Named:
     of = RequestPieceRow
     for column in (BatchPartRow.key, FileRow.key, UploadPartRow.key, of.answers, of.errors):
         keys.update(key for key in session.scalars(select(column)) if key is not None)
-    keys.update(log.named(session))
+    keys.update(log.named(session), request_batches.begun(session))
     read = select(BatchRow.artifact).where(BatchRow.status.not_in(TERMINAL))
     folders = {*session.scalars(select(ModelRow.artifact)), *session.scalars(read)}
     return Named(frozenset(keys), frozenset(folders))
@@ -164,10 +165,14 @@ def _is_file_needed(session: Session, key: str) -> bool:
 
 
 def _is_piece_needed(session: Session, key: str) -> bool:
-    """What a piece of a batch of requests was answered: it is asked still, or a row names it."""
+    """What a piece of a batch of requests was answered: it is asked still, or a row names it, or
+    what is left of the piece goes on from it.
+    """
     work_id, name = key.split("/")[2:4]
     fence = name.partition("-")[0]
     if fence.isdecimal() and _runs(session, WorkRow.id == work_id, int(fence)):
+        return True
+    if key in request_batches.begun(session, work_id):
         return True
     of = RequestPieceRow
     named = select(of.batch_id).where(or_(of.answers == key, of.errors == key))

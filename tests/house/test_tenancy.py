@@ -58,6 +58,7 @@ OF_ALL = {
     "app.infra.repositories.job_queries": "durations",
     "app.infra.repositories.live.labelling": "is_any_due",
     "app.infra.repositories.models": "width_on",
+    "app.infra.repositories.openai.request_batches": "begun",
     "app.infra.repositories.retraining.webhooks": "prune",
     "app.infra.repositories.work": "due seconds_to_next rescue prune",
     "app.operations.metrics": "_Queue.collect",

@@ -70,7 +70,7 @@ def _ask(attempt: Attempt) -> None:
 
 
 def _left(
-    attempt: Attempt, path: Path, made: asking.Answered, folder: Path
+    attempt: Attempt, path: Path, made: asking.PieceAnswers, folder: Path
 ) -> dict[str, int | str | None]:
     """What of a piece was not answered, as the payload of who goes on; empty where all was."""
     payload, done = attempt.claim.payload, len(made.outcomes)

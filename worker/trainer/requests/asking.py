@@ -49,7 +49,7 @@ class Begun:
 
 
 @dataclass(kw_only=True)
-class Answered:
+class PieceAnswers:
     """An outcome a request of a piece, from its first on, and what there is of the next one."""
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -75,13 +75,13 @@ _Prepared = _Asked | HeadstartError
 
 def ask(
     attempt: Attempt, asked: Sequence[BatchedRequest], *, endpoint: str, begun: Begun
-) -> Answered:
+) -> PieceAnswers:
     """Ask until the end, or until others are to pass, the batch is cancelled or it takes long.
 
     `begun` is what there is of the first. What was answered before a predictor went away is kept.
     Raises TRANSIENT's codes where that is nothing, LostClaimError, DrainedError.
     """
-    made, known = Answered(begun=begun), len(begun.items)
+    made, known = PieceAnswers(begun=begun), len(begun.items)
     until = time.monotonic() + _KEEP_SECONDS
     try:
         for _ in _Asking(attempt, endpoint, made).steps(asked):
@@ -103,7 +103,7 @@ def _must_stop(attempt: Attempt) -> bool:
 class _Asking:
     """The requests of a piece on their way into `made`, in their order."""
 
-    def __init__(self, attempt: Attempt, endpoint: str, made: Answered) -> None:
+    def __init__(self, attempt: Attempt, endpoint: str, made: PieceAnswers) -> None:
         self._attempt = attempt
         self._endpoint = endpoint
         self._made = made

@@ -61,6 +61,12 @@ def _archive(path: Path) -> None:
             archive.writestr(f"class {label:02}/{number}.png", out.getvalue())
 
 
+def _size(answer: Response) -> int:
+    """What came of an answer, once all of it is there, in bytes as sent."""
+    answer.finished()
+    return int(answer.request.sizes()["responseBodySize"])
+
+
 def _first_view(browser: Browser, url: str, key: str | None = None) -> dict[str, Any]:
     """From the address to a form that can be typed into, or of who is signed in to the datasets.
 
@@ -81,11 +87,7 @@ def _first_view(browser: Browser, url: str, key: str | None = None) -> dict[str,
     seconds = time.perf_counter() - begun
     if key is None:
         page.wait_for_load_state("networkidle")
-    size = sum(
-        one.request.sizes()["responseBodySize"]
-        for one in list(seen)
-        if one.url.startswith("http") and one.finished() is None
-    )
+    size = sum(_size(one) for one in list(seen) if one.url.startswith("http"))
     told = {"seconds": seconds, "bytes": size, "requests": len(seen)}
     context.close()
     return told

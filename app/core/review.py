@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 
 from app.core import manifest, splits
 from app.core.manifest import Example, Problem, usable
-from app.core.texts import alike, squeezed, told_apart, visible
+from app.core.texts import alike, squeezed, told_apart, unescaped, visible
 
 ENOUGH_TO_REPEAT = 20
 """Examples from which on it is told that labels hardly repeat, and of a class of one that others
@@ -192,8 +192,9 @@ def collisions(labels: Iterable[str]) -> list[Problem]:
         Problem(
             code="label_collision",
             message="these labels differ only in case, spaces, `_`, `-`, accents' form, a mark at "
-            "the end, characters that cannot be seen or look alike or how a number is written, "
-            "and are different classes: " + _listed(labels),
+            "the end, characters that cannot be seen or look alike, how a number is written or "
+            "what a tool made of them (`&amp;`, tags, quotation marks, another encoding), and are "
+            "different classes: " + _listed(labels),
         )
         for _, labels in sorted(same_looks.items())
         if len(labels) > 1
@@ -223,7 +224,8 @@ def _listed(labels: Iterable[str]) -> str:
 
 def _looks(label: str) -> str:
     """How a label looks, without case, blanks, what joins words and a sentence's marks behind."""
-    plain = (alike(label) or squeezed(label)).translate(_LOOKS)
+    said = unescaped(label)
+    plain = (alike(said) or squeezed(said)).translate(_LOOKS)
     return plain.rstrip(".,;:!?") or plain
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 INVISIBLE = (
@@ -111,6 +113,25 @@ def alike(label: str) -> str:
     return _JOINTS.sub(_joint, squeezed(text)).replace("\u2212", "-")
 
 
+def unescaped(label: str) -> str:
+    """What a label said before a tool wrote it otherwise: character references, tags and quotation
+    marks around it, UTF-8 read as an encoding of one byte a character, and letters of Arabic script
+    that one keyboard has in another's place.
+    """
+    text = _TAG.sub("", html.unescape(_decoded(label))).strip()
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    return text.translate(_ARABIC) or label
+
+
+def _decoded(label: str) -> str:
+    """The label that was UTF-8, and read as another; itself where it was not."""
+    for encoding in ("cp1252", "latin-1"):
+        with suppress(UnicodeError):
+            return label.encode(encoding).decode("utf-8")
+    return label
+
+
 def by_word(labels: Iterable[str]) -> dict[str, str]:
     """Each label by what `alike` makes of it, but such as others are alike."""
     listed = list(labels)
@@ -125,6 +146,13 @@ def _joint(mark: re.Match[str]) -> str:
     return "-" if "-" in mark[0] and not (before.isalnum() and after.isalnum()) else ""
 
 
+_TAG = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
+_ARABIC = str.maketrans(
+    "\u0622\u0623\u0625\u0671\u0649\u06cc\u06a9\u06c1",
+    "\u0627\u0627\u0627\u0627\u064a\u064a\u0643\u0647",
+)
+"""Alef with what stands on it, and the yeh, kaf and heh of Persian and Urdu."""
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _SIGN = re.compile(r"(?<![^\s(\[,;:])-(?=[0-9.])")
 _JOINTS = re.compile(r"[_-]+")

@@ -161,6 +161,39 @@ def test_one_truth_in_several_ways_is_told(labels: list[str], told: list[str]) -
 @pytest.mark.parametrize(
     "labels",
     [
+        *(["Home & Garden", "Home &amp; Garden"], ["ok", "<p>ok</p>"], ["ok", '"ok"']),
+        *(
+            ["caf\u00e9", "caf\u00c3\u00a9"],
+            ["\u00fcber", "\u201c\u00fcber\u201d"],
+            ["it's", "it&#39;s"],
+        ),
+        *(["\u0625\u064a\u062c\u0627\u0628\u064a", "\u0627\u064a\u062c\u0627\u0628\u064a"],),
+    ],
+)
+def test_labels_that_a_tool_wrote_otherwise_are_told(labels: list[str]) -> None:
+    assert len(collisions([*labels, "other"])) == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(
+            ["<5 mm", ">5 mm", "5 mm"],
+            ["a<b", "a>b"],
+            ["<p>", "<q>"],
+            ["'", '"'],
+            ["\u00c3", "\u00a9"],
+        ),
+        *(["q&a", "qa"], ["caf\u00e9", "cafe"]),
+    ],
+)
+def test_labels_that_say_something_else_are_not(labels: list[str]) -> None:
+    assert collisions([*labels, "other"]) == []
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
         *(["true", "false"], ["true", "no"], ["1", "0", "2", "y"], ["n", "no", "v"]),
         *(["yes", "no", "on", "off"], ["t", "f", "true story"]),
         *(["-1", "1", "0"], ["A", "A-", "A+"], ["1-2", "12"]),

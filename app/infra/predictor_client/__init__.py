@@ -9,10 +9,11 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from random import sample
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.core import messages
@@ -22,6 +23,7 @@ from app.core.image_formats.small_pictures import SmallPictureCall, SmallPicture
 from app.core.messages import HEAVY, Call, Options, WaitTooLongError
 from app.infra.precision import Precisions
 from app.infra.predictor_client.connection import (
+    FELL_SILENT,
     SILENT,
     Answer,
     PredictorConnection,
@@ -40,8 +42,10 @@ _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 60.0
 """A connection by name is dialled again after this long, so that new replicas get their share."""
 _PICTURE_SECONDS = 20.0
-_ASKED = 3
-"""So many connections in a row are tried that fall silent: for a quarter of a minute."""
+_ABREAST = (1, 2, 2)
+"""So many connections are asked at once, after those before fell silent: for a quarter of a minute.
+Of several replicas the next one by chance may be the frozen one again.
+"""
 _GRACE = 2.0
 """Seconds beyond a call's own deadline, so that the predictor's words arrive first."""
 
@@ -196,12 +200,30 @@ class PredictorClient:
         asking twice changes nothing: closing it ends what the first may have begun.
         """
         until = asyncio.get_running_loop().time() + seconds
-        for _ in range(_ASKED):
+        for many in _ABREAST:
             try:
-                return await self._asked(method, path, pieces, until)
+                return await self._first(many, lambda: self._asked(method, path, pieces, until))
             except QuietError:
                 self._drop_idle()
-        raise unavailable(SILENT)
+        raise unavailable(FELL_SILENT)
+
+    async def _first(self, many: int, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """The first answer of `many` that are asked at once; the others are let go of."""
+        if many == 1:
+            return await ask()
+        asked = [asyncio.ensure_future(ask()) for _ in range(many)]
+        failure: Exception = QuietError()
+        try:
+            for one in asyncio.as_completed(asked):
+                try:
+                    return await one
+                except (QuietError, HeadstartError) as error:
+                    failure = error
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        raise failure
 
     def _drop_idle(self) -> None:
         """Kept connections may be to the same that is silent on another."""

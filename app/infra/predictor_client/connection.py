@@ -19,6 +19,7 @@ from app.core.messages import ALIVE_HEADER, PRECISION_HEADER, PREDICTION_HEADER
 _TOLD, _UNTOLD = f"{ALIVE_HEADER}: 1\r\n", ""
 _PRECISION = PRECISION_HEADER.encode()
 SILENT = "the predictor has answered nobody for seconds; try again"
+FELL_SILENT = "each predictor that was asked for this fell silent; try again"
 
 
 @dataclass(frozen=True, slots=True)

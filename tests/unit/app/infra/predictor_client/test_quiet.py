@@ -98,18 +98,18 @@ def test_who_is_on_a_frozen_one_s_connection_is_answered_by_another(tmp_path: Pa
         assert (await client.predict(call())).status == 200
 
     turns = [lambda: connection(at_once), Frozen, lambda: connection(at_once)]
-    assert with_turns(tmp_path, turns, body) == 3
+    assert with_turns(tmp_path, turns, body) == 4
 
 
 def test_who_meets_only_silence_is_told_so(tmp_path: Path) -> None:
     async def body(client: PredictorClient) -> None:
         await _known(client)
-        with pytest.raises(HeadstartError, match="answered nobody") as raised:
+        with pytest.raises(HeadstartError, match="fell silent") as raised:
             await client.predict(call())
         assert (raised.value.code, raised.value.retry_after) == ("predictor_unavailable", 1)
 
     turns = [lambda: connection(at_once), Frozen]
-    assert with_turns(tmp_path, turns, body) == 1 + predictor_client._ASKED
+    assert with_turns(tmp_path, turns, body) == 1 + sum(predictor_client._ABREAST)
 
 
 def test_one_that_says_that_it_runs_is_waited_for(tmp_path: Path) -> None:
@@ -142,4 +142,42 @@ def test_the_call_s_time_is_not_begun_anew(tmp_path: Path) -> None:
         assert raised.value.code == "deadline_exceeded"
 
     turns = [lambda: connection(at_once), Frozen]
-    assert with_turns(tmp_path, turns, body) == 3
+    assert with_turns(tmp_path, turns, body) == 4
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_meets_the_frozen_one_again_has_asked_another_beside_it(
+    tmp_path: Path, *, late: bool
+) -> None:
+    ended: list[bool] = []
+
+    class Watched(Frozen):
+        def connection_lost(self, _error: Exception | None) -> None:
+            ended.append(True)
+
+    async def body(client: PredictorClient) -> None:
+        await _known(client)
+        assert (await client.predict(call())).status == 200
+        await asyncio.sleep(0.1)
+        assert len(ended) == 2, "nothing is left asked"
+        assert (await client.predict(call())).status == 200, "on the connection that answered"
+
+    def good() -> Connection:
+        return connection(slowly if late else at_once)
+
+    turns = [lambda: connection(at_once), Watched, Watched, good]
+    assert with_turns(tmp_path, turns, body) == 4
+
+
+def test_what_is_refused_by_all_that_are_asked_at_once_is_told(tmp_path: Path) -> None:
+    class Closing(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+
+    async def body(client: PredictorClient) -> None:
+        await _known(client)
+        with pytest.raises(HeadstartError, match="cannot be reached"):
+            await client.predict(call())
+
+    turns = [lambda: connection(at_once), Frozen, Closing]
+    assert with_turns(tmp_path, turns, body) == 4
